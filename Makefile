@@ -1,0 +1,46 @@
+# The two that a new user needs are `make run` and `make test`; both install what is missing first.
+SHELL := /bin/bash
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+BIN := .venv/bin
+STAMP := .venv/.installed
+SETS := submit status webhook admin worker dev
+
+.PHONY: help install run test lint format bench requirements openapi clean
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+install: $(STAMP)  ## make .venv with everything pinned
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is needed, and was not found on the path' >&2; exit 1; }
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		--config-settings editable_mode=compat -e .
+	@touch $@
+
+run: $(STAMP)  ## run API, worker, Redis and, without credentials, the demo model on this machine
+	@exec $(BIN)/claude-gateway local
+
+test: $(STAMP)  ## run every test that this machine can
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)  ## check style, types and the generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)  ## rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+requirements:  ## compile requirements/*.txt from pyproject.toml (needs uv on the path)
+	@for set in $(SETS); do \
+		uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --upgrade \
+			--extra $$set --custom-compile-command 'make requirements' -o requirements/$$set.txt pyproject.toml || exit 1; \
+	done
+
+clean:  ## remove what make made, but not .data
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .aws-sam

@@ -1,0 +1,5 @@
+"""The routes of admin."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

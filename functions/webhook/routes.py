@@ -1,0 +1,5 @@
+"""The routes of webhook."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

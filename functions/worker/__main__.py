@@ -1,0 +1,25 @@
+"""The worker container's process: `python -m functions.worker`."""
+
+import sys
+
+from functions.worker.environment import scrub
+from functions.worker.pool import run_pool
+from shared import logs
+from shared.settings import SettingsError, WorkerSettings, load
+
+
+def main() -> int:
+    """Run slots until told to stop; exit status 2 when a setting cannot be used."""
+    try:
+        settings = load(WorkerSettings)
+    except SettingsError as error:
+        print(error, file=sys.stderr)  # noqa: T201 -- before there is a log
+        return 2
+    logs.configure(settings)
+    scrub()
+    run_pool(settings)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""What the CLI may know of its surroundings: an allow-list, so that nothing of the gateway's own gets through."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+# What any program needs to find its programs, speak its language and reach the network.
+_PLAIN = {
+    "PATH", "LANG", "LANGUAGE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS",
+    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+}  # fmt: skip
+# The CLI's own credentials and choice of provider, as its documentation names them.
+_CREDENTIALS = re.compile(
+    r"ANTHROPIC_\w+|CLAUDE_CODE_OAUTH_TOKEN|CLAUDE_CODE_USE_\w+|CLAUDE_CODE_SKIP_\w+_AUTH"
+    r"|AWS_\w+|CLOUD_ML_REGION|VERTEX_\w+|GOOGLE_\w+|GCLOUD_\w+"
+)
+# Without any of these in its environment the CLI has no way to Claude.
+_WAYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
+_PROVIDERS = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
+
+
+def with_dotenv(environ: Mapping[str, str], path: Path = Path(".env")) -> dict[str, str]:
+    """Return the environment with the credentials of a `.env` file beneath it; other lines are settings' business."""
+    written = {name: value for name, value in dotenv_values(path).items() if value and _CREDENTIALS.fullmatch(name)}
+    return {**written, **environ}
+
+
+def has_credentials(environ: Mapping[str, str]) -> bool:
+    """Say whether the CLI would find a way to Claude in an environment."""
+    return any(environ.get(name) for name in (*_WAYS, *_PROVIDERS))
+
+
+def allowed(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what the CLI may see of an environment."""
+    cloud = any(environ.get(name) for name in _PROVIDERS)
+    kept = {}
+    for name, value in environ.items():
+        credential = _CREDENTIALS.fullmatch(name)
+        # A cloud's credentials are the CLI's only when it reaches Claude through that cloud.
+        if name.startswith(("AWS_", "GOOGLE_", "GCLOUD_")) and not cloud:
+            continue
+        if name in _PLAIN or name.startswith("LC_") or credential:
+            kept[name] = value
+    return kept
+
+
+def scrub() -> None:
+    """Leave in this process's environment only what the CLI may see: the SDK hands on all of it."""
+    kept = allowed(with_dotenv(os.environ))
+    os.environ.clear()
+    os.environ.update(kept)
+
+
+def for_run(home: Path, config: Path) -> dict[str, str]:
+    """Return what a run's environment holds beside the allowed: its own directories, and quiet."""
+    return {
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "CLAUDE_CONFIG_DIR": str(config),
+        # One layer of retries, and it is ours: the CLI's own would run unseen inside an attempt.
+        "CLAUDE_CODE_MAX_RETRIES": "0",
+        # A stream that is cut would be asked for again, whole: another retry, and not the text already streamed.
+        "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1",
+        "CLAUDE_CODE_DISABLE_ATTACHMENTS": "1",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
+        "CLAUDE_CODE_DISABLE_TERMINAL_TITLE": "1",
+        "CLAUDE_AGENT_SDK_SKIP_VERSION_CHECK": "1",
+        "DISABLE_AUTOUPDATER": "1",
+        "DISABLE_TELEMETRY": "1",
+        "DISABLE_ERROR_REPORTING": "1",
+    }

@@ -1,0 +1,39 @@
+"""A job's request as options of the CLI."""
+
+from typing import Any
+
+from claude_agent_sdk import ClaudeAgentOptions
+from claude_agent_sdk.types import SystemPromptPreset
+
+from functions.worker.environment import for_run
+from functions.worker.workspace import Workspace
+from shared.settings import WorkerSettings
+
+# One JSON message of the CLI holds the whole answer, escaped at worst sixfold, beside its own fields.
+_MESSAGE_FACTOR, _MESSAGE_EXTRA = 6, 1 << 20
+
+
+def options_for(request: dict[str, Any], settings: WorkerSettings, workspace: Workspace) -> ClaudeAgentOptions:
+    """Say how the CLI is to be started for a request, as the submit function stored it."""
+    budgets = [limit for limit in (request.get("maxBudgetUsd"), settings.max_budget_usd) if limit is not None]
+    return ClaudeAgentOptions(
+        cli_path=settings.claude_command,
+        cwd=workspace.work,
+        env=for_run(workspace.home, workspace.config),
+        model=request.get("model") or settings.claude_model,
+        # Unset, the SDK's is empty; the gateway's default is the CLI's own.
+        system_prompt=request.get("systemPrompt") or SystemPromptPreset(type="preset", preset="claude_code"),
+        max_turns=request.get("maxTurns"),
+        max_budget_usd=min(budgets, default=None),
+        effort=request.get("effort"),
+        # Nothing but what the gateway gives: no tool, no file of settings, no server, no command, no transcript.
+        tools=[],
+        setting_sources=[],
+        strict_mcp_config=True,
+        extra_args={"restricted": None, "disable-slash-commands": None, "no-session-persistence": None},
+        permission_mode="dontAsk",
+        # The query is data: no slash command is run, no file that it mentions is read.
+        verbatim_prompts=True,
+        include_partial_messages=True,
+        max_buffer_size=settings.max_output_bytes * _MESSAGE_FACTOR + _MESSAGE_EXTRA,
+    )

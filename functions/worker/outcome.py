@@ -1,0 +1,147 @@
+"""What came of a run: read from the CLI's result envelope and the API's error, never from an exit code.
+
+what the run showed                                              code
+---------------------------------------------------------------  ---------------------
+the envelope is a success, a model's turn, with text             completed
+… without a turn of a model, or without text                     empty_result
+envelope error_max_turns                                         max_turns
+envelope error_max_budget_usd                                    budget_exceeded
+envelope error_max_structured_output_retries                     schema_unsatisfied
+envelope error_during_execution or unknown                       server_error
+API error, by its HTTP status (see _BY_STATUS), else by the      …
+  assistant message's kind (see _BY_KIND), else                  server_error
+more than MAX_OUTPUT_BYTES                                       output_too_large
+the end of the clock                                             timeout
+no envelope, whatever the exit code                              cli_crashed
+"""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from claude_agent_sdk import ResultMessage
+
+from shared.models import ErrorCode
+
+_BY_STATUS: dict[int, ErrorCode] = {
+    400: "invalid_request",
+    401: "authentication_failed",
+    402: "billing_error",
+    403: "authentication_failed",
+    404: "model_not_found",
+    413: "invalid_request",
+    422: "invalid_request",
+    429: "rate_limited",
+}
+_BY_KIND: dict[str, ErrorCode] = {
+    "authentication_failed": "authentication_failed",
+    "oauth_org_not_allowed": "authentication_failed",
+    "billing_error": "billing_error",
+    "rate_limit": "rate_limited",
+    "overloaded": "overloaded",
+    "invalid_request": "invalid_request",  # a prompt too long, or a refusal by the model's safeguards
+    "model_not_found": "model_not_found",
+    "max_output_tokens": "output_too_large",
+}
+_BY_SUBTYPE: dict[str, ErrorCode] = {
+    "error_max_turns": "max_turns",
+    "error_max_budget_usd": "budget_exceeded",
+    "error_max_structured_output_retries": "schema_unsatisfied",
+}
+# What a client is told: our own words, for the CLI's may name paths and what the API's hold is not ours to show.
+_MESSAGES: dict[ErrorCode, str] = {
+    "authentication_failed": "Claude did not accept the gateway's credentials",
+    "billing_error": "Claude refused for a reason of billing",
+    "rate_limited": "Claude's rate limit was reached",
+    "overloaded": "Claude is overloaded",
+    "server_error": "Claude failed to answer",
+    "invalid_request": "Claude did not accept the request",
+    "model_not_found": "Claude does not know the model, or it is not open to this account",
+    "timeout": "The job was not done within its timeoutMs",
+    "cli_crashed": "The CLI ended without a result",
+    "empty_result": "The model gave no answer",
+    "max_turns": "The job was not done within its maxTurns",
+    "budget_exceeded": "The job was not done within its maxBudgetUsd",
+    "output_too_large": "The answer is larger than MAX_OUTPUT_BYTES or the model's own limit",
+    "schema_unsatisfied": "The model gave no answer that fits the outputSchema",
+}
+RETRYABLE: frozenset[ErrorCode] = frozenset(
+    {"rate_limited", "overloaded", "server_error", "cli_crashed", "worker_lost"}
+)
+
+
+@dataclass(slots=True)
+class Report:
+    """What was seen of a run; `failure` is set when something other than the envelope ended it."""
+
+    envelope: ResultMessage | None = None
+    error_kind: str | None = None
+    model: str | None = None
+    failure: ErrorCode | None = None
+    text_bytes: int = field(default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ended: `body` is `{"result": …}` or `{"error": …}` as the API shows it."""
+
+    state: Literal["completed", "failed"]
+    body: dict[str, Any]
+
+
+def failed(code: ErrorCode) -> Outcome:
+    """Make the outcome of a failure."""
+    return Outcome("failed", {"error": {"code": code, "message": _MESSAGES[code], "retryable": code in RETRYABLE}})
+
+
+def judge(report: Report, *, max_output_bytes: int) -> Outcome:
+    """Turn what was seen of a run into its outcome."""
+    if report.failure is not None:
+        return failed(report.failure)
+    envelope = report.envelope
+    if envelope is None:
+        return failed("cli_crashed")
+    if envelope.subtype != "success":
+        return failed(_BY_SUBTYPE.get(envelope.subtype, "server_error"))
+    if envelope.is_error or report.error_kind is not None:
+        return failed(_api_error(envelope.api_error_status, report.error_kind))
+    if envelope.num_turns < 1 or report.model is None or not (envelope.result or "").strip():
+        return failed("empty_result")
+    result = _result(envelope, report.model)
+    if len(_json_bytes(result)) > max_output_bytes:
+        return failed("output_too_large")
+    return Outcome("completed", {"result": result})
+
+
+def _api_error(status: int | None, kind: str | None) -> ErrorCode:
+    # A 529 has the kind server_error, a 402 none; a credit balance that is too low is a 400 with a kind of its own.
+    if kind in _BY_KIND:
+        return _BY_KIND[kind]
+    if status is None or status >= 500:
+        return "overloaded" if status == 529 else "server_error"
+    return _BY_STATUS.get(status, "invalid_request")
+
+
+def _json_bytes(value: dict[str, Any]) -> bytes:
+    # A lone surrogate that a model wrote counts like any other character.
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def _result(envelope: ResultMessage, model: str) -> dict[str, Any]:
+    usage = envelope.usage or {}
+    return {
+        "response": envelope.result,
+        "format": "text",
+        "structured": None,
+        "sessionId": None,
+        "model": model,
+        "usage": {
+            "inputTokens": usage.get("input_tokens") or 0,
+            "outputTokens": usage.get("output_tokens") or 0,
+            "cacheReadTokens": usage.get("cache_read_input_tokens") or 0,
+            "cacheCreationTokens": usage.get("cache_creation_input_tokens") or 0,
+        },
+        "costUsd": envelope.total_cost_usd or 0.0,
+        "durationMs": envelope.duration_ms,
+        "turns": envelope.num_turns,
+    }

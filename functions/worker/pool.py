@@ -1,0 +1,100 @@
+"""The pool: keeps QUEUE_CONCURRENCY slots alive until told to stop."""
+
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import redis
+from rq.worker_pool import WorkerData, WorkerPool
+
+from functions.worker import processes
+from functions.worker.queue import NAME, ClaimQueue
+from functions.worker.slot import SlotArguments, run_slot
+from shared.logs import event
+from shared.settings import WorkerSettings
+from shared.store.client import sync_client
+
+log = logging.getLogger("worker.pool")
+
+# A slot that dies at once is not started again at once: seconds, doubled each time up to the last.
+_BACKOFF_FIRST, _BACKOFF_LAST, _LIVED_LONG = 0.5, 30.0, 30.0
+
+
+class SlotPool(WorkerPool):
+    """RQ's pool with our slots in it: spawned, never forked, and started again with back-off."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        super().__init__(
+            [NAME],
+            connection=sync_client(settings.redis_address),
+            num_workers=settings.queue_concurrency,
+            queue_class=ClaimQueue,
+        )
+        self._settings = settings
+        self._born: dict[str, float] = {}
+        self._backoff = 0.0
+        self._not_before = 0.0
+        self._number = 0
+
+    def get_worker_process(self, name: str, *_args: Any, **_options: Any) -> BaseProcess:
+        """Make a slot's process.
+
+        Spawned: a copy of a warm CLI's input, as a fork would make, would keep that CLI alive for ever.
+        """
+        arguments = SlotArguments(name, self._settings, os.getpid())
+        return multiprocessing.get_context("spawn").Process(target=run_slot, args=(arguments,), name=name)
+
+    def start_worker(self, *_counts: Any, **_options: Any) -> None:
+        """Start one slot, unless slots die so fast that it is better to wait."""
+        if time.monotonic() < self._not_before:
+            return
+        self._number += 1
+        name = f"{socket.gethostname()}-{os.getpid()}-{self._number}"
+        self._born[name] = time.monotonic()
+        process = self.get_worker_process(name)
+        process.start()
+        self.worker_dict[name] = WorkerData(name, process.pid or 0, process)
+        event(log, "slot_started", slot=name, pid=process.pid)
+
+    def stop_worker(self, worker_data: WorkerData, sig: signal.Signals = signal.SIGTERM) -> None:
+        """Tell one slot to stop; not by RQ's SIGINT, which a slot that still starts answers with a traceback."""
+        super().stop_worker(worker_data, sig)
+
+    def handle_dead_worker(self, worker_data: WorkerData) -> None:
+        """Note a slot's end; what it leaves behind was adopted by us, and is ended."""
+        super().handle_dead_worker(worker_data)
+        lived = time.monotonic() - self._born.pop(worker_data.name)
+        event(log, "slot_ended", slot=worker_data.name, status=worker_data.process.exitcode)
+        self._backoff = 0.0 if lived > _LIVED_LONG else min(max(self._backoff * 2, _BACKOFF_FIRST), _BACKOFF_LAST)
+        self._not_before = time.monotonic() + self._backoff
+
+
+def wait_for_redis(settings: WorkerSettings) -> None:
+    """Wait until Redis answers, and say so meanwhile."""
+    client = sync_client(settings.redis_address)
+    wait = 0.2
+    while True:
+        try:
+            client.ping()
+        except redis.RedisError as error:
+            event(log, "waiting_for_redis", logging.WARNING, error=type(error).__name__, retry_in=wait)
+            time.sleep(wait)
+            wait = min(wait * 2, 5.0)
+        else:
+            client.close()
+            return
+
+
+def run_pool(settings: WorkerSettings) -> None:
+    """Run slots until SIGTERM or SIGINT, then until the last has ended."""
+    processes.adopt_orphans()
+    processes.hide_memory()
+    wait_for_redis(settings)
+    event(log, "worker_started", slots=settings.queue_concurrency)
+    SlotPool(settings).start(logging_level="WARNING")
+    event(log, "worker_stopped")

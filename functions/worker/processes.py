@@ -1,0 +1,98 @@
+"""Processes of a run: found wherever they hide, and ended.
+
+A run's processes may leave their group and their session, and may outlive the one that started them. A slot is a
+subreaper, so all of them stay its descendants whatever they do. Linux only; elsewhere the CLI alone is ended.
+"""
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
+_LINUX = sys.platform == "linux"
+
+
+class _Process(NamedTuple):
+    pid: int
+    parent: int
+    ended: bool
+
+
+def _prctl(option: int, value: int) -> None:
+    if _LINUX and ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl failed")
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def hide_memory() -> None:
+    """Keep processes of the same user out of this one's /proc: environment, memory and descriptors."""
+    _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def end_with_parent(parent: int) -> None:
+    """Ask for SIGTERM at the parent's end; to be called by the child, in its main thread."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if _LINUX and os.getppid() != parent:  # it ended before we asked
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _below(root: int) -> list[_Process]:
+    """List every process below `root`, ended ones that nobody has waited for too, parents before children."""
+    children: dict[int, list[_Process]] = {}
+    for entry in Path("/proc").iterdir() if _LINUX else ():
+        if entry.name.isdecimal():
+            with suppress(OSError):
+                # pid (name, which may hold anything) state parent …
+                state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+                children.setdefault(int(parent), []).append(_Process(int(entry.name), int(parent), state in "ZX"))
+    found: list[_Process] = []
+    pending = [root]
+    for pid in pending:
+        found.extend(below := children.get(pid, []))
+        pending.extend(process.pid for process in below)
+    return found
+
+
+def descendants(root: int) -> list[int]:
+    """List the living processes below `root`."""
+    return [process.pid for process in _below(root) if not process.ended]
+
+
+def send(signal_number: signal.Signals, pids: list[int]) -> None:
+    """Send a signal to processes, some of which may be gone already."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal_number)
+
+
+async def end_descendants(*, waited_for: int | None, grace: float) -> None:
+    """End every process below this one: SIGTERM, `grace` s for them to go, then SIGKILL until none is left.
+
+    `waited_for` is the child that asyncio waits for by itself; the other children are adopted, and collected here.
+    """
+    told = False
+    deadline = time.monotonic() + grace
+    while processes := _below(os.getpid()):
+        living = [process.pid for process in processes if not process.ended]
+        if not told:
+            send(signal.SIGTERM, living)
+            told = True
+        elif time.monotonic() >= deadline:
+            # Anew each time: one that forks while we look is found by the next look.
+            send(signal.SIGKILL, living)
+        for process in processes:
+            if process.ended and process.parent == os.getpid() and process.pid != waited_for:
+                with suppress(ChildProcessError):
+                    os.waitpid(process.pid, os.WNOHANG)  # noqa: ASYNC222 -- does not wait
+        # Nothing tells of the end of a process that is not our child, so this is looked at.
+        await asyncio.sleep(0.01)

@@ -1,0 +1,150 @@
+"""A slot: one process that runs one job at a time, all its life.
+
+RQ's loop has the main thread. asyncio, with the SDK in it, has one thread that lives as long as the slot.
+"""
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from redis.exceptions import RedisError
+from rq import Queue, SimpleWorker
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from functions.worker import processes
+from functions.worker.attempt import attempt
+from functions.worker.queue import NAME, ClaimJob, ClaimQueue, NoDeathPenalty
+from shared import logs
+from shared.settings import WorkerSettings
+from shared.store import slots
+from shared.store.claims import Claim
+from shared.store.client import async_client, close_clients, sync_client
+
+log = logging.getLogger("worker.slot")
+
+
+class AsyncSide:
+    """The thread in which everything asynchronous of a slot happens."""
+
+    def __init__(self, name: str, settings: WorkerSettings) -> None:
+        self.name = name
+        self.settings = settings
+        self.stop = asyncio.Event()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="async side", daemon=True)
+        self._thread.start()
+        self._heart = asyncio.run_coroutine_threadsafe(self._beat(), self._loop)
+
+    def call(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine there and wait here for its end."""
+        asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def run_claim(self, text: str) -> None:
+        """Run the job of one claim, whatever comes of it."""
+        claim = Claim.parse(text)
+        await attempt(async_client(self.settings.redis_address), claim, self.name, self.settings, self.stop)
+
+    def stop_after(self, seconds: float) -> None:
+        """Hand back what runs then; may be called from a signal handler."""
+        self._loop.call_soon_threadsafe(self._loop.call_later, seconds, self.stop.set)
+
+    def close(self) -> None:
+        """Take the slot off the list and end the thread."""
+
+        async def leave() -> None:
+            self._heart.cancel()
+            try:
+                await slots.leave(async_client(self.settings.redis_address), self.name)
+            except RedisError:
+                log.warning("slot_not_taken_off")
+            await close_clients()
+
+        self.call(leave())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _beat(self) -> None:
+        while True:
+            try:
+                await slots.beat(async_client(self.settings.redis_address), self.name)
+            except RedisError:
+                logs.event(log, "heartbeat_failed", logging.WARNING, slot=self.name)
+            await asyncio.sleep(slots.ALIVE_FOR / 3)
+
+
+class Slot(SimpleWorker):
+    """RQ's worker around one slot: nothing is forked, for the work is in the CLI's process."""
+
+    death_penalty_class = NoDeathPenalty
+    max_connection_wait_time = 2.0
+
+    def __init__(self, name: str, settings: WorkerSettings) -> None:
+        connection = sync_client(settings.redis_address)
+        super().__init__(
+            [ClaimQueue(NAME, connection=connection, job_class=ClaimJob, serializer=JSONSerializer)],
+            name=name,
+            connection=connection,
+            queue_class=ClaimQueue,
+            job_class=ClaimJob,
+            serializer=JSONSerializer,
+            # Blocks ttl - 15 s at a time; between two blocks it heartbeats and cleans up.
+            worker_ttl=20,
+            maintenance_interval=30,
+            job_monitoring_interval=5,
+            log_job_description=False,
+        )
+        self._grace = settings.shutdown_grace
+        self._async = AsyncSide(name, settings)
+
+    def bootstrap(self, *_logging: object) -> None:
+        """Register; take no commands over RQ's channel, for RQ never stops a run; log as the gateway does."""
+        self.register_birth()  # type: ignore[no-untyped-call]
+        self.set_state("started")
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Run one claim in this process."""
+        assert isinstance(job, ClaimJob)  # noqa: S101 -- by job_class
+        job.run_claim = lambda claim: self._async.call(self._async.run_claim(claim))
+        super().execute_job(job, queue)
+
+    def request_stop(self, _signum: int, _frame: FrameType | None) -> None:
+        """Take no new job, and give the running one its grace.
+
+        Never raises: RQ's own way could interrupt between the pop of a job and its claim.
+        """
+        if not ClaimQueue.stopping.is_set():
+            ClaimQueue.stopping.set()
+            self._stop_requested = True
+            self._async.stop_after(self._grace)
+
+    def teardown(self) -> None:
+        """Leave nothing behind in Redis."""
+        self._async.close()
+        super().teardown()  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True, slots=True)
+class SlotArguments:
+    """What a slot's process is given; it goes through a pipe, so that no secret stands in an environment."""
+
+    name: str
+    settings: WorkerSettings
+    pool: int
+
+
+def run_slot(arguments: SlotArguments) -> None:
+    """Be a slot until told to stop; the target of the pool's processes."""
+    # A session of its own: Ctrl-C on the pool's terminal must not reach the CLI.
+    os.setsid()
+    processes.end_with_parent(arguments.pool)
+    processes.adopt_orphans()
+    processes.hide_memory()
+    logs.configure(arguments.settings)
+    Slot(arguments.name, arguments.settings).work(with_scheduler=False)

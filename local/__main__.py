@@ -1,0 +1,5 @@
+"""`python -m local` is the command `claude-gateway`."""
+
+from local.cli import main
+
+main()

@@ -1,0 +1,123 @@
+"""The command `claude-gateway`."""
+
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shared.settings import ALL_SETTINGS, ApiSettings, SettingsError, load
+
+app = typer.Typer(
+    name="claude-gateway",
+    help="A gateway that turns the Claude CLI into a service.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+def _settings() -> ApiSettings:
+    """Read every setting now, so that a wrong one is told at the start and not by a first request."""
+    try:
+        for settings in ALL_SETTINGS:
+            load(settings)
+        found: ApiSettings = load(ApiSettings)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(2) from None
+    if found.host not in _LOOPBACK:
+        print(
+            f"HOST: should be a loopback address such as 127.0.0.1 (it is {found.host!r}): callers have no keys yet, "
+            "so the gateway does not listen where others could reach it",
+            file=sys.stderr,
+        )
+        raise typer.Exit(2)
+    return found
+
+
+def free_port(settings: ApiSettings) -> int:
+    """Return PORT, or a free one for 0; ends the command when it is taken."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            print(f"PORT: {settings.port} on {settings.host} cannot be used: {error.strerror}", file=sys.stderr)
+            raise typer.Exit(2) from None
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@app.command()
+def local(
+    *,
+    lambda_: Annotated[
+        bool, typer.Option("--lambda", help="Serve through the Lambda emulator instead of uvicorn.")
+    ] = False,
+    data: Annotated[Path, typer.Option(help="Where the embedded Redis keeps its data.")] = Path(".data"),
+) -> None:
+    """Run everything on this machine: API, worker, Redis and, without credentials, a demo model."""
+    settings = _settings()
+    from local.everything import run_everything  # noqa: PLC0415 -- `api` and `worker` do without it
+
+    raise typer.Exit(run_everything(settings.host, free_port(settings), data, emulate_lambda=lambda_))
+
+
+@app.command()
+def api(
+    *,
+    lambda_: Annotated[bool, typer.Option("--lambda", help="Serve through the Lambda emulator.")] = False,
+) -> None:
+    """Serve all the endpoints with uvicorn; needs a Redis."""
+    settings = _settings()
+    import uvicorn  # noqa: PLC0415 -- `ask` does without it
+
+    port = free_port(settings)
+    target = "local.lambda_emulator.app:app" if lambda_ else "local.app:app"
+    uvicorn.run(
+        target,
+        host=settings.host,
+        port=port,
+        workers=1 if lambda_ else settings.web_concurrency,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+
+
+@app.command()
+def worker() -> None:
+    """Run QUEUE_CONCURRENCY slots; needs a Redis."""
+    _settings()
+    # A process of its own kind: what the command line imported, its slots would import again.
+    os.execv(sys.executable, [sys.executable, "-m", "functions.worker"])  # noqa: S606 -- no shell is wanted
+
+
+@app.command()
+def ask(
+    query: Annotated[str, typer.Argument(help="What to ask; `-` reads standard input.")],
+    url: Annotated[
+        str, typer.Option(envvar="CLAUDE_GATEWAY_URL", help="Where the gateway is.")
+    ] = "http://127.0.0.1:3000",
+    api_key: Annotated[
+        str | None, typer.Option(envvar="CLAUDE_GATEWAY_API_KEY", help="The caller's key.", show_envvar=True)
+    ] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole status as JSON.")] = False,
+    timeout: Annotated[float | None, typer.Option(help="Give up after so many seconds.")] = None,
+) -> None:
+    """Submit a query to a running gateway, show progress, print the answer."""
+    from local.ask import ask as run_ask  # noqa: PLC0415 -- the servers do without it
+
+    raise typer.Exit(run_ask(query, url=url, api_key=api_key, as_json=as_json, timeout=timeout))
+
+
+def main() -> None:
+    """Run the command."""
+    app()

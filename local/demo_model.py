@@ -1,0 +1,151 @@
+"""The built-in demo model: a small Messages API on loopback, so that a gateway without credentials can be tried.
+
+`python -m local.demo_model --port PORT` prints the line `listening http://127.0.0.1:PORT` on standard output when it
+accepts connections, and ends on SIGTERM, SIGINT or the death of its parent.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from local import demo_answers
+from local.demo_instances import minimal_instance
+from local.messages_api import (
+    Answer,
+    JsonObject,
+    ToolCall,
+    Usage,
+    answer_body,
+    answer_events,
+    encode_event,
+    error_body,
+    user_query,
+)
+
+MODEL = "demo-model"
+
+# Slow enough to be seen as progress, and with at most 24 chunks under half a second.
+_PAUSE_S = 0.02
+_STRUCTURED_OUTPUT = "StructuredOutput"
+_PR_SET_PDEATHSIG = 1
+
+
+def compose(request: JsonObject) -> Answer:
+    """Decide the answer to a request: a call of the CLI's StructuredOutput tool where it is offered, else text."""
+    for tool in request.get("tools") or []:
+        if tool.get("name") == _STRUCTURED_OUTPUT:
+            call = ToolCall(_STRUCTURED_OUTPUT, minimal_instance(tool.get("input_schema")))
+            return Answer(MODEL, tool_calls=[call], usage=Usage(_prompt_tokens(request), _tokens(str(call.input))))
+    text = demo_answers.answer(user_query(request))
+    return Answer(MODEL, chunks=demo_answers.chunks(text), usage=Usage(_prompt_tokens(request), _tokens(text)))
+
+
+async def messages(request: Request) -> Response:
+    """`POST /v1/messages`, streamed or whole."""
+    body = await _body(request)
+    if body is None:
+        return _malformed()
+    reply = compose(body)
+    if body.get("stream"):
+        return StreamingResponse(_paced(reply), media_type="text/event-stream")
+    return JSONResponse(answer_body(reply))
+
+
+async def count_tokens(request: Request) -> Response:
+    """`POST /v1/messages/count_tokens`: an estimate."""
+    body = await _body(request)
+    return _malformed() if body is None else JSONResponse({"input_tokens": _prompt_tokens(body)})
+
+
+async def models(_request: Request) -> Response:
+    """`GET /v1/models`: the one there is."""
+    model = {"type": "model", "id": MODEL, "display_name": "Demo model", "created_at": "2026-01-01T00:00:00Z"}
+    return JSONResponse({"data": [model], "has_more": False, "first_id": MODEL, "last_id": MODEL})
+
+
+app = Starlette(
+    routes=[
+        Route("/v1/messages", messages, methods=["POST"]),
+        Route("/v1/messages/count_tokens", count_tokens, methods=["POST"]),
+        Route("/v1/models", models),
+    ]
+)
+
+
+async def _paced(reply: Answer) -> AsyncIterator[bytes]:
+    for event in answer_events(reply):
+        yield encode_event(event)
+        if event["type"] == "content_block_delta":
+            await asyncio.sleep(_PAUSE_S)
+
+
+async def _body(request: Request) -> JsonObject | None:
+    try:
+        body = await request.json()
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _malformed() -> Response:
+    return JSONResponse(error_body("invalid_request_error", "the body is not a JSON object"), 400)
+
+
+def _prompt_tokens(request: JsonObject) -> int:
+    return _tokens(json.dumps([request.get("system"), request.get("messages")]))
+
+
+def _tokens(text: str) -> int:
+    return max(1, len(text) // 4)  # a token is about four characters of English
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that says on standard output where it listens, once it does."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and sockets:
+            print(f"listening http://127.0.0.1:{sockets[0].getsockname()[1]}", flush=True)
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel end this process with its parent; on Linux only.
+
+    The signal comes when the *thread* that started this process ends, so start it from one that stays.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            sys.exit(0)  # it died before the kernel was told
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m local.demo_model", description="The gateway's demo model.")
+    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 picks a free one")
+    parser.add_argument("--parent", type=int, default=os.getppid(), help="process to end with; default: the parent")
+    options = parser.parse_args()
+    # uvicorn raises the signal again when it has shut down: that, too, is an orderly end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    _die_with(options.parent)
+    listener = socket.create_server(("127.0.0.1", options.port), backlog=1024)
+    config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+    with listener, contextlib.suppress(KeyboardInterrupt):
+        _Server(config).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    main()

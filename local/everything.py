@@ -1,0 +1,82 @@
+"""`claude-gateway local`: everything that a gateway is, on one machine, until Ctrl-C."""
+
+import os
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+
+from functions.worker.environment import has_credentials, with_dotenv
+from local.embedded_redis import EmbeddedRedis, EmbeddedRedisError
+from local.supervisor import Child, Stopped, Supervisor
+from shared.settings import WorkerSettings, load
+
+_COMMAND = [sys.executable, "-m", "local"]
+_READY_TIMEOUT = 60.0
+_DEMO = (
+    "no Claude credentials: answers come from the built-in demo model. "
+    "Set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN (in the environment or in .env) to use the real Claude."
+)
+
+
+def run_everything(host: str, port: int, data: Path, *, emulate_lambda: bool) -> int:
+    """Run all of it until Ctrl-C; return the exit status."""
+    environment = _defaults() | {"HOST": host, "PORT": str(port)}
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    try:
+        with ExitStack() as stack:
+            redis = None if _redis_is_configured() else stack.enter_context(EmbeddedRedis(data / "redis"))
+            supervisor = stack.enter_context(Supervisor())
+            if redis is not None:
+                environment["REDIS_URL"] = redis.url
+                supervisor.start(redis.child)
+                redis.wait()
+            worker_environment = environment | _model(supervisor)
+            supervisor.start(Child("worker", [*_COMMAND, "worker"], worker_environment, stop_timeout=6))
+            api = [*_COMMAND, "api", *(["--lambda"] if emulate_lambda else [])]
+            supervisor.start(Child("api", api, environment, stop_timeout=2))
+            _await_ready(url)
+            print(f"ready {url}", flush=True)
+            return supervisor.wait()
+    except Stopped:
+        return 0
+    except (EmbeddedRedisError, RuntimeError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _defaults() -> dict[str, str]:
+    """Choose what suits a person at a terminal, where nothing else is asked for."""
+    chosen = {"LOG_FORMAT": "text", "SHUTDOWN_GRACE": "2"}
+    given = load(WorkerSettings).model_fields_set
+    return {name: value for name, value in chosen.items() if name.lower() not in given}
+
+
+def _redis_is_configured() -> bool:
+    return bool({"redis_url", "redis_host"} & load(WorkerSettings).model_fields_set)
+
+
+def _model(supervisor: Supervisor) -> dict[str, str]:
+    """Start the demo model unless there is a way to Claude; return what the worker's environment needs of it."""
+    if has_credentials(with_dotenv(os.environ)):
+        return {}
+    line = supervisor.start(Child("demo model", [sys.executable, "-m", "local.demo_model"], ready="listening "))
+    print(_DEMO, file=sys.stderr)
+    return {"ANTHROPIC_BASE_URL": line.split()[1], "ANTHROPIC_API_KEY": "demo"}
+
+
+def _await_ready(url: str) -> None:
+    """Wait until the API answers and a worker is alive to run what it is given."""
+    deadline = time.monotonic() + _READY_TIMEOUT
+    # No proxy of the environment stands between this machine and itself.
+    with httpx.Client(trust_env=False, timeout=5) as client:
+        while time.monotonic() < deadline:
+            try:
+                if client.get(f"{url}/health").json()["status"] == "ok":
+                    return
+            except (httpx.HTTPError, ValueError):
+                pass
+            time.sleep(0.05)
+    raise RuntimeError(f"the gateway was not ready after {_READY_TIMEOUT:.0f} s; see the lines above")

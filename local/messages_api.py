@@ -1,0 +1,163 @@
+"""The wire format of Anthropic's Messages API, as far as the Claude CLI speaks it.
+
+Pure functions: what listens on a socket (the demo model, the tests' scripted model) decides about pace, faults and
+headers. Source: https://docs.anthropic.com/en/api/messages and `…/messages-streaming`, held against the bundled CLI.
+"""
+
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+JsonObject = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens of one answer, counted as the API counts them: `input_tokens` excludes what the cache served."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_input_tokens: int = 0
+    cache_creation_input_tokens: int = 0
+
+    def as_json(self, *, output_tokens: int | None = None) -> JsonObject:
+        """Write the usage object, with another `output_tokens` while the answer is still being written."""
+        return {
+            "input_tokens": self.input_tokens,
+            "cache_creation_input_tokens": self.cache_creation_input_tokens,
+            "cache_read_input_tokens": self.cache_read_input_tokens,
+            "output_tokens": self.output_tokens if output_tokens is None else output_tokens,
+        }
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A `tool_use` block: the model asks the client to run a tool."""
+
+    name: str
+    input: JsonObject
+    id: str = field(default_factory=lambda: f"toolu_{uuid.uuid4().hex}")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One assistant message: text in the chunks in which it is streamed, then tool calls.
+
+    No chunk makes no text block. Without a `stop_reason` it is `tool_use` or `end_turn`, by the content.
+    """
+
+    model: str
+    chunks: Sequence[str] = ()
+    tool_calls: Sequence[ToolCall] = ()
+    usage: Usage = Usage()
+    stop_reason: str | None = None
+    id: str = field(default_factory=lambda: f"msg_{uuid.uuid4().hex}")
+
+    @property
+    def final_stop_reason(self) -> str:
+        """The stop reason as it is sent."""
+        return self.stop_reason or ("tool_use" if self.tool_calls else "end_turn")
+
+
+def answer_events(answer: Answer) -> Iterator[JsonObject]:
+    """Yield the events of a streamed answer in order, each the `data` of one server-sent event named by its `type`."""
+    yield {"type": "message_start", "message": _message(answer, content=[], stop_reason=None, output_tokens=1)}
+    index = 0
+    if answer.chunks:
+        yield _block_start(index, {"type": "text", "text": ""})
+        for chunk in answer.chunks:
+            yield _block_delta(index, {"type": "text_delta", "text": chunk})
+        yield _block_stop(index)
+        index += 1
+    for call in answer.tool_calls:
+        # The input of a streamed call starts empty and comes as pieces of JSON text; one piece is enough here.
+        yield _block_start(index, {"type": "tool_use", "id": call.id, "name": call.name, "input": {}})
+        yield _block_delta(index, {"type": "input_json_delta", "partial_json": json.dumps(call.input)})
+        yield _block_stop(index)
+        index += 1
+    yield {
+        "type": "message_delta",
+        "delta": {"stop_reason": answer.final_stop_reason, "stop_sequence": None},
+        "usage": answer.usage.as_json(),
+    }
+    yield {"type": "message_stop"}
+
+
+def encode_event(event: JsonObject) -> bytes:
+    """Write one event as a server-sent event."""
+    return f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
+
+
+def answer_body(answer: Answer) -> JsonObject:
+    """Return the body of an answer that is not streamed."""
+    content: list[JsonObject] = [{"type": "text", "text": "".join(answer.chunks)}] if answer.chunks else []
+    content += [
+        {"type": "tool_use", "id": call.id, "name": call.name, "input": call.input} for call in answer.tool_calls
+    ]
+    return _message(answer, content=content, stop_reason=answer.final_stop_reason)
+
+
+def error_body(kind: str, message: str) -> JsonObject:
+    """Return the body of a failure; `kind` is such as `authentication_error` or `overloaded_error`."""
+    return {"type": "error", "error": {"type": kind, "message": message}}
+
+
+def last_user_texts(request: JsonObject) -> list[str]:
+    """Return every text block of the last user message of a request, in order; none if it holds only tool results."""
+    for message in reversed(_objects(request.get("messages"))):
+        if message.get("role") == "user":
+            content = message.get("content")
+            if isinstance(content, str):
+                return [content]
+            texts = (block.get("text") for block in _objects(content) if block.get("type") == "text")
+            return [text for text in texts if isinstance(text, str)]
+    return []
+
+
+def user_query(request: JsonObject) -> str:
+    """Return what the user wrote: the last text of the last user message that is no `<system-reminder>` of the CLI.
+
+    Empty when there is no text. A query that looks like a reminder itself is still found: the user's text is last.
+    """
+    texts = last_user_texts(request)
+    own = [text for text in texts if not _is_reminder(text)]
+    return (own or texts or [""])[-1]
+
+
+def _is_reminder(text: str) -> bool:
+    # What the CLI adds for models without mid-conversation system messages: a block wholly in these tags.
+    stripped = text.strip()
+    return stripped.startswith("<system-reminder>") and stripped.endswith("</system-reminder>")
+
+
+def _objects(value: Any) -> list[JsonObject]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _message(
+    answer: Answer, *, content: list[JsonObject], stop_reason: str | None, output_tokens: int | None = None
+) -> JsonObject:
+    return {
+        "id": answer.id,
+        "type": "message",
+        "role": "assistant",
+        "model": answer.model,
+        "content": content,
+        "stop_reason": stop_reason,
+        "stop_sequence": None,
+        "usage": answer.usage.as_json(output_tokens=output_tokens),
+    }
+
+
+def _block_start(index: int, block: JsonObject) -> JsonObject:
+    return {"type": "content_block_start", "index": index, "content_block": block}
+
+
+def _block_delta(index: int, delta: JsonObject) -> JsonObject:
+    return {"type": "content_block_delta", "index": index, "delta": delta}
+
+
+def _block_stop(index: int) -> JsonObject:
+    return {"type": "content_block_stop", "index": index}

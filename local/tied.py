@@ -1,0 +1,21 @@
+"""Starts a program that ends with its parent: `python -m local.tied PARENT PROGRAM ARGUMENT…`.
+
+Linux sends the signal when the *thread* that started this process ends: start it from one that stays.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from functions.worker.processes import end_with_parent
+
+
+def tied(argv: list[str]) -> list[str]:
+    """Return the command that runs `argv` as a process that gets SIGTERM when this one ends."""
+    return [sys.executable, str(Path(__file__).resolve()), str(os.getpid()), *argv]
+
+
+if __name__ == "__main__":
+    end_with_parent(int(sys.argv[1]))
+    # The death signal survives exec, and the program needs to know nothing of it.
+    os.execvp(sys.argv[2], sys.argv[2:])  # noqa: S606 -- no shell is wanted

@@ -1,0 +1,46 @@
+"""The one way in which every function makes its FastAPI app and its Lambda handler."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from mangum import Mangum
+
+from shared.http.documents import documents
+from shared.http.observe import Observe
+from shared.http.problems import install_problems
+
+TITLE = "Claude API Gateway"
+VERSION = "0.1.0"
+
+
+def create_app(*routers: APIRouter, lifespan: Callable[[FastAPI], Any] | None = None) -> FastAPI:
+    """Make an app of routers, with the gateway's errors, request ids, log lines and documents."""
+    app = FastAPI(
+        title=TITLE,
+        version=VERSION,
+        summary="Turns the Claude CLI into a service.",
+        # Ours are served from the repository, the same by every function, and need nothing from elsewhere.
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    for router in (*routers, documents):
+        app.include_router(router)
+    install_problems(app)
+    app.add_middleware(Observe)
+    return app
+
+
+def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
+    """Wrap an app as a Lambda handler for API Gateway's payload version 2."""
+    text: Sequence[str] = (
+        "text/",
+        "application/json",
+        "application/problem+json",
+        "application/openmetrics-text",
+    )
+    # "auto" would start and stop the app at each invocation, and problem+json would come back as base64.
+    return Mangum(app, lifespan="off", text_mime_types=list(text))

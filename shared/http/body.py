@@ -1,0 +1,53 @@
+"""Request bodies: bounded before they are read, then JSON, then valid, each with its own error."""
+
+import json
+from typing import TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+
+from shared.errors import MalformedJson, PayloadTooLarge, UnsupportedMediaType
+from shared.http.problems import invalid_fields
+
+M = TypeVar("M", bound=BaseModel)
+
+
+async def read_json(request: Request, model: type[M], *, max_bytes: int) -> M:
+    """Read a body of at most `max_bytes` as `model`.
+
+    Raises UnsupportedMediaType, PayloadTooLarge (as soon as it is known), MalformedJson or InvalidRequest.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not (
+        media_type.startswith("application/") and media_type.endswith("+json")
+    ):
+        raise UnsupportedMediaType("Send the body with Content-Type: application/json")
+    text = await _read(request, max_bytes)
+    try:
+        data = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        place = f" at line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise MalformedJson(f"The body cannot be read as JSON{place}") from None
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise invalid_fields(list(error.errors(include_url=False, include_input=False))) from None
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
+
+
+async def _read(request: Request, max_bytes: int) -> bytes:
+    too_large = PayloadTooLarge(
+        f"The body may have MAX_BODY_BYTES = {max_bytes} bytes", headers={"Connection": "close"}
+    )
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > max_bytes:
+        raise too_large
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > max_bytes:
+            raise too_large
+    return bytes(body)

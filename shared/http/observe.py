@@ -1,0 +1,58 @@
+"""What happens around every request: its id, and one log line."""
+
+import logging
+import time
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.ids import new_id
+from shared.logs import event
+
+log = logging.getLogger("http")
+
+
+class Observe:
+    """Gives each request an id, told in `X-Request-Id`, and logs its end.
+
+    Plain ASGI: Starlette's own base class for middleware costs a task and two queues a request.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = new_id()
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = time.perf_counter()
+        seen: dict[str, Any] = {"status": 500}
+
+        async def observed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                seen["status"] = message["status"]
+                message.setdefault("headers", [])
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, observed)
+        finally:
+            # The route, not the path: a path can hold anything that a client writes.
+            route = getattr(scope.get("route"), "path", None)
+            # Machines ask for health all day long.
+            level = logging.DEBUG if scope["path"].startswith("/health") else logging.INFO
+            if log.isEnabledFor(level):
+                event(
+                    log,
+                    "request",
+                    level,
+                    method=scope["method"],
+                    route=route,
+                    status=seen["status"],
+                    ms=round((time.perf_counter() - started) * 1000, 1),
+                    request_id=request_id,
+                )

@@ -1,0 +1,114 @@
+"""Errors as RFC 9457 problem+json."""
+
+import json
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
+from redis.exceptions import RedisError
+from starlette.exceptions import HTTPException
+
+from shared.errors import FieldError, GatewayError, InvalidRequest, Unavailable
+from shared.http.route_table import unrouted
+
+log = logging.getLogger(__name__)
+MEDIA_TYPE = "application/problem+json"
+
+
+class ProblemField(BaseModel):
+    """What is wrong with one field."""
+
+    pointer: str
+    message: str
+
+
+class Problem(BaseModel):
+    """An error, as RFC 9457 has it; `code` is the stable name to act on."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "about:blank",
+                    "title": "The request is not valid",
+                    "status": 422,
+                    "detail": "priority: Input should be 'high', 'normal' or 'low'",
+                    "instance": "/api/query",
+                    "code": "invalid_request",
+                    "errors": [{"pointer": "/priority", "message": "Input should be 'high', 'normal' or 'low'"}],
+                }
+            ]
+        }
+    )
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    errors: list[ProblemField]
+
+
+def problem_response(error: GatewayError, path: str) -> Response:
+    """Write an error as the answer to a request for `path`."""
+    body = {
+        "type": "about:blank",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "instance": path,
+        "code": error.code,
+        "errors": [{"pointer": field.pointer, "message": field.message} for field in error.errors],
+    }
+    # ASCII, so that a path with half a surrogate pair in it can still be written.
+    return Response(json.dumps(body).encode(), error.status, error.headers, MEDIA_TYPE)
+
+
+def invalid_fields(problems: list[Any]) -> InvalidRequest:
+    """Turn pydantic's problems into one error with an entry for each field; values are never repeated."""
+    fields = []
+    for problem in problems:
+        pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            message = f"unknown field {str(problem['loc'][-1])[:100]!r}"
+        fields.append(FieldError(pointer.encode("utf-8", "replace").decode(), message))
+    detail = "; ".join(f"{field.pointer.lstrip('/') or 'body'}: {field.message}" for field in fields[:5])
+    return InvalidRequest(detail, errors=tuple(fields))
+
+
+def install_problems(app: FastAPI) -> None:
+    """Answer every error of an app as problem+json."""
+
+    def path_of(request: Request) -> str:
+        path: str = request.scope["path"]
+        return path
+
+    async def on_gateway_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, GatewayError)  # noqa: S101 -- registered for this class alone
+        return problem_response(error, path_of(request))
+
+    async def on_validation(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError | ValidationError)  # noqa: S101 -- as above
+        return problem_response(invalid_fields(list(error.errors())), path_of(request))
+
+    async def on_unrouted(request: Request, _error: Exception) -> Response:
+        return problem_response(unrouted(request.method, path_of(request)), path_of(request))
+
+    async def on_redis(request: Request, error: Exception) -> Response:
+        log.warning("redis_failed", exc_info=error)
+        away = Unavailable("The store does not answer; try again", headers={"Retry-After": "1"})
+        return problem_response(away, path_of(request))
+
+    async def on_mistake(request: Request, _error: Exception) -> Response:
+        # Starlette raises it again after this answer, so the server logs it.
+        return problem_response(GatewayError("The mistake was logged"), path_of(request))
+
+    app.add_exception_handler(GatewayError, on_gateway_error)
+    app.add_exception_handler(RequestValidationError, on_validation)
+    app.add_exception_handler(HTTPException, on_unrouted)
+    app.add_exception_handler(RedisError, on_redis)
+    app.add_exception_handler(Exception, on_mistake)

@@ -1,0 +1,39 @@
+"""Which paths and methods the whole gateway has, read from the committed OpenAPI document.
+
+Every function answers for the whole gateway: a wrong method is 405 with what is allowed, whichever function
+the request reached.
+"""
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+
+from shared.errors import GatewayError, MethodNotAllowed, NotFound
+
+DOCUMENT = Path(__file__).parent / "openapi.json"
+_METHODS = ("get", "post", "put", "patch", "delete")
+# Routes that serve the document are not in it.
+_UNLISTED = {"/docs": ("GET",), "/openapi.json": ("GET",)}
+
+
+@cache
+def _table() -> list[tuple[re.Pattern[str], tuple[str, ...]]]:
+    listed = {
+        path: tuple(method.upper() for method in _METHODS if method in operations)
+        for path, operations in json.loads(DOCUMENT.read_text(encoding="utf-8"))["paths"].items()
+    }
+    # A path without parameters is meant before one with: /api/query/x is not {jobId} where x has a route.
+    ordered = sorted({**listed, **_UNLISTED}.items(), key=lambda item: item[0].count("{"))
+    return [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), methods) for path, methods in ordered]
+
+
+def unrouted(method: str, path: str) -> GatewayError:
+    """Say why a request found no route: the path is unknown, or it has other methods."""
+    for pattern, methods in _table():
+        if pattern.fullmatch(path):
+            if method in methods:
+                break
+            allowed = ", ".join(methods)
+            return MethodNotAllowed(f"This path takes {allowed}", headers={"Allow": allowed})
+    return NotFound("There is nothing here")

@@ -1,0 +1,21 @@
+"""Identifiers of jobs and requests."""
+
+import re
+import secrets
+import time
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
+
+
+def new_id() -> str:
+    """Return a UUID of version 7 (RFC 9562), so that ids sort by the time of their making."""
+    milliseconds = time.time_ns() // 1_000_000
+    random = secrets.randbits(74)
+    value = (milliseconds << 80) | (0x7 << 76) | ((random >> 62) << 64) | (0b10 << 62) | (random & (1 << 62) - 1)
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def is_id(text: str) -> bool:
+    """Say whether a text is an id as we write them: a lower-case UUID of version 4 or 7."""
+    return _UUID.match(text) is not None

@@ -1,0 +1,120 @@
+"""The environment variables of the gateway, read once and frozen: one class for each way to run.
+
+A field is the variable's name in lower case. Values come from the environment or from `.env`; an empty
+variable counts as unset. `load` turns what is wrong into one `SettingsError` that names the variable.
+"""
+
+from functools import cache
+from typing import Annotated, Literal, TypeVar
+from urllib.parse import quote
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _split(value: object) -> object:
+    return tuple(part for part in value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""A list written with commas or spaces between its items."""
+
+
+class SettingsError(Exception):
+    """One or more variables cannot be used; the text names each and says what it should be."""
+
+
+class CommonSettings(BaseSettings):
+    """What every process reads: where Redis is and how to log."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+
+    redis_url: SecretStr | None = None
+    redis_host: str = "127.0.0.1"
+    redis_port: int = Field(6379, ge=1, le=65535)
+    redis_password: SecretStr | None = None
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "text"] = "json"
+
+    @property
+    def redis_address(self) -> str:
+        """The URL to connect to, which may hold a password: never log it."""
+        if self.redis_url is not None:
+            return self.redis_url.get_secret_value()
+        secret = f":{quote(self.redis_password.get_secret_value(), safe='')}@" if self.redis_password else ""
+        return f"redis://{secret}{self.redis_host}:{self.redis_port}/0"
+
+
+class SubmitSettings(CommonSettings):
+    """What `functions.submit` reads; sizes are bytes, times milliseconds."""
+
+    max_query_bytes: int = Field(262_144, ge=1)
+    max_body_bytes: int = Field(1_048_576, ge=1)
+    max_queue_depth: int = Field(10_000, ge=1)
+    claude_timeout: int = Field(120_000, ge=1000)
+    claude_models: Names = ()
+    max_budget_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
+
+
+class StatusSettings(CommonSettings):
+    """What `functions.status` reads."""
+
+
+class WebhookSettings(CommonSettings):
+    """What `functions.webhook` reads."""
+
+
+class AdminSettings(CommonSettings):
+    """What `functions.admin` reads."""
+
+
+class WorkerSettings(CommonSettings):
+    """What the worker reads; `claude_timeout` in ms, `result_ttl` and `shutdown_grace` in s."""
+
+    queue_concurrency: int = Field(5, ge=1, le=1000)
+    claude_command: str | None = None
+    claude_model: str | None = None
+    claude_timeout: int = Field(120_000, ge=1000)
+    max_budget_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
+    max_output_bytes: int = Field(4_194_304, ge=1024)
+    result_ttl: int = Field(86_400, ge=1)
+    shutdown_grace: int = Field(110, ge=0)
+
+
+class ApiSettings(CommonSettings):
+    """What serving HTTP on this machine reads."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(3000, ge=0, le=65535)
+    web_concurrency: int = Field(1, ge=1, le=64)
+
+
+ALL_SETTINGS: tuple[type[CommonSettings], ...] = (
+    SubmitSettings,
+    StatusSettings,
+    WebhookSettings,
+    AdminSettings,
+    WorkerSettings,
+    ApiSettings,
+)
+
+T = TypeVar("T", bound=CommonSettings)
+
+
+@cache
+def load(settings: type[T]) -> T:
+    """Read the settings of one class, once in a process; raise SettingsError when one cannot be used."""
+    try:
+        return settings()
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors(include_url=False, include_context=False):
+            name = str(problem["loc"][0]).upper() if problem["loc"] else "settings"
+            # A secret's value stays out of the message; the others help to find the typing error.
+            given = (
+                ""
+                if "SECRET" in name or "PASSWORD" in name or name == "REDIS_URL"
+                else f" (it is {problem['input']!r})"
+            )
+            lines.append(f"{name}: {problem['msg'][0].lower()}{problem['msg'][1:]}{given}")
+        raise SettingsError("\n".join(lines)) from None

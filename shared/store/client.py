@@ -1,0 +1,60 @@
+"""Connections to Redis: made when first needed, one pool for each event loop."""
+
+import asyncio
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import redis
+import redis.asyncio
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+# A reply is awaited for a second, and one that was lost is asked for again: every script of the store may be
+# sent twice. Both together stay below the two seconds in which health must answer.
+CONNECT_TIMEOUT = 0.6
+REPLY_TIMEOUT = 1.0
+_ANSWERED_BY_RETRY = [RedisConnectionError, RedisTimeoutError]
+
+# The loop of a frozen Lambda, of uvicorn and of each test has its own pool: a connection cannot move between loops.
+_pools: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, redis.asyncio.Redis]] = WeakKeyDictionary()
+
+
+def _options(retry: Any) -> dict[str, Any]:
+    return {
+        "decode_responses": True,
+        "socket_connect_timeout": CONNECT_TIMEOUT,
+        "socket_timeout": REPLY_TIMEOUT,
+        "retry": retry,
+        "retry_on_error": _ANSWERED_BY_RETRY,
+        "health_check_interval": 30,
+    }
+
+
+def async_client(url: str) -> redis.asyncio.Redis:
+    """Return the running loop's client for a Redis URL; nothing is connected before the first command."""
+    clients = _pools.setdefault(asyncio.get_running_loop(), {})
+    if url not in clients:
+        retry = redis.asyncio.retry.Retry(ExponentialBackoff(cap=0.05, base=0.01), 1)
+        clients[url] = redis.asyncio.Redis.from_url(url, **_options(retry))
+    return clients[url]
+
+
+def sync_client(url: str) -> redis.Redis:
+    """Return a new client of its own for a thread that blocks, such as RQ's loop.
+
+    RQ reads bytes, blocks for longer than a handler may, and sets the timeout that it needs itself.
+    """
+    return redis.Redis.from_url(
+        url,
+        socket_connect_timeout=CONNECT_TIMEOUT,
+        retry=Retry(ExponentialBackoff(cap=0.05, base=0.01), 1),
+        health_check_interval=30,
+    )
+
+
+async def close_clients() -> None:
+    """Close what the running loop has open; for a process or a test that ends."""
+    for client in _pools.pop(asyncio.get_running_loop(), {}).values():
+        await client.aclose()

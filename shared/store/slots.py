@@ -1,0 +1,43 @@
+"""Which slots are alive: each says so in one sorted set, with the time at which it counts as dead."""
+
+import time
+from dataclasses import dataclass
+
+import redis.asyncio
+
+from shared.store import keys
+
+# A slot says so every third of this; one that is late three times is not counted any more.
+ALIVE_FOR = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What readiness is judged by."""
+
+    slots: int
+    waiting: int
+    active: int
+
+
+async def beat(client: redis.asyncio.Redis, slot: str) -> None:
+    """Say that a slot is alive, and forget those that have not said so for long."""
+    now = time.time()
+    async with client.pipeline(transaction=False) as pipe:
+        pipe.zadd(keys.SLOTS, {slot: now + ALIVE_FOR})
+        pipe.zremrangebyscore(keys.SLOTS, 0, now - 60)
+        await pipe.execute()
+
+
+async def leave(client: redis.asyncio.Redis, slot: str) -> None:
+    """Say that a slot has ended."""
+    await client.zrem(keys.SLOTS, slot)
+
+
+async def health(client: redis.asyncio.Redis) -> Health:
+    """Count live slots and unfinished jobs in one round trip."""
+    async with client.pipeline(transaction=False) as pipe:
+        pipe.zcount(keys.SLOTS, time.time(), "+inf")
+        pipe.zcard(keys.WAITING)
+        pipe.zcard(keys.ACTIVE)
+        return Health(*await pipe.execute())

@@ -1,0 +1,58 @@
+"""Imports point one way: functions to shared, local to both, and nothing to local or to another function."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MODULES = sorted(path for room in ("functions", "shared", "local") for path in (ROOT / room).rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Import():
+                names.update(alias.name for alias in node.names)
+            case ast.ImportFrom(level=0, module=str(module)):
+                names.update(f"{module}.{alias.name}" for alias in node.names)
+            case ast.ImportFrom():
+                pytest.fail(f"{path}: a relative import hides which way it points")
+            case _:
+                pass
+    return names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_imports_only_what_lies_below_it(path: Path):
+    room, *rest = path.relative_to(ROOT).parts
+    for name in imported(path):
+        target, *inner = name.split(".")
+        if target == "local":
+            assert room == "local", f"{path} imports {name}"
+        if target == "functions":
+            assert room == "local" or (room == "functions" and inner[0] == rest[0]), f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_ends_before_three_hundred_lines(path: Path):
+    assert len(path.read_text().splitlines()) <= 300
+
+
+def test_only_the_store_names_redis_keys():
+    for path in MODULES:
+        if "store" not in path.parts:
+            assert '"cg:' not in path.read_text(), path
+
+
+def test_submit_and_status_do_not_import_what_a_cold_start_would_pay_for():
+    # In a process of its own, for this one has imported everything.
+    import subprocess
+    import sys
+
+    heavy = ("httpx", "boto3", "prometheus_client", "claude_agent_sdk", "rq", "typer", "uvicorn")
+    for function in ("submit", "status"):
+        code = f"import sys, functions.{function}.app; print([m for m in {heavy!r} if m in sys.modules])"
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "[]", f"{function} imports {done.stdout}"

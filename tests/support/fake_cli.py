@@ -1,0 +1,141 @@
+"""A stand-in for the Claude CLI that misbehaves as the real one cannot be made to.
+
+It is not the CLI: it speaks just enough of the stream-json protocol of claude-agent-sdk to be connected to, and then
+does what a list of steps says. Tests of anything that works use the real CLI with a scripted model.
+"""
+
+import json
+import stat
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+Behaviour = Literal[
+    "success",
+    "error_envelope",
+    "garbage",
+    "nothing",
+    "flood",
+    "flood_lines",
+    "dies_halfway",
+    "dies_at_start",
+    "hang",
+]
+Step = tuple[str, Any]
+
+_MESSAGE = {"id": "msg_fake", "type": "message", "role": "assistant", "model": "fake-cli", "usage": {}}
+_IDS = {"session_id": "00000000-0000-4000-8000-000000000000", "uuid": "00000000-0000-4000-8000-000000000001"}
+_RESULT = {
+    **_IDS,
+    "type": "result",
+    "subtype": "success",
+    "is_error": False,
+    "duration_ms": 1,
+    "duration_api_ms": 1,
+    "num_turns": 1,
+    "result": "done by the fake CLI",
+    "stop_reason": "end_turn",
+    "terminal_reason": "completed",
+    "total_cost_usd": 0.0,
+    "usage": {"input_tokens": 1, "output_tokens": 1},
+}
+_ASSISTANT = {
+    **_IDS,
+    "type": "assistant",
+    "message": {**_MESSAGE, "content": [{"type": "text", "text": "done by the fake CLI"}]},
+    "parent_tool_use_id": None,
+}
+_DELTA = {
+    **_IDS,
+    "type": "stream_event",
+    "event": {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "half an ans"}},
+    "parent_tool_use_id": None,
+}
+_FAILURE = {
+    **_RESULT,
+    "is_error": True,
+    "result": "API Error: 500 scripted",
+    "api_error_status": 500,
+    "terminal_reason": "api_error",
+}
+_50_MB = 50 * 1024 * 1024
+
+
+def _line(message: dict[str, Any]) -> str:
+    return json.dumps(message) + "\n"
+
+
+# What is done at the first user message. A step is (verb, argument): `write` a text, `repeat` [text, times],
+# `bytes` given in hexadecimal, `exit` with a status, `kill` itself with a signal, `hang`, `serve` the next message.
+_STEPS: dict[Behaviour, list[Step]] = {
+    "success": [("write", _line(_ASSISTANT) + _line(_RESULT)), ("serve", None)],
+    "error_envelope": [("write", _line(_FAILURE)), ("exit", 0)],
+    "garbage": [("bytes", "00fffe8081c3280a"), ("write", '{"type": "assistant", "message": {"con\n'), ("exit", 0)],
+    "nothing": [("exit", 0)],
+    "flood": [("write", '{"type": "'), ("repeat", ["x" * 65_536, _50_MB // 65_536]), ("write", '"}\n'), ("exit", 0)],
+    "flood_lines": [("repeat", ["x" * 1_023 + "\n", _50_MB // 1_024]), ("exit", 0)],
+    "dies_halfway": [("write", _line(_DELTA) + _line(_ASSISTANT)[:60]), ("kill", 9)],
+    "dies_at_start": [],
+    "hang": [("hang", None)],
+}
+
+_SCRIPT = '''\
+#!{python}
+"""A stand-in for the Claude CLI, made by a test."""
+import json, os, signal, sys
+
+STEPS = json.loads({steps!r})
+out = sys.stdout.buffer
+
+def write(data):
+    out.write(data)
+    out.flush()
+
+def perform():
+    for verb, argument in STEPS:
+        if verb == "write":
+            write(argument.encode())
+        elif verb == "bytes":
+            write(bytes.fromhex(argument))
+        elif verb == "repeat":
+            text, times = argument
+            for _ in range(times):
+                write(text.encode())
+        elif verb == "exit":
+            os._exit(argument)
+        elif verb == "kill":
+            os.kill(os.getpid(), argument)
+        elif verb == "hang":
+            while True:
+                signal.pause()
+
+if "-v" in sys.argv or "--version" in sys.argv:
+    print("99.0.0 (fake CLI)")
+    sys.exit(0)
+if not STEPS:
+    sys.exit(1)
+if STEPS[0][0] == "hang":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+try:
+    for line in sys.stdin:
+        message = json.loads(line)
+        if message["type"] == "control_request":
+            response = {{"subtype": "success", "request_id": message["request_id"], "response": {{}}}}
+            write((json.dumps({{"type": "control_response", "response": response}}) + "\\n").encode())
+        elif message["type"] == "user":
+            perform()
+except BrokenPipeError:
+    os._exit(1)
+'''
+
+
+def fake_cli(folder: Path, behaviour: Behaviour) -> Path:
+    """Write an executable into a folder that stands in for the CLI and behaves as named; return its path.
+
+    `flood` is one line of 50 MB, `flood_lines` 50 MB of lines that are no JSON, `hang` ignores SIGTERM, `dies_at_start`
+    exits with 1 before it answers anything.
+    """
+    path = folder / f"fake-cli-{behaviour.replace('_', '-')}"
+    path.write_text(_SCRIPT.format(python=sys.executable, steps=json.dumps(_STEPS[behaviour])))
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path

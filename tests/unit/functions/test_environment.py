@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import pytest
+
+from functions.worker.environment import allowed, for_run, has_credentials, with_dotenv
+
+
+def test_the_gateways_own_settings_do_not_reach_the_cli():
+    own = {
+        "REDIS_URL": "redis://:secret@host", "REDIS_PASSWORD": "x", "WEBHOOK_SECRET": "x", "ADMIN_PASSWORD": "x",
+        "HOME": "/root", "LD_PRELOAD": "/x.so", "PYTHONPATH": "/x", "SSH_AUTH_SOCK": "/x",
+    }  # fmt: skip
+    assert allowed(own) == {}
+
+
+def test_what_the_cli_needs_reaches_it_as_it_is():
+    needed = {
+        "PATH": "/bin", "LANG": "C.UTF-8", "LC_ALL": "C", "HTTPS_PROXY": "http://proxy", "NODE_EXTRA_CA_CERTS": "/ca",
+        "ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": "http://x", "CLAUDE_CODE_OAUTH_TOKEN": "t",
+    }  # fmt: skip
+    assert allowed(needed) == needed
+
+
+def test_a_clouds_credentials_are_the_clis_only_when_it_uses_that_cloud():
+    role = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/x"}
+    assert allowed(role) == {}
+    assert allowed({**role, "CLAUDE_CODE_USE_BEDROCK": "1"}) == {**role, "CLAUDE_CODE_USE_BEDROCK": "1"}
+
+
+@pytest.mark.parametrize(
+    "name", ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN", "CLAUDE_CODE_USE_VERTEX"]
+)
+def test_any_way_to_claude_counts_as_credentials(name):
+    assert has_credentials({name: "x"})
+    assert not has_credentials({name: ""})
+
+
+def test_credentials_of_a_dotenv_file_lie_beneath_the_environment(tmp_path: Path):
+    (tmp_path / ".env").write_text("ANTHROPIC_API_KEY=file\nANTHROPIC_BASE_URL=http://file\nREDIS_PASSWORD=x\n")
+    merged = with_dotenv({"ANTHROPIC_API_KEY": "environment"}, tmp_path / ".env")
+    assert merged == {"ANTHROPIC_API_KEY": "environment", "ANTHROPIC_BASE_URL": "http://file"}
+
+
+def test_a_run_has_directories_of_its_own_and_one_layer_of_retries(tmp_path: Path):
+    environment = for_run(tmp_path / "home", tmp_path / "config")
+    assert environment["HOME"] == str(tmp_path / "home")
+    assert environment["CLAUDE_CONFIG_DIR"] == str(tmp_path / "config")
+    assert environment["CLAUDE_CODE_MAX_RETRIES"] == "0"

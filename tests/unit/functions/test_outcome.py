@@ -1,0 +1,140 @@
+"""Every code from its cause, one line each."""
+
+import pytest
+from claude_agent_sdk import ResultMessage
+
+from functions.worker.outcome import RETRYABLE, Report, failed, judge
+from shared.models import ErrorCode, Result
+
+LIMIT = 1_000_000
+
+
+def envelope(**changes: object) -> ResultMessage:
+    fields: dict[str, object] = {
+        "subtype": "success",
+        "duration_ms": 812,
+        "duration_api_ms": 700,
+        "is_error": False,
+        "num_turns": 1,
+        "session_id": "s",
+        "total_cost_usd": 0.5,
+        "usage": {
+            "input_tokens": 1,
+            "output_tokens": 2,
+            "cache_read_input_tokens": 3,
+            "cache_creation_input_tokens": None,
+        },
+        "result": "4",
+    }
+    return ResultMessage(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def code(report: Report) -> ErrorCode:
+    outcome = judge(report, max_output_bytes=LIMIT)
+    assert outcome.state == "failed"
+    found: ErrorCode = outcome.body["error"]["code"]
+    return found
+
+
+def test_a_clean_envelope_is_a_result_with_its_own_figures():
+    outcome = judge(Report(envelope(), model="m"), max_output_bytes=LIMIT)
+    assert outcome.state == "completed"
+    result = Result.model_validate(outcome.body["result"])
+    assert (result.response, result.model, result.cost_usd, result.duration_ms, result.turns) == ("4", "m", 0.5, 812, 1)
+    assert result.usage.model_dump() == {
+        "input_tokens": 1,
+        "output_tokens": 2,
+        "cache_read_tokens": 3,
+        "cache_creation_tokens": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (400, "invalid_request"),
+        (401, "authentication_failed"),
+        (402, "billing_error"),
+        (403, "authentication_failed"),
+        (404, "model_not_found"),
+        (413, "invalid_request"),
+        (418, "invalid_request"),
+        (429, "rate_limited"),
+        (500, "server_error"),
+        (503, "server_error"),
+        (529, "overloaded"),
+    ],
+)
+def test_an_api_error_is_told_by_its_status_although_the_subtype_says_success(status, expected):
+    # 529 comes as the kind server_error, 400 and 402 as unknown: the status knows better.
+    report = Report(envelope(is_error=True, api_error_status=status), error_kind="server_error")
+    assert code(report) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("authentication_failed", "authentication_failed"),
+        ("billing_error", "billing_error"),
+        ("rate_limit", "rate_limited"),
+        ("model_not_found", "model_not_found"),
+        ("max_output_tokens", "output_too_large"),
+        ("server_error", "server_error"),
+        ("unknown", "server_error"),
+        (None, "server_error"),
+    ],
+)
+def test_an_api_error_without_a_status_is_told_by_its_kind(kind, expected):
+    assert code(Report(envelope(is_error=True), error_kind=kind)) == expected
+
+
+def test_a_kind_that_says_more_than_the_status_counts():
+    # "Your credit balance is too low" comes as a 400.
+    assert code(Report(envelope(is_error=True, api_error_status=400), error_kind="billing_error")) == "billing_error"
+
+
+@pytest.mark.parametrize(
+    ("subtype", "expected"),
+    [
+        ("error_max_turns", "max_turns"),
+        ("error_max_budget_usd", "budget_exceeded"),
+        ("error_max_structured_output_retries", "schema_unsatisfied"),
+        ("error_during_execution", "server_error"),
+        ("error_of_a_later_release", "server_error"),
+    ],
+)
+def test_an_envelope_that_is_an_error_is_told_by_its_subtype(subtype, expected):
+    assert code(Report(envelope(subtype=subtype, is_error=True), model="m")) == expected
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        Report(envelope(num_turns=0, result="Blank prompt"), model="m"),
+        Report(envelope(result=""), model="m"),
+        Report(envelope(result=None), model="m"),
+        Report(envelope(result=" \n"), model="m"),
+        Report(envelope(result="Total cost: $0"), model=None),
+    ],
+    ids=["no turn", "no text", "none", "blank", "no model spoke"],
+)
+def test_a_success_in_which_no_model_spoke_is_not_one(report):
+    assert code(report) == "empty_result"
+
+
+def test_no_envelope_is_a_crash():
+    assert code(Report()) == "cli_crashed"
+
+
+def test_a_failure_on_the_way_counts_more_than_an_envelope():
+    assert code(Report(envelope(), model="m", failure="output_too_large")) == "output_too_large"
+
+
+def test_a_result_above_the_limit_is_too_large_counted_as_json():
+    # Each quotation mark is two characters in JSON.
+    assert code(Report(envelope(result='"' * (LIMIT // 2)), model="m")) == "output_too_large"
+
+
+@pytest.mark.parametrize("name", ["timeout", "max_turns", "authentication_failed", "cli_crashed", "overloaded"])
+def test_a_failure_says_whether_trying_again_makes_sense(name):
+    assert failed(name).body["error"]["retryable"] is (name in RETRYABLE)

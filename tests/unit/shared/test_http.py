@@ -1,0 +1,130 @@
+"""What every app answers by itself, without a store."""
+
+import json
+
+import httpx
+import pytest
+from fastapi import APIRouter, Request
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from shared.errors import QueueFull
+from shared.http.app import create_app
+from shared.http.body import read_json
+from shared.models import SubmitRequest
+
+router = APIRouter()
+
+
+@router.post("/take")
+async def take(request: Request) -> dict[str, str]:
+    return {"query": (await read_json(request, SubmitRequest, max_bytes=1000)).query}
+
+
+@router.get("/away")
+async def away() -> None:
+    raise RedisConnectionError("redis://:secret@host")
+
+
+@router.get("/full")
+async def full() -> None:
+    raise QueueFull("many", headers={"Retry-After": "5"})
+
+
+@pytest.fixture
+async def client():
+    transport = httpx.ASGITransport(create_app(router))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        yield client
+
+
+async def send(client, body, kind="application/json"):
+    return await client.post("/take", content=body, headers={"content-type": kind})
+
+
+def problem(answer, status, code):
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert body["status"] == status
+    assert body["code"] == code
+    assert set(body) == {"type", "title", "status", "detail", "instance", "code", "errors"}
+    return body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b'{"query": NaN}', b"\xff\xfe", b"[" * 400, b'{"query": "x"} x', b'{"query": "\xc3"}', b"1" * 999],
+)
+async def test_what_is_not_json_is_malformed(client, body):
+    answer = await send(client, body)
+    assert answer.status_code in {400, 422}  # nesting and long numbers are JSON, and not an object
+    problem(answer, answer.status_code, {400: "malformed_json", 422: "invalid_request"}[answer.status_code])
+
+
+@pytest.mark.parametrize("body", [b"null", b"[]", b'"x"', b"1", b"{}"])
+async def test_json_that_is_not_the_object_asked_for_is_invalid(client, body):
+    assert problem(await send(client, body), 422, "invalid_request")["errors"]
+
+
+async def test_each_wrong_field_has_its_pointer(client):
+    body = json.dumps({"query": "", "a/b~c": 1, "metadata": {"x": 1}}).encode()
+    found = problem(await send(client, body), 422, "invalid_request")["errors"]
+    assert {error["pointer"] for error in found} == {"/query", "/a~1b~0c", "/metadata/x"}
+
+
+async def test_a_value_that_a_client_sent_is_not_repeated(client):
+    body = problem(await send(client, b'{"query": "x", "priority": "my-secret"}'), 422, "invalid_request")
+    assert "my-secret" not in json.dumps(body)
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "", "application/jsonx"])
+async def test_a_body_that_is_not_declared_as_json_is_refused(client, kind):
+    problem(await send(client, b'{"query":"x"}', kind), 415, "unsupported_media_type")
+
+
+async def test_a_charset_beside_the_type_does_not_matter(client):
+    assert (await send(client, b'{"query":"x"}', "application/json; charset=utf-8")).status_code == 200
+
+
+async def test_a_body_above_the_limit_is_refused_by_its_declared_length(client):
+    assert "1000" in problem(await send(client, b"x" * 1001), 413, "payload_too_large")["detail"]
+
+
+async def test_a_body_that_does_not_declare_its_length_is_refused_when_it_grows_too_large(client):
+    taken = []
+
+    async def endless():
+        for _ in range(100):
+            taken.append(1)
+            yield b"x" * 100
+
+    answer = await client.post("/take", content=endless(), headers={"content-type": "application/json"})
+    problem(answer, 413, "payload_too_large")
+
+
+async def test_an_unknown_path_is_a_problem(client):
+    assert problem(await client.get("/nothing/here"), 404, "not_found")["instance"] == "/nothing/here"
+
+
+@pytest.mark.parametrize(("method", "allowed"), [("DELETE", "POST"), ("PUT", "POST")])
+async def test_a_known_path_with_another_method_says_what_is_allowed(client, method, allowed):
+    answer = await client.request(method, "/api/query")
+    problem(answer, 405, "method_not_allowed")
+    assert allowed in answer.headers["allow"]
+
+
+async def test_a_store_that_is_away_is_unavailable_and_keeps_its_secret(client):
+    answer = await client.get("/away")
+    assert "secret" not in json.dumps(problem(answer, 503, "unavailable"))
+    assert answer.headers["retry-after"] == "1"
+
+
+async def test_an_error_keeps_its_headers(client):
+    answer = await client.get("/full")
+    problem(answer, 503, "queue_full")
+    assert answer.headers["retry-after"] == "5"
+
+
+async def test_every_answer_has_a_request_id_of_its_own(client):
+    first, second = await client.get("/full"), await client.get("/full")
+    assert first.headers["x-request-id"] != second.headers["x-request-id"]

@@ -1,0 +1,54 @@
+import pytest
+from pydantic import ValidationError
+
+from shared.models import SubmitRequest
+
+
+def errors(body: dict[str, object]) -> dict[str, str]:
+    with pytest.raises(ValidationError) as caught:
+        SubmitRequest.model_validate(body)
+    return {"/".join(str(part) for part in error["loc"]): error["type"] for error in caught.value.errors()}
+
+
+@pytest.mark.parametrize("query", ["", " ", "\t\r\n", "\ufeff", "\u00a0\u2003\u3000", "\v\f\u2028\u2029"])
+def test_a_query_that_javascript_would_trim_to_nothing_is_blank(query):
+    assert "query" in errors({"query": query})
+
+
+@pytest.mark.parametrize("query", ["--version", "-", "\x1c", "\u200b", " x", "\x00"])
+def test_a_query_with_anything_else_is_not_blank_and_stays_as_it_is(query):
+    assert SubmitRequest.model_validate({"query": query}).query == query
+
+
+def test_an_unknown_field_is_named():
+    assert errors({"query": "x", "prioritiy": "high"}) == {"prioritiy": "extra_forbidden"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("query", 1),
+        ("query", None),
+        ("priority", "urgent"),
+        ("context", []),
+        ("context", {"a": [float("inf")]}),
+        ("model", "--dangerously-skip-permissions"),
+        ("model", ""),
+        ("maxTurns", 0),
+        ("maxTurns", 101),
+        ("maxTurns", True),
+        ("maxTurns", "3"),
+        ("maxBudgetUsd", 0),
+        ("maxBudgetUsd", float("nan")),
+        ("effort", "maximum"),
+        ("timeoutMs", 999),
+        ("metadata", {"a": 1}),
+        ("metadata", {str(i): "x" for i in range(17)}),
+    ],
+)
+def test_a_wrong_value_is_an_error_of_its_field(field, value):
+    assert any(place.startswith(field) for place in errors({"query": "x", field: value}))
+
+
+def test_a_lone_surrogate_is_refused_and_not_a_crash():
+    assert "query" in errors({"query": "\ud800"})

@@ -1,0 +1,71 @@
+import pytest
+
+from shared.settings import ApiSettings, CommonSettings, SettingsError, SubmitSettings, WorkerSettings, load
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch, tmp_path):
+    for settings in (ApiSettings, SubmitSettings, WorkerSettings):
+        for name in settings.model_fields:
+            monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+    load.cache_clear()
+    yield
+    load.cache_clear()
+
+
+def test_defaults_are_those_of_the_contract():
+    assert load(ApiSettings).port == 3000
+    assert load(SubmitSettings).max_query_bytes == 262_144
+    assert load(WorkerSettings).queue_concurrency == 5
+    assert load(WorkerSettings).claude_timeout == 120_000
+    assert load(ApiSettings).redis_address == "redis://127.0.0.1:6379/0"
+
+
+def test_redis_url_wins_over_host_and_port(monkeypatch):
+    monkeypatch.setenv("REDIS_HOST", "elsewhere")
+    monkeypatch.setenv("REDIS_URL", "rediss://cache:6380/1")
+    assert load(ApiSettings).redis_address == "rediss://cache:6380/1"
+
+
+def test_a_password_with_reserved_characters_is_escaped(monkeypatch):
+    monkeypatch.setenv("REDIS_PASSWORD", "p@ss/word:1")
+    assert load(ApiSettings).redis_address == "redis://:p%40ss%2Fword%3A1@127.0.0.1:6379/0"
+
+
+def test_an_error_names_the_variable_and_what_it_should_be(monkeypatch):
+    monkeypatch.setenv("QUEUE_CONCURRENCY", "many")
+    monkeypatch.setenv("CLAUDE_TIMEOUT", "10")
+    with pytest.raises(SettingsError) as caught:
+        load(WorkerSettings)
+    assert "QUEUE_CONCURRENCY: input should be a valid integer" in str(caught.value)
+    assert "CLAUDE_TIMEOUT: input should be greater than or equal to 1000" in str(caught.value)
+
+
+def test_a_secret_that_is_wrong_is_not_repeated(monkeypatch):
+    class Secretive(CommonSettings):
+        redis_password: int  # type: ignore[assignment]
+
+    monkeypatch.setenv("REDIS_PASSWORD", "hunter2")
+    with pytest.raises(SettingsError) as caught:
+        load(Secretive)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_empty_variable_is_an_unset_one(monkeypatch):
+    monkeypatch.setenv("CLAUDE_MODELS", "")
+    monkeypatch.setenv("PORT", "")
+    assert load(SubmitSettings).claude_models == ()
+    assert load(ApiSettings).port == 3000
+
+
+def test_lists_are_written_with_commas_or_spaces(monkeypatch):
+    monkeypatch.setenv("CLAUDE_MODELS", "opus, sonnet haiku")
+    assert load(SubmitSettings).claude_models == ("opus", "sonnet", "haiku")
+
+
+def test_a_dotenv_file_is_read_and_the_environment_wins(monkeypatch, tmp_path):
+    (tmp_path / ".env").write_text("PORT=3100\nLOG_LEVEL=DEBUG\nUNRELATED=1\n")
+    monkeypatch.setenv("PORT", "3200")
+    assert load(ApiSettings).port == 3200
+    assert load(ApiSettings).log_level == "DEBUG"

@@ -1,0 +1,49 @@
+import io
+import json
+import logging
+import re
+
+import pytest
+
+from shared import logs
+from shared.ids import is_id, new_id
+from shared.settings import CommonSettings
+from shared.times import rfc3339
+
+
+def test_ids_are_uuids_of_version_7_and_sort_by_time():
+    ids = [new_id() for _ in range(100)]
+    assert len(set(ids)) == 100
+    assert all(
+        re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", name) for name in ids
+    )
+    assert [name[:13] for name in ids] == sorted(name[:13] for name in ids)
+
+
+@pytest.mark.parametrize("text", ["", "x", "../../etc", new_id().upper(), new_id() + "\n", "0" * 36])
+def test_what_is_not_an_id_of_ours_is_told_apart(text):
+    assert not is_id(text)
+
+
+def test_times_are_rfc_3339_in_utc():
+    assert rfc3339(1_769_860_800_007) == "2026-01-31T12:00:00.007Z"
+
+
+def test_a_json_log_line_holds_its_fields_and_no_message_of_an_exception():
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logs.JsonFormatter())
+    logger = logging.Logger("test")
+    logger.addHandler(handler)
+    try:
+        raise ValueError("a client's query")
+    except ValueError as error:
+        logger.warning("failed", exc_info=error, extra={"fields": {"job_id": "j"}})
+    line = json.loads(stream.getvalue())
+    assert (line["event"], line["level"], line["job_id"], line["error"]) == ("failed", "WARNING", "j", "ValueError")
+    assert "query" not in stream.getvalue()
+
+
+def test_settings_are_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        CommonSettings().redis_port = 1
