@@ -10,7 +10,7 @@ MODULES = sorted(path for room in ("functions", "shared", "local") for path in (
 
 
 def imported(path: Path) -> set[str]:
-    names = set()
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         match node:
             case ast.Import():

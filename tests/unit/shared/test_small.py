@@ -46,4 +46,4 @@ def test_a_json_log_line_holds_its_fields_and_no_message_of_an_exception():
 
 def test_settings_are_frozen():
     with pytest.raises(ValueError, match="frozen"):
-        CommonSettings().redis_port = 1
+        setattr(CommonSettings(), "redis_port", 1)  # noqa: B010 -- mypy knows that it is frozen
