@@ -10,12 +10,18 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from local.supervisor import Child
 
 _START_TIMEOUT = 30.0
+# The path of a socket ends at 103 bytes on macOS, at 107 on Linux.
+_LONGEST_SOCKET_PATH = 103
+_SOCKET = "redis.sock"
 
 
 class EmbeddedRedisError(Exception):
@@ -39,44 +45,64 @@ def find_server() -> str:
     )
 
 
+def _socket_directory() -> Path:
+    """Make a directory for the socket that only this user can enter, with a short name."""
+    # Not in the data directory, nor in a temporary one that is far down: the path would not fit.
+    length = len(os.fsencode(tempfile.gettempdir())) + len(f"/cg-12345678/{_SOCKET}")
+    return Path(tempfile.mkdtemp(prefix="cg-", dir=None if length <= _LONGEST_SOCKET_PATH else "/tmp"))  # noqa: S108
+
+
 class EmbeddedRedis:
     """A server to be started as a child of the supervisor; holds the data directory while `with` lasts.
 
     Its data survive: every write is in the append-only file before it is answered, and on disk within a second.
+    Raises EmbeddedRedisError when another process holds the directory or it cannot be used.
     """
 
     def __init__(self, data: Path) -> None:
         self._server = find_server()
         self._data = data.resolve()
         self._sockets: Path | None = None
+        self._told_before = 0
 
     def __enter__(self) -> Self:
-        self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = (self._data / "lock").open("w")
+        try:
+            self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = (self._data / "lock").open("w")
+        except OSError as error:
+            raise EmbeddedRedisError(f"{self._data} cannot hold Redis's data: {error.strerror}") from None
         try:
             # Two servers on one append-only file would ruin it. The lock goes with this process, however it ends.
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            with suppress(FileNotFoundError):
+                self._told_before = self._log.stat().st_size
+            self._sockets = _socket_directory()
+        except BlockingIOError:
             self._lock.close()
             raise EmbeddedRedisError(f"Another gateway uses {self._data}: stop it, or give --data") from None
-        # Not in the data directory: the path of a socket ends at about 100 bytes.
-        self._sockets = Path(tempfile.mkdtemp(prefix="cg-"))
+        except OSError as error:
+            self._lock.close()
+            raise EmbeddedRedisError(f"Redis cannot be started: {error}") from None
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._lock.close()
         if self._sockets is not None:
             shutil.rmtree(self._sockets, ignore_errors=True)
+        self._lock.close()
 
     @property
     def url(self) -> str:
         """What to give as REDIS_URL."""
-        return f"unix://{self._socket}"
+        return f"unix://{quote(str(self._socket))}"
 
     @property
     def _socket(self) -> Path:
         assert self._sockets is not None, "use it with `with`"  # noqa: S101
-        return self._sockets / "redis.sock"
+        return self._sockets / _SOCKET
+
+    @property
+    def _log(self) -> Path:
+        return self._data / "redis.log"
 
     @property
     def child(self) -> Child:
@@ -90,15 +116,20 @@ class EmbeddedRedis:
             "appendfsync": "everysec",
             "save": "",
             "maxmemory-policy": "noeviction",
-            "logfile": str(self._data / "redis.log"),
+            "logfile": str(self._log),
             "daemonize": "no",
         }
-        return Child("redis", [self._server, *(part for key, value in options.items() for part in (f"--{key}", value))])
+        argv = [self._server, *(part for key, value in options.items() for part in (f"--{key}", value))]
+        return Child("redis", argv, explain=self._last_words)
 
-    def wait(self) -> None:
-        """Wait until it answers, which takes longer when there is much to read back; raises EmbeddedRedisError."""
-        deadline = time.monotonic() + _START_TIMEOUT
-        with redis.Redis.from_url(self.url) as client:
+    def wait(self, timeout: float = _START_TIMEOUT) -> None:
+        """Wait until it answers, which takes longer when there is much to read back.
+
+        Raises EmbeddedRedisError when it does not within `timeout` s, with the last line of its log.
+        """
+        deadline = time.monotonic() + timeout
+        # Without redis-py's own retries, which begin with a second: this loop is quicker, and ends on time.
+        with redis.Redis.from_url(self.url, retry=Retry(NoBackoff(), 0), socket_timeout=1) as client:
             while True:
                 with suppress(redis.RedisError):
                     client.ping()
@@ -108,6 +139,8 @@ class EmbeddedRedis:
                 time.sleep(0.02)  # a socket that is not there yet tells nobody when it comes
 
     def _last_words(self) -> str:
-        with suppress(OSError, IndexError):
-            return (self._data / "redis.log").read_text(errors="replace").strip().splitlines()[-1]
+        """Return the last line that this server wrote; what an earlier one wrote explains nothing."""
+        with suppress(OSError, IndexError), self._log.open("rb") as log:
+            log.seek(self._told_before)
+            return log.read().decode(errors="replace").strip().splitlines()[-1]
         return "it has not written a log"

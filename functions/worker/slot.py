@@ -8,10 +8,12 @@ import logging
 import os
 import threading
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+from redis.client import Pipeline
 from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
 from rq.job import Job
@@ -124,10 +126,19 @@ class Slot(SimpleWorker):
             self._stop_requested = True
             self._async.stop_after(self._grace)
 
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """Tell RQ that this worker lives; a store that is away is no reason to drop a job just popped, or to end."""
+        with suppress(RedisError):
+            super().heartbeat(timeout, pipeline)
+
+    def check_for_suspension(self, burst: bool) -> None:
+        """Do nothing: the queue is paused by the pop script, not by RQ's suspension."""
+
     def teardown(self) -> None:
-        """Leave nothing behind in Redis."""
+        """Leave nothing behind in Redis, if it answers."""
         self._async.close()
-        super().teardown()  # type: ignore[no-untyped-call]
+        with suppress(RedisError):
+            super().teardown()  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)

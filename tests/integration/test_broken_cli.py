@@ -1,0 +1,67 @@
+"""A CLI that misbehaves, in a stand-in for it: the job fails with the right code, and nothing is left of it."""
+
+import asyncio
+import os
+import time
+
+import pytest
+
+from functions.worker import claude, processes
+from functions.worker.outcome import judge
+from shared.settings import WorkerSettings
+from tests.support.fake_cli import fake_cli
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """The directory in which runs make theirs."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "runs"))
+    (tmp_path / "runs").mkdir()
+    processes.adopt_orphans()
+    return tmp_path / "runs"
+
+
+async def outcome(tmp_path, behaviour):
+    settings = WorkerSettings(claude_command=str(fake_cli(tmp_path, behaviour)))
+    report = await claude.run({"query": "hello"}, settings, lambda text: None)
+    return judge(report, max_output_bytes=settings.max_output_bytes)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "code"),
+    [
+        ("error_envelope", "server_error"),
+        ("garbage", "cli_crashed"),
+        ("nothing", "cli_crashed"),
+        ("flood", "output_too_large"),
+        ("flood_lines", "cli_crashed"),
+        ("dies_halfway", "cli_crashed"),
+        ("dies_at_start", "cli_crashed"),
+    ],
+)
+async def test_a_cli_that_misbehaves_is_a_failure_with_its_code(tmp_path, runs, behaviour, code):
+    found = await outcome(tmp_path, behaviour)
+    assert (found.state, found.body["error"]["code"]) == ("failed", code)
+    assert not processes.descendants(os.getpid())
+    assert not list(runs.iterdir())
+
+
+async def test_a_cli_that_behaves_is_a_success(tmp_path, runs):
+    # Without this one the others could all fail for a reason that has nothing to do with them.
+    assert (await outcome(tmp_path, "success")).state == "completed"
+
+
+async def test_a_cli_that_is_not_there_is_a_failure(runs):
+    report = await claude.run({"query": "x"}, WorkerSettings(claude_command="/nowhere/claude"), lambda text: None)
+    assert judge(report, max_output_bytes=1000).body["error"]["code"] == "cli_crashed"
+    assert not list(runs.iterdir())
+
+
+async def test_a_cli_that_hangs_and_ignores_sigterm_is_killed_with_its_run(tmp_path, runs):
+    started = time.monotonic()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await outcome(tmp_path, "hang")
+    assert time.monotonic() - started < 1 + claude.GRACE + 2
+    assert not processes.descendants(os.getpid())
+    assert not list(runs.iterdir())

@@ -1,0 +1,139 @@
+"""A gateway as its user starts and stops it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.gateway import Gateway
+from tests.support.scripted_model import Hang, ScriptedModel
+
+COMMAND = str(Path(sys.executable).parent / "claude-gateway")
+
+
+def credentials(model, **more):
+    return {"ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "k", "QUEUE_CONCURRENCY": "2", **more}
+
+
+def test_a_hundred_queries_at_once_get_each_its_own_answer_and_leave_no_process(tmp_path):
+    with ScriptedModel(echo=True) as model, Gateway(tmp_path, **credentials(model)) as gateway:
+        jobs = {gateway.submit(f"query {number}"): f"query {number}" for number in range(100)}
+        for job_id, query in jobs.items():
+            job = gateway.finished(job_id, timeout=110)
+            assert (job["state"], job["result"]["response"], job["attempts"]) == ("completed", query, 1)
+        assert len(model.requests) == 100
+        gateway.until(gateway.clis, lambda clis: not clis)
+        assert not list(gateway.runs.glob("claude-run-*"))
+
+
+@pytest.mark.parametrize("options", [[], ["--lambda"]], ids=["uvicorn", "lambda"])
+def test_ctrl_c_stops_everything_within_ten_seconds_and_leaves_nothing(tmp_path, options):
+    never = threading.Event()
+    with (
+        ScriptedModel(lambda body: Hang(until=never)) as model,
+        Gateway(tmp_path, *options, **credentials(model)) as gateway,
+    ):
+        gateway.submit("x")
+        gateway.until(gateway.clis, bool)
+        processes = gateway.processes()
+        assert gateway.stop() == 0
+        _, alive = psutil.wait_procs(processes, timeout=0.1)
+        assert not alive
+        assert not list(gateway.runs.glob("claude-run-*"))
+        never.set()
+
+
+def test_what_waited_when_it_was_stopped_is_run_when_it_starts_again(tmp_path):
+    never = threading.Event()
+    with ScriptedModel(lambda body: Hang(until=never)) as model, Gateway(tmp_path, **credentials(model)) as gateway:
+        job_ids = [gateway.submit(f"job {number}") for number in range(4)]
+        gateway.until(gateway.clis, lambda clis: len(clis) == 2)
+        gateway.stop()
+        never.set()
+    with ScriptedModel(echo=True) as model, Gateway(tmp_path, **credentials(model)) as gateway:
+        jobs = [gateway.finished(job_id) for job_id in job_ids]
+        assert [job["result"]["response"] for job in jobs] == [f"job {number}" for number in range(4)]
+        # Those that ran were handed back, which does not use an attempt.
+        assert [job["attempts"] for job in jobs] == [1, 1, 1, 1]
+
+
+def test_without_credentials_the_demo_model_answers_and_says_so(tmp_path):
+    with Gateway(tmp_path, QUEUE_CONCURRENCY="1") as gateway:
+        assert "demo" in gateway.ask("What is 2+2?")["result"]["response"].lower()
+        assert "4" in gateway.ask("What is 2+2?")["result"]["response"]
+        told = "".join(gateway.log)
+        assert "demo model" in told
+        assert "ANTHROPIC_API_KEY" in told
+
+
+def test_with_credentials_there_is_no_demo_model(tmp_path):
+    with ScriptedModel(echo=True) as model, Gateway(tmp_path, **credentials(model)) as gateway:
+        assert not [process for process in gateway.processes() if "local.demo_model" in process.cmdline()]
+        assert "demo" not in "".join(gateway.log)
+
+
+def test_the_log_holds_no_query_and_no_credential(tmp_path):
+    variables = {"LOG_LEVEL": "DEBUG", "LOG_FORMAT": "json"}
+    with ScriptedModel(echo=True) as model, Gateway(tmp_path, **credentials(model, **variables)) as gateway:
+        gateway.ask("my dearest secret", metadata={"m": "hidden-metadata"}, systemPrompt="hidden-prompt")
+        gateway.client.post("/api/query", json={"query": "x", "priority": "hidden-priority"})
+        gateway.stop()
+        told = "".join(gateway.log)
+    assert "job_ended" in told
+    for secret in ("dearest", "hidden-", "ANTHROPIC_API_KEY"):
+        assert secret not in told
+
+
+def test_a_second_gateway_on_the_same_data_is_refused(tmp_path):
+    with Gateway(tmp_path, QUEUE_CONCURRENCY="1"):
+        done = subprocess.run(
+            [COMMAND, "local", "--data", str(tmp_path / "data")],
+            cwd=tmp_path, env={"PATH": os.environ["PATH"], "PORT": "0"},
+            capture_output=True, text=True, timeout=30, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert "Another gateway uses" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"QUEUE_CONCURRENCY": "none"}, "QUEUE_CONCURRENCY: input should be a valid integer"),
+        ({"HOST": "0.0.0.0"}, "HOST: should be a loopback address"),
+        ({"REDIS_PORT": "0"}, "REDIS_PORT: input should be greater than or equal to 1"),
+    ],
+)
+@pytest.mark.parametrize("command", ["local", "api", "worker"])
+def test_a_setting_that_cannot_be_used_is_named_at_the_start(tmp_path, command, variables, told):
+    done = subprocess.run(
+        [COMMAND, command], cwd=tmp_path, env={"PATH": os.environ["PATH"], **variables},
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_that_is_taken_is_named(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [COMMAND, "local"], cwd=tmp_path, env={"PATH": os.environ["PATH"], "PORT": port},
+            capture_output=True, text=True, timeout=30, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert f"PORT: {port}" in done.stderr
+
+
+def test_a_gateway_that_is_killed_takes_everything_with_it(tmp_path):
+    with ScriptedModel(echo=True) as model, Gateway(tmp_path, **credentials(model)) as gateway:
+        processes = gateway.processes()
+        gateway.process.send_signal(signal.SIGKILL)
+        _, alive = psutil.wait_procs(processes, timeout=10)
+        assert not alive

@@ -1,0 +1,139 @@
+"""A whole gateway as its user starts it, and a client of it."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import psutil
+
+ROOT = Path(__file__).parents[2]
+# Starting means importing everything, several times at once, on a machine that may be busy.
+START_TIMEOUT = 60.0
+
+
+class Gateway:
+    """`claude-gateway local` in a process of its own, from `with` to the end of it.
+
+    `variables` are its environment, beside PATH and HOME; nothing else of ours gets in.
+    """
+
+    def __init__(self, folder: Path, *options: str, **variables: str) -> None:
+        self._folder = folder
+        self._options = options
+        self._variables = variables
+        self.log: list[str] = []
+
+    def __enter__(self) -> Self:
+        home = self._folder / "home"
+        home.mkdir(exist_ok=True)
+        environment = {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(self.runs), "PORT": "0"}
+        command = Path(sys.executable).parent / "claude-gateway"
+        self.process = subprocess.Popen(
+            [str(command), "local", "--data", str(self._folder / "data"), *self._options],
+            # Not in the checkout: a developer's .env is not the tests' business.
+            cwd=self._folder,
+            env={**environment, **self._variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self._listener = threading.Thread(target=self._listen)
+        self._listener.start()
+        watchdog = threading.Timer(START_TIMEOUT, self.process.kill)
+        watchdog.start()
+        line = self.process.stdout.readline()
+        watchdog.cancel()
+        if not line.startswith("ready "):
+            self.stop()
+            raise AssertionError("the gateway did not start:\n" + "".join(self.log))
+        self.url = line.split()[1]
+        self.client = httpx.Client(base_url=self.url, trust_env=False, timeout=30)
+        return self
+
+    @property
+    def runs(self) -> Path:
+        """Where runs have their directories: the temporary directory of all its processes."""
+        directory = self._folder / "tmp"
+        directory.mkdir(exist_ok=True)
+        return directory
+
+    def _listen(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as stream:
+            self.log.extend(stream)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if hasattr(self, "client"):
+            self.client.close()
+        self.stop()
+
+    def stop(self) -> int:
+        """Stop it as Ctrl-C does, and return its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        try:
+            status = self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        finally:
+            assert self.process.stdout is not None
+            self.process.stdout.close()
+            self._listener.join()
+        return status
+
+    def processes(self) -> list[psutil.Process]:
+        """List its processes: those below it, itself not among them."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def clis(self) -> list[psutil.Process]:
+        """List the CLIs that run now."""
+        found = []
+        for process in self.processes():
+            try:
+                if "stream-json" in process.cmdline():
+                    found.append(process)
+            except psutil.NoSuchProcess:
+                pass
+        return found
+
+    def submit(self, query: str, **fields: Any) -> str:
+        """Submit a query and return its job's id."""
+        answer = self.client.post("/api/query", json={"query": query, **fields})
+        assert answer.status_code == 202, answer.text
+        job_id: str = answer.json()["jobId"]
+        return job_id
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """Read a job."""
+        answer = self.client.get(f"/api/query/{job_id}")
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+    def finished(self, job_id: str, timeout: float = 60) -> dict[str, Any]:
+        """Wait for a job's end and return it."""
+        ended: dict[str, Any] = self.until(lambda: self.job(job_id), lambda job: job["finishedAt"] is not None, timeout)
+        return ended
+
+    def ask(self, query: str, **fields: Any) -> dict[str, Any]:
+        """Submit a query and return its job when it has ended."""
+        return self.finished(self.submit(query, **fields))
+
+    def until(self, look: Callable[[], Any], good: Callable[[Any], bool], timeout: float = 30) -> Any:
+        """Look until what is seen is good, and return it; AssertionError after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while not good(seen := look()):
+            assert time.monotonic() < deadline, f"not within {timeout} s: {seen}\n" + "".join(self.log[-20:])
+            time.sleep(0.02)
+        return seen
