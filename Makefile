@@ -36,6 +36,12 @@ format: $(STAMP)  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+bench: $(STAMP)  ## compare with the bare CLI on this machine
+	$(BIN)/python -m tests.benchmarks.latency
+
+openapi: $(STAMP)  ## make the OpenAPI document anew
+	$(BIN)/python -m local.openapi
+
 requirements:  ## compile requirements/*.txt from pyproject.toml (needs uv on the path)
 	@for set in $(SETS); do \
 		uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --upgrade \

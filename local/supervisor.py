@@ -160,12 +160,13 @@ class Supervisor:
         while left := descendants(os.getpid()):
             if time.monotonic() > deadline:
                 print(f"these processes cannot be ended: {left}", file=sys.stderr)
-                return
+                break
             send(signal.SIGKILL, left)
-            with suppress(ChildProcessError):
-                while os.waitpid(-1, os.WNOHANG)[0]:
-                    pass
             time.sleep(0.01)
+        # Every child is ended; one that nobody waits for would stay in the table where init does not care for it.
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
 
 
 def _forward(stream: IO[bytes], ready: bytes, found: SimpleQueue[str | None]) -> None:

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route as StarletteRoute
+from starlette.routing import Router
+from starlette.types import Receive, Scope, Send
 
-from local.lambda_emulator.event import Incoming, gateway_error, to_event, to_response
-from local.lambda_emulator.function import Function, FunctionError
+from local.lambda_emulator.event import Incoming, gateway_error, raw_path, to_event, to_response
+from local.lambda_emulator.function import EventTooLarge, Function, FunctionError
 from local.lambda_emulator.routes import Route, read_routes
 from shared.logs import configure, event
 from shared.settings import ApiSettings, load
@@ -20,47 +20,53 @@ from shared.settings import ApiSettings, load
 log = logging.getLogger("lambda")
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
-_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-# The limits of an HTTP API: s, bytes of a request, bytes of an answer.
-_LONGEST, _REQUEST_LIMIT, _ANSWER_LIMIT = 30.0, 10 << 20, 6 << 20
+# The limits of an HTTP API: s for the whole answer, bytes of a request's body.
+LONGEST, REQUEST_LIMIT = 30.0, 10 << 20
 
 
 class Emulator:
-    """API Gateway and Lambda for one template."""
+    """API Gateway and Lambda for one template; takes any HTTP request."""
 
-    def __init__(self, template: Path) -> None:
+    def __init__(self, template: Path, longest: float) -> None:
+        self._longest = longest
         self._routes = read_routes(template)
         self._functions = {route.function: Function(route.function, route.handler) for route in self._routes}
 
-    async def answer(self, request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request as API Gateway would."""
+        try:
+            response = await self._answer(Request(scope, receive))
+        except ClientDisconnect:
+            return  # nobody is left to be answered
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
         body = bytearray()
         async for chunk in request.stream():
             body += chunk
-            if len(body) > _REQUEST_LIMIT:
+            if len(body) > REQUEST_LIMIT:
                 return gateway_error(413, "Request Entity Too Large")
-        raw_path = request.scope.get("raw_path", b"").split(b"?")[0].decode("latin-1")
-        found = self._match(request.method, raw_path or request.url.path)
+        found = self._match(request.method, raw_path(request))
         if found is None:
             return gateway_error(404, "Not Found")
         route, parameters = found
-        incoming = Incoming(request, bytes(body), route, parameters)
         try:
-            async with asyncio.timeout(_LONGEST):
-                answer = await self._functions[route.function].invoke(to_event(incoming))
+            async with asyncio.timeout(self._longest):
+                answer = await self._functions[route.function].invoke(
+                    to_event(Incoming(request, bytes(body), route, parameters))
+                )
         except TimeoutError:
             return gateway_error(503, "Service Unavailable")
+        except EventTooLarge:
+            return gateway_error(413, "Request Entity Too Large")
         except FunctionError as error:
             event(log, "function_failed", logging.ERROR, function=route.function, reason=str(error))
             return gateway_error(500, "Internal Server Error")
-        response = to_response(answer)
-        if len(response.body) > _ANSWER_LIMIT:
-            return gateway_error(500, "Internal Server Error")
-        return response
+        return to_response(answer)
 
-    def _match(self, method: str, raw_path: str) -> tuple[Route, dict[str, str]] | None:
+    def _match(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
         for route in self._routes:
-            parameters = route.match(method, raw_path)
+            parameters = route.match(method, path)
             if parameters is not None:
                 return route, parameters
         return None
@@ -70,17 +76,18 @@ class Emulator:
         await asyncio.gather(*(function.close() for function in self._functions.values()))
 
 
-def create_emulator(template: Path) -> Starlette:
-    """Make the ASGI app for a template."""
-    emulator = Emulator(template)
+def create_emulator(template: Path, *, longest: float = LONGEST) -> Router:
+    """Make the ASGI app for a template; an answer that takes more than `longest` s is a 503."""
+    emulator = Emulator(template, longest)
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_app: object) -> AsyncIterator[None]:
         configure(load(ApiSettings))
         yield
         await emulator.close()
 
-    return Starlette(routes=[StarletteRoute("/{path:path}", emulator.answer, methods=_METHODS)], lifespan=lifespan)
+    # Without routes: nothing but the template decides which method or path is known.
+    return Router(default=emulator, lifespan=lifespan)
 
 
 app = create_emulator(TEMPLATE)

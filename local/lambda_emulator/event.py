@@ -1,11 +1,16 @@
-"""HTTP requests as events of payload version 2.0, and a function's answers as HTTP."""
+"""HTTP requests as events of payload version 2.0, and a function's answers as HTTP.
+
+Where AWS documents too little, this follows what others measured of the real service: paths come decoded, and of
+all content types only a few are text.
+"""
 
 import base64
+import json
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 from uuid import uuid4
 
 from starlette.requests import Request
@@ -13,7 +18,10 @@ from starlette.responses import Response
 
 from local.lambda_emulator.routes import Route
 
-_TEXT = ("text/", "application/json", "application/javascript", "application/xml", "application/x-www-form-urlencoded")
+# Any other body, a form among them, is base64.
+_TEXT = {"application/json", "application/javascript", "application/xml"}
+# Of this connection, not of the request; cookies have a field of their own.
+_NOT_PASSED_ON = {"connection", "cookie", "keep-alive", "transfer-encoding"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,35 +34,39 @@ class Incoming:
     parameters: dict[str, str]
 
 
+def raw_path(request: Request) -> str:
+    """Return the path of a request as it was sent, still encoded."""
+    sent: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+    return sent.split(b"?")[0].decode("latin-1")
+
+
 def to_event(incoming: Incoming) -> dict[str, Any]:
     """Return the event that API Gateway would send for a request."""
     request = incoming.request
-    raw_path = request.scope.get("raw_path", b"").split(b"?")[0].decode("latin-1") or request.url.path
-    headers: dict[str, str] = {}
-    for name, value in request.headers.items():
-        if name != "cookie":
-            headers[name] = f"{headers[name]},{value}" if name in headers else value
-    query: dict[str, str] = {}
-    for name, value in parse_qsl(request.url.query, keep_blank_values=True):
-        query[name] = f"{query[name]},{value}" if name in query else value
+    path = unquote(raw_path(request))
+    source = request.client.host if request.client else "127.0.0.1"
+    headers = _headers(request, incoming.body, source)
+    # Not of request.url: a decoded "#" or "?" in the path would move where the query begins.
+    raw_query = request.scope["query_string"].decode("latin-1")
     body, encoded = _body(incoming.body, headers.get("content-type", ""))
+    domain = headers.get("host", "localhost")
     now = time.time()
     event: dict[str, Any] = {
         "version": "2.0",
         "routeKey": incoming.route.key,
-        "rawPath": raw_path,
-        "rawQueryString": request.url.query,
+        "rawPath": path,
+        "rawQueryString": raw_query,
         "headers": headers,
         "requestContext": {
             "accountId": "000000000000",
             "apiId": "local",
-            "domainName": request.headers.get("host", "localhost"),
-            "domainPrefix": "local",
+            "domainName": domain,
+            "domainPrefix": domain.partition(".")[0],
             "http": {
                 "method": request.method,
-                "path": raw_path,
+                "path": path,
                 "protocol": f"HTTP/{request.scope.get('http_version', '1.1')}",
-                "sourceIp": request.client.host if request.client else "127.0.0.1",
+                "sourceIp": source,
                 "userAgent": headers.get("user-agent", ""),
             },
             "requestId": str(uuid4()),
@@ -65,37 +77,68 @@ def to_event(incoming: Incoming) -> dict[str, Any]:
         },
         "isBase64Encoded": encoded,
     }
+    sent_cookies = ";".join(request.headers.getlist("cookie")).split(";")
     # Each of these is left out when there is none of it.
     optional = {
-        "cookies": [part.strip() for part in request.headers.get("cookie", "").split(";") if part.strip()],
-        "queryStringParameters": query,
+        "cookies": [cookie.strip() for cookie in sent_cookies if cookie.strip()],
+        "queryStringParameters": _joined(parse_qsl(raw_query, keep_blank_values=True)),
         "pathParameters": incoming.parameters,
         "body": body,
     }
     return event | {name: value for name, value in optional.items() if value}
 
 
+def _joined(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        found[name] = f"{found[name]},{value}" if name in found else value
+    return found
+
+
+def _headers(request: Request, body: bytes, source: str) -> dict[str, str]:
+    """Join the headers as the gateway does, and say what only it knows of the connection."""
+    headers = _joined([(name, value) for name, value in request.headers.items() if name not in _NOT_PASSED_ON])
+    forwarded = headers.get("x-forwarded-for")
+    headers["x-forwarded-for"] = f"{forwarded}, {source}" if forwarded else source
+    headers["x-forwarded-proto"] = request.scope["scheme"]
+    headers["x-forwarded-port"] = str((request.scope.get("server") or ("", 443))[1])
+    if body:  # it came whole or in chunks, and goes on whole
+        headers["content-length"] = str(len(body))
+    return headers
+
+
 def _body(body: bytes, content_type: str) -> tuple[str, bool]:
-    if content_type.startswith(_TEXT):
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type.startswith("text/") or media_type in _TEXT:
         try:
             return body.decode(), False
         except UnicodeDecodeError:
             pass
-    return (base64.b64encode(body).decode(), True) if body else ("", False)
+    return base64.b64encode(body).decode(), bool(body)
 
 
 def to_response(answer: Any) -> Response:
-    """Return what API Gateway would answer for what a function returned; it infers what is not a response."""
+    """Return what API Gateway would answer for what a function returned.
+
+    Without a status code it is the body itself: a 200 of JSON. What cannot be sent is a 500.
+    """
     if not isinstance(answer, dict) or "statusCode" not in answer:
-        return Response(answer if isinstance(answer, str) else str(answer), media_type="application/json")
-    text = answer.get("body") or ""
-    body = base64.b64decode(text) if answer.get("isBase64Encoded") else text.encode()
-    response = Response(body, int(answer["statusCode"]))
-    for name, value in (answer.get("headers") or {}).items():
-        if name.lower() != "content-length":
-            response.headers[name] = value
-    for cookie in answer.get("cookies") or ():
-        response.headers.append("set-cookie", cookie)
+        return Response(answer if isinstance(answer, str) else json.dumps(answer), media_type="application/json")
+    try:
+        text = answer.get("body") or ""
+        body = base64.b64decode(text, validate=True) if answer.get("isBase64Encoded") else text.encode()
+        status = int(answer["statusCode"])
+        if not 200 <= status <= 599:
+            return gateway_error(500, "Internal Server Error")
+        response = Response(body, status)
+        for name, value in (answer.get("headers") or {}).items():
+            if name.lower() != "content-length":
+                response.headers[name] = str(value)
+        response.headers.setdefault("content-type", "text/plain; charset=utf-8")
+        for cookie in answer.get("cookies") or ():
+            response.headers.append("set-cookie", cookie)
+    except (AttributeError, TypeError, ValueError):
+        return gateway_error(500, "Internal Server Error")
     return response
 
 

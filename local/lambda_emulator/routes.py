@@ -1,6 +1,6 @@
 """The routes of a SAM template, matched as an HTTP API matches them."""
 
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ _Loader.add_multi_constructor("!", _plain)
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One event of a function; `method` and `path` are None for `$default`."""
+    """One event of a function; `method`, in capitals or ANY, and `path` are None for `$default`."""
 
     function: str
     handler: str
@@ -43,36 +43,55 @@ class Route:
         return "$default" if self.path is None else f"{self.method} {self.path}"
 
     def match(self, method: str, raw_path: str) -> dict[str, str] | None:
-        """Return the path's parameters if this route takes a request, else None."""
+        """Return the path's parameters, decoded, if this route takes a request, else None.
+
+        The path is still encoded: an encoded slash belongs to its segment.
+        """
         if self.path is None:
             return {}
         if self.method not in {method, "ANY"}:
             return None
-        pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(self.path))
-        found = re.fullmatch(pattern, raw_path)
-        return None if found is None else {name: unquote(value) for name, value in found.groupdict().items()}
+        asked = [unquote(segment) for segment in raw_path.split("/")]
+        wanted = self.path.split("/")
+        if wanted[-1].endswith("+}") and len(asked) > len(wanted):
+            asked = [*asked[: len(wanted) - 1], "/".join(asked[len(wanted) - 1 :])]
+        if len(asked) != len(wanted):
+            return None
+        parameters: dict[str, str] = {}
+        for segment, value in zip(wanted, asked, strict=True):
+            if segment.startswith("{") and value:
+                parameters[segment.strip("{+}")] = value
+            elif segment != value:
+                return None
+        return parameters
+
+    @property
+    def generality(self) -> tuple[bool, list[int], bool]:
+        """How much else this route takes: the smaller, the more specific, and the first to be asked."""
+        # Segment by segment: written out, a parameter, whatever follows.
+        segments = [segment.startswith("{") + segment.endswith("+}") for segment in (self.path or "").split("/")]
+        return self.path is None, segments, self.method == "ANY"
 
 
 def read_routes(template: Path) -> list[Route]:
     """List the routes of every function of a template, the most specific first."""
-    resources: dict[str, Any] = yaml.load(template.read_text(encoding="utf-8"), _Loader)["Resources"]  # noqa: S506 -- a SafeLoader
-    routes = [
-        Route(name, resource["Properties"]["Handler"], properties.get("Method"), properties.get("Path"))
-        for name, resource in resources.items()
-        if resource["Type"] == "AWS::Serverless::Function"
-        for event in resource["Properties"].get("Events", {}).values()
-        if event["Type"] == "HttpApi"
-        for properties in [event.get("Properties", {})]
-    ]
-    # What is written out before what is a parameter, and $default last.
-    return sorted(routes, key=lambda route: (route.path is None, (route.path or "").count("{"), route.method == "ANY"))
+    routes = []
+    for name, function in _functions(template):
+        for event in function.get("Events", {}).values():
+            if event["Type"] == "HttpApi":
+                wanted = event.get("Properties", {})
+                method = wanted.get("Method")
+                routes.append(Route(name, function["Handler"], method and method.upper(), wanted.get("Path")))
+    return sorted(routes, key=lambda route: route.generality)
 
 
 def read_handlers(template: Path) -> dict[str, str]:
     """Return the handler of every function of a template, by the function's name, routed or not."""
-    resources: dict[str, Any] = yaml.load(template.read_text(encoding="utf-8"), _Loader)["Resources"]  # noqa: S506 -- a SafeLoader
-    return {
-        name: resource["Properties"]["Handler"]
-        for name, resource in resources.items()
-        if resource["Type"] == "AWS::Serverless::Function"
-    }
+    return {name: function["Handler"] for name, function in _functions(template)}
+
+
+def _functions(template: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    document = yaml.load(template.read_text(encoding="utf-8"), _Loader)  # noqa: S506 -- a SafeLoader
+    for name, resource in document["Resources"].items():
+        if resource["Type"] == "AWS::Serverless::Function":
+            yield name, resource["Properties"]

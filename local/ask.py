@@ -1,0 +1,265 @@
+"""`claude-gateway ask`: submit one query to a running gateway, follow its job, print the answer.
+
+Standard output gets the answer (or, with `--json`, the body that brought it) and nothing else; standard error
+gets the progress, only when both are a terminal, and what went wrong. A model's answer is hostile text: on a
+terminal its control characters are written out as `\\u001b`, since they could move the cursor, rename the
+window or answer for the user. Into a pipe or a file it goes as it came, in UTF-8. Either way one newline is
+added unless it ends in one.
+"""
+
+import json
+import math
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from shared.models import TERMINAL
+
+Body = dict[str, Any]
+
+_FIRST_PAUSE, _LAST_PAUSE, _PAUSE_GROWTH = 0.1, 1.0, 1.5  # s: a short answer is seen at once, a long one is cheap
+_PATIENCE = 30.0  # s for which polling outlives a gateway that restarts or has lost its Redis
+_REQUEST_TIMEOUT = 10.0  # s; no request of ours asks the gateway to wait for the job
+_PASSING = {429, 502, 503, 504}  # the gateway's own, and those of a proxy before it
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # C0 but for \t and \n, DEL, C1, lone surrogates
+
+OK, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
+
+
+class _Stop(Exception):
+    """The command ends here, with a message for people; `passing` when asking again may help."""
+
+    def __init__(self, message: str, status: int = UNUSABLE, *, passing: bool = False, retry_after: float = 0) -> None:
+        super().__init__(message)
+        self.status = status
+        self.passing = passing
+        self.retry_after = retry_after
+
+
+class _Gateway:
+    """One conversation with a gateway about one job; times are seconds."""
+
+    def __init__(
+        self, client: httpx.Client, url: str, timeout: float, sleep: Callable[[float], None], clock: Callable[[], float]
+    ) -> None:
+        self.job_id: str | None = None
+        self._client, self._url = client, url
+        self._sleep, self._clock = sleep, clock
+        self._timeout, self._deadline = timeout, clock() + timeout
+
+    def submit(self, query: str) -> Body:
+        """Submit once, for a second try could be a second job; the answer holds `jobId`, `result` when cached."""
+        body, _ = self._send("POST", "/api/query", {"query": query})
+        if not isinstance(body.get("jobId"), str):
+            raise _Stop(self._stranger("a body without jobId"))
+        self.job_id = body["jobId"]
+        return body
+
+    def statuses(self, job_id: str) -> Iterator[Body]:
+        """Yield the job's status again and again, the terminal one last.
+
+        The 202's own `Retry-After: 1` is for clients that poll at one pace, and would cost every short answer a
+        second; one that comes with a status or a 503 is honoured.
+        """
+        step = pause = _FIRST_PAUSE
+        patience_ends: float | None = None
+        while True:
+            self._pause(pause)
+            try:
+                status, retry_after = self._send("GET", f"/api/query/{quote(job_id, safe='')}")
+            except _Stop as stop:
+                now = self._clock()
+                patience_ends = now + _PATIENCE if patience_ends is None else patience_ends
+                if not stop.passing or now >= patience_ends:
+                    raise
+                pause = min(max(stop.retry_after, step), patience_ends - now)
+            else:
+                if not isinstance(status.get("state"), str):
+                    raise _Stop(self._stranger("a body without state"))
+                yield status
+                if status["state"] in TERMINAL:
+                    return
+                patience_ends = None
+                pause = max(retry_after, step)
+            step = min(step * _PAUSE_GROWTH, _LAST_PAUSE)
+
+    def _pause(self, seconds: float) -> None:
+        left = self._deadline - self._clock()
+        if left <= 0:
+            raise _Stop(f"gave up after {self._timeout:g} s, while the job goes on")
+        self._sleep(min(seconds, left))
+
+    def _send(self, method: str, path: str, body: Body | None = None) -> tuple[Body, float]:
+        """Return the answer's JSON object and its Retry-After; raise _Stop for everything but a 2xx."""
+        timeout = max(0.1, min(_REQUEST_TIMEOUT, self._deadline - self._clock()))
+        try:
+            answer = self._client.request(method, path, json=body, timeout=timeout)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            # `make run` never speaks TLS: there a certificate is the likelier reason.
+            hint = str(error) if self._url.startswith("https:") else "start one with `make run`"
+            raise _Stop(f"no gateway answers at {self._url}: {hint}", passing=True) from None
+        except httpx.TimeoutException:
+            raise _Stop(f"the gateway at {self._url} did not answer in {timeout:g} s", passing=True) from None
+        except httpx.RequestError as error:
+            reason = str(error) or type(error).__name__
+            raise _Stop(f"the connection to {self._url} broke: {reason}", passing=True) from None
+        given = answer.headers.get("Retry-After", "")
+        retry_after = float(given) if re.fullmatch(r"[0-9]{1,6}", given) else 0.0  # a date: our own pace will do
+        try:
+            content = answer.json()
+        except ValueError:
+            content = None
+        if answer.is_success and isinstance(content, dict):
+            return content, retry_after
+        told = isinstance(content, dict) and "title" in content
+        message = _problem(content) if told else self._stranger(f"{answer.status_code} without a reason")
+        raise _Stop(message, passing=answer.status_code in _PASSING, retry_after=retry_after)
+
+    def _stranger(self, what: str) -> str:
+        return f"{self._url} answered {what}, which is not how a gateway answers: is the URL right?"
+
+
+def ask(
+    query: str,
+    *,
+    url: str,
+    api_key: str | None,
+    as_json: bool,
+    timeout: float | None,
+    transport: httpx.BaseTransport | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> int:
+    """Submit a query, follow its job to the end, print the answer, and return the exit status.
+
+    0: completed. 1: the job failed or was cancelled. 2: it could not be asked or followed (usage, connection,
+    an error of the API, `timeout` seconds over). 130: Ctrl-C. The job goes on after a 130 or the timeout.
+    A query of `-` is standard input, to the byte. An answer from the cache is printed as the submission's own
+    body under `as_json`, since it has no job of its own. `transport`, `sleep` and `clock` are for tests.
+    """
+    gateway: _Gateway | None = None
+    try:
+        text, address = _query(query), _address(url, api_key, timeout)
+        with httpx.Client(
+            base_url=address,
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            transport=transport,
+            # A proxy for the outer world cannot reach this machine's loopback.
+            trust_env=address.host not in _LOOPBACK,
+        ) as client:
+            gateway = _Gateway(client, url, math.inf if timeout is None else timeout, sleep, clock)
+            body = gateway.submit(text)
+            if body.get("result") is None:
+                body = _follow(gateway, body["jobId"])
+        return _report(body, as_json=as_json)
+    except _Stop as stop:
+        job = f"\nThe job's id is {gateway.job_id}." if gateway and gateway.job_id else ""
+        _complain(f"{stop}{job}")
+        return stop.status
+    except KeyboardInterrupt:
+        job = f"job {gateway.job_id} goes on" if gateway and gateway.job_id else "no job was made that we know of"
+        _complain(f"interrupted: {job}")
+        return INTERRUPTED
+
+
+def _query(query: str) -> str:
+    """Return the query's text; standard input for `-`."""
+    try:
+        text = sys.stdin.buffer.read().decode() if query == "-" else query
+        text.encode()  # an argument that was not UTF-8 came in as lone surrogates
+    except UnicodeError:
+        raise _Stop("the query is not UTF-8") from None
+    return text
+
+
+def _address(url: str, api_key: str | None, timeout: float | None) -> httpx.URL:
+    """Return the parsed URL; raise _Stop when one of the options cannot be used."""
+    if timeout is not None and not timeout > 0:
+        raise _Stop(f"--timeout should be more than 0 seconds (it is {timeout:g})")
+    if api_key and not (api_key.isascii() and api_key.isprintable()):
+        raise _Stop("--api-key holds characters that no header can carry")
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL:
+        address = httpx.URL()
+    if address.scheme not in {"http", "https"} or not address.host or address.userinfo:
+        raise _Stop("--url should look like http://127.0.0.1:3000, and a key goes into --api-key")
+    return address
+
+
+def _follow(gateway: _Gateway, job_id: str) -> Body:
+    """Return the job's terminal status, showing the way to it when people look at both outputs."""
+    status: Body = {}
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=30),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not (sys.stdout.isatty() and sys.stderr.isatty()),
+    ) as display:
+        task = display.add_task("submitted", total=100)
+        for status in gateway.statuses(job_id):
+            before = status.get("queuePosition")
+            place = f", {before} before it" if isinstance(before, int) else ""
+            progress = status.get("progress")
+            done = progress if isinstance(progress, int) else None
+            display.update(task, description=_visible(status["state"]) + place, completed=done)
+    return status
+
+
+def _report(body: Body, *, as_json: bool) -> int:
+    """Print what came of the job and return the exit status; `body` is a terminal status or a cached answer."""
+    result, error, state = body.get("result"), body.get("error"), body.get("state", "completed")
+    if as_json:
+        # As JSON itself escapes them, so that a pipe and a terminal get the same document.
+        _print(_visible(json.dumps(body, ensure_ascii=False, indent=2)))
+    if state != "completed":
+        reason = f"{error.get('code')}: {error.get('message')}" if isinstance(error, dict) else f"the job was {state}"
+        raise _Stop(reason, FAILED)
+    if not isinstance(result, dict) or not isinstance(result.get("response"), str):
+        raise _Stop("the job is completed, but without an answer")
+    if not as_json:
+        answer: str = result["response"]
+        _print(_visible(answer.replace("\r\n", "\n")) if sys.stdout.isatty() else answer)
+    return OK
+
+
+def _problem(problem: Body) -> str:
+    """Write problem+json as lines: title and detail, then a line for each field."""
+    lines = [": ".join(str(problem[key]) for key in ("title", "detail") if problem.get(key))]
+    fields = problem.get("errors")
+    lines += [
+        f"  {field.get('pointer') or 'body'}: {field.get('message')}"
+        for field in (fields if isinstance(fields, list) else [])
+        if isinstance(field, dict)
+    ]
+    return "\n".join(lines)
+
+
+def _visible(text: str) -> str:
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _print(text: str) -> None:
+    """Write to standard output as bytes: no newline is translated, and no locale changes what a pipe gets."""
+    encoding = sys.stdout.encoding if sys.stdout.isatty() else "utf-8"
+    line = text if text.endswith("\n") else text + "\n"
+    sys.stdout.flush()
+    sys.stdout.buffer.write(line.encode(encoding, "replace"))
+    sys.stdout.buffer.flush()
+
+
+def _complain(message: str) -> None:
+    # What a gateway says of an error can repeat what a client sent.
+    print(_visible(message), file=sys.stderr)

@@ -1,0 +1,58 @@
+"""`.env.example` tells of every variable: those of the contract, and those that the code reads."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from shared.settings import ALL_SETTINGS
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
+GATEWAY, CREDENTIALS = EXAMPLE.split("# The Claude CLI's own credentials")
+VARIABLE = re.compile(r"^#([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
+
+# The configuration of the API's contract, in its order.
+CONTRACT = re.findall(
+    r"\w+",
+    """
+    PORT REDIS_HOST REDIS_PORT REDIS_URL REDIS_PASSWORD QUEUE_CONCURRENCY CACHE_TTL CLAUDE_TIMEOUT
+    METRICS_ENABLED ADMIN_ENABLED MCP_ENABLED DEDUP_ENABLED HOST AUTH_ENABLED ADMIN_USERNAME ADMIN_PASSWORD
+    CLAUDE_COMMAND CLAUDE_MAX_RETRIES CLAUDE_WARM CLAUDE_MODEL CLAUDE_MODELS CLAUDE_TOOLS MAX_BUDGET_USD MCP_CONFIG
+    MAX_QUERY_BYTES MAX_BODY_BYTES MAX_OUTPUT_BYTES MAX_QUEUE_DEPTH RATE_LIMIT RESULT_TTL SESSION_TTL
+    WEBHOOK_SECRET WEBHOOK_RETRY_SCHEDULE WEBHOOK_ALLOWED_NETWORKS LOG_LEVEL LOG_FORMAT SHUTDOWN_GRACE WEB_CONCURRENCY
+    """,
+)
+
+
+def test_the_example_holds_the_variables_of_the_contract_in_order_and_no_other():
+    assert [name for name, _ in VARIABLE.findall(GATEWAY)] == CONTRACT
+
+
+def test_the_example_ends_with_the_credentials_of_the_cli():
+    names = {name for name, _ in VARIABLE.findall(CREDENTIALS)}
+    assert {"ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_BASE_URL"} <= names
+    assert not names & set(CONTRACT)
+
+
+def test_a_copy_of_the_example_changes_nothing():
+    assert [line for line in EXAMPLE.splitlines() if line and not line.startswith("#")] == []
+
+
+def test_every_line_of_the_example_is_a_sentence_or_a_variable():
+    # `# NAME=` would look like a comment to the eye and be missed by whoever takes the `#` off.
+    assert re.findall(r"^#(?! |[A-Z][A-Z0-9_]*=).*$|^# [A-Z_]+=.*$", EXAMPLE, re.MULTILINE) == []
+
+
+@pytest.mark.parametrize("settings", ALL_SETTINGS, ids=lambda settings: settings.__name__)
+def test_every_setting_is_in_the_example(settings):
+    assert {name.upper() for name in settings.model_fields} <= set(CONTRACT)
+
+
+@pytest.mark.parametrize("settings", ALL_SETTINGS, ids=lambda settings: settings.__name__)
+def test_the_values_of_the_example_are_the_defaults(settings, tmp_path, monkeypatch):
+    for name in CONTRACT:
+        monkeypatch.delenv(name, raising=False)
+    written = tmp_path / ".env"
+    written.write_text(VARIABLE.sub(r"\1=\2", GATEWAY), encoding="utf-8")
+    assert settings(_env_file=written).model_dump() == settings(_env_file=None).model_dump()

@@ -1,0 +1,131 @@
+"""The embedded Redis keeps what it was given, and never outlives or meets another on its data."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+import redis
+
+ROOT = Path(__file__).parents[2]
+# What `claude-gateway local` does with it, and nothing more.
+PROGRAM = """
+import sys
+from pathlib import Path
+from local.embedded_redis import EmbeddedRedis, EmbeddedRedisError
+from local.supervisor import Stopped, Supervisor
+
+try:
+    with EmbeddedRedis(Path(sys.argv[1])) as embedded, Supervisor() as supervisor:
+        supervisor.start(embedded.child)
+        embedded.wait()
+        print(embedded.url, flush=True)
+        sys.exit(supervisor.wait())
+except Stopped:
+    sys.exit(0)
+except (EmbeddedRedisError, RuntimeError) as error:
+    sys.exit(str(error))
+"""
+
+
+def run(data):
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(data)],
+        cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+@contextmanager
+def redis_on(data):
+    """Run a parent with its Redis; give the parent, the server's process and a client."""
+    with run(data) as parent:
+        try:
+            url = parent.stdout.readline().strip()
+            assert url.startswith("unix://"), parent.communicate(timeout=10)
+            [server] = psutil.Process(parent.pid).children(recursive=True)
+            with redis.Redis.from_url(url) as client:
+                yield parent, server, client
+        finally:
+            parent.send_signal(signal.SIGTERM)
+            parent.communicate(timeout=10)
+
+
+@pytest.fixture
+def data(tmp_path):
+    # A space, which a server that reads its options as lines of a file could stumble over.
+    return tmp_path / "the data"
+
+
+def test_data_survive_a_restart_and_nothing_else_remains(data):
+    with redis_on(data) as (parent, server, client):
+        client.set("k", "v")
+        socket = Path(client.connection_pool.connection_kwargs["path"])
+        parent.send_signal(signal.SIGTERM)
+        assert parent.wait(10) == 0
+        assert not server.is_running()
+        assert not socket.parent.exists()
+    with redis_on(data) as (_, _, client):
+        assert client.get("k") == b"v"
+
+
+def test_what_was_answered_survives_the_kill_of_the_server_and_the_parent_says_who_ended(data):
+    with redis_on(data) as (parent, server, client):
+        client.set("k", "v")
+        server.kill()
+        _, told = parent.communicate(timeout=10)
+        assert parent.returncode == 1
+        assert f"redis ended with status -{int(signal.SIGKILL)}" in told
+    with redis_on(data) as (_, _, client):
+        assert client.get("k") == b"v"
+
+
+def test_a_second_start_on_the_same_directory_is_refused_and_harms_nothing(data):
+    with redis_on(data) as (_, _, client):
+        with run(data) as second:
+            _, told = second.communicate(timeout=10)
+        assert second.returncode == 1
+        assert told.strip() == f"Another gateway uses {data}: stop it, or give --data"
+        assert client.ping()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+def test_a_parent_that_is_killed_leaves_no_redis_and_no_lock(data):
+    with redis_on(data) as (parent, server, client):
+        client.set("k", "v")
+        # Tells of its end, whoever has to wait for it and however late that one does.
+        end = os.pidfd_open(server.pid)
+        parent.kill()
+        assert select.select([end], [], [], 10)[0]
+        os.close(end)
+    with redis_on(data) as (_, _, client):
+        assert client.get("k") == b"v"
+
+
+def test_data_that_cannot_be_read_end_the_start_at_once_with_the_last_line_of_the_log(data):
+    data.mkdir()
+    (data / "appendonly.aof").write_bytes(b"not an append-only file\n")
+    with run(data) as parent:
+        _, told = parent.communicate(timeout=10)
+    assert parent.returncode == 1
+    assert "redis ended with status 1: " in told
+    assert (data / "redis.log").read_text().splitlines()[-1] in told
+
+
+def test_only_its_owner_reaches_it_and_nobody_by_the_network(data):
+    with redis_on(data) as (_, server, client):
+        socket = Path(client.connection_pool.connection_kwargs["path"])
+        assert socket.stat().st_mode & 0o777 == 0o700
+        assert socket.parent.stat().st_mode & 0o777 == 0o700
+        assert socket.stat().st_uid == os.getuid()
+        assert server.net_connections("inet") == []
+
+
+def test_it_runs_with_the_options_that_keep_data_safe(data):
+    options = {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction", "save": ""}
+    with redis_on(data) as (_, _, client):
+        assert {name: client.config_get(name)[name] for name in options} == options
