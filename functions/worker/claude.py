@@ -106,6 +106,10 @@ async def _end(client: ClaudeSDKClient, workspace: Workspace, *, answered: bool)
     await end_descendants(waited_for=pid, grace=GRACE)
     with suppress(Exception):  # it only closes its streams now
         await client.disconnect()
+    if process is not None:
+        # The SDK leaves its end of a pipe open that still holds what nobody read.
+        with suppress(Exception):
+            await process.aclose()
     await asyncio.to_thread(workspace.remove)
 
 

@@ -130,7 +130,8 @@ def _json_bytes(value: dict[str, Any]) -> bytes:
 def _result(envelope: ResultMessage, model: str) -> dict[str, Any]:
     usage = envelope.usage or {}
     return {
-        "response": envelope.result,
+        # Half a surrogate pair, which JavaScript lets pass, is no text that could be told.
+        "response": (envelope.result or "").encode("utf-16", "surrogatepass").decode("utf-16", "replace"),
         "format": "text",
         "structured": None,
         "sessionId": None,
