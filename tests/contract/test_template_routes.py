@@ -4,8 +4,10 @@ from importlib import import_module
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
+from local.app import app as composed
 from local.lambda_emulator.app import TEMPLATE
 from local.lambda_emulator.routes import read_handlers, read_routes
 
@@ -20,10 +22,10 @@ def module(function: str) -> Any:
     return import_module(HANDLERS[function].rpartition(".")[0])
 
 
-def served(function: str) -> set[tuple[str, str | None]]:
+def served(app: FastAPI) -> set[tuple[str, str | None]]:
     return {
         (method, context.path)
-        for context in iter_route_contexts(module(function).app.routes)
+        for context in iter_route_contexts(app.routes)
         for method in (context.methods or set()) - {"HEAD", "OPTIONS"}
     }
 
@@ -35,8 +37,13 @@ def routed(function: str) -> set[tuple[str | None, str | None]]:
 @pytest.mark.parametrize("function", HANDLERS)
 def test_the_template_has_an_event_for_each_route_of_a_function_and_for_nothing_else(function):
     documents = DOCUMENTS if function == ASKED_FOR_DOCUMENTS else set()
-    assert served(function) >= DOCUMENTS
-    assert routed(function) == served(function) - DOCUMENTS | documents
+    app = module(function).app
+    assert served(app) >= DOCUMENTS
+    assert routed(function) == served(app) - DOCUMENTS | documents
+
+
+def test_the_composed_app_has_every_event_and_nothing_else():
+    assert served(composed) == {(route.method, route.path) for route in ROUTES if route.path is not None}
 
 
 @pytest.mark.parametrize("function", HANDLERS)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from local.lambda_emulator.routes import read_handlers, read_routes
+from local.lambda_emulator.routes import Route, read_handlers, read_routes
 
 TEMPLATE = """
 Transform: AWS::Serverless-2016-10-31
@@ -134,3 +134,17 @@ def test_every_handler_is_told_and_each_route_knows_its_own(template):
         ("First", "first.handler"),
         ("Second", "second.handler"),
     }
+
+
+@pytest.mark.parametrize(
+    ("path", "raw_path", "expected"),
+    [
+        ("/api/query/{jobId}", "/api/query/abc", {"jobId": "abc"}),
+        ("/api/query/{jobId}", "/api/query/a%2Fb%20c", {"jobId": "a/b c"}),
+        ("/api/query/{jobId}", "/api/query/", None),
+        ("/api/query/{jobId}", "/api/query/a/b", None),
+        ("/openapi.json", "/openapiXjson", None),
+    ],
+)
+def test_a_path_is_matched_segment_by_segment(path, raw_path, expected):
+    assert Route("F", "h", "GET", path).match("GET", raw_path) == expected
