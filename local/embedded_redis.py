@@ -21,7 +21,7 @@ from local.supervisor import Child
 _START_TIMEOUT = 30.0
 # The path of a socket ends at 103 bytes on macOS, at 107 on Linux.
 _LONGEST_SOCKET_PATH = 103
-_SOCKET = "redis.sock"
+_PREFIX, _SOCKET = "cg-", "redis.sock"
 
 
 class EmbeddedRedisError(Exception):
@@ -48,8 +48,8 @@ def find_server() -> str:
 def _socket_directory() -> Path:
     """Make a directory for the socket that only this user can enter, with a short name."""
     # Not in the data directory, nor in a temporary one that is far down: the path would not fit.
-    length = len(os.fsencode(tempfile.gettempdir())) + len(f"/cg-12345678/{_SOCKET}")
-    return Path(tempfile.mkdtemp(prefix="cg-", dir=None if length <= _LONGEST_SOCKET_PATH else "/tmp"))  # noqa: S108
+    length = len(os.fsencode(tempfile.gettempdir())) + len(f"/{_PREFIX}12345678/{_SOCKET}")
+    return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=None if length <= _LONGEST_SOCKET_PATH else "/tmp"))  # noqa: S108
 
 
 class EmbeddedRedis:
@@ -68,7 +68,7 @@ class EmbeddedRedis:
     def __enter__(self) -> Self:
         try:
             self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = (self._data / "lock").open("w")
+            self._lock = (self._data / "lock").open("a+")
         except OSError as error:
             raise EmbeddedRedisError(f"{self._data} cannot hold Redis's data: {error.strerror}") from None
         try:
@@ -76,7 +76,7 @@ class EmbeddedRedis:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with suppress(FileNotFoundError):
                 self._told_before = self._log.stat().st_size
-            self._sockets = _socket_directory()
+            self._sockets = self._new_sockets()
         except BlockingIOError:
             self._lock.close()
             raise EmbeddedRedisError(f"Another gateway uses {self._data}: stop it, or give --data") from None
@@ -89,6 +89,20 @@ class EmbeddedRedis:
         if self._sockets is not None:
             shutil.rmtree(self._sockets, ignore_errors=True)
         self._lock.close()
+
+    def _new_sockets(self) -> Path:
+        # The lock's file says where the last one had its socket: one that was killed has left it there.
+        self._lock.seek(0)
+        left = Path(self._lock.read())
+        if left.name.startswith(_PREFIX):
+            with suppress(OSError):
+                (left / _SOCKET).unlink(missing_ok=True)
+                left.rmdir()
+        made = _socket_directory()
+        self._lock.truncate(0)
+        self._lock.write(str(made))
+        self._lock.flush()
+        return made
 
     @property
     def url(self) -> str:

@@ -56,3 +56,12 @@ def test_the_values_of_the_example_are_the_defaults(settings, tmp_path, monkeypa
     written = tmp_path / ".env"
     written.write_text(VARIABLE.sub(r"\1=\2", GATEWAY), encoding="utf-8")
     assert settings(_env_file=written).model_dump() == settings(_env_file=None).model_dump()
+
+
+@pytest.mark.parametrize("settings", ALL_SETTINGS, ids=lambda settings: settings.__name__)
+def test_a_default_that_is_a_number_or_a_string_is_written_out(settings):
+    # An empty value counts as unset, so the comparison above would not miss it.
+    written = dict(VARIABLE.findall(GATEWAY))
+    plain = {name.upper(): field.default for name, field in settings.model_fields.items()}
+    plain = {name: default for name, default in plain.items() if isinstance(default, int | float | str)}
+    assert [name for name in plain if not written[name]] == []

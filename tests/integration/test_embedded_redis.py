@@ -94,9 +94,10 @@ def test_a_second_start_on_the_same_directory_is_refused_and_harms_nothing(data)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
-def test_a_parent_that_is_killed_leaves_no_redis_and_no_lock(data):
+def test_a_parent_that_is_killed_leaves_no_redis_and_no_lock_and_the_next_removes_its_socket(data):
     with redis_on(data) as (parent, server, client):
         client.set("k", "v")
+        socket = Path(client.connection_pool.connection_kwargs["path"])
         # Tells of its end, whoever has to wait for it and however late that one does.
         end = os.pidfd_open(server.pid)
         parent.kill()
@@ -104,6 +105,7 @@ def test_a_parent_that_is_killed_leaves_no_redis_and_no_lock(data):
         os.close(end)
     with redis_on(data) as (_, _, client):
         assert client.get("k") == b"v"
+        assert not socket.parent.exists()
 
 
 def test_data_that_cannot_be_read_end_the_start_at_once_with_the_last_line_of_the_log(data):
