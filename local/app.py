@@ -1,18 +1,23 @@
 """Every function's routes in one app, for uvicorn."""
 
+import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
+from redis.exceptions import RedisError
 
 from functions.admin.routes import router as admin
 from functions.status.routes import router as status
 from functions.submit.routes import router as submit
 from functions.webhook.routes import router as webhook
 from shared.http.app import create_app
-from shared.logs import configure
+from shared.logs import configure, event
 from shared.settings import ALL_SETTINGS, ApiSettings, load
-from shared.store.client import close_clients
+from shared.store import callers
+from shared.store.client import async_client, close_clients
+
+log = logging.getLogger("api")
 
 
 @asynccontextmanager
@@ -20,9 +25,17 @@ async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
     # Here and not at import: uvicorn's worker processes import the app anew.
     for settings in ALL_SETTINGS:
         load(settings)
-    configure(load(ApiSettings))
+    settings = load(ApiSettings)
+    configure(settings)
+    await _warn_without_keys(settings)
     yield
     await close_clients()
+
+
+async def _warn_without_keys(settings: ApiSettings) -> None:
+    with suppress(RedisError):
+        if settings.auth and not await callers.every(async_client(settings.redis_address)):
+            event(log, "no_caller_has_a_key", logging.WARNING, make_one="claude-gateway keys create NAME")
 
 
 app = create_app(submit, status, webhook, admin, lifespan=_lifespan)

@@ -52,6 +52,15 @@ def _socket_directory() -> Path:
     return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=None if length <= _LONGEST_SOCKET_PATH else "/tmp"))  # noqa: S108
 
 
+def address_in(data: Path) -> str | None:
+    """Return the URL of the server that runs on a data directory now, or None."""
+    with suppress(OSError):
+        found = Path((data / "lock").read_text()) / _SOCKET
+        if found.parent.name.startswith(_PREFIX) and found.is_socket():
+            return f"unix://{quote(str(found))}"
+    return None
+
+
 class EmbeddedRedis:
     """A server to be started as a child of the supervisor; holds the data directory while `with` lasts.
 

@@ -11,7 +11,7 @@ import httpx
 from functions.worker.environment import has_credentials, with_dotenv
 from local.embedded_redis import EmbeddedRedis, EmbeddedRedisError
 from local.supervisor import Child, Stopped, Supervisor
-from shared.settings import WorkerSettings, load
+from shared.settings import WorkerSettings, is_loopback, load
 
 _COMMAND = [sys.executable, "-m", "local"]
 _READY_TIMEOUT = 60.0
@@ -23,7 +23,7 @@ _DEMO = (
 
 def run_everything(host: str, port: int, data: Path, *, emulate_lambda: bool) -> int:
     """Run all of it until Ctrl-C; return the exit status."""
-    environment = _defaults() | {"HOST": host, "PORT": str(port)}
+    environment = _defaults(host) | {"HOST": host, "PORT": str(port)}
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     try:
         with ExitStack() as stack:
@@ -47,9 +47,11 @@ def run_everything(host: str, port: int, data: Path, *, emulate_lambda: bool) ->
         return 1
 
 
-def _defaults() -> dict[str, str]:
+def _defaults(host: str) -> dict[str, str]:
     """Choose what suits a person at a terminal, where nothing else is asked for."""
-    chosen = {"LOG_FORMAT": "text", "SHUTDOWN_GRACE": "2"}
+    # By name, because the emulator's environments would take themselves for Lambda's.
+    auth = "false" if is_loopback(host) else "true"
+    chosen = {"LOG_FORMAT": "text", "SHUTDOWN_GRACE": "2", "AUTH_ENABLED": auth}
     given = load(WorkerSettings).model_fields_set
     return {name: value for name, value in chosen.items() if name.lower() not in given}
 

@@ -8,11 +8,12 @@ from fastapi.openapi.utils import get_openapi
 from local.app import app
 from shared.http.problems import Problem
 from shared.http.route_table import DOCUMENT
-from shared.models import Status, SubmitRequest
+from shared.models import Cached, Status
+from shared.requests import SubmitRequest
 
 # Schemas that routes refer to by name because they read the body, or write the error, themselves; and one from whose
 # example FastAPI would leave out every null.
-_BY_NAME = (Problem, SubmitRequest, Status)
+_BY_NAME = (Problem, SubmitRequest, Status, Cached)
 
 
 def document() -> str:

@@ -1,10 +1,13 @@
 """Every error that a client can be told, each with its HTTP status and its code.
 
     GatewayError
-    ├── MalformedJson 400          ├── PayloadTooLarge 413
-    ├── NotFound 404               ├── InvalidRequest 422
+    ├── MalformedJson 400          ├── UnsupportedMediaType 415
+    ├── Unauthorized 401           ├── InvalidRequest 422
+    ├── Forbidden 403              ├── IdempotencyMismatch 422
+    ├── NotFound 404               ├── RateLimited 429
     ├── MethodNotAllowed 405       ├── QueueFull 503
-    ├── UnsupportedMediaType 415   └── Unavailable 503
+    ├── AlreadyFinished 409        └── Unavailable 503
+    ├── PayloadTooLarge 413
 
 The codes are those of the API's error table; `shared.http.problems` turns an error into problem+json.
 """
@@ -43,6 +46,18 @@ class MalformedJson(GatewayError):
     status, code, title = 400, "malformed_json", "The body is not valid JSON"
 
 
+class Unauthorized(GatewayError):
+    """There is no key with the request, or one that is not known; `WWW-Authenticate` says how to send one."""
+
+    status, code, title = 401, "unauthorized", "A key is needed"
+
+
+class Forbidden(GatewayError):
+    """The caller may not have what it asks for."""
+
+    status, code, title = 403, "forbidden", "Not allowed"
+
+
 class NotFound(GatewayError):
     """No such thing, or it belongs to another caller: the two look the same."""
 
@@ -53,6 +68,12 @@ class MethodNotAllowed(GatewayError):
     """The path exists, with other methods; `Allow` names them."""
 
     status, code, title = 405, "method_not_allowed", "Method not allowed"
+
+
+class AlreadyFinished(GatewayError):
+    """The job has ended, so it cannot be cancelled."""
+
+    status, code, title = 409, "already_finished", "The job has already finished"
 
 
 class PayloadTooLarge(GatewayError):
@@ -71,6 +92,18 @@ class InvalidRequest(GatewayError):
     """One or more fields are wrong; `errors` names each."""
 
     status, code, title = 422, "invalid_request", "The request is not valid"
+
+
+class IdempotencyMismatch(GatewayError):
+    """The Idempotency-Key was used with another body."""
+
+    status, code, title = 422, "idempotency_mismatch", "The Idempotency-Key was used for another request"
+
+
+class RateLimited(GatewayError):
+    """The caller sends more than RATE_LIMIT allows; `Retry-After` says when to go on."""
+
+    status, code, title = 429, "rate_limited", "Too many requests"
 
 
 class QueueFull(GatewayError):

@@ -4,7 +4,10 @@ A field is the variable's name in lower case. Values come from the environment o
 variable counts as unset. `load` turns what is wrong into one `SettingsError` that names the variable.
 """
 
+import os
+import re
 from functools import cache
+from ipaddress import ip_address
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import quote
 
@@ -20,6 +23,34 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """A list written with commas or spaces between its items."""
 
 
+_UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+
+
+def _rate(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"\s*([1-9][0-9]{0,8})\s*/\s*(second|minute|hour|day)s?\s*", value)
+    if found is None:
+        raise ValueError("should be a number and a unit, such as 60/minute (second, minute, hour or day)")
+    return int(found[1]), _UNITS[found[2]]
+
+
+Rate = Annotated[tuple[int, int], NoDecode, BeforeValidator(_rate)]
+"""How many in how many seconds, written `60/minute`."""
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine can reach an address."""
+    return host == "localhost" or (host != "" and _parsed(host) is not None and ip_address(host).is_loopback)
+
+
+def _parsed(host: str) -> object:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
 class SettingsError(Exception):
     """One or more variables cannot be used; the text names each and says what it should be."""
 
@@ -33,8 +64,18 @@ class CommonSettings(BaseSettings):
     redis_host: str = "127.0.0.1"
     redis_port: int = Field(6379, ge=1, le=65535)
     redis_password: SecretStr | None = None
+    host: str = "127.0.0.1"
+    auth_enabled: bool | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "text"] = "json"
+
+    @property
+    def auth(self) -> bool:
+        """Whether callers need a key: unless switched off by name, wherever others than this machine could call."""
+        if self.auth_enabled is not None:
+            return self.auth_enabled
+        # Lambda names its function in each of its environments.
+        return "AWS_LAMBDA_FUNCTION_NAME" in os.environ or not is_loopback(self.host)
 
     @property
     def redis_address(self) -> str:
@@ -46,14 +87,20 @@ class CommonSettings(BaseSettings):
 
 
 class SubmitSettings(CommonSettings):
-    """What `functions.submit` reads; sizes are bytes, times milliseconds."""
+    """What `functions.submit` reads; sizes are bytes, `claude_timeout` ms, the other times s."""
 
     max_query_bytes: int = Field(262_144, ge=1)
     max_body_bytes: int = Field(1_048_576, ge=1)
     max_queue_depth: int = Field(10_000, ge=1)
-    claude_timeout: int = Field(120_000, ge=1000)
+    claude_timeout: int = Field(120_000, ge=1000, le=86_400_000)
+    claude_model: str | None = None
     claude_models: Names = ()
+    claude_tools: Names = ()
     max_budget_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
+    cache_ttl: int = Field(3600, ge=0)
+    dedup_enabled: bool = False
+    result_ttl: int = Field(86_400, ge=1)
+    rate_limit: Rate | None = None
 
 
 class StatusSettings(CommonSettings):
@@ -74,7 +121,7 @@ class WorkerSettings(CommonSettings):
     queue_concurrency: int = Field(5, ge=1, le=1000)
     claude_command: str | None = None
     claude_model: str | None = None
-    claude_timeout: int = Field(120_000, ge=1000)
+    claude_timeout: int = Field(120_000, ge=1000, le=86_400_000)
     max_budget_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
     max_output_bytes: int = Field(4_194_304, ge=1024)
     result_ttl: int = Field(86_400, ge=1)
@@ -84,7 +131,6 @@ class WorkerSettings(CommonSettings):
 class ApiSettings(CommonSettings):
     """What serving HTTP on this machine reads."""
 
-    host: str = "127.0.0.1"
     port: int = Field(3000, ge=0, le=65535)
     web_concurrency: int = Field(1, ge=1, le=64)
 

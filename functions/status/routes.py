@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from functions.status import service
-from shared.http.callers import ANONYMOUS
+from shared.http.callers import caller_of
 from shared.http.describe import problems
-from shared.models import Status
+from shared.models import JobPage, State, Status
 from shared.settings import StatusSettings, load
 
 router = APIRouter()
@@ -15,15 +15,43 @@ JobId = Annotated[str, Path(alias="jobId", description="As told when the query w
 
 
 @router.get(
+    "/api/query",
+    summary="List your jobs",
+    tags=["queries"],
+    response_model=JobPage,
+    responses={200: {"description": "A page, newest first."}, **problems(401, 422, 503)},
+)
+async def list_jobs(
+    request: Request,
+    state: Annotated[State | None, Query(description="Only jobs of this state.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 20,
+    cursor: Annotated[
+        str | None, Query(pattern="^[0-9]{1,15}$", description="`nextCursor` of the page before.")
+    ] = None,
+) -> Response:
+    """List the caller's own jobs, newest first, without their results."""
+    settings = load(StatusSettings)
+    caller = await caller_of(request, settings)
+    page = await service.job_page(state, limit, cursor, caller=caller, settings=settings)
+    return Response(page.model_dump_json(by_alias=True), media_type="application/json")
+
+
+@router.get(
     "/api/query/{jobId}",
     summary="Read a job",
     tags=["queries"],
     response_model=Status,
-    responses={200: {"description": "The job as it stands."}, **problems(404, 503)},
+    responses={200: {"description": "The job as it stands."}, **problems(401, 404, 422, 503)},
 )
-async def read_job(job_id: JobId) -> Response:
+async def read_job(
+    request: Request,
+    job_id: JobId,
+    wait: Annotated[float, Query(ge=0, le=25, description="Seconds to hold the answer until it ends.")] = 0,
+) -> Response:
     """Tell the state of a job, and its result or error when it has ended."""
-    status = await service.job_status(job_id, caller=ANONYMOUS, settings=load(StatusSettings))
+    settings = load(StatusSettings)
+    caller = await caller_of(request, settings)
+    status = await service.job_status(job_id, wait, caller=caller, settings=settings)
     return Response(status.model_dump_json(by_alias=True), media_type="application/json")
 
 

@@ -1,4 +1,4 @@
-"""Questions: one job, and whether the gateway is well."""
+"""Questions: one job, a caller's jobs, and whether the gateway is well."""
 
 import asyncio
 from typing import Literal
@@ -8,11 +8,11 @@ from redis.exceptions import RedisError
 
 from shared.errors import NotFound
 from shared.ids import is_id
-from shared.models import PRIORITIES, Status
+from shared.models import JobPage, State, Status
 from shared.settings import StatusSettings
-from shared.store import jobs, slots
+from shared.store import endings, jobs, slots
 from shared.store.client import async_client
-from shared.times import rfc3339
+from shared.views import listed, status_of
 
 # Readiness is asked for by machines that give up soon; a store that takes longer is as good as away.
 HEALTH_TIMEOUT = 1.5
@@ -32,40 +32,24 @@ class HealthReport(BaseModel):
     active: int | None
 
 
-async def job_status(job_id: str, *, caller: str, settings: StatusSettings) -> Status:
-    """Tell where one of the caller's jobs is; raises NotFound for any other."""
-    missing = NotFound("There is no such job")
-    if not is_id(job_id):
-        raise missing
-    job = await jobs.read(async_client(settings.redis_address), job_id, caller)
+async def job_status(job_id: str, wait: float, *, caller: str, settings: StatusSettings) -> Status:
+    """Tell where one of the caller's jobs is, `wait` s later unless it ends before; raises NotFound for any other."""
+    job = None
+    if is_id(job_id):
+        job = await endings.read_at_end(async_client(settings.redis_address), job_id, caller, wait)
     if job is None:
-        raise missing
-    return _status(job)
+        raise NotFound("There is no such job")
+    return status_of(job)
 
 
-def _status(job: jobs.StoredJob) -> Status:
-    def when(field: str) -> str | None:
-        moment = job.moment(field)
-        return None if moment is None else rfc3339(moment)
-
-    return Status.model_validate(
-        {
-            "jobId": job.job_id,
-            "requestId": job.record["req"],
-            "state": job.record["state"],
-            "progress": int(job.record["progress"]),
-            "result": job.outcome.get("result"),
-            "error": job.outcome.get("error"),
-            "priority": PRIORITIES[int(job.record["prio"])],
-            "attempts": int(job.record["attempts"]),
-            "mcpServers": [],
-            "metadata": job.metadata,
-            "createdAt": when("created"),
-            "startedAt": when("started"),
-            "finishedAt": when("finished"),
-            "queuePosition": job.position,
-        }
-    )
+async def job_page(
+    state: State | None, limit: int, cursor: str | None, *, caller: str, settings: StatusSettings
+) -> JobPage:
+    """List the caller's jobs, newest first, from where the page with that cursor ended."""
+    before = None if cursor is None else int(cursor)
+    client = async_client(settings.redis_address)
+    found, end = await jobs.page(client, caller, state=state, limit=limit, before=before)
+    return JobPage(jobs=[listed(job) for job in found], next_cursor=None if end is None else str(end))
 
 
 async def health(settings: StatusSettings) -> HealthReport:

@@ -1,15 +1,21 @@
 """The routes of submit."""
 
-from fastapi import APIRouter, Request, Response
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Request, Response
 
 from functions.submit import service
 from shared.http.body import read_json
-from shared.http.callers import ANONYMOUS
-from shared.http.describe import problems, takes
-from shared.models import Accepted, SubmitRequest
+from shared.http.callers import caller_of
+from shared.http.describe import ACCEPTED_HEADERS, problems, takes
+from shared.models import Accepted, Cached, Status
+from shared.requests import SubmitRequest
 from shared.settings import SubmitSettings, load
+from shared.views import status_of
 
 router = APIRouter(tags=["queries"])
+_LONGEST_WAIT = 25.0
 
 
 @router.post(
@@ -17,29 +23,73 @@ router = APIRouter(tags=["queries"])
     summary="Submit a query",
     status_code=202,
     responses={
-        202: {
-            "model": Accepted,
-            "description": "Queued.",
-            "headers": {
-                "Location": {"description": "Where the job is.", "schema": {"type": "string"}},
-                "Retry-After": {
-                    "description": "Seconds until a look is worth while.",
-                    "schema": {"type": "integer"},
-                },
-            },
-        },
-        **problems(400, 413, 415, 422, 503),
+        200: {"model": Cached | Status, "description": "From the cache; or, with `Prefer: wait`, the finished job."},
+        202: {"model": Accepted, "description": "Queued, or joined to the same query.", "headers": ACCEPTED_HEADERS},
+        **problems(400, 401, 403, 413, 415, 422, 429, 503),
     },
     openapi_extra=takes(SubmitRequest),
 )
-async def submit_query(request: Request) -> Response:
+async def submit_query(
+    request: Request,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            min_length=1,
+            max_length=255,
+            pattern="^[!-~]+$",
+            description="The same key and body within 24 h get the first answer again.",
+        ),
+    ] = None,
+    prefer: Annotated[str | None, Header(description="`wait=SECONDS`, at most 25: answer when it has ended.")] = None,
+) -> Response:
     """Accept a query as a job. The answer is at `GET /api/query/{jobId}` when the job has ended."""
     settings = load(SubmitSettings)
+    caller = await caller_of(request, settings)
     query = await read_json(request, SubmitRequest, max_bytes=settings.max_body_bytes)
-    accepted = await service.submit(query, request_id=request.state.request_id, caller=ANONYMOUS, settings=settings)
-    return Response(
-        accepted.model_dump_json(by_alias=True),
-        202,
-        {"Location": f"/api/query/{accepted.job_id}", "Retry-After": "1"},
-        "application/json",
+    submitted = await service.submit(
+        query,
+        request_id=request.state.request_id,
+        caller=caller,
+        idempotency_key=idempotency_key,
+        settings=settings,
     )
+    answer, headers = submitted.answer, dict(submitted.rate_headers)
+    if answer.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    if answer.kind == "cached":
+        cached = {"requestId": answer.request_id, "status": "cached", "jobId": answer.job_id, "result": answer.result}
+        return _json(Cached.model_validate(cached), 200, headers)
+    if seconds := _wait_in(prefer):
+        headers["Preference-Applied"] = "wait"
+        job = await service.at_end(answer.job_id, seconds, caller=caller, settings=settings)
+        if job is not None and job.ended:
+            return _json(status_of(job), 200, headers)
+    headers |= {"Location": f"/api/query/{answer.job_id}", "Retry-After": "1"}
+    accepted = {"requestId": answer.request_id, "status": answer.kind, "jobId": answer.job_id}
+    return _json(Accepted.model_validate(accepted), 202, headers)
+
+
+@router.delete(
+    "/api/query/{jobId}",
+    summary="Cancel a job",
+    response_model=Status,
+    responses={200: {"description": "The job, cancelled."}, **problems(401, 404, 409, 503)},
+)
+async def cancel_job(
+    request: Request, job_id: Annotated[str, Path(alias="jobId", description="As told when the query was submitted.")]
+) -> Response:
+    """Cancel a job: one that waits never runs, one that runs is ended. All submissions that joined share its end."""
+    settings = load(SubmitSettings)
+    caller = await caller_of(request, settings)
+    job = await service.cancel(job_id, caller=caller, settings=settings)
+    return _json(status_of(job), 200, {})
+
+
+def _json(body: Accepted | Cached | Status, status: int, headers: dict[str, str]) -> Response:
+    return Response(body.model_dump_json(by_alias=True), status, headers, "application/json")
+
+
+def _wait_in(prefer: str | None) -> float:
+    """Return the seconds of a Prefer header's `wait`, bounded; 0 without one. A preference is never an error."""
+    found = re.search(r"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?:$|[,;])", prefer or "", re.IGNORECASE)
+    return min(float(found[1]), _LONGEST_WAIT) if found else 0.0

@@ -1,41 +1,149 @@
-"""Commands on jobs: submit."""
+"""Commands on jobs: submit, cancel."""
 
 import json
+from dataclasses import dataclass
+from typing import Any
 
-from shared.errors import FieldError, InvalidRequest, QueueFull
-from shared.ids import new_id
-from shared.models import PRIORITIES, Accepted, SubmitRequest
+from shared.errors import (
+    AlreadyFinished,
+    FieldError,
+    Forbidden,
+    IdempotencyMismatch,
+    InvalidRequest,
+    NotFound,
+    QueueFull,
+    RateLimited,
+)
+from shared.fingerprint import digest, fingerprint
+from shared.ids import is_id, new_id
+from shared.models import PRIORITIES
+from shared.requests import SubmitRequest
 from shared.settings import SubmitSettings
-from shared.store import jobs
+from shared.store import endings, jobs, keys, submissions
 from shared.store.client import async_client
 
 # How the job is handled, not what is run: these stay in its record.
-_NOT_FOR_THE_WORKER = {"priority", "metadata", "timeout_ms"}
+_NOT_FOR_THE_WORKER = {"priority", "metadata", "timeout_ms", "cache"}
 
 
-async def submit(request: SubmitRequest, *, request_id: str, caller: str, settings: SubmitSettings) -> Accepted:
-    """Accept a query as a job; raises InvalidRequest for what this deployment does not allow, or QueueFull."""
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What became of a submission; `rate_headers` tell of the rate limit when there is one."""
+
+    answer: submissions.Answer
+    rate_headers: dict[str, str]
+
+
+async def submit(
+    request: SubmitRequest, *, request_id: str, caller: str, idempotency_key: str | None, settings: SubmitSettings
+) -> Submitted:
+    """Accept a query, join it to one in flight, or answer it from the cache.
+
+    Raises InvalidRequest or Forbidden for what this deployment does not allow, IdempotencyMismatch, RateLimited, or
+    QueueFull.
+    """
     _check(request, settings)
-    job = jobs.NewJob(
+    submission = _submission(request, request_id, caller, idempotency_key, settings)
+    answer = await submissions.submit(async_client(settings.redis_address), submission)
+    rate_headers = _rate_headers(answer, settings)
+    match answer.kind:
+        case "full":
+            raise QueueFull(
+                f"MAX_QUEUE_DEPTH = {settings.max_queue_depth} jobs are waiting; try again later",
+                headers={"Retry-After": "5", **rate_headers},
+            )
+        case "limited":
+            raise RateLimited(
+                "RATE_LIMIT is reached; Retry-After says when to go on",
+                headers={"Retry-After": str(_seconds(answer.reset)), **rate_headers},
+            )
+        case "mismatch":
+            raise IdempotencyMismatch("This Idempotency-Key came with another body within the last 24 hours")
+        case _:
+            return Submitted(answer, rate_headers)
+
+
+async def at_end(job_id: str, seconds: float, *, caller: str, settings: SubmitSettings) -> jobs.StoredJob | None:
+    """Return the job of a submission when it has ended, or as it stands after so many seconds."""
+    return await endings.read_at_end(async_client(settings.redis_address), job_id, caller, seconds)
+
+
+async def cancel(job_id: str, *, caller: str, settings: SubmitSettings) -> jobs.StoredJob:
+    """Cancel one of the caller's jobs; raises NotFound, or AlreadyFinished when its end came first."""
+    client = async_client(settings.redis_address)
+    outcome = "missing"
+    if is_id(job_id):
+        outcome = await jobs.cancel(client, job_id, caller, keep_for=settings.result_ttl)
+    if outcome == "finished":
+        raise AlreadyFinished("It had ended when the request came, and stays as it is")
+    job = await jobs.read(client, job_id, caller) if outcome == "cancelled" else None
+    if job is None:
+        raise NotFound("There is no such job")
+    return job
+
+
+def _submission(
+    request: SubmitRequest, request_id: str, caller: str, idempotency_key: str | None, settings: SubmitSettings
+) -> submissions.Submission:
+    decisive = json.loads(request.model_dump_json(by_alias=True, exclude_none=True, exclude=_NOT_FOR_THE_WORKER))
+    timeout = request.timeout_ms or settings.claude_timeout
+    # What a tool does or sees is never the same twice.
+    may_share = not request.tools
+    name = ""
+    if may_share and (settings.cache_ttl or settings.dedup_enabled):
+        effective = {"model": settings.claude_model, "maxBudgetUsd": settings.max_budget_usd, **decisive}
+        name = fingerprint(caller, {**effective, "timeoutMs": timeout})
+    mode = request.cache.mode
+    ttl = settings.cache_ttl if request.cache.ttl is None else request.cache.ttl
+    rate, seconds = settings.rate_limit or (0, 0)
+    return submissions.Submission(
         job_id=new_id(),
         request_id=request_id,
         caller=caller,
         priority=PRIORITIES.index(request.priority),
-        timeout=request.timeout_ms or settings.claude_timeout,
-        request=request.model_dump_json(by_alias=True, exclude_none=True, exclude=_NOT_FOR_THE_WORKER),
-        metadata=json.dumps(request.metadata, ensure_ascii=False) if request.metadata else "",
+        timeout=timeout,
+        request=_text(decisive),
+        metadata=_text(request.metadata) if request.metadata else "",
+        max_waiting=settings.max_queue_depth,
+        fingerprint=name,
+        read_cache=settings.cache_ttl > 0 and mode == "default",
+        join=settings.dedup_enabled and mode == "default",
+        joinable=settings.dedup_enabled and mode != "bypass",
+        cache_ttl=ttl if settings.cache_ttl and mode != "bypass" else 0,
+        idempotency=keys.idempotency(caller, digest(["POST /api/query", idempotency_key])) if idempotency_key else "",
+        body=digest(request.model_dump(mode="json", by_alias=True)) if idempotency_key else "",
+        rate=rate,
+        window=seconds * 1000,
     )
-    client = async_client(settings.redis_address)
-    if not await jobs.submit(client, job, max_waiting=settings.max_queue_depth):
-        raise QueueFull(
-            f"MAX_QUEUE_DEPTH = {settings.max_queue_depth} jobs are waiting; try again later",
-            headers={"Retry-After": "5"},
-        )
-    return Accepted(request_id=request_id, status="queued", job_id=job.job_id)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _seconds(milliseconds: int) -> int:
+    return max(1, -(-milliseconds // 1000))
+
+
+def _rate_headers(answer: submissions.Answer, settings: SubmitSettings) -> dict[str, str]:
+    """Tell of the rate limit in the fields of the IETF's draft."""
+    if settings.rate_limit is None or answer.left < 0:
+        return {}
+    most, seconds = settings.rate_limit
+    return {
+        "RateLimit-Policy": f'"caller";q={most};w={seconds}',
+        "RateLimit": f'"caller";r={answer.left};t={_seconds(answer.reset)}',
+    }
 
 
 def _check(request: SubmitRequest, settings: SubmitSettings) -> None:
     """Hold a well-formed request against what this deployment allows; name every field that is refused."""
+    refused = [tool for tool in request.tools if tool not in settings.claude_tools]
+    if refused:
+        raise Forbidden(
+            f"tools: not among CLAUDE_TOOLS ({', '.join(settings.claude_tools) or 'none are allowed'})",
+            errors=(FieldError("/tools", f"{len(refused)} of these tools are not allowed"),),
+        )
     errors = []
     if len(request.query.encode()) > settings.max_query_bytes:
         errors.append(FieldError("/query", f"may have MAX_QUERY_BYTES = {settings.max_query_bytes} bytes of UTF-8"))
@@ -43,6 +151,8 @@ def _check(request: SubmitRequest, settings: SubmitSettings) -> None:
         errors.append(FieldError("/model", f"should be one of CLAUDE_MODELS: {', '.join(settings.claude_models)}"))
     if request.timeout_ms and request.timeout_ms > settings.claude_timeout:
         errors.append(FieldError("/timeoutMs", f"may be at most CLAUDE_TIMEOUT = {settings.claude_timeout}"))
+    if request.max_budget_usd and settings.max_budget_usd and request.max_budget_usd > settings.max_budget_usd:
+        errors.append(FieldError("/maxBudgetUsd", f"may be at most MAX_BUDGET_USD = {settings.max_budget_usd:g}"))
     if errors:
         detail = "; ".join(f"{error.pointer.lstrip('/')}: {error.message}" for error in errors)
         raise InvalidRequest(detail, errors=tuple(errors))

@@ -17,8 +17,9 @@ from shared.store import claims
 
 log = logging.getLogger("worker.attempt")
 
-# Progress is written at most this often, and a lease is renewed at least this often; seconds.
-_PROGRESS_EVERY, _LEASE_EVERY = 0.25, claims.LEASE / 5000
+# Progress is written at most this often; at least this often the lease is renewed, and the state read again, for a
+# message of a cancellation can be lost; seconds.
+_PROGRESS_EVERY, _LEASE_EVERY = 0.25, 0.75
 # Nobody knows how long an answer will be: after this many characters progress is at two thirds of its way.
 _USUAL_ANSWER = 1500
 
@@ -29,6 +30,14 @@ class ClaimLostError(Exception):
 
 class ShutdownError(Exception):
     """The slot has to end before the run did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a slot may be asked while it runs a job: `stop` hands it back, `cancel` gives it up."""
+
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    cancel: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(slots=True)
@@ -50,16 +59,16 @@ class Progress:
 
 
 async def attempt(
-    client: redis.asyncio.Redis, claim: claims.Claim, slot: str, settings: WorkerSettings, stop: asyncio.Event
+    client: redis.asyncio.Redis, claim: claims.Claim, slot: str, settings: WorkerSettings, asked: Asked
 ) -> None:
-    """Run the job of a claim, if the claim holds; `stop` asks to hand the job back now."""
+    """Run the job of a claim, if the claim holds."""
     job = await claims.take(client, claim, slot)
     if job is None:
         event(log, "claim_void", job_id=claim.job_id, n=claim.number)
         return
     event(log, "job_started", job_id=claim.job_id, n=claim.number)
     try:
-        outcome = await _run(client, job, settings, stop)
+        outcome = await _run(client, job, settings, asked)
     except ClaimLostError:
         event(log, "claim_lost", job_id=claim.job_id, n=claim.number)
     except ShutdownError:
@@ -69,21 +78,19 @@ async def attempt(
         await _finish(client, claim, outcome, settings)
 
 
-async def _run(
-    client: redis.asyncio.Redis, job: claims.ClaimedJob, settings: WorkerSettings, stop: asyncio.Event
-) -> Outcome:
+async def _run(client: redis.asyncio.Redis, job: claims.ClaimedJob, settings: WorkerSettings, asked: Asked) -> Outcome:
     progress = Progress()
     run = asyncio.create_task(claude.run(job.request, settings, progress.hear))
     keeper = asyncio.create_task(_keep(client, job.claim, progress))
-    stopped = asyncio.create_task(stop.wait())
+    stopped = asyncio.create_task(asked.stop.wait())
+    cancelled = asyncio.create_task(asked.cancel.wait())
     try:
         await asyncio.wait(
-            {run, keeper, stopped}, timeout=max(0, job.time_left) / 1000, return_when=asyncio.FIRST_COMPLETED
+            {run, keeper, stopped, cancelled}, timeout=max(0, job.time_left) / 1000, return_when=asyncio.FIRST_COMPLETED
         )
         if run.done():
             return judge(run.result(), max_output_bytes=settings.max_output_bytes)
-        if keeper.done():
-            keeper.result()
+        if keeper.done() or cancelled.done():
             raise ClaimLostError
         if stopped.done():
             raise ShutdownError
@@ -93,6 +100,7 @@ async def _run(
         await _cancel(run)
         await _cancel(keeper)
         await _cancel(stopped)
+        await _cancel(cancelled)
 
 
 async def _cancel(task: "asyncio.Task[object]") -> None:

@@ -26,8 +26,9 @@ def options_for(request: dict[str, Any], settings: WorkerSettings, workspace: Wo
         max_turns=request.get("maxTurns"),
         max_budget_usd=min(budgets, default=None),
         effort=request.get("effort"),
-        # Nothing but what the gateway gives: no tool, no file of settings, no server, no command, no transcript.
-        tools=[],
+        # Nothing but what the gateway gives: no other tool, no file of settings, no server, no command, no transcript.
+        tools=request.get("tools", []),
+        allowed_tools=request.get("tools", []),
         setting_sources=[],
         strict_mcp_config=True,
         extra_args={"restricted": None, "disable-slash-commands": None, "no-session-persistence": None},

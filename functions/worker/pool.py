@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import time
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -18,9 +19,12 @@ from functions.worker.slot import SlotArguments, run_slot
 from shared.logs import event
 from shared.settings import WorkerSettings
 from shared.store.client import sync_client
+from shared.store.scripts import run_sync
 
 log = logging.getLogger("worker.pool")
 
+# How many jobs are forgotten in a second at most, so that nobody waits long for Redis.
+_REAP_MOST = 500
 # A slot that dies at once is not started again at once: seconds, doubled each time up to the last.
 _BACKOFF_FIRST, _BACKOFF_LAST, _LIVED_LONG = 0.5, 30.0, 30.0
 
@@ -60,6 +64,12 @@ class SlotPool(WorkerPool):
         process.start()
         self.worker_dict[name] = WorkerData(name, process.pid or 0, process)
         event(log, "slot_started", slot=name, pid=process.pid)
+
+    def check_workers(self, respawn: bool = True) -> None:
+        """Look after the slots, and forget jobs whose time is over; RQ calls this each second."""
+        super().check_workers(respawn)
+        with suppress(redis.RedisError):
+            run_sync(self.connection, "reap", _REAP_MOST)
 
     def stop_worker(self, worker_data: WorkerData, sig: signal.Signals = signal.SIGTERM) -> None:
         """Tell one slot to stop; not by RQ's SIGINT, which a slot that still starts answers with a traceback."""

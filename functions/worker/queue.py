@@ -77,14 +77,13 @@ class ClaimQueue(Queue):
             claim = scripts.run_sync(
                 connection,
                 "pop",
-                [
-                    keys.WAITING,
-                    IntermediateQueue.get_intermediate_queue_key(queue_key),
-                    keys.DELAYED,
-                    keys.PAUSED,
-                    keys.ACTIVE,
-                ],
-                [keys.job(""), f"{RQ_KEY_PREFIX}:job:", NAME, FUNCTION, _UNCLAIMED, _RQ_TIMEOUT, utcformat(now())],
+                IntermediateQueue.get_intermediate_queue_key(queue_key),
+                f"{RQ_KEY_PREFIX}:job:",
+                NAME,
+                FUNCTION,
+                _UNCLAIMED,
+                _RQ_TIMEOUT,
+                utcformat(now()),
             )
             if claim is not None:
                 return queue_key, claim

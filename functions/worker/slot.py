@@ -20,12 +20,12 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from functions.worker import processes
-from functions.worker.attempt import attempt
+from functions.worker.attempt import Asked, attempt
 from functions.worker.queue import NAME, ClaimJob, ClaimQueue, NoDeathPenalty
 from shared import logs
 from shared.settings import WorkerSettings
 from shared.store import slots
-from shared.store.claims import Claim
+from shared.store.claims import Claim, cancellations
 from shared.store.client import async_client, close_clients, sync_client
 
 log = logging.getLogger("worker.slot")
@@ -37,11 +37,12 @@ class AsyncSide:
     def __init__(self, name: str, settings: WorkerSettings) -> None:
         self.name = name
         self.settings = settings
-        self.stop = asyncio.Event()
+        self._asked = Asked()
+        self._running: str | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="async side", daemon=True)
         self._thread.start()
-        self._heart = asyncio.run_coroutine_threadsafe(self._beat(), self._loop)
+        self._tasks = [asyncio.run_coroutine_threadsafe(work, self._loop) for work in (self._beat(), self._listen())]
 
     def call(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine there and wait here for its end."""
@@ -50,17 +51,23 @@ class AsyncSide:
     async def run_claim(self, text: str) -> None:
         """Run the job of one claim, whatever comes of it."""
         claim = Claim.parse(text)
-        await attempt(async_client(self.settings.redis_address), claim, self.name, self.settings, self.stop)
+        self._running = claim.job_id
+        self._asked.cancel.clear()
+        try:
+            await attempt(async_client(self.settings.redis_address), claim, self.name, self.settings, self._asked)
+        finally:
+            self._running = None
 
     def stop_after(self, seconds: float) -> None:
         """Hand back what runs then; may be called from a signal handler."""
-        self._loop.call_soon_threadsafe(self._loop.call_later, seconds, self.stop.set)
+        self._loop.call_soon_threadsafe(self._loop.call_later, seconds, self._asked.stop.set)
 
     def close(self) -> None:
         """Take the slot off the list and end the thread."""
 
         async def leave() -> None:
-            self._heart.cancel()
+            for task in self._tasks:
+                task.cancel()
             try:
                 await slots.leave(async_client(self.settings.redis_address), self.name)
             except RedisError:
@@ -71,6 +78,17 @@ class AsyncSide:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    async def _listen(self) -> None:
+        """Hear of cancelled jobs; while nothing is heard, the record is read each second all the same."""
+        while True:
+            try:
+                async for job_id in cancellations(async_client(self.settings.redis_address)):
+                    if job_id == self._running:
+                        self._asked.cancel.set()
+            except (RedisError, OSError):
+                logs.event(log, "cancellations_not_heard", logging.WARNING, slot=self.name)
+            await asyncio.sleep(1)
 
     async def _beat(self) -> None:
         while True:

@@ -1,6 +1,7 @@
 """The one way in which every function makes its FastAPI app and its Lambda handler."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -9,6 +10,8 @@ from mangum import Mangum
 from shared.http.documents import documents
 from shared.http.observe import Observe
 from shared.http.problems import install_problems
+from shared.logs import configure
+from shared.settings import CommonSettings, load
 
 TITLE = "Claude API Gateway"
 VERSION = "0.1.0"
@@ -43,4 +46,16 @@ def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, An
         "application/openmetrics-text",
     )
     # "auto" would start and stop the app at each invocation, and problem+json would come back as base64.
-    return Mangum(app, lifespan="off", text_mime_types=list(text))
+    adapter = Mangum(app, lifespan="off", text_mime_types=list(text))
+
+    def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        _configure_logs()
+        return adapter(event, context)
+
+    return handler
+
+
+@cache
+def _configure_logs() -> None:
+    """Log as the settings say, from the first invocation on: nothing is read at import."""
+    configure(load(CommonSettings))

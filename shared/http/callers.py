@@ -1,4 +1,49 @@
-"""Who is calling."""
+"""Who is calling, by the key that came with the request."""
 
-# Until callers have keys, everybody who reaches the gateway is one and the same.
+import time
+from collections import OrderedDict
+
+from fastapi import Request
+
+from shared.errors import Unauthorized
+from shared.settings import CommonSettings
+from shared.store import callers
+from shared.store.client import async_client
+
+# Without keys everybody who reaches the gateway is one and the same.
 ANONYMOUS = "anonymous"
+# A revoked key works for as long; a known key costs no round trip for as long. Seconds.
+_REMEMBER_FOR = 5.0
+_REMEMBER_MOST = 10_000
+_known: OrderedDict[str, tuple[float, str]] = OrderedDict()
+
+
+async def caller_of(request: Request, settings: CommonSettings) -> str:
+    """Return the id of the caller; raises Unauthorized without a key that is one."""
+    if not settings.auth:
+        return ANONYMOUS
+    key = _key_in(request)
+    if key is None:
+        raise Unauthorized(
+            "Send a key as Authorization: Bearer KEY, or as X-API-Key: KEY", headers={"WWW-Authenticate": "Bearer"}
+        )
+    remembered = _known.get(key)
+    if remembered is not None and remembered[0] > time.monotonic():
+        return remembered[1]
+    caller = await callers.find(async_client(settings.redis_address), key)
+    if caller is None:
+        _known.pop(key, None)
+        challenge = 'Bearer error="invalid_token"'
+        raise Unauthorized("The key is not known", headers={"WWW-Authenticate": challenge})
+    _known[key] = (time.monotonic() + _REMEMBER_FOR, caller.id)
+    _known.move_to_end(key)
+    while len(_known) > _REMEMBER_MOST:
+        _known.popitem(last=False)
+    return caller.id
+
+
+def _key_in(request: Request) -> str | None:
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and key.strip():
+        return key.strip()
+    return request.headers.get("x-api-key", "").strip() or None

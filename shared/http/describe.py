@@ -6,12 +6,20 @@ from pydantic import BaseModel
 
 from shared.http.problems import MEDIA_TYPE, Problem
 
+ACCEPTED_HEADERS: dict[str, Any] = {
+    "Location": {"description": "Where the job is.", "schema": {"type": "string"}},
+    "Retry-After": {"description": "Seconds until a look is worth while.", "schema": {"type": "integer"}},
+}
 _REASONS = {
     400: "The body is not JSON.",
+    401: "No key, or one that is not known.",
+    403: "The caller may not have what it asks for.",
     404: "No such thing, or another caller's.",
+    409: "The job has ended.",
     413: "The body is larger than MAX_BODY_BYTES.",
     415: "The body is not declared as JSON.",
     422: "A field is wrong; `errors` names each.",
+    429: "RATE_LIMIT is reached; `Retry-After` says when to go on.",
     503: "The queue is full, or the store is away; `Retry-After` says when to try again.",
 }
 
@@ -24,6 +32,8 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         described[status] = {"description": _REASONS[status], "content": content}
         if status in {429, 503}:
             described[status]["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
+        if status == 401:
+            described[status]["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
     return described
 
 

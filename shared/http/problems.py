@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 
@@ -92,8 +92,10 @@ def install_problems(app: FastAPI) -> None:
         return problem_response(error, path_of(request))
 
     async def on_validation(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError | ValidationError)  # noqa: S101 -- as above
-        return problem_response(invalid_fields(list(error.errors())), path_of(request))
+        assert isinstance(error, RequestValidationError)  # noqa: S101 -- as above
+        # The first part says "query" or "path", where a pointer names the parameter alone.
+        found = [{**item, "loc": item["loc"][1:]} for item in error.errors()]
+        return problem_response(invalid_fields(found), path_of(request))
 
     async def on_unrouted(request: Request, _error: Exception) -> Response:
         return problem_response(unrouted(request.method, path_of(request)), path_of(request))

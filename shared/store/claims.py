@@ -4,6 +4,7 @@ Every write names the claim's `n`. A slot that was given up for dead, and wakes,
 """
 
 import json
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -46,12 +47,7 @@ class ClaimedJob:
 
 async def take(client: redis.asyncio.Redis, claim: Claim, slot: str) -> ClaimedJob | None:
     """Claim a job for a slot; None when the record expects another claim, or none any more."""
-    reply = await scripts.run(
-        client,
-        "claim",
-        [keys.job(claim.job_id), keys.job_input(claim.job_id), keys.ACTIVE],
-        [claim.job_id, claim.number, slot, LEASE],
-    )
+    reply = await scripts.run(client, "claim", claim.job_id, claim.number, slot, LEASE)
     if reply is None:
         return None
     request, attempts, time_left = reply
@@ -59,15 +55,8 @@ async def take(client: redis.asyncio.Redis, claim: Claim, slot: str) -> ClaimedJ
 
 
 async def keep(client: redis.asyncio.Redis, claim: Claim, progress: int) -> bool:
-    """Renew the lease and move progress; False when the claim no longer holds and the run should be given up."""
-    return bool(
-        await scripts.run(
-            client,
-            "progress",
-            [keys.job(claim.job_id), keys.ACTIVE],
-            [claim.job_id, claim.number, progress, LEASE],
-        )
-    )
+    """Renew the lease and move progress; False when the claim no longer holds and the run is to be given up."""
+    return bool(await scripts.run(client, "keep", claim.job_id, claim.number, progress, LEASE))
 
 
 async def finish(
@@ -82,23 +71,29 @@ async def finish(
 
     Returns False when the claim no longer holds, and then changes nothing. Safe to send twice.
     """
+    cost = outcome["result"]["costUsd"] if "result" in outcome else 0
     return bool(
         await scripts.run(
             client,
             "finish",
-            [keys.job(claim.job_id), keys.job_output(claim.job_id), keys.ACTIVE, keys.EXPIRES],
-            [claim.job_id, claim.number, state, json.dumps(outcome, ensure_ascii=False), keep_for],
+            claim.job_id,
+            claim.number,
+            state,
+            json.dumps(outcome.get("result") or outcome["error"]),
+            keep_for * 1000,
+            cost,
         )
     )
 
 
 async def hand_back(client: redis.asyncio.Redis, claim: Claim) -> bool:
     """Put a running job back at the front of its priority without using an attempt."""
-    return bool(
-        await scripts.run(
-            client,
-            "hand_back",
-            [keys.job(claim.job_id), keys.ACTIVE, keys.WAITING, keys.WAKE],
-            [claim.job_id, claim.number],
-        )
-    )
+    return bool(await scripts.run(client, "hand_back", claim.job_id, claim.number))
+
+
+async def cancellations(client: redis.asyncio.Redis) -> AsyncIterator[str]:
+    """Yield the ids of jobs as they are cancelled; ends with an error of the connection."""
+    async with client.pubsub(ignore_subscribe_messages=True) as channel:
+        await channel.subscribe(keys.CANCELLED)
+        async for message in channel.listen():
+            yield message["data"]

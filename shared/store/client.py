@@ -37,7 +37,9 @@ def async_client(url: str) -> redis.asyncio.Redis:
     clients = _pools.setdefault(asyncio.get_running_loop(), {})
     if url not in clients:
         retry = redis.asyncio.retry.Retry(ExponentialBackoff(cap=0.05, base=0.01), 1)
-        clients[url] = redis.asyncio.Redis.from_url(url, **_options(retry))
+        # Bounded: a thousand requests at once share these, and wait for one rather than open another.
+        pool = redis.asyncio.BlockingConnectionPool.from_url(url, max_connections=64, timeout=2, **_options(retry))
+        clients[url] = redis.asyncio.Redis.from_pool(pool)
     return clients[url]
 
 

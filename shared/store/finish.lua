@@ -1,19 +1,21 @@
 -- End a job, once: everything that its end changes is written here, under its claim.
--- KEYS  1 record  2 outcome  3 active  4 expires
--- ARGV  1 job id  2 n  3 state: completed or failed  4 outcome JSON  5 s to keep it
+-- ARGV  1 job id  2 n  3 state: completed or failed  4 result or error, JSON  5 ms to keep it  6 what it cost, USD
 -- Returns 1 when this claim ended the job (also when it is told so again), else 0.
-local record = redis.call('HMGET', KEYS[1], 'state', 'n')
-if record[2] ~= ARGV[2] then return 0 end
-if record[1] == ARGV[3] then return 1 end
-if record[1] ~= 'active' then return 0 end
+local id = ARGV[1]
+local job = read(id, 'state', 'n', 'caller', 'seq', 'fp', 'ttl')
+if job.n ~= ARGV[2] then return 0 end
+if job.state == ARGV[3] then return 1 end
+if job.state ~= 'active' then return 0 end
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local expires = string.format('%.0f', now + ARGV[5] * 1000)
-redis.call('HSET', KEYS[1], 'state', ARGV[3], 'progress', 100, 'finished', string.format('%.0f', now),
-  'expires', expires)
-redis.call('HINCRBY', KEYS[1], 'attempts', 1)
-redis.call('SET', KEYS[2], ARGV[4])
-redis.call('ZREM', KEYS[3], ARGV[1])
-redis.call('ZADD', KEYS[4], expires, ARGV[1])
+end_job(id, job, ARGV[3], now(), tonumber(ARGV[5]))
+redis.call('HINCRBY', record_of(id), 'attempts', 1)
+if ARGV[3] == 'completed' then
+  redis.call('SET', output_of(id), ARGV[4])
+else
+  redis.call('HSET', record_of(id), 'error', ARGV[4])
+end
+if ARGV[3] == 'completed' and job.fp and tonumber(job.ttl) > 0 then
+  redis.call('HSET', cache_of(job.fp), 'job', id, 'result', ARGV[4], 'cost', ARGV[6])
+  redis.call('EXPIRE', cache_of(job.fp), job.ttl)
+end
 return 1

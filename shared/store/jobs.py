@@ -1,39 +1,37 @@
-"""What the API does with jobs: accept one, read one."""
+"""What the API does with jobs: read one, cancel one, list a caller's."""
 
 import json
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import redis.asyncio
 
+from shared.models import TERMINAL, State
 from shared.store import keys, scripts
 
-# Enough tokens to wake every idle slot of a fleet at once; more would only wake them for nothing.
-WAKE_TOKENS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """A job to be accepted; `priority` is its place in PRIORITIES, `timeout` ms, `request` and `metadata` JSON."""
-
-    job_id: str
-    request_id: str
-    caller: str
-    priority: int
-    timeout: int
-    request: str
-    metadata: str
+STATES: tuple[State, ...] = ("waiting", "active", "delayed", "completed", "failed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
 class StoredJob:
-    """A job as it stands: the fields of its record, its outcome if it has one, and its place if it waits."""
+    """A job as it stands: the fields of its record, its result if it has one, and its place if it waits."""
 
     job_id: str
     record: dict[str, str]
-    outcome: dict[str, Any]
+    result: dict[str, Any] | None
     position: int | None
+
+    @property
+    def error(self) -> dict[str, Any] | None:
+        """Why it failed."""
+        text = self.record.get("error")
+        return None if text is None else json.loads(text)
+
+    @property
+    def ended(self) -> bool:
+        """Whether its state is final."""
+        return self.record["state"] in TERMINAL
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -46,45 +44,57 @@ class StoredJob:
         value = self.record.get(field)
         return None if value is None else int(value)
 
-
-async def submit(client: redis.asyncio.Redis, job: NewJob, *, max_waiting: int) -> bool:
-    """Accept a job in one round trip, or return False because `max_waiting` jobs wait already.
-
-    Safe to send twice: a reply that was lost on the wire is asked for again and the job exists once.
-    """
-    accepted = await scripts.run(
-        client,
-        "submit",
-        [
-            keys.job(job.job_id),
-            keys.job_input(job.job_id),
-            keys.WAITING,
-            keys.SEQUENCE,
-            keys.WAKE,
-            keys.jobs_of(job.caller),
-        ],
-        [
-            job.job_id,
-            job.request_id,
-            job.caller,
-            job.priority,
-            job.timeout,
-            max_waiting,
-            job.request,
-            job.metadata,
-            WAKE_TOKENS,
-        ],
-    )
-    return bool(accepted)
+    def is_of(self, caller: str) -> bool:
+        """Say whether this is a job that the caller can see: its own, and not one that is to be forgotten."""
+        return self.record.get("caller") == caller and int(self.record.get("expires", 1 << 60)) > time.time() * 1000
 
 
 async def read(client: redis.asyncio.Redis, job_id: str, caller: str) -> StoredJob | None:
     """Read one of a caller's jobs in one round trip; None when there is none, or it is another's or forgotten."""
-    async with client.pipeline(transaction=True) as pipe:
+    # Not a transaction, which a store that is full refuses even to read. The record comes first: a job that has
+    # completed has its result, and what came since the record was read is not told.
+    async with client.pipeline(transaction=False) as pipe:
         pipe.hgetall(keys.job(job_id))
         pipe.get(keys.job_output(job_id))
         pipe.zrank(keys.WAITING, job_id)
-        record, outcome, position = await pipe.execute()
-    if record.get("caller") != caller or int(record.get("expires", 1 << 60)) <= time.time() * 1000:
-        return None
-    return StoredJob(job_id, record, json.loads(outcome) if outcome else {}, position)
+        record, result, position = await pipe.execute()
+    completed = record.get("state") == "completed"
+    waiting = record.get("state") == "waiting"
+    job = StoredJob(job_id, record, json.loads(result) if completed and result else None, position if waiting else None)
+    return job if job.is_of(caller) else None
+
+
+async def cancel(
+    client: redis.asyncio.Redis, job_id: str, caller: str, *, keep_for: int
+) -> Literal["cancelled", "finished", "missing"]:
+    """Cancel one of a caller's jobs; it stays readable for `keep_for` s."""
+    answer: Literal["cancelled", "finished", "missing"] = await scripts.run(
+        client, "cancel", job_id, caller, keep_for * 1000
+    )
+    return answer
+
+
+async def page(
+    client: redis.asyncio.Redis, caller: str, *, state: State | None, limit: int, before: int | None
+) -> tuple[list[StoredJob], int | None]:
+    """List a caller's jobs, newest first, without their results, in two round trips.
+
+    `before` is where an earlier page ended; the second of what is returned is where this one did, None at the end.
+    """
+    states = (state,) if state else STATES
+    # One more than asked for tells whether there is a next page.
+    edge = "+inf" if before is None else f"({before}"
+    flat = await scripts.run(client, "page", caller, limit + 1, edge, *states)
+    found = [(flat[index], int(flat[index + 1])) for index in range(0, len(flat), 2)]
+    if not found:
+        return [], None
+    shown = found[:limit]
+    async with client.pipeline(transaction=False) as pipe:
+        for job_id, _ in shown:
+            pipe.hgetall(keys.job(job_id))
+            pipe.zrank(keys.WAITING, job_id)
+        replies = await pipe.execute()
+    jobs = [
+        StoredJob(job_id, replies[2 * index], None, replies[2 * index + 1]) for index, (job_id, _) in enumerate(shown)
+    ]
+    return [job for job in jobs if job.is_of(caller)], shown[-1][1] if len(found) > limit else None

@@ -1,4 +1,4 @@
-"""Lua scripts, kept beside the modules that call them; each file begins with its KEYS and ARGV."""
+"""Lua scripts, kept beside the modules that call them; each file begins with its ARGV and what it returns."""
 
 from functools import cache
 from hashlib import sha1
@@ -9,26 +9,29 @@ import redis
 import redis.asyncio
 from redis.exceptions import NoScriptError
 
+_FOLDER = Path(__file__).parent
+
 
 @cache
 def _source(name: str) -> tuple[str, str]:
-    text = (Path(__file__).parent / f"{name}.lua").read_text(encoding="utf-8")
+    """Return a script with what is common to all before it, and the digest by which Redis knows it."""
+    text = "".join((_FOLDER / f"{part}.lua").read_text(encoding="utf-8") for part in ("common", name))
     return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
-async def run(client: redis.asyncio.Redis, name: str, keys: list[str], args: list[Any]) -> Any:
+async def run(client: redis.asyncio.Redis, name: str, *args: Any) -> Any:
     """Run a script in one round trip; a server that does not know it yet costs one more, once."""
     text, digest = _source(name)
     try:
-        return await client.evalsha(digest, len(keys), *keys, *args)
+        return await client.evalsha(digest, 0, *args)
     except NoScriptError:
-        return await client.eval(text, len(keys), *keys, *args)
+        return await client.eval(text, 0, *args)
 
 
-def run_sync(client: redis.Redis, name: str, keys: list[str], args: list[Any]) -> Any:
+def run_sync(client: redis.Redis, name: str, *args: Any) -> Any:
     """Run a script from a thread that blocks; see `run`."""
     text, digest = _source(name)
     try:
-        return client.evalsha(digest, len(keys), *keys, *args)
+        return client.evalsha(digest, 0, *args)
     except NoScriptError:
-        return client.eval(text, len(keys), *keys, *args)
+        return client.eval(text, 0, *args)

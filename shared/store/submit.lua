@@ -1,21 +1,91 @@
--- Accept one job, whole or not at all. May be sent twice: a job that exists already was accepted.
--- KEYS  1 record  2 request  3 waiting  4 sequence  5 wake list  6 index of the caller's jobs
--- ARGV  1 job id  2 request id  3 caller  4 priority 0..2  5 timeout ms  6 most that may wait
---       7 request JSON  8 metadata JSON or ''  9 most tokens on the wake list
--- Returns 1 when accepted, 0 when too many wait.
-if redis.call('EXISTS', KEYS[1]) == 1 then return 1 end
-if redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[6]) then return 0 end
+-- Decide and do a submission, whole or not at all: idempotency, rate, cache, single-flight, depth, enqueue.
+-- May be sent twice, for a reply can be lost: what was done is told again and not done again.
+-- ARGV  1 JSON: jobId requestId caller priority timeout maxWaiting resultTtl
+--         fingerprint    '' when it may be neither cached nor joined
+--         readCache join cacheTtl (s, 0 keeps nothing)
+--         idempotency    name of the key's record, '' without a key; body: hash of the normalised body
+--         rate window    most submissions in so many ms; 0 for no limit
+--       2 request JSON  3 metadata JSON or ''
+-- Returns {kind, requestId, jobId, result JSON or '', 1 if replayed, left, ms until all are left again}
+-- with kind: queued duplicate cached | full mismatch limited.
+local ask = cjson.decode(ARGV[1])
+local time = now()
+local left, reset = -1, 0
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local seq = redis.call('INCR', KEYS[4])
+local function answer(kind, request_id, job_id, result, replayed)
+  return {kind, request_id, job_id, result or '', replayed or 0, left, reset}
+end
 
-redis.call('HSET', KEYS[1], 'v', 1, 'caller', ARGV[3], 'req', ARGV[2], 'state', 'waiting', 'prio', ARGV[4],
-  'seq', seq, 'n', 1, 'attempts', 0, 'progress', 0, 'timeout', ARGV[5], 'created', string.format('%.0f', now))
-if ARGV[8] ~= '' then redis.call('HSET', KEYS[1], 'meta', ARGV[8]) end
-redis.call('SET', KEYS[2], ARGV[7])
-redis.call('ZADD', KEYS[3], string.format('%.0f', ARGV[4] * 2 ^ 50 + seq), ARGV[1])
-redis.call('ZADD', KEYS[6], string.format('%.0f', now), ARGV[1])
-redis.call('LPUSH', KEYS[5], 1)
-redis.call('LTRIM', KEYS[5], 0, ARGV[9] - 1)
-return 1
+if redis.call('EXISTS', record_of(ask.jobId)) == 1 then return answer('queued', ask.requestId, ask.jobId) end
+
+if ask.idempotency ~= '' then
+  local first = redis.call('HMGET', ask.idempotency, 'body', 'kind', 'req', 'job', 'result')
+  -- What it stood for may be gone before it; then it is gone too.
+  if first[1] and (first[2] == 'cached' or redis.call('EXISTS', record_of(first[4])) == 1) then
+    if first[1] ~= ask.body then return answer('mismatch', '', '') end
+    return answer(first[2], first[3], first[4], first[5] or '', first[3] == ask.requestId and 0 or 1)
+  end
+end
+
+if ask.rate > 0 then
+  -- Leaky bucket by its time of arrival (GCRA): one number a caller, and no window's edge to wait for.
+  local key, step = 'cg:rate:' .. ask.caller, ask.window / ask.rate
+  local arrival = math.max(time, tonumber(redis.call('GET', key) or 0)) + step
+  if arrival - time > ask.window then
+    left, reset = 0, math.ceil(arrival - ask.window - time)
+    return answer('limited', '', '')
+  end
+  redis.call('SET', key, whole(arrival), 'PX', whole(math.ceil(arrival - time)))
+  left, reset = math.floor((ask.window - (arrival - time)) / step), math.ceil(arrival - time)
+end
+
+local function remember(kind, job_id, result)
+  if ask.idempotency == '' then return end
+  redis.call('HSET', ask.idempotency, 'body', ask.body, 'kind', kind, 'req', ask.requestId, 'job', job_id)
+  if result then redis.call('HSET', ask.idempotency, 'result', result) end
+  redis.call('EXPIRE', ask.idempotency, 86400)
+end
+
+if ask.fingerprint ~= '' and ask.readCache then
+  local kept = redis.call('HMGET', cache_of(ask.fingerprint), 'job', 'result', 'cost')
+  if kept[1] then
+    remember('cached', kept[1], kept[2])
+    redis.call('HINCRBY', COUNTERS, 'cache_hits', 1)
+    redis.call('HINCRBYFLOAT', COUNTERS, 'cache_saved_usd', kept[3])
+    return answer('cached', ask.requestId, kept[1], kept[2])
+  end
+end
+
+if ask.fingerprint ~= '' and ask.join then
+  local leader = redis.call('GET', flight_of(ask.fingerprint))
+  local job = leader and read(leader, 'state', 'prio', 'seq', 'fp') or {}
+  -- Whether it lives is read from its record, so that no marker can speak for a job that has ended.
+  if job.fp == ask.fingerprint and (job.state == 'waiting' or job.state == 'active' or job.state == 'delayed') then
+    redis.call('HSET', joined_of(leader), ask.requestId, ARGV[3] == '' and '{}' or ARGV[3])
+    if ask.priority < tonumber(job.prio) then
+      redis.call('HSET', record_of(leader), 'prio', ask.priority)
+      if job.state == 'waiting' then wait_in_line(leader, ask.priority, job.seq) end
+    end
+    remember('duplicate', leader)
+    redis.call('HINCRBY', COUNTERS, 'deduplicated', 1)
+    return answer('duplicate', ask.requestId, leader)
+  end
+end
+
+if redis.call('ZCARD', WAITING) >= ask.maxWaiting then return answer('full', '', '') end
+
+local seq = redis.call('INCR', SEQUENCE)
+redis.call('HSET', record_of(ask.jobId), 'v', 1, 'caller', ask.caller, 'req', ask.requestId, 'state', 'waiting',
+  'prio', ask.priority, 'seq', seq, 'n', 1, 'attempts', 0, 'progress', 0, 'timeout', ask.timeout, 'created', whole(time))
+if ARGV[3] ~= '' then redis.call('HSET', record_of(ask.jobId), 'meta', ARGV[3]) end
+if ask.fingerprint ~= '' then
+  redis.call('HSET', record_of(ask.jobId), 'fp', ask.fingerprint, 'ttl', ask.cacheTtl)
+  if ask.readCache then redis.call('HINCRBY', COUNTERS, 'cache_misses', 1) end
+  -- Gone with its job at the latest: nothing would clear it after a job that is deleted.
+  if ask.joinable then redis.call('SET', flight_of(ask.fingerprint), ask.jobId) end
+end
+redis.call('SET', input_of(ask.jobId), ARGV[2])
+redis.call('ZADD', jobs_of(ask.caller, 'waiting'), seq, ask.jobId)
+wait_in_line(ask.jobId, ask.priority, seq)
+remember('queued', ask.jobId)
+return answer('queued', ask.requestId, ask.jobId)

@@ -9,7 +9,8 @@ from functions.submit.app import app as submit
 from functions.webhook.app import app as webhook
 from local.openapi import document
 from shared.http.route_table import DOCUMENT
-from shared.models import Accepted, Status, SubmitRequest
+from shared.models import Accepted, Status
+from shared.requests import SubmitRequest
 
 
 def test_the_committed_document_is_the_generated_one():

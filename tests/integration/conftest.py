@@ -1,9 +1,20 @@
 from collections.abc import Iterator
 
 import pytest
+import redis
 
+from local.embedded_redis import find_server
 from tests.support.gateway import Gateway
+from tests.support.redis_server import RedisServer
 from tests.support.scripted_model import ScriptedModel
+
+
+def pytest_generate_tests(metafunc):
+    """Run what uses a gateway through uvicorn and through the Lambda emulator, unless it is marked `once`."""
+    if "gateway" in metafunc.fixturenames:
+        once = metafunc.definition.get_closest_marker("once")
+        ways = ["uvicorn"] if once else ["uvicorn", "lambda"]
+        metafunc.parametrize("gateway", ways, indirect=True, scope="module")
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +36,31 @@ def script(model):
     model.reply = before
 
 
-@pytest.fixture(scope="module", params=["uvicorn", "lambda"])
-def gateway(request, model, tmp_path_factory) -> Iterator[Gateway]:
-    """A gateway of two slots; each test runs through uvicorn and through the Lambda emulator."""
+@pytest.fixture(scope="module")
+def variables() -> dict[str, str]:
+    """What a module sets beside the model; overridden where it matters."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def gateway(request, model, variables, tmp_path_factory) -> Iterator[Gateway]:
+    """A gateway of two slots."""
     options = ["--lambda"] if request.param == "lambda" else []
-    variables = {"ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "k", "QUEUE_CONCURRENCY": "2"}
-    with Gateway(tmp_path_factory.mktemp("gateway"), *options, **variables) as gateway:
+    credentials = {"ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "k", "QUEUE_CONCURRENCY": "2"}
+    with Gateway(tmp_path_factory.mktemp("gateway"), *options, **credentials, **variables) as gateway:
         yield gateway
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory) -> Iterator[RedisServer]:
+    """A Redis on a port of 127.0.0.1, empty at first."""
+    with RedisServer(find_server(), tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def store(server) -> Iterator[redis.Redis]:
+    """A client of that Redis, which is emptied before each test."""
+    with redis.Redis(port=server.port, decode_responses=True) as client:
+        client.flushall()
+        yield client

@@ -117,6 +117,7 @@ def test_options_reach_the_cli_and_context_stands_apart_from_the_query(gateway, 
     assert json.dumps(context, ensure_ascii=False, indent=1) in blocks[-2]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("status", "code"),
     [
@@ -140,6 +141,7 @@ def test_an_error_of_the_api_is_the_jobs_error_and_tells_nothing_else(gateway, m
     assert "127.0.0.1" not in told
 
 
+@pytest.mark.once
 def test_the_clock_ends_the_run_its_processes_and_the_job(gateway, script):
     never = threading.Event()
     script(lambda body: Hang(until=never))

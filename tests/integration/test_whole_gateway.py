@@ -105,7 +105,7 @@ def test_a_second_gateway_on_the_same_data_is_refused(tmp_path):
     ("variables", "told"),
     [
         ({"QUEUE_CONCURRENCY": "none"}, "QUEUE_CONCURRENCY: input should be a valid integer"),
-        ({"HOST": "0.0.0.0"}, "HOST: should be a loopback address"),
+        ({"RATE_LIMIT": "often"}, "RATE_LIMIT: value error, should be a number and a unit"),
         ({"REDIS_PORT": "0"}, "REDIS_PORT: input should be greater than or equal to 1"),
     ],
 )

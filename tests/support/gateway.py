@@ -30,6 +30,7 @@ class Gateway:
         self._options = options
         self._variables = variables
         self.log: list[str] = []
+        self.data = folder / "data"
 
     def __enter__(self) -> Self:
         home = self._folder / "home"
@@ -37,7 +38,7 @@ class Gateway:
         environment = {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(self.runs), "PORT": "0"}
         command = Path(sys.executable).parent / "claude-gateway"
         self.process = subprocess.Popen(
-            [str(command), "local", "--data", str(self._folder / "data"), *self._options],
+            [str(command), "local", "--data", str(self.data), *self._options],
             # Not in the checkout: a developer's .env is not the tests' business.
             cwd=self._folder,
             env={**environment, **self._variables},

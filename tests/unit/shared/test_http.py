@@ -10,7 +10,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from shared.errors import QueueFull
 from shared.http.app import create_app
 from shared.http.body import read_json
-from shared.models import SubmitRequest
+from shared.requests import SubmitRequest
 
 router = APIRouter()
 

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from shared.models import SubmitRequest
+from shared.requests import SubmitRequest
 
 
 def errors(body: dict[str, object]) -> dict[str, str]:
@@ -18,6 +18,11 @@ def test_a_query_that_javascript_would_trim_to_nothing_is_blank(query):
 @pytest.mark.parametrize("query", ["--version", "-", "\x1c", "\u200b", " x", "\x00"])
 def test_a_query_with_anything_else_is_not_blank_and_stays_as_it_is(query):
     assert SubmitRequest.model_validate({"query": query}).query == query
+
+
+def test_a_whole_number_written_with_a_point_is_that_number():
+    # JSON Schema has one kind of number, and so have the clients that are made from the document.
+    assert SubmitRequest.model_validate({"query": "x", "maxTurns": 5.0}).max_turns == 5
 
 
 def test_an_unknown_field_is_named():

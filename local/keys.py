@@ -1,0 +1,92 @@
+"""`claude-gateway keys`: callers' keys, made, listed and revoked."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import redis.asyncio
+import typer
+from redis.exceptions import RedisError
+from rich.console import Console
+from rich.table import Table
+
+from local.embedded_redis import address_in
+from shared.settings import CommonSettings, SettingsError, load
+from shared.store import callers
+from shared.store.client import async_client, close_clients
+from shared.times import rfc3339
+
+app = typer.Typer(help="Callers' API keys: shown once, stored hashed.", no_args_is_help=True)
+Data = Annotated[Path, typer.Option(help="Where `claude-gateway local` keeps its data, if no Redis is configured.")]
+T = TypeVar("T")
+
+
+def with_store(data: Path, work: Callable[[redis.asyncio.Redis], Awaitable[T]]) -> T:
+    """Do something with the gateway's Redis: the configured one, else that of a running `claude-gateway local`."""
+
+    async def do() -> T:
+        try:
+            settings = load(CommonSettings)
+            configured = {"redis_url", "redis_host"} & settings.model_fields_set
+            address = settings.redis_address if configured else address_in(data / "redis") or settings.redis_address
+            return await work(async_client(address))
+        finally:
+            await close_clients()
+
+    try:
+        return asyncio.run(do())
+    except (RedisError, OSError):
+        typer.echo("Redis does not answer: start the gateway, or set REDIS_URL to its Redis", err=True)
+        raise typer.Exit(1) from None
+    except SettingsError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="Who the key is for.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    data: Data = Path(".data"),
+) -> None:
+    """Make a key; what it prints is shown this once."""
+    new = with_store(data, lambda client: callers.create(client, name))
+    if as_json:
+        shown = {"id": new.id, "name": new.name, "key": new.key, "webhookSecret": new.webhook_secret}
+        typer.echo(json.dumps(shown))
+        return
+    typer.echo(f"id             {new.id}\nkey            {new.key}\nwebhook secret {new.webhook_secret}")
+    typer.echo("Keep both now: they are not shown again.", err=True)
+
+
+@app.command(name="list")
+def list_(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
+    data: Data = Path(".data"),
+) -> None:
+    """List the keys, without what is secret of them."""
+    found = with_store(data, callers.every)
+    if as_json:
+        shown = [{"id": caller.id, "name": caller.name, "createdAt": rfc3339(caller.created)} for caller in found]
+        typer.echo(json.dumps(shown))
+        return
+    table = Table("id", "name", "created", box=None)
+    for caller in found:
+        table.add_row(caller.id, caller.name, rfc3339(caller.created))
+    Console(width=120).print(table)
+
+
+@app.command()
+def revoke(
+    caller_id: Annotated[str, typer.Argument(metavar="ID", help="The id of the key, as `list` shows it.")],
+    *,
+    data: Data = Path(".data"),
+) -> None:
+    """Make a key worthless; a process that knows it may accept it for five seconds more."""
+    if not with_store(data, lambda client: callers.revoke(client, caller_id)):
+        typer.echo("There is no key with this id", err=True)
+        raise typer.Exit(1)

@@ -1,0 +1,103 @@
+"""What clients send: a submission, checked before anything is done."""
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictInt, StrictStr
+
+from shared.models import Priority, Wire
+
+# What JavaScript's trim() removes: WhiteSpace and LineTerminator of ECMA-262.
+_JS_SPACE = (
+    "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000\ufeff"
+)
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip(_JS_SPACE):
+        raise ValueError("should not be blank")
+    return text
+
+
+def _finite(value: Any) -> Any:
+    """Refuse what JSON cannot carry on: 1e999 parses to infinity, which no canonical form has."""
+    match value:
+        case float() if not math.isfinite(value):
+            raise ValueError("should hold finite numbers only")
+        case dict():
+            for item in value.values():
+                _finite(item)
+        case list():
+            for item in value:
+                _finite(item)
+        case _:
+            pass
+    return value
+
+
+def _integral(value: Any) -> Any:
+    """Take 5.0 for 5, as JSON Schema does: some languages have one kind of number and write it so."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Seconds = Annotated[StrictInt, Field(ge=1, le=2_592_000), BeforeValidator(_integral)]
+Turns = Annotated[StrictInt, Field(ge=1, le=100), BeforeValidator(_integral)]
+Milliseconds = Annotated[StrictInt, Field(ge=1000, le=86_400_000), BeforeValidator(_integral)]
+
+
+class CacheControl(Wire):
+    """How the answer may be reused: bypass neither reads nor writes, refresh runs and overwrites."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mode: Literal["default", "bypass", "refresh"] = "default"
+    ttl: Seconds | None = Field(None, description="Seconds; CACHE_TTL when not given.")
+
+
+ToolName = Annotated[StrictStr, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+
+
+class SubmitRequest(Wire):
+    """A query and how to run it."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"query": "What is 2+2?"},
+                {
+                    "query": "Summarise the ticket.",
+                    "priority": "high",
+                    "context": {"ticket": {"id": 4711, "title": "Login fails"}},
+                    "metadata": {"team": "support"},
+                },
+            ]
+        },
+    )
+
+    query: Annotated[StrictStr, AfterValidator(_not_blank)] = Field(
+        min_length=1,
+        description="Reaches the model byte for byte. At most MAX_QUERY_BYTES of UTF-8, not blank.",
+        # Not blank, as the document can say it: JavaScript's expressions and its trim() know the same space.
+        json_schema_extra={"pattern": r"\S"},
+    )
+    priority: Priority = Field("normal", description="A waiting high job always starts before a normal one.")
+    context: Annotated[dict[str, Any], AfterValidator(_finite)] | None = Field(
+        None, description="Data that the model is shown before the query."
+    )
+    model: Annotated[StrictStr, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][\w.:/@\[\]-]*$")] | None = (
+        Field(None, description="One of CLAUDE_MODELS when that is set.")
+    )
+    system_prompt: StrictStr | None = Field(None, description="Replaces the CLI's system prompt.")
+    max_turns: Turns | None = None
+    max_budget_usd: float | None = Field(None, gt=0, allow_inf_nan=False, strict=True)
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+    tools: list[ToolName] = Field(
+        default_factory=list, max_length=50, description="Built-in tools to allow: a subset of CLAUDE_TOOLS."
+    )
+    cache: CacheControl = Field(default_factory=CacheControl)
+    timeout_ms: Milliseconds | None = Field(None, description="At most CLAUDE_TIMEOUT.")
+    metadata: dict[StrictStr, StrictStr] = Field(
+        default_factory=dict, max_length=16, description="Echoed in the status; never part of what is run."
+    )

@@ -1,0 +1,54 @@
+-- Put before every script. Keys are named here and not passed in: which ones a script touches depends on what it
+-- reads, and the store does not run in cluster mode. `keys.py` says what each holds.
+local WAITING, DELAYED, ACTIVE, PAUSED = 'cg:waiting', 'cg:delayed', 'cg:active', 'cg:paused'
+local SEQUENCE, WAKE, EXPIRES, COUNTERS = 'cg:seq', 'cg:wake', 'cg:expires', 'cg:counters'
+local ENDED, CANCELLED = 'cg:ended', 'cg:cancelled'
+
+local function record_of(id) return 'cg:job:' .. id end
+local function input_of(id) return 'cg:job:' .. id .. ':in' end
+local function output_of(id) return 'cg:job:' .. id .. ':out' end
+local function joined_of(id) return 'cg:job:' .. id .. ':joined' end
+local function cache_of(fingerprint) return 'cg:cache:' .. fingerprint end
+local function flight_of(fingerprint) return 'cg:flight:' .. fingerprint end
+local function jobs_of(caller, state) return 'cg:jobs:' .. caller .. ':' .. state end
+
+local function whole(number) return string.format('%.0f', number) end
+
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- Put a job among the waiting ones, at the place that its priority and its order of arrival give it.
+local function wait_in_line(id, priority, seq)
+  redis.call('ZADD', WAITING, whole(priority * 2 ^ 50 + seq), id)
+  redis.call('LPUSH', WAKE, 1)
+  redis.call('LTRIM', WAKE, 0, 63) -- as many as could be idle; more would wake them for nothing
+end
+
+-- Change a job's state in its record and in its caller's lists.
+local function change_state(id, caller, seq, from, to)
+  redis.call('ZREM', jobs_of(caller, from), id)
+  redis.call('HSET', record_of(id), 'state', to)
+  redis.call('ZADD', jobs_of(caller, to), seq, id)
+end
+
+-- End a job: state, times, lists and the message to those who wait. Its first write frees memory, so that a store
+-- that is full, and takes no new job, can still end those it has.
+local function end_job(id, job, to, time, keep_ms)
+  redis.call('ZREM', ACTIVE, id)
+  redis.call('ZREM', WAITING, id)
+  redis.call('ZREM', DELAYED, id)
+  change_state(id, job.caller, job.seq, job.state, to)
+  redis.call('HSET', record_of(id), 'progress', 100, 'finished', whole(time), 'expires', whole(time + keep_ms))
+  redis.call('ZADD', EXPIRES, whole(time + keep_ms), id)
+  if job.fp and redis.call('GET', flight_of(job.fp)) == id then redis.call('DEL', flight_of(job.fp)) end
+  redis.call('PUBLISH', ENDED, id)
+end
+
+-- Read fields of a record by name.
+local function read(id, ...)
+  local names, values, job = {...}, redis.call('HMGET', record_of(id), ...), {}
+  for i, name in ipairs(names) do job[name] = values[i] or nil end
+  return job
+end

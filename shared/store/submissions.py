@@ -1,0 +1,88 @@
+"""Submissions: the one script that decides and does them."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import redis.asyncio
+
+from shared.store import scripts
+
+Kind = Literal["queued", "duplicate", "cached", "full", "mismatch", "limited"]
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What a client asks for, as the script needs it.
+
+    `priority` is its place in PRIORITIES, `timeout` ms; `request` and `metadata` JSON. An empty `fingerprint` is
+    neither cached nor joined; `cache_ttl` s, 0 keeps nothing; `joinable` lets others join. `idempotency` names the
+    key's record, and `body` is the hash of the normalised body. At most `rate` submissions in `window` ms, 0 for any.
+    """
+
+    job_id: str
+    request_id: str
+    caller: str
+    priority: int
+    timeout: int
+    request: str
+    metadata: str = ""
+    max_waiting: int = 10_000
+    fingerprint: str = ""
+    read_cache: bool = False
+    join: bool = False
+    joinable: bool = False
+    cache_ttl: int = 0
+    idempotency: str = ""
+    body: str = ""
+    rate: int = 0
+    window: int = 0
+
+    def _decisive(self) -> str:
+        return json.dumps(
+            {
+                "jobId": self.job_id,
+                "requestId": self.request_id,
+                "caller": self.caller,
+                "priority": self.priority,
+                "timeout": self.timeout,
+                "maxWaiting": self.max_waiting,
+                "fingerprint": self.fingerprint,
+                "readCache": self.read_cache,
+                "join": self.join,
+                "joinable": self.joinable,
+                "cacheTtl": self.cache_ttl,
+                "idempotency": self.idempotency,
+                "body": self.body,
+                "rate": self.rate,
+                "window": self.window,
+            }
+        )
+
+    @property
+    def arguments(self) -> tuple[str, str, str]:
+        """What the script is given."""
+        return self._decisive(), self.request, self.metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a submission.
+
+    `result` is there when it was answered from the cache; `left` and `reset` (ms) tell of the rate limit, when there
+    is one; `limited` has `reset` as the time until the next may come.
+    """
+
+    kind: Kind
+    request_id: str
+    job_id: str
+    result: dict[str, Any] | None
+    replayed: bool
+    left: int
+    reset: int
+
+
+async def submit(client: redis.asyncio.Redis, submission: Submission) -> Answer:
+    """Decide and do a submission in one round trip; safe to send twice."""
+    kind, request_id, job_id, result, replayed, left, reset = await scripts.run(client, "submit", *submission.arguments)
+    return Answer(kind, request_id, job_id, json.loads(result) if result else None, bool(replayed), left, reset)

@@ -1,0 +1,39 @@
+"""Jobs as clients see them."""
+
+from typing import Any
+
+from shared.models import PRIORITIES, Listed, Status
+from shared.store.jobs import StoredJob
+from shared.times import rfc3339
+
+
+def status_of(job: StoredJob) -> Status:
+    """Return a job's status body."""
+    return Status.model_validate({**_common(job), "result": job.result})
+
+
+def listed(job: StoredJob) -> Listed:
+    """Return a job as lists show it: without the result."""
+    return Listed.model_validate(_common(job))
+
+
+def _common(job: StoredJob) -> dict[str, Any]:
+    def when(field: str) -> str | None:
+        moment = job.moment(field)
+        return None if moment is None else rfc3339(moment)
+
+    return {
+        "jobId": job.job_id,
+        "requestId": job.record["req"],
+        "state": job.record["state"],
+        "progress": int(job.record["progress"]),
+        "error": job.error,
+        "priority": PRIORITIES[int(job.record["prio"])],
+        "attempts": int(job.record["attempts"]),
+        "mcpServers": [],
+        "metadata": job.metadata,
+        "createdAt": when("created"),
+        "startedAt": when("started"),
+        "finishedAt": when("finished"),
+        "queuePosition": job.position,
+    }

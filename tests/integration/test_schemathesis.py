@@ -1,0 +1,56 @@
+"""The API holds what its OpenAPI document says, whatever is sent; driven by schemathesis."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.fake_cli import fake_cli
+from tests.support.gateway import ROOT
+
+COMMAND = Path(sys.executable).parent / "schemathesis"
+
+
+@pytest.fixture(scope="module")
+def variables(tmp_path_factory):
+    # A stand-in for the CLI that answers at once: what is tried here is the API.
+    command = fake_cli(tmp_path_factory.mktemp("cli"), "success")
+    # No limit of a deployment that the document cannot know.
+    return {"CLAUDE_COMMAND": str(command), "MAX_QUEUE_DEPTH": "1000000", "CLAUDE_TIMEOUT": "86400000"}
+
+
+def test_nothing_that_is_sent_breaks_the_contract(gateway, tmp_path):
+    options = {
+        "--checks": "all",
+        # DELETE cancels: the job stays readable, as the contract has it.
+        "--exclude-checks": "use_after_free",
+        "--phases": "examples,coverage,fuzzing,stateful",
+        "--max-examples": "25",
+        "--seed": "1",
+        "--generation-database": "none",
+        "--request-timeout": "30",
+    }
+    done = subprocess.run(
+        [
+            COMMAND,
+            "run",
+            f"{gateway.url}/openapi.json",
+            "--no-color",
+            *(part for pair in options.items() for part in pair),
+        ],
+        cwd=tmp_path,
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "PYTHONPATH": str(ROOT),
+            "SCHEMATHESIS_HOOKS": "tests.support.schemathesis_hooks",
+        },
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+    assert "No issues found" in done.stdout

@@ -1,0 +1,361 @@
+"""Submit once, run once: cache, single-flight, idempotency, priorities, cancelling, waiting, lists."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import psutil
+import pytest
+
+from local.messages_api import user_query
+from shared.models import JobPage, Status
+from tests.support.gateway import Gateway
+from tests.support.scripted_model import Error, Hang, ScriptedModel, Text
+
+
+@pytest.fixture(scope="module")
+def variables():
+    return {
+        "DEDUP_ENABLED": "true",
+        "CLAUDE_TOOLS": "Read",
+        "CLAUDE_MODELS": "claude-opus-5-5,claude-sonnet-5-5",
+        "MAX_BUDGET_USD": "2",
+        "MAX_QUEUE_DEPTH": "30",
+    }
+
+
+@pytest.fixture
+def hold(script):
+    """Hold the model's answers to queries that begin with `hold` until the test lets them go."""
+    go = threading.Event()
+    script(lambda body: Hang(until=go) if user_query(body).startswith("hold") else Text(user_query(body)))
+    yield go
+    go.set()
+
+
+def post(gateway, body, **headers):
+    return gateway.client.post("/api/query", json=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+
+def occupy(gateway):
+    """Fill both slots with queries that hold."""
+    jobs = [gateway.submit(f"hold {time.monotonic_ns()}") for _ in range(2)]
+    for job in jobs:
+        gateway.until(lambda job=job: gateway.job(job)["state"], lambda state: state == "active")
+    return jobs
+
+
+def test_a_second_identical_query_is_answered_from_the_cache_with_a_request_of_its_own(gateway, model):
+    first = gateway.ask("cached once")
+    before = len(model.requests)
+    answer = post(gateway, {"query": "cached once"})
+    assert answer.status_code == 200
+    body = answer.json()
+    assert (body["status"], body["jobId"]) == ("cached", first["jobId"])
+    assert body["result"] == first["result"]
+    assert body["requestId"] != first["requestId"]
+    assert len(model.requests) == before
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"query": "Sensitive"},
+        {"query": "sensitive "},
+        {"query": "sensitive", "context": {}},
+        {"query": "sensitive", "maxTurns": 2},
+        {"query": "sensitive", "model": "claude-sonnet-5-5"},
+        {"query": "sensitive", "timeoutMs": 60_000},
+        {"query": "sensitive", "systemPrompt": "x"},
+    ],
+    ids=["case", "space", "context", "turns", "model", "timeout", "system"],
+)
+def test_a_query_that_differs_in_anything_is_another(gateway, other):
+    gateway.ask("sensitive", cache={"mode": "refresh"})
+    assert post(gateway, other).json()["status"] == "queued"
+
+
+@pytest.mark.once
+def test_what_does_not_change_the_answer_does_not_change_the_cache(gateway):
+    first = gateway.ask("same", priority="low", metadata={"a": "1"})
+    answer = post(gateway, {"metadata": {"b": "2"}, "priority": "high", "query": "same"})
+    assert answer.json()["jobId"] == first["jobId"]
+
+
+@pytest.mark.once
+def test_bypass_neither_reads_nor_writes_and_refresh_overwrites(gateway):
+    first = gateway.ask("modes", cache={"mode": "bypass"})
+    second = gateway.ask("modes")
+    assert second["jobId"] != first["jobId"]
+    third = gateway.ask("modes", cache={"mode": "refresh"})
+    assert third["jobId"] != second["jobId"]
+    assert post(gateway, {"query": "modes"}).json()["jobId"] == third["jobId"]
+
+
+@pytest.mark.once
+def test_a_cached_answer_ends_with_its_ttl(gateway):
+    first = gateway.ask("short lived", cache={"ttl": 1})
+    gateway.until(lambda: post(gateway, {"query": "short lived"}), lambda answer: answer.status_code == 202, timeout=10)
+    assert gateway.job(first["jobId"])["state"] == "completed"
+
+
+@pytest.mark.once
+def test_a_failure_is_never_cached(gateway, model, script):
+    script(lambda body: Error(400, "invalid_request_error", "no"))
+    assert gateway.ask("fails at first")["state"] == "failed"
+    script(lambda body: Text("better"))
+    assert gateway.ask("fails at first")["result"]["response"] == "better"
+
+
+def test_a_query_with_a_tool_is_neither_cached_nor_joined(gateway):
+    first = gateway.ask("with a tool", tools=["Read"])
+    assert first["state"] == "completed"
+    assert gateway.ask("with a tool", tools=["Read"])["jobId"] != first["jobId"]
+
+
+def test_a_tool_that_is_not_allowed_is_forbidden(gateway):
+    answer = post(gateway, {"query": "x", "tools": ["Read", "Bash"]})
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "limit"),
+    [
+        ("model", "claude-haiku-4-5", "CLAUDE_MODELS"),
+        ("maxBudgetUsd", 2.01, "MAX_BUDGET_USD"),
+        ("timeoutMs", 120_001, "CLAUDE_TIMEOUT"),
+    ],
+)
+def test_each_limit_names_itself(gateway, field, value, limit):
+    answer = post(gateway, {"query": "x", field: value})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == f"/{field}"
+    assert limit in answer.json()["errors"][0]["message"]
+
+
+def test_many_identical_queries_at_once_make_one_run_and_each_has_a_request_of_its_own(gateway, model, hold):
+    before = len(model.requests)
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: post(gateway, {"query": "hold together"}).json(), range(40)))
+    assert sorted({answer["status"] for answer in answers}) == ["duplicate", "queued"]
+    assert len({answer["jobId"] for answer in answers}) == 1
+    assert len({answer["requestId"] for answer in answers}) == 40
+    model.wait_for_requests(before + 1)
+    hold.set()
+    gateway.finished(answers[0]["jobId"])
+    assert len(model.requests) == before + 1
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("how", ["cancelled", "failed"])
+def test_a_leader_that_ended_badly_does_not_block_the_next(gateway, script, how):
+    go = threading.Event()
+    script(lambda body: Hang(until=go) if how == "cancelled" else Error(400, "invalid_request_error", "no"))
+    leader = gateway.submit(f"leader {how}")
+    if how == "cancelled":
+        gateway.client.delete(f"/api/query/{leader}")
+    assert gateway.finished(leader)["state"] == how
+    go.set()
+    script(lambda body: Text("fine"))
+    answer = post(gateway, {"query": f"leader {how}"}).json()
+    assert answer["status"] == "queued"
+    assert gateway.finished(answer["jobId"])["result"]["response"] == "fine"
+
+
+@pytest.mark.once
+def test_a_joiner_of_higher_priority_raises_a_waiting_job(gateway, hold):
+    occupy(gateway)
+    ahead = gateway.submit("ahead")
+    low = gateway.submit("raise me", priority="low")
+    assert gateway.job(low)["queuePosition"] == 1
+    assert post(gateway, {"query": "raise me", "priority": "high"}).json()["status"] == "duplicate"
+    raised = gateway.job(low)
+    assert (raised["queuePosition"], raised["priority"]) == (0, "high")
+    assert gateway.job(ahead)["queuePosition"] == 1
+
+
+def test_the_same_key_and_body_get_the_first_answer_again(gateway):
+    first = post(gateway, {"query": "keyed"}, Idempotency_Key="k1")
+    again = post(gateway, {"query": "keyed", "priority": "normal"}, Idempotency_Key="k1")
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["idempotent-replayed"] == "true"
+    assert (again.status_code, again.json()) == (first.status_code, first.json())
+    gateway.finished(first.json()["jobId"])
+    assert post(gateway, {"query": "keyed"}, Idempotency_Key="k1").json() == first.json()
+
+
+def test_the_same_key_with_another_body_is_refused(gateway):
+    post(gateway, {"query": "one body"}, Idempotency_Key="k2")
+    answer = post(gateway, {"query": "another body"}, Idempotency_Key="k2")
+    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_mismatch")
+
+
+def test_the_same_key_at_once_makes_one_job(gateway):
+    with ThreadPoolExecutor(16) as pool:
+        body = {"query": "at once", "cache": {"mode": "bypass"}}
+        answers = list(pool.map(lambda _: post(gateway, body, Idempotency_Key="k3"), range(16)))
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.text for answer in answers}) == 1
+    assert sum("idempotent-replayed" not in answer.headers for answer in answers) == 1
+
+
+def test_a_refused_request_does_not_use_its_key(gateway):
+    assert post(gateway, {"query": ""}, Idempotency_Key="k4").status_code == 422
+    assert post(gateway, {"query": "now right"}, Idempotency_Key="k4").status_code == 202
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "with space"])
+def test_a_key_that_is_not_one_is_refused(gateway, key):
+    assert post(gateway, {"query": "x"}, Idempotency_Key=key).status_code == 422
+
+
+@pytest.mark.once
+def test_priorities_are_strict_and_first_in_first_out_within_one(gateway, model, hold):
+    occupy(gateway)
+    order = ["low", "normal", "high", "low", "normal", "high"]
+    jobs = {f"{priority} {number}": gateway.submit(f"{priority} {number}", priority=priority)
+            for number, priority in enumerate(order)}  # fmt: skip
+    expected = ["high 2", "high 5", "normal 1", "normal 4", "low 0", "low 3"]
+    positions = {gateway.job(jobs[name])["queuePosition"]: name for name in jobs}
+    assert [positions[place] for place in range(6)] == expected
+    hold.set()
+    for job_id in jobs.values():
+        gateway.finished(job_id)
+    started = sorted(jobs, key=lambda name: gateway.job(jobs[name])["startedAt"])
+    assert started == expected
+
+
+@pytest.mark.once
+def test_a_waiting_job_that_is_cancelled_never_runs(gateway, model, hold):
+    occupy(gateway)
+    job_id = gateway.submit("never run")
+    answer = gateway.client.delete(f"/api/query/{job_id}")
+    assert answer.status_code == 200
+    job = answer.json()
+    Status.model_validate(job)
+    assert (job["state"], job["progress"], job["queuePosition"], job["attempts"]) == ("cancelled", 100, None, 0)
+    hold.set()
+    gateway.ask("after it")
+    assert "never run" not in model.queries()
+    again = gateway.client.delete(f"/api/query/{job_id}")
+    assert (again.status_code, again.json()["code"]) == (409, "already_finished")
+
+
+def test_a_running_job_that_is_cancelled_is_gone_within_two_seconds(gateway, hold):
+    job_id = gateway.submit("hold to cancel")
+    clis = gateway.until(gateway.clis, bool)
+    started = time.monotonic()
+    assert gateway.client.delete(f"/api/query/{job_id}").json()["state"] == "cancelled"
+    _, alive = psutil.wait_procs(clis, timeout=2)
+    assert not alive
+    assert time.monotonic() - started < 2
+    assert gateway.job(job_id)["state"] == "cancelled"
+
+
+@pytest.mark.once
+def test_cancelling_and_completing_have_one_winner(gateway):
+    # Bounded, and each a race of its own; what is told must be what stays.
+    for number in range(12):
+        job_id = gateway.submit(f"race {number}", cache={"mode": "bypass"})
+        least = 10 + number % 2
+        gateway.until(lambda job_id=job_id: gateway.job(job_id)["progress"], lambda seen, least=least: seen > least)
+        answer = gateway.client.delete(f"/api/query/{job_id}")
+        job = gateway.finished(job_id)
+        assert (answer.status_code, job["state"]) in {(200, "cancelled"), (409, "completed")}
+        assert gateway.job(job_id) == job
+
+
+def test_a_wait_returns_at_the_end_of_the_job_and_not_before(gateway, hold):
+    job_id = gateway.submit("hold the line")
+    assert gateway.client.get(f"/api/query/{job_id}?wait=0.2").json()["state"] in {"waiting", "active"}
+    with ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(gateway.client.get, f"/api/query/{job_id}?wait=20") for _ in range(8)]
+        gateway.until(gateway.clis, bool)
+        hold.set()
+        answers = [future.result().json() for future in waiting]
+    assert {answer["state"] for answer in answers} == {"completed"}
+
+
+def test_prefer_wait_answers_with_the_finished_job_or_the_usual_202(gateway, hold):
+    done = post(gateway, {"query": "soon"}, Prefer="wait=20")
+    assert (done.status_code, done.json()["state"]) == (200, "completed")
+    late = post(gateway, {"query": "hold long"}, Prefer="respond-async, wait=1")
+    assert (late.status_code, late.json()["status"]) == (202, "queued")
+    assert post(gateway, {"query": "nonsense"}, Prefer="wait=soon").status_code == 202
+
+
+@pytest.mark.parametrize("seconds", ["0", "1e-270", "0.000001", "0.05"])
+def test_a_wait_of_next_to_nothing_is_answered_at_once(gateway, hold, seconds):
+    job_id = gateway.submit(f"hold {seconds}")
+    for _ in range(20):
+        assert gateway.client.get(f"/api/query/{job_id}?wait={seconds}", timeout=5).status_code == 200
+
+
+@pytest.mark.parametrize("query", ["wait=26", "wait=-1", "wait=x", "wait=nan"])
+def test_a_wait_out_of_bounds_is_refused(gateway, query):
+    answer = gateway.client.get(f"/api/query/019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22?{query}")
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/wait"
+
+
+def test_lists_are_newest_first_filtered_and_paged_without_gaps(gateway):
+    made = [gateway.ask(f"listed {number}", metadata={"n": str(number)})["jobId"] for number in range(5)]
+    first = gateway.client.get("/api/query?limit=2").json()
+    JobPage.model_validate(first)
+    assert [job["jobId"] for job in first["jobs"]] == made[:-3:-1]
+    assert "result" not in first["jobs"][0]
+    # A job that comes between two pages moves neither.
+    gateway.ask("in between")
+    seen, cursor = [], first["nextCursor"]
+    while cursor:
+        page = gateway.client.get(f"/api/query?limit=2&cursor={cursor}").json()
+        seen += [job["jobId"] for job in page["jobs"]]
+        cursor = page["nextCursor"]
+    assert seen[:3] == made[2::-1]
+    assert len(seen) == len(set(seen))
+    cancelled = gateway.client.get("/api/query?state=cancelled&limit=100").json()["jobs"]
+    assert {job["state"] for job in cancelled} <= {"cancelled"}
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "state=done", "cursor=x", "cursor=-1"])
+def test_a_wrong_list_parameter_is_named(gateway, query):
+    answer = gateway.client.get(f"/api/query?{query}")
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/" + query.partition("=")[0]
+
+
+@pytest.mark.once
+def test_a_queue_that_is_full_says_so_and_takes_more_when_it_is_not(gateway, hold):
+    occupy(gateway)
+    jobs: list[str] = []
+    while (answer := post(gateway, {"query": f"filler {len(jobs)}"})).status_code == 202:
+        jobs.append(answer.json()["jobId"])
+    assert (answer.status_code, answer.json()["code"]) == (503, "queue_full")
+    assert answer.headers["retry-after"]
+    assert len(jobs) == 30
+    for job_id in jobs:
+        assert gateway.client.delete(f"/api/query/{job_id}").status_code == 200
+    assert post(gateway, {"query": "room again"}).status_code == 202
+
+
+def test_five_hundred_wait_on_one_process_while_it_answers_others(tmp_path):
+    go = threading.Event()
+    hanging = ScriptedModel(lambda body: Hang(until=go))
+    variables = {"ANTHROPIC_API_KEY": "k", "QUEUE_CONCURRENCY": "1"}
+    with hanging as model, Gateway(tmp_path, **variables, ANTHROPIC_BASE_URL=model.url) as gateway:
+        job_id = gateway.submit("x")
+        api = next(process for process in gateway.processes() if "api" in process.cmdline())
+        threads = api.num_threads()
+        limits = httpx.Limits(max_connections=600)
+        with httpx.Client(base_url=gateway.url, trust_env=False, timeout=30, limits=limits) as client, \
+                ThreadPoolExecutor(500) as pool:  # fmt: skip
+            waiting = [pool.submit(client.get, f"/api/query/{job_id}?wait=25") for _ in range(500)]
+            gateway.until(lambda: len(api.net_connections()), lambda count: count >= 500)
+            assert gateway.client.get("/health").status_code == 200
+            assert api.num_threads() <= threads + 2
+            assert gateway.client.delete(f"/api/query/{job_id}").status_code == 200
+            states = {future.result().json()["state"] for future in waiting}
+        assert states == {"cancelled"}
+        go.set()

@@ -1,0 +1,231 @@
+"""The submit script on a real Redis: whole or not at all, one round trip, and nothing left behind."""
+
+import json
+
+import httpx
+import pytest
+import redis.asyncio
+
+from local.app import app
+from shared.http import callers as http_callers
+from shared.ids import new_id
+from shared.settings import load
+from shared.store import callers, claims, jobs, keys, scripts
+from shared.store.client import async_client, close_clients
+from tests.support.lossy_proxy import LossyProxy
+
+CALLER = "anonymous"
+
+
+@pytest.fixture
+async def connect(store, server, monkeypatch):
+    """Give a client of the composed app, in this process, on the Redis with that URL."""
+    clients = []
+
+    async def connect(url=server.url, **variables):
+        for name, value in {"REDIS_URL": url, **variables}.items():
+            monkeypatch.setenv(name, value)
+        load.cache_clear()
+        http_callers._known.clear()
+        client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway")
+        clients.append(client)
+        return client
+
+    yield connect
+    for client in clients:
+        await client.aclose()
+    await close_clients()
+    load.cache_clear()
+
+
+async def run(url, outcome=None, *, keep_for=60):
+    """Do what a slot does with the next job, without a CLI; return its id, or None when nothing waits."""
+    client = async_client(url)
+    text = await scripts.run(client, "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now")
+    if text is None:
+        return None
+    claim = claims.Claim.parse(text)
+    assert await claims.take(client, claim, "slot") is not None
+    outcome = outcome or {"result": RESULT}
+    assert await claims.finish(
+        client, claim, "completed" if "result" in outcome else "failed", outcome, keep_for=keep_for
+    )
+    return claim.job_id
+
+
+RESULT = {
+    "response": "4", "format": "text", "structured": None, "sessionId": None, "model": "m", "costUsd": 0.25,
+    "usage": {"inputTokens": 1, "outputTokens": 1, "cacheReadTokens": 0, "cacheCreationTokens": 0},
+    "durationMs": 1, "turns": 1,
+}  # fmt: skip
+ERROR = {"error": {"code": "server_error", "message": "no", "retryable": True}}
+
+
+async def test_a_lost_reply_leaves_one_whole_job(connect, server, store):
+    with LossyProxy(server.port) as proxy:
+        client = await connect(proxy.url)
+        await client.post("/api/query", json={"query": "connect first"})
+        proxy.lose(b"one whole job")
+        answer = await client.post("/api/query", json={"query": "one whole job"})
+        assert proxy.lost == 1
+        assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+    assert store.zcard(keys.WAITING) == 2
+    assert json.loads(store.get(keys.job_input(answer.json()["jobId"])))["query"] == "one whole job"
+
+
+async def test_a_lost_reply_to_a_keyed_submission_is_not_told_as_a_replay(connect, server, store):
+    with LossyProxy(server.port) as proxy:
+        client = await connect(proxy.url)
+        await client.post("/api/query", json={"query": "connect first"})
+        proxy.lose(b"keyed and lost")
+        answer = await client.post("/api/query", json={"query": "keyed and lost"}, headers={"Idempotency-Key": "k"})
+        assert proxy.lost == 1
+    assert answer.status_code == 202
+    assert "idempotent-replayed" not in answer.headers
+    assert store.zcard(keys.WAITING) == 2
+
+
+async def test_a_lost_reply_to_a_joiner_joins_once(connect, server, store):
+    with LossyProxy(server.port) as proxy:
+        client = await connect(proxy.url, DEDUP_ENABLED="true")
+        leader = (await client.post("/api/query", json={"query": "joined"})).json()["jobId"]
+        proxy.lose(b"joined")
+        answer = await client.post("/api/query", json={"query": "joined"})
+        assert proxy.lost == 1
+    assert answer.json()["jobId"] == leader
+    assert list(store.hgetall(f"cg:job:{leader}:joined")) == [answer.json()["requestId"]]
+
+
+@pytest.mark.parametrize(
+    ("what", "trips"),
+    [("submit", 1), ("submit, key not cached", 2), ("submit, key cached", 1), ("status", 1), ("list", 2), ("cancel", 2),
+     ("wait, ended", 1), ("health", 1)],
+)  # fmt: skip
+async def test_round_trips_are_those_of_the_table(connect, server, monkeypatch, what, trips):
+    client = await connect(AUTH_ENABLED="true" if "key" in what else "false")
+    headers = {}
+    if "key" in what:
+        headers["X-API-Key"] = (await callers.create(async_client(server.url), "c")).key
+    made = (await client.post("/api/query", json={"query": "x"}, headers=headers)).json()["jobId"]
+    if what == "submit, key not cached":
+        http_callers._known.clear()
+    if what == "wait, ended":
+        await run(server.url)
+    # The first of each script also teaches it to the server.
+    await client.get("/api/query", headers=headers)
+    await client.delete(f"/api/query/{new_id()}", headers=headers)
+    if what == "submit, key not cached":
+        http_callers._known.clear()
+
+    sent = 0
+    send = redis.asyncio.connection.AbstractConnection.send_packed_command
+
+    async def counted(self, command, check_health=True):
+        nonlocal sent
+        sent += 1
+        await send(self, command, check_health)
+
+    monkeypatch.setattr(redis.asyncio.connection.AbstractConnection, "send_packed_command", counted)
+    calls = {
+        "submit": lambda: client.post("/api/query", json={"query": "y"}, headers=headers),
+        "status": lambda: client.get(f"/api/query/{made}"),
+        "wait": lambda: client.get(f"/api/query/{made}?wait=5"),
+        "list": lambda: client.get("/api/query"),
+        "cancel": lambda: client.delete(f"/api/query/{made}"),
+        "health": lambda: client.get("/health"),
+    }
+    answer = await calls[what.partition(",")[0]]()
+    assert answer.status_code < 300
+    assert sent == trips
+
+
+async def test_the_cache_counts_what_it_saved(connect, server, store):
+    client = await connect()
+    await client.post("/api/query", json={"query": "dear"})
+    await run(server.url)
+    for _ in range(3):
+        assert (await client.post("/api/query", json={"query": "dear"})).json()["status"] == "cached"
+    counted = store.hgetall(keys.COUNTERS)
+    assert (counted["cache_hits"], counted["cache_misses"], counted["cache_saved_usd"]) == ("3", "1", "0.75")
+
+
+async def test_all_that_joined_see_the_same_failure(connect, server):
+    client = await connect(DEDUP_ENABLED="true")
+    answers = [(await client.post("/api/query", json={"query": "fails"})).json() for _ in range(3)]
+    await run(server.url, ERROR)
+    seen = [(await client.get(f"/api/query/{answer['jobId']}")).json()["error"] for answer in answers]
+    assert seen == [ERROR["error"]] * 3
+
+
+async def test_a_leader_that_vanished_does_not_poison_the_next(connect, store):
+    client = await connect(DEDUP_ENABLED="true")
+    leader = (await client.post("/api/query", json={"query": "ghost"})).json()["jobId"]
+    store.delete(keys.job(leader))
+    store.zrem(keys.WAITING, leader)
+    assert (await client.post("/api/query", json={"query": "ghost"})).json()["status"] == "queued"
+
+
+async def test_nothing_is_left_of_a_job_whose_time_is_over(connect, server, store):
+    client = await connect(DEDUP_ENABLED="true", CACHE_TTL="0")
+    before = set(store.keys())
+    answer = await client.post("/api/query", json={"query": "gone", "metadata": {"a": "b"}})
+    job_id = answer.json()["jobId"]
+    await client.post("/api/query", json={"query": "gone"})
+    await run(server.url, keep_for=0)
+    assert (await client.get(f"/api/query/{job_id}")).status_code == 404
+    assert (await client.get("/api/query")).json()["jobs"] == []
+    assert await scripts.run(async_client(server.url), "reap", 100) == 1
+    left = set(store.keys()) - before
+    # Counters and the queue's own things stay; RQ's job was made by us here, and RQ deletes it in a slot.
+    assert {key for key in left if job_id in key} == {f"rq:job:{job_id}-1"}
+    assert left <= {keys.SEQUENCE, keys.WAKE, keys.COUNTERS, "rq:i", f"rq:job:{job_id}-1"}
+
+
+async def test_memory_is_flat_over_many_short_jobs(connect, server, store):
+    client = await connect(CACHE_TTL="0")
+
+    async def many(count):
+        for number in range(count):
+            await client.post("/api/query", json={"query": f"q {number}"})
+            job_id = await run(server.url, keep_for=0)
+            store.delete(f"rq:job:{job_id}-1", "rq:i")
+            await scripts.run(async_client(server.url), "reap", 10)
+        return len(store.keys())
+
+    assert await many(20) == await many(200)
+
+
+async def test_a_store_that_is_full_refuses_new_jobs_and_ends_old_ones(connect, server, store):
+    client = await connect()
+    accepted = (await client.post("/api/query", json={"query": "before"})).json()["jobId"]
+    handle = async_client(server.url)
+    text = await scripts.run(handle, "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now")
+    claim = claims.Claim.parse(text)
+    await claims.take(handle, claim, "slot")
+    store.config_set("maxmemory", "1")
+    store.config_set("maxmemory-policy", "noeviction")
+    try:
+        refused = await client.post("/api/query", json={"query": "too much"})
+        assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+        assert refused.headers["retry-after"]
+        assert await claims.finish(handle, claim, "completed", {"result": RESULT}, keep_for=60)
+        assert (await client.get(f"/api/query/{accepted}")).json()["state"] == "completed"
+    finally:
+        store.config_set("maxmemory", "0")
+    assert store.zcard(keys.WAITING) == 0
+
+
+async def test_the_fence_holds_against_a_slot_that_was_given_up(connect, server):
+    client = await connect()
+    job_id = (await client.post("/api/query", json={"query": "x"})).json()["jobId"]
+    handle = async_client(server.url)
+    first = claims.Claim.parse(await scripts.run(handle, "pop", "rq:i", "rq:job:", "claude", "f", 1, 60, "now"))
+    assert await claims.take(handle, first, "slot 1") is not None
+    assert await claims.hand_back(handle, first)
+    assert await run(server.url) == job_id
+    before = await jobs.read(handle, job_id, CALLER)
+    assert await claims.take(handle, first, "slot 1") is None
+    assert not await claims.keep(handle, first, 50)
+    assert not await claims.finish(handle, first, "failed", ERROR, keep_for=1)
+    assert not await claims.hand_back(handle, first)
+    assert await jobs.read(handle, job_id, CALLER) == before

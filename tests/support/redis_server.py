@@ -1,0 +1,50 @@
+"""A Redis for one test module, on a port of its own, that can be killed and started again."""
+
+import socket
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import redis
+
+
+class RedisServer:
+    """Runs a server from `with` to the end of it; every write is on disk before it is answered."""
+
+    def __init__(self, program: str, folder: Path) -> None:
+        self._program, self._folder = program, folder
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port: int = probe.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        options = {
+            "port": str(self.port), "bind": "127.0.0.1", "dir": str(self._folder), "save": "",
+            "appendonly": "yes", "appendfsync": "always", "logfile": str(self._folder / "log"),
+        }  # fmt: skip
+        argv = [self._program, *(part for name, value in options.items() for part in (f"--{name}", value))]
+        self._process = subprocess.Popen(argv)
+        deadline = time.monotonic() + 20
+        with redis.Redis(port=self.port) as client:
+            while True:
+                with suppress(redis.RedisError):
+                    client.ping()
+                    return
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._process.kill()
+        self._process.wait()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.kill()
