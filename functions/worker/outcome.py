@@ -8,11 +8,13 @@ envelope error_max_turns                                         max_turns
 envelope error_max_budget_usd                                    budget_exceeded
 envelope error_max_structured_output_retries                     schema_unsatisfied
 envelope error_during_execution or unknown                       server_error
-API error, by its HTTP status (see _BY_STATUS), else by the      …
-  assistant message's kind (see _BY_KIND), else                  server_error
+API error, by the assistant message's kind (see _BY_KIND) when   …
+  it says more than "server_error", else by its HTTP status
+  (see _BY_STATUS), else                                         server_error
 more than MAX_OUTPUT_BYTES                                       output_too_large
 the end of the clock                                             timeout
 no envelope, whatever the exit code                              cli_crashed
+two workers that vanished with the job (see `reconcile`)         worker_lost
 """
 
 import json
@@ -59,6 +61,7 @@ _MESSAGES: dict[ErrorCode, str] = {
     "model_not_found": "Claude does not know the model, or it is not open to this account",
     "timeout": "The job was not done within its timeoutMs",
     "cli_crashed": "The CLI ended without a result",
+    "worker_lost": "The job lost its worker twice",
     "empty_result": "The model gave no answer",
     "max_turns": "The job was not done within its maxTurns",
     "budget_exceeded": "The job was not done within its maxBudgetUsd",

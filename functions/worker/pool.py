@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import time
-from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -15,16 +14,14 @@ from rq.worker_pool import WorkerData, WorkerPool
 
 from functions.worker import processes
 from functions.worker.queue import NAME, ClaimQueue
+from functions.worker.reconcile import Reconciler
 from functions.worker.slot import SlotArguments, run_slot
 from shared.logs import event
 from shared.settings import WorkerSettings
 from shared.store.client import sync_client
-from shared.store.scripts import run_sync
 
 log = logging.getLogger("worker.pool")
 
-# How many jobs are forgotten in a second at most, so that nobody waits long for Redis.
-_REAP_MOST = 500
 # A slot that dies at once is not started again at once: seconds, doubled each time up to the last.
 _BACKOFF_FIRST, _BACKOFF_LAST, _LIVED_LONG = 0.5, 30.0, 30.0
 
@@ -40,6 +37,9 @@ class SlotPool(WorkerPool):
             queue_class=ClaimQueue,
         )
         self._settings = settings
+        self._reconciler = Reconciler(self.connection, settings)
+        self._ours: set[int] = set()
+        self._orphans: list[int] = []
         self._born: dict[str, float] = {}
         self._backoff = 0.0
         self._not_before = 0.0
@@ -63,13 +63,15 @@ class SlotPool(WorkerPool):
         process = self.get_worker_process(name)
         process.start()
         self.worker_dict[name] = WorkerData(name, process.pid or 0, process)
+        # A slot, and the helper process that multiprocessing starts beside the first.
+        self._ours.update(processes.children(os.getpid()))
         event(log, "slot_started", slot=name, pid=process.pid)
 
     def check_workers(self, respawn: bool = True) -> None:
-        """Look after the slots, and forget jobs whose time is over; RQ calls this each second."""
+        """Look after the slots, and after what crashes left behind; RQ calls this each second."""
         super().check_workers(respawn)
-        with suppress(redis.RedisError):
-            run_sync(self.connection, "reap", _REAP_MOST)
+        self._orphans = processes.collect(self._orphans)
+        self._reconciler.look()
 
     def stop_worker(self, worker_data: WorkerData, sig: signal.Signals = signal.SIGTERM) -> None:
         """Tell one slot to stop; not by RQ's SIGINT, which a slot that still starts answers with a traceback."""
@@ -78,6 +80,9 @@ class SlotPool(WorkerPool):
     def handle_dead_worker(self, worker_data: WorkerData) -> None:
         """Note a slot's end; what it leaves behind was adopted by us, and is ended."""
         super().handle_dead_worker(worker_data)
+        orphans = [pid for pid in processes.children(os.getpid()) if pid not in self._ours]
+        self._orphans += [pid for orphan in orphans for pid in (orphan, *processes.descendants(orphan))]
+        processes.send(signal.SIGKILL, self._orphans)
         lived = time.monotonic() - self._born.pop(worker_data.name)
         event(log, "slot_ended", slot=worker_data.name, status=worker_data.process.exitcode)
         self._backoff = 0.0 if lived > _LIVED_LONG else min(max(self._backoff * 2, _BACKOFF_FIRST), _BACKOFF_LAST)

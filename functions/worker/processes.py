@@ -68,6 +68,23 @@ def descendants(root: int) -> list[int]:
     return [process.pid for process in _below(root) if not process.ended]
 
 
+def children(root: int) -> list[int]:
+    """List the living processes that `root` is the parent of."""
+    return [process.pid for process in _below(root) if process.parent == root and not process.ended]
+
+
+def collect(pids: list[int]) -> list[int]:
+    """Wait for adopted processes that have ended, without blocking; return those that are still to come."""
+    coming = []
+    for pid in pids:
+        with suppress(ChildProcessError):  # not ours yet, or not any more
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                continue
+        if Path(f"/proc/{pid}").exists():
+            coming.append(pid)
+    return coming
+
+
 def send(signal_number: signal.Signals, pids: list[int]) -> None:
     """Send a signal to processes, some of which may be gone already."""
     for pid in pids:

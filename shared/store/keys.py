@@ -22,6 +22,7 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     created, started, finished
     expires  when a finished job is forgotten
     slot     the slot that runs it
+    lost     workers that vanished with it
     error    why it failed, JSON
     meta     the caller's metadata, JSON; absent when there is none
     fp, ttl  fingerprint, and s for which a success is cached; absent when it may be neither cached nor joined

@@ -18,6 +18,7 @@ from tests.support.scripted_model import Error, Hang, ScriptedModel, Text
 def variables():
     return {
         "DEDUP_ENABLED": "true",
+        "WEB_CONCURRENCY": "2",
         "CLAUDE_TOOLS": "Read",
         "CLAUDE_MODELS": "claude-opus-5-5,claude-sonnet-5-5",
         "MAX_BUDGET_USD": "2",
@@ -138,10 +139,10 @@ def test_each_limit_names_itself(gateway, field, value, limit):
 def test_many_identical_queries_at_once_make_one_run_and_each_has_a_request_of_its_own(gateway, model, hold):
     before = len(model.requests)
     with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(lambda _: post(gateway, {"query": "hold together"}).json(), range(40)))
+        answers = list(pool.map(lambda _: post(gateway, {"query": "hold together"}).json(), range(200)))
     assert sorted({answer["status"] for answer in answers}) == ["duplicate", "queued"]
     assert len({answer["jobId"] for answer in answers}) == 1
-    assert len({answer["requestId"] for answer in answers}) == 40
+    assert len({answer["requestId"] for answer in answers}) == 200
     model.wait_for_requests(before + 1)
     hold.set()
     gateway.finished(answers[0]["jobId"])
