@@ -6,7 +6,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 SETS := submit status webhook admin worker dev
 
-.PHONY: help install run test lint format bench requirements openapi clean
+.PHONY: help install run test chaos lint format bench requirements openapi clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -24,8 +24,11 @@ $(STAMP): requirements/dev.txt pyproject.toml
 run: $(STAMP)  ## run API, worker, Redis and, without credentials, the demo model on this machine
 	@exec $(BIN)/claude-gateway local
 
-test: $(STAMP)  ## run every test that this machine can
-	$(BIN)/python -m pytest
+test: $(STAMP)  ## run every test that this machine can, but for `chaos`
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --ignore tests/chaos
+
+chaos: $(STAMP)  ## kill workers and see that no job is lost; takes some minutes
+	$(BIN)/python -m pytest tests/chaos
 
 lint: $(STAMP)  ## check style, types and the generated files
 	$(BIN)/ruff check .
@@ -38,6 +41,7 @@ format: $(STAMP)  ## rewrite the code in the project's style
 
 bench: $(STAMP)  ## compare with the bare CLI on this machine
 	$(BIN)/python -m tests.benchmarks.latency
+	$(BIN)/python -m tests.benchmarks.depth
 
 openapi: $(STAMP)  ## make the OpenAPI document anew
 	$(BIN)/python -m local.openapi

@@ -29,8 +29,15 @@ def document() -> str:
     # FastAPI's own form of a 422, which no route here answers with.
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    for operations in described["paths"].values():
+    described["components"]["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    }
+    for path, operations in described["paths"].items():
         for operation in operations.values():
+            if path.startswith("/api/"):
+                # None of them where AUTH_ENABLED is off, as it is on loopback.
+                operation["security"] = [{"bearer": []}, {"apiKey": []}, {}]
             invalid = operation["responses"].get("422", {}).get("content", {}).get("application/json")
             if invalid is not None:
                 del operation["responses"]["422"]

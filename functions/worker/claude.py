@@ -26,7 +26,7 @@ from shared.settings import WorkerSettings
 log = logging.getLogger("worker.claude")
 
 # A CLI that has answered ends by itself within this; one that is stopped gets as long to stop its own children.
-GRACE = 2.0
+GRACE = 1.0
 
 
 async def run(request: dict[str, Any], settings: WorkerSettings, on_text: Callable[[str], None]) -> Report:

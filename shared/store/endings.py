@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
 import redis.asyncio
@@ -30,9 +30,9 @@ class _Listener:
         self._task: asyncio.Task[None] | None = None
         self._heard = 0.0
 
-    @asynccontextmanager
-    async def listening(self, job_id: str) -> AsyncIterator[asyncio.Event]:
-        """Give an event that is set whenever the job may have ended; from here on no end is missed."""
+    @contextmanager
+    def listening(self, job_id: str) -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
+        """Give two events: one is set when no end is missed any more, one whenever the job may have ended."""
         event = asyncio.Event()
         self._waiting.setdefault(job_id, set()).add(event)
         # One that has not looked for so long was frozen with its Lambda, and its connection may be dead by now.
@@ -41,8 +41,7 @@ class _Listener:
             self._subscribed = asyncio.Event()
             self._task = asyncio.create_task(self._listen(self._subscribed))
         try:
-            await self._subscribed.wait()
-            yield event
+            yield self._subscribed, event
         finally:
             self._waiting[job_id].discard(event)
             if not self._waiting[job_id]:
@@ -75,18 +74,24 @@ class _Listener:
 
 async def read_at_end(client: redis.asyncio.Redis, job_id: str, caller: str, seconds: float) -> jobs.StoredJob | None:
     """Read one of a caller's jobs when it has ended, or as it stands after so many seconds; None as `jobs.read`."""
+    deadline = time.monotonic() + seconds
     job = await jobs.read(client, job_id, caller)
     if job is None or job.ended or seconds <= 0:
         return job
-    with suppress(TimeoutError):
-        async with (
-            asyncio.timeout(seconds),
-            _listeners.setdefault(client, _Listener(client)).listening(job_id) as event,
-        ):
-            while True:
-                event.clear()
-                job = await jobs.read(client, job_id, caller)
-                if job is None or job.ended:
-                    return job
-                await event.wait()
-    return job
+    with _listeners.setdefault(client, _Listener(client)).listening(job_id) as (subscribed, event):
+        # Only the waiting is cut short, never a command: one that is cancelled half-way costs its connection.
+        if not await _within(deadline, subscribed):
+            return job
+        while True:
+            event.clear()
+            job = await jobs.read(client, job_id, caller)
+            if job is None or job.ended or not await _within(deadline, event):
+                return job
+
+
+async def _within(deadline: float, event: asyncio.Event) -> bool:
+    try:
+        await asyncio.wait_for(event.wait(), deadline - time.monotonic())
+    except TimeoutError:
+        return False
+    return True

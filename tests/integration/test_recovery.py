@@ -6,7 +6,6 @@ import threading
 import psutil
 import pytest
 
-from local.messages_api import user_query
 from tests.support.scripted_model import Hang, Text
 
 
@@ -35,20 +34,3 @@ def test_a_job_whose_slot_is_killed_runs_again_and_all_that_joined_get_its_answe
     job = gateway.finished(submitted[0]["jobId"], timeout=40)
     assert (job["state"], job["result"]["response"], job["attempts"]) == ("completed", "again", 2)
     never.set()
-
-
-@pytest.mark.once
-def test_a_job_that_loses_two_workers_fails_and_blocks_nobody(gateway, model, script):
-    never = threading.Event()
-    script(lambda body: Hang(until=never) if user_query(body) == "deadly" else Text("fine"))
-    job_id = gateway.submit("deadly")
-    for attempt in range(2):
-        gateway.until(lambda: gateway.job(job_id), lambda job, attempt=attempt: job["attempts"] == attempt, timeout=40)
-        cli = gateway.until(gateway.clis, bool, timeout=40)[0]
-        slot_of(gateway, cli).send_signal(signal.SIGKILL)
-        psutil.wait_procs([cli], timeout=10)
-    job = gateway.finished(job_id, timeout=40)
-    assert (job["state"], job["error"]["code"], job["attempts"]) == ("failed", "worker_lost", 2)
-    never.set()
-    script(lambda body: Text("fine"))
-    assert gateway.ask("deadly")["result"]["response"] == "fine"

@@ -27,12 +27,14 @@ def variables():
 
 
 @pytest.fixture
-def hold(script):
-    """Hold the model's answers to queries that begin with `hold` until the test lets them go."""
+def hold(gateway, script):
+    """Hold the model's answers to queries that begin with `hold` until the test lets them go, or ends."""
     go = threading.Event()
     script(lambda body: Hang(until=go) if user_query(body).startswith("hold") else Text(user_query(body)))
     yield go
     go.set()
+    # A CLI that has not asked yet would ask, and be held by, the next test.
+    gateway.until(lambda: gateway.client.get("/health").json(), lambda seen: seen["waiting"] + seen["active"] == 0)
 
 
 def post(gateway, body, **headers):

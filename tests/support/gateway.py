@@ -135,6 +135,8 @@ class Gateway:
         """Look until what is seen is good, and return it; AssertionError after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while not good(seen := look()):
-            assert time.monotonic() < deadline, f"not within {timeout} s: {seen}\n" + "".join(self.log[-20:])
+            assert time.monotonic() < deadline, f"not within {timeout} s: {seen}\n" + "".join(
+                [line for line in self.log if "request" not in line][-30:]
+            )
             time.sleep(0.02)
         return seen
