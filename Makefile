@@ -52,5 +52,21 @@ requirements:  ## compile requirements/*.txt from pyproject.toml (needs uv on th
 			--extra $$set --custom-compile-command 'make requirements' -o requirements/$$set.txt pyproject.toml || exit 1; \
 	done
 
+# What `sam build` calls for each function: the function, what is shared, and its own pinned requirements. Wheels are
+# taken for Lambda and not for this machine.
+FUNCTIONS := Submit Status Webhook Admin
+.PHONY: $(FUNCTIONS:%=build-%Function)
+$(FUNCTIONS:%=build-%Function): build-%Function:
+	@name=$$(echo $* | tr A-Z a-z) && \
+	mkdir -p "$(ARTIFACTS_DIR)/functions" && \
+	cp functions/__init__.py "$(ARTIFACTS_DIR)/functions/" && \
+	cp -R functions/$$name "$(ARTIFACTS_DIR)/functions/" && \
+	cp -R shared "$(ARTIFACTS_DIR)/" && \
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		--only-binary=:all: --implementation cp --python-version 3.13 \
+		--platform manylinux2014_x86_64 --platform manylinux_2_28_x86_64 \
+		--target "$(ARTIFACTS_DIR)" -r requirements/$$name.txt && \
+	find "$(ARTIFACTS_DIR)" -name __pycache__ -prune -exec rm -rf {} +
+
 clean:  ## remove what make made, but not .data
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .aws-sam

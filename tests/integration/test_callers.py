@@ -56,6 +56,11 @@ def test_without_a_key_that_is_one_everything_is_unauthorized(gateway, method, p
     assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
+@pytest.mark.once
+def test_with_no_key_made_yet_it_says_how_to_make_one(gateway):
+    assert any("no_caller_has_a_key" in line and "keys create" in line for line in gateway.log)
+
+
 def test_health_and_documents_need_no_key(gateway):
     for path in ("/health", "/health/live", "/docs", "/openapi.json"):
         assert gateway.client.get(path).status_code == 200

@@ -138,16 +138,28 @@ def test_each_limit_names_itself(gateway, field, value, limit):
     assert limit in answer.json()["errors"][0]["message"]
 
 
-def test_many_identical_queries_at_once_make_one_run_and_each_has_a_request_of_its_own(gateway, model, hold):
-    before = len(model.requests)
+@pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])
+def test_many_identical_queries_at_once_make_one_run_and_share_its_end(gateway, model, script, end):
+    go, before = threading.Event(), len(model.requests)
+    script(lambda body: Hang(until=go))
     with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(lambda _: post(gateway, {"query": "hold together"}).json(), range(200)))
+        body = {"query": f"together {end} {gateway.url}"}
+        answers = list(pool.map(lambda _: post(gateway, body).json(), range(200)))
     assert sorted({answer["status"] for answer in answers}) == ["duplicate", "queued"]
     assert len({answer["jobId"] for answer in answers}) == 1
     assert len({answer["requestId"] for answer in answers}) == 200
+    job_id = answers[0]["jobId"]
     model.wait_for_requests(before + 1)
-    hold.set()
-    gateway.finished(answers[0]["jobId"])
+    if end == "cancelled":
+        gateway.client.delete(f"/api/query/{job_id}")
+    if end == "failed":
+        gateway.clis()[0].kill()
+    else:
+        go.set()
+    job = gateway.finished(job_id)
+    assert job["state"] == end
+    assert (job["error"] or {"code": None})["code"] == ("cli_crashed" if end == "failed" else None)
+    go.set()
     assert len(model.requests) == before + 1
 
 

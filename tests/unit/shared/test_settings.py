@@ -64,6 +64,39 @@ def test_lists_are_written_with_commas_or_spaces(monkeypatch):
     assert load(SubmitSettings).claude_models == ("opus", "sonnet", "haiku")
 
 
+@pytest.mark.parametrize(
+    ("environment", "auth"),
+    [
+        ({}, False),
+        ({"HOST": "localhost"}, False),
+        ({"HOST": "::1"}, False),
+        ({"HOST": "0.0.0.0"}, True),
+        ({"HOST": "::"}, True),
+        ({"HOST": "gateway.example"}, True),
+        ({"AWS_LAMBDA_FUNCTION_NAME": "submit"}, True),
+        ({"HOST": "0.0.0.0", "AUTH_ENABLED": "false"}, False),
+        ({"AUTH_ENABLED": "true"}, True),
+    ],
+)
+def test_callers_need_a_key_wherever_others_could_call_unless_switched_off_by_name(monkeypatch, environment, auth):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert load(SubmitSettings).auth is auth
+
+
+@pytest.mark.parametrize(("text", "rate"), [("60/minute", (60, 60)), ("5 / second", (5, 1)), ("1/hours", (1, 3600))])
+def test_a_rate_is_a_number_and_a_unit(monkeypatch, text, rate):
+    monkeypatch.setenv("RATE_LIMIT", text)
+    assert load(SubmitSettings).rate_limit == rate
+
+
+@pytest.mark.parametrize("text", ["60", "0/minute", "-1/hour", "many/minute", "60/fortnight", "1.5/second"])
+def test_a_rate_that_is_not_one_is_refused_by_name(monkeypatch, text):
+    monkeypatch.setenv("RATE_LIMIT", text)
+    with pytest.raises(SettingsError, match="RATE_LIMIT"):
+        load(SubmitSettings)
+
+
 def test_a_dotenv_file_is_read_and_the_environment_wins(monkeypatch, tmp_path):
     (tmp_path / ".env").write_text("PORT=3100\nLOG_LEVEL=DEBUG\nUNRELATED=1\n")
     monkeypatch.setenv("PORT", "3200")
