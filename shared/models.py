@@ -123,7 +123,7 @@ class JobPage(Wire):
     next_cursor: str | None
 
 
-class Status(Wire):
+class Status(Listed):
     """Where a job is, and what came of it."""
 
     model_config = ConfigDict(
@@ -164,17 +164,4 @@ class Status(Wire):
         }
     )
 
-    job_id: str
-    request_id: str
-    state: State
-    progress: int = Field(ge=0, le=100)
     result: Result | None
-    error: JobError | None
-    priority: Priority
-    attempts: int
-    mcp_servers: list[str]
-    metadata: dict[str, str]
-    created_at: str
-    started_at: str | None
-    finished_at: str | None
-    queue_position: int | None = Field(description="How many jobs start before this one; null unless it waits.")

@@ -38,19 +38,42 @@ async def run(request: dict[str, Any], settings: WorkerSettings, on_text: Callab
     workspace = await asyncio.to_thread(Workspace.create)
     client = ClaudeSDKClient(options_for(request, settings, workspace))
     report = Report()
+    conversation = asyncio.create_task(_converse(client, request, report, settings.max_output_bytes, on_text))
+    try:
+        # Shielded: when it is stopped its processes go first, for the SDK's own way to close is to wait for them.
+        await asyncio.shield(conversation)
+    finally:
+        # To the end even if cancelled meanwhile: what is not ended here is ended by nobody.
+        await _unhurried(_clear_up(client, conversation, workspace))
+    return report
+
+
+async def _converse(
+    client: ClaudeSDKClient,
+    request: dict[str, Any],
+    report: Report,
+    max_output_bytes: int,
+    on_text: Callable[[str], None],
+) -> None:
     try:
         await client.connect()
         await client.query(_prompt(request))
-        await _hear(client, report, settings.max_output_bytes, on_text)
+        await _hear(client, report, max_output_bytes, on_text)
+        await _let_go(client)
     except CLIJSONDecodeError as error:
         report.failure = "output_too_large" if "maximum buffer size" in str(error) else "cli_crashed"
     except Exception as error:  # noqa: BLE001 -- what comes out of a broken CLI breaks the SDK in any way it likes
         # An envelope that came before is still the truth; without one the CLI crashed.
         event(log, "cli_failed", logging.WARNING, error=type(error).__name__)
     finally:
-        # To the end even if cancelled meanwhile: what is not ended here is ended by nobody.
-        await _unhurried(_end(client, workspace, answered=report.envelope is not None))
-    return report
+        await end_descendants(waited_for=_pid(client), grace=GRACE)
+        process = _process(client)
+        with suppress(Exception):  # it only closes its streams now
+            await client.disconnect()
+        if process is not None:
+            # The SDK leaves its end of a pipe open that still holds what nobody read.
+            with suppress(Exception):
+                await process.aclose()
 
 
 async def _hear(client: ClaudeSDKClient, report: Report, max_output_bytes: int, on_text: Callable[[str], None]) -> None:
@@ -93,24 +116,35 @@ async def _prompt(request: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
     yield {"type": "user", "message": {"role": "user", "content": content}, "parent_tool_use_id": None}
 
 
-async def _end(client: ClaudeSDKClient, workspace: Workspace, *, answered: bool) -> None:
-    process = getattr(getattr(client, "_transport", None), "_process", None)
-    pid = process.pid if process is not None else None
-    if answered and process is not None:
-        # It goes by itself at the end of its input.
-        with suppress(Exception):
-            await client._transport.end_input()  # type: ignore[union-attr]  # noqa: SLF001
+async def _let_go(client: ClaudeSDKClient) -> None:
+    """Let a CLI that has answered go by itself, at the end of its input."""
+    process = _process(client)
+    if process is not None:
+        await client._transport.end_input()  # type: ignore[union-attr]  # noqa: SLF001
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE):
                 await process.wait()
-    await end_descendants(waited_for=pid, grace=GRACE)
-    with suppress(Exception):  # it only closes its streams now
-        await client.disconnect()
-    if process is not None:
-        # The SDK leaves its end of a pipe open that still holds what nobody read.
-        with suppress(Exception):
-            await process.aclose()
+
+
+async def _clear_up(client: ClaudeSDKClient, conversation: "asyncio.Task[None]", workspace: Workspace) -> None:
+    if not conversation.done():
+        await end_descendants(waited_for=_pid(client), grace=GRACE)
+        # It ends as after a crash; one that had not started anything yet is told to end.
+        if not (await asyncio.wait({conversation}, timeout=GRACE))[0]:
+            conversation.cancel()
+            await asyncio.wait({conversation})
+        await end_descendants(waited_for=None, grace=GRACE)
     await asyncio.to_thread(workspace.remove)
+
+
+def _process(client: ClaudeSDKClient) -> Any:
+    """Return the CLI's process, which the SDK keeps to itself; None while there is none."""
+    return getattr(getattr(client, "_transport", None), "_process", None)
+
+
+def _pid(client: ClaudeSDKClient) -> int | None:
+    process = _process(client)
+    return None if process is None else process.pid
 
 
 async def _unhurried(work: Any) -> None:

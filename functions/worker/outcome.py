@@ -19,11 +19,13 @@ two workers that vanished with the job (see `reconcile`)         worker_lost
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Literal
-
-from claude_agent_sdk import ResultMessage
+from typing import TYPE_CHECKING, Any, Literal
 
 from shared.models import ErrorCode
+
+if TYPE_CHECKING:
+    # The pool judges nothing itself, and has no use for what this would import.
+    from claude_agent_sdk import ResultMessage
 
 _BY_STATUS: dict[int, ErrorCode] = {
     400: "invalid_request",
@@ -77,7 +79,7 @@ RETRYABLE: frozenset[ErrorCode] = frozenset(
 class Report:
     """What was seen of a run; `failure` is set when something other than the envelope ended it."""
 
-    envelope: ResultMessage | None = None
+    envelope: "ResultMessage | None" = None
     error_kind: str | None = None
     model: str | None = None
     failure: ErrorCode | None = None
@@ -130,7 +132,7 @@ def _json_bytes(value: dict[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
-def _result(envelope: ResultMessage, model: str) -> dict[str, Any]:
+def _result(envelope: "ResultMessage", model: str) -> dict[str, Any]:
     usage = envelope.usage or {}
     return {
         # Half a surrogate pair, which JavaScript lets pass, is no text that could be told.

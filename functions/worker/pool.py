@@ -15,7 +15,6 @@ from rq.worker_pool import WorkerData, WorkerPool
 from functions.worker import processes
 from functions.worker.queue import NAME, ClaimQueue
 from functions.worker.reconcile import Reconciler
-from functions.worker.slot import SlotArguments, run_slot
 from shared.logs import event
 from shared.settings import WorkerSettings
 from shared.store.client import sync_client
@@ -50,8 +49,9 @@ class SlotPool(WorkerPool):
 
         Spawned: a copy of a warm CLI's input, as a fork would make, would keep that CLI alive for ever.
         """
-        arguments = SlotArguments(name, self._settings, os.getpid())
-        return multiprocessing.get_context("spawn").Process(target=run_slot, args=(arguments,), name=name)
+        # The settings go through a pipe, so that no secret stands in an environment.
+        arguments = (name, self._settings, os.getpid())
+        return multiprocessing.get_context("spawn").Process(target=_be_a_slot, args=arguments, name=name)
 
     def start_worker(self, *_counts: Any, **_options: Any) -> None:
         """Start one slot, unless slots die so fast that it is better to wait."""
@@ -77,6 +77,12 @@ class SlotPool(WorkerPool):
         """Tell one slot to stop; not by RQ's SIGINT, which a slot that still starts answers with a traceback."""
         super().stop_worker(worker_data, sig)
 
+    def all_workers_have_stopped(self) -> bool:
+        """Say whether no slot is left; one that was told while it was being started is told again."""
+        stopped = super().all_workers_have_stopped()
+        self.stop_workers()  # type: ignore[no-untyped-call]
+        return bool(stopped)
+
     def handle_dead_worker(self, worker_data: WorkerData) -> None:
         """Note a slot's end; what it leaves behind was adopted by us, and is ended."""
         super().handle_dead_worker(worker_data)
@@ -87,6 +93,13 @@ class SlotPool(WorkerPool):
         event(log, "slot_ended", slot=worker_data.name, status=worker_data.process.exitcode)
         self._backoff = 0.0 if lived > _LIVED_LONG else min(max(self._backoff * 2, _BACKOFF_FIRST), _BACKOFF_LAST)
         self._not_before = time.monotonic() + self._backoff
+
+
+def _be_a_slot(name: str, settings: WorkerSettings, pool: int) -> None:
+    """Run in a slot's process; only there is the SDK imported, which the pool has no use for."""
+    from functions.worker.slot import run_slot  # noqa: PLC0415
+
+    run_slot(name, settings, pool)
 
 
 def wait_for_redis(settings: WorkerSettings) -> None:

@@ -69,8 +69,8 @@ def descendants(root: int) -> list[int]:
 
 
 def children(root: int) -> list[int]:
-    """List the living processes that `root` is the parent of."""
-    return [process.pid for process in _below(root) if process.parent == root and not process.ended]
+    """List the processes that `root` is the parent of, those too that have ended and that nobody has waited for."""
+    return [process.pid for process in _below(root) if process.parent == root]
 
 
 def collect(pids: list[int]) -> list[int]:

@@ -9,7 +9,6 @@ import os
 import threading
 from collections.abc import Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
@@ -159,21 +158,12 @@ class Slot(SimpleWorker):
             super().teardown()  # type: ignore[no-untyped-call]
 
 
-@dataclass(frozen=True, slots=True)
-class SlotArguments:
-    """What a slot's process is given; it goes through a pipe, so that no secret stands in an environment."""
-
-    name: str
-    settings: WorkerSettings
-    pool: int
-
-
-def run_slot(arguments: SlotArguments) -> None:
-    """Be a slot until told to stop; the target of the pool's processes."""
+def run_slot(name: str, settings: WorkerSettings, pool: int) -> None:
+    """Be a slot until told to stop, or until the process `pool` ends."""
     # A session of its own: Ctrl-C on the pool's terminal must not reach the CLI.
     os.setsid()
-    processes.end_with_parent(arguments.pool)
+    processes.end_with_parent(pool)
     processes.adopt_orphans()
     processes.hide_memory()
-    logs.configure(arguments.settings)
-    Slot(arguments.name, arguments.settings).work(with_scheduler=False)
+    logs.configure(settings)
+    Slot(name, settings).work(with_scheduler=False)

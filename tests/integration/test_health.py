@@ -66,6 +66,8 @@ def test_health_is_degraded_without_a_worker_and_down_without_redis_and_recovers
         "REDIS_PORT": redis_port,
         "QUEUE_CONCURRENCY": "1",
         "ANTHROPIC_API_KEY": "k",
+        # Nobody listens there: what is run fails, and asks nothing of the world.
+        "ANTHROPIC_BASE_URL": "http://127.0.0.1:9",
         "SHUTDOWN_GRACE": "1",
     }
 
