@@ -15,7 +15,7 @@ from shared.store.client import async_client
 from shared.views import listed, status_of
 
 # Readiness is asked for by machines that give up soon; a store that takes longer is as good as away.
-HEALTH_TIMEOUT = 1.5
+HEALTH_TIMEOUT = 1.2
 
 
 class HealthReport(BaseModel):

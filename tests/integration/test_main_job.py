@@ -39,6 +39,13 @@ def test_a_query_is_accepted_run_and_answered(gateway, model, script):
     assert result["model"] == model.requests[-1].body["model"]
 
 
+def test_the_first_curl_of_a_new_user_is_accepted(gateway):
+    # `curl -d` without a header.
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    answer = gateway.client.post("/api/query", content=b'{"query":"What is 2+2?"}', headers=headers)
+    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+
+
 def test_a_job_is_seen_to_wait_to_run_and_to_end_and_its_progress_never_goes_down(gateway, script):
     go = threading.Event()
     chunks = [f"{'word ' * 40}{number} " for number in range(12)]

@@ -77,9 +77,16 @@ async def test_a_value_that_a_client_sent_is_not_repeated(client):
     assert "my-secret" not in json.dumps(body)
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "", "application/jsonx"])
+@pytest.mark.parametrize("kind", ["text/plain", "multipart/form-data", "", "application/jsonx"])
 async def test_a_body_that_is_not_declared_as_json_is_refused(client, kind):
     problem(await send(client, b'{"query":"x"}', kind), 415, "unsupported_media_type")
+
+
+async def test_what_curl_sends_without_a_type_is_taken_and_a_page_elsewhere_cannot_send_it(client):
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    assert (await client.post("/take", content=b'{"query":"x"}', headers=headers)).status_code == 200
+    forged = await client.post("/take", content=b'{"query":"x"}', headers={**headers, "origin": "https://elsewhere"})
+    problem(forged, 415, "unsupported_media_type")
 
 
 async def test_a_charset_beside_the_type_does_not_matter(client):
