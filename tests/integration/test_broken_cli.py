@@ -62,6 +62,6 @@ async def test_a_cli_that_hangs_and_ignores_sigterm_is_killed_with_its_run(tmp_p
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1):
             await outcome(tmp_path, "hang")
-    assert time.monotonic() - started < 1 + claude.GRACE + 2
+    assert time.monotonic() - started < 1 + claude.GRACE + 8  # it would hang for a minute
     assert not processes.descendants(os.getpid())
     assert not list(runs.iterdir())
