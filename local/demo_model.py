@@ -7,7 +7,6 @@ accepts connections, and ends on SIGTERM, SIGINT or the death of its parent.
 import argparse
 import asyncio
 import contextlib
-import ctypes
 import json
 import os
 import signal
@@ -21,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from functions.worker.processes import end_with_parent
 from local import demo_answers
 from local.demo_instances import minimal_instance
 from local.messages_api import (
@@ -40,7 +40,6 @@ MODEL = "demo-model"
 # Slow enough to be seen as progress, and with at most 24 chunks under half a second.
 _PAUSE_S = 0.02
 _STRUCTURED_OUTPUT = "StructuredOutput"
-_PR_SET_PDEATHSIG = 1
 
 
 def compose(request: JsonObject) -> Answer:
@@ -121,17 +120,6 @@ class _Server(uvicorn.Server):
             print(f"listening http://127.0.0.1:{sockets[0].getsockname()[1]}", flush=True)
 
 
-def _die_with(parent: int) -> None:
-    """Have the kernel end this process with its parent; on Linux only.
-
-    The signal comes when the *thread* that started this process ends, so start it from one that stays.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:
-            sys.exit(0)  # it died before the kernel was told
-
-
 def main() -> None:
     """Serve until told to stop."""
     parser = argparse.ArgumentParser(prog="python -m local.demo_model", description="The gateway's demo model.")
@@ -140,7 +128,7 @@ def main() -> None:
     options = parser.parse_args()
     # uvicorn raises the signal again when it has shut down: that, too, is an orderly end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    _die_with(options.parent)
+    end_with_parent(options.parent)
     listener = socket.create_server(("127.0.0.1", options.port), backlog=1024)
     config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1)
     with listener, contextlib.suppress(KeyboardInterrupt):
