@@ -8,6 +8,7 @@ import os
 import re
 from functools import cache
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import quote
 
@@ -116,14 +117,24 @@ class AdminSettings(CommonSettings):
 
 
 class WorkerSettings(CommonSettings):
-    """What the worker reads; `claude_timeout` in ms, `result_ttl` and `shutdown_grace` in s."""
+    """What the worker reads; `claude_timeout` and `claude_silence_timeout` in ms, the other times in s, sizes in bytes.
+
+    `ecs_agent_uri` is ECS's own, where a task asks for protection.
+    """
 
     queue_concurrency: int = Field(5, ge=1, le=1000)
     claude_command: str | None = None
     claude_model: str | None = None
     claude_timeout: int = Field(120_000, ge=1000, le=86_400_000)
+    claude_max_retries: int = Field(3, ge=1, le=100)
+    claude_warm: bool = True
+    claude_silence_timeout: int = Field(60_000, ge=1000, le=86_400_000)
     max_budget_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
     max_output_bytes: int = Field(4_194_304, ge=1024)
+    max_run_memory: int = Field(2_147_483_648, ge=1 << 20)
+    max_run_processes: int = Field(256, ge=1)
+    spool_dir: Path | None = None
+    ecs_agent_uri: str | None = None
     result_ttl: int = Field(86_400, ge=1)
     shutdown_grace: int = Field(110, ge=0)
 

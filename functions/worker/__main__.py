@@ -1,5 +1,6 @@
 """The worker container's process: `python -m functions.worker`."""
 
+import logging
 import sys
 
 from functions.worker.environment import scrub
@@ -17,7 +18,11 @@ def main() -> int:
         return 2
     logs.configure(settings)
     scrub()
-    run_pool(settings)
+    try:
+        run_pool(settings)
+    except SettingsError as error:
+        logging.getLogger("worker").critical("setting_unusable", extra={"fields": {"problem": str(error)}})
+        return 2
     return 0
 
 

@@ -1,27 +1,25 @@
-"""One attempt at a job: claim it, run it, write what came of it."""
+"""One attempt at a job: claim it, run it, settle what came of it."""
 
 import asyncio
 import logging
-import math
-from collections.abc import Awaitable, Callable
+import random
 from dataclasses import dataclass, field
 
 import redis.asyncio
-from redis.exceptions import RedisError
 
-from functions.worker import claude
-from functions.worker.outcome import Outcome, failed, judge
+from functions.worker import lease
+from functions.worker.claude import Run
+from functions.worker.outcome import RETRYABLE, Outcome, failed, judge
+from functions.worker.spool import Spool
+from functions.worker.warm import WarmCli
 from shared.logs import event
 from shared.settings import WorkerSettings
 from shared.store import claims
 
 log = logging.getLogger("worker.attempt")
 
-# Progress is written at most this often; at least this often the lease is renewed, and the state read again, for a
-# message of a cancellation can be lost; seconds.
-_PROGRESS_EVERY, _LEASE_EVERY = 0.25, 0.75
-# Nobody knows how long an answer will be: after this many characters progress is at two thirds of its way.
-_USUAL_ANSWER = 1500
+# The pause before a second attempt; doubled for each that follows, up to the last; ms.
+_BACKOFF_FIRST, _BACKOFF_LAST = 1000, 60_000
 
 
 class ClaimLostError(Exception):
@@ -40,65 +38,68 @@ class Asked:
     cancel: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-@dataclass(slots=True)
-class Progress:
-    """How far a run is: 10 when started, up to 90 while the model writes."""
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a slot has for its attempts."""
 
-    written: int = 0
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def hear(self, text: str) -> None:
-        """Count text that the model wrote."""
-        self.written += len(text)
-        self.changed.set()
-
-    @property
-    def value(self) -> int:
-        """Progress as the API shows it."""
-        return 10 + int(80 * (1 - math.exp(-self.written / _USUAL_ANSWER)))
+    client: redis.asyncio.Redis
+    settings: WorkerSettings
+    warm: WarmCli
+    spool: Spool
 
 
-async def attempt(
-    client: redis.asyncio.Redis, claim: claims.Claim, slot: str, settings: WorkerSettings, asked: Asked
-) -> None:
+async def attempt(claim: claims.Claim, slot: str, means: Means, asked: Asked) -> None:
     """Run the job of a claim, if the claim holds."""
-    job = await claims.take(client, claim, slot)
+    job = await claims.take(means.client, claim, slot)
     if job is None:
         event(log, "claim_void", job_id=claim.job_id, n=claim.number)
         return
     event(log, "job_started", job_id=claim.job_id, n=claim.number)
+    clock = asyncio.get_running_loop().time() + job.time_left / 1000
+    progress = lease.Progress()
+    run = Run(means.settings, means.warm, progress.hear)
+    keeper = asyncio.create_task(lease.keep(means.client, claim, progress))
     try:
-        outcome = await _run(client, job, settings, asked)
+        outcome = await _outcome(run, job, keeper, clock, means, asked)
+        if outcome.state == "completed":
+            # Told before the run's processes have ended, which nobody who waits for the answer has to wait for.
+            await _settle(job, outcome, clock, means, asked)
     except ClaimLostError:
         event(log, "claim_lost", job_id=claim.job_id, n=claim.number)
+        await run.end()
     except ShutdownError:
-        await _surely(lambda: claims.hand_back(client, claim))
-        event(log, "job_handed_back", job_id=claim.job_id, n=claim.number)
+        # Not before nothing of it runs any more: another slot may start the job at once.
+        await run.end()
+        how = await means.spool.settle(means.client, claim, claims.hand_back(claim), asked.stop)
+        event(log, "job_handed_back", job_id=claim.job_id, n=claim.number, how=how)
     else:
-        await _finish(client, claim, outcome, settings)
+        await run.end()
+        if outcome.state != "completed":
+            await _settle(job, outcome, clock, means, asked)
+    finally:
+        await _cancel(keeper)
 
 
-async def _run(client: redis.asyncio.Redis, job: claims.ClaimedJob, settings: WorkerSettings, asked: Asked) -> Outcome:
-    progress = Progress()
-    run = asyncio.create_task(claude.run(job.request, settings, progress.hear))
-    keeper = asyncio.create_task(_keep(client, job.claim, progress))
+async def _outcome(
+    run: Run, job: claims.ClaimedJob, keeper: "asyncio.Task[None]", clock: float, means: Means, asked: Asked
+) -> Outcome:
+    if job.time_left <= 0:
+        return failed("timeout")
+    answer = asyncio.create_task(run.answer(job.request))
     stopped = asyncio.create_task(asked.stop.wait())
     cancelled = asyncio.create_task(asked.cancel.wait())
     try:
-        await asyncio.wait(
-            {run, keeper, stopped, cancelled}, timeout=max(0, job.time_left) / 1000, return_when=asyncio.FIRST_COMPLETED
-        )
-        if run.done():
-            return judge(run.result(), max_output_bytes=settings.max_output_bytes)
+        left = clock - asyncio.get_running_loop().time()
+        await asyncio.wait({answer, keeper, stopped, cancelled}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return judge(answer.result(), max_output_bytes=means.settings.max_output_bytes)
         if keeper.done() or cancelled.done():
             raise ClaimLostError
         if stopped.done():
             raise ShutdownError
         return failed("timeout")
     finally:
-        # The run goes last: it takes what its processes take to end, and the lease is kept until they have.
-        await _cancel(run)
-        await _cancel(keeper)
+        await _cancel(answer)
         await _cancel(stopped)
         await _cancel(cancelled)
 
@@ -108,38 +109,24 @@ async def _cancel(task: "asyncio.Task[object]") -> None:
     await asyncio.wait({task})
 
 
-async def _keep(client: redis.asyncio.Redis, claim: claims.Claim, progress: Progress) -> None:
-    """Write progress and renew the lease until the claim is lost; a store that is away changes nothing."""
-    holds = True
-    while holds:
-        try:
-            holds = await claims.keep(client, claim, progress.value)
-        except RedisError:
-            log.warning("lease_not_renewed", extra={"fields": {"job_id": claim.job_id}})
-        progress.changed.clear()
-        await asyncio.sleep(_PROGRESS_EVERY)
-        try:
-            async with asyncio.timeout(_LEASE_EVERY):
-                await progress.changed.wait()
-        except TimeoutError:
-            pass
+async def _settle(job: claims.ClaimedJob, outcome: Outcome, clock: float, means: Means, asked: Asked) -> None:
+    left = (clock - asyncio.get_running_loop().time()) * 1000
+    pause = _pause(job.attempts, outcome)
+    code = outcome.code
+    may_repeat = code in RETRYABLE and job.attempts + 1 < means.settings.claude_max_retries
+    # One that could not start again before its clock ends has failed for the reason that it has now.
+    if code is not None and may_repeat and pause < left:
+        settlement = claims.retry(job.claim, pause, code, outcome.upstream)
+    else:
+        settlement = claims.finish(
+            job.claim, outcome.state, outcome.body, keep_for=means.settings.result_ttl, upstream=outcome.upstream
+        )
+    how = await means.spool.settle(means.client, job.claim, settlement, asked.stop)
+    ended = "job_ended" if settlement.script == "finish" and how != "held" else "job_delayed"
+    event(log, "claim_lost" if how == "void" else ended, job_id=job.claim.job_id, state=outcome.state, code=code)
 
 
-async def _finish(client: redis.asyncio.Redis, claim: claims.Claim, outcome: Outcome, settings: WorkerSettings) -> None:
-    written = await _surely(
-        lambda: claims.finish(client, claim, outcome.state, outcome.body, keep_for=settings.result_ttl)
-    )
-    code = outcome.body.get("error", {}).get("code")
-    event(log, "job_ended" if written else "claim_lost", job_id=claim.job_id, state=outcome.state, code=code)
-
-
-async def _surely(write: Callable[[], Awaitable[bool]]) -> bool:
-    """Write until the store has taken it: what a run cost is not lost because Redis is away."""
-    wait = 0.1
-    while True:
-        try:
-            return await write()
-        except RedisError:
-            log.warning("store_away", extra={"fields": {"retry_in": wait}})
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, 2.0)
+def _pause(attempts: int, outcome: Outcome) -> int:
+    """Return ms to the next attempt: exponential with jitter, and never before the API wants to hear of us."""
+    backoff = min(_BACKOFF_FIRST * 2**attempts, _BACKOFF_LAST) * random.uniform(0.75, 1.25)  # noqa: S311 -- no secret
+    return max(int(backoff), outcome.retry_after or 0)

@@ -9,7 +9,7 @@ from dotenv import dotenv_values
 
 # What any program needs to find its programs, speak its language and reach the network.
 _PLAIN = {
-    "PATH", "LANG", "LANGUAGE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS",
+    "PATH", "TMPDIR", "LANG", "LANGUAGE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS",
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
 }  # fmt: skip
 # The CLI's own credentials and choice of provider, as its documentation names them.
@@ -51,7 +51,8 @@ def scrub() -> None:
     """Leave in this process's environment only what the CLI may see: the SDK hands on all of it."""
     kept = allowed(with_dotenv(os.environ))
     os.environ.clear()
-    os.environ.update(kept)
+    # The SDK would start the CLI once more, for its version; it reads this here and not in a run's environment.
+    os.environ.update(kept | {"CLAUDE_AGENT_SDK_SKIP_VERSION_CHECK": "1"})
 
 
 def for_run(home: Path, config: Path) -> dict[str, str]:
@@ -60,15 +61,15 @@ def for_run(home: Path, config: Path) -> dict[str, str]:
         "HOME": str(home),
         "TMPDIR": str(home),
         "CLAUDE_CONFIG_DIR": str(config),
-        # One layer of retries, and it is ours: the CLI's own would run unseen inside an attempt.
-        "CLAUDE_CODE_MAX_RETRIES": "0",
+        # One layer of retries, and it is ours: the CLI's first is only announced, for it says how long the API wants to
+        # be left alone, and the run is ended before it begins.
+        "CLAUDE_CODE_MAX_RETRIES": "1",
         # A stream that is cut would be asked for again, whole: another retry, and not the text already streamed.
         "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1",
         "CLAUDE_CODE_DISABLE_ATTACHMENTS": "1",
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
         "CLAUDE_CODE_DISABLE_TERMINAL_TITLE": "1",
-        "CLAUDE_AGENT_SDK_SKIP_VERSION_CHECK": "1",
         "DISABLE_AUTOUPDATER": "1",
         "DISABLE_TELEMETRY": "1",
         "DISABLE_ERROR_REPORTING": "1",

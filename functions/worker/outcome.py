@@ -8,10 +8,11 @@ envelope error_max_turns                                         max_turns
 envelope error_max_budget_usd                                    budget_exceeded
 envelope error_max_structured_output_retries                     schema_unsatisfied
 envelope error_during_execution or unknown                       server_error
-API error, by the assistant message's kind (see _BY_KIND) when   …
-  it says more than "server_error", else by its HTTP status
-  (see _BY_STATUS), else                                         server_error
+API error, by its kind (see _BY_KIND) when that says more than   …
+  "server_error", else by its HTTP status (see _BY_STATUS), else server_error
+nothing from the API for CLAUDE_SILENCE_TIMEOUT                  server_error
 more than MAX_OUTPUT_BYTES                                       output_too_large
+more than MAX_RUN_MEMORY or MAX_RUN_PROCESSES                    resource_exceeded
 the end of the clock                                             timeout
 no envelope, whatever the exit code                              cli_crashed
 two workers that vanished with the job (see `reconcile`)         worker_lost
@@ -22,6 +23,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from shared.models import ErrorCode
+from shared.store.claims import Upstream
 
 if TYPE_CHECKING:
     # The pool judges nothing itself, and has no use for what this would import.
@@ -63,24 +65,40 @@ _MESSAGES: dict[ErrorCode, str] = {
     "model_not_found": "Claude does not know the model, or it is not open to this account",
     "timeout": "The job was not done within its timeoutMs",
     "cli_crashed": "The CLI ended without a result",
-    "worker_lost": "The job lost its worker twice",
+    "worker_lost": "The job lost its worker, and may not run again",
     "empty_result": "The model gave no answer",
     "max_turns": "The job was not done within its maxTurns",
     "budget_exceeded": "The job was not done within its maxBudgetUsd",
+    "resource_exceeded": "The run took more memory or processes than MAX_RUN_MEMORY or MAX_RUN_PROCESSES",
     "output_too_large": "The answer is larger than MAX_OUTPUT_BYTES or the model's own limit",
     "schema_unsatisfied": "The model gave no answer that fits the outputSchema",
 }
 RETRYABLE: frozenset[ErrorCode] = frozenset(
     {"rate_limited", "overloaded", "server_error", "cli_crashed", "worker_lost"}
 )
+_REFUSED: frozenset[ErrorCode] = frozenset({"authentication_failed", "billing_error"})
+# These do not say whether Claude would have answered.
+_SILENT: frozenset[ErrorCode] = frozenset(
+    {"overloaded", "server_error", "timeout", "cli_crashed", "worker_lost", "resource_exceeded"}
+)
+# The CLI does not tell of a `retry-after` above this, but gives up at once; ms, measured.
+_LONGEST_TOLD = 60_000
+_LONGEST_WAIT = 600_000
 
 
 @dataclass(slots=True)
 class Report:
-    """What was seen of a run; `failure` is set when something other than the envelope ended it."""
+    """What was seen of a run.
+
+    `failure` is set when something other than the CLI ended it. An API error is in `error_kind`, `error_status` and,
+    when the API said how long to stay away, `retry_after` in ms; `gave_up` is set when the CLI was about to ask again.
+    """
 
     envelope: "ResultMessage | None" = None
     error_kind: str | None = None
+    error_status: int | None = None
+    retry_after: int | None = None
+    gave_up: bool = False
     model: str | None = None
     failure: ErrorCode | None = None
     text_bytes: int = field(default=0)
@@ -88,28 +106,52 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a job ended: `body` is `{"result": …}` or `{"error": …}` as the API shows it."""
+    """How an attempt ended: `body` is `{"result": …}` or `{"error": …}` as the API shows it.
+
+    `retry_after` is how long Claude wants no request, in ms; None when it did not say.
+    """
 
     state: Literal["completed", "failed"]
     body: dict[str, Any]
+    retry_after: int | None = None
+
+    @property
+    def code(self) -> ErrorCode | None:
+        """The error's code; None for a success."""
+        code: ErrorCode | None = self.body.get("error", {}).get("code")
+        return code
+
+    @property
+    def upstream(self) -> Upstream:
+        """What this shows of Claude, for the whole fleet."""
+        code = self.code
+        if code in _REFUSED:
+            return Upstream("refused", code)
+        if code == "rate_limited":
+            return Upstream("limited", code, min(self.retry_after or 0, _LONGEST_WAIT))
+        return Upstream("" if code in _SILENT else "answered")
 
 
-def failed(code: ErrorCode) -> Outcome:
+def failed(code: ErrorCode, retry_after: int | None = None) -> Outcome:
     """Make the outcome of a failure."""
-    return Outcome("failed", {"error": {"code": code, "message": _MESSAGES[code], "retryable": code in RETRYABLE}})
+    error = {"code": code, "message": _MESSAGES[code], "retryable": code in RETRYABLE}
+    return Outcome("failed", {"error": error}, retry_after)
 
 
 def judge(report: Report, *, max_output_bytes: int) -> Outcome:
     """Turn what was seen of a run into its outcome."""
     if report.failure is not None:
         return failed(report.failure)
+    if report.gave_up:
+        return failed(_api_error(report.error_status, report.error_kind), report.retry_after)
     envelope = report.envelope
     if envelope is None:
         return failed("cli_crashed")
     if envelope.subtype != "success":
         return failed(_BY_SUBTYPE.get(envelope.subtype, "server_error"))
     if envelope.is_error or report.error_kind is not None:
-        return failed(_api_error(envelope.api_error_status, report.error_kind))
+        code = _api_error(envelope.api_error_status, report.error_kind)
+        return failed(code, report.retry_after or (_LONGEST_TOLD if code == "rate_limited" else None))
     if envelope.num_turns < 1 or report.model is None or not (envelope.result or "").strip():
         return failed("empty_result")
     result = _result(envelope, report.model)

@@ -1,5 +1,6 @@
 """The pool: keeps QUEUE_CONCURRENCY slots alive until told to stop."""
 
+import ctypes
 import logging
 import multiprocessing
 import os
@@ -12,17 +13,20 @@ from typing import Any
 import redis
 from rq.worker_pool import WorkerData, WorkerPool
 
-from functions.worker import processes
+from functions.worker import durability, processes
+from functions.worker.protection import Protection
 from functions.worker.queue import NAME, ClaimQueue
 from functions.worker.reconcile import Reconciler
+from functions.worker.spool import Spool, spool_dir
+from functions.worker.workspace import WorkerFolder
 from shared.logs import event
 from shared.settings import WorkerSettings
 from shared.store.client import sync_client
 
 log = logging.getLogger("worker.pool")
 
-# A slot that dies at once is not started again at once: seconds, doubled each time up to the last.
-_BACKOFF_FIRST, _BACKOFF_LAST, _LIVED_LONG = 0.5, 30.0, 30.0
+# A slot that dies before it could do anything is not started again at once: seconds, doubled each time up to the last.
+_BACKOFF_FIRST, _BACKOFF_LAST, _LIVED_LONG = 0.5, 30.0, 3.0
 
 
 class SlotPool(WorkerPool):
@@ -35,8 +39,12 @@ class SlotPool(WorkerPool):
             num_workers=settings.queue_concurrency,
             queue_class=ClaimQueue,
         )
-        self._settings = settings
-        self._reconciler = Reconciler(self.connection, settings)
+        spool = spool_dir(settings)
+        self._reconciler = Reconciler(self.connection, settings, Spool(spool))
+        # Slots have another temporary directory, and the same spool.
+        self._settings = settings.model_copy(update={"spool_dir": spool})
+        self._folder = WorkerFolder()
+        self._busy: dict[str, Any] = {}
         self._ours: set[int] = set()
         self._orphans: list[int] = []
         self._born: dict[str, float] = {}
@@ -49,9 +57,16 @@ class SlotPool(WorkerPool):
 
         Spawned: a copy of a warm CLI's input, as a fork would make, would keep that CLI alive for ever.
         """
+        spawn = multiprocessing.get_context("spawn")
+        self._busy[name] = spawn.RawValue(ctypes.c_bool)
         # The settings go through a pipe, so that no secret stands in an environment.
-        arguments = (name, self._settings, os.getpid())
-        return multiprocessing.get_context("spawn").Process(target=_be_a_slot, args=arguments, name=name)
+        arguments = (name, self._settings, os.getpid(), self._busy[name])
+        return spawn.Process(target=_be_a_slot, args=arguments, name=name)
+
+    @property
+    def busy(self) -> bool:
+        """Whether any slot runs a job."""
+        return any(flag.value for flag in list(self._busy.values()))
 
     def start_worker(self, *_counts: Any, **_options: Any) -> None:
         """Start one slot, unless slots die so fast that it is better to wait."""
@@ -89,17 +104,26 @@ class SlotPool(WorkerPool):
         orphans = [pid for pid in processes.children(os.getpid()) if pid not in self._ours]
         self._orphans += [pid for orphan in orphans for pid in (orphan, *processes.descendants(orphan))]
         processes.send(signal.SIGKILL, self._orphans)
+        self._folder.remove_runs_of(worker_data.pid)
+        del self._busy[worker_data.name]
+        self._reconciler.slot_died(worker_data.name)
         lived = time.monotonic() - self._born.pop(worker_data.name)
         event(log, "slot_ended", slot=worker_data.name, status=worker_data.process.exitcode)
         self._backoff = 0.0 if lived > _LIVED_LONG else min(max(self._backoff * 2, _BACKOFF_FIRST), _BACKOFF_LAST)
         self._not_before = time.monotonic() + self._backoff
 
+    def close(self) -> None:
+        """Leave nothing behind, when no slot is left."""
+        left = [pid for pid in processes.children(os.getpid()) if pid not in self._ours]
+        processes.send(signal.SIGKILL, left)
+        self._folder.remove()
 
-def _be_a_slot(name: str, settings: WorkerSettings, pool: int) -> None:
+
+def _be_a_slot(name: str, settings: WorkerSettings, pool: int, busy: Any) -> None:
     """Run in a slot's process; only there is the SDK imported, which the pool has no use for."""
     from functions.worker.slot import run_slot  # noqa: PLC0415
 
-    run_slot(name, settings, pool)
+    run_slot(name, settings, pool, busy)
 
 
 def wait_for_redis(settings: WorkerSettings) -> None:
@@ -109,6 +133,7 @@ def wait_for_redis(settings: WorkerSettings) -> None:
     while True:
         try:
             client.ping()
+            durability.warn(client)
         except redis.RedisError as error:
             event(log, "waiting_for_redis", logging.WARNING, error=type(error).__name__, retry_in=wait)
             time.sleep(wait)
@@ -119,10 +144,15 @@ def wait_for_redis(settings: WorkerSettings) -> None:
 
 
 def run_pool(settings: WorkerSettings) -> None:
-    """Run slots until SIGTERM or SIGINT, then until the last has ended."""
+    """Run slots until SIGTERM or SIGINT, then until the last has ended; raises SettingsError."""
     processes.adopt_orphans()
     processes.hide_memory()
     wait_for_redis(settings)
+    pool = SlotPool(settings)
+    protection = Protection(settings.ecs_agent_uri, lambda: pool.busy) if settings.ecs_agent_uri else None
     event(log, "worker_started", slots=settings.queue_concurrency)
-    SlotPool(settings).start(logging_level="WARNING")
+    pool.start(logging_level="WARNING")
+    pool.close()
+    if protection is not None:
+        protection.close()
     event(log, "worker_stopped")

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -46,8 +47,17 @@ def end_with_parent(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _below(root: int) -> list[_Process]:
-    """List every process below `root`, ended ones that nobody has waited for too, parents before children."""
+def write_oom_score(pid: int | None, score: str) -> None:
+    """Set whom the kernel ends first when memory runs out; what the process starts inherits it."""
+    if _LINUX and pid is not None:
+        Path(f"/proc/{pid}/oom_score_adj").write_text(score)
+
+
+def _below(root: int, spared: set[int] | None = None) -> list[_Process]:
+    """List every process below `root`, ended ones that nobody has waited for too, parents before children.
+
+    The spared, and what is below them, are left out.
+    """
     children: dict[int, list[_Process]] = {}
     for entry in Path("/proc").iterdir() if _LINUX else ():
         if entry.name.isdecimal():
@@ -58,7 +68,8 @@ def _below(root: int) -> list[_Process]:
     found: list[_Process] = []
     pending = [root]
     for pid in pending:
-        found.extend(below := children.get(pid, []))
+        below = [process for process in children.get(pid, []) if process.pid not in (spared or ())]
+        found.extend(below)
         pending.extend(process.pid for process in below)
     return found
 
@@ -66,6 +77,11 @@ def _below(root: int) -> list[_Process]:
 def descendants(root: int) -> list[int]:
     """List the living processes below `root`."""
     return [process.pid for process in _below(root) if not process.ended]
+
+
+def run_processes(spared: set[int]) -> list[int]:
+    """List the living processes below this one, but for the spared."""
+    return [process.pid for process in _below(os.getpid(), spared) if not process.ended]
 
 
 def children(root: int) -> list[int]:
@@ -92,20 +108,22 @@ def send(signal_number: signal.Signals, pids: list[int]) -> None:
             os.kill(pid, signal_number)
 
 
-async def end_descendants(*, waited_for: int | None, grace: float) -> None:
-    """End every process below this one: SIGTERM, `grace` s for them to go, then SIGKILL until none is left.
+async def end_descendants(spared: Callable[[], Awaitable[set[int]]], *, waited_for: int | None, grace: float) -> None:
+    """End every process below this one but the spared: SIGTERM, `grace` s for them to go, then SIGKILL for the rest.
 
     `waited_for` is the child that asyncio waits for by itself; the other children are adopted, and collected here.
     """
     told = False
     deadline = time.monotonic() + grace
-    while processes := _below(os.getpid()):
+    # Nothing may be born between the question who is spared and the look at who is there.
+    while processes := _below(os.getpid(), await spared()):
         living = [process.pid for process in processes if not process.ended]
         if not told:
             send(signal.SIGTERM, living)
             told = True
         elif time.monotonic() >= deadline:
-            # Anew each time: one that forks while we look is found by the next look.
+            # Stopped first, so that none forks while the others are ended; one that did is found by the next look.
+            send(signal.SIGSTOP, living)
             send(signal.SIGKILL, living)
         for process in processes:
             if process.ended and process.parent == os.getpid() and process.pid != waited_for:

@@ -8,6 +8,7 @@ from contextlib import suppress
 import redis
 
 from functions.worker.outcome import failed
+from functions.worker.spool import Spool
 from shared.logs import event
 from shared.settings import WorkerSettings
 from shared.store.claims import LEASE
@@ -17,34 +18,57 @@ log = logging.getLogger("worker.reconcile")
 
 # How many jobs are healed or forgotten at a time, so that nobody waits long for Redis.
 _MOST = 500
+# Looks are a second apart; after a longer gap, s, nobody knows what was missed.
+_LATE = 5.0
 # A job that took so many workers with it is not given to another.
 _MAY_LOSE = 2
 
 
 class Reconciler:
-    """Looks each time that `look` is called; `settings.result_ttl` s is how long a job stays that it ends."""
+    """Looks each time that `look` is called."""
 
-    def __init__(self, connection: redis.Redis, settings: WorkerSettings) -> None:
+    def __init__(self, connection: redis.Redis, settings: WorkerSettings, spool: Spool) -> None:
         self._connection = connection
-        self._keep = settings.result_ttl * 1000
-        self._in_contact_since = time.monotonic()
+        self._settings = settings
+        self._spool = spool
+        self._looked_at = self._in_contact_since = time.monotonic()
 
     def look(self) -> None:
         """Heal and forget; a store that is away is looked at the next time."""
-        try:
-            self._connection.ping()
-        except redis.RedisError:
-            self._in_contact_since = time.monotonic()
+        if not self._in_contact():
             return
         with suppress(redis.RedisError):
+            # First, so that nothing is healed that has its result.
+            self._spool.write_all(self._connection)
             run_sync(self._connection, "reap", _MOST)
             # While Redis was away nobody could renew a lease: all get the time to.
             if time.monotonic() - self._in_contact_since > LEASE / 1000:
-                self._heal()
+                self._heal("")
 
-    def _heal(self) -> None:
+    def _in_contact(self) -> bool:
+        """Say whether Redis answers; an answer that came late, or a look that did, breaks the contact as well."""
+        try:
+            self._connection.ping()
+        except redis.RedisError:
+            answered = False
+        else:
+            answered = True
+        now = time.monotonic()
+        if not answered or now - self._looked_at > _LATE:
+            self._in_contact_since = now
+        self._looked_at = now
+        return answered
+
+    def slot_died(self, name: str) -> None:
+        """Heal the job of a slot of our own that has ended, whose lease need not be waited for."""
+        with suppress(redis.RedisError):
+            self._spool.write_all(self._connection)
+            self._heal(name)
+
+    def _heal(self, slot: str) -> None:
         error = json.dumps(failed("worker_lost").body["error"])
-        healed = run_sync(self._connection, "recover", _MOST, _MAY_LOSE, self._keep, error)
+        attempts, keep = self._settings.claude_max_retries, self._settings.result_ttl * 1000
+        healed = run_sync(self._connection, "recover", _MOST, _MAY_LOSE, attempts, keep, error, slot)
         for index in range(0, len(healed), 2):
             job_id, what = healed[index].decode(), healed[index + 1].decode()
             event(log, "job_recovered", logging.WARNING, job_id=job_id, what=what)

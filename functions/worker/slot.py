@@ -10,7 +10,7 @@ import threading
 from collections.abc import Coroutine
 from contextlib import suppress
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from redis.client import Pipeline
 from redis.exceptions import RedisError
@@ -19,8 +19,10 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from functions.worker import processes
-from functions.worker.attempt import Asked, attempt
+from functions.worker.attempt import Asked, Means, attempt
 from functions.worker.queue import NAME, ClaimJob, ClaimQueue, NoDeathPenalty
+from functions.worker.spool import Spool, spool_dir
+from functions.worker.warm import WarmCli
 from shared import logs
 from shared.settings import WorkerSettings
 from shared.store import slots
@@ -30,18 +32,31 @@ from shared.store.client import async_client, close_clients, sync_client
 log = logging.getLogger("worker.slot")
 
 
+class Flag(Protocol):
+    """A boolean that a slot and its pool share."""
+
+    value: bool
+
+
 class AsyncSide:
     """The thread in which everything asynchronous of a slot happens."""
 
-    def __init__(self, name: str, settings: WorkerSettings) -> None:
+    def __init__(self, name: str, settings: WorkerSettings, busy: Flag) -> None:
         self.name = name
         self.settings = settings
+        self._busy = busy
         self._asked = Asked()
         self._running: str | None = None
+        self._warm = WarmCli(settings)
+        self._spool = Spool(spool_dir(settings))
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="async side", daemon=True)
         self._thread.start()
-        self._tasks = [asyncio.run_coroutine_threadsafe(work, self._loop) for work in (self._beat(), self._listen())]
+        self._tasks: list[asyncio.Task[None]] = []
+        self.call(self._begin())
+
+    async def _begin(self) -> None:
+        self._tasks = [asyncio.create_task(work) for work in (self._beat(), self._listen(), self._warm.run())]
 
     def call(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine there and wait here for its end."""
@@ -51,11 +66,14 @@ class AsyncSide:
         """Run the job of one claim, whatever comes of it."""
         claim = Claim.parse(text)
         self._running = claim.job_id
+        self._busy.value = True
         self._asked.cancel.clear()
+        means = Means(async_client(self.settings.redis_address), self.settings, self._warm, self._spool)
         try:
-            await attempt(async_client(self.settings.redis_address), claim, self.name, self.settings, self._asked)
+            await attempt(claim, self.name, means, self._asked)
         finally:
             self._running = None
+            self._busy.value = False
 
     def stop_after(self, seconds: float) -> None:
         """Hand back what runs then; may be called from a signal handler."""
@@ -67,6 +85,7 @@ class AsyncSide:
         async def leave() -> None:
             for task in self._tasks:
                 task.cancel()
+            await asyncio.wait(self._tasks)
             try:
                 await slots.leave(async_client(self.settings.redis_address), self.name)
             except RedisError:
@@ -104,7 +123,7 @@ class Slot(SimpleWorker):
     death_penalty_class = NoDeathPenalty
     max_connection_wait_time = 2.0
 
-    def __init__(self, name: str, settings: WorkerSettings) -> None:
+    def __init__(self, name: str, settings: WorkerSettings, busy: Flag) -> None:
         connection = sync_client(settings.redis_address)
         super().__init__(
             [ClaimQueue(NAME, connection=connection, job_class=ClaimJob, serializer=JSONSerializer)],
@@ -120,7 +139,7 @@ class Slot(SimpleWorker):
             log_job_description=False,
         )
         self._grace = settings.shutdown_grace
-        self._async = AsyncSide(name, settings)
+        self._async = AsyncSide(name, settings, busy)
 
     def bootstrap(self, *_logging: object) -> None:
         """Register; take no commands over RQ's channel, for RQ never stops a run; log as the gateway does."""
@@ -158,12 +177,12 @@ class Slot(SimpleWorker):
             super().teardown()  # type: ignore[no-untyped-call]
 
 
-def run_slot(name: str, settings: WorkerSettings, pool: int) -> None:
-    """Be a slot until told to stop, or until the process `pool` ends."""
+def run_slot(name: str, settings: WorkerSettings, pool: int, busy: Flag) -> None:
+    """Be a slot until told to stop, or until the process `pool` ends; `busy` tells the pool whether a job runs."""
     # A session of its own: Ctrl-C on the pool's terminal must not reach the CLI.
     os.setsid()
     processes.end_with_parent(pool)
     processes.adopt_orphans()
     processes.hide_memory()
     logs.configure(settings)
-    Slot(name, settings).work(with_scheduler=False)
+    Slot(name, settings, busy).work(with_scheduler=False)

@@ -1,7 +1,10 @@
-"""The directories of one run: fresh, empty, private, and gone afterwards."""
+"""The directories of one run: fresh, empty, private, and gone afterwards, by the worker's successor if need be."""
 
+import fcntl
+import os
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +18,15 @@ class Workspace:
     @classmethod
     def create(cls) -> "Workspace":
         """Make the directories, open to nobody else."""
-        workspace = cls(Path(tempfile.mkdtemp(prefix="claude-run-")))
+        workspace = cls(Path(tempfile.mkdtemp(prefix=f"claude-run-{os.getpid()}-")))
         for directory in (workspace.work, workspace.home, workspace.config):
             directory.mkdir()
         return workspace
+
+    @classmethod
+    def nowhere(cls) -> "Workspace":
+        """Name directories that are not there, where only names matter."""
+        return cls(Path("/nonexistent"))
 
     @property
     def work(self) -> Path:
@@ -37,11 +45,41 @@ class Workspace:
 
     def remove(self) -> None:
         """Remove all of it, whatever the run made of its permissions."""
+        _remove(self.root)
 
-        def allow_and_retry(function: object, path: str, _error: object) -> None:
+
+class WorkerFolder:
+    """The temporary directory of one worker's runs; a lock says that the worker lives, for as long as it does."""
+
+    def __init__(self) -> None:
+        """Make it the temporary directory of this process and its slots; remove those of workers that were killed."""
+        parent = Path(tempfile.gettempdir())
+        for left in parent.glob("claude-worker-*"):
+            with suppress(OSError), (left / "lock").open("a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(left)
+        self._folder = Path(tempfile.mkdtemp(prefix="claude-worker-"))
+        self._lock = (self._folder / "lock").open("a")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        os.environ["TMPDIR"] = str(self._folder)
+
+    def remove_runs_of(self, slot: int) -> None:
+        """Remove what a slot that has ended, by its pid, left."""
+        for left in self._folder.glob(f"claude-run-{slot}-*"):
+            _remove(left)
+
+    def remove(self) -> None:
+        """Remove it, at the worker's end."""
+        _remove(self._folder)
+        self._lock.close()
+
+
+def _remove(root: Path) -> None:
+    def allow_and_retry(function: object, path: str, _error: object) -> None:
+        with suppress(OSError):  # gone meanwhile
             Path(path).parent.chmod(0o700)
             Path(path).chmod(0o700)
             if callable(function):
                 function(path)
 
-        shutil.rmtree(self.root, onerror=allow_and_retry)
+    shutil.rmtree(root, onerror=allow_and_retry)

@@ -1,13 +1,14 @@
-"""What a slot does with jobs: claim one, keep the claim, end it or hand it back.
+"""What a slot does with jobs: claim one, keep the claim, and settle it.
 
 Every write names the claim's `n`. A slot that was given up for dead, and wakes, changes nothing.
 """
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+import redis
 import redis.asyncio
 
 from shared.store import keys, scripts
@@ -45,6 +46,36 @@ class ClaimedJob:
     time_left: int
 
 
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """What an attempt showed of Claude: that it answers us, refuses us, or wants no request for `wait` ms."""
+
+    shows: Literal["answered", "refused", "limited", ""] = ""
+    code: str = ""
+    wait: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """One write that ends a claim, as it can also stand on disk until Redis is there; safe to send twice."""
+
+    script: str
+    args: tuple[str | int | float, ...]
+
+    def to_json(self) -> str:
+        """Write it down."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Settlement":
+        """Read what `to_json` wrote; raise ValueError when it is anything else."""
+        match json.loads(text):
+            case {"script": "finish" | "retry" | "hand_back" as script, "args": list(args)}:
+                return cls(script, tuple(args))
+            case _:
+                raise ValueError("not a settlement")
+
+
 async def take(client: redis.asyncio.Redis, claim: Claim, slot: str) -> ClaimedJob | None:
     """Claim a job for a slot; None when the record expects another claim, or none any more."""
     reply = await scripts.run(client, "claim", claim.job_id, claim.number, slot, LEASE)
@@ -59,36 +90,40 @@ async def keep(client: redis.asyncio.Redis, claim: Claim, progress: int) -> bool
     return bool(await scripts.run(client, "keep", claim.job_id, claim.number, progress, LEASE))
 
 
-async def finish(
-    client: redis.asyncio.Redis,
+def finish(
     claim: Claim,
     state: Literal["completed", "failed"],
     outcome: dict[str, Any],
     *,
     keep_for: int,
-) -> bool:
-    """End the job: `outcome` is `{"result": …}` or `{"error": …}`, readable for `keep_for` s.
-
-    Returns False when the claim no longer holds, and then changes nothing. Safe to send twice.
-    """
+    upstream: Upstream = Upstream(),
+) -> Settlement:
+    """End the job: `outcome` is `{"result": …}` or `{"error": …}`, readable for `keep_for` s."""
     cost = outcome["result"]["costUsd"] if "result" in outcome else 0
-    return bool(
-        await scripts.run(
-            client,
-            "finish",
-            claim.job_id,
-            claim.number,
-            state,
-            json.dumps(outcome.get("result") or outcome["error"]),
-            keep_for * 1000,
-            cost,
-        )
-    )
+    body = json.dumps(outcome.get("result") or outcome["error"])
+    told = (upstream.shows, upstream.code, upstream.wait)
+    return Settlement("finish", (claim.job_id, claim.number, state, body, keep_for * 1000, cost, *told))
 
 
-async def hand_back(client: redis.asyncio.Redis, claim: Claim) -> bool:
+def retry(claim: Claim, delay: int, code: str, upstream: Upstream) -> Settlement:
+    """Let the job run again after `delay` ms; the attempt counts."""
+    return Settlement("retry", (claim.job_id, claim.number, delay, upstream.shows, code, upstream.wait))
+
+
+def hand_back(claim: Claim) -> Settlement:
     """Put a running job back at the front of its priority without using an attempt."""
-    return bool(await scripts.run(client, "hand_back", claim.job_id, claim.number))
+    return Settlement("hand_back", (claim.job_id, claim.number))
+
+
+async def settle(client: redis.asyncio.Redis, settlement: Settlement) -> Literal["void", "settled", "held"]:
+    """Write a settlement; `held` when the job waits because Claude refuses everybody, `void` without a claim."""
+    reply = await scripts.run(client, settlement.script, *settlement.args)
+    return ("void", "settled", "held")[reply]
+
+
+def settle_sync(client: redis.Redis, settlement: Settlement) -> None:
+    """Write a settlement from a thread that blocks."""
+    scripts.run_sync(client, settlement.script, *settlement.args)
 
 
 async def cancellations(client: redis.asyncio.Redis) -> AsyncIterator[str]:

@@ -3,6 +3,9 @@
 local WAITING, DELAYED, ACTIVE, PAUSED = 'cg:waiting', 'cg:delayed', 'cg:active', 'cg:paused'
 local SEQUENCE, WAKE, EXPIRES, COUNTERS = 'cg:seq', 'cg:wake', 'cg:expires', 'cg:counters'
 local ENDED, CANCELLED = 'cg:ended', 'cg:cancelled'
+local UPSTREAM, NOT_BEFORE = 'cg:upstream', 'cg:notbefore'
+-- So many refusals in a row hold the queue; then one job each so many ms finds out whether Claude takes us again.
+local HELD_AFTER, PROBE_EVERY = 3, 30000
 
 local function record_of(id) return 'cg:job:' .. id end
 local function input_of(id) return 'cg:job:' .. id .. ':in' end
@@ -44,6 +47,31 @@ local function end_job(id, job, to, time, keep_ms)
   redis.call('ZADD', EXPIRES, whole(time + keep_ms), id)
   if job.fp and redis.call('GET', flight_of(job.fp)) == id then redis.call('DEL', flight_of(job.fp)) end
   redis.call('PUBLISH', ENDED, id)
+end
+
+-- Put a job that ran aside until `due`, for its next claim.
+local function delay(id, job, due)
+  change_state(id, job.caller, job.seq, 'active', 'delayed')
+  redis.call('HSET', record_of(id), 'n', job.n + 1)
+  redis.call('HDEL', record_of(id), 'slot')
+  redis.call('ZREM', ACTIVE, id)
+  redis.call('ZADD', DELAYED, whole(due), id)
+end
+
+-- Note what an attempt showed of Claude: answered, refused (our credentials or our account), or limited, which holds
+-- the whole fleet for `wait` ms. Returns whether the queue was held before by what was shown now.
+local function note_upstream(shows, code, wait, time)
+  if shows == 'answered' then redis.call('DEL', UPSTREAM) end
+  if shows == 'limited' and wait > math.max(redis.call('PTTL', NOT_BEFORE), 0) then
+    redis.call('SET', NOT_BEFORE, code, 'PX', whole(wait))
+  end
+  if shows ~= 'refused' then return false end
+  local refused = redis.call('HINCRBY', UPSTREAM, 'refused', 1)
+  redis.call('HSET', UPSTREAM, 'code', code)
+  if refused == HELD_AFTER then
+    redis.call('HSET', UPSTREAM, 'since', whole(time), 'probe', whole(time + PROBE_EVERY))
+  end
+  return refused > HELD_AFTER
 end
 
 -- Read fields of a record by name.

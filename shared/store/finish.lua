@@ -1,13 +1,25 @@
 -- End a job, once: everything that its end changes is written here, under its claim.
 -- ARGV  1 job id  2 n  3 state: completed or failed  4 result or error, JSON  5 ms to keep it  6 what it cost, USD
--- Returns 1 when this claim ended the job (also when it is told so again), else 0.
+--       7 what it showed of Claude, see note_upstream  8 the error's code or ''  9 ms for which Claude wants no request
+-- Returns 1 when this claim ended the job (also when it is told so again), 2 when it was put aside because Claude
+-- refuses everybody, else 0.
 local id = ARGV[1]
 local job = read(id, 'state', 'n', 'caller', 'seq', 'fp', 'ttl')
+if job.state == 'delayed' and tonumber(job.n) == ARGV[2] + 1 then return 2 end
 if job.n ~= ARGV[2] then return 0 end
 if job.state == ARGV[3] then return 1 end
 if job.state ~= 'active' then return 0 end
 
-end_job(id, job, ARGV[3], now(), tonumber(ARGV[5]))
+local time = now()
+redis.call('ZREM', ACTIVE, id) -- the first write frees memory, see end_job
+if note_upstream(ARGV[7], ARGV[8], tonumber(ARGV[9]), time) then
+  -- It is not the job's fault: nothing was run. Later than the next probe, so that the probe is another job: one that
+  -- is always refused, such as for its model, must not keep the queue held.
+  delay(id, job, time + 2 * PROBE_EVERY)
+  redis.call('HDEL', record_of(id), 'started')
+  return 2
+end
+end_job(id, job, ARGV[3], time, tonumber(ARGV[5]))
 redis.call('HINCRBY', record_of(id), 'attempts', 1)
 if ARGV[3] == 'completed' then
   redis.call('SET', output_of(id), ARGV[4])

@@ -12,9 +12,13 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', DELAYED, '-inf', whole(time), 'L
   end
 end
 
-if redis.call('EXISTS', PAUSED) == 1 then return nil end
+if redis.call('EXISTS', PAUSED, NOT_BEFORE) > 0 then return nil end
+local held = redis.call('HMGET', UPSTREAM, 'refused', 'probe')
+local probing = tonumber(held[1] or 0) >= HELD_AFTER
+if probing and time < tonumber(held[2]) then return nil end
 local popped = redis.call('ZPOPMIN', WAITING)
 if not popped[1] then return nil end
+if probing then redis.call('HSET', UPSTREAM, 'probe', whole(time + PROBE_EVERY)) end
 
 local id = popped[1]
 local claim = id .. '-' .. redis.call('HGET', record_of(id), 'n')

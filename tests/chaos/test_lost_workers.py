@@ -23,7 +23,7 @@ def test_a_job_that_loses_two_workers_fails_and_blocks_nobody(tmp_path):
         job_id = gateway.submit("deadly")
         for attempt in range(2):
             gateway.until(lambda: gateway.job(job_id)["attempts"], attempt.__eq__, timeout=40)
-            cli = gateway.until(gateway.clis, bool, timeout=40)[0]
+            cli = gateway.until(gateway.running, bool, timeout=40)[0]
             os.kill(cli.ppid(), signal.SIGKILL)
             psutil.wait_procs([cli], timeout=10)
         job = gateway.finished(job_id, timeout=40)

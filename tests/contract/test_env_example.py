@@ -23,10 +23,14 @@ CONTRACT = re.findall(
     WEBHOOK_SECRET WEBHOOK_RETRY_SCHEDULE WEBHOOK_ALLOWED_NETWORKS LOG_LEVEL LOG_FORMAT SHUTDOWN_GRACE WEB_CONCURRENCY
     """,
 )
+# What the project adds to it.
+ADDED = ["CLAUDE_SILENCE_TIMEOUT", "MAX_RUN_MEMORY", "MAX_RUN_PROCESSES", "SPOOL_DIR"]
+# What nobody sets: a platform tells of itself.
+OF_THE_PLATFORM = {"ECS_AGENT_URI"}
 
 
-def test_the_example_holds_the_variables_of_the_contract_in_order_and_no_other():
-    assert [name for name, _ in VARIABLE.findall(GATEWAY)] == CONTRACT
+def test_the_example_holds_the_variables_of_the_contract_in_order_then_what_is_added():
+    assert [name for name, _ in VARIABLE.findall(GATEWAY)] == CONTRACT + ADDED
 
 
 def test_the_example_ends_with_the_credentials_of_the_cli():
@@ -46,12 +50,12 @@ def test_every_line_of_the_example_is_a_sentence_or_a_variable():
 
 @pytest.mark.parametrize("settings", ALL_SETTINGS, ids=lambda settings: settings.__name__)
 def test_every_setting_is_in_the_example(settings):
-    assert {name.upper() for name in settings.model_fields} <= set(CONTRACT)
+    assert {name.upper() for name in settings.model_fields} <= {*CONTRACT, *ADDED, *OF_THE_PLATFORM}
 
 
 @pytest.mark.parametrize("settings", ALL_SETTINGS, ids=lambda settings: settings.__name__)
 def test_the_values_of_the_example_are_the_defaults(settings, tmp_path, monkeypatch):
-    for name in CONTRACT:
+    for name in CONTRACT + ADDED:
         monkeypatch.delenv(name, raising=False)
     written = tmp_path / ".env"
     written.write_text(VARIABLE.sub(r"\1=\2", GATEWAY), encoding="utf-8")
@@ -62,6 +66,7 @@ def test_the_values_of_the_example_are_the_defaults(settings, tmp_path, monkeypa
 def test_a_default_that_is_a_number_or_a_string_is_written_out(settings):
     # An empty value counts as unset, so the comparison above would not miss it.
     written = dict(VARIABLE.findall(GATEWAY))
-    plain = {name.upper(): field.default for name, field in settings.model_fields.items()}
+    fields = {name.upper(): field for name, field in settings.model_fields.items()}
+    plain = {name: field.default for name, field in fields.items() if name not in OF_THE_PLATFORM}
     plain = {name: default for name, default in plain.items() if isinstance(default, int | float | str)}
     assert [name for name in plain if not written[name]] == []

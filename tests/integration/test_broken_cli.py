@@ -6,8 +6,11 @@ import time
 
 import pytest
 
-from functions.worker import claude, processes
+from functions.worker import processes
+from functions.worker.claude import Run
+from functions.worker.cli import GRACE
 from functions.worker.outcome import judge
+from functions.worker.warm import WarmCli
 from shared.settings import WorkerSettings
 from tests.support.fake_cli import fake_cli
 
@@ -21,10 +24,16 @@ def runs(tmp_path, monkeypatch):
     return tmp_path / "runs"
 
 
-async def outcome(tmp_path, behaviour):
-    settings = WorkerSettings(claude_command=str(fake_cli(tmp_path, behaviour)))
-    report = await claude.run({"query": "hello"}, settings, lambda text: None)
-    return judge(report, max_output_bytes=settings.max_output_bytes)
+async def run(settings):
+    run = Run(settings, WarmCli(settings), lambda text: None)
+    try:
+        return judge(await run.answer({"query": "hello"}), max_output_bytes=settings.max_output_bytes)
+    finally:
+        await run.end()
+
+
+async def outcome(tmp_path, behaviour, **limits):
+    return await run(WorkerSettings(claude_command=str(fake_cli(tmp_path, behaviour)), **limits))
 
 
 @pytest.mark.parametrize(
@@ -41,7 +50,7 @@ async def outcome(tmp_path, behaviour):
 )
 async def test_a_cli_that_misbehaves_is_a_failure_with_its_code(tmp_path, runs, behaviour, code):
     found = await outcome(tmp_path, behaviour)
-    assert (found.state, found.body["error"]["code"]) == ("failed", code)
+    assert (found.state, found.code) == ("failed", code)
     assert not processes.descendants(os.getpid())
     assert not list(runs.iterdir())
 
@@ -52,8 +61,7 @@ async def test_a_cli_that_behaves_is_a_success(tmp_path, runs):
 
 
 async def test_a_cli_that_is_not_there_is_a_failure(runs):
-    report = await claude.run({"query": "x"}, WorkerSettings(claude_command="/nowhere/claude"), lambda text: None)
-    assert judge(report, max_output_bytes=1000).body["error"]["code"] == "cli_crashed"
+    assert (await run(WorkerSettings(claude_command="/nowhere/claude"))).code == "cli_crashed"
     assert not list(runs.iterdir())
 
 
@@ -62,6 +70,6 @@ async def test_a_cli_that_hangs_and_ignores_sigterm_is_killed_with_its_run(tmp_p
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1):
             await outcome(tmp_path, "hang")
-    assert time.monotonic() - started < 1 + claude.GRACE + 8  # it would hang for a minute
+    assert time.monotonic() - started < 1 + GRACE + 8  # it would hang for a minute
     assert not processes.descendants(os.getpid())
     assert not list(runs.iterdir())

@@ -25,7 +25,7 @@ def test_a_job_whose_slot_is_killed_runs_again_and_all_that_joined_get_its_answe
     script(lambda body: Hang(until=never))
     submitted = [gateway.client.post("/api/query", json={"query": "survive"}).json() for _ in range(20)]
     assert len({answer["jobId"] for answer in submitted}) == 1
-    cli = gateway.until(gateway.clis, bool)[0]
+    cli = gateway.until(gateway.running, bool)[0]
     script(lambda body: Text("again"))
     slot_of(gateway, cli).send_signal(signal.SIGKILL)
     # Only the slot was killed: what it started is found and ended all the same.

@@ -33,6 +33,7 @@ class Store(RuleBasedStateMachine):
         self.keyed: dict[tuple[str, str], tuple[str, str, str]] = {}  # caller, key → body, request, job
         self.order: list[tuple[int, int, str]] = []  # those that wait: priority, arrival, job
         self.places: dict[str, tuple[int, int]] = {}
+        self.delayed: set[str] = set()
 
     def do(self, work):
         return self.loop.run_until_complete(work)
@@ -46,6 +47,7 @@ class Store(RuleBasedStateMachine):
         assert before not in TERMINAL, "a state that is final has changed"
         self.states[job_id] = caller, state
         self.order = [entry for entry in self.order if entry[2] != job_id]
+        self.delayed.discard(job_id)
 
     @rule(
         target=submitted,
@@ -92,6 +94,9 @@ class Store(RuleBasedStateMachine):
 
     @rule(target=held)
     def a_slot_takes_the_next_job(self):
+        for job_id in self.delayed:
+            self.waits_again(job_id)
+        self.delayed.clear()
         text = self.do(scripts.run(self.client, "pop", "rq:i", "rq:job:", "q", "f", 10_000, 60, "now"))
         if text is None:
             assert not self.order
@@ -109,18 +114,32 @@ class Store(RuleBasedStateMachine):
         if claim is None:
             return
         state: Literal["completed", "failed"] = "completed" if "result" in outcome else "failed"
-        if self.do(claims.finish(self.client, claim, state, outcome, keep_for=1000)):
+        finish = claims.finish(claim, state, outcome, keep_for=1000)
+        if self.do(claims.settle(self.client, finish)) != "void":
             if self.states[claim.job_id][1] == state:
                 return  # told again
             self.ends(claim.job_id, state)
 
     @rule(claim=held)
     def a_slot_hands_a_job_back(self, claim):
-        if claim is not None and self.do(claims.hand_back(self.client, claim)):
+        if claim is not None and self.do(claims.settle(self.client, claims.hand_back(claim))) != "void":
+            assert self.states[claim.job_id][1] == "active"
+            self.waits_again(claim.job_id)
+
+    @rule(claim=held)
+    def a_slot_lets_a_job_run_again_at_once(self, claim):
+        if claim is None:
+            return
+        retry = claims.retry(claim, 0, "server_error", claims.Upstream())
+        if self.do(claims.settle(self.client, retry)) != "void":
             caller, state = self.states[claim.job_id]
-            assert state == "active"
-            self.states[claim.job_id] = caller, "waiting"
-            self.order.append((*self.places[claim.job_id], claim.job_id))
+            assert state in {"active", "delayed"}
+            self.states[claim.job_id] = caller, "delayed"
+            self.delayed.add(claim.job_id)
+
+    def waits_again(self, job_id):
+        self.states[job_id] = self.states[job_id][0], "waiting"
+        self.order.append((*self.places[job_id], job_id))
 
     @rule(job_id=submitted, caller=st.sampled_from(CALLERS))
     def somebody_cancels_a_job(self, job_id, caller):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Literal
 
 import httpx
 import pytest
@@ -49,9 +50,8 @@ async def run(url, outcome=None, *, keep_for=60):
     claim = claims.Claim.parse(text)
     assert await claims.take(client, claim, "slot") is not None
     outcome = outcome or {"result": RESULT}
-    assert await claims.finish(
-        client, claim, "completed" if "result" in outcome else "failed", outcome, keep_for=keep_for
-    )
+    state: Literal["completed", "failed"] = "completed" if "result" in outcome else "failed"
+    assert await claims.settle(client, claims.finish(claim, state, outcome, keep_for=keep_for)) == "settled"
     return claim.job_id
 
 
@@ -60,6 +60,12 @@ RESULT = {
     "usage": {"inputTokens": 1, "outputTokens": 1, "cacheReadTokens": 0, "cacheCreationTokens": 0},
     "durationMs": 1, "turns": 1,
 }  # fmt: skip
+
+
+def retry_of(claim):
+    return claims.retry(claim, 0, "server_error", claims.Upstream())
+
+
 ERROR = {"error": {"code": "server_error", "message": "no", "retryable": True}}
 
 
@@ -213,7 +219,8 @@ async def test_a_store_that_is_full_refuses_new_jobs_and_ends_old_ones(connect, 
         refused = await client.post("/api/query", json={"query": "too much"})
         assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
         assert refused.headers["retry-after"]
-        assert await claims.finish(handle, claim, "completed", {"result": RESULT}, keep_for=60)
+        ended = claims.finish(claim, "completed", {"result": RESULT}, keep_for=60)
+        assert await claims.settle(handle, ended) == "settled"
         assert (await client.get(f"/api/query/{accepted}")).json()["state"] == "completed"
     finally:
         store.config_set("maxmemory", "0")
@@ -226,11 +233,11 @@ async def test_the_fence_holds_against_a_slot_that_was_given_up(connect, server)
     handle = async_client(server.url)
     first = claims.Claim.parse(await scripts.run(handle, "pop", "rq:i", "rq:job:", "claude", "f", 1, 60, "now"))
     assert await claims.take(handle, first, "slot 1") is not None
-    assert await claims.hand_back(handle, first)
+    assert await claims.settle(handle, claims.hand_back(first)) == "settled"
     assert await run(server.url) == job_id
     before = await jobs.read(handle, job_id, CALLER)
     assert await claims.take(handle, first, "slot 1") is None
     assert not await claims.keep(handle, first, 50)
-    assert not await claims.finish(handle, first, "failed", ERROR, keep_for=1)
-    assert not await claims.hand_back(handle, first)
+    late = [claims.finish(first, "failed", ERROR, keep_for=1), claims.hand_back(first), retry_of(first)]
+    assert [await claims.settle(handle, settlement) for settlement in late] == ["void"] * 3
     assert await jobs.read(handle, job_id, CALLER) == before

@@ -28,8 +28,9 @@ def test_a_hundred_queries_at_once_get_each_its_own_answer_and_leave_no_process(
             job = gateway.finished(job_id, timeout=110)
             assert (job["state"], job["result"]["response"], job["attempts"]) == ("completed", query, 1)
         assert len(model.requests) == 100
-        gateway.until(gateway.clis, lambda clis: not clis)
-        assert not list(gateway.runs.glob("claude-run-*"))
+        # What is left waits in each of the two slots for the next job.
+        gateway.until(gateway.clis, lambda clis: len(clis) == 2)
+        gateway.until(lambda: len(gateway.run_directories()), (2).__eq__)
 
 
 @pytest.mark.parametrize("options", [[], ["--lambda"]], ids=["uvicorn", "lambda"])
@@ -40,12 +41,12 @@ def test_ctrl_c_stops_everything_within_ten_seconds_and_leaves_nothing(tmp_path,
         Gateway(tmp_path, *options, **credentials(model)) as gateway,
     ):
         gateway.submit("x")
-        gateway.until(gateway.clis, bool)
+        gateway.until(gateway.running, bool)
         processes = gateway.processes()
         assert gateway.stop() == 0
         _, alive = psutil.wait_procs(processes, timeout=0.1)
         assert not alive
-        assert not list(gateway.runs.glob("claude-run-*"))
+        assert not list(gateway.runs.glob("claude-worker-*"))
         never.set()
 
 
@@ -53,7 +54,7 @@ def test_what_waited_when_it_was_stopped_is_run_when_it_starts_again(tmp_path):
     never = threading.Event()
     with ScriptedModel(lambda body: Hang(until=never)) as model, Gateway(tmp_path, **credentials(model)) as gateway:
         job_ids = [gateway.submit(f"job {number}") for number in range(4)]
-        gateway.until(gateway.clis, lambda clis: len(clis) == 2)
+        gateway.until(gateway.running, lambda clis: len(clis) == 2)
         gateway.stop()
         never.set()
     with ScriptedModel(echo=True) as model, Gateway(tmp_path, **credentials(model)) as gateway:

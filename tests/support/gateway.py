@@ -68,6 +68,10 @@ class Gateway:
         directory.mkdir(exist_ok=True)
         return directory
 
+    def run_directories(self) -> list[Path]:
+        """List the directories of runs, those too of CLIs that wait for a job."""
+        return list(self.runs.glob("**/claude-run-*"))
+
     def _listen(self) -> None:
         assert self.process.stderr is not None
         with self.process.stderr as stream:
@@ -98,13 +102,24 @@ class Gateway:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def clis(self) -> list[psutil.Process]:
-        """List the CLIs that run now."""
+        """List the CLIs, those too that wait for a job."""
         found = []
         for process in self.processes():
             try:
                 if "stream-json" in process.cmdline():
                     found.append(process)
             except psutil.NoSuchProcess:
+                pass
+        return found
+
+    def running(self) -> list[psutil.Process]:
+        """List the CLIs that talk to the model."""
+        found = []
+        for cli in self.clis():
+            try:
+                if cli.net_connections("tcp"):
+                    found.append(cli)
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
                 pass
         return found
 

@@ -45,4 +45,4 @@ def test_a_run_has_directories_of_its_own_and_one_layer_of_retries(tmp_path: Pat
     environment = for_run(tmp_path / "home", tmp_path / "config")
     assert environment["HOME"] == str(tmp_path / "home")
     assert environment["CLAUDE_CONFIG_DIR"] == str(tmp_path / "config")
-    assert environment["CLAUDE_CODE_MAX_RETRIES"] == "0"
+    assert environment["CLAUDE_CODE_MAX_RETRIES"] == "1"

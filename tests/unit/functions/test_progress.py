@@ -1,6 +1,6 @@
 import pytest
 
-from functions.worker.attempt import Progress
+from functions.worker.lease import Progress
 from shared.store.claims import Claim
 
 

@@ -1,0 +1,102 @@
+"""One process of the CLI: started in directories of its own, asked once, and ended with all that it started."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient
+from claude_agent_sdk.types import Message
+
+from functions.worker import processes
+from functions.worker.workspace import Workspace
+
+log = logging.getLogger("worker.cli")
+
+# A CLI that has answered ends by itself within this; one that is stopped gets as long to stop its own children; s.
+GRACE = 1.0
+# When memory runs out, the kernel is to end a run and not the worker.
+_FIRST_TO_DIE = "1000"
+
+Spared = Callable[[], Awaitable[set[int]]]
+"""Tells which processes of this slot are not a run's."""
+
+
+class Cli:
+    """A process of the CLI and its directories, from `start` to `end`."""
+
+    def __init__(self, workspace: Workspace, options: ClaudeAgentOptions) -> None:
+        self._workspace = workspace
+        self._client = ClaudeSDKClient(options)
+        self._started = False
+
+    async def start(self) -> None:
+        """Start it and wait until it has said hello, unless that was done before; raises whatever the SDK does."""
+        if not self._started:
+            self._started = True
+            await self._client.connect()
+            with suppress(OSError):
+                processes.write_oom_score(self.pid, _FIRST_TO_DIE)
+
+    @property
+    def pid(self) -> int | None:
+        """The process's number; None while there is none."""
+        return None if self._process is None else self._process.pid
+
+    @property
+    def _process(self) -> Any:
+        # The SDK keeps it to itself.
+        return getattr(getattr(self._client, "_transport", None), "_process", None)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs: asked of the kernel, for asyncio may not have heard of its end yet."""
+        if self.pid is None:
+            return False
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:
+            return False
+
+    async def ask(self, prompt: AsyncIterator[dict[str, Any]]) -> AsyncIterator[Message]:
+        """Send the prompt and yield what comes, to the end of the output."""
+        await self._client.query(prompt)
+        async for message in self._client.receive_messages():
+            yield message
+
+    async def let_go(self) -> None:
+        """Let a CLI that has answered go by itself, at the end of its input."""
+        if self._process is not None:
+            with suppress(Exception):  # it may be gone already
+                await self._client._transport.end_input()  # type: ignore[union-attr]  # noqa: SLF001
+                async with asyncio.timeout(GRACE):
+                    await self._process.wait()
+
+    async def wait(self) -> None:
+        """Wait for the end of a started process."""
+        if self._process is not None:
+            await self._process.wait()
+
+    async def kill(self) -> None:
+        """End one that was never asked anything, and so has nothing to clear up."""
+        if self.pid is not None and self.alive:
+            processes.send(signal.SIGKILL, [self.pid, *processes.descendants(self.pid)])
+        await self.close()
+
+    async def end(self, spared: Spared) -> None:
+        """End every process of this slot but the spared: what a run started may hide anywhere below the slot."""
+        await processes.end_descendants(spared, waited_for=self.pid, grace=GRACE)
+
+    async def close(self) -> None:
+        """Close the streams of one that has ended, and remove its directories."""
+        process = self._process
+        with suppress(Exception):  # it only closes its streams now
+            await self._client.disconnect()
+        if process is not None:
+            # The SDK leaves its end of a pipe open that still holds what nobody read.
+            with suppress(Exception):
+                await process.aclose()
+        await asyncio.to_thread(self._workspace.remove)

@@ -1,0 +1,91 @@
+"""What is heard from a CLI that was asked: every message, until its envelope or a reason to stop listening."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+
+from claude_agent_sdk import AssistantMessage, RateLimitEvent, ResultMessage, StreamEvent, SystemMessage, UserMessage
+from claude_agent_sdk.types import Message, RateLimitInfo
+
+from functions.worker.outcome import Report
+from shared.settings import WorkerSettings
+
+# The CLI's own pause before its first retry is at most so many ms; a longer one is what the API asked for.
+_OWN_PAUSE = 1000
+
+
+async def hear(
+    messages: AsyncIterator[Message], report: Report, settings: WorkerSettings, on_text: Callable[[str], None]
+) -> None:
+    """Fill the report from the messages; stops early at too much text, silence, or an error of the API.
+
+    Silence is bounded while the model is to speak: from a request to its first token and between two tokens, not while
+    a tool works.
+    """
+    longest = settings.claude_silence_timeout / 1000
+    try:
+        async with asyncio.timeout(longest) as silence:
+            async for message in messages:
+                if _is_last(message, report, on_text):
+                    return
+                if report.text_bytes > settings.max_output_bytes:
+                    report.failure = "output_too_large"
+                    return
+                match message:
+                    case StreamEvent(event={"type": "message_stop"}):
+                        silence.reschedule(None)
+                    case StreamEvent() | UserMessage():
+                        silence.reschedule(asyncio.get_running_loop().time() + longest)
+                    case _:
+                        pass
+    except TimeoutError:
+        report.failure = "server_error"
+
+
+def _is_last(message: Message, report: Report, on_text: Callable[[str], None]) -> bool:
+    """Take down what a message tells; return whether nothing of interest can follow."""
+    match message:
+        case StreamEvent(event={"type": "content_block_delta", "delta": {"type": "text_delta", "text": text}}):
+            report.text_bytes += len(text.encode("utf-8", "surrogatepass"))
+            on_text(text)
+        case AssistantMessage():
+            _note(report, message)
+        case RateLimitEvent(rate_limit_info=RateLimitInfo(status="rejected", resets_at=int(resets_at))):
+            report.retry_after = max(1, int((resets_at - time.time()) * 1000))
+        case SystemMessage(subtype="api_retry", data=data):
+            _give_up(report, data)
+            return True
+        case ResultMessage():
+            report.envelope = message
+            return True
+        case _:
+            pass
+    return False
+
+
+def _note(report: Report, message: AssistantMessage) -> None:
+    if message.error is not None:
+        report.error_kind = message.error
+    # The CLI writes its own words, such as an API error's, under this name: no model spoke.
+    elif message.model != "<synthetic>" and message.parent_tool_use_id is None:
+        report.model, report.error_kind = message.model, None
+
+
+def _give_up(report: Report, data: dict[str, object]) -> None:
+    """Take the API's error from the announcement of the CLI's own retry."""
+    report.gave_up = True
+    match data:
+        case {"error": str(kind)}:
+            report.error_kind = kind
+        case _:
+            report.error_kind = None
+    match data:
+        case {"error_status": int(status)}:
+            report.error_status = status
+        case _:
+            pass
+    match data:
+        case {"retry_delay_ms": int(delay) | float(delay)} if delay > _OWN_PAUSE:
+            report.retry_after = int(delay)
+        case _:
+            pass

@@ -1,0 +1,105 @@
+"""A warm CLI: one that has started and said hello, waiting in its slot for a job with the default options."""
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from functions.worker.cli import Cli
+from functions.worker.options import options_for
+from functions.worker.workspace import Workspace
+from shared.logs import event
+from shared.settings import WorkerSettings
+
+log = logging.getLogger("worker.warm")
+
+# One that waited this long is replaced: what it read at its start, such as a token, may be out of date; s.
+_OLD = 600.0
+# One that ends by itself is replaced at once the first time, then later and later; s.
+_BACKOFF_FIRST, _BACKOFF_LAST = 0.5, 60.0
+
+
+@dataclass(slots=True)
+class _Spare:
+    cli: Cli
+    ready: bool = False
+    failed: bool = False
+    born: float = 0.0
+
+
+class WarmCli:
+    """Keeps one CLI ready as long as `run` runs; without it, or with CLAUDE_WARM=false, each job starts its own."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._settings = settings
+        self._spare: _Spare | None = None
+        self._taken = asyncio.Event()
+
+    def take(self, request: dict[str, Any]) -> Cli:
+        """Return a CLI for a request, which is the caller's to end: the warm one if it fits, else one to be started."""
+        spare = self._spare
+        if spare is not None and spare.ready and spare.cli.alive and self._is_default(request):
+            self._spare = None
+            self._taken.set()
+            return spare.cli
+        return self._new(request)
+
+    async def spared(self) -> set[int]:
+        """Return the processes that belong to no run; waits while one is being born, for it has no number yet."""
+        # Between the fork and a later turn of the loop there is a process that only the kernel knows of, and the SDK
+        # tells nobody when it has its number.
+        while (spare := self._spare) is not None and spare.cli.pid is None and not spare.failed:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        return set() if spare is None or spare.cli.pid is None else {spare.cli.pid}
+
+    async def run(self) -> None:
+        """Keep one ready until cancelled."""
+        pause = 0.0
+        while self._settings.claude_warm:
+            await asyncio.sleep(pause)
+            lasted = await self._one()
+            pause = 0.0 if lasted else min(max(pause * 2, _BACKOFF_FIRST), _BACKOFF_LAST)
+
+    async def _one(self) -> bool:
+        """Keep one until it is taken, old or dead; return whether it was of use."""
+        spare = self._spare = _Spare(self._new({}))
+        self._taken.clear()
+        # Not cancelled with this: halfway through its start it would be left running.
+        starting = asyncio.create_task(spare.cli.start())
+        try:
+            await asyncio.wait({starting})
+            starting.result()
+            spare.ready, spare.born = True, time.monotonic()
+            await self._taken_old_or_dead(spare.cli)
+        except Exception as error:  # noqa: BLE001 -- a CLI that does not start breaks the SDK in any way it likes
+            spare.failed = True
+            event(log, "warm_cli_failed", logging.WARNING, error=type(error).__name__)
+        finally:
+            was_taken = self._spare is not spare
+            if not was_taken:
+                await self.spared()  # by then it has its number
+                self._spare = None
+                await spare.cli.kill()
+                await asyncio.wait({starting})
+        return was_taken or (spare.ready and time.monotonic() - spare.born >= _OLD)
+
+    async def _taken_old_or_dead(self, cli: Cli) -> None:
+        taken, ended = asyncio.ensure_future(self._taken.wait()), asyncio.ensure_future(cli.wait())
+        try:
+            await asyncio.wait({taken, ended}, timeout=_OLD, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (taken, ended):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    def _new(self, request: dict[str, Any]) -> Cli:
+        workspace = Workspace.create()
+        return Cli(workspace, options_for(request, self._settings, workspace))
+
+    def _is_default(self, request: dict[str, Any]) -> bool:
+        """Say whether a request asks for nothing that has to be said when the CLI starts."""
+        anywhere = Workspace.nowhere()
+        return options_for(request, self._settings, anywhere) == options_for({}, self._settings, anywhere)
