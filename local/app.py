@@ -11,6 +11,7 @@ from functions.admin.routes import router as admin
 from functions.status.routes import router as status
 from functions.submit.routes import router as submit
 from functions.webhook.routes import router as webhook
+from functions.worker.environment import hide
 from shared.http.app import create_app
 from shared.logs import configure, event
 from shared.settings import ALL_SETTINGS, ApiSettings, load
@@ -25,6 +26,7 @@ async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
     # Here and not at import: uvicorn's worker processes import the app anew.
     for settings in ALL_SETTINGS:
         load(settings)
+    hide()
     settings = load(ApiSettings)
     configure(settings)
     await _warn_without_keys(settings)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from functions.worker.environment import hide
 from local import keys
 from shared.settings import ALL_SETTINGS, ApiSettings, SettingsError, load
 
@@ -31,6 +32,8 @@ def _settings() -> ApiSettings:
     except SettingsError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(2) from None
+    # A tool that a job may use runs as the same user, on the same machine.
+    hide()
     return found
 
 

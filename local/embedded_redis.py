@@ -143,7 +143,7 @@ class EmbeddedRedis:
             "daemonize": "no",
         }
         argv = [self._server, *(part for key, value in options.items() for part in (f"--{key}", value))]
-        return Child("redis", argv, explain=self._last_words)
+        return Child("redis", argv, explain=self._last_words, trusted=False)
 
     def wait(self, timeout: float = _START_TIMEOUT) -> None:
         """Wait until it answers, which takes longer when there is much to read back.

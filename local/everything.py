@@ -64,7 +64,8 @@ def _model(supervisor: Supervisor) -> dict[str, str]:
     """Start the demo model unless there is a way to Claude; return what the worker's environment needs of it."""
     if has_credentials(with_dotenv(os.environ)):
         return {}
-    line = supervisor.start(Child("demo model", [sys.executable, "-m", "local.demo_model"], ready="listening "))
+    demo = Child("demo model", [sys.executable, "-m", "local.demo_model"], ready="listening ", trusted=False)
+    line = supervisor.start(demo)
     print(_DEMO, file=sys.stderr)
     return {"ANTHROPIC_BASE_URL": line.split()[1], "ANTHROPIC_API_KEY": "demo"}
 

@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from types import FrameType, TracebackType
 from typing import IO, Any, Self
 
+from functions.worker.environment import plain
 from functions.worker.processes import adopt_orphans, descendants, send
 from local.tied import tied
 
@@ -25,7 +26,8 @@ _KILL_WITHIN = 1.0
 class Child:
     """A process to run; `ready` begins the line that it prints on standard output when it is; times in s.
 
-    `explain` says why it ended, when it has not been asked to.
+    `explain` says why it ended, when it has not been asked to. With `trusted` it gets this process's environment, with
+    its secrets, and `environment` over it; without, only what any program needs.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Child:
     ready: str | None = None
     stop_timeout: float = 5.0
     explain: Callable[[], str] | None = None
+    trusted: bool = True
 
 
 class Stopped(Exception):
@@ -94,7 +97,7 @@ class Supervisor:
         """
         process = subprocess.Popen(
             tied(child.argv),
-            env={**os.environ, **child.environment},
+            env={**(os.environ if child.trusted else plain(os.environ)), **child.environment},
             stdin=subprocess.DEVNULL,
             # What children say belongs to the log; standard output is the supervisor's own.
             stdout=subprocess.PIPE if child.ready else sys.stderr.fileno(),

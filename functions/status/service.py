@@ -19,17 +19,27 @@ HEALTH_TIMEOUT = 1.2
 
 
 class HealthReport(BaseModel):
-    """Readiness: `ok`; `degraded` when no worker is alive to run what is queued; `down` without Redis."""
+    """Readiness: `ok`; `degraded` when nothing that is queued is started, with the reason; `down` without Redis.
+
+    Reasons are `no_worker`; `paused` by an operator; `authentication_failed` or `billing_error` when Claude refuses
+    every job, and `rate_limited` when it wants none for a while.
+    """
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"status": "ok", "redis": "ok", "slots": 5, "waiting": 0, "active": 1}]}
+        json_schema_extra={
+            "examples": [
+                {"status": "ok", "reason": None, "redis": "ok", "slots": 5, "waiting": 0, "active": 1, "delayed": 0}
+            ]
+        }
     )
 
     status: Literal["ok", "degraded", "down"]
+    reason: str | None
     redis: Literal["ok", "down"]
     slots: int | None
     waiting: int | None
     active: int | None
+    delayed: int | None
 
 
 async def job_status(job_id: str, wait: float, *, caller: str, settings: StatusSettings) -> Status:
@@ -58,6 +68,25 @@ async def health(settings: StatusSettings) -> HealthReport:
         async with asyncio.timeout(HEALTH_TIMEOUT):
             seen = await slots.health(async_client(settings.redis_address))
     except (RedisError, OSError, TimeoutError):
-        return HealthReport(status="down", redis="down", slots=None, waiting=None, active=None)
-    status: Literal["ok", "degraded"] = "ok" if seen.slots else "degraded"
-    return HealthReport(status=status, redis="ok", slots=seen.slots, waiting=seen.waiting, active=seen.active)
+        return HealthReport(
+            status="down", reason="redis", redis="down", slots=None, waiting=None, active=None, delayed=None
+        )
+    reason = _reason(seen)
+    return HealthReport(
+        status="degraded" if reason else "ok",
+        reason=reason,
+        redis="ok",
+        slots=seen.slots,
+        waiting=seen.waiting,
+        active=seen.active,
+        delayed=seen.delayed,
+    )
+
+
+def _reason(seen: slots.Health) -> str | None:
+    """Say why nothing that is queued is started."""
+    if not seen.slots:
+        return "no_worker"
+    if seen.paused:
+        return "paused"
+    return seen.held or ("rate_limited" if seen.limited else None)

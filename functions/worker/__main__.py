@@ -3,7 +3,7 @@
 import logging
 import sys
 
-from functions.worker.environment import scrub
+from functions.worker.environment import hide, scrub
 from functions.worker.pool import run_pool
 from shared import logs
 from shared.settings import SettingsError, WorkerSettings, load
@@ -18,6 +18,7 @@ def main() -> int:
         return 2
     logs.configure(settings)
     scrub()
+    hide()
     try:
         run_pool(settings)
     except SettingsError as error:

@@ -82,6 +82,7 @@ class WarmCli:
                 await self.spared()  # by then it has its number
                 self._spare = None
                 await spare.cli.kill()
+                starting.cancel()  # the SDK would go on waiting for its hello
                 await asyncio.wait({starting})
         return was_taken or (spare.ready and time.monotonic() - spare.born >= _OLD)
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from functions.worker.environment import hide
 from functions.worker.processes import end_with_parent
 
 
@@ -54,6 +55,7 @@ def main(parent: str, handler_path: str, function: str) -> None:
     """Serve the process that started this one."""
     # Its input also ends with it, but that is read between two events only.
     end_with_parent(int(parent))
+    hide()
     events, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     # What the handler or its children read and print is no part of the conversation.
     nothing = os.open(os.devnull, os.O_RDONLY)

@@ -13,11 +13,15 @@ ALIVE_FOR = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What readiness is judged by."""
+    """What readiness is judged by; `held` is the code with which Claude refuses everybody, `limited` its rate limit."""
 
     slots: int
     waiting: int
     active: int
+    delayed: int
+    held: str | None
+    limited: bool
+    paused: bool
 
 
 async def beat(client: redis.asyncio.Redis, slot: str) -> None:
@@ -35,9 +39,14 @@ async def leave(client: redis.asyncio.Redis, slot: str) -> None:
 
 
 async def health(client: redis.asyncio.Redis) -> Health:
-    """Count live slots and unfinished jobs in one round trip."""
+    """Count live slots and unfinished jobs, and see what holds the queue, in one round trip."""
     async with client.pipeline(transaction=False) as pipe:
         pipe.zcount(keys.SLOTS, time.time(), "+inf")
         pipe.zcard(keys.WAITING)
         pipe.zcard(keys.ACTIVE)
-        return Health(*await pipe.execute())
+        pipe.zcard(keys.DELAYED)
+        pipe.hmget(keys.UPSTREAM, "since", "code")
+        pipe.exists(keys.NOT_BEFORE)
+        pipe.exists(keys.PAUSED)
+        live, waiting, active, delayed, (since, code), limited, paused = await pipe.execute()
+    return Health(live, waiting, active, delayed, code if since else None, bool(limited), bool(paused))

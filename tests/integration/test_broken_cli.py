@@ -73,3 +73,20 @@ async def test_a_cli_that_hangs_and_ignores_sigterm_is_killed_with_its_run(tmp_p
     assert time.monotonic() - started < 1 + GRACE + 8  # it would hang for a minute
     assert not processes.descendants(os.getpid())
     assert not list(runs.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "limits"),
+    [("forks", {"max_run_processes": 50}), ("allocates", {"max_run_memory": 200 << 20})],
+    ids=["forks", "allocates"],
+)
+async def test_a_cli_that_takes_too_much_is_ended_and_named(tmp_path, runs, behaviour, limits):
+    found = await outcome(tmp_path, behaviour, **limits)
+    assert (found.code, found.body["error"]["retryable"]) == ("resource_exceeded", False)
+    assert not processes.descendants(os.getpid())
+
+
+async def test_children_in_sessions_of_their_own_that_ignore_sigterm_end_with_the_run(tmp_path, runs):
+    assert (await outcome(tmp_path, "leaves_children")).state == "completed"
+    assert not processes.descendants(os.getpid())
+    assert not list(runs.iterdir())

@@ -20,6 +20,9 @@ Behaviour = Literal[
     "dies_halfway",
     "dies_at_start",
     "hang",
+    "forks",
+    "allocates",
+    "leaves_children",
 ]
 Step = tuple[str, Any]
 
@@ -66,7 +69,8 @@ def _line(message: dict[str, Any]) -> str:
 
 
 # What is done at the first user message. A step is (verb, argument): `write` a text, `repeat` [text, times],
-# `bytes` given in hexadecimal, `exit` with a status, `kill` itself with a signal, `hang`, `serve` the next message.
+# `bytes` given in hexadecimal, `exit` with a status, `kill` itself with a signal, `hang`, `serve` the next message,
+# `spawn` so many processes in sessions of their own that outlive it, `allocate` so many bytes.
 _STEPS: dict[Behaviour, list[Step]] = {
     "success": [("write", _line(_ASSISTANT) + _line(_RESULT)), ("serve", None)],
     "error_envelope": [("write", _line(_FAILURE)), ("exit", 0)],
@@ -77,12 +81,15 @@ _STEPS: dict[Behaviour, list[Step]] = {
     "dies_halfway": [("write", _line(_DELTA) + _line(_ASSISTANT)[:60]), ("kill", 9)],
     "dies_at_start": [],
     "hang": [("hang", None)],
+    "forks": [("spawn", 1000), ("hang", None)],
+    "allocates": [("allocate", 4 << 30), ("hang", None)],
+    "leaves_children": [("spawn", 3), ("write", _line(_ASSISTANT) + _line(_RESULT)), ("serve", None)],
 }
 
 _SCRIPT = '''\
 #!{python}
 """A stand-in for the Claude CLI, made by a test."""
-import json, os, signal, sys
+import json, os, signal, sys, time
 
 STEPS = json.loads({steps!r})
 out = sys.stdout.buffer
@@ -105,6 +112,16 @@ def perform():
             os._exit(argument)
         elif verb == "kill":
             os.kill(os.getpid(), argument)
+        elif verb == "spawn":
+            for _ in range(argument):
+                if os.fork() == 0:
+                    os.setsid()
+                    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                    os.close(0), os.close(1), os.close(2)
+                    time.sleep(120)
+                    os._exit(0)
+        elif verb == "allocate":
+            held = [bytearray(os.urandom(1)) * (1 << 26) for _ in range(argument >> 26)]
         elif verb == "hang":
             while True:
                 signal.pause()
@@ -133,7 +150,8 @@ def fake_cli(folder: Path, behaviour: Behaviour) -> Path:
     """Write an executable into a folder that stands in for the CLI and behaves as named; return its path.
 
     `flood` is one line of 50 MB, `flood_lines` 50 MB of lines that are no JSON, `hang` ignores SIGTERM, `dies_at_start`
-    exits with 1 before it answers anything.
+    exits with 1 before it answers anything, `forks` a thousand processes, `allocates` 4 GB, `leaves_children` that
+    ignore SIGTERM in sessions of their own.
     """
     path = folder / f"fake-cli-{behaviour.replace('_', '-')}"
     path.write_text(_SCRIPT.format(python=sys.executable, steps=json.dumps(_STEPS[behaviour])))

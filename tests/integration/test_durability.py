@@ -1,0 +1,26 @@
+"""What a worker says of the Redis that it is given."""
+
+import logging
+
+import redis
+
+from functions.worker import durability
+
+
+def told(server, caplog):
+    caplog.clear()
+    with caplog.at_level(logging.WARNING), redis.Redis(port=server.port) as connection:
+        durability.warn(connection)
+    return {record.message for record in caplog.records}
+
+
+def test_a_redis_that_may_forget_is_warned_of(server, store, caplog):
+    assert told(server, caplog) == set()
+    store.config_set("maxmemory-policy", "allkeys-lru")
+    assert told(server, caplog) == {"redis_may_evict"}
+    store.config_set("appendonly", "no")
+    try:
+        assert told(server, caplog) == {"redis_may_evict", "redis_not_durable"}
+    finally:
+        store.config_set("maxmemory-policy", "noeviction")
+        store.config_set("appendonly", "yes")

@@ -1,0 +1,34 @@
+"""A tool that may run commands looks for the gateway's secrets where a process keeps them."""
+
+import json
+
+import pytest
+
+from tests.support.scripted_model import Text, ToolUse
+
+SECRET = "do-not-find-me"
+
+
+@pytest.fixture(scope="module")
+def variables():
+    return {
+        "CLAUDE_TOOLS": "Bash",
+        "WEBHOOK_SECRET": SECRET,
+        "ADMIN_PASSWORD": SECRET,
+        "REDIS_PASSWORD": SECRET,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "SOMETHING_ELSE": SECRET,
+    }
+
+
+def test_no_process_shows_a_tool_the_gateways_secrets(gateway, model, script):
+    # Written in two parts, so that it is not found in the command itself.
+    find = f"grep -aE '{SECRET[:6]}''{SECRET[6:]}|^CLAUDE_CONFIG_DIR'"
+    command = f"(cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline; env) 2>/dev/null | tr '\\0' '\\n' | {find} | head -50"
+    before = len(model.requests)
+    script(lambda body: Text("done") if len(model.requests) > before + 1 else ToolUse("Bash", {"command": command}))
+    job = gateway.ask("look around", tools=["Bash"])
+    assert job["state"] == "completed", job
+    seen = json.dumps(model.requests[-1].body["messages"])
+    assert "CLAUDE_CONFIG_DIR" in seen, "it did not look"
+    assert SECRET not in seen

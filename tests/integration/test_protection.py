@@ -1,0 +1,50 @@
+"""Task protection, with a stand-in for the agent that ECS gives each container."""
+
+import json
+import queue
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from functions.worker import protection
+from functions.worker.protection import Protection
+
+
+@pytest.fixture
+def agent(monkeypatch):
+    """Note what is asked of the agent; refuse the first."""
+    monkeypatch.setattr(protection, "_LOOK_EVERY", 0.01)
+    asked: queue.Queue[object] = queue.Queue()
+    statuses = iter([500])
+
+    class Agent(BaseHTTPRequestHandler):
+        def do_PUT(self):
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(next(statuses, 200))
+            self.end_headers()
+            asked.put((self.path, body))
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Agent) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/api", asked
+        server.shutdown()
+        thread.join()
+
+
+def test_a_task_is_protected_while_a_job_runs_and_asked_again_when_the_agent_fails(agent):
+    url, asked = agent
+    busy = threading.Event()
+    watcher = Protection(url, busy.is_set)
+    busy.set()
+    path = "/api/task-protection/v1/state"
+    wanted = {"ProtectionEnabled": True, "ExpiresInMinutes": 10}
+    assert [asked.get(timeout=10) for _ in range(2)] == [(path, wanted)] * 2
+    busy.clear()
+    assert asked.get(timeout=10) == (path, {"ProtectionEnabled": False})
+    watcher.close()
+    assert asked.empty()

@@ -1,0 +1,107 @@
+"""Claude that refuses everybody holds the queue; the clock of the probes is set by hand."""
+
+from typing import Literal
+
+import pytest
+
+from shared.store import claims, jobs, keys, scripts
+from shared.store.client import async_client
+from tests.integration.test_submit_script import CALLER, RESULT, connect
+
+__all__ = ["connect"]
+
+REFUSED = claims.Upstream("refused", "authentication_failed")
+ANSWERED = claims.Upstream("answered")
+ERROR = {"error": {"code": "authentication_failed", "message": "no", "retryable": False}}
+
+
+@pytest.fixture
+async def six(connect, server):
+    client = await connect()
+    submitted = [(await client.post("/api/query", json={"query": f"q{number}"})).json() for number in range(6)]
+    return client, [answer["jobId"] for answer in submitted]
+
+
+async def pop(url):
+    text = await scripts.run(async_client(url), "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now")
+    return text and claims.Claim.parse(text)
+
+
+async def run(url, upstream):
+    """Do what a slot does with the next job; return its id and how its end was taken."""
+    claim = await pop(url)
+    assert await claims.take(async_client(url), claim, "slot")
+    return claim.job_id, await end(url, claim, upstream)
+
+
+async def end(url, claim, upstream):
+    state: Literal["completed", "failed"] = "completed" if upstream is ANSWERED else "failed"
+    outcome = {"result": RESULT} if upstream is ANSWERED else ERROR
+    settlement = claims.finish(claim, state, outcome, keep_for=60, upstream=upstream)
+    return await claims.settle(async_client(url), settlement)
+
+
+async def test_three_refusals_in_a_row_hold_the_queue_and_a_probe_opens_it(six, server, store):
+    client, ids = six
+    for job_id in ids[:3]:
+        assert await run(server.url, REFUSED) == (job_id, "settled")
+    assert await pop(server.url) is None
+    health = (await client.get("/health")).json()
+    assert (health["reason"], health["waiting"]) == ("no_worker", 3)
+    store.zadd(keys.SLOTS, {"slot": 9e9})
+    health = (await client.get("/health")).json()
+    assert (health["status"], health["reason"]) == ("degraded", "authentication_failed")
+
+    store.hset(keys.UPSTREAM, "probe", 0)
+    # The probe is refused: it is not lost, and not the next one.
+    assert await run(server.url, REFUSED) == (ids[3], "held")
+    assert await pop(server.url) is None
+    aside = (await client.get(f"/api/query/{ids[3]}")).json()
+    assert (aside["state"], aside["attempts"], aside["startedAt"]) == ("delayed", 0, None)
+    store.hset(keys.UPSTREAM, "probe", 0)
+    assert await run(server.url, ANSWERED) == (ids[4], "settled")
+    assert await run(server.url, ANSWERED) == (ids[5], "settled")
+    assert (await client.get("/health")).json()["status"] == "ok"
+    store.zadd(keys.DELAYED, {ids[3]: 0})
+    assert await run(server.url, ANSWERED) == (ids[3], "settled")
+
+
+async def test_one_probe_at_a_time(six, server, store):
+    for _ in range(3):
+        await run(server.url, REFUSED)
+    store.hset(keys.UPSTREAM, "probe", 0)
+    assert await pop(server.url) is not None
+    assert await pop(server.url) is None
+
+
+async def test_refusals_that_are_not_in_a_row_hold_nothing(six, server):
+    for upstream in (REFUSED, REFUSED, ANSWERED, REFUSED, REFUSED, ANSWERED):
+        assert (await run(server.url, upstream))[1] == "settled"
+
+
+async def test_what_ran_when_the_queue_was_held_is_not_lost_to_it(six, server):
+    running = await pop(server.url)
+    assert await claims.take(async_client(server.url), running, "another slot")
+    for _ in range(3):
+        await run(server.url, REFUSED)
+    assert await end(server.url, running, REFUSED) == "held"
+    job = await jobs.read(async_client(server.url), running.job_id, CALLER)
+    assert job is not None
+    assert job.record["state"] == "delayed"
+    assert await end(server.url, running, REFUSED) == "held", "told again after a lost reply"
+
+
+async def test_a_rate_limit_lets_nobody_start_until_it_is_over_and_a_shorter_one_does_not_shorten_it(
+    six, server, store
+):
+    for wait in (60_000, 1000):
+        claim = await pop(server.url) if wait == 60_000 else None
+        if claim:
+            first = claim
+            await claims.take(async_client(server.url), claim, "slot")
+        limited = claims.Upstream("limited", "rate_limited", wait)
+        await claims.settle(async_client(server.url), claims.retry(first, 0, "rate_limited", limited))
+    assert await pop(server.url) is None
+    assert store.pttl(keys.NOT_BEFORE) > 50_000
+    store.delete(keys.NOT_BEFORE)
+    assert await pop(server.url) is not None

@@ -1,0 +1,119 @@
+"""A CLI that waits: the real one, with a scripted model."""
+
+import asyncio
+import os
+from contextlib import asynccontextmanager
+
+import pytest
+
+from functions.worker import processes, warm
+from functions.worker.claude import Run
+from functions.worker.outcome import judge
+from functions.worker.warm import WarmCli
+from shared.settings import WorkerSettings
+from tests.support.real_cli import isolated_environment
+
+
+@pytest.fixture
+def slot(tmp_path, monkeypatch, model):
+    """Stand where a slot's process would: adopt what is left, and have the model's address."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for name, value in isolated_environment(tmp_path, model.url).items():
+        monkeypatch.setenv(name, value)
+    processes.adopt_orphans()
+
+
+@asynccontextmanager
+async def kept_warm(settings=None):
+    cli = WarmCli(settings or WorkerSettings())
+    keeping = asyncio.create_task(cli.run())
+    try:
+        yield cli
+    finally:
+        keeping.cancel()
+        await asyncio.wait({keeping})
+        assert not processes.descendants(os.getpid())
+
+
+async def ready(cli, *, but=None):
+    """Wait until one waits that is not `but`, and return its pid."""
+    async with asyncio.timeout(30):
+        while not (cli._spare and cli._spare.ready and cli._spare.cli.pid != but):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        return cli._spare.cli.pid
+
+
+async def answer(cli, settings=None, **request):
+    """Run a request; return what it answered and which process did."""
+    settings = settings or WorkerSettings()
+    run = Run(settings, cli, lambda text: None)
+    try:
+        outcome = judge(await run.answer({"query": "hello", **request}), max_output_bytes=10_000)
+        assert run._cli is not None
+        return outcome.body["result"]["response"], run._cli.pid
+    finally:
+        await run.end()
+
+
+async def test_a_job_with_the_default_options_gets_the_one_that_waits_and_the_next_another(slot):
+    async with kept_warm() as cli:
+        first = await ready(cli)
+        assert await answer(cli) == ("hello", first)
+        second = await ready(cli, but=first)
+        assert await answer(cli, context={"a": 1}) == ("hello", second)
+
+
+async def test_a_job_with_other_options_starts_its_own_and_lets_the_waiting_one_wait(slot):
+    async with kept_warm() as cli:
+        waiting = await ready(cli)
+        for request in ({"systemPrompt": "x"}, {"model": "claude-sonnet-4-5"}, {"maxTurns": 2}, {"effort": "low"}):
+            text, pid = await answer(cli, **request)
+            assert text == "hello"
+            assert pid != waiting
+        assert await ready(cli) == waiting
+
+
+async def test_one_that_died_is_never_given_to_a_job_and_is_replaced(slot):
+    async with kept_warm() as cli:
+        dead = await ready(cli)
+        os.kill(dead, 9)
+        # Dead to the kernel; nobody else has noticed.
+        os.waitid(os.P_PID, dead, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222
+        text, pid = await answer(cli)
+        assert text == "hello"
+        assert pid != dead
+        assert await ready(cli, but=dead)
+
+
+async def test_one_that_grew_old_is_replaced(slot, monkeypatch):
+    monkeypatch.setattr(warm, "_OLD", 0.2)
+    async with kept_warm() as cli:
+        old = await ready(cli)
+        await ready(cli, but=old)
+        assert old not in processes.descendants(os.getpid())
+
+
+async def test_a_cli_that_does_not_start_is_tried_again_later_and_later_and_jobs_fail_by_themselves(slot, monkeypatch):
+    pauses = []
+    sleep = asyncio.sleep
+
+    async def note(seconds):
+        pauses.append(seconds)
+        await sleep(min(seconds, 0.01))
+
+    monkeypatch.setattr("functions.worker.warm.asyncio.sleep", note)
+    cli = WarmCli(WorkerSettings(claude_command="/nowhere/claude"))
+    keeping = asyncio.create_task(cli.run())
+    while len(pauses) < 5:
+        await sleep(0.01)
+    keeping.cancel()
+    await asyncio.wait({keeping})
+    assert pauses[:5] == [0.0, 0.5, 1.0, 2.0, 4.0]
+
+
+async def test_switched_off_nothing_waits(slot):
+    async with kept_warm(WorkerSettings(claude_warm=False)) as cli:
+        assert await cli.spared() == set()
+        text, _ = await answer(cli)
+        assert text == "hello"
+        assert not processes.descendants(os.getpid())
