@@ -6,7 +6,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 SETS := submit status webhook admin worker dev
 
-.PHONY: help install run test chaos lint format bench requirements openapi clean
+.PHONY: help install run test chaos chaos-short lint format bench requirements openapi clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -27,7 +27,10 @@ run: $(STAMP)  ## run API, worker, Redis and, without credentials, the demo mode
 test: $(STAMP)  ## run every test that this machine can, but for `chaos`
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --ignore tests/chaos
 
-chaos: $(STAMP)  ## kill workers and see that no job is lost; takes some minutes
+chaos: $(STAMP)  ## kill slots, workers and Redis and see that no job is lost; takes a quarter of an hour
+	$(BIN)/python -m pytest tests/chaos --full
+
+chaos-short: $(STAMP)  ## the same trials with fewer jobs; takes five minutes
 	$(BIN)/python -m pytest tests/chaos
 
 lint: $(STAMP)  ## check style, types and the generated files

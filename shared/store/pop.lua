@@ -16,12 +16,15 @@ if redis.call('EXISTS', PAUSED, NOT_BEFORE) > 0 then return nil end
 local held = redis.call('HMGET', UPSTREAM, 'refused', 'probe')
 local probing = tonumber(held[1] or 0) >= HELD_AFTER
 if probing and time < tonumber(held[2]) then return nil end
-local popped = redis.call('ZPOPMIN', WAITING)
-if not popped[1] then return nil end
+local id, n
+repeat
+  id = redis.call('ZPOPMIN', WAITING)[1]
+  if not id then return nil end
+  n = redis.call('HGET', record_of(id), 'n')
+until n -- what has no record is no job, and must not keep the others from starting
 if probing then redis.call('HSET', UPSTREAM, 'probe', whole(time + PROBE_EVERY)) end
 
-local id = popped[1]
-local claim = id .. '-' .. redis.call('HGET', record_of(id), 'n')
+local claim = id .. '-' .. n
 -- Until the slot has claimed it, the job is nobody's: should the slot die now, its lease ends soon.
 redis.call('ZADD', ACTIVE, whole(time + ARGV[5]), id)
 redis.call('HSET', ARGV[2] .. claim, 'data', cjson.encode({ARGV[4], cjson.null, {claim}, cjson.decode('{}')}),

@@ -23,6 +23,7 @@ Behaviour = Literal[
     "forks",
     "allocates",
     "leaves_children",
+    "by_query",
 ]
 Step = tuple[str, Any]
 
@@ -71,7 +72,7 @@ def _line(message: dict[str, Any]) -> str:
 # What is done at the first user message. A step is (verb, argument): `write` a text, `repeat` [text, times],
 # `bytes` given in hexadecimal, `exit` with a status, `kill` itself with a signal, `hang`, `serve` the next message,
 # `spawn` so many processes in sessions of their own that outlive it, `allocate` so many bytes.
-_STEPS: dict[Behaviour, list[Step]] = {
+_STEPS: dict[str, list[Step]] = {
     "success": [("write", _line(_ASSISTANT) + _line(_RESULT)), ("serve", None)],
     "error_envelope": [("write", _line(_FAILURE)), ("exit", 0)],
     "garbage": [("bytes", "00fffe8081c3280a"), ("write", '{"type": "assistant", "message": {"con\n'), ("exit", 0)],
@@ -91,15 +92,16 @@ _SCRIPT = '''\
 """A stand-in for the Claude CLI, made by a test."""
 import json, os, signal, sys, time
 
-STEPS = json.loads({steps!r})
+ALL = json.loads({steps!r})
+BY_QUERY = {by_query}
 out = sys.stdout.buffer
 
 def write(data):
     out.write(data)
     out.flush()
 
-def perform():
-    for verb, argument in STEPS:
+def perform(steps):
+    for verb, argument in steps:
         if verb == "write":
             write(argument.encode())
         elif verb == "bytes":
@@ -123,16 +125,15 @@ def perform():
         elif verb == "allocate":
             held = [bytearray(os.urandom(1)) * (1 << 26) for _ in range(argument >> 26)]
         elif verb == "hang":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
             while True:
                 signal.pause()
 
 if "-v" in sys.argv or "--version" in sys.argv:
     print("99.0.0 (fake CLI)")
     sys.exit(0)
-if not STEPS:
+if not ALL["chosen"]:
     sys.exit(1)
-if STEPS[0][0] == "hang":
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 try:
     for line in sys.stdin:
         message = json.loads(line)
@@ -140,7 +141,8 @@ try:
             response = {{"subtype": "success", "request_id": message["request_id"], "response": {{}}}}
             write((json.dumps({{"type": "control_response", "response": response}}) + "\\n").encode())
         elif message["type"] == "user":
-            perform()
+            query = message["message"]["content"][-1]["text"]
+            perform(ALL.get(query, ALL["success"]) if BY_QUERY else ALL["chosen"])
 except BrokenPipeError:
     os._exit(1)
 '''
@@ -151,9 +153,11 @@ def fake_cli(folder: Path, behaviour: Behaviour) -> Path:
 
     `flood` is one line of 50 MB, `flood_lines` 50 MB of lines that are no JSON, `hang` ignores SIGTERM, `dies_at_start`
     exits with 1 before it answers anything, `forks` a thousand processes, `allocates` 4 GB, `leaves_children` that
-    ignore SIGTERM in sessions of their own.
+    ignore SIGTERM in sessions of their own. With `by_query` the query names the behaviour, and any other is a success.
     """
     path = folder / f"fake-cli-{behaviour.replace('_', '-')}"
-    path.write_text(_SCRIPT.format(python=sys.executable, steps=json.dumps(_STEPS[behaviour])))
+    chosen = "success" if behaviour == "by_query" else behaviour
+    steps = json.dumps(_STEPS | {"chosen": _STEPS[chosen]})
+    path.write_text(_SCRIPT.format(python=sys.executable, steps=steps, by_query=behaviour == "by_query"))
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return path

@@ -5,21 +5,21 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import httpx
 import psutil
+
+from tests.support.client import GatewayClient
 
 ROOT = Path(__file__).parents[2]
 # Starting means importing everything, several times at once, on a machine that may be busy.
 START_TIMEOUT = 60.0
 
 
-class Gateway:
+class Gateway(GatewayClient):
     """`claude-gateway local` in a process of its own, from `with` to the end of it.
 
     `variables` are its environment, beside PATH and HOME; nothing else of ours gets in.
@@ -122,36 +122,3 @@ class Gateway:
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 pass
         return found
-
-    def submit(self, query: str, **fields: Any) -> str:
-        """Submit a query and return its job's id."""
-        answer = self.client.post("/api/query", json={"query": query, **fields})
-        assert answer.status_code == 202, answer.text
-        job_id: str = answer.json()["jobId"]
-        return job_id
-
-    def job(self, job_id: str) -> dict[str, Any]:
-        """Read a job."""
-        answer = self.client.get(f"/api/query/{job_id}")
-        assert answer.status_code == 200, answer.text
-        body: dict[str, Any] = answer.json()
-        return body
-
-    def finished(self, job_id: str, timeout: float = 60) -> dict[str, Any]:
-        """Wait for a job's end and return it."""
-        ended: dict[str, Any] = self.until(lambda: self.job(job_id), lambda job: job["finishedAt"] is not None, timeout)
-        return ended
-
-    def ask(self, query: str, **fields: Any) -> dict[str, Any]:
-        """Submit a query and return its job when it has ended."""
-        return self.finished(self.submit(query, **fields))
-
-    def until(self, look: Callable[[], Any], good: Callable[[Any], bool], timeout: float = 30) -> Any:
-        """Look until what is seen is good, and return it; AssertionError after `timeout` seconds."""
-        deadline = time.monotonic() + timeout
-        while not good(seen := look()):
-            assert time.monotonic() < deadline, f"not within {timeout} s: {seen}\n" + "".join(
-                [line for line in self.log if "request" not in line][-30:]
-            )
-            time.sleep(0.02)
-        return seen

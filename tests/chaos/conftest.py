@@ -1,0 +1,45 @@
+"""The trials: bounded, on loopback, each prints a line of the table at the end."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.scripted_model import ScriptedModel
+
+_ROWS = pytest.StashKey[list[tuple[str, str]]]()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--full", action="store_true", help="as long and as many as the trials are meant to be")
+
+
+def pytest_configure(config):
+    config.stash[_ROWS] = []
+
+
+@pytest.fixture
+def full(request) -> bool:
+    """Whether there is time."""
+    chosen: bool = request.config.getoption("--full")
+    return chosen
+
+
+@pytest.fixture
+def row(request):
+    """Add a line to the table: the trial, and what was seen."""
+    return lambda trial, seen: request.config.stash[_ROWS].append((trial, seen))
+
+
+@pytest.fixture
+def model() -> Iterator[ScriptedModel]:
+    """A Messages API that answers each query with itself, unless a test scripts it."""
+    with ScriptedModel(echo=True) as model:
+        yield model
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    rows = config.stash[_ROWS]
+    if rows:
+        terminalreporter.section("what was tried, and what was seen")
+        for trial, seen in rows:
+            terminalreporter.line(f"{trial:<60} {seen}")

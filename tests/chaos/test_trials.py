@@ -1,0 +1,183 @@
+"""One fault at a time, at the worst moment."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+import redis
+
+from local.messages_api import user_query
+from shared.store import keys
+from tests.chaos.dying_slot import POINTS
+from tests.support.deployment import Deployment
+from tests.support.fake_cli import fake_cli
+from tests.support.gateway import ROOT
+from tests.support.scripted_model import Hang, Text, ToolUse
+
+
+@pytest.mark.timeout(300)
+def test_a_slot_killed_between_any_two_steps_loses_nothing_and_repeats_only_the_run(tmp_path, model, row):
+    with Deployment(tmp_path, model.url, QUEUE_CONCURRENCY="1") as deployment:
+        ids = {}
+        for number, point in enumerate(POINTS):
+            ids[point] = deployment.submit(f"job {point}")
+            command = [sys.executable, "-m", "tests.chaos.dying_slot", point, f"slot-{number}"]
+            environment = {**deployment.environment, "PYTHONPATH": str(ROOT)}
+            done = subprocess.run(command, env=environment, cwd=tmp_path, timeout=60, check=False, capture_output=True)
+            assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+        deployment.start_worker()
+        seen = {}
+        for point, job_id in ids.items():
+            job = deployment.finished(job_id, timeout=60)
+            assert job["state"] == "completed", job
+            seen[point] = job["attempts"], model.queries().count(f"job {point}")
+        assert seen == dict(zip(POINTS, [(1, 1), (2, 1), (2, 2), (1, 1)], strict=True))
+    for point, (attempts, calls) in seen.items():
+        row(f"-9 {point}", f"completed, attempts {attempts}, model calls {calls}")
+
+
+@pytest.mark.timeout(300)
+def test_redis_killed_under_load_knows_every_job_that_it_accepted(tmp_path, model, full, row):
+    most = 400 if full else 60
+    accepted: list[str] = []
+
+    def submit(number):
+        while (answer := deployment.client.post("/api/query", json={"query": f"load {number}"})).status_code == 503:
+            time.sleep(0.1)
+        assert answer.status_code == 202, answer.text
+        accepted.append(answer.json()["jobId"])
+
+    with Deployment(tmp_path, model.url, QUEUE_CONCURRENCY="2") as deployment:
+        deployment.start_worker()
+        deployment.wait_for_slots(2)
+        with ThreadPoolExecutor(8) as pool:
+            submitting = [pool.submit(submit, number) for number in range(most)]
+            deployment.until(lambda: len(accepted), lambda count: count > most // 4)
+            deployment.redis.kill()
+            time.sleep(2)
+            deployment.redis.start()
+            for future in submitting:
+                future.result()
+        states = [deployment.finished(job_id, timeout=250)["state"] for job_id in accepted]
+        assert set(states) == {"completed"}
+        row("Redis killed with -9 under load", f"{len(accepted)} accepted, all known, all completed")
+
+
+@pytest.mark.timeout(300)
+def test_redis_away_across_the_end_of_a_job_costs_no_second_run(tmp_path, model, full, row):
+    away, go = 60 if full else 20, threading.Event()
+    model.reply = lambda body: Hang(until=go)
+    with Deployment(tmp_path, model.url, QUEUE_CONCURRENCY="1") as deployment:
+        deployment.start_worker()
+        job_id = deployment.submit("slow", timeoutMs=110_000)
+        model.wait_for_requests(1, timeout=30)
+        deployment.redis.kill()
+        go.set()
+        asked_at = time.monotonic()
+        assert deployment.client.get(f"/api/query/{job_id}").status_code == 503
+        refused_in = time.monotonic() - asked_at
+        time.sleep(away)
+        deployment.redis.start()
+        job = deployment.finished(job_id, timeout=60)
+        assert (job["state"], job["attempts"]) == ("completed", 1)
+        assert len(model.requests) == 1
+        row(
+            f"Redis away {away} s across the end of a job",
+            f"completed, 1 model call; API's 503 after {refused_in:.1f} s",
+        )
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("end", ["timeout", "cancel", "kill"])
+def test_a_tools_child_in_a_session_of_its_own_ends_with_its_run(tmp_path, model, row, end):
+    number = f"36{os.getpid()}{len(end)}"
+    command = f"setsid sleep {number} >/dev/null 2>&1 & disown; sleep {number}"
+    model.reply = lambda body: ToolUse("Bash", {"command": command}) if len(model.requests) < 2 else Text("done")
+    options = {"QUEUE_CONCURRENCY": "1", "CLAUDE_TOOLS": "Bash"}
+
+    def sleepers():
+        return [process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == ["sleep", number]]
+
+    with Deployment(tmp_path, model.url, **options) as deployment:
+        deployment.start_worker()
+        deployment.wait_for_slots(1)
+        job_id = deployment.submit("leave something", tools=["Bash"], timeoutMs=8000 if end == "timeout" else 60_000)
+        left = deployment.until(sleepers, lambda found: len(found) == 2)
+        ended_at = time.monotonic()
+        if end == "cancel":
+            assert deployment.client.delete(f"/api/query/{job_id}").status_code == 200
+        elif end == "kill":
+            deployment.slots()[0].kill()
+        else:
+            assert deployment.finished(job_id)["error"]["code"] == "timeout"
+            ended_at = time.monotonic()
+        gone, alive = psutil.wait_procs(left, timeout=10)
+        assert not alive
+        took = time.monotonic() - ended_at
+        row(f"children of a tool in sessions of their own, at {end}", f"{len(gone)} gone after {took:.1f} s")
+
+
+@pytest.mark.timeout(300)
+def test_a_cli_that_runs_wild_fails_its_own_job_and_no_other(tmp_path, model, row):
+    wild = {
+        "hang": "timeout",
+        "flood": "output_too_large",
+        "forks": "resource_exceeded",
+        "allocates": "resource_exceeded",
+    }
+    cli = str(fake_cli(tmp_path, "by_query"))
+    with Deployment(tmp_path, model.url, QUEUE_CONCURRENCY="4", CLAUDE_COMMAND=cli) as deployment:
+        deployment.start_worker()
+        deployment.wait_for_slots(4)
+        bad = {query: deployment.submit(query, timeoutMs=20_000) for query in wild}
+        good = [deployment.submit(f"good {number}") for number in range(40)]
+        ends = {query: deployment.finished(job_id, timeout=120) for query, job_id in bad.items()}
+        assert {query: job["error"]["code"] for query, job in ends.items()} == wild
+        assert {deployment.finished(job_id)["state"] for job_id in good} == {"completed"}
+        deployment.wait_for_slots(4)
+        row("a CLI that hangs, floods, forks, takes 4 GB", f"{wild}; 40 others completed")
+
+
+@pytest.mark.timeout(300)
+def test_a_crafted_job_hash_runs_nothing(tmp_path, model, row):
+    with Deployment(tmp_path, model.url, QUEUE_CONCURRENCY="1") as deployment:
+        job_id = deployment.submit("crafted")
+        data = json.dumps(["os.system", None, [f"touch {tmp_path}/owned"], {}])
+        callbacks = {f"{when}_callback_name": "os.system" for when in ("success", "failure", "stopped")}
+        with redis.Redis(port=deployment.redis.port) as store:
+            store.hset(f"rq:job:{job_id}-1", mapping={"data": data, **callbacks})
+            store.hset("rq:job:crafted", mapping={"data": data, "origin": "claude", "created_at": "x", **callbacks})
+            store.zadd(keys.WAITING, {"no-job": -1})
+            store.lpush("rq:queue:claude", "crafted")
+        deployment.start_worker()
+        assert deployment.finished(job_id)["state"] == "completed"
+        assert deployment.ask("alive")["state"] == "completed"
+        assert not (tmp_path / "owned").exists()
+        row("crafted job hashes naming os.system", "nothing of them run, worker alive")
+
+
+@pytest.mark.timeout(300)
+def test_a_deploy_repeats_nothing_and_loses_nothing(tmp_path, model, row):
+    go = threading.Event()
+    model.reply = lambda body: Hang(until=go) if user_query(body).startswith("slow") else Text("fine")
+    with Deployment(tmp_path, model.url, QUEUE_CONCURRENCY="2") as deployment:
+        deployment.start_worker()
+        deployment.wait_for_slots(2)
+        slow = [deployment.submit(f"slow {number}", timeoutMs=110_000) for number in range(2)]
+        rest = [deployment.submit(f"quick {number}") for number in range(10)]
+        model.wait_for_requests(2, timeout=30)
+        deployment.kill_worker(signal.SIGTERM)
+        states = [deployment.job(job_id) for job_id in slow]
+        assert [(job["state"], job["attempts"]) for job in states] == [("waiting", 0)] * 2
+        go.set()
+        deployment.start_worker()
+        jobs = [deployment.finished(job_id) for job_id in slow + rest]
+        assert {(job["state"], job["attempts"]) for job in jobs} == {("completed", 1)}
+        row("SIGTERM to a worker with jobs that outlast its grace", "handed back, 12 completed with 1 attempt each")

@@ -1,0 +1,95 @@
+"""A gateway as it is deployed: Redis, an API and a worker, each of which can be killed by itself."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+import psutil
+
+from local.embedded_redis import find_server
+from tests.support.client import GatewayClient
+from tests.support.redis_server import RedisServer
+
+_COMMAND = str(Path(sys.executable).parent / "claude-gateway")
+
+
+class Deployment(GatewayClient):
+    """Processes of their own on loopback, from `with` to the end of it; the worker only when it is started."""
+
+    def __init__(self, folder: Path, model_url: str, **variables: str) -> None:
+        self.folder = folder
+        self.log = []
+        for part in ("redis", "home", "tmp"):
+            (folder / part).mkdir()
+        self.redis = RedisServer(find_server(), folder / "redis")
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        self.environment = {
+            "PATH": os.environ["PATH"], "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp"), "PORT": str(port),
+            "REDIS_URL": self.redis.url, "ANTHROPIC_BASE_URL": model_url, "ANTHROPIC_API_KEY": "k",
+            "SHUTDOWN_GRACE": "2", "LOG_FORMAT": "text", **variables,
+        }  # fmt: skip
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30)
+        self.worker: psutil.Popen | None = None
+
+    def _start(self, command: list[str]) -> psutil.Popen:
+        with (self.folder / "log").open("a") as log:
+            return psutil.Popen(
+                command, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+
+    def __enter__(self) -> Self:
+        self.redis.__enter__()
+        self._api = self._start([_COMMAND, "api"])
+        self.until(self._answers, bool, timeout=60)
+        return self
+
+    def _answers(self) -> bool:
+        with suppress(httpx.HTTPError):
+            return self.client.get("/health/live").status_code == 200
+        return False
+
+    def start_worker(self) -> None:
+        """Start the worker, beside whatever an earlier one has left."""
+        self.worker = self._start([_COMMAND, "worker"])
+
+    def wait_for_slots(self, count: int) -> None:
+        """Wait until so many slots are alive."""
+        self.until(lambda: self.client.get("/health").json()["slots"], lambda slots: (slots or 0) >= count, timeout=60)
+
+    def slots(self) -> list[psutil.Process]:
+        """List the processes of the worker's slots."""
+        assert self.worker is not None
+        with suppress(psutil.NoSuchProcess):
+            return [child for child in self.worker.children() if "spawn_main" in " ".join(child.cmdline())]
+        return []
+
+    def below_worker(self) -> list[psutil.Process]:
+        """List every process below the worker."""
+        assert self.worker is not None
+        return self.worker.children(recursive=True)
+
+    def kill_worker(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """End the worker and wait until it has; its slots are told by the kernel."""
+        assert self.worker is not None
+        below = self.below_worker()
+        self.worker.send_signal(number)
+        self.worker.wait(30)
+        psutil.wait_procs(below, timeout=30)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self.worker is not None and self.worker.is_running():
+            self.kill_worker(signal.SIGTERM)
+        self._api.terminate()
+        self._api.wait(20)
+        self.client.close()
+        self.redis.__exit__(None, None, None)
+        if error is not None:
+            sys.stderr.write("".join((self.folder / "log").read_text().splitlines(keepends=True)[-60:]))
