@@ -21,9 +21,10 @@ def variables():
     }
 
 
+@pytest.mark.once
 def test_no_process_shows_a_tool_the_gateways_secrets(gateway, model, script):
-    # Written in two parts, so that it is not found in the command itself.
-    find = f"grep -aE '{SECRET[:6]}''{SECRET[6:]}|^CLAUDE_CONFIG_DIR'"
+    # Written so that it does not find itself.
+    find = f"grep -aE '[{SECRET[0]}]{SECRET[1:]}|^CLAUDE_CONFIG_DIR'"
     command = f"(cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline; env) 2>/dev/null | tr '\\0' '\\n' | {find} | head -50"
     before = len(model.requests)
     script(lambda body: Text("done") if len(model.requests) > before + 1 else ToolUse("Bash", {"command": command}))

@@ -12,6 +12,11 @@ from shared.models import Status
 from tests.support.scripted_model import Error, Hang, Text
 
 
+@pytest.fixture(scope="module")
+def variables():
+    return {"CLAUDE_MAX_RETRIES": "1"}
+
+
 def test_a_query_is_accepted_run_and_answered(gateway, model, script):
     script(lambda body: Text(["4"], usage=Usage(input_tokens=11, output_tokens=3, cache_read_input_tokens=5)))
     answer = gateway.client.post("/api/query", json={"query": "What is 2+2?", "metadata": {"team": "x"}})

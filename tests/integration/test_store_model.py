@@ -115,7 +115,7 @@ class Store(RuleBasedStateMachine):
             return
         state: Literal["completed", "failed"] = "completed" if "result" in outcome else "failed"
         finish = claims.finish(claim, state, outcome, keep_for=1000)
-        if self.do(claims.settle(self.client, finish)) != "void":
+        if self.do(claims.settle(self.client, finish)) == "settled":
             if self.states[claim.job_id][1] == state:
                 return  # told again
             self.ends(claim.job_id, state)

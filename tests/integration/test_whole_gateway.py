@@ -21,18 +21,6 @@ def credentials(model, **more):
     return {"ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "k", "QUEUE_CONCURRENCY": "2", **more}
 
 
-def test_a_hundred_queries_at_once_get_each_its_own_answer_and_leave_no_process(tmp_path):
-    with ScriptedModel(echo=True) as model, Gateway(tmp_path, **credentials(model)) as gateway:
-        jobs = {gateway.submit(f"query {number}"): f"query {number}" for number in range(100)}
-        for job_id, query in jobs.items():
-            job = gateway.finished(job_id, timeout=110)
-            assert (job["state"], job["result"]["response"], job["attempts"]) == ("completed", query, 1)
-        assert len(model.requests) == 100
-        # What is left waits in each of the two slots for the next job.
-        gateway.until(gateway.clis, lambda clis: len(clis) == 2)
-        gateway.until(lambda: len(gateway.run_directories()), (2).__eq__)
-
-
 @pytest.mark.parametrize("options", [[], ["--lambda"]], ids=["uvicorn", "lambda"])
 def test_ctrl_c_stops_everything_within_ten_seconds_and_leaves_nothing(tmp_path, options):
     never = threading.Event()
