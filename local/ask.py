@@ -9,49 +9,31 @@ added unless it ends in one.
 
 import json
 import math
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 from urllib.parse import quote
 
 import httpx
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from local.client import FAILED, INTERRUPTED, OK, Body, Client, Stop, complain, visible
 from shared.models import TERMINAL
-
-Body = dict[str, Any]
 
 _FIRST_PAUSE, _LAST_PAUSE, _PAUSE_GROWTH = 0.1, 1.0, 1.5  # s: a short answer is seen at once, a long one is cheap
 _PATIENCE = 30.0  # s for which polling outlives a gateway that restarts or has lost its Redis
 _REQUEST_TIMEOUT = 10.0  # s; no request of ours asks the gateway to wait for the job
-_PASSING = {429, 502, 503, 504}  # the gateway's own, and those of a proxy before it
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # C0 but for \t and \n, DEL, C1, lone surrogates
-
-OK, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
-
-
-class _Stop(Exception):
-    """The command ends here, with a message for people; `passing` when asking again may help."""
-
-    def __init__(self, message: str, status: int = UNUSABLE, *, passing: bool = False, retry_after: float = 0) -> None:
-        super().__init__(message)
-        self.status = status
-        self.passing = passing
-        self.retry_after = retry_after
 
 
 class _Gateway:
     """One conversation with a gateway about one job; times are seconds."""
 
     def __init__(
-        self, client: httpx.Client, url: str, timeout: float, sleep: Callable[[float], None], clock: Callable[[], float]
+        self, client: Client, timeout: float, sleep: Callable[[float], None], clock: Callable[[], float]
     ) -> None:
         self.job_id: str | None = None
-        self._client, self._url = client, url
+        self._client = client
         self._sleep, self._clock = sleep, clock
         self._timeout, self._deadline = timeout, clock() + timeout
 
@@ -59,7 +41,7 @@ class _Gateway:
         """Submit once, for a second try could be a second job; the answer holds `jobId`, `result` when cached."""
         body, _ = self._send("POST", "/api/query", {"query": query})
         if not isinstance(body.get("jobId"), str):
-            raise _Stop(self._stranger("a body without jobId"))
+            raise Stop(self._client.stranger("a body without jobId"))
         self.job_id = body["jobId"]
         return body
 
@@ -75,7 +57,7 @@ class _Gateway:
             self._pause(pause)
             try:
                 status, retry_after = self._send("GET", f"/api/query/{quote(job_id, safe='')}")
-            except _Stop as stop:
+            except Stop as stop:
                 now = self._clock()
                 patience_ends = now + _PATIENCE if patience_ends is None else patience_ends
                 if not stop.passing or now >= patience_ends:
@@ -83,7 +65,7 @@ class _Gateway:
                 pause = min(max(stop.retry_after, step), patience_ends - now)
             else:
                 if not isinstance(status.get("state"), str):
-                    raise _Stop(self._stranger("a body without state"))
+                    raise Stop(self._client.stranger("a body without state"))
                 yield status
                 if status["state"] in TERMINAL:
                     return
@@ -91,40 +73,15 @@ class _Gateway:
                 pause = max(retry_after, step)
             step = min(step * _PAUSE_GROWTH, _LAST_PAUSE)
 
+    def _send(self, method: str, path: str, body: Body | None = None) -> tuple[Body, float]:
+        timeout = max(0.1, min(_REQUEST_TIMEOUT, self._deadline - self._clock()))
+        return self._client.send(method, path, body, timeout=timeout)
+
     def _pause(self, seconds: float) -> None:
         left = self._deadline - self._clock()
         if left <= 0:
-            raise _Stop(f"gave up after {self._timeout:g} s, while the job goes on")
+            raise Stop(f"gave up after {self._timeout:g} s, while the job goes on")
         self._sleep(min(seconds, left))
-
-    def _send(self, method: str, path: str, body: Body | None = None) -> tuple[Body, float]:
-        """Return the answer's JSON object and its Retry-After; raise _Stop for everything but a 2xx."""
-        timeout = max(0.1, min(_REQUEST_TIMEOUT, self._deadline - self._clock()))
-        try:
-            answer = self._client.request(method, path, json=body, timeout=timeout)
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            # `make run` never speaks TLS: there a certificate is the likelier reason.
-            hint = str(error) if self._url.startswith("https:") else "start one with `make run`"
-            raise _Stop(f"no gateway answers at {self._url}: {hint}", passing=True) from None
-        except httpx.TimeoutException:
-            raise _Stop(f"the gateway at {self._url} did not answer in {timeout:g} s", passing=True) from None
-        except httpx.RequestError as error:
-            reason = str(error) or type(error).__name__
-            raise _Stop(f"the connection to {self._url} broke: {reason}", passing=True) from None
-        given = answer.headers.get("Retry-After", "")
-        retry_after = float(given) if re.fullmatch(r"[0-9]{1,6}", given) else 0.0  # a date: our own pace will do
-        try:
-            content = answer.json()
-        except ValueError:
-            content = None
-        if answer.is_success and isinstance(content, dict):
-            return content, retry_after
-        told = isinstance(content, dict) and "title" in content
-        message = _problem(content) if told else self._stranger(f"{answer.status_code} without a reason")
-        raise _Stop(message, passing=answer.status_code in _PASSING, retry_after=retry_after)
-
-    def _stranger(self, what: str) -> str:
-        return f"{self._url} answered {what}, which is not how a gateway answers: is the URL right?"
 
 
 def ask(
@@ -147,26 +104,20 @@ def ask(
     """
     gateway: _Gateway | None = None
     try:
-        text, address = _query(query), _address(url, api_key, timeout)
-        with httpx.Client(
-            base_url=address,
-            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
-            transport=transport,
-            # A proxy for the outer world cannot reach this machine's loopback.
-            trust_env=address.host not in _LOOPBACK,
-        ) as client:
-            gateway = _Gateway(client, url, math.inf if timeout is None else timeout, sleep, clock)
+        text, seconds = _query(query), _seconds(timeout)
+        with Client(url, api_key, transport) as client:
+            gateway = _Gateway(client, seconds, sleep, clock)
             body = gateway.submit(text)
             if body.get("result") is None:
                 body = _follow(gateway, body["jobId"])
         return _report(body, as_json=as_json)
-    except _Stop as stop:
+    except Stop as stop:
         job = f"\nThe job's id is {gateway.job_id}." if gateway and gateway.job_id else ""
-        _complain(f"{stop}{job}")
+        complain(f"{stop}{job}")
         return stop.status
     except KeyboardInterrupt:
         job = f"job {gateway.job_id} goes on" if gateway and gateway.job_id else "no job was made that we know of"
-        _complain(f"interrupted: {job}")
+        complain(f"interrupted: {job}")
         return INTERRUPTED
 
 
@@ -176,23 +127,14 @@ def _query(query: str) -> str:
         text = sys.stdin.buffer.read().decode() if query == "-" else query
         text.encode()  # an argument that was not UTF-8 came in as lone surrogates
     except UnicodeError:
-        raise _Stop("the query is not UTF-8") from None
+        raise Stop("the query is not UTF-8") from None
     return text
 
 
-def _address(url: str, api_key: str | None, timeout: float | None) -> httpx.URL:
-    """Return the parsed URL; raise _Stop when one of the options cannot be used."""
+def _seconds(timeout: float | None) -> float:
     if timeout is not None and not timeout > 0:
-        raise _Stop(f"--timeout should be more than 0 seconds (it is {timeout:g})")
-    if api_key and not (api_key.isascii() and api_key.isprintable()):
-        raise _Stop("--api-key holds characters that no header can carry")
-    try:
-        address = httpx.URL(url)
-    except httpx.InvalidURL:
-        address = httpx.URL()
-    if address.scheme not in {"http", "https"} or not address.host or address.userinfo:
-        raise _Stop("--url should look like http://127.0.0.1:3000, and a key goes into --api-key")
-    return address
+        raise Stop(f"--timeout should be more than 0 seconds (it is {timeout:g})")
+    return math.inf if timeout is None else timeout
 
 
 def _follow(gateway: _Gateway, job_id: str) -> Body:
@@ -214,7 +156,7 @@ def _follow(gateway: _Gateway, job_id: str) -> Body:
             place = f", {before} before it" if isinstance(before, int) else ""
             progress = status.get("progress")
             done = progress if isinstance(progress, int) else None
-            display.update(task, description=_visible(status["state"]) + place, completed=done)
+            display.update(task, description=visible(status["state"]) + place, completed=done)
     return status
 
 
@@ -223,32 +165,16 @@ def _report(body: Body, *, as_json: bool) -> int:
     result, error, state = body.get("result"), body.get("error"), body.get("state", "completed")
     if as_json:
         # As JSON itself escapes them, so that a pipe and a terminal get the same document.
-        _print(_visible(json.dumps(body, ensure_ascii=False, indent=2)))
+        _print(visible(json.dumps(body, ensure_ascii=False, indent=2)))
     if state != "completed":
         reason = f"{error.get('code')}: {error.get('message')}" if isinstance(error, dict) else f"the job was {state}"
-        raise _Stop(reason, FAILED)
+        raise Stop(reason, FAILED)
     if not isinstance(result, dict) or not isinstance(result.get("response"), str):
-        raise _Stop("the job is completed, but without an answer")
+        raise Stop("the job is completed, but without an answer")
     if not as_json:
         answer: str = result["response"]
-        _print(_visible(answer.replace("\r\n", "\n")) if sys.stdout.isatty() else answer)
+        _print(visible(answer.replace("\r\n", "\n")) if sys.stdout.isatty() else answer)
     return OK
-
-
-def _problem(problem: Body) -> str:
-    """Write problem+json as lines: title and detail, then a line for each field."""
-    lines = [": ".join(str(problem[key]) for key in ("title", "detail") if problem.get(key))]
-    fields = problem.get("errors")
-    lines += [
-        f"  {field.get('pointer') or 'body'}: {field.get('message')}"
-        for field in (fields if isinstance(fields, list) else [])
-        if isinstance(field, dict)
-    ]
-    return "\n".join(lines)
-
-
-def _visible(text: str) -> str:
-    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _print(text: str) -> None:
@@ -258,8 +184,3 @@ def _print(text: str) -> None:
     sys.stdout.flush()
     sys.stdout.buffer.write(line.encode(encoding, "replace"))
     sys.stdout.buffer.flush()
-
-
-def _complain(message: str) -> None:
-    # What a gateway says of an error can repeat what a client sent.
-    print(_visible(message), file=sys.stderr)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from functions.worker.environment import hide
-from local import keys
+from local import keys, webhooks
 from shared.settings import ALL_SETTINGS, ApiSettings, SettingsError, load
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 
 app.add_typer(keys.app, name="keys")
+app.add_typer(webhooks.app, name="webhooks")
 
 
 def _settings() -> ApiSettings:

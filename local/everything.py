@@ -52,6 +52,8 @@ def _defaults(host: str) -> dict[str, str]:
     # By name, because the emulator's environments would take themselves for Lambda's.
     auth = "false" if is_loopback(host) else "true"
     chosen = {"LOG_FORMAT": "text", "SHUTDOWN_GRACE": "2", "AUTH_ENABLED": auth}
+    # What a person tries a webhook with runs beside the gateway.
+    chosen["WEBHOOK_ALLOWED_NETWORKS"] = "127.0.0.0/8 ::1/128"
     given = load(WorkerSettings).model_fields_set
     return {name: value for name, value in chosen.items() if name.lower() not in given}
 

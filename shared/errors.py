@@ -6,8 +6,9 @@
     ├── Forbidden 403              ├── IdempotencyMismatch 422
     ├── NotFound 404               ├── RateLimited 429
     ├── MethodNotAllowed 405       ├── QueueFull 503
-    ├── AlreadyFinished 409        └── Unavailable 503
-    ├── PayloadTooLarge 413
+    ├── AlreadyFinished 409        ├── Unavailable 503
+    ├── NotFinished 409            ├── NoWebhook 422
+    └── PayloadTooLarge 413        └── WebhookUrlRefused 422
 
 The codes are those of the API's error table; `shared.http.problems` turns an error into problem+json.
 """
@@ -76,6 +77,12 @@ class AlreadyFinished(GatewayError):
     status, code, title = 409, "already_finished", "The job has already finished"
 
 
+class NotFinished(GatewayError):
+    """The job has not ended, so there is nothing to tell yet."""
+
+    status, code, title = 409, "not_finished", "The job has not finished"
+
+
 class PayloadTooLarge(GatewayError):
     """The body is larger than MAX_BODY_BYTES."""
 
@@ -98,6 +105,18 @@ class IdempotencyMismatch(GatewayError):
     """The Idempotency-Key was used with another body."""
 
     status, code, title = 422, "idempotency_mismatch", "The Idempotency-Key was used for another request"
+
+
+class NoWebhook(GatewayError):
+    """No submission of the job asked to be told of its end."""
+
+    status, code, title = 422, "no_webhook", "The job has no webhook"
+
+
+class WebhookUrlRefused(GatewayError):
+    """The webhook's URL is not one that the gateway posts to."""
+
+    status, code, title = 422, "webhook_url_refused", "The webhook URL is refused"
 
 
 class RateLimited(GatewayError):

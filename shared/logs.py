@@ -57,7 +57,7 @@ def configure(settings: CommonSettings) -> None:
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level)
     # Libraries speak of themselves at INFO; their warnings are ours to know.
-    for noisy in ("rq", "rq.worker", "uvicorn", "httpx", "asyncio", "mangum"):
+    for noisy in ("rq", "rq.worker", "uvicorn", "httpx", "httpcore", "asyncio", "mangum"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
     # The SDK quotes what the CLI wrote; what matters of it is an event of our own.
     logging.getLogger("claude_agent_sdk").setLevel(logging.CRITICAL + 1)

@@ -165,3 +165,39 @@ class Status(Listed):
     )
 
     result: Result | None
+
+
+class WebhookEvent(Wire):
+    """What a webhook is sent: `data` is the status with the submission's own requestId and metadata."""
+
+    type: Literal["query.completed", "query.failed", "query.cancelled"]
+    timestamp: str
+    data: Status
+
+
+class Delivery(Wire):
+    """One try of a webhook; `id` is the `webhook-id` that it carried."""
+
+    id: str
+    request_id: str
+    event: str
+    url: str
+    attempt: int
+    status_code: int | None
+    error: str | None
+    duration_ms: int
+    at: str
+    next_attempt_at: str | None
+
+
+class Deliveries(Wire):
+    """The tries of all webhooks of a job, oldest first."""
+
+    deliveries: list[Delivery]
+
+
+class Redelivery(Wire):
+    """The submissions that are told again."""
+
+    job_id: str
+    request_ids: list[str]

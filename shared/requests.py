@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictInt, StrictStr
 
+from shared.egress import MAX_URL
 from shared.models import Priority, Wire
 
 # What JavaScript's trim() removes: WhiteSpace and LineTerminator of ECMA-262.
@@ -81,6 +82,9 @@ class SubmitRequest(Wire):
         description="Reaches the model byte for byte. At most MAX_QUERY_BYTES of UTF-8, not blank.",
         # Not blank, as the document can say it: JavaScript's expressions and its trim() know the same space.
         json_schema_extra={"pattern": r"\S"},
+    )
+    webhook_url: Annotated[StrictStr, Field(min_length=1, max_length=MAX_URL)] | None = Field(
+        None, description="Told of the outcome, signed by the Standard Webhooks specification; http or https."
     )
     priority: Priority = Field("normal", description="A waiting high job always starts before a normal one.")
     context: Annotated[dict[str, Any], AfterValidator(_finite)] | None = Field(

@@ -7,13 +7,16 @@ variable counts as unset. `load` turns what is wrong into one `SettingsError` th
 import os
 import re
 from functools import cache
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import quote
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from shared.egress import Network
+from shared.webhook_secret import check_secret
 
 
 def _split(value: object) -> object:
@@ -22,6 +25,26 @@ def _split(value: object) -> object:
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """A list written with commas or spaces between its items."""
+
+
+Pauses = Annotated[tuple[Annotated[int, Field(ge=1, le=604_800)], ...], NoDecode, BeforeValidator(_split)]
+"""Seconds, written like Names."""
+
+
+def _networks(value: object) -> object:
+    return tuple(ip_network(part) for part in value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
+"""Networks in CIDR form, written like Names."""
+
+
+def _secrets(value: object) -> object:
+    return tuple(SecretStr(check_secret(part)) for part in value.split()) if isinstance(value, str) else value
+
+
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_secrets)]
+"""Webhook secrets, written with spaces between them."""
 
 
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
@@ -102,6 +125,7 @@ class SubmitSettings(CommonSettings):
     dedup_enabled: bool = False
     result_ttl: int = Field(86_400, ge=1)
     rate_limit: Rate | None = None
+    webhook_allowed_networks: Networks = ()
 
 
 class StatusSettings(CommonSettings):
@@ -136,6 +160,10 @@ class WorkerSettings(CommonSettings):
     spool_dir: Path | None = None
     ecs_agent_uri: str | None = None
     result_ttl: int = Field(86_400, ge=1)
+    webhook_secret: Secrets = ()
+    webhook_retry_schedule: Pauses = (5, 300, 1800, 7200, 18_000, 36_000, 36_000)
+    webhook_allowed_networks: Networks = ()
+    webhook_disable_after: int = Field(432_000, ge=1)
     shutdown_grace: int = Field(110, ge=0)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared.models import PRIORITIES, Listed, Status
+from shared.models import PRIORITIES, Listed, Status, WebhookEvent
 from shared.store.jobs import StoredJob
 from shared.times import rfc3339
 
@@ -15,6 +15,17 @@ def status_of(job: StoredJob) -> Status:
 def listed(job: StoredJob) -> Listed:
     """Return a job as lists show it: without the result."""
     return Listed.model_validate(_common(job))
+
+
+def webhook_id(request_id: str) -> str:
+    """Name the event that tells a submission of its job's end: one, however often it is sent."""
+    return f"msg_{request_id}"
+
+
+def webhook_event(job: StoredJob, event: str, at: int, request_id: str, metadata: dict[str, str]) -> WebhookEvent:
+    """Return what a submission is told of a job's end; `at` in ms."""
+    told = status_of(job).model_copy(update={"request_id": request_id, "metadata": metadata})
+    return WebhookEvent.model_validate({"type": event, "timestamp": rfc3339(at), "data": told})
 
 
 def _common(job: StoredJob) -> dict[str, Any]:

@@ -1,9 +1,12 @@
 """Commands on jobs: submit, cancel."""
 
+import asyncio
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from shared import egress
 from shared.errors import (
     AlreadyFinished,
     FieldError,
@@ -13,6 +16,7 @@ from shared.errors import (
     NotFound,
     QueueFull,
     RateLimited,
+    WebhookUrlRefused,
 )
 from shared.fingerprint import digest, fingerprint
 from shared.ids import is_id, new_id
@@ -23,7 +27,10 @@ from shared.store import endings, jobs, keys, submissions
 from shared.store.client import async_client
 
 # How the job is handled, not what is run: these stay in its record.
-_NOT_FOR_THE_WORKER = {"priority", "metadata", "timeout_ms", "cache"}
+_NOT_FOR_THE_WORKER = {"priority", "metadata", "timeout_ms", "cache", "webhook_url"}
+
+# A name server that takes longer is as one that does not know the name; s.
+_RESOLVE_WITHIN = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +46,12 @@ async def submit(
 ) -> Submitted:
     """Accept a query, join it to one in flight, or answer it from the cache.
 
-    Raises InvalidRequest or Forbidden for what this deployment does not allow, IdempotencyMismatch, RateLimited, or
-    QueueFull.
+    Raises InvalidRequest, Forbidden or WebhookUrlRefused for what this deployment does not allow, IdempotencyMismatch,
+    RateLimited, or QueueFull.
     """
     _check(request, settings)
-    submission = _submission(request, request_id, caller, idempotency_key, settings)
+    host = await _webhook_host(request.webhook_url, settings) if request.webhook_url else ""
+    submission = _submission(request, request_id, caller, idempotency_key, settings, host)
     answer = await submissions.submit(async_client(settings.redis_address), submission)
     rate_headers = _rate_headers(answer, settings)
     match answer.kind:
@@ -83,7 +91,12 @@ async def cancel(job_id: str, *, caller: str, settings: SubmitSettings) -> jobs.
 
 
 def _submission(
-    request: SubmitRequest, request_id: str, caller: str, idempotency_key: str | None, settings: SubmitSettings
+    request: SubmitRequest,
+    request_id: str,
+    caller: str,
+    idempotency_key: str | None,
+    settings: SubmitSettings,
+    host: str,
 ) -> submissions.Submission:
     decisive = json.loads(request.model_dump_json(by_alias=True, exclude_none=True, exclude=_NOT_FOR_THE_WORKER))
     timeout = request.timeout_ms or settings.claude_timeout
@@ -114,7 +127,25 @@ def _submission(
         body=digest(request.model_dump(mode="json", by_alias=True)) if idempotency_key else "",
         rate=rate,
         window=seconds * 1000,
+        hook=request.webhook_url or "",
+        host=host,
     )
+
+
+async def _webhook_host(url: str, settings: SubmitSettings) -> str:
+    """Return where a webhook's URL leads; raise WebhookUrlRefused when it may not.
+
+    A name that does not resolve yet is accepted: every address is checked again when it is connected to.
+    """
+    try:
+        target = egress.parse(url)
+        with suppress(OSError, UnicodeError):  # a timeout is an OSError
+            async with asyncio.timeout(_RESOLVE_WITHIN):
+                egress.check(await egress.resolve(target), settings.webhook_allowed_networks)
+    except egress.EgressRefused as refusal:
+        error = FieldError("/webhookUrl", str(refusal))
+        raise WebhookUrlRefused(f"webhookUrl: {refusal}", errors=(error,)) from None
+    return str(target)
 
 
 def _text(value: Any) -> str:

@@ -1,5 +1,49 @@
 """The routes of webhook."""
 
-from fastapi import APIRouter
+from typing import Annotated
 
-router = APIRouter()
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from functions.webhook import service
+from shared.http.callers import caller_of
+from shared.http.describe import problems
+from shared.models import Deliveries, Redelivery
+from shared.settings import WebhookSettings, load
+
+router = APIRouter(tags=["webhooks"])
+JobId = Annotated[str, Path(alias="jobId", description="As told when the query was submitted.")]
+
+
+@router.get(
+    "/api/query/{jobId}/deliveries",
+    summary="List the deliveries of a job's webhooks",
+    response_model=Deliveries,
+    responses={200: {"description": "Every try, oldest first."}, **problems(401, 404, 503)},
+)
+async def list_deliveries(request: Request, job_id: JobId) -> Response:
+    """Tell when each webhook of a job was tried, what came of it, and when it is tried next."""
+    settings = load(WebhookSettings)
+    caller = await caller_of(request, settings)
+    found = await service.deliveries(job_id, caller=caller, settings=settings)
+    return Response(found.model_dump_json(by_alias=True), media_type="application/json")
+
+
+@router.post(
+    "/api/query/{jobId}/redeliver",
+    summary="Deliver a job's webhooks again",
+    status_code=202,
+    response_model=Redelivery,
+    responses={202: {"description": "They are sent soon, with their old ids."}, **problems(401, 404, 409, 422, 503)},
+)
+async def redeliver(
+    request: Request,
+    job_id: JobId,
+    request_id: Annotated[
+        str | None, Query(alias="requestId", description="Only to this submission; without it, to all that asked.")
+    ] = None,
+) -> Response:
+    """Send the terminal event again, with the same `webhook-id`, and with the whole schedule before it."""
+    settings = load(WebhookSettings)
+    caller = await caller_of(request, settings)
+    told = await service.redeliver(job_id, request_id, caller=caller, settings=settings)
+    return Response(told.model_dump_json(by_alias=True), 202, media_type="application/json")

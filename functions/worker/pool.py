@@ -14,6 +14,7 @@ import redis
 from rq.worker_pool import WorkerData, WorkerPool
 
 from functions.worker import durability, processes
+from functions.worker.deliverer import DelivererProcess
 from functions.worker.protection import Protection
 from functions.worker.queue import NAME, ClaimQueue
 from functions.worker.reconcile import Reconciler
@@ -44,6 +45,7 @@ class SlotPool(WorkerPool):
         # Slots have another temporary directory, and the same spool.
         self._settings = settings.model_copy(update={"spool_dir": spool})
         self._folder = WorkerFolder()
+        self._deliverer = DelivererProcess(settings)
         self._busy: dict[str, Any] = {}
         self._ours: set[int] = set()
         self._orphans: list[int] = []
@@ -86,6 +88,7 @@ class SlotPool(WorkerPool):
         """Look after the slots, and after what crashes left behind; RQ calls this each second."""
         super().check_workers(respawn)
         self._orphans = processes.collect(self._orphans)
+        self._deliverer.look()
         self._reconciler.look()
 
     def stop_worker(self, worker_data: WorkerData, sig: signal.Signals = signal.SIGTERM) -> None:
@@ -101,7 +104,8 @@ class SlotPool(WorkerPool):
     def handle_dead_worker(self, worker_data: WorkerData) -> None:
         """Note a slot's end; what it leaves behind was adopted by us, and is ended."""
         super().handle_dead_worker(worker_data)
-        orphans = [pid for pid in processes.children(os.getpid()) if pid not in self._ours]
+        spared = {*self._ours, self._deliverer.pid}
+        orphans = [pid for pid in processes.children(os.getpid()) if pid not in spared]
         self._orphans += [pid for orphan in orphans for pid in (orphan, *processes.descendants(orphan))]
         processes.send(signal.SIGKILL, self._orphans)
         self._folder.remove_runs_of(worker_data.pid)
@@ -114,6 +118,7 @@ class SlotPool(WorkerPool):
 
     def close(self) -> None:
         """Leave nothing behind, when no slot is left."""
+        self._deliverer.stop()
         left = [pid for pid in processes.children(os.getpid()) if pid not in self._ours]
         processes.send(signal.SIGKILL, left)
         self._folder.remove()

@@ -181,6 +181,7 @@ def run_slot(name: str, settings: WorkerSettings, pool: int, busy: Flag) -> None
     """Be a slot until told to stop, or until the process `pool` ends; `busy` tells the pool whether a job runs."""
     # A session of its own: Ctrl-C on the pool's terminal must not reach the CLI.
     os.setsid()
+    processes.name_this("cg-slot")
     processes.end_with_parent(pool)
     processes.adopt_orphans()
     processes.hide_memory()

@@ -7,11 +7,9 @@ from fastapi import Request
 
 from shared.errors import Unauthorized
 from shared.settings import CommonSettings
-from shared.store import callers
+from shared.store import callers, keys
 from shared.store.client import async_client
 
-# Without keys everybody who reaches the gateway is one and the same.
-ANONYMOUS = "anonymous"
 # A revoked key works for as long; a known key costs no round trip for as long. Seconds.
 _REMEMBER_FOR = 5.0
 _REMEMBER_MOST = 10_000
@@ -21,7 +19,7 @@ _known: OrderedDict[str, tuple[float, str]] = OrderedDict()
 async def caller_of(request: Request, settings: CommonSettings) -> str:
     """Return the id of the caller; raises Unauthorized without a key that is one."""
     if not settings.auth:
-        return ANONYMOUS
+        return keys.ANONYMOUS
     key = _key_in(request)
     if key is None:
         raise Unauthorized(

@@ -1,6 +1,5 @@
 """Callers and their keys: a key is shown once and kept as its SHA-256."""
 
-import base64
 import hashlib
 import hmac
 import json
@@ -12,7 +11,8 @@ from typing import cast
 import redis.asyncio
 
 from shared.ids import new_id
-from shared.store import keys
+from shared.store import keys, webhook_secrets
+from shared.webhook_secret import new_secret
 
 # Says what it is to a person, and to tools that look for secrets in code.
 KEY_PREFIX = "cgk_"
@@ -43,17 +43,13 @@ def _digest(key: str) -> str:
 
 async def create(client: redis.asyncio.Redis, name: str) -> NewKey:
     """Make a key of 256 random bits for a new caller."""
-    new = NewKey(
-        new_id(),
-        name,
-        KEY_PREFIX + secrets.token_urlsafe(32),
-        "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(),
-    )
+    new = NewKey(new_id(), name, KEY_PREFIX + secrets.token_urlsafe(32), new_secret())
     found = json.dumps(asdict(Caller(new.id, name, int(time.time() * 1000))))
     digest = _digest(new.key)
     async with client.pipeline(transaction=True) as pipe:
         pipe.hset(keys.caller_key(digest), mapping={"digest": digest, "caller": found})
-        pipe.hset(keys.KEYS, new.id, json.dumps({"digest": digest, "caller": found, "secret": new.webhook_secret}))
+        pipe.hset(keys.KEYS, new.id, json.dumps({"digest": digest, "caller": found}))
+        pipe.set(keys.secret(new.id), webhook_secrets.first(new.webhook_secret))
         await pipe.execute()
     return new
 
@@ -84,4 +80,5 @@ async def revoke(client: redis.asyncio.Redis, caller_id: str) -> bool:
         pipe.delete(keys.caller_key(json.loads(text)["digest"]))
         pipe.hdel(keys.KEYS, caller_id)
         await pipe.execute()
+    await webhook_secrets.forget_later(client, caller_id)
     return True

@@ -3,6 +3,7 @@
 local WAITING, DELAYED, ACTIVE, PAUSED = 'cg:waiting', 'cg:delayed', 'cg:active', 'cg:paused'
 local SEQUENCE, WAKE, EXPIRES, COUNTERS = 'cg:seq', 'cg:wake', 'cg:expires', 'cg:counters'
 local ENDED, CANCELLED = 'cg:ended', 'cg:cancelled'
+local DUE, FAILING_HOSTS, TOLD = 'cg:due', 'cg:hosts', 'cg:told'
 local UPSTREAM, NOT_BEFORE = 'cg:upstream', 'cg:notbefore'
 -- So many refusals in a row hold the queue; then one job each so many ms finds out whether Claude takes us again.
 local HELD_AFTER, PROBE_EVERY = 3, 30000
@@ -14,6 +15,12 @@ local function joined_of(id) return 'cg:job:' .. id .. ':joined' end
 local function cache_of(fingerprint) return 'cg:cache:' .. fingerprint end
 local function flight_of(fingerprint) return 'cg:flight:' .. fingerprint end
 local function jobs_of(caller, state) return 'cg:jobs:' .. caller .. ':' .. state end
+
+local function hooks_of(id) return 'cg:job:' .. id .. ':hooks' end
+local function hook_of(request) return 'cg:hook:' .. request end
+local function tries_of(request) return 'cg:hook:' .. request .. ':tries' end
+local function due_of(host) return 'cg:due:' .. host end
+local function host_of(host) return 'cg:host:' .. host end
 
 local function whole(number) return string.format('%.0f', number) end
 
@@ -36,7 +43,42 @@ local function change_state(id, caller, seq, from, to)
   redis.call('ZADD', jobs_of(caller, to), seq, id)
 end
 
--- End a job: state, times, lists and the message to those who wait. Its first write frees memory, so that a store
+-- Let a webhook be delivered at `due`, with the earliest of its host.
+local function deliver_at(request, host, due)
+  redis.call('ZADD', due_of(host), whole(due), request)
+  redis.call('ZADD', DUE, 'LT', whole(due), host)
+end
+
+-- Let a host stand among the due ones with the earliest of its webhooks, or not at all.
+local function due_by_its_first(host)
+  local first = redis.call('ZRANGE', due_of(host), 0, 0, 'WITHSCORES')
+  if first[1] then redis.call('ZADD', DUE, first[2], host) else redis.call('ZREM', DUE, host) end
+end
+
+-- Write what a submission is to be told of, once: in the transaction that made it true. Without a URL it asked for
+-- nothing.
+local function tell(id, caller, request, url, host, meta, state, time)
+  if not url or url == '' or redis.call('EXISTS', hook_of(request)) == 1 then return end
+  redis.call('HSET', hook_of(request), 'job', id, 'caller', caller, 'url', url, 'host', host, 'meta', meta,
+    'event', 'query.' .. state, 'at', whole(time), 'state', 'pending', 'n', 0, 'tries', 0, 'attempt', 0)
+  redis.call('SADD', hooks_of(id), request)
+  redis.call('HINCRBY', COUNTERS, 'webhooks_pending', 1)
+  deliver_at(request, host, time)
+  redis.call('PUBLISH', TOLD, '')
+end
+
+-- Tell all submissions of a job that it has ended.
+local function tell_all(id, caller, state, time)
+  local first = redis.call('HMGET', record_of(id), 'req', 'hook', 'host', 'meta')
+  tell(id, caller, first[1], first[2], first[3], first[4] or '', state, time)
+  local joined = redis.call('HGETALL', joined_of(id))
+  for i = 1, #joined, 2 do
+    local url, host, meta = joined[i + 1]:match('^(.-)\n(.-)\n(.*)$')
+    tell(id, caller, joined[i], url, host, meta, state, time)
+  end
+end
+
+-- End a job: state, times, lists, webhooks and the message to those who wait. Its first write frees memory, so that a store
 -- that is full, and takes no new job, can still end those it has.
 local function end_job(id, job, to, time, keep_ms)
   redis.call('ZREM', ACTIVE, id)
@@ -46,6 +88,7 @@ local function end_job(id, job, to, time, keep_ms)
   redis.call('HSET', record_of(id), 'progress', 100, 'finished', whole(time), 'expires', whole(time + keep_ms))
   redis.call('ZADD', EXPIRES, whole(time + keep_ms), id)
   if job.fp and redis.call('GET', flight_of(job.fp)) == id then redis.call('DEL', flight_of(job.fp)) end
+  tell_all(id, job.caller, to, time)
   redis.call('PUBLISH', ENDED, id)
 end
 

@@ -27,7 +27,7 @@ else
   redis.call('HSET', record_of(id), 'error', ARGV[4])
 end
 if ARGV[3] == 'completed' and job.fp and tonumber(job.ttl) > 0 then
-  redis.call('HSET', cache_of(job.fp), 'job', id, 'result', ARGV[4], 'cost', ARGV[6])
+  redis.call('HSET', cache_of(job.fp), 'job', id, 'cost', ARGV[6])
   redis.call('EXPIRE', cache_of(job.fp), job.ttl)
 end
 return 1

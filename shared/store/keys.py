@@ -1,11 +1,13 @@
 """The names of everything that the gateway keeps in Redis; `common.lua` writes them for the scripts.
 
-A job is up to four keys, so that what is polled stays small and what is large is read once:
+A job is up to five keys, so that what is polled stays small and what is large is read once:
 
     cg:job:ID         hash    the record: short fields only, so Redis keeps it in its compact form
     cg:job:ID:in      string  the request, JSON; read by the worker
     cg:job:ID:out     string  the result, JSON; written once, at the end
-    cg:job:ID:joined  hash    requestId of each submission that joined → its metadata, JSON
+    cg:job:ID:joined  hash    requestId of each submission that joined → its webhook's URL and host, and its metadata
+                              as JSON, a line each
+    cg:job:ID:hooks   set     requestIds of the submissions that are told of its end
 
 Fields of the record (times in ms since the epoch, by Redis's clock):
 
@@ -25,12 +27,22 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     lost     workers that vanished with it
     error    why it failed, JSON
     meta     the caller's metadata, JSON; absent when there is none
+    hook, host  URL of the first submission's webhook, and where it leads; absent when there is none
     fp, ttl  fingerprint, and s for which a success is cached; absent when it may be neither cached nor joined
+
+A webhook is the outbox row of one submission, gone with its job:
+
+    cg:hook:REQUEST        hash   job caller url host meta event at state n tries attempt leased again
+                                  n fences its tries; tries counts within the schedule, attempt over all; again is
+                                  `asked` or, while it is sent, `during` when somebody wants it sent once more
+    cg:hook:REQUEST:tries  list   number, time, time of the next, and what was seen as JSON, a line each
+    cg:due:HOST            zset   requestId → ms when due, or when its lease ends
+    cg:host:HOST           hash   failing (since), failures, paused (since); absent while all is well
 
 Beside them:
 
     cg:jobs:CALLER:STATE  zset    a caller's jobs of one state: job id → seq
-    cg:cache:FP           hash    job, result JSON and cost of a success; expires by itself
+    cg:cache:FP           hash    job that answered, and cost; expires by itself, and keeps the job's keys as long
     cg:flight:FP          string  id of the job that answers this fingerprint now
     cg:idem:CALLER:HASH   hash    what an Idempotency-Key was answered; expires after a day
     cg:rate:CALLER        string  when the caller's bucket will be empty, ms; expires by itself
@@ -38,6 +50,7 @@ Beside them:
 """
 
 PREFIX = "cg:"
+ANONYMOUS = "anonymous"  # the one caller there is where nobody needs a key
 WAITING = PREFIX + "waiting"  # zset: job id → prio · 2⁵⁰ + seq
 DELAYED = PREFIX + "delayed"  # zset: job id → ms when due
 ACTIVE = PREFIX + "active"  # zset: job id → ms when its lease ends
@@ -48,10 +61,13 @@ SEQUENCE = PREFIX + "seq"  # counter: the order of arrival
 WAKE = PREFIX + "wake"  # list, capped: a token for each new job, that idle slots block on
 EXPIRES = PREFIX + "expires"  # zset: id of a finished job → ms when it is forgotten
 COUNTERS = PREFIX + "counters"
+DUE = PREFIX + "due"  # zset: host → ms when its first webhook is due
+FAILING_HOSTS = PREFIX + "hosts"  # set: webhook hosts whose last try failed
 SLOTS = PREFIX + "slots"  # zset: slot name → s when it counts as dead
 KEYS = PREFIX + "keys"  # hash: id of a caller's key → JSON of what is known of it
 ENDED = PREFIX + "ended"  # channel: ids of jobs that have ended
 CANCELLED = PREFIX + "cancelled"  # channel: ids of jobs that were cancelled
+TOLD = PREFIX + "told"  # channel: a webhook may be due
 
 
 def job(job_id: str) -> str:
@@ -77,3 +93,28 @@ def idempotency(caller: str, digest: str) -> str:
 def caller_key(digest: str) -> str:
     """Name the record by which a caller's key is found: a hash under the key's SHA-256."""
     return f"{PREFIX}key:{digest}"
+
+
+def hooks(job_id: str) -> str:
+    """Name the set of a job's webhooks."""
+    return f"{PREFIX}job:{job_id}:hooks"
+
+
+def hook(request_id: str) -> str:
+    """Name the webhook of a submission."""
+    return f"{PREFIX}hook:{request_id}"
+
+
+def tries(request_id: str) -> str:
+    """Name the tries of a webhook."""
+    return f"{PREFIX}hook:{request_id}:tries"
+
+
+def host(name: str) -> str:
+    """Name what is known of a webhook host that fails."""
+    return f"{PREFIX}host:{name}"
+
+
+def secret(caller: str) -> str:
+    """Name the secrets that a caller's webhooks are signed with: JSON, the newest first."""
+    return f"{PREFIX}secret:{caller}"

@@ -1,11 +1,24 @@
--- Forget finished jobs whose time is over: every key of them and every index goes in one step.
+-- Forget finished jobs whose time is over: every key of them and every index goes in one step. One that the cache
+-- answers with, or that a webhook is still to tell of, is out of sight and goes later.
 -- ARGV  1 how many at most
 -- Returns how many were forgotten.
-local ids = redis.call('ZRANGEBYSCORE', EXPIRES, '-inf', whole(now()), 'LIMIT', 0, ARGV[1])
-for _, id in ipairs(ids) do
-  local job = read(id, 'caller', 'state')
+local time, forgotten = now(), 0
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', EXPIRES, '-inf', whole(time), 'LIMIT', 0, ARGV[1])) do
+  local job = read(id, 'caller', 'state', 'fp')
   if job.caller then redis.call('ZREM', jobs_of(job.caller, job.state), id) end
-  redis.call('DEL', record_of(id), input_of(id), output_of(id), joined_of(id))
-  redis.call('ZREM', EXPIRES, id)
+  local later = 0
+  if job.fp and redis.call('HGET', cache_of(job.fp), 'job') == id then later = redis.call('PTTL', cache_of(job.fp)) end
+  local hooks = redis.call('SMEMBERS', hooks_of(id))
+  for _, request in ipairs(hooks) do
+    if redis.call('HGET', hook_of(request), 'state') == 'pending' then later = math.max(later, 60000) end
+  end
+  if later > 0 then
+    redis.call('ZADD', EXPIRES, whole(time + later), id)
+  else
+    for _, request in ipairs(hooks) do redis.call('DEL', hook_of(request), tries_of(request)) end
+    redis.call('DEL', record_of(id), input_of(id), output_of(id), joined_of(id), hooks_of(id))
+    redis.call('ZREM', EXPIRES, id)
+    forgotten = forgotten + 1
+  end
 end
-return #ids
+return forgotten

@@ -18,6 +18,7 @@ class Submission:
     `priority` is its place in PRIORITIES, `timeout` ms; `request` and `metadata` JSON. An empty `fingerprint` is
     neither cached nor joined; `cache_ttl` s, 0 keeps nothing; `joinable` lets others join. `idempotency` names the
     key's record, and `body` is the hash of the normalised body. At most `rate` submissions in `window` ms, 0 for any.
+    `hook` is the URL that is told of the end, `host` where it leads.
     """
 
     job_id: str
@@ -37,6 +38,8 @@ class Submission:
     body: str = ""
     rate: int = 0
     window: int = 0
+    hook: str = ""
+    host: str = ""
 
     def _decisive(self) -> str:
         return json.dumps(
@@ -56,6 +59,8 @@ class Submission:
                 "body": self.body,
                 "rate": self.rate,
                 "window": self.window,
+                "hook": self.hook,
+                "host": self.host,
             }
         )
 

@@ -5,6 +5,7 @@
 --         readCache join cacheTtl (s, 0 keeps nothing)
 --         idempotency    name of the key's record, '' without a key; body: hash of the normalised body
 --         rate window    most submissions in so many ms; 0 for no limit
+--         hook host      where to tell of the end, '' for nowhere
 --       2 request JSON  3 metadata JSON or ''
 -- Returns {kind, requestId, jobId, result JSON or '', 1 if replayed, left, ms until all are left again}
 -- with kind: queued duplicate cached | full mismatch limited.
@@ -21,7 +22,9 @@ if redis.call('EXISTS', record_of(ask.jobId)) == 1 then return answer('queued', 
 if ask.idempotency ~= '' then
   local first = redis.call('HMGET', ask.idempotency, 'body', 'kind', 'req', 'job', 'result')
   -- What it stood for may be gone before it; then it is gone too.
-  if first[1] and (first[2] == 'cached' or redis.call('EXISTS', record_of(first[4])) == 1) then
+  local expires = first[4] and redis.call('HMGET', record_of(first[4]), 'expires', 'v')
+  local gone = first[4] and (not expires[2] or tonumber(expires[1] or time + 1) <= time)
+  if first[1] and (first[2] == 'cached' or not gone) then
     if first[1] ~= ask.body then return answer('mismatch', '', '') end
     return answer(first[2], first[3], first[4], first[5] or '', first[3] == ask.requestId and 0 or 1)
   end
@@ -47,12 +50,14 @@ local function remember(kind, job_id, result)
 end
 
 if ask.fingerprint ~= '' and ask.readCache then
-  local kept = redis.call('HMGET', cache_of(ask.fingerprint), 'job', 'result', 'cost')
-  if kept[1] then
-    remember('cached', kept[1], kept[2])
+  local kept = redis.call('HMGET', cache_of(ask.fingerprint), 'job', 'cost')
+  local result = kept[1] and redis.call('GET', output_of(kept[1]))
+  if result then
+    remember('cached', kept[1], result)
     redis.call('HINCRBY', COUNTERS, 'cache_hits', 1)
-    redis.call('HINCRBYFLOAT', COUNTERS, 'cache_saved_usd', kept[3])
-    return answer('cached', ask.requestId, kept[1], kept[2])
+    redis.call('HINCRBYFLOAT', COUNTERS, 'cache_saved_usd', kept[2])
+    tell(kept[1], ask.caller, ask.requestId, ask.hook, ask.host, ARGV[3], 'completed', time)
+    return answer('cached', ask.requestId, kept[1], result)
   end
 end
 
@@ -61,7 +66,7 @@ if ask.fingerprint ~= '' and ask.join then
   local job = leader and read(leader, 'state', 'prio', 'seq', 'fp') or {}
   -- Whether it lives is read from its record, so that no marker can speak for a job that has ended.
   if job.fp == ask.fingerprint and (job.state == 'waiting' or job.state == 'active' or job.state == 'delayed') then
-    redis.call('HSET', joined_of(leader), ask.requestId, ARGV[3] == '' and '{}' or ARGV[3])
+    redis.call('HSET', joined_of(leader), ask.requestId, ask.hook .. '\n' .. ask.host .. '\n' .. ARGV[3])
     if ask.priority < tonumber(job.prio) then
       redis.call('HSET', record_of(leader), 'prio', ask.priority)
       if job.state == 'waiting' then wait_in_line(leader, ask.priority, job.seq) end
@@ -78,6 +83,7 @@ local seq = redis.call('INCR', SEQUENCE)
 redis.call('HSET', record_of(ask.jobId), 'v', 1, 'caller', ask.caller, 'req', ask.requestId, 'state', 'waiting',
   'prio', ask.priority, 'seq', seq, 'n', 1, 'attempts', 0, 'progress', 0, 'timeout', ask.timeout, 'created', whole(time))
 if ARGV[3] ~= '' then redis.call('HSET', record_of(ask.jobId), 'meta', ARGV[3]) end
+if ask.hook ~= '' then redis.call('HSET', record_of(ask.jobId), 'hook', ask.hook, 'host', ask.host) end
 if ask.fingerprint ~= '' then
   redis.call('HSET', record_of(ask.jobId), 'fp', ask.fingerprint, 'ttl', ask.cacheTtl)
   if ask.readCache then redis.call('HINCRBY', COUNTERS, 'cache_misses', 1) end

@@ -1,9 +1,14 @@
 from collections.abc import Iterator
 
+import httpx
 import pytest
 import redis
 
+from local.app import app
 from local.embedded_redis import find_server
+from shared.http import callers as http_callers
+from shared.settings import load
+from shared.store.client import close_clients
 from tests.support.gateway import Gateway
 from tests.support.redis_server import RedisServer
 from tests.support.scripted_model import ScriptedModel
@@ -64,3 +69,24 @@ def store(server) -> Iterator[redis.Redis]:
     with redis.Redis(port=server.port, decode_responses=True) as client:
         client.flushall()
         yield client
+
+
+@pytest.fixture
+async def connect(store, server, monkeypatch):
+    """Give a client of the composed app, in this process, on the Redis with that URL."""
+    clients = []
+
+    async def connect(url=server.url, **variables):
+        for name, value in {"REDIS_URL": url, **variables}.items():
+            monkeypatch.setenv(name, value)
+        load.cache_clear()
+        http_callers._known.clear()
+        client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway")
+        clients.append(client)
+        return client
+
+    yield connect
+    for client in clients:
+        await client.aclose()
+    await close_clients()
+    load.cache_clear()

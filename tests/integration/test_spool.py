@@ -7,11 +7,9 @@ import redis
 
 from functions.worker.spool import Spool
 from shared.settings import SettingsError
-from shared.store import claims, jobs
+from shared.store import claims, jobs, keys
 from shared.store.client import async_client
-from tests.integration.test_submit_script import CALLER, RESULT, connect
-
-__all__ = ["connect"]
+from tests.support.slot import RESULT
 
 
 @pytest.fixture
@@ -29,7 +27,7 @@ async def finished(connect, server):
 
 
 async def state(server, claim):
-    job = await jobs.read(async_client(server.url), claim.job_id, CALLER)
+    job = await jobs.read(async_client(server.url), claim.job_id, keys.ANONYMOUS)
     assert job is not None
     return job.record["state"]
 

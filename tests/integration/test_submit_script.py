@@ -2,71 +2,21 @@
 
 import json
 import re
-from typing import Literal
 
-import httpx
 import pytest
 import redis.asyncio
 
-from local.app import app
 from shared.http import callers as http_callers
 from shared.ids import new_id
-from shared.settings import load
 from shared.store import callers, claims, jobs, keys, scripts
-from shared.store.client import async_client, close_clients
+from shared.store.client import async_client
 from tests.support.gateway import ROOT
 from tests.support.lossy_proxy import LossyProxy
-
-CALLER = "anonymous"
-
-
-@pytest.fixture
-async def connect(store, server, monkeypatch):
-    """Give a client of the composed app, in this process, on the Redis with that URL."""
-    clients = []
-
-    async def connect(url=server.url, **variables):
-        for name, value in {"REDIS_URL": url, **variables}.items():
-            monkeypatch.setenv(name, value)
-        load.cache_clear()
-        http_callers._known.clear()
-        client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway")
-        clients.append(client)
-        return client
-
-    yield connect
-    for client in clients:
-        await client.aclose()
-    await close_clients()
-    load.cache_clear()
-
-
-async def run(url, outcome=None, *, keep_for=60):
-    """Do what a slot does with the next job, without a CLI; return its id, or None when nothing waits."""
-    client = async_client(url)
-    text = await scripts.run(client, "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now")
-    if text is None:
-        return None
-    claim = claims.Claim.parse(text)
-    assert await claims.take(client, claim, "slot") is not None
-    outcome = outcome or {"result": RESULT}
-    state: Literal["completed", "failed"] = "completed" if "result" in outcome else "failed"
-    assert await claims.settle(client, claims.finish(claim, state, outcome, keep_for=keep_for)) == "settled"
-    return claim.job_id
-
-
-RESULT = {
-    "response": "4", "format": "text", "structured": None, "sessionId": None, "model": "m", "costUsd": 0.25,
-    "usage": {"inputTokens": 1, "outputTokens": 1, "cacheReadTokens": 0, "cacheCreationTokens": 0},
-    "durationMs": 1, "turns": 1,
-}  # fmt: skip
+from tests.support.slot import ERROR, RESULT, run
 
 
 def retry_of(claim):
     return claims.retry(claim, 0, "server_error", claims.Upstream())
-
-
-ERROR = {"error": {"code": "server_error", "message": "no", "retryable": True}}
 
 
 async def test_a_lost_reply_leaves_one_whole_job(connect, server, store):
@@ -235,9 +185,9 @@ async def test_the_fence_holds_against_a_slot_that_was_given_up(connect, server)
     assert await claims.take(handle, first, "slot 1") is not None
     assert await claims.settle(handle, claims.hand_back(first)) == "settled"
     assert await run(server.url) == job_id
-    before = await jobs.read(handle, job_id, CALLER)
+    before = await jobs.read(handle, job_id, keys.ANONYMOUS)
     assert await claims.take(handle, first, "slot 1") is None
     assert not await claims.keep(handle, first, 50)
     late = [claims.finish(first, "failed", ERROR, keep_for=1), claims.hand_back(first), retry_of(first)]
     assert [await claims.settle(handle, settlement) for settlement in late] == ["void"] * 3
-    assert await jobs.read(handle, job_id, CALLER) == before
+    assert await jobs.read(handle, job_id, keys.ANONYMOUS) == before

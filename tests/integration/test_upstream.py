@@ -6,9 +6,7 @@ import pytest
 
 from shared.store import claims, jobs, keys, scripts
 from shared.store.client import async_client
-from tests.integration.test_submit_script import CALLER, RESULT, connect
-
-__all__ = ["connect"]
+from tests.support.slot import RESULT
 
 REFUSED = claims.Upstream("refused", "authentication_failed")
 ANSWERED = claims.Upstream("answered")
@@ -85,7 +83,7 @@ async def test_what_ran_when_the_queue_was_held_is_not_lost_to_it(six, server):
     for _ in range(3):
         await run(server.url, REFUSED)
     assert await end(server.url, running, REFUSED) == "held"
-    job = await jobs.read(async_client(server.url), running.job_id, CALLER)
+    job = await jobs.read(async_client(server.url), running.job_id, keys.ANONYMOUS)
     assert job is not None
     assert job.record["state"] == "delayed"
     assert await end(server.url, running, REFUSED) == "held", "told again after a lost reply"

@@ -1,0 +1,52 @@
+"""Deliveries of webhooks: what was tried, and another try."""
+
+from shared.errors import NotFinished, NotFound, NoWebhook
+from shared.ids import is_id
+from shared.models import Deliveries, Delivery, Redelivery
+from shared.settings import WebhookSettings
+from shared.store import webhooks
+from shared.store.client import async_client
+from shared.times import rfc3339
+from shared.views import webhook_id
+
+
+async def deliveries(job_id: str, *, caller: str, settings: WebhookSettings) -> Deliveries:
+    """List the tries of the webhooks of one of the caller's jobs, oldest first; raises NotFound for any other."""
+    tries = await webhooks.tries(async_client(settings.redis_address), job_id, caller) if is_id(job_id) else None
+    if tries is None:
+        raise NotFound("There is no such job")
+    return Deliveries(deliveries=[_delivery(one) for one in tries])
+
+
+async def redeliver(job_id: str, request_id: str | None, *, caller: str, settings: WebhookSettings) -> Redelivery:
+    """Tell the end of one of the caller's jobs again, to one submission or to all that asked.
+
+    Raises NotFound, NotFinished while there is nothing to tell, or NoWebhook when nobody asked.
+    """
+    answer, told = "missing", list[str]()
+    if is_id(job_id):
+        answer, told = await webhooks.redeliver(async_client(settings.redis_address), job_id, caller, request_id)
+    match answer:
+        case "missing":
+            raise NotFound("There is no such job, or no such submission of it")
+        case "running":
+            raise NotFinished("Its end is told when it comes")
+        case "none":
+            raise NoWebhook("No submission of it had a webhookUrl")
+        case _:
+            return Redelivery(job_id=job_id, request_ids=sorted(told))
+
+
+def _delivery(one: webhooks.Try) -> Delivery:
+    return Delivery(
+        id=webhook_id(one.request_id),
+        request_id=one.request_id,
+        event=one.event,
+        url=one.url,
+        attempt=one.number,
+        status_code=one.status,
+        error=one.error,
+        duration_ms=one.duration,
+        at=rfc3339(one.at),
+        next_attempt_at=None if one.next_at is None else rfc3339(one.next_at),
+    )

@@ -1,0 +1,156 @@
+"""The deliverer: takes webhooks that are due from the outbox, and sends them."""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from contextlib import suppress
+from functools import partial
+
+import httpx
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from functions.worker.delivery import judge, post
+from functions.worker.delivery_transport import DeliveryTransport
+from shared import signing
+from shared.logs import event
+from shared.settings import WorkerSettings
+from shared.store import keys, outbox, webhook_secrets
+from shared.views import webhook_event, webhook_id
+
+log = logging.getLogger("worker.deliver")
+
+# How many are sent at once: over all, and to one host.
+AT_ONCE, PER_HOST = 128, 8
+# Nobody tells when a lease ends, or when Redis is back; s.
+_LOOK_EVERY = 1.0
+
+
+class Deliverer:
+    """Sends what is due until it is told to stop.
+
+    Every try is leased: a deliverer that dies leaves its tries to whoever looks after the lease. So a webhook is sent
+    at least once, and never again once a 2xx is recorded.
+    """
+
+    def __init__(self, client: redis.asyncio.Redis, settings: WorkerSettings, *, lease_for: int = outbox.LEASE) -> None:
+        self._client = client
+        self._settings = settings
+        self._lease_for = lease_for
+        self._wake = asyncio.Event()
+        self._busy: Counter[str] = Counter()
+        self._tries: set[asyncio.Task[None]] = set()
+        self._http = httpx.AsyncClient(
+            transport=DeliveryTransport(settings.webhook_allowed_networks, connections=AT_ONCE),
+            trust_env=False,
+            follow_redirects=False,
+            timeout=None,  # noqa: S113 -- the whole try has one
+        )
+
+    async def run(self, stop: asyncio.Event, grace: float) -> None:
+        """Deliver until `stop`; then take nothing new, and give what is being sent `grace` s to end."""
+        listener = asyncio.create_task(self._listen())
+        stopper = asyncio.create_task(self._wake_at(stop))
+        try:
+            while not stop.is_set():
+                self._wake.clear()
+                wait = await self._take()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), wait)
+        finally:
+            for task in (listener, stopper):
+                task.cancel()
+            if self._tries:
+                await asyncio.wait(self._tries, timeout=grace)
+            for one in self._tries:
+                one.cancel()
+            await asyncio.wait({listener, stopper, *self._tries})
+            await self._http.aclose()
+
+    async def _take(self) -> float:
+        """Begin with what is due and has room; return s until there may be more."""
+        room = AT_ONCE - len(self._tries)
+        if room <= 0:
+            return _LOOK_EVERY
+        try:
+            leased, upcoming = await outbox.lease(
+                self._client, room, self._busy, per_host=PER_HOST, lease_for=self._lease_for
+            )
+            found = await asyncio.gather(*(outbox.read(self._client, one) for one in leased))
+        except (RedisError, OSError) as error:
+            event(log, "outbox_not_read", logging.WARNING, error=type(error).__name__)
+            await asyncio.sleep(_LOOK_EVERY)
+            return 0
+        for webhook in found:
+            if webhook is not None:
+                self._busy[webhook.host] += 1
+                one = asyncio.create_task(self._try(webhook))
+                self._tries.add(one)
+                one.add_done_callback(partial(self._ended, webhook.host))
+        return min(_LOOK_EVERY, upcoming if upcoming is not None else _LOOK_EVERY)
+
+    async def _try(self, webhook: outbox.Webhook) -> None:
+        lease_ends = time.monotonic() + self._lease_for / 1000
+        try:
+            secrets = webhook.secrets
+            if webhook.caller == keys.ANONYMOUS and self._settings.webhook_secret:
+                secrets = [secret.get_secret_value() for secret in self._settings.webhook_secret]
+            elif not secrets:
+                secrets = await webhook_secrets.of_gateway(self._client)
+            told = webhook_event(
+                webhook.job, webhook.event, webhook.at, webhook.leased.request_id, webhook.metadata
+            ).model_dump_json(by_alias=True)
+            headers = signing.headers(webhook_id(webhook.leased.request_id), told, secrets)
+            answer = await post(self._http, webhook.url, told, headers)
+            outcome, pause = judge(answer, webhook.tries, self._settings.webhook_retry_schedule)
+            await self._record(webhook, outcome, answer.seen, pause, lease_ends)
+        except RedisError as error:
+            # The lease ends by itself, and the try is made again.
+            event(log, "try_not_recorded", logging.WARNING, error=type(error).__name__, job_id=webhook.job.job_id)
+
+    def _ended(self, host: str, one: "asyncio.Task[None]") -> None:
+        self._tries.discard(one)
+        self._busy[host] -= 1
+        if not self._busy[host]:
+            del self._busy[host]
+        self._wake.set()
+        if not one.cancelled() and (error := one.exception()) is not None:
+            log.error("try_failed", exc_info=error)
+
+    async def _record(
+        self, webhook: outbox.Webhook, outcome: outbox.TryOutcome, seen: outbox.Seen, pause: int, lease_ends: float
+    ) -> None:
+        """Record a try, for as long as it is ours to record: one that is not would be made again."""
+        while True:
+            try:
+                held = await outbox.record(
+                    self._client, webhook.leased, outcome, seen,
+                    pause=pause, disable_after=self._settings.webhook_disable_after,
+                )  # fmt: skip
+                break
+            except (RedisError, OSError):
+                if time.monotonic() > lease_ends:
+                    raise
+                await asyncio.sleep(_LOOK_EVERY / 4)
+        event(
+            log, "webhook_tried" if held else "webhook_lease_lost", job_id=webhook.job.job_id,
+            request_id=webhook.leased.request_id, outcome=outcome, status=seen.status, error=seen.error,
+            ms=seen.duration,
+        )  # fmt: skip
+
+    async def _wake_at(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._wake.set()
+
+    async def _listen(self) -> None:
+        """Hear of new webhooks; while nothing is heard, the outbox is looked at each second all the same."""
+        while True:
+            try:
+                async with self._client.pubsub() as channel:
+                    await channel.subscribe(keys.TOLD)
+                    async for _ in channel.listen():
+                        self._wake.set()
+            except (RedisError, OSError):
+                event(log, "outbox_not_heard", logging.WARNING)
+            await asyncio.sleep(_LOOK_EVERY)

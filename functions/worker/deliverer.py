@@ -1,0 +1,86 @@
+"""The deliverer's process: one in each worker container, started again when it dies."""
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.process import BaseProcess
+
+from functions.worker import processes
+from shared import logs
+from shared.settings import WorkerSettings
+from shared.store.client import async_client, close_clients
+
+log = logging.getLogger("worker.deliverer")
+
+# Names that do not resolve hold a thread each, and must not keep others from resolving.
+_RESOLVERS = 64
+# What is being sent when the worker ends gets so long; inside what ECS leaves after SHUTDOWN_GRACE; s.
+_GRACE = 5.0
+# One that dies at once is not started again at once; s.
+_BACKOFF = 5.0
+
+
+class DelivererProcess:
+    """Keeps a deliverer alive for the pool, which calls `look` each second."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._settings = settings
+        self._process: BaseProcess | None = None
+        self._not_before = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id, while it lives."""
+        return self._process.pid if self._process is not None else None
+
+    def look(self) -> None:
+        """Start it, unless it lives, or has just been started."""
+        if self._process is not None and not self._process.is_alive():
+            logs.event(log, "deliverer_ended", logging.WARNING, status=self._process.exitcode)
+            self._process.close()
+            self._process = None
+        if self._process is None and time.monotonic() >= self._not_before:
+            self._not_before = time.monotonic() + _BACKOFF
+            # Spawned, with its settings through a pipe, for the reasons that slots are.
+            spawn = multiprocessing.get_context("spawn")
+            self._process = spawn.Process(target=_be_the_deliverer, args=(self._settings, os.getpid()))
+            self._process.start()
+            logs.event(log, "deliverer_started", pid=self._process.pid)
+
+    def stop(self) -> None:
+        """End it, and wait until it has."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.join(_grace(self._settings) + 1)
+            self._process.kill()
+            self._process.join()
+
+
+def _grace(settings: WorkerSettings) -> float:
+    return min(_GRACE, settings.shutdown_grace)
+
+
+def _be_the_deliverer(settings: WorkerSettings, pool: int) -> None:
+    """Run in the deliverer's process; only there is its HTTP client imported."""
+    os.setsid()
+    processes.name_this("cg-deliverer")
+    processes.end_with_parent(pool)
+    processes.hide_memory()
+    logs.configure(settings)
+    asyncio.run(_deliver(settings))
+
+
+async def _deliver(settings: WorkerSettings) -> None:
+    from functions.worker.deliver import Deliverer  # noqa: PLC0415
+
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(_RESOLVERS))
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await Deliverer(async_client(settings.redis_address), settings).run(stop, _grace(settings))
+    await close_clients()

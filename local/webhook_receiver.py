@@ -1,0 +1,61 @@
+"""A receiver of webhooks on loopback, to see them come: verifies each as a customer would, and prints it."""
+
+import json
+import sys
+from collections.abc import Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from local.client import complain, visible
+
+_MOST = 16 * 1024 * 1024
+
+
+def receive(port: int, secrets: Sequence[str]) -> None:
+    """Print what comes to 127.0.0.1, until Ctrl-C; port 0 takes a free one."""
+    try:
+        keys = [Webhook(secret) for secret in secrets]
+    except ValueError:
+        complain("--secret should be whsec_ followed by base64")
+        sys.exit(2)
+
+    class Receiver(BaseHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class names it so
+            """Say nothing beside what is printed."""
+
+        def do_POST(self) -> None:
+            length = self.headers.get("content-length", "")
+            body = self.rfile.read(min(int(length), _MOST)) if length.isdecimal() else b""
+            verified = _verifies(keys, body, dict(self.headers.items()))
+            # Another than 2xx is tried again, and seen again.
+            self.send_response(204 if verified else 401)
+            self.end_headers()
+            mark = "verified" if verified else "NOT VERIFIED"
+            text = body.decode(errors="replace")
+            if verified:
+                text = json.dumps(json.loads(text), ensure_ascii=False, indent=2)
+            print(visible(f"{mark} {self.headers.get('webhook-id')} {self.path}\n{text}"), flush=True)
+
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", port), Receiver)
+    except OSError as error:
+        complain(f"--port: {port} cannot be used: {error.strerror}")
+        sys.exit(2)
+    with server:
+        print(f"listening http://127.0.0.1:{server.server_address[1]}", flush=True)
+        complain("Submit a query with this as its webhookUrl. Ctrl-C ends it.")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print(file=sys.stderr)
+
+
+def _verifies(keys: Sequence[Webhook], body: bytes, headers: dict[str, str]) -> bool:
+    for key in keys:
+        try:
+            key.verify(body, headers, json_parse=False)
+        except (WebhookVerificationError, ValueError):
+            continue
+        return True
+    return False

@@ -1,0 +1,134 @@
+"""`claude-gateway webhooks`: deliveries, secrets, hosts that fail, and a receiver to see one arrive."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from local.client import Client, Stop, complain, visible
+from local.keys import Data, with_store
+from shared.store import keys, webhook_secrets, webhooks
+from shared.times import rfc3339
+
+app = typer.Typer(help="Webhooks: what was delivered, again, and with which secret.", no_args_is_help=True)
+Url = Annotated[str, typer.Option(envvar="CLAUDE_GATEWAY_URL", help="Where the gateway is.")]
+ApiKey = Annotated[str | None, typer.Option(envvar="CLAUDE_GATEWAY_API_KEY", help="The caller's key.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
+_HERE = "http://127.0.0.1:3000"
+_DATA = Path(".data")
+
+
+def _ask(method: str, path: str, url: str, api_key: str | None) -> dict[str, Any]:
+    try:
+        with Client(url, api_key) as client:
+            return client.send(method, path)[0]
+    except Stop as stop:
+        complain(str(stop))
+        raise typer.Exit(stop.status) from None
+
+
+@app.command(name="list")
+def list_(job: Job, url: Url = _HERE, api_key: ApiKey = None, *, as_json: AsJson = False) -> None:
+    """List the tries of a job's webhooks, oldest first."""
+    found = _ask("GET", f"/api/query/{quote(job, safe='')}/deliveries", url, api_key)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    table = Table("at", "attempt", "status", "ms", "error", "next", "url", "submission", box=None)
+    for one in found["deliveries"]:
+        fields = (
+            one["at"], one["attempt"], one["statusCode"], one["durationMs"], one["error"], one["nextAttemptAt"],
+            one["url"], one["requestId"],
+        )  # fmt: skip
+        table.add_row(*("" if field is None else visible(str(field)) for field in fields))
+    Console(width=220, markup=False, highlight=False).print(table)
+
+
+@app.command()
+def redeliver(
+    job: Job,
+    url: Url = _HERE,
+    api_key: ApiKey = None,
+    *,
+    request_id: Annotated[str | None, typer.Option(help="Only to this submission; without it, to all.")] = None,
+) -> None:
+    """Send a job's terminal event again, with the same id."""
+    only = f"?requestId={quote(request_id, safe='')}" if request_id else ""
+    told = _ask("POST", f"/api/query/{quote(job, safe='')}/redeliver{only}", url, api_key)
+    typer.echo(f"{len(told['requestIds'])} are sent again; see `claude-gateway webhooks list {job}`")
+
+
+@app.command()
+def secret(*, data: Data = _DATA) -> None:
+    """Show the secret that signs where callers have no keys, unless WEBHOOK_SECRET is set."""
+    typer.echo(with_store(data, webhook_secrets.of_gateway)[0])
+
+
+@app.command()
+def rotate(
+    caller_id: Annotated[
+        str, typer.Argument(metavar="[ID]", help="The id of a caller's key; without it, the gateway's own secret.")
+    ] = keys.ANONYMOUS,
+    *,
+    data: Data = _DATA,
+) -> None:
+    """Make a new secret; the one before signs beside it for a day."""
+    new = with_store(data, lambda client: webhook_secrets.rotate(client, caller_id))
+    if new is None:
+        complain("There is no key with this id")
+        raise typer.Exit(1)
+    typer.echo(new)
+    complain("Keep it now if it is a caller's: it is not shown again. The one before is valid for a day.")
+
+
+@app.command()
+def hosts(*, as_json: AsJson = False, data: Data = _DATA) -> None:
+    """List the hosts that fail, and those that are paused because they did for WEBHOOK_DISABLE_AFTER."""
+    found = with_store(data, webhooks.failing_hosts)
+    shown = [
+        {
+            "host": host.host,
+            "failures": host.failures,
+            "failingSince": rfc3339(host.failing),
+            "pausedSince": None if host.paused is None else rfc3339(host.paused),
+        }
+        for host in found
+    ]
+    if as_json:
+        typer.echo(json.dumps(shown))
+        return
+    table = Table("host", "failures", "failing since", "paused since", box=None)
+    for one in shown:
+        table.add_row(*("" if field is None else str(field) for field in one.values()))
+    Console(width=160, markup=False, highlight=False).print(table)
+
+
+@app.command()
+def resume(
+    host: Annotated[str, typer.Argument(help="As `hosts` shows it, such as example.com:443.")], *, data: Data = _DATA
+) -> None:
+    """Let a host be tried again; what was not tried meanwhile is sent by `redeliver`."""
+    if not with_store(data, lambda client: webhooks.resume(client, host)):
+        complain("This host does not fail")
+        raise typer.Exit(1)
+
+
+@app.command()
+def listen(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of 127.0.0.1; 0 for a free one.")] = 0,
+    *,
+    secret: Annotated[
+        str | None, typer.Option(envvar="WEBHOOK_SECRET", help="What signs; the gateway's own if not given.")
+    ] = None,
+    data: Data = _DATA,
+) -> None:
+    """Receive webhooks on loopback, verify them and print them, until Ctrl-C."""
+    from local.webhook_receiver import receive  # noqa: PLC0415 -- the other commands do without it
+
+    secrets = secret.split() if secret else with_store(data, webhook_secrets.of_gateway)
+    receive(port, secrets)

@@ -1,0 +1,102 @@
+"""What the deliverer does with webhooks: lease those that are due, read what they tell, and record each try."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, cast
+
+import redis.asyncio
+
+from shared.store import keys, scripts, webhook_secrets
+from shared.store.jobs import StoredJob
+
+# Longer than a try takes: one that is not recorded by then is made again by whoever is there; ms.
+LEASE = 30_000
+
+TryOutcome = Literal["delivered", "retried", "abandoned"]
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A webhook that is ours to try; `number` is the fence of what is recorded of it."""
+
+    request_id: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """What is told to whom: a submission's metadata, and `at` in ms; `secrets` are the caller's, the newest first."""
+
+    leased: Leased
+    url: str
+    host: str
+    event: str
+    at: int
+    tries: int
+    caller: str
+    metadata: dict[str, str]
+    secrets: list[str]
+    job: StoredJob
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a try saw: never anything of an answer's body."""
+
+    status: int | None
+    error: str | None
+    duration: int
+
+
+_SPARED = Seen(None, "not tried: the host is paused, because nothing has reached it for long", 0)
+
+
+async def lease(
+    client: redis.asyncio.Redis, most: int, busy: dict[str, int], *, per_host: int, lease_for: int = LEASE
+) -> tuple[list[Leased], float | None]:
+    """Take up to `most` webhooks that are due; also return s until the next is, None when none is known.
+
+    `busy` is how many of each host are being tried here already; one host has at most `per_host`.
+    """
+    spared = json.dumps(asdict(_SPARED))
+    wait, *flat = await scripts.run(client, "lease", most, lease_for, per_host, json.dumps(busy), spared)
+    leased = [Leased(flat[index], flat[index + 1]) for index in range(0, len(flat), 2)]
+    return leased, None if wait < 0 else wait / 1000
+
+
+async def read(client: redis.asyncio.Redis, leased: Leased) -> Webhook | None:
+    """Read what a webhook tells, in two round trips; None when it went with its job."""
+    names = ("job", "caller", "url", "host", "event", "at", "tries", "meta")
+    found = cast("list[Any]", await client.hmget(keys.hook(leased.request_id), names))
+    job_id, caller, url, host, event, at, tries, metadata = found
+    if job_id is None:
+        return None
+    async with client.pipeline(transaction=False) as pipe:
+        pipe.hgetall(keys.job(job_id))
+        pipe.get(keys.job_output(job_id))
+        pipe.get(keys.secret(caller))
+        record, result, secrets = await pipe.execute()
+    return Webhook(
+        leased=leased,
+        url=url,
+        host=host,
+        event=event,
+        at=int(at),
+        tries=int(tries),
+        caller=caller,
+        metadata=json.loads(metadata or "{}"),
+        secrets=webhook_secrets.valid(secrets),
+        job=StoredJob(job_id, record, json.loads(result) if result else None, None),
+    )
+
+
+async def record(
+    client: redis.asyncio.Redis, leased: Leased, outcome: TryOutcome, seen: Seen, *, pause: int, disable_after: int
+) -> bool:
+    """Record a try, and let the next come after `pause` s; False when the lease is another's by now.
+
+    After `disable_after` s of nothing but failures the host is paused. Safe to send twice.
+    """
+    told: dict[str, Any] = asdict(seen)
+    args = (leased.request_id, leased.number, outcome, pause * 1000, json.dumps(told), disable_after * 1000)
+    return bool(await scripts.run(client, "settle_hook", *args))

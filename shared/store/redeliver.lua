@@ -1,0 +1,27 @@
+-- Let the end of a job be told again, now and with the whole schedule before it.
+-- ARGV  1 job id  2 caller  3 a submission's requestId, or '' for all that asked
+-- Returns {'missing'}, {'running'}, {'none'} without a webhook, or {'told', request, …}.
+local id = ARGV[1]
+local job = read(id, 'caller', 'state', 'expires')
+local time = now()
+if job.caller ~= ARGV[2] or tonumber(job.expires or time + 1) <= time then return {'missing'} end
+if not job.expires then return {'running'} end
+local told = {}
+local requests = redis.call('SMEMBERS', hooks_of(id))
+if #requests == 0 then return {'none'} end
+for _, request in ipairs(requests) do
+  if ARGV[3] == '' or ARGV[3] == request then
+    local hook = redis.call('HMGET', hook_of(request), 'state', 'host', 'leased')
+    if hook[1] ~= 'pending' then redis.call('HINCRBY', COUNTERS, 'webhooks_pending', 1) end
+    redis.call('HSET', hook_of(request), 'state', 'pending', 'tries', 0, 'again', 'asked')
+    if tonumber(hook[3] or 0) > time then
+      redis.call('HSET', hook_of(request), 'again', 'during') -- it is being sent, and will be sent once more
+    else
+      deliver_at(request, hook[2], time)
+    end
+    told[#told + 1] = request
+  end
+end
+if #told == 0 then return {'missing'} end
+redis.call('PUBLISH', TOLD, '')
+return {'told', unpack(told)}

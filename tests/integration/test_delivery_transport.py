@@ -1,0 +1,137 @@
+"""The way of webhooks to the network, on real sockets of loopback."""
+
+import socket
+import ssl
+from ipaddress import ip_network
+
+import httpx
+import pytest
+import trustme
+
+from functions.worker import delivery
+from functions.worker.delivery_transport import DeliveryTransport
+from shared import egress
+from tests.support.receiver import Receiver
+
+LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+
+
+@pytest.fixture
+async def post():
+    """Post once, through a transport with these networks allowed."""
+    clients = []
+
+    async def post(url, allowed=LOOPBACK):
+        client = httpx.AsyncClient(transport=DeliveryTransport(allowed, connections=4), trust_env=False, timeout=5)
+        clients.append(client)
+        return (await delivery.post(client, url, '{"a": 1}', {"webhook-id": "msg_1"})).seen
+
+    yield post
+    for client in clients:
+        await client.aclose()
+
+
+@pytest.fixture
+def receiver():
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def listener():
+    """A socket that listens on every address of this machine, to see whether anybody comes."""
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as listener:
+        listener.setblocking(False)
+        yield listener
+
+
+@pytest.fixture
+def resolves(monkeypatch):
+    """Let every name resolve to these."""
+
+    def resolves(*addresses):
+        async def resolve(target):
+            return list(addresses)
+
+        monkeypatch.setattr(egress, "resolve", resolve)
+
+    return resolves
+
+
+async def test_a_webhook_arrives_as_it_was_sent(post, receiver):
+    assert (await post(f"{receiver.url}/hook?a=b")).status == 204
+    [hook] = receiver.hooks
+    assert (hook.path, hook.body, hook.headers["webhook-id"]) == ("/hook?a=b", '{"a": 1}', "msg_1")
+    assert hook.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "0177.0.0.1", "127.1", "0", "[::1]", "[::ffff:127.0.0.1]",
+     "[::ffff:7f00:1]", "[::]"],
+)  # fmt: skip
+async def test_an_address_of_this_machine_is_refused_without_a_connection(post, listener, host):
+    seen = await post(f"http://{host}:{listener.getsockname()[1]}/", allowed=())
+    assert seen.status is None
+    assert "not sent" in seen.error
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+
+
+@pytest.mark.parametrize("addresses", [["127.0.0.1"], ["8.8.8.8", "127.0.0.1"], ["::ffff:127.0.0.1"]])
+async def test_a_name_that_changed_its_mind_is_refused_without_a_connection(post, listener, resolves, addresses):
+    resolves(*addresses)
+    seen = await post(f"http://rebound.example:{listener.getsockname()[1]}/", allowed=())
+    assert "not sent" in seen.error
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+
+
+async def test_a_redirect_is_a_failure_and_is_not_followed(post, receiver, listener):
+    receiver.reply = lambda hook: (307, {"location": f"http://127.0.0.1:{listener.getsockname()[1]}/"})
+    seen = await post(receiver.url)
+    assert (seen.status, seen.error) == (307, "redirects are not followed")
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+
+
+async def test_no_proxy_of_the_environment_is_used(post, receiver, listener, monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{listener.getsockname()[1]}")
+    assert (await post(receiver.url)).status == 204
+
+
+async def test_an_answer_without_end_is_left(post, receiver):
+    receiver.reply = lambda hook: "endless"
+    assert (await post(receiver.url)).status == 200
+
+
+async def test_what_goes_wrong_is_told_in_a_few_words_of_our_own(post, receiver, resolves, monkeypatch):
+    monkeypatch.setattr(delivery, "TRY_WITHIN", 0.3)
+    receiver.reply = lambda hook: "hang"
+    assert (await post(receiver.url)).error == "no answer within 0.3 s"
+    receiver.reply = lambda hook: "reset"
+    assert (await post(receiver.url)).error == "the connection broke"
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    assert (await post(f"http://127.0.0.1:{port}/")).error == "connection refused"
+    assert (await post("http://no-such-name.invalid/")).error == "its name does not resolve"
+    resolves()
+    assert (await post("http://no-address.example/")).error == "its name does not resolve"
+
+
+async def test_tls_and_host_speak_of_the_name_and_the_certificate_must_be_its(post, resolves, tmp_path, monkeypatch):
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    resolves("127.0.0.1")
+    asked = []
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("hooks.example").configure_cert(context)
+    context.sni_callback = lambda connection, name, _: asked.append(name)
+    with Receiver() as receiver:
+        receiver.server.socket = context.wrap_socket(receiver.server.socket, server_side=True)
+        assert (await post(f"https://hooks.example:{receiver.port}/")).status == 204
+        assert receiver.hooks[0].headers["host"] == f"hooks.example:{receiver.port}"
+        assert (await post(f"https://other.example:{receiver.port}/")).error == "its certificate does not verify"
+    assert asked == ["hooks.example", "other.example"]

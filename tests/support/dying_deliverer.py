@@ -1,0 +1,53 @@
+"""A deliverer that kills itself with -9 at one point of its first try: `python -m tests.support.dying_deliverer POINT`.
+
+Everything but that point is the worker's own code; without a point it lives until SIGTERM. Leases last half a second.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from typing import Any
+
+from functions.worker import deliver
+from shared.settings import WorkerSettings, load
+from shared.store import outbox
+from shared.store.client import async_client
+
+POINTS = ("between lease and read", "between read and post", "between post and record", "after the record")
+
+
+def _die(*_: Any, **__: Any) -> Any:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _arrange(point: str) -> None:
+    record = outbox.record
+    match point:
+        case "between lease and read":
+            outbox.read = _die
+        case "between read and post":
+            vars(deliver)["post"] = _die
+        case "between post and record":
+            vars(deliver)["judge"] = _die
+        case "after the record":
+
+            async def record_and_die(*args: Any, **options: Any) -> bool:
+                await record(*args, **options)
+                return bool(_die())
+
+            outbox.record = record_and_die
+
+
+async def _deliver() -> None:
+    settings = load(WorkerSettings)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    sys.stdout.write("can be told to stop\n")
+    sys.stdout.flush()
+    await deliver.Deliverer(async_client(settings.redis_address), settings, lease_for=500).run(stop, 1)
+
+
+if __name__ == "__main__":
+    _arrange(sys.argv[1] if len(sys.argv) > 1 else "")
+    asyncio.run(_deliver())

@@ -1,0 +1,27 @@
+"""What a slot does with a job in the store, without a CLI."""
+
+from typing import Any, Literal
+
+from shared.store import claims, scripts
+from shared.store.client import async_client
+
+RESULT = {
+    "response": "4", "format": "text", "structured": None, "sessionId": None, "model": "m", "costUsd": 0.25,
+    "usage": {"inputTokens": 1, "outputTokens": 1, "cacheReadTokens": 0, "cacheCreationTokens": 0},
+    "durationMs": 1, "turns": 1,
+}  # fmt: skip
+ERROR = {"error": {"code": "server_error", "message": "no", "retryable": True}}
+
+
+async def run(url: str, outcome: dict[str, Any] | None = None, *, keep_for: int = 60) -> str | None:
+    """Do what a slot does with the next job, without a CLI; return its id, or None when nothing waits."""
+    client = async_client(url)
+    text = await scripts.run(client, "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now")
+    if text is None:
+        return None
+    claim = claims.Claim.parse(text)
+    assert await claims.take(client, claim, "slot") is not None
+    outcome = outcome or {"result": RESULT}
+    state: Literal["completed", "failed"] = "completed" if "result" in outcome else "failed"
+    assert await claims.settle(client, claims.finish(claim, state, outcome, keep_for=keep_for)) == "settled"
+    return claim.job_id
