@@ -45,6 +45,7 @@ format: $(STAMP)  ## rewrite the code in the project's style
 bench: $(STAMP)  ## compare with the bare CLI on this machine
 	$(BIN)/python -m tests.benchmarks.latency
 	$(BIN)/python -m tests.benchmarks.depth
+	$(BIN)/python -m tests.benchmarks.webhooks
 
 openapi: $(STAMP)  ## make the OpenAPI document anew
 	$(BIN)/python -m local.openapi

@@ -84,7 +84,9 @@ class SubmitRequest(Wire):
         json_schema_extra={"pattern": r"\S"},
     )
     webhook_url: Annotated[StrictStr, Field(min_length=1, max_length=MAX_URL)] | None = Field(
-        None, description="Told of the outcome, signed by the Standard Webhooks specification; http or https."
+        None,
+        description="Told of the outcome, signed by the Standard Webhooks specification; a public http or https URL.",
+        json_schema_extra={"format": "uri"},
     )
     priority: Priority = Field("normal", description="A waiting high job always starts before a normal one.")
     context: Annotated[dict[str, Any], AfterValidator(_finite)] | None = Field(

@@ -11,6 +11,7 @@ from functions.worker import lease
 from functions.worker.claude import Run
 from functions.worker.outcome import RETRYABLE, Outcome, failed, judge
 from functions.worker.spool import Spool
+from functions.worker.tasks import end
 from functions.worker.warm import WarmCli
 from shared.logs import event
 from shared.settings import WorkerSettings
@@ -77,7 +78,7 @@ async def attempt(claim: claims.Claim, slot: str, means: Means, asked: Asked) ->
         if outcome.state != "completed":
             await _settle(job, outcome, clock, means, asked)
     finally:
-        await _cancel(keeper)
+        await end(keeper)
 
 
 async def _outcome(

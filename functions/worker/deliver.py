@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from functions.worker.delivery import judge, post
 from functions.worker.delivery_transport import DeliveryTransport
+from functions.worker.tasks import end
 from shared import signing
 from shared.logs import event
 from shared.settings import WorkerSettings
@@ -59,13 +60,9 @@ class Deliverer:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), wait)
         finally:
-            for task in (listener, stopper):
-                task.cancel()
             if self._tries:
                 await asyncio.wait(self._tries, timeout=grace)
-            for one in self._tries:
-                one.cancel()
-            await asyncio.wait({listener, stopper, *self._tries})
+            await end(listener, stopper, *self._tries)
             await self._http.aclose()
 
     async def _take(self) -> float:

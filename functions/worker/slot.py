@@ -22,6 +22,7 @@ from functions.worker import processes
 from functions.worker.attempt import Asked, Means, attempt
 from functions.worker.queue import NAME, ClaimJob, ClaimQueue, NoDeathPenalty
 from functions.worker.spool import Spool, spool_dir
+from functions.worker.tasks import end
 from functions.worker.warm import WarmCli
 from shared import logs
 from shared.settings import WorkerSettings
@@ -83,9 +84,7 @@ class AsyncSide:
         """Take the slot off the list and end the thread."""
 
         async def leave() -> None:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.wait(self._tasks)
+            await end(*self._tasks)
             try:
                 await slots.leave(async_client(self.settings.redis_address), self.name)
             except RedisError:

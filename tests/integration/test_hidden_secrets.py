@@ -6,14 +6,14 @@ import pytest
 
 from tests.support.scripted_model import Text, ToolUse
 
-SECRET = "do-not-find-me"
+SECRET = "do0not0find0me00"
 
 
 @pytest.fixture(scope="module")
 def variables():
     return {
         "CLAUDE_TOOLS": "Bash",
-        "WEBHOOK_SECRET": SECRET,
+        "WEBHOOK_SECRET": "whsec_" + SECRET * 3,
         "ADMIN_PASSWORD": SECRET,
         "REDIS_PASSWORD": SECRET,
         "AWS_SECRET_ACCESS_KEY": SECRET,

@@ -13,7 +13,7 @@ OLD, NEW = new_secret(), new_secret()
 BODY = json.dumps({"type": "query.completed", "data": {"response": "naïve ☃"}}, ensure_ascii=False)
 
 
-@pytest.mark.parametrize("secret", [OLD, NEW])
+@pytest.mark.parametrize("secret", [OLD, NEW], ids=["old", "new"])
 def test_each_secret_of_a_rotation_verifies(secret):
     assert Webhook(secret).verify(BODY.encode(), signing.headers("msg_1", BODY, [NEW, OLD])) == json.loads(BODY)
 
