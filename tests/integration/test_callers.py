@@ -94,6 +94,7 @@ def test_another_callers_things_do_not_exist(caller):
     assert mine.post("/api/query", json=body).json()["status"] == "cached"
 
 
+@pytest.mark.once
 def test_a_key_is_listed_without_its_secrets_and_is_worthless_once_revoked(gateway, caller):
     client, made = caller("to be revoked")
     assert client.get("/api/query").status_code == 200

@@ -51,6 +51,7 @@ def test_the_first_curl_of_a_new_user_is_accepted(gateway):
     assert (answer.status_code, answer.json()["status"]) == (202, "queued")
 
 
+@pytest.mark.once
 def test_a_job_is_seen_to_wait_to_run_and_to_end_and_its_progress_never_goes_down(gateway, script):
     go = threading.Event()
     chunks = [f"{'word ' * 40}{number} " for number in range(12)]

@@ -138,6 +138,7 @@ def test_each_limit_names_itself(gateway, field, value, limit):
     assert limit in answer.json()["errors"][0]["message"]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])
 def test_many_identical_queries_at_once_make_one_run_and_share_its_end(gateway, model, script, end):
     go, before = threading.Event(), len(model.requests)
@@ -312,6 +313,7 @@ def test_a_wait_out_of_bounds_is_refused(gateway, query):
     assert answer.json()["errors"][0]["pointer"] == "/wait"
 
 
+@pytest.mark.once
 def test_lists_are_newest_first_filtered_and_paged_without_gaps(gateway):
     made = [gateway.ask(f"listed {number}", metadata={"n": str(number)})["jobId"] for number in range(5)]
     first = gateway.client.get("/api/query?limit=2").json()
