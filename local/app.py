@@ -13,6 +13,7 @@ from functions.submit.routes import router as submit
 from functions.webhook.routes import router as webhook
 from functions.worker.environment import hide
 from shared.http.app import create_app
+from shared.http.traffic import traffic
 from shared.logs import configure, event
 from shared.settings import ALL_SETTINGS, ApiSettings, load
 from shared.store import callers
@@ -31,6 +32,7 @@ async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
     configure(settings)
     await _warn_without_keys(settings)
     yield
+    await traffic.close(async_client(settings.redis_address))
     await close_clients()
 
 

@@ -90,6 +90,7 @@ class CommonSettings(BaseSettings):
     redis_password: SecretStr | None = None
     host: str = "127.0.0.1"
     auth_enabled: bool | None = None
+    metrics_enabled: bool = False
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "text"] = "json"
 
@@ -129,7 +130,9 @@ class SubmitSettings(CommonSettings):
 
 
 class StatusSettings(CommonSettings):
-    """What `functions.status` reads."""
+    """What `functions.status` reads; with `metrics_auth` a scrape needs a caller's key."""
+
+    metrics_auth: bool = False
 
 
 class WebhookSettings(CommonSettings):

@@ -3,9 +3,11 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import PlainTextResponse
 
 from functions.status import service
-from shared.http.callers import caller_of
+from shared.errors import NotFound
+from shared.http.callers import caller_of, require_key
 from shared.http.describe import problems
 from shared.models import JobPage, State, Status
 from shared.settings import StatusSettings, load
@@ -69,6 +71,24 @@ async def health() -> Response:
     """Tell whether a query would be accepted (status code) and run (`ok`, not `degraded`)."""
     report = await service.health(load(StatusSettings))
     return Response(report.model_dump_json(), 503 if report.status == "down" else 200, media_type="application/json")
+
+
+@router.get(
+    "/metrics",
+    summary="Metrics",
+    tags=["health"],
+    response_class=PlainTextResponse,
+    responses={200: {"description": "Prometheus text, or OpenMetrics when asked for."}, **problems(401, 404, 503)},
+)
+async def metrics(request: Request) -> Response:
+    """Show the figures of the whole deployment, whichever process is asked; 404 unless METRICS_ENABLED."""
+    settings = load(StatusSettings)
+    if not settings.metrics_enabled:
+        raise NotFound("METRICS_ENABLED is false")
+    if settings.metrics_auth:
+        await require_key(request, settings)
+    body, content_type = await service.metrics(request.headers.get("accept", ""), settings)
+    return Response(body, media_type=content_type)
 
 
 @router.get("/health/live", summary="Liveness", tags=["health"])

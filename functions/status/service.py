@@ -10,7 +10,7 @@ from shared.errors import NotFound
 from shared.ids import is_id
 from shared.models import JobPage, State, Status
 from shared.settings import StatusSettings
-from shared.store import endings, jobs, slots
+from shared.store import endings, figures, jobs, slots
 from shared.store.client import async_client
 from shared.views import listed, status_of
 
@@ -60,6 +60,14 @@ async def job_page(
     client = async_client(settings.redis_address)
     found, end = await jobs.page(client, caller, state=state, limit=limit, before=before)
     return JobPage(jobs=[listed(job) for job in found], next_cursor=None if end is None else str(end))
+
+
+async def metrics(accept: str, settings: StatusSettings) -> tuple[bytes, str]:
+    """Write all metrics, in one round trip; also return their content type."""
+    # Here and not at import: a cold start does not pay for what few requests need.
+    from functions.status.metrics import exposition  # noqa: PLC0415
+
+    return exposition(await figures.read(async_client(settings.redis_address)), accept)
 
 
 async def health(settings: StatusSettings) -> HealthReport:

@@ -117,10 +117,15 @@ async def _settle(job: claims.ClaimedJob, outcome: Outcome, clock: float, means:
     may_repeat = code in RETRYABLE and job.attempts + 1 < means.settings.claude_max_retries
     # One that could not start again before its clock ends has failed for the reason that it has now.
     if code is not None and may_repeat and pause < left:
-        settlement = claims.retry(job.claim, pause, code, outcome.upstream)
+        settlement = claims.retry(job.claim, pause, code, outcome.upstream, outcome.spend)
     else:
         settlement = claims.finish(
-            job.claim, outcome.state, outcome.body, keep_for=means.settings.result_ttl, upstream=outcome.upstream
+            job.claim,
+            outcome.state,
+            outcome.body,
+            keep_for=means.settings.result_ttl,
+            upstream=outcome.upstream,
+            spend=outcome.spend,
         )
     how = await means.spool.settle(means.client, job.claim, settlement, asked.stop)
     ended = "job_ended" if settlement.script == "finish" and how != "held" else "job_delayed"

@@ -19,11 +19,11 @@ two workers that vanished with the job (see `reconcile`)         worker_lost
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from shared.models import ErrorCode
-from shared.store.claims import Upstream
+from shared.store.claims import Spend, Upstream
 
 if TYPE_CHECKING:
     # The pool judges nothing itself, and has no use for what this would import.
@@ -114,6 +114,7 @@ class Outcome:
     state: Literal["completed", "failed"]
     body: dict[str, Any]
     retry_after: int | None = None
+    spend: Spend = field(default_factory=Spend)
 
     @property
     def code(self) -> ErrorCode | None:
@@ -139,7 +140,18 @@ def failed(code: ErrorCode, retry_after: int | None = None) -> Outcome:
 
 
 def judge(report: Report, *, max_output_bytes: int) -> Outcome:
-    """Turn what was seen of a run into its outcome."""
+    """Turn what was seen of a run into its outcome, with what it cost."""
+    return replace(_judge(report, max_output_bytes), spend=_spend(report))
+
+
+def _spend(report: Report) -> Spend:
+    if report.envelope is None:
+        return Spend()
+    usage = _usage(report.envelope)
+    return Spend(report.model or "", report.envelope.total_cost_usd or 0.0, *usage.values())
+
+
+def _judge(report: Report, max_output_bytes: int) -> Outcome:
     if report.failure is not None:
         return failed(report.failure)
     if report.gave_up:
@@ -175,7 +187,6 @@ def _json_bytes(value: dict[str, Any]) -> bytes:
 
 
 def _result(envelope: "ResultMessage", model: str) -> dict[str, Any]:
-    usage = envelope.usage or {}
     return {
         # Half a surrogate pair, which JavaScript lets pass, is no text that could be told.
         "response": (envelope.result or "").encode("utf-16", "surrogatepass").decode("utf-16", "replace"),
@@ -183,13 +194,18 @@ def _result(envelope: "ResultMessage", model: str) -> dict[str, Any]:
         "structured": None,
         "sessionId": None,
         "model": model,
-        "usage": {
-            "inputTokens": usage.get("input_tokens") or 0,
-            "outputTokens": usage.get("output_tokens") or 0,
-            "cacheReadTokens": usage.get("cache_read_input_tokens") or 0,
-            "cacheCreationTokens": usage.get("cache_creation_input_tokens") or 0,
-        },
+        "usage": _usage(envelope),
         "costUsd": envelope.total_cost_usd or 0.0,
         "durationMs": envelope.duration_ms,
         "turns": envelope.num_turns,
+    }
+
+
+def _usage(envelope: "ResultMessage") -> dict[str, int]:
+    usage = envelope.usage or {}
+    return {
+        "inputTokens": usage.get("input_tokens") or 0,
+        "outputTokens": usage.get("output_tokens") or 0,
+        "cacheReadTokens": usage.get("cache_read_input_tokens") or 0,
+        "cacheCreationTokens": usage.get("cache_creation_input_tokens") or 0,
     }

@@ -18,8 +18,11 @@ _known: OrderedDict[str, tuple[float, str]] = OrderedDict()
 
 async def caller_of(request: Request, settings: CommonSettings) -> str:
     """Return the id of the caller; raises Unauthorized without a key that is one."""
-    if not settings.auth:
-        return keys.ANONYMOUS
+    return await require_key(request, settings) if settings.auth else keys.ANONYMOUS
+
+
+async def require_key(request: Request, settings: CommonSettings) -> str:
+    """Return the id of the caller, whether or not the deployment asks all for a key; raises Unauthorized."""
     key = _key_in(request)
     if key is None:
         raise Unauthorized(

@@ -1,4 +1,4 @@
-"""What happens around every request: its id, and one log line."""
+"""What happens around every request: its id, one log line, and its count."""
 
 import logging
 import time
@@ -6,8 +6,11 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.http.traffic import traffic
 from shared.ids import new_id
 from shared.logs import event
+from shared.settings import CommonSettings, load
+from shared.store.client import async_client
 
 log = logging.getLogger("http")
 
@@ -41,6 +44,7 @@ class Observe:
         try:
             await self.app(scope, receive, observed)
         finally:
+            took = time.perf_counter() - started
             # The route, not the path: a path can hold anything that a client writes.
             route = getattr(scope.get("route"), "path", None)
             # Machines ask for health all day long.
@@ -53,6 +57,10 @@ class Observe:
                     method=scope["method"],
                     route=route,
                     status=seen["status"],
-                    ms=round((time.perf_counter() - started) * 1000, 1),
+                    ms=round(took * 1000, 1),
                     request_id=request_id,
                 )
+            settings = load(CommonSettings)
+            if settings.metrics_enabled:
+                traffic.add(scope["method"], route, seen["status"], took)
+                await traffic.flush_soon(lambda: async_client(settings.redis_address))

@@ -2,13 +2,16 @@
 -- ARGV  1 job id  2 n  3 slot  4 lease ms
 -- Returns {request JSON, attempts, ms left on the clock}, or nil when the claim is void.
 local id = ARGV[1]
-local job = read(id, 'state', 'n', 'slot', 'started', 'timeout', 'attempts', 'progress', 'caller', 'seq')
+local job = read(id, 'state', 'n', 'slot', 'started', 'timeout', 'attempts', 'progress', 'caller', 'seq',
+  'created')
 local time = now()
 if job.n ~= ARGV[2] then return nil end
 if job.state == 'waiting' then
   change_state(id, job.caller, job.seq, 'waiting', 'active')
   redis.call('HSET', record_of(id), 'slot', ARGV[3], 'started', job.started or whole(time),
     'progress', math.max(10, tonumber(job.progress)))
+  redis.call('HSET', RUNNING, ARGV[3], id)
+  if not job.started then observe('queue_wait', time - job.created) end
 elseif job.state ~= 'active' or job.slot ~= ARGV[3] then
   return nil -- not ours; ours already means that the reply to this very claim was lost
 end

@@ -56,6 +56,27 @@ class Upstream:
 
 
 @dataclass(frozen=True, slots=True)
+class Spend:
+    """What an attempt cost, in USD and tokens; all of it counts, whatever came of the attempt."""
+
+    model: str = ""
+    cost: float = 0.0
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_creation: int = 0
+
+    def to_json(self) -> str:
+        """Write it as the scripts read it: an empty text for nothing."""
+        tokens = {
+            "input": self.input, "output": self.output, "cache_read": self.cache_read,
+            "cache_creation": self.cache_creation,
+        }  # fmt: skip
+        nothing = not self.cost and not any(tokens.values())
+        return "" if nothing else json.dumps({"model": self.model or "unknown", "cost": self.cost, "tokens": tokens})
+
+
+@dataclass(frozen=True, slots=True)
 class Settlement:
     """One write that ends a claim, as it can also stand on disk until Redis is there; safe to send twice."""
 
@@ -97,17 +118,20 @@ def finish(
     *,
     keep_for: int,
     upstream: Upstream = Upstream(),
+    spend: Spend = Spend(),
 ) -> Settlement:
     """End the job: `outcome` is `{"result": …}` or `{"error": …}`, readable for `keep_for` s."""
-    cost = outcome["result"]["costUsd"] if "result" in outcome else 0
+    saves = outcome["result"]["costUsd"] if "result" in outcome else 0
     body = json.dumps(outcome.get("result") or outcome["error"])
-    told = (upstream.shows, upstream.code, upstream.wait)
-    return Settlement("finish", (claim.job_id, claim.number, state, body, keep_for * 1000, cost, *told))
+    code = outcome["error"]["code"] if "error" in outcome else ""
+    told = (spend.to_json(), upstream.shows, code, upstream.wait)
+    return Settlement("finish", (claim.job_id, claim.number, state, body, keep_for * 1000, *told, saves))
 
 
-def retry(claim: Claim, delay: int, code: str, upstream: Upstream) -> Settlement:
+def retry(claim: Claim, delay: int, code: str, upstream: Upstream, spend: Spend = Spend()) -> Settlement:
     """Let the job run again after `delay` ms; the attempt counts."""
-    return Settlement("retry", (claim.job_id, claim.number, delay, upstream.shows, code, upstream.wait))
+    told = (upstream.shows, code, upstream.wait, spend.to_json())
+    return Settlement("retry", (claim.job_id, claim.number, delay, *told))
 
 
 def hand_back(claim: Claim) -> Settlement:

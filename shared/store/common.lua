@@ -3,6 +3,7 @@
 local WAITING, DELAYED, ACTIVE, PAUSED = 'cg:waiting', 'cg:delayed', 'cg:active', 'cg:paused'
 local SEQUENCE, WAKE, EXPIRES, COUNTERS = 'cg:seq', 'cg:wake', 'cg:expires', 'cg:counters'
 local ENDED, CANCELLED = 'cg:ended', 'cg:cancelled'
+local SLOTS, RUNNING = 'cg:slots', 'cg:running'
 local DUE, FAILING_HOSTS, TOLD = 'cg:due', 'cg:hosts', 'cg:told'
 local UPSTREAM, NOT_BEFORE = 'cg:upstream', 'cg:notbefore'
 -- So many refusals in a row hold the queue; then one job each so many ms finds out whether Claude takes us again.
@@ -15,6 +16,7 @@ local function joined_of(id) return 'cg:job:' .. id .. ':joined' end
 local function cache_of(fingerprint) return 'cg:cache:' .. fingerprint end
 local function flight_of(fingerprint) return 'cg:flight:' .. fingerprint end
 local function jobs_of(caller, state) return 'cg:jobs:' .. caller .. ':' .. state end
+local function all_of(state) return 'cg:all:' .. state end
 
 local function hooks_of(id) return 'cg:job:' .. id .. ':hooks' end
 local function hook_of(request) return 'cg:hook:' .. request end
@@ -36,11 +38,44 @@ local function wait_in_line(id, priority, seq)
   redis.call('LTRIM', WAKE, 0, 63) -- as many as could be idle; more would wake them for nothing
 end
 
--- Change a job's state in its record and in its caller's lists.
+-- Change a job's state in its record and in the lists.
 local function change_state(id, caller, seq, from, to)
   redis.call('ZREM', jobs_of(caller, from), id)
+  redis.call('ZREM', all_of(from), id)
   redis.call('HSET', record_of(id), 'state', to)
   redis.call('ZADD', jobs_of(caller, to), seq, id)
+  redis.call('ZADD', all_of(to), seq, id)
+end
+
+local function count(what, by)
+  redis.call('HINCRBY', COUNTERS, what, by or 1)
+end
+
+-- Count a duration, in ms, into a histogram: the first bucket that holds it, and the sum in s.
+local function observe(what, duration)
+  local bucket = '+Inf'
+  for _, le in ipairs(BUCKETS) do
+    if duration <= le * 1000 then
+      bucket = tostring(le)
+      break
+    end
+  end
+  count(what .. ':' .. bucket)
+  redis.call('HINCRBYFLOAT', COUNTERS, what .. ':sum', duration / 1000)
+end
+
+-- Count what an attempt cost: JSON of model, cost in USD and tokens by kind; '' when it cost nothing.
+local function count_spend(text)
+  if text == '' then return end
+  local spend = cjson.decode(text)
+  redis.call('HINCRBYFLOAT', COUNTERS, 'cost:' .. spend.model, spend.cost)
+  for kind, tokens in pairs(spend.tokens) do count('tokens:' .. kind .. ':' .. spend.model, tokens) end
+end
+
+-- No slot runs this job any more.
+local function leave_slot(id)
+  local slot = redis.call('HGET', record_of(id), 'slot')
+  if slot and redis.call('HGET', RUNNING, slot) == id then redis.call('HDEL', RUNNING, slot) end
 end
 
 -- Let a webhook be delivered at `due`, with the earliest of its host.
@@ -62,7 +97,7 @@ local function tell(id, caller, request, url, host, meta, state, time)
   redis.call('HSET', hook_of(request), 'job', id, 'caller', caller, 'url', url, 'host', host, 'meta', meta,
     'event', 'query.' .. state, 'at', whole(time), 'state', 'pending', 'n', 0, 'tries', 0, 'attempt', 0)
   redis.call('SADD', hooks_of(id), request)
-  redis.call('HINCRBY', COUNTERS, 'webhooks_pending', 1)
+  count('webhooks_pending')
   deliver_at(request, host, time)
   redis.call('PUBLISH', TOLD, '')
 end
@@ -78,9 +113,9 @@ local function tell_all(id, caller, state, time)
   end
 end
 
--- End a job: state, times, lists, webhooks and the message to those who wait. Its first write frees memory, so that a store
--- that is full, and takes no new job, can still end those it has.
-local function end_job(id, job, to, time, keep_ms)
+-- End a job: state, times, lists, counts, webhooks and the message to those who wait. `code` says why it failed. Its first
+-- write frees memory, so that a store that is full, and takes no new job, can still end those it has.
+local function end_job(id, job, to, time, keep_ms, code)
   redis.call('ZREM', ACTIVE, id)
   redis.call('ZREM', WAITING, id)
   redis.call('ZREM', DELAYED, id)
@@ -88,6 +123,10 @@ local function end_job(id, job, to, time, keep_ms)
   redis.call('HSET', record_of(id), 'progress', 100, 'finished', whole(time), 'expires', whole(time + keep_ms))
   redis.call('ZADD', EXPIRES, whole(time + keep_ms), id)
   if job.fp and redis.call('GET', flight_of(job.fp)) == id then redis.call('DEL', flight_of(job.fp)) end
+  leave_slot(id)
+  count(to == 'failed' and 'failed:' .. code or to)
+  local started = redis.call('HGET', record_of(id), 'started')
+  if started and to ~= 'cancelled' then observe('execution', time - started) end
   tell_all(id, job.caller, to, time)
   redis.call('PUBLISH', ENDED, id)
 end
@@ -95,6 +134,7 @@ end
 -- Put a job that ran aside until `due`, for its next claim.
 local function delay(id, job, due)
   change_state(id, job.caller, job.seq, 'active', 'delayed')
+  leave_slot(id)
   redis.call('HSET', record_of(id), 'n', job.n + 1)
   redis.call('HDEL', record_of(id), 'slot')
   redis.call('ZREM', ACTIVE, id)

@@ -1,6 +1,7 @@
 -- End a job, once: everything that its end changes is written here, under its claim.
--- ARGV  1 job id  2 n  3 state: completed or failed  4 result or error, JSON  5 ms to keep it  6 what it cost, USD
+-- ARGV  1 job id  2 n  3 state: completed or failed  4 result or error, JSON  5 ms to keep it  6 what it cost, see count_spend
 --       7 what it showed of Claude, see note_upstream  8 the error's code or ''  9 ms for which Claude wants no request
+--       10 what a cached answer saves, USD
 -- Returns 1 when this claim ended the job (also when it is told so again), 2 when it was put aside because Claude
 -- refuses everybody, else 0.
 local id = ARGV[1]
@@ -19,7 +20,8 @@ if note_upstream(ARGV[7], ARGV[8], tonumber(ARGV[9]), time) then
   redis.call('HDEL', record_of(id), 'started')
   return 2
 end
-end_job(id, job, ARGV[3], time, tonumber(ARGV[5]))
+end_job(id, job, ARGV[3], time, tonumber(ARGV[5]), ARGV[8])
+count_spend(ARGV[6])
 redis.call('HINCRBY', record_of(id), 'attempts', 1)
 if ARGV[3] == 'completed' then
   redis.call('SET', output_of(id), ARGV[4])
@@ -27,7 +29,7 @@ else
   redis.call('HSET', record_of(id), 'error', ARGV[4])
 end
 if ARGV[3] == 'completed' and job.fp and tonumber(job.ttl) > 0 then
-  redis.call('HSET', cache_of(job.fp), 'job', id, 'cost', ARGV[6])
+  redis.call('HSET', cache_of(job.fp), 'job', id, 'cost', ARGV[10])
   redis.call('EXPIRE', cache_of(job.fp), job.ttl)
 end
 return 1

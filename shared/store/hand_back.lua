@@ -4,6 +4,7 @@
 local job = read(ARGV[1], 'state', 'n', 'prio', 'seq', 'caller')
 if job.state ~= 'active' or job.n ~= ARGV[2] then return 0 end
 change_state(ARGV[1], job.caller, job.seq, 'active', 'waiting')
+leave_slot(ARGV[1])
 redis.call('HSET', record_of(ARGV[1]), 'n', job.n + 1)
 redis.call('HDEL', record_of(ARGV[1]), 'slot')
 redis.call('ZREM', ACTIVE, ARGV[1])

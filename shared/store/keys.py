@@ -42,11 +42,13 @@ A webhook is the outbox row of one submission, gone with its job:
 Beside them:
 
     cg:jobs:CALLER:STATE  zset    a caller's jobs of one state: job id → seq
+    cg:all:STATE          zset    the same of all callers
     cg:cache:FP           hash    job that answered, and cost; expires by itself, and keeps the job's keys as long
     cg:flight:FP          string  id of the job that answers this fingerprint now
     cg:idem:CALLER:HASH   hash    what an Idempotency-Key was answered; expires after a day
     cg:rate:CALLER        string  when the caller's bucket will be empty, ms; expires by itself
-    cg:counters           hash    what has been counted, over all processes
+    cg:hit:REQUEST        string  a cached answer that has been counted; expires after 10 s
+    cg:counters           hash    what has been counted, over all processes; see `figures.py`
 """
 
 PREFIX = "cg:"
@@ -64,10 +66,15 @@ COUNTERS = PREFIX + "counters"
 DUE = PREFIX + "due"  # zset: host → ms when its first webhook is due
 FAILING_HOSTS = PREFIX + "hosts"  # set: webhook hosts whose last try failed
 SLOTS = PREFIX + "slots"  # zset: slot name → s when it counts as dead
+RUNNING = PREFIX + "running"  # hash: slot name → id of the job that it runs
+HTTP = PREFIX + "http"  # hash: what has been counted of HTTP, over all processes
 KEYS = PREFIX + "keys"  # hash: id of a caller's key → JSON of what is known of it
 ENDED = PREFIX + "ended"  # channel: ids of jobs that have ended
 CANCELLED = PREFIX + "cancelled"  # channel: ids of jobs that were cancelled
 TOLD = PREFIX + "told"  # channel: a webhook may be due
+
+# Upper bounds of the histograms of jobs, s.
+BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 
 
 def job(job_id: str) -> str:

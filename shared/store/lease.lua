@@ -12,8 +12,8 @@ local function spare(request, host)
   redis.call('HSET', hook_of(request), 'state', 'paused')
   local number = redis.call('HINCRBY', hook_of(request), 'attempt', 1)
   redis.call('RPUSH', tries_of(request), number .. '\n' .. whole(time) .. '\n\n' .. ARGV[5])
-  redis.call('HINCRBY', COUNTERS, 'webhooks_pending', -1)
-  redis.call('HINCRBY', COUNTERS, 'webhooks:paused', 1)
+  count('webhooks_pending', -1)
+  count('webhooks:paused')
 end
 
 for _, host in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', whole(time), 'LIMIT', 0, 1000)) do

@@ -5,7 +5,10 @@
 local time, forgotten = now(), 0
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', EXPIRES, '-inf', whole(time), 'LIMIT', 0, ARGV[1])) do
   local job = read(id, 'caller', 'state', 'fp')
-  if job.caller then redis.call('ZREM', jobs_of(job.caller, job.state), id) end
+  if job.caller then
+    redis.call('ZREM', jobs_of(job.caller, job.state), id)
+    redis.call('ZREM', all_of(job.state), id)
+  end
   local later = 0
   if job.fp and redis.call('HGET', cache_of(job.fp), 'job') == id then later = redis.call('PTTL', cache_of(job.fp)) end
   local hooks = redis.call('SMEMBERS', hooks_of(id))

@@ -16,9 +16,10 @@ for _, id in ipairs(gone) do
   redis.call('ZREM', ACTIVE, id)
   if job.state == 'waiting' or job.state == 'active' then
     -- Whatever was handed out is void. A job that was popped and never claimed has not lost a worker.
+    leave_slot(id)
     redis.call('HSET', record_of(id), 'n', job.n + 1)
     redis.call('HDEL', record_of(id), 'slot')
-    redis.call('HINCRBY', COUNTERS, 'stalled', 1)
+    count('stalled')
     local lost, attempts = 0, 0
     if job.state == 'active' then
       lost = redis.call('HINCRBY', record_of(id), 'lost', 1)
@@ -26,10 +27,10 @@ for _, id in ipairs(gone) do
     end
     local over = lost >= tonumber(ARGV[2]) or attempts >= tonumber(ARGV[3])
     if over then
-      end_job(id, job, 'failed', time, tonumber(ARGV[4]))
+      end_job(id, job, 'failed', time, tonumber(ARGV[4]), 'worker_lost')
       redis.call('HSET', record_of(id), 'error', ARGV[5])
     else
-      if job.state == 'active' then redis.call('HINCRBY', COUNTERS, 'retries:worker_lost', 1) end
+      if job.state == 'active' then count('retries:worker_lost') end
       change_state(id, job.caller, job.seq, job.state, 'waiting')
       wait_in_line(id, job.prio, job.seq)
     end

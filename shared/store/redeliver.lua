@@ -12,7 +12,7 @@ if #requests == 0 then return {'none'} end
 for _, request in ipairs(requests) do
   if ARGV[3] == '' or ARGV[3] == request then
     local hook = redis.call('HMGET', hook_of(request), 'state', 'host', 'leased')
-    if hook[1] ~= 'pending' then redis.call('HINCRBY', COUNTERS, 'webhooks_pending', 1) end
+    if hook[1] ~= 'pending' then count('webhooks_pending') end
     redis.call('HSET', hook_of(request), 'state', 'pending', 'tries', 0, 'again', 'asked')
     if tonumber(hook[3] or 0) > time then
       redis.call('HSET', hook_of(request), 'again', 'during') -- it is being sent, and will be sent once more

@@ -9,13 +9,16 @@ import redis
 import redis.asyncio
 from redis.exceptions import NoScriptError
 
+from shared.store import keys
+
 _FOLDER = Path(__file__).parent
 
 
 @cache
 def _source(name: str) -> tuple[str, str]:
     """Return a script with what is common to all before it, and the digest by which Redis knows it."""
-    text = "".join((_FOLDER / f"{part}.lua").read_text(encoding="utf-8") for part in ("common", name))
+    buckets = f"local BUCKETS = {{{', '.join(f'{bucket:g}' for bucket in keys.BUCKETS)}}}\n"
+    text = buckets + "".join((_FOLDER / f"{part}.lua").read_text(encoding="utf-8") for part in ("common", name))
     return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 

@@ -10,7 +10,7 @@ local number = redis.call('HINCRBY', hook_of(request), 'attempt', 1)
 -- The lease is void, so that a reply that was lost does not count twice.
 redis.call('HINCRBY', hook_of(request), 'n', 1)
 redis.call('HDEL', hook_of(request), 'again', 'leased')
-redis.call('HINCRBY', COUNTERS, 'webhooks:' .. outcome, 1)
+count('webhooks:' .. outcome)
 
 local due = outcome == 'retried' and whole(time + ARGV[4]) or ''
 if hook[4] == 'during' then -- somebody asked for it while it was sent
@@ -22,7 +22,7 @@ end
 if due == '' then
   redis.call('HSET', hook_of(request), 'state', outcome)
   redis.call('ZREM', due_of(host), request)
-  redis.call('HINCRBY', COUNTERS, 'webhooks_pending', -1)
+  count('webhooks_pending', -1)
 else
   redis.call('ZADD', due_of(host), due, request)
 end

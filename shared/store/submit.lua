@@ -54,8 +54,11 @@ if ask.fingerprint ~= '' and ask.readCache then
   local result = kept[1] and redis.call('GET', output_of(kept[1]))
   if result then
     remember('cached', kept[1], result)
-    redis.call('HINCRBY', COUNTERS, 'cache_hits', 1)
-    redis.call('HINCRBYFLOAT', COUNTERS, 'cache_saved_usd', kept[2])
+    -- Asked again after a lost reply, it has been counted.
+    if redis.call('SET', 'cg:hit:' .. ask.requestId, 1, 'NX', 'EX', 10) then
+      count('cache_hits')
+      redis.call('HINCRBYFLOAT', COUNTERS, 'cache_saved_usd', kept[2])
+    end
     tell(kept[1], ask.caller, ask.requestId, ask.hook, ask.host, ARGV[3], 'completed', time)
     return answer('cached', ask.requestId, kept[1], result)
   end
@@ -66,13 +69,13 @@ if ask.fingerprint ~= '' and ask.join then
   local job = leader and read(leader, 'state', 'prio', 'seq', 'fp') or {}
   -- Whether it lives is read from its record, so that no marker can speak for a job that has ended.
   if job.fp == ask.fingerprint and (job.state == 'waiting' or job.state == 'active' or job.state == 'delayed') then
-    redis.call('HSET', joined_of(leader), ask.requestId, ask.hook .. '\n' .. ask.host .. '\n' .. ARGV[3])
+    local told = ask.hook .. '\n' .. ask.host .. '\n' .. ARGV[3]
+    if redis.call('HSET', joined_of(leader), ask.requestId, told) == 1 then count('deduplicated') end
     if ask.priority < tonumber(job.prio) then
       redis.call('HSET', record_of(leader), 'prio', ask.priority)
       if job.state == 'waiting' then wait_in_line(leader, ask.priority, job.seq) end
     end
     remember('duplicate', leader)
-    redis.call('HINCRBY', COUNTERS, 'deduplicated', 1)
     return answer('duplicate', ask.requestId, leader)
   end
 end
@@ -86,12 +89,13 @@ if ARGV[3] ~= '' then redis.call('HSET', record_of(ask.jobId), 'meta', ARGV[3]) 
 if ask.hook ~= '' then redis.call('HSET', record_of(ask.jobId), 'hook', ask.hook, 'host', ask.host) end
 if ask.fingerprint ~= '' then
   redis.call('HSET', record_of(ask.jobId), 'fp', ask.fingerprint, 'ttl', ask.cacheTtl)
-  if ask.readCache then redis.call('HINCRBY', COUNTERS, 'cache_misses', 1) end
+  if ask.readCache then count('cache_misses') end
   -- Gone with its job at the latest: nothing would clear it after a job that is deleted.
   if ask.joinable then redis.call('SET', flight_of(ask.fingerprint), ask.jobId) end
 end
 redis.call('SET', input_of(ask.jobId), ARGV[2])
 redis.call('ZADD', jobs_of(ask.caller, 'waiting'), seq, ask.jobId)
+redis.call('ZADD', all_of('waiting'), seq, ask.jobId)
 wait_in_line(ask.jobId, ask.priority, seq)
 remember('queued', ask.jobId)
 return answer('queued', ask.requestId, ask.jobId)

@@ -24,7 +24,14 @@ CONTRACT = re.findall(
     """,
 )
 # What the project adds to it.
-ADDED = ["CLAUDE_SILENCE_TIMEOUT", "MAX_RUN_MEMORY", "MAX_RUN_PROCESSES", "SPOOL_DIR", "WEBHOOK_DISABLE_AFTER"]
+ADDED = [
+    "CLAUDE_SILENCE_TIMEOUT",
+    "MAX_RUN_MEMORY",
+    "MAX_RUN_PROCESSES",
+    "SPOOL_DIR",
+    "WEBHOOK_DISABLE_AFTER",
+    "METRICS_AUTH",
+]
 # What nobody sets: a platform tells of itself.
 OF_THE_PLATFORM = {"ECS_AGENT_URI"}
 

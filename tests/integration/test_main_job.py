@@ -49,6 +49,7 @@ def test_the_first_curl_of_a_new_user_is_accepted(gateway):
     headers = {"content-type": "application/x-www-form-urlencoded"}
     answer = gateway.client.post("/api/query", content=b'{"query":"What is 3+3?"}', headers=headers)
     assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+    gateway.finished(answer.json()["jobId"])
 
 
 @pytest.mark.once
@@ -158,7 +159,7 @@ def test_an_error_of_the_api_is_the_jobs_error_and_tells_nothing_else(gateway, m
 def test_the_clock_ends_the_run_its_processes_and_the_job(gateway, script):
     never = threading.Event()
     script(lambda body: Hang(until=never))
-    job_id = gateway.submit("x", timeoutMs=1500)
+    job_id = gateway.submit("x", timeoutMs=4000)
     clis = gateway.until(gateway.running, bool)
     job = gateway.finished(job_id)
     never.set()

@@ -306,7 +306,8 @@ async def test_a_job_is_kept_out_of_sight_until_its_webhook_is_told_and_the_cach
         store.delete(key)
     store.zadd(keys.EXPIRES, {job: 1})
     assert await scripts.run(handle, "reap", 10) == 1
-    assert [key for key in store.keys("cg:*") if job in key or again["requestId"] in key] == []
+    left = [key for key in store.keys("cg:*") if not key.startswith("cg:hit:")]  # expires by itself
+    assert [key for key in left if job in key or again["requestId"] in key] == []
 
 
 async def test_redis_away_between_post_and_record_repeats_nothing(connect, server, store, receiver, deliver):

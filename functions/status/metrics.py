@@ -1,0 +1,131 @@
+"""The figures of the whole deployment as Prometheus reads them; imported when `/metrics` is first asked for."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from shared.http import traffic
+from shared.store import keys
+from shared.store.figures import Figures
+
+# Counters without labels: the metric, the field of the store, and what it tells.
+_PLAIN = (
+    ("claude_jobs_completed", "completed", "Jobs that ended well"),
+    ("claude_jobs_cancelled", "cancelled", "Jobs that were cancelled"),
+    ("claude_jobs_stalled", "stalled", "Jobs found without the slot that ran them, and healed"),
+    ("claude_jobs_deduplicated", "deduplicated", "Submissions that joined an identical job in flight"),
+    ("claude_cache_hits", "cache_hits", "Submissions answered from the cache"),
+    ("claude_cache_misses", "cache_misses", "Jobs that the cache could have answered and did not"),
+    ("claude_cache_saved_usd", "cache_saved_usd", "What cached answers would have cost, USD"),
+)
+# Counters with one label: the metric, the field's prefix, the label, what it tells.
+_LABELLED = (
+    ("claude_jobs_failed", "failed:", "code", "Jobs that failed"),
+    ("claude_job_retries", "retries:", "code", "Attempts that failed and were followed by another"),
+    ("claude_cost_usd", "cost:", "model", "What all attempts cost, USD"),
+    ("claude_webhook_deliveries", "webhooks:", "outcome", "Tries of webhooks"),
+)
+_HISTOGRAMS = (
+    ("claude_execution_duration_seconds", "execution", "From the first start of a job to its end, completed or failed"),
+    ("claude_queue_wait_seconds", "queue_wait", "From the submission of a job to its first start"),
+)
+# So that a series is there before its first event, and a rate over it is 0 and not nothing.
+_ALWAYS = {
+    "failed:": (
+        "authentication_failed", "billing_error", "rate_limited", "overloaded", "server_error", "invalid_request",
+        "timeout", "cli_crashed", "worker_lost",
+    ),
+    "retries:": ("rate_limited", "overloaded", "server_error", "cli_crashed", "worker_lost"),
+    "cost:": (),
+    "webhooks:": ("delivered", "retried", "abandoned", "paused"),
+}  # fmt: skip
+
+
+def exposition(figures: Figures, accept: str) -> tuple[bytes, str]:
+    """Write all metrics in the form that an Accept header asks for; also return its content type."""
+    registry = CollectorRegistry()
+    registry.register(_Deployment(figures))
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type
+
+
+class _Deployment(Collector):
+    def __init__(self, figures: Figures) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterable[Metric]:
+        yield from self._gauges()
+        counters = self._figures.counters
+        for name, field, tells in _PLAIN:
+            yield CounterMetricFamily(name, tells, value=float(counters.get(field, 0)))
+        for name, prefix, label, tells in _LABELLED:
+            family = CounterMetricFamily(name, tells, labels=[label])
+            found = dict.fromkeys(_ALWAYS[prefix], 0.0) | _with_prefix(counters, prefix)
+            for value, count in found.items():
+                family.add_metric([value], count)
+            yield family
+        tokens = CounterMetricFamily("claude_tokens", "Tokens of all attempts", labels=["model", "kind"])
+        for field, count in _with_prefix(counters, "tokens:").items():
+            kind, _, model = field.partition(":")
+            tokens.add_metric([model, kind], count)
+        yield tokens
+        for name, prefix, tells in _HISTOGRAMS:
+            histogram = HistogramMetricFamily(name, tells)
+            found = _with_prefix(counters, f"{prefix}:")
+            total = found.pop("sum", 0.0)
+            histogram.add_metric([], _cumulated(found, keys.BUCKETS), total)
+            yield histogram
+        yield from self._http()
+
+    def _gauges(self) -> Iterator[Metric]:
+        sizes = GaugeMetricFamily("claude_queue_size", "Jobs that are kept, by state", labels=["state"])
+        for state, count in self._figures.jobs.items():
+            sizes.add_metric([state], count)
+        yield sizes
+        busy = sum(1 for job in self._figures.slots.values() if job)
+        workers = GaugeMetricFamily("claude_workers", "Slots that are alive", labels=["state"])
+        workers.add_metric(["busy"], busy)
+        workers.add_metric(["idle"], len(self._figures.slots) - busy)
+        yield workers
+        oldest = (self._figures.oldest or 0) / 1000
+        yield GaugeMetricFamily("claude_queue_oldest_seconds", "Age of the oldest job that waits", value=oldest)
+        pending = float(self._figures.counters.get("webhooks_pending", 0))
+        yield GaugeMetricFamily("claude_webhook_pending", "Webhooks that are still to be delivered", value=pending)
+
+    def _http(self) -> Iterator[Metric]:
+        requests = CounterMetricFamily("http_requests", "HTTP requests", labels=["method", "route", "status"])
+        buckets: defaultdict[tuple[str, str], dict[str, float]] = defaultdict(dict)
+        seconds: dict[tuple[str, str], float] = {}
+        for field, value in self._figures.http.items():
+            kind, method, route, *rest = field.split("|")
+            if kind == "n":
+                requests.add_metric([method, route, rest[0]], float(value))
+            elif kind == "b":
+                buckets[method, route][rest[0]] = float(value)
+            else:
+                seconds[method, route] = float(value)
+        yield requests
+        durations = HistogramMetricFamily(
+            "http_request_duration_seconds", "From a request to the end of its answer", labels=["method", "route"]
+        )
+        for labels, found in buckets.items():
+            durations.add_metric(labels, _cumulated(found, traffic.BUCKETS), seconds.get(labels, 0.0))
+        yield durations
+
+
+def _with_prefix(counters: Mapping[str, str], prefix: str) -> dict[str, float]:
+    return {name.removeprefix(prefix): float(value) for name, value in counters.items() if name.startswith(prefix)}
+
+
+def _cumulated(found: Mapping[str, float], bounds: Iterable[float]) -> list[tuple[str, float]]:
+    """Turn counts of each bucket alone into Prometheus's, each of which holds those before it."""
+    names = [*(f"{bound:g}" for bound in bounds), "+Inf"]
+    total, cumulated = 0.0, []
+    for name in names:
+        total += found.get(name, 0.0)
+        cumulated.append((name if name == "+Inf" else str(float(name)), total))
+    return cumulated

@@ -1,0 +1,70 @@
+"""What a process counts of HTTP, and adds to the store's figures once a second."""
+
+import asyncio
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from contextlib import suppress
+
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from shared.store import figures
+
+# Upper bounds of the histogram, s; a wait lasts 25.
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 30)
+_FLUSH_EVERY = 1.0
+# A client may name any method, and each would be a series of its own.
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+
+class Traffic:
+    """Counts requests of this process; one for all its apps."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._flushing: asyncio.Task[None] | None = None
+
+    def add(self, method: str, route: str | None, status: int, seconds: float) -> None:
+        """Count one request; `route` is its pattern, None for a path that has none."""
+        name = f"{method if method in _METHODS else 'other'}|{route or 'none'}"
+        bucket = next((f"{le:g}" for le in BUCKETS if seconds <= le), "+Inf")
+        self._counts[f"n|{name}|{status}"] += 1
+        self._counts[f"b|{name}|{bucket}"] += 1
+        self._seconds[f"s|{name}"] += seconds
+
+    async def flush(self, client: redis.asyncio.Redis) -> None:
+        """Add what was counted to the store; while that is away, it is kept."""
+        counts, self._counts = self._counts, Counter()
+        seconds, self._seconds = self._seconds, defaultdict(float)
+        if not counts:
+            return
+        try:
+            await figures.add_http(client, counts, seconds)
+        except (RedisError, OSError):
+            self._counts.update(counts)
+            for name, total in seconds.items():
+                self._seconds[name] += total
+
+    async def flush_soon(self, client: Callable[[], redis.asyncio.Redis]) -> None:
+        """Let what was counted be added within a second; at once in Lambda, which freezes what is left to do."""
+        if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+            await self.flush(client())
+        elif self._flushing is None or self._flushing.done():
+            self._flushing = asyncio.create_task(self._flush_later(client))
+
+    async def _flush_later(self, client: Callable[[], redis.asyncio.Redis]) -> None:
+        await asyncio.sleep(_FLUSH_EVERY)
+        await self.flush(client())
+
+    async def close(self, client: redis.asyncio.Redis) -> None:
+        """Add what is left, at the end of the process."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._flushing
+        await self.flush(client)
+
+
+traffic = Traffic()

@@ -1,0 +1,150 @@
+"""Metrics: what a scrape shows is what happened, whichever process counted it."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+import redis.asyncio
+
+from shared.store import callers, claims, keys, scripts
+from shared.store.client import async_client
+from tests.support.scrape import parse, scrape
+from tests.support.slot import ERROR, RESULT, run
+
+ON = {"METRICS_ENABLED": "true"}
+
+
+async def figures(client):
+    answer = await client.get("/metrics")
+    assert answer.status_code == 200
+    return parse(answer.text)
+
+
+async def take(url, slot="slot"):
+    handle = async_client(url)
+    claim = claims.Claim.parse(await scripts.run(handle, "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now"))
+    assert await claims.take(handle, claim, slot) is not None
+    return claim
+
+
+async def test_without_metrics_enabled_there_are_none(connect):
+    answer = await (await connect()).get("/metrics")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+async def test_metrics_can_be_put_behind_a_callers_key(connect, server):
+    client = await connect(**ON, METRICS_AUTH="true")
+    assert (await client.get("/metrics")).status_code == 401
+    made = await callers.create(async_client(server.url), "prometheus")
+    assert (await client.get("/metrics", headers={"X-API-Key": made.key})).status_code == 200
+
+
+async def test_what_happens_to_jobs_is_counted_where_it_happens(connect, server, store):
+    client = await connect(**ON, DEDUP_ENABLED="true")
+    handle = async_client(server.url)
+    spend = claims.Spend("m", 0.25, 10, 5, 3, 2)
+
+    async def submit(query, **fields):
+        return (await client.post("/api/query", json={"query": query, **fields})).json()
+
+    before = await figures(client)
+    assert {name for name, value in before.items() if value} <= {'claude_queue_size{state="waiting"}'}
+    # A success that another joins, and that the cache then answers with.
+    await submit("a")
+    assert (await submit("a"))["status"] == "duplicate"
+    claim = await take(server.url)
+    await claims.settle(handle, claims.finish(claim, "completed", {"result": RESULT}, keep_for=60, spend=spend))
+    assert (await submit("a"))["status"] == "cached"
+    # An attempt that is followed by another, which fails.
+    await submit("b")
+    claim = await take(server.url)
+    await claims.settle(handle, claims.retry(claim, 0, "overloaded", claims.Upstream(), spend))
+    await run(server.url, ERROR)
+    # One cancelled while it waits, one handed back, one lost twice, one left to run and one to wait.
+    await client.delete(f"/api/query/{(await submit('c'))['jobId']}")
+    await submit("d")
+    await claims.settle(handle, claims.hand_back(await take(server.url)))
+    for _ in range(2):
+        await take(server.url, "dead")
+        await scripts.run(handle, "recover", 10, 2, 3, 60_000, json.dumps(ERROR["error"]), "dead")
+    await submit("e")
+    await take(server.url, "alive")
+    await submit("f")
+    for slot in ("alive", "idle"):
+        store.zadd(keys.SLOTS, {slot: 4_000_000_000})
+    seen = await figures(client)
+    expected = {
+        'claude_queue_size{state="waiting"}': 1, 'claude_queue_size{state="active"}': 1,
+        'claude_queue_size{state="delayed"}': 0, 'claude_queue_size{state="completed"}': 1,
+        'claude_queue_size{state="failed"}': 2, 'claude_queue_size{state="cancelled"}': 1,
+        "claude_jobs_completed_total": 1, "claude_jobs_cancelled_total": 1, "claude_jobs_stalled_total": 2,
+        "claude_jobs_deduplicated_total": 1, 'claude_jobs_failed_total{code="server_error"}': 1,
+        'claude_jobs_failed_total{code="worker_lost"}': 1, 'claude_jobs_failed_total{code="timeout"}': 0,
+        'claude_job_retries_total{code="overloaded"}': 1, 'claude_job_retries_total{code="worker_lost"}': 1,
+        "claude_cache_hits_total": 1, "claude_cache_misses_total": 6, "claude_cache_saved_usd_total": 0.25,
+        'claude_cost_usd_total{model="m"}': 0.5, 'claude_tokens_total{kind="input",model="m"}': 20,
+        'claude_tokens_total{kind="cache_creation",model="m"}': 4, "claude_execution_duration_seconds_count": 3,
+        'claude_execution_duration_seconds_bucket{le="+Inf"}': 3, "claude_queue_wait_seconds_count": 4,
+        'claude_workers{state="busy"}': 1, 'claude_workers{state="idle"}': 1, "claude_webhook_pending": 0,
+    }  # fmt: skip
+    assert {name: seen[name] for name in expected} == expected
+    assert 0 < seen["claude_queue_oldest_seconds"] < 60
+    assert set(seen) >= set(before)
+
+
+async def test_a_scrape_changes_nothing_and_is_one_round_trip(connect, server, store, monkeypatch):
+    client = await connect(**ON)
+    await client.post("/api/query", json={"query": "q"})
+    await client.get("/metrics")
+    before = {key: store.dump(key) for key in store.scan_iter() if key != keys.HTTP}
+    sent = []
+    send = redis.asyncio.connection.AbstractConnection.send_packed_command
+
+    async def counted(self, command, check_health=True):
+        sent.append(command)
+        await send(self, command, check_health)
+
+    monkeypatch.setattr(redis.asyncio.connection.AbstractConnection, "send_packed_command", counted)
+    await client.get("/metrics")
+    assert len(sent) == 1
+    assert {key: store.dump(key) for key in store.scan_iter() if key != keys.HTTP} == before
+
+
+async def test_openmetrics_is_there_when_it_is_asked_for(connect):
+    client = await connect(**ON)
+    answer = await client.get("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    assert answer.text.endswith("# EOF\n")
+
+
+@pytest.fixture(scope="module")
+def variables():
+    return {"METRICS_ENABLED": "true", "WEB_CONCURRENCY": "2"}
+
+
+def test_http_is_counted_over_all_processes(gateway):
+    for _ in range(5):
+        gateway.client.get("/api/query/nothing")
+        gateway.client.request("PROPFIND", "/no/such/path")
+
+    def counted():
+        return scrape(gateway.client)
+
+    name = 'http_requests_total{method="GET",route="/api/query/{jobId}",status="404"}'
+    seen = gateway.until(counted, lambda seen: seen.get(name) == 5)
+    assert seen['http_request_duration_seconds_count{method="GET",route="/api/query/{jobId}"}'] == 5
+    assert seen['http_requests_total{method="other",route="none",status="404"}'] == 5
+
+
+@pytest.mark.once
+def test_promtool_accepts_the_metrics(gateway):
+    gateway.ask("count me")
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed")
+    text = gateway.client.get("/metrics").text
+    done = subprocess.run(
+        [promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False, timeout=20
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
