@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from fastapi import FastAPI
 from redis.exceptions import RedisError
 
+from functions.admin.pages import pages as admin_pages
 from functions.admin.routes import router as admin
 from functions.status.routes import router as status
 from functions.submit.routes import router as submit
@@ -42,4 +43,4 @@ async def _warn_without_keys(settings: ApiSettings) -> None:
             event(log, "no_caller_has_a_key", logging.WARNING, make_one="claude-gateway keys create NAME")
 
 
-app = create_app(submit, status, webhook, admin, lifespan=_lifespan)
+app = create_app(submit, status, webhook, admin, admin_pages, lifespan=_lifespan)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from functions.worker.environment import hide
-from local import keys, webhooks
+from local import admin_password, keys, webhooks
 from shared.settings import ALL_SETTINGS, ApiSettings, SettingsError, load
 
 app = typer.Typer(
@@ -61,6 +61,7 @@ def local(
     data: Annotated[Path, typer.Option(help="Where the embedded Redis keeps its data.")] = Path(".data"),
 ) -> None:
     """Run everything on this machine: API, worker, Redis and, without credentials, a demo model."""
+    admin_password.make_if_missing()
     settings = _settings()
     from local.everything import run_everything  # noqa: PLC0415 -- `api` and `worker` do without it
 

@@ -9,10 +9,10 @@ import re
 from functools import cache
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 from urllib.parse import quote
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.egress import Network
@@ -61,6 +61,10 @@ def _rate(value: object) -> object:
 
 Rate = Annotated[tuple[int, int], NoDecode, BeforeValidator(_rate)]
 """How many in how many seconds, written `60/minute`."""
+
+
+# Characters that a password of the dashboard has at least.
+MIN_PASSWORD = 12
 
 
 def is_loopback(host: str) -> bool:
@@ -140,7 +144,30 @@ class WebhookSettings(CommonSettings):
 
 
 class AdminSettings(CommonSettings):
-    """What `functions.admin` reads."""
+    """What `functions.admin` reads; times in s."""
+
+    admin_enabled: bool = False
+    admin_username: str = "admin"
+    admin_password: SecretStr | None = None
+    admin_viewer_password: SecretStr | None = None
+    max_body_bytes: int = Field(1_048_576, ge=1)
+    result_ttl: int = Field(86_400, ge=1)
+
+    @field_validator("admin_password", "admin_viewer_password")
+    @classmethod
+    def _long_enough(cls, password: SecretStr | None) -> SecretStr | None:
+        if password is not None and len(password.get_secret_value()) < MIN_PASSWORD:
+            raise ValueError(f"should have {MIN_PASSWORD} characters or more")
+        return password
+
+    @model_validator(mode="after")
+    def _door_has_a_lock(self) -> Self:
+        if self.admin_enabled and self.admin_password is None:
+            raise ValueError(f"ADMIN_PASSWORD: is needed with ADMIN_ENABLED, with {MIN_PASSWORD} characters or more")
+        same = self.admin_viewer_password is not None and self.admin_viewer_password == self.admin_password
+        if same:
+            raise ValueError("ADMIN_VIEWER_PASSWORD: should be another than ADMIN_PASSWORD")
+        return self
 
 
 class WorkerSettings(CommonSettings):
@@ -197,7 +224,10 @@ def load(settings: type[T]) -> T:
     except ValidationError as error:
         lines = []
         for problem in error.errors(include_url=False, include_context=False):
-            name = str(problem["loc"][0]).upper() if problem["loc"] else "settings"
+            if not problem["loc"]:  # of several variables together: the message names them
+                lines.append(problem["msg"].removeprefix("Value error, "))
+                continue
+            name = str(problem["loc"][0]).upper()
             # A secret's value stays out of the message; the others help to find the typing error.
             given = (
                 ""

@@ -17,9 +17,9 @@ def listed(job: StoredJob) -> Listed:
     return Listed.model_validate(_common(job))
 
 
-def webhook_id(request_id: str) -> str:
-    """Name the event that tells a submission of its job's end: one, however often it is sent."""
-    return f"msg_{request_id}"
+def webhook_id(name: str) -> str:
+    """Return the id of the event that a webhook tells, by its name: one, however often it is sent."""
+    return f"msg_{name}"
 
 
 def webhook_event(job: StoredJob, event: str, at: int, request_id: str, metadata: dict[str, str]) -> WebhookEvent:

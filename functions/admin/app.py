@@ -1,7 +1,8 @@
 """The admin function: its app, and its Lambda handler."""
 
+from functions.admin.pages import pages
 from functions.admin.routes import router
 from shared.http.app import create_app, lambda_handler
 
-app = create_app(router)
+app = create_app(router, pages)
 handler = lambda_handler(app)

@@ -19,7 +19,9 @@ HEALTH_TIMEOUT = 1.2
 
 
 class HealthReport(BaseModel):
-    """Readiness: `ok`; `degraded` when nothing that is queued is started, with the reason; `down` without Redis.
+    """Readiness and each part: `cli` and `credentials` are the versions and kinds that the workers have.
+
+    `ok`; `degraded` when nothing that is queued is started, with the reason; `down` without Redis.
 
     Reasons are `no_worker`; `paused` by an operator; `authentication_failed` or `billing_error` when Claude refuses
     every job, and `rate_limited` when it wants none for a while.
@@ -28,7 +30,18 @@ class HealthReport(BaseModel):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"status": "ok", "reason": None, "redis": "ok", "slots": 5, "waiting": 0, "active": 1, "delayed": 0}
+                {
+                    "status": "ok",
+                    "reason": None,
+                    "redis": "ok",
+                    "workers": 1,
+                    "slots": 5,
+                    "cli": ["2.1.330"],
+                    "credentials": ["api_key"],
+                    "waiting": 0,
+                    "active": 1,
+                    "delayed": 0,
+                }
             ]
         }
     )
@@ -36,7 +49,10 @@ class HealthReport(BaseModel):
     status: Literal["ok", "degraded", "down"]
     reason: str | None
     redis: Literal["ok", "down"]
+    workers: int | None
     slots: int | None
+    cli: list[str] | None
+    credentials: list[str] | None
     waiting: int | None
     active: int | None
     delayed: int | None
@@ -76,15 +92,17 @@ async def health(settings: StatusSettings) -> HealthReport:
         async with asyncio.timeout(HEALTH_TIMEOUT):
             seen = await slots.health(async_client(settings.redis_address))
     except (RedisError, OSError, TimeoutError):
-        return HealthReport(
-            status="down", reason="redis", redis="down", slots=None, waiting=None, active=None, delayed=None
-        )
+        nothing = dict.fromkeys(("workers", "slots", "cli", "credentials", "waiting", "active", "delayed"))
+        return HealthReport.model_validate({"status": "down", "reason": "redis", "redis": "down", **nothing})
     reason = _reason(seen)
     return HealthReport(
         status="degraded" if reason else "ok",
         reason=reason,
         redis="ok",
+        workers=len(seen.workers),
         slots=seen.slots,
+        cli=sorted({one.cli for one in seen.workers if one.cli}),
+        credentials=sorted({one.credentials for one in seen.workers}),
         waiting=seen.waiting,
         active=seen.active,
         delayed=seen.delayed,

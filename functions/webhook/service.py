@@ -39,7 +39,7 @@ async def redeliver(job_id: str, request_id: str | None, *, caller: str, setting
 
 def _delivery(one: webhooks.Try) -> Delivery:
     return Delivery(
-        id=webhook_id(one.request_id),
+        id=webhook_id(one.name),
         request_id=one.request_id,
         event=one.event,
         url=one.url,

@@ -96,9 +96,9 @@ class Deliverer:
             elif not secrets:
                 secrets = await webhook_secrets.of_gateway(self._client)
             told = webhook_event(
-                webhook.job, webhook.event, webhook.at, webhook.leased.request_id, webhook.metadata
+                webhook.job, webhook.event, webhook.at, webhook.request_id, webhook.metadata
             ).model_dump_json(by_alias=True)
-            headers = signing.headers(webhook_id(webhook.leased.request_id), told, secrets)
+            headers = signing.headers(webhook_id(webhook.leased.name), told, secrets)
             answer = await post(self._http, webhook.url, told, headers)
             outcome, pause = judge(answer, webhook.tries, self._settings.webhook_retry_schedule)
             await self._record(webhook, outcome, answer.seen, pause, lease_ends)
@@ -132,7 +132,7 @@ class Deliverer:
                 await asyncio.sleep(_LOOK_EVERY / 4)
         event(
             log, "webhook_tried" if held else "webhook_lease_lost", job_id=webhook.job.job_id,
-            request_id=webhook.leased.request_id, outcome=outcome, status=seen.status, error=seen.error,
+            request_id=webhook.request_id, outcome=outcome, status=seen.status, error=seen.error,
             ms=seen.duration,
         )  # fmt: skip
 

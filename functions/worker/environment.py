@@ -34,6 +34,15 @@ def has_credentials(environ: Mapping[str, str]) -> bool:
     return any(environ.get(name) for name in (*_WAYS, *_PROVIDERS))
 
 
+def credential_kind(environ: Mapping[str, str]) -> str:
+    """Say what kind of way to Claude the CLI has in an environment, and nothing of the secret."""
+    kinds = ("bedrock", "vertex", "foundry", "api_key", "auth_token", "oauth_token")
+    for name, kind in zip((*_PROVIDERS, *_WAYS), kinds, strict=True):
+        if environ.get(name):
+            return kind
+    return "none"
+
+
 def allowed(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what the CLI may see of an environment."""
     cloud = any(environ.get(name) for name in _PROVIDERS)

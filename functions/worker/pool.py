@@ -7,14 +7,16 @@ import os
 import signal
 import socket
 import time
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 import redis
 from rq.worker_pool import WorkerData, WorkerPool
 
-from functions.worker import durability, processes
+from functions.worker import durability, processes, version
 from functions.worker.deliverer import DelivererProcess
+from functions.worker.environment import credential_kind
 from functions.worker.protection import Protection
 from functions.worker.queue import NAME, ClaimQueue
 from functions.worker.reconcile import Reconciler
@@ -22,6 +24,7 @@ from functions.worker.spool import Spool, spool_dir
 from functions.worker.workspace import WorkerFolder
 from shared.logs import event
 from shared.settings import WorkerSettings
+from shared.store import workers
 from shared.store.client import sync_client
 
 log = logging.getLogger("worker.pool")
@@ -46,6 +49,13 @@ class SlotPool(WorkerPool):
         self._settings = settings.model_copy(update={"spool_dir": spool})
         self._folder = WorkerFolder()
         self._deliverer = DelivererProcess(settings)
+        self._told = 0.0
+        self._worker = workers.Worker(
+            f"{socket.gethostname()}-{os.getpid()}",
+            version.of_cli(settings),
+            credential_kind(os.environ),
+            settings.queue_concurrency,
+        )
         self._busy: dict[str, Any] = {}
         self._ours: set[int] = set()
         self._orphans: list[int] = []
@@ -90,6 +100,14 @@ class SlotPool(WorkerPool):
         self._orphans = processes.collect(self._orphans)
         self._deliverer.look()
         self._reconciler.look()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Say now and then that this worker is alive, and what it is."""
+        if time.monotonic() - self._told >= workers.SAY_EVERY:
+            with suppress(redis.RedisError):
+                workers.say(self.connection, self._worker)
+                self._told = time.monotonic()
 
     def stop_worker(self, worker_data: WorkerData, sig: signal.Signals = signal.SIGTERM) -> None:
         """Tell one slot to stop; not by RQ's SIGINT, which a slot that still starts answers with a traceback."""
@@ -119,6 +137,8 @@ class SlotPool(WorkerPool):
     def close(self) -> None:
         """Leave nothing behind, when no slot is left."""
         self._deliverer.stop()
+        with suppress(redis.RedisError):
+            workers.leave(self.connection, self._worker.name)
         left = [pid for pid in processes.children(os.getpid()) if pid not in self._ours]
         processes.send(signal.SIGKILL, left)
         self._folder.remove()

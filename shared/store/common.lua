@@ -3,7 +3,7 @@
 local WAITING, DELAYED, ACTIVE, PAUSED = 'cg:waiting', 'cg:delayed', 'cg:active', 'cg:paused'
 local SEQUENCE, WAKE, EXPIRES, COUNTERS = 'cg:seq', 'cg:wake', 'cg:expires', 'cg:counters'
 local ENDED, CANCELLED = 'cg:ended', 'cg:cancelled'
-local SLOTS, RUNNING = 'cg:slots', 'cg:running'
+local SLOTS, RUNNING, CACHED = 'cg:slots', 'cg:running', 'cg:cached'
 local DUE, FAILING_HOSTS, TOLD = 'cg:due', 'cg:hosts', 'cg:told'
 local UPSTREAM, NOT_BEFORE = 'cg:upstream', 'cg:notbefore'
 -- So many refusals in a row hold the queue; then one job each so many ms finds out whether Claude takes us again.
@@ -90,26 +90,57 @@ local function due_by_its_first(host)
   if first[1] then redis.call('ZADD', DUE, first[2], host) else redis.call('ZREM', DUE, host) end
 end
 
+-- Forget a webhook, also as one that is due.
+local function forget_hook(name)
+  local hook = redis.call('HMGET', hook_of(name), 'state', 'host')
+  if hook[1] == 'pending' then count('webhooks_pending', -1) end
+  if hook[2] then
+    redis.call('ZREM', due_of(hook[2]), name)
+    due_by_its_first(hook[2])
+  end
+  redis.call('DEL', hook_of(name), tries_of(name))
+end
+
+-- Forget a finished job: every key of it and every index, in one step.
+local function forget(id, job)
+  if job.caller then
+    redis.call('ZREM', jobs_of(job.caller, job.state), id)
+    redis.call('ZREM', all_of(job.state), id)
+  end
+  for _, name in ipairs(redis.call('SMEMBERS', hooks_of(id))) do forget_hook(name) end
+  redis.call('DEL', record_of(id), input_of(id), output_of(id), joined_of(id), hooks_of(id))
+  redis.call('ZREM', EXPIRES, id)
+end
+
+-- Forget what the cache would answer with a job.
+local function uncache(id, fingerprint)
+  if fingerprint and redis.call('HGET', cache_of(fingerprint), 'job') == id then
+    redis.call('DEL', cache_of(fingerprint))
+    redis.call('ZREM', CACHED, fingerprint)
+  end
+end
+
 -- Write what a submission is to be told of, once: in the transaction that made it true. Without a URL it asked for
--- nothing.
-local function tell(id, caller, request, url, host, meta, state, time)
-  if not url or url == '' or redis.call('EXISTS', hook_of(request)) == 1 then return end
-  redis.call('HSET', hook_of(request), 'job', id, 'caller', caller, 'url', url, 'host', host, 'meta', meta,
+-- nothing. A job that was run anew when it had ended has another end, in another `round`, and that is another event.
+local function tell(id, caller, request, url, host, meta, state, time, round)
+  local name = round and request .. '.' .. round or request
+  if not url or url == '' or redis.call('EXISTS', hook_of(name)) == 1 then return end
+  redis.call('HSET', hook_of(name), 'job', id, 'caller', caller, 'req', request, 'url', url, 'host', host, 'meta', meta,
     'event', 'query.' .. state, 'at', whole(time), 'state', 'pending', 'n', 0, 'tries', 0, 'attempt', 0)
-  redis.call('SADD', hooks_of(id), request)
+  redis.call('SADD', hooks_of(id), name)
   count('webhooks_pending')
-  deliver_at(request, host, time)
+  deliver_at(name, host, time)
   redis.call('PUBLISH', TOLD, '')
 end
 
 -- Tell all submissions of a job that it has ended.
 local function tell_all(id, caller, state, time)
-  local first = redis.call('HMGET', record_of(id), 'req', 'hook', 'host', 'meta')
-  tell(id, caller, first[1], first[2], first[3], first[4] or '', state, time)
+  local first = redis.call('HMGET', record_of(id), 'req', 'hook', 'host', 'meta', 'round')
+  tell(id, caller, first[1], first[2], first[3], first[4] or '', state, time, first[5])
   local joined = redis.call('HGETALL', joined_of(id))
   for i = 1, #joined, 2 do
     local url, host, meta = joined[i + 1]:match('^(.-)\n(.-)\n(.*)$')
-    tell(id, caller, joined[i], url, host, meta, state, time)
+    tell(id, caller, joined[i], url, host, meta, state, time, first[5])
   end
 end
 
@@ -125,6 +156,9 @@ local function end_job(id, job, to, time, keep_ms, code)
   if job.fp and redis.call('GET', flight_of(job.fp)) == id then redis.call('DEL', flight_of(job.fp)) end
   leave_slot(id)
   count(to == 'failed' and 'failed:' .. code or to)
+  local minute = 'cg:minute:' .. whole(math.floor(time / 60000))
+  redis.call('HINCRBY', minute, to, 1)
+  redis.call('EXPIRE', minute, 7200)
   local started = redis.call('HGET', record_of(id), 'started')
   if started and to ~= 'cancelled' then observe('execution', time - started) end
   tell_all(id, job.caller, to, time)

@@ -31,5 +31,7 @@ end
 if ARGV[3] == 'completed' and job.fp and tonumber(job.ttl) > 0 then
   redis.call('HSET', cache_of(job.fp), 'job', id, 'cost', ARGV[10])
   redis.call('EXPIRE', cache_of(job.fp), job.ttl)
+  redis.call('ZREMRANGEBYSCORE', CACHED, '-inf', whole(time))
+  redis.call('ZADD', CACHED, whole(time + job.ttl * 1000), job.fp)
 end
 return 1

@@ -44,13 +44,15 @@ class StoredJob:
         value = self.record.get(field)
         return None if value is None else int(value)
 
-    def is_of(self, caller: str) -> bool:
-        """Say whether this is a job that the caller can see: its own, and not one that is to be forgotten."""
-        return self.record.get("caller") == caller and int(self.record.get("expires", 1 << 60)) > time.time() * 1000
+    def is_of(self, caller: str | None) -> bool:
+        """Say whether the caller can see it: its own job, and none that is to be forgotten; None sees everybody's."""
+        owner = self.record.get("caller")
+        seen = owner is not None and caller in {None, owner}
+        return seen and int(self.record.get("expires", 1 << 60)) > time.time() * 1000
 
 
-async def read(client: redis.asyncio.Redis, job_id: str, caller: str) -> StoredJob | None:
-    """Read one of a caller's jobs in one round trip; None when there is none, or it is another's or forgotten."""
+async def read(client: redis.asyncio.Redis, job_id: str, caller: str | None) -> StoredJob | None:
+    """Read one of a caller's jobs, or anybody's, in one round trip; None when there is none to see."""
     # Not a transaction, which a store that is full refuses even to read. The record comes first: a job that has
     # completed has its result, and what came since the record was read is not told.
     async with client.pipeline(transaction=False) as pipe:
@@ -64,6 +66,12 @@ async def read(client: redis.asyncio.Redis, job_id: str, caller: str) -> StoredJ
     return job if job.is_of(caller) else None
 
 
+async def request_of(client: redis.asyncio.Redis, job_id: str) -> dict[str, Any]:
+    """Return what was asked, as the worker reads it; empty when it is gone."""
+    text = await client.get(keys.job_input(job_id))
+    return {} if text is None else json.loads(text)
+
+
 async def cancel(
     client: redis.asyncio.Redis, job_id: str, caller: str, *, keep_for: int
 ) -> Literal["cancelled", "finished", "missing"]:
@@ -75,16 +83,16 @@ async def cancel(
 
 
 async def page(
-    client: redis.asyncio.Redis, caller: str, *, state: State | None, limit: int, before: int | None
+    client: redis.asyncio.Redis, caller: str | None, *, state: State | None, limit: int, before: int | None
 ) -> tuple[list[StoredJob], int | None]:
-    """List a caller's jobs, newest first, without their results, in two round trips.
+    """List a caller's jobs, or everybody's, newest first, without their results, in two round trips.
 
     `before` is where an earlier page ended; the second of what is returned is where this one did, None at the end.
     """
     states = (state,) if state else STATES
     # One more than asked for tells whether there is a next page.
     edge = "+inf" if before is None else f"({before}"
-    flat = await scripts.run(client, "page", caller, limit + 1, edge, *states)
+    flat = await scripts.run(client, "page", caller or "", limit + 1, edge, *states)
     found = [(flat[index], int(flat[index + 1])) for index in range(0, len(flat), 2)]
     if not found:
         return [], None

@@ -7,7 +7,7 @@ A job is up to five keys, so that what is polled stays small and what is large i
     cg:job:ID:out     string  the result, JSON; written once, at the end
     cg:job:ID:joined  hash    requestId of each submission that joined → its webhook's URL and host, and its metadata
                               as JSON, a line each
-    cg:job:ID:hooks   set     requestIds of the submissions that are told of its end
+    cg:job:ID:hooks   set     names of the webhooks that tell of its end
 
 Fields of the record (times in ms since the epoch, by Redis's clock):
 
@@ -26,17 +26,19 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     slot     the slot that runs it
     lost     workers that vanished with it
     error    why it failed, JSON
+    round    how often it was run anew after its end; absent for never
     meta     the caller's metadata, JSON; absent when there is none
     hook, host  URL of the first submission's webhook, and where it leads; absent when there is none
     fp, ttl  fingerprint, and s for which a success is cached; absent when it may be neither cached nor joined
 
-A webhook is the outbox row of one submission, gone with its job:
+A webhook is the outbox row of one submission, gone with its job. Its NAME is the requestId, or `requestId.ROUND` for
+the end of a job that was run anew:
 
-    cg:hook:REQUEST        hash   job caller url host meta event at state n tries attempt leased again
+    cg:hook:NAME           hash   job caller req url host meta event at state n tries attempt leased again
                                   n fences its tries; tries counts within the schedule, attempt over all; again is
                                   `asked` or, while it is sent, `during` when somebody wants it sent once more
-    cg:hook:REQUEST:tries  list   number, time, time of the next, and what was seen as JSON, a line each
-    cg:due:HOST            zset   requestId → ms when due, or when its lease ends
+    cg:hook:NAME:tries     list   number, time, time of the next, and what was seen as JSON, a line each
+    cg:due:HOST            zset   NAME → ms when due, or when its lease ends
     cg:host:HOST           hash   failing (since), failures, paused (since); absent while all is well
 
 Beside them:
@@ -47,6 +49,9 @@ Beside them:
     cg:flight:FP          string  id of the job that answers this fingerprint now
     cg:idem:CALLER:HASH   hash    what an Idempotency-Key was answered; expires after a day
     cg:rate:CALLER        string  when the caller's bucket will be empty, ms; expires by itself
+    cg:session:HASH       string  role of whoever is logged in with this token; expires
+    cg:guesses:ADDRESS    string  wrong passwords of a minute
+    cg:minute:MINUTE      hash    jobs that ended in a minute since the epoch, by state; expires after two hours
     cg:hit:REQUEST        string  a cached answer that has been counted; expires after 10 s
     cg:counters           hash    what has been counted, over all processes; see `figures.py`
 """
@@ -61,6 +66,8 @@ UPSTREAM = PREFIX + "upstream"  # hash: refused (times in a row), code, since, p
 NOT_BEFORE = PREFIX + "notbefore"  # present while Claude's rate limit lets no job start; expires by itself
 SEQUENCE = PREFIX + "seq"  # counter: the order of arrival
 WAKE = PREFIX + "wake"  # list, capped: a token for each new job, that idle slots block on
+CACHED = PREFIX + "cached"  # zset: fingerprint of a cached answer → ms when it expires
+WORKERS = PREFIX + "workers"  # hash: worker → JSON of what it is and when it said so, ms
 EXPIRES = PREFIX + "expires"  # zset: id of a finished job → ms when it is forgotten
 COUNTERS = PREFIX + "counters"
 DUE = PREFIX + "due"  # zset: host → ms when its first webhook is due
@@ -82,6 +89,11 @@ def job(job_id: str) -> str:
     return f"{PREFIX}job:{job_id}"
 
 
+def every(state: str) -> str:
+    """Name the list of everybody's jobs of one state."""
+    return f"{PREFIX}all:{state}"
+
+
 def job_input(job_id: str) -> str:
     """Name the request of a job."""
     return f"{PREFIX}job:{job_id}:in"
@@ -90,6 +102,11 @@ def job_input(job_id: str) -> str:
 def job_output(job_id: str) -> str:
     """Name the result of a job."""
     return f"{PREFIX}job:{job_id}:out"
+
+
+def cache(fingerprint: str) -> str:
+    """Name what the cache knows of a fingerprint."""
+    return f"{PREFIX}cache:{fingerprint}"
 
 
 def idempotency(caller: str, digest: str) -> str:
@@ -107,19 +124,34 @@ def hooks(job_id: str) -> str:
     return f"{PREFIX}job:{job_id}:hooks"
 
 
-def hook(request_id: str) -> str:
-    """Name the webhook of a submission."""
-    return f"{PREFIX}hook:{request_id}"
+def hook(name: str) -> str:
+    """Name the record of a webhook."""
+    return f"{PREFIX}hook:{name}"
 
 
-def tries(request_id: str) -> str:
+def tries(name: str) -> str:
     """Name the tries of a webhook."""
-    return f"{PREFIX}hook:{request_id}:tries"
+    return f"{PREFIX}hook:{name}:tries"
+
+
+def minute(number: int) -> str:
+    """Name the ends of one minute since the epoch."""
+    return f"{PREFIX}minute:{number}"
 
 
 def host(name: str) -> str:
     """Name what is known of a webhook host that fails."""
     return f"{PREFIX}host:{name}"
+
+
+def session(digest: str) -> str:
+    """Name the record of somebody's login to the dashboard: its role."""
+    return f"{PREFIX}session:{digest}"
+
+
+def guesses(address: str) -> str:
+    """Name the count of wrong passwords that came from an address within a minute."""
+    return f"{PREFIX}guesses:{address}"
 
 
 def secret(caller: str) -> str:

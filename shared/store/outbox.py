@@ -17,9 +17,9 @@ TryOutcome = Literal["delivered", "retried", "abandoned"]
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """A webhook that is ours to try; `number` is the fence of what is recorded of it."""
+    """A webhook that is ours to try, by its name; `number` is the fence of what is recorded of it."""
 
-    request_id: str
+    name: str
     number: int
 
 
@@ -28,6 +28,7 @@ class Webhook:
     """What is told to whom: a submission's metadata, and `at` in ms; `secrets` are the caller's, the newest first."""
 
     leased: Leased
+    request_id: str
     url: str
     host: str
     event: str
@@ -66,9 +67,9 @@ async def lease(
 
 async def read(client: redis.asyncio.Redis, leased: Leased) -> Webhook | None:
     """Read what a webhook tells, in two round trips; None when it went with its job."""
-    names = ("job", "caller", "url", "host", "event", "at", "tries", "meta")
-    found = cast("list[Any]", await client.hmget(keys.hook(leased.request_id), names))
-    job_id, caller, url, host, event, at, tries, metadata = found
+    names = ("job", "caller", "req", "url", "host", "event", "at", "tries", "meta")
+    found = cast("list[Any]", await client.hmget(keys.hook(leased.name), names))
+    job_id, caller, request_id, url, host, event, at, tries, metadata = found
     if job_id is None:
         return None
     async with client.pipeline(transaction=False) as pipe:
@@ -78,6 +79,7 @@ async def read(client: redis.asyncio.Redis, leased: Leased) -> Webhook | None:
         record, result, secrets = await pipe.execute()
     return Webhook(
         leased=leased,
+        request_id=request_id,
         url=url,
         host=host,
         event=event,
@@ -98,5 +100,5 @@ async def record(
     After `disable_after` s of nothing but failures the host is paused. Safe to send twice.
     """
     told: dict[str, Any] = asdict(seen)
-    args = (leased.request_id, leased.number, outcome, pause * 1000, json.dumps(told), disable_after * 1000)
+    args = (leased.name, leased.number, outcome, pause * 1000, json.dumps(told), disable_after * 1000)
     return bool(await scripts.run(client, "settle_hook", *args))

@@ -1,11 +1,12 @@
--- List ids of a caller's jobs, newest first, from each state's list no more than a page.
--- ARGV  1 caller  2 how many  3 only those that came before this number, or '+inf'  4.. states
+-- List ids of a caller's jobs, or of everybody's, newest first, from each state's list no more than a page.
+-- ARGV  1 caller, '' for all  2 how many  3 only those that came before this number, or '+inf'  4.. states
 -- Returns {id, seq, id, seq, …}; jobs that are to be forgotten are not among them.
 local found, time = {}, now()
 for i = 4, #ARGV do
   local limit, offset = tonumber(ARGV[2]), 0
   while limit > 0 do
-    local part = redis.call('ZREVRANGEBYSCORE', jobs_of(ARGV[1], ARGV[i]), ARGV[3], '-inf', 'WITHSCORES',
+    local list = ARGV[1] == '' and all_of(ARGV[i]) or jobs_of(ARGV[1], ARGV[i])
+    local part = redis.call('ZREVRANGEBYSCORE', list, ARGV[3], '-inf', 'WITHSCORES',
       'LIMIT', offset, limit)
     if #part == 0 then break end
     for j = 1, #part, 2 do

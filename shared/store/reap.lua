@@ -18,9 +18,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', EXPIRES, '-inf', whole(time), 'L
   if later > 0 then
     redis.call('ZADD', EXPIRES, whole(time + later), id)
   else
-    for _, request in ipairs(hooks) do redis.call('DEL', hook_of(request), tries_of(request)) end
-    redis.call('DEL', record_of(id), input_of(id), output_of(id), joined_of(id), hooks_of(id))
-    redis.call('ZREM', EXPIRES, id)
+    forget(id, job)
     forgotten = forgotten + 1
   end
 end

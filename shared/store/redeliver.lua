@@ -10,8 +10,8 @@ local told = {}
 local requests = redis.call('SMEMBERS', hooks_of(id))
 if #requests == 0 then return {'none'} end
 for _, request in ipairs(requests) do
-  if ARGV[3] == '' or ARGV[3] == request then
-    local hook = redis.call('HMGET', hook_of(request), 'state', 'host', 'leased')
+  local hook = redis.call('HMGET', hook_of(request), 'state', 'host', 'leased', 'req')
+  if hook[1] ~= 'superseded' and (ARGV[3] == '' or ARGV[3] == hook[4]) then
     if hook[1] ~= 'pending' then count('webhooks_pending') end
     redis.call('HSET', hook_of(request), 'state', 'pending', 'tries', 0, 'again', 'asked')
     if tonumber(hook[3] or 0) > time then
@@ -19,7 +19,7 @@ for _, request in ipairs(requests) do
     else
       deliver_at(request, hook[2], time)
     end
-    told[#told + 1] = request
+    told[#told + 1] = hook[4]
   end
 end
 if #told == 0 then return {'missing'} end

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import redis.asyncio
 
-from shared.store import keys
+from shared.store import keys, workers
 
 # A slot says so every third of this; one that is late three times is not counted any more.
 ALIVE_FOR = 15.0
@@ -22,6 +22,7 @@ class Health:
     held: str | None
     limited: bool
     paused: bool
+    workers: list[workers.Worker]
 
 
 async def beat(client: redis.asyncio.Redis, slot: str) -> None:
@@ -48,5 +49,7 @@ async def health(client: redis.asyncio.Redis) -> Health:
         pipe.hmget(keys.UPSTREAM, "since", "code")
         pipe.exists(keys.NOT_BEFORE)
         pipe.exists(keys.PAUSED)
-        live, waiting, active, delayed, (since, code), limited, paused = await pipe.execute()
-    return Health(live, waiting, active, delayed, code if since else None, bool(limited), bool(paused))
+        pipe.hvals(keys.WORKERS)
+        live, waiting, active, delayed, (since, code), limited, paused, known = await pipe.execute()
+    held = code if since else None
+    return Health(live, waiting, active, delayed, held, bool(limited), bool(paused), workers.read(known))

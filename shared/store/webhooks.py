@@ -14,6 +14,7 @@ from shared.store.jobs import StoredJob
 class Try:
     """One try of a webhook; times in ms, `next_at` when another is planned."""
 
+    name: str
     request_id: str
     event: str
     url: str
@@ -40,26 +41,26 @@ async def tries(client: redis.asyncio.Redis, job_id: str, caller: str) -> list[T
     async with client.pipeline(transaction=False) as pipe:
         pipe.hgetall(keys.job(job_id))
         pipe.smembers(keys.hooks(job_id))
-        fields, requests = await pipe.execute()
+        fields, names = await pipe.execute()
     if not StoredJob(job_id, fields, None, None).is_of(caller):
         return None
-    requests = sorted(requests)
+    names = sorted(names)
     async with client.pipeline(transaction=False) as pipe:
-        for request_id in requests:
-            pipe.hmget(keys.hook(request_id), "event", "url", "state")
-            pipe.lrange(keys.tries(request_id), 0, -1)
+        for name in names:
+            pipe.hmget(keys.hook(name), "req", "event", "url", "state")
+            pipe.lrange(keys.tries(name), 0, -1)
         replies = await pipe.execute()
     found = []
-    for index, request_id in enumerate(requests):
-        (event, url, state), lines = replies[2 * index : 2 * index + 2]
+    for index, name in enumerate(names):
+        (request_id, event, url, state), lines = replies[2 * index : 2 * index + 2]
         for line in lines:
             number, at, due, text = line.split("\n", 3)
             seen = json.loads(text)
             last = line is lines[-1]
             next_at = int(due) if due and last and state == "pending" else None
             what = (int(number), seen["status"], seen["error"], seen["duration"], int(at), next_at)
-            found.append(Try(request_id, event, url, *what))
-    return sorted(found, key=lambda one: (one.at, one.request_id, one.number))
+            found.append(Try(name, request_id, event, url, *what))
+    return sorted(found, key=lambda one: (one.at, one.name, one.number))
 
 
 async def redeliver(

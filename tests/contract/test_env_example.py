@@ -31,6 +31,7 @@ ADDED = [
     "SPOOL_DIR",
     "WEBHOOK_DISABLE_AFTER",
     "METRICS_AUTH",
+    "ADMIN_VIEWER_PASSWORD",
 ]
 # What nobody sets: a platform tells of itself.
 OF_THE_PLATFORM = {"ECS_AGENT_URI"}

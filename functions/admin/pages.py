@@ -1,0 +1,119 @@
+"""The dashboard's page, what it is made of, and its login."""
+
+import logging
+from functools import cache
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic import ConfigDict, StrictStr
+
+from functions.admin import door
+from shared.errors import NotFound, Unauthorized
+from shared.http.app import VERSION
+from shared.http.body import read_json
+from shared.http.describe import problems, takes
+from shared.logs import event
+from shared.models import Wire
+from shared.store import sessions
+from shared.store.client import async_client
+
+log = logging.getLogger("admin.audit")
+
+pages = APIRouter(tags=["admin"])
+_HERE = Path(__file__).parent
+_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+# Nothing from elsewhere, nothing inline: what a model wrote could not run even if it were taken for markup.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+class Login(Wire):
+    """A name and a password."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    username: StrictStr
+    password: StrictStr
+
+
+@cache
+def _page() -> str:
+    environment = Environment(loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined)
+    return environment.get_template("dashboard.html").render(version=VERSION)
+
+
+@cache
+def _static() -> dict[str, tuple[bytes, str]]:
+    return {path.name: (path.read_bytes(), _TYPES[path.suffix]) for path in (_HERE / "static").iterdir()}
+
+
+@pages.get("/admin", summary="The dashboard", response_class=Response, responses=problems(404))
+async def dashboard() -> Response:
+    """Serve the page; it holds nothing until somebody logs in."""
+    door.enabled()
+    return Response(_page(), headers=_HEADERS, media_type="text/html")
+
+
+@pages.get("/admin/static/{name}", include_in_schema=False)
+async def static(name: str) -> Response:
+    """Serve a script or a style of the page."""
+    door.enabled()
+    found = _static().get(name)
+    if found is None:
+        raise NotFound("There is no such file")
+    return Response(found[0], headers={**_HEADERS, "Cache-Control": "no-cache"}, media_type=found[1])
+
+
+@pages.post(
+    "/admin/login",
+    summary="Log in to the dashboard",
+    responses=problems(400, 401, 403, 404, 413, 415, 422, 429, 503),
+    openapi_extra=takes(Login),
+)
+async def login(request: Request) -> JSONResponse:
+    """Take a name and a password, and give a cookie for them."""
+    settings = door.enabled()
+    door.check_same_site(request)
+    given = await read_json(request, Login, max_bytes=settings.max_body_bytes)
+    role = await door.role_for(request, given.username, given.password, settings)
+    if role is None:
+        raise Unauthorized("The name or the password is wrong")
+    answer = JSONResponse({"role": role}, headers=_HEADERS)
+    token = await sessions.begin(async_client(settings.redis_address), role)
+    answer.set_cookie(
+        door.COOKIE, token, path="/admin", httponly=True, samesite="strict", secure=door.cookie_is_secure(request)
+    )
+    event(log, "admin_action", action="login", role=role, request_id=request.state.request_id)
+    return answer
+
+
+@pages.post("/admin/logout", summary="Log out of the dashboard", responses=problems(403, 404, 503))
+async def logout(request: Request) -> JSONResponse:
+    """End a login; without one there is nothing to do."""
+    settings = door.enabled()
+    door.check_same_site(request)
+    if token := request.cookies.get(door.COOKIE):
+        await sessions.end(async_client(settings.redis_address), token)
+    answer = JSONResponse({"role": None}, headers=_HEADERS)
+    answer.delete_cookie(door.COOKIE, path="/admin", httponly=True, samesite="strict")
+    return answer
+
+
+@pages.get("/admin/session", include_in_schema=False)
+async def session(request: Request) -> JSONResponse:
+    """Tell the page who is logged in; nobody is an answer, not an error."""
+    settings = door.enabled()
+    token = request.cookies.get(door.COOKIE)
+    role = await sessions.role_of(async_client(settings.redis_address), token) if token else None
+    return JSONResponse({"role": role}, headers=_HEADERS)

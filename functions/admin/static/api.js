@@ -1,0 +1,33 @@
+// Calls of the JSON API. An error is one with the API's own words; 401 sends to the login.
+
+export class ApiError extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export async function call(method, path, body) {
+  let answer;
+  try {
+    answer = await fetch(`/admin${path}`, {
+      method,
+      headers: body === undefined ? {} : { "content-type": "application/json" },
+      body: body === undefined ? undefined : JSON.stringify(body),
+      credentials: "same-origin",
+      cache: "no-store",
+    });
+  } catch {
+    throw new ApiError(0, "The gateway does not answer");
+  }
+  let content = null;
+  try {
+    content = await answer.json();
+  } catch {
+    // what is not JSON is told by its status
+  }
+  if (!answer.ok) {
+    throw new ApiError(answer.status, content?.detail || content?.title || `The gateway answered ${answer.status}`);
+  }
+  return content;
+}

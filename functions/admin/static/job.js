@@ -1,0 +1,157 @@
+// One job: what was asked and answered, when, at what cost, and whom it was told.
+
+import { call } from "./api.js";
+import { clock, duration, h, number, revealed, state, usd } from "./dom.js";
+
+const pair = (label, ...value) => h("div", {}, h("dt", {}, label), h("dd", {}, ...value));
+const between = (from, to) => (from && to ? duration(new Date(to) - new Date(from)) : "–");
+
+function facts(job) {
+  const usage = job.result?.usage;
+  return h(
+    "dl",
+    { class: "facts" },
+    pair("State", state(job.state), job.error && ` ${job.error.code}: ${job.error.message}`),
+    pair("Progress", `${job.progress} %`),
+    pair("Priority", job.priority),
+    pair("Attempts", String(job.attempts), job.workersLost ? `, ${job.workersLost} lost with their worker` : ""),
+    pair("Submitted", clock(job.createdAt)),
+    pair("Waited", between(job.createdAt, job.startedAt)),
+    pair("Ran", between(job.startedAt, job.finishedAt)),
+    pair("Finished", clock(job.finishedAt)),
+    pair("Slot", job.slot || "–"),
+    pair("Caller", job.caller),
+    pair("Request", job.requestId),
+    job.queuePosition !== null && pair("Before it", number(job.queuePosition)),
+    job.runAnew > 0 && pair("Run anew", `${job.runAnew} times`),
+    job.result && pair("Model", job.result.model),
+    job.result && pair("Cost", usd(job.result.costUsd)),
+    usage && pair("Tokens", `${number(usage.inputTokens)} in, ${number(usage.outputTokens)} out, ${number(usage.cacheReadTokens)} cached`),
+    pair("Cached", job.cached ? "answers identical queries" : "no"),
+    Object.keys(job.metadata).length > 0 && pair("Metadata", JSON.stringify(job.metadata)),
+  );
+}
+
+function actions(job, context) {
+  const path = `/jobs/${job.jobId}`;
+  const ended = job.finishedAt !== null;
+  const button = (label, act, danger) =>
+    h("button", { type: "button", class: danger ? "danger" : null, onclick: act }, label);
+  const priority = h(
+    "select",
+    {
+      id: "priority",
+      onchange: (event) =>
+        context.act("POST", `${path}/priority`, `The priority is ${event.target.value}`, { priority: event.target.value }),
+    },
+    ["high", "normal", "low"].map((name) => h("option", { value: name, selected: job.priority === name }, name)),
+  );
+  return h(
+    "div",
+    { class: "row wrap" },
+    (job.state === "failed" || job.state === "cancelled") &&
+      button("Retry", () =>
+        context.actIfSure(
+          "Run this job again?",
+          "It runs as if for the first time. A rerun repeats what tools did, and costs again.",
+          "Run it again",
+          "POST",
+          `${path}/retry`,
+          "The job waits again",
+        ),
+      ),
+    !ended &&
+      button(
+        "Cancel",
+        () =>
+          context.actIfSure(
+            "Cancel this job?",
+            "What it has done so far is lost. All submissions that joined it are told.",
+            "Cancel the job",
+            "POST",
+            `${path}/cancel`,
+            "The job is cancelled",
+          ),
+        true,
+      ),
+    !ended && h("label", { for: "priority" }, "Priority"),
+    !ended && priority,
+    ended && job.deliveries.length > 0 && button("Send webhooks again", () => context.act("POST", `${path}/redeliver`, "They are sent again")),
+    job.cached &&
+      button("Forget the cached answer", () =>
+        context.actIfSure(
+          "Forget the cached answer?",
+          "The next identical query runs again.",
+          "Forget it",
+          "DELETE",
+          `/cache?jobId=${job.jobId}`,
+          "The cached answer is forgotten",
+        ),
+      ),
+    ended &&
+      button(
+        "Delete",
+        () =>
+          context.actIfSure(
+            "Delete this job?",
+            "It is forgotten with its result, at once and for good.",
+            "Delete it",
+            "DELETE",
+            path,
+            "The job is deleted",
+          ),
+        true,
+      ),
+  );
+}
+
+function deliveries(job) {
+  if (!job.deliveries.length) return null;
+  const names = ["At", "Event", "Attempt", "Status", "Took", "Error", "Next", "URL"];
+  return h(
+    "section",
+    {},
+    h("h2", {}, "Webhooks"),
+    h(
+      "table",
+      {},
+      h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col" }, name)))),
+      h(
+        "tbody",
+        {},
+        job.deliveries.map((one) =>
+          h(
+            "tr",
+            {},
+            h("td", { "data-label": "At" }, clock(one.at)),
+            h("td", { "data-label": "Event" }, one.event),
+            h("td", { "data-label": "Attempt", class: "number" }, String(one.attempt)),
+            h("td", { "data-label": "Status" }, one.statusCode === null ? "–" : String(one.statusCode)),
+            h("td", { "data-label": "Took", class: "number" }, duration(one.durationMs)),
+            h("td", { "data-label": "Error" }, one.error || "–"),
+            h("td", { "data-label": "Next" }, clock(one.nextAttemptAt)),
+            h("td", { "data-label": "URL", class: "long" }, one.url),
+          ),
+        ),
+      ),
+    ),
+  );
+}
+
+export const jobPage = (id, context) => ({
+  load: () => call("GET", `/api/jobs/${encodeURIComponent(id)}`),
+  missing(main) {
+    main.replaceChildren(h("section", {}, h("h2", {}, "Job"), h("p", {}, "There is no such job (any more).")));
+  },
+  show(job, main) {
+    const { query, ...options } = job.request;
+    main.replaceChildren(
+      h("section", {}, h("h2", { class: "id" }, job.jobId), facts(job), context.mayChange && actions(job, context)),
+      query && h("section", {}, h("h2", {}, "Query"), revealed("Query", query)),
+      Object.keys(options).length > 0 &&
+        h("section", {}, h("h2", {}, "Options"), revealed("Options", JSON.stringify(options, null, 2))),
+      job.result && h("section", {}, h("h2", {}, "Answer"), revealed("Answer", job.result.response)),
+      deliveries(job),
+    );
+  },
+});

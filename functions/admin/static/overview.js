@@ -1,0 +1,102 @@
+// The first page: how the deployment is now, and how its last hour was.
+
+import { call } from "./api.js";
+import { hourChart } from "./chart.js";
+import { duration, h, number, usd } from "./dom.js";
+
+const STATES = ["waiting", "active", "delayed", "completed", "failed", "cancelled"];
+const HELD = {
+  paused: "The queue is paused: no job starts.",
+  authentication_failed: "Claude does not accept the gateway's credentials. One job tries every 30 s.",
+  billing_error: "Claude refuses for a reason of billing. One job tries every 30 s.",
+  rate_limited: "Claude's rate limit is reached: no job starts until it is over.",
+};
+
+const tile = (label, value, href) =>
+  h("div", { class: "tile" }, h("dt", {}, label), h("dd", {}, href ? h("a", { href }, value) : value));
+
+function queue(stats, context) {
+  const button = stats.held
+    ? h("button", { type: "button", onclick: () => context.act("POST", "/queue/resume", "Jobs start again") }, "Resume")
+    : h(
+        "button",
+        {
+          type: "button",
+          onclick: () =>
+            context.actIfSure(
+              "Pause the queue?",
+              "No job starts until somebody resumes it. Those that run go on.",
+              "Pause",
+              "POST",
+              "/queue/pause",
+              "The queue is paused",
+            ),
+        },
+        "Pause",
+      );
+  return h(
+    "section",
+    {},
+    h("div", { class: "row" }, h("h2", {}, "Queue"), context.mayChange && button),
+    stats.held && h("p", { class: "held", role: "alert" }, HELD[stats.held]),
+    h(
+      "dl",
+      { class: "tiles" },
+      STATES.map((state) => tile(state, number(stats.jobs[state]), `#/jobs?state=${state}`)),
+      tile("oldest waiting", stats.oldestWaitingMs === null ? "–" : duration(stats.oldestWaitingMs)),
+    ),
+  );
+}
+
+function slots(stats) {
+  if (!stats.slots.length) return h("section", {}, h("h2", {}, "Slots"), h("p", { class: "held" }, "No worker is alive."));
+  return h(
+    "section",
+    {},
+    h("h2", {}, "Slots"),
+    h(
+      "ul",
+      { class: "slots" },
+      stats.slots.map((one) =>
+        h(
+          "li",
+          { class: one.jobId ? "busy" : "idle" },
+          h("span", { class: "name" }, one.slot),
+          one.jobId ? h("a", { href: `#/jobs/${one.jobId}` }, one.jobId.slice(0, 13), "…") : h("span", {}, "idle"),
+        ),
+      ),
+    ),
+  );
+}
+
+function money(stats) {
+  const spent = Object.values(stats.costUsd).reduce((sum, cost) => sum + cost, 0);
+  const asked = stats.cache.hits + stats.cache.misses;
+  return h(
+    "section",
+    {},
+    h("h2", {}, "Cache and spend"),
+    h(
+      "dl",
+      { class: "tiles" },
+      tile("answers cached", number(stats.cache.entries)),
+      tile("hits", number(stats.cache.hits)),
+      tile("hit rate", asked ? `${Math.round((stats.cache.hits / asked) * 100)} %` : "–"),
+      tile("saved", usd(stats.cache.savedUsd)),
+      tile("spent", usd(spent)),
+      tile("webhooks to send", number(stats.webhooks.pending), "#/system"),
+    ),
+  );
+}
+
+export const overviewPage = (context) => ({
+  load: () => call("GET", "/api/stats"),
+  show(stats, main) {
+    main.replaceChildren(
+      queue(stats, context),
+      h("section", {}, h("h2", {}, "Last hour"), hourChart(stats.hour)),
+      slots(stats),
+      money(stats),
+    );
+  },
+});

@@ -1,0 +1,99 @@
+// What the deployment is made of: workers, callers, webhook hosts that fail, the cache.
+
+import { call } from "./api.js";
+import { clock, h, number, usd } from "./dom.js";
+
+function table(names, rows, none) {
+  if (!rows.length) return h("p", {}, none);
+  return h(
+    "table",
+    {},
+    h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col" }, name)))),
+    h("tbody", {}, rows.map((row) => h("tr", {}, row.map((cell, index) => h("td", { "data-label": names[index] }, cell))))),
+  );
+}
+
+const section = (title, ...children) => h("section", {}, h("h2", {}, title), ...children);
+
+function workers(stats) {
+  const rows = stats.workers.map((one) => [one.worker, String(one.slots), one.cli || "unknown", one.credentials]);
+  return section("Workers", table(["Worker", "Slots", "CLI", "Credentials"], rows, "No worker is alive."));
+}
+
+function callers(found, context) {
+  const revoke = (one) =>
+    h(
+      "button",
+      {
+        type: "button",
+        class: "danger",
+        onclick: () =>
+          context.actIfSure(
+            `Revoke the key of ${one.name}?`,
+            "It is worthless within five seconds, for good. Its jobs go on.",
+            "Revoke it",
+            "DELETE",
+            `/callers/${encodeURIComponent(one.id)}`,
+            "The key is revoked",
+          ),
+      },
+      "Revoke",
+    );
+  const rows = found.map((one) => [one.name, one.id, clock(one.createdAt), context.mayChange ? revoke(one) : ""]);
+  return section("Callers", table(["Name", "Id", "Created", ""], rows, "No caller has a key."));
+}
+
+function hosts(stats, context) {
+  const resume = (one) =>
+    h(
+      "button",
+      {
+        type: "button",
+        onclick: () =>
+          context.act("POST", `/webhooks/hosts/${encodeURIComponent(one.host)}/resume`, `${one.host} is tried again`),
+      },
+      "Resume",
+    );
+  const rows = stats.webhooks.hosts.map((one) => [
+    one.host,
+    number(one.failures),
+    clock(one.failingSince),
+    clock(one.pausedSince),
+    context.mayChange ? resume(one) : "",
+  ]);
+  const names = ["Host", "Failures", "Failing since", "Paused since", ""];
+  return section("Webhook hosts that fail", table(names, rows, "All webhooks arrive."));
+}
+
+function cache(stats, context) {
+  const clear = () =>
+    context.actIfSure(
+      "Clear the cache?",
+      `${stats.cache.entries} answers are forgotten; the queries run again when they come.`,
+      "Clear it",
+      "DELETE",
+      "/cache",
+      "The cache is empty",
+    );
+  const told = `${number(stats.cache.entries)} answers, ${number(stats.cache.hits)} hits, ${usd(stats.cache.savedUsd)} saved.`;
+  return section(
+    "Cache",
+    h("p", {}, told),
+    context.mayChange && h("button", { type: "button", class: "danger", onclick: clear }, "Clear the cache"),
+  );
+}
+
+export const systemPage = (context) => ({
+  async load() {
+    const [stats, found] = await Promise.all([call("GET", "/api/stats"), call("GET", "/api/callers")]);
+    return { workers: stats.workers, webhooks: stats.webhooks, cache: stats.cache, callers: found.callers };
+  },
+  show(content, main) {
+    main.replaceChildren(
+      workers(content),
+      callers(content.callers, context),
+      hosts(content, context),
+      cache(content, context),
+    );
+  },
+});

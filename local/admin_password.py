@@ -1,0 +1,18 @@
+"""A password for the dashboard of this machine, when it is switched on and has none."""
+
+import os
+import secrets
+import sys
+
+from dotenv import dotenv_values
+
+
+def make_if_missing() -> None:
+    """Put a new ADMIN_PASSWORD into the environment and print it, this once; nothing when none is needed."""
+    # Not through the settings, which refuse what is mended here.
+    given = {**dotenv_values(".env"), **os.environ}
+    wanted = (given.get("ADMIN_ENABLED") or "").strip().lower() in {"1", "true", "t", "yes", "y", "on"}
+    if wanted and not given.get("ADMIN_PASSWORD"):
+        os.environ["ADMIN_PASSWORD"] = secrets.token_urlsafe(12)
+        name = given.get("ADMIN_USERNAME") or "admin"
+        print(f"dashboard at /admin: name {name}, password {os.environ['ADMIN_PASSWORD']}", file=sys.stderr)

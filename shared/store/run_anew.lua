@@ -1,0 +1,23 @@
+-- Let a job that failed, or was cancelled, run anew: with its whole clock and all its attempts before it.
+-- ARGV  1 job id
+-- Returns 'waiting', 'missing', 'running' when it has not ended, or 'completed' when there is nothing to mend.
+local id = ARGV[1]
+local job = read(id, 'caller', 'state', 'prio', 'seq', 'n', 'fp', 'round', 'expires')
+if not job.caller or tonumber(job.expires or now() + 1) <= now() then return 'missing' end
+if job.state == 'completed' then return 'completed' end
+if job.state ~= 'failed' and job.state ~= 'cancelled' then return 'running' end
+-- What was to be told of the end that is undone is not true any more.
+for _, name in ipairs(redis.call('SMEMBERS', hooks_of(id))) do
+  local hook = redis.call('HMGET', hook_of(name), 'state', 'host')
+  if hook[1] == 'pending' then count('webhooks_pending', -1) end
+  redis.call('HSET', hook_of(name), 'state', 'superseded')
+  redis.call('ZREM', due_of(hook[2]), name)
+  due_by_its_first(hook[2])
+end
+change_state(id, job.caller, job.seq, job.state, 'waiting')
+redis.call('HDEL', record_of(id), 'error', 'started', 'finished', 'expires', 'slot', 'lost')
+redis.call('HSET', record_of(id), 'n', job.n + 1, 'attempts', 0, 'progress', 0, 'round', (job.round or 0) + 1)
+redis.call('ZREM', EXPIRES, id)
+if job.fp and redis.call('EXISTS', flight_of(job.fp)) == 0 then redis.call('SET', flight_of(job.fp), id) end
+wait_in_line(id, job.prio, job.seq)
+return 'waiting'
