@@ -1,7 +1,7 @@
 // One job: what was asked and answered, when, at what cost, and whom it was told.
 
 import { call } from "./api.js";
-import { clock, duration, h, number, revealed, state, usd } from "./dom.js";
+import { clock, duration, fill, h, number, revealed, state, usd } from "./dom.js";
 
 const pair = (label, ...value) => h("div", {}, h("dt", {}, label), h("dd", {}, ...value));
 const between = (from, to) => (from && to ? duration(new Date(to) - new Date(from)) : "–");
@@ -145,7 +145,8 @@ export const jobPage = (id, context) => ({
   },
   show(job, main) {
     const { query, ...options } = job.request;
-    main.replaceChildren(
+    fill(
+      main,
       h("section", {}, h("h2", { class: "id" }, job.jobId), facts(job), context.mayChange && actions(job, context)),
       query && h("section", {}, h("h2", {}, "Query"), revealed("Query", query)),
       Object.keys(options).length > 0 &&

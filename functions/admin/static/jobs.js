@@ -1,7 +1,7 @@
 // All jobs, newest first: a page at a time, of one state or of all, or the one with an id.
 
 import { call } from "./api.js";
-import { clock, duration, h, state } from "./dom.js";
+import { clock, duration, fill, h, state } from "./dom.js";
 
 const STATES = ["waiting", "active", "delayed", "completed", "failed", "cancelled"];
 
@@ -102,7 +102,8 @@ export function jobsPage(context) {
         h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col" }, name)))),
         h("tbody", {}, found.jobs.map(line)),
       );
-      table.replaceChildren(
+      fill(
+        table,
         found.jobs.length ? rows : h("p", {}, "There are no such jobs."),
         h(
           "div",

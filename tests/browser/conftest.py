@@ -1,0 +1,71 @@
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.support.gateway import Gateway
+from tests.support.scripted_model import ScriptedModel
+
+PASSWORD, VIEWER = "correct horse battery", "only looking around"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium; without one this skips at home and fails in CI."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail("Chromium is not installed")
+        pytest.skip("Chromium is not installed")
+    with sync_playwright() as playwright:
+        # In a container there is no user namespace to build its sandbox with; it visits our own pages only.
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[ScriptedModel]:
+    """A Messages API that answers each query with itself, unless a test scripts it."""
+    with ScriptedModel(echo=True) as model:
+        yield model
+
+
+@pytest.fixture(scope="module")
+def gateway(model, tmp_path_factory) -> Iterator[Gateway]:
+    """A gateway of one slot with a dashboard."""
+    variables = {
+        "ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "k", "QUEUE_CONCURRENCY": "1", "ADMIN_ENABLED": "true",
+        "ADMIN_PASSWORD": PASSWORD, "ADMIN_VIEWER_PASSWORD": VIEWER, "CLAUDE_MAX_RETRIES": "1",
+        "WEBHOOK_RETRY_SCHEDULE": "600",
+    }  # fmt: skip
+    with Gateway(tmp_path_factory.mktemp("gateway"), **variables) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def visit(browser, gateway):
+    """Open the dashboard, logged in; whatever the browser complains of fails the test."""
+    contexts = []
+    complaints: list[str] = []
+
+    def visit(path: str = "", *, password: str = PASSWORD, width: int = 1280, scheme: str = "light") -> Page:
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        contexts.append(context)
+        page: Page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda line: complaints.append(line.text) if "Policy" in line.text else None)
+        page.goto(f"{gateway.url}/admin#/{path}")
+        page.fill("#username", "admin")
+        page.fill("#password", password)
+        page.click("button[type=submit]")
+        page.wait_for_selector("section")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert complaints == []

@@ -1,0 +1,243 @@
+"""The dashboard as the person on call uses it, in a real Chromium."""
+
+import threading
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.browser.conftest import PASSWORD, VIEWER
+from tests.support.receiver import Receiver
+from tests.support.scripted_replies import Error, Hang, Text
+
+HOSTILE = (
+    "<script>window.broken = 1</script><img src=x onerror='window.broken = 2'>{{7*7}}"
+    "<a href='javascript:window.broken = 3'>x</a>\x1b]0;owned\x07\x1b[2J \u202egnp.exe"
+)
+
+
+@pytest.fixture
+def script(model):
+    before = model.reply
+
+    def reply(function):
+        model.reply = function
+
+    yield reply
+    model.reply = before
+
+
+@pytest.fixture
+def running(gateway, script):
+    """A job that runs until the test lets it end, so that the one slot takes no other."""
+    go = threading.Event()
+    script(lambda body: Hang(until=go))
+    job = gateway.submit("keeps the slot busy", cache={"mode": "bypass"})
+    gateway.until(lambda: gateway.job(job)["state"], lambda state: state == "active")
+    yield job
+    go.set()
+    gateway.finished(job)
+
+
+def say_yes(page):
+    page.click("#ask-yes")
+
+
+def told(page, text):
+    expect(page.locator("#notes")).to_contain_text(text)
+
+
+def test_a_wrong_password_is_told_and_a_right_one_opens(browser, gateway):
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{gateway.url}/admin")
+    page.fill("#username", "admin")
+    page.fill("#password", "wrong and long enough")
+    page.press("#password", "Enter")
+    expect(page.get_by_role("alert")).to_contain_text("wrong")
+    page.fill("#password", PASSWORD)
+    page.press("#password", "Enter")
+    expect(page.get_by_role("heading", name="Last hour")).to_be_visible()
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_label("Password")).to_be_visible()
+    page.reload()
+    expect(page.get_by_label("Password")).to_be_visible()
+    context.close()
+
+
+def test_the_overview_lives_without_reloading(visit, gateway, running):
+    page = visit()
+    expect(page.locator(".slots .busy a")).to_have_attribute("href", f"#/jobs/{running}")
+    waiting = page.locator(".tile", has_text="waiting").first.locator("dd")
+    before = int(waiting.inner_text())
+    job = gateway.submit("one more")
+    expect(waiting).to_have_text(str(before + 1))
+    gateway.client.delete(f"/api/query/{job}")
+    expect(waiting).to_have_text(str(before))
+
+
+def test_the_queue_is_paused_and_resumed(visit, gateway):
+    page = visit()
+    page.get_by_role("button", name="Pause").click()
+    page.click("#ask-no")
+    assert gateway.client.get("/health").json()["reason"] is None
+    page.get_by_role("button", name="Pause").click()
+    say_yes(page)
+    expect(page.get_by_role("alert")).to_contain_text("paused")
+    assert gateway.client.get("/health").json()["reason"] == "paused"
+    page.get_by_role("button", name="Resume").click()
+    told(page, "Jobs start again")
+    assert gateway.client.get("/health").json()["reason"] is None
+
+
+def test_a_waiting_job_is_raised_cancelled_and_deleted(visit, gateway, running):
+    job = gateway.submit("to be cancelled")
+    page = visit(f"jobs/{job}")
+    page.select_option("#priority", "high")
+    told(page, "The priority is high")
+    assert gateway.job(job)["priority"] == "high"
+    page.get_by_role("button", name="Cancel", exact=True).last.click()
+    say_yes(page)
+    expect(page.locator(".state").first).to_have_text("cancelled")
+    page.get_by_role("button", name="Delete").click()
+    say_yes(page)
+    expect(page.get_by_text("There is no such job")).to_be_visible()
+    assert gateway.client.get(f"/api/query/{job}").status_code == 404
+
+
+def test_a_failed_job_is_run_again(visit, gateway, script):
+    script(lambda body: Error(404, "not_found_error"))
+    job = gateway.submit("fails at first")
+    assert gateway.finished(job)["error"]["code"] == "model_not_found"
+    script(lambda body: Text("now it is well"))
+    page = visit(f"jobs/{job}")
+    page.get_by_role("button", name="Retry").click()
+    say_yes(page)
+    expect(page.locator(".state").first).to_have_text("completed")
+    expect(page.get_by_label("Answer")).to_have_text("now it is well")
+
+
+def test_all_failed_jobs_are_run_again_and_all_finished_ones_purged(visit, gateway, script):
+    script(lambda body: Error(404, "not_found_error"))
+    jobs = [gateway.submit(f"fails {number}") for number in range(2)]
+    for job in jobs:
+        gateway.finished(job)
+    script(lambda body: Text("well"))
+    page = visit("jobs?state=failed")
+    expect(page.locator("tbody tr")).to_have_count(2)
+    page.get_by_role("button", name="Retry failed").click()
+    say_yes(page)
+    expect(page.get_by_text("There are no such jobs")).to_be_visible()
+    for job in jobs:
+        assert gateway.finished(job)["state"] == "completed"
+    page.get_by_role("button", name="Purge finished").click()
+    say_yes(page)
+    told(page, "deleted")
+    assert gateway.client.get("/api/query").json()["jobs"] == []
+
+
+def test_jobs_are_found_by_state_by_page_and_by_id(visit, gateway, running):
+    jobs = [gateway.submit(f"page {number}", priority="low") for number in range(60)]
+    page = visit("jobs")
+    page.select_option("#state", "waiting")
+    expect(page.locator("tbody tr")).to_have_count(50)
+    page.get_by_role("button", name="Older").click()
+    expect(page.locator("tbody tr")).to_have_count(10)
+    page.fill("#job-id", jobs[5])
+    page.get_by_role("button", name="Find").click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.locator("tbody a")).to_have_text(jobs[5])
+    for job in jobs:
+        gateway.client.delete(f"/api/query/{job}")
+
+
+def test_hostile_text_stays_text_and_is_shown_whole_when_asked(visit, gateway, script):
+    script(lambda body: Text(HOSTILE + "y" * 600))
+    job = gateway.ask(HOSTILE + "x" * 600, metadata={"<b>k</b>": HOSTILE})["jobId"]
+    page = visit(f"jobs/{job}")
+    for label in ("Query", "Answer"):
+        block = page.get_by_label(label, exact=True)
+        expect(block).to_contain_text("<script>window.broken = 1</script>")
+        expect(block).to_contain_text("\\u001b]0;owned\\u0007\\u001b[2J \\u202egnp.exe")
+        assert len(block.inner_text()) == 400
+    page.get_by_role("button", name="Show all").first.click()
+    assert page.get_by_label("Query", exact=True).inner_text().endswith("x" * 600)
+    page.goto(f"{gateway.url}/admin#/jobs")
+    expect(page.locator("tbody tr").first).to_be_visible()
+    assert page.evaluate("window.broken") is None
+    assert page.locator("main script, main img").count() == 0
+
+
+def test_the_cache_is_cleared_of_one_answer_and_of_all(visit, gateway):
+    job = gateway.ask("cache me")["jobId"]
+    page = visit(f"jobs/{job}")
+    page.get_by_role("button", name="Forget the cached answer").click()
+    say_yes(page)
+    told(page, "forgotten")
+    again = gateway.ask("cache me")["jobId"]
+    assert again != job
+    page.goto(f"{gateway.url}/admin#/system")
+    page.get_by_role("button", name="Clear the cache").click()
+    say_yes(page)
+    told(page, "The cache is empty")
+    assert gateway.submit("cache me") not in {job, again}
+
+
+def test_webhooks_are_shown_and_sent_again_and_a_host_is_resumed(visit, gateway):
+    with Receiver(lambda hook: (500, {})) as receiver:
+        job = gateway.ask("tell", webhookUrl=f"{receiver.url}/hook")["jobId"]
+        page = visit(f"jobs/{job}")
+        expect(page.get_by_text("answered 500")).to_be_visible()
+        page.goto(f"{gateway.url}/admin#/system")
+        page.get_by_role("button", name="Resume").click()
+        expect(page.get_by_text("All webhooks arrive.")).to_be_visible()
+        receiver.reply = lambda hook: (204, {})
+        page.goto(f"{gateway.url}/admin#/jobs/{job}")
+        page.get_by_role("button", name="Send webhooks again").click()
+        expect(page.get_by_role("cell", name="204")).to_be_visible()
+
+
+def test_a_viewer_sees_no_button_that_changes_anything(visit, gateway):
+    job = gateway.ask("look at me")["jobId"]
+    page = visit(password=VIEWER)
+    for path, there in {"": ".slots", "jobs": "tbody", f"jobs/{job}": "pre", "system": "text=Callers"}.items():
+        page.goto(f"{gateway.url}/admin#/{path}")
+        page.wait_for_selector(there)
+        assert set(page.locator("main button").all_inner_texts()) <= {"Find", "Older"}, path
+
+
+def test_everything_can_be_done_by_keyboard(visit, gateway):
+    page = visit()
+    page.get_by_role("button", name="Pause").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#ask-no")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.locator("#ask")).to_be_hidden()
+    page.get_by_role("link", name="Jobs").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+    expect(page.get_by_role("heading", name="Jobs")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_stands_in_anybodys_way_and_nothing_overflows(visit, gateway, width, scheme):
+    job = gateway.ask(f"{width} {scheme} " * 100, webhookUrl="http://127.0.0.1:9/hook")["jobId"]
+    page = visit(width=width, scheme=scheme)
+    for path, there in {"": ".slots", "jobs": "tbody", f"jobs/{job}": "pre", "system": "text=Callers"}.items():
+        page.goto(f"{gateway.url}/admin#/{path}")
+        page.wait_for_selector(there)
+        found = Axe().run(page).response["violations"]
+        serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in {"serious", "critical"}]
+        assert serious == [], path
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+
+
+def test_the_page_asks_nobody_else_for_anything(visit, gateway):
+    page = visit()
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.reload()
+    page.wait_for_selector(".tiles")
+    assert asked
+    assert [url for url in asked if not url.startswith(f"{gateway.url}/admin")] == []
