@@ -2,14 +2,13 @@
 
 import asyncio
 import logging
-import multiprocessing
 import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.process import BaseProcess
 
-from functions.worker import processes
+from functions.worker import processes, spawning
 from shared import logs
 from shared.settings import WorkerSettings
 from shared.store.client import async_client, close_clients
@@ -45,9 +44,7 @@ class DelivererProcess:
             self._process = None
         if self._process is None and time.monotonic() >= self._not_before:
             self._not_before = time.monotonic() + _BACKOFF
-            # Spawned, with its settings through a pipe, for the reasons that slots are.
-            spawn = multiprocessing.get_context("spawn")
-            self._process = spawn.Process(target=_be_the_deliverer, args=(self._settings, os.getpid()))
+            self._process = spawning.context().Process(target=_be_the_deliverer, args=(self._settings,))
             self._process.start()
             logs.event(log, "deliverer_started", pid=self._process.pid)
 
@@ -64,11 +61,11 @@ def _grace(settings: WorkerSettings) -> float:
     return min(_GRACE, settings.shutdown_grace)
 
 
-def _be_the_deliverer(settings: WorkerSettings, pool: int) -> None:
+def _be_the_deliverer(settings: WorkerSettings) -> None:
     """Run in the deliverer's process; only there is its HTTP client imported."""
     os.setsid()
     processes.name_this("cg-deliverer")
-    processes.end_with_parent(pool)
+    processes.end_with_parent(os.getppid())
     processes.hide_memory()
     logs.configure(settings)
     asyncio.run(_deliver(settings))

@@ -2,7 +2,6 @@
 
 import ctypes
 import logging
-import multiprocessing
 import os
 import signal
 import socket
@@ -14,7 +13,7 @@ from typing import Any
 import redis
 from rq.worker_pool import WorkerData, WorkerPool
 
-from functions.worker import durability, processes, version
+from functions.worker import durability, processes, spawning, version
 from functions.worker.deliverer import DelivererProcess
 from functions.worker.environment import credential_kind
 from functions.worker.protection import Protection
@@ -34,7 +33,7 @@ _BACKOFF_FIRST, _BACKOFF_LAST, _LIVED_LONG = 0.5, 30.0, 3.0
 
 
 class SlotPool(WorkerPool):
-    """RQ's pool with our slots in it: spawned, never forked, and started again with back-off."""
+    """RQ's pool with our slots in it, started again with back-off."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         super().__init__(
@@ -67,13 +66,12 @@ class SlotPool(WorkerPool):
     def get_worker_process(self, name: str, *_args: Any, **_options: Any) -> BaseProcess:
         """Make a slot's process.
 
-        Spawned: a copy of a warm CLI's input, as a fork would make, would keep that CLI alive for ever.
+        Not forked from the pool: a copy of a warm CLI's input would keep that CLI alive for ever.
         """
-        spawn = multiprocessing.get_context("spawn")
-        self._busy[name] = spawn.RawValue(ctypes.c_bool)
+        context = spawning.context()
+        self._busy[name] = context.RawValue(ctypes.c_bool)
         # The settings go through a pipe, so that no secret stands in an environment.
-        arguments = (name, self._settings, os.getpid(), self._busy[name])
-        return spawn.Process(target=_be_a_slot, args=arguments, name=name)
+        return context.Process(target=_be_a_slot, args=(name, self._settings, self._busy[name]), name=name)
 
     @property
     def busy(self) -> bool:
@@ -90,7 +88,7 @@ class SlotPool(WorkerPool):
         process = self.get_worker_process(name)
         process.start()
         self.worker_dict[name] = WorkerData(name, process.pid or 0, process)
-        # A slot, and the helper process that multiprocessing starts beside the first.
+        # The server that slots are forked from, and what multiprocessing starts beside the first.
         self._ours.update(processes.children(os.getpid()))
         event(log, "slot_started", slot=name, pid=process.pid)
 
@@ -144,11 +142,11 @@ class SlotPool(WorkerPool):
         self._folder.remove()
 
 
-def _be_a_slot(name: str, settings: WorkerSettings, pool: int, busy: Any) -> None:
+def _be_a_slot(name: str, settings: WorkerSettings, busy: Any) -> None:
     """Run in a slot's process; only there is the SDK imported, which the pool has no use for."""
     from functions.worker.slot import run_slot  # noqa: PLC0415
 
-    run_slot(name, settings, pool, busy)
+    run_slot(name, settings, os.getppid(), busy)
 
 
 def wait_for_redis(settings: WorkerSettings) -> None:

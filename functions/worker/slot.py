@@ -176,12 +176,12 @@ class Slot(SimpleWorker):
             super().teardown()  # type: ignore[no-untyped-call]
 
 
-def run_slot(name: str, settings: WorkerSettings, pool: int, busy: Flag) -> None:
-    """Be a slot until told to stop, or until the process `pool` ends; `busy` tells the pool whether a job runs."""
+def run_slot(name: str, settings: WorkerSettings, parent: int, busy: Flag) -> None:
+    """Be a slot until told to stop, or until the process `parent` ends; `busy` tells the pool whether a job runs."""
     # A session of its own: Ctrl-C on the pool's terminal must not reach the CLI.
     os.setsid()
     processes.name_this("cg-slot")
-    processes.end_with_parent(pool)
+    processes.end_with_parent(parent)
     processes.adopt_orphans()
     processes.hide_memory()
     logs.configure(settings)

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+pytestmark = pytest.mark.once
 COMMAND = str(Path(sys.executable).parent / "claude-gateway")
 
 
@@ -56,7 +57,6 @@ def test_without_a_key_that_is_one_everything_is_unauthorized(gateway, method, p
     assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
-@pytest.mark.once
 def test_with_no_key_made_yet_it_says_how_to_make_one(gateway):
     assert any("no_caller_has_a_key" in line and "keys create" in line for line in gateway.log)
 
@@ -94,7 +94,6 @@ def test_another_callers_things_do_not_exist(caller):
     assert mine.post("/api/query", json=body).json()["status"] == "cached"
 
 
-@pytest.mark.once
 def test_a_key_is_listed_without_its_secrets_and_is_worthless_once_revoked(gateway, caller):
     client, made = caller("to be revoked")
     assert client.get("/api/query").status_code == 200

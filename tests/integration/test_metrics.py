@@ -1,6 +1,7 @@
 """Metrics: what a scrape shows is what happened, whichever process counted it."""
 
 import json
+import os
 import shutil
 import subprocess
 
@@ -142,6 +143,7 @@ def test_promtool_accepts_the_metrics(gateway):
     gateway.ask("count me")
     promtool = shutil.which("promtool")
     if promtool is None:
+        assert not os.environ.get("CI"), "promtool is not installed"
         pytest.skip("promtool is not installed")
     text = gateway.client.get("/metrics").text
     done = subprocess.run(

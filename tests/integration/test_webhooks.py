@@ -14,6 +14,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from tests.support.receiver import Receiver
 from tests.support.scripted_replies import Hang
 
+pytestmark = pytest.mark.once
 COMMAND = str(Path(sys.executable).parent / "claude-gateway")
 
 
@@ -105,7 +106,6 @@ def test_a_url_that_leads_inside_is_refused_by_name_and_no_job_is_made(gateway, 
     assert "jobId" not in answer.json()
 
 
-@pytest.mark.once
 def test_a_name_that_does_not_resolve_yet_is_accepted_and_the_job_completes(gateway, one):
     client, _ = one
     answer = client.post("/api/query", json={"query": "q", "webhookUrl": "http://not-yet.invalid/"})
@@ -115,7 +115,6 @@ def test_a_name_that_does_not_resolve_yet_is_accepted_and_the_job_completes(gate
     assert client.get(f"/api/query/{answer.json()['jobId']}").json()["state"] == "completed"
 
 
-@pytest.mark.once
 def test_both_secrets_of_a_rotation_sign(gateway, receiver):
     with caller(gateway, "rotates") as (client, made):
         new = command(gateway, "webhooks", "rotate", made["id"]).stdout.strip()
@@ -126,7 +125,6 @@ def test_both_secrets_of_a_rotation_sign(gateway, receiver):
     assert command(gateway, "webhooks", "rotate", "nobody").returncode == 1
 
 
-@pytest.mark.once
 def test_what_a_caller_was_promised_is_told_after_its_key_is_revoked(gateway, receiver, script):
     revoked = threading.Event()
     script(lambda body: Hang(revoked))
@@ -138,7 +136,6 @@ def test_what_a_caller_was_promised_is_told_after_its_key_is_revoked(gateway, re
         Webhook(made["webhookSecret"]).verify(hook.body, hook.headers)
 
 
-@pytest.mark.once
 def test_the_command_line_lists_and_delivers_again(gateway, receiver):
     with caller(gateway, "types") as (client, made):
         job = client.post("/api/query", json={"query": "typed", "webhookUrl": receiver.url}).json()["jobId"]
@@ -157,7 +154,6 @@ def test_the_command_line_lists_and_delivers_again(gateway, receiver):
         assert (missing.returncode, "There is no such job" in missing.stderr) == (2, True)
 
 
-@pytest.mark.once
 def test_listen_receives_verifies_and_prints(gateway):
     with caller(gateway, "listens") as (client, made):
         receiver = subprocess.Popen(
@@ -181,7 +177,6 @@ def test_listen_receives_verifies_and_prints(gateway):
             receiver.communicate(timeout=10)
 
 
-@pytest.mark.once
 def test_no_secret_and_no_query_is_in_the_log(gateway):
     log = "".join(gateway.log)
     assert "webhook_tried" in log

@@ -68,7 +68,7 @@ class Deployment(GatewayClient):
         """List the processes of the worker's slots."""
         assert self.worker is not None
         with suppress(psutil.NoSuchProcess):
-            return [child for child in self.worker.children() if child.name() == "cg-slot"]
+            return [child for child in self.worker.children(recursive=True) if child.name() == "cg-slot"]
         return []
 
     def below_worker(self) -> list[psutil.Process]:
