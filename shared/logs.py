@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from shared.settings import CommonSettings
@@ -24,7 +25,11 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
+    """One JSON object a line; `common` is on each."""
+
+    def __init__(self, common: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self._common = common or {}
 
     def format(self, record: logging.LogRecord) -> str:
         """Write time, level, logger and event, then the event's own fields."""
@@ -33,6 +38,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "event": record.getMessage(),
+            **self._common,
             **_fields(record),
         }
         return json.dumps(line, ensure_ascii=False, default=str)

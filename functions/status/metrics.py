@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from typing import get_args
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -9,6 +10,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from shared.http import traffic
+from shared.models import ErrorCode
 from shared.store import keys
 from shared.store.figures import Figures
 
@@ -33,12 +35,9 @@ _HISTOGRAMS = (
     ("claude_execution_duration_seconds", "execution", "From the first start of a job to its end, completed or failed"),
     ("claude_queue_wait_seconds", "queue_wait", "From the submission of a job to its first start"),
 )
-# So that a series is there before its first event, and a rate over it is 0 and not nothing.
+# So that a series is there before its first event: Prometheus cannot see the rise from nothing to one.
 _ALWAYS = {
-    "failed:": (
-        "authentication_failed", "billing_error", "rate_limited", "overloaded", "server_error", "invalid_request",
-        "timeout", "cli_crashed", "worker_lost",
-    ),
+    "failed:": get_args(ErrorCode),
     "retries:": ("rate_limited", "overloaded", "server_error", "cli_crashed", "worker_lost"),
     "cost:": (),
     "webhooks:": ("delivered", "retried", "abandoned", "paused"),

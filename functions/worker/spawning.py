@@ -5,11 +5,20 @@ second, is done once for all slots; what they share of it is in memory once.
 """
 
 import multiprocessing
-from multiprocessing.context import ForkServerContext
+import tempfile
+from multiprocessing.context import ForkServerContext, SpawnContext
+
+# The server listens on a socket in the temporary directory, and a socket's path has 107 bytes at most.
+_LONGEST_DIRECTORY = 107 - len("/pymp-12345678/listener-12345678")
 
 
-def context() -> ForkServerContext:
-    """Return the context to start processes with; its server ends with this process, and they with the server."""
+def context() -> ForkServerContext | SpawnContext:
+    """Return the context to start processes with; where there is no room for the server, each imports for itself.
+
+    The server ends with this process, and what it started with the server.
+    """
+    if len(tempfile.gettempdir().encode()) > _LONGEST_DIRECTORY:
+        return multiprocessing.get_context("spawn")
     found = multiprocessing.get_context("forkserver")
     found.set_forkserver_preload(["functions.worker.preload"])
     return found

@@ -1,7 +1,7 @@
 """The one way in which every function makes its FastAPI app and its Lambda handler."""
 
+import os
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -10,8 +10,6 @@ from mangum import Mangum
 from shared.http.documents import documents
 from shared.http.observe import Observe
 from shared.http.problems import install_problems
-from shared.logs import configure
-from shared.settings import CommonSettings, load
 
 TITLE = "Claude API Gateway"
 VERSION = "0.1.0"
@@ -47,15 +45,8 @@ def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, An
     )
     # "auto" would start and stop the app at each invocation, and problem+json would come back as base64.
     adapter = Mangum(app, lifespan="off", text_mime_types=list(text))
+    if "AWS_LAMBDA_FUNCTION_NAME" not in os.environ:
+        return adapter
+    from shared.http.lambda_telemetry import with_telemetry  # noqa: PLC0415 -- of no use anywhere else
 
-    def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        _configure_logs()
-        return adapter(event, context)
-
-    return handler
-
-
-@cache
-def _configure_logs() -> None:
-    """Log as the settings say, from the first invocation on: nothing is read at import."""
-    configure(load(CommonSettings))
+    return with_telemetry(adapter)

@@ -11,9 +11,12 @@ from tests.support.scripted_model import ScriptedModel
 PASSWORD, VIEWER = "correct horse battery", "only looking around"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium; without one this skips at home and fails in CI."""
+    """The system's Chromium; without one this skips at home and fails in CI.
+
+    For a module and no longer: while Playwright is open its event loop runs, and other tests have their own.
+    """
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if program is None:
         if os.environ.get("CI"):

@@ -18,7 +18,8 @@ def pytest_generate_tests(metafunc):
     """Run what uses a gateway through uvicorn and through the Lambda emulator, unless it is marked `once`."""
     if "gateway" in metafunc.fixturenames:
         once = metafunc.definition.get_closest_marker("once")
-        ways = ["uvicorn"] if once else ["uvicorn", "lambda"]
+        emulated = metafunc.definition.get_closest_marker("emulated")
+        ways = ["uvicorn"] if once else ["lambda"] if emulated else ["uvicorn", "lambda"]
         metafunc.parametrize("gateway", ways, indirect=True, scope="module")
 
 

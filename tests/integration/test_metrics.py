@@ -121,7 +121,7 @@ async def test_openmetrics_is_there_when_it_is_asked_for(connect):
 
 @pytest.fixture(scope="module")
 def variables():
-    return {"METRICS_ENABLED": "true", "WEB_CONCURRENCY": "2"}
+    return {"METRICS_ENABLED": "true", "WEB_CONCURRENCY": "2", "LOG_FORMAT": "json"}
 
 
 def test_http_is_counted_over_all_processes(gateway):
@@ -150,3 +150,18 @@ def test_promtool_accepts_the_metrics(gateway):
         [promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False, timeout=20
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+@pytest.mark.emulated
+def test_a_function_tells_cloudwatch_by_emf_and_every_line_has_its_ids(gateway):
+    gateway.client.get("/api/query/nothing")
+    lines = [json.loads(line) for line in gateway.log if line.startswith("{")]
+    metrics = [line for line in lines if "_aws" in line and line["route"] == "GET /api/query/{jobId}"]
+    [told] = metrics[-1]["_aws"]["CloudWatchMetrics"]
+    assert told["Namespace"] == "ClaudeApiGateway"
+    assert {one["Name"] for one in told["Metrics"]} == {"Requests", "ServerErrors", "Latency"}
+    assert metrics[-1]["Requests"] == [1.0]
+    served = [line for line in lines if line.get("event") == "request" and line["route"] == "/api/query/{jobId}"]
+    assert served[-1]["correlation_id"]
+    assert served[-1]["function_name"] == "StatusFunction"
+    assert served[-1]["request_id"]
