@@ -6,7 +6,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 SETS := submit status webhook admin worker dev
 
-.PHONY: help install run test chaos chaos-short lint format bench requirements openapi clean
+.PHONY: help install run test browser chaos chaos-short lint format bench requirements openapi clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -24,8 +24,11 @@ $(STAMP): requirements/dev.txt pyproject.toml
 run: $(STAMP)  ## run API, worker, Redis and, without credentials, the demo model on this machine
 	@exec $(BIN)/claude-gateway local
 
-test: $(STAMP)  ## run every test that this machine can, but for `chaos`
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --ignore tests/chaos
+test: $(STAMP)  ## run every test that this machine can, but for `browser` and `chaos`
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --ignore tests/chaos --ignore tests/browser
+
+browser: $(STAMP)  ## use the dashboard in Chromium; takes a minute
+	$(BIN)/python -m pytest tests/browser
 
 chaos: $(STAMP)  ## kill slots, workers and Redis and see that no job is lost; takes a quarter of an hour
 	$(BIN)/python -m pytest tests/chaos --full

@@ -1,8 +1,12 @@
-"""What the server imports that slots are forked from; it keeps out of /proc as they do."""
+"""What the server imports that slots are forked from; it ends with the pool, and keeps out of /proc, as they do."""
+
+import os
 
 from functions.worker import processes, slot
 
 __all__ = ["slot"]
 
 processes.name_this("cg-forkserver")
+# By itself it would end with the last of its slots, and they end with it.
+processes.end_with_parent(os.getppid())
 processes.hide_memory()

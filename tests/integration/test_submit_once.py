@@ -270,7 +270,7 @@ def test_a_running_job_that_is_cancelled_is_gone_soon(gateway, hold):
 @pytest.mark.once
 def test_cancelling_and_completing_have_one_winner(gateway):
     # Bounded, and each a race of its own; what is told must be what stays.
-    for number in range(12):
+    for number in range(6):
         job_id = gateway.submit(f"race {number}", cache={"mode": "bypass"})
         least = 10 + number % 2
         gateway.until(lambda job_id=job_id: gateway.job(job_id)["progress"], lambda seen, least=least: seen > least)

@@ -47,7 +47,7 @@ class Deployment(GatewayClient):
 
     def __enter__(self) -> Self:
         self.redis.__enter__()
-        self._api = self._start([_COMMAND, "api"])
+        self.api = self._start([_COMMAND, "api"])
         self.until(self._answers, bool, timeout=60)
         return self
 
@@ -82,13 +82,16 @@ class Deployment(GatewayClient):
         below = self.below_worker()
         self.worker.send_signal(number)
         self.worker.wait(30)
-        psutil.wait_procs(below, timeout=30)
+        _, alive = psutil.wait_procs(below, timeout=30)
+        # A CLI whose slot and pool are both gone ends with its request, or with its container.
+        alive = [process for process in alive if process.name().startswith("cg-")]
+        assert not alive, f"outlived their worker: {alive}"
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if self.worker is not None and self.worker.is_running():
             self.kill_worker(signal.SIGTERM)
-        self._api.terminate()
-        self._api.wait(20)
+        self.api.terminate()
+        self.api.wait(20)
         self.client.close()
         self.redis.__exit__(None, None, None)
         if error is not None:
