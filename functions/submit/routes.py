@@ -54,6 +54,7 @@ async def submit_query(
         settings=settings,
     )
     answer, headers = submitted.answer, dict(submitted.rate_headers)
+    request.state.job_id = answer.job_id
     if answer.replayed:
         headers["Idempotent-Replayed"] = "true"
     if answer.kind == "cached":

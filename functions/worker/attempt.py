@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from dataclasses import dataclass, field
+from typing import Any
 
 import redis.asyncio
 
@@ -55,7 +56,8 @@ async def attempt(claim: claims.Claim, slot: str, means: Means, asked: Asked) ->
     if job is None:
         event(log, "claim_void", job_id=claim.job_id, n=claim.number)
         return
-    event(log, "job_started", job_id=claim.job_id, n=claim.number)
+    ids: dict[str, Any] = {"job_id": claim.job_id, "request_id": job.request_id}
+    event(log, "job_started", **ids, n=claim.number)
     clock = asyncio.get_running_loop().time() + job.time_left / 1000
     progress = lease.Progress()
     run = Run(means.settings, means.warm, progress.hear)
@@ -66,13 +68,13 @@ async def attempt(claim: claims.Claim, slot: str, means: Means, asked: Asked) ->
             # Told before the run's processes have ended, which nobody who waits for the answer has to wait for.
             await _settle(job, outcome, clock, means, asked)
     except ClaimLostError:
-        event(log, "claim_lost", job_id=claim.job_id, n=claim.number)
+        event(log, "claim_lost", **ids, n=claim.number)
         await run.end()
     except ShutdownError:
         # Not before nothing of it runs any more: another slot may start the job at once.
         await run.end()
         how = await means.spool.settle(means.client, claim, claims.hand_back(claim), asked.stop)
-        event(log, "job_handed_back", job_id=claim.job_id, n=claim.number, how=how)
+        event(log, "job_handed_back", **ids, n=claim.number, how=how)
     else:
         await run.end()
         if outcome.state != "completed":
@@ -129,7 +131,8 @@ async def _settle(job: claims.ClaimedJob, outcome: Outcome, clock: float, means:
         )
     how = await means.spool.settle(means.client, job.claim, settlement, asked.stop)
     ended = "job_ended" if settlement.script == "finish" and how != "held" else "job_delayed"
-    event(log, "claim_lost" if how == "void" else ended, job_id=job.claim.job_id, state=outcome.state, code=code)
+    ids: dict[str, Any] = {"job_id": job.claim.job_id, "request_id": job.request_id}
+    event(log, "claim_lost" if how == "void" else ended, **ids, state=outcome.state, code=code)
 
 
 def _pause(attempts: int, outcome: Outcome) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.http.traffic import traffic
-from shared.ids import new_id
+from shared.ids import is_id, new_id
 from shared.logs import event
 from shared.settings import CommonSettings, load
 from shared.store.client import async_client
@@ -50,6 +50,8 @@ class Observe:
             # Machines ask for health all day long.
             level = logging.DEBUG if scope["path"].startswith("/health") else logging.INFO
             if log.isEnabledFor(level):
+                # Of a path that names a job, or of a submission that made or joined one.
+                job_id = scope["state"].get("job_id") or scope.get("path_params", {}).get("jobId")
                 event(
                     log,
                     "request",
@@ -59,6 +61,7 @@ class Observe:
                     status=seen["status"],
                     ms=round(took * 1000, 1),
                     request_id=request_id,
+                    **({"job_id": job_id} if job_id and is_id(job_id) else {}),
                 )
             settings = load(CommonSettings)
             if settings.metrics_enabled:

@@ -1,9 +1,9 @@
 -- Claim a job: succeeds once for each n, and only while the record expects that n.
 -- ARGV  1 job id  2 n  3 slot  4 lease ms
--- Returns {request JSON, attempts, ms left on the clock}, or nil when the claim is void.
+-- Returns {request JSON, attempts, ms left on the clock, requestId}, or nil when the claim is void.
 local id = ARGV[1]
 local job = read(id, 'state', 'n', 'slot', 'started', 'timeout', 'attempts', 'progress', 'caller', 'seq',
-  'created')
+  'created', 'req')
 local time = now()
 if job.n ~= ARGV[2] then return nil end
 if job.state == 'waiting' then
@@ -17,4 +17,4 @@ elseif job.state ~= 'active' or job.slot ~= ARGV[3] then
 end
 redis.call('ZREM', WAITING, id)
 redis.call('ZADD', ACTIVE, whole(time + ARGV[4]), id)
-return {redis.call('GET', input_of(id)), tonumber(job.attempts), job.timeout - (time - (job.started or time))}
+return {redis.call('GET', input_of(id)), tonumber(job.attempts), job.timeout - (time - (job.started or time)), job.req}

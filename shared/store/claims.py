@@ -44,6 +44,7 @@ class ClaimedJob:
     request: dict[str, Any]
     attempts: int
     time_left: int
+    request_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +103,8 @@ async def take(client: redis.asyncio.Redis, claim: Claim, slot: str) -> ClaimedJ
     reply = await scripts.run(client, "claim", claim.job_id, claim.number, slot, LEASE)
     if reply is None:
         return None
-    request, attempts, time_left = reply
-    return ClaimedJob(claim, json.loads(request), attempts, time_left)
+    request, attempts, time_left, request_id = reply
+    return ClaimedJob(claim, json.loads(request), attempts, time_left, request_id)
 
 
 async def keep(client: redis.asyncio.Redis, claim: Claim, progress: int) -> bool:

@@ -1,4 +1,4 @@
-"""What 50,000 waiting jobs cost: submit, status, list and cancel with them and without, in turn in one run."""
+"""What 100,000 waiting jobs cost: each call, and the dashboard's first page, with them and without, in one run."""
 
 import asyncio
 import json
@@ -12,18 +12,19 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from functions.admin import service as admin
 from functions.status import service as status
 from functions.submit import service as submit
 from local.embedded_redis import find_server
 from shared.ids import new_id
 from shared.requests import SubmitRequest
-from shared.settings import StatusSettings, SubmitSettings
+from shared.settings import AdminSettings, StatusSettings, SubmitSettings
 from shared.store import submissions
 from shared.store.client import async_client, close_clients
 from tests.support.redis_server import RedisServer
 
-DEPTH, ROUNDS = 50_000, 400
-CALLS = ("submit", "status", "list", "cancel")
+DEPTH, ROUNDS = 100_000, 400
+CALLS = ("submit", "status", "list", "dashboard", "cancel")
 
 
 async def fill(url: str) -> None:
@@ -36,6 +37,12 @@ async def fill(url: str) -> None:
             await submissions.submit(client, job)
 
     await asyncio.gather(*(some(DEPTH // 32) for _ in range(32)))
+
+
+async def dashboard(settings: AdminSettings) -> None:
+    """Ask what the dashboard's first two pages ask."""
+    await admin.stats(settings)
+    await admin.job_page(None, 50, None, None, settings)
 
 
 async def one_round(url: str, number: int, times: dict[str, list[float]]) -> None:
@@ -54,6 +61,7 @@ async def one_round(url: str, number: int, times: dict[str, list[float]]) -> Non
     job_id = (await timed("submit", new)).answer.job_id
     await timed("status", status.job_status(job_id, 0, caller="me", settings=asking))
     await timed("list", status.job_page(None, 20, None, caller="me", settings=asking))
+    await timed("dashboard", dashboard(AdminSettings(redis_url=SecretStr(url))))
     await timed("cancel", submit.cancel(job_id, caller="me", settings=submitting))
 
 
@@ -69,7 +77,7 @@ async def compare(empty: str, full: str) -> None:
     ratios = {name: round(medians[full][name] / medians[empty][name], 2) for name in CALLS}
     print(f"\nwith {DEPTH:,} waiting against none, medians of {ROUNDS} calls each")
     for name in CALLS:
-        print(f"  {name:<8}{medians[full][name]:6.2f} ms {medians[empty][name]:6.2f} ms   ratio {ratios[name]}")
+        print(f"  {name:<10}{medians[full][name]:6.2f} ms {medians[empty][name]:6.2f} ms   ratio {ratios[name]}")
     print(json.dumps({"machine": platform.node(), "waiting": DEPTH, "ratios": ratios}))
 
 

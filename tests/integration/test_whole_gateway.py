@@ -1,5 +1,6 @@
 """A gateway as its user starts and stops it."""
 
+import json
 import os
 import signal
 import socket
@@ -68,14 +69,18 @@ def test_with_credentials_there_is_no_demo_model(tmp_path):
         assert "demo" not in "".join(gateway.log)
 
 
-def test_the_log_holds_no_query_and_no_credential(tmp_path):
+def test_the_log_holds_the_ids_of_each_request_and_job_and_no_query_and_no_credential(tmp_path):
     variables = {"LOG_LEVEL": "DEBUG", "LOG_FORMAT": "json"}
     with ScriptedModel(echo=True) as model, Gateway(tmp_path, **credentials(model, **variables)) as gateway:
         gateway.ask("my dearest secret", metadata={"m": "hidden-metadata"}, systemPrompt="hidden-prompt")
         gateway.client.post("/api/query", json={"query": "x", "priority": "hidden-priority"})
         gateway.stop()
         told = "".join(gateway.log)
-    assert "job_ended" in told
+    lines = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
+    asked = next(line for line in lines if line["event"] == "request" and line["status"] == 202)
+    ran = [line for line in lines if line["event"] in {"job_started", "job_ended"}]
+    assert len(ran) == 2
+    assert {(line["job_id"], line["request_id"]) for line in ran} == {(asked["job_id"], asked["request_id"])}
     for secret in ("dearest", "hidden-", "ANTHROPIC_API_KEY"):
         assert secret not in told
 
