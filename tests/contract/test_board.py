@@ -101,3 +101,12 @@ def test_the_board_and_its_source_load_without_a_click():
     used |= {target["datasource"]["uid"] for panel in PANELS for target in panel["targets"]}
     assert used == {source["uid"]}
     assert provider["options"]["path"] == "/var/lib/grafana/dashboards"
+
+
+def test_what_shows_the_board_is_reached_from_this_machine_alone_and_mounts_what_is_there():
+    services = yaml.safe_load((ROOT / "local/compose.yaml").read_text())["services"]
+    for service in services.values():
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+        mounted = [volume.split(":")[0] for volume in service["volumes"]]
+        assert [path for path in mounted if path.startswith(".") and not (ROOT / "local" / path).exists()] == []
+    assert "127.0.0.1:3001:3000" in services["grafana"]["ports"]
