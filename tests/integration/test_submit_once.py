@@ -206,6 +206,7 @@ def test_the_same_key_with_another_body_is_refused(gateway):
     assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_mismatch")
 
 
+@pytest.mark.once
 def test_the_same_key_at_once_makes_one_job(gateway):
     with ThreadPoolExecutor(16) as pool:
         body = {"query": "at once", "cache": {"mode": "bypass"}}
