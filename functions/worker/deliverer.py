@@ -44,7 +44,8 @@ class DelivererProcess:
             self._process = None
         if self._process is None and time.monotonic() >= self._not_before:
             self._not_before = time.monotonic() + _BACKOFF
-            self._process = spawning.context().Process(target=_be_the_deliverer, args=(self._settings,))
+            # A daemon for the reason that slots are.
+            self._process = spawning.context().Process(target=_be_the_deliverer, args=(self._settings,), daemon=True)
             self._process.start()
             logs.event(log, "deliverer_started", pid=self._process.pid)
 

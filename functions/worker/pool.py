@@ -71,7 +71,9 @@ class SlotPool(WorkerPool):
         context = spawning.context()
         self._busy[name] = context.RawValue(ctypes.c_bool)
         # The settings go through a pipe, so that no secret stands in an environment.
-        return context.Process(target=_be_a_slot, args=(name, self._settings, self._busy[name]), name=name)
+        arguments = (name, self._settings, self._busy[name])
+        # A daemon, which a pool that ends by an error tells to stop, where it would wait for any other for ever.
+        return context.Process(target=_be_a_slot, args=arguments, name=name, daemon=True)
 
     @property
     def busy(self) -> bool:

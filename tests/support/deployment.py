@@ -38,6 +38,7 @@ class Deployment(GatewayClient):
         }  # fmt: skip
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30)
         self.worker: psutil.Popen | None = None
+        self._workers: list[psutil.Popen] = []
 
     def _start(self, command: list[str]) -> psutil.Popen:
         with (self.folder / "log").open("a") as log:
@@ -59,6 +60,7 @@ class Deployment(GatewayClient):
     def start_worker(self) -> None:
         """Start the worker, beside whatever an earlier one has left."""
         self.worker = self._start([_COMMAND, "worker"])
+        self._workers.append(self.worker)
 
     def wait_for_slots(self, count: int) -> None:
         """Wait until so many slots are alive."""
@@ -88,8 +90,11 @@ class Deployment(GatewayClient):
         assert not alive, f"outlived their worker: {alive}"
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if self.worker is not None and self.worker.is_running():
-            self.kill_worker(signal.SIGTERM)
+        # Whatever a test that failed has left running.
+        for worker in self._workers:
+            if worker.is_running():
+                self.worker = worker
+                self.kill_worker(signal.SIGTERM)
         self.api.terminate()
         self.api.wait(20)
         self.client.close()
