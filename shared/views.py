@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from shared.models import PRIORITIES, Listed, Status, WebhookEvent
+from shared.models import PRIORITIES, Delivery, Listed, Status, WebhookEvent
 from shared.store.jobs import StoredJob
+from shared.store.webhooks import Try
 from shared.times import rfc3339
 
 
@@ -20,6 +21,22 @@ def listed(job: StoredJob) -> Listed:
 def webhook_id(name: str) -> str:
     """Return the id of the event that a webhook tells, by its name: one, however often it is sent."""
     return f"msg_{name}"
+
+
+def delivery_of(one: Try) -> Delivery:
+    """Return one try of a webhook."""
+    return Delivery(
+        id=webhook_id(one.name),
+        request_id=one.request_id,
+        event=one.event,
+        url=one.url,
+        attempt=one.number,
+        status_code=one.status,
+        error=one.error,
+        duration_ms=one.duration,
+        at=rfc3339(one.at),
+        next_attempt_at=None if one.next_at is None else rfc3339(one.next_at),
+    )
 
 
 def webhook_event(job: StoredJob, event: str, at: int, request_id: str, metadata: dict[str, str]) -> WebhookEvent:

@@ -8,5 +8,17 @@ _mangums = asyncio.new_event_loop()
 asyncio.set_event_loop(_mangums)
 
 
+@pytest.fixture
+def script(model):
+    """Let a test say how the model replies, and put it back afterwards."""
+    before = model.reply
+
+    def reply(function):
+        model.reply = function
+
+    yield reply
+    model.reply = before
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     _mangums.close()

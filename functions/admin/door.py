@@ -28,15 +28,18 @@ def enabled() -> AdminSettings:
     return settings
 
 
+async def logged_in(request: Request, settings: AdminSettings) -> sessions.Role | None:
+    """Return the role of the login that a request's cookie holds; None without one."""
+    token = request.cookies.get(COOKIE)
+    return await sessions.role_of(async_client(settings.redis_address), token) if token else None
+
+
 async def may_see(request: Request) -> sessions.Role:
     """Return the role of whoever asks; raises NotFound, Unauthorized, RateLimited, or Forbidden."""
     settings = enabled()
     if request.method not in _SAFE:
         check_same_site(request)
-    token = request.cookies.get(COOKIE)
-    role = await sessions.role_of(async_client(settings.redis_address), token) if token else None
-    if role is None:
-        role = await _by_basic(request, settings)
+    role = await logged_in(request, settings) or await _by_basic(request, settings)
     if role is None:
         # A browser would ask with a window of its own, instead of the page.
         challenge = {} if "sec-fetch-site" in request.headers else {"WWW-Authenticate": 'Basic realm="dashboard"'}

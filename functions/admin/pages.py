@@ -114,6 +114,4 @@ async def logout(request: Request) -> JSONResponse:
 async def session(request: Request) -> JSONResponse:
     """Tell the page who is logged in; nobody is an answer, not an error."""
     settings = door.enabled()
-    token = request.cookies.get(door.COOKIE)
-    role = await sessions.role_of(async_client(settings.redis_address), token) if token else None
-    return JSONResponse({"role": role}, headers=_HEADERS)
+    return JSONResponse({"role": await door.logged_in(request, settings)}, headers=_HEADERS)

@@ -7,32 +7,31 @@ from shared.errors import AlreadyFinished, NotFinished, NotFound
 from shared.ids import is_id
 from shared.models import PRIORITIES, Priority, State
 from shared.settings import AdminSettings
-from shared.store import callers, figures, jobs, operations, slots, webhooks, workers
+from shared.store import callers, figures, jobs, operations, slots, webhooks
 from shared.store.client import async_client
 from shared.times import rfc3339
-from shared.views import listed, status_of, webhook_id
+from shared.views import delivery_of, listed, status_of
 
 
 async def stats(settings: AdminSettings) -> dict[str, Any]:
     """Return the deployment as a whole, and its last hour."""
     client = async_client(settings.redis_address)
-    seen, health, hour, cached, hosts, alive = await asyncio.gather(
+    seen, health, hour, cached, hosts = await asyncio.gather(
         figures.read(client),
         slots.health(client),
         operations.last_hour(client),
         operations.cached_answers(client),
         webhooks.failing_hosts(client),
-        workers.alive(client),
     )
     counters = seen.counters
-    held = "paused" if health.paused else health.held or ("rate_limited" if health.limited else None)
     return {
         "jobs": seen.jobs,
         "oldestWaitingMs": seen.oldest,
-        "held": held,
+        "held": health.hold,
         "slots": [{"slot": slot, "jobId": job or None} for slot, job in sorted(seen.slots.items())],
         "workers": [
-            {"worker": one.name, "cli": one.cli, "credentials": one.credentials, "slots": one.slots} for one in alive
+            {"worker": one.name, "cli": one.cli, "credentials": one.credentials, "slots": one.slots}
+            for one in health.workers
         ],
         "hour": [
             {"at": rfc3339(one.at), "completed": one.completed, "failed": one.failed, "cancelled": one.cancelled}
@@ -88,21 +87,7 @@ async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
         "runAnew": int(found.record.get("round", 0)),
         "request": request,
         "cached": await operations.is_cached(client, job_id, found.record.get("fp")),
-        "deliveries": [
-            {
-                "id": webhook_id(one.name),
-                "requestId": one.request_id,
-                "event": one.event,
-                "url": one.url,
-                "attempt": one.number,
-                "statusCode": one.status,
-                "error": one.error,
-                "durationMs": one.duration,
-                "at": rfc3339(one.at),
-                "nextAttemptAt": None if one.next_at is None else rfc3339(one.next_at),
-            }
-            for one in tries or []
-        ],
+        "deliveries": [delivery_of(one).model_dump(by_alias=True) for one in tries or []],
     }
 
 

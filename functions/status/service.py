@@ -111,8 +111,4 @@ async def health(settings: StatusSettings) -> HealthReport:
 
 def _reason(seen: slots.Health) -> str | None:
     """Say why nothing that is queued is started."""
-    if not seen.slots:
-        return "no_worker"
-    if seen.paused:
-        return "paused"
-    return seen.held or ("rate_limited" if seen.limited else None)
+    return seen.hold if seen.slots else "no_worker"

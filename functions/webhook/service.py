@@ -2,12 +2,11 @@
 
 from shared.errors import NotFinished, NotFound, NoWebhook
 from shared.ids import is_id
-from shared.models import Deliveries, Delivery, Redelivery
+from shared.models import Deliveries, Redelivery
 from shared.settings import WebhookSettings
 from shared.store import webhooks
 from shared.store.client import async_client
-from shared.times import rfc3339
-from shared.views import webhook_id
+from shared.views import delivery_of
 
 
 async def deliveries(job_id: str, *, caller: str, settings: WebhookSettings) -> Deliveries:
@@ -15,7 +14,7 @@ async def deliveries(job_id: str, *, caller: str, settings: WebhookSettings) -> 
     tries = await webhooks.tries(async_client(settings.redis_address), job_id, caller) if is_id(job_id) else None
     if tries is None:
         raise NotFound("There is no such job")
-    return Deliveries(deliveries=[_delivery(one) for one in tries])
+    return Deliveries(deliveries=[delivery_of(one) for one in tries])
 
 
 async def redeliver(job_id: str, request_id: str | None, *, caller: str, settings: WebhookSettings) -> Redelivery:
@@ -35,18 +34,3 @@ async def redeliver(job_id: str, request_id: str | None, *, caller: str, setting
             raise NoWebhook("No submission of it had a webhookUrl")
         case _:
             return Redelivery(job_id=job_id, request_ids=sorted(told))
-
-
-def _delivery(one: webhooks.Try) -> Delivery:
-    return Delivery(
-        id=webhook_id(one.name),
-        request_id=one.request_id,
-        event=one.event,
-        url=one.url,
-        attempt=one.number,
-        status_code=one.status,
-        error=one.error,
-        duration_ms=one.duration,
-        at=rfc3339(one.at),
-        next_attempt_at=None if one.next_at is None else rfc3339(one.next_at),
-    )

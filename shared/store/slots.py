@@ -24,6 +24,11 @@ class Health:
     paused: bool
     workers: list[workers.Worker]
 
+    @property
+    def hold(self) -> str | None:
+        """Why no job is started although slots are there; None when nothing holds the queue."""
+        return "paused" if self.paused else self.held or ("rate_limited" if self.limited else None)
+
 
 async def beat(client: redis.asyncio.Redis, slot: str) -> None:
     """Say that a slot is alive, and forget those that have not said so for long."""

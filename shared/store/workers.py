@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import cast
 
 import redis
-import redis.asyncio
 
 from shared.store import keys
 
@@ -44,8 +43,3 @@ def read(texts: list[str]) -> list[Worker]:
     found = [json.loads(text) for text in texts]
     alive = [entry for entry in found if entry.pop("at") > time.time() * 1000 - _ALIVE_FOR]
     return sorted((Worker(**entry) for entry in alive), key=lambda worker: worker.name)
-
-
-async def alive(client: redis.asyncio.Redis) -> list[Worker]:
-    """List the workers that are alive."""
-    return read(list(cast("dict[str, str]", await client.hgetall(keys.WORKERS)).values()))

@@ -17,17 +17,6 @@ HOSTILE = (
 
 
 @pytest.fixture
-def script(model):
-    before = model.reply
-
-    def reply(function):
-        model.reply = function
-
-    yield reply
-    model.reply = before
-
-
-@pytest.fixture
 def running(gateway, script):
     """A job that runs until the test lets it end, so that the one slot takes no other."""
     go = threading.Event()

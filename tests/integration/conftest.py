@@ -3,6 +3,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 import redis
+import redis.asyncio
 
 from local.app import app
 from local.embedded_redis import find_server
@@ -30,18 +31,6 @@ def model() -> Iterator[ScriptedModel]:
         yield model
 
 
-@pytest.fixture
-def script(model):
-    """Let a test say how the model replies, and put it back afterwards."""
-    before = model.reply
-
-    def reply(function):
-        model.reply = function
-
-    yield reply
-    model.reply = before
-
-
 @pytest.fixture(scope="module")
 def variables() -> dict[str, str]:
     """What a module sets beside the model; overridden where it matters."""
@@ -55,6 +44,20 @@ def gateway(request, model, variables, tmp_path_factory) -> Iterator[Gateway]:
     credentials = {"ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "k", "QUEUE_CONCURRENCY": "2"}
     with Gateway(tmp_path_factory.mktemp("gateway"), *options, **credentials, **variables) as gateway:
         yield gateway
+
+
+@pytest.fixture
+def round_trips(monkeypatch) -> list[object]:
+    """Collect what is sent to Redis by asynchronous clients, an item a round trip, from when a test asks for it."""
+    sent: list[object] = []
+    send = redis.asyncio.connection.AbstractConnection.send_packed_command
+
+    async def counted(self, command, check_health=True):
+        sent.append(command)
+        await send(self, command, check_health)
+
+    monkeypatch.setattr(redis.asyncio.connection.AbstractConnection, "send_packed_command", counted)
+    return sent
 
 
 @pytest.fixture(scope="module")
