@@ -49,6 +49,7 @@ bench: $(STAMP)  ## compare with the bare CLI on this machine
 	$(BIN)/python -m tests.benchmarks.latency
 	$(BIN)/python -m tests.benchmarks.depth
 	$(BIN)/python -m tests.benchmarks.webhooks
+	$(BIN)/python -m tests.benchmarks.routing
 
 openapi: $(STAMP)  ## make the OpenAPI document anew
 	$(BIN)/python -m local.openapi
@@ -69,6 +70,7 @@ $(FUNCTIONS:%=build-%Function): build-%Function:
 	cp functions/__init__.py "$(ARTIFACTS_DIR)/functions/" && \
 	cp -R functions/$$name "$(ARTIFACTS_DIR)/functions/" && \
 	cp -R shared "$(ARTIFACTS_DIR)/" && \
+	{ [ $$name != submit ] || [ ! -f mcp.json ] || cp mcp.json "$(ARTIFACTS_DIR)/"; } && \
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 		--only-binary=:all: --implementation cp --python-version 3.13 \
 		--platform manylinux2014_x86_64 --platform manylinux_2_28_x86_64 \

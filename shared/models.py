@@ -89,6 +89,28 @@ class JobError(Wire):
     retryable: bool
 
 
+class ServerScore(Wire):
+    """How well an MCP server fits a query: 0 to 1, and what decided."""
+
+    server: str
+    score: float
+    reasons: list[str]
+
+
+class Route(Wire):
+    """Where a query goes: the servers chosen, and how all were scored, the best first."""
+
+    servers: list[str]
+    scores: list[ServerScore]
+
+
+class McpRun(Wire):
+    """How a job came by its MCP servers, and which of them did not start or died."""
+
+    scores: list[ServerScore]
+    unavailable: list[str]
+
+
 class Cached(Wire):
     """The answer to a submission that was answered from the cache; `jobId` is the job that produced it."""
 
@@ -165,6 +187,9 @@ class Status(Listed):
     )
 
     result: Result | None
+    mcp: McpRun | None = Field(
+        None, exclude_if=lambda mcp: mcp is None, description="Only there when the job goes to MCP servers."
+    )
 
 
 class WebhookEvent(Wire):

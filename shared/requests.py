@@ -59,6 +59,17 @@ class CacheControl(Wire):
 ToolName = Annotated[StrictStr, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 
 
+McpServerName = Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+
+
+class RouteRequest(Wire):
+    """A query whose routing is to be shown."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"query": "What time is it in Tokyo?"}]})
+
+    query: Annotated[StrictStr, AfterValidator(_not_blank)] = Field(min_length=1, json_schema_extra={"pattern": r"\S"})
+
+
 class SubmitRequest(Wire):
     """A query and how to run it."""
 
@@ -101,6 +112,9 @@ class SubmitRequest(Wire):
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
     tools: list[ToolName] = Field(
         default_factory=list, max_length=50, description="Built-in tools to allow: a subset of CLAUDE_TOOLS."
+    )
+    mcp_servers: list[McpServerName] | None = Field(
+        None, max_length=50, description="These servers instead of the router's choice; none for an empty list."
     )
     cache: CacheControl = Field(default_factory=CacheControl)
     timeout_ms: Milliseconds | None = Field(None, description="At most CLAUDE_TIMEOUT.")

@@ -12,10 +12,20 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 from urllib.parse import quote
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.egress import Network
+from shared.mcp_config import McpConfigError, Servers
+from shared.mcp_config import read as read_servers
 from shared.webhook_secret import check_secret
 
 
@@ -115,7 +125,29 @@ class CommonSettings(BaseSettings):
         return f"redis://{secret}{self.redis_host}:{self.redis_port}/0"
 
 
-class SubmitSettings(CommonSettings):
+class McpSettings(CommonSettings):
+    """Where the MCP servers are written down, and what stands there."""
+
+    mcp_enabled: bool = False
+    mcp_config: Path = Path("mcp.json")
+    _servers: Servers = PrivateAttr(default_factory=dict)
+
+    @property
+    def servers(self) -> Servers:
+        """The servers of MCP_CONFIG that are enabled; none without MCP_ENABLED."""
+        return self._servers
+
+    @model_validator(mode="after")
+    def _read_servers(self) -> Self:
+        if self.mcp_enabled:
+            try:
+                self._servers = read_servers(self.mcp_config, os.environ, expand=isinstance(self, WorkerSettings))
+            except McpConfigError as error:
+                raise ValueError("\n".join(f"MCP_CONFIG: {line}" for line in str(error).splitlines())) from None
+        return self
+
+
+class SubmitSettings(McpSettings):
     """What `functions.submit` reads; sizes are bytes, `claude_timeout` ms, the other times s."""
 
     max_query_bytes: int = Field(262_144, ge=1)
@@ -170,7 +202,7 @@ class AdminSettings(CommonSettings):
         return self
 
 
-class WorkerSettings(CommonSettings):
+class WorkerSettings(McpSettings):
     """What the worker reads; `claude_timeout` and `claude_silence_timeout` in ms, the other times in s, sizes in bytes.
 
     `ecs_agent_uri` is ECS's own, where a task asks for protection.

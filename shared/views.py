@@ -10,7 +10,8 @@ from shared.times import rfc3339
 
 def status_of(job: StoredJob) -> Status:
     """Return a job's status body."""
-    return Status.model_validate({**_common(job), "result": job.result})
+    mcp = {"scores": job.mcp["scores"], "unavailable": job.unavailable} if job.mcp["servers"] else None
+    return Status.model_validate({**_common(job), "result": job.result, "mcp": mcp})
 
 
 def listed(job: StoredJob) -> Listed:
@@ -58,7 +59,7 @@ def _common(job: StoredJob) -> dict[str, Any]:
         "error": job.error,
         "priority": PRIORITIES[int(job.record["prio"])],
         "attempts": int(job.record["attempts"]),
-        "mcpServers": [],
+        "mcpServers": job.mcp["servers"],
         "metadata": job.metadata,
         "createdAt": when("created"),
         "startedAt": when("started"),

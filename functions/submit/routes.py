@@ -5,12 +5,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Request, Response
 
-from functions.submit import service
+from functions.submit import mcp, service
 from shared.http.body import read_json
 from shared.http.callers import caller_of
 from shared.http.describe import ACCEPTED_HEADERS, problems, takes
-from shared.models import Accepted, Cached, Status
-from shared.requests import SubmitRequest
+from shared.models import Accepted, Cached, Route, Status
+from shared.requests import RouteRequest, SubmitRequest
 from shared.settings import SubmitSettings, load
 from shared.views import status_of
 
@@ -70,6 +70,21 @@ async def submit_query(
     return _json(Accepted.model_validate(accepted), 202, headers)
 
 
+@router.post(
+    "/api/mcp/route",
+    summary="Show where a query would go",
+    response_model=Route,
+    responses={200: {"description": "The MCP servers, and why."}, **problems(400, 401, 404, 413, 415, 422, 503)},
+    openapi_extra=takes(RouteRequest),
+)
+async def route_query(request: Request) -> Response:
+    """Score the MCP servers for a query as submitting it would, and run nothing; 404 while MCP_ENABLED is false."""
+    settings = load(SubmitSettings)
+    await caller_of(request, settings)
+    asked = await read_json(request, RouteRequest, max_bytes=settings.max_body_bytes)
+    return _json(Route.model_validate(mcp.route(asked.query, settings)), 200, {})
+
+
 @router.delete(
     "/api/query/{jobId}",
     summary="Cancel a job",
@@ -86,7 +101,7 @@ async def cancel_job(
     return _json(status_of(job), 200, {})
 
 
-def _json(body: Accepted | Cached | Status, status: int, headers: dict[str, str]) -> Response:
+def _json(body: Accepted | Cached | Status | Route, status: int, headers: dict[str, str]) -> Response:
     return Response(body.model_dump_json(by_alias=True), status, headers, "application/json")
 
 

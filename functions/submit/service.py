@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from functions.submit import mcp
 from shared import egress
 from shared.errors import (
     AlreadyFinished,
@@ -27,7 +28,7 @@ from shared.store import endings, jobs, keys, submissions
 from shared.store.client import async_client
 
 # How the job is handled, not what is run: these stay in its record.
-_NOT_FOR_THE_WORKER = {"priority", "metadata", "timeout_ms", "cache", "webhook_url"}
+_NOT_FOR_THE_WORKER = {"priority", "metadata", "timeout_ms", "cache", "webhook_url", "mcp_servers"}
 
 # A name server that takes longer is as one that does not know the name; s.
 _RESOLVE_WITHIN = 2.0
@@ -99,12 +100,16 @@ def _submission(
     host: str,
 ) -> submissions.Submission:
     decisive = json.loads(request.model_dump_json(by_alias=True, exclude_none=True, exclude=_NOT_FOR_THE_WORKER))
+    chosen = mcp.choose(request, settings)
+    if chosen.servers:
+        decisive["mcpServers"] = chosen.servers
     timeout = request.timeout_ms or settings.claude_timeout
-    # What a tool does or sees is never the same twice.
-    may_share = not request.tools
+    # What a tool does or sees is never the same twice, unless a server's entry says so.
+    may_share = not request.tools and chosen.cacheable
     name = ""
     if may_share and (settings.cache_ttl or settings.dedup_enabled):
         effective = {"model": settings.claude_model, "maxBudgetUsd": settings.max_budget_usd, **decisive}
+        effective |= {"mcpDigests": chosen.digests} if chosen.servers else {}
         name = fingerprint(caller, {**effective, "timeoutMs": timeout})
     mode = request.cache.mode
     ttl = settings.cache_ttl if request.cache.ttl is None else request.cache.ttl
@@ -129,6 +134,7 @@ def _submission(
         window=seconds * 1000,
         hook=request.webhook_url or "",
         host=host,
+        mcp=chosen.to_json(),
     )
 
 

@@ -128,6 +128,7 @@ async def _settle(job: claims.ClaimedJob, outcome: Outcome, clock: float, means:
             keep_for=means.settings.result_ttl,
             upstream=outcome.upstream,
             spend=outcome.spend,
+            absent=outcome.absent,
         )
     how = await means.spool.settle(means.client, job.claim, settlement, asked.stop)
     ended = "job_ended" if settlement.script == "finish" and how != "held" else "job_delayed"

@@ -7,7 +7,7 @@ from typing import Any
 
 from claude_agent_sdk import CLIJSONDecodeError
 
-from functions.worker import resources
+from functions.worker import mcp, resources
 from functions.worker.cli import GRACE, Cli
 from functions.worker.hear import hear
 from functions.worker.outcome import Report
@@ -52,7 +52,8 @@ class Run:
         report = self._report
         try:
             await cli.start()
-            await hear(cli.ask(prompt(request)), report, self._settings, self._on_text)
+            expected = mcp.Expected(request, self._settings.servers)
+            await hear(cli.ask(prompt(request)), report, self._settings, self._on_text, expected)
         except CLIJSONDecodeError as error:
             report.failure = "output_too_large" if "maximum buffer size" in str(error) else "cli_crashed"
         except Exception as error:  # noqa: BLE001 -- what comes out of a broken CLI breaks the SDK in any way it likes

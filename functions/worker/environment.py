@@ -97,6 +97,10 @@ def for_run(home: Path, config: Path) -> dict[str, str]:
         "CLAUDE_CODE_MAX_RETRIES": "1",
         # A stream that is cut would be asked for again, whole: another retry, and not the text already streamed.
         "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1",
+        # What an MCP server gets to say hello, ms; the model waits so long for all of them together.
+        "MCP_TIMEOUT": "10000",
+        # The model is told of every tool at once, and asked nothing about them first.
+        "ENABLE_TOOL_SEARCH": "false",
         "CLAUDE_CODE_DISABLE_ATTACHMENTS": "1",
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",

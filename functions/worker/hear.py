@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from claude_agent_sdk import AssistantMessage, RateLimitEvent, ResultMessage, StreamEvent, SystemMessage, UserMessage
 from claude_agent_sdk.types import Message, RateLimitInfo
 
+from functions.worker.mcp import Expected
 from functions.worker.outcome import Report
 from shared.settings import WorkerSettings
 
@@ -15,7 +16,11 @@ _OWN_PAUSE = 1000
 
 
 async def hear(
-    messages: AsyncIterator[Message], report: Report, settings: WorkerSettings, on_text: Callable[[str], None]
+    messages: AsyncIterator[Message],
+    report: Report,
+    settings: WorkerSettings,
+    on_text: Callable[[str], None],
+    servers: Expected,
 ) -> None:
     """Fill the report from the messages; stops early at too much text, silence, or an error of the API.
 
@@ -26,6 +31,11 @@ async def hear(
     try:
         async with asyncio.timeout(longest) as silence:
             async for message in messages:
+                servers.look(message)
+                report.absent = servers.absent
+                if servers.required_is_absent:
+                    report.failure = "mcp_unavailable"
+                    return
                 if _is_last(message, report, on_text):
                     return
                 if report.text_bytes > settings.max_output_bytes:

@@ -5,6 +5,7 @@ from typing import Any
 from claude_agent_sdk import ClaudeAgentOptions
 from claude_agent_sdk.types import SystemPromptPreset
 
+from functions.worker import mcp
 from functions.worker.environment import for_run
 from functions.worker.workspace import Workspace
 from shared.settings import WorkerSettings
@@ -15,6 +16,7 @@ _MESSAGE_FACTOR, _MESSAGE_EXTRA = 6, 1 << 20
 
 def options_for(request: dict[str, Any], settings: WorkerSettings, workspace: Workspace) -> ClaudeAgentOptions:
     """Say how the CLI is to be started for a request, as the submit function stored it."""
+    servers = mcp.of_request(request, settings.servers)
     budgets = [limit for limit in (request.get("maxBudgetUsd"), settings.max_budget_usd) if limit is not None]
     return ClaudeAgentOptions(
         cli_path=settings.claude_command,
@@ -28,8 +30,10 @@ def options_for(request: dict[str, Any], settings: WorkerSettings, workspace: Wo
         effort=request.get("effort"),
         # Nothing but what the gateway gives: no other tool, no file of settings, no server, no command, no transcript.
         tools=request.get("tools", []),
-        allowed_tools=request.get("tools", []),
+        allowed_tools=[*request.get("tools", []), *mcp.allowed_tools(servers)],
         setting_sources=[],
+        # A file: on the command line everybody could read the secrets of its entries.
+        mcp_servers=workspace.servers if servers else {},
         strict_mcp_config=True,
         extra_args={"restricted": None, "disable-slash-commands": None, "no-session-persistence": None},
         permission_mode="dontAsk",

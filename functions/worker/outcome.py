@@ -12,6 +12,7 @@ API error, by its kind (see _BY_KIND) when that says more than   …
   "server_error", else by its HTTP status (see _BY_STATUS), else server_error
 nothing from the API for CLAUDE_SILENCE_TIMEOUT                  server_error
 more than MAX_OUTPUT_BYTES                                       output_too_large
+a required MCP server that did not start or died                 mcp_unavailable
 more than MAX_RUN_MEMORY or MAX_RUN_PROCESSES                    resource_exceeded
 the end of the clock                                             timeout
 no envelope, whatever the exit code                              cli_crashed
@@ -71,6 +72,7 @@ _MESSAGES: dict[ErrorCode, str] = {
     "budget_exceeded": "The job was not done within its maxBudgetUsd",
     "resource_exceeded": "The run took more memory or processes than MAX_RUN_MEMORY or MAX_RUN_PROCESSES",
     "output_too_large": "The answer is larger than MAX_OUTPUT_BYTES or the model's own limit",
+    "mcp_unavailable": "An MCP server that the job cannot do without did not start, or died",
     "schema_unsatisfied": "The model gave no answer that fits the outputSchema",
 }
 RETRYABLE: frozenset[ErrorCode] = frozenset(
@@ -90,6 +92,8 @@ _LONGEST_WAIT = 600_000
 class Report:
     """What was seen of a run.
 
+    `absent` are the MCP servers that did not start, or died.
+
     `failure` is set when something other than the CLI ended it. An API error is in `error_kind`, `error_status` and,
     when the API said how long to stay away, `retry_after` in ms; `gave_up` is set when the CLI was about to ask again.
     """
@@ -101,6 +105,7 @@ class Report:
     gave_up: bool = False
     model: str | None = None
     failure: ErrorCode | None = None
+    absent: tuple[str, ...] = ()
     text_bytes: int = field(default=0)
 
 
@@ -115,6 +120,7 @@ class Outcome:
     body: dict[str, Any]
     retry_after: int | None = None
     spend: Spend = field(default_factory=Spend)
+    absent: tuple[str, ...] = ()
 
     @property
     def code(self) -> ErrorCode | None:
@@ -140,8 +146,8 @@ def failed(code: ErrorCode, retry_after: int | None = None) -> Outcome:
 
 
 def judge(report: Report, *, max_output_bytes: int) -> Outcome:
-    """Turn what was seen of a run into its outcome, with what it cost."""
-    return replace(_judge(report, max_output_bytes), spend=_spend(report))
+    """Turn what was seen of a run into its outcome, with what it cost and what it went without."""
+    return replace(_judge(report, max_output_bytes), spend=_spend(report), absent=report.absent)
 
 
 def _spend(report: Report) -> Spend:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from functions.worker import mcp
 from functions.worker.cli import Cli
 from functions.worker.options import options_for
 from functions.worker.workspace import Workspace
@@ -98,6 +99,7 @@ class WarmCli:
 
     def _new(self, request: dict[str, Any]) -> Cli:
         workspace = Workspace.create()
+        mcp.write(workspace.servers, mcp.of_request(request, self._settings.servers))
         return Cli(workspace, options_for(request, self._settings, workspace))
 
     def _is_default(self, request: dict[str, Any]) -> bool:

@@ -43,6 +43,11 @@ class Workspace:
         """The CLI's configuration directory."""
         return self.root / "config"
 
+    @property
+    def servers(self) -> Path:
+        """The file that tells the CLI of its MCP servers."""
+        return self.root / "mcp.json"
+
     def remove(self) -> None:
         """Remove all of it, whatever the run made of its permissions."""
         _remove(self.root)

@@ -4,7 +4,7 @@ Every write names the claim's `n`. A slot that was given up for dead, and wakes,
 """
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -120,13 +120,18 @@ def finish(
     keep_for: int,
     upstream: Upstream = Upstream(),
     spend: Spend = Spend(),
+    absent: Sequence[str] = (),
 ) -> Settlement:
-    """End the job: `outcome` is `{"result": …}` or `{"error": …}`, readable for `keep_for` s."""
+    """End the job: `outcome` is `{"result": …}` or `{"error": …}`, readable for `keep_for` s.
+
+    `absent` are the MCP servers that were not there.
+    """
     saves = outcome["result"]["costUsd"] if "result" in outcome else 0
     body = json.dumps(outcome.get("result") or outcome["error"])
     code = outcome["error"]["code"] if "error" in outcome else ""
     told = (spend.to_json(), upstream.shows, code, upstream.wait)
-    return Settlement("finish", (claim.job_id, claim.number, state, body, keep_for * 1000, *told, saves))
+    gone = json.dumps(absent) if absent else ""
+    return Settlement("finish", (claim.job_id, claim.number, state, body, keep_for * 1000, *told, saves, gone))
 
 
 def retry(claim: Claim, delay: int, code: str, upstream: Upstream, spend: Spend = Spend()) -> Settlement:

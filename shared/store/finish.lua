@@ -1,7 +1,7 @@
 -- End a job, once: everything that its end changes is written here, under its claim.
 -- ARGV  1 job id  2 n  3 state: completed or failed  4 result or error, JSON  5 ms to keep it  6 what it cost, see count_spend
 --       7 what it showed of Claude, see note_upstream  8 the error's code or ''  9 ms for which Claude wants no request
---       10 what a cached answer saves, USD
+--       10 what a cached answer saves, USD  11 MCP servers that were not there, JSON, or ''
 -- Returns 1 when this claim ended the job (also when it is told so again), 2 when it was put aside because Claude
 -- refuses everybody, else 0.
 local id = ARGV[1]
@@ -22,6 +22,7 @@ if note_upstream(ARGV[7], ARGV[8], tonumber(ARGV[9]), time) then
 end
 end_job(id, job, ARGV[3], time, tonumber(ARGV[5]), ARGV[8])
 count_spend(ARGV[6])
+if ARGV[11] and ARGV[11] ~= '' then redis.call('HSET', record_of(id), 'absent', ARGV[11]) end
 redis.call('HINCRBY', record_of(id), 'attempts', 1)
 if ARGV[3] == 'completed' then
   redis.call('SET', output_of(id), ARGV[4])

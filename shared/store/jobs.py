@@ -39,6 +39,18 @@ class StoredJob:
         found: dict[str, str] = json.loads(self.record.get("meta", "{}"))
         return found
 
+    @property
+    def mcp(self) -> dict[str, Any]:
+        """The MCP servers that it goes to, `servers`, and why, `scores`."""
+        found: dict[str, Any] = json.loads(self.record.get("mcp", '{"servers": [], "scores": []}'))
+        return found
+
+    @property
+    def unavailable(self) -> list[str]:
+        """Those of its MCP servers that did not start, or died."""
+        found: list[str] = json.loads(self.record.get("absent", "[]"))
+        return found
+
     def moment(self, field: str) -> int | None:
         """Return a time of the record in ms, or None when it has not come."""
         value = self.record.get(field)

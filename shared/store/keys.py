@@ -29,6 +29,8 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     round    how often it was run anew after its end; absent for never
     meta     the caller's metadata, JSON; absent when there is none
     hook, host  URL of the first submission's webhook, and where it leads; absent when there is none
+    mcp      the MCP servers that it goes to and why, JSON; absent for none
+    absent   those of them that did not start or died, JSON; absent for none
     fp, ttl  fingerprint, and s for which a success is cached; absent when it may be neither cached nor joined
 
 A webhook is the outbox row of one submission, gone with its job. Its NAME is the requestId, or `requestId.ROUND` for

@@ -18,7 +18,7 @@ class Submission:
     `priority` is its place in PRIORITIES, `timeout` ms; `request` and `metadata` JSON. An empty `fingerprint` is
     neither cached nor joined; `cache_ttl` s, 0 keeps nothing; `joinable` lets others join. `idempotency` names the
     key's record, and `body` is the hash of the normalised body. At most `rate` submissions in `window` ms, 0 for any.
-    `hook` is the URL that is told of the end, `host` where it leads.
+    `hook` is the URL that is told of the end, `host` where it leads. `mcp` is JSON of the MCP servers and why.
     """
 
     job_id: str
@@ -40,6 +40,7 @@ class Submission:
     window: int = 0
     hook: str = ""
     host: str = ""
+    mcp: str = ""
 
     def _decisive(self) -> str:
         return json.dumps(
@@ -61,6 +62,7 @@ class Submission:
                 "window": self.window,
                 "hook": self.hook,
                 "host": self.host,
+                "mcp": self.mcp,
             }
         )
 

@@ -6,6 +6,7 @@
 --         idempotency    name of the key's record, '' without a key; body: hash of the normalised body
 --         rate window    most submissions in so many ms; 0 for no limit
 --         hook host      where to tell of the end, '' for nowhere
+--         mcp            JSON of the MCP servers and why, '' for none
 --       2 request JSON  3 metadata JSON or ''
 -- Returns {kind, requestId, jobId, result JSON or '', 1 if replayed, left, ms until all are left again}
 -- with kind: queued duplicate cached | full mismatch limited.
@@ -87,6 +88,7 @@ redis.call('HSET', record_of(ask.jobId), 'v', 1, 'caller', ask.caller, 'req', as
   'prio', ask.priority, 'seq', seq, 'n', 1, 'attempts', 0, 'progress', 0, 'timeout', ask.timeout, 'created', whole(time))
 if ARGV[3] ~= '' then redis.call('HSET', record_of(ask.jobId), 'meta', ARGV[3]) end
 if ask.hook ~= '' then redis.call('HSET', record_of(ask.jobId), 'hook', ask.hook, 'host', ask.host) end
+if ask.mcp ~= '' then redis.call('HSET', record_of(ask.jobId), 'mcp', ask.mcp) end
 if ask.fingerprint ~= '' then
   redis.call('HSET', record_of(ask.jobId), 'fp', ask.fingerprint, 'ttl', ask.cacheTtl)
   if ask.readCache then count('cache_misses') end

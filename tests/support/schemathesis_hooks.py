@@ -21,3 +21,11 @@ def send_webhooks_nowhere(context: Any, case: Any, kwargs: Any) -> None:
     url = case.body.get("webhookUrl") if isinstance(case.body, dict) else None
     if isinstance(url, str) and 0 < len(url) <= 2048:
         case.body["webhookUrl"] = "http://webhooks.invalid/"
+
+
+@schemathesis.hook("before_call")
+def name_no_server(context: Any, case: Any, kwargs: Any) -> None:
+    """Leave out names that have a good form: which MCP servers there are is this deployment's, and tested elsewhere."""
+    names = case.body.get("mcpServers") if isinstance(case.body, dict) else None
+    if isinstance(names, list) and len(names) <= 50:
+        case.body["mcpServers"] = [name for name in names if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", str(name))]

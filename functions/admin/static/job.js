@@ -6,6 +6,12 @@ import { clock, duration, fill, h, number, revealed, state, usd } from "./dom.js
 const pair = (label, ...value) => h("div", {}, h("dt", {}, label), h("dd", {}, ...value));
 const between = (from, to) => (from && to ? duration(new Date(to) - new Date(from)) : "–");
 
+const why = (name, mcp) => mcp.scores.find((score) => score.server === name)?.reasons.join(", ") || "asked for by name";
+const servers = (job) =>
+  job.mcpServers
+    .map((name) => `${name} (${job.mcp.unavailable.includes(name) ? "was not there; " : ""}${why(name, job.mcp)})`)
+    .join("; ");
+
 function facts(job) {
   const usage = job.result?.usage;
   return h(
@@ -28,6 +34,7 @@ function facts(job) {
     job.result && pair("Cost", usd(job.result.costUsd)),
     usage && pair("Tokens", `${number(usage.inputTokens)} in, ${number(usage.outputTokens)} out, ${number(usage.cacheReadTokens)} cached`),
     pair("Cached", job.cached ? "answers identical queries" : "no"),
+    job.mcpServers.length > 0 && pair("MCP servers", servers(job)),
     Object.keys(job.metadata).length > 0 && pair("Metadata", JSON.stringify(job.metadata)),
   );
 }

@@ -102,3 +102,14 @@ def test_a_dotenv_file_is_read_and_the_environment_wins(monkeypatch, tmp_path):
     monkeypatch.setenv("PORT", "3200")
     assert load(ApiSettings).port == 3200
     assert load(ApiSettings).log_level == "DEBUG"
+
+
+def test_mcp_servers_that_cannot_be_used_are_told_at_the_start_with_their_names(tmp_path, monkeypatch):
+    path = tmp_path / "mcp.json"
+    path.write_text('{"mcpServers": {"a": {"command": "a", "env": {"T": "${NOT_SET}"}}, "b": {"command": "b"}}}')
+    monkeypatch.setenv("MCP_ENABLED", "true")
+    monkeypatch.setenv("MCP_CONFIG", str(path))
+    # Who accepts queries needs no server's secret.
+    assert set(load.__wrapped__(SubmitSettings).servers) == {"a", "b"}
+    with pytest.raises(SettingsError, match=r"^MCP_CONFIG: .*server 'a': env.T: the variable NOT_SET is not set$"):
+        load.__wrapped__(WorkerSettings)

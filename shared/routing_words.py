@@ -1,0 +1,50 @@
+"""Words as the router compares them: without endings, and what is as good as a name by its kind."""
+
+import re
+
+# A URL, a #channel, a name with an extension, or a word.
+_TOKEN = re.compile(r"https?://\S+|www\.\S+|#[\w-]+|[\w-]+\.[A-Za-z]{2,5}\b|[^\W_]+(?:'[a-z]+)?")
+_FILE = re.compile(r"[\w-]+\.([A-Za-z]{2,5})")
+_DOMAINS = frozenset({"com", "org", "net", "dev", "io", "eu", "de", "uk", "fr", "example"})
+# They are in every kind of question, and say nothing of what it is about.
+_FUNCTION_WORDS = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        a about all am an and any anyone are as at be been but by can could did do does for from had has have he her his
+        how i if in into is it its just me more my no not of on or our please she should so than that the their them
+        then there these they this those to too us was we were what when where which who whom whose why will with would
+        you your
+        """,
+    )
+)
+# What is taken off, and how many letters have to stay.
+_ENDINGS = (("'s", 1), ("ies", 3), ("ing", 4), ("ied", 3), ("ed", 4), ("es", 4), ("s", 3))
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text in their order."""
+    return [word for token in _TOKEN.findall(text) for word in _kinds(token)]
+
+
+def _kinds(token: str) -> tuple[str, ...]:
+    if token.startswith(("http://", "https://", "www.")):
+        return ("<url>",)
+    if token.startswith("#"):
+        return ("<#number>",) if token[1:].isdigit() else ("<#name>",)
+    if named := _FILE.fullmatch(token):
+        ending = named[1].lower()
+        return ("<url>",) if ending in _DOMAINS else ("<name.>", f"<.{ending}>")
+    if token.isdigit():
+        return ("<number>",)
+    word = token.lower()
+    return () if word in _FUNCTION_WORDS else (_stem(word),)
+
+
+def _stem(word: str) -> str:
+    """Take off an English ending: rough, for both sides of a comparison are treated alike."""
+    for ending, least in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= least and not word.endswith("ss"):
+            word = word.removesuffix(ending) + ("y" if ending in {"ies", "ied"} else "")
+            break
+    return word.removesuffix("e") if len(word) > 4 else word

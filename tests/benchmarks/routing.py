@@ -1,0 +1,72 @@
+"""How often the router is right, and how fast, beside regular expressions: `python -m tests.benchmarks.routing`.
+
+The expressions are written in the manner of the gateway's predecessor, one a server, from the queries that it is known
+to have misrouted; its own are not at hand.
+"""
+
+import os
+import re
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from shared.mcp_config import read
+from shared.routing import Router
+
+DATA = Path(__file__).parents[1] / "data"
+EXPRESSIONS = {
+    "files": r"\b(file|files|read|write|open|save|directory|folder|path)\b|\.\w{2,4}\b",
+    "database": r"\b(select|insert|update|delete|query|database|table|sql|customers?|orders?)\b",
+    "web": r"\b(http|https|url|web|website|fetch|download|rest|api|online|link)\b",
+    "time": r"\b(time|date|today|now|clock|zone|tomorrow)\b",
+    "github": r"\b(git|github|repo|repository|commit|branch|pull request|pr|issues?|class|code)\b",
+    "slack": r"\b(slack|channel|message|post|dm|thread)\b|#\w+",
+}
+TWENTY = 20
+
+
+def labelled(name: str) -> list[tuple[set[str], str]]:
+    """Read queries with the servers that each should go to."""
+    lines = (line.split("\t") for line in (DATA / name).read_text(encoding="utf-8").splitlines())
+    return [(set(servers.split(",")) - {"none"}, query) for servers, query in lines]
+
+
+def measure(choose: Callable[[str], set[str]], queries: list[tuple[set[str], str]]) -> str:
+    """Return precision, recall, and how many of those for no server were routed all the same."""
+    chosen = [(wanted, choose(query)) for wanted, query in queries]
+    right = sum(len(wanted & got) for wanted, got in chosen)
+    wrong = sum(1 for wanted, got in chosen if got and not wanted)
+    precision = right / max(1, sum(len(got) for _, got in chosen))
+    recall = right / sum(len(wanted) for wanted, _ in chosen)
+    return f"{precision:9.3f} {recall:9.3f}   {wrong} of {sum(not wanted for wanted, _ in chosen)}"
+
+
+def main() -> None:
+    """Print both tables."""
+    servers = read(DATA / "routing_servers.json", os.environ, expand=False)
+    router = Router(servers)
+    expressions = {name: re.compile(text, re.IGNORECASE) for name, text in EXPRESSIONS.items()}
+
+    def by_expressions(query: str) -> set[str]:
+        return {name for name, expression in expressions.items() if expression.search(query)}
+
+    print(f"{'':28} {'precision':>9} {'recall':>9}   routed of those for none")
+    for half in ("development", "kept"):
+        queries = labelled(f"routing_{half}.tsv")
+        print(f"{f'router, {half}':28} {measure(lambda query: set(router.choose(query)[0]), queries)}")
+        print(f"{f'expressions, {half}':28} {measure(by_expressions, queries)}")
+    names = list(servers)
+    many = Router({f"{names[i % len(names)]}{i}": servers[names[i % len(names)]] for i in range(TWENTY)})
+    taken = []
+    for _, query in labelled("routing_kept.tsv"):
+        start = time.perf_counter()
+        many.choose(query)
+        taken.append((time.perf_counter() - start) * 1000)
+    print(
+        f"a decision among {TWENTY} servers: median {statistics.median(taken):.2f} ms, worst {max(taken):.2f} ms (2.00)"
+    )
+
+
+if __name__ == "__main__":
+    main()

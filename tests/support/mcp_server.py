@@ -1,0 +1,40 @@
+"""An MCP server for tests: tells its environment, dies, or hangs. With a port it serves HTTP and asks for a token."""
+
+import os
+import sys
+import threading
+
+from mcp.server.mcpserver import Context, MCPServer
+
+server = MCPServer("tests")
+
+
+@server.tool()
+def environment() -> dict[str, str]:
+    """Tell what the server's environment holds."""
+    return dict(os.environ)
+
+
+@server.tool()
+def die() -> None:
+    """End the server at once."""
+    os._exit(1)
+
+
+@server.tool()
+def hang() -> None:
+    """Never answer."""
+    threading.Event().wait()
+
+
+@server.tool()
+def token(ctx: Context) -> str:
+    """Tell the token that came with the request."""
+    return str((ctx.headers or {}).get("x-token"))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:]:
+        server.run("streamable-http", port=int(sys.argv[1]))
+    else:
+        server.run()

@@ -1,0 +1,77 @@
+import json
+
+import pytest
+
+from shared.mcp_config import McpConfigError, digests, read
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(**servers):
+        path = tmp_path / "mcp.json"
+        path.write_text(json.dumps({"mcpServers": servers}))
+        return path
+
+    return write
+
+
+def test_a_file_of_the_cli_works_as_it_is(written):
+    path = written(
+        git={"command": "uvx", "args": ["mcp-server-git"], "env": {"A": "b"}},
+        far={"type": "http", "url": "https://example.com/mcp", "headers": {"Authorization": "Bearer x"}, "oauth": {}},
+        old={"type": "sse", "url": "https://example.com/sse"},
+        short={"url": "https://example.com/mcp"},
+    )
+    servers = read(path, {}, expand=True)
+    assert servers["git"].entry() == {"command": "uvx", "args": ["mcp-server-git"], "env": {"A": "b"}}
+    assert servers["far"].entry()["oauth"] == {}
+    assert servers["short"].type == "http"
+
+
+def test_variables_are_filled_in_for_the_worker_only_and_are_not_part_of_the_digest(written):
+    path = written(a={"command": "${BIN:-/bin}/a", "args": ["${X}"], "env": {"T": "${TOKEN}"}})
+    there, here = read(path, {"X": "1", "TOKEN": "secret"}, expand=True), read(path, {}, expand=False)
+    assert there["a"].entry() == {"command": "/bin/a", "args": ["1"], "env": {"T": "secret"}}
+    assert here["a"].command == "${BIN:-/bin}/a"
+    before = digests(here, ["a"])
+    path.write_text(path.read_text().replace("${X}", "${Y}"))
+    assert digests(read(path, {}, expand=False), ["a"]) != before
+
+
+def test_a_server_can_be_switched_on_by_a_variable(written):
+    path = written(a={"command": "a", "routing": {"enabled": "${ALLOWED:-false}"}})
+    assert read(path, {}, expand=False) == {}
+    assert set(read(path, {"ALLOWED": "true"}, expand=False)) == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ({}, "server 'a': command: is needed"),
+        ({"type": "http"}, "server 'a': url: is needed with type http"),
+        ({"type": "carrier pigeon"}, "server 'a': type: input should be 'stdio', 'http' or 'sse'"),
+        ({"command": 5}, "server 'a': command: input should be a valid string"),
+        ({"command": "a", "args": "x"}, "server 'a': args: "),
+        ({"command": "a", "routing": {"keyword": []}}, "server 'a': routing.keyword: extra inputs are not permitted"),
+        ({"command": "a", "routing": {"tools": ["a b"]}}, "server 'a': routing.tools.0: "),
+        ({"command": "a", "env": {"T": "${TOKEN}"}}, "server 'a': env.T: the variable TOKEN is not set"),
+        ({"command": "a", "routing": {"enabled": "perhaps"}}, "routing.enabled: should be true or false"),
+        ("a", "server 'a': "),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_is_named_with_its_server_and_field(written, entry, told):
+    with pytest.raises(McpConfigError, match=r"mcp\.json") as error:
+        read(written(a=entry), {}, expand=True)
+    assert told in str(error.value)
+
+
+def test_a_name_that_the_cli_would_change_and_a_file_that_is_none_are_refused(written, tmp_path):
+    with pytest.raises(McpConfigError, match="letters, digits"):
+        read(written(**{"a b": {"command": "a"}}), {}, expand=False)
+    with pytest.raises(McpConfigError, match="cannot be read: No such file"):
+        read(tmp_path / "none.json", {}, expand=False)
+    for text in ("{", "[]", '{"mcpServers": []}'):
+        (tmp_path / "mcp.json").write_text(text)
+        with pytest.raises(McpConfigError, match=r"mcp\.json"):
+            read(tmp_path / "mcp.json", {}, expand=False)

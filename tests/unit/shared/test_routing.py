@@ -1,0 +1,78 @@
+"""The router on labelled queries; docs/routing.md has the figures."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from shared.mcp_config import Routing, Server, read
+from shared.routing import Router
+
+DATA = Path(__file__).parents[2] / "data"
+NEAR_MISSES = [
+    "The rest of the story",
+    "select a good restaurant",
+    "Please update my CV",
+    "class reunion speech",
+    "Summarise the path to success",
+    "open .md",
+]
+
+
+def labelled(name):
+    """Read queries with the servers that each should go to."""
+    lines = (line.split("\t") for line in (DATA / name).read_text(encoding="utf-8").splitlines())
+    return [(frozenset(servers.split(",")) - {"none"}, query) for servers, query in lines]
+
+
+@pytest.fixture(scope="module")
+def router():
+    return Router(read(DATA / "routing_servers.json", os.environ, expand=False))
+
+
+@pytest.mark.parametrize("half", ["development", "kept"])
+def test_of_what_is_routed_nearly_all_should_be_and_of_what_should_be_nearly_all_is(router, half):
+    queries = labelled(f"routing_{half}.tsv")
+    assert len(queries) >= 100
+    assert sum(not wanted for wanted, _ in queries) >= len(queries) / 3
+    chosen = [(wanted, set(router.choose(query)[0])) for wanted, query in queries]
+    right = sum(len(wanted & got) for wanted, got in chosen)
+    assert right / sum(len(got) for _, got in chosen) >= 0.95
+    assert right / sum(len(wanted) for wanted, _ in chosen) >= 0.90
+
+
+@pytest.mark.parametrize("query", NEAR_MISSES)
+def test_near_misses_are_not_routed(router, query):
+    assert router.choose(query)[0] == []
+
+
+def test_a_decision_is_explained_and_the_same_each_time(router):
+    servers, scores = router.choose("Who reviewed pull request 482?")
+    assert servers == ["github"]
+    assert scores[0].reasons[0] == 'keyword "pull request"'
+    assert 'like "Summarise pull request 7"' in scores[0].reasons
+    assert router.choose("Who reviewed pull request 482?") == (servers, scores)
+
+
+def test_a_query_that_is_an_example_goes_to_its_server():
+    router = Router({"moon": Server(command="m", routing=Routing(examples=("How full is the moon tonight?",)))})
+    assert router.choose("how full is the Moon tonight")[0] == ["moon"]
+
+
+def test_what_is_always_on_goes_beside_the_best():
+    servers = {
+        "log": Server(command="l", routing=Routing(always=True)),
+        "moon": Server(command="m", routing=Routing(keywords=("phase of the moon",))),
+    }
+    assert set(Router(servers).choose("the phase of the moon, please")[0]) == {"log", "moon"}
+    assert Router(servers).choose("something else")[0] == ["log"]
+
+
+def test_a_server_without_routing_is_chosen_by_name_only():
+    assert Router({"plain": Server(command="p")}).choose("plain")[0] == []
+
+
+def test_of_a_long_query_only_its_ends_decide(router):
+    filler = "lorem ipsum " * 20_000
+    assert router.choose(f"{filler} what time is it in Tokyo? {filler}")[0] == []
+    assert router.choose(f"{filler} What time is it in Tokyo?")[0] == ["time"]
