@@ -57,6 +57,7 @@ def test_every_figure_equals_the_scripts_count(model, tmp_path, row):
         gateway.worker = first
         api = [process for process in gateway.api.children() if "spawn_main" in " ".join(process.cmdline())]
         api[0].send_signal(signal.SIGKILL)
+        api[0].wait(10)  # its connections are closed by then, so that no request is sent on one of them
         gateway.until(lambda: scrape(gateway.client)["claude_jobs_stalled_total"], bool, timeout=60)
         go.set()
         jobs += held + cancelled
