@@ -45,7 +45,8 @@ def test_every_figure_equals_the_scripts_count(model, tmp_path, row):
         assert {answer.json()["status"] for answer in cached} == {"cached"}
         # Four jobs that run, two that join them, two that wait and are cancelled; then a worker vanishes.
         held = [gateway.submit(f"held {number}") for number in range(4)]
-        gateway.until(lambda: gateway.client.get("/health").json()["active"], lambda active: active == 4)
+        # Claimed, not only taken from the queue: a job that no slot had claimed has lost no worker.
+        gateway.until(lambda: {gateway.job(job)["state"] for job in held}, {"active"}.__eq__)
         joined = [gateway.client.post("/api/query", json={"query": f"held {number}"}).json() for number in range(2)]
         assert {answer["status"] for answer in joined} == {"duplicate"}
         cancelled = [gateway.submit(f"waits {number}") for number in range(2)]

@@ -81,12 +81,11 @@ class Deployment(GatewayClient):
     def kill_worker(self, number: signal.Signals = signal.SIGKILL) -> None:
         """End the worker and wait until it has; its slots are told by the kernel."""
         assert self.worker is not None
-        below = self.below_worker()
+        # A CLI whose slot and pool are both gone ends with its request, or with its container.
+        below = [process for process in self.below_worker() if _name(process).startswith("cg-")]
         self.worker.send_signal(number)
         self.worker.wait(30)
         _, alive = psutil.wait_procs(below, timeout=30)
-        # A CLI whose slot and pool are both gone ends with its request, or with its container.
-        alive = [process for process in alive if process.name().startswith("cg-")]
         assert not alive, f"outlived their worker: {alive}"
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -101,3 +100,10 @@ class Deployment(GatewayClient):
         self.redis.__exit__(None, None, None)
         if error is not None:
             sys.stderr.write("".join((self.folder / "log").read_text().splitlines(keepends=True)[-60:]))
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:
+        return ""
