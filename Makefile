@@ -4,9 +4,12 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
 STAMP := .venv/.installed
-SETS := submit status webhook admin worker dev
+# What builds and checks what runs on AWS, in an environment of its own: it pins much of the same otherwise.
+SAM := .venv-sam/.installed
+SETS := submit status webhook admin local dev sam
 
-.PHONY: help install run test browser chaos chaos-short lint format bench requirements openapi clean
+.PHONY: help install run up down logs test browser chaos chaos-short deployment sam-lint sam-build lint format bench \
+	requirements openapi clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -21,11 +24,28 @@ $(STAMP): requirements/dev.txt pyproject.toml
 		--config-settings editable_mode=compat -e .
 	@touch $@
 
+$(SAM): requirements/sam.txt
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is needed, and was not found on the path' >&2; exit 1; }
+	@$(PYTHON) -m venv .venv-sam
+	@.venv-sam/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		-r requirements/sam.txt
+	@touch $@
+
 run: $(STAMP)  ## run API, worker, Redis and, without credentials, the demo model on this machine
 	@exec $(BIN)/claude-gateway local
 
-test: $(STAMP)  ## run every test that this machine can, but for `browser` and `chaos`
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --ignore tests/chaos --ignore tests/browser
+up:  ## run API, worker, Valkey, Prometheus and Grafana in containers; without credentials the demo model
+	@$(PYTHON) local/up.py up
+
+down:  ## end them, and remove all that they kept
+	@$(PYTHON) local/up.py down
+
+logs:  ## follow what they say
+	@$(PYTHON) local/up.py logs
+
+test: $(STAMP)  ## run every test that this machine can, but for `browser`, `chaos` and `deployment`
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --ignore tests/chaos --ignore tests/browser \
+		--ignore tests/deployment
 
 browser: $(STAMP)  ## use the dashboard in Chromium; takes a minute
 	$(BIN)/python -m pytest tests/browser
@@ -35,6 +55,18 @@ chaos: $(STAMP)  ## kill slots, workers and Redis and see that no job is lost; t
 
 chaos-short: $(STAMP)  ## the same trials with fewer jobs; takes five minutes
 	$(BIN)/python -m pytest tests/chaos
+
+deployment: $(STAMP) $(SAM)  ## build for AWS and run it with SAM and Compose; needs Docker, takes five minutes
+	$(BIN)/python -m pytest tests/deployment --timeout 900
+
+sam-lint: $(SAM)  ## check the template with SAM, cfn-lint and checkov
+	.venv-sam/bin/cfn-lint --include-checks I -- template.yaml
+	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam validate --lint --template template.yaml
+	.venv-sam/bin/checkov --config-file .checkov.yaml
+
+sam-build: $(SAM)  ## build the functions; ARCHITECTURE=arm64 for Graviton
+	SAM_CLI_TELEMETRY=0 ARCHITECTURE=$(ARCHITECTURE) .venv-sam/bin/sam build \
+		--parameter-overrides Architecture=$(ARCHITECTURE)
 
 lint: $(STAMP)  ## check style, types and the generated files
 	$(BIN)/ruff check .
@@ -50,6 +82,7 @@ bench: $(STAMP)  ## compare with the bare CLI on this machine
 	$(BIN)/python -m tests.benchmarks.depth
 	$(BIN)/python -m tests.benchmarks.webhooks
 	$(BIN)/python -m tests.benchmarks.routing
+	$(BIN)/python -m tests.benchmarks.imports
 
 openapi: $(STAMP)  ## make the OpenAPI document anew
 	$(BIN)/python -m local.openapi
@@ -61,7 +94,9 @@ requirements:  ## compile requirements/*.txt from pyproject.toml (needs uv on th
 	done
 
 # What `sam build` calls for each function: the function, what is shared, and its own pinned requirements. Wheels are
-# taken for Lambda and not for this machine.
+# taken for Lambda and not for this machine. SAM does not say for which architecture it builds: the environment does.
+ARCHITECTURE ?= x86_64
+MACHINE := $(ARCHITECTURE:arm64=aarch64)
 FUNCTIONS := Submit Status Webhook Admin
 .PHONY: $(FUNCTIONS:%=build-%Function)
 $(FUNCTIONS:%=build-%Function): build-%Function:
@@ -73,9 +108,10 @@ $(FUNCTIONS:%=build-%Function): build-%Function:
 	{ [ $$name != submit ] || [ ! -f mcp.json ] || cp mcp.json "$(ARTIFACTS_DIR)/"; } && \
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 		--only-binary=:all: --implementation cp --python-version 3.13 \
-		--platform manylinux2014_x86_64 --platform manylinux_2_28_x86_64 \
+		--platform manylinux2014_$(MACHINE) --platform manylinux_2_28_$(MACHINE) \
 		--target "$(ARTIFACTS_DIR)" -r requirements/$$name.txt && \
-	find "$(ARTIFACTS_DIR)" -name __pycache__ -prune -exec rm -rf {} +
+	find "$(ARTIFACTS_DIR)" -name __pycache__ -prune -exec rm -rf {} + && \
+	rm -rf "$(ARTIFACTS_DIR)/bin"
 
 clean:  ## remove what make made, but not .data
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .aws-sam
+	rm -rf .venv .venv-sam build *.egg-info .pytest_cache .mypy_cache .ruff_cache .aws-sam

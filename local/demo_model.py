@@ -117,19 +117,21 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and sockets:
-            print(f"listening http://127.0.0.1:{sockets[0].getsockname()[1]}", flush=True)
+            host, port = sockets[0].getsockname()[:2]
+            print(f"listening http://{host}:{port}", flush=True)
 
 
 def main() -> None:
     """Serve until told to stop."""
     parser = argparse.ArgumentParser(prog="python -m local.demo_model", description="The gateway's demo model.")
-    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 picks a free one")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=0, help="port; 0 picks a free one")
     parser.add_argument("--parent", type=int, default=os.getppid(), help="process to end with; default: the parent")
     options = parser.parse_args()
     # uvicorn raises the signal again when it has shut down: that, too, is an orderly end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     end_with_parent(options.parent)
-    listener = socket.create_server(("127.0.0.1", options.port), backlog=1024)
+    listener = socket.create_server((options.host, options.port), backlog=1024)
     config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1)
     with listener, contextlib.suppress(KeyboardInterrupt):
         _Server(config).run(sockets=[listener])

@@ -10,7 +10,7 @@ from functools import cache
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from pydantic import (
     BeforeValidator,
@@ -119,10 +119,15 @@ class CommonSettings(BaseSettings):
     @property
     def redis_address(self) -> str:
         """The URL to connect to, which may hold a password: never log it."""
+        url = f"redis://{self.redis_host}:{self.redis_port}/0"
         if self.redis_url is not None:
-            return self.redis_url.get_secret_value()
-        secret = f":{quote(self.redis_password.get_secret_value(), safe='')}@" if self.redis_password else ""
-        return f"redis://{secret}{self.redis_host}:{self.redis_port}/0"
+            url = self.redis_url.get_secret_value()
+        if self.redis_password is None or urlsplit(url).password is not None:
+            return url
+        # Apart from the URL, so that the secret alone can come from where secrets are kept.
+        scheme, _, rest = url.partition("://")
+        user, _, place = rest.rpartition("@")
+        return f"{scheme}://{user.removesuffix(':')}:{quote(self.redis_password.get_secret_value(), safe='')}@{place}"
 
 
 class McpSettings(CommonSettings):

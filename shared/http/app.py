@@ -1,7 +1,7 @@
 """The one way in which every function makes its FastAPI app and its Lambda handler."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -35,8 +35,13 @@ def create_app(*routers: APIRouter, lifespan: Callable[[FastAPI], Any] | None = 
     return app
 
 
-def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
-    """Wrap an app as a Lambda handler for API Gateway's payload version 2."""
+def lambda_handler(
+    app: FastAPI, scheduled: Callable[[], Awaitable[Mapping[str, float]]] | None = None
+) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
+    """Wrap an app as a Lambda handler for API Gateway's payload version 2.
+
+    An event of a schedule calls `scheduled`, whose figures become metrics.
+    """
     text: Sequence[str] = (
         "text/",
         "application/json",
@@ -49,4 +54,4 @@ def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, An
         return adapter
     from shared.http.lambda_telemetry import with_telemetry  # noqa: PLC0415 -- of no use anywhere else
 
-    return with_telemetry(adapter)
+    return with_telemetry(adapter, scheduled)

@@ -2,7 +2,9 @@
 
 import time
 from dataclasses import dataclass
+from typing import cast
 
+import redis
 import redis.asyncio
 
 from shared.store import keys, workers
@@ -42,6 +44,12 @@ async def beat(client: redis.asyncio.Redis, slot: str) -> None:
 async def leave(client: redis.asyncio.Redis, slot: str) -> None:
     """Say that a slot has ended."""
     await client.zrem(keys.SLOTS, slot)
+
+
+def alive_of(client: redis.Redis, host: str) -> int:
+    """Count the live slots of a host's worker."""
+    names = [cast("bytes", name).decode() for name in client.zrangebyscore(keys.SLOTS, time.time(), "+inf")]
+    return sum(name.startswith(f"{host}-") for name in names)
 
 
 async def health(client: redis.asyncio.Redis) -> Health:

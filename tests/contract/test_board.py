@@ -106,7 +106,7 @@ def test_the_board_and_its_source_load_without_a_click():
 def test_what_shows_the_board_is_reached_from_this_machine_alone_and_mounts_what_is_there():
     services = yaml.safe_load((ROOT / "local/compose.yaml").read_text())["services"]
     for service in services.values():
-        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
-        mounted = [volume.split(":")[0] for volume in service["volumes"]]
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+        mounted = [volume.split(":")[0] for volume in service.get("volumes", [])]
         assert [path for path in mounted if path.startswith(".") and not (ROOT / "local" / path).exists()] == []
-    assert "127.0.0.1:3001:3000" in services["grafana"]["ports"]
+    assert "127.0.0.1:${GRAFANA_PORT:-3001}:3000" in services["grafana"]["ports"]

@@ -12,10 +12,13 @@ import redis
 
 
 class RedisServer:
-    """Runs a server from `with` to the end of it; every write is on disk before it is answered."""
+    """Runs a server from `with` to the end of it; every write is on disk before it is answered.
 
-    def __init__(self, program: str, folder: Path) -> None:
-        self._program, self._folder = program, folder
+    `also` is another address of this machine at which it listens, such as one that containers see.
+    """
+
+    def __init__(self, program: str, folder: Path, also: str = "") -> None:
+        self._program, self._folder, self._also = program, folder, also
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port: int = probe.getsockname()[1]
         self.url = f"redis://127.0.0.1:{self.port}/0"
@@ -27,10 +30,11 @@ class RedisServer:
     def start(self) -> None:
         """Start it and wait until it answers."""
         options = {
-            "port": str(self.port), "bind": "127.0.0.1", "dir": str(self._folder), "save": "",
+            "port": str(self.port), "protected-mode": "no", "dir": str(self._folder), "save": "",
             "appendonly": "yes", "appendfsync": "always", "logfile": str(self._folder / "log"),
         }  # fmt: skip
         argv = [self._program, *(part for name, value in options.items() for part in (f"--{name}", value))]
+        argv += ["--bind", "127.0.0.1", *([self._also] if self._also else [])]
         self._process = subprocess.Popen(argv)
         deadline = time.monotonic() + 20
         with redis.Redis(port=self.port) as client:
@@ -38,7 +42,9 @@ class RedisServer:
                 with suppress(redis.RedisError):
                     client.ping()
                     return
-                assert time.monotonic() < deadline
+                if time.monotonic() > deadline:
+                    self.kill()
+                    raise AssertionError(f"Redis did not start: {argv}")
                 time.sleep(0.02)
 
     def kill(self) -> None:

@@ -33,6 +33,20 @@ def test_a_password_with_reserved_characters_is_escaped(monkeypatch):
     assert load(ApiSettings).redis_address == "redis://:p%40ss%2Fword%3A1@127.0.0.1:6379/0"
 
 
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("rediss://cache:6380/1", "rediss://:p%40ss@cache:6380/1"),
+        ("rediss://api@cache:6380/1", "rediss://api:p%40ss@cache:6380/1"),
+        ("rediss://api:own@cache:6380/1", "rediss://api:own@cache:6380/1"),
+    ],
+)
+def test_redis_password_is_for_a_url_that_has_none(monkeypatch, url, address):
+    monkeypatch.setenv("REDIS_URL", url)
+    monkeypatch.setenv("REDIS_PASSWORD", "p@ss")
+    assert load(ApiSettings).redis_address == address
+
+
 def test_an_error_names_the_variable_and_what_it_should_be(monkeypatch):
     monkeypatch.setenv("QUEUE_CONCURRENCY", "many")
     monkeypatch.setenv("CLAUDE_TIMEOUT", "10")

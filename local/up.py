@@ -1,0 +1,119 @@
+"""`make up`, `make down`, `make logs`: the Compose stack, with secrets of its own and, if need be, the demo model.
+
+Needs Docker and nothing else, so it uses the standard library alone.
+"""
+
+import os
+import secrets
+import subprocess
+import sys
+from base64 import b64encode
+from pathlib import Path
+
+_ROOT = Path(__file__).parent.parent
+COMPOSE_FILE = _ROOT / "local/compose.yaml"
+_OWN = _ROOT / ".data" / "compose.env"
+_GIVEN = _ROOT / ".env"
+_WAYS = (
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+    "CLAUDE_CODE_USE_BEDROCK",
+    "CLAUDE_CODE_USE_VERTEX",
+)
+_VALKEY, _GRAFANA = "valkey/valkey:8.1", "grafana/grafana:11.6.0"
+
+
+def main(command: str) -> int:
+    """Do one of the three; return the exit status."""
+    match command:
+        case "up":
+            return _up()
+        case "down":
+            status = _compose(["--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "130"])
+            if status == 0:
+                _OWN.unlink(missing_ok=True)
+            return status
+        case "logs":
+            return _compose(["--profile", "*", "logs", "--follow"])
+        case _:
+            print("up, down or logs", file=sys.stderr)
+            return 2
+
+
+def _up() -> int:
+    _make_secrets()
+    profiles = []
+    if not any(_setting(name) for name in _WAYS):
+        print("no Claude credentials in the environment or in .env: the built-in demo model answers", file=sys.stderr)
+        profiles.append("demo")
+    if _image_is_there(_GRAFANA):
+        profiles.append("board")
+    else:
+        print(f"{_GRAFANA} cannot be had: going on without the board", file=sys.stderr)
+    chosen = [part for profile in profiles for part in ("--profile", profile)]
+    status = _compose([*chosen, "up", "--detach", "--build", "--wait", "--wait-timeout", "180"])
+    if status == 0:
+        print(f"ready http://{_address()}")
+        print(f"dashboard at /admin: user admin, password in {_OWN.relative_to(_ROOT)}", file=sys.stderr)
+    return status
+
+
+def _compose(arguments: list[str]) -> int:
+    _make_secrets()
+    files = [part for file in (_OWN, _GIVEN) if file.exists() for part in ("--env-file", str(file))]
+    command = ["docker", "compose", "--file", str(COMPOSE_FILE), *files, *arguments]
+    environment = dict(os.environ)
+    if not any(_setting(name) for name in _WAYS):
+        environment |= {"ANTHROPIC_BASE_URL": "http://demo-model:8080", "ANTHROPIC_API_KEY": "demo"}
+    # Its data directory belongs to this user, whichever build of the image it is.
+    environment.setdefault("VALKEY_USER", owner_of_data() if "up" in arguments else "999:999")
+    try:
+        return subprocess.run(command, env=environment, check=False).returncode
+    except KeyboardInterrupt:
+        return 130
+
+
+def _address() -> str:
+    """Return where the gateway's port is, which Docker chose if PORT is 0."""
+    command = ["docker", "compose", "--file", str(COMPOSE_FILE), "--env-file", str(_OWN), "port", "gateway", "3000"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _make_secrets() -> None:
+    """Make what is asked for and not given, once; open to nobody else."""
+    if _OWN.exists():
+        return
+    made = {name: secrets.token_hex(16) for name in ("API_REDIS_PASSWORD", "WORKER_REDIS_PASSWORD", "ADMIN_PASSWORD")}
+    made["WEBHOOK_SECRET"] = "whsec_" + b64encode(secrets.token_bytes(32)).decode()
+    _OWN.parent.mkdir(exist_ok=True)
+    _OWN.touch(mode=0o600)
+    _OWN.write_text("".join(f"{name}={value}\n" for name, value in made.items()), encoding="utf-8")
+
+
+def _setting(name: str) -> str:
+    """Return what the environment, or else `.env`, has under a name."""
+    if os.environ.get(name):
+        return os.environ[name]
+    lines = _GIVEN.read_text(encoding="utf-8").splitlines() if _GIVEN.exists() else []
+    found = [line.partition("=")[2].strip() for line in lines if line.partition("=")[0].strip() == name]
+    return found[-1].strip("\"'") if found else ""
+
+
+def _image_is_there(image: str) -> bool:
+    """Say whether an image is on this machine, or can be had."""
+    for command in (["docker", "image", "inspect", image], ["docker", "pull", "--quiet", image]):
+        if subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0:
+            return True
+    return False
+
+
+def owner_of_data() -> str:
+    """Return `uid:gid` of the user to whom the data directory of Valkey's image belongs."""
+    command = ["docker", "run", "--rm", "--entrypoint", "stat", _VALKEY, "-c", "%u:%g", "/data"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "999:999"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1] if sys.argv[1:] else ""))

@@ -1,0 +1,54 @@
+"""What a cold start imports, against everything that API and worker depend on: `make bench`.
+
+In Lambda's Python, 3.13, in the gateway's image where Docker has it, else in this Python. Each import is in a process
+of its own; medians, interleaved, with an empty process taken off.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+
+ROUNDS = 9
+EVERYTHING = (
+    "claude_agent_sdk fastapi httptools httpx jinja2 mangum mcp prometheus_client pydantic_settings redis.asyncio rq"
+    " standardwebhooks typer uvicorn uvloop yaml aws_lambda_powertools aws_lambda_powertools.metrics"
+)
+IMAGE = "claude-gateway:local"
+CODE = f"""
+import json, os, statistics, subprocess, sys, time
+
+os.environ["AWS_LAMBDA_FUNCTION_NAME"] = "f"
+os.environ["POWERTOOLS_SERVICE_NAME"] = "f"
+everything = {EVERYTHING.replace(" ", ", ")!r}
+subjects = {{name: f"import functions.{{name}}.app" for name in ("submit", "status", "webhook", "admin")}}
+subjects |= {{"everything": f"import {{everything}}", "nothing": "pass"}}
+taken = {{name: [] for name in subjects}}
+for _ in range({ROUNDS} + 1):
+    for name, code in subjects.items():
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True)
+        taken[name].append(time.perf_counter() - started)
+# The first of each fills the machine's caches.
+print(json.dumps({{name: statistics.median(seconds[1:]) for name, seconds in taken.items()}}))
+"""
+
+
+def main() -> None:
+    """Measure and print."""
+    docker = shutil.which("docker")
+    there = docker and subprocess.run([docker, "image", "inspect", IMAGE], capture_output=True, check=False)
+    inside = there and there.returncode == 0
+    command = [docker, "run", "--rm", "--entrypoint", "python", IMAGE] if docker and inside else [sys.executable]
+    done = subprocess.run([*command, "-c", CODE], capture_output=True, text=True, check=True)
+    taken = json.loads(done.stdout)
+    nothing = taken.pop("nothing")
+    everything = taken.pop("everything") - nothing
+    where = "Python 3.13 in the image" if inside else f"this Python, {sys.version.split()[0]}"
+    print(f"imports in a fresh process, {where}, against everything that API and worker depend on")
+    for name, seconds in taken.items():
+        print(f"  {name:8} {(seconds - nothing) / everything:.2f}   ({(seconds - nothing) * 1000:.0f} ms)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.embedded_redis import find_server
+from tests.support.docker import docker, need_docker
+from tests.support.gateway import ROOT
+from tests.support.redis_server import RedisServer
+from tests.support.sam import SAM, run_sam
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _docker() -> None:
+    need_docker()
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what git knows of this project, in which a test may change things."""
+    if not SAM.exists():
+        assert not os.environ.get("CI"), "sam is not installed: make deployment installs it"
+        pytest.skip("sam is not installed: make deployment installs it")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    copy = tmp_path_factory.mktemp("checkout")
+    for name in listed.stdout.decode().split("\0"):
+        if name and (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def build(checkout) -> Path:
+    """What `sam build` makes of it: a directory for each function."""
+    run_sam("build", "--config-file", "samconfig.toml", cwd=checkout)
+    return Path(checkout / ".aws-sam/build")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory) -> Iterator[RedisServer]:
+    """A Redis of this machine that containers see, as host.docker.internal."""
+    address = docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
+    with RedisServer(find_server(), tmp_path_factory.mktemp("redis"), also=address) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def image(checkout) -> str:
+    """The gateway's image, of the checkout."""
+    docker(
+        *("build", "--network", "host", "--quiet", "--file", str(checkout / "functions/worker/Dockerfile")),
+        *("--tag", "claude-gateway:local", str(checkout)),
+        timeout=600,
+    )
+    return "claude-gateway:local"

@@ -1,0 +1,113 @@
+"""`sam local`, as a developer uses it: each recorded event by itself, and the whole API with a worker beside it."""
+
+import json
+import signal
+import socket
+import subprocess
+import time
+
+import httpx
+import pytest
+
+from local.lambda_emulator.app import TEMPLATE
+from local.lambda_emulator.routes import read_routes
+from tests.support.client import GatewayClient
+from tests.support.docker import Container
+from tests.support.sam import EVENTS, LOCAL, SAM, environment, event, run_sam
+from tests.support.scripted_model import ScriptedModel
+
+FUNCTIONS = {route.key: route.function for route in read_routes(TEMPLATE)}
+# Without a job that the events could mean.
+MISSING = {
+    "CancelJob", "ReadJob", "ListDeliveries", "Redeliver", "AnyJob", "DeleteJob", "RetryJob", "CancelAnyJob",
+    "ChangePriority", "RedeliverAny", "RevokeCaller", "ResumeHost", "RouteQuery", "Everything",
+}  # fmt: skip
+ACCEPTED = {"SubmitQuery"}
+
+
+@pytest.fixture(scope="module")
+def variables(server, checkout):
+    """The file of variables that the project has, for the Redis of this test."""
+    path = checkout / "local/sam-variables.json"
+    given = json.loads(path.read_text(encoding="utf-8"))
+    given["Parameters"]["REDIS_URL"] = f"redis://host.docker.internal:{server.port}/0"
+    path.write_text(json.dumps(given), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "status"), [("SubmitQuery", 202), ("ListJobs", 200), ("ListDeliveries", 404), ("Stats", 200)]
+)
+def test_each_function_is_invoked_with_a_recorded_event(build, variables, checkout, name, status):
+    function = FUNCTIONS[event(name)["routeKey"]]
+    # SAM makes an image of its own on top of the given one, when it is not there or is not of this version.
+    options = (*LOCAL, "--force-image-build") if name == "SubmitQuery" else LOCAL
+    done = run_sam("local", "invoke", function, "-e", str(EVENTS / f"{name}.json"), *options, cwd=checkout)
+    answer = next(line for line in reversed(done.stdout.splitlines()) if line.startswith('{"statusCode"'))
+    assert json.loads(answer)["statusCode"] == status
+
+
+def test_every_recorded_event_is_answered(build, variables, checkout, tmp_path):
+    names = sorted(path.stem for path in EVENTS.glob("*.json") if path.stem != "Tick")
+    assert {event(name)["routeKey"] for name in names} == set(FUNCTIONS)
+    with Sam("start-lambda", checkout, tmp_path / "log") as lambdas:
+
+        def invoke(name):
+            path = f"/2015-03-31/functions/{FUNCTIONS[event(name)['routeKey']]}/invocations"
+            return lambdas.client.post(path, json=event(name)).json()["statusCode"]
+
+        statuses = {name: invoke(name) for name in names}
+    assert statuses == {name: 404 if name in MISSING else 202 if name in ACCEPTED else 200 for name in names}
+
+
+def test_the_main_job_through_sam_local_start_api_and_a_worker_container(
+    build, variables, server, image, checkout, tmp_path
+):
+    places = ("--read-only", "--tmpfs", "/work:uid=10001,mode=700,exec", "--tmpfs", "/spool:uid=10001,mode=700")
+    with ScriptedModel(echo=True) as model, Sam("start-api", checkout, tmp_path / "log") as gateway:
+        worker = Container(
+            image, "worker", options=(*places, "--cap-drop", "ALL"),
+            REDIS_URL=server.url, ANTHROPIC_BASE_URL=model.url, ANTHROPIC_API_KEY="k", QUEUE_CONCURRENCY="1",
+        )  # fmt: skip
+        with worker:
+            job = gateway.submit("What is 6 * 8?")
+            answer = gateway.client.get(f"/api/query/{job}", params={"wait": 20}).json()
+            assert answer["state"] == "completed", answer
+            assert answer["result"]["response"] == "What is 6 * 8?"
+            again = gateway.client.post("/api/query", json={"query": "What is 6 * 8?"})
+            assert (again.status_code, again.json()["status"]) == (200, "cached")
+            assert gateway.client.get("/health").json()["slots"] == 1
+
+
+class Sam(GatewayClient):
+    """`sam local start-api` or `start-lambda`, from `with` to the end of it."""
+
+    def __init__(self, command, checkout, log):
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=40)
+        self.path, self.log, self.checkout = log, [], checkout
+        self.command = [str(SAM), "local", command, "--port", str(port), "--warm-containers", "EAGER", *LOCAL]
+
+    def __enter__(self):
+        self.output = self.path.open("w", encoding="utf-8")
+        self.process = subprocess.Popen(
+            self.command, cwd=self.checkout, env=environment(), stdout=self.output, stderr=subprocess.STDOUT
+        )
+        deadline = time.monotonic() + 90
+        while not self.answers():
+            assert self.process.poll() is None, self.path.read_text(encoding="utf-8")
+            assert time.monotonic() < deadline, self.path.read_text(encoding="utf-8")
+            time.sleep(0.2)
+        return self
+
+    def answers(self):
+        try:
+            return self.client.get("/").status_code > 0
+        except httpx.TransportError:
+            return False
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGINT)  # as Ctrl-C, at which it removes its containers
+        self.process.wait(60)
+        self.output.close()
+        self.client.close()

@@ -1,0 +1,31 @@
+"""What scaling and alarms go by, with and without workers."""
+
+import time
+
+import pytest
+
+from functions.status.tick import tick
+from shared.store import keys
+
+
+@pytest.fixture
+async def gateway_app(connect):
+    return await connect(AUTH_ENABLED="false")
+
+
+async def test_demand_is_the_jobs_for_each_slot(gateway_app, store):
+    for number in range(6):
+        assert (await gateway_app.post("/api/query", json={"query": f"job {number}"})).status_code == 202
+    nobody = await tick()
+    assert (nobody["Waiting"], nobody["Slots"], nobody["Demand"]) == (6, 0, 6)
+    assert nobody["OldestSeconds"] >= 0
+    store.zadd(keys.SLOTS, {f"host-{number}-1": time.time() + 10 for number in range(4)})
+    assert (await tick())["Demand"] == 1.5
+
+
+async def test_no_slot_is_asked_for_while_none_would_start_a_job(gateway_app, store):
+    for number in range(6):
+        await gateway_app.post("/api/query", json={"query": f"job {number}"})
+    store.zadd(keys.SLOTS, {"host-1-1": time.time() + 10})
+    store.set(keys.PAUSED, "1")
+    assert (await tick())["Demand"] == 1
