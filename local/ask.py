@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from local.client import FAILED, INTERRUPTED, OK, Body, Client, Stop, complain, visible
+from local.live import follow_live
 from shared.models import TERMINAL
 
 _FIRST_PAUSE, _LAST_PAUSE, _PAUSE_GROWTH = 0.1, 1.0, 1.5  # s: a short answer is seen at once, a long one is cheap
@@ -84,13 +85,14 @@ class _Gateway:
         self._sleep(min(seconds, left))
 
 
-def ask(
+def ask(  # noqa: PLR0913 -- three of them are for tests
     query: str,
     *,
     url: str,
     api_key: str | None,
     as_json: bool,
     timeout: float | None,
+    stream: bool = False,
     transport: httpx.BaseTransport | None = None,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
@@ -99,6 +101,7 @@ def ask(
 
     0: completed. 1: the job failed or was cancelled. 2: it could not be asked or followed (usage, connection,
     an error of the API, `timeout` seconds over). 130: Ctrl-C. The job goes on after a 130 or the timeout.
+    With `stream` the answer is printed as it is written; an attempt that fails cannot be taken back from a pipe.
     A query of `-` is standard input, to the byte. An answer from the cache is printed as the submission's own
     body under `as_json`, since it has no job of its own. `transport`, `sleep` and `clock` are for tests.
     """
@@ -108,6 +111,10 @@ def ask(
         with Client(url, api_key, transport) as client:
             gateway = _Gateway(client, seconds, sleep, clock)
             body = gateway.submit(text)
+            if body.get("result") is None and stream and not as_json:
+                deadline = clock() + seconds
+                body = follow_live(client, body["jobId"], sleep=sleep, clock=clock, deadline=deadline)
+                return _report(body, as_json=False, shown=True)
             if body.get("result") is None:
                 body = _follow(gateway, body["jobId"])
         return _report(body, as_json=as_json)
@@ -160,8 +167,8 @@ def _follow(gateway: _Gateway, job_id: str) -> Body:
     return status
 
 
-def _report(body: Body, *, as_json: bool) -> int:
-    """Print what came of the job and return the exit status; `body` is a terminal status or a cached answer."""
+def _report(body: Body, *, as_json: bool, shown: bool = False) -> int:
+    """Print what came of the job, unless it was `shown`, and return the exit status."""
     result, error, state = body.get("result"), body.get("error"), body.get("state", "completed")
     if as_json:
         # As JSON itself escapes them, so that a pipe and a terminal get the same document.
@@ -171,7 +178,7 @@ def _report(body: Body, *, as_json: bool) -> int:
         raise Stop(reason, FAILED)
     if not isinstance(result, dict) or not isinstance(result.get("response"), str):
         raise Stop("the job is completed, but without an answer")
-    if not as_json:
+    if not as_json and not shown:
         answer: str = result["response"]
         _print(visible(answer.replace("\r\n", "\n")) if sys.stdout.isatty() else answer)
     return OK

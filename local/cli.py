@@ -110,12 +110,16 @@ def ask(
     ] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole status as JSON.")] = False,
+    stream: Annotated[
+        bool | None, typer.Option(help="Print the answer as it is written; the default on a terminal.")
+    ] = None,
     timeout: Annotated[float | None, typer.Option(help="Give up after so many seconds.")] = None,
 ) -> None:
-    """Submit a query to a running gateway, show progress, print the answer."""
+    """Submit a query to a running gateway, print the answer as it is written."""
     from local.ask import ask as run_ask  # noqa: PLC0415 -- the servers do without it
 
-    raise typer.Exit(run_ask(query, url=url, api_key=api_key, as_json=as_json, timeout=timeout))
+    live = sys.stdout.isatty() if stream is None else stream
+    raise typer.Exit(run_ask(query, url=url, api_key=api_key, as_json=as_json, timeout=timeout, stream=live))
 
 
 def main() -> None:

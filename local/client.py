@@ -1,7 +1,10 @@
 """How the commands talk to a running gateway, and what they tell people of its errors."""
 
+import json
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 import httpx
@@ -55,8 +58,39 @@ class Client:
 
     def send(self, method: str, path: str, body: Body | None = None, *, timeout: float = 10) -> tuple[Body, float]:
         """Return the answer's JSON object and its Retry-After; raise Stop for everything but a 2xx."""
-        try:
+        with self._troubles(timeout):
             answer = self._http.request(method, path, json=body, timeout=timeout)
+        try:
+            content = answer.json()
+        except ValueError:
+            content = None
+        if answer.is_success and isinstance(content, dict):
+            return content, _retry_after(answer)
+        raise self._refused(answer, content)
+
+    def events(self, path: str, last: str | None) -> Iterator[tuple[str | None, str, Body]]:
+        """Yield id, kind and data of a stream's events after the last one seen; for a comment, no id.
+
+        Ends where the answer does; raises Stop for everything but a stream.
+        """
+        headers = {} if last is None else {"Last-Event-ID": last}
+        # The gateway says something every ten seconds.
+        timeout = httpx.Timeout(10, read=30)
+        with self._troubles(30), self._http.stream("GET", path, headers=headers, timeout=timeout) as answer:
+            if answer.status_code != 200:
+                answer.read()
+                try:
+                    content = answer.json()
+                except ValueError:
+                    content = None
+                raise self._refused(answer, content)
+            yield from _events(answer.iter_lines())
+
+    @contextmanager
+    def _troubles(self, timeout: float) -> Iterator[None]:
+        """Turn what is wrong with a connection into Stop."""
+        try:
+            yield
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             # `make run` never speaks TLS: there a certificate is the likelier reason.
             hint = str(error) if self._url.startswith("https:") else "start one with `make run`"
@@ -66,21 +100,37 @@ class Client:
         except httpx.RequestError as error:
             reason = str(error) or type(error).__name__
             raise Stop(f"the connection to {self._url} broke: {reason}", passing=True) from None
-        given = answer.headers.get("Retry-After", "")
-        retry_after = float(given) if re.fullmatch(r"[0-9]{1,6}", given) else 0.0  # a date: our own pace will do
-        try:
-            content = answer.json()
-        except ValueError:
-            content = None
-        if answer.is_success and isinstance(content, dict):
-            return content, retry_after
+
+    def _refused(self, answer: httpx.Response, content: Any) -> Stop:
         told = isinstance(content, dict) and "title" in content
         message = _problem(content) if told else self.stranger(f"{answer.status_code} without a reason")
-        raise Stop(message, passing=answer.status_code in _PASSING, retry_after=retry_after)
+        return Stop(message, passing=answer.status_code in _PASSING, retry_after=_retry_after(answer))
 
     def stranger(self, what: str) -> str:
         """Say that this is not how a gateway answers."""
         return f"{self._url} answered {what}, which is not how a gateway answers: is the URL right?"
+
+
+def _retry_after(answer: httpx.Response) -> float:
+    given = answer.headers.get("Retry-After", "")
+    return float(given) if re.fullmatch(r"[0-9]{1,6}", given) else 0.0  # a date: our own pace will do
+
+
+def _events(lines: Iterator[str]) -> Iterator[tuple[str | None, str, Body]]:
+    """Yield id, kind and data of server-sent events; of a comment, which says that the stream lives, no id."""
+    fields: dict[str, str] = {}
+    for line in lines:
+        if line.startswith(":"):
+            yield None, "", {}
+        elif line:
+            name, _, value = line.partition(": ")
+            fields[name] = value
+        elif "id" in fields:
+            data = json.loads(fields.get("data", "{}"))
+            yield fields["id"], fields.get("event", ""), data if isinstance(data, dict) else {}
+            fields = {}
+        else:
+            fields = {}
 
 
 def _problem(problem: Body) -> str:

@@ -116,6 +116,9 @@ class SubmitRequest(Wire):
     mcp_servers: list[McpServerName] | None = Field(
         None, max_length=50, description="These servers instead of the router's choice; none for an empty list."
     )
+    output_schema: Annotated[dict[str, Any], AfterValidator(_finite)] | None = Field(
+        None, description="A JSON Schema: the answer comes back as JSON that fits it, in `result.structured`."
+    )
     cache: CacheControl = Field(default_factory=CacheControl)
     timeout_ms: Milliseconds | None = Field(None, description="At most CLAUDE_TIMEOUT.")
     metadata: dict[StrictStr, StrictStr] = Field(

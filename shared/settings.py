@@ -171,9 +171,13 @@ class SubmitSettings(McpSettings):
 
 
 class StatusSettings(CommonSettings):
-    """What `functions.status` reads; with `metrics_auth` a scrape needs a caller's key."""
+    """What `functions.status` reads; with `metrics_auth` a scrape needs a caller's key.
+
+    An answer with events ends after `sse_max_seconds`; 0 for no limit but Lambda's own.
+    """
 
     metrics_auth: bool = False
+    sse_max_seconds: int = Field(0, ge=0)
 
 
 class WebhookSettings(CommonSettings):

@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
-from fastapi.responses import PlainTextResponse
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from functions.status import service
+from functions.status.events import follow
 from shared.errors import NotFound
 from shared.http.callers import caller_of, require_key
 from shared.http.describe import problems
@@ -13,6 +14,15 @@ from shared.models import JobPage, State, Status
 from shared.settings import StatusSettings, load
 
 router = APIRouter()
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"enum": ["state", "delta", "reset", "done"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "required": ["id", "event", "data"],
+}
 JobId = Annotated[str, Path(alias="jobId", description="As told when the query was submitted.")]
 
 
@@ -55,6 +65,43 @@ async def read_job(
     caller = await caller_of(request, settings)
     status = await service.job_status(job_id, wait, caller=caller, settings=settings)
     return Response(status.model_dump_json(by_alias=True), media_type="application/json")
+
+
+@router.get(
+    "/api/query/{jobId}/events",
+    summary="Follow a job",
+    tags=["queries"],
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "description": "`state`, `delta`, `reset` and at last `done`, each with an id; a comment every 10 s.",
+            "content": {"text/event-stream": {"schema": _EVENT}},
+        },
+        204: {"description": "Nothing comes after the event of `Last-Event-ID`: do not ask again."},
+        **problems(401, 404, 422, 503),
+    },
+)
+async def follow_job(
+    request: Request,
+    job_id: JobId,
+    last_event_id: Annotated[
+        str,
+        Header(
+            alias="Last-Event-ID",
+            pattern="^([0-9]{1,15}-[0-9]{1,10})?$",
+            description="The last event that was seen; all after it follow.",
+        ),
+    ] = "",
+) -> Response:
+    """Tell what happens to a job as server-sent events, until its end; in Lambda in answers to be strung together."""
+    settings = load(StatusSettings)
+    caller = await caller_of(request, settings)
+    if not await service.can_be_followed(job_id, last_event_id or None, caller=caller, settings=settings):
+        return Response(status_code=204)
+    stream = follow(job_id, last_event_id or None, caller, settings)
+    # Neither kept nor held back by whatever is between.
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(stream, headers=headers, media_type="text/event-stream")
 
 
 @router.get(

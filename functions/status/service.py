@@ -10,7 +10,7 @@ from shared.errors import NotFound
 from shared.ids import is_id
 from shared.models import JobPage, State, Status
 from shared.settings import StatusSettings
-from shared.store import endings, figures, jobs, slots
+from shared.store import endings, events, figures, jobs, slots
 from shared.store.client import async_client
 from shared.views import listed, status_of
 
@@ -66,6 +66,19 @@ async def job_status(job_id: str, wait: float, *, caller: str, settings: StatusS
     if job is None:
         raise NotFound("There is no such job")
     return status_of(job)
+
+
+async def can_be_followed(job_id: str, after: str | None, *, caller: str, settings: StatusSettings) -> bool:
+    """Say whether one of the caller's jobs has, or will have, anything to tell after an event.
+
+    Raises NotFound for any other job.
+    """
+    client = async_client(settings.redis_address)
+    job = await jobs.read(client, job_id, caller) if is_id(job_id) else None
+    if job is None:
+        raise NotFound("There is no such job")
+    # Nothing comes after `done`; before it there is always something.
+    return after is None or not job.ended or bool(await events.since(client, job_id, after, 1))
 
 
 async def job_page(

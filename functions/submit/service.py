@@ -190,6 +190,12 @@ def _check(request: SubmitRequest, settings: SubmitSettings) -> None:
         errors.append(FieldError("/timeoutMs", f"may be at most CLAUDE_TIMEOUT = {settings.claude_timeout}"))
     if request.max_budget_usd and settings.max_budget_usd and request.max_budget_usd > settings.max_budget_usd:
         errors.append(FieldError("/maxBudgetUsd", f"may be at most MAX_BUDGET_USD = {settings.max_budget_usd:g}"))
+    if request.output_schema is not None:
+        # Here and not at import: a cold start does not pay for what few requests need.
+        from shared.schema import problem_of  # noqa: PLC0415
+
+        if problem := problem_of(request.output_schema):
+            errors.append(FieldError("/outputSchema", problem))
     if errors:
         detail = "; ".join(f"{error.pointer.lstrip('/')}: {error.message}" for error in errors)
         raise InvalidRequest(detail, errors=tuple(errors))

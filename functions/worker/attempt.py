@@ -8,8 +8,8 @@ from typing import Any
 
 import redis.asyncio
 
-from functions.worker import lease
 from functions.worker.claude import Run
+from functions.worker.lease import Lease
 from functions.worker.outcome import RETRYABLE, Outcome, failed, judge
 from functions.worker.spool import Spool
 from functions.worker.tasks import end
@@ -59,11 +59,12 @@ async def attempt(claim: claims.Claim, slot: str, means: Means, asked: Asked) ->
     ids: dict[str, Any] = {"job_id": claim.job_id, "request_id": job.request_id}
     event(log, "job_started", **ids, n=claim.number)
     clock = asyncio.get_running_loop().time() + job.time_left / 1000
-    progress = lease.Progress()
-    run = Run(means.settings, means.warm, progress.hear)
-    keeper = asyncio.create_task(lease.keep(means.client, claim, progress))
+    lease = Lease(means.client, claim)
+    run = Run(means.settings, means.warm, lease.hear)
+    keeper = asyncio.create_task(lease.keep())
     try:
         outcome = await _outcome(run, job, keeper, clock, means, asked)
+        await lease.tell_the_rest()
         if outcome.state == "completed":
             # Told before the run's processes have ended, which nobody who waits for the answer has to wait for.
             await _settle(job, outcome, clock, means, asked)

@@ -10,8 +10,9 @@ from claude_agent_sdk import CLIJSONDecodeError
 from functions.worker import mcp, resources
 from functions.worker.cli import GRACE, Cli
 from functions.worker.hear import hear
-from functions.worker.outcome import Report
+from functions.worker.outcome import Report, Structured
 from functions.worker.prompt import prompt
+from functions.worker.structured import structured
 from functions.worker.warm import WarmCli
 from shared.logs import event
 from shared.settings import WorkerSettings
@@ -49,11 +50,15 @@ class Run:
         await _unhurried(self._clear_up())
 
     async def _converse(self, cli: Cli, request: dict[str, Any]) -> None:
-        report = self._report
+        report, schema = self._report, request.get("outputSchema")
+        # Until it has been seen to fit.
+        report.structured = None if schema is None else Structured(fits=False)
         try:
             await cli.start()
             expected = mcp.Expected(request, self._settings.servers)
             await hear(cli.ask(prompt(request)), report, self._settings, self._on_text, expected)
+            if report.envelope is not None and schema is not None:
+                report.structured = await structured(schema, report.envelope.structured_output)
         except CLIJSONDecodeError as error:
             report.failure = "output_too_large" if "maximum buffer size" in str(error) else "cli_crashed"
         except Exception as error:  # noqa: BLE001 -- what comes out of a broken CLI breaks the SDK in any way it likes

@@ -39,6 +39,16 @@ def options_for(request: dict[str, Any], settings: WorkerSettings, workspace: Wo
         permission_mode="dontAsk",
         # The query is data: no slash command is run, no file that it mentions is read.
         verbatim_prompts=True,
+        output_format=_output_format(request.get("outputSchema")),
         include_partial_messages=True,
         max_buffer_size=settings.max_output_bytes * _MESSAGE_FACTOR + _MESSAGE_EXTRA,
     )
+
+
+def _output_format(schema: dict[str, Any] | None) -> dict[str, Any] | None:
+    if schema is None:
+        return None
+    # Here and not at import: few jobs need it.
+    from shared.schema import for_the_model  # noqa: PLC0415
+
+    return {"type": "json_schema", "schema": for_the_model(schema)}

@@ -4,6 +4,7 @@ what the run showed                                              code
 ---------------------------------------------------------------  ---------------------
 the envelope is a success, a model's turn, with text             completed
 … without a turn of a model, or without text                     empty_result
+… without an answer that fits the outputSchema                   schema_unsatisfied
 envelope error_max_turns                                         max_turns
 envelope error_max_budget_usd                                    budget_exceeded
 envelope error_max_structured_output_retries                     schema_unsatisfied
@@ -88,9 +89,17 @@ _LONGEST_TOLD = 60_000
 _LONGEST_WAIT = 600_000
 
 
+@dataclass(frozen=True, slots=True)
+class Structured:
+    """What a run brought that was asked for an answer under a schema: JSON, if it `fits`."""
+
+    fits: bool
+    value: Any = None
+
+
 @dataclass(slots=True)
 class Report:
-    """What was seen of a run.
+    """What was seen of a run; `structured` is None unless a schema was given.
 
     `absent` are the MCP servers that did not start, or died.
 
@@ -107,6 +116,7 @@ class Report:
     failure: ErrorCode | None = None
     absent: tuple[str, ...] = ()
     text_bytes: int = field(default=0)
+    structured: "Structured | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +180,17 @@ def _judge(report: Report, max_output_bytes: int) -> Outcome:
     if envelope.is_error or report.error_kind is not None:
         code = _api_error(envelope.api_error_status, report.error_kind)
         return failed(code, report.retry_after or (_LONGEST_TOLD if code == "rate_limited" else None))
-    if envelope.num_turns < 1 or report.model is None or not (envelope.result or "").strip():
+    return _answer(report, envelope, max_output_bytes)
+
+
+def _answer(report: Report, envelope: "ResultMessage", max_output_bytes: int) -> Outcome:
+    """Judge a run that the CLI calls a success."""
+    if report.structured is not None and not report.structured.fits:
+        return failed("schema_unsatisfied")
+    silent = report.structured is None and not (envelope.result or "").strip()
+    if envelope.num_turns < 1 or report.model is None or silent:
         return failed("empty_result")
-    result = _result(envelope, report.model)
+    result = _result(envelope, report.model, report.structured)
     if len(_json_bytes(result)) > max_output_bytes:
         return failed("output_too_large")
     return Outcome("completed", {"result": result})
@@ -192,12 +210,15 @@ def _json_bytes(value: dict[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
-def _result(envelope: "ResultMessage", model: str) -> dict[str, Any]:
+def _result(envelope: "ResultMessage", model: str, structured: Structured | None) -> dict[str, Any]:
+    response = envelope.result or ""
+    if structured is not None:
+        response = json.dumps(structured.value, ensure_ascii=False)
     return {
         # Half a surrogate pair, which JavaScript lets pass, is no text that could be told.
-        "response": (envelope.result or "").encode("utf-16", "surrogatepass").decode("utf-16", "replace"),
-        "format": "text",
-        "structured": None,
+        "response": response.encode("utf-16", "surrogatepass").decode("utf-16", "replace"),
+        "format": "text" if structured is None else "json",
+        "structured": None if structured is None else structured.value,
         "sessionId": None,
         "model": model,
         "usage": _usage(envelope),

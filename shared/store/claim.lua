@@ -8,8 +8,11 @@ local time = now()
 if job.n ~= ARGV[2] then return nil end
 if job.state == 'waiting' then
   change_state(id, job.caller, job.seq, 'waiting', 'active')
-  redis.call('HSET', record_of(id), 'slot', ARGV[3], 'started', job.started or whole(time),
-    'progress', math.max(10, tonumber(job.progress)))
+  local progress = math.max(10, tonumber(job.progress))
+  redis.call('HSET', record_of(id), 'slot', ARGV[3], 'started', job.started or whole(time), 'progress', progress)
+  -- What an earlier claim told of the answer is not true any more.
+  if redis.call('HDEL', record_of(id), 'said') == 1 then say(id, 'reset', '') end
+  say_state(id, 'active', progress)
   redis.call('HSET', RUNNING, ARGV[3], id)
   if not job.started then observe('queue_wait', time - job.created) end
 elseif job.state ~= 'active' or job.slot ~= ARGV[3] then

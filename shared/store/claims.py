@@ -107,9 +107,13 @@ async def take(client: redis.asyncio.Redis, claim: Claim, slot: str) -> ClaimedJ
     return ClaimedJob(claim, json.loads(request), attempts, time_left, request_id)
 
 
-async def keep(client: redis.asyncio.Redis, claim: Claim, progress: int) -> bool:
-    """Renew the lease and move progress; False when the claim no longer holds and the run is to be given up."""
-    return bool(await scripts.run(client, "keep", claim.job_id, claim.number, progress, LEASE))
+async def keep(client: redis.asyncio.Redis, claim: Claim, progress: int, piece: int = 0, text: str = "") -> bool:
+    """Renew the lease, move progress, and tell a piece of the answer's text.
+
+    False when the claim no longer holds and the run is to be given up. A piece that is sent again under its number is
+    told once.
+    """
+    return bool(await scripts.run(client, "keep", claim.job_id, claim.number, progress, LEASE, piece, text))
 
 
 def finish(

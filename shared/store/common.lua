@@ -2,7 +2,9 @@
 -- reads, and the store does not run in cluster mode. `keys.py` says what each holds.
 local WAITING, DELAYED, ACTIVE, PAUSED = 'cg:waiting', 'cg:delayed', 'cg:active', 'cg:paused'
 local SEQUENCE, WAKE, EXPIRES, COUNTERS = 'cg:seq', 'cg:wake', 'cg:expires', 'cg:counters'
-local ENDED, CANCELLED = 'cg:ended', 'cg:cancelled'
+local CANCELLED = 'cg:cancelled'
+-- A stream that grows beyond this loses its beginning.
+local MOST_EVENTS = 20000
 local SLOTS, RUNNING, CACHED = 'cg:slots', 'cg:running', 'cg:cached'
 local DUE, FAILING_HOSTS, TOLD = 'cg:due', 'cg:hosts', 'cg:told'
 local UPSTREAM, NOT_BEFORE = 'cg:upstream', 'cg:notbefore'
@@ -12,6 +14,8 @@ local HELD_AFTER, PROBE_EVERY = 3, 30000
 local function record_of(id) return 'cg:job:' .. id end
 local function input_of(id) return 'cg:job:' .. id .. ':in' end
 local function output_of(id) return 'cg:job:' .. id .. ':out' end
+local function events_of(id) return 'cg:job:' .. id .. ':events' end
+local function heard_of(id) return 'cg:heard:' .. id end
 local function joined_of(id) return 'cg:job:' .. id .. ':joined' end
 local function cache_of(fingerprint) return 'cg:cache:' .. fingerprint end
 local function flight_of(fingerprint) return 'cg:flight:' .. fingerprint end
@@ -29,6 +33,16 @@ local function whole(number) return string.format('%.0f', number) end
 local function now()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- Tell those who follow a job's events.
+local function say(id, kind, data)
+  redis.call('XADD', events_of(id), 'MAXLEN', '~', MOST_EVENTS, '*', 'k', kind, 'd', data)
+  redis.call('PUBLISH', heard_of(id), kind == 'done' and 'end' or '')
+end
+
+local function say_state(id, state, progress)
+  say(id, 'state', '{"state":"' .. state .. '","progress":' .. whole(progress) .. '}')
 end
 
 -- Put a job among the waiting ones, at the place that its priority and its order of arrival give it.
@@ -108,7 +122,7 @@ local function forget(id, job)
     redis.call('ZREM', all_of(job.state), id)
   end
   for _, name in ipairs(redis.call('SMEMBERS', hooks_of(id))) do forget_hook(name) end
-  redis.call('DEL', record_of(id), input_of(id), output_of(id), joined_of(id), hooks_of(id))
+  redis.call('DEL', record_of(id), input_of(id), output_of(id), joined_of(id), hooks_of(id), events_of(id))
   redis.call('ZREM', EXPIRES, id)
 end
 
@@ -153,6 +167,7 @@ local function end_job(id, job, to, time, keep_ms, code)
   change_state(id, job.caller, job.seq, job.state, to)
   redis.call('HSET', record_of(id), 'progress', 100, 'finished', whole(time), 'expires', whole(time + keep_ms))
   redis.call('ZADD', EXPIRES, whole(time + keep_ms), id)
+  redis.call('HDEL', record_of(id), 'said')
   if job.fp and redis.call('GET', flight_of(job.fp)) == id then redis.call('DEL', flight_of(job.fp)) end
   leave_slot(id)
   count(to == 'failed' and 'failed:' .. code or to)
@@ -162,7 +177,7 @@ local function end_job(id, job, to, time, keep_ms, code)
   local started = redis.call('HGET', record_of(id), 'started')
   if started and to ~= 'cancelled' then observe('execution', time - started) end
   tell_all(id, job.caller, to, time)
-  redis.call('PUBLISH', ENDED, id)
+  say(id, 'done', '')
 end
 
 -- Put a job that ran aside until `due`, for its next claim.
@@ -173,6 +188,7 @@ local function delay(id, job, due)
   redis.call('HDEL', record_of(id), 'slot')
   redis.call('ZREM', ACTIVE, id)
   redis.call('ZADD', DELAYED, whole(due), id)
+  say_state(id, 'delayed', redis.call('HGET', record_of(id), 'progress'))
 end
 
 -- Note what an attempt showed of Claude: answered, refused (our credentials or our account), or limited, which holds

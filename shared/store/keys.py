@@ -1,6 +1,6 @@
 """The names of everything that the gateway keeps in Redis; `common.lua` writes them for the scripts.
 
-A job is up to five keys, so that what is polled stays small and what is large is read once:
+A job is up to six keys, so that what is polled stays small and what is large is read once:
 
     cg:job:ID         hash    the record: short fields only, so Redis keeps it in its compact form
     cg:job:ID:in      string  the request, JSON; read by the worker
@@ -8,6 +8,7 @@ A job is up to five keys, so that what is polled stays small and what is large i
     cg:job:ID:joined  hash    requestId of each submission that joined → its webhook's URL and host, and its metadata
                               as JSON, a line each
     cg:job:ID:hooks   set     names of the webhooks that tell of its end
+    cg:job:ID:events  stream  what its event stream tells: `k` is state, delta, reset or done, `d` its data
 
 Fields of the record (times in ms since the epoch, by Redis's clock):
 
@@ -24,6 +25,7 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     created, started, finished
     expires  when a finished job is forgotten
     slot     the slot that runs it
+    said     the last piece of text that its running claim has told: N.PIECE
     lost     workers that vanished with it
     error    why it failed, JSON
     round    how often it was run anew after its end; absent for never
@@ -78,7 +80,6 @@ SLOTS = PREFIX + "slots"  # zset: slot name → s when it counts as dead
 RUNNING = PREFIX + "running"  # hash: slot name → id of the job that it runs
 HTTP = PREFIX + "http"  # hash: what has been counted of HTTP, over all processes
 KEYS = PREFIX + "keys"  # hash: id of a caller's key → JSON of what is known of it
-ENDED = PREFIX + "ended"  # channel: ids of jobs that have ended
 CANCELLED = PREFIX + "cancelled"  # channel: ids of jobs that were cancelled
 TOLD = PREFIX + "told"  # channel: a webhook may be due
 
@@ -94,6 +95,16 @@ def job(job_id: str) -> str:
 def every(state: str) -> str:
     """Name the list of everybody's jobs of one state."""
     return f"{PREFIX}all:{state}"
+
+
+def events(job_id: str) -> str:
+    """Name the events of a job."""
+    return f"{PREFIX}job:{job_id}:events"
+
+
+def heard(job_id: str) -> str:
+    """Name the channel of a job: `end` when it has ended, anything else when its events have grown."""
+    return f"{PREFIX}heard:{job_id}"
 
 
 def job_input(job_id: str) -> str:

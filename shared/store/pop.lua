@@ -5,10 +5,11 @@
 local time = now()
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', DELAYED, '-inf', whole(time), 'LIMIT', 0, 100)) do
   redis.call('ZREM', DELAYED, id)
-  local job = read(id, 'caller', 'state', 'prio', 'seq')
+  local job = read(id, 'caller', 'state', 'prio', 'seq', 'progress')
   if job.state == 'delayed' then
     change_state(id, job.caller, job.seq, 'delayed', 'waiting')
     wait_in_line(id, job.prio, job.seq)
+    say_state(id, 'waiting', job.progress)
   end
 end
 

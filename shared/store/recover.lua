@@ -12,7 +12,7 @@ else
   end
 end
 for _, id in ipairs(gone) do
-  local job = read(id, 'caller', 'state', 'prio', 'seq', 'n', 'lost', 'fp')
+  local job = read(id, 'caller', 'state', 'prio', 'seq', 'n', 'lost', 'fp', 'progress')
   redis.call('ZREM', ACTIVE, id)
   if job.state == 'waiting' or job.state == 'active' then
     -- Whatever was handed out is void. A job that was popped and never claimed has not lost a worker.
@@ -33,6 +33,7 @@ for _, id in ipairs(gone) do
       if job.state == 'active' then count('retries:worker_lost') end
       change_state(id, job.caller, job.seq, job.state, 'waiting')
       wait_in_line(id, job.prio, job.seq)
+      if job.state == 'active' then say_state(id, 'waiting', job.progress) end
     end
     healed[#healed + 1] = id
     healed[#healed + 1] = over and 'lost' or 'requeued'

@@ -20,4 +20,8 @@ redis.call('HSET', record_of(id), 'n', job.n + 1, 'attempts', 0, 'progress', 0, 
 redis.call('ZREM', EXPIRES, id)
 if job.fp and redis.call('EXISTS', flight_of(job.fp)) == 0 then redis.call('SET', flight_of(job.fp), id) end
 wait_in_line(id, job.prio, job.seq)
+-- Whoever followed it to its end is told all of it anew, and others nothing of what was.
+redis.call('DEL', events_of(id))
+say(id, 'reset', '')
+say_state(id, 'waiting', 0)
 return 'waiting'

@@ -32,6 +32,7 @@ ADDED = [
     "WEBHOOK_DISABLE_AFTER",
     "METRICS_AUTH",
     "ADMIN_VIEWER_PASSWORD",
+    "SSE_MAX_SECONDS",
 ]
 # What nobody sets: a platform tells of itself.
 OF_THE_PLATFORM = {"ECS_AGENT_URI"}

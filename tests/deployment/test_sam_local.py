@@ -19,8 +19,8 @@ from tests.support.scripted_model import ScriptedModel
 FUNCTIONS = {route.key: route.function for route in read_routes(TEMPLATE)}
 # Without a job that the events could mean.
 MISSING = {
-    "CancelJob", "ReadJob", "ListDeliveries", "Redeliver", "AnyJob", "DeleteJob", "RetryJob", "CancelAnyJob",
-    "ChangePriority", "RedeliverAny", "RevokeCaller", "ResumeHost", "RouteQuery", "Everything",
+    "CancelJob", "ReadJob", "FollowJob", "ListDeliveries", "Redeliver", "AnyJob", "DeleteJob", "RetryJob",
+    "CancelAnyJob", "ChangePriority", "RedeliverAny", "RevokeCaller", "ResumeHost", "RouteQuery", "Everything",
 }  # fmt: skip
 ACCEPTED = {"SubmitQuery"}
 

@@ -29,3 +29,10 @@ def name_no_server(context: Any, case: Any, kwargs: Any) -> None:
     names = case.body.get("mcpServers") if isinstance(case.body, dict) else None
     if isinstance(names, list) and len(names) <= 50:
         case.body["mcpServers"] = [name for name in names if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", str(name))]
+
+
+@schemathesis.hook("before_call")
+def ask_for_any_object(context: Any, case: Any, kwargs: Any) -> None:
+    """Put a JSON Schema for any object: what is one cannot be said in a schema that is checked so."""
+    if isinstance(case.body, dict) and isinstance(case.body.get("outputSchema"), dict):
+        case.body["outputSchema"] = {"type": "object"}

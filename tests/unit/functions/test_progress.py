@@ -1,15 +1,16 @@
 import pytest
+import redis.asyncio
 
-from functions.worker.lease import Progress
+from functions.worker.lease import Lease
 from shared.store.claims import Claim
 
 
 async def test_progress_starts_at_ten_grows_and_stays_below_ninety():
-    progress = Progress()
-    seen = [progress.value]
+    lease = Lease(redis.asyncio.Redis(), Claim("job", 1))
+    seen = [lease.progress]
     for _ in range(200):
-        progress.hear("x" * 500)
-        seen.append(progress.value)
+        lease.hear("x" * 500)
+        seen.append(lease.progress)
     assert seen[0] == 10
     assert seen == sorted(seen)
     assert 80 < seen[-1] <= 90

@@ -1,0 +1,51 @@
+"""An answer under a schema, held to it by us: the CLI says that it fits, and this makes sure."""
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+from functions.worker.outcome import Structured
+
+# A regular expression of a client's can take for ever; s.
+_PATTERNS_WITHIN = 5.0
+# In a process that can be ended: nothing else stops an expression. It reads schema and value, and says nothing.
+_CHECK = """
+import json, sys
+from jsonschema.validators import Draft202012Validator, validator_for
+from referencing import Registry
+schema, value = json.load(sys.stdin)
+validator = validator_for(schema, default=Draft202012Validator)(schema, registry=Registry())
+sys.exit(0 if validator.is_valid(value) else 1)
+"""
+
+
+async def structured(schema: dict[str, Any], given: Any) -> Structured:
+    """Return what a run gave under a schema."""
+    # Here and not at import: few jobs need it.
+    from shared import schema as schemas  # noqa: PLC0415
+
+    try:
+        value = schemas.unwrapped(schema, given)
+        if not schemas.has_patterns(schema):
+            schemas.check(schema, value)
+        elif not await _fits(schema, value):
+            return Structured(fits=False)
+    except ValueError:
+        return Structured(fits=False)
+    return Structured(fits=True, value=value)
+
+
+async def _fits(schema: dict[str, Any], value: Any) -> bool:
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(sys.executable, "-I", "-c", _CHECK, stdin=pipe)
+    try:
+        async with asyncio.timeout(_PATTERNS_WITHIN):
+            await process.communicate(json.dumps([schema, value]).encode("utf-8", "surrogatepass"))
+    except TimeoutError:
+        return False
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode == 0

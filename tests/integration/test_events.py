@@ -1,0 +1,150 @@
+"""Following a job: everything once and in order, whatever cuts the stream, by each way to serve it."""
+
+import asyncio
+import json
+import random
+import threading
+import time
+
+import httpx
+import psutil
+import pytest
+
+from tests.support.scripted_replies import Disconnect, Hang, Text
+from tests.support.streams import Stream
+
+WORDS = [f"word{number} é😀 " for number in range(300)]
+
+
+@pytest.fixture(scope="module")
+def variables():
+    return {"CLAUDE_MAX_RETRIES": "2"}
+
+
+def text_of(stream):
+    return "".join(json.loads(event.data)["text"] for event in stream.events if event.kind == "delta")
+
+
+def test_a_stream_tells_the_states_the_text_as_it_is_written_and_the_end(gateway, script):
+    script(lambda _: Text(WORDS, delay_between=0.003))
+    job = gateway.submit("follow me")
+    stream = Stream(gateway.client, job).to_the_end()
+    assert (stream.events[0].id, json.loads(stream.events[0].data)) == ("0-0", {"state": "waiting", "progress": 0})
+    assert json.loads(stream.events[1].data) == {"state": "active", "progress": 10}
+    assert text_of(stream) == "".join(WORDS)
+    assert json.loads(stream.events[-1].data) == gateway.job(job)
+    progress = [json.loads(event.data)["progress"] for event in stream.events if event.kind == "state"]
+    assert progress == sorted(progress)
+    # A few dozen pieces a second at most, however the model writes.
+    assert 3 < sum(event.kind == "delta" for event in stream.events) < 150
+
+
+def test_a_stream_that_is_cut_fifty_times_is_byte_for_byte_the_whole_one(gateway, script):
+    script(lambda _: Text(WORDS, delay_between=0.003))
+    job = gateway.submit("cut me")
+    chance = random.Random(11)  # noqa: S311 -- no secret
+    cut = Stream(gateway.client, job)
+    while cut.answers < 50:
+        cut.read(cut_after=chance.randrange(1, 400))
+    cut.to_the_end()
+    whole = Stream(gateway.client, job).to_the_end()
+    assert cut.raw == whole.raw
+    assert len({event.id for event in whole.events}) == len(whole.events)
+
+
+def test_a_new_attempt_takes_back_what_was_told(gateway, script):
+    tries = []
+
+    def reply(_):
+        tries.append(1)
+        return Disconnect(30, delay_between=0.02) if len(tries) == 1 else Text("second")
+
+    script(reply)
+    stream = Stream(gateway.client, gateway.submit("try again")).to_the_end()
+    kinds = [event.kind for event in stream.events]
+    assert kinds.count("reset") == 1
+    assert "delta" in kinds[: kinds.index("reset")]
+    states = [json.loads(event.data)["state"] for event in stream.events if event.kind == "state"]
+    assert [state for at, state in enumerate(states) if at == 0 or states[at - 1] != state] == [
+        "waiting", "active", "delayed", "waiting", "active",
+    ]  # fmt: skip
+    after = stream.events[kinds.index("reset") :]
+    assert "".join(json.loads(event.data)["text"] for event in after if event.kind == "delta") == "second"
+
+
+@pytest.mark.once
+def test_a_stream_ends_with_its_job_when_that_is_cancelled(gateway, script):
+    go = threading.Event()
+    script(lambda _: Hang(go))
+    job = gateway.submit("cancel me")
+    stream = Stream(gateway.client, job)
+    gateway.until(lambda: gateway.job(job)["state"], "active".__eq__)
+    follower = threading.Thread(target=stream.to_the_end)
+    follower.start()
+    gateway.client.delete(f"/api/query/{job}")
+    follower.join(10)
+    go.set()
+    assert json.loads(stream.events[-1].data)["state"] == "cancelled"
+
+
+@pytest.mark.emulated
+def test_in_lambda_an_answer_ends_within_a_second_of_the_first_news(gateway, script):
+    go = threading.Event()
+    script(lambda _: Hang(go))
+    job = gateway.submit("slow")
+    stream = Stream(gateway.client, job)
+    before = time.monotonic()
+    assert stream.read()
+    assert time.monotonic() - before < 2
+    threading.Timer(2, go.set).start()
+    stream.to_the_end()
+    assert stream.answers < 8
+    assert stream.done
+
+
+@pytest.mark.once
+def test_after_the_end_there_is_nothing_more_and_a_client_is_told_so(gateway, script):
+    script(lambda _: Text("done"))
+    stream = Stream(gateway.client, gateway.submit("end")).to_the_end()
+    assert not stream.read()
+    assert stream.answers == 2
+    assert stream.events[-1].kind == "done"
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(("headers", "job", "status"), [
+    ({"Last-Event-ID": "yesterday"}, None, 422),
+    ({}, "01a00000-0000-7000-8000-000000000000", 404),
+    ({}, "nothing", 404),
+])  # fmt: skip
+def test_what_cannot_be_followed_is_a_problem(gateway, script, headers, job, status):
+    script(lambda _: Text("done"))
+    job = job or gateway.ask("something")["jobId"]
+    answer = gateway.client.get(f"/api/query/{job}/events", headers=headers)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+
+
+async def open_streams(address, job, count):
+    """Follow a job by so many raw connections; return once each has been told that it runs."""
+    streams = await asyncio.gather(*(asyncio.open_connection(*address) for _ in range(count)))
+    for _, writer in streams:
+        writer.write(f"GET /api/query/{job}/events HTTP/1.1\r\nHost: gateway\r\n\r\n".encode())
+    for reader, _ in streams:
+        await asyncio.wait_for(reader.readuntil(b'"active"'), 30)
+    return streams
+
+
+@pytest.mark.once
+async def test_five_hundred_streams_on_one_process_need_no_thread_each(gateway, script):
+    go = threading.Event()
+    script(lambda _: Hang(go))
+    job = gateway.submit("everybody looks")
+    gateway.until(lambda: gateway.job(job)["state"], "active".__eq__)
+    url = httpx.URL(gateway.url)
+    streams = await open_streams((url.host, url.port), job, 500)
+    served = [psutil.Process(gateway.process.pid), *psutil.Process(gateway.process.pid).children(recursive=True)]
+    assert max(process.num_threads() for process in served if "claude" not in process.name()) < 50
+    go.set()
+    for reader, writer in streams:
+        await asyncio.wait_for(reader.readuntil(b"event: done"), 30)
+        writer.close()

@@ -1,0 +1,72 @@
+"""An answer on a terminal as it is written."""
+
+import httpx
+import pytest
+
+from local.client import Client, Stop
+from local.live import follow_live
+
+JOB = "019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22"
+
+
+def event(number, kind, data):
+    return f"id: 1-{number}\nevent: {kind}\ndata: {data}\n\n"
+
+
+HELLO = event(1, "delta", '{"text": "Hel"}'), event(2, "delta", '{"text": "lo\\u001b"}')
+DONE = event(9, "done", '{"state": "completed", "result": {"response": "Hello\\u001b"}}')
+
+
+@pytest.fixture
+def follow():
+    def follow(*answers):
+        asked, left = [], list(answers)
+
+        def serve(request):
+            asked.append(request.headers.get("last-event-id"))
+            answer = left.pop(0)
+            if isinstance(answer, httpx.Response):
+                return answer
+            return httpx.Response(200, text="retry: 1000\n\n: still here\n\n" + answer)
+
+        clock = iter(range(1000))
+        with Client("http://127.0.0.1:3000", None, httpx.MockTransport(serve)) as client:
+            body = follow_live(client, JOB, sleep=lambda _: None, clock=lambda: next(clock), deadline=500)
+        return body, asked
+
+    return follow
+
+
+def test_text_is_printed_as_it_comes_with_its_control_characters_spelled_out(follow, capsys):
+    body, _ = follow("".join(HELLO) + DONE)
+    assert body["state"] == "completed"
+    assert capsys.readouterr().out == "Hello\\u001b\n"
+
+
+def test_a_stream_that_ends_early_is_taken_up_where_it_was(follow, capsys):
+    _, asked = follow(HELLO[0], HELLO[1], DONE)
+    assert asked == [None, "1-1", "1-2"]
+    assert capsys.readouterr().out == "Hello\\u001b\n"
+
+
+def test_what_an_attempt_wrote_that_failed_is_called_so(follow, capsys):
+    follow(HELLO[0] + event(3, "reset", "{}") + "".join(HELLO) + DONE)
+    seen = capsys.readouterr()
+    assert seen.out == "Hel\nHello\\u001b\n"
+    assert "made again" in seen.err
+
+
+def test_the_answer_comes_last_when_more_than_it_was_written(follow, capsys):
+    follow(
+        event(1, "delta", '{"text": "Let me look."}')
+        + event(9, "done", '{"state": "completed", "result": {"response": "Found it."}}')
+    )
+    assert capsys.readouterr().out == "Let me look.\nFound it.\n"
+
+
+def test_a_gateway_that_is_away_is_waited_for_and_one_that_refuses_is_not(follow, capsys):
+    away = httpx.Response(503, json={"title": "away", "detail": "later"})
+    assert follow(away, away, "".join(HELLO) + DONE)[0]["state"] == "completed"
+    with pytest.raises(Stop, match="no such job"):
+        follow(httpx.Response(404, json={"title": "Not found", "detail": "There is no such job"}))
+    capsys.readouterr()
