@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
 from shared.egress import MAX_URL
 from shared.models import Priority, Wire
@@ -119,6 +119,11 @@ class SubmitRequest(Wire):
     output_schema: Annotated[dict[str, Any], AfterValidator(_finite)] | None = Field(
         None, description="A JSON Schema: the answer comes back as JSON that fits it, in `result.structured`."
     )
+    session: StrictBool = Field(False, description="Keep the conversation: `result.sessionId` can be continued.")
+    session_id: Annotated[StrictStr, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_-]+$")] | None = Field(
+        None, description="Continue a kept conversation, one turn at a time."
+    )
+    fork: StrictBool = Field(False, description="Continue it as a conversation of its own, and leave it as it is.")
     cache: CacheControl = Field(default_factory=CacheControl)
     timeout_ms: Milliseconds | None = Field(None, description="At most CLAUDE_TIMEOUT.")
     metadata: dict[StrictStr, StrictStr] = Field(

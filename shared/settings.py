@@ -231,6 +231,7 @@ class WorkerSettings(McpSettings):
     spool_dir: Path | None = None
     ecs_agent_uri: str | None = None
     result_ttl: int = Field(86_400, ge=1)
+    session_ttl: int = Field(604_800, ge=1)
     webhook_secret: Secrets = ()
     webhook_retry_schedule: Pauses = (5, 300, 1800, 7200, 18_000, 36_000, 36_000)
     webhook_allowed_networks: Networks = ()

@@ -28,7 +28,17 @@ from shared.store import endings, jobs, keys, submissions
 from shared.store.client import async_client
 
 # How the job is handled, not what is run: these stay in its record.
-_NOT_FOR_THE_WORKER = {"priority", "metadata", "timeout_ms", "cache", "webhook_url", "mcp_servers"}
+_NOT_FOR_THE_WORKER = {
+    "priority",
+    "metadata",
+    "timeout_ms",
+    "cache",
+    "webhook_url",
+    "mcp_servers",
+    "session",
+    "session_id",
+    "fork",
+}
 
 # A name server that takes longer is as one that does not know the name; s.
 _RESOLVE_WITHIN = 2.0
@@ -103,9 +113,13 @@ def _submission(
     chosen = mcp.choose(request, settings)
     if chosen.servers:
         decisive["mcpServers"] = chosen.servers
+    if request.session or request.session_id:
+        # Of the caller's own, since nobody else's is where the worker looks.
+        kept = new_id() if request.fork or not request.session_id else request.session_id
+        decisive["conversation"] = {"id": kept, "from": request.session_id}
     timeout = request.timeout_ms or settings.claude_timeout
-    # What a tool does or sees is never the same twice, unless a server's entry says so.
-    may_share = not request.tools and chosen.cacheable
+    # What a tool does or sees is never the same twice, unless a server's entry says so; and a conversation goes on.
+    may_share = not request.tools and chosen.cacheable and "conversation" not in decisive
     name = ""
     if may_share and (settings.cache_ttl or settings.dedup_enabled):
         effective = {"model": settings.claude_model, "maxBudgetUsd": settings.max_budget_usd, **decisive}
@@ -135,6 +149,7 @@ def _submission(
         hook=request.webhook_url or "",
         host=host,
         mcp=chosen.to_json(),
+        talk="" if request.fork else request.session_id or "",
     )
 
 
@@ -190,6 +205,8 @@ def _check(request: SubmitRequest, settings: SubmitSettings) -> None:
         errors.append(FieldError("/timeoutMs", f"may be at most CLAUDE_TIMEOUT = {settings.claude_timeout}"))
     if request.max_budget_usd and settings.max_budget_usd and request.max_budget_usd > settings.max_budget_usd:
         errors.append(FieldError("/maxBudgetUsd", f"may be at most MAX_BUDGET_USD = {settings.max_budget_usd:g}"))
+    if request.fork and request.session_id is None:
+        errors.append(FieldError("/fork", "needs a sessionId"))
     if request.output_schema is not None:
         # Here and not at import: a cold start does not pay for what few requests need.
         from shared.schema import problem_of  # noqa: PLC0415

@@ -17,6 +17,7 @@ from functions.worker.warm import WarmCli
 from shared.logs import event
 from shared.settings import WorkerSettings
 from shared.store import claims
+from shared.store.conversations import Turn
 
 log = logging.getLogger("worker.attempt")
 
@@ -89,14 +90,17 @@ async def _outcome(
 ) -> Outcome:
     if job.time_left <= 0:
         return failed("timeout")
-    answer = asyncio.create_task(run.answer(job.request))
+    answer = asyncio.create_task(run.answer(job.request, _turn(job, means)))
     stopped = asyncio.create_task(asked.stop.wait())
     cancelled = asyncio.create_task(asked.cancel.wait())
     try:
         left = clock - asyncio.get_running_loop().time()
         await asyncio.wait({answer, keeper, stopped, cancelled}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         if answer.done():
-            return judge(answer.result(), max_output_bytes=means.settings.max_output_bytes)
+            outcome = judge(answer.result(), max_output_bytes=means.settings.max_output_bytes)
+            if outcome.state == "completed" and (talk := job.request.get("conversation")):
+                outcome.body["result"]["sessionId"] = talk["id"]
+            return outcome
         if keeper.done() or cancelled.done():
             raise ClaimLostError
         if stopped.done():
@@ -106,6 +110,13 @@ async def _outcome(
         await _cancel(answer)
         await _cancel(stopped)
         await _cancel(cancelled)
+
+
+def _turn(job: claims.ClaimedJob, means: Means) -> Turn | None:
+    """Return the store of the conversation whose turn a job is."""
+    if "conversation" not in job.request:
+        return None
+    return Turn(means.client, job.caller, str(job.claim), means.settings.session_ttl)
 
 
 async def _cancel(task: "asyncio.Task[object]") -> None:
@@ -130,6 +141,7 @@ async def _settle(job: claims.ClaimedJob, outcome: Outcome, clock: float, means:
             upstream=outcome.upstream,
             spend=outcome.spend,
             absent=outcome.absent,
+            keep_talk_for=means.settings.session_ttl,
         )
     how = await means.spool.settle(means.client, job.claim, settlement, asked.stop)
     ended = "job_ended" if settlement.script == "finish" and how != "held" else "job_delayed"

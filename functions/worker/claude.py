@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from claude_agent_sdk import CLIJSONDecodeError
+from redis.exceptions import RedisError
 
 from functions.worker import mcp, resources
 from functions.worker.cli import GRACE, Cli
@@ -16,6 +17,7 @@ from functions.worker.structured import structured
 from functions.worker.warm import WarmCli
 from shared.logs import event
 from shared.settings import WorkerSettings
+from shared.store.conversations import Turn
 
 log = logging.getLogger("worker.claude")
 
@@ -31,9 +33,18 @@ class Run:
         self._conversation: asyncio.Task[None] | None = None
         self._report = Report()
 
-    async def answer(self, request: dict[str, Any]) -> Report:
-        """Ask, and report what was seen; cancelling is the caller's way to stop a run, and then `end` ends it."""
-        self._cli = self._warm.take(request)
+    async def answer(self, request: dict[str, Any], turn: Turn | None = None) -> Report:
+        """Ask, as the turn of a conversation if it is one, and report what was seen.
+
+        Cancelling is the caller's way to stop a run, and then `end` ends it.
+        """
+        resumed = request.get("conversation", {}).get("from")
+        try:
+            if turn is not None and resumed and not await turn.knows(resumed):
+                return Report(failure="session_not_found")
+        except RedisError:
+            return Report(failure="server_error")
+        self._cli = self._warm.take(request, turn)
         self._conversation = asyncio.create_task(self._converse(self._cli, request))
         bounds = asyncio.create_task(resources.exceeded(self._warm.spared, self._settings))
         try:

@@ -65,6 +65,10 @@ def _is_last(message: Message, report: Report, on_text: Callable[[str], None]) -
         case SystemMessage(subtype="api_retry", data=data):
             _give_up(report, data)
             return True
+        case SystemMessage(subtype="mirror_error"):
+            # What was said could not be kept: the conversation would go on without it.
+            report.failure = "server_error"
+            return True
         case ResultMessage():
             report.envelope = message
             return True

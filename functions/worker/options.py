@@ -1,22 +1,27 @@
 """A job's request as options of the CLI."""
 
-from typing import Any
+from typing import Any, cast
 
 from claude_agent_sdk import ClaudeAgentOptions
-from claude_agent_sdk.types import SystemPromptPreset
+from claude_agent_sdk.types import SessionStore, SystemPromptPreset
 
 from functions.worker import mcp
 from functions.worker.environment import for_run
 from functions.worker.workspace import Workspace
 from shared.settings import WorkerSettings
+from shared.store.conversations import Turn
 
 # One JSON message of the CLI holds the whole answer, escaped at worst sixfold, beside its own fields.
 _MESSAGE_FACTOR, _MESSAGE_EXTRA = 6, 1 << 20
 
 
-def options_for(request: dict[str, Any], settings: WorkerSettings, workspace: Workspace) -> ClaudeAgentOptions:
-    """Say how the CLI is to be started for a request, as the submit function stored it."""
+def options_for(
+    request: dict[str, Any], settings: WorkerSettings, workspace: Workspace, turn: Turn | None = None
+) -> ClaudeAgentOptions:
+    """Say how the CLI is to be started for a request, as the submit function stored it; `turn` keeps what is said."""
     servers = mcp.of_request(request, settings.servers)
+    talk = request.get("conversation", {})
+    resumed, kept = talk.get("from"), talk.get("id")
     budgets = [limit for limit in (request.get("maxBudgetUsd"), settings.max_budget_usd) if limit is not None]
     return ClaudeAgentOptions(
         cli_path=settings.claude_command,
@@ -35,7 +40,16 @@ def options_for(request: dict[str, Any], settings: WorkerSettings, workspace: Wo
         # A file: on the command line everybody could read the secrets of its entries.
         mcp_servers=workspace.servers if servers else {},
         strict_mcp_config=True,
-        extra_args={"restricted": None, "disable-slash-commands": None, "no-session-persistence": None},
+        extra_args={
+            "restricted": None,
+            "disable-slash-commands": None,
+            **({} if kept else {"no-session-persistence": None}),
+        },
+        session_store=cast("SessionStore | None", turn),
+        # One that goes on keeps its id, and is told it by `resume` alone; a fork has both.
+        session_id=None if kept == resumed else kept,
+        resume=resumed,
+        fork_session=resumed is not None and kept != resumed,
         permission_mode="dontAsk",
         # The query is data: no slash command is run, no file that it mentions is read.
         verbatim_prompts=True,

@@ -13,6 +13,7 @@ API error, by its kind (see _BY_KIND) when that says more than   …
   "server_error", else by its HTTP status (see _BY_STATUS), else server_error
 nothing from the API for CLAUDE_SILENCE_TIMEOUT                  server_error
 more than MAX_OUTPUT_BYTES                                       output_too_large
+a conversation that is not there, or not any more                session_not_found
 a required MCP server that did not start or died                 mcp_unavailable
 more than MAX_RUN_MEMORY or MAX_RUN_PROCESSES                    resource_exceeded
 the end of the clock                                             timeout
@@ -74,6 +75,7 @@ _MESSAGES: dict[ErrorCode, str] = {
     "resource_exceeded": "The run took more memory or processes than MAX_RUN_MEMORY or MAX_RUN_PROCESSES",
     "output_too_large": "The answer is larger than MAX_OUTPUT_BYTES or the model's own limit",
     "mcp_unavailable": "An MCP server that the job cannot do without did not start, or died",
+    "session_not_found": "There is no such conversation, or none any more",
     "schema_unsatisfied": "The model gave no answer that fits the outputSchema",
 }
 RETRYABLE: frozenset[ErrorCode] = frozenset(
@@ -82,7 +84,7 @@ RETRYABLE: frozenset[ErrorCode] = frozenset(
 _REFUSED: frozenset[ErrorCode] = frozenset({"authentication_failed", "billing_error"})
 # These do not say whether Claude would have answered.
 _SILENT: frozenset[ErrorCode] = frozenset(
-    {"overloaded", "server_error", "timeout", "cli_crashed", "worker_lost", "resource_exceeded"}
+    {"overloaded", "server_error", "timeout", "cli_crashed", "worker_lost", "resource_exceeded", "session_not_found"}
 )
 # The CLI does not tell of a `retry-after` above this, but gives up at once; ms, measured.
 _LONGEST_TOLD = 60_000

@@ -41,6 +41,7 @@ class Reconciler:
             # First, so that nothing is healed that has its result.
             self._spool.write_all(self._connection)
             run_sync(self._connection, "reap", _MOST)
+            run_sync(self._connection, "unpark", _MOST)
             # While Redis was away nobody could renew a lease: all get the time to.
             if time.monotonic() - self._in_contact_since > LEASE / 1000:
                 self._heal("")

@@ -13,6 +13,7 @@ from functions.worker.options import options_for
 from functions.worker.workspace import Workspace
 from shared.logs import event
 from shared.settings import WorkerSettings
+from shared.store.conversations import Turn
 
 log = logging.getLogger("worker.warm")
 
@@ -38,14 +39,14 @@ class WarmCli:
         self._spare: _Spare | None = None
         self._taken = asyncio.Event()
 
-    def take(self, request: dict[str, Any]) -> Cli:
+    def take(self, request: dict[str, Any], turn: Turn | None = None) -> Cli:
         """Return a CLI for a request, which is the caller's to end: the warm one if it fits, else one to be started."""
         spare = self._spare
         if spare is not None and spare.ready and spare.cli.alive and self._is_default(request):
             self._spare = None
             self._taken.set()
             return spare.cli
-        return self._new(request)
+        return self._new(request, turn)
 
     async def spared(self) -> set[int]:
         """Return the processes that belong to no run; waits while one is being born, for it has no number yet."""
@@ -97,10 +98,10 @@ class WarmCli:
                 with suppress(asyncio.CancelledError):
                     await task
 
-    def _new(self, request: dict[str, Any]) -> Cli:
+    def _new(self, request: dict[str, Any], turn: Turn | None = None) -> Cli:
         workspace = Workspace.create()
         mcp.write(workspace.servers, mcp.of_request(request, self._settings.servers))
-        return Cli(workspace, options_for(request, self._settings, workspace))
+        return Cli(workspace, options_for(request, self._settings, workspace, turn))
 
     def _is_default(self, request: dict[str, Any]) -> bool:
         """Say whether a request asks for nothing that has to be said when the CLI starts."""

@@ -1,6 +1,6 @@
 -- Claim a job: succeeds once for each n, and only while the record expects that n.
 -- ARGV  1 job id  2 n  3 slot  4 lease ms
--- Returns {request JSON, attempts, ms left on the clock, requestId}, or nil when the claim is void.
+-- Returns {request JSON, attempts, ms left on the clock, requestId, caller}, or nil when the claim is void.
 local id = ARGV[1]
 local job = read(id, 'state', 'n', 'slot', 'started', 'timeout', 'attempts', 'progress', 'caller', 'seq',
   'created', 'req')
@@ -20,4 +20,5 @@ elseif job.state ~= 'active' or job.slot ~= ARGV[3] then
 end
 redis.call('ZREM', WAITING, id)
 redis.call('ZADD', ACTIVE, whole(time + ARGV[4]), id)
-return {redis.call('GET', input_of(id)), tonumber(job.attempts), job.timeout - (time - (job.started or time)), job.req}
+return {redis.call('GET', input_of(id)), tonumber(job.attempts), job.timeout - (time - (job.started or time)), job.req,
+  job.caller}

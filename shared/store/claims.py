@@ -45,6 +45,7 @@ class ClaimedJob:
     attempts: int
     time_left: int
     request_id: str
+    caller: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +104,8 @@ async def take(client: redis.asyncio.Redis, claim: Claim, slot: str) -> ClaimedJ
     reply = await scripts.run(client, "claim", claim.job_id, claim.number, slot, LEASE)
     if reply is None:
         return None
-    request, attempts, time_left, request_id = reply
-    return ClaimedJob(claim, json.loads(request), attempts, time_left, request_id)
+    request, attempts, time_left, request_id, caller = reply
+    return ClaimedJob(claim, json.loads(request), attempts, time_left, request_id, caller)
 
 
 async def keep(client: redis.asyncio.Redis, claim: Claim, progress: int, piece: int = 0, text: str = "") -> bool:
@@ -125,17 +126,21 @@ def finish(
     upstream: Upstream = Upstream(),
     spend: Spend = Spend(),
     absent: Sequence[str] = (),
+    keep_talk_for: int = 0,
 ) -> Settlement:
     """End the job: `outcome` is `{"result": …}` or `{"error": …}`, readable for `keep_for` s.
 
-    `absent` are the MCP servers that were not there.
+    `absent` are the MCP servers that were not there. A conversation that the result names is kept for
+    `keep_talk_for` s.
     """
     saves = outcome["result"]["costUsd"] if "result" in outcome else 0
     body = json.dumps(outcome.get("result") or outcome["error"])
     code = outcome["error"]["code"] if "error" in outcome else ""
     told = (spend.to_json(), upstream.shows, code, upstream.wait)
     gone = json.dumps(absent) if absent else ""
-    return Settlement("finish", (claim.job_id, claim.number, state, body, keep_for * 1000, *told, saves, gone))
+    talk = (outcome["result"].get("sessionId") or "") if "result" in outcome else ""
+    kept = (keep_for * 1000, *told, saves, gone, talk, keep_talk_for)
+    return Settlement("finish", (claim.job_id, claim.number, state, body, *kept))
 
 
 def retry(claim: Claim, delay: int, code: str, upstream: Upstream, spend: Spend = Spend()) -> Settlement:

@@ -1,6 +1,7 @@
 -- Put before every script. Keys are named here and not passed in: which ones a script touches depends on what it
 -- reads, and the store does not run in cluster mode. `keys.py` says what each holds.
 local WAITING, DELAYED, ACTIVE, PAUSED = 'cg:waiting', 'cg:delayed', 'cg:active', 'cg:paused'
+local PARKED = 'cg:parked'
 local SEQUENCE, WAKE, EXPIRES, COUNTERS = 'cg:seq', 'cg:wake', 'cg:expires', 'cg:counters'
 local CANCELLED = 'cg:cancelled'
 -- A stream that grows beyond this loses its beginning.
@@ -28,6 +29,8 @@ local function tries_of(request) return 'cg:hook:' .. request .. ':tries' end
 local function due_of(host) return 'cg:due:' .. host end
 local function host_of(host) return 'cg:host:' .. host end
 
+local function turns_of(caller, talk) return 'cg:turns:' .. caller .. ':' .. talk end
+
 local function whole(number) return string.format('%.0f', number) end
 
 local function now()
@@ -50,6 +53,24 @@ local function wait_in_line(id, priority, seq)
   redis.call('ZADD', WAITING, whole(priority * 2 ^ 50 + seq), id)
   redis.call('LPUSH', WAKE, 1)
   redis.call('LTRIM', WAKE, 0, 63) -- as many as could be idle; more would wake them for nothing
+end
+
+-- Let a new job wait in line, or first for its turn in the conversation that it goes on with.
+local function line_up(id, caller, talk, priority, seq)
+  if talk and redis.call('RPUSH', turns_of(caller, talk), id) > 1 then
+    redis.call('ZADD', PARKED, seq, id)
+  else
+    wait_in_line(id, priority, seq)
+  end
+end
+
+-- Let the job whose turn it is wait in line, if it does not yet.
+local function next_turn(caller, talk)
+  local id = redis.call('LINDEX', turns_of(caller, talk), 0)
+  if id and redis.call('ZREM', PARKED, id) == 1 then
+    local job = redis.call('HMGET', record_of(id), 'prio', 'seq')
+    wait_in_line(id, job[1], job[2])
+  end
 end
 
 -- Change a job's state in its record and in the lists.
@@ -164,6 +185,7 @@ local function end_job(id, job, to, time, keep_ms, code)
   redis.call('ZREM', ACTIVE, id)
   redis.call('ZREM', WAITING, id)
   redis.call('ZREM', DELAYED, id)
+  redis.call('ZREM', PARKED, id)
   change_state(id, job.caller, job.seq, job.state, to)
   redis.call('HSET', record_of(id), 'progress', 100, 'finished', whole(time), 'expires', whole(time + keep_ms))
   redis.call('ZADD', EXPIRES, whole(time + keep_ms), id)
@@ -176,6 +198,11 @@ local function end_job(id, job, to, time, keep_ms, code)
   redis.call('EXPIRE', minute, 7200)
   local started = redis.call('HGET', record_of(id), 'started')
   if started and to ~= 'cancelled' then observe('execution', time - started) end
+  local talk = redis.call('HGET', record_of(id), 'talk')
+  if talk then
+    redis.call('LREM', turns_of(job.caller, talk), 0, id)
+    next_turn(job.caller, talk)
+  end
   tell_all(id, job.caller, to, time)
   say(id, 'done', '')
 end

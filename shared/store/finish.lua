@@ -2,8 +2,28 @@
 -- ARGV  1 job id  2 n  3 state: completed or failed  4 result or error, JSON  5 ms to keep it  6 what it cost, see count_spend
 --       7 what it showed of Claude, see note_upstream  8 the error's code or ''  9 ms for which Claude wants no request
 --       10 what a cached answer saves, USD  11 MCP servers that were not there, JSON, or ''
+--       12 the conversation that is kept, '' for none  13 s to keep it
 -- Returns 1 when this claim ended the job (also when it is told so again), 2 when it was put aside because Claude
 -- refuses everybody, else 0.
+-- Add what a turn has said to the conversation, with what stands beside it.
+local function take_over(from, to, keep)
+  local function move(name, read, write)
+    local lines = redis.call(read, from .. name, unpack(read == 'LRANGE' and {0, -1} or {}))
+    for first = 1, #lines, 1000 do
+      redis.call(write, to .. name, unpack(lines, first, math.min(first + 999, #lines)))
+    end
+    redis.call('DEL', from .. name)
+    redis.call('EXPIRE', to .. name, keep)
+  end
+  for _, subpath in ipairs(redis.call('SMEMBERS', from .. ':subs')) do
+    move('/' .. subpath, 'LRANGE', 'RPUSH')
+    move('/' .. subpath .. ':ids', 'SMEMBERS', 'SADD')
+  end
+  move('', 'LRANGE', 'RPUSH')
+  move(':ids', 'SMEMBERS', 'SADD')
+  move(':subs', 'SMEMBERS', 'SADD')
+end
+
 local id = ARGV[1]
 local job = read(id, 'state', 'n', 'caller', 'seq', 'fp', 'ttl')
 if job.state == 'delayed' and tonumber(job.n) == ARGV[2] + 1 then return 2 end
@@ -34,5 +54,8 @@ if ARGV[3] == 'completed' and job.fp and tonumber(job.ttl) > 0 then
   redis.call('EXPIRE', cache_of(job.fp), job.ttl)
   redis.call('ZREMRANGEBYSCORE', CACHED, '-inf', whole(time))
   redis.call('ZADD', CACHED, whole(time + job.ttl * 1000), job.fp)
+end
+if ARGV[3] == 'completed' and ARGV[12] and ARGV[12] ~= '' then
+  take_over('cg:turn:' .. id .. '-' .. ARGV[2] .. ':-:' .. ARGV[12], 'cg:talk:' .. job.caller .. ':-:' .. ARGV[12], ARGV[13])
 end
 return 1

@@ -31,6 +31,7 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     round    how often it was run anew after its end; absent for never
     meta     the caller's metadata, JSON; absent when there is none
     hook, host  URL of the first submission's webhook, and where it leads; absent when there is none
+    talk     the conversation whose turn it is; absent for a job of its own
     mcp      the MCP servers that it goes to and why, JSON; absent for none
     absent   those of them that did not start or died, JSON; absent for none
     fp, ttl  fingerprint, and s for which a success is cached; absent when it may be neither cached nor joined
@@ -49,6 +50,9 @@ Beside them:
 
     cg:jobs:CALLER:STATE  zset    a caller's jobs of one state: job id → seq
     cg:all:STATE          zset    the same of all callers
+    cg:talk:CALLER:-:ID   list    a kept conversation, and more beside it: see `conversations.py`; expires
+    cg:turn:CLAIM:-:ID    list    what a running claim has added to it; expires
+    cg:turns:CALLER:ID    list    jobs that go on with a conversation, in order: the first has its turn
     cg:cache:FP           hash    job that answered, and cost; expires by itself, and keeps the job's keys as long
     cg:flight:FP          string  id of the job that answers this fingerprint now
     cg:idem:CALLER:HASH   hash    what an Idempotency-Key was answered; expires after a day
@@ -63,6 +67,7 @@ Beside them:
 PREFIX = "cg:"
 ANONYMOUS = "anonymous"  # the one caller there is where nobody needs a key
 WAITING = PREFIX + "waiting"  # zset: job id → prio · 2⁵⁰ + seq
+PARKED = PREFIX + "parked"  # zset: id of a job that waits for its turn in a conversation → seq
 DELAYED = PREFIX + "delayed"  # zset: job id → ms when due
 ACTIVE = PREFIX + "active"  # zset: job id → ms when its lease ends
 PAUSED = PREFIX + "paused"  # present while an operator lets no job start
@@ -105,6 +110,16 @@ def events(job_id: str) -> str:
 def heard(job_id: str) -> str:
     """Name the channel of a job: `end` when it has ended, anything else when its events have grown."""
     return f"{PREFIX}heard:{job_id}"
+
+
+def talks(caller: str) -> str:
+    """Prefix the transcripts of a caller's conversations."""
+    return f"{PREFIX}talk:{caller}"
+
+
+def turn(claim: str) -> str:
+    """Prefix what one claim has added to a conversation."""
+    return f"{PREFIX}turn:{claim}"
 
 
 def job_input(job_id: str) -> str:

@@ -2,7 +2,7 @@
 -- ARGV  1 job id
 -- Returns 'waiting', 'missing', 'running' when it has not ended, or 'completed' when there is nothing to mend.
 local id = ARGV[1]
-local job = read(id, 'caller', 'state', 'prio', 'seq', 'n', 'fp', 'round', 'expires')
+local job = read(id, 'caller', 'state', 'prio', 'seq', 'n', 'fp', 'round', 'expires', 'talk')
 if not job.caller or tonumber(job.expires or now() + 1) <= now() then return 'missing' end
 if job.state == 'completed' then return 'completed' end
 if job.state ~= 'failed' and job.state ~= 'cancelled' then return 'running' end
@@ -19,7 +19,7 @@ redis.call('HDEL', record_of(id), 'error', 'started', 'finished', 'expires', 'sl
 redis.call('HSET', record_of(id), 'n', job.n + 1, 'attempts', 0, 'progress', 0, 'round', (job.round or 0) + 1)
 redis.call('ZREM', EXPIRES, id)
 if job.fp and redis.call('EXISTS', flight_of(job.fp)) == 0 then redis.call('SET', flight_of(job.fp), id) end
-wait_in_line(id, job.prio, job.seq)
+line_up(id, job.caller, job.talk, job.prio, job.seq)
 -- Whoever followed it to its end is told all of it anew, and others nothing of what was.
 redis.call('DEL', events_of(id))
 say(id, 'reset', '')

@@ -19,6 +19,7 @@ class Submission:
     neither cached nor joined; `cache_ttl` s, 0 keeps nothing; `joinable` lets others join. `idempotency` names the
     key's record, and `body` is the hash of the normalised body. At most `rate` submissions in `window` ms, 0 for any.
     `hook` is the URL that is told of the end, `host` where it leads. `mcp` is JSON of the MCP servers and why.
+    `talk` is the conversation that it goes on with, one turn at a time.
     """
 
     job_id: str
@@ -41,6 +42,7 @@ class Submission:
     hook: str = ""
     host: str = ""
     mcp: str = ""
+    talk: str = ""
 
     def _decisive(self) -> str:
         return json.dumps(
@@ -63,6 +65,7 @@ class Submission:
                 "hook": self.hook,
                 "host": self.host,
                 "mcp": self.mcp,
+                "talk": self.talk,
             }
         )
 

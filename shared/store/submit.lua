@@ -7,6 +7,7 @@
 --         rate window    most submissions in so many ms; 0 for no limit
 --         hook host      where to tell of the end, '' for nowhere
 --         mcp            JSON of the MCP servers and why, '' for none
+--         talk           the conversation that it goes on with, '' for none
 --       2 request JSON  3 metadata JSON or ''
 -- Returns {kind, requestId, jobId, result JSON or '', 1 if replayed, left, ms until all are left again}
 -- with kind: queued duplicate cached | full mismatch limited.
@@ -81,13 +82,14 @@ if ask.fingerprint ~= '' and ask.join then
   end
 end
 
-if redis.call('ZCARD', WAITING) >= ask.maxWaiting then return answer('full', '', '') end
+if redis.call('ZCARD', WAITING) + redis.call('ZCARD', PARKED) >= ask.maxWaiting then return answer('full', '', '') end
 
 local seq = redis.call('INCR', SEQUENCE)
 redis.call('HSET', record_of(ask.jobId), 'v', 1, 'caller', ask.caller, 'req', ask.requestId, 'state', 'waiting',
   'prio', ask.priority, 'seq', seq, 'n', 1, 'attempts', 0, 'progress', 0, 'timeout', ask.timeout, 'created', whole(time))
 if ARGV[3] ~= '' then redis.call('HSET', record_of(ask.jobId), 'meta', ARGV[3]) end
 if ask.hook ~= '' then redis.call('HSET', record_of(ask.jobId), 'hook', ask.hook, 'host', ask.host) end
+if ask.talk ~= '' then redis.call('HSET', record_of(ask.jobId), 'talk', ask.talk) end
 if ask.mcp ~= '' then redis.call('HSET', record_of(ask.jobId), 'mcp', ask.mcp) end
 if ask.fingerprint ~= '' then
   redis.call('HSET', record_of(ask.jobId), 'fp', ask.fingerprint, 'ttl', ask.cacheTtl)
@@ -98,6 +100,6 @@ end
 redis.call('SET', input_of(ask.jobId), ARGV[2])
 redis.call('ZADD', jobs_of(ask.caller, 'waiting'), seq, ask.jobId)
 redis.call('ZADD', all_of('waiting'), seq, ask.jobId)
-wait_in_line(ask.jobId, ask.priority, seq)
+line_up(ask.jobId, ask.caller, ask.talk ~= '' and ask.talk, ask.priority, seq)
 remember('queued', ask.jobId)
 return answer('queued', ask.requestId, ask.jobId)

@@ -57,6 +57,16 @@ def test_without_a_key_that_is_one_everything_is_unauthorized(gateway, method, p
     assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
+def test_a_conversation_of_another_caller_does_not_exist(gateway, caller):
+    (mine, _), (theirs, _) = caller("Ada"), caller("Bob")
+    kept = mine.post("/api/query", json={"query": "remember", "session": True}).json()["jobId"]
+    session = mine.get(f"/api/query/{kept}", params={"wait": 20}).json()["result"]["sessionId"]
+    for fields in ({"sessionId": session}, {"sessionId": session, "fork": True}):
+        job = theirs.post("/api/query", json={"query": "what was it?", **fields}).json()["jobId"]
+        ended = theirs.get(f"/api/query/{job}", params={"wait": 20}).json()
+        assert (ended["state"], ended["error"]["code"]) == ("failed", "session_not_found")
+
+
 def test_with_no_key_made_yet_it_says_how_to_make_one(gateway):
     assert any("no_caller_has_a_key" in line and "keys create" in line for line in gateway.log)
 

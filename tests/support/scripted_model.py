@@ -89,3 +89,11 @@ class ScriptedModel:
         self.close()
         if self._faults and error is None:
             raise self._faults[0]
+
+    def said(self) -> list[str]:
+        """Return what the model was shown last of a conversation: the texts of its user and its own, in order."""
+        texts = []
+        for message in self.requests[-1].body["messages"]:
+            blocks = message["content"] if isinstance(message["content"], list) else [{"text": message["content"]}]
+            texts += [block["text"] for block in blocks if message["role"] in {"user", "assistant"}]
+        return texts
