@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 SAM := .venv-sam/.installed
 SETS := submit status webhook admin local dev sam
 
-.PHONY: help install run up down logs test browser chaos chaos-short deployment sam-lint sam-build lint format bench \
+.PHONY: help install run up down logs test slow browser chaos chaos-short deployment sam-lint sam-build lint format bench \
 	requirements openapi clean
 
 help:  ## show this list
@@ -43,9 +43,12 @@ down:  ## end them, and remove all that they kept
 logs:  ## follow what they say
 	@$(PYTHON) local/up.py logs
 
-test: $(STAMP)  ## run every test that this machine can, but for `browser`, `chaos` and `deployment`
+test: $(STAMP)  ## run every test that this machine can, but for `slow`, `browser`, `chaos` and `deployment`
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --ignore tests/chaos --ignore tests/browser \
-		--ignore tests/deployment
+		--ignore tests/deployment -m 'not slow'
+
+slow: $(STAMP)  ## run the tests that take long: what a client could send, Prometheus, starting again
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile tests/integration -m slow
 
 browser: $(STAMP)  ## use the dashboard in Chromium; takes a minute
 	$(BIN)/python -m pytest tests/browser

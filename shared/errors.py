@@ -125,6 +125,12 @@ class RateLimited(GatewayError):
     status, code, title = 429, "rate_limited", "Too many requests"
 
 
+class BudgetExhausted(GatewayError):
+    """The caller has spent DAILY_BUDGET_USD; `Retry-After` says when the next day begins."""
+
+    status, code, title = 429, "budget_exhausted", "The budget of the day is spent"
+
+
 class QueueFull(GatewayError):
     """MAX_QUEUE_DEPTH jobs are waiting already."""
 

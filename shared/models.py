@@ -192,6 +192,40 @@ class Status(Listed):
     )
 
 
+class ModelUsage(Usage):
+    """Tokens of one model, and what they cost."""
+
+    model: str
+    cost_usd: float
+
+
+class UsageDay(Wire):
+    """One day, UTC: what was spent, what cached answers saved, and how many jobs ended."""
+
+    date: str
+    cost_usd: float
+    saved_usd: float
+    jobs: int
+    models: list[ModelUsage]
+
+
+class Budget(Wire):
+    """DAILY_BUDGET_USD, and what is spent of it."""
+
+    daily_usd: float
+    spent_usd: float
+    resets_at: str
+
+
+class UsageReport(Wire):
+    """What a caller spent, the latest day first; days without anything are left out."""
+
+    total_usd: float
+    saved_usd: float
+    days: list[UsageDay]
+    budget: Budget | None
+
+
 class WebhookEvent(Wire):
     """What a webhook is sent: `data` is the status with the submission's own requestId and metadata."""
 

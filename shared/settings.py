@@ -167,6 +167,7 @@ class SubmitSettings(McpSettings):
     dedup_enabled: bool = False
     result_ttl: int = Field(86_400, ge=1)
     rate_limit: Rate | None = None
+    daily_budget_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
     webhook_allowed_networks: Networks = ()
 
 
@@ -178,6 +179,7 @@ class StatusSettings(CommonSettings):
 
     metrics_auth: bool = False
     sse_max_seconds: int = Field(0, ge=0)
+    daily_budget_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
 
 
 class WebhookSettings(CommonSettings):
@@ -225,6 +227,7 @@ class WorkerSettings(McpSettings):
     claude_warm: bool = True
     claude_silence_timeout: int = Field(60_000, ge=1000, le=86_400_000)
     max_budget_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
+    daily_budget_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
     max_output_bytes: int = Field(4_194_304, ge=1024)
     max_run_memory: int = Field(2_147_483_648, ge=1 << 20)
     max_run_processes: int = Field(256, ge=1)

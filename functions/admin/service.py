@@ -1,13 +1,14 @@
 """What the dashboard shows and does, as plain functions."""
 
 import asyncio
+import time
 from typing import Any
 
 from shared.errors import AlreadyFinished, NotFinished, NotFound
 from shared.ids import is_id
 from shared.models import PRIORITIES, Priority, State
 from shared.settings import AdminSettings
-from shared.store import callers, figures, jobs, operations, slots, webhooks
+from shared.store import callers, figures, jobs, operations, slots, spending, webhooks
 from shared.store.client import async_client
 from shared.times import rfc3339
 from shared.views import delivery_of, listed, status_of
@@ -16,12 +17,14 @@ from shared.views import delivery_of, listed, status_of
 async def stats(settings: AdminSettings) -> dict[str, Any]:
     """Return the deployment as a whole, and its last hour."""
     client = async_client(settings.redis_address)
-    seen, health, hour, cached, hosts = await asyncio.gather(
+    today = int(time.time()) // 86_400
+    seen, health, hour, cached, hosts, spent = await asyncio.gather(
         figures.read(client),
         slots.health(client),
         operations.last_hour(client),
         operations.cached_answers(client),
         webhooks.failing_hosts(client),
+        spending.by_caller(client, today),
     )
     counters = seen.counters
     return {
@@ -44,6 +47,7 @@ async def stats(settings: AdminSettings) -> dict[str, Any]:
             "savedUsd": float(counters.get("cache_saved_usd", 0)),
         },
         "costUsd": {name[5:]: float(value) for name, value in counters.items() if name.startswith("cost:")},
+        "costTodayUsd": spent,
         "webhooks": {
             "pending": int(counters.get("webhooks_pending", 0)),
             "hosts": [
@@ -84,6 +88,7 @@ async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
         "caller": caller,
         "slot": found.record.get("slot"),
         "workersLost": int(found.record.get("lost", 0)),
+        "costUsd": float(found.record.get("cost", 0)),
         "runAnew": int(found.record.get("round", 0)),
         "request": request,
         "cached": await operations.is_cached(client, job_id, found.record.get("fp")),

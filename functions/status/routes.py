@@ -6,11 +6,12 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from functions.status import service
+from functions.status import usage as spent
 from functions.status.events import follow
 from shared.errors import NotFound
 from shared.http.callers import caller_of, require_key
 from shared.http.describe import problems
-from shared.models import JobPage, State, Status
+from shared.models import JobPage, State, Status, UsageReport
 from shared.settings import StatusSettings, load
 
 router = APIRouter()
@@ -102,6 +103,23 @@ async def follow_job(
     # Neither kept nor held back by whatever is between.
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(stream, headers=headers, media_type="text/event-stream")
+
+
+@router.get(
+    "/api/usage",
+    summary="What you have spent",
+    tags=["queries"],
+    response_model=UsageReport,
+    responses={200: {"description": "By day (UTC) and model, the latest first."}, **problems(401, 422, 503)},
+)
+async def usage(
+    request: Request, days: Annotated[int, Query(ge=1, le=90, description="How many, today among them.")] = 30
+) -> Response:
+    """Tell what the caller's jobs cost, whatever came of them, and what cached answers saved."""
+    settings = load(StatusSettings)
+    caller = await caller_of(request, settings)
+    report = await spent.usage(days, caller=caller, settings=settings)
+    return Response(report.model_dump_json(by_alias=True), media_type="application/json")
 
 
 @router.get(

@@ -10,6 +10,7 @@ from functions.submit import mcp
 from shared import egress
 from shared.errors import (
     AlreadyFinished,
+    BudgetExhausted,
     FieldError,
     Forbidden,
     IdempotencyMismatch,
@@ -58,7 +59,7 @@ async def submit(
     """Accept a query, join it to one in flight, or answer it from the cache.
 
     Raises InvalidRequest, Forbidden or WebhookUrlRefused for what this deployment does not allow, IdempotencyMismatch,
-    RateLimited, or QueueFull.
+    RateLimited, BudgetExhausted, or QueueFull.
     """
     _check(request, settings)
     host = await _webhook_host(request.webhook_url, settings) if request.webhook_url else ""
@@ -74,6 +75,11 @@ async def submit(
         case "limited":
             raise RateLimited(
                 "RATE_LIMIT is reached; Retry-After says when to go on",
+                headers={"Retry-After": str(_seconds(answer.reset)), **rate_headers},
+            )
+        case "broke":
+            raise BudgetExhausted(
+                f"DAILY_BUDGET_USD = {settings.daily_budget_usd:g} is spent; the next day begins at midnight UTC",
                 headers={"Retry-After": str(_seconds(answer.reset)), **rate_headers},
             )
         case "mismatch":
@@ -149,6 +155,7 @@ def _submission(
         hook=request.webhook_url or "",
         host=host,
         mcp=chosen.to_json(),
+        budget=settings.daily_budget_usd or 0,
         talk="" if request.fork else request.session_id or "",
     )
 

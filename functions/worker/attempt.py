@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import redis.asyncio
@@ -53,7 +53,7 @@ class Means:
 
 async def attempt(claim: claims.Claim, slot: str, means: Means, asked: Asked) -> None:
     """Run the job of a claim, if the claim holds."""
-    job = await claims.take(means.client, claim, slot)
+    job = await claims.take(means.client, claim, slot, means.settings.daily_budget_usd or 0)
     if job is None:
         event(log, "claim_void", job_id=claim.job_id, n=claim.number)
         return
@@ -62,6 +62,7 @@ async def attempt(claim: claims.Claim, slot: str, means: Means, asked: Asked) ->
     clock = asyncio.get_running_loop().time() + job.time_left / 1000
     lease = Lease(means.client, claim)
     run = Run(means.settings, means.warm, lease.hear)
+    lease.spends = lambda: run.spends
     keeper = asyncio.create_task(lease.keep())
     try:
         outcome = await _outcome(run, job, keeper, clock, means, asked)
@@ -72,10 +73,13 @@ async def attempt(claim: claims.Claim, slot: str, means: Means, asked: Asked) ->
     except ClaimLostError:
         event(log, "claim_lost", **ids, n=claim.number)
         await run.end()
+        await means.spool.settle(means.client, claim, claims.spent(claim, job.caller, run.spends), asked.stop)
     except ShutdownError:
         # Not before nothing of it runs any more: another slot may start the job at once.
         await run.end()
-        how = await means.spool.settle(means.client, claim, claims.hand_back(claim), asked.stop)
+        how = await means.spool.settle(means.client, claim, claims.hand_back(claim, run.spends), asked.stop)
+        if how == "void":
+            await means.spool.settle(means.client, claim, claims.spent(claim, job.caller, run.spends), asked.stop)
         event(log, "job_handed_back", **ids, n=claim.number, how=how)
     else:
         await run.end()
@@ -105,7 +109,7 @@ async def _outcome(
             raise ClaimLostError
         if stopped.done():
             raise ShutdownError
-        return failed("timeout")
+        return replace(failed("timeout"), spend=run.spends)
     finally:
         await _cancel(answer)
         await _cancel(stopped)
@@ -144,6 +148,10 @@ async def _settle(job: claims.ClaimedJob, outcome: Outcome, clock: float, means:
             keep_talk_for=means.settings.session_ttl,
         )
     how = await means.spool.settle(means.client, job.claim, settlement, asked.stop)
+    if how == "void":
+        await means.spool.settle(
+            means.client, job.claim, claims.spent(job.claim, job.caller, outcome.spend), asked.stop
+        )
     ended = "job_ended" if settlement.script == "finish" and how != "held" else "job_delayed"
     ids: dict[str, Any] = {"job_id": job.claim.job_id, "request_id": job.request_id}
     event(log, "claim_lost" if how == "void" else ended, **ids, state=outcome.state, code=code)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from claude_agent_sdk import CLIJSONDecodeError
@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from functions.worker import mcp, resources
 from functions.worker.cli import GRACE, Cli
 from functions.worker.hear import hear
+from functions.worker.meter import Meter
 from functions.worker.outcome import Report, Structured
 from functions.worker.prompt import prompt
 from functions.worker.structured import structured
@@ -18,6 +19,7 @@ from functions.worker.warm import WarmCli
 from shared.logs import event
 from shared.settings import WorkerSettings
 from shared.store.conversations import Turn
+from shared.store.spending import Spend
 
 log = logging.getLogger("worker.claude")
 
@@ -31,7 +33,7 @@ class Run:
         self._on_text = on_text
         self._cli: Cli | None = None
         self._conversation: asyncio.Task[None] | None = None
-        self._report = Report()
+        self._report = Report(meter=Meter())
 
     async def answer(self, request: dict[str, Any], turn: Turn | None = None) -> Report:
         """Ask, as the turn of a conversation if it is one, and report what was seen.
@@ -55,6 +57,11 @@ class Run:
         if not self._conversation.done():
             self._report.failure = "resource_exceeded"
         return self._report
+
+    @property
+    def spends(self) -> Sequence[Spend]:
+        """What it has cost so far."""
+        return self._report.spends
 
     async def end(self) -> None:
         """End what the run started and remove its directories, to the last, even if cancelled meanwhile."""

@@ -3,11 +3,13 @@
 import asyncio
 import logging
 import math
+from collections.abc import Callable, Sequence
 
 import redis.asyncio
 from redis.exceptions import RedisError
 
 from shared.store import claims
+from shared.store.spending import Spend, to_json
 
 log = logging.getLogger("worker.lease")
 
@@ -25,6 +27,9 @@ class Lease:
     def __init__(self, client: redis.asyncio.Redis, claim: claims.Claim) -> None:
         self._client = client
         self._claim = claim
+        # What the run has cost so far; set by whoever runs it.
+        self.spends: Callable[[], Sequence[Spend]] = list
+        self._spent = ""
         self._written = 0
         self._pending = ""
         self._piece = (0, "")
@@ -69,12 +74,14 @@ class Lease:
                 number += 1
                 text, self._pending = _whole(self._pending, last=last)
                 self._piece = number, text
+            spent = to_json(self.spends())
+            news = spent if spent != self._spent else ""
             try:
-                holds = await claims.keep(self._client, self._claim, self.progress, number, text)
+                holds = await claims.keep(self._client, self._claim, self.progress, number, text, news)
             except RedisError:
                 log.warning("lease_not_renewed", extra={"fields": {"job_id": self._claim.job_id}})
                 return True
-            self._piece = number, ""
+            self._piece, self._spent = (number, ""), spent
             return holds
 
 

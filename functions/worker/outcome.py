@@ -26,11 +26,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from shared.models import ErrorCode
-from shared.store.claims import Spend, Upstream
+from shared.store.claims import Upstream
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     # The pool judges nothing itself, and has no use for what this would import.
     from claude_agent_sdk import ResultMessage
+
+    from functions.worker.meter import Meter
+    from shared.store.spending import Spend
 
 _BY_STATUS: dict[int, ErrorCode] = {
     400: "invalid_request",
@@ -119,6 +124,17 @@ class Report:
     absent: tuple[str, ...] = ()
     text_bytes: int = field(default=0)
     structured: "Structured | None" = None
+    meter: "Meter | None" = None
+
+    @property
+    def spends(self) -> "Sequence[Spend]":
+        """What it cost: by the CLI's own sum, or else as far as the API told."""
+        # Here and not at import: the pool has no use for it.
+        from functions.worker.meter import of_envelope  # noqa: PLC0415
+
+        if self.envelope is not None:
+            return of_envelope(self.envelope, self.model)
+        return [] if self.meter is None else self.meter.spends
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +147,7 @@ class Outcome:
     state: Literal["completed", "failed"]
     body: dict[str, Any]
     retry_after: int | None = None
-    spend: Spend = field(default_factory=Spend)
+    spend: "Sequence[Spend]" = ()
     absent: tuple[str, ...] = ()
 
     @property
@@ -159,14 +175,7 @@ def failed(code: ErrorCode, retry_after: int | None = None) -> Outcome:
 
 def judge(report: Report, *, max_output_bytes: int) -> Outcome:
     """Turn what was seen of a run into its outcome, with what it cost and what it went without."""
-    return replace(_judge(report, max_output_bytes), spend=_spend(report), absent=report.absent)
-
-
-def _spend(report: Report) -> Spend:
-    if report.envelope is None:
-        return Spend()
-    usage = _usage(report.envelope)
-    return Spend(report.model or "", report.envelope.total_cost_usd or 0.0, *usage.values())
+    return replace(_judge(report, max_output_bytes), spend=report.spends, absent=report.absent)
 
 
 def _judge(report: Report, max_output_bytes: int) -> Outcome:

@@ -1,11 +1,22 @@
 -- Claim a job: succeeds once for each n, and only while the record expects that n.
--- ARGV  1 job id  2 n  3 slot  4 lease ms
+-- ARGV  1 job id  2 n  3 slot  4 lease ms  5 USD that a caller may spend a day, 0 for any
 -- Returns {request JSON, attempts, ms left on the clock, requestId, caller}, or nil when the claim is void.
 local id = ARGV[1]
 local job = read(id, 'state', 'n', 'slot', 'started', 'timeout', 'attempts', 'progress', 'caller', 'seq',
   'created', 'req')
 local time = now()
 if job.n ~= ARGV[2] then return nil end
+local budget = tonumber(ARGV[5])
+if job.state == 'waiting' and budget > 0
+  and tonumber(redis.call('HGET', spend_of(job.caller, day_of(time)), 'cost') or 0) >= budget then
+  -- It was accepted before the budget was used up: it runs when there is another.
+  redis.call('ZREM', ACTIVE, id)
+  change_state(id, job.caller, job.seq, 'waiting', 'delayed')
+  redis.call('HSET', record_of(id), 'n', job.n + 1)
+  redis.call('ZADD', DELAYED, whole(time - time % DAY + DAY), id)
+  say_state(id, 'delayed', job.progress)
+  return nil
+end
 if job.state == 'waiting' then
   change_state(id, job.caller, job.seq, 'waiting', 'active')
   local progress = math.max(10, tonumber(job.progress))

@@ -12,6 +12,7 @@ import redis
 import redis.asyncio
 
 from shared.store import keys, scripts
+from shared.store.spending import Spend, to_json
 
 # A slot renews its lease every LEASE/5; a lease that ended means that the slot, or its host, is gone.
 LEASE = 15_000
@@ -58,27 +59,6 @@ class Upstream:
 
 
 @dataclass(frozen=True, slots=True)
-class Spend:
-    """What an attempt cost, in USD and tokens; all of it counts, whatever came of the attempt."""
-
-    model: str = ""
-    cost: float = 0.0
-    input: int = 0
-    output: int = 0
-    cache_read: int = 0
-    cache_creation: int = 0
-
-    def to_json(self) -> str:
-        """Write it as the scripts read it: an empty text for nothing."""
-        tokens = {
-            "input": self.input, "output": self.output, "cache_read": self.cache_read,
-            "cache_creation": self.cache_creation,
-        }  # fmt: skip
-        nothing = not self.cost and not any(tokens.values())
-        return "" if nothing else json.dumps({"model": self.model or "unknown", "cost": self.cost, "tokens": tokens})
-
-
-@dataclass(frozen=True, slots=True)
 class Settlement:
     """One write that ends a claim, as it can also stand on disk until Redis is there; safe to send twice."""
 
@@ -93,28 +73,34 @@ class Settlement:
     def from_json(cls, text: str) -> "Settlement":
         """Read what `to_json` wrote; raise ValueError when it is anything else."""
         match json.loads(text):
-            case {"script": "finish" | "retry" | "hand_back" as script, "args": list(args)}:
+            case {"script": "finish" | "retry" | "hand_back" | "spent" as script, "args": list(args)}:
                 return cls(script, tuple(args))
             case _:
                 raise ValueError("not a settlement")
 
 
-async def take(client: redis.asyncio.Redis, claim: Claim, slot: str) -> ClaimedJob | None:
-    """Claim a job for a slot; None when the record expects another claim, or none any more."""
-    reply = await scripts.run(client, "claim", claim.job_id, claim.number, slot, LEASE)
+async def take(client: redis.asyncio.Redis, claim: Claim, slot: str, budget: float = 0) -> ClaimedJob | None:
+    """Claim a job for a slot; None when the record expects another claim, or none any more.
+
+    Also None when its caller has spent the `budget` of the day, in USD, if there is one: then it runs the next day.
+    """
+    reply = await scripts.run(client, "claim", claim.job_id, claim.number, slot, LEASE, budget)
     if reply is None:
         return None
     request, attempts, time_left, request_id, caller = reply
     return ClaimedJob(claim, json.loads(request), attempts, time_left, request_id, caller)
 
 
-async def keep(client: redis.asyncio.Redis, claim: Claim, progress: int, piece: int = 0, text: str = "") -> bool:
-    """Renew the lease, move progress, and tell a piece of the answer's text.
+async def keep(
+    client: redis.asyncio.Redis, claim: Claim, progress: int, piece: int = 0, text: str = "", spent: str = ""
+) -> bool:
+    """Renew the lease, move progress, tell a piece of the answer's text, and what the run has cost, if that is new.
 
     False when the claim no longer holds and the run is to be given up. A piece that is sent again under its number is
     told once.
     """
-    return bool(await scripts.run(client, "keep", claim.job_id, claim.number, progress, LEASE, piece, text))
+    told = (progress, LEASE, piece, text, spent)
+    return bool(await scripts.run(client, "keep", claim.job_id, claim.number, *told))
 
 
 def finish(
@@ -124,7 +110,7 @@ def finish(
     *,
     keep_for: int,
     upstream: Upstream = Upstream(),
-    spend: Spend = Spend(),
+    spend: Sequence[Spend] = (),
     absent: Sequence[str] = (),
     keep_talk_for: int = 0,
 ) -> Settlement:
@@ -136,22 +122,27 @@ def finish(
     saves = outcome["result"]["costUsd"] if "result" in outcome else 0
     body = json.dumps(outcome.get("result") or outcome["error"])
     code = outcome["error"]["code"] if "error" in outcome else ""
-    told = (spend.to_json(), upstream.shows, code, upstream.wait)
+    told = (to_json(spend), upstream.shows, code, upstream.wait)
     gone = json.dumps(absent) if absent else ""
     talk = (outcome["result"].get("sessionId") or "") if "result" in outcome else ""
     kept = (keep_for * 1000, *told, saves, gone, talk, keep_talk_for)
     return Settlement("finish", (claim.job_id, claim.number, state, body, *kept))
 
 
-def retry(claim: Claim, delay: int, code: str, upstream: Upstream, spend: Spend = Spend()) -> Settlement:
+def retry(claim: Claim, delay: int, code: str, upstream: Upstream, spend: Sequence[Spend] = ()) -> Settlement:
     """Let the job run again after `delay` ms; the attempt counts."""
-    told = (upstream.shows, code, upstream.wait, spend.to_json())
+    told = (upstream.shows, code, upstream.wait, to_json(spend))
     return Settlement("retry", (claim.job_id, claim.number, delay, *told))
 
 
-def hand_back(claim: Claim) -> Settlement:
+def hand_back(claim: Claim, spend: Sequence[Spend] = ()) -> Settlement:
     """Put a running job back at the front of its priority without using an attempt."""
-    return Settlement("hand_back", (claim.job_id, claim.number))
+    return Settlement("hand_back", (claim.job_id, claim.number, to_json(spend)))
+
+
+def spent(claim: Claim, caller: str, spend: Sequence[Spend]) -> Settlement:
+    """Count what a run cost whose claim does not hold any more."""
+    return Settlement("spent", (claim.job_id, claim.number, caller, to_json(spend)))
 
 
 async def settle(client: redis.asyncio.Redis, settlement: Settlement) -> Literal["void", "settled", "held"]:

@@ -99,12 +99,61 @@ local function observe(what, duration)
   redis.call('HINCRBYFLOAT', COUNTERS, what .. ':sum', duration / 1000)
 end
 
--- Count what an attempt cost: JSON of model, cost in USD and tokens by kind; '' when it cost nothing.
-local function count_spend(text)
-  if text == '' then return end
-  local spend = cjson.decode(text)
-  redis.call('HINCRBYFLOAT', COUNTERS, 'cost:' .. spend.model, spend.cost)
-  for kind, tokens in pairs(spend.tokens) do count('tokens:' .. kind .. ':' .. spend.model, tokens) end
+local DAY, KEPT_DAYS = 86400000, 400 * 86400
+local function day_of(time) return whole(math.floor(time / DAY)) end
+local function spend_of(caller, day) return 'cg:spend:' .. caller .. ':' .. day end
+local function spent_of(id, n) return 'cg:spent:' .. id .. '-' .. n end
+
+-- Add to what a caller, and everybody together, spent today.
+local function add_to_day(caller, field, by)
+  for _, name in ipairs({spend_of(caller, day_of(now())), spend_of('', day_of(now()))}) do
+    redis.call('HINCRBYFLOAT', name, field, by)
+    redis.call('EXPIRE', name, KEPT_DAYS)
+  end
+end
+
+-- Tokens as if all were of input, by the proportions of Claude's price list.
+local function weight(tokens)
+  return (tokens.input or 0) + 5 * (tokens.output or 0) + 0.1 * (tokens.cache_read or 0)
+    + 1.25 * (tokens.cache_creation or 0)
+end
+
+local function value_of(spend)
+  return spend.cost or (tonumber(redis.call('HGET', 'cg:prices', spend.model) or 0) * weight(spend.tokens))
+end
+
+-- Count what a claim cost: JSON of an array of model, cost in USD if it is known, and tokens by kind; '' for nothing.
+-- What was counted of the same claim before is taken off.
+local function count_spend(id, caller, text, before)
+  local counted = {}
+  for _, spend in ipairs(before and before ~= '' and cjson.decode(before) or {}) do counted[spend.model] = spend end
+  for _, spend in ipairs(text ~= '' and cjson.decode(text) or {}) do
+    local model, old = spend.model, counted[spend.model] or {tokens = {}, cost = 0}
+    local cost = math.max(0, value_of(spend) - value_of(old))
+    if spend.cost and spend.cost > 0 and weight(spend.tokens) > 0 then
+      redis.call('HSET', 'cg:prices', model, spend.cost / weight(spend.tokens))
+    end
+    redis.call('HINCRBYFLOAT', COUNTERS, 'cost:' .. model, cost)
+    add_to_day(caller, 'cost', cost)
+    add_to_day(caller, 'cost:' .. model, cost)
+    redis.call('HINCRBYFLOAT', spend_of('', day_of(now())), 'by:' .. caller, cost)
+    if redis.call('EXISTS', record_of(id)) == 1 then redis.call('HINCRBYFLOAT', record_of(id), 'cost', cost) end
+    for kind, tokens in pairs(spend.tokens) do
+      local more = math.max(0, tokens - (old.tokens[kind] or 0))
+      count('tokens:' .. kind .. ':' .. model, more)
+      add_to_day(caller, 'tokens:' .. kind .. ':' .. model, more)
+    end
+  end
+end
+
+-- Count what a running claim had spent when it is taken away; what its run tells later is counted beyond that.
+local function count_so_far(id, caller, n)
+  local spent = redis.call('HGET', record_of(id), 'spent')
+  if spent then
+    redis.call('HDEL', record_of(id), 'spent')
+    count_spend(id, caller, spent)
+    redis.call('SET', spent_of(id, n), spent, 'EX', 86400)
+  end
 end
 
 -- No slot runs this job any more.
@@ -189,7 +238,8 @@ local function end_job(id, job, to, time, keep_ms, code)
   change_state(id, job.caller, job.seq, job.state, to)
   redis.call('HSET', record_of(id), 'progress', 100, 'finished', whole(time), 'expires', whole(time + keep_ms))
   redis.call('ZADD', EXPIRES, whole(time + keep_ms), id)
-  redis.call('HDEL', record_of(id), 'said')
+  redis.call('HDEL', record_of(id), 'said', 'spent')
+  add_to_day(job.caller, 'jobs', 1)
   if job.fp and redis.call('GET', flight_of(job.fp)) == id then redis.call('DEL', flight_of(job.fp)) end
   leave_slot(id)
   count(to == 'failed' and 'failed:' .. code or to)

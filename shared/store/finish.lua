@@ -41,7 +41,7 @@ if note_upstream(ARGV[7], ARGV[8], tonumber(ARGV[9]), time) then
   return 2
 end
 end_job(id, job, ARGV[3], time, tonumber(ARGV[5]), ARGV[8])
-count_spend(ARGV[6])
+count_spend(id, job.caller, ARGV[6])
 if ARGV[11] and ARGV[11] ~= '' then redis.call('HSET', record_of(id), 'absent', ARGV[11]) end
 redis.call('HINCRBY', record_of(id), 'attempts', 1)
 if ARGV[3] == 'completed' then

@@ -32,6 +32,8 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     meta     the caller's metadata, JSON; absent when there is none
     hook, host  URL of the first submission's webhook, and where it leads; absent when there is none
     talk     the conversation whose turn it is; absent for a job of its own
+    spent    what its running claim has spent so far, JSON
+    cost     USD, of all its attempts
     mcp      the MCP servers that it goes to and why, JSON; absent for none
     absent   those of them that did not start or died, JSON; absent for none
     fp, ttl  fingerprint, and s for which a success is cached; absent when it may be neither cached nor joined
@@ -53,6 +55,7 @@ Beside them:
     cg:talk:CALLER:-:ID   list    a kept conversation, and more beside it: see `conversations.py`; expires
     cg:turn:CLAIM:-:ID    list    what a running claim has added to it; expires
     cg:turns:CALLER:ID    list    jobs that go on with a conversation, in order: the first has its turn
+    cg:spend:…, cg:spent:…  see `spending.py`
     cg:cache:FP           hash    job that answered, and cost; expires by itself, and keeps the job's keys as long
     cg:flight:FP          string  id of the job that answers this fingerprint now
     cg:idem:CALLER:HASH   hash    what an Idempotency-Key was answered; expires after a day
@@ -120,6 +123,11 @@ def talks(caller: str) -> str:
 def turn(claim: str) -> str:
     """Prefix what one claim has added to a conversation."""
     return f"{PREFIX}turn:{claim}"
+
+
+def spend(caller: str, day: int) -> str:
+    """Name what a caller spent on a day, counted from the epoch; of all callers under an empty name."""
+    return f"{PREFIX}spend:{caller}:{day}"
 
 
 def job_input(job_id: str) -> str:

@@ -17,6 +17,7 @@ for _, id in ipairs(gone) do
   if job.state == 'waiting' or job.state == 'active' then
     -- Whatever was handed out is void. A job that was popped and never claimed has not lost a worker.
     leave_slot(id)
+    count_so_far(id, job.caller, job.n)
     redis.call('HSET', record_of(id), 'n', job.n + 1)
     redis.call('HDEL', record_of(id), 'slot')
     count('stalled')

@@ -11,7 +11,8 @@ local time = now()
 redis.call('ZREM', ACTIVE, id) -- the first write frees memory, see end_job
 note_upstream(ARGV[4], ARGV[5], tonumber(ARGV[6]), time)
 delay(id, job, time + ARGV[3])
-count_spend(ARGV[7])
+count_spend(id, job.caller, ARGV[7])
+redis.call('HDEL', record_of(id), 'spent')
 redis.call('HINCRBY', record_of(id), 'attempts', 1)
 count('retries:' .. ARGV[5])
 return 1

@@ -8,7 +8,7 @@ import redis.asyncio
 
 from shared.store import scripts
 
-Kind = Literal["queued", "duplicate", "cached", "full", "mismatch", "limited"]
+Kind = Literal["queued", "duplicate", "cached", "full", "mismatch", "limited", "broke"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,8 @@ class Submission:
     neither cached nor joined; `cache_ttl` s, 0 keeps nothing; `joinable` lets others join. `idempotency` names the
     key's record, and `body` is the hash of the normalised body. At most `rate` submissions in `window` ms, 0 for any.
     `hook` is the URL that is told of the end, `host` where it leads. `mcp` is JSON of the MCP servers and why.
-    `talk` is the conversation that it goes on with, one turn at a time.
+    `talk` is the conversation that it goes on with, one turn at a time. `budget` is what a caller may spend a day,
+    USD.
     """
 
     job_id: str
@@ -43,6 +44,7 @@ class Submission:
     host: str = ""
     mcp: str = ""
     talk: str = ""
+    budget: float = 0
 
     def _decisive(self) -> str:
         return json.dumps(
@@ -66,6 +68,7 @@ class Submission:
                 "host": self.host,
                 "mcp": self.mcp,
                 "talk": self.talk,
+                "budget": self.budget,
             }
         )
 

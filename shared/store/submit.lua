@@ -7,10 +7,11 @@
 --         rate window    most submissions in so many ms; 0 for no limit
 --         hook host      where to tell of the end, '' for nowhere
 --         mcp            JSON of the MCP servers and why, '' for none
+--         budget         USD that a caller may spend a day, 0 for any
 --         talk           the conversation that it goes on with, '' for none
 --       2 request JSON  3 metadata JSON or ''
 -- Returns {kind, requestId, jobId, result JSON or '', 1 if replayed, left, ms until all are left again}
--- with kind: queued duplicate cached | full mismatch limited.
+-- with kind: queued duplicate cached | full mismatch limited broke; for the last, the ms are those until the next day.
 local ask = cjson.decode(ARGV[1])
 local time = now()
 local left, reset = -1, 0
@@ -60,6 +61,7 @@ if ask.fingerprint ~= '' and ask.readCache then
     if redis.call('SET', 'cg:hit:' .. ask.requestId, 1, 'NX', 'EX', 10) then
       count('cache_hits')
       redis.call('HINCRBYFLOAT', COUNTERS, 'cache_saved_usd', kept[2])
+      add_to_day(ask.caller, 'saved', kept[2])
     end
     tell(kept[1], ask.caller, ask.requestId, ask.hook, ask.host, ARGV[3], 'completed', time)
     return answer('cached', ask.requestId, kept[1], result)
@@ -83,6 +85,11 @@ if ask.fingerprint ~= '' and ask.join then
 end
 
 if redis.call('ZCARD', WAITING) + redis.call('ZCARD', PARKED) >= ask.maxWaiting then return answer('full', '', '') end
+
+if ask.budget > 0 and tonumber(redis.call('HGET', spend_of(ask.caller, day_of(time)), 'cost') or 0) >= ask.budget then
+  reset = DAY - time % DAY
+  return answer('broke', '', '')
+end
 
 local seq = redis.call('INCR', SEQUENCE)
 redis.call('HSET', record_of(ask.jobId), 'v', 1, 'caller', ask.caller, 'req', ask.requestId, 'state', 'waiting',

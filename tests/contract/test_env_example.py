@@ -33,6 +33,7 @@ ADDED = [
     "METRICS_AUTH",
     "ADMIN_VIEWER_PASSWORD",
     "SSE_MAX_SECONDS",
+    "DAILY_BUDGET_USD",
 ]
 # What nobody sets: a platform tells of itself.
 OF_THE_PLATFORM = {"ECS_AGENT_URI"}

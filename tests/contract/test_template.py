@@ -53,7 +53,9 @@ def test_submit_and_worker_agree_on_what_both_read():
     }
     both &= set(submit) | set(worker)
     both -= set(DOCUMENT["Globals"]["Function"]["Environment"]["Variables"])
-    assert both == {"CLAUDE_TIMEOUT", "CLAUDE_MODEL", "MAX_BUDGET_USD", "RESULT_TTL", "MCP_ENABLED"}
+    assert both == {
+        "CLAUDE_TIMEOUT", "CLAUDE_MODEL", "MAX_BUDGET_USD", "DAILY_BUDGET_USD", "RESULT_TTL", "MCP_ENABLED",
+    }  # fmt: skip
     assert {name: submit[name] for name in both} == {name: worker[name] for name in both}
 
 

@@ -23,7 +23,7 @@ ANSWERS = {
     "SubmitFunction": {"SubmitQuery": 202, "RouteQuery": 404},
     "StatusFunction": {
         "ListJobs": 200, "ReadJob": 200, "FollowJob": 200, "Health": 200, "Live": 200, "Metrics": 200, "Docs": 200,
-        "OpenApi": 200, "Everything": 404,
+        "OpenApi": 200, "ReadUsage": 200, "Everything": 404,
     },
     "WebhookFunction": {"ListDeliveries": 200, "Redeliver": 409},
     "AdminFunction": {

@@ -52,6 +52,7 @@ def test_a_stream_that_is_cut_fifty_times_is_byte_for_byte_the_whole_one(gateway
     assert len({event.id for event in whole.events}) == len(whole.events)
 
 
+@pytest.mark.once
 def test_a_new_attempt_takes_back_what_was_told(gateway, script):
     tries = []
 

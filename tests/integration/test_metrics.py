@@ -9,6 +9,7 @@ import pytest
 
 from shared.store import callers, claims, keys, scripts
 from shared.store.client import async_client
+from shared.store.spending import Spend
 from tests.support.scrape import parse, scrape
 from tests.support.slot import ERROR, RESULT, run
 
@@ -43,7 +44,7 @@ async def test_metrics_can_be_put_behind_a_callers_key(connect, server):
 async def test_what_happens_to_jobs_is_counted_where_it_happens(connect, server, store):
     client = await connect(**ON, DEDUP_ENABLED="true")
     handle = async_client(server.url)
-    spend = claims.Spend("m", 0.25, 10, 5, 3, 2)
+    spend = Spend("m", 0.25, 10, 5, 3, 2)
 
     async def submit(query, **fields):
         return (await client.post("/api/query", json={"query": query, **fields})).json()
@@ -54,12 +55,12 @@ async def test_what_happens_to_jobs_is_counted_where_it_happens(connect, server,
     await submit("a")
     assert (await submit("a"))["status"] == "duplicate"
     claim = await take(server.url)
-    await claims.settle(handle, claims.finish(claim, "completed", {"result": RESULT}, keep_for=60, spend=spend))
+    await claims.settle(handle, claims.finish(claim, "completed", {"result": RESULT}, keep_for=60, spend=[spend]))
     assert (await submit("a"))["status"] == "cached"
     # An attempt that is followed by another, which fails.
     await submit("b")
     claim = await take(server.url)
-    await claims.settle(handle, claims.retry(claim, 0, "overloaded", claims.Upstream(), spend))
+    await claims.settle(handle, claims.retry(claim, 0, "overloaded", claims.Upstream(), [spend]))
     await run(server.url, ERROR)
     # One cancelled while it waits, one handed back, one lost twice, one left to run and one to wait.
     await client.delete(f"/api/query/{(await submit('c'))['jobId']}")

@@ -14,7 +14,7 @@ import yaml
 from tests.support.gateway import ROOT
 from tests.support.scripted_replies import Error
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 BOARD = json.loads((ROOT / "local/grafana/dashboards/claude-gateway.json").read_text())
 RULES = yaml.safe_load((ROOT / "local/prometheus/rules.yml").read_text())["groups"]
 

@@ -22,6 +22,7 @@ def variables(tmp_path_factory):
     return {"CLAUDE_COMMAND": str(command), "MAX_QUEUE_DEPTH": "1000000", "CLAUDE_TIMEOUT": "86400000"}
 
 
+@pytest.mark.slow
 def test_nothing_that_is_sent_breaks_the_contract(gateway, tmp_path):
     options = {
         "--checks": "all",

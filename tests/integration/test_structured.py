@@ -35,7 +35,7 @@ def test_an_answer_without_the_json_is_schema_unsatisfied(gateway, script):
 def test_an_expression_that_takes_for_ever_takes_no_slot(gateway, script):
     script(lambda _: ToolUse("StructuredOutput", {"text": "a" * 40 + "!"}))
     schema = {"type": "object", "properties": {"text": {"type": "string", "pattern": "^(a|a|a)*$"}}}
-    job = gateway.submit("slow", outputSchema=schema, timeoutMs=6000)
+    job = gateway.submit("slow", outputSchema=schema, timeoutMs=3000)
     assert gateway.finished(job)["state"] == "failed"
     script(lambda _: Text("well"))
     assert gateway.ask("still there?")["state"] == "completed"

@@ -39,6 +39,7 @@ def test_ctrl_c_stops_everything_within_ten_seconds_and_leaves_nothing(tmp_path,
         never.set()
 
 
+@pytest.mark.slow
 def test_what_waited_when_it_was_stopped_is_run_when_it_starts_again(tmp_path):
     never = threading.Event()
     with ScriptedModel(lambda body: Hang(until=never)) as model, Gateway(tmp_path, **credentials(model)) as gateway:

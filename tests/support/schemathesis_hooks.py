@@ -36,3 +36,10 @@ def ask_for_any_object(context: Any, case: Any, kwargs: Any) -> None:
     """Put a JSON Schema for any object: what is one cannot be said in a schema that is checked so."""
     if isinstance(case.body, dict) and isinstance(case.body.get("outputSchema"), dict):
         case.body["outputSchema"] = {"type": "object"}
+
+
+@schemathesis.hook("before_call")
+def fork_something(context: Any, case: Any, kwargs: Any) -> None:
+    """Fork nothing: that needs a conversation, which is tested elsewhere."""
+    if isinstance(case.body, dict) and case.body.get("fork") is True:
+        case.body["fork"] = False

@@ -31,7 +31,7 @@ function facts(job) {
     job.queuePosition !== null && pair("Before it", number(job.queuePosition)),
     job.runAnew > 0 && pair("Run anew", `${job.runAnew} times`),
     job.result && pair("Model", job.result.model),
-    job.result && pair("Cost", usd(job.result.costUsd)),
+    job.costUsd > 0 && pair("Cost of all attempts", usd(job.costUsd)),
     usage && pair("Tokens", `${number(usage.inputTokens)} in, ${number(usage.outputTokens)} out, ${number(usage.cacheReadTokens)} cached`),
     pair("Cached", job.cached ? "answers identical queries" : "no"),
     job.mcpServers.length > 0 && pair("MCP servers", servers(job)),

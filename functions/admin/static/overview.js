@@ -71,6 +71,7 @@ function slots(stats) {
 
 function money(stats) {
   const spent = Object.values(stats.costUsd).reduce((sum, cost) => sum + cost, 0);
+  const today = Object.entries(stats.costTodayUsd);
   const asked = stats.cache.hits + stats.cache.misses;
   return h(
     "section",
@@ -84,8 +85,15 @@ function money(stats) {
       tile("hit rate", asked ? `${Math.round((stats.cache.hits / asked) * 100)} %` : "–"),
       tile("saved", usd(stats.cache.savedUsd)),
       tile("spent", usd(spent)),
+      tile("spent today", usd(today.reduce((sum, [, cost]) => sum + cost, 0))),
       tile("webhooks to send", number(stats.webhooks.pending), "#/system"),
     ),
+    today.length > 1 &&
+      h(
+        "ul",
+        { class: "spenders", "aria-label": "Spent today, by caller" },
+        today.slice(0, 10).map(([caller, cost]) => h("li", {}, h("code", {}, caller), " ", usd(cost))),
+      ),
   );
 }
 

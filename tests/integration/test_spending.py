@@ -1,0 +1,150 @@
+"""What jobs cost: the same by every way to ask, counted once whatever becomes of a run."""
+
+import time
+from typing import Any
+
+import pytest
+
+from local.messages_api import Usage
+from shared.store import claims, scripts
+from shared.store.client import async_client, close_clients
+from shared.store.spending import Spend, read_days, to_json
+from tests.support.scrape import scrape
+from tests.support.scripted_replies import Text
+
+MODEL = "claude-opus-5-5"
+
+
+@pytest.fixture(scope="module")
+def variables():
+    password = "only-for-this-test"
+    return {
+        "METRICS_ENABLED": "true", "ADMIN_ENABLED": "true", "ADMIN_PASSWORD": password, "CLAUDE_MAX_RETRIES": "2",
+        "CLAUDE_MODEL": MODEL,
+    }  # fmt: skip
+
+
+def seen(gateway):
+    """Return cost and tokens by /api/usage, by the dashboard and by the metrics."""
+    usage = gateway.client.get("/api/usage").json()
+    stats = gateway.client.get("/admin/api/stats", auth=("admin", "only-for-this-test")).json()
+    metrics = scrape(gateway.client)
+    tokens = {"input": 0, "output": 0}
+    for day in usage["days"]:
+        for model in day["models"]:
+            tokens["input"] += model["inputTokens"]
+            tokens["output"] += model["outputTokens"]
+    counted = {kind: metrics.get(f'claude_tokens_total{{kind="{kind}",model="{MODEL}"}}', 0) for kind in tokens}
+    costs = (
+        usage["totalUsd"],
+        sum(stats["costUsd"].values()),
+        sum(stats["costTodayUsd"].values()),
+        metrics.get(f'claude_cost_usd_total{{model="{MODEL}"}}', 0),
+    )
+    return costs, tokens, counted, usage
+
+
+@pytest.mark.once
+def test_usage_the_dashboard_the_metrics_and_the_upstream_agree(gateway, script, model):
+    sent = {"input": 0, "output": 0}
+
+    def reply(body):
+        query = str(body["messages"][-1])
+        used = Usage(input_tokens=100, output_tokens=20)
+        if "cancelled" in query:
+            sent["input"] += 100
+            return Text(["a "] * 2000, delay_between=0.05, usage=Usage(input_tokens=100, output_tokens=0))
+        sent["input"] += 100
+        sent["output"] += 20
+        return Text("well", usage=used)
+
+    script(reply)
+    costs = [gateway.ask(f"completed {number}")["result"]["costUsd"] for number in range(3)]
+    cached = gateway.client.post("/api/query", json={"query": "completed 0"}).json()
+    job = gateway.submit("cancelled")
+    gateway.until(lambda: gateway.job(job)["progress"], lambda progress: progress > 10)
+    gateway.client.delete(f"/api/query/{job}")
+    gateway.until(lambda: seen(gateway)[1], lambda tokens: tokens["input"] == sent["input"])
+    by, tokens, counted, usage = seen(gateway)
+    assert max(by) - min(by) < 1e-9
+    assert by[0] > sum(costs)  # the cancelled one too
+    assert counted == tokens
+    assert tokens["input"] == sent["input"]
+    assert abs(usage["savedUsd"] - cached["result"]["costUsd"]) < 1e-9
+    assert usage["days"][0]["jobs"] == 4
+    assert usage["budget"] is None
+
+
+async def count(server, caller):
+    today = int(time.time()) // 86_400
+    [day] = await read_days(async_client(server.url), caller, today, today)
+    return day
+
+
+@pytest.fixture
+async def claimed(connect, store, server):
+    client = await connect(AUTH_ENABLED="false", CACHE_TTL="0")
+    handle = async_client(server.url)
+
+    async def claimed(query="a"):
+        job = (await client.post("/api/query", json={"query": query})).json()["jobId"]
+        store.zrem("cg:waiting", job)
+        claim = claims.Claim(job, int(store.hget(f"cg:job:{job}", "n")))
+        taken = await claims.take(handle, claim, "slot")
+        assert taken is not None
+        return claim, handle, client
+
+    yield claimed
+    await close_clients()
+
+
+def spent(cost: Any, tokens_in: int, tokens_out: int) -> Spend:
+    near: Any = pytest.approx(cost)  # as a float in Redis is
+    return Spend(MODEL, near, tokens_in, tokens_out)
+
+
+SO_FAR = Spend(MODEL, None, input=100, output=10)
+
+
+async def test_a_run_that_was_cancelled_adds_what_it_spent_once(claimed, server, store):
+    claim, handle, client = await claimed()
+    store.hset("cg:prices", MODEL, 4e-6)
+    assert await claims.keep(handle, claim, 20, 1, "text", to_json([SO_FAR]))
+    assert (await client.delete(f"/api/query/{claim.job_id}")).status_code == 200
+    assert (await count(server, "anonymous")).models == [spent(150 * 4e-6, 100, 10)]
+    # What its run had spent by the time it was over; told twice, as after a lost reply.
+    total = Spend(MODEL, None, input=100, output=30)
+    for _ in range(2):
+        await claims.settle(handle, claims.spent(claim, "anonymous", [total]))
+    assert (await count(server, "anonymous")).models == [spent(250 * 4e-6, 100, 30)]
+
+
+async def test_a_run_whose_slot_is_gone_has_spent_what_it_told(claimed, server, store):
+    claim, handle, _ = await claimed()
+    assert await claims.keep(handle, claim, 20, 1, "text", to_json([SO_FAR]))
+    await scripts.run(handle, "recover", 10, 2, 3, 60_000, "{}", "slot")
+    day = await count(server, "anonymous")
+    assert [(one.input, one.output) for one in day.models] == [(100, 10)]
+    # Given up for dead, it wakes and tells its end: nothing twice, and its own sum counts.
+    await claims.settle(handle, claims.spent(claim, "anonymous", [Spend(MODEL, 0.5, input=100, output=40)]))
+    assert (await count(server, "anonymous")).models == [spent(0.5, 100, 40)]
+
+
+async def test_a_caller_whose_budget_is_spent_is_refused_until_tomorrow_and_what_waits_is_put_off(
+    connect, claimed, store, server
+):
+    claim, handle, _ = await claimed()
+    client = await connect(AUTH_ENABLED="false", DAILY_BUDGET_USD="0.4", CACHE_TTL="3600")
+    waiting = (await client.post("/api/query", json={"query": "in time"})).json()["jobId"]
+    outcome = {"result": {"costUsd": 0.5}}
+    spend = [Spend(MODEL, 0.5, 10, 5)]
+    await claims.settle(handle, claims.finish(claim, "completed", outcome, keep_for=60, spend=spend))
+    refused = await client.post("/api/query", json={"query": "too late"})
+    assert (refused.status_code, refused.json()["code"]) == (429, "budget_exhausted")
+    assert 0 < int(refused.headers["retry-after"]) <= 86_400
+    budget = (await client.get("/api/usage")).json()["budget"]
+    assert (budget["dailyUsd"], budget["spentUsd"]) == (0.4, 0.5)
+    # What was accepted in time is not started, and not lost.
+    assert await claims.take(handle, claims.Claim(waiting, 1), "slot", 0.4) is None
+    assert (await client.get(f"/api/query/{waiting}")).json()["state"] == "delayed"
+    assert store.zscore("cg:delayed", waiting) % 86_400_000 == 0
