@@ -18,6 +18,8 @@ _WAYS = (
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "CLAUDE_CODE_OAUTH_TOKEN",
+    "ANTHROPIC_API_KEY_FILE",
+    "CLAUDE_CODE_OAUTH_TOKEN_FILE",
     "CLAUDE_CODE_USE_BEDROCK",
     "CLAUDE_CODE_USE_VERTEX",
 )
@@ -66,6 +68,10 @@ def _compose(arguments: list[str]) -> int:
     environment = dict(os.environ)
     if not any(_setting(name) for name in _WAYS):
         environment |= {"ANTHROPIC_BASE_URL": "http://demo-model:8080", "ANTHROPIC_API_KEY": "demo"}
+    # Compose would look for them beside its own file.
+    for name in _WAYS:
+        if name.endswith("_FILE") and _setting(name):
+            environment[name] = str((_ROOT / _setting(name)).resolve())
     # Its data directory belongs to this user, whichever build of the image it is.
     environment.setdefault("VALKEY_USER", owner_of_data() if "up" in arguments else "999:999")
     try:

@@ -13,11 +13,11 @@ def main() -> int:
     """Run slots until told to stop; exit status 2 when a setting cannot be used."""
     try:
         settings = load(WorkerSettings)
+        scrub()
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 -- before there is a log
         return 2
     logs.configure(settings)
-    scrub()
     hide()
     try:
         run_pool(settings)

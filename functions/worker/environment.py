@@ -8,6 +8,8 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from shared.settings import SettingsError
+
 # What any program needs to find its programs, speak its language and reach the network.
 _PLAIN = {
     "PATH", "TMPDIR", "LANG", "LANGUAGE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS",
@@ -24,9 +26,25 @@ _PROVIDERS = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_
 
 
 def with_dotenv(environ: Mapping[str, str], path: Path = Path(".env")) -> dict[str, str]:
-    """Return the environment with the credentials of a `.env` file beneath it; other lines are settings' business."""
+    """Return the environment with the credentials of a `.env` file beneath it; other lines are settings' business.
+
+    A credential may stand in a file of its own, named by its variable and `_FILE`; raises SettingsError for one that
+    cannot be read.
+    """
     written = {name: value for name, value in dotenv_values(path).items() if value and _CREDENTIALS.fullmatch(name)}
-    return {**written, **environ}
+    both = {**written, **environ}
+    return {**_from_files(both), **{name: value for name, value in both.items() if value or name not in _WAYS}}
+
+
+def _from_files(environ: Mapping[str, str]) -> dict[str, str]:
+    found = {}
+    for name in _WAYS:
+        if place := environ.get(f"{name}_FILE"):
+            try:
+                found[name] = Path(place).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeError) as error:
+                raise SettingsError(f"{name}_FILE: cannot be read: {getattr(error, 'strerror', 'not UTF-8')}") from None
+    return found
 
 
 def has_credentials(environ: Mapping[str, str]) -> bool:
@@ -48,7 +66,8 @@ def allowed(environ: Mapping[str, str]) -> dict[str, str]:
     cloud = any(environ.get(name) for name in _PROVIDERS)
     kept = {}
     for name, value in environ.items():
-        credential = _CREDENTIALS.fullmatch(name)
+        # Where a credential was read from is nothing that a run has to know.
+        credential = _CREDENTIALS.fullmatch(name) and not name.endswith("_FILE")
         # A cloud's credentials are the CLI's only when it reaches Claude through that cloud.
         if name.startswith(("AWS_", "GOOGLE_", "GCLOUD_")) and not cloud:
             continue

@@ -1,4 +1,4 @@
-"""The names of everything that the gateway keeps in Redis; `common.lua` writes them for the scripts.
+"""The names of everything that the gateway keeps in Redis; `common_names.lua` writes them for the scripts.
 
 A job is up to six keys, so that what is polled stays small and what is large is read once:
 

@@ -16,7 +16,7 @@ from shared.store import keys
 
 # How long a lost subscription waits for the next try, and how often a listener looks whether anybody listens; seconds.
 _RECONNECT, _LOOK_EVERY = 0.5, 1.0
-# What `common.lua` publishes at a job's end; anything else is news of its stream.
+# What `common_jobs.lua` publishes at a job's end; anything else is news of its stream.
 _END = "end"
 
 _listeners: WeakKeyDictionary[redis.asyncio.Redis, "_Listener"] = WeakKeyDictionary()

@@ -12,13 +12,14 @@ from redis.exceptions import NoScriptError
 from shared.store import keys
 
 _FOLDER = Path(__file__).parent
+_COMMON = ("common_names", "common_counts", "common_jobs")
 
 
 @cache
 def _source(name: str) -> tuple[str, str]:
     """Return a script with what is common to all before it, and the digest by which Redis knows it."""
     buckets = f"local BUCKETS = {{{', '.join(f'{bucket:g}' for bucket in keys.BUCKETS)}}}\n"
-    text = buckets + "".join((_FOLDER / f"{part}.lua").read_text(encoding="utf-8") for part in ("common", name))
+    text = buckets + "".join((_FOLDER / f"{part}.lua").read_text(encoding="utf-8") for part in (*_COMMON, name))
     return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 

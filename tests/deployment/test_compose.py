@@ -11,6 +11,7 @@ from local.up import COMPOSE_FILE, owner_of_data
 from tests.support.client import GatewayClient
 from tests.support.docker import docker
 from tests.support.gateway import ROOT
+from tests.support.streams import Stream
 
 SECRETS = {
     "API_REDIS_PASSWORD": "api-redis-only-for-tests", "WORKER_REDIS_PASSWORD": "worker-redis-only-for-tests",
@@ -83,10 +84,17 @@ def test_every_container_is_healthy_and_hardened(stack):
         assert host["PidsLimit"], one["Name"]
 
 
-def test_a_query_is_answered(stack):
-    job = stack.ask("hello there")
-    assert job["state"] == "completed"
-    assert "[Demo model, not Claude]" in job["result"]["response"]
+def test_a_query_is_answered_and_followed(stack):
+    stream = Stream(stack.client, stack.submit("hello there")).to_the_end()
+    told = "".join(json.loads(event.data)["text"] for event in stream.events if event.kind == "delta")
+    assert json.loads(stream.events[-1].data)["result"]["response"] == told
+    assert "[Demo model, not Claude]" in told
+
+
+def test_a_key_is_made_in_the_image_that_serves(stack):
+    [gateway] = stack.containers("gateway")
+    made = json.loads(docker("exec", gateway, "claude-gateway", "keys", "create", "first", "--json"))
+    assert set(made) == {"id", "name", "key", "webhookSecret"}
 
 
 def test_prometheus_scrapes_the_gateway(stack):

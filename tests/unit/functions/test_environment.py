@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from functions.worker.environment import allowed, for_run, has_credentials, with_dotenv
+from shared.settings import SettingsError
 
 
 def test_the_gateways_own_settings_do_not_reach_the_cli():
@@ -39,6 +40,15 @@ def test_credentials_of_a_dotenv_file_lie_beneath_the_environment(tmp_path: Path
     (tmp_path / ".env").write_text("ANTHROPIC_API_KEY=file\nANTHROPIC_BASE_URL=http://file\nREDIS_PASSWORD=x\n")
     merged = with_dotenv({"ANTHROPIC_API_KEY": "environment"}, tmp_path / ".env")
     assert merged == {"ANTHROPIC_API_KEY": "environment", "ANTHROPIC_BASE_URL": "http://file"}
+
+
+def test_a_credential_may_stand_in_a_file_of_its_own(tmp_path: Path):
+    (tmp_path / "token").write_text("from-a-file\n")
+    given = {"CLAUDE_CODE_OAUTH_TOKEN_FILE": str(tmp_path / "token"), "CLAUDE_CODE_OAUTH_TOKEN": ""}
+    assert with_dotenv(given, tmp_path / ".env")["CLAUDE_CODE_OAUTH_TOKEN"] == "from-a-file"
+    assert allowed(with_dotenv(given, tmp_path / ".env")) == {"CLAUDE_CODE_OAUTH_TOKEN": "from-a-file"}
+    with pytest.raises(SettingsError, match="ANTHROPIC_API_KEY_FILE: cannot be read"):
+        with_dotenv({"ANTHROPIC_API_KEY_FILE": str(tmp_path / "missing")}, tmp_path / ".env")
 
 
 def test_a_run_has_directories_of_its_own_and_one_layer_of_retries(tmp_path: Path):

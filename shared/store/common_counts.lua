@@ -1,0 +1,70 @@
+-- Put before every script, second of three: what is counted, and what jobs cost.
+local function count(what, by)
+  redis.call('HINCRBY', COUNTERS, what, by or 1)
+end
+
+-- Count a duration, in ms, into a histogram: the first bucket that holds it, and the sum in s.
+local function observe(what, duration)
+  local bucket = '+Inf'
+  for _, le in ipairs(BUCKETS) do
+    if duration <= le * 1000 then
+      bucket = tostring(le)
+      break
+    end
+  end
+  count(what .. ':' .. bucket)
+  redis.call('HINCRBYFLOAT', COUNTERS, what .. ':sum', duration / 1000)
+end
+
+
+-- Add to what a caller, and everybody together, spent today.
+local function add_to_day(caller, field, by)
+  for _, name in ipairs({spend_of(caller, day_of(now())), spend_of('', day_of(now()))}) do
+    redis.call('HINCRBYFLOAT', name, field, by)
+    redis.call('EXPIRE', name, KEPT_DAYS)
+  end
+end
+
+-- Tokens as if all were of input, by the proportions of Claude's price list.
+local function weight(tokens)
+  return (tokens.input or 0) + 5 * (tokens.output or 0) + 0.1 * (tokens.cache_read or 0)
+    + 1.25 * (tokens.cache_creation or 0)
+end
+
+local function value_of(spend)
+  return spend.cost or (tonumber(redis.call('HGET', 'cg:prices', spend.model) or 0) * weight(spend.tokens))
+end
+
+-- Count what a claim cost: JSON of an array of model, cost in USD if it is known, and tokens by kind; '' for nothing.
+-- What was counted of the same claim before is taken off.
+local function count_spend(id, caller, text, before)
+  local counted = {}
+  for _, spend in ipairs(before and before ~= '' and cjson.decode(before) or {}) do counted[spend.model] = spend end
+  for _, spend in ipairs(text ~= '' and cjson.decode(text) or {}) do
+    local model, old = spend.model, counted[spend.model] or {tokens = {}, cost = 0}
+    local cost = math.max(0, value_of(spend) - value_of(old))
+    if spend.cost and spend.cost > 0 and weight(spend.tokens) > 0 then
+      redis.call('HSET', 'cg:prices', model, spend.cost / weight(spend.tokens))
+    end
+    redis.call('HINCRBYFLOAT', COUNTERS, 'cost:' .. model, cost)
+    add_to_day(caller, 'cost', cost)
+    add_to_day(caller, 'cost:' .. model, cost)
+    redis.call('HINCRBYFLOAT', spend_of('', day_of(now())), 'by:' .. caller, cost)
+    if redis.call('EXISTS', record_of(id)) == 1 then redis.call('HINCRBYFLOAT', record_of(id), 'cost', cost) end
+    for kind, tokens in pairs(spend.tokens) do
+      local more = math.max(0, tokens - (old.tokens[kind] or 0))
+      count('tokens:' .. kind .. ':' .. model, more)
+      add_to_day(caller, 'tokens:' .. kind .. ':' .. model, more)
+    end
+  end
+end
+
+-- Count what a running claim had spent when it is taken away; what its run tells later is counted beyond that.
+local function count_so_far(id, caller, n)
+  local spent = redis.call('HGET', record_of(id), 'spent')
+  if spent then
+    redis.call('HDEL', record_of(id), 'spent')
+    count_spend(id, caller, spent)
+    redis.call('SET', spent_of(id, n), spent, 'EX', 86400)
+  end
+end

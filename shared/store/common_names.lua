@@ -1,0 +1,45 @@
+-- Put before every script, first of three. Keys are named here and not passed in: which ones a script touches depends on
+-- what it reads, and the store does not run in cluster mode. `keys.py` says what each holds.
+local WAITING, DELAYED, ACTIVE, PAUSED = 'cg:waiting', 'cg:delayed', 'cg:active', 'cg:paused'
+local PARKED = 'cg:parked'
+local SEQUENCE, WAKE, EXPIRES, COUNTERS = 'cg:seq', 'cg:wake', 'cg:expires', 'cg:counters'
+local CANCELLED = 'cg:cancelled'
+-- A stream that grows beyond this loses its beginning.
+local MOST_EVENTS = 20000
+local SLOTS, RUNNING, CACHED = 'cg:slots', 'cg:running', 'cg:cached'
+local DUE, FAILING_HOSTS, TOLD = 'cg:due', 'cg:hosts', 'cg:told'
+local UPSTREAM, NOT_BEFORE = 'cg:upstream', 'cg:notbefore'
+-- So many refusals in a row hold the queue; then one job each so many ms finds out whether Claude takes us again.
+local HELD_AFTER, PROBE_EVERY = 3, 30000
+local DAY, KEPT_DAYS = 86400000, 400 * 86400
+
+local function record_of(id) return 'cg:job:' .. id end
+local function input_of(id) return 'cg:job:' .. id .. ':in' end
+local function output_of(id) return 'cg:job:' .. id .. ':out' end
+local function events_of(id) return 'cg:job:' .. id .. ':events' end
+local function heard_of(id) return 'cg:heard:' .. id end
+local function joined_of(id) return 'cg:job:' .. id .. ':joined' end
+local function cache_of(fingerprint) return 'cg:cache:' .. fingerprint end
+local function flight_of(fingerprint) return 'cg:flight:' .. fingerprint end
+local function jobs_of(caller, state) return 'cg:jobs:' .. caller .. ':' .. state end
+local function all_of(state) return 'cg:all:' .. state end
+
+local function hooks_of(id) return 'cg:job:' .. id .. ':hooks' end
+local function hook_of(request) return 'cg:hook:' .. request end
+local function tries_of(request) return 'cg:hook:' .. request .. ':tries' end
+local function due_of(host) return 'cg:due:' .. host end
+local function host_of(host) return 'cg:host:' .. host end
+
+local function turns_of(caller, talk) return 'cg:turns:' .. caller .. ':' .. talk end
+
+local function spend_of(caller, day) return 'cg:spend:' .. caller .. ':' .. day end
+local function spent_of(id, n) return 'cg:spent:' .. id .. '-' .. n end
+
+local function whole(number) return string.format('%.0f', number) end
+
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function day_of(time) return whole(math.floor(time / DAY)) end
