@@ -66,7 +66,7 @@ def _be_the_deliverer(settings: WorkerSettings) -> None:
     """Run in the deliverer's process; only there is its HTTP client imported."""
     os.setsid()
     processes.name_this("cg-deliverer")
-    processes.end_with_parent(os.getppid())
+    processes.end_with_pool()
     processes.hide_memory()
     logs.configure(settings)
     asyncio.run(_deliver(settings))

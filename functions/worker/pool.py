@@ -148,7 +148,7 @@ def _be_a_slot(name: str, settings: WorkerSettings, busy: Any) -> None:
     """Run in a slot's process; only there is the SDK imported, which the pool has no use for."""
     from functions.worker.slot import run_slot  # noqa: PLC0415
 
-    run_slot(name, settings, os.getppid(), busy)
+    run_slot(name, settings, busy)
 
 
 def wait_for_redis(settings: WorkerSettings) -> None:

@@ -6,6 +6,7 @@ subreaper, so all of them stay its descendants whatever they do. Linux only; els
 
 import asyncio
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
@@ -44,6 +45,15 @@ def end_with_parent(parent: int) -> None:
     """Ask for SIGTERM at the parent's end; to be called by the child, in its main thread."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if _LINUX and os.getppid() != parent:  # it ended before we asked
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def end_with_pool() -> None:
+    """Ask for SIGTERM at the end of the server that this process was forked from, which ends with the pool."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    pool = multiprocessing.parent_process()
+    # Both may have ended before we asked, or before we began: then nobody sends it.
+    if pool is not None and not pool.is_alive():
         os.kill(os.getpid(), signal.SIGTERM)
 
 

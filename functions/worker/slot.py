@@ -22,7 +22,7 @@ from functions.worker import processes
 from functions.worker.attempt import Asked, Means, attempt
 from functions.worker.queue import NAME, ClaimJob, ClaimQueue, NoDeathPenalty
 from functions.worker.spool import Spool, spool_dir
-from functions.worker.tasks import end
+from functions.worker.tasks import end, wait_here
 from functions.worker.warm import WarmCli
 from shared import logs
 from shared.settings import WorkerSettings
@@ -61,7 +61,7 @@ class AsyncSide:
 
     def call(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine there and wait here for its end."""
-        asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        wait_here(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     async def run_claim(self, text: str) -> None:
         """Run the job of one claim, whatever comes of it."""
@@ -176,12 +176,12 @@ class Slot(SimpleWorker):
             super().teardown()  # type: ignore[no-untyped-call]
 
 
-def run_slot(name: str, settings: WorkerSettings, parent: int, busy: Flag) -> None:
-    """Be a slot until told to stop, or until the process `parent` ends; `busy` tells the pool whether a job runs."""
+def run_slot(name: str, settings: WorkerSettings, busy: Flag) -> None:
+    """Be a slot until told to stop, or until the pool ends; `busy` tells the pool whether a job runs."""
     # A session of its own: Ctrl-C on the pool's terminal must not reach the CLI.
     os.setsid()
     processes.name_this("cg-slot")
-    processes.end_with_parent(parent)
+    processes.end_with_pool()
     processes.adopt_orphans()
     processes.hide_memory()
     logs.configure(settings)

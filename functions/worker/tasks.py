@@ -1,10 +1,13 @@
-"""Ending asyncio tasks that talk to Redis."""
+"""Waiting for tasks: for their end, and for the end of those that talk to Redis."""
 
 import asyncio
+from concurrent.futures import Future, wait
 from typing import Any
 
 # How long a task may take to end before it is told again; s.
 _AGAIN = 1.0
+# How often the main thread looks up from waiting; s.
+_LOOK_UP = 0.25
 
 
 async def end(*tasks: "asyncio.Task[Any]") -> None:
@@ -17,3 +20,13 @@ async def end(*tasks: "asyncio.Task[Any]") -> None:
         for task in left:
             task.cancel()
         _, left = await asyncio.wait(left, timeout=_AGAIN)
+
+
+def wait_here(work: "Future[None]") -> None:
+    """Wait in the main thread for what another does, and handle signals meanwhile; raises what that raises.
+
+    A signal that comes just before the wait begins, or to another thread, does not interrupt it.
+    """
+    while not wait((work,), timeout=_LOOK_UP).done:
+        pass
+    work.result()

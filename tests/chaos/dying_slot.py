@@ -37,4 +37,4 @@ if __name__ == "__main__":
     settings = load(WorkerSettings)
     scrub()
     _arrange(sys.argv[1])
-    slot.run_slot(sys.argv[2], settings, os.getppid(), c_bool(False))
+    slot.run_slot(sys.argv[2], settings, c_bool(False))

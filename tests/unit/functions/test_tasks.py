@@ -1,0 +1,51 @@
+"""Waiting in the main thread for what another does."""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from concurrent.futures import Future
+
+import pytest
+
+from functions.worker.tasks import wait_here
+
+
+@pytest.fixture
+def told():
+    """Whether SIGTERM was handled; while it is there, the kernel interrupts another thread than the main one."""
+    handled = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: handled.set())
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    yield handled
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.timeout(20)
+def test_a_signal_that_does_not_interrupt_the_wait_is_handled_while_it_lasts(told):
+    done: Future[None] = Future()
+    seen = []
+
+    def work():
+        time.sleep(0.2)  # nothing tells that the main thread waits by now
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        os.kill(os.getpid(), signal.SIGTERM)
+        told.wait(10)
+        seen.append(told.is_set())
+        done.set_result(None)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    wait_here(done)
+    thread.join()
+    assert seen == [True]
+
+
+async def test_what_the_work_raised_is_raised_where_it_is_waited_for():
+    async def work() -> None:
+        raise TimeoutError("its own")
+
+    with pytest.raises(TimeoutError, match="its own"):
+        await asyncio.to_thread(wait_here, asyncio.run_coroutine_threadsafe(work(), asyncio.get_running_loop()))
