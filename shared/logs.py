@@ -10,6 +10,10 @@ from typing import Any
 from shared.settings import CommonSettings
 from shared.times import rfc3339
 
+# What logging would find out for each line, and no line of ours tells: the thread and the process that it comes from.
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
     fields: dict[str, Any] = getattr(record, "fields", {})
@@ -41,7 +45,7 @@ class JsonFormatter(logging.Formatter):
             **self._common,
             **_fields(record),
         }
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return _encode(line)
 
 
 class TextFormatter(logging.Formatter):
@@ -71,4 +75,8 @@ def configure(settings: CommonSettings) -> None:
 
 def event(logger: logging.Logger, name: str, level: int = logging.INFO, **fields: Any) -> None:
     """Log one event with its fields."""
-    logger.log(level, name, extra={"fields": fields})
+    if logger.isEnabledFor(level):
+        # As `logger.log` does, without finding out from where it was called.
+        record = logging.LogRecord(logger.name, level, "", 0, name, (), None)
+        record.fields = fields
+        logger.handle(record)

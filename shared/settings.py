@@ -6,7 +6,7 @@ variable counts as unset. `load` turns what is wrong into one `SettingsError` th
 
 import os
 import re
-from functools import cache
+from functools import cache, cached_property
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
@@ -77,6 +77,7 @@ Rate = Annotated[tuple[int, int], NoDecode, BeforeValidator(_rate)]
 MIN_PASSWORD = 12
 
 
+@cache
 def is_loopback(host: str) -> bool:
     """Say whether only this machine can reach an address."""
     return host == "localhost" or (host != "" and _parsed(host) is not None and ip_address(host).is_loopback)
@@ -108,7 +109,7 @@ class CommonSettings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "text"] = "json"
 
-    @property
+    @cached_property
     def auth(self) -> bool:
         """Whether callers need a key: unless switched off by name, wherever others than this machine could call."""
         if self.auth_enabled is not None:
@@ -116,7 +117,7 @@ class CommonSettings(BaseSettings):
         # Lambda names its function in each of its environments.
         return "AWS_LAMBDA_FUNCTION_NAME" in os.environ or not is_loopback(self.host)
 
-    @property
+    @cached_property
     def redis_address(self) -> str:
         """The URL to connect to, which may hold a password: never log it."""
         url = f"redis://{self.redis_host}:{self.redis_port}/0"

@@ -1,21 +1,30 @@
 """The routes of submit."""
 
 import re
-from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from functions.submit import mcp, service
+from shared.errors import FieldError, InvalidRequest
 from shared.http.body import read_json
 from shared.http.callers import caller_of
-from shared.http.describe import ACCEPTED_HEADERS, problems, takes
+from shared.http.describe import ACCEPTED_HEADERS, header, in_path, problems, takes
+from shared.http.direct import DirectRoute
 from shared.models import Accepted, Cached, Route, Status
 from shared.requests import RouteRequest, SubmitRequest
 from shared.settings import SubmitSettings, load
 from shared.views import status_of
 
-router = APIRouter(tags=["queries"])
+router = APIRouter(tags=["queries"], route_class=DirectRoute)
 _LONGEST_WAIT = 25.0
+_KEY = "[!-~]{1,255}"
+# Described and not declared: FastAPI takes as long to read two headers as all else that it does for a request.
+_IDEMPOTENCY_KEY = header(
+    "Idempotency-Key",
+    "The same key and body within 24 h get the first answer again.",
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+)
+_PREFER = header("Prefer", "`wait=SECONDS`, at most 25: answer when it has ended.", {"type": "string"})
 
 
 @router.post(
@@ -27,21 +36,9 @@ _LONGEST_WAIT = 25.0
         202: {"model": Accepted, "description": "Queued, or joined to the same query.", "headers": ACCEPTED_HEADERS},
         **problems(400, 401, 403, 413, 415, 422, 429, 503),
     },
-    openapi_extra=takes(SubmitRequest),
+    openapi_extra={**takes(SubmitRequest), "parameters": [_IDEMPOTENCY_KEY, _PREFER]},
 )
-async def submit_query(
-    request: Request,
-    idempotency_key: Annotated[
-        str | None,
-        Header(
-            min_length=1,
-            max_length=255,
-            pattern="^[!-~]+$",
-            description="The same key and body within 24 h get the first answer again.",
-        ),
-    ] = None,
-    prefer: Annotated[str | None, Header(description="`wait=SECONDS`, at most 25: answer when it has ended.")] = None,
-) -> Response:
+async def submit_query(request: Request) -> Response:
     """Accept a query as a job. The answer is at `GET /api/query/{jobId}` when the job has ended."""
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
@@ -50,7 +47,7 @@ async def submit_query(
         query,
         request_id=request.state.request_id,
         caller=caller,
-        idempotency_key=idempotency_key,
+        idempotency_key=_idempotency_key_in(request),
         settings=settings,
     )
     answer, headers = submitted.answer, dict(submitted.rate_headers)
@@ -60,14 +57,14 @@ async def submit_query(
     if answer.kind == "cached":
         cached = {"requestId": answer.request_id, "status": "cached", "jobId": answer.job_id, "result": answer.result}
         return _json(Cached.model_validate(cached), 200, headers)
-    if seconds := _wait_in(prefer):
+    if seconds := _wait_in(request.headers.get("prefer")):
         headers["Preference-Applied"] = "wait"
         job = await service.at_end(answer.job_id, seconds, caller=caller, settings=settings)
         if job is not None and job.ended:
             return _json(status_of(job), 200, headers)
     headers |= {"Location": f"/api/query/{answer.job_id}", "Retry-After": "1"}
-    accepted = {"requestId": answer.request_id, "status": answer.kind, "jobId": answer.job_id}
-    return _json(Accepted.model_validate(accepted), 202, headers)
+    accepted = Accepted(request_id=answer.request_id, status=answer.kind, job_id=answer.job_id)
+    return _json(accepted, 202, headers)
 
 
 @router.post(
@@ -90,19 +87,26 @@ async def route_query(request: Request) -> Response:
     summary="Cancel a job",
     response_model=Status,
     responses={200: {"description": "The job, cancelled."}, **problems(401, 404, 409, 503)},
+    openapi_extra={"parameters": [in_path("jobId", "As told when the query was submitted.")]},
 )
-async def cancel_job(
-    request: Request, job_id: Annotated[str, Path(alias="jobId", description="As told when the query was submitted.")]
-) -> Response:
+async def cancel_job(request: Request) -> Response:
     """Cancel a job: one that waits never runs, one that runs is ended. All submissions that joined share its end."""
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
-    job = await service.cancel(job_id, caller=caller, settings=settings)
+    job = await service.cancel(request.path_params["jobId"], caller=caller, settings=settings)
     return _json(status_of(job), 200, {})
 
 
 def _json(body: Accepted | Cached | Status | Route, status: int, headers: dict[str, str]) -> Response:
     return Response(body.model_dump_json(by_alias=True), status, headers, "application/json")
+
+
+def _idempotency_key_in(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is not None and re.fullmatch(_KEY, key) is None:
+        message = "should be 1 to 255 visible characters of ASCII"
+        raise InvalidRequest(f"Idempotency-Key: {message}", errors=(FieldError("/idempotency-key", message),))
+    return key
 
 
 def _wait_in(prefer: str | None) -> float:

@@ -1,10 +1,11 @@
 """Commands on jobs: submit, cancel."""
 
 import asyncio
-import json
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+
+from pydantic_core import to_json
 
 from functions.submit import mcp
 from shared import egress
@@ -115,7 +116,7 @@ def _submission(
     settings: SubmitSettings,
     host: str,
 ) -> submissions.Submission:
-    decisive = json.loads(request.model_dump_json(by_alias=True, exclude_none=True, exclude=_NOT_FOR_THE_WORKER))
+    decisive = request.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=_NOT_FOR_THE_WORKER)
     chosen = mcp.choose(request, settings)
     if chosen.servers:
         decisive["mcpServers"] = chosen.servers
@@ -177,7 +178,7 @@ async def _webhook_host(url: str, settings: SubmitSettings) -> str:
 
 
 def _text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return to_json(value).decode()
 
 
 def _seconds(milliseconds: int) -> int:

@@ -34,12 +34,15 @@ class Run:
         self._cli: Cli | None = None
         self._conversation: asyncio.Task[None] | None = None
         self._report = Report(meter=Meter())
+        self._leaves_something = True
 
     async def answer(self, request: dict[str, Any], turn: Turn | None = None) -> Report:
         """Ask, as the turn of a conversation if it is one, and report what was seen.
 
         Cancelling is the caller's way to stop a run, and then `end` ends it.
         """
+        # A tool or a server may have to be told to end, and a conversation to be kept; an answer alone leaves nothing.
+        self._leaves_something = any(request.get(kind) for kind in ("tools", "mcpServers", "conversation"))
         resumed = request.get("conversation", {}).get("from")
         try:
             if turn is not None and resumed and not await turn.knows(resumed):
@@ -88,7 +91,10 @@ class Run:
         if cli is None or conversation is None:
             return
         if conversation.done() and self._report.envelope is not None:
-            await cli.let_go()
+            if self._leaves_something:
+                await cli.let_go()
+            else:
+                cli.stop()
         await cli.end(self._warm.spared)
         # It ends as after a crash; one that had not started anything yet is told to end.
         if not (await asyncio.wait({conversation}, timeout=GRACE))[0]:

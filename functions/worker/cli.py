@@ -80,10 +80,14 @@ class Cli:
         if self._process is not None:
             await self._process.wait()
 
-    async def kill(self) -> None:
-        """End one that was never asked anything, and so has nothing to clear up."""
+    def stop(self) -> None:
+        """End one that has nothing to clear up, at once: its own way to end costs a third of what its answer does."""
         if self.pid is not None and self.alive:
             processes.send(signal.SIGKILL, [self.pid, *processes.descendants(self.pid)])
+
+    async def kill(self) -> None:
+        """End one that was never asked anything."""
+        self.stop()
         await self.close()
 
     async def end(self, spared: Spared) -> None:

@@ -69,18 +69,27 @@ def write_oom_score(pid: int | None, score: str) -> None:
         Path(f"/proc/{pid}/oom_score_adj").write_text(score)
 
 
+def _read(path: str) -> bytes:
+    """Read a small file of /proc, as cheaply as can be: there are hundreds, and they are looked at often."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(file, 1024)
+    finally:
+        os.close(file)
+
+
 def _below(root: int, spared: set[int] | None = None) -> list[_Process]:
     """List every process below `root`, ended ones that nobody has waited for too, parents before children.
 
     The spared, and what is below them, are left out.
     """
     children: dict[int, list[_Process]] = {}
-    for entry in Path("/proc").iterdir() if _LINUX else ():
-        if entry.name.isdecimal():
+    for entry in os.listdir("/proc") if _LINUX else ():  # noqa: PTH208 -- no object for each
+        if entry.isdecimal():
             with suppress(OSError):
                 # pid (name, which may hold anything) state parent …
-                state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
-                children.setdefault(int(parent), []).append(_Process(int(entry.name), int(parent), state in "ZX"))
+                state, parent = _read(f"/proc/{entry}/stat").rpartition(b")")[2].split(maxsplit=2)[:2]
+                children.setdefault(int(parent), []).append(_Process(int(entry), int(parent), state in b"ZX"))
     found: list[_Process] = []
     pending = [root]
     for pid in pending:

@@ -27,9 +27,12 @@ def create_app(*routers: APIRouter, lifespan: Callable[[FastAPI], Any] | None = 
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
+        # It would look at each request whether anybody has set OpenTelemetry up.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     for router in (*routers, documents):
-        app.include_router(router)
+        # Not `include_router`, by whose way each request would be matched twice.
+        app.router.routes.extend(router.routes)
     install_problems(app)
     app.add_middleware(Observe)
     return app

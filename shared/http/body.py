@@ -21,6 +21,14 @@ async def read_json(request: Request, model: type[M], *, max_bytes: int) -> M:
         raise UnsupportedMediaType("Send the body with Content-Type: application/json")
     text = await _read(request, max_bytes)
     try:
+        # In one go; what is wrong, and where, is found out only when something is.
+        return model.model_validate_json(text)
+    except ValidationError:
+        return _read_slowly(text, model)
+
+
+def _read_slowly(text: bytes, model: type[M]) -> M:
+    try:
         data = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         place = f" at line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""

@@ -37,6 +37,16 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return described
 
 
+def header(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """Describe a header that the route reads by itself."""
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
+
+
+def in_path(name: str, description: str) -> dict[str, Any]:
+    """Describe a part of the path that the route reads by itself."""
+    return {"name": name, "in": "path", "required": True, "description": description, "schema": {"type": "string"}}
+
+
 def takes(model: type[BaseModel]) -> dict[str, Any]:
     """Describe a JSON body that the route reads by itself."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}

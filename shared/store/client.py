@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 import redis
 import redis.asyncio
 from redis.backoff import ExponentialBackoff
+from redis.connection import HiredisRespSerializer
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
@@ -19,6 +20,16 @@ _ANSWERED_BY_RETRY = [RedisConnectionError, RedisTimeoutError]
 
 # The loop of a frozen Lambda, of uvicorn and of each test has its own pool: a connection cannot move between loops.
 _pools: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, redis.asyncio.Redis]] = WeakKeyDictionary()
+
+
+class _PackedInC:
+    """Writes commands by hiredis, as redis-py's connections do that block; the asynchronous ones do it in Python."""
+
+    _serializer = HiredisRespSerializer()
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        packed: list[bytes] = self._serializer.pack(*args)
+        return packed
 
 
 def _options(retry: Any) -> dict[str, Any]:
@@ -39,6 +50,7 @@ def async_client(url: str) -> redis.asyncio.Redis:
         retry = redis.asyncio.retry.Retry(ExponentialBackoff(cap=0.05, base=0.01), 1)
         # Bounded: a thousand requests at once share these, and wait for one rather than open another.
         pool = redis.asyncio.BlockingConnectionPool.from_url(url, max_connections=64, timeout=2, **_options(retry))
+        pool.connection_class = type("PackedInC", (_PackedInC, pool.connection_class), {})
         clients[url] = redis.asyncio.Redis.from_pool(pool)
     return clients[url]
 

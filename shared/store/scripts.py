@@ -10,6 +10,7 @@ import redis.asyncio
 from redis.exceptions import NoScriptError
 
 from shared.store import keys
+from shared.store.together import ask
 
 _FOLDER = Path(__file__).parent
 _COMMON = ("common_names", "common_counts", "common_jobs")
@@ -26,10 +27,12 @@ def _source(name: str) -> tuple[str, str]:
 async def run(client: redis.asyncio.Redis, name: str, *args: Any) -> Any:
     """Run a script in one round trip; a server that does not know it yet costs one more, once."""
     text, digest = _source(name)
-    try:
-        return await client.evalsha(digest, 0, *args)
-    except NoScriptError:
-        return await client.eval(text, 0, *args)
+    [reply] = await ask(client, ("EVALSHA", digest, 0, *args))
+    if isinstance(reply, NoScriptError):
+        [reply] = await ask(client, ("EVAL", text, 0, *args))
+    if isinstance(reply, Exception):
+        raise reply
+    return reply
 
 
 def run_sync(client: redis.Redis, name: str, *args: Any) -> Any:

@@ -1,10 +1,12 @@
 """Submissions: the one script that decides and does them."""
 
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import redis.asyncio
+from pydantic_core import to_json
 
 from shared.store import scripts
 
@@ -47,35 +49,21 @@ class Submission:
     budget: float = 0
 
     def _decisive(self) -> str:
-        return json.dumps(
-            {
-                "jobId": self.job_id,
-                "requestId": self.request_id,
-                "caller": self.caller,
-                "priority": self.priority,
-                "timeout": self.timeout,
-                "maxWaiting": self.max_waiting,
-                "fingerprint": self.fingerprint,
-                "readCache": self.read_cache,
-                "join": self.join,
-                "joinable": self.joinable,
-                "cacheTtl": self.cache_ttl,
-                "idempotency": self.idempotency,
-                "body": self.body,
-                "rate": self.rate,
-                "window": self.window,
-                "hook": self.hook,
-                "host": self.host,
-                "mcp": self.mcp,
-                "talk": self.talk,
-                "budget": self.budget,
-            }
-        )
+        told = {name: getattr(self, field) for name, field in _TOLD}
+        return to_json(told).decode()
 
     @property
     def arguments(self) -> tuple[str, str, str]:
         """What the script is given."""
         return self._decisive(), self.request, self.metadata
+
+
+# How the script calls the fields, all but those that it is given by themselves.
+_TOLD = tuple(
+    (re.sub("_(.)", lambda part: part[1].upper(), one.name), one.name)
+    for one in fields(Submission)
+    if one.name not in {"request", "metadata"}
+)
 
 
 @dataclass(frozen=True, slots=True)

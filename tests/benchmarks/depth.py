@@ -1,15 +1,15 @@
-"""What 100,000 waiting jobs cost: each call, and the dashboard's first page, with them and without, in one run."""
+"""What 50,000 waiting jobs cost: each call, and the dashboard's first page, with them and without, in one run."""
 
 import asyncio
-import json
-import platform
 import statistics
 import tempfile
 import time
 from collections.abc import Awaitable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import uvloop
 from pydantic import SecretStr
 
 from functions.admin import service as admin
@@ -21,9 +21,14 @@ from shared.requests import SubmitRequest
 from shared.settings import AdminSettings, StatusSettings, SubmitSettings
 from shared.store import submissions
 from shared.store.client import async_client, close_clients
+from tests.benchmarks import servers
+from tests.benchmarks.api import CONNECTIONS, in_turn, ratio
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.load import get, rate
 from tests.support.redis_server import RedisServer
+from tests.support.submitting import submit_all
 
-DEPTH, ROUNDS = 100_000, 400
+DEPTH, ROUNDS = 50_000, 200
 CALLS = ("submit", "status", "list", "dashboard", "cancel")
 
 
@@ -37,6 +42,7 @@ async def fill(url: str) -> None:
             await submissions.submit(client, job)
 
     await asyncio.gather(*(some(DEPTH // 32) for _ in range(32)))
+    await close_clients()
 
 
 async def dashboard(settings: AdminSettings) -> None:
@@ -65,29 +71,49 @@ async def one_round(url: str, number: int, times: dict[str, list[float]]) -> Non
     await timed("cancel", submit.cancel(job_id, caller="me", settings=submitting))
 
 
-async def compare(empty: str, full: str) -> None:
-    """Print the table."""
-    await fill(full)
+async def calls(empty: str, full: str) -> dict[str, tuple[float, float]]:
+    """Return the median ms of each call with the jobs, and without."""
     times: dict[str, dict[str, list[float]]] = {url: {name: [] for name in CALLS} for url in (empty, full)}
     for number in range(ROUNDS):
         for url in (empty, full) if number % 2 else (full, empty):
             await one_round(url, number, times[url])
     await close_clients()
-    medians = {url: {name: statistics.median(times[url][name]) * 1000 for name in CALLS} for url in times}
-    ratios = {name: round(medians[full][name] / medians[empty][name], 2) for name in CALLS}
-    print(f"\nwith {DEPTH:,} waiting against none, medians of {ROUNDS} calls each")
-    for name in CALLS:
-        print(f"  {name:<10}{medians[full][name]:6.2f} ms {medians[empty][name]:6.2f} ms   ratio {ratios[name]}")
-    print(json.dumps({"machine": platform.node(), "waiting": DEPTH, "ratios": ratios}))
+    full_ms, empty_ms = ({name: statistics.median(times[url][name]) * 1000 for name in CALLS} for url in (full, empty))
+    return {name: (full_ms[name], empty_ms[name]) for name in CALLS}
 
 
-def main() -> None:
+async def reads(ports: dict[str, int], jobs: dict[str, str]) -> dict[str, list[float]]:
+    """Return the status reads a second of each server, of a job that waits."""
+
+    def way(name: str) -> Any:
+        asked = get(f"/api/query/{jobs[name]}")
+        return lambda seconds: rate(ports[name], lambda _: asked, 200, connections=CONNECTIONS, seconds=seconds)
+
+    return await in_turn({name: way(name) for name in ports})
+
+
+def measure() -> list[Figure]:
     """Measure on two stores of its own."""
-    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
-        server = find_server()
-        with RedisServer(server, Path(one)) as empty, RedisServer(server, Path(two)) as full:
-            asyncio.run(compare(empty.url, full.url))
-
-
-if __name__ == "__main__":
-    main()
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        stores, ports, jobs = {}, {}, {}
+        for name in ("empty", "full"):
+            place = Path(folder) / name
+            (place / "redis").mkdir(parents=True)
+            stores[name] = stack.enter_context(RedisServer(find_server(), place / "redis")).url
+            if name == "full":
+                asyncio.run(fill(stores[name]))
+            settings = SubmitSettings(redis_url=SecretStr(stores[name]), max_queue_depth=10**6)
+            [jobs[name]] = asyncio.run(submit_all(settings, [SubmitRequest(query="the last")]))
+            ports[name], _ = stack.enter_context(servers.gateway(place, stores[name]))
+        seen = uvloop.run(reads(ports, jobs))
+        taken = asyncio.run(calls(stores["empty"], stores["full"]))
+    a_second = {name: f"{statistics.median(rates):.0f}/s" for name, rates in seen.items()}
+    return [
+        Figure(f"status reads a second, {DEPTH:,} waiting", "none waiting", ratio(seen, "full", "empty"), "≥", 0.95,
+               detail=f"{a_second['full']}, {a_second['empty']}"),
+        *(
+            Figure(f"{name}, {DEPTH:,} waiting", "none waiting", with_them / without,
+                   detail=f"{with_them:.2f} ms, {without:.2f} ms")
+            for name, (with_them, without) in taken.items()
+        ),
+    ]  # fmt: skip

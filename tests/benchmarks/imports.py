@@ -1,4 +1,4 @@
-"""What a cold start imports, against everything that API and worker depend on: `make bench`.
+"""What a cold start imports, against everything that API and worker depend on.
 
 In Lambda's Python, 3.13, in the gateway's image where Docker has it, else in this Python. Each import is in a process
 of its own; medians, interleaved, with an empty process taken off.
@@ -9,7 +9,9 @@ import shutil
 import subprocess
 import sys
 
-ROUNDS = 9
+from tests.benchmarks.figures import Figure
+
+ROUNDS = 5
 EVERYTHING = (
     "claude_agent_sdk fastapi httptools httpx jinja2 mangum mcp prometheus_client pydantic_settings redis.asyncio rq"
     " standardwebhooks typer uvicorn uvloop yaml aws_lambda_powertools aws_lambda_powertools.metrics"
@@ -34,8 +36,8 @@ print(json.dumps({{name: statistics.median(seconds[1:]) for name, seconds in tak
 """
 
 
-def main() -> None:
-    """Measure and print."""
+def measure() -> list[Figure]:
+    """Measure."""
     docker = shutil.which("docker")
     there = docker and subprocess.run([docker, "image", "inspect", IMAGE], capture_output=True, check=False)
     inside = there and there.returncode == 0
@@ -45,10 +47,11 @@ def main() -> None:
     nothing = taken.pop("nothing")
     everything = taken.pop("everything") - nothing
     where = "Python 3.13 in the image" if inside else f"this Python, {sys.version.split()[0]}"
-    print(f"imports in a fresh process, {where}, against everything that API and worker depend on")
+    against = "everything that API and worker import"
+    figures = []
     for name, seconds in taken.items():
-        print(f"  {name:8} {(seconds - nothing) / everything:.2f}   ({(seconds - nothing) * 1000:.0f} ms)")
-
-
-if __name__ == "__main__":
-    main()
+        detail = f"{(seconds - nothing) * 1000:.0f} ms; {where}"
+        ratio = (seconds - nothing) / everything
+        what = f"import of {name}, fresh process"
+        figures.append(Figure(what, against, ratio, "≤" if name == "submit" else "", 0.45, detail=detail))
+    return figures

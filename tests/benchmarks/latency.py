@@ -1,35 +1,49 @@
-"""How long an answer takes through the gateway and by the bare CLI, side by side in one run: `make bench`.
+"""How long an answer takes: through the gateway, by the bare CLI, and from the model itself.
 
-The model is a Messages API on loopback that answers at once, so that what is measured is not Claude's.
+The model is a Messages API on loopback that answers at once, or after a second, so that what is measured is not
+Claude's.
 """
 
-import json
-import platform
+import asyncio
+import os
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from unittest.mock import patch
 
+import httpx
+from claude_agent_sdk import ResultMessage
+
+from functions.worker.cli import Cli
+from functions.worker.options import options_for
+from functions.worker.prompt import prompt
+from functions.worker.workspace import Workspace
+from shared.settings import WorkerSettings
+from tests.benchmarks.figures import Figure
 from tests.support.gateway import Gateway
 from tests.support.real_cli import ask_real_cli
 from tests.support.scripted_model import ScriptedModel
+from tests.support.scripted_replies import Text
 
-RUNS = 20
+RUNS, SLOW_RUNS, CLI_RUNS = 10, 16, 5
+# A slot needs as long to have its next CLI ready.
 PAUSE = 1.0
+THINKS = 1.0
 
 
-def in_turn(ways: dict[str, Callable[[], None]], pause: float) -> dict[str, float]:
-    """Return the median milliseconds of each way; in turn, so that a machine that grows slower does so for all."""
+def in_turn(ways: dict[str, Callable[[], None]], runs: int, pause: float) -> dict[str, list[float]]:
+    """Return the milliseconds of each way; in turn, so that a machine that grows slower does so for all."""
     took: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(RUNS):
+    for _ in range(runs):
         for name, ask in ways.items():
             started = time.perf_counter()
             ask()
             took[name].append((time.perf_counter() - started) * 1000)
             time.sleep(pause)
-    return {name: statistics.median(times) for name, times in took.items()}
+    return took
 
 
 def asker(gateway: Gateway) -> Callable[[], None]:
@@ -45,32 +59,75 @@ def asker(gateway: Gateway) -> Callable[[], None]:
     return ask
 
 
-def main() -> None:
-    """Print one table, and the same as JSON."""
+def directly(url: str) -> Callable[[], None]:
+    """Return what asks the model itself, streaming as the CLI does."""
+    client = httpx.Client(base_url=url, trust_env=False)
+    body = {"model": "m", "max_tokens": 9, "stream": True, "messages": [{"role": "user", "content": "hello"}]}
+
+    def ask() -> None:
+        assert "message_stop" in client.post("/v1/messages", json=body).text
+
+    return ask
+
+
+def measure() -> list[Figure]:
+    """Compare with the bare CLI, then with the model itself."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         model = stack.enter_context(ScriptedModel())
-        for part in ("bare", "warm", "cold"):
-            (folder / part).mkdir()
+        (folder / "bare").mkdir()
         variables = {"ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "k", "QUEUE_CONCURRENCY": "1"}
-        warm = stack.enter_context(Gateway(folder / "warm", **variables))
-        cold = stack.enter_context(Gateway(folder / "cold", CLAUDE_WARM="false", **variables))
+        gateway = asker(stack.enter_context(Gateway(folder, **variables)))
 
         def bare() -> None:
             assert ask_real_cli("hello", model.url, folder / "bare")["result"] == "ok"
 
-        ways = {"bare": bare, "warm": asker(warm), "cold": asker(cold)}
-        apart = in_turn(ways, PAUSE)
+        ways = {"bare": bare, "gateway": gateway}
+        apart = in_turn(ways, RUNS, PAUSE)
         # Each way by itself: a slot that refills beside another way's job would be paid for by that one.
-        together = {name: in_turn({name: ask}, 0)[name] for name, ask in ways.items()}
-    figures = {"machine": platform.node(), "runs": RUNS, "apart_ms": apart, "together_ms": together}
-    print("POST to result, instant model, medians; beside each its ratio to the bare CLI")
-    for title, took in (("a second between jobs", apart), ("back to back", together)):
-        print(f"  {title}")
-        for name, label in (("bare", "bare `claude -p`"), ("warm", "gateway"), ("cold", "without warm slots")):
-            print(f"    {label:<20}{took[name]:>6.0f} ms   {took[name] / took['bare']:.2f}")
-    print(json.dumps(figures))
+        together = {name: in_turn({name: ask}, RUNS, 0)[name] for name, ask in ways.items()}
+        model.reply = lambda _: Text("ok", delay_before=THINKS)
+        time.sleep(PAUSE)
+        alone = in_turn({"directly": directly(model.url)}, 5, 0)["directly"]
+        floor = asyncio.run(_the_cli_alone(model.url))
+        through = in_turn({"gateway": gateway}, SLOW_RUNS, PAUSE / 2)["gateway"]
+    return [
+        _against("POST to result, a second between", apart, 0.30),
+        _against("POST to result, back to back", together, None),
+        *_added(through, statistics.median(alone), floor),
+    ]
 
 
-if __name__ == "__main__":
-    main()
+def _against(what: str, took: dict[str, list[float]], goal: float | None) -> Figure:
+    bare, ours = statistics.median(took["bare"]), statistics.median(took["gateway"])
+    detail = f"{ours:.0f} ms, {bare:.0f} ms"
+    return Figure(what, "bare `claude -p`", ours / bare, "≤" if goal else "", goal or 0, detail=detail)
+
+
+async def _the_cli_alone(url: str) -> float:
+    """Return the median ms from prompt to result of a CLI that waits for it, with nothing of the gateway around it."""
+    settings = WorkerSettings()
+    took = []
+    with patch.dict(os.environ, {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": "k"}):
+        for number in range(CLI_RUNS):
+            workspace = Workspace.create()
+            cli = Cli(workspace, options_for({}, settings, workspace))
+            await cli.start()
+            await asyncio.sleep(PAUSE / 2)
+            started = time.perf_counter()
+            async for message in cli.ask(prompt({"query": f"hello {number}"})):
+                if isinstance(message, ResultMessage):
+                    break
+            took.append((time.perf_counter() - started) * 1000)
+            await cli.kill()
+    return statistics.median(took)
+
+
+def _added(took: list[float], alone: float, floor: float) -> list[Figure]:
+    added = sorted(one - alone for one in took)
+    against = f"the model directly, {alone:.0f} ms"
+    return [
+        Figure("added to a model's second, median", against, statistics.median(added), "≤", 100, "ms"),
+        Figure("  of it, a waiting CLI's own", against, floor - alone, unit="ms"),
+        Figure(f"added to a model's second, worst of {len(added)}", against, added[-1], "≤", 200, "ms"),
+    ]

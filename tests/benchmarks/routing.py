@@ -13,6 +13,7 @@ from pathlib import Path
 
 from shared.mcp_config import read
 from shared.routing import Router
+from tests.benchmarks.figures import Figure
 
 DATA = Path(__file__).parents[1] / "data"
 EXPRESSIONS = {
@@ -32,7 +33,7 @@ def labelled(name: str) -> list[tuple[set[str], str]]:
     return [(set(servers.split(",")) - {"none"}, query) for servers, query in lines]
 
 
-def measure(choose: Callable[[str], set[str]], queries: list[tuple[set[str], str]]) -> str:
+def judged(choose: Callable[[str], set[str]], queries: list[tuple[set[str], str]]) -> str:
     """Return precision, recall, and how many of those for no server were routed all the same."""
     chosen = [(wanted, choose(query)) for wanted, query in queries]
     right = sum(len(wanted & got) for wanted, got in chosen)
@@ -42,8 +43,8 @@ def measure(choose: Callable[[str], set[str]], queries: list[tuple[set[str], str
     return f"{precision:9.3f} {recall:9.3f}   {wrong} of {sum(not wanted for wanted, _ in chosen)}"
 
 
-def main() -> None:
-    """Print both tables."""
+def measure() -> list[Figure]:
+    """Print how often it is right, and return how fast it is."""
     servers = read(DATA / "routing_servers.json", os.environ, expand=False)
     router = Router(servers)
     expressions = {name: re.compile(text, re.IGNORECASE) for name, text in EXPRESSIONS.items()}
@@ -54,8 +55,8 @@ def main() -> None:
     print(f"{'':28} {'precision':>9} {'recall':>9}   routed of those for none")
     for half in ("development", "kept"):
         queries = labelled(f"routing_{half}.tsv")
-        print(f"{f'router, {half}':28} {measure(lambda query: set(router.choose(query)[0]), queries)}")
-        print(f"{f'expressions, {half}':28} {measure(by_expressions, queries)}")
+        print(f"{f'router, {half}':28} {judged(lambda query: set(router.choose(query)[0]), queries)}")
+        print(f"{f'expressions, {half}':28} {judged(by_expressions, queries)}")
     names = list(servers)
     many = Router({f"{names[i % len(names)]}{i}": servers[names[i % len(names)]] for i in range(TWENTY)})
     taken = []
@@ -63,10 +64,9 @@ def main() -> None:
         start = time.perf_counter()
         many.choose(query)
         taken.append((time.perf_counter() - start) * 1000)
-    print(
-        f"a decision among {TWENTY} servers: median {statistics.median(taken):.2f} ms, worst {max(taken):.2f} ms (2.00)"
-    )
+    detail = f"worst {max(taken):.2f} ms"
+    return [Figure(f"a routing decision, {TWENTY} servers", "", statistics.median(taken), "≤", 2, "ms", detail)]
 
 
 if __name__ == "__main__":
-    main()
+    measure()

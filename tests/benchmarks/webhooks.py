@@ -1,8 +1,6 @@
 """What a dead webhook host costs a living one: 500 events each, side by side, against the living one alone."""
 
 import asyncio
-import json
-import platform
 import statistics
 import tempfile
 import time
@@ -16,11 +14,12 @@ from shared.ids import new_id
 from shared.settings import WorkerSettings
 from shared.store import submissions
 from shared.store.client import async_client, close_clients
+from tests.benchmarks.figures import Figure
 from tests.support.receiver import Receiver
 from tests.support.redis_server import RedisServer
 from tests.support.slot import run
 
-EVENTS, ROUNDS = 500, 5
+EVENTS, ROUNDS = 500, 2
 
 
 async def _fill(url: str, hook: str) -> None:
@@ -62,25 +61,20 @@ async def _arrive(url: str, *, beside_dead: bool) -> float:
     return seconds
 
 
-async def compare(url: str) -> None:
-    """Print the table."""
+async def _compare(url: str) -> tuple[list[float], list[float]]:
     alone, beside = [], []
     for _ in range(ROUNDS):
         alone.append(await _arrive(url, beside_dead=False))
         beside.append(await _arrive(url, beside_dead=True))
     await close_clients()
-    with_dead, without = statistics.median(beside), statistics.median(alone)
-    ratio = round(with_dead / without, 2)
-    print(f"\n{EVENTS} webhooks to a living host beside {EVENTS} to a dead one, medians of {ROUNDS}")
-    print(f"  last arrives after {with_dead:.2f} s, alone {without:.2f} s   ratio {ratio}")
-    print(json.dumps({"machine": platform.node(), "webhooks_beside_dead_host": ratio}))
+    return alone, beside
 
 
-def main() -> None:
+def measure() -> list[Figure]:
     """Measure on a store of its own."""
     with tempfile.TemporaryDirectory() as folder, RedisServer(find_server(), Path(folder)) as server:
-        asyncio.run(compare(server.url))
-
-
-if __name__ == "__main__":
-    main()
+        without, with_dead = (statistics.median(taken) for taken in asyncio.run(_compare(server.url)))
+    return [
+        Figure(f"{EVENTS} webhooks beside {EVENTS} to a dead host", "alone", with_dead / without,
+               detail=f"{with_dead:.2f} s, {without:.2f} s")
+    ]  # fmt: skip

@@ -47,6 +47,11 @@ class RedisServer:
                     raise AssertionError(f"Redis did not start: {argv}")
                 time.sleep(0.02)
 
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._process.pid
+
     def kill(self) -> None:
         """End it as a crash would."""
         self._process.kill()

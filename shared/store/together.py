@@ -1,0 +1,74 @@
+"""Commands of concurrent requests, sent together: as many as come while the last ones are under way, in one round trip.
+
+A command by itself costs redis-py more time than Redis; together most of that is paid once. One that comes alone is
+sent at once, so nobody waits for company.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import redis.asyncio
+
+Command = tuple[Any, ...]
+# Replies come when all of a batch are done; a longer one would keep the first waiting.
+_MOST = 128
+
+_senders: WeakKeyDictionary[redis.asyncio.Redis, "_Sender"] = WeakKeyDictionary()
+
+
+async def ask(client: redis.asyncio.Redis, *commands: Command) -> list[Any]:
+    """Return a reply for each command, an exception for one that Redis refused; raises when Redis does not answer.
+
+    The commands are sent in order, are no transaction, and may be sent twice. Who is cancelled takes nobody along.
+    """
+    sender = _senders.get(client)
+    if sender is None:
+        sender = _senders[client] = _Sender(client)
+    return await sender.ask(commands)
+
+
+class _Sender:
+    """Sends what is asked for, one batch at a time; its task ends when nothing is asked."""
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        # Of its own on the same pool: an entry that held the client would keep both for ever.
+        self._client = redis.asyncio.Redis(connection_pool=client.connection_pool)
+        self._asked: list[tuple[Sequence[Command], asyncio.Future[list[Any]]]] = []
+        self._busy = False
+        self._sending: asyncio.Task[None] | None = None
+
+    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[list[Any]] = loop.create_future()
+        self._asked.append((commands, answer))
+        if not self._busy:
+            self._busy = True
+            self._sending = loop.create_task(self._send())
+        return await answer
+
+    async def _send(self) -> None:
+        while self._asked:
+            batch, self._asked = self._asked[:_MOST], self._asked[_MOST:]
+            try:
+                replies = await self._replies(batch)
+            except Exception as error:  # noqa: BLE001 -- told to everybody who asked
+                for _, answer in batch:
+                    if not answer.done():
+                        answer.set_exception(error)
+            else:
+                place = 0
+                for commands, answer in batch:
+                    if not answer.done():
+                        answer.set_result(replies[place : place + len(commands)])
+                    place += len(commands)
+        # Here and not when the task has ended: what is asked between would be sent by nobody.
+        self._busy = False
+
+    async def _replies(self, batch: Sequence[tuple[Sequence[Command], Any]]) -> list[Any]:
+        async with self._client.pipeline(transaction=False) as pipe:
+            for commands, _ in batch:
+                for command in commands:
+                    pipe.execute_command(*command)
+            return await pipe.execute(raise_on_error=False)

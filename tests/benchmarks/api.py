@@ -1,0 +1,97 @@
+"""How many requests a second one API process answers, beside FastAPI with plain RQ and FastAPI that does nothing."""
+
+import json
+import statistics
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import uvloop
+
+from local.embedded_redis import find_server
+from shared.store.client import close_clients
+from tests.benchmarks import servers
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.load import Request, post, rate
+from tests.support import slot
+from tests.support.redis_server import RedisServer
+
+CONNECTIONS, ROUNDS, SECONDS = 16, 7, 0.8
+SAME = "What is the same each time?"
+
+
+def _query(number: int) -> bytes:
+    return post("/api/query", json.dumps({"query": f"How many are {number:08} and {number:08}?"}).encode())
+
+
+def _again(_number: int) -> bytes:
+    return post("/api/query", json.dumps({"query": SAME}).encode())
+
+
+def fresh() -> Request:
+    """Return a maker of queries none of which was asked before."""
+    numbers = iter(range(10_000_000))
+    return lambda _: _query(next(numbers))
+
+
+async def in_turn(ways: dict[str, Callable[[float], "object"]]) -> dict[str, list[float]]:
+    """Return the rates of each way; in turn, so that a machine that grows slower does so for all."""
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    for round_number in range(ROUNDS + 1):
+        for name, way in ways.items():
+            seen = await way(SECONDS)  # type: ignore[misc]
+            if round_number:  # the first warms up
+                rates[name].append(seen)
+    return rates
+
+
+def ratio(rates: dict[str, list[float]], name: str, to: str) -> float:
+    """Return the median of the ratios of one way to another, round by round."""
+    return statistics.median(one / other for one, other in zip(rates[name], rates[to], strict=True))
+
+
+async def _compare(ports: dict[str, int], redis_url: str) -> dict[str, list[float]]:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        await client.post(f"http://127.0.0.1:{ports['gateway']}/api/query", json={"query": SAME})
+    assert await slot.run(redis_url, keep_for=3600)
+    await close_clients()
+
+    def way(name: str, request: Request, expected: int) -> Callable[[float], object]:
+        return lambda seconds: rate(ports[name], request, expected, connections=CONNECTIONS, seconds=seconds)
+
+    return await in_turn(
+        {
+            "gateway": way("gateway", fresh(), 202),
+            "cached": way("gateway", _again, 200),
+            "plain": way("plain", fresh(), 202),
+            "constant": way("constant", fresh(), 202),
+        }
+    )
+
+
+def measure() -> list[Figure]:
+    """Compare submits and cached answers."""
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        (folder / "redis").mkdir()
+        redis = stack.enter_context(RedisServer(find_server(), folder / "redis"))
+        gateway, _ = stack.enter_context(servers.gateway(folder, redis.url))
+        ports = {"gateway": gateway}
+        for rival in ("plain", "constant"):
+            ports[rival] = stack.enter_context(servers.rival(rival, folder, redis.url))
+        rates = uvloop.run(_compare(ports, redis.url))
+    a_second = {way: statistics.median(seen) for way, seen in rates.items()}
+
+    def detail(way: str, other: str) -> str:
+        return f"{a_second[way]:.0f}/s, {a_second[other]:.0f}/s"
+
+    return [
+        Figure("submits a second, 16 connections", "FastAPI + rq.Queue.enqueue", ratio(rates, "gateway", "plain"),
+               "≥", 3, detail=detail("gateway", "plain")),
+        Figure("submits a second", "FastAPI, a constant", ratio(rates, "gateway", "constant"),
+               "≥", 0.6, detail=detail("gateway", "constant")),
+        Figure("cached answers a second", "FastAPI, a constant", ratio(rates, "cached", "constant"),
+               "≥", 0.6, detail=detail("cached", "constant")),
+    ]  # fmt: skip

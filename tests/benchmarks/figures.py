@@ -1,0 +1,47 @@
+"""One line of the table: what was measured against what, side by side in one run, and what we aim at."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A ratio, or an absolute where `unit` says of what; `detail` is where it comes from."""
+
+    what: str
+    against: str
+    value: float
+    sign: Literal["≤", "≥", ""] = ""
+    goal: float = 0
+    unit: str = ""
+    detail: str = ""
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the goal is; None where there is none."""
+        if not self.sign:
+            return None
+        return self.value <= self.goal if self.sign == "≤" else self.value >= self.goal
+
+    def cells(self) -> tuple[str, ...]:
+        """Write it for people."""
+        wanted = f"{self.sign} {_short(self.goal)}" if self.sign else ""
+        verdict = {True: "yes", False: "NO", None: ""}[self.reached]
+        return self.what, self.against, f"{_short(self.value)} {self.unit}".strip(), wanted, verdict, self.detail
+
+    def as_json(self) -> dict[str, Any]:
+        """Write it for programs."""
+        return {**asdict(self), "reached": self.reached}
+
+
+def _short(number: float) -> str:
+    return f"{number:.0f}" if number >= 20 else f"{number:.2f}" if number >= 0.095 else f"{number:.3f}"
+
+
+def table(figures: list[Figure]) -> str:
+    """Lay figures out in columns."""
+    rows = [("what", "against", "figure", "goal", "met", "detail"), *(figure.cells() for figure in figures)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )

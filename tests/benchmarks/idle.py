@@ -1,0 +1,46 @@
+"""What a worker costs that has nothing to do, its waiting CLIs with it: CPU, and memory."""
+
+import tempfile
+import time
+from pathlib import Path
+
+from tests.benchmarks.figures import Figure
+from tests.support.deployment import Deployment
+from tests.support.scripted_model import ScriptedModel
+
+SLOTS, SETTLE, SECONDS = 5, 20.0, 12.0
+
+
+def _cpu(gateway: Deployment) -> dict[str, float]:
+    """Return the CPU seconds of every process of the worker so far, by what it is."""
+    assert gateway.worker is not None
+    spent: dict[str, float] = {}
+    for process in (gateway.worker, *gateway.below_worker()):
+        times = process.cpu_times()
+        kind = process.name() if process.name().startswith("cg-") else "pool" if process == gateway.worker else "CLIs"
+        spent[kind] = spent.get(kind, 0.0) + times.user + times.system
+    return spent
+
+
+def measure() -> list[Figure]:
+    """Let it be idle, and look."""
+    with (
+        tempfile.TemporaryDirectory() as name,
+        ScriptedModel() as model,
+        Deployment(Path(name), model.url, QUEUE_CONCURRENCY=str(SLOTS)) as gateway,
+    ):
+        gateway.start_worker()
+        gateway.wait_for_slots(SLOTS)
+        time.sleep(SETTLE)  # its CLIs start, and go on with it for a while
+        before = _cpu(gateway)
+        time.sleep(SECONDS)
+        after = _cpu(gateway)
+        memory = sum(process.memory_full_info().pss for process in gateway.below_worker()) / SLOTS
+        gateway.kill_worker()
+    shares = {kind: (spent - before.get(kind, 0.0)) / SECONDS for kind, spent in after.items()}
+    detail = ", ".join(f"{kind} {share:.4f}" for kind, share in sorted(shares.items()))
+    return [
+        Figure(f"CPU of an idle worker, {SLOTS} slots", "one core", sum(shares.values()), "≤", 0.02, detail=detail),
+        Figure("  of it, the waiting CLIs' own", "one core", shares["CLIs"]),
+        Figure("memory of an idle slot and its CLI", "", memory / 1e6, unit="MB"),
+    ]

@@ -1,0 +1,83 @@
+"""What is kept in memory: in Redis for a waiting job, in an API process for a client that waits or listens."""
+
+import asyncio
+import resource
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import psutil
+import redis.asyncio
+from pydantic import SecretStr
+
+from local.embedded_redis import find_server
+from shared.requests import SubmitRequest
+from shared.settings import SubmitSettings
+from shared.store import keys
+from tests.benchmarks import servers
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.load import get
+from tests.support.redis_server import RedisServer
+from tests.support.submitting import submit_all
+
+JOBS, CLIENTS = 5000, 1000
+QUERY = "q" * 1016
+
+
+async def _redis(url: str) -> tuple[float, float]:
+    """Return the bytes of Redis for each waiting job, and those of the fields that it holds."""
+    async with redis.asyncio.Redis.from_url(url, decode_responses=True) as client:
+        settings = SubmitSettings(redis_url=SecretStr(url), max_queue_depth=10**6)
+        warm = await submit_all(settings, [SubmitRequest(query=f"{QUERY}{-1:08}")])
+        before = (await client.info("memory"))["used_memory"]
+        await submit_all(settings, [SubmitRequest(query=f"{QUERY}{number:08}") for number in range(JOBS)])
+        after = (await client.info("memory"))["used_memory"]
+        record = await client.hgetall(keys.job(warm[0]))
+        asked = await client.strlen(keys.job_input(warm[0]))
+    held = sum(len(name) + len(value) for name, value in record.items()) + asked + len(warm[0])
+    return (after - before) / JOBS, held
+
+
+async def _clients(port: int, process: psutil.Popen, request: bytes) -> float:
+    """Return the bytes that an API process has for each of many clients that wait for an answer."""
+    before = process.memory_info().rss
+    made = [await asyncio.open_connection("127.0.0.1", port) for _ in range(CLIENTS)]
+    for _, writer in made:
+        writer.write(request)
+    await asyncio.sleep(5)
+    after = process.memory_info().rss
+    for _, writer in made:
+        writer.close()
+    await asyncio.sleep(1)
+    return (after - before) / CLIENTS
+
+
+async def _waiting(url: str, folder: Path) -> dict[str, float]:
+    seen = {}
+    settings = SubmitSettings(redis_url=SecretStr(url))
+    for kind, path in (("waiters", "?wait=25"), ("streams", "/events")):
+        job = (await submit_all(settings, [SubmitRequest(query=kind)]))[0]
+        # Each in a process of its own: what one has taken, the other would have again.
+        with servers.gateway(folder, url) as (port, process):
+            seen[kind] = await _clients(port, process, get(f"/api/query/{job}{path}"))
+    return seen
+
+
+def measure() -> list[Figure]:
+    """Measure both."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 8192)), hard))
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        (folder / "redis").mkdir()
+        server = stack.enter_context(RedisServer(find_server(), folder / "redis"))
+        used, held = asyncio.run(_redis(server.url))
+        clients = asyncio.run(_waiting(server.url, folder))
+    return [
+        Figure("Redis memory of a waiting job, 1 KB query", "the bytes of its fields", used / held, "≤", 2.0,
+               detail=f"{used:.0f} bytes, {held:.0f} bytes"),
+        *(
+            Figure(f"API memory for each of {CLIENTS} {kind}", "", taken / 1024, "≤", 50, "KB")
+            for kind, taken in clients.items()
+        ),
+    ]  # fmt: skip

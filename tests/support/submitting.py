@@ -1,0 +1,28 @@
+"""Submissions without HTTP."""
+
+import asyncio
+from collections.abc import Sequence
+
+from functions.submit import service
+from shared.ids import new_id
+from shared.requests import SubmitRequest
+from shared.settings import SubmitSettings
+from shared.store import keys
+from shared.store.client import close_clients
+
+
+async def submit_all(settings: SubmitSettings, requests: Sequence[SubmitRequest]) -> list[str]:
+    """Submit them, a few dozen at a time; return the jobs' ids in order."""
+    free = asyncio.Semaphore(32)
+
+    async def one(request: SubmitRequest) -> str:
+        async with free:
+            done = await service.submit(
+                request, request_id=new_id(), caller=keys.ANONYMOUS, idempotency_key=None, settings=settings
+            )
+            return done.answer.job_id
+
+    try:
+        return list(await asyncio.gather(*(one(request) for request in requests)))
+    finally:
+        await close_clients()
