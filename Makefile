@@ -6,7 +6,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 # What builds and checks what runs on AWS, in an environment of its own: it pins much of the same otherwise.
 SAM := .venv-sam/.installed
-SETS := submit status webhook admin local dev sam
+SETS := submit status webhook responses batches admin local dev sam
 
 .PHONY: help install run up down logs test slow browser chaos chaos-short deployment sam-lint sam-build lint format bench \
 	requirements openapi clean
@@ -96,7 +96,7 @@ requirements:  ## compile requirements/*.txt from pyproject.toml (needs uv on th
 # taken for Lambda and not for this machine. SAM does not say for which architecture it builds: the environment does.
 ARCHITECTURE ?= x86_64
 MACHINE := $(ARCHITECTURE:arm64=aarch64)
-FUNCTIONS := Submit Status Webhook Admin
+FUNCTIONS := Submit Status Webhook Responses Batches Admin
 .PHONY: $(FUNCTIONS:%=build-%Function)
 $(FUNCTIONS:%=build-%Function): build-%Function:
 	@name=$$(echo $* | tr A-Z a-z) && \

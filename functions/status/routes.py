@@ -7,11 +7,11 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from functions.status import service
 from functions.status import usage as spent
-from functions.status.events import follow
 from shared.errors import NotFound
 from shared.http.callers import caller_of, require_key
 from shared.http.describe import problems
 from shared.models import JobPage, State, Status, UsageReport
+from shared.services.following import follow
 from shared.settings import StatusSettings, load
 
 router = APIRouter()

@@ -4,7 +4,6 @@ import re
 
 from fastapi import APIRouter, Request, Response
 
-from functions.submit import mcp, service
 from shared.errors import FieldError, InvalidRequest
 from shared.http.body import read_json
 from shared.http.callers import caller_of
@@ -12,6 +11,8 @@ from shared.http.describe import ACCEPTED_HEADERS, header, in_path, problems, ta
 from shared.http.direct import DirectRoute
 from shared.models import Accepted, Cached, Route, Status
 from shared.requests import RouteRequest, SubmitRequest
+from shared.services import servers
+from shared.services import submitting as service
 from shared.settings import SubmitSettings, load
 from shared.views import status_of
 
@@ -79,7 +80,7 @@ async def route_query(request: Request) -> Response:
     settings = load(SubmitSettings)
     await caller_of(request, settings)
     asked = await read_json(request, RouteRequest, max_bytes=settings.max_body_bytes)
-    return _json(Route.model_validate(mcp.route(asked.query, settings)), 200, {})
+    return _json(Route.model_validate(servers.route(asked.query, settings)), 200, {})
 
 
 @router.delete(

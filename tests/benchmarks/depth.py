@@ -14,10 +14,10 @@ from pydantic import SecretStr
 
 from functions.admin import service as admin
 from functions.status import service as status
-from functions.submit import service as submit
 from local.embedded_redis import find_server
 from shared.ids import new_id
 from shared.requests import SubmitRequest
+from shared.services import submitting as submit
 from shared.settings import AdminSettings, StatusSettings, SubmitSettings
 from shared.store import submissions
 from shared.store.client import async_client, close_clients

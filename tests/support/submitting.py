@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 
-from functions.submit import service
 from shared.ids import new_id
 from shared.requests import SubmitRequest
+from shared.services import submitting as service
 from shared.settings import SubmitSettings
 from shared.store import keys
 from shared.store.client import close_clients

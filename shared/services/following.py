@@ -43,18 +43,36 @@ class Bounds:
         return cls(settings.sse_max_seconds or None, None)
 
 
-async def follow(job_id: str, after: str | None, caller: str, settings: StatusSettings) -> AsyncIterator[bytes]:
-    """Tell what happens to a job after an event, or from its beginning, until its end or a bound.
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event, and the job when the event is its end."""
 
-    A store that goes away ends it: who follows asks again.
+    event: events.Event
+    job: jobs.StoredJob | None = None
+
+
+async def follow(job_id: str, after: str | None, caller: str, settings: StatusSettings) -> AsyncIterator[bytes]:
+    """Write what `hear` tells of a job after an event, or from its beginning."""
+    yield _RETRY
+    if after is None:
+        yield _encode(events.FIRST, "state", '{"state":"waiting","progress":0}')
+    async for told in hear(job_id, after or events.FIRST, caller, settings, news=after is None):
+        yield _COMMENT if told is None else _written(told)
+
+
+async def hear(
+    job_id: str, after: str, caller: str, settings: StatusSettings, *, news: bool
+) -> AsyncIterator[Told | None]:
+    """Tell what happens to a job after an event, until its end or a bound; None after every 10 s of silence.
+
+    `news` says that whoever asks has been told something already. A store that goes away ends it: who follows asks
+    again.
     """
     client = async_client(settings.redis_address)
     clock = _Clock(Bounds.of(settings))
-    teller = _Teller(client, job_id, caller, after or events.FIRST)
-    yield _RETRY
-    if after is None:
+    if news:
         clock.note_news()
-        yield _encode(events.FIRST, "state", '{"state":"waiting","progress":0}')
+    teller = _Teller(client, job_id, caller, after)
     with listening(client, job_id) as ear:
         await within(clock.next_comment(), ear.ready)
         while not teller.over:
@@ -65,18 +83,18 @@ async def follow(job_id: str, after: str | None, caller: str, settings: StatusSe
             if not teller.over and not await within(clock.next_look(), ear.heard):
                 if clock.is_over:
                     return
-                yield _COMMENT
+                yield None
                 await teller.look_for_the_job()
 
 
 class _Teller:
-    """Reads a job's events and writes them, each once; `over` when nothing follows."""
+    """Reads a job's events, each once; `over` when nothing follows."""
 
     def __init__(self, client: redis.asyncio.Redis, job_id: str, caller: str, after: str) -> None:
         self._client, self._job_id, self._caller, self._after = client, job_id, caller, after
         self.over = False
 
-    async def tell(self) -> AsyncIterator[bytes]:
+    async def tell(self) -> AsyncIterator[Told]:
         """Yield what is new, to the last."""
         found: list[events.Event] | None = None
         while not self.over and (found is None or len(found) == _MOST):
@@ -84,8 +102,14 @@ class _Teller:
                 found = await events.since(self._client, self._job_id, self._after, _MOST)
                 for event in found:
                     self._after = event.id
-                    if told := await self._written(event):
-                        yield told
+                    if event.kind != "done":
+                        yield Told(event)
+                        continue
+                    job = await jobs.read(self._client, self._job_id, self._caller)
+                    # One that an operator has let run anew goes on.
+                    self.over = job is None or job.ended
+                    if job is not None and job.ended:
+                        yield Told(event, job)
             except RedisError:
                 self.over = True
 
@@ -96,19 +120,14 @@ class _Teller:
         except RedisError:
             self.over = True
 
-    async def _written(self, event: events.Event) -> bytes | None:
-        match event.kind:
-            case "done":
-                job = await jobs.read(self._client, self._job_id, self._caller)
-                # One that an operator has let run anew goes on.
-                self.over = job is None or job.ended
-                if job is None or not job.ended:
-                    return None
-                return _encode(event.id, "done", status_of(job).model_dump_json(by_alias=True))
-            case "delta":
-                return _encode(event.id, "delta", json.dumps({"text": event.data}, ensure_ascii=False))
-            case _:
-                return _encode(event.id, event.kind, event.data or "{}")
+
+def _written(told: Told) -> bytes:
+    event = told.event
+    if told.job is not None:
+        return _encode(event.id, "done", status_of(told.job).model_dump_json(by_alias=True))
+    if event.kind == "delta":
+        return _encode(event.id, "delta", json.dumps({"text": event.data}, ensure_ascii=False))
+    return _encode(event.id, event.kind, event.data or "{}")
 
 
 class _Clock:

@@ -1,4 +1,4 @@
-"""Commands on jobs: submit, cancel."""
+"""Commands on jobs: submit, wait for the end, cancel; what every door of the gateway calls."""
 
 import asyncio
 from contextlib import suppress
@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from functions.submit import mcp
 from shared import egress
 from shared.errors import (
     AlreadyFinished,
@@ -25,6 +24,7 @@ from shared.fingerprint import digest, fingerprint
 from shared.ids import is_id, new_id
 from shared.models import PRIORITIES
 from shared.requests import SubmitRequest
+from shared.services import servers
 from shared.settings import SubmitSettings
 from shared.store import endings, jobs, keys, submissions
 from shared.store.client import async_client
@@ -117,7 +117,7 @@ def _submission(
     host: str,
 ) -> submissions.Submission:
     decisive = request.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=_NOT_FOR_THE_WORKER)
-    chosen = mcp.choose(request, settings)
+    chosen = servers.choose(request, settings)
     if chosen.servers:
         decisive["mcpServers"] = chosen.servers
     if request.session or request.session_id:

@@ -1,0 +1,7 @@
+"""The responses function: its app, and its Lambda handler."""
+
+from functions.responses.routes import router
+from shared.http.app import create_app, lambda_handler
+
+app = create_app(router)
+handler = lambda_handler(app)
