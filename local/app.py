@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 
 from functions.admin.pages import pages as admin_pages
 from functions.admin.routes import router as admin
+from functions.batches.anthropic_routes import router as anthropic_batches
 from functions.batches.routes import router as batches
 from functions.responses.routes import router as responses
 from functions.status.routes import router as status
@@ -45,4 +46,4 @@ async def _warn_without_keys(settings: ApiSettings) -> None:
             event(log, "no_caller_has_a_key", logging.WARNING, make_one="claude-gateway keys create NAME")
 
 
-app = create_app(submit, status, webhook, responses, batches, admin, admin_pages, lifespan=_lifespan)
+app = create_app(submit, status, webhook, responses, batches, anthropic_batches, admin, admin_pages, lifespan=_lifespan)

@@ -226,6 +226,39 @@ class UsageReport(Wire):
     budget: Budget | None
 
 
+class BatchCounts(Wire):
+    """How many of a batch's jobs have which state, all at one moment."""
+
+    total: int
+    waiting: int
+    active: int
+    delayed: int
+    completed: int
+    failed: int
+    cancelled: int
+
+
+class BatchStatus(Wire):
+    """Where a batch is."""
+
+    batch_id: str
+    request_id: str
+    state: Literal["running", "cancelling", "ended"]
+    counts: BatchCounts
+    metadata: dict[str, str]
+    created_at: str
+    finished_at: str | None
+    expires_at: str | None = Field(description="When its results are forgotten.")
+
+
+class BatchEvent(Wire):
+    """What a batch's webhook is sent, once, when all of its jobs have ended."""
+
+    type: Literal["batch.ended"]
+    timestamp: str
+    data: BatchStatus
+
+
 class WebhookEvent(Wire):
     """What a webhook is sent: `data` is the status with the submission's own requestId and metadata."""
 

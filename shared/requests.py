@@ -44,6 +44,7 @@ def _integral(value: Any) -> Any:
 
 Seconds = Annotated[StrictInt, Field(ge=1, le=2_592_000), BeforeValidator(_integral)]
 Turns = Annotated[StrictInt, Field(ge=1, le=100), BeforeValidator(_integral)]
+Tokens = Annotated[StrictInt, Field(ge=1, le=1_000_000), BeforeValidator(_integral)]
 Milliseconds = Annotated[StrictInt, Field(ge=1000, le=86_400_000), BeforeValidator(_integral)]
 
 
@@ -109,6 +110,9 @@ class SubmitRequest(Wire):
     system_prompt: StrictStr | None = Field(None, description="Replaces the CLI's system prompt.")
     max_turns: Turns | None = None
     max_budget_usd: float | None = Field(None, gt=0, allow_inf_nan=False, strict=True)
+    max_output_tokens: Tokens | None = Field(
+        None, description="For each message of the model; an answer that would be longer fails as `output_too_large`."
+    )
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
     tools: list[ToolName] = Field(
         default_factory=list, max_length=50, description="Built-in tools to allow: a subset of CLAUDE_TOOLS."
@@ -128,4 +132,31 @@ class SubmitRequest(Wire):
     timeout_ms: Milliseconds | None = Field(None, description="At most CLAUDE_TIMEOUT.")
     metadata: dict[StrictStr, StrictStr] = Field(
         default_factory=dict, max_length=16, description="Echoed in the status; never part of what is run."
+    )
+
+
+class BatchQuery(SubmitRequest):
+    """A query of a batch, with a name of the caller's own for it."""
+
+    custom_id: Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")] | None = Field(
+        None, description="Told again beside the result."
+    )
+
+
+class BatchRequest(Wire):
+    """Queries that are accepted together, and told of together."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"queries": [{"query": "What is 2+2?"}, {"query": "And 3+3?"}]}]},
+    )
+
+    queries: list[BatchQuery] = Field(min_length=1, max_length=1000)
+    webhook_url: Annotated[StrictStr, Field(min_length=1, max_length=MAX_URL)] | None = Field(
+        None,
+        description="Told once, when all have ended.",
+        json_schema_extra={"format": "uri"},
+    )
+    metadata: dict[StrictStr, StrictStr] = Field(
+        default_factory=dict, max_length=16, description="Echoed in the batch's status."
     )

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from shared.models import PRIORITIES, Delivery, Listed, Status, WebhookEvent
+from shared.models import PRIORITIES, BatchEvent, BatchStatus, Delivery, Listed, Status, WebhookEvent
+from shared.store.batches import StoredBatch
 from shared.store.jobs import StoredJob
 from shared.store.webhooks import Try
 from shared.times import rfc3339
@@ -44,6 +45,33 @@ def webhook_event(job: StoredJob, event: str, at: int, request_id: str, metadata
     """Return what a submission is told of a job's end; `at` in ms."""
     told = status_of(job).model_copy(update={"request_id": request_id, "metadata": metadata})
     return WebhookEvent.model_validate({"type": event, "timestamp": rfc3339(at), "data": told})
+
+
+def batch_status(batch: StoredBatch) -> BatchStatus:
+    """Return a batch's status body."""
+
+    def when(field: str) -> str | None:
+        moment = batch.moment(field)
+        return None if moment is None else rfc3339(moment)
+
+    running = "cancelling" if "cancelling" in batch.record else "running"
+    return BatchStatus.model_validate(
+        {
+            "batchId": batch.batch_id,
+            "requestId": batch.record["req"],
+            "state": "ended" if batch.ended else running,
+            "counts": batch.counts,
+            "metadata": batch.metadata,
+            "createdAt": when("created"),
+            "finishedAt": when("finished"),
+            "expiresAt": when("expires"),
+        }
+    )
+
+
+def batch_event(batch: StoredBatch, at: int) -> BatchEvent:
+    """Return what a batch's webhook is told of its end; `at` in ms."""
+    return BatchEvent(type="batch.ended", timestamp=rfc3339(at), data=batch_status(batch))
 
 
 def _common(job: StoredJob) -> dict[str, Any]:

@@ -4,11 +4,11 @@ import re
 
 from fastapi import APIRouter, Request, Response
 
-from shared.errors import FieldError, InvalidRequest
 from shared.http.body import read_json
 from shared.http.callers import caller_of
 from shared.http.describe import ACCEPTED_HEADERS, header, in_path, problems, takes
 from shared.http.direct import DirectRoute
+from shared.http.idempotency import IDEMPOTENCY_KEY, idempotency_key_in
 from shared.models import Accepted, Cached, Route, Status
 from shared.requests import RouteRequest, SubmitRequest
 from shared.services import servers
@@ -18,13 +18,6 @@ from shared.views import status_of
 
 router = APIRouter(tags=["queries"], route_class=DirectRoute)
 _LONGEST_WAIT = 25.0
-_KEY = "[!-~]{1,255}"
-# Described and not declared: FastAPI takes as long to read two headers as all else that it does for a request.
-_IDEMPOTENCY_KEY = header(
-    "Idempotency-Key",
-    "The same key and body within 24 h get the first answer again.",
-    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-)
 _PREFER = header("Prefer", "`wait=SECONDS`, at most 25: answer when it has ended.", {"type": "string"})
 
 
@@ -37,7 +30,7 @@ _PREFER = header("Prefer", "`wait=SECONDS`, at most 25: answer when it has ended
         202: {"model": Accepted, "description": "Queued, or joined to the same query.", "headers": ACCEPTED_HEADERS},
         **problems(400, 401, 403, 413, 415, 422, 429, 503),
     },
-    openapi_extra={**takes(SubmitRequest), "parameters": [_IDEMPOTENCY_KEY, _PREFER]},
+    openapi_extra={**takes(SubmitRequest), "parameters": [IDEMPOTENCY_KEY, _PREFER]},
 )
 async def submit_query(request: Request) -> Response:
     """Accept a query as a job. The answer is at `GET /api/query/{jobId}` when the job has ended."""
@@ -48,7 +41,7 @@ async def submit_query(request: Request) -> Response:
         query,
         request_id=request.state.request_id,
         caller=caller,
-        idempotency_key=_idempotency_key_in(request),
+        idempotency_key=idempotency_key_in(request),
         settings=settings,
     )
     answer, headers = submitted.answer, dict(submitted.rate_headers)
@@ -100,14 +93,6 @@ async def cancel_job(request: Request) -> Response:
 
 def _json(body: Accepted | Cached | Status | Route, status: int, headers: dict[str, str]) -> Response:
     return Response(body.model_dump_json(by_alias=True), status, headers, "application/json")
-
-
-def _idempotency_key_in(request: Request) -> str | None:
-    key = request.headers.get("idempotency-key")
-    if key is not None and re.fullmatch(_KEY, key) is None:
-        message = "should be 1 to 255 visible characters of ASCII"
-        raise InvalidRequest(f"Idempotency-Key: {message}", errors=(FieldError("/idempotency-key", message),))
-    return key
 
 
 def _wait_in(prefer: str | None) -> float:

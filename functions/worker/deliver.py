@@ -16,9 +16,10 @@ from functions.worker.delivery_transport import DeliveryTransport
 from functions.worker.tasks import end
 from shared import signing
 from shared.logs import event
+from shared.models import BatchEvent, WebhookEvent
 from shared.settings import WorkerSettings
 from shared.store import keys, outbox, webhook_secrets
-from shared.views import webhook_event, webhook_id
+from shared.views import batch_event, webhook_event, webhook_id
 
 log = logging.getLogger("worker.deliver")
 
@@ -26,6 +27,13 @@ log = logging.getLogger("worker.deliver")
 AT_ONCE, PER_HOST = 128, 8
 # Nobody tells when a lease ends, or when Redis is back; s.
 _LOOK_EVERY = 1.0
+
+
+def told_by(webhook: outbox.Webhook) -> WebhookEvent | BatchEvent:
+    """Return what a webhook tells."""
+    if webhook.batch is not None:
+        return batch_event(webhook.batch, webhook.at)
+    return webhook_event(webhook.job, webhook.event, webhook.at, webhook.request_id, webhook.metadata)
 
 
 class Deliverer:
@@ -95,9 +103,7 @@ class Deliverer:
                 secrets = [secret.get_secret_value() for secret in self._settings.webhook_secret]
             elif not secrets:
                 secrets = await webhook_secrets.of_gateway(self._client)
-            told = webhook_event(
-                webhook.job, webhook.event, webhook.at, webhook.request_id, webhook.metadata
-            ).model_dump_json(by_alias=True)
+            told = told_by(webhook).model_dump_json(by_alias=True)
             headers = signing.headers(webhook_id(webhook.leased.name), told, secrets)
             answer = await post(self._http, webhook.url, told, headers)
             outcome, pause = judge(answer, webhook.tries, self._settings.webhook_retry_schedule)

@@ -26,7 +26,7 @@ def options_for(
     return ClaudeAgentOptions(
         cli_path=settings.claude_command,
         cwd=workspace.work,
-        env=for_run(workspace.home, workspace.config),
+        env=for_run(workspace.home, workspace.config) | _longest(request),
         model=request.get("model") or settings.claude_model,
         # Unset, the SDK's is empty; the gateway's default is the CLI's own.
         system_prompt=request.get("systemPrompt") or SystemPromptPreset(type="preset", preset="claude_code"),
@@ -57,6 +57,12 @@ def options_for(
         include_partial_messages=True,
         max_buffer_size=settings.max_output_bytes * _MESSAGE_FACTOR + _MESSAGE_EXTRA,
     )
+
+
+def _longest(request: dict[str, Any]) -> dict[str, str]:
+    """Return how the CLI is told what one message may be at most: it has no option for it."""
+    most = request.get("maxOutputTokens")
+    return {} if most is None else {"CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(most)}
 
 
 def _output_format(schema: dict[str, Any] | None) -> dict[str, Any] | None:

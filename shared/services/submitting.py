@@ -62,31 +62,49 @@ async def submit(
     Raises InvalidRequest, Forbidden or WebhookUrlRefused for what this deployment does not allow, IdempotencyMismatch,
     RateLimited, BudgetExhausted, or QueueFull.
     """
-    _check(request, settings)
-    host = await _webhook_host(request.webhook_url, settings) if request.webhook_url else ""
-    submission = _submission(request, request_id, caller, idempotency_key, settings, host)
+    submission = await prepare(
+        request, request_id=request_id, caller=caller, idempotency_key=idempotency_key, settings=settings
+    )
     answer = await submissions.submit(async_client(settings.redis_address), submission)
-    rate_headers = _rate_headers(answer, settings)
-    match answer.kind:
+    headers = rate_headers(answer.left, answer.reset, settings)
+    refuse(answer.kind, answer.reset, headers, settings)
+    return Submitted(answer, headers)
+
+
+async def prepare(
+    request: SubmitRequest, *, request_id: str, caller: str, idempotency_key: str | None, settings: SubmitSettings
+) -> submissions.Submission:
+    """Hold a request against what this deployment allows, and write it as the store takes it.
+
+    Raises InvalidRequest, Forbidden or WebhookUrlRefused.
+    """
+    _check(request, settings)
+    host = await webhook_host(request.webhook_url, settings) if request.webhook_url else ""
+    return _submission(request, request_id, caller, idempotency_key, settings, host)
+
+
+def refuse(kind: str, reset: int, headers: dict[str, str], settings: SubmitSettings) -> None:
+    """Raise what the store's refusal of a submission, or of a batch, means to a client; `reset` in ms."""
+    match kind:
         case "full":
             raise QueueFull(
                 f"MAX_QUEUE_DEPTH = {settings.max_queue_depth} jobs are waiting; try again later",
-                headers={"Retry-After": "5", **rate_headers},
+                headers={"Retry-After": "5", **headers},
             )
         case "limited":
             raise RateLimited(
                 "RATE_LIMIT is reached; Retry-After says when to go on",
-                headers={"Retry-After": str(_seconds(answer.reset)), **rate_headers},
+                headers={"Retry-After": str(_seconds(reset)), **headers},
             )
         case "broke":
             raise BudgetExhausted(
                 f"DAILY_BUDGET_USD = {settings.daily_budget_usd:g} is spent; the next day begins at midnight UTC",
-                headers={"Retry-After": str(_seconds(answer.reset)), **rate_headers},
+                headers={"Retry-After": str(_seconds(reset)), **headers},
             )
         case "mismatch":
             raise IdempotencyMismatch("This Idempotency-Key came with another body within the last 24 hours")
         case _:
-            return Submitted(answer, rate_headers)
+            pass
 
 
 async def at_end(job_id: str, seconds: float, *, caller: str, settings: SubmitSettings) -> jobs.StoredJob | None:
@@ -161,7 +179,7 @@ def _submission(
     )
 
 
-async def _webhook_host(url: str, settings: SubmitSettings) -> str:
+async def webhook_host(url: str, settings: SubmitSettings) -> str:
     """Return where a webhook's URL leads; raise WebhookUrlRefused when it may not.
 
     A name that does not resolve yet is accepted: every address is checked again when it is connected to.
@@ -185,14 +203,14 @@ def _seconds(milliseconds: int) -> int:
     return max(1, -(-milliseconds // 1000))
 
 
-def _rate_headers(answer: submissions.Answer, settings: SubmitSettings) -> dict[str, str]:
-    """Tell of the rate limit in the fields of the IETF's draft."""
-    if settings.rate_limit is None or answer.left < 0:
+def rate_headers(left: int, reset: int, settings: SubmitSettings) -> dict[str, str]:
+    """Tell of the rate limit in the fields of the IETF's draft; `reset` in ms."""
+    if settings.rate_limit is None or left < 0:
         return {}
     most, seconds = settings.rate_limit
     return {
         "RateLimit-Policy": f'"caller";q={most};w={seconds}',
-        "RateLimit": f'"caller";r={answer.left};t={_seconds(answer.reset)}',
+        "RateLimit": f'"caller";r={left};t={_seconds(reset)}',
     }
 
 

@@ -6,9 +6,5 @@ local job = read(id, 'caller', 'state', 'n', 'seq', 'fp', 'expires')
 local time = now()
 if job.caller ~= ARGV[2] or tonumber(job.expires or time + 1) <= time then return 'missing' end
 if job.state == 'completed' or job.state == 'failed' or job.state == 'cancelled' then return 'finished' end
-count_so_far(id, job.caller, job.n)
-end_job(id, job, 'cancelled', time, tonumber(ARGV[3]))
--- The claim that runs, and one on its way to a slot, are void.
-redis.call('HSET', record_of(id), 'n', job.n + 1)
-redis.call('PUBLISH', CANCELLED, id)
+cancel_job(id, job, time, tonumber(ARGV[3]))
 return 'cancelled'

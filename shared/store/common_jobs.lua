@@ -91,28 +91,50 @@ local function uncache(id, fingerprint)
   end
 end
 
--- Write what a submission is to be told of, once: in the transaction that made it true. Without a URL it asked for
--- nothing. A job that was run anew when it had ended has another end, in another `round`, and that is another event.
-local function tell(id, caller, request, url, host, meta, state, time, round)
-  local name = round and request .. '.' .. round or request
+-- Write what somebody is to be told of, once: in the transaction that made it true. Without a URL nobody asked for it.
+-- `id` is the job, or the batch, with which it goes.
+local function tell(id, caller, name, request, url, host, meta, event, time)
   if not url or url == '' or redis.call('EXISTS', hook_of(name)) == 1 then return end
   redis.call('HSET', hook_of(name), 'job', id, 'caller', caller, 'req', request, 'url', url, 'host', host, 'meta', meta,
-    'event', 'query.' .. state, 'at', whole(time), 'state', 'pending', 'n', 0, 'tries', 0, 'attempt', 0)
+    'event', event, 'at', whole(time), 'state', 'pending', 'n', 0, 'tries', 0, 'attempt', 0)
   redis.call('SADD', hooks_of(id), name)
   count('webhooks_pending')
   deliver_at(name, host, time)
   redis.call('PUBLISH', TOLD, '')
 end
 
+-- What ends again, for it was run anew, has another end, in another `round`, and that is another event.
+local function event_name(request, round) return round and request .. '.' .. round or request end
+
 -- Tell all submissions of a job that it has ended.
 local function tell_all(id, caller, state, time)
   local first = redis.call('HMGET', record_of(id), 'req', 'hook', 'host', 'meta', 'round')
-  tell(id, caller, first[1], first[2], first[3], first[4] or '', state, time, first[5])
+  local event = 'query.' .. state
+  tell(id, caller, event_name(first[1], first[5]), first[1], first[2], first[3], first[4] or '', event, time)
   local joined = redis.call('HGETALL', joined_of(id))
   for i = 1, #joined, 2 do
     local url, host, meta = joined[i + 1]:match('^(.-)\n(.-)\n(.*)$')
-    tell(id, caller, joined[i], url, host, meta, state, time, first[5])
+    tell(id, caller, event_name(joined[i], first[5]), joined[i], url, host, meta, event, time)
   end
+end
+
+-- One job of a batch has ended. What it brought is kept until the last has, and then as long as that.
+local function end_in_batch(batch, id, state, time, keep_ms)
+  if redis.call('EXISTS', batch_of(batch)) == 0 then return end
+  redis.call('ZREM', EXPIRES, id)
+  redis.call('HSET', record_of(id), 'expires', whole(time + 10 * 365 * DAY))
+  redis.call('HINCRBY', batch_of(batch), state, 1)
+  if redis.call('HINCRBY', batch_of(batch), 'left', -1) > 0 then return end
+  local expires = whole(time + keep_ms)
+  redis.call('HSET', batch_of(batch), 'finished', whole(time), 'expires', expires)
+  redis.call('ZADD', BATCHES_EXPIRE, expires, batch)
+  for _, entry in ipairs(redis.call('LRANGE', batch_jobs_of(batch), 0, -1)) do
+    local one = entry:match('^%S+')
+    redis.call('HSET', record_of(one), 'expires', expires)
+    redis.call('ZADD', EXPIRES, expires, one)
+  end
+  local asked = redis.call('HMGET', batch_of(batch), 'caller', 'req', 'hook', 'host', 'round')
+  tell(batch, asked[1], event_name(asked[2], asked[5]), asked[2], asked[3], asked[4], '', 'batch.ended', time)
 end
 
 -- End a job: state, times, lists, counts, webhooks and the message to those who wait. `code` says why it failed. Its first
@@ -141,6 +163,8 @@ local function end_job(id, job, to, time, keep_ms, code)
     next_turn(job.caller, talk)
   end
   tell_all(id, job.caller, to, time)
+  local batch = redis.call('HGET', record_of(id), 'batch')
+  if batch then end_in_batch(batch, id, to, time, keep_ms) end
   say(id, 'done', '')
 end
 
@@ -176,4 +200,12 @@ local function read(id, ...)
   local names, values, job = {...}, redis.call('HMGET', record_of(id), ...), {}
   for i, name in ipairs(names) do job[name] = values[i] or nil end
   return job
+end
+
+-- Cancel a job that has not ended: the claim that runs, and one on its way to a slot, are void.
+local function cancel_job(id, job, time, keep_ms)
+  count_so_far(id, job.caller, job.n)
+  end_job(id, job, 'cancelled', time, keep_ms)
+  redis.call('HSET', record_of(id), 'n', job.n + 1)
+  redis.call('PUBLISH', CANCELLED, id)
 end

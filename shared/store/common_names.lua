@@ -30,6 +30,11 @@ local function tries_of(request) return 'cg:hook:' .. request .. ':tries' end
 local function due_of(host) return 'cg:due:' .. host end
 local function host_of(host) return 'cg:host:' .. host end
 
+local BATCHES_EXPIRE = 'cg:batches:expire'
+local function batch_of(id) return 'cg:batch:' .. id end
+local function batch_jobs_of(id) return 'cg:batch:' .. id .. ':jobs' end
+local function batches_of(caller) return 'cg:batches:' .. caller end
+
 local function turns_of(caller, talk) return 'cg:turns:' .. caller .. ':' .. talk end
 
 local function spend_of(caller, day) return 'cg:spend:' .. caller .. ':' .. day end

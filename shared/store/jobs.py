@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -76,6 +77,21 @@ async def read(client: redis.asyncio.Redis, job_id: str, caller: str | None) -> 
     waiting = record.get("state") == "waiting"
     job = StoredJob(job_id, record, json.loads(result) if completed and result else None, position if waiting else None)
     return job if job.is_of(caller) else None
+
+
+async def read_many(client: redis.asyncio.Redis, job_ids: Sequence[str]) -> list[StoredJob | None]:
+    """Read jobs with their results in one round trip, whoever's they are; None for one that is gone."""
+    async with client.pipeline(transaction=False) as pipe:
+        for job_id in job_ids:
+            pipe.hgetall(keys.job(job_id))
+            pipe.get(keys.job_output(job_id))
+        replies = await pipe.execute()
+    found = []
+    for index, job_id in enumerate(job_ids):
+        record, result = replies[2 * index], replies[2 * index + 1]
+        done = result is not None and record.get("state") == "completed"
+        found.append(StoredJob(job_id, record, json.loads(result) if done else None, None) if record else None)
+    return found
 
 
 async def request_of(client: redis.asyncio.Redis, job_id: str) -> dict[str, Any]:

@@ -36,6 +36,7 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     cost     USD, of all its attempts
     mcp      the MCP servers that it goes to and why, JSON; absent for none
     absent   those of them that did not start or died, JSON; absent for none
+    batch    the batch that it belongs to; absent for none
     fp, ttl  fingerprint, and s for which a success is cached; absent when it may be neither cached nor joined
 
 A webhook is the outbox row of one submission, gone with its job. Its NAME is the requestId, or `requestId.ROUND` for
@@ -56,6 +57,11 @@ Beside them:
     cg:turn:CLAIM:-:ID    list    what a running claim has added to it; expires
     cg:turns:CALLER:ID    list    jobs that go on with a conversation, in order: the first has its turn
     cg:spend:…, cg:spent:…  see `spending.py`
+    cg:batch:ID           hash    v caller req created total left completed failed cancelled door hook host meta
+                                  cancelling finished expires round
+    cg:batch:ID:jobs      list    in the order of its queries: job id, space, the caller's own name for it
+    cg:batches:CALLER     zset    a caller's batches: id → seq
+    cg:batches:expire     zset    id of an ended batch → ms when it is forgotten
     cg:cache:FP           hash    job that answered, and cost; expires by itself, and keeps the job's keys as long
     cg:flight:FP          string  id of the job that answers this fingerprint now
     cg:idem:CALLER:HASH   hash    what an Idempotency-Key was answered; expires after a day
@@ -153,6 +159,21 @@ def idempotency(caller: str, digest: str) -> str:
 def caller_key(digest: str) -> str:
     """Name the record by which a caller's key is found: a hash under the key's SHA-256."""
     return f"{PREFIX}key:{digest}"
+
+
+def batch_jobs(batch_id: str) -> str:
+    """Name the jobs of a batch."""
+    return f"{PREFIX}batch:{batch_id}:jobs"
+
+
+def batch(batch_id: str) -> str:
+    """Name the record of a batch."""
+    return f"{PREFIX}batch:{batch_id}"
+
+
+def batches(caller: str) -> str:
+    """Name the list of a caller's batches."""
+    return f"{PREFIX}batches:{caller}"
 
 
 def hooks(job_id: str) -> str:

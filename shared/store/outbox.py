@@ -6,7 +6,8 @@ from typing import Any, Literal, cast
 
 import redis.asyncio
 
-from shared.store import keys, scripts, webhook_secrets
+from shared.store import batches, keys, scripts, webhook_secrets
+from shared.store.batches import StoredBatch
 from shared.store.jobs import StoredJob
 
 # Longer than a try takes: one that is not recorded by then is made again by whoever is there; ms.
@@ -25,7 +26,10 @@ class Leased:
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """What is told to whom: a submission's metadata, and `at` in ms; `secrets` are the caller's, the newest first."""
+    """What is told to whom: a submission's metadata, and `at` in ms; `secrets` are the caller's, the newest first.
+
+    With a `batch` it is that which has ended, and there is no job.
+    """
 
     leased: Leased
     request_id: str
@@ -38,6 +42,7 @@ class Webhook:
     metadata: dict[str, str]
     secrets: list[str]
     job: StoredJob
+    batch: StoredBatch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,11 @@ async def read(client: redis.asyncio.Redis, leased: Leased) -> Webhook | None:
         pipe.get(keys.job_output(job_id))
         pipe.get(keys.secret(caller))
         record, result, secrets = await pipe.execute()
+    batch = await batches.read(client, job_id, caller, expired=True) if event == batches.ENDED else None
+    if event == batches.ENDED and batch is None:
+        return None
     return Webhook(
+        batch=batch,
         leased=leased,
         request_id=request_id,
         url=url,

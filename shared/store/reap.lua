@@ -22,4 +22,18 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', EXPIRES, '-inf', whole(time), 'L
     forgotten = forgotten + 1
   end
 end
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', BATCHES_EXPIRE, '-inf', whole(time), 'LIMIT', 0, ARGV[1])) do
+  local pending = false
+  for _, name in ipairs(redis.call('SMEMBERS', hooks_of(id))) do
+    if redis.call('HGET', hook_of(name), 'state') == 'pending' then pending = true end
+  end
+  redis.call('ZREM', batches_of(redis.call('HGET', batch_of(id), 'caller') or ''), id)
+  if pending then
+    redis.call('ZADD', BATCHES_EXPIRE, whole(time + 60000), id)
+  else
+    for _, name in ipairs(redis.call('SMEMBERS', hooks_of(id))) do forget_hook(name) end
+    redis.call('DEL', batch_of(id), batch_jobs_of(id), hooks_of(id))
+    redis.call('ZREM', BATCHES_EXPIRE, id)
+  end
+end
 return forgotten

@@ -2,17 +2,37 @@
 -- ARGV  1 job id
 -- Returns 'waiting', 'missing', 'running' when it has not ended, or 'completed' when there is nothing to mend.
 local id = ARGV[1]
-local job = read(id, 'caller', 'state', 'prio', 'seq', 'n', 'fp', 'round', 'expires', 'talk')
-if not job.caller or tonumber(job.expires or now() + 1) <= now() then return 'missing' end
+local job = read(id, 'caller', 'state', 'prio', 'seq', 'n', 'fp', 'round', 'expires', 'talk', 'batch')
+local time = now()
+if not job.caller or tonumber(job.expires or time + 1) <= time then return 'missing' end
 if job.state == 'completed' then return 'completed' end
 if job.state ~= 'failed' and job.state ~= 'cancelled' then return 'running' end
 -- What was to be told of the end that is undone is not true any more.
-for _, name in ipairs(redis.call('SMEMBERS', hooks_of(id))) do
-  local hook = redis.call('HMGET', hook_of(name), 'state', 'host')
-  if hook[1] == 'pending' then count('webhooks_pending', -1) end
-  redis.call('HSET', hook_of(name), 'state', 'superseded')
-  redis.call('ZREM', due_of(hook[2]), name)
-  due_by_its_first(hook[2])
+local function untell(of)
+  for _, name in ipairs(redis.call('SMEMBERS', hooks_of(of))) do
+    local hook = redis.call('HMGET', hook_of(name), 'state', 'host')
+    if hook[1] == 'pending' then count('webhooks_pending', -1) end
+    redis.call('HSET', hook_of(name), 'state', 'superseded')
+    redis.call('ZREM', due_of(hook[2]), name)
+    due_by_its_first(hook[2])
+  end
+end
+untell(id)
+if job.batch and redis.call('EXISTS', batch_of(job.batch)) == 1 then
+  redis.call('HINCRBY', batch_of(job.batch), job.state, -1)
+  if redis.call('HINCRBY', batch_of(job.batch), 'left', 1) == 1 then
+    untell(job.batch)
+    redis.call('HDEL', batch_of(job.batch), 'finished', 'expires')
+    redis.call('HINCRBY', batch_of(job.batch), 'round', 1)
+    redis.call('ZREM', BATCHES_EXPIRE, job.batch)
+    -- Those that stay ended wait for it again.
+    for _, entry in ipairs(redis.call('LRANGE', batch_jobs_of(job.batch), 0, -1)) do
+      local one = entry:match('^%S+')
+      if redis.call('ZREM', EXPIRES, one) == 1 then
+        redis.call('HSET', record_of(one), 'expires', whole(time + 10 * 365 * DAY))
+      end
+    end
+  end
 end
 change_state(id, job.caller, job.seq, job.state, 'waiting')
 redis.call('HDEL', record_of(id), 'error', 'started', 'finished', 'expires', 'slot', 'lost')

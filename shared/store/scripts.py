@@ -14,13 +14,16 @@ from shared.store.together import ask
 
 _FOLDER = Path(__file__).parent
 _COMMON = ("common_names", "common_counts", "common_jobs")
+_ALSO = {"submit": ("accept",), "batch": ("accept",)}
 
 
 @cache
 def _source(name: str) -> tuple[str, str]:
     """Return a script with what is common to all before it, and the digest by which Redis knows it."""
     buckets = f"local BUCKETS = {{{', '.join(f'{bucket:g}' for bucket in keys.BUCKETS)}}}\n"
-    text = buckets + "".join((_FOLDER / f"{part}.lua").read_text(encoding="utf-8") for part in (*_COMMON, name))
+    text = buckets + "".join(
+        (_FOLDER / f"{part}.lua").read_text(encoding="utf-8") for part in (*_COMMON, *_ALSO.get(name, ()), name)
+    )
     return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 

@@ -33,17 +33,9 @@ if ask.idempotency ~= '' then
   end
 end
 
-if ask.rate > 0 then
-  -- Leaky bucket by its time of arrival (GCRA): one number a caller, and no window's edge to wait for.
-  local key, step = 'cg:rate:' .. ask.caller, ask.window / ask.rate
-  local arrival = math.max(time, tonumber(redis.call('GET', key) or 0)) + step
-  if arrival - time > ask.window then
-    left, reset = 0, math.ceil(arrival - ask.window - time)
-    return answer('limited', '', '')
-  end
-  redis.call('SET', key, whole(arrival), 'PX', whole(math.ceil(arrival - time)))
-  left, reset = math.floor((ask.window - (arrival - time)) / step), math.ceil(arrival - time)
-end
+local limited
+limited, left, reset = over_rate(ask, time)
+if limited then return answer('limited', '', '') end
 
 local function remember(kind, job_id, result)
   if ask.idempotency == '' then return end
@@ -63,7 +55,7 @@ if ask.fingerprint ~= '' and ask.readCache then
       redis.call('HINCRBYFLOAT', COUNTERS, 'cache_saved_usd', kept[2])
       add_to_day(ask.caller, 'saved', kept[2])
     end
-    tell(kept[1], ask.caller, ask.requestId, ask.hook, ask.host, ARGV[3], 'completed', time)
+    tell(kept[1], ask.caller, ask.requestId, ask.requestId, ask.hook, ask.host, ARGV[3], 'query.completed', time)
     return answer('cached', ask.requestId, kept[1], result)
   end
 end
@@ -84,29 +76,10 @@ if ask.fingerprint ~= '' and ask.join then
   end
 end
 
-if redis.call('ZCARD', WAITING) + redis.call('ZCARD', PARKED) >= ask.maxWaiting then return answer('full', '', '') end
+local refused
+refused, reset = no_room(ask, 1, time, reset)
+if refused then return answer(refused, '', '') end
 
-if ask.budget > 0 and tonumber(redis.call('HGET', spend_of(ask.caller, day_of(time)), 'cost') or 0) >= ask.budget then
-  reset = DAY - time % DAY
-  return answer('broke', '', '')
-end
-
-local seq = redis.call('INCR', SEQUENCE)
-redis.call('HSET', record_of(ask.jobId), 'v', 1, 'caller', ask.caller, 'req', ask.requestId, 'state', 'waiting',
-  'prio', ask.priority, 'seq', seq, 'n', 1, 'attempts', 0, 'progress', 0, 'timeout', ask.timeout, 'created', whole(time))
-if ARGV[3] ~= '' then redis.call('HSET', record_of(ask.jobId), 'meta', ARGV[3]) end
-if ask.hook ~= '' then redis.call('HSET', record_of(ask.jobId), 'hook', ask.hook, 'host', ask.host) end
-if ask.talk ~= '' then redis.call('HSET', record_of(ask.jobId), 'talk', ask.talk) end
-if ask.mcp ~= '' then redis.call('HSET', record_of(ask.jobId), 'mcp', ask.mcp) end
-if ask.fingerprint ~= '' then
-  redis.call('HSET', record_of(ask.jobId), 'fp', ask.fingerprint, 'ttl', ask.cacheTtl)
-  if ask.readCache then count('cache_misses') end
-  -- Gone with its job at the latest: nothing would clear it after a job that is deleted.
-  if ask.joinable then redis.call('SET', flight_of(ask.fingerprint), ask.jobId) end
-end
-redis.call('SET', input_of(ask.jobId), ARGV[2])
-redis.call('ZADD', jobs_of(ask.caller, 'waiting'), seq, ask.jobId)
-redis.call('ZADD', all_of('waiting'), seq, ask.jobId)
-line_up(ask.jobId, ask.caller, ask.talk ~= '' and ask.talk, ask.priority, seq)
+accept(ask, ARGV[2], ARGV[3], time)
 remember('queued', ask.jobId)
 return answer('queued', ask.requestId, ask.jobId)

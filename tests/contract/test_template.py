@@ -20,7 +20,7 @@ DOCUMENT = yaml.load(TEMPLATE.read_text(encoding="utf-8"), _Loader)  # noqa: S50
 RESOURCES = DOCUMENT["Resources"]
 FUNCTIONS = {
     "SubmitFunction": SubmitSettings, "StatusFunction": StatusSettings, "WebhookFunction": WebhookSettings,
-    "AdminFunction": AdminSettings,
+    "ResponsesFunction": SubmitSettings, "BatchesFunction": SubmitSettings, "AdminFunction": AdminSettings,
 }  # fmt: skip
 TOOLS = {"POWERTOOLS_SERVICE_NAME"}
 
@@ -44,8 +44,9 @@ def test_the_worker_is_given_variables_that_it_reads():
     assert {one["Name"] for one in container["Secrets"] if isinstance(one, dict)} == {"REDIS_PASSWORD"}
 
 
-def test_submit_and_worker_agree_on_what_both_read():
-    submit = RESOURCES["SubmitFunction"]["Properties"]["Environment"]["Variables"]
+@pytest.mark.parametrize("function", ["SubmitFunction", "ResponsesFunction", "BatchesFunction"])
+def test_who_accepts_and_who_works_agree_on_what_both_read(function):
+    submit = RESOURCES[function]["Properties"]["Environment"]["Variables"]
     [container] = RESOURCES["WorkerTask"]["Properties"]["ContainerDefinitions"]
     worker = {one["Name"]: one["Value"] for one in container["Environment"] if isinstance(one, dict)}
     both = {name.upper() for name in SubmitSettings.model_fields} & {

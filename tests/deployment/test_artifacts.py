@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.sam import run_sam
 
-NAMES = ("submit", "status", "webhook", "admin")
+NAMES = ("submit", "status", "webhook", "responses", "batches", "admin")
 LIMIT = 12 * 1024 * 1024
 
 

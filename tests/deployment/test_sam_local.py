@@ -21,8 +21,11 @@ FUNCTIONS = {route.key: route.function for route in read_routes(TEMPLATE)}
 MISSING = {
     "CancelJob", "ReadJob", "FollowJob", "ListDeliveries", "Redeliver", "AnyJob", "DeleteJob", "RetryJob",
     "CancelAnyJob", "ChangePriority", "RedeliverAny", "RevokeCaller", "ResumeHost", "RouteQuery", "Everything",
+    "ReadResponse", "CancelResponse", "ReadBatch", "ReadBatchResults", "CancelBatch", "ReadMessageBatch",
+    "ReadMessageResults", "CancelMessageBatch",
 }  # fmt: skip
-ACCEPTED = {"SubmitQuery"}
+ACCEPTED = {"SubmitQuery", "SubmitBatch"}
+REFUSED = {"DeleteMessageBatch"}
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +59,8 @@ def test_every_recorded_event_is_answered(build, variables, checkout, tmp_path):
             return lambdas.client.post(path, json=event(name)).json()["statusCode"]
 
         statuses = {name: invoke(name) for name in names}
-    assert statuses == {name: 404 if name in MISSING else 202 if name in ACCEPTED else 200 for name in names}
+    special = {**dict.fromkeys(MISSING, 404), **dict.fromkeys(ACCEPTED, 202), **dict.fromkeys(REFUSED, 400)}
+    assert statuses == {name: special.get(name, 200) for name in names}
 
 
 def test_the_main_job_through_sam_local_start_api_and_a_worker_container(

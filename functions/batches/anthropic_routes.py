@@ -1,0 +1,146 @@
+"""The routes of Anthropic's Message Batches API."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from functions.batches import anthropic_views as views
+from functions.batches import service
+from functions.batches.anthropic_requests import MessageBatchRequest, queries_of
+from shared.errors import FieldError, InvalidRequest
+from shared.http.body import read_json
+from shared.http.callers import caller_of
+from shared.http.describe import in_path, takes
+from shared.http.direct import door
+from shared.http.idempotency import idempotency_key_in
+from shared.ids import new_id
+from shared.settings import StatusSettings, SubmitSettings, load
+from shared.store import batches
+from shared.store.client import async_client
+
+router = APIRouter(tags=["Anthropic's batches"], route_class=door(views.write_error))
+_BATCH = {"content": {"application/json": {"schema": {"type": "object"}}}}
+_ERROR = {"description": "In the shape of Anthropic's API.", **_BATCH}
+_BATCH_ID = {"parameters": [in_path("batchId", "`msgbatch_…`, as told when the batch was submitted.")]}
+_LONGEST_PAGE = 100
+
+
+def _answers(*statuses: int, description: str) -> dict[int | str, dict[str, Any]]:
+    return {200: {"description": description, **_BATCH}, **dict.fromkeys(statuses, _ERROR)}
+
+
+@router.post(
+    "/v1/messages/batches",
+    summary="Submit a batch as to Anthropic's API",
+    responses=_answers(400, 401, 403, 413, 429, 503, description="The batch."),
+    openapi_extra=takes(MessageBatchRequest),
+)
+async def submit_message_batch(request: Request) -> Response:
+    """Accept up to 1,000 requests of one message each; what a run of the CLI cannot honour is refused by its name."""
+    settings = load(SubmitSettings)
+    caller = await caller_of(request, settings)
+    asked = await read_json(request, MessageBatchRequest, max_bytes=settings.max_body_bytes)
+    batch = batches.Batch(new_id(), request.state.request_id, (), door="anthropic")
+    answer, headers = await service.create(
+        queries_of(asked.requests), batch, caller=caller, idempotency_key=idempotency_key_in(request), settings=settings
+    )
+    found = await service.look(answer.batch_id, caller=caller, settings=settings)
+    return JSONResponse(views.batch_of(found), headers=headers)
+
+
+@router.get(
+    "/v1/messages/batches",
+    summary="List batches as Anthropic's API does",
+    responses=_answers(400, 401, 503, description="A page, newest first."),
+    openapi_extra={
+        "parameters": [
+            {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": _LONGEST_PAGE}},
+            {"name": "before_id", "in": "query", "schema": {"type": "string"}},
+            {"name": "after_id", "in": "query", "schema": {"type": "string"}},
+        ]
+    },
+)
+async def list_message_batches(request: Request) -> Response:
+    """List the caller's batches, whichever door they came through."""
+    settings = load(StatusSettings)
+    caller = await caller_of(request, settings)
+    query = request.query_params
+    limit = query.get("limit", "20")
+    if not limit.isdecimal() or not 1 <= int(limit[:9]) <= _LONGEST_PAGE:
+        message = f"should be 1 to {_LONGEST_PAGE}"
+        raise InvalidRequest(f"limit: {message}", errors=(FieldError("/limit", message),))
+    # `after_id` is older, as in that API: pages go from the newest to the oldest.
+    older, newer = (query.get(name, "").removeprefix(views.PREFIX) or None for name in ("after_id", "before_id"))
+    client = async_client(settings.redis_address)
+    found, more = await batches.page(client, caller, limit=int(limit), before=older, after=newer)
+    data = [views.batch_of(batch) for batch in found]
+    edges = {"first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}
+    return JSONResponse({"data": data, "has_more": more, **edges})
+
+
+@router.get(
+    "/v1/messages/batches/{batchId}",
+    summary="Read a batch as Anthropic's API does",
+    responses=_answers(401, 404, 503, description="The batch."),
+    openapi_extra=_BATCH_ID,
+)
+async def read_message_batch(request: Request) -> Response:
+    """Tell where a batch is."""
+    settings = load(StatusSettings)
+    caller = await caller_of(request, settings)
+    return JSONResponse(views.batch_of(await service.look(_id(request), caller=caller, settings=settings)))
+
+
+@router.get(
+    "/v1/messages/batches/{batchId}/results",
+    summary="Read a batch's results as Anthropic's API does",
+    response_class=StreamingResponse,
+    responses={
+        200: {"description": "JSON Lines.", "content": {"application/x-jsonl": {"schema": {"type": "string"}}}},
+        **dict.fromkeys((400, 401, 404, 503), _ERROR),
+    },
+    openapi_extra=_BATCH_ID,
+)
+async def read_message_results(request: Request) -> Response:
+    """Tell what came of each request, in their order."""
+    settings = load(StatusSettings)
+    caller = await caller_of(request, settings)
+    found = await service.results(_id(request), caller=caller, settings=settings)
+
+    async def lines() -> AsyncIterator[str]:
+        async for job_id, name, job in found:
+            yield views.line_of(name or job_id, job)
+
+    return StreamingResponse(lines(), media_type="application/x-jsonl")
+
+
+@router.post(
+    "/v1/messages/batches/{batchId}/cancel",
+    summary="Cancel a batch as Anthropic's API does",
+    responses=_answers(401, 404, 503, description="The batch."),
+    openapi_extra=_BATCH_ID,
+)
+async def cancel_message_batch(request: Request) -> Response:
+    """Cancel all of its requests that have not ended."""
+    settings = load(SubmitSettings)
+    caller = await caller_of(request, settings)
+    return JSONResponse(views.batch_of(await service.cancel(_id(request), caller=caller, settings=settings)))
+
+
+@router.delete(
+    "/v1/messages/batches/{batchId}",
+    summary="Refuse to delete a batch",
+    responses={**dict.fromkeys((400, 401), _ERROR)},
+    openapi_extra=_BATCH_ID,
+)
+async def delete_message_batch(request: Request) -> Response:
+    """Say that a batch goes by itself."""
+    await caller_of(request, load(StatusSettings))
+    raise InvalidRequest("delete: cannot be honoured; a batch and its results are forgotten after RESULT_TTL")
+
+
+def _id(request: Request) -> str:
+    name: str = request.path_params["batchId"]
+    return name.removeprefix(views.PREFIX)

@@ -1,0 +1,92 @@
+"""Batches: accept, look, read the results, cancel; for every door that they come through."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+from shared.errors import FieldError, GatewayError, NotFinished, NotFound
+from shared.fingerprint import digest
+from shared.ids import is_id, new_id
+from shared.requests import BatchQuery
+from shared.services import submitting
+from shared.settings import CommonSettings, SubmitSettings
+from shared.store import batches, keys
+from shared.store.client import async_client
+from shared.store.jobs import StoredJob
+from shared.store.submissions import Submission
+
+# After so many queries others of this process get their turn.
+_BREATH = 20
+
+
+async def create(
+    queries: Sequence[BatchQuery],
+    asked: batches.Batch,
+    *,
+    caller: str,
+    idempotency_key: str | None,
+    settings: SubmitSettings,
+) -> tuple[batches.Answer, dict[str, str]]:
+    """Accept queries together, all or none; also return what to tell of the rate limit.
+
+    `asked` says all of the batch but its items. Every query runs: none is answered from the cache, or joined to
+    another. Raises what submitting one of them would, and names the query that is wrong.
+    """
+    if asked.hook:
+        asked = replace(asked, host=await submitting.webhook_host(asked.hook, settings))
+    items = []
+    for number, query in enumerate(queries):
+        if number % _BREATH == 0:
+            await asyncio.sleep(0)
+        items.append((await _prepared(query, number, caller, settings), query.custom_id or ""))
+    if idempotency_key:
+        asked = replace(
+            asked,
+            idempotency=keys.idempotency(caller, digest([f"POST batches {asked.door}", idempotency_key])),
+            body=digest([query.model_dump(mode="json", by_alias=True) for query in queries]),
+        )
+    answer = await batches.create(async_client(settings.redis_address), replace(asked, items=items))
+    headers = submitting.rate_headers(answer.left, answer.reset, settings)
+    submitting.refuse(answer.kind, answer.reset, headers, settings)
+    return answer, headers
+
+
+async def _prepared(query: BatchQuery, number: int, caller: str, settings: SubmitSettings) -> Submission:
+    try:
+        one = await submitting.prepare(
+            query, request_id=new_id(), caller=caller, idempotency_key=None, settings=settings
+        )
+    except GatewayError as error:
+        fields = tuple(FieldError(f"/queries/{number}{field.pointer}", field.message) for field in error.errors)
+        raise type(error)(f"queries.{number}: {error.detail}", errors=fields, headers=error.headers) from None
+    return replace(one, read_cache=False, join=False)
+
+
+async def look(batch_id: str, *, caller: str, settings: CommonSettings) -> batches.StoredBatch:
+    """Return one of the caller's batches; raises NotFound for any other."""
+    client = async_client(settings.redis_address)
+    batch = await batches.read(client, batch_id, caller) if is_id(batch_id) else None
+    if batch is None:
+        raise NotFound("There is no such batch")
+    return batch
+
+
+async def results(
+    batch_id: str, *, caller: str, settings: CommonSettings
+) -> AsyncIterator[tuple[str, str, StoredJob | None]]:
+    """Return what yields the batch's jobs in the order of its queries, each with its id and the caller's name for it.
+
+    Raises NotFound, or NotFinished while one has not ended.
+    """
+    batch = await look(batch_id, caller=caller, settings=settings)
+    if not batch.ended:
+        raise NotFinished("There are results when the last of its jobs has ended")
+    return batches.results(async_client(settings.redis_address), batch_id)
+
+
+async def cancel(batch_id: str, *, caller: str, settings: SubmitSettings) -> batches.StoredBatch:
+    """Cancel all of a batch that has not ended, and return it; raises NotFound."""
+    client = async_client(settings.redis_address)
+    if not is_id(batch_id) or not await batches.cancel(client, batch_id, caller, keep_for=settings.result_ttl):
+        raise NotFound("There is no such batch")
+    return await look(batch_id, caller=caller, settings=settings)

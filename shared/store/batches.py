@@ -1,0 +1,150 @@
+"""Batches: many jobs accepted at once, counted as they end, and told of once."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import redis.asyncio
+from pydantic_core import to_json
+
+from shared.store import jobs, keys, scripts
+from shared.store.jobs import StoredJob
+from shared.store.submissions import Submission
+
+# The event of a batch's webhook.
+ENDED = "batch.ended"
+# Jobs that are cancelled in one step, and results that are read in one.
+_CANCELLED_AT_ONCE, _READ_AT_ONCE = 100, 50
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a client asks for: a submission and the caller's own name for each query, `""` for none.
+
+    The first submission's limits hold for all. `hook` is told when the last has ended. `door` is the API that it came
+    through. `metadata` is JSON.
+    """
+
+    batch_id: str
+    request_id: str
+    items: Sequence[tuple[Submission, str]]
+    hook: str = ""
+    host: str = ""
+    metadata: str = ""
+    door: str = ""
+    idempotency: str = ""
+    body: str = ""
+
+    @property
+    def arguments(self) -> list[str]:
+        """What the script is given."""
+        first = self.items[0][0]
+        ask = {
+            "batchId": self.batch_id, "requestId": self.request_id, "caller": first.caller,
+            "maxWaiting": first.max_waiting, "rate": first.rate, "window": first.window, "budget": first.budget,
+            "idempotency": self.idempotency, "body": self.body, "hook": self.hook, "host": self.host,
+            "door": self.door, "meta": self.metadata,
+        }  # fmt: skip
+        flat = [to_json(ask).decode()]
+        for submission, name in self.items:
+            flat += [*submission.arguments, name]
+        return flat
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a batch; `left` and `reset` (ms) as for a submission."""
+
+    kind: Literal["queued", "replayed", "full", "mismatch", "limited", "broke"]
+    batch_id: str
+    left: int
+    reset: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBatch:
+    """A batch as it stands: the fields of its record, and how many of its jobs have which state."""
+
+    batch_id: str
+    record: dict[str, str]
+    counts: dict[str, int]
+
+    @property
+    def ended(self) -> bool:
+        """Whether all of its jobs have."""
+        return "finished" in self.record
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The caller's metadata."""
+        found: dict[str, str] = json.loads(self.record.get("meta", "{}"))
+        return found
+
+    def moment(self, field: str) -> int | None:
+        """Return a time of the record in ms, or None when it has not come."""
+        value = self.record.get(field)
+        return None if value is None else int(value)
+
+
+async def create(client: redis.asyncio.Redis, batch: Batch) -> Answer:
+    """Accept a batch in one round trip, whole or not at all; safe to send twice."""
+    return Answer(*await scripts.run(client, "batch", *batch.arguments))
+
+
+async def read(client: redis.asyncio.Redis, batch_id: str, caller: str, *, expired: bool = False) -> StoredBatch | None:
+    """Look at one of a caller's batches, at one moment; None when there is none to see.
+
+    With `expired` one is seen whose time is over, and which something keeps.
+    """
+    seen = await scripts.run(client, "look_batch", batch_id, caller, int(expired))
+    if seen is None:
+        return None
+    waiting, active, delayed, *flat = seen
+    record = dict(zip(flat[::2], flat[1::2], strict=True))
+    ended = {state: int(record[state]) for state in ("completed", "failed", "cancelled")}
+    counts = {"total": int(record["total"]), "waiting": waiting, "active": active, "delayed": delayed, **ended}
+    return StoredBatch(batch_id, record, counts)
+
+
+async def page(
+    client: redis.asyncio.Redis, caller: str, *, limit: int, before: str | None, after: str | None
+) -> tuple[list[StoredBatch], bool]:
+    """List a caller's batches, newest first, before one, or after one in time; and whether more follow."""
+    name = keys.batches(caller)
+    edge = before or after
+    place = None if edge is None else await client.zscore(name, edge)
+    if place is None:
+        found = await client.zrange(name, "+inf", "-inf", desc=True, byscore=True, offset=0, num=limit + 1)
+    elif before:
+        found = await client.zrange(name, f"({place}", "-inf", desc=True, byscore=True, offset=0, num=limit + 1)
+    else:
+        found = await client.zrange(name, f"({place}", "+inf", byscore=True, offset=0, num=limit + 1)
+        found = found[: limit + 1]
+    shown = found[:limit] if not after else found[:limit][::-1]
+    read_all = [await read(client, str(one), caller) for one in shown]
+    return [one for one in read_all if one is not None], len(found) > limit
+
+
+async def results(client: redis.asyncio.Redis, batch_id: str) -> AsyncIterator[tuple[str, str, StoredJob | None]]:
+    """Yield each job of a batch in the order of its queries: its id, its name, and the job if it is there."""
+    first = 0
+    name = keys.batch_jobs(batch_id)
+    while entries := cast("list[str]", await client.lrange(name, first, first + _READ_AT_ONCE - 1)):
+        parts = [entry.partition(" ") for entry in entries]
+        found = await jobs.read_many(client, [job_id for job_id, _, _ in parts])
+        for (job_id, _, given), job in zip(parts, found, strict=True):
+            yield job_id, given, job
+        first += _READ_AT_ONCE
+
+
+async def cancel(client: redis.asyncio.Redis, batch_id: str, caller: str, *, keep_for: int) -> bool:
+    """Cancel all jobs of a caller's batch that have not ended, readable for `keep_for` s; False when there is none."""
+    first: int = 0
+    while True:
+        more = await scripts.run(client, "cancel_batch", batch_id, caller, keep_for * 1000, first, _CANCELLED_AT_ONCE)
+        if more == "missing":
+            return False
+        if not more:
+            return True
+        first += _CANCELLED_AT_ONCE

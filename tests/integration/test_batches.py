@@ -1,0 +1,154 @@
+"""Batches in the store and through the API: all or none, counted at every look, told of once."""
+
+import json
+
+import pytest
+
+from functions.worker.deliver import told_by
+from shared.ids import new_id
+from shared.store import batches, callers, keys, outbox, scripts
+from shared.store.client import async_client
+from tests.support.slot import ERROR, run
+
+OPEN = {"WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8"}
+
+
+def many(count, **fields):
+    return {"queries": [{"query": f"q{number}", "customId": f"c{number}"} for number in range(count)], **fields}
+
+
+async def test_results_come_in_order_and_counts_are_right_at_every_look(connect, server):
+    client = await connect(server.url)
+    answer = await client.post("/api/batches", json=many(5, metadata={"team": "a"}))
+    assert (answer.status_code, answer.json()["metadata"]) == (202, {"team": "a"})
+    place = answer.headers["location"]
+    assert (await client.get(f"{place}/results")).json()["code"] == "not_finished"
+    for done in range(5):
+        counts = (await client.get(place)).json()["counts"]
+        assert (counts["waiting"], counts["completed"] + counts["failed"]) == (5 - done, done)
+        assert sum(counts.values()) - counts["total"] == counts["total"] == 5
+        await run(server.url, ERROR if done == 2 else None)
+    ended = (await client.get(place)).json()
+    assert (ended["state"], ended["counts"]["failed"]) == ("ended", 1)
+    told = await client.get(f"{place}/results")
+    assert told.headers["content-type"].startswith("application/jsonl")
+    lines = [json.loads(line) for line in told.text.splitlines()]
+    assert [(line["index"], line["customId"], line["state"]) for line in lines] == [
+        (number, f"c{number}", "failed" if number == 2 else "completed") for number in range(5)
+    ]
+    assert (lines[2]["error"]["code"], lines[4]["result"]["response"]) == ("server_error", "4")
+
+
+async def test_one_webhook_tells_of_the_end_of_all(connect, server, store):
+    client = await connect(server.url, **OPEN)
+    body = many(3, webhookUrl="http://127.0.0.1:9/")
+    batch = (await client.post("/api/batches", json=body)).json()["batchId"]
+    for _ in range(3):
+        assert store.zcard(keys.DUE) == 0
+        await run(server.url)
+    [leased], _ = await outbox.lease(async_client(server.url), 10, {}, per_host=10)
+    webhook = await outbox.read(async_client(server.url), leased)
+    assert webhook is not None
+    told = json.loads(told_by(webhook).model_dump_json(by_alias=True))
+    assert (told["type"], told["data"]["batchId"], told["data"]["counts"]["completed"]) == ("batch.ended", batch, 3)
+
+
+async def test_a_job_that_is_run_anew_opens_its_batch_again_and_its_end_is_another_event(connect, server, store):
+    client = await connect(server.url, **OPEN)
+    body = many(2, webhookUrl="http://127.0.0.1:9/")
+    place = (await client.post("/api/batches", json=body)).headers["location"]
+    failed = await run(server.url, ERROR)
+    await run(server.url)
+    assert (await client.get(place)).json()["state"] == "ended"
+    assert await scripts.run(async_client(server.url), "run_anew", failed) == "waiting"
+    again = (await client.get(place)).json()
+    assert (again["state"], again["counts"]["waiting"], again["counts"]["failed"]) == ("running", 1, 0)
+    assert store.zcard(keys.DUE) == 0  # what was to be told is not true any more
+    await run(server.url)
+    assert (await client.get(place)).json()["counts"]["completed"] == 2
+    assert store.zcard(keys.DUE) == 1
+
+
+async def test_cancelling_ends_what_has_not_ended_and_keeps_the_rest(connect, server):
+    client = await connect(server.url)
+    place = (await client.post("/api/batches", json=many(150))).headers["location"]
+    await run(server.url)
+    ended = (await client.delete(place)).json()
+    assert ended["state"] == "ended"
+    assert (ended["counts"]["completed"], ended["counts"]["cancelled"]) == (1, 149)
+    assert await run(server.url) is None
+    states = [json.loads(line)["state"] for line in (await client.get(f"{place}/results")).text.splitlines()]
+    assert states == ["completed"] + ["cancelled"] * 149
+
+
+async def test_one_wrong_query_refuses_all_and_is_named(connect, server, store):
+    client = await connect(server.url, MAX_QUERY_BYTES="10")
+    body = {"queries": [{"query": "fine"}, {"query": "x" * 11}]}
+    refused = await client.post("/api/batches", json=body)
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["pointer"] == "/queries/1/query"
+    assert (await client.post("/api/batches", json=many(1001))).status_code == 422
+    assert (await client.post("/api/batches", json={"queries": []})).status_code == 422
+    assert store.zcard(keys.WAITING) == 0
+
+
+async def test_a_batch_that_does_not_fit_into_the_queue_is_refused_whole(connect, server, store):
+    client = await connect(server.url, MAX_QUEUE_DEPTH="5")
+    assert (await client.post("/api/batches", json=many(6))).json()["code"] == "queue_full"
+    assert store.zcard(keys.WAITING) == 0
+    assert (await client.post("/api/batches", json=many(5))).status_code == 202
+
+
+async def test_the_same_key_and_body_get_the_first_batch_again(connect, server, store):
+    client = await connect(server.url)
+    header = {"Idempotency-Key": "k"}
+    first = await client.post("/api/batches", json=many(2), headers=header)
+    again = await client.post("/api/batches", json=many(2), headers=header)
+    assert again.json()["batchId"] == first.json()["batchId"]
+    assert again.headers["idempotent-replayed"] == "true"
+    other = await client.post("/api/batches", json=many(3), headers=header)
+    assert other.json()["code"] == "idempotency_mismatch"
+    assert store.zcard(keys.WAITING) == 2
+
+
+async def test_a_batch_sent_twice_because_its_reply_was_lost_is_there_once(connect, server, store):
+    client = await connect(server.url)
+    place = (await client.post("/api/batches", json=many(2))).headers["location"]
+    batch = place.rpartition("/")[2]
+    entries = store.lrange(keys.batch_jobs(batch), 0, -1)
+    ask = {"batchId": batch, "requestId": new_id(), "caller": "anonymous"}
+    assert await scripts.run(async_client(server.url), "batch", json.dumps(ask)) == ["queued", batch, -1, 0]
+    assert store.lrange(keys.batch_jobs(batch), 0, -1) == entries
+
+
+async def test_results_are_kept_until_the_whole_batch_goes_and_then_nothing_is_left(connect, server, store):
+    client = await connect(server.url, CACHE_TTL="0")
+    place = (await client.post("/api/batches", json=many(2))).headers["location"]
+    first = await run(server.url, keep_for=0)
+    await scripts.run(async_client(server.url), "reap", 100)
+    assert (await client.get(f"/api/query/{first}")).status_code == 200
+    await run(server.url, keep_for=0)
+    await scripts.run(async_client(server.url), "reap", 100)
+    assert (await client.get(place)).status_code == 404
+    assert not [name for name in store.keys("cg:*") if ":batch" in name or first in name]
+
+
+async def test_another_callers_batch_does_not_exist(connect, server):
+    client = await connect(server.url, AUTH_ENABLED="true")
+    made = [await callers.create(async_client(server.url), name) for name in ("ann", "bob")]
+    ann, bob = ({"Authorization": f"Bearer {one.key}"} for one in made)
+    place = (await client.post("/api/batches", json=many(1), headers=ann)).headers["location"]
+    name = place.replace("/api/batches/", "/v1/messages/batches/msgbatch_")
+    assert (await client.get(place, headers=ann)).status_code == 200
+    for ask in (client.get(place, headers=bob), client.get(f"{place}/results", headers=bob),
+                client.delete(place, headers=bob), client.get(name, headers=bob),
+                client.post(f"{name}/cancel", headers=bob)):  # fmt: skip
+        assert (await ask).status_code == 404
+    assert (await client.get("/v1/messages/batches", headers=bob)).json()["data"] == []
+
+
+@pytest.mark.parametrize("batch_id", ["nonsense", "019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22"])
+async def test_an_unknown_batch_is_a_problem_of_its_own(connect, server, batch_id):
+    client = await connect(server.url)
+    assert (await client.get(f"/api/batches/{batch_id}")).json()["code"] == "not_found"
+    assert await batches.read(async_client(server.url), batch_id, "anonymous") is None
