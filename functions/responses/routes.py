@@ -1,5 +1,111 @@
-"""The routes of responses: OpenAI's responses in background mode."""
+"""The routes of OpenAI's Responses API, in its background mode."""
 
-from fastapi import APIRouter
+from collections.abc import AsyncIterator
+from typing import Any
 
-router = APIRouter(tags=["responses"])
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from functions.responses import service, views
+from functions.responses.requests import Refused, ResponseRequest
+from functions.responses.stream import stream
+from shared.http.body import read_json
+from shared.http.callers import caller_of
+from shared.http.describe import in_path, takes
+from shared.http.direct import door
+from shared.http.idempotency import idempotency_key_in
+from shared.settings import StatusSettings, SubmitSettings, load
+
+router = APIRouter(tags=["OpenAI's responses"], route_class=door(views.write_error))
+_OBJECT = {"content": {"application/json": {"schema": {"type": "object"}}}}
+_ERROR = {"description": "In the shape of OpenAI's API.", **_OBJECT}
+_STREAMED = {"text/event-stream": {"schema": {"type": "string"}}}
+_RESPONSE_ID = in_path("responseId", "`resp_…`, as told when it was created.")
+
+
+def _answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    content = {**_OBJECT["content"], **_STREAMED}
+    told = {"description": "The response; its events when they are streamed.", "content": content}
+    return {200: told, **dict.fromkeys(statuses, _ERROR)}
+
+
+@router.post(
+    "/v1/responses",
+    summary="Submit a query as to OpenAI's API",
+    responses=_answers(400, 401, 403, 413, 429, 503),
+    openapi_extra=takes(ResponseRequest),
+)
+async def create_response(request: Request) -> Response:
+    """Accept a query in background mode; what a run of the CLI cannot honour is refused by its name."""
+    settings = load(SubmitSettings)
+    caller = await caller_of(request, settings)
+    body = await read_json(request, ResponseRequest, max_bytes=settings.max_body_bytes)
+    found, asked, headers = await service.submit(
+        body,
+        request_id=request.state.request_id,
+        caller=caller,
+        idempotency_key=idempotency_key_in(request),
+        settings=settings,
+    )
+    request.state.job_id = found.job.job_id
+    if asked.stream:
+        return _streamed(_events(found, -1, caller), headers)
+    return _json(found, headers)
+
+
+@router.get(
+    "/v1/responses/{responseId}",
+    summary="Read a response as from OpenAI's API",
+    responses=_answers(400, 401, 404, 503),
+    openapi_extra={
+        "parameters": [
+            _RESPONSE_ID,
+            {"name": "stream", "in": "query", "schema": {"type": "boolean"}},
+            {"name": "starting_after", "in": "query", "schema": {"type": "integer", "minimum": 0}},
+        ]
+    },
+)
+async def read_response(request: Request) -> Response:
+    """Tell where a response is, or stream its events after the one whose number is given."""
+    settings = load(StatusSettings)
+    caller = await caller_of(request, settings)
+    query = request.query_params
+    for name in query:
+        if name not in {"stream", "starting_after"} and (name, query[name]) != ("include_obfuscation", "false"):
+            raise Refused(name[:60], "cannot be honoured by a run of the CLI")
+    after = query.get("starting_after", "-1")
+    if not after.removeprefix("-").isdecimal() or len(after) > 9:
+        raise Refused("starting_after", "should be the number of an event", "invalid_value")
+    found = await service.find(request.path_params["responseId"], caller=caller, settings=settings)
+    if query.get("stream", "false") != "true":
+        return _json(found, {})
+    return _streamed(_events(found, int(after), caller), {})
+
+
+@router.post(
+    "/v1/responses/{responseId}/cancel",
+    summary="Cancel a response as at OpenAI's API",
+    responses=_answers(401, 404, 503),
+    openapi_extra={"parameters": [_RESPONSE_ID]},
+)
+async def cancel_response(request: Request) -> Response:
+    """Cancel a response; one that has ended is told as it is."""
+    settings = load(SubmitSettings)
+    caller = await caller_of(request, settings)
+    return _json(await service.cancel(request.path_params["responseId"], caller=caller, settings=settings), {})
+
+
+def _json(found: service.Found, headers: dict[str, str]) -> Response:
+    model = load(SubmitSettings).claude_model
+    return JSONResponse(views.response_of(found.job, found.request, model=model), headers=headers)
+
+
+def _events(found: service.Found, after: int, caller: str) -> AsyncIterator[bytes]:
+    model = load(SubmitSettings).claude_model
+    return stream(found.job, found.request, after, caller=caller, model=model, settings=load(StatusSettings))
+
+
+def _streamed(events: AsyncIterator[bytes], headers: dict[str, str]) -> Response:
+    # Neither kept nor held back by whatever is between.
+    headers = {**headers, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(events, headers=headers, media_type="text/event-stream")

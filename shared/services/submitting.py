@@ -136,11 +136,13 @@ def _submission(
 ) -> submissions.Submission:
     decisive = request.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=_NOT_FOR_THE_WORKER)
     chosen = servers.choose(request, settings)
+    job_id = new_id()
     if chosen.servers:
         decisive["mcpServers"] = chosen.servers
     if request.session or request.session_id:
         # Of the caller's own, since nobody else's is where the worker looks.
-        kept = new_id() if request.fork or not request.session_id else request.session_id
+        # A new one has the id of the job that it begins with.
+        kept = job_id if request.fork or not request.session_id else request.session_id
         decisive["conversation"] = {"id": kept, "from": request.session_id}
     timeout = request.timeout_ms or settings.claude_timeout
     # What a tool does or sees is never the same twice, unless a server's entry says so; and a conversation goes on.
@@ -154,7 +156,7 @@ def _submission(
     ttl = settings.cache_ttl if request.cache.ttl is None else request.cache.ttl
     rate, seconds = settings.rate_limit or (0, 0)
     return submissions.Submission(
-        job_id=new_id(),
+        job_id=job_id,
         request_id=request_id,
         caller=caller,
         priority=PRIORITIES.index(request.priority),

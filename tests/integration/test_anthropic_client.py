@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.scripted_replies import Error, Text
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -1,0 +1,168 @@
+"""OpenAI's request as a query of ours; what a run of the CLI cannot honour is refused by its name."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ConfigDict, ValidationError
+
+from shared.errors import FieldError, InvalidRequest
+from shared.http.problems import invalid_fields
+from shared.models import Wire
+from shared.requests import SubmitRequest
+
+PREFIX = "resp_"
+# What says what is done anyway, so that a program that always sends it is not refused.
+_NOTHING_NEW: dict[str, tuple[Any, ...]] = {
+    "tools": ([],),
+    "tool_choice": ("auto", "none"),
+    "include": ([],),
+    "truncation": ("disabled",),
+    "service_tier": ("auto", "default"),
+}
+_OURS = {
+    "/query": "input",
+    "/systemPrompt": "instructions",
+    "/outputSchema": "text",
+    "/maxOutputTokens": "max_output_tokens",
+    "/effort": "reasoning",
+}
+
+
+class Refused(InvalidRequest):
+    """The refusal of one parameter, with OpenAI's own code for it."""
+
+    def __init__(self, name: str, why: str, openai_code: str = "unsupported_parameter") -> None:
+        super().__init__(f"{name}: {why}", errors=(FieldError(name, why),))
+        self.openai_code = openai_code
+
+
+class ResponseRequest(Wire):
+    """The body: whatever OpenAI's API takes, looked at field by field."""
+
+    model_config = ConfigDict(extra="allow", alias_generator=None)
+
+    background: Any = None
+    input: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a body asks for; `previous` is the response that it goes on from."""
+
+    query: SubmitRequest
+    previous: str | None
+    stream: bool
+
+
+def asked_by(body: ResponseRequest, session_id: str | None = None) -> Asked:
+    """Translate a body, as the turn of a conversation if it has one; raises InvalidRequest that names what is wrong."""
+    given = {name: value for name, value in body.model_dump().items() if value is not None}
+    if given.pop("background", None) is not True:
+        raise Refused("background", "should be true: answers are made by a queue", "unsupported_value")
+    stream, store = (_flag(given, name, default) for name, default in (("stream", False), ("store", True)))
+    previous = given.pop("previous_response_id", None)
+    if previous is not None and not isinstance(previous, str):
+        raise Refused("previous_response_id", "should be text", "invalid_value")
+    fields: dict[str, Any] = {"session": store}
+    for name, value in given.items():
+        if value not in _NOTHING_NEW.get(name, ()):
+            fields |= _field(name, value, fields)
+    if "query" not in fields:
+        raise Refused("input", "is needed", "missing_required_parameter")
+    if session_id is not None:
+        fields |= {"sessionId": session_id, "fork": True}
+    try:
+        return Asked(SubmitRequest.model_validate(fields), previous, stream)
+    except ValidationError as error:
+        wrong = invalid_fields(list(error.errors(include_url=False, include_input=False)))
+        raise renamed(wrong) from None
+
+
+def _flag(given: dict[str, Any], name: str, default: bool) -> bool:
+    value = given.pop(name, default)
+    if not isinstance(value, bool):
+        raise Refused(name, "should be true or false", "invalid_value")
+    return value
+
+
+def renamed(error: InvalidRequest) -> InvalidRequest:
+    """Return an error of ours with the names that OpenAI's client knows."""
+    pointer = error.errors[0].pointer if error.errors else ""
+    first = "/" + pointer.split("/")[1] if pointer.count("/") else ""
+    name = _OURS.get(first, first.strip("/"))
+    return Refused(name, error.errors[0].message if error.errors else error.detail, "invalid_value")
+
+
+def _field(name: str, value: Any, fields: dict[str, Any]) -> dict[str, Any]:
+    match name, value:
+        case "model" | "metadata", _:
+            return {name: value}
+        case "max_output_tokens", _:
+            return {"maxOutputTokens": value}
+        case "instructions", str():
+            return {"systemPrompt": _joined(value, fields.get("systemPrompt"))}
+        case "input", str():
+            return {"query": value}
+        case "input", list():
+            return _messages(value, fields)
+        case "text", dict():
+            return _text(value)
+        case "reasoning", {"effort": str(effort), **rest} if not any(rest.values()):
+            return {"effort": effort}
+        case _:
+            raise Refused(name, "cannot be honoured by a run of the CLI")
+
+
+def _messages(items: list[Any], fields: dict[str, Any]) -> dict[str, Any]:
+    """Take messages of a system or a developer as instructions, and one of the user, the last, as the query."""
+    said: str | None = fields.get("systemPrompt")
+    for place, item in enumerate(items):
+        where = f"input[{place}]"
+        match item:
+            case {"role": "system" | "developer", "content": content} if place < len(items) - 1:
+                said = _joined(said, _content(content, f"{where}.content"))
+            case {"role": "user", "content": content} if place == len(items) - 1:
+                told = {} if said is None else {"systemPrompt": said}
+                return {"query": _content(content, f"{where}.content"), **told}
+            case _:
+                raise Refused(
+                    where, "should be one message of the user, after those of a system; previous_response_id goes on"
+                )
+    raise Refused("input", "should not be empty")
+
+
+def _content(content: Any, where: str) -> str:
+    match content:
+        case str():
+            return content
+        case list():
+            return "\n".join(_part(part, f"{where}[{place}]") for place, part in enumerate(content))
+        case _:
+            raise Refused(where, "should be text")
+
+
+def _part(part: Any, where: str) -> str:
+    match part:
+        case {"type": "input_text", "text": str(text)}:
+            return text
+        case {"type": str(kind)}:
+            raise Refused(where, f"{kind[:40]} cannot be honoured by a run of the CLI; input_text can")
+        case _:
+            raise Refused(where, "should be a part of text")
+
+
+def _text(text: dict[str, Any]) -> dict[str, Any]:
+    for name, value in text.items():
+        if name != "format" and value is not None:
+            raise Refused(f"text.{name}", "cannot be honoured by a run of the CLI")
+    match text.get("format"):
+        case None | {"type": "text"}:
+            return {}
+        case {"type": "json_schema", "schema": dict(schema)}:
+            return {"outputSchema": schema}
+        case _:
+            raise Refused("text.format", "should be text or json_schema")
+
+
+def _joined(first: str | None, second: str | None) -> str:
+    return "\n\n".join(part for part in (first, second) if part)

@@ -1,0 +1,69 @@
+"""Responses: submit, read, cancel."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from functions.responses.requests import PREFIX, Asked, Refused, ResponseRequest, asked_by, renamed
+from shared.errors import AlreadyFinished, InvalidRequest, NotFound
+from shared.ids import is_id
+from shared.services import submitting
+from shared.settings import CommonSettings, SubmitSettings
+from shared.store import jobs
+from shared.store.client import async_client
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A job, and what was asked."""
+
+    job: jobs.StoredJob
+    request: dict[str, Any]
+
+
+async def submit(
+    body: ResponseRequest, *, request_id: str, caller: str, idempotency_key: str | None, settings: SubmitSettings
+) -> tuple[Found, Asked, dict[str, str]]:
+    """Accept a body as a job; also return what it asked, and what to tell of the rate limit."""
+    asked = asked_by(body)
+    if asked.previous is not None:
+        asked = replace(asked_by(body, await _conversation(asked.previous, caller, settings)), previous=asked.previous)
+    try:
+        done = await submitting.submit(
+            asked.query, request_id=request_id, caller=caller, idempotency_key=idempotency_key, settings=settings
+        )
+    except InvalidRequest as error:
+        raise renamed(error) from None
+    found = await find(PREFIX + done.answer.job_id, caller=caller, settings=settings)
+    return found, asked, done.rate_headers
+
+
+async def find(response_id: str, *, caller: str, settings: CommonSettings) -> Found:
+    """Return one of the caller's responses; raises NotFound for any other."""
+    client, job_id = async_client(settings.redis_address), response_id.removeprefix(PREFIX)
+    job = await jobs.read(client, job_id, caller) if is_id(job_id) else None
+    if job is None:
+        raise NotFound(f"There is no response {response_id[:60]!r}")
+    return Found(job, await jobs.request_of(client, job_id))
+
+
+async def cancel(response_id: str, *, caller: str, settings: SubmitSettings) -> Found:
+    """Cancel one of the caller's responses; one that has ended stays as it is. Raises NotFound."""
+    found = await find(response_id, caller=caller, settings=settings)
+    try:
+        job = await submitting.cancel(found.job.job_id, caller=caller, settings=settings)
+    except AlreadyFinished:
+        return await find(response_id, caller=caller, settings=settings)
+    return replace(found, job=job)
+
+
+async def _conversation(response_id: str, caller: str, settings: SubmitSettings) -> str:
+    """Return the conversation of a response that another goes on from."""
+    try:
+        found = await find(response_id, caller=caller, settings=settings)
+    except NotFound as error:
+        raise Refused("previous_response_id", error.detail, "previous_response_not_found") from None
+    kept: str | None = found.request.get("conversation", {}).get("id")
+    if kept is None or found.job.record["state"] != "completed":
+        why = "has not completed" if kept else "was not stored"
+        raise Refused("previous_response_id", f"it {why}", "previous_response_not_found")
+    return kept

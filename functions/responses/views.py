@@ -1,0 +1,108 @@
+"""Jobs and our errors in the shapes of OpenAI's API."""
+
+import json
+from typing import Any
+
+from fastapi import Response
+
+from functions.responses.requests import PREFIX, Refused
+from shared.errors import GatewayError
+from shared.store.jobs import StoredJob
+
+_STATUSES = {"waiting": "queued", "delayed": "queued", "active": "in_progress"}
+_ERRORS = {
+    "rate_limited": "rate_limit_exceeded",
+    "overloaded": "rate_limit_exceeded",
+    "invalid_request": "invalid_prompt",
+}
+_KINDS = {
+    401: ("invalid_request_error", "invalid_api_key"),
+    403: ("invalid_request_error", "forbidden"),
+    404: ("invalid_request_error", "not_found"),
+    413: ("invalid_request_error", "payload_too_large"),
+    429: ("rate_limit_error", "rate_limit_exceeded"),
+    503: ("server_error", "unavailable"),
+}
+
+
+def response_of(job: StoredJob, request: dict[str, Any], *, model: str | None) -> dict[str, Any]:
+    """Write a job as a response; `request` is what was asked, `model` what the deployment takes when nothing was."""
+    state = job.record["state"]
+    result, talk = job.result, request.get("conversation", {})
+    resumed = talk.get("from")
+    schema = request.get("outputSchema")
+    return {
+        "id": PREFIX + job.job_id,
+        "object": "response",
+        "created_at": int(job.record["created"]) // 1000,
+        "status": _STATUSES.get(state, state),
+        "background": True,
+        "error": _error(job),
+        "incomplete_details": None,
+        "instructions": request.get("systemPrompt"),
+        "max_output_tokens": request.get("maxOutputTokens"),
+        "model": (result or {}).get("model") or request.get("model") or model or "default",
+        "output": [] if result is None else [message(job.job_id, 0, result["response"])],
+        "parallel_tool_calls": False,
+        # A conversation begins with the job whose id it has.
+        "previous_response_id": PREFIX + resumed if resumed else None,
+        "reasoning": {"effort": request.get("effort"), "summary": None},
+        "store": bool(talk),
+        "temperature": None,
+        "text": {"format": {"type": "json_schema", "name": "answer", "schema": schema} if schema else {"type": "text"}},
+        "tool_choice": "none",
+        "tools": [],
+        "top_p": None,
+        "truncation": "disabled",
+        "usage": None if result is None else _usage(result["usage"]),
+        "metadata": job.metadata,
+    }
+
+
+def message(job_id: str, number: int, text: str, status: str = "completed") -> dict[str, Any]:
+    """Write the text of an answer as an item of the output."""
+    parts = [part(text)] if text or status == "completed" else []
+    return {"id": item_id(job_id, number), "type": "message", "status": status, "role": "assistant", "content": parts}
+
+
+def part(text: str) -> dict[str, Any]:
+    """Write a part of an item."""
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+def item_id(job_id: str, number: int) -> str:
+    """Name an item of a response's output."""
+    return f"msg_{job_id}" if number == 0 else f"msg_{job_id}_{number}"
+
+
+def write_error(error: GatewayError) -> Response:
+    """Write an error of ours as that API writes its own."""
+    # It has one status for every request that cannot be.
+    status = 400 if error.status in {415, 422} else error.status
+    kind, code = _KINDS.get(status, ("invalid_request_error", error.code))
+    if error.code == "budget_exhausted":
+        code = "insufficient_quota"
+    if isinstance(error, Refused):
+        code = error.openai_code
+    name = error.errors[0].pointer.strip("/") if error.errors else None
+    body = {"error": {"message": error.detail or error.title, "type": kind, "param": name, "code": code}}
+    return Response(json.dumps(body), status, error.headers, "application/json")
+
+
+def _error(job: StoredJob) -> dict[str, str] | None:
+    if job.error is None:
+        return None
+    code = job.error["code"]
+    return {"code": _ERRORS.get(code, "server_error"), "message": f"{code}: {job.error['message']}"}
+
+
+def _usage(usage: dict[str, int]) -> dict[str, Any]:
+    read = usage["inputTokens"] + usage["cacheReadTokens"] + usage["cacheCreationTokens"]
+    cached = {"cached_tokens": usage["cacheReadTokens"], "cache_write_tokens": usage["cacheCreationTokens"]}
+    return {
+        "input_tokens": read,
+        "input_tokens_details": cached,
+        "output_tokens": usage["outputTokens"],
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": read + usage["outputTokens"],
+    }

@@ -1,0 +1,142 @@
+"""OpenAI's own package against the gateway: its background mode, unchanged but for the base URL."""
+
+import time
+
+import openai
+import pytest
+
+from tests.support.scripted_replies import Text, ToolUse
+
+pytestmark = pytest.mark.slow
+IMAGE = {"type": "input_image", "image_url": "https://example.com/a.png"}
+
+
+@pytest.fixture
+def client(gateway):
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="any", max_retries=0) as client:
+        yield client
+
+
+def ended(client, response):
+    deadline = time.monotonic() + 60
+    while (seen := client.responses.retrieve(response.id)).status in {"queued", "in_progress"}:
+        assert time.monotonic() < deadline, seen
+        time.sleep(0.05)
+    return seen
+
+
+@pytest.mark.once
+def test_a_response_is_created_polled_and_read(client, model):
+    response = client.responses.create(
+        model="m", input="What is 2+2?", instructions="Be brief.", background=True, metadata={"a": "b"},
+        max_output_tokens=512,
+    )  # fmt: skip
+    assert (response.status, response.instructions, response.metadata) == ("queued", "Be brief.", {"a": "b"})
+    seen = ended(client, response)
+    assert (seen.status, seen.output_text, seen.error) == ("completed", "What is 2+2?", None)
+    assert seen.usage is not None
+    assert seen.usage.total_tokens == seen.usage.input_tokens + seen.usage.output_tokens > 0
+    [sent] = [one.body for one in model.requests if "2+2" in str(one.body["messages"])]
+    assert "Be brief." in str(sent["system"])
+    assert sent["max_tokens"] == 512
+
+
+def strung(client, response_id, first):
+    """Go on where an answer ended, as often as answers end."""
+    events = list(first)
+    while events[-1].type not in {"response.completed", "response.failed"}:
+        after = events[-1].sequence_number
+        events += client.responses.retrieve(response_id, stream=True, starting_after=after)
+    return events
+
+
+def test_a_stream_that_is_cut_goes_on_exactly_where_it_was(client, script):
+    script(lambda body: Text([f"piece {number} " for number in range(12)], delay_between=0.05))
+    stream = client.responses.create(model="m", input="tell me", background=True, stream=True)
+    first = next(iter(stream))
+    response_id = first.response.id
+    cut = [first]
+    for event in stream:
+        cut.append(event)
+        if len(cut) == 6:
+            break
+    stream.close()
+    events = strung(client, response_id, cut)
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    assert text == "".join(f"piece {number} " for number in range(12)) == events[-1].response.output_text
+    whole = strung(client, response_id, client.responses.retrieve(response_id, stream=True))
+    assert [event.to_dict() for event in whole] == [event.to_dict() for event in events]
+
+
+@pytest.mark.once
+def test_an_attempt_that_failed_after_it_had_written_leaves_an_incomplete_item(client, model, script):
+    from tests.support.scripted_replies import Error
+
+    model.script(Error(529, "overloaded_error", after_chunks=2))
+    script(lambda body: Text("well"))
+    events = list(client.responses.create(model="m", input="again", background=True, stream=True))
+    items = [event.item for event in events if event.type == "response.output_item.done"]
+    assert items[-1].status == "completed"
+    assert [item.status for item in items[:-1]] in ([], ["incomplete"])
+    assert events[-1].response.output_text == "well"
+
+
+@pytest.mark.once
+def test_a_response_is_cancelled_and_stays_so(client, script):
+    script(lambda body: Text("late", delay_before=20))
+    response = client.responses.create(model="m", input="slow", background=True)
+    assert client.responses.cancel(response.id).status == "cancelled"
+    assert client.responses.cancel(response.id).status == "cancelled"
+
+
+@pytest.mark.once
+def test_the_previous_response_is_gone_on_from_as_often_as_one_likes(client, model):
+    first = ended(client, client.responses.create(model="m", input="one", background=True))
+    for question in ("two", "another two"):
+        second = client.responses.create(model="m", input=question, background=True, previous_response_id=first.id)
+        assert second.previous_response_id == first.id
+        assert ended(client, second).status == "completed"
+        assert model.said() == ["one", "one", question]
+
+
+@pytest.mark.once
+def test_an_answer_under_a_schema_is_told_whole(client, script):
+    script(lambda body: ToolUse("StructuredOutput", {"n": 4}))
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    text = {"format": {"type": "json_schema", "name": "n", "schema": schema}}
+    events = list(client.responses.create(model="m", input="n?", background=True, stream=True, text=text))
+    assert events[-1].response.output_text == '{"n": 4}'
+    assert [event.delta for event in events if event.type == "response.output_text.delta"] == ['{"n": 4}']
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"temperature": 0.5}, "temperature"),
+        ({"tools": [{"type": "function", "name": "f", "parameters": {}}]}, "tools"),
+        ({"background": False}, "background"),
+        ({"user": "u"}, "user"),
+        ({"reasoning": {"summary": "auto"}}, "reasoning"),
+        ({"text": {"format": {"type": "json_object"}}}, "text.format"),
+        ({"max_output_tokens": 0}, "max_output_tokens"),
+        ({"input": [{"role": "user", "content": [IMAGE]}]}, "input[0].content[0]"),
+        ({"input": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}, "input[0]"),
+        ({"previous_response_id": "resp_019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22"}, "previous_response_id"),
+    ],
+)
+def test_what_a_run_cannot_honour_is_refused_by_name(client, fields, named):
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.responses.create(**{"model": "m", "input": "hello", "background": True, **fields})
+    assert refused.value.param == named
+
+
+@pytest.mark.once
+def test_errors_are_the_packages_own_exceptions(client):
+    unknown = "resp_019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22"
+    for ask in (client.responses.retrieve, client.responses.cancel):
+        with pytest.raises(openai.NotFoundError):
+            ask(unknown)
+    with pytest.raises(openai.BadRequestError, match="include"):
+        client.responses.retrieve(unknown, include=["message.output_text.logprobs"])
