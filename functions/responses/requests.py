@@ -63,7 +63,8 @@ def asked_by(body: ResponseRequest, session_id: str | None = None) -> Asked:
     previous = given.pop("previous_response_id", None)
     if previous is not None and not isinstance(previous, str):
         raise Refused("previous_response_id", "should be text", "invalid_value")
-    fields: dict[str, Any] = {"session": store}
+    # Each is read by its own id: one that the cache answers would be somebody's older job.
+    fields: dict[str, Any] = {"session": store, "cache": {"mode": "refresh"}}
     for name, value in given.items():
         if value not in _NOTHING_NEW.get(name, ()):
             fields |= _field(name, value, fields)

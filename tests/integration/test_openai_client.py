@@ -91,6 +91,16 @@ def test_a_response_is_cancelled_and_stays_so(client, script):
 
 
 @pytest.mark.once
+def test_what_is_not_stored_runs_each_time_and_cannot_be_gone_on_from(client):
+    asked = {"model": "m", "input": "the same", "background": True, "store": False}
+    first, second = (ended(client, client.responses.create(**asked)) for _ in range(2))
+    assert first.id != second.id
+    assert (first.output_text, second.output_text, first.store) == ("the same", "the same", False)
+    with pytest.raises(openai.BadRequestError, match="was not stored"):
+        client.responses.create(**{**asked, "previous_response_id": first.id})
+
+
+@pytest.mark.once
 def test_the_previous_response_is_gone_on_from_as_often_as_one_likes(client, model):
     first = ended(client, client.responses.create(model="m", input="one", background=True))
     for question in ("two", "another two"):
