@@ -18,6 +18,8 @@ _NOTHING_NEW: dict[str, tuple[Any, ...]] = {
     "include": ([],),
     "truncation": ("disabled",),
     "service_tier": ("auto", "default"),
+    "parallel_tool_calls": (True, False),
+    "stream_options": ({}, {"include_obfuscation": False}),
 }
 _OURS = {
     "/query": "input",
@@ -63,6 +65,8 @@ def asked_by(body: ResponseRequest, session_id: str | None = None) -> Asked:
     previous = given.pop("previous_response_id", None)
     if previous is not None and not isinstance(previous, str):
         raise Refused("previous_response_id", "should be text", "invalid_value")
+    if previous is not None and not store:
+        raise Refused("store", "should be true: what goes on from a response is kept with it", "unsupported_value")
     # Each is read by its own id: one that the cache answers would be somebody's older job.
     fields: dict[str, Any] = {"session": store, "cache": {"mode": "refresh"}}
     for name, value in given.items():
@@ -110,6 +114,8 @@ def _field(name: str, value: Any, fields: dict[str, Any]) -> dict[str, Any]:
             return _text(value)
         case "reasoning", {"effort": str(effort), **rest} if not any(rest.values()):
             return {"effort": effort}
+        case "reasoning", dict() if not any(value.values()):
+            return {}
         case _:
             raise Refused(name, "cannot be honoured by a run of the CLI")
 

@@ -21,6 +21,7 @@ class Translation:
         """Begin; `first` is the response as it was accepted."""
         self._job_id, self._first = job_id, first
         self._number, self._item, self._text, self._open = 0, 0, "", False
+        self._status = first["status"]
 
     def begin(self) -> list[bytes]:
         """Write what comes before anything has happened."""
@@ -31,24 +32,36 @@ class Translation:
 
     def take(self, told: Told, ended: dict[str, Any] | None) -> list[bytes]:
         """Write an event; `ended` is the response when it is the end."""
-        kind = told.event.kind
         if ended is not None and told.job is not None:
             return self._end(told.job, ended)
-        if kind == "delta":
-            return [*self._opened(), self._delta(told.event.data)]
-        if kind == "reset":
-            return self._closed("incomplete")
-        if kind == "state" and json.loads(told.event.data).get("state") == "active" and not self._open:
-            return [self._event("response.in_progress", response={**self._first, "status": "in_progress"})]
-        return []
+        match told.event.kind:
+            case "delta":
+                return [*self._opened(), self._delta(told.event.data)]
+            case "reset":
+                return self._closed("incomplete")
+            case "state":
+                return self._state(views.STATUSES.get(json.loads(told.event.data)["state"]))
+            case _:
+                return []
+
+    def _state(self, status: str | None) -> list[bytes]:
+        # Told at each rise of progress too, and at an end, which has an event of its own.
+        if status in {None, self._status}:
+            return []
+        self._status = status
+        return [self._event(f"response.{status}", response={**self._first, "status": status})]
 
     def _end(self, job: StoredJob, ended: dict[str, Any]) -> list[bytes]:
         written: list[bytes] = []
         if job.result is not None:
-            # What has not been told yet: all of it, where the answer has a schema.
-            rest = job.result["response"].removeprefix(self._text)
+            answer = job.result["response"]
+            # The answer is the last turn's, and text may have been told of turns before it; of one under a schema, or
+            # of a stream that has lost its beginning, the whole has yet to be told.
+            if not self._text.endswith(answer):
+                written += self._closed("incomplete")
             written += self._opened()
-            written += [self._delta(rest)] if rest else []
+            if answer and not self._text:
+                written += [self._delta(answer)]
         written += self._closed("completed" if job.result is not None else "incomplete")
         kind = _ENDS.get(ended["status"])
         # That API has no event for what was cancelled; the last that it knows says so by its status.
@@ -57,7 +70,7 @@ class Translation:
     def _opened(self) -> list[bytes]:
         if self._open:
             return []
-        self._open, self._text = True, ""
+        self._open = True
         item = views.message(self._job_id, self._item, "", "in_progress")
         return [
             self._event("response.output_item.added", output_index=self._item, item=item),
@@ -78,7 +91,7 @@ class Translation:
             self._event("response.output_item.done", output_index=self._item, item=item),
         ]
         # A text that is begun anew is another item.
-        self._open, self._item = False, self._item + 1
+        self._open, self._text, self._item = False, "", self._item + 1
         return written
 
     def _place(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from functions.responses.requests import PREFIX, Refused
 from shared.errors import GatewayError
 from shared.store.jobs import StoredJob
 
-_STATUSES = {"waiting": "queued", "delayed": "queued", "active": "in_progress"}
+STATUSES = {"waiting": "queued", "delayed": "queued", "active": "in_progress"}
 _ERRORS = {
     "rate_limited": "rate_limit_exceeded",
     "overloaded": "rate_limit_exceeded",
@@ -35,7 +35,7 @@ def response_of(job: StoredJob, request: dict[str, Any], *, model: str | None) -
         "id": PREFIX + job.job_id,
         "object": "response",
         "created_at": int(job.record["created"]) // 1000,
-        "status": _STATUSES.get(state, state),
+        "status": STATUSES.get(state, state),
         "background": True,
         "error": _error(job),
         "incomplete_details": None,

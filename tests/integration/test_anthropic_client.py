@@ -7,7 +7,7 @@ from typing import Any, cast
 import anthropic
 import pytest
 
-from tests.support.scripted_replies import Error, Text
+from tests.support.scripted_replies import Error, Text, ToolUse
 
 pytestmark = [pytest.mark.once, pytest.mark.slow]
 
@@ -89,8 +89,6 @@ def test_what_a_run_cannot_honour_is_refused_by_name(client, params, named):
 
 
 def test_an_answer_under_a_schema_is_text_that_fits_it(client, script):
-    from tests.support.scripted_replies import ToolUse
-
     script(lambda body: ToolUse("StructuredOutput", {"n": 4}))
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     batch = client.messages.batches.create(

@@ -5,7 +5,7 @@ import time
 import openai
 import pytest
 
-from tests.support.scripted_replies import Text, ToolUse
+from tests.support.scripted_replies import Error, Text, ToolUse
 
 pytestmark = pytest.mark.slow
 IMAGE = {"type": "input_image", "image_url": "https://example.com/a.png"}
@@ -71,8 +71,6 @@ def test_a_stream_that_is_cut_goes_on_exactly_where_it_was(client, script):
 
 @pytest.mark.once
 def test_an_attempt_that_failed_after_it_had_written_leaves_an_incomplete_item(client, model, script):
-    from tests.support.scripted_replies import Error
-
     model.script(Error(529, "overloaded_error", after_chunks=2))
     script(lambda body: Text("well"))
     events = list(client.responses.create(model="m", input="again", background=True, stream=True))
@@ -97,7 +95,7 @@ def test_what_is_not_stored_runs_each_time_and_cannot_be_gone_on_from(client):
     assert first.id != second.id
     assert (first.output_text, second.output_text, first.store) == ("the same", "the same", False)
     with pytest.raises(openai.BadRequestError, match="was not stored"):
-        client.responses.create(**{**asked, "previous_response_id": first.id})
+        client.responses.create(**{**asked, "store": True, "previous_response_id": first.id})
 
 
 @pytest.mark.once

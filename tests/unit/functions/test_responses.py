@@ -1,0 +1,137 @@
+"""OpenAI's requests as queries, and a job's events as those of its streams: what is told, and in what order."""
+
+import json
+
+import pytest
+
+from functions.responses.requests import Refused, ResponseRequest, asked_by
+from functions.responses.stream import Translation
+from shared.services.following import Told
+from shared.store.events import Event
+from shared.store.jobs import StoredJob
+
+JOB = "019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22"
+WAITING, ACTIVE = (("state", json.dumps({"state": state, "progress": 0})) for state in ("waiting", "active"))
+RISEN = ("state", '{"state":"active","progress":40}')
+RESET = ("reset", "")
+
+
+def told(happened, answer=None, *, state="completed"):
+    """Translate what happened and the end; return the events as they are read."""
+    translation = Translation(JOB, {"id": f"resp_{JOB}", "status": "queued"})
+    written = translation.begin()
+    for kind, data in happened:
+        written += translation.take(Told(Event("1-0", kind, data)), None)
+    job = StoredJob(JOB, {"state": state}, None if answer is None else {"response": answer}, None)
+    written += translation.take(Told(Event("2-0", "done", ""), job), {"status": state})
+    events = [json.loads(one.decode().split("data: ", 1)[1]) for one in written]
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    return events
+
+
+def deltas(events):
+    return [event["delta"] for event in events if event["type"] == "response.output_text.delta"]
+
+
+def items(events):
+    """Return the items that were ended: number, status and text."""
+    ended = [event for event in events if event["type"] == "response.output_item.done"]
+    texts = [event["text"] for event in events if event["type"] == "response.output_text.done"]
+    return [
+        (one["output_index"], one["item"]["status"], text) for one, text in zip(ended, texts, strict=True)
+    ]  # fmt: skip
+
+
+def test_an_answer_is_one_item_with_its_deltas():
+    events = told([ACTIVE, ("delta", "a"), ("delta", "b")], "ab")
+    assert [event["type"].removeprefix("response.") for event in events] == [
+        "created", "queued", "in_progress", "output_item.added", "content_part.added", "output_text.delta",
+        "output_text.delta", "output_text.done", "content_part.done", "output_item.done", "completed",
+    ]  # fmt: skip
+    assert items(events) == [(0, "completed", "ab")]
+
+
+def test_only_a_change_of_the_status_is_told():
+    events = told([ACTIVE, RISEN, WAITING, RISEN], "x")
+    statuses = [event["response"]["status"] for event in events if "response" in event]
+    assert statuses == ["queued", "queued", "in_progress", "queued", "in_progress", "completed"]
+
+
+def test_text_of_turns_before_the_last_is_not_followed_by_the_answer_once_more():
+    events = told([("delta", "I look. "), ("delta", "It is 4.")], "It is 4.")
+    assert (deltas(events), items(events)) == (["I look. ", "It is 4."], [(0, "completed", "I look. It is 4.")])
+
+
+def test_an_attempt_that_wrote_before_it_failed_leaves_an_incomplete_item():
+    events = told([("delta", "he"), RESET, ("delta", "hello")], "hello")
+    assert items(events) == [(0, "incomplete", "he"), (1, "completed", "hello")]
+
+
+def test_an_answer_that_was_never_told_in_pieces_is_told_whole_even_if_an_attempt_before_began_with_it():
+    events = told([("delta", "he"), RESET], "hello")
+    assert (deltas(events), items(events)) == (["he", "hello"], [(0, "incomplete", "he"), (1, "completed", "hello")])
+
+
+def test_a_stream_that_has_lost_its_beginning_tells_the_answer_whole_in_an_item_of_its_own():
+    events = told([("delta", "lo")], "hello")
+    assert items(events) == [(0, "incomplete", "lo"), (1, "completed", "hello")]
+
+
+def test_an_empty_answer_is_an_item_without_a_delta():
+    events = told([], "")
+    assert (deltas(events), items(events)) == ([], [(0, "completed", "")])
+
+
+@pytest.mark.parametrize(("state", "last"), [("failed", "response.failed"), ("cancelled", "response.incomplete")])
+def test_a_job_without_an_answer_ends_what_was_begun_as_incomplete(state, last):
+    events = told([("delta", "he")], state=state)
+    assert (items(events), events[-1]["type"]) == ([(0, "incomplete", "he")], last)
+
+
+def asked(**fields):
+    return asked_by(ResponseRequest.model_validate({"background": True, "input": "q", **fields}))
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        {"metadata": None, "instructions": None, "temperature": None, "store": None, "stream": None},
+        {"reasoning": {"effort": None, "summary": None}},
+        {"text": {"format": None, "verbosity": None}},
+        {"tools": [], "tool_choice": "auto", "include": [], "parallel_tool_calls": True},
+        {"truncation": "disabled", "service_tier": "auto", "stream_options": {"include_obfuscation": False}},
+    ],
+)
+def test_what_says_nothing_or_what_is_done_anyway_is_taken(nothing):
+    assert asked(**nothing) == asked()
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"input": None}, "input"),
+        ({"input": []}, "input"),
+        ({"input": [{"role": "user", "content": [None]}]}, "input[0].content[0]"),
+        ({"input": [{"role": "user", "content": None}]}, "input[0].content"),
+        ({"input": [None]}, "input[0]"),
+        ({"stream": "yes"}, "stream"),
+        ({"store": False, "previous_response_id": f"resp_{JOB}"}, "store"),
+        ({"previous_response_id": 7}, "previous_response_id"),
+        ({"metadata": {"a": 1}}, "metadata"),
+        ({"metadata": []}, "metadata"),
+        ({"instructions": ["a"]}, "instructions"),
+        ({"text": {"verbosity": "low"}}, "text.verbosity"),
+        ({"text": {"format": {"type": "json_schema"}}}, "text.format"),
+        ({"stream_options": {"include_obfuscation": True}}, "stream_options"),
+    ],
+)
+def test_what_cannot_be_honoured_is_named(fields, named):
+    with pytest.raises(Refused) as refused:
+        asked(**fields)
+    assert refused.value.errors[0].pointer == named
+
+
+def test_instructions_are_those_given_and_those_in_messages_of_a_system():
+    said = [{"role": "developer", "content": "two"}, {"role": "user", "content": [{"type": "input_text", "text": "q"}]}]
+    query = asked(instructions="one", input=said).query
+    assert (query.query, query.system_prompt) == ("q", "one\n\ntwo")
