@@ -7,6 +7,7 @@ import asyncio
 import re
 import socket
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
@@ -142,10 +143,15 @@ def refused(address: str, allowed: Sequence[Network]) -> bool:
     )
 
 
-async def resolve(target: Target) -> list[str]:
-    """Return every address of a target, which may be none; raise OSError when its name has none now."""
+async def resolve(target: Target, until: float | None = None) -> list[str]:
+    """Return every address of a target; raise OSError when its name has none now, or none by `until` (loop's time)."""
+    with suppress(ValueError):
+        return [str(ip_address(target.host))]
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    if until is not None and loop.time() >= until:
+        raise TimeoutError
+    async with asyncio.timeout_at(until):
+        found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     return [str(entry[4][0]) for entry in found]
 
 

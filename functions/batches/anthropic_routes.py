@@ -15,7 +15,7 @@ from shared.http.callers import caller_of
 from shared.http.describe import in_path, takes
 from shared.http.direct import door
 from shared.http.idempotency import idempotency_key_in
-from shared.ids import new_id
+from shared.ids import is_id, new_id
 from shared.settings import StatusSettings, SubmitSettings, load
 from shared.store import batches
 from shared.store.client import async_client
@@ -44,7 +44,12 @@ async def submit_message_batch(request: Request) -> Response:
     asked = await read_json(request, MessageBatchRequest, max_bytes=settings.max_body_bytes)
     batch = batches.Batch(new_id(), request.state.request_id, (), door="anthropic")
     answer, headers = await service.create(
-        queries_of(asked.requests), batch, caller=caller, idempotency_key=idempotency_key_in(request), settings=settings
+        queries_of(asked.requests),
+        batch,
+        caller=caller,
+        idempotency_key=idempotency_key_in(request),
+        settings=settings,
+        place="requests.{}.params",
     )
     found = await service.look(answer.batch_id, caller=caller, settings=settings)
     return JSONResponse(views.batch_of(found), headers=headers)
@@ -69,15 +74,20 @@ async def list_message_batches(request: Request) -> Response:
     query = request.query_params
     limit = query.get("limit", "20")
     if not limit.isdecimal() or not 1 <= int(limit[:9]) <= _LONGEST_PAGE:
-        message = f"should be 1 to {_LONGEST_PAGE}"
-        raise InvalidRequest(f"limit: {message}", errors=(FieldError("/limit", message),))
+        raise _refused("limit", f"should be 1 to {_LONGEST_PAGE}")
+    edges = {name: query[name].removeprefix(views.PREFIX) for name in ("after_id", "before_id") if name in query}
+    for name, edge in edges.items():
+        if not is_id(edge):
+            raise _refused(name, "should be the id of a batch")
+    if len(edges) > 1:
+        raise _refused("before_id", "should come without after_id")
     # `after_id` is older, as in that API: pages go from the newest to the oldest.
-    older, newer = (query.get(name, "").removeprefix(views.PREFIX) or None for name in ("after_id", "before_id"))
+    older, newer = edges.get("after_id"), edges.get("before_id")
     client = async_client(settings.redis_address)
     found, more = await batches.page(client, caller, limit=int(limit), before=older, after=newer)
     data = [views.batch_of(batch) for batch in found]
-    edges = {"first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}
-    return JSONResponse({"data": data, "has_more": more, **edges})
+    first, last = (data[place]["id"] if data else None for place in (0, -1))
+    return JSONResponse({"data": data, "has_more": more, "first_id": first, "last_id": last})
 
 
 @router.get(
@@ -139,6 +149,10 @@ async def delete_message_batch(request: Request) -> Response:
     """Say that a batch goes by itself."""
     await caller_of(request, load(StatusSettings))
     raise InvalidRequest("delete: cannot be honoured; a batch and its results are forgotten after RESULT_TTL")
+
+
+def _refused(name: str, why: str) -> InvalidRequest:
+    return InvalidRequest(f"{name}: {why}", errors=(FieldError(f"/{name}", why),))
 
 
 def _id(request: Request) -> str:

@@ -13,7 +13,6 @@ from shared.settings import CommonSettings, SubmitSettings
 from shared.store import batches, keys
 from shared.store.client import async_client
 from shared.store.jobs import StoredJob
-from shared.store.submissions import Submission
 
 # After so many queries others of this process get their turn.
 _BREATH = 20
@@ -26,24 +25,34 @@ async def create(
     caller: str,
     idempotency_key: str | None,
     settings: SubmitSettings,
+    place: str = "queries.{}",
 ) -> tuple[batches.Answer, dict[str, str]]:
     """Accept queries together, all or none; also return what to tell of the rate limit.
 
     `asked` says all of the batch but its items. Every query runs: none is answered from the cache, or joined to
-    another. Raises what submitting one of them would, and names the query that is wrong.
+    another. Raises what submitting one of them would, and names the query that is wrong by its `place` in the body.
     """
+    until = submitting.names_until()  # together: a thousand names may be slow
     if asked.hook:
-        asked = replace(asked, host=await submitting.webhook_host(asked.hook, settings))
+        asked = replace(asked, host=await submitting.webhook_host(asked.hook, settings, until))
     items = []
     for number, query in enumerate(queries):
         if number % _BREATH == 0:
             await asyncio.sleep(0)
-        items.append((await _prepared(query, number, caller, settings), query.custom_id or ""))
+        try:
+            one = await submitting.prepare(
+                query, request_id=new_id(), caller=caller, idempotency_key=None, settings=settings, until=until
+            )
+        except GatewayError as error:
+            raise _placed(error, place.format(number)) from None
+        items.append((replace(one, read_cache=False, join=False), query.custom_id or ""))
     if idempotency_key:
         asked = replace(
             asked,
             idempotency=keys.idempotency(caller, digest([f"POST batches {asked.door}", idempotency_key])),
-            body=digest([query.model_dump(mode="json", by_alias=True) for query in queries]),
+            body=digest(
+                [asked.hook, asked.metadata, *(query.model_dump(mode="json", by_alias=True) for query in queries)]
+            ),
         )
     answer = await batches.create(async_client(settings.redis_address), replace(asked, items=items))
     headers = submitting.rate_headers(answer.left, answer.reset, settings)
@@ -51,15 +60,11 @@ async def create(
     return answer, headers
 
 
-async def _prepared(query: BatchQuery, number: int, caller: str, settings: SubmitSettings) -> Submission:
-    try:
-        one = await submitting.prepare(
-            query, request_id=new_id(), caller=caller, idempotency_key=None, settings=settings
-        )
-    except GatewayError as error:
-        fields = tuple(FieldError(f"/queries/{number}{field.pointer}", field.message) for field in error.errors)
-        raise type(error)(f"queries.{number}: {error.detail}", errors=fields, headers=error.headers) from None
-    return replace(one, read_cache=False, join=False)
+def _placed(error: GatewayError, place: str) -> GatewayError:
+    """Return an error of one query as one of its batch."""
+    above = "/" + place.replace(".", "/")
+    fields = tuple(FieldError(above + field.pointer, field.message) for field in error.errors)
+    return type(error)(f"{place}: {error.detail}", errors=fields, headers=error.headers)
 
 
 async def look(batch_id: str, *, caller: str, settings: CommonSettings) -> batches.StoredBatch:

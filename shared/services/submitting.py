@@ -72,14 +72,21 @@ async def submit(
 
 
 async def prepare(
-    request: SubmitRequest, *, request_id: str, caller: str, idempotency_key: str | None, settings: SubmitSettings
+    request: SubmitRequest,
+    *,
+    request_id: str,
+    caller: str,
+    idempotency_key: str | None,
+    settings: SubmitSettings,
+    until: float | None = None,
 ) -> submissions.Submission:
     """Hold a request against what this deployment allows, and write it as the store takes it.
 
-    Raises InvalidRequest, Forbidden or WebhookUrlRefused.
+    Names are looked up `until` a moment of the loop, for 2 s by default. Raises InvalidRequest, Forbidden or
+    WebhookUrlRefused.
     """
     _check(request, settings)
-    host = await webhook_host(request.webhook_url, settings) if request.webhook_url else ""
+    host = await webhook_host(request.webhook_url, settings, until or names_until()) if request.webhook_url else ""
     return _submission(request, request_id, caller, idempotency_key, settings, host)
 
 
@@ -181,7 +188,12 @@ def _submission(
     )
 
 
-async def webhook_host(url: str, settings: SubmitSettings) -> str:
+def names_until() -> float:
+    """Return the moment of the loop until which a request may look up names."""
+    return asyncio.get_running_loop().time() + _RESOLVE_WITHIN
+
+
+async def webhook_host(url: str, settings: SubmitSettings, until: float) -> str:
     """Return where a webhook's URL leads; raise WebhookUrlRefused when it may not.
 
     A name that does not resolve yet is accepted: every address is checked again when it is connected to.
@@ -189,8 +201,7 @@ async def webhook_host(url: str, settings: SubmitSettings) -> str:
     try:
         target = egress.parse(url)
         with suppress(OSError, UnicodeError):  # a timeout is an OSError
-            async with asyncio.timeout(_RESOLVE_WITHIN):
-                egress.check(await egress.resolve(target), settings.webhook_allowed_networks)
+            egress.check(await egress.resolve(target, until), settings.webhook_allowed_networks)
     except egress.EgressRefused as refusal:
         error = FieldError("/webhookUrl", str(refusal))
         raise WebhookUrlRefused(f"webhookUrl: {refusal}", errors=(error,)) from None

@@ -112,16 +112,16 @@ async def page(
 ) -> tuple[list[StoredBatch], bool]:
     """List a caller's batches, newest first, before one, or after one in time; and whether more follow."""
     name = keys.batches(caller)
+    # One that is not there any more was older than all that are.
     edge = before or after
-    place = None if edge is None else await client.zscore(name, edge)
-    if place is None:
-        found = await client.zrange(name, "+inf", "-inf", desc=True, byscore=True, offset=0, num=limit + 1)
-    elif before:
+    place = (edge and await client.zscore(name, edge)) or "-inf"
+    if before:
         found = await client.zrange(name, f"({place}", "-inf", desc=True, byscore=True, offset=0, num=limit + 1)
-    else:
+    elif after:
         found = await client.zrange(name, f"({place}", "+inf", byscore=True, offset=0, num=limit + 1)
-        found = found[: limit + 1]
-    shown = found[:limit] if not after else found[:limit][::-1]
+    else:
+        found = await client.zrange(name, "+inf", "-inf", desc=True, byscore=True, offset=0, num=limit + 1)
+    shown = found[:limit][::-1] if after else found[:limit]
     read_all = [await read(client, str(one), caller) for one in shown]
     return [one for one in read_all if one is not None], len(found) > limit
 

@@ -4,10 +4,13 @@ import json
 import time
 from collections import Counter
 
+import pytest
+
 from tests.support.deployment import Deployment
 from tests.support.receiver import Receiver
 
 
+@pytest.mark.timeout(1800)
 def test_a_batch_outlives_its_worker(model, tmp_path, full, row):
     total = 1000 if full else 60
     queries = [f"number {number}" for number in range(total)]

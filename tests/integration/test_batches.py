@@ -1,15 +1,18 @@
 """Batches in the store and through the API: all or none, counted at every look, told of once."""
 
+import asyncio
 import json
 
 import pytest
 
 from functions.worker.deliver import told_by
 from shared.ids import new_id
+from shared.services import submitting
 from shared.store import batches, callers, keys, outbox, scripts
 from shared.store.client import async_client
 from tests.support.slot import ERROR, run
 
+BOTH = f"before_id={new_id()}&after_id={new_id()}"
 OPEN = {"WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8"}
 
 
@@ -106,8 +109,9 @@ async def test_the_same_key_and_body_get_the_first_batch_again(connect, server, 
     again = await client.post("/api/batches", json=many(2), headers=header)
     assert again.json()["batchId"] == first.json()["batchId"]
     assert again.headers["idempotent-replayed"] == "true"
-    other = await client.post("/api/batches", json=many(3), headers=header)
-    assert other.json()["code"] == "idempotency_mismatch"
+    for body in (many(3), many(2, metadata={"a": "b"}), many(2, webhookUrl="https://example.com/")):
+        other = await client.post("/api/batches", json=body, headers=header)
+        assert other.json()["code"] == "idempotency_mismatch"
     assert store.zcard(keys.WAITING) == 2
 
 
@@ -131,6 +135,58 @@ async def test_results_are_kept_until_the_whole_batch_goes_and_then_nothing_is_l
     await scripts.run(async_client(server.url), "reap", 100)
     assert (await client.get(place)).status_code == 404
     assert not [name for name in store.keys("cg:*") if ":batch" in name or first in name]
+
+
+async def test_all_the_names_of_a_batch_are_looked_up_within_one_time(connect, server, monkeypatch):
+    client = await connect(server.url, **OPEN)
+    await client.get("/health")  # there is a connection to the store
+    monkeypatch.setattr(submitting, "_RESOLVE_WITHIN", 0.2)
+    looked_up = []
+
+    async def never(host, *_args, **_options):
+        looked_up.append(host)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", never)
+    queries = [{"query": "q", "webhookUrl": f"https://{number}.example/"} for number in range(9)]
+    answer = await client.post("/api/batches", json={"queries": queries})
+    assert (answer.status_code, looked_up) == (202, ["0.example"])
+
+
+async def test_pages_of_batches_lead_to_the_oldest_and_back(connect, server, store):
+    client = await connect(server.url)
+    made = [(await client.post("/api/batches", json=many(1))).json()["batchId"] for _ in range(5)]
+
+    async def page(**asked):
+        told = (await client.get("/v1/messages/batches", params={"limit": 2, **asked})).json()
+        return [made.index(batch["id"].removeprefix("msgbatch_")) for batch in told["data"]], told["has_more"]
+
+    assert await page() == ([4, 3], True)
+    assert await page(after_id=f"msgbatch_{made[3]}") == ([2, 1], True)
+    assert await page(after_id=made[1]) == ([0], False)
+    assert await page(before_id=made[1]) == ([3, 2], True)
+    assert await page(before_id=made[3]) == ([4], False)
+    gone = new_id()
+    assert (await page(after_id=gone), await page(before_id=gone)) == (([], False), ([1, 0], True))
+
+
+@pytest.mark.parametrize("asked", ["limit=0", "limit=x", "limit=101", "after_id=x", "before_id=", BOTH])
+async def test_a_page_that_cannot_be_is_refused_by_name(connect, server, asked):
+    client = await connect(server.url)
+    answer = await client.get(f"/v1/messages/batches?{asked}")
+    assert (answer.status_code, answer.json()["error"]["message"].split(":")[0]) == (400, asked.partition("=")[0])
+
+
+async def test_what_this_deployment_does_not_allow_is_named_as_the_door_names_it(connect, server):
+    client = await connect(server.url)
+    schema = {"type": "object", "$ref": "https://example.com/x"}
+    params = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "q"}]}
+    params["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
+    requests = [{"custom_id": "a", "params": params}]
+    refused = (await client.post("/v1/messages/batches", json={"requests": requests})).json()["error"]
+    assert refused["message"].startswith("requests.0.params")
+    ours = await client.post("/api/batches", json={"queries": [{"query": "q", "outputSchema": schema}]})
+    assert ours.json()["errors"][0]["pointer"].startswith("/queries/0/outputSchema")
 
 
 async def test_another_callers_batch_does_not_exist(connect, server):
