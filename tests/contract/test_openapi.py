@@ -4,6 +4,8 @@ import httpx
 import pytest
 
 from functions.admin.app import app as admin
+from functions.batches.app import app as batches
+from functions.responses.app import app as responses
 from functions.status.app import app as status
 from functions.submit.app import app as submit
 from functions.webhook.app import app as webhook
@@ -17,7 +19,7 @@ def test_the_committed_document_is_the_generated_one():
     assert DOCUMENT.read_text() == document(), "run `make openapi`"
 
 
-@pytest.mark.parametrize("app", [submit, status, webhook, admin], ids=["submit", "status", "webhook", "admin"])
+@pytest.mark.parametrize("app", [submit, status, webhook, responses, batches, admin])
 @pytest.mark.parametrize(("path", "kind"), [("/openapi.json", "application/json"), ("/docs", "text/html")])
 async def test_every_function_serves_the_documents(app, path, kind):
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:

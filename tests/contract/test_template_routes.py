@@ -1,7 +1,6 @@
 """What a function serves and what the template sends to it are the same."""
 
 from importlib import import_module
-from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -13,13 +12,12 @@ from local.lambda_emulator.routes import read_handlers, read_routes
 
 HANDLERS = read_handlers(TEMPLATE)
 ROUTES = read_routes(TEMPLATE)
+# Before any test runs: Mangum makes an event loop for itself, and never closes it, where a test has put away the one of
+# tests/conftest.py.
+MODULES = {function: import_module(handler.rpartition(".")[0]) for function, handler in HANDLERS.items()}
 # Every function serves these, but only one is asked for them.
 DOCUMENTS = {("GET", "/docs"), ("GET", "/openapi.json")}
 ASKED_FOR_DOCUMENTS = "StatusFunction"
-
-
-def module(function: str) -> Any:
-    return import_module(HANDLERS[function].rpartition(".")[0])
 
 
 def served(app: FastAPI) -> set[tuple[str, str | None]]:
@@ -37,7 +35,7 @@ def routed(function: str) -> set[tuple[str | None, str | None]]:
 @pytest.mark.parametrize("function", HANDLERS)
 def test_the_template_has_an_event_for_each_route_of_a_function_and_for_nothing_else(function):
     documents = DOCUMENTS if function == ASKED_FOR_DOCUMENTS else set()
-    app = module(function).app
+    app = MODULES[function].app
     assert served(app) >= DOCUMENTS
     assert routed(function) == served(app) - DOCUMENTS | documents
 
@@ -48,7 +46,7 @@ def test_the_composed_app_has_every_event_and_nothing_else():
 
 @pytest.mark.parametrize("function", HANDLERS)
 def test_a_handler_is_where_the_template_says(function):
-    assert callable(getattr(module(function), HANDLERS[function].rpartition(".")[2]))
+    assert callable(getattr(MODULES[function], HANDLERS[function].rpartition(".")[2]))
 
 
 def test_the_template_has_these_functions():
