@@ -1,7 +1,6 @@
 """API processes to put a load on, one process each."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,8 @@ from pathlib import Path
 
 import httpx
 import psutil
+
+from tests.support.ports import free_port
 
 
 @contextmanager
@@ -31,16 +32,10 @@ def _serving(argv: list[str], folder: Path, variables: dict[str, str], port: int
             process.wait(20)
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
 def gateway(folder: Path, redis_url: str, **variables: str) -> Iterator[tuple[int, psutil.Popen]]:
     """Serve the gateway's API; yield its port and its process."""
-    port = _free_port()
+    port = free_port()
     command = [str(Path(sys.executable).parent / "claude-gateway"), "api"]
     settings = {"REDIS_URL": redis_url, "MAX_QUEUE_DEPTH": "10000000", **variables}
     with _serving(command, folder, settings, port) as process:
@@ -50,7 +45,7 @@ def gateway(folder: Path, redis_url: str, **variables: str) -> Iterator[tuple[in
 @contextmanager
 def rival(name: str, folder: Path, redis_url: str) -> Iterator[int]:
     """Serve an app of `rivals` by uvicorn as it comes, a line a request as the gateway's; yield its port."""
-    port = _free_port()
+    port = free_port()
     root = str(Path(__file__).parents[2])
     app = f"tests.benchmarks.rivals:{name}"
     command = [sys.executable, "-m", "uvicorn", "--app-dir", root, app, "--port", str(port)]

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import time
 
@@ -13,6 +12,7 @@ from local.lambda_emulator.app import TEMPLATE
 from local.lambda_emulator.routes import read_routes
 from tests.support.client import GatewayClient
 from tests.support.docker import Container
+from tests.support.ports import free_port
 from tests.support.sam import EVENTS, LOCAL, SAM, environment, event, run_sam
 from tests.support.scripted_model import ScriptedModel
 
@@ -86,8 +86,7 @@ class Sam(GatewayClient):
     """`sam local start-api` or `start-lambda`, from `with` to the end of it."""
 
     def __init__(self, command, checkout, log):
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
+        port = free_port()
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=40)
         self.path, self.log, self.checkout = log, [], checkout
         self.command = [str(SAM), "local", command, "--port", str(port), "--warm-containers", "EAGER", *LOCAL]

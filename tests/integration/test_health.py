@@ -11,13 +11,9 @@ import httpx
 import pytest
 
 from local.embedded_redis import find_server
+from tests.support.ports import free_port
 
 COMMAND = str(Path(sys.executable).parent / "claude-gateway")
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 @pytest.fixture

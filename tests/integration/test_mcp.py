@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -17,6 +16,7 @@ from functions.worker.claude import Run
 from functions.worker.outcome import judge
 from functions.worker.warm import WarmCli
 from shared.settings import WorkerSettings
+from tests.support.ports import free_port
 from tests.support.real_cli import isolated_environment
 from tests.support.scripted_model import Text, ToolUse
 
@@ -122,8 +122,7 @@ async def test_a_tool_that_hangs_ends_with_its_job(worker, model):
 
 
 async def test_a_server_over_http_gets_its_headers(worker, monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     monkeypatch.setenv("TOKEN_OF_MINE", "s3cret")
     with psutil.Popen([sys.executable, *TESTS["args"], str(port)], stderr=subprocess.DEVNULL) as server:
         try:

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 
 import httpx
@@ -12,6 +11,7 @@ import pytest
 import yaml
 
 from tests.support.gateway import ROOT
+from tests.support.ports import free_port
 from tests.support.scripted_replies import Error
 
 pytestmark = [pytest.mark.once, pytest.mark.slow]
@@ -36,8 +36,7 @@ def prometheus(gateway, tmp_path):
     written["scrape_configs"][0]["static_configs"][0]["targets"] = [gateway.url.removeprefix("http://")]
     (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(written))
     shutil.copy(ROOT / "local/prometheus/rules.yml", tmp_path)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     argv = [
         program, "--config.file=prometheus.yml", f"--web.listen-address=127.0.0.1:{port}",
         f"--storage.tsdb.path={tmp_path}/data", "--log.level=warn",

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -15,6 +14,7 @@ import psutil
 
 from local.embedded_redis import find_server
 from tests.support.client import GatewayClient
+from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer
 
 _COMMAND = str(Path(sys.executable).parent / "claude-gateway")
@@ -29,8 +29,7 @@ class Deployment(GatewayClient):
         for part in ("redis", "home", "tmp"):
             (folder / part).mkdir()
         self.redis = RedisServer(find_server(), folder / "redis")
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
+        port = free_port()
         self.environment = {
             "PATH": os.environ["PATH"], "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp"), "PORT": str(port),
             "REDIS_URL": self.redis.url, "ANTHROPIC_BASE_URL": model_url, "ANTHROPIC_API_KEY": "k",

@@ -1,6 +1,5 @@
 """A Redis for one test module, on a port of its own, that can be killed and started again."""
 
-import socket
 import subprocess
 import time
 from contextlib import suppress
@@ -9,6 +8,8 @@ from types import TracebackType
 from typing import Self
 
 import redis
+
+from tests.support.ports import free_port
 
 
 class RedisServer:
@@ -19,8 +20,7 @@ class RedisServer:
 
     def __init__(self, program: str, folder: Path, also: str = "") -> None:
         self._program, self._folder, self._also = program, folder, also
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
 
     def __enter__(self) -> Self:
