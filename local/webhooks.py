@@ -12,7 +12,7 @@ from rich.table import Table
 from local.client import Client, Stop, complain, visible
 from local.keys import Data, with_store
 from shared.store import keys, webhook_secrets, webhooks
-from shared.times import rfc3339
+from shared.times import rfc3339, when
 
 app = typer.Typer(help="Webhooks: what was delivered, again, and with which secret.", no_args_is_help=True)
 Url = Annotated[str, typer.Option(envvar="CLAUDE_GATEWAY_URL", help="Where the gateway is.")]
@@ -95,7 +95,7 @@ def hosts(*, as_json: AsJson = False, data: Data = _DATA) -> None:
             "host": host.host,
             "failures": host.failures,
             "failingSince": rfc3339(host.failing),
-            "pausedSince": None if host.paused is None else rfc3339(host.paused),
+            "pausedSince": when(host.paused),
         }
         for host in found
     ]

@@ -6,7 +6,7 @@ from shared.models import PRIORITIES, BatchEvent, BatchStatus, Delivery, Listed,
 from shared.store.batches import StoredBatch
 from shared.store.jobs import StoredJob
 from shared.store.webhooks import Try
-from shared.times import rfc3339
+from shared.times import rfc3339, when
 
 
 def status_of(job: StoredJob) -> Status:
@@ -37,7 +37,7 @@ def delivery_of(one: Try) -> Delivery:
         error=one.error,
         duration_ms=one.duration,
         at=rfc3339(one.at),
-        next_attempt_at=None if one.next_at is None else rfc3339(one.next_at),
+        next_attempt_at=when(one.next_at),
     )
 
 
@@ -49,11 +49,6 @@ def webhook_event(job: StoredJob, event: str, at: int, request_id: str, metadata
 
 def batch_status(batch: StoredBatch) -> BatchStatus:
     """Return a batch's status body."""
-
-    def when(field: str) -> str | None:
-        moment = batch.moment(field)
-        return None if moment is None else rfc3339(moment)
-
     running = "cancelling" if "cancelling" in batch.record else "running"
     return BatchStatus.model_validate(
         {
@@ -62,9 +57,9 @@ def batch_status(batch: StoredBatch) -> BatchStatus:
             "state": "ended" if batch.ended else running,
             "counts": batch.counts,
             "metadata": batch.metadata,
-            "createdAt": when("created"),
-            "finishedAt": when("finished"),
-            "expiresAt": when("expires"),
+            "createdAt": when(batch.moment("created")),
+            "finishedAt": when(batch.moment("finished")),
+            "expiresAt": when(batch.moment("expires")),
         }
     )
 
@@ -75,10 +70,6 @@ def batch_event(batch: StoredBatch, at: int) -> BatchEvent:
 
 
 def _common(job: StoredJob) -> dict[str, Any]:
-    def when(field: str) -> str | None:
-        moment = job.moment(field)
-        return None if moment is None else rfc3339(moment)
-
     return {
         "jobId": job.job_id,
         "requestId": job.record["req"],
@@ -89,8 +80,8 @@ def _common(job: StoredJob) -> dict[str, Any]:
         "attempts": int(job.record["attempts"]),
         "mcpServers": job.mcp["servers"],
         "metadata": job.metadata,
-        "createdAt": when("created"),
-        "startedAt": when("started"),
-        "finishedAt": when("finished"),
+        "createdAt": when(job.moment("created")),
+        "startedAt": when(job.moment("started")),
+        "finishedAt": when(job.moment("finished")),
         "queuePosition": job.position,
     }

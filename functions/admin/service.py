@@ -10,7 +10,7 @@ from shared.models import PRIORITIES, Priority, State
 from shared.settings import AdminSettings
 from shared.store import callers, figures, jobs, operations, slots, spending, webhooks
 from shared.store.client import async_client
-from shared.times import rfc3339
+from shared.times import rfc3339, when
 from shared.views import delivery_of, listed, status_of
 
 
@@ -55,7 +55,7 @@ async def stats(settings: AdminSettings) -> dict[str, Any]:
                     "host": host.host,
                     "failures": host.failures,
                     "failingSince": rfc3339(host.failing),
-                    "pausedSince": None if host.paused is None else rfc3339(host.paused),
+                    "pausedSince": when(host.paused),
                 }
                 for host in hosts
             ],

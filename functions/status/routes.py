@@ -8,6 +8,7 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 from functions.status import service
 from functions.status import usage as spent
 from shared.errors import NotFound
+from shared.http.answers import as_json, event_stream
 from shared.http.callers import caller_of, require_key
 from shared.http.describe import problems
 from shared.models import JobPage, State, Status, UsageReport
@@ -46,7 +47,7 @@ async def list_jobs(
     settings = load(StatusSettings)
     caller = await caller_of(request, settings)
     page = await service.job_page(state, limit, cursor, caller=caller, settings=settings)
-    return Response(page.model_dump_json(by_alias=True), media_type="application/json")
+    return as_json(page)
 
 
 @router.get(
@@ -65,7 +66,7 @@ async def read_job(
     settings = load(StatusSettings)
     caller = await caller_of(request, settings)
     status = await service.job_status(job_id, wait, caller=caller, settings=settings)
-    return Response(status.model_dump_json(by_alias=True), media_type="application/json")
+    return as_json(status)
 
 
 @router.get(
@@ -99,10 +100,7 @@ async def follow_job(
     caller = await caller_of(request, settings)
     if not await service.can_be_followed(job_id, last_event_id or None, caller=caller, settings=settings):
         return Response(status_code=204)
-    stream = follow(job_id, last_event_id or None, caller, settings)
-    # Neither kept nor held back by whatever is between.
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(stream, headers=headers, media_type="text/event-stream")
+    return event_stream(follow(job_id, last_event_id or None, caller, settings))
 
 
 @router.get(
@@ -119,7 +117,7 @@ async def usage(
     settings = load(StatusSettings)
     caller = await caller_of(request, settings)
     report = await spent.usage(days, caller=caller, settings=settings)
-    return Response(report.model_dump_json(by_alias=True), media_type="application/json")
+    return as_json(report)
 
 
 @router.get(

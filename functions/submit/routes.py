@@ -4,6 +4,7 @@ import re
 
 from fastapi import APIRouter, Request, Response
 
+from shared.http.answers import as_json
 from shared.http.body import read_json
 from shared.http.callers import caller_of
 from shared.http.describe import ACCEPTED_HEADERS, header, in_path, problems, takes
@@ -50,15 +51,15 @@ async def submit_query(request: Request) -> Response:
         headers["Idempotent-Replayed"] = "true"
     if answer.kind == "cached":
         cached = {"requestId": answer.request_id, "status": "cached", "jobId": answer.job_id, "result": answer.result}
-        return _json(Cached.model_validate(cached), 200, headers)
+        return as_json(Cached.model_validate(cached), 200, headers)
     if seconds := _wait_in(request.headers.get("prefer")):
         headers["Preference-Applied"] = "wait"
         job = await service.at_end(answer.job_id, seconds, caller=caller, settings=settings)
         if job is not None and job.ended:
-            return _json(status_of(job), 200, headers)
+            return as_json(status_of(job), 200, headers)
     headers |= {"Location": f"/api/query/{answer.job_id}", "Retry-After": "1"}
     accepted = Accepted(request_id=answer.request_id, status=answer.kind, job_id=answer.job_id)
-    return _json(accepted, 202, headers)
+    return as_json(accepted, 202, headers)
 
 
 @router.post(
@@ -73,7 +74,7 @@ async def route_query(request: Request) -> Response:
     settings = load(SubmitSettings)
     await caller_of(request, settings)
     asked = await read_json(request, RouteRequest, max_bytes=settings.max_body_bytes)
-    return _json(Route.model_validate(servers.route(asked.query, settings)), 200, {})
+    return as_json(Route.model_validate(servers.route(asked.query, settings)))
 
 
 @router.delete(
@@ -88,11 +89,7 @@ async def cancel_job(request: Request) -> Response:
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
     job = await service.cancel(request.path_params["jobId"], caller=caller, settings=settings)
-    return _json(status_of(job), 200, {})
-
-
-def _json(body: Accepted | Cached | Status | Route, status: int, headers: dict[str, str]) -> Response:
-    return Response(body.model_dump_json(by_alias=True), status, headers, "application/json")
+    return as_json(status_of(job))
 
 
 def _wait_in(prefer: str | None) -> float:

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from functions.webhook import service
+from shared.http.answers import as_json
 from shared.http.callers import caller_of
 from shared.http.describe import problems
 from shared.models import Deliveries, Redelivery
@@ -25,7 +26,7 @@ async def list_deliveries(request: Request, job_id: JobId) -> Response:
     settings = load(WebhookSettings)
     caller = await caller_of(request, settings)
     found = await service.deliveries(job_id, caller=caller, settings=settings)
-    return Response(found.model_dump_json(by_alias=True), media_type="application/json")
+    return as_json(found)
 
 
 @router.post(
@@ -46,4 +47,4 @@ async def redeliver(
     settings = load(WebhookSettings)
     caller = await caller_of(request, settings)
     told = await service.redeliver(job_id, request_id, caller=caller, settings=settings)
-    return Response(told.model_dump_json(by_alias=True), 202, media_type="application/json")
+    return as_json(told, 202)

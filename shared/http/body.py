@@ -7,7 +7,7 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from shared.errors import MalformedJson, PayloadTooLarge, UnsupportedMediaType
-from shared.http.problems import invalid_fields
+from shared.http.problems import not_valid
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -36,7 +36,7 @@ def _read_slowly(text: bytes, model: type[M]) -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise invalid_fields(list(error.errors(include_url=False, include_input=False))) from None
+        raise not_valid(error) from None
 
 
 def _is_json(request: Request) -> bool:

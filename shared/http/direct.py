@@ -8,7 +8,8 @@ from fastapi.routing import APIRoute
 from redis.exceptions import RedisError
 from starlette.types import Receive, Scope, Send
 
-from shared.errors import GatewayError, Unavailable
+from shared.errors import GatewayError
+from shared.http.problems import store_away
 
 
 class DirectRoute(APIRoute):
@@ -42,7 +43,7 @@ def door(write: Callable[[GatewayError], Response]) -> type[DirectRoute]:
                 return await super().answer(request)
             except GatewayError as error:
                 return write(error)
-            except RedisError:
-                return write(Unavailable("The store does not answer; try again", headers={"Retry-After": "1"}))
+            except RedisError as error:
+                return write(store_away(error))
 
     return Door

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 
@@ -80,6 +80,17 @@ def invalid_fields(problems: list[Any]) -> InvalidRequest:
     return InvalidRequest(detail, errors=tuple(fields))
 
 
+def not_valid(error: ValidationError) -> InvalidRequest:
+    """Return what is told of a body that is not what its model wants."""
+    return invalid_fields(list(error.errors(include_url=False, include_input=False)))
+
+
+def store_away(error: Exception) -> Unavailable:
+    """Log that the store failed, and return what is told of it."""
+    log.warning("redis_failed", exc_info=error)
+    return Unavailable("The store does not answer; try again", headers={"Retry-After": "1"})
+
+
 def install_problems(app: FastAPI) -> None:
     """Answer every error of an app as problem+json."""
 
@@ -101,9 +112,7 @@ def install_problems(app: FastAPI) -> None:
         return problem_response(unrouted(request.method, path_of(request)), path_of(request))
 
     async def on_redis(request: Request, error: Exception) -> Response:
-        log.warning("redis_failed", exc_info=error)
-        away = Unavailable("The store does not answer; try again", headers={"Retry-After": "1"})
-        return problem_response(away, path_of(request))
+        return problem_response(store_away(error), path_of(request))
 
     async def on_mistake(request: Request, _error: Exception) -> Response:
         # Starlette raises it again after this answer, so the server logs it.
