@@ -135,6 +135,10 @@ class SubmitRequest(Wire):
     )
 
 
+MOST_QUERIES = 1000
+"""How many a batch may have."""
+
+
 class BatchQuery(SubmitRequest):
     """A query of a batch, with a name of the caller's own for it."""
 
@@ -151,7 +155,7 @@ class BatchRequest(Wire):
         json_schema_extra={"examples": [{"queries": [{"query": "What is 2+2?"}, {"query": "And 3+3?"}]}]},
     )
 
-    queries: list[BatchQuery] = Field(min_length=1, max_length=1000)
+    queries: list[BatchQuery] = Field(min_length=1, max_length=MOST_QUERIES)
     webhook_url: Annotated[StrictStr, Field(min_length=1, max_length=MAX_URL)] | None = Field(
         None,
         description="Told once, when all have ended.",

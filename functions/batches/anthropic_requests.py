@@ -5,11 +5,10 @@ from typing import Any
 from pydantic import ConfigDict, Field, ValidationError
 
 from shared.errors import FieldError, InvalidRequest
-from shared.http.problems import invalid_fields
+from shared.http.problems import not_valid
 from shared.models import Wire
-from shared.requests import BatchQuery
+from shared.requests import MOST_QUERIES, BatchQuery
 
-MOST = 1000
 _SAME = {"model": "model", "max_tokens": "maxOutputTokens"}
 
 
@@ -18,7 +17,7 @@ class MessageBatchRequest(Wire):
 
     model_config = ConfigDict(extra="forbid", alias_generator=None)
 
-    requests: list[dict[str, Any]] = Field(min_length=1, max_length=MOST)
+    requests: list[dict[str, Any]] = Field(min_length=1, max_length=MOST_QUERIES)
 
 
 def queries_of(requests: list[dict[str, Any]]) -> list[BatchQuery]:
@@ -28,19 +27,18 @@ def queries_of(requests: list[dict[str, Any]]) -> list[BatchQuery]:
         place = f"requests.{number}"
         name = one.get("custom_id")
         if not isinstance(name, str) or name in names:
-            raise _refused(f"{place}.custom_id", "should be a text that no other request of the batch has")
+            raise refused(f"{place}.custom_id", "should be a text that no other request of the batch has")
         names.add(name)
         if unknown := sorted(set(one) - {"custom_id", "params"}):
-            raise _refused(f"{place}.{unknown[0]}", "is not known here")
+            raise refused(f"{place}.{unknown[0]}", "is not known here")
         params = one.get("params")
         if not isinstance(params, dict):
-            raise _refused(f"{place}.params", "should be an object")
+            raise refused(f"{place}.params", "should be an object")
         fields = {"customId": name, **_fields(params, f"{place}.params")}
         try:
             queries.append(BatchQuery.model_validate(fields))
         except ValidationError as error:
-            wrong = invalid_fields(list(error.errors(include_url=False, include_input=False)))
-            raise _refused(f"{place}.params", wrong.detail) from None
+            raise refused(f"{place}.params", not_valid(error).detail) from None
     return queries
 
 
@@ -62,15 +60,11 @@ def _fields(params: dict[str, Any], place: str) -> dict[str, Any]:
             case "output_config":
                 fields |= _output(_object(value, where), where)
             case _:
-                raise _refused(where, "cannot be honoured by a run of the CLI")
-    _need({**_SAME, "messages": "query"}, fields, place)
-    return fields
-
-
-def _need(names: dict[str, str], fields: dict[str, Any], place: str) -> None:
-    for name, ours in names.items():
+                raise refused(where, "cannot be honoured by a run of the CLI")
+    for name, ours in {**_SAME, "messages": "query"}.items():
         if ours not in fields:
-            raise _refused(f"{place}.{name}", "is needed")
+            raise refused(f"{place}.{name}", "is needed")
+    return fields
 
 
 def _query(messages: Any, place: str) -> str:
@@ -79,7 +73,7 @@ def _query(messages: Any, place: str) -> str:
         case [{"role": "user", "content": content, **rest}] if not rest:
             return _text(content, f"{place}.0.content")
         case _:
-            raise _refused(place, "should be one message, of the user")
+            raise refused(place, "should be one message, of the user")
 
 
 def _text(content: Any, place: str) -> str:
@@ -89,7 +83,7 @@ def _text(content: Any, place: str) -> str:
         case list():
             return "\n".join(_part(part, f"{place}.{number}") for number, part in enumerate(content))
         case _:
-            raise _refused(place, "should be text")
+            raise refused(place, "should be text")
 
 
 def _part(part: Any, place: str) -> str:
@@ -97,12 +91,12 @@ def _part(part: Any, place: str) -> str:
         case {"type": "text", "text": str(text), **rest}:
             for name, value in rest.items():
                 if value is not None:
-                    raise _refused(f"{place}.{name}", "cannot be honoured by a run of the CLI")
+                    raise refused(f"{place}.{name}", "cannot be honoured by a run of the CLI")
             return text
         case {"type": str(kind)}:
-            raise _refused(place, f"{kind[:40]} cannot be honoured by a run of the CLI; text can")
+            raise refused(place, f"{kind[:40]} cannot be honoured by a run of the CLI; text can")
         case _:
-            raise _refused(place, "should be a block of text")
+            raise refused(place, "should be a block of text")
 
 
 def _output(config: dict[str, Any], place: str) -> dict[str, Any]:
@@ -116,16 +110,17 @@ def _output(config: dict[str, Any], place: str) -> dict[str, Any]:
             case "format", {"type": "json_schema", "schema": dict(schema), **rest} if not rest:
                 fields["outputSchema"] = schema
             case _:
-                raise _refused(f"{place}.{name}", "cannot be honoured by a run of the CLI")
+                raise refused(f"{place}.{name}", "cannot be honoured by a run of the CLI")
     return fields
 
 
 def _object(value: Any, place: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise _refused(place, "should be an object")
+        raise refused(place, "should be an object")
     return value
 
 
-def _refused(place: str, why: str) -> InvalidRequest:
+def refused(place: str, why: str) -> InvalidRequest:
+    """Return the refusal of one parameter, named by its place."""
     pointer = "/" + place.replace(".", "/")
     return InvalidRequest(f"{place}: {why}", errors=(FieldError(pointer, why),))

@@ -8,14 +8,14 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from functions.batches import anthropic_views as views
 from functions.batches import service
-from functions.batches.anthropic_requests import MessageBatchRequest, queries_of
-from shared.errors import FieldError, InvalidRequest
+from functions.batches.anthropic_requests import MessageBatchRequest, queries_of, refused
+from shared.errors import InvalidRequest
 from shared.http.body import read_json
 from shared.http.callers import caller_of
 from shared.http.describe import in_path, takes
 from shared.http.direct import door
 from shared.http.idempotency import idempotency_key_in
-from shared.ids import is_id, new_id
+from shared.ids import is_id
 from shared.settings import StatusSettings, SubmitSettings, load
 from shared.store import batches
 from shared.store.client import async_client
@@ -42,10 +42,9 @@ async def submit_message_batch(request: Request) -> Response:
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
     asked = await read_json(request, MessageBatchRequest, max_bytes=settings.max_body_bytes)
-    batch = batches.Batch(new_id(), request.state.request_id, (), door="anthropic")
     answer, headers = await service.create(
         queries_of(asked.requests),
-        batch,
+        request_id=request.state.request_id,
         caller=caller,
         idempotency_key=idempotency_key_in(request),
         settings=settings,
@@ -74,13 +73,13 @@ async def list_message_batches(request: Request) -> Response:
     query = request.query_params
     limit = query.get("limit", "20")
     if not limit.isdecimal() or not 1 <= int(limit[:9]) <= _LONGEST_PAGE:
-        raise _refused("limit", f"should be 1 to {_LONGEST_PAGE}")
+        raise refused("limit", f"should be 1 to {_LONGEST_PAGE}")
     edges = {name: query[name].removeprefix(views.PREFIX) for name in ("after_id", "before_id") if name in query}
     for name, edge in edges.items():
         if not is_id(edge):
-            raise _refused(name, "should be the id of a batch")
+            raise refused(name, "should be the id of a batch")
     if len(edges) > 1:
-        raise _refused("before_id", "should come without after_id")
+        raise refused("before_id", "should come without after_id")
     # `after_id` is older, as in that API: pages go from the newest to the oldest.
     older, newer = edges.get("after_id"), edges.get("before_id")
     client = async_client(settings.redis_address)
@@ -149,10 +148,6 @@ async def delete_message_batch(request: Request) -> Response:
     """Say that a batch goes by itself."""
     await caller_of(request, load(StatusSettings))
     raise InvalidRequest("delete: cannot be honoured; a batch and its results are forgotten after RESULT_TTL")
-
-
-def _refused(name: str, why: str) -> InvalidRequest:
-    return InvalidRequest(f"{name}: {why}", errors=(FieldError(f"/{name}", why),))
 
 
 def _id(request: Request) -> str:

@@ -8,7 +8,7 @@ from fastapi import Response
 from shared.errors import GatewayError
 from shared.store.batches import StoredBatch
 from shared.store.jobs import StoredJob
-from shared.times import rfc3339
+from shared.times import when
 
 PREFIX = "msgbatch_"
 _DAY = 86_400_000
@@ -36,10 +36,6 @@ _ERRORS = {
 def batch_of(batch: StoredBatch) -> dict[str, Any]:
     """Write a batch; as that API has it, nothing is counted as ended before all is."""
     counts, ended = batch.counts, batch.ended
-
-    def when(moment: int | None) -> str | None:
-        return None if moment is None else rfc3339(moment)
-
     created, cancelling = batch.moment("created"), batch.moment("cancelling")
     name = PREFIX + batch.batch_id
     return {

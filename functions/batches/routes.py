@@ -7,16 +7,15 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from functions.batches import service
+from shared.http.answers import as_json
 from shared.http.body import read_json
 from shared.http.callers import caller_of
 from shared.http.describe import in_path, problems, takes
 from shared.http.direct import DirectRoute
 from shared.http.idempotency import IDEMPOTENCY_KEY, idempotency_key_in
-from shared.ids import new_id
 from shared.models import BatchStatus
 from shared.requests import BatchRequest
 from shared.settings import StatusSettings, SubmitSettings, load
-from shared.store.batches import Batch
 from shared.store.jobs import StoredJob
 from shared.views import batch_status, listed
 
@@ -41,16 +40,21 @@ async def submit_batch(request: Request) -> Response:
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
     asked = await read_json(request, BatchRequest, max_bytes=settings.max_body_bytes)
-    metadata = json.dumps(asked.metadata, ensure_ascii=False) if asked.metadata else ""
-    batch = Batch(new_id(), request.state.request_id, (), asked.webhook_url or "", metadata=metadata)
     answer, headers = await service.create(
-        asked.queries, batch, caller=caller, idempotency_key=idempotency_key_in(request), settings=settings
+        asked.queries,
+        request_id=request.state.request_id,
+        caller=caller,
+        idempotency_key=idempotency_key_in(request),
+        settings=settings,
+        place="queries.{}",
+        webhook_url=asked.webhook_url or "",
+        metadata=asked.metadata,
     )
     if answer.kind == "replayed":
         headers["Idempotent-Replayed"] = "true"
     headers["Location"] = f"/api/batches/{answer.batch_id}"
     found = await service.look(answer.batch_id, caller=caller, settings=settings)
-    return _json(batch_status(found), 202, headers)
+    return as_json(batch_status(found), 202, headers)
 
 
 @router.get(
@@ -65,7 +69,7 @@ async def read_batch(request: Request) -> Response:
     settings = load(StatusSettings)
     caller = await caller_of(request, settings)
     found = await service.look(request.path_params["batchId"], caller=caller, settings=settings)
-    return _json(batch_status(found), 200, {})
+    return as_json(batch_status(found))
 
 
 @router.get(
@@ -102,7 +106,7 @@ async def cancel_batch(request: Request) -> Response:
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
     found = await service.cancel(request.path_params["batchId"], caller=caller, settings=settings)
-    return _json(batch_status(found), 200, {})
+    return as_json(batch_status(found))
 
 
 def _line(index: int, job_id: str, name: str, job: StoredJob | None) -> dict[str, object]:
@@ -110,7 +114,3 @@ def _line(index: int, job_id: str, name: str, job: StoredJob | None) -> dict[str
     if job is None:  # an operator has let it be forgotten
         return {**told, "state": None, "result": None, "error": None}
     return {**told, **listed(job).model_dump(mode="json", by_alias=True), "result": job.result}
-
-
-def _json(body: BatchStatus, status: int, headers: dict[str, str]) -> Response:
-    return Response(body.model_dump_json(by_alias=True), status, headers, "application/json")

@@ -1,8 +1,10 @@
 """Batches: accept, look, read the results, cancel; for every door that they come through."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
+
+from pydantic_core import to_json
 
 from shared.errors import FieldError, GatewayError, NotFinished, NotFound
 from shared.fingerprint import digest
@@ -20,21 +22,22 @@ _BREATH = 20
 
 async def create(
     queries: Sequence[BatchQuery],
-    asked: batches.Batch,
     *,
+    request_id: str,
     caller: str,
     idempotency_key: str | None,
     settings: SubmitSettings,
-    place: str = "queries.{}",
+    place: str,
+    webhook_url: str = "",
+    metadata: Mapping[str, str] | None = None,
 ) -> tuple[batches.Answer, dict[str, str]]:
     """Accept queries together, all or none; also return what to tell of the rate limit.
 
-    `asked` says all of the batch but its items. Every query runs: none is answered from the cache, or joined to
-    another. Raises what submitting one of them would, and names the query that is wrong by its `place` in the body.
+    Every query runs: none is answered from the cache, or joined to another. Raises what submitting one of them would,
+    and names the query that is wrong by its `place` in the body, which each door has of its own.
     """
     until = submitting.names_until()  # together: a thousand names may be slow
-    if asked.hook:
-        asked = replace(asked, host=await submitting.webhook_host(asked.hook, settings, until))
+    host = await submitting.webhook_host(webhook_url, settings, until) if webhook_url else ""
     items = []
     for number, query in enumerate(queries):
         if number % _BREATH == 0:
@@ -46,15 +49,21 @@ async def create(
         except GatewayError as error:
             raise _placed(error, place.format(number)) from None
         items.append((replace(one, read_cache=False, join=False), query.custom_id or ""))
+    idempotency = body = ""
     if idempotency_key:
-        asked = replace(
-            asked,
-            idempotency=keys.idempotency(caller, digest([f"POST batches {asked.door}", idempotency_key])),
-            body=digest(
-                [asked.hook, asked.metadata, *(query.model_dump(mode="json", by_alias=True) for query in queries)]
-            ),
-        )
-    answer = await batches.create(async_client(settings.redis_address), replace(asked, items=items))
+        idempotency = keys.idempotency(caller, digest([f"POST batch of {place}", idempotency_key]))
+        body = digest([webhook_url, metadata, *(query.model_dump(mode="json", by_alias=True) for query in queries)])
+    batch = batches.Batch(
+        batch_id=new_id(),
+        request_id=request_id,
+        items=items,
+        hook=webhook_url,
+        host=host,
+        metadata=to_json(metadata).decode() if metadata else "",
+        idempotency=idempotency,
+        body=body,
+    )
+    answer = await batches.create(async_client(settings.redis_address), batch)
     headers = submitting.rate_headers(answer.left, answer.reset, settings)
     submitting.refuse(answer.kind, answer.reset, headers, settings)
     return answer, headers

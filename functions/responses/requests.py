@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ConfigDict, ValidationError
 
 from shared.errors import FieldError, InvalidRequest
-from shared.http.problems import invalid_fields
+from shared.http.problems import not_valid
 from shared.models import Wire
 from shared.requests import SubmitRequest
 
@@ -22,11 +22,11 @@ _NOTHING_NEW: dict[str, tuple[Any, ...]] = {
     "stream_options": ({}, {"include_obfuscation": False}),
 }
 _OURS = {
-    "/query": "input",
-    "/systemPrompt": "instructions",
-    "/outputSchema": "text",
-    "/maxOutputTokens": "max_output_tokens",
-    "/effort": "reasoning",
+    "query": "input",
+    "systemPrompt": "instructions",
+    "outputSchema": "text",
+    "maxOutputTokens": "max_output_tokens",
+    "effort": "reasoning",
 }
 
 
@@ -56,8 +56,8 @@ class Asked:
     stream: bool
 
 
-def asked_by(body: ResponseRequest, session_id: str | None = None) -> Asked:
-    """Translate a body, as the turn of a conversation if it has one; raises InvalidRequest that names what is wrong."""
+def asked_by(body: ResponseRequest) -> Asked:
+    """Translate a body; raises InvalidRequest that names what is wrong."""
     given = {name: value for name, value in body.model_dump().items() if value is not None}
     if given.pop("background", None) is not True:
         raise Refused("background", "should be true: answers are made by a queue", "unsupported_value")
@@ -74,13 +74,10 @@ def asked_by(body: ResponseRequest, session_id: str | None = None) -> Asked:
             fields |= _field(name, value, fields)
     if "query" not in fields:
         raise Refused("input", "is needed", "missing_required_parameter")
-    if session_id is not None:
-        fields |= {"sessionId": session_id, "fork": True}
     try:
         return Asked(SubmitRequest.model_validate(fields), previous, stream)
     except ValidationError as error:
-        wrong = invalid_fields(list(error.errors(include_url=False, include_input=False)))
-        raise renamed(wrong) from None
+        raise renamed(not_valid(error)) from None
 
 
 def _flag(given: dict[str, Any], name: str, default: bool) -> bool:
@@ -92,10 +89,9 @@ def _flag(given: dict[str, Any], name: str, default: bool) -> bool:
 
 def renamed(error: InvalidRequest) -> InvalidRequest:
     """Return an error of ours with the names that OpenAI's client knows."""
-    pointer = error.errors[0].pointer if error.errors else ""
-    first = "/" + pointer.split("/")[1] if pointer.count("/") else ""
-    name = _OURS.get(first, first.strip("/"))
-    return Refused(name, error.errors[0].message if error.errors else error.detail, "invalid_value")
+    first = error.errors[0] if error.errors else FieldError("", error.detail)
+    name = first.pointer.removeprefix("/").partition("/")[0]
+    return Refused(_OURS.get(name, name), first.message, "invalid_value")
 
 
 def _field(name: str, value: Any, fields: dict[str, Any]) -> dict[str, Any]:

@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 
 from functions.responses import service, views
 from functions.responses.requests import Refused, ResponseRequest
 from functions.responses.stream import stream
+from shared.http.answers import event_stream
 from shared.http.body import read_json
 from shared.http.callers import caller_of
 from shared.http.describe import in_path, takes
@@ -49,7 +50,7 @@ async def create_response(request: Request) -> Response:
     )
     request.state.job_id = found.job.job_id
     if asked.stream:
-        return _streamed(_events(found, -1, caller), headers)
+        return event_stream(_events(found, -1, caller), headers)
     return _json(found, headers)
 
 
@@ -79,7 +80,7 @@ async def read_response(request: Request) -> Response:
     found = await service.find(request.path_params["responseId"], caller=caller, settings=settings)
     if query.get("stream", "false") != "true":
         return _json(found, {})
-    return _streamed(_events(found, int(after), caller), {})
+    return event_stream(_events(found, int(after), caller))
 
 
 @router.post(
@@ -103,9 +104,3 @@ def _json(found: service.Found, headers: dict[str, str]) -> Response:
 def _events(found: service.Found, after: int, caller: str) -> AsyncIterator[bytes]:
     model = load(SubmitSettings).claude_model
     return stream(found.job, found.request, after, caller=caller, model=model, settings=load(StatusSettings))
-
-
-def _streamed(events: AsyncIterator[bytes], headers: dict[str, str]) -> Response:
-    # Neither kept nor held back by whatever is between.
-    headers = {**headers, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(events, headers=headers, media_type="text/event-stream")

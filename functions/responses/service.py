@@ -25,11 +25,13 @@ async def submit(
 ) -> tuple[Found, Asked, dict[str, str]]:
     """Accept a body as a job; also return what it asked, and what to tell of the rate limit."""
     asked = asked_by(body)
+    query = asked.query
     if asked.previous is not None:
-        asked = replace(asked_by(body, await _conversation(asked.previous, caller, settings)), previous=asked.previous)
+        kept = await _conversation(asked.previous, caller, settings)
+        query = query.model_copy(update={"session_id": kept, "fork": True})
     try:
         done = await submitting.submit(
-            asked.query, request_id=request_id, caller=caller, idempotency_key=idempotency_key, settings=settings
+            query, request_id=request_id, caller=caller, idempotency_key=idempotency_key, settings=settings
         )
     except InvalidRequest as error:
         raise renamed(error) from None
@@ -40,10 +42,10 @@ async def submit(
 async def find(response_id: str, *, caller: str, settings: CommonSettings) -> Found:
     """Return one of the caller's responses; raises NotFound for any other."""
     client, job_id = async_client(settings.redis_address), response_id.removeprefix(PREFIX)
-    job = await jobs.read(client, job_id, caller) if is_id(job_id) else None
-    if job is None:
+    found = await jobs.read_with_request(client, job_id, caller) if is_id(job_id) else None
+    if found is None:
         raise NotFound(f"There is no response {response_id[:60]!r}")
-    return Found(job, await jobs.request_of(client, job_id))
+    return Found(*found)
 
 
 async def cancel(response_id: str, *, caller: str, settings: SubmitSettings) -> Found:

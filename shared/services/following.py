@@ -25,7 +25,7 @@ _MOST = 500
 _BUFFERED_AFTER, _BUFFERED_MAX = 1.0, 25.0
 
 _RETRY = b"retry: 1000\n\n"
-_COMMENT = b": still here\n\n"
+COMMENT = b": still here\n\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ async def follow(job_id: str, after: str | None, caller: str, settings: StatusSe
     if after is None:
         yield _encode(events.FIRST, "state", '{"state":"waiting","progress":0}')
     async for told in hear(job_id, after or events.FIRST, caller, settings, news=after is None):
-        yield _COMMENT if told is None else _written(told)
+        yield COMMENT if told is None else _written(told)
 
 
 async def hear(

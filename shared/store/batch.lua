@@ -1,6 +1,5 @@
 -- Accept a batch, whole or not at all. May be sent twice: what was done is told again and not done again.
 -- ARGV  1 JSON: batchId requestId caller maxWaiting idempotency body rate window hook host budget, as in submit.lua;
---         door     the API that it came through
 --         meta     the caller's metadata, JSON, '' for none
 --       then four for each query: what submit.lua is given, and a name of the caller's own for it, '' for none
 -- Returns {kind, batchId, left, ms until all are left again} with kind: queued replayed | full mismatch limited broke.
@@ -22,7 +21,7 @@ refused, reset = no_room(ask, total, time, reset)
 if refused then return {refused, '', left, reset} end
 
 redis.call('HSET', batch_of(id), 'v', 1, 'caller', ask.caller, 'req', ask.requestId, 'created', whole(time), 'total', total,
-  'left', total, 'completed', 0, 'failed', 0, 'cancelled', 0, 'door', ask.door)
+  'left', total, 'completed', 0, 'failed', 0, 'cancelled', 0)
 if ask.hook ~= '' then redis.call('HSET', batch_of(id), 'hook', ask.hook, 'host', ask.host) end
 if ask.meta ~= '' then redis.call('HSET', batch_of(id), 'meta', ask.meta) end
 redis.call('ZADD', batches_of(ask.caller), redis.call('INCR', SEQUENCE), id)

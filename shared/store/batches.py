@@ -1,6 +1,6 @@
 """Batches: many jobs accepted at once, counted as they end, and told of once."""
 
-import json
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -9,7 +9,7 @@ import redis.asyncio
 from pydantic_core import to_json
 
 from shared.store import jobs, keys, scripts
-from shared.store.jobs import StoredJob
+from shared.store.jobs import Record, StoredJob
 from shared.store.submissions import Submission
 
 # The event of a batch's webhook.
@@ -22,8 +22,7 @@ _CANCELLED_AT_ONCE, _READ_AT_ONCE = 100, 50
 class Batch:
     """What a client asks for: a submission and the caller's own name for each query, `""` for none.
 
-    The first submission's limits hold for all. `hook` is told when the last has ended. `door` is the API that it came
-    through. `metadata` is JSON.
+    The first submission's limits hold for all. `hook` is told when the last has ended. `metadata` is JSON.
     """
 
     batch_id: str
@@ -32,7 +31,6 @@ class Batch:
     hook: str = ""
     host: str = ""
     metadata: str = ""
-    door: str = ""
     idempotency: str = ""
     body: str = ""
 
@@ -44,7 +42,7 @@ class Batch:
             "batchId": self.batch_id, "requestId": self.request_id, "caller": first.caller,
             "maxWaiting": first.max_waiting, "rate": first.rate, "window": first.window, "budget": first.budget,
             "idempotency": self.idempotency, "body": self.body, "hook": self.hook, "host": self.host,
-            "door": self.door, "meta": self.metadata,
+            "meta": self.metadata,
         }  # fmt: skip
         flat = [to_json(ask).decode()]
         for submission, name in self.items:
@@ -63,7 +61,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredBatch:
+class StoredBatch(Record):
     """A batch as it stands: the fields of its record, and how many of its jobs have which state."""
 
     batch_id: str
@@ -74,17 +72,6 @@ class StoredBatch:
     def ended(self) -> bool:
         """Whether all of its jobs have."""
         return "finished" in self.record
-
-    @property
-    def metadata(self) -> dict[str, str]:
-        """The caller's metadata."""
-        found: dict[str, str] = json.loads(self.record.get("meta", "{}"))
-        return found
-
-    def moment(self, field: str) -> int | None:
-        """Return a time of the record in ms, or None when it has not come."""
-        value = self.record.get(field)
-        return None if value is None else int(value)
 
 
 async def create(client: redis.asyncio.Redis, batch: Batch) -> Answer:
@@ -122,7 +109,7 @@ async def page(
     else:
         found = await client.zrange(name, "+inf", "-inf", desc=True, byscore=True, offset=0, num=limit + 1)
     shown = found[:limit][::-1] if after else found[:limit]
-    read_all = [await read(client, str(one), caller) for one in shown]
+    read_all = await asyncio.gather(*(read(client, str(one), caller) for one in shown))
     return [one for one in read_all if one is not None], len(found) > limit
 
 
@@ -140,7 +127,7 @@ async def results(client: redis.asyncio.Redis, batch_id: str) -> AsyncIterator[t
 
 async def cancel(client: redis.asyncio.Redis, batch_id: str, caller: str, *, keep_for: int) -> bool:
     """Cancel all jobs of a caller's batch that have not ended, readable for `keep_for` s; False when there is none."""
-    first: int = 0
+    first = 0
     while True:
         more = await scripts.run(client, "cancel_batch", batch_id, caller, keep_for * 1000, first, _CANCELLED_AT_ONCE)
         if more == "missing":

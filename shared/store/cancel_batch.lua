@@ -6,8 +6,7 @@ local batch = redis.call('HMGET', batch_of(id), 'caller', 'expires', 'finished')
 if batch[1] ~= ARGV[2] or tonumber(batch[2] or time + 1) <= time then return 'missing' end
 if batch[3] then return 0 end
 redis.call('HSETNX', batch_of(id), 'cancelling', whole(time))
-for _, entry in ipairs(redis.call('LRANGE', batch_jobs_of(id), ARGV[4], ARGV[4] + ARGV[5] - 1)) do
-  local one = entry:match('^%S+')
+for _, one in ipairs(jobs_in(id, ARGV[4], ARGV[4] + ARGV[5] - 1)) do
   local job = read(one, 'caller', 'state', 'n', 'seq', 'fp', 'finished')
   if job.caller and not job.finished then cancel_job(one, job, time, tonumber(ARGV[3])) end
 end

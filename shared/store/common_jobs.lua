@@ -72,14 +72,20 @@ local function forget_hook(name)
   redis.call('DEL', hook_of(name), tries_of(name))
 end
 
+-- Forget all webhooks of a job, or of a batch.
+local function forget_hooks(id)
+  for _, name in ipairs(redis.call('SMEMBERS', hooks_of(id))) do forget_hook(name) end
+  redis.call('DEL', hooks_of(id))
+end
+
 -- Forget a finished job: every key of it and every index, in one step.
 local function forget(id, job)
   if job.caller then
     redis.call('ZREM', jobs_of(job.caller, job.state), id)
     redis.call('ZREM', all_of(job.state), id)
   end
-  for _, name in ipairs(redis.call('SMEMBERS', hooks_of(id))) do forget_hook(name) end
-  redis.call('DEL', record_of(id), input_of(id), output_of(id), joined_of(id), hooks_of(id), events_of(id))
+  forget_hooks(id)
+  redis.call('DEL', record_of(id), input_of(id), output_of(id), joined_of(id), events_of(id))
   redis.call('ZREM', EXPIRES, id)
 end
 
@@ -118,18 +124,30 @@ local function tell_all(id, caller, state, time)
   end
 end
 
+-- List ids of a batch's jobs, in the order of its queries, from one place to another, both from 0.
+local function jobs_in(batch, first, last)
+  local ids = redis.call('LRANGE', batch_jobs_of(batch), first, last)
+  for i, entry in ipairs(ids) do ids[i] = entry:match('^%S+') end
+  return ids
+end
+
+-- Keep a job that has ended until the last of its batch has.
+local function hold(id, time)
+  if redis.call('ZREM', EXPIRES, id) == 1 then
+    redis.call('HSET', record_of(id), 'expires', whole(time + 10 * 365 * DAY))
+  end
+end
+
 -- One job of a batch has ended. What it brought is kept until the last has, and then as long as that.
 local function end_in_batch(batch, id, state, time, keep_ms)
   if redis.call('EXISTS', batch_of(batch)) == 0 then return end
-  redis.call('ZREM', EXPIRES, id)
-  redis.call('HSET', record_of(id), 'expires', whole(time + 10 * 365 * DAY))
+  hold(id, time)
   redis.call('HINCRBY', batch_of(batch), state, 1)
   if redis.call('HINCRBY', batch_of(batch), 'left', -1) > 0 then return end
   local expires = whole(time + keep_ms)
   redis.call('HSET', batch_of(batch), 'finished', whole(time), 'expires', expires)
   redis.call('ZADD', BATCHES_EXPIRE, expires, batch)
-  for _, entry in ipairs(redis.call('LRANGE', batch_jobs_of(batch), 0, -1)) do
-    local one = entry:match('^%S+')
+  for _, one in ipairs(jobs_in(batch, 0, -1)) do
     redis.call('HSET', record_of(one), 'expires', expires)
     redis.call('ZADD', EXPIRES, expires, one)
   end

@@ -14,8 +14,26 @@ from shared.store import keys, scripts
 STATES: tuple[State, ...] = ("waiting", "active", "delayed", "completed", "failed", "cancelled")
 
 
+class Record:
+    """What the records of jobs and of batches have alike."""
+
+    __slots__ = ()
+    record: dict[str, str]
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The submitter's metadata."""
+        found: dict[str, str] = json.loads(self.record.get("meta", "{}"))
+        return found
+
+    def moment(self, field: str) -> int | None:
+        """Return a time of the record in ms, or None when it has not come."""
+        value = self.record.get(field)
+        return None if value is None else int(value)
+
+
 @dataclass(frozen=True, slots=True)
-class StoredJob:
+class StoredJob(Record):
     """A job as it stands: the fields of its record, its result if it has one, and its place if it waits."""
 
     job_id: str
@@ -35,12 +53,6 @@ class StoredJob:
         return self.record["state"] in TERMINAL
 
     @property
-    def metadata(self) -> dict[str, str]:
-        """The submitter's metadata."""
-        found: dict[str, str] = json.loads(self.record.get("meta", "{}"))
-        return found
-
-    @property
     def mcp(self) -> dict[str, Any]:
         """The MCP servers that it goes to, `servers`, and why, `scores`."""
         found: dict[str, Any] = json.loads(self.record.get("mcp", '{"servers": [], "scores": []}'))
@@ -51,11 +63,6 @@ class StoredJob:
         """Those of its MCP servers that did not start, or died."""
         found: list[str] = json.loads(self.record.get("absent", "[]"))
         return found
-
-    def moment(self, field: str) -> int | None:
-        """Return a time of the record in ms, or None when it has not come."""
-        value = self.record.get(field)
-        return None if value is None else int(value)
 
     def is_of(self, caller: str | None) -> bool:
         """Say whether the caller can see it: its own job, and none that is to be forgotten; None sees everybody's."""
@@ -69,29 +76,43 @@ async def read(client: redis.asyncio.Redis, job_id: str, caller: str | None) -> 
     # Not a transaction, which a store that is full refuses even to read. The record comes first: a job that has
     # completed has its result, and what came since the record was read is not told.
     async with client.pipeline(transaction=False) as pipe:
-        pipe.hgetall(keys.job(job_id))
-        pipe.get(keys.job_output(job_id))
+        _ask_for(pipe, job_id)
         pipe.zrank(keys.WAITING, job_id)
-        record, result, position = await pipe.execute()
-    completed = record.get("state") == "completed"
-    waiting = record.get("state") == "waiting"
-    job = StoredJob(job_id, record, json.loads(result) if completed and result else None, position if waiting else None)
+        job = _stored(job_id, *await pipe.execute())
     return job if job.is_of(caller) else None
+
+
+async def read_with_request(
+    client: redis.asyncio.Redis, job_id: str, caller: str
+) -> tuple[StoredJob, dict[str, Any]] | None:
+    """Read one of a caller's jobs and what was asked, as the worker reads it, in one round trip."""
+    async with client.pipeline(transaction=False) as pipe:
+        _ask_for(pipe, job_id)
+        pipe.get(keys.job_input(job_id))
+        record, result, request = await pipe.execute()
+    job = _stored(job_id, record, result)
+    return (job, json.loads(request or "{}")) if job.is_of(caller) else None
 
 
 async def read_many(client: redis.asyncio.Redis, job_ids: Sequence[str]) -> list[StoredJob | None]:
     """Read jobs with their results in one round trip, whoever's they are; None for one that is gone."""
     async with client.pipeline(transaction=False) as pipe:
         for job_id in job_ids:
-            pipe.hgetall(keys.job(job_id))
-            pipe.get(keys.job_output(job_id))
+            _ask_for(pipe, job_id)
         replies = await pipe.execute()
-    found = []
-    for index, job_id in enumerate(job_ids):
-        record, result = replies[2 * index], replies[2 * index + 1]
-        done = result is not None and record.get("state") == "completed"
-        found.append(StoredJob(job_id, record, json.loads(result) if done else None, None) if record else None)
-    return found
+    found = zip(job_ids, replies[::2], replies[1::2], strict=True)
+    return [_stored(job_id, record, result) if record else None for job_id, record, result in found]
+
+
+def _ask_for(pipe: Any, job_id: str) -> None:
+    pipe.hgetall(keys.job(job_id))
+    pipe.get(keys.job_output(job_id))
+
+
+def _stored(job_id: str, record: dict[str, str], result: str | None, position: int | None = None) -> StoredJob:
+    state = record.get("state")
+    told = json.loads(result) if result and state == "completed" else None
+    return StoredJob(job_id, record, told, position if state == "waiting" else None)
 
 
 async def request_of(client: redis.asyncio.Redis, job_id: str) -> dict[str, Any]:

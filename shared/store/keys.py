@@ -57,7 +57,7 @@ Beside them:
     cg:turn:CLAIM:-:ID    list    what a running claim has added to it; expires
     cg:turns:CALLER:ID    list    jobs that go on with a conversation, in order: the first has its turn
     cg:spend:…, cg:spent:…  see `spending.py`
-    cg:batch:ID           hash    v caller req created total left completed failed cancelled door hook host meta
+    cg:batch:ID           hash    v caller req created total left completed failed cancelled hook host meta
                                   cancelling finished expires round
     cg:batch:ID:jobs      list    in the order of its queries: job id, space, the caller's own name for it
     cg:batches:CALLER     zset    a caller's batches: id → seq
@@ -164,11 +164,6 @@ def caller_key(digest: str) -> str:
 def batch_jobs(batch_id: str) -> str:
     """Name the jobs of a batch."""
     return f"{PREFIX}batch:{batch_id}:jobs"
-
-
-def batch(batch_id: str) -> str:
-    """Name the record of a batch."""
-    return f"{PREFIX}batch:{batch_id}"
 
 
 def batches(caller: str) -> str:

@@ -8,8 +8,8 @@ if record.caller ~= ARGV[2] then return nil end
 if ARGV[3] == '0' and tonumber(record.expires or time + 1) <= time then return nil end
 local counts = {waiting = 0, active = 0, delayed = 0}
 if tonumber(record.left) > 0 then
-  for _, entry in ipairs(redis.call('LRANGE', batch_jobs_of(ARGV[1]), 0, -1)) do
-    local state = redis.call('HGET', record_of(entry:match('^%S+')), 'state')
+  for _, id in ipairs(jobs_in(ARGV[1], 0, -1)) do
+    local state = redis.call('HGET', record_of(id), 'state')
     if state and counts[state] then counts[state] = counts[state] + 1 end
   end
 end

@@ -3,6 +3,14 @@
 -- ARGV  1 how many at most
 -- Returns how many were forgotten.
 local time, forgotten = now(), 0
+
+local function has_to_tell(id)
+  for _, name in ipairs(redis.call('SMEMBERS', hooks_of(id))) do
+    if redis.call('HGET', hook_of(name), 'state') == 'pending' then return true end
+  end
+  return false
+end
+
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', EXPIRES, '-inf', whole(time), 'LIMIT', 0, ARGV[1])) do
   local job = read(id, 'caller', 'state', 'fp')
   if job.caller then
@@ -11,10 +19,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', EXPIRES, '-inf', whole(time), 'L
   end
   local later = 0
   if job.fp and redis.call('HGET', cache_of(job.fp), 'job') == id then later = redis.call('PTTL', cache_of(job.fp)) end
-  local hooks = redis.call('SMEMBERS', hooks_of(id))
-  for _, request in ipairs(hooks) do
-    if redis.call('HGET', hook_of(request), 'state') == 'pending' then later = math.max(later, 60000) end
-  end
+  if has_to_tell(id) then later = math.max(later, 60000) end
   if later > 0 then
     redis.call('ZADD', EXPIRES, whole(time + later), id)
   else
@@ -23,16 +28,12 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', EXPIRES, '-inf', whole(time), 'L
   end
 end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', BATCHES_EXPIRE, '-inf', whole(time), 'LIMIT', 0, ARGV[1])) do
-  local pending = false
-  for _, name in ipairs(redis.call('SMEMBERS', hooks_of(id))) do
-    if redis.call('HGET', hook_of(name), 'state') == 'pending' then pending = true end
-  end
   redis.call('ZREM', batches_of(redis.call('HGET', batch_of(id), 'caller') or ''), id)
-  if pending then
+  if has_to_tell(id) then
     redis.call('ZADD', BATCHES_EXPIRE, whole(time + 60000), id)
   else
-    for _, name in ipairs(redis.call('SMEMBERS', hooks_of(id))) do forget_hook(name) end
-    redis.call('DEL', batch_of(id), batch_jobs_of(id), hooks_of(id))
+    forget_hooks(id)
+    redis.call('DEL', batch_of(id), batch_jobs_of(id))
     redis.call('ZREM', BATCHES_EXPIRE, id)
   end
 end

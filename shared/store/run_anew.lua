@@ -26,12 +26,7 @@ if job.batch and redis.call('EXISTS', batch_of(job.batch)) == 1 then
     redis.call('HINCRBY', batch_of(job.batch), 'round', 1)
     redis.call('ZREM', BATCHES_EXPIRE, job.batch)
     -- Those that stay ended wait for it again.
-    for _, entry in ipairs(redis.call('LRANGE', batch_jobs_of(job.batch), 0, -1)) do
-      local one = entry:match('^%S+')
-      if redis.call('ZREM', EXPIRES, one) == 1 then
-        redis.call('HSET', record_of(one), 'expires', whole(time + 10 * 365 * DAY))
-      end
-    end
+    for _, one in ipairs(jobs_in(job.batch, 0, -1)) do hold(one, time) end
   end
 end
 change_state(id, job.caller, job.seq, job.state, 'waiting')

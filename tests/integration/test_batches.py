@@ -210,3 +210,11 @@ async def test_an_unknown_batch_is_a_problem_of_its_own(connect, server, batch_i
     client = await connect(server.url)
     assert (await client.get(f"/api/batches/{batch_id}")).json()["code"] == "not_found"
     assert await batches.read(async_client(server.url), batch_id, "anonymous") is None
+
+
+@pytest.mark.parametrize("path", ["/api/batches/", "/v1/messages/batches/msgbatch_", "/v1/responses/resp_"])
+async def test_a_store_that_is_away_is_told_at_every_door_and_logged(connect, unused_tcp_port, caplog, path):
+    client = await connect(f"redis://127.0.0.1:{unused_tcp_port}/0")
+    answer = await client.get(f"{path}{UNKNOWN}")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert "redis_failed" in caplog.messages
