@@ -3,8 +3,9 @@
 -- Returns {request JSON, attempts, ms left on the clock, requestId, caller}, or nil when the claim is void.
 local id = ARGV[1]
 local job = read(id, 'state', 'n', 'slot', 'started', 'timeout', 'attempts', 'progress', 'caller', 'seq',
-  'created', 'req')
+  'created', 'req', 'taken')
 local time = now()
+local started = job.started or job.taken or time
 if job.n ~= ARGV[2] then return nil end
 local budget = tonumber(ARGV[5])
 if job.state == 'waiting' and budget > 0
@@ -20,16 +21,16 @@ end
 if job.state == 'waiting' then
   change_state(id, job.caller, job.seq, 'waiting', 'active')
   local progress = math.max(10, tonumber(job.progress))
-  redis.call('HSET', record_of(id), 'slot', ARGV[3], 'started', job.started or whole(time), 'progress', progress)
+  redis.call('HSET', record_of(id), 'slot', ARGV[3], 'started', whole(started), 'progress', progress)
   -- What an earlier claim told of the answer is not true any more.
   if redis.call('HDEL', record_of(id), 'said') == 1 then say(id, 'reset', '') end
   say_state(id, 'active', progress)
   redis.call('HSET', RUNNING, ARGV[3], id)
-  if not job.started then observe('queue_wait', time - job.created) end
+  if not job.started then observe('queue_wait', started - job.created) end
 elseif job.state ~= 'active' or job.slot ~= ARGV[3] then
   return nil -- not ours; ours already means that the reply to this very claim was lost
 end
 redis.call('ZREM', WAITING, id)
 redis.call('ZADD', ACTIVE, whole(time + ARGV[4]), id)
-return {redis.call('GET', input_of(id)), tonumber(job.attempts), job.timeout - (time - (job.started or time)), job.req,
+return {redis.call('GET', input_of(id)), tonumber(job.attempts), job.timeout - (time - started), job.req,
   job.caller}

@@ -23,6 +23,7 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     progress 0 to 100, never down
     timeout  ms, one clock over all attempts, from `started`
     created, started, finished
+    taken    when it last came off the queue; the first of them that is claimed is `started`
     expires  when a finished job is forgotten
     slot     the slot that runs it
     said     the last piece of text that its running claim has told: N.PIECE

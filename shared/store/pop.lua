@@ -28,6 +28,8 @@ if probing then redis.call('HSET', UPSTREAM, 'probe', whole(time + PROBE_EVERY))
 local claim = id .. '-' .. n
 -- Until the slot has claimed it, the job is nobody's: should the slot die now, its lease ends soon.
 redis.call('ZADD', ACTIVE, whole(time + ARGV[5]), id)
+-- Jobs start in the order of the queue, whichever of two slots is the first to claim.
+redis.call('HSET', record_of(id), 'taken', whole(time))
 redis.call('HSET', ARGV[2] .. claim, 'data', cjson.encode({ARGV[4], cjson.null, {claim}, cjson.decode('{}')}),
   'origin', ARGV[3], 'status', 'queued', 'created_at', ARGV[7], 'enqueued_at', ARGV[7],
   'timeout', ARGV[6], 'result_ttl', 0, 'failure_ttl', 3600, 'description', claim)

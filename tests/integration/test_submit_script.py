@@ -14,6 +14,11 @@ from tests.support.lossy_proxy import LossyProxy
 from tests.support.slot import ERROR, RESULT, run
 
 
+def milliseconds(store):
+    seconds, micro = store.time()
+    return seconds * 1000 + micro // 1000
+
+
 def retry_of(claim):
     return claims.retry(claim, 0, "server_error", claims.Upstream())
 
@@ -166,6 +171,23 @@ async def test_a_store_that_is_full_refuses_new_jobs_and_ends_old_ones(connect, 
     finally:
         store.config_set("maxmemory", "0")
     assert store.zcard(keys.WAITING) == 0
+
+
+async def test_jobs_start_in_the_order_of_the_queue_whichever_slot_claims_first(connect, server, store):
+    client = await connect()
+    handle = async_client(server.url)
+    popped = []
+    for query in ("first", "second"):
+        await client.post("/api/query", json={"query": query})
+        text = await scripts.run(handle, "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now")
+        popped.append(claims.Claim.parse(text))
+        then = milliseconds(store)
+        while milliseconds(store) == then:
+            pass
+    for claim in reversed(popped):
+        await claims.take(handle, claim, f"slot {claim.job_id}")
+    first, second = [(await client.get(f"/api/query/{claim.job_id}")).json()["startedAt"] for claim in popped]
+    assert first < second
 
 
 async def test_the_fence_holds_against_a_slot_that_was_given_up(connect, server):
