@@ -78,7 +78,10 @@ class Run:
             await cli.start()
             expected = mcp.Expected(request, self._settings.servers)
             await hear(cli.ask(prompt(request)), report, self._settings, self._on_text, expected)
-            if report.envelope is not None and schema is not None:
+            if report.envelope is None:
+                # Not at `end`, which may be a while: its own retry comes half a second after it was announced.
+                cli.silence()
+            elif schema is not None:
                 report.structured = await structured(schema, report.envelope.structured_output)
         except CLIJSONDecodeError as error:
             report.failure = "output_too_large" if "maximum buffer size" in str(error) else "cli_crashed"
@@ -95,6 +98,8 @@ class Run:
                 await cli.let_go()
             else:
                 cli.stop()
+        # Before what it had started: a tool that ends is told to the model.
+        cli.silence()
         await cli.end(self._warm.spared)
         # It ends as after a crash; one that had not started anything yet is told to end.
         if not (await asyncio.wait({conversation}, timeout=GRACE))[0]:

@@ -16,7 +16,7 @@ from functions.worker.workspace import Workspace
 
 log = logging.getLogger("worker.cli")
 
-# A CLI that has answered ends by itself within this; one that is stopped gets as long to stop its own children; s.
+# A CLI that has answered ends by itself within this, and what a CLI had started within the same; s.
 GRACE = 1.0
 # When memory runs out, the kernel is to end a run and not the worker.
 _FIRST_TO_DIE = "1000"
@@ -79,6 +79,11 @@ class Cli:
         """Wait for the end of a started process."""
         if self._process is not None:
             await self._process.wait()
+
+    def silence(self) -> None:
+        """End the CLI alone, at once: ending in its own way it may ask the API once more, and that is paid for."""
+        if self.pid is not None and self.alive:
+            processes.send(signal.SIGKILL, [self.pid])
 
     def stop(self) -> None:
         """End one that has nothing to clear up, at once: its own way to end costs a third of what its answer does."""
