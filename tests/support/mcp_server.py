@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from pathlib import Path
 
 from mcp.server.mcpserver import Context, MCPServer
 
@@ -22,8 +23,9 @@ def die() -> None:
 
 
 @server.tool()
-def hang() -> None:
-    """Never answer."""
+def hang(sign: str) -> None:
+    """Make a file as a sign, and never answer."""
+    Path(sign).touch()
     threading.Event().wait()
 
 
