@@ -70,7 +70,7 @@ class Gateway(GatewayClient):
 
     def run_directories(self) -> list[Path]:
         """List the directories of runs, those too of CLIs that wait for a job."""
-        return list(self.runs.glob("**/claude-run-*"))
+        return list(self.runs.glob("claude-worker-*/claude-run-*"))
 
     def _listen(self) -> None:
         assert self.process.stderr is not None
