@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from local.embedded_redis import find_server
-from tests.support.docker import docker, need_docker
+from tests.support.docker import LAMBDA_IMAGE, docker, need_docker
 from tests.support.gateway import ROOT
 from tests.support.redis_server import RedisServer
 from tests.support.sam import SAM, run_sam
@@ -48,7 +48,9 @@ def build(checkout) -> Path:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[RedisServer]:
     """A Redis of this machine that containers see, as host.docker.internal."""
-    address = docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
+    # A container is asked: a daemon on its first start does not say which address its bridge has.
+    seen = ("--rm", "--add-host", "host:host-gateway", "--entrypoint", "getent", LAMBDA_IMAGE, "hosts", "host")
+    address = docker("run", *seen).split()[0]
     with RedisServer(find_server(), tmp_path_factory.mktemp("redis"), also=address) as server:
         yield server
 

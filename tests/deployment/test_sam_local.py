@@ -1,6 +1,7 @@
 """`sam local`, as a developer uses it: each recorded event by itself, and the whole API with a worker beside it."""
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -11,7 +12,7 @@ import pytest
 from local.lambda_emulator.app import TEMPLATE
 from local.lambda_emulator.routes import read_routes
 from tests.support.client import GatewayClient
-from tests.support.docker import Container
+from tests.support.docker import Container, docker
 from tests.support.ports import free_port
 from tests.support.sam import EVENTS, LOCAL, SAM, environment, event, run_sam
 from tests.support.scripted_model import ScriptedModel
@@ -114,3 +115,6 @@ class Sam(GatewayClient):
         self.process.wait(60)
         self.output.close()
         self.client.close()
+        # It forgets some of those that it started at once.
+        started = re.findall(r"^SAM_CONTAINER_ID: (\w+)", self.path.read_text(encoding="utf-8"), re.MULTILINE)
+        docker("rm", "--force", "--volumes", *started)
