@@ -61,6 +61,16 @@ async def test_what_is_not_json_is_malformed(client, body):
     problem(answer, answer.status_code, {400: "malformed_json", 422: "invalid_request"}[answer.status_code])
 
 
+@pytest.mark.parametrize("context", [rb'"\ud800"', rb'{"\udfff": 1}', b"[" * 260 + b"]" * 260, b"1e999", b"-Infinity"])
+async def test_json_that_could_not_be_carried_on_is_refused(client, context):
+    answer = await send(client, b'{"query": "x", "context": {"a": ' + context + b"}}")
+    problem(answer, answer.status_code, {400: "malformed_json", 422: "invalid_request"}[answer.status_code])
+
+
+async def test_a_mark_of_the_order_of_bytes_before_json_is_no_error(client):
+    assert (await send(client, b'\xef\xbb\xbf{"query":"x"}')).status_code == 200
+
+
 @pytest.mark.parametrize("body", [b"null", b"[]", b'"x"', b"1", b"{}"])
 async def test_json_that_is_not_the_object_asked_for_is_invalid(client, body):
     assert problem(await send(client, body), 422, "invalid_request")["errors"]
