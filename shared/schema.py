@@ -1,106 +1,104 @@
-"""JSON Schemas that clients send, and what comes back under them.
+"""JSON Schemas that clients send: whether an answer can be held to one."""
 
-The model answers by a tool, whose input is an object: any other schema is put in one, under `value`.
-"""
-
-from collections.abc import Iterator
+import functools
+import json
 from typing import Any
 
-from jsonschema.exceptions import SchemaError, ValidationError
-from jsonschema.protocols import Validator
+from jsonschema.exceptions import SchemaError
 from jsonschema.validators import Draft202012Validator, validator_for
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
+from shared.schema_for_model import for_the_model
+from shared.schema_parts import every, parts
+
+# It goes to the CLI as one argument, of which Linux allows 128 KiB.
+_MAX_BYTES = 120_000
+_TYPES = 7  # there are no more
+_DIALECTS = frozenset(
+    {
+        "https://json-schema.org/draft/2020-12/schema",
+        "https://json-schema.org/draft/2019-09/schema",
+        "http://json-schema.org/draft-07/schema",
+        "http://json-schema.org/draft-06/schema",
+    }
+)
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+
 
 def problem_of(schema: dict[str, Any]) -> str | None:
     """Say why an object is no schema that an answer could be held to; None when it is one.
 
-    It has to stand by itself: nothing is fetched for it.
+    It has to stand by itself: nothing is fetched for it. A long one takes a second.
     """
+    # One program asks with the same schema again and again, and in each query of a batch.
+    return _problem_of(json.dumps(schema))
+
+
+@functools.lru_cache(maxsize=100)
+def _problem_of(text: str) -> str | None:
+    schema = json.loads(text)
     try:
-        _class_of(schema).check_schema(schema)
+        return _first_problem(schema)
     except SchemaError as error:
         where = "/".join(str(part) for part in error.absolute_path)
         return f"is no JSON Schema, at /{where}" if where else "is no JSON Schema"
+    except RecursionError:
+        return "is nested too deep"
+    except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError):
+        # The libraries take the keywords to have the types that only a schema's have.
+        return "is no JSON Schema"
+
+
+def _first_problem(schema: dict[str, Any]) -> str | None:
+    dialect = schema.get("$schema", Draft202012Validator.META_SCHEMA["$id"])
+    if not isinstance(dialect, str) or dialect.rstrip("#") not in _DIALECTS:
+        return "should be of draft 2020-12, 2019-09, 07 or 06, by its $schema"
+    if len(json.dumps(for_the_model(schema))) > _MAX_BYTES:
+        return f"may have {_MAX_BYTES} bytes as JSON in ASCII"
+    for part in every(schema):
+        types = part.get("type") if isinstance(part, dict) else None
+        # The library would compare each with each, however many there are.
+        if isinstance(types, list) and len(types) > _TYPES:
+            return f"may name {_TYPES} types in one place"
+        if part is not schema and isinstance(part, dict) and ("$id" in part or "$schema" in part):
+            return "may have $id and $schema at its root only"
+    validator_for(schema, default=Draft202012Validator).check_schema(schema)
+    return _problem_of_references(schema) or _problem_of_references(for_the_model(schema))
+
+
+def _problem_of_references(schema: dict[str, Any]) -> str | None:
     resolver = Registry().resolver_with_root(DRAFT202012.create_resource(schema))
-    for reference in _references(schema):
-        if not (reference == "#" or reference.startswith("#/")):
-            return "may refer to its own parts only, as in #/$defs/name"
-        try:
-            resolver.lookup(reference)
-        except Unresolvable:
-            return "refers to a part that it does not have"
-    return None
+    known = {id(part) for part in every(schema)}
+    targets: dict[int, list[Any]] = {}
+    for part in every(schema):
+        for reference in (part[name] for name in _REFERENCES if isinstance(part, dict) and name in part):
+            if not (reference == "#" or reference.startswith("#/")):
+                return "may refer to its own parts only, as in #/$defs/name"
+            try:
+                target = resolver.lookup(reference).contents
+            except Unresolvable:
+                return "refers to a part that it does not have"
+            if id(target) not in known:
+                return "refers to a part that is no schema"
+            targets.setdefault(id(part), []).append(target)
+    return "refers to itself without an end" if _is_endless(schema, targets) else None
 
 
-def for_the_model(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of the tool by which the model answers."""
-    if schema.get("type") == "object":
-        return schema
-    return {"type": "object", "properties": {"value": _moved(schema)}, "required": ["value"]}
+def _is_endless(schema: dict[str, Any], targets: dict[int, list[Any]]) -> bool:
+    """Say whether holding one value to a schema comes back to holding the same value to it."""
+    done: set[int] = set()
 
-
-def unwrapped(schema: dict[str, Any], given: Any) -> Any:
-    """Return the answer in what the model gave to that tool; raise ValueError when there is none."""
-    match given:
-        case {"value": value} if schema.get("type") != "object":
-            return value
-        case dict() if schema.get("type") == "object":
-            return given
-        case _:
-            raise ValueError("no answer was given")
-
-
-def check(schema: dict[str, Any], value: Any) -> None:
-    """Raise ValueError when a value does not fit a schema."""
-    validator: Validator = _class_of(schema)(schema, registry=Registry())
-    try:
-        validator.validate(value)
-    except (ValidationError, RecursionError) as error:
-        raise ValueError("does not fit the schema") from error
-
-
-def has_patterns(schema: Any) -> bool:
-    """Say whether a schema holds regular expressions, which can take for ever."""
-    match schema:
-        case dict():
-            return bool({"pattern", "patternProperties"} & schema.keys()) or any(map(has_patterns, schema.values()))
-        case list():
-            return any(map(has_patterns, schema))
-        case _:
+    def leads_back(part: Any, above: frozenset[int]) -> bool:
+        if id(part) in above:
+            return True
+        if not isinstance(part, dict) or id(part) in done:
             return False
+        further = [*parts(part, in_place=True), *targets.get(id(part), ())]
+        if any(leads_back(one, above | {id(part)}) for one in further):
+            return True
+        done.add(id(part))
+        return False
 
-
-def _class_of(schema: dict[str, Any]) -> Any:
-    return validator_for(schema, default=Draft202012Validator)
-
-
-def _references(schema: Any) -> Iterator[str]:
-    match schema:
-        case dict():
-            for key, value in schema.items():
-                # A property may have that name too; then it is no text.
-                if key in {"$ref", "$dynamicRef", "$recursiveRef"} and isinstance(value, str):
-                    yield value
-                yield from _references(value)
-        case list():
-            for value in schema:
-                yield from _references(value)
-        case _:
-            pass
-
-
-def _moved(schema: Any) -> Any:
-    """Return a schema whose references hold one level deeper."""
-    match schema:
-        case dict():
-            return {
-                key: f"#/properties/value{value[1:]}" if key == "$ref" and isinstance(value, str) else _moved(value)
-                for key, value in schema.items()
-            }
-        case list():
-            return [_moved(value) for value in schema]
-        case _:
-            return schema
+    return any(leads_back(part, frozenset()) for part in every(schema))

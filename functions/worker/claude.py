@@ -88,6 +88,8 @@ class Run:
         except Exception as error:  # noqa: BLE001 -- what comes out of a broken CLI breaks the SDK in any way it likes
             # An envelope that came before is still the truth; without one the CLI crashed.
             event(log, "cli_failed", logging.WARNING, error=type(error).__name__)
+            if cli.refused_schema:
+                report.failure = "invalid_request"
 
     async def _clear_up(self) -> None:
         cli, conversation = self._cli, self._conversation

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient
@@ -20,18 +21,28 @@ log = logging.getLogger("worker.cli")
 GRACE = 1.0
 # When memory runs out, the kernel is to end a run and not the worker.
 _FIRST_TO_DIE = "1000"
+# What it says before it ends by a schema that it cannot use.
+_NO_SCHEMA = "--json-schema is not a valid JSON Schema"
 
 Spared = Callable[[], Awaitable[set[int]]]
 """Tells which processes of this slot are not a run's."""
 
 
 class Cli:
-    """A process of the CLI and its directories, from `start` to `end`."""
+    """A process of the CLI and its directories, from `start` to `end`.
+
+    `refused_schema` says that it ended by a schema that it cannot use, such as one with an expression of Python's.
+    """
 
     def __init__(self, workspace: Workspace, options: ClaudeAgentOptions) -> None:
         self._workspace = workspace
-        self._client = ClaudeSDKClient(options)
+        # Not to the worker's log: it may hold what a client sent, line breaks too.
+        self._client = ClaudeSDKClient(replace(options, stderr=self._note))
         self._started = False
+        self.refused_schema = False
+
+    def _note(self, line: str) -> None:
+        self.refused_schema |= _NO_SCHEMA in line
 
     async def start(self) -> None:
         """Start it and wait until it has said hello, unless that was done before; raises whatever the SDK does."""

@@ -3,11 +3,12 @@
 from typing import Any, cast
 
 from claude_agent_sdk import ClaudeAgentOptions
-from claude_agent_sdk.types import SessionStore, SystemPromptPreset
+from claude_agent_sdk.types import SessionStore, SystemPromptFile, SystemPromptPreset
 
 from functions.worker import mcp
 from functions.worker.environment import for_run
 from functions.worker.workspace import Workspace
+from shared.schema_for_model import for_the_model
 from shared.settings import WorkerSettings
 from shared.store.conversations import Turn
 
@@ -28,8 +29,7 @@ def options_for(
         cwd=workspace.work,
         env=for_run(workspace.home, workspace.config) | _longest(request),
         model=request.get("model") or settings.claude_model,
-        # Unset, the SDK's is empty; the gateway's default is the CLI's own.
-        system_prompt=request.get("systemPrompt") or SystemPromptPreset(type="preset", preset="claude_code"),
+        system_prompt=_system_prompt(request, workspace),
         max_turns=request.get("maxTurns"),
         max_budget_usd=min(budgets, default=None),
         effort=request.get("effort"),
@@ -59,6 +59,14 @@ def options_for(
     )
 
 
+def _system_prompt(request: dict[str, Any], workspace: Workspace) -> SystemPromptFile | SystemPromptPreset:
+    if request.get("systemPrompt") is not None:
+        # A command line has no room for a long one, and none for a NUL.
+        return SystemPromptFile(type="file", path=str(workspace.system_prompt))
+    # Unset, the SDK's is empty; the gateway's default is the CLI's own.
+    return SystemPromptPreset(type="preset", preset="claude_code")
+
+
 def _longest(request: dict[str, Any]) -> dict[str, str]:
     """Return how the CLI is told what one message may be at most: it has no option for it."""
     most = request.get("maxOutputTokens")
@@ -66,9 +74,4 @@ def _longest(request: dict[str, Any]) -> dict[str, str]:
 
 
 def _output_format(schema: dict[str, Any] | None) -> dict[str, Any] | None:
-    if schema is None:
-        return None
-    # Here and not at import: few jobs need it.
-    from shared.schema import for_the_model  # noqa: PLC0415
-
-    return {"type": "json_schema", "schema": for_the_model(schema)}
+    return None if schema is None else {"type": "json_schema", "schema": for_the_model(schema)}

@@ -100,6 +100,8 @@ class WarmCli:
 
     def _new(self, request: dict[str, Any], turn: Turn | None = None) -> Cli:
         workspace = Workspace.create()
+        if (system_prompt := request.get("systemPrompt")) is not None:
+            workspace.system_prompt.write_text(system_prompt, encoding="utf-8", newline="")
         mcp.write(workspace.servers, mcp.of_request(request, self._settings.servers))
         return Cli(workspace, options_for(request, self._settings, workspace, turn))
 

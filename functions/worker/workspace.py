@@ -48,6 +48,11 @@ class Workspace:
         """The file that tells the CLI of its MCP servers."""
         return self.root / "mcp.json"
 
+    @property
+    def system_prompt(self) -> Path:
+        """The file that holds the system prompt of a request that has one."""
+        return self.root / "system-prompt"
+
     def remove(self) -> None:
         """Remove all of it, whatever the run made of its permissions."""
         _remove(self.root)

@@ -85,7 +85,7 @@ async def prepare(
     Names are looked up `until` a moment of the loop, for 2 s by default. Raises InvalidRequest, Forbidden or
     WebhookUrlRefused.
     """
-    _check(request, settings)
+    _check(request, settings, await _problem_of(request.output_schema))
     host = await webhook_host(request.webhook_url, settings, until or names_until()) if request.webhook_url else ""
     return _submission(request, request_id, caller, idempotency_key, settings, host)
 
@@ -227,7 +227,17 @@ def rate_headers(left: int, reset: int, settings: SubmitSettings) -> dict[str, s
     }
 
 
-def _check(request: SubmitRequest, settings: SubmitSettings) -> None:
+async def _problem_of(schema: dict[str, Any] | None) -> str | None:
+    if schema is None:
+        return None
+    # Here and not at import: a cold start does not pay for what few requests need.
+    from shared.schema import problem_of  # noqa: PLC0415
+
+    # Not in the loop: others would wait for as long as a long one takes.
+    return await asyncio.to_thread(problem_of, schema)
+
+
+def _check(request: SubmitRequest, settings: SubmitSettings, schema_problem: str | None) -> None:
     """Hold a well-formed request against what this deployment allows; name every field that is refused."""
     refused = [tool for tool in request.tools if tool not in settings.claude_tools]
     if refused:
@@ -246,12 +256,8 @@ def _check(request: SubmitRequest, settings: SubmitSettings) -> None:
         errors.append(FieldError("/maxBudgetUsd", f"may be at most MAX_BUDGET_USD = {settings.max_budget_usd:g}"))
     if request.fork and request.session_id is None:
         errors.append(FieldError("/fork", "needs a sessionId"))
-    if request.output_schema is not None:
-        # Here and not at import: a cold start does not pay for what few requests need.
-        from shared.schema import problem_of  # noqa: PLC0415
-
-        if problem := problem_of(request.output_schema):
-            errors.append(FieldError("/outputSchema", problem))
+    if schema_problem:
+        errors.append(FieldError("/outputSchema", schema_problem))
     if errors:
         detail = "; ".join(f"{error.pointer.lstrip('/')}: {error.message}" for error in errors)
         raise InvalidRequest(detail, errors=tuple(errors))

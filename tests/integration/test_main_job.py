@@ -132,6 +132,15 @@ def test_options_reach_the_cli_and_context_stands_apart_from_the_query(gateway, 
 
 
 @pytest.mark.once
+@pytest.mark.parametrize("text", ["x" * 200_000, "a\0b\r\n", ""])
+def test_a_system_prompt_reaches_the_model_as_it_is(gateway, model, text):
+    before = len(model.requests)
+    assert gateway.ask(f"prompted by {len(text)}", systemPrompt=text)["state"] == "completed"
+    told = [block["text"] for block in model.requests[before].body["system"]]
+    assert told[2:] == ([text] if text else [])
+
+
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("status", "code"),
     [

@@ -41,6 +41,37 @@ def test_an_expression_that_takes_for_ever_takes_no_slot(gateway, script):
     assert gateway.ask("still there?")["state"] == "completed"
 
 
+def test_a_schema_that_doubles_at_each_step_takes_no_slot(gateway, script):
+    steps = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(24)}
+    schema = {"type": "object", "properties": {"n": {"$ref": "#/$defs/a0"}}, "$defs": {**steps, "a24": {}}}
+    script(lambda _: ToolUse("StructuredOutput", {"n": 1}))
+    jobs = [gateway.submit(f"slow {n}", outputSchema=schema, timeoutMs=20000) for n in range(2)]
+    assert [gateway.finished(job)["error"]["code"] for job in jobs] == ["schema_unsatisfied"] * 2
+
+
+def test_a_schema_of_a_later_draft_with_keywords_of_a_tool_is_held_to_by_us(gateway, script):
+    pair = {"prefixItems": [{"type": "integer"}, {"type": "string"}], "items": False, "x-note": "of a tool"}
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "https://example.com/pair",
+        "type": "object",
+        "properties": {"pair": pair},
+        "required": ["pair"],
+    }
+    script(lambda _: ToolUse("StructuredOutput", {"pair": [1, "a"]}))
+    assert gateway.ask("a pair", outputSchema=schema)["result"]["structured"] == {"pair": [1, "a"]}
+    script(lambda _: ToolUse("StructuredOutput", {"pair": ["a", 1]}))
+    assert gateway.ask("another pair", outputSchema=schema)["error"]["code"] == "schema_unsatisfied"
+
+
+def test_a_schema_that_the_cli_cannot_use_fails_at_once_and_is_not_shown_in_the_log(gateway):
+    # An expression of Python's, and a key that would look like a line of the log.
+    schema = {"type": "object", "properties": {'\n{"event": "forged"}\n': {"type": "string", "pattern": "(?P<a>b)"}}}
+    job = gateway.ask("x", outputSchema=schema)
+    assert (job["error"]["code"], job["attempts"]) == ("invalid_request", 1)
+    assert "forged" not in "".join(gateway.log)
+
+
 @pytest.mark.parametrize("schema", [{"type": "nothing"}, {"$ref": "http://example.com/x"}, {"required": "n"}])
 def test_what_is_no_schema_is_refused_at_submit(gateway, schema):
     answer = gateway.client.post("/api/query", json={"query": "x", "outputSchema": schema})

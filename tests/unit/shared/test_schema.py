@@ -5,6 +5,11 @@ from shared import schema
 OBJECT = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 
 
+def nested(levels):
+    """Return a schema in so many others."""
+    return {"items": nested(levels - 1)} if levels else {}
+
+
 @pytest.mark.parametrize(
     "good",
     [
@@ -12,6 +17,15 @@ OBJECT = {"type": "object", "properties": {"n": {"type": "integer"}}, "required"
         OBJECT,
         {"type": "array", "items": {"$ref": "#/$defs/item"}, "$defs": {"item": {"type": "string"}}},
         {"type": "object", "properties": {"$ref": {"type": "string"}, "child": {"$ref": "#"}}},
+        {"type": "object", "properties": {"$id": {"type": "string"}, "type": {"enum": [1]}}},
+        {"anyOf": [{"type": "null"}, {"items": {"$ref": "#"}}]},
+        {
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "$id": "https://example.com/a",
+            "$ref": "#/definitions/a",
+            "definitions": {"a": {"type": "string"}},
+        },
+        {"x-note": "of a tool", "prefixItems": [{"type": "integer"}]},
     ],
 )
 def test_a_schema_that_stands_by_itself_is_one(good):
@@ -27,27 +41,27 @@ def test_a_schema_that_stands_by_itself_is_one(good):
         ({"items": {"$ref": "file:///etc/passwd"}}, "its own parts"),
         ({"$ref": "#/$defs/missing"}, "does not have"),
         ({"pattern": "("}, "no JSON Schema"),
+        ({"pattern": "a{99999999999}"}, "no JSON Schema"),
+        ({"pattern": "(" * 3000 + ")" * 3000}, ""),
+        ({"$schema": 5}, "draft 2020-12"),
+        ({"$schema": []}, "draft 2020-12"),
+        ({"$schema": "http://["}, "draft 2020-12"),
+        ({"$schema": "http://json-schema.org/draft-04/schema#"}, "draft 2020-12"),
+        ({"items": {"$id": "https://example.com/a"}}, "root only"),
+        ({"allOf": [{}], "$ref": "#/allOf/x"}, "no JSON Schema"),
+        ({"minimum": 5, "$ref": "#/minimum/x"}, "no JSON Schema"),
+        ({"title": "abc", "$ref": "#/title"}, "no schema"),
+        ({"type": "object", "prefixItems": [{}], "$ref": "#/prefixItems/0"}, "does not have"),
+        ({"$ref": "#"}, "without an end"),
+        ({"anyOf": [{"type": "null"}, {"$ref": "#"}]}, "without an end"),
+        ({"type": [[number] for number in range(5000)]}, "7 types"),
+        (nested(180), "too deep"),
     ],
 )
 def test_what_is_no_schema_or_asks_for_another_is_told_by_name(bad, why):
     assert why in (schema.problem_of(bad) or "")
 
 
-def test_what_is_no_object_is_asked_for_in_one():
-    given = {"type": "array", "items": {"$ref": "#/$defs/item"}, "$defs": {"item": {"type": "string"}}}
-    asked = schema.for_the_model(given)
-    assert asked["type"] == "object"
-    assert schema.problem_of(asked) is None
-    schema.check(asked, {"value": ["a"]})
-    with pytest.raises(ValueError, match="fit"):
-        schema.check(asked, {"value": [1]})
-    assert schema.unwrapped(given, {"value": ["a"]}) == ["a"]
-    with pytest.raises(ValueError, match="no answer"):
-        schema.unwrapped(given, {"other": 1})
-
-
-def test_an_object_is_asked_for_as_it_is():
-    assert schema.for_the_model(OBJECT) == OBJECT
-    assert schema.unwrapped(OBJECT, {"n": 1}) == {"n": 1}
-    with pytest.raises(ValueError, match="fit"):
-        schema.check(OBJECT, {"n": "1"})
+def test_a_long_schema_is_refused_before_anything_is_done_with_it():
+    assert "120000 bytes" in (schema.problem_of({"description": "x" * 120_000}) or "")
+    assert schema.problem_of({"description": "x" * 100_000}) is None

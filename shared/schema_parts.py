@@ -1,0 +1,67 @@
+"""Where in a JSON Schema others stand: the same walk for whoever reads one or makes another of it."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+# Of drafts 06 to 2020-12: keywords that hold a schema, a list of them, or some by name.
+_ONE = frozenset(
+    [
+        "additionalItems",
+        "additionalProperties",
+        "contains",
+        "contentSchema",
+        "else",
+        "if",
+        "items",
+        "not",
+        "propertyNames",
+        "then",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+    ]
+)
+_LIST = frozenset(["allOf", "anyOf", "oneOf", "prefixItems", "items"])
+_NAMED = frozenset(["$defs", "definitions", "properties", "patternProperties", "dependentSchemas", "dependencies"])
+# Those that look at the same value as the schema that holds them.
+_IN_PLACE = frozenset(["allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "dependencies"])
+
+
+def parts(schema: Any, *, in_place: bool = False) -> Iterator[Any]:
+    """Yield the schemas that stand directly in one; `in_place` only those that look at the same value."""
+    if isinstance(schema, dict):
+        for keyword, value in schema.items():
+            if in_place and keyword not in _IN_PLACE:
+                continue
+            if keyword in _ONE and isinstance(value, dict | bool):
+                yield value
+            elif keyword in _LIST and isinstance(value, list):
+                yield from value
+            elif keyword in _NAMED and isinstance(value, dict):
+                # In `dependencies` a list is one of names.
+                yield from (part for part in value.values() if isinstance(part, dict | bool))
+
+
+def every(schema: Any) -> Iterator[Any]:
+    """Yield a schema and all that stand in it, at any depth."""
+    yield schema
+    for part in parts(schema):
+        yield from every(part)
+
+
+def changed(schema: Any, change: Callable[[Any], Any]) -> Any:
+    """Return a schema with each that stands directly in it changed."""
+    if not isinstance(schema, dict):
+        return schema
+
+    def of(keyword: str, value: Any) -> Any:
+        match value:
+            case dict() if keyword in _ONE:
+                return change(value)
+            case list() if keyword in _LIST:
+                return [change(part) for part in value]
+            case dict() if keyword in _NAMED:
+                return {name: change(part) if isinstance(part, dict) else part for name, part in value.items()}
+            case _:
+                return value
+
+    return {keyword: of(keyword, value) for keyword, value in schema.items()}

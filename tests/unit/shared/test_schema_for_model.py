@@ -1,0 +1,44 @@
+import pytest
+from jsonschema import Draft7Validator
+
+from shared import schema
+from shared.schema_for_model import for_the_model, unwrapped
+
+OBJECT = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+
+
+def test_what_is_no_object_is_asked_for_in_one():
+    given = {"type": "array", "items": {"$ref": "#/$defs/item"}, "$defs": {"item": {"type": "string"}}}
+    asked = for_the_model(given)
+    assert asked["type"] == "object"
+    assert schema.problem_of(asked) is None
+    assert Draft7Validator(asked).is_valid({"value": ["a"]})
+    assert not Draft7Validator(asked).is_valid({"value": [1]})
+    assert unwrapped(given, {"value": ["a"]}) == ["a"]
+    with pytest.raises(ValueError, match="no answer"):
+        unwrapped(given, {"other": 1})
+
+
+def test_an_object_is_asked_for_as_it_is():
+    assert for_the_model(OBJECT) == OBJECT
+    assert unwrapped(OBJECT, {"n": 1}) == {"n": 1}
+    with pytest.raises(ValueError, match="no answer"):
+        unwrapped(OBJECT, [1])
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        ({"$schema": "https://json-schema.org/draft/2020-12/schema", "x-note": 1}, {}),
+        ({"$id": "https://example.com/a", "unevaluatedProperties": False}, {}),
+        ({"items": {"prefixItems": [{"x": 1}]}}, {"items": {"items": [{}]}}),
+        ({"prefixItems": [{}], "items": False}, {"items": [{}], "additionalItems": False}),
+        ({"properties": {"x-note": {"x-note": 1}}}, {"properties": {"x-note": {}}}),
+        ({"enum": [{"x-note": 1}], "default": {"x-note": 1}}, {"enum": [{"x-note": 1}], "default": {"x-note": 1}}),
+        ({"if": {}, "then": {"x": 1}}, {"if": {}, "then": {}}),
+        ({"if": {}}, {}),
+        ({"contains": {}, "minContains": 0}, {}),
+    ],
+)
+def test_the_model_is_given_what_the_cli_knows_and_data_stays_as_it_is(given, left):
+    assert for_the_model({"type": "object", **given}) == {"type": "object", **left}
