@@ -78,8 +78,6 @@ async def attempt(claim: claims.Claim, slot: str, means: Means, asked: Asked) ->
         # Not before nothing of it runs any more: another slot may start the job at once.
         await run.end()
         how = await means.spool.settle(means.client, claim, claims.hand_back(claim, run.spends), asked.stop)
-        if how == "void":
-            await means.spool.settle(means.client, claim, claims.spent(claim, job.caller, run.spends), asked.stop)
         event(log, "job_handed_back", **ids, n=claim.number, how=how)
     else:
         await run.end()
@@ -94,7 +92,11 @@ async def _outcome(
 ) -> Outcome:
     if job.time_left <= 0:
         return failed("timeout")
-    answer = asyncio.create_task(run.answer(job.request, _turn(job, means)))
+    budget = _budget_left(job, means.settings)
+    if budget is not None and budget <= 0:
+        return failed("budget_exceeded")
+    request = job.request if budget is None else {**job.request, "maxBudgetUsd": budget}
+    answer = asyncio.create_task(run.answer(request, _turn(job, means)))
     stopped = asyncio.create_task(asked.stop.wait())
     cancelled = asyncio.create_task(asked.cancel.wait())
     try:
@@ -114,6 +116,12 @@ async def _outcome(
         await _cancel(answer)
         await _cancel(stopped)
         await _cancel(cancelled)
+
+
+def _budget_left(job: claims.ClaimedJob, settings: WorkerSettings) -> float | None:
+    """Return what the attempts before have left of the job's budget in USD; None when it has none, or all of it."""
+    budgets = [limit for limit in (job.request.get("maxBudgetUsd"), settings.max_budget_usd) if limit is not None]
+    return min(budgets) - job.cost if budgets and job.cost else None
 
 
 def _turn(job: claims.ClaimedJob, means: Means) -> Turn | None:
@@ -148,10 +156,6 @@ async def _settle(job: claims.ClaimedJob, outcome: Outcome, clock: float, means:
             keep_talk_for=means.settings.session_ttl,
         )
     how = await means.spool.settle(means.client, job.claim, settlement, asked.stop)
-    if how == "void":
-        await means.spool.settle(
-            means.client, job.claim, claims.spent(job.claim, job.caller, outcome.spend), asked.stop
-        )
     ended = "job_ended" if settlement.script == "finish" and how != "held" else "job_delayed"
     ids: dict[str, Any] = {"job_id": job.claim.job_id, "request_id": job.request_id}
     event(log, "claim_lost" if how == "void" else ended, **ids, state=outcome.state, code=code)

@@ -36,8 +36,8 @@ async def hear(
                 if servers.required_is_absent:
                     report.failure = "mcp_unavailable"
                     return
-                if isinstance(message, StreamEvent) and report.meter is not None:
-                    report.meter.look(message.event)
+                if report.meter is not None:
+                    report.meter.look(message)
                 if _is_last(message, report, on_text):
                     return
                 if report.text_bytes > settings.max_output_bytes:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from claude_agent_sdk import ResultMessage
+from claude_agent_sdk import ResultMessage, StreamEvent, SystemMessage
+from claude_agent_sdk.types import Message
 
 from shared.store.spending import Spend
 
@@ -24,18 +25,33 @@ _SUMMED = {
 
 @dataclass(slots=True)
 class Meter:
-    """Tokens by model: of the messages that are whole, and of the one that is being written."""
+    """Tokens by model: of the messages that are whole, and of the one that is being written.
+
+    The run's own model has the name that the CLI's sum gives it, which the API's may differ from: by a date, say.
+    """
 
     _done: dict[str, dict[str, int]] = field(default_factory=dict)
+    _own: str = ""
     _model: str = ""
     _now: dict[str, int] = field(default_factory=dict)
 
-    def look(self, event: dict[str, Any]) -> None:
-        """Take down what an event of the API's stream tells of tokens."""
+    def look(self, message: Message) -> None:
+        """Take down what a message tells of tokens."""
+        match message:
+            case SystemMessage(subtype="init", data={"model": str(model)}):
+                self._own = model
+            case StreamEvent(event=event, parent_tool_use_id=None):
+                self._look(event, self._own)
+            case StreamEvent(event=event):
+                self._look(event, "")
+            case _:
+                pass
+
+    def _look(self, event: dict[str, Any], own: str) -> None:
         match event:
             case {"type": "message_start", "message": {"model": str(model), "usage": dict(usage)}}:
                 self._take_over()
-                self._model, self._now = model, _counts(usage, _FIELDS)
+                self._model, self._now = own or model, _counts(usage, _FIELDS)
             case {"type": "message_delta", "usage": dict(usage)}:
                 # Of the whole message so far; what it leaves out stands.
                 self._now |= {kind: count for kind, count in _counts(usage, _FIELDS).items() if count}

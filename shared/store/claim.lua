@@ -1,16 +1,18 @@
 -- Claim a job: succeeds once for each n, and only while the record expects that n.
 -- ARGV  1 job id  2 n  3 slot  4 lease ms  5 USD that a caller may spend a day, 0 for any
--- Returns {request JSON, attempts, ms left on the clock, requestId, caller}, or nil when the claim is void.
+-- Returns {request JSON, attempts, ms left on the clock, requestId, caller, USD that its attempts cost so far}, or nil when
+-- the claim is void.
 local id = ARGV[1]
 local job = read(id, 'state', 'n', 'slot', 'started', 'timeout', 'attempts', 'progress', 'caller', 'seq',
-  'created', 'req', 'taken')
+  'created', 'req', 'taken', 'cost', 'paid')
 local time = now()
 local started = job.started or job.taken or time
 if job.n ~= ARGV[2] then return nil end
 local budget = tonumber(ARGV[5])
-if job.state == 'waiting' and budget > 0
+if job.state == 'waiting' and not job.started and budget > 0
   and tonumber(redis.call('HGET', spend_of(job.caller, day_of(time)), 'cost') or 0) >= budget then
-  -- It was accepted before the budget was used up: it runs when there is another.
+  -- It was accepted before the budget was used up: it runs when there is another. One that has begun goes on: its clock
+  -- runs.
   redis.call('ZREM', ACTIVE, id)
   change_state(id, job.caller, job.seq, 'waiting', 'delayed')
   redis.call('HSET', record_of(id), 'n', job.n + 1)
@@ -33,4 +35,4 @@ end
 redis.call('ZREM', WAITING, id)
 redis.call('ZADD', ACTIVE, whole(time + ARGV[4]), id)
 return {redis.call('GET', input_of(id)), tonumber(job.attempts), job.timeout - (time - started), job.req,
-  job.caller}
+  job.caller, tostring((job.cost or 0) - (job.paid or 0))}

@@ -39,7 +39,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedJob:
-    """What a slot needs to run a job; `time_left` is ms on the one clock over all attempts."""
+    """What a slot needs to run a job; `time_left`: ms on one clock over all attempts; `cost`: USD of those before."""
 
     claim: Claim
     request: dict[str, Any]
@@ -47,6 +47,7 @@ class ClaimedJob:
     time_left: int
     request_id: str
     caller: str
+    cost: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +88,8 @@ async def take(client: redis.asyncio.Redis, claim: Claim, slot: str, budget: flo
     reply = await scripts.run(client, "claim", claim.job_id, claim.number, slot, LEASE, budget)
     if reply is None:
         return None
-    request, attempts, time_left, request_id, caller = reply
-    return ClaimedJob(claim, json.loads(request), attempts, time_left, request_id, caller)
+    request, attempts, time_left, request_id, caller, cost = reply
+    return ClaimedJob(claim, json.loads(request), attempts, time_left, request_id, caller, float(cost))
 
 
 async def keep(

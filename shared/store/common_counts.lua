@@ -36,27 +36,40 @@ local function value_of(spend)
 end
 
 -- Count what a claim cost: JSON of an array of model, cost in USD if it is known, and tokens by kind; '' for nothing.
--- What was counted of the same claim before is taken off.
+-- Of what was counted of the same claim before, only what is beyond it counts. Returns what is counted by now, as JSON.
 local function count_spend(id, caller, text, before)
-  local counted = {}
+  local counted, all = {}, {}
   for _, spend in ipairs(before and before ~= '' and cjson.decode(before) or {}) do counted[spend.model] = spend end
   for _, spend in ipairs(text ~= '' and cjson.decode(text) or {}) do
     local model, old = spend.model, counted[spend.model] or {tokens = {}, cost = 0}
-    local cost = math.max(0, value_of(spend) - value_of(old))
+    -- At the price of the moment: it stays counted so when another price is known.
+    local cost = math.max(old.cost, value_of(spend))
+    local now_counted = {model = model, cost = cost, tokens = {}}
     if spend.cost and spend.cost > 0 and weight(spend.tokens) > 0 then
       redis.call('HSET', 'cg:prices', model, spend.cost / weight(spend.tokens))
     end
-    redis.call('HINCRBYFLOAT', COUNTERS, 'cost:' .. model, cost)
-    add_to_day(caller, 'cost', cost)
-    add_to_day(caller, 'cost:' .. model, cost)
-    redis.call('HINCRBYFLOAT', spend_of('', day_of(now())), 'by:' .. caller, cost)
-    if redis.call('EXISTS', record_of(id)) == 1 then redis.call('HINCRBYFLOAT', record_of(id), 'cost', cost) end
+    redis.call('HINCRBYFLOAT', COUNTERS, 'cost:' .. model, cost - old.cost)
+    add_to_day(caller, 'cost', cost - old.cost)
+    add_to_day(caller, 'cost:' .. model, cost - old.cost)
+    redis.call('HINCRBYFLOAT', spend_of('', day_of(now())), 'by:' .. caller, cost - old.cost)
+    if redis.call('EXISTS', record_of(id)) == 1 then redis.call('HINCRBYFLOAT', record_of(id), 'cost', cost - old.cost) end
     for kind, tokens in pairs(spend.tokens) do
       local more = math.max(0, tokens - (old.tokens[kind] or 0))
       count('tokens:' .. kind .. ':' .. model, more)
       add_to_day(caller, 'tokens:' .. kind .. ':' .. model, more)
+      now_counted.tokens[kind] = (old.tokens[kind] or 0) + more
     end
+    counted[model] = now_counted
   end
+  for _, spend in pairs(counted) do all[#all + 1] = spend end
+  return #all > 0 and cjson.encode(all) or ''
+end
+
+-- Count what a claim cost that may be told of again: the same told twice counts once. Nothing is told of no caller's.
+local function count_once(id, n, caller, text)
+  if text == '' or not caller then return end
+  local marker = spent_of(id, n)
+  redis.call('SET', marker, count_spend(id, caller, text, redis.call('GET', marker) or ''), 'EX', 86400)
 end
 
 -- Count what a running claim had spent when it is taken away; what its run tells later is counted beyond that.
@@ -64,7 +77,6 @@ local function count_so_far(id, caller, n)
   local spent = redis.call('HGET', record_of(id), 'spent')
   if spent then
     redis.call('HDEL', record_of(id), 'spent')
-    count_spend(id, caller, spent)
-    redis.call('SET', spent_of(id, n), spent, 'EX', 86400)
+    count_once(id, n, caller, spent)
   end
 end

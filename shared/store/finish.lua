@@ -27,17 +27,20 @@ end
 local id = ARGV[1]
 local job = read(id, 'state', 'n', 'caller', 'seq', 'fp', 'ttl')
 if job.state == 'delayed' and tonumber(job.n) == ARGV[2] + 1 then return 2 end
-if job.n ~= ARGV[2] then return 0 end
-if job.state == ARGV[3] then return 1 end
-if job.state ~= 'active' then return 0 end
+if job.n == ARGV[2] and job.state == ARGV[3] then return 1 end
+if job.n ~= ARGV[2] or job.state ~= 'active' then
+  count_once(id, ARGV[2], job.caller, ARGV[6])
+  return 0
+end
 
 local time = now()
 redis.call('ZREM', ACTIVE, id) -- the first write frees memory, see end_job
 if note_upstream(ARGV[7], ARGV[8], tonumber(ARGV[9]), time) then
-  -- It is not the job's fault: nothing was run. Later than the next probe, so that the probe is another job: one that
-  -- is always refused, such as for its model, must not keep the queue held.
+  -- It is not the job's fault. Later than the next probe, so that the probe is another job: one that is always refused,
+  -- such as for its model, must not keep the queue held.
   delay(id, job, time + 2 * PROBE_EVERY)
-  redis.call('HDEL', record_of(id), 'started')
+  count_once(id, ARGV[2], job.caller, ARGV[6]) -- an earlier turn of the run may have cost
+  redis.call('HDEL', record_of(id), 'started', 'spent')
   return 2
 end
 end_job(id, job, ARGV[3], time, tonumber(ARGV[5]), ARGV[8])

@@ -5,13 +5,16 @@
 local id = ARGV[1]
 local job = read(id, 'state', 'n', 'caller', 'seq')
 if job.state == 'delayed' and tonumber(job.n) == ARGV[2] + 1 then return 1 end
-if job.state ~= 'active' or job.n ~= ARGV[2] then return 0 end
+if job.state ~= 'active' or job.n ~= ARGV[2] then
+  count_once(id, ARGV[2], job.caller, ARGV[7])
+  return 0
+end
 
 local time = now()
 redis.call('ZREM', ACTIVE, id) -- the first write frees memory, see end_job
 note_upstream(ARGV[4], ARGV[5], tonumber(ARGV[6]), time)
 delay(id, job, time + ARGV[3])
-count_spend(id, job.caller, ARGV[7])
+count_once(id, ARGV[2], job.caller, ARGV[7])
 redis.call('HDEL', record_of(id), 'spent')
 redis.call('HINCRBY', record_of(id), 'attempts', 1)
 count('retries:' .. ARGV[5])

@@ -32,6 +32,7 @@ end
 change_state(id, job.caller, job.seq, job.state, 'waiting')
 redis.call('HDEL', record_of(id), 'error', 'started', 'finished', 'expires', 'slot', 'lost')
 redis.call('HSET', record_of(id), 'n', job.n + 1, 'attempts', 0, 'progress', 0, 'round', (job.round or 0) + 1)
+redis.call('HSET', record_of(id), 'paid', redis.call('HGET', record_of(id), 'cost') or 0)
 redis.call('ZREM', EXPIRES, id)
 if job.fp and redis.call('EXISTS', flight_of(job.fp)) == 0 then redis.call('SET', flight_of(job.fp), id) end
 line_up(id, job.caller, job.talk, job.prio, job.seq)

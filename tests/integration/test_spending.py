@@ -10,7 +10,7 @@ from shared.store import claims, scripts
 from shared.store.client import async_client, close_clients
 from shared.store.spending import Spend, read_days, to_json
 from tests.support.scrape import scrape
-from tests.support.scripted_replies import Text
+from tests.support.scripted_replies import Error, Text, ToolUse
 
 MODEL = "claude-opus-5-5"
 
@@ -20,7 +20,7 @@ def variables():
     password = "only-for-this-test"
     return {
         "METRICS_ENABLED": "true", "ADMIN_ENABLED": "true", "ADMIN_PASSWORD": password, "CLAUDE_MAX_RETRIES": "2",
-        "CLAUDE_MODEL": MODEL,
+        "CLAUDE_MODEL": MODEL, "CLAUDE_TOOLS": "Read",
     }  # fmt: skip
 
 
@@ -148,3 +148,94 @@ async def test_a_caller_whose_budget_is_spent_is_refused_until_tomorrow_and_what
     assert await claims.take(handle, claims.Claim(waiting, 1), "slot", 0.4) is None
     assert (await client.get(f"/api/query/{waiting}")).json()["state"] == "delayed"
     assert store.zscore("cg:delayed", waiting) % 86_400_000 == 0
+
+
+async def test_what_is_told_twice_of_a_claim_counts_once_however_it_ended(claimed, server, store):
+    cost, told = 0.0, [Spend(MODEL, 0.5, 100, 10)]
+    for query, settlement in {
+        "back": lambda claim: claims.hand_back(claim, told),
+        "again": lambda claim: claims.retry(claim, 0, "overloaded", claims.Upstream(), told),
+    }.items():
+        claim, handle, _ = await claimed(query)
+        # As after a reply that was lost, also when the job has been handed out again meanwhile.
+        await claims.settle(handle, settlement(claim))
+        store.hset(f"cg:job:{claim.job_id}", "state", "waiting")
+        await claims.settle(handle, settlement(claim))
+        await claims.settle(handle, claims.spent(claim, "anonymous", told))
+        cost += 0.5
+        assert (await count(server, "anonymous")).cost == pytest.approx(cost)
+
+
+async def test_a_result_that_comes_too_late_counts_what_it_cost(claimed, server):
+    claim, handle, client = await claimed()
+    assert (await client.delete(f"/api/query/{claim.job_id}")).status_code == 200
+    late = claims.finish(claim, "completed", {"result": {"costUsd": 0.5}}, keep_for=60, spend=[Spend(MODEL, 0.5, 10)])
+    assert [await claims.settle(handle, late) for _ in range(2)] == ["void", "void"]
+    assert (await count(server, "anonymous")).cost == pytest.approx(0.5)
+
+
+async def test_a_run_that_was_refused_in_a_later_turn_has_paid_for_those_before(claimed, server, store):
+    claim, handle, _ = await claimed()
+    store.hset("cg:upstream", mapping={"refused": 5, "code": "billing_error", "probe": 0})
+    upstream = claims.Upstream("refused", "billing_error")
+    error = {"error": {"code": "billing_error"}}
+    spend = [Spend(MODEL, 0.5, 10)]
+    held = claims.finish(claim, "failed", error, keep_for=60, upstream=upstream, spend=spend)
+    assert await claims.settle(handle, held) == "held"
+    assert (await count(server, "anonymous")).cost == pytest.approx(0.5)
+
+
+async def test_a_price_that_is_known_later_takes_nothing_off_what_was_counted_without_one(claimed, server, store):
+    claim, handle, _ = await claimed()
+    assert await claims.keep(handle, claim, 20, 1, "text", to_json([SO_FAR]))
+    await scripts.run(handle, "recover", 10, 2, 3, 60_000, "{}", "slot")
+    store.hset("cg:prices", MODEL, 1.0)
+    await claims.settle(handle, claims.spent(claim, "anonymous", [Spend(MODEL, 0.5, input=100, output=10)]))
+    assert (await count(server, "anonymous")).cost == pytest.approx(0.5)
+
+
+async def test_a_job_that_has_begun_goes_on_when_the_budget_is_spent_and_knows_what_it_has_cost(claimed, store):
+    claim, handle, client = await claimed()
+    spend = [Spend(MODEL, 0.5, 10)]
+    await claims.settle(handle, claims.retry(claim, 0, "overloaded", claims.Upstream(), spend))
+    store.zrem("cg:delayed", claim.job_id)
+    store.hset(f"cg:job:{claim.job_id}", "state", "waiting")
+    again = claims.Claim(claim.job_id, claim.number + 1)
+    job = await claims.take(handle, again, "slot", 0.4)
+    assert job is not None
+    assert job.cost == pytest.approx(0.5)
+    # An operator who lets it run anew gives it the whole of its own budget again.
+    await client.delete(f"/api/query/{claim.job_id}")
+    assert await scripts.run(handle, "run_anew", claim.job_id) == "waiting"
+    number = int(store.hget(f"cg:job:{claim.job_id}", "n"))
+    anew = await claims.take(handle, claims.Claim(claim.job_id, number), "slot")
+    assert anew is not None
+    assert anew.cost == pytest.approx(0)
+
+
+@pytest.mark.once
+def test_the_attempts_of_a_job_share_its_budget(gateway, script, model):
+    def reply(body):
+        # A turn that costs, and then nothing but failures: what is left is not enough for another run.
+        if any(message["role"] == "assistant" for message in body["messages"]):
+            return Error(529, "overloaded_error")
+        dear = Usage(input_tokens=100_000, output_tokens=0)
+        return [Text("well", usage=dear), ToolUse("Read", {"file_path": "/nowhere"})]
+
+    script(reply)
+    before = len(model.requests)
+    job = gateway.ask("dear", maxBudgetUsd=0.41, tools=["Read"])
+    assert job["error"]["code"] == "budget_exceeded"
+    assert len(model.requests) - before < 5
+
+
+@pytest.mark.once
+def test_a_run_that_was_cut_off_is_valued_by_the_name_that_the_cli_has_for_its_model(gateway, script):
+    script(lambda _: Text("well", model=f"{MODEL}-20260101"))
+    gateway.ask("whole")
+    script(lambda _: Text(["a "] * 2000, delay_between=0.05, model=f"{MODEL}-20260101"))
+    job = gateway.submit("cut off")
+    gateway.until(lambda: gateway.job(job)["progress"], lambda progress: progress > 10)
+    gateway.client.delete(f"/api/query/{job}")
+    [day] = gateway.client.get("/api/usage").json()["days"]
+    assert [model["model"] for model in day["models"]] == [MODEL]

@@ -11,13 +11,17 @@ A_FEW_TOKENS = Usage(input_tokens=10, output_tokens=5)
 
 @dataclass(frozen=True)
 class Text:
-    """Answer with a text, whole or in chunks; delays in seconds before the first byte and between chunks."""
+    """Answer with a text, whole or in chunks; delays in seconds before the first byte and between chunks.
+
+    `model` is the name of the model that answers, if it is another than was asked for.
+    """
 
     chunks: str | Sequence[str]
     delay_before: float = 0
     delay_between: float = 0
     usage: Usage = A_FEW_TOKENS
     stop_reason: str | None = None
+    model: str = ""
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
         texts = [reply for reply in replies if isinstance(reply, Text)]
         first = texts[0] if texts else Text([])
         answer = Answer(
-            model=body["model"],
+            model=first.model or body["model"],
             chunks=[c for text in texts for c in ([text.chunks] if isinstance(text.chunks, str) else text.chunks)],
             tool_calls=[ToolCall(reply.name, reply.input) for reply in replies if isinstance(reply, ToolUse)],
             usage=first.usage,
