@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import random
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import redis.asyncio
+from redis.exceptions import RedisError
 
 from functions.worker.claude import Run
 from functions.worker.lease import Lease
@@ -63,13 +65,15 @@ async def attempt(claim: claims.Claim, slot: str, means: Means, asked: Asked) ->
     lease = Lease(means.client, claim)
     run = Run(means.settings, means.warm, lease.hear)
     lease.spends = lambda: run.spends
+    turn = _turn(job, means)
     keeper = asyncio.create_task(lease.keep())
+    how = ""
     try:
-        outcome = await _outcome(run, job, keeper, clock, means, asked)
+        outcome = await _outcome(run, job, turn, keeper, clock, means, asked)
         await lease.tell_the_rest()
         if outcome.state == "completed":
             # Told before the run's processes have ended, which nobody who waits for the answer has to wait for.
-            await _settle(job, outcome, clock, means, asked)
+            how = await _settle(job, outcome, clock, means, asked)
     except ClaimLostError:
         event(log, "claim_lost", **ids, n=claim.number)
         await run.end()
@@ -82,13 +86,23 @@ async def attempt(claim: claims.Claim, slot: str, means: Means, asked: Asked) ->
     else:
         await run.end()
         if outcome.state != "completed":
-            await _settle(job, outcome, clock, means, asked)
+            how = await _settle(job, outcome, clock, means, asked)
     finally:
         await end(keeper)
+        # What is on disk is still to take it over.
+        if turn is not None and how != "spooled":
+            with suppress(RedisError):  # it goes by itself in time
+                await turn.forget()
 
 
 async def _outcome(
-    run: Run, job: claims.ClaimedJob, keeper: "asyncio.Task[None]", clock: float, means: Means, asked: Asked
+    run: Run,
+    job: claims.ClaimedJob,
+    turn: Turn | None,
+    keeper: "asyncio.Task[None]",
+    clock: float,
+    means: Means,
+    asked: Asked,
 ) -> Outcome:
     if job.time_left <= 0:
         return failed("timeout")
@@ -96,7 +110,7 @@ async def _outcome(
     if budget is not None and budget <= 0:
         return failed("budget_exceeded")
     request = job.request if budget is None else {**job.request, "maxBudgetUsd": budget}
-    answer = asyncio.create_task(run.answer(request, _turn(job, means)))
+    answer = asyncio.create_task(run.answer(request, turn))
     stopped = asyncio.create_task(asked.stop.wait())
     cancelled = asyncio.create_task(asked.cancel.wait())
     try:
@@ -136,7 +150,7 @@ async def _cancel(task: "asyncio.Task[object]") -> None:
     await asyncio.wait({task})
 
 
-async def _settle(job: claims.ClaimedJob, outcome: Outcome, clock: float, means: Means, asked: Asked) -> None:
+async def _settle(job: claims.ClaimedJob, outcome: Outcome, clock: float, means: Means, asked: Asked) -> str:
     left = (clock - asyncio.get_running_loop().time()) * 1000
     pause = _pause(job.attempts, outcome)
     code = outcome.code
@@ -159,6 +173,7 @@ async def _settle(job: claims.ClaimedJob, outcome: Outcome, clock: float, means:
     ended = "job_ended" if settlement.script == "finish" and how != "held" else "job_delayed"
     ids: dict[str, Any] = {"job_id": job.claim.job_id, "request_id": job.request_id}
     event(log, "claim_lost" if how == "void" else ended, **ids, state=outcome.state, code=code)
+    return how
 
 
 def _pause(attempts: int, outcome: Outcome) -> int:

@@ -75,16 +75,20 @@ async def hear(
     teller = _Teller(client, job_id, caller, after)
     with listening(client, job_id) as ear:
         await within(clock.next_comment(), ear.ready)
+        ended = False
         while not teller.over:
             ear.heard.clear()
             async for told in teller.tell():
                 clock.note_news()
                 yield told
+            if ended:
+                # Whoever asks says to have seen an event that there never was: the end is not after it.
+                return
             if not teller.over and not await within(clock.next_look(), ear.heard):
                 if clock.is_over:
                     return
                 yield None
-                await teller.look_for_the_job()
+                ended = await teller.look_for_the_job()
 
 
 class _Teller:
@@ -113,12 +117,14 @@ class _Teller:
             except RedisError:
                 self.over = True
 
-    async def look_for_the_job(self) -> None:
-        """End when it has been forgotten: then nothing will ever be told."""
+    async def look_for_the_job(self) -> bool:
+        """Return whether it has ended; over when it has been forgotten, since then nothing will ever be told."""
         try:
-            self.over = await jobs.read(self._client, self._job_id, self._caller) is None
+            job = await jobs.read(self._client, self._job_id, self._caller)
         except RedisError:
-            self.over = True
+            job = None
+        self.over = job is None
+        return job is not None and job.ended
 
 
 def _written(told: Told) -> bytes:

@@ -79,10 +79,17 @@ class Turn:
     def __init__(self, client: redis.asyncio.Redis, caller: str, claim: str, keep_for: int) -> None:
         self._kept = TranscriptStore(client, keys.talks(caller), keep_for)
         self._staged = TranscriptStore(client, keys.turn(claim), STAGED_FOR)
+        self._written: set[str] = set()
 
     async def append(self, key: Key, entries: list[Line]) -> None:
         """Stage lines of a transcript."""
+        self._written.add(key["session_id"])
         await self._staged.append({**key, "project_key": _PROJECT}, entries)
+
+    async def forget(self) -> None:
+        """Remove what was staged and not taken over, such as what the CLI writes after its answer."""
+        for session_id in self._written:
+            await self._staged.delete({"project_key": _PROJECT, "session_id": session_id})
 
     async def load(self, key: Key) -> list[Line] | None:
         """Return a kept transcript; None when there is none, or none any more."""

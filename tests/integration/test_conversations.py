@@ -12,6 +12,7 @@ from shared.ids import new_id
 from shared.store import keys
 from shared.store.client import async_client, close_clients
 from shared.store.conversations import TranscriptStore
+from tests.support.gateway import Gateway
 from tests.support.scripted_replies import Error, Hang, Text
 
 
@@ -68,6 +69,16 @@ def test_a_turn_that_failed_leaves_no_trace(gateway, model, script):
     assert gateway.ask("fails", sessionId=session)["state"] == "failed"
     gateway.ask("after", sessionId=session)
     assert model.said() == ["before", "before", "after"]
+
+
+def test_what_the_cli_writes_after_its_answer_does_not_stay_behind(tmp_path, model, store, server):
+    variables = {"REDIS_URL": server.url, "ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "k"}
+    with Gateway(tmp_path, **variables, QUEUE_CONCURRENCY="1") as gateway:
+        session = gateway.ask("kept", session=True)["result"]["sessionId"]
+        # The slot is free when all of the run before has ended.
+        gateway.ask("after")
+        assert not store.keys("cg:turn:*")
+        assert store.keys(f"cg:talk:*{session}*")
 
 
 @pytest.mark.once

@@ -113,6 +113,19 @@ def test_after_the_end_there_is_nothing_more_and_a_client_is_told_so(gateway, sc
 
 
 @pytest.mark.once
+@pytest.mark.slow
+def test_a_stream_after_an_event_that_never_was_ends_with_the_job(gateway, script):
+    go = threading.Event()
+    script(lambda _: Hang(go))
+    job = gateway.submit("a while")
+    headers = {"Last-Event-ID": "999999999999999-0"}
+    with gateway.client.stream("GET", f"/api/query/{job}/events", headers=headers, timeout=30) as answer:
+        go.set()
+        assert gateway.finished(job)["state"] == "completed"
+        assert "event: done" not in "".join(answer.iter_text())
+
+
+@pytest.mark.once
 @pytest.mark.parametrize(("headers", "job", "status"), [
     ({"Last-Event-ID": "yesterday"}, None, 422),
     ({}, "01a00000-0000-7000-8000-000000000000", 404),
