@@ -72,7 +72,8 @@ async def list_message_batches(request: Request) -> Response:
     caller = await caller_of(request, settings)
     query = request.query_params
     limit = query.get("limit", "20")
-    if not limit.isdecimal() or not 1 <= int(limit[:9]) <= _LONGEST_PAGE:
+    # `int` takes digits of every script, and as many zeros before them as one likes.
+    if not (limit.isascii() and limit.isdecimal() and len(limit) <= 3 and 1 <= int(limit) <= _LONGEST_PAGE):
         raise refused("limit", f"should be 1 to {_LONGEST_PAGE}")
     edges = {name: query[name].removeprefix(views.PREFIX) for name in ("after_id", "before_id") if name in query}
     for name, edge in edges.items():

@@ -171,8 +171,13 @@ async def test_pages_of_batches_lead_to_the_oldest_and_back(connect, server, sto
 
 
 @pytest.mark.parametrize(
-    "asked", ["limit=0", "limit=x", "limit=101", "after_id=x", "before_id=", f"before_id={UNKNOWN}&after_id={UNKNOWN}"]
-)
+    "asked",
+    [
+        "limit=0", "limit=x", "limit=", "limit=101", "limit=0000000010000", f"limit=1{'0' * 30}",
+        f"limit=000000001{'0' * 5000}", "limit=\u0665", "limit=-1", "after_id=x", "before_id=",
+        f"before_id={UNKNOWN}&after_id={UNKNOWN}",
+    ],
+)  # fmt: skip
 async def test_a_page_that_cannot_be_is_refused_by_name(connect, server, asked):
     client = await connect(server.url)
     answer = await client.get(f"/v1/messages/batches?{asked}")
