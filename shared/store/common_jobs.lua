@@ -148,8 +148,11 @@ local function end_in_batch(batch, id, state, time, keep_ms)
   redis.call('HSET', batch_of(batch), 'finished', whole(time), 'expires', expires)
   redis.call('ZADD', BATCHES_EXPIRE, expires, batch)
   for _, one in ipairs(jobs_in(batch, 0, -1)) do
-    redis.call('HSET', record_of(one), 'expires', expires)
-    redis.call('ZADD', EXPIRES, expires, one)
+    -- One that an operator has let be forgotten must not come back as a record of that one field.
+    if redis.call('HEXISTS', record_of(one), 'caller') == 1 then
+      redis.call('HSET', record_of(one), 'expires', expires)
+      redis.call('ZADD', EXPIRES, expires, one)
+    end
   end
   local asked = redis.call('HMGET', batch_of(batch), 'caller', 'req', 'hook', 'host', 'round')
   tell(batch, asked[1], event_name(asked[2], asked[5]), asked[2], asked[3], asked[4], '', 'batch.ended', time)

@@ -8,7 +8,7 @@ import pytest
 from functions.worker.deliver import told_by
 from shared.ids import new_id
 from shared.services import submitting
-from shared.store import batches, callers, keys, outbox, scripts
+from shared.store import batches, callers, keys, operations, outbox, scripts
 from shared.store.client import async_client
 from tests.support.slot import ERROR, run
 
@@ -135,6 +135,24 @@ async def test_results_are_kept_until_the_whole_batch_goes_and_then_nothing_is_l
     await scripts.run(async_client(server.url), "reap", 100)
     assert (await client.get(place)).status_code == 404
     assert not [name for name in store.keys("cg:*") if ":batch" in name or first in name]
+
+
+async def test_a_result_that_an_operator_let_be_forgotten_while_the_batch_ran_is_a_line_without_a_state(
+    connect, server, store
+):
+    client = await connect(server.url)
+    place = (await client.post("/api/batches", json=many(3))).headers["location"]
+    gone = await run(server.url)
+    assert gone is not None
+    assert await operations.forget(async_client(server.url), gone) == 1
+    for _ in range(2):
+        await run(server.url)
+    assert store.hgetall(keys.job(gone)) == {}
+    lines = [json.loads(line) for line in (await client.get(f"{place}/results")).text.splitlines()]
+    assert [line["state"] for line in lines] == [None, "completed", "completed"]
+    name = place.replace("/api/batches/", "/v1/messages/batches/msgbatch_")
+    theirs = [json.loads(line) for line in (await client.get(f"{name}/results")).text.splitlines()]
+    assert [line["result"]["type"] for line in theirs] == ["expired", "succeeded", "succeeded"]
 
 
 async def test_all_the_names_of_a_batch_are_looked_up_within_one_time(connect, server, monkeypatch):
