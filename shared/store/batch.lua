@@ -10,7 +10,9 @@ if redis.call('EXISTS', batch_of(id)) == 1 then return {'queued', id, -1, 0} end
 
 if ask.idempotency ~= '' then
   local first = redis.call('HMGET', ask.idempotency, 'body', 'batch')
-  if first[2] and redis.call('EXISTS', batch_of(first[2])) == 1 then
+  -- One whose time is over is gone, also while its webhook keeps it.
+  local batch = first[2] and redis.call('HMGET', batch_of(first[2]), 'v', 'expires') or {}
+  if batch[1] and tonumber(batch[2] or time + 1) > time then
     return {first[1] == ask.body and 'replayed' or 'mismatch', first[2], -1, 0}
   end
 end
