@@ -20,6 +20,7 @@ end
 untell(id)
 if job.batch and redis.call('EXISTS', batch_of(job.batch)) == 1 then
   redis.call('HINCRBY', batch_of(job.batch), job.state, -1)
+  redis.call('HDEL', batch_of(job.batch), 'cancelling') -- what was asked for was done, and this is asked for now
   if redis.call('HINCRBY', batch_of(job.batch), 'left', 1) == 1 then
     untell(job.batch)
     redis.call('HDEL', batch_of(job.batch), 'finished', 'expires')

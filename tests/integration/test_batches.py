@@ -84,6 +84,17 @@ async def test_cancelling_ends_what_has_not_ended_and_keeps_the_rest(connect, se
     assert states == ["completed"] + ["cancelled"] * 149
 
 
+async def test_a_cancelled_batch_of_which_a_job_is_run_anew_runs(connect, server):
+    client = await connect(server.url)
+    place = (await client.post("/api/batches", json=many(2))).headers["location"]
+    name = place.replace("/api/batches/", "/v1/messages/batches/msgbatch_")
+    await client.delete(place)
+    [job, _] = [json.loads(line)["jobId"] for line in (await client.get(f"{place}/results")).text.splitlines()]
+    assert await scripts.run(async_client(server.url), "run_anew", job) == "waiting"
+    assert (await client.get(place)).json()["state"] == "running"
+    assert (await client.get(name)).json()["processing_status"] == "in_progress"
+
+
 async def test_one_wrong_query_refuses_all_and_is_named(connect, server, store):
     client = await connect(server.url, MAX_QUERY_BYTES="10")
     body = {"queries": [{"query": "fine"}, {"query": "x" * 11}]}
