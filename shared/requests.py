@@ -48,10 +48,14 @@ Tokens = Annotated[StrictInt, Field(ge=1, le=1_000_000), BeforeValidator(_integr
 Milliseconds = Annotated[StrictInt, Field(ge=1000, le=86_400_000), BeforeValidator(_integral)]
 
 
-class CacheControl(Wire):
-    """How the answer may be reused: bypass neither reads nor writes, refresh runs and overwrites."""
+class Sent(Wire):
+    """What a client sends: a field goes by its name in the API alone, and one that is not known is an error."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", populate_by_name=False)
+
+
+class CacheControl(Sent):
+    """How the answer may be reused: bypass neither reads nor writes, refresh runs and overwrites."""
 
     mode: Literal["default", "bypass", "refresh"] = "default"
     ttl: Seconds | None = Field(None, description="Seconds; CACHE_TTL when not given.")
@@ -63,19 +67,18 @@ ToolName = Annotated[StrictStr, Field(min_length=1, max_length=100, pattern=r"^[
 McpServerName = Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
-class RouteRequest(Wire):
+class RouteRequest(Sent):
     """A query whose routing is to be shown."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"query": "What time is it in Tokyo?"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"query": "What time is it in Tokyo?"}]})
 
     query: Annotated[StrictStr, AfterValidator(_not_blank)] = Field(min_length=1, json_schema_extra={"pattern": r"\S"})
 
 
-class SubmitRequest(Wire):
+class SubmitRequest(Sent):
     """A query and how to run it."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {"query": "What is 2+2?"},
@@ -147,11 +150,10 @@ class BatchQuery(SubmitRequest):
     )
 
 
-class BatchRequest(Wire):
+class BatchRequest(Sent):
     """Queries that are accepted together, and told of together."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={"examples": [{"queries": [{"query": "What is 2+2?"}, {"query": "And 3+3?"}]}]},
     )
 

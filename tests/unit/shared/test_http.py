@@ -82,6 +82,11 @@ async def test_each_wrong_field_has_its_pointer(client):
     assert {error["pointer"] for error in found} == {"/query", "/a~1b~0c", "/metadata/x"}
 
 
+async def test_a_field_by_the_name_that_it_has_in_our_code_is_unknown_and_named(client):
+    body = problem(await send(client, b'{"query": "x", "max_turns": 3}'), 422, "invalid_request")
+    assert body["errors"] == [{"pointer": "/max_turns", "message": "unknown field 'max_turns'"}]
+
+
 async def test_a_value_that_a_client_sent_is_not_repeated(client):
     body = problem(await send(client, b'{"query": "x", "priority": "my-secret"}'), 422, "invalid_request")
     assert "my-secret" not in json.dumps(body)

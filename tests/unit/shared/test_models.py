@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from shared.requests import SubmitRequest
+from shared.requests import BatchRequest, SubmitRequest
 
 
 def errors(body: dict[str, object]) -> dict[str, str]:
@@ -27,6 +27,22 @@ def test_a_whole_number_written_with_a_point_is_that_number():
 
 def test_an_unknown_field_is_named():
     assert errors({"query": "x", "prioritiy": "high"}) == {"prioritiy": "extra_forbidden"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("max_turns", 3), ("webhook_url", "https://example.com/"), ("system_prompt", "x"), ("output_schema", {})],
+)
+def test_a_name_that_only_our_code_knows_is_an_unknown_field(field, value):
+    assert errors({"query": "x", field: value}) == {field: "extra_forbidden"}
+
+
+def test_a_batch_and_its_queries_know_no_names_of_our_code_either():
+    with pytest.raises(ValidationError) as caught:
+        BatchRequest.model_validate(
+            {"queries": [{"query": "x", "custom_id": "a"}], "webhook_url": "https://a.example/"}
+        )
+    assert [error["loc"] for error in caught.value.errors()] == [("queries", 0, "custom_id"), ("webhook_url",)]
 
 
 @pytest.mark.parametrize(
