@@ -4,12 +4,21 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from functions.batches.service import placed
 from shared.errors import FieldError, InvalidRequest
 from shared.http.problems import not_valid
 from shared.models import Wire
 from shared.requests import MOST_QUERIES, BatchQuery
 
 _SAME = {"model": "model", "max_tokens": "maxOutputTokens"}
+# Where in `params` a client of that API has put what is a field of ours.
+_THEIRS = {
+    "query": "messages",
+    "maxOutputTokens": "max_tokens",
+    "systemPrompt": "system",
+    "effort": "output_config/effort",
+    "outputSchema": "output_config/format/schema",
+}
 
 
 class MessageBatchRequest(Wire):
@@ -38,8 +47,22 @@ def queries_of(requests: list[dict[str, Any]]) -> list[BatchQuery]:
         try:
             queries.append(BatchQuery.model_validate(fields))
         except ValidationError as error:
-            raise refused(f"{place}.params", not_valid(error).detail) from None
+            raise renamed(placed(not_valid(error), f"{place}.params")) from None
     return queries
+
+
+def renamed(error: InvalidRequest) -> InvalidRequest:
+    """Return an error of ours, placed in the body, with the names that Anthropic's client knows."""
+    fields = tuple(FieldError(_theirs(field.pointer), field.message) for field in error.errors)
+    detail = "; ".join(f"{field.pointer.strip('/').replace('/', '.')}: {field.message}" for field in fields[:5])
+    return InvalidRequest(detail or error.detail, errors=fields, headers=error.headers)
+
+
+def _theirs(pointer: str) -> str:
+    above, params, ours = pointer.partition("/params/")
+    name, *inside = ours.split("/")
+    # The one field that is beside `params`.
+    return f"{above}/custom_id" if name == "customId" else above + params + "/".join([_THEIRS.get(name, name), *inside])
 
 
 def _fields(params: dict[str, Any], place: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from functions.batches import anthropic_views as views
 from functions.batches import service
-from functions.batches.anthropic_requests import MessageBatchRequest, queries_of, refused
+from functions.batches.anthropic_requests import MessageBatchRequest, queries_of, refused, renamed
 from shared.errors import InvalidRequest
 from shared.http.body import read_json
 from shared.http.callers import caller_of
@@ -42,14 +42,18 @@ async def submit_message_batch(request: Request) -> Response:
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
     asked = await read_json(request, MessageBatchRequest, max_bytes=settings.max_body_bytes)
-    answer, headers = await service.create(
-        queries_of(asked.requests),
-        request_id=request.state.request_id,
-        caller=caller,
-        idempotency_key=idempotency_key_in(request),
-        settings=settings,
-        place="requests.{}.params",
-    )
+    queries = queries_of(asked.requests)
+    try:
+        answer, headers = await service.create(
+            queries,
+            request_id=request.state.request_id,
+            caller=caller,
+            idempotency_key=idempotency_key_in(request),
+            settings=settings,
+            place="requests.{}.params",
+        )
+    except InvalidRequest as error:
+        raise renamed(error) from None
     found = await service.look(answer.batch_id, caller=caller, settings=settings)
     return JSONResponse(views.batch_of(found), headers=headers)
 

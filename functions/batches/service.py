@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from pydantic_core import to_json
 
@@ -15,6 +16,8 @@ from shared.settings import CommonSettings, SubmitSettings
 from shared.store import batches, keys
 from shared.store.client import async_client
 from shared.store.jobs import StoredJob
+
+E = TypeVar("E", bound=GatewayError)
 
 # After so many queries others of this process get their turn.
 _BREATH = 20
@@ -47,7 +50,7 @@ async def create(
                 query, request_id=new_id(), caller=caller, idempotency_key=None, settings=settings, until=until
             )
         except GatewayError as error:
-            raise _placed(error, place.format(number)) from None
+            raise placed(error, place.format(number)) from None
         items.append((replace(one, read_cache=False, join=False), query.custom_id or ""))
     idempotency = body = ""
     if idempotency_key:
@@ -69,7 +72,7 @@ async def create(
     return answer, headers
 
 
-def _placed(error: GatewayError, place: str) -> GatewayError:
+def placed(error: E, place: str) -> E:
     """Return an error of one query as one of its batch."""
     above = "/" + place.replace(".", "/")
     fields = tuple(FieldError(above + field.pointer, field.message) for field in error.errors)

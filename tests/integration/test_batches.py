@@ -228,16 +228,45 @@ async def test_a_page_that_cannot_be_is_refused_by_name(connect, server, asked):
     assert (answer.status_code, answer.json()["error"]["message"].split(":")[0]) == (400, asked.partition("=")[0])
 
 
-async def test_what_this_deployment_does_not_allow_is_named_as_the_door_names_it(connect, server):
+def ask(custom_id="a", **params):
+    """Return a request of Anthropic's API."""
+    wanted = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "q"}]}
+    return {"custom_id": custom_id, "params": {**wanted, **params}}
+
+
+def schemed(schema):
+    return {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        (ask(custom_id="a b"), "requests.1.custom_id"),
+        (ask(custom_id="x" * 65), "requests.1.custom_id"),
+        (ask(max_tokens=0), "requests.1.params.max_tokens"),
+        (ask(messages=[{"role": "user", "content": " "}]), "requests.1.params.messages"),
+        (ask(messages=[{"role": "user", "content": "x" * 11}]), "requests.1.params.messages"),
+        (ask(metadata={"user_id": 7}), "requests.1.params.metadata.user_id"),
+        (ask(output_config={"effort": "most"}), "requests.1.params.output_config.effort"),
+        (ask(**schemed({"$ref": "https://example.com/x"})), "requests.1.params.output_config.format.schema"),
+        (ask(query="q"), "requests.1.params.query"),
+    ],
+)
+async def test_what_anthropics_api_calls_otherwise_is_refused_by_the_name_that_it_has_there(
+    connect, server, wrong, named
+):
+    client = await connect(server.url, MAX_QUERY_BYTES="10")
+    body = json.dumps({"requests": [ask("first"), wrong]})
+    answer = await client.post("/v1/messages/batches", content=body, headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
+    assert answer.json()["error"]["message"].split(": ")[0] == named
+
+
+async def test_our_own_door_names_our_own_fields(connect, server):
     client = await connect(server.url)
-    schema = {"type": "object", "$ref": "https://example.com/x"}
-    params = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "q"}]}
-    params["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
-    requests = [{"custom_id": "a", "params": params}]
-    refused = (await client.post("/v1/messages/batches", json={"requests": requests})).json()["error"]
-    assert refused["message"].startswith("requests.0.params")
-    ours = await client.post("/api/batches", json={"queries": [{"query": "q", "outputSchema": schema}]})
-    assert ours.json()["errors"][0]["pointer"].startswith("/queries/0/outputSchema")
+    query = {"query": "q", "outputSchema": {"type": "object", "$ref": "https://example.com/x"}}
+    refused = await client.post("/api/batches", json={"queries": [query]})
+    assert refused.json()["errors"][0]["pointer"] == "/queries/0/outputSchema"
 
 
 async def test_another_callers_batch_does_not_exist(connect, server):
