@@ -40,6 +40,7 @@ _NOT_FOR_THE_WORKER = {
     "session",
     "session_id",
     "fork",
+    "custom_id",
 }
 
 # A name server that takes longer is as one that does not know the name; s.

@@ -113,6 +113,14 @@ async def test_a_batch_that_does_not_fit_into_the_queue_is_refused_whole(connect
     assert (await client.post("/api/batches", json=many(5))).status_code == 202
 
 
+async def test_what_a_query_of_a_batch_brings_is_cached_for_others_whatever_it_is_called(connect, server):
+    client = await connect(server.url)
+    await client.post("/api/batches", json={"queries": [{"query": "q", "customId": "a"}]})
+    first = await run(server.url)
+    answer = (await client.post("/api/query", json={"query": "q"})).json()
+    assert (answer["status"], answer["jobId"]) == ("cached", first)
+
+
 async def test_the_same_key_and_body_get_the_first_batch_again(connect, server, store):
     client = await connect(server.url)
     header = {"Idempotency-Key": "k"}
