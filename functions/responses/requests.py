@@ -21,6 +21,8 @@ _NOTHING_NEW: dict[str, tuple[Any, ...]] = {
     "parallel_tool_calls": (True, False),
     "stream_options": ({}, {"include_obfuscation": False}),
 }
+# What an item of the input may say beside its role and its content.
+_MESSAGE = ("type", "message")
 _OURS = {
     "query": "input",
     "systemPrompt": "instructions",
@@ -122,9 +124,11 @@ def _messages(items: list[Any], fields: dict[str, Any]) -> dict[str, Any]:
     for place, item in enumerate(items):
         where = f"input[{place}]"
         match item:
-            case {"role": "system" | "developer", "content": content} if place < len(items) - 1:
+            case {"role": "system" | "developer", "content": content, **rest} if place < len(items) - 1:
+                _nothing_more(rest, where, _MESSAGE)
                 said = _joined(said, _content(content, f"{where}.content"))
-            case {"role": "user", "content": content} if place == len(items) - 1:
+            case {"role": "user", "content": content, **rest} if place == len(items) - 1:
+                _nothing_more(rest, where, _MESSAGE)
                 told = {} if said is None else {"systemPrompt": said}
                 return {"query": _content(content, f"{where}.content"), **told}
             case _:
@@ -146,7 +150,8 @@ def _content(content: Any, where: str) -> str:
 
 def _part(part: Any, where: str) -> str:
     match part:
-        case {"type": "input_text", "text": str(text)}:
+        case {"type": "input_text", "text": str(text), **rest}:
+            _nothing_more(rest, where)
             return text
         case {"type": str(kind)}:
             raise Refused(where, f"{kind[:40]} cannot be honoured by a run of the CLI; input_text can")
@@ -165,6 +170,13 @@ def _text(text: dict[str, Any]) -> dict[str, Any]:
             return {"outputSchema": schema}
         case _:
             raise Refused("text.format", "should be text or json_schema")
+
+
+def _nothing_more(rest: dict[Any, Any], where: str, but: tuple[str, str] | None = None) -> None:
+    """Refuse what is left over of an object, but for one pair of a name and a value."""
+    for name, value in rest.items():
+        if value is not None and (name, value) != but:
+            raise Refused(f"{where}.{name[:60]}", "cannot be honoured by a run of the CLI")
 
 
 def _joined(first: str | None, second: str | None) -> str:

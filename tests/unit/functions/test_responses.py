@@ -14,6 +14,7 @@ JOB = "019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22"
 WAITING, ACTIVE = (("state", json.dumps({"state": state, "progress": 0})) for state in ("waiting", "active"))
 RISEN = ("state", '{"state":"active","progress":40}')
 RESET = ("reset", "")
+USER, PART = {"role": "user", "content": "q"}, {"type": "input_text", "text": "p"}
 
 
 def told(happened, answer=None, *, state="completed"):
@@ -114,6 +115,11 @@ def test_what_says_nothing_or_what_is_done_anyway_is_taken(nothing):
         ({"input": [{"role": "user", "content": [None]}]}, "input[0].content[0]"),
         ({"input": [{"role": "user", "content": None}]}, "input[0].content"),
         ({"input": [None]}, "input[0]"),
+        ({"input": [{**USER, "type": "function_call"}]}, "input[0].type"),
+        ({"input": [{**USER, "bogus": 5}]}, "input[0].bogus"),
+        ({"input": [{"role": "system", "content": "s", "status": "completed"}, USER]}, "input[0].status"),
+        ({"input": [{"type": "function_call_output", "call_id": "c", "output": "o"}]}, "input[0]"),
+        ({"input": [{**USER, "content": [{**PART, "bogus": 1}]}]}, "input[0].content[0].bogus"),
         ({"stream": "yes"}, "stream"),
         ({"store": False, "previous_response_id": f"resp_{JOB}"}, "store"),
         ({"previous_response_id": 7}, "previous_response_id"),
@@ -129,6 +135,12 @@ def test_what_cannot_be_honoured_is_named(fields, named):
     with pytest.raises(Refused) as refused:
         asked(**fields)
     assert refused.value.errors[0].pointer == named
+
+
+def test_an_item_may_say_that_it_is_a_message():
+    system = {"type": "message", "role": "system", "content": [PART], "phase": None}
+    query = asked(input=[system, {**USER, "type": "message"}]).query
+    assert (query.query, query.system_prompt) == ("q", "p")
 
 
 def test_instructions_are_those_given_and_those_in_messages_of_a_system():
