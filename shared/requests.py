@@ -138,6 +138,13 @@ class SubmitRequest(Sent):
     )
 
 
+class ResponseQuery(SubmitRequest):
+    """A query of OpenAI's door, with what it tells again of the format of the answer."""
+
+    # Left out where there is none: what was asked with a key before is the same body still.
+    text_format: dict[str, Any] | None = Field(None, exclude_if=lambda told: told is None)
+
+
 MOST_QUERIES = 1000
 """How many a batch may have."""
 

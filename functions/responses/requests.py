@@ -1,5 +1,6 @@
 """OpenAI's request as a query of ours; what a run of the CLI cannot honour is refused by its name."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ from pydantic import ConfigDict, ValidationError
 from shared.errors import FieldError, InvalidRequest
 from shared.http.problems import not_valid
 from shared.models import Wire
-from shared.requests import SubmitRequest
+from shared.requests import ResponseQuery
 
 PREFIX = "resp_"
 # What says what is done anyway, so that a program that always sends it is not refused.
@@ -53,7 +54,7 @@ class ResponseRequest(Wire):
 class Asked:
     """What a body asks for; `previous` is the response that it goes on from."""
 
-    query: SubmitRequest
+    query: ResponseQuery
     previous: str | None
     stream: bool
 
@@ -77,7 +78,7 @@ def asked_by(body: ResponseRequest) -> Asked:
     if "query" not in fields:
         raise Refused("input", "is needed", "missing_required_parameter")
     try:
-        return Asked(SubmitRequest.model_validate(fields), previous, stream)
+        return Asked(ResponseQuery.model_validate(fields), previous, stream)
     except ValidationError as error:
         raise renamed(not_valid(error)) from None
 
@@ -160,16 +161,29 @@ def _part(part: Any, where: str) -> str:
 
 
 def _text(text: dict[str, Any]) -> dict[str, Any]:
-    for name, value in text.items():
-        if name != "format" and value is not None:
-            raise Refused(f"text.{name}", "cannot be honoured by a run of the CLI")
+    _nothing_more({name: value for name, value in text.items() if name != "format"}, "text")
     match text.get("format"):
-        case None | {"type": "text"}:
+        case None:
             return {}
-        case {"type": "json_schema", "schema": dict(schema)}:
-            return {"outputSchema": schema}
+        case {"type": "text", **rest}:
+            _nothing_more(rest, "text.format")
+            return {}
+        case {"type": "json_schema", "schema": dict(schema), **rest}:
+            return {"outputSchema": schema, "textFormat": _told_of_format(rest)}
         case _:
             raise Refused("text.format", "should be text or json_schema")
+
+
+def _told_of_format(given: dict[Any, Any]) -> dict[str, Any] | None:
+    """Return what is only told again of a format: an answer is held to its schema, strict or not."""
+    told = {name: given.pop(name) for name in ("name", "strict") if given.get(name) is not None}
+    _nothing_more(given, "text.format")
+    name = told.get("name", "answer")
+    if not (isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name)):
+        raise Refused("text.format.name", "should be up to 64 letters, digits, _ and -", "invalid_value")
+    if not isinstance(told.get("strict", False), bool):
+        raise Refused("text.format.strict", "should be true or false", "invalid_value")
+    return told or None
 
 
 def _nothing_more(rest: dict[Any, Any], where: str, but: tuple[str, str] | None = None) -> None:

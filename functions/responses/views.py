@@ -30,7 +30,8 @@ def response_of(job: StoredJob, request: dict[str, Any], *, model: str | None) -
     state = job.record["state"]
     result, talk = job.result, request.get("conversation", {})
     resumed = talk.get("from")
-    schema = request.get("outputSchema")
+    schema, told = request.get("outputSchema"), request.get("textFormat", {})
+    held = {"type": "json_schema", "name": "answer", "schema": schema, **told}
     return {
         "id": PREFIX + job.job_id,
         "object": "response",
@@ -49,7 +50,7 @@ def response_of(job: StoredJob, request: dict[str, Any], *, model: str | None) -
         "reasoning": {"effort": request.get("effort"), "summary": None},
         "store": bool(talk),
         "temperature": None,
-        "text": {"format": {"type": "json_schema", "name": "answer", "schema": schema} if schema else {"type": "text"}},
+        "text": {"format": {"type": "text"} if schema is None else held},
         "tool_choice": "none",
         "tools": [],
         "top_p": None,

@@ -159,6 +159,7 @@ def _submission(
     if may_share and (settings.cache_ttl or settings.dedup_enabled):
         effective = {"model": settings.claude_model, "maxBudgetUsd": settings.max_budget_usd, **decisive}
         effective |= {"mcpDigests": chosen.digests} if chosen.servers else {}
+        effective.pop("textFormat", None)  # told again, and no part of what is run
         name = fingerprint(caller, {**effective, "timeoutMs": timeout})
     mode = request.cache.mode
     ttl = settings.cache_ttl if request.cache.ttl is None else request.cache.ttl

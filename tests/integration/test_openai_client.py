@@ -112,9 +112,10 @@ def test_the_previous_response_is_gone_on_from_as_often_as_one_likes(client, mod
 def test_an_answer_under_a_schema_is_told_whole(client, script):
     script(lambda body: ToolUse("StructuredOutput", {"n": 4}))
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
-    text = {"format": {"type": "json_schema", "name": "n", "schema": schema}}
+    text = {"format": {"type": "json_schema", "name": "n", "schema": schema, "strict": True}}
     events = list(client.responses.create(model="m", input="n?", background=True, stream=True, text=text))
     assert events[-1].response.output_text == '{"n": 4}'
+    assert {event.response.text.format.name for event in events if hasattr(event, "response")} == {"n"}
     assert [event.delta for event in events if event.type == "response.output_text.delta"] == ['{"n": 4}']
 
 

@@ -14,6 +14,7 @@ JOB = "019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22"
 WAITING, ACTIVE = (("state", json.dumps({"state": state, "progress": 0})) for state in ("waiting", "active"))
 RISEN = ("state", '{"state":"active","progress":40}')
 RESET = ("reset", "")
+FORMAT = {"type": "json_schema", "schema": {"type": "object"}}
 USER, PART = {"role": "user", "content": "q"}, {"type": "input_text", "text": "p"}
 
 
@@ -128,6 +129,12 @@ def test_what_says_nothing_or_what_is_done_anyway_is_taken(nothing):
         ({"instructions": ["a"]}, "instructions"),
         ({"text": {"verbosity": "low"}}, "text.verbosity"),
         ({"text": {"format": {"type": "json_schema"}}}, "text.format"),
+        ({"text": {"format": {"type": "text", "name": "n"}}}, "text.format.name"),
+        ({"text": {"format": {**FORMAT, "description": "d"}}}, "text.format.description"),
+        ({"text": {"format": {**FORMAT, "bogus": False}}}, "text.format.bogus"),
+        ({"text": {"format": {**FORMAT, "name": "a b"}}}, "text.format.name"),
+        ({"text": {"format": {**FORMAT, "name": 7}}}, "text.format.name"),
+        ({"text": {"format": {**FORMAT, "strict": "yes"}}}, "text.format.strict"),
         ({"stream_options": {"include_obfuscation": True}}, "stream_options"),
     ],
 )
