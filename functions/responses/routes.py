@@ -74,13 +74,17 @@ async def read_response(request: Request) -> Response:
     for name in query:
         if name not in {"stream", "starting_after"} and (name, query[name]) != ("include_obfuscation", "false"):
             raise Refused(name[:60], "cannot be honoured by a run of the CLI")
-    after = query.get("starting_after", "-1")
-    if not after.removeprefix("-").isdecimal() or len(after) > 9:
+    streamed, after = query.get("stream", "false"), query.get("starting_after")
+    if streamed not in {"true", "false"}:
+        raise Refused("stream", "should be true or false", "invalid_value")
+    if after is not None and not (after.isascii() and after.isdecimal() and len(after) <= 9):
         raise Refused("starting_after", "should be the number of an event", "invalid_value")
+    if after is not None and streamed == "false":
+        raise Refused("starting_after", "should come with stream=true", "invalid_value")
     found = await service.find(request.path_params["responseId"], caller=caller, settings=settings)
-    if query.get("stream", "false") != "true":
+    if streamed == "false":
         return _json(found, {})
-    return event_stream(_events(found, int(after), caller))
+    return event_stream(_events(found, -1 if after is None else int(after), caller))
 
 
 @router.post(

@@ -50,3 +50,32 @@ async def test_a_key_with_another_name_for_the_format_comes_with_another_body(co
     ]
     assert first.json()["id"] == again.json()["id"]
     assert other.status_code == 400
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "stream=1", "stream=", "stream=True", "stream=yes", "starting_after=-1&stream=true", "starting_after=3",
+        "starting_after=3&stream=false", "starting_after=&stream=true", "starting_after=\u0663&stream=true",
+        "starting_after=1000000000&stream=true", "include_obfuscation=true&stream=true", "bogus=1",
+    ],
+)  # fmt: skip
+async def test_a_read_that_cannot_be_is_refused_by_name(connect, server, asked):
+    client = await connect(server.url)
+    made = (await client.post("/v1/responses", json=body())).json()["id"]
+    await run(server.url)
+    answer = await client.get(f"/v1/responses/{made}?{asked}")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, asked.partition("=")[0])
+
+
+async def test_a_read_streams_exactly_when_it_says_so(connect, server):
+    client = await connect(server.url)
+    made = (await client.post("/v1/responses", json=body())).json()["id"]
+    await run(server.url)
+    for asked, kind in (("", "application/json"), ("?stream=false", "application/json"),
+                        ("?stream=true&include_obfuscation=false", "text/event-stream")):  # fmt: skip
+        answer = await client.get(f"/v1/responses/{made}{asked}")
+        assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (200, kind)
+    after = (await client.get(f"/v1/responses/{made}?stream=true&starting_after=0")).text
+    assert "response.created" not in after
+    assert "response.queued" in after
