@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from functions.responses import service, views
 from functions.responses.requests import Refused, ResponseRequest
 from functions.responses.stream import stream
+from shared.errors import InvalidRequest
 from shared.http.answers import event_stream
 from shared.http.body import read_json
 from shared.http.callers import caller_of
@@ -98,6 +99,18 @@ async def cancel_response(request: Request) -> Response:
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
     return _json(await service.cancel(request.path_params["responseId"], caller=caller, settings=settings), {})
+
+
+@router.delete(
+    "/v1/responses/{responseId}",
+    summary="Refuse to delete a response",
+    responses=dict.fromkeys((400, 401), _ERROR),
+    openapi_extra={"parameters": [_RESPONSE_ID]},
+)
+async def delete_response(request: Request) -> Response:
+    """Say that a response goes by itself."""
+    await caller_of(request, load(StatusSettings))
+    raise InvalidRequest("delete: cannot be honoured; a response is forgotten after RESULT_TTL")
 
 
 def _json(found: service.Found, headers: dict[str, str]) -> Response:

@@ -26,7 +26,7 @@ MISSING = {
     "ReadMessageResults", "CancelMessageBatch",
 }  # fmt: skip
 ACCEPTED = {"SubmitQuery", "SubmitBatch"}
-REFUSED = {"DeleteMessageBatch"}
+REFUSED = {"DeleteMessageBatch", "DeleteResponse"}
 
 
 @pytest.fixture(scope="module")

@@ -149,3 +149,5 @@ def test_errors_are_the_packages_own_exceptions(client):
             ask(unknown)
     with pytest.raises(openai.BadRequestError, match="include"):
         client.responses.retrieve(unknown, include=["message.output_text.logprobs"])
+    with pytest.raises(openai.BadRequestError, match="RESULT_TTL"):
+        client.responses.delete(unknown)

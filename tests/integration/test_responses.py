@@ -68,6 +68,15 @@ async def test_a_read_that_cannot_be_is_refused_by_name(connect, server, asked):
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, asked.partition("=")[0])
 
 
+async def test_a_response_cannot_be_deleted_and_stays(connect, server):
+    client = await connect(server.url)
+    made = (await client.post("/v1/responses", json=body())).json()["id"]
+    answer = await client.delete(f"/v1/responses/{made}")
+    assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
+    assert "RESULT_TTL" in answer.json()["error"]["message"]
+    assert (await client.get(f"/v1/responses/{made}")).status_code == 200
+
+
 async def test_a_read_streams_exactly_when_it_says_so(connect, server):
     client = await connect(server.url)
     made = (await client.post("/v1/responses", json=body())).json()["id"]
