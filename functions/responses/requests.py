@@ -111,10 +111,8 @@ def _field(name: str, value: Any, fields: dict[str, Any]) -> dict[str, Any]:
             return _messages(value, fields)
         case "text", dict():
             return _text(value)
-        case "reasoning", {"effort": str(effort), **rest} if not any(rest.values()):
-            return {"effort": effort}
-        case "reasoning", dict() if not any(value.values()):
-            return {}
+        case "reasoning", dict() if not {part for part, said in value.items() if said is not None} - {"effort"}:
+            return {"effort": value.get("effort")}
         case _:
             raise Refused(name, "cannot be honoured by a run of the CLI")
 
