@@ -12,6 +12,7 @@ from functions.admin.routes import router as admin
 from functions.batches.anthropic_routes import router as anthropic_batches
 from functions.batches.routes import router as batches
 from functions.responses.routes import router as responses
+from functions.status.routes import polled
 from functions.status.routes import router as status
 from functions.submit.routes import router as submit
 from functions.webhook.routes import router as webhook
@@ -46,4 +47,6 @@ async def _warn_without_keys(settings: ApiSettings) -> None:
             event(log, "no_caller_has_a_key", logging.WARNING, make_one="claude-gateway keys create NAME")
 
 
-app = create_app(submit, status, webhook, responses, batches, anthropic_batches, admin, admin_pages, lifespan=_lifespan)
+app = create_app(
+    submit, polled, status, webhook, responses, batches, anthropic_batches, admin, admin_pages, lifespan=_lifespan
+)

@@ -4,18 +4,23 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
+from pydantic import Field, TypeAdapter, ValidationError
 
 from functions.status import service
 from functions.status import usage as spent
 from shared.errors import NotFound
 from shared.http.answers import as_json, event_stream
 from shared.http.callers import caller_of, require_key
-from shared.http.describe import problems
+from shared.http.describe import in_path, problems
+from shared.http.direct import DirectRoute
+from shared.http.problems import invalid_fields
 from shared.models import JobPage, State, Status, UsageReport
 from shared.services.following import follow
 from shared.settings import StatusSettings, load
 
 router = APIRouter()
+# What is asked again and again, and so is to cost little.
+polled = APIRouter(tags=["queries"], route_class=DirectRoute)
 _EVENT = {
     "type": "object",
     "properties": {
@@ -24,6 +29,13 @@ _EVENT = {
         "data": {"type": "string", "contentMediaType": "application/json"},
     },
     "required": ["id", "event", "data"],
+}
+_SECONDS = TypeAdapter(Annotated[float, Field(ge=0, le=25)])
+_WAIT = {
+    "name": "wait",
+    "in": "query",
+    "description": "Seconds to hold the answer until it ends.",
+    "schema": {"type": "number", "minimum": 0, "maximum": 25, "default": 0},
 }
 JobId = Annotated[str, Path(alias="jobId", description="As told when the query was submitted.")]
 
@@ -50,23 +62,19 @@ async def list_jobs(
     return as_json(page)
 
 
-@router.get(
+@polled.get(
     "/api/query/{jobId}",
     summary="Read a job",
-    tags=["queries"],
     response_model=Status,
     responses={200: {"description": "The job as it stands."}, **problems(401, 404, 422, 503)},
+    openapi_extra={"parameters": [in_path("jobId", "As told when the query was submitted."), _WAIT]},
 )
-async def read_job(
-    request: Request,
-    job_id: JobId,
-    wait: Annotated[float, Query(ge=0, le=25, description="Seconds to hold the answer until it ends.")] = 0,
-) -> Response:
+async def read_job(request: Request) -> Response:
     """Tell the state of a job, and its result or error when it has ended."""
     settings = load(StatusSettings)
     caller = await caller_of(request, settings)
-    status = await service.job_status(job_id, wait, caller=caller, settings=settings)
-    return as_json(status)
+    job_id, wait = request.path_params["jobId"], _wait_in(request)
+    return as_json(await service.job_status(job_id, wait, caller=caller, settings=settings))
 
 
 @router.get(
@@ -158,3 +166,12 @@ async def metrics(request: Request) -> Response:
 async def live() -> dict[str, str]:
     """Answer, because the process does."""
     return {"status": "ok"}
+
+
+def _wait_in(request: Request) -> float:
+    """Return the seconds that a request's answer may be held; raises InvalidRequest."""
+    try:
+        return _SECONDS.validate_python(request.query_params.get("wait", 0))
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        raise invalid_fields([{**problem, "loc": ("wait",)} for problem in found]) from None

@@ -1,11 +1,11 @@
 """What a job's event stream tells, as the scripts wrote it."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import redis.asyncio
 
 from shared.store import keys
+from shared.store.together import get
 
 # Every job waits first; that goes without writing, and comes before anything that is written.
 FIRST = "0-0"
@@ -22,5 +22,5 @@ class Event:
 
 async def since(client: redis.asyncio.Redis, job_id: str, after: str, most: int) -> list[Event]:
     """Return what a job tells after an event, the oldest first, in one round trip."""
-    found: Any = await client.xrange(keys.events(job_id), f"({after}", "+", most)
+    [found] = await get(client, ("XRANGE", keys.events(job_id), f"({after}", "+", "COUNT", most))
     return [Event(entry, fields["k"], fields["d"]) for entry, fields in found]

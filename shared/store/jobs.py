@@ -10,6 +10,7 @@ import redis.asyncio
 
 from shared.models import TERMINAL, State
 from shared.store import keys, scripts
+from shared.store.together import Command, get
 
 STATES: tuple[State, ...] = ("waiting", "active", "delayed", "completed", "failed", "cancelled")
 
@@ -75,10 +76,7 @@ async def read(client: redis.asyncio.Redis, job_id: str, caller: str | None) -> 
     """Read one of a caller's jobs, or anybody's, in one round trip; None when there is none to see."""
     # Not a transaction, which a store that is full refuses even to read. The record comes first: a job that has
     # completed has its result, and what came since the record was read is not told.
-    async with client.pipeline(transaction=False) as pipe:
-        _ask_for(pipe, job_id)
-        pipe.zrank(keys.WAITING, job_id)
-        job = _stored(job_id, *await pipe.execute())
+    job = _stored(job_id, *await get(client, *_parts(job_id), ("ZRANK", keys.WAITING, job_id)))
     return job if job.is_of(caller) else None
 
 
@@ -86,27 +84,20 @@ async def read_with_request(
     client: redis.asyncio.Redis, job_id: str, caller: str
 ) -> tuple[StoredJob, dict[str, Any]] | None:
     """Read one of a caller's jobs and what was asked, as the worker reads it, in one round trip."""
-    async with client.pipeline(transaction=False) as pipe:
-        _ask_for(pipe, job_id)
-        pipe.get(keys.job_input(job_id))
-        record, result, request = await pipe.execute()
+    record, result, request = await get(client, *_parts(job_id), ("GET", keys.job_input(job_id)))
     job = _stored(job_id, record, result)
     return (job, json.loads(request or "{}")) if job.is_of(caller) else None
 
 
 async def read_many(client: redis.asyncio.Redis, job_ids: Sequence[str]) -> list[StoredJob | None]:
     """Read jobs with their results in one round trip, whoever's they are; None for one that is gone."""
-    async with client.pipeline(transaction=False) as pipe:
-        for job_id in job_ids:
-            _ask_for(pipe, job_id)
-        replies = await pipe.execute()
+    replies = await get(client, *(part for job_id in job_ids for part in _parts(job_id)))
     found = zip(job_ids, replies[::2], replies[1::2], strict=True)
     return [_stored(job_id, record, result) if record else None for job_id, record, result in found]
 
 
-def _ask_for(pipe: Any, job_id: str) -> None:
-    pipe.hgetall(keys.job(job_id))
-    pipe.get(keys.job_output(job_id))
+def _parts(job_id: str) -> tuple[Command, Command]:
+    return ("HGETALL", keys.job(job_id)), ("GET", keys.job_output(job_id))
 
 
 def _stored(job_id: str, record: dict[str, str], result: str | None, position: int | None = None) -> StoredJob:
@@ -146,11 +137,8 @@ async def page(
     if not found:
         return [], None
     shown = found[:limit]
-    async with client.pipeline(transaction=False) as pipe:
-        for job_id, _ in shown:
-            pipe.hgetall(keys.job(job_id))
-            pipe.zrank(keys.WAITING, job_id)
-        replies = await pipe.execute()
+    told = ((("HGETALL", keys.job(job_id)), ("ZRANK", keys.WAITING, job_id)) for job_id, _ in shown)
+    replies = await get(client, *(command for pair in told for command in pair))
     jobs = [
         StoredJob(job_id, replies[2 * index], None, replies[2 * index + 1]) for index, (job_id, _) in enumerate(shown)
     ]

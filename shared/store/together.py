@@ -29,6 +29,15 @@ async def ask(client: redis.asyncio.Redis, *commands: Command) -> list[Any]:
     return await sender.ask(commands)
 
 
+async def get(client: redis.asyncio.Redis, *commands: Command) -> list[Any]:
+    """Return a reply for each command, as `ask` does; raises what Redis refused."""
+    replies = await ask(client, *commands)
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
+
+
 class _Sender:
     """Sends what is asked for, one batch at a time; its task ends when nothing is asked."""
 
