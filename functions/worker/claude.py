@@ -51,7 +51,8 @@ class Run:
             return Report(failure="server_error")
         self._cli = self._warm.take(request, turn)
         self._conversation = asyncio.create_task(self._converse(self._cli, request))
-        bounds = asyncio.create_task(resources.exceeded(self._warm.spared, self._settings))
+        has_tools = bool(request.get("tools") or request.get("mcpServers"))
+        bounds = asyncio.create_task(resources.exceeded(self._warm.spared, self._settings, has_tools=has_tools))
         try:
             # Not cancelled when this is: its processes go first, for the SDK's own way to close is to wait for them.
             await asyncio.wait({self._conversation, bounds}, return_when=asyncio.FIRST_COMPLETED)
@@ -68,6 +69,7 @@ class Run:
 
     async def end(self) -> None:
         """End what the run started and remove its directories, to the last, even if cancelled meanwhile."""
+        self._warm.leave()
         await _unhurried(self._clear_up())
 
     async def _converse(self, cli: Cli, request: dict[str, Any]) -> None:
@@ -95,11 +97,8 @@ class Run:
         cli, conversation = self._cli, self._conversation
         if cli is None or conversation is None:
             return
-        if conversation.done() and self._report.envelope is not None:
-            if self._leaves_something:
-                await cli.let_go()
-            else:
-                cli.stop()
+        if self._leaves_something and conversation.done() and self._report.envelope is not None:
+            await cli.let_go()
         # Before what it had started: a tool that ends is told to the model.
         cli.silence()
         await cli.end(self._warm.spared)

@@ -38,19 +38,26 @@ class Cli:
         self._workspace = workspace
         # Not to the worker's log: it may hold what a client sent, line breaks too.
         self._client = ClaudeSDKClient(replace(options, stderr=self._note))
-        self._started = False
+        self._starting: asyncio.Task[None] | None = None
         self.refused_schema = False
 
     def _note(self, line: str) -> None:
         self.refused_schema |= _NO_SCHEMA in line
 
+    def begin(self) -> asyncio.Task[None]:
+        """Begin to start it, once; the task ends when it has said hello, and raises whatever the SDK does."""
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start())
+        return self._starting
+
     async def start(self) -> None:
-        """Start it and wait until it has said hello, unless that was done before; raises whatever the SDK does."""
-        if not self._started:
-            self._started = True
-            await self._client.connect()
-            with suppress(OSError):
-                processes.write_oom_score(self.pid, _FIRST_TO_DIE)
+        """Start it, or go on with its start, and wait until it has said hello; see `begin`."""
+        await self.begin()
+
+    async def _start(self) -> None:
+        await self._client.connect()
+        with suppress(OSError):
+            processes.write_oom_score(self.pid, _FIRST_TO_DIE)
 
     @property
     def pid(self) -> int | None:

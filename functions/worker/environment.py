@@ -120,8 +120,8 @@ def for_run(home: Path, config: Path) -> dict[str, str]:
         "MCP_TIMEOUT": "10000",
         # The model is told of every tool at once, and asked nothing about them first.
         "ENABLE_TOOL_SEARCH": "false",
-        # The CLI's runtime would collect garbage as soon as it waits: a third of a start's CPU, and more each second, in
-        # a process that serves one job. It still does when memory grows. Another runtime does not know the name.
+        # Its runtime would collect garbage as soon as it waits: a third of a start's CPU, and more each second, in a
+        # process that serves one job. It still does when memory grows. Another runtime does not know the name.
         "BUN_GC_TIMER_DISABLE": "1",
         "CLAUDE_CODE_DISABLE_ATTACHMENTS": "1",
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",

@@ -1,7 +1,7 @@
 """The bounds of a run's processes: how many, and how much memory they have of their own.
 
-An unprivileged container offers no limit for a group of processes, so they are counted, a few times a second. The
-files that a process has mapped are not counted: they are the same few hundred megabytes for every CLI.
+An unprivileged container offers no limit for a group of processes, so they are counted, now and then. The files that a
+process has mapped are not counted: they are the same few hundred megabytes for every CLI.
 """
 
 import asyncio
@@ -16,13 +16,14 @@ from shared.settings import WorkerSettings
 
 log = logging.getLogger("worker.resources")
 
-_LOOK_EVERY = 0.2
+# A tool takes memory and starts processes as fast as it can; a CLI that only answers grows with its answer; s.
+_LOOK_EVERY, _LOOK_EVERY_WITHOUT_TOOLS = 0.2, 1.0
 
 
-async def exceeded(spared: Spared, settings: WorkerSettings) -> None:
+async def exceeded(spared: Spared, settings: WorkerSettings, *, has_tools: bool) -> None:
     """Return when a run of this slot has more than its bounds allow."""
     while True:
-        await asyncio.sleep(_LOOK_EVERY)
+        await asyncio.sleep(_LOOK_EVERY if has_tools else _LOOK_EVERY_WITHOUT_TOOLS)
         pids = processes.run_processes(await spared())
         memory = sum(map(_own_memory, pids))
         if len(pids) > settings.max_run_processes or memory > settings.max_run_memory:

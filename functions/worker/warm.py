@@ -19,6 +19,8 @@ log = logging.getLogger("worker.warm")
 
 # One that waited this long is replaced: what it read at its start, such as a token, may be out of date; s.
 _OLD = 600.0
+# A job's own CLI takes a core until its request has left: the next one is started when that is over, or the job; s.
+_ALONE = 0.5
 # One that ends by itself is replaced at once the first time, then later and later; s.
 _BACKOFF_FIRST, _BACKOFF_LAST = 0.5, 60.0
 
@@ -30,23 +32,39 @@ class _Spare:
     failed: bool = False
     born: float = 0.0
 
+    @property
+    def usable(self) -> bool:
+        return not self.failed and (self.cli.pid is None or self.cli.alive)
+
 
 class WarmCli:
-    """Keeps one CLI ready as long as `run` runs; without it, or with CLAUDE_WARM=false, each job starts its own."""
+    """Keeps one CLI ready as long as `run` runs; without it, or with CLAUDE_WARM=false, each job starts its own.
+
+    One is used as soon as it is there: a job that comes while it starts waits for the rest of its start.
+    """
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
         self._spare: _Spare | None = None
         self._taken = asyncio.Event()
+        self._left = asyncio.Event()
 
     def take(self, request: dict[str, Any], turn: Turn | None = None) -> Cli:
-        """Return a CLI for a request, which is the caller's to end: the warm one if it fits, else one to be started."""
+        """Return a CLI for a request, which is the caller's to end: the warm one if it fits, else one to be started.
+
+        It is to be followed by `leave`.
+        """
         spare = self._spare
-        if spare is not None and spare.ready and spare.cli.alive and self._is_default(request):
+        if spare is not None and spare.usable and self._is_default(request):
             self._spare = None
+            self._left.clear()
             self._taken.set()
             return spare.cli
         return self._new(request, turn)
+
+    def leave(self) -> None:
+        """Let the next one be started at once: whoever took the last needs no core to itself any more."""
+        self._left.set()
 
     async def spared(self) -> set[int]:
         """Return the processes that belong to no run; waits while one is being born, for it has no number yet."""
@@ -65,20 +83,22 @@ class WarmCli:
             pause = 0.0 if lasted else min(max(pause * 2, _BACKOFF_FIRST), _BACKOFF_LAST)
 
     async def _one(self) -> bool:
-        """Keep one until it is taken, old or dead; return whether it was of use."""
+        """Keep one until it is taken and may be followed, old or dead; return whether it was of use."""
         spare = self._spare = _Spare(self._new({}))
         self._taken.clear()
-        # Not cancelled with this: halfway through its start it would be left running.
-        starting = asyncio.create_task(spare.cli.start())
+        starting, taken = spare.cli.begin(), asyncio.create_task(self._taken.wait())
         try:
-            await asyncio.wait({starting})
-            starting.result()
-            spare.ready, spare.born = True, time.monotonic()
-            await self._taken_old_or_dead(spare.cli)
+            # Not cancelled with this: halfway through its start it would be left running.
+            await asyncio.wait({starting, taken}, return_when=asyncio.FIRST_COMPLETED)
+            if not taken.done():
+                starting.result()
+                spare.ready, spare.born = True, time.monotonic()
+                await self._taken_old_or_dead(taken, spare.cli)
         except Exception as error:  # noqa: BLE001 -- a CLI that does not start breaks the SDK in any way it likes
             spare.failed = True
             event(log, "warm_cli_failed", logging.WARNING, error=type(error).__name__)
         finally:
+            taken.cancel()
             was_taken = self._spare is not spare
             if not was_taken:
                 await self.spared()  # by then it has its number
@@ -86,17 +106,20 @@ class WarmCli:
                 await spare.cli.kill()
                 starting.cancel()  # the SDK would go on waiting for its hello
                 await asyncio.wait({starting})
+        if was_taken:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_ALONE):
+                    await self._left.wait()
         return was_taken or (spare.ready and time.monotonic() - spare.born >= _OLD)
 
-    async def _taken_old_or_dead(self, cli: Cli) -> None:
-        taken, ended = asyncio.ensure_future(self._taken.wait()), asyncio.ensure_future(cli.wait())
+    async def _taken_old_or_dead(self, taken: "asyncio.Task[Any]", cli: Cli) -> None:
+        ended = asyncio.create_task(cli.wait())
         try:
             await asyncio.wait({taken, ended}, timeout=_OLD, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (taken, ended):
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+            ended.cancel()
+            with suppress(asyncio.CancelledError):
+                await ended
 
     def _new(self, request: dict[str, Any], turn: Turn | None = None) -> Cli:
         workspace = Workspace.create()

@@ -43,6 +43,15 @@ async def ready(cli, *, but=None):
         return cli._spare.cli.pid
 
 
+async def born(cli):
+    """Wait until one is being started, and return its pid."""
+    async with asyncio.timeout(30):
+        while not (cli._spare and cli._spare.cli.pid):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        assert not cli._spare.ready
+        return cli._spare.cli.pid
+
+
 async def answer(cli, settings=None, **request):
     """Run a request; return what it answered and which process did."""
     settings = settings or WorkerSettings()
@@ -61,6 +70,40 @@ async def test_a_job_with_the_default_options_gets_the_one_that_waits_and_the_ne
         assert await answer(cli) == ("hello", first)
         second = await ready(cli, but=first)
         assert await answer(cli, context={"a": 1}) == ("hello", second)
+
+
+async def test_a_job_that_comes_while_one_starts_gets_that_one(slot):
+    async with kept_warm() as cli:
+        starting = await born(cli)
+        assert await answer(cli) == ("hello", starting)
+
+
+async def test_one_that_fails_while_it_starts_fails_the_job_that_waits_for_it_and_no_other(slot):
+    async with kept_warm() as cli:
+        starting = await born(cli)
+        run = Run(WorkerSettings(), cli, lambda text: None)
+        answering = asyncio.create_task(run.answer({"query": "hello"}))
+        await asyncio.sleep(0)
+        assert cli._spare is None
+        os.kill(starting, 9)
+        assert judge(await answering, max_output_bytes=10_000).code == "cli_crashed"
+        await run.end()
+        assert (await answer(cli))[0] == "hello"
+
+
+@pytest.mark.parametrize("alone", [60.0, 0.01])
+async def test_the_next_one_is_started_when_the_job_has_ended_or_has_had_its_start_to_itself(slot, monkeypatch, alone):
+    monkeypatch.setattr(warm, "_ALONE", alone)
+    async with kept_warm() as cli:
+        first = await ready(cli)
+        run = Run(WorkerSettings(), cli, lambda text: None)
+        await run.answer({"query": "hello"})
+        if alone > 1:
+            assert cli._spare is None
+        else:
+            assert await ready(cli, but=first)
+        await run.end()
+        assert await ready(cli, but=first)
 
 
 async def test_a_job_with_other_options_starts_its_own_and_lets_the_waiting_one_wait(slot):
