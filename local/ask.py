@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 
 from local.client import FAILED, INTERRUPTED, OK, Body, Client, Stop, complain, visible
 from local.live import follow_live
-from shared.models import TERMINAL
+from shared.vocabulary import TERMINAL
 
 _FIRST_PAUSE, _LAST_PAUSE, _PAUSE_GROWTH = 0.1, 1.0, 1.5  # s: a short answer is seen at once, a long one is cheap
 _PATIENCE = 30.0  # s for which polling outlives a gateway that restarts or has lost its Redis

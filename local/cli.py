@@ -3,29 +3,47 @@
 import os
 import socket
 import sys
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
-from functions.worker.environment import hide
-from local import admin_password, keys, webhooks
-from shared.settings import ALL_SETTINGS, ApiSettings, SettingsError, load
+if TYPE_CHECKING:
+    from shared.settings import ApiSettings
+
+# Commands with commands of their own, by the modules that hold them.
+_GROUPS = {"keys": "local.keys", "webhooks": "local.webhooks"}
+
+
+class _Commands(TyperGroup):
+    """Imports a group when it is asked for: no command waits for what another one needs."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), *_GROUPS]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        module = _GROUPS.get(cmd_name)
+        return super().get_command(ctx, cmd_name) if module is None else get_command(import_module(module).app)
+
 
 app = typer.Typer(
     name="claude-gateway",
+    cls=_Commands,
     help="A gateway that turns the Claude CLI into a service.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-app.add_typer(keys.app, name="keys")
-app.add_typer(webhooks.app, name="webhooks")
 
-
-def _settings() -> ApiSettings:
+def _settings() -> "ApiSettings":
     """Read every setting now, so that a wrong one is told at the start and not by a first request."""
+    from functions.worker.environment import hide  # noqa: PLC0415 -- what talks to a gateway does without
+    from shared.settings import ALL_SETTINGS, ApiSettings, SettingsError, load  # noqa: PLC0415 -- as above
+
     try:
         for settings in ALL_SETTINGS:
             load(settings)
@@ -38,7 +56,7 @@ def _settings() -> ApiSettings:
     return found
 
 
-def free_port(settings: ApiSettings) -> int:
+def free_port(settings: "ApiSettings") -> int:
     """Return PORT, or a free one for 0; ends the command when it is taken."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -61,6 +79,8 @@ def local(
     data: Annotated[Path, typer.Option(help="Where the embedded Redis keeps its data.")] = Path(".data"),
 ) -> None:
     """Run everything on this machine: API, worker, Redis and, without credentials, a demo model."""
+    from local import admin_password  # noqa: PLC0415 -- as there
+
     admin_password.make_if_missing()
     settings = _settings()
     from local.everything import run_everything  # noqa: PLC0415 -- `api` and `worker` do without it

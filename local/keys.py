@@ -18,7 +18,9 @@ from shared.store import callers
 from shared.store.client import async_client, close_clients
 from shared.times import rfc3339
 
-app = typer.Typer(help="Callers' API keys: shown once, stored hashed.", no_args_is_help=True)
+app = typer.Typer(
+    name="keys", add_completion=False, help="Callers' API keys: shown once, stored hashed.", no_args_is_help=True
+)
 Data = Annotated[Path, typer.Option(help="Where `claude-gateway local` keeps its data, if no Redis is configured.")]
 T = TypeVar("T")
 

@@ -14,7 +14,12 @@ from local.keys import Data, with_store
 from shared.store import keys, webhook_secrets, webhooks
 from shared.times import rfc3339, when
 
-app = typer.Typer(help="Webhooks: what was delivered, again, and with which secret.", no_args_is_help=True)
+app = typer.Typer(
+    name="webhooks",
+    add_completion=False,
+    help="Webhooks: what was delivered, again, and with which secret.",
+    no_args_is_help=True,
+)
 Url = Annotated[str, typer.Option(envvar="CLAUDE_GATEWAY_URL", help="Where the gateway is.")]
 ApiKey = Annotated[str | None, typer.Option(envvar="CLAUDE_GATEWAY_API_KEY", help="The caller's key.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
 from shared.egress import MAX_URL
-from shared.models import Priority, Wire
+from shared.models import Wire
+from shared.vocabulary import Priority
 
 # What JavaScript's trim() removes: WhiteSpace and LineTerminator of ECMA-262.
 _JS_SPACE = (

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from shared.models import PRIORITIES, BatchEvent, BatchStatus, Delivery, Listed, Status, WebhookEvent
+from shared.models import BatchEvent, BatchStatus, Delivery, Listed, Status, WebhookEvent
 from shared.store.batches import StoredBatch
 from shared.store.jobs import StoredJob
 from shared.store.webhooks import Try
 from shared.times import rfc3339, when
+from shared.vocabulary import PRIORITIES
 
 
 def status_of(job: StoredJob) -> Status:

@@ -13,10 +13,11 @@ from shared.errors import NotFound
 from shared.http.body import read_json
 from shared.http.describe import problems, takes
 from shared.logs import event
-from shared.models import Priority, State, Wire
+from shared.models import Wire
 from shared.settings import AdminSettings, load
 from shared.store import callers, operations, webhooks
 from shared.store.client import async_client
+from shared.vocabulary import Priority, State
 
 log = logging.getLogger("admin.audit")
 

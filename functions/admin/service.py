@@ -6,12 +6,12 @@ from typing import Any
 
 from shared.errors import AlreadyFinished, NotFinished, NotFound
 from shared.ids import is_id
-from shared.models import PRIORITIES, Priority, State
 from shared.settings import AdminSettings
 from shared.store import callers, figures, jobs, operations, slots, spending, webhooks
 from shared.store.client import async_client
 from shared.times import rfc3339, when
 from shared.views import delivery_of, listed, status_of
+from shared.vocabulary import PRIORITIES, Priority, State
 
 
 async def stats(settings: AdminSettings) -> dict[str, Any]:

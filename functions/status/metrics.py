@@ -10,9 +10,9 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from shared.http import traffic
-from shared.models import ErrorCode
 from shared.store import keys
 from shared.store.figures import Figures
+from shared.vocabulary import ErrorCode
 
 # Counters without labels: the metric, the field of the store, and what it tells.
 _PLAIN = (

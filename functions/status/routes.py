@@ -14,9 +14,10 @@ from shared.http.callers import caller_of, require_key
 from shared.http.describe import in_path, problems
 from shared.http.direct import DirectRoute
 from shared.http.problems import invalid_fields
-from shared.models import JobPage, State, Status, UsageReport
+from shared.models import JobPage, Status, UsageReport
 from shared.services.following import follow
 from shared.settings import StatusSettings, load
+from shared.vocabulary import State
 
 router = APIRouter()
 # What is asked again and again, and so is to cost little.

@@ -8,11 +8,12 @@ from redis.exceptions import RedisError
 
 from shared.errors import NotFound
 from shared.ids import is_id
-from shared.models import JobPage, State, Status
+from shared.models import JobPage, Status
 from shared.settings import StatusSettings
 from shared.store import endings, events, figures, jobs, slots
 from shared.store.client import async_client
 from shared.views import listed, status_of
+from shared.vocabulary import State
 
 # Readiness is asked for by machines that give up soon; a store that takes longer is as good as away.
 HEALTH_TIMEOUT = 1.2

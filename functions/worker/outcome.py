@@ -25,8 +25,8 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from shared.models import ErrorCode
 from shared.store.claims import Upstream
+from shared.vocabulary import ErrorCode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

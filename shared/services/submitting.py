@@ -22,12 +22,12 @@ from shared.errors import (
 )
 from shared.fingerprint import digest, fingerprint
 from shared.ids import is_id, new_id
-from shared.models import PRIORITIES
 from shared.requests import SubmitRequest
 from shared.services import servers
 from shared.settings import SubmitSettings
 from shared.store import endings, jobs, keys, submissions
 from shared.store.client import async_client
+from shared.vocabulary import PRIORITIES
 
 # How the job is handled, not what is run: these stay in its record.
 _NOT_FOR_THE_WORKER = {

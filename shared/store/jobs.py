@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import redis.asyncio
 
-from shared.models import TERMINAL, State
 from shared.store import keys, scripts
 from shared.store.together import Command, get
+from shared.vocabulary import TERMINAL, State
 
 STATES: tuple[State, ...] = ("waiting", "active", "delayed", "completed", "failed", "cancelled")
 

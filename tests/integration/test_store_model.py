@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from shared.ids import new_id
-from shared.models import TERMINAL
 from shared.store import claims, jobs, keys, scripts, submissions
+from shared.vocabulary import TERMINAL
 
 CALLERS = ("ann", "bob")
 RESULT = {"result": {"costUsd": 0.5}}

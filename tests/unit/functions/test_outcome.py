@@ -4,7 +4,8 @@ import pytest
 from claude_agent_sdk import ResultMessage
 
 from functions.worker.outcome import RETRYABLE, Report, failed, judge
-from shared.models import ErrorCode, Result
+from shared.models import Result
+from shared.vocabulary import ErrorCode
 
 LIMIT = 1_000_000
 

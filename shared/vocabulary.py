@@ -1,0 +1,29 @@
+"""The words that the API has for states, priorities and errors."""
+
+from typing import Literal
+
+State = Literal["waiting", "active", "delayed", "completed", "failed", "cancelled"]
+Priority = Literal["high", "normal", "low"]
+PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
+TERMINAL = frozenset({"completed", "failed", "cancelled"})
+
+ErrorCode = Literal[
+    "authentication_failed",
+    "billing_error",
+    "rate_limited",
+    "overloaded",
+    "server_error",
+    "invalid_request",
+    "model_not_found",
+    "timeout",
+    "cli_crashed",
+    "worker_lost",
+    "empty_result",
+    "max_turns",
+    "budget_exceeded",
+    "output_too_large",
+    "schema_unsatisfied",
+    "session_not_found",
+    "mcp_unavailable",
+    "resource_exceeded",
+]
