@@ -47,7 +47,7 @@ test: $(STAMP)  ## run every test that this machine can, but for `slow`, `browse
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --ignore tests/chaos --ignore tests/browser \
 		--ignore tests/deployment -m 'not slow'
 
-slow: $(STAMP)  ## run the tests that take long: what a client could send, Prometheus, starting again
+slow: $(STAMP)  ## run the tests that take long: everything through the Lambda emulator, schemathesis, Prometheus, starting again
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile tests/integration -m slow
 
 browser: $(STAMP)  ## use the dashboard in Chromium; takes a minute

@@ -16,11 +16,14 @@ from tests.support.scripted_model import ScriptedModel
 
 
 def pytest_generate_tests(metafunc):
-    """Run what uses a gateway through uvicorn and through the Lambda emulator, unless it is marked `once`."""
+    """Run what uses a gateway through uvicorn and through the Lambda emulator, unless it is marked `once`.
+
+    The second way is for `make slow`; `make test` has the emulator's own tests.
+    """
     if "gateway" in metafunc.fixturenames:
-        once = metafunc.definition.get_closest_marker("once")
-        emulated = metafunc.definition.get_closest_marker("emulated")
-        ways = ["uvicorn"] if once else ["lambda"] if emulated else ["uvicorn", "lambda"]
+        once, emulated = (metafunc.definition.get_closest_marker(name) for name in ("once", "emulated"))
+        emulator = pytest.param("lambda", marks=pytest.mark.slow)
+        ways = ["uvicorn"] if once else [emulator] if emulated else ["uvicorn", emulator]
         metafunc.parametrize("gateway", ways, indirect=True, scope="module")
 
 

@@ -71,6 +71,7 @@ def test_a_turn_that_failed_leaves_no_trace(gateway, model, script):
     assert model.said() == ["before", "before", "after"]
 
 
+@pytest.mark.slow
 def test_what_the_cli_writes_after_its_answer_does_not_stay_behind(tmp_path, model, store, server):
     variables = {"REDIS_URL": server.url, "ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "k"}
     with Gateway(tmp_path, **variables, QUEUE_CONCURRENCY="1") as gateway:

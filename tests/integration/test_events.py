@@ -149,6 +149,7 @@ async def open_streams(address, job, count):
 
 
 @pytest.mark.once
+@pytest.mark.slow
 async def test_five_hundred_streams_on_one_process_need_no_thread_each(gateway, script):
     go = threading.Event()
     script(lambda _: Hang(go))

@@ -54,6 +54,7 @@ def until(client, expected):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_health_is_degraded_without_a_worker_and_down_without_redis_and_recovers(start, tmp_path):
     redis_port, port = str(free_port()), str(free_port())
     redis_command = [find_server(), "--port", redis_port, "--save", "", "--dir", str(tmp_path)]

@@ -22,6 +22,7 @@ def variables():
 
 
 @pytest.mark.once
+@pytest.mark.slow
 def test_no_process_shows_a_tool_the_gateways_secrets(gateway, model, script):
     # Written so that it does not find itself.
     find = f"grep -aE '[{SECRET[0]}]{SECRET[1:]}|^CLAUDE_CONFIG_DIR'"

@@ -20,6 +20,7 @@ def slot_of(gateway, cli):
 
 
 @pytest.mark.once
+@pytest.mark.slow
 def test_a_job_whose_slot_is_killed_runs_again_and_all_that_joined_get_its_answer(gateway, model, script):
     never = threading.Event()
     script(lambda body: Hang(until=never))

@@ -18,6 +18,7 @@ def users():
     return {name: (password, rules) for name, password, rules in LINE.findall(text)}
 
 
+@pytest.mark.slow
 def test_api_and_worker_do_their_work_as_users_of_their_own(tmp_path, model, users):
     deployment = Deployment(tmp_path, model.url, QUEUE_CONCURRENCY="1")
     urls = {name: f"redis://{name}:{users[name][0]}@127.0.0.1:{deployment.redis.port}/0" for name in users}

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any, Literal
 
+import pytest
 import redis.asyncio
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -178,6 +179,7 @@ class Store(RuleBasedStateMachine):
             assert [job.job_id for job in page] == mine[::-1]
 
 
+@pytest.mark.slow
 def test_every_accepted_job_ends_once_and_nobody_sees_anothers(server):
     machine = type("Machine", (Store,), {"server": server})
     few = settings(

@@ -32,6 +32,7 @@ def test_an_answer_without_the_json_is_schema_unsatisfied(gateway, script):
     assert (job["state"], job["error"]["code"]) == ("failed", "schema_unsatisfied")
 
 
+@pytest.mark.slow
 def test_an_expression_that_takes_for_ever_takes_no_slot(gateway, script):
     script(lambda _: ToolUse("StructuredOutput", {"text": "a" * 40 + "!"}))
     schema = {"type": "object", "properties": {"text": {"type": "string", "pattern": "^(a|a|a)*$"}}}
@@ -41,6 +42,7 @@ def test_an_expression_that_takes_for_ever_takes_no_slot(gateway, script):
     assert gateway.ask("still there?")["state"] == "completed"
 
 
+@pytest.mark.slow
 def test_a_schema_that_doubles_at_each_step_takes_no_slot(gateway, script):
     steps = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(24)}
     schema = {"type": "object", "properties": {"n": {"$ref": "#/$defs/a0"}}, "$defs": {**steps, "a24": {}}}

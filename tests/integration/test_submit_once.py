@@ -317,6 +317,7 @@ def test_a_wait_out_of_bounds_is_refused(gateway, query):
 
 
 @pytest.mark.once
+@pytest.mark.slow
 def test_lists_are_newest_first_filtered_and_paged_without_gaps(gateway):
     made = [gateway.ask(f"listed {number}", metadata={"n": str(number)})["jobId"] for number in range(5)]
     first = gateway.client.get("/api/query?limit=2").json()
@@ -357,6 +358,7 @@ def test_a_queue_that_is_full_says_so_and_takes_more_when_it_is_not(gateway, hol
     assert post(gateway, {"query": "room again"}).status_code == 202
 
 
+@pytest.mark.slow
 async def test_five_hundred_wait_on_one_process_while_it_answers_others(tmp_path):
     go = threading.Event()
     hanging = ScriptedModel(lambda body: Hang(until=go))

@@ -22,7 +22,9 @@ def credentials(model, **more):
     return {"ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "k", "QUEUE_CONCURRENCY": "2", **more}
 
 
-@pytest.mark.parametrize("options", [[], ["--lambda"]], ids=["uvicorn", "lambda"])
+@pytest.mark.parametrize(
+    "options", [pytest.param([], id="uvicorn"), pytest.param(["--lambda"], id="lambda", marks=pytest.mark.slow)]
+)
 def test_ctrl_c_stops_everything_within_ten_seconds_and_leaves_nothing(tmp_path, options):
     never = threading.Event()
     with (
@@ -64,6 +66,7 @@ def test_without_credentials_the_demo_model_answers_and_says_so(tmp_path):
         assert "ANTHROPIC_API_KEY" in told
 
 
+@pytest.mark.slow
 def test_with_credentials_there_is_no_demo_model_and_the_log_holds_ids_and_no_query_and_no_credential(tmp_path):
     variables = {"LOG_LEVEL": "DEBUG", "LOG_FORMAT": "json"}
     with ScriptedModel(echo=True) as model, Gateway(tmp_path, **credentials(model, **variables)) as gateway:
@@ -81,6 +84,7 @@ def test_with_credentials_there_is_no_demo_model_and_the_log_holds_ids_and_no_qu
         assert secret not in told
 
 
+@pytest.mark.slow
 def test_a_second_gateway_on_the_same_data_is_refused(tmp_path):
     with Gateway(tmp_path, QUEUE_CONCURRENCY="1"):
         done = subprocess.run(
@@ -93,14 +97,13 @@ def test_a_second_gateway_on_the_same_data_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("variables", "told"),
+    ("command", "variables", "told"),
     [
-        ({"QUEUE_CONCURRENCY": "none"}, "QUEUE_CONCURRENCY: input should be a valid integer"),
-        ({"RATE_LIMIT": "often"}, "RATE_LIMIT: value error, should be a number and a unit"),
-        ({"REDIS_PORT": "0"}, "REDIS_PORT: input should be greater than or equal to 1"),
+        ("local", {"QUEUE_CONCURRENCY": "none"}, "QUEUE_CONCURRENCY: input should be a valid integer"),
+        ("api", {"RATE_LIMIT": "often"}, "RATE_LIMIT: value error, should be a number and a unit"),
+        ("worker", {"REDIS_PORT": "0"}, "REDIS_PORT: input should be greater than or equal to 1"),
     ],
 )
-@pytest.mark.parametrize("command", ["local", "api", "worker"])
 def test_a_setting_that_cannot_be_used_is_named_at_the_start(tmp_path, command, variables, told):
     done = subprocess.run(
         [COMMAND, command], cwd=tmp_path, env={"PATH": os.environ["PATH"], **variables},
@@ -122,6 +125,7 @@ def test_a_port_that_is_taken_is_named(tmp_path):
     assert f"PORT: {port}" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_gateway_that_is_killed_takes_everything_with_it(tmp_path):
     with ScriptedModel(echo=True) as model, Gateway(tmp_path, **credentials(model)) as gateway:
         processes = gateway.processes()
