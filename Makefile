@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 SAM := .venv-sam/.installed
 SETS := submit status webhook responses batches admin local dev sam
 
-.PHONY: help install run up down logs test slow browser chaos chaos-short deployment sam-lint sam-build lint format bench \
+.PHONY: help install install-sam run up down logs test slow browser chaos chaos-short deployment sam-lint sam-build lint format bench \
 	requirements openapi clean
 
 help:  ## show this list
@@ -30,6 +30,8 @@ $(SAM): requirements/sam.txt
 	@.venv-sam/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 		-r requirements/sam.txt
 	@touch $@
+
+install-sam: $(SAM)  ## make .venv-sam with what builds for AWS
 
 run: $(STAMP)  ## run API, worker, Redis and, without credentials, the demo model on this machine
 	@exec $(BIN)/claude-gateway local

@@ -45,7 +45,7 @@ def test_a_slot_killed_between_any_two_steps_loses_nothing_and_repeats_only_the_
 
 @pytest.mark.timeout(300)
 def test_redis_killed_under_load_knows_every_job_that_it_accepted(tmp_path, model, full, row):
-    most = 400 if full else 60
+    most = 400 if full else 40
     accepted: list[str] = []
 
     def submit(number):
@@ -72,7 +72,7 @@ def test_redis_killed_under_load_knows_every_job_that_it_accepted(tmp_path, mode
 
 @pytest.mark.timeout(300)
 def test_redis_away_across_the_end_of_a_job_costs_no_second_run(tmp_path, model, full, row):
-    away, go = 60 if full else 20, threading.Event()
+    away, go = 60 if full else 10, threading.Event()
     model.reply = lambda body: Hang(until=go)
     with Deployment(tmp_path, model.url, QUEUE_CONCURRENCY="1") as deployment:
         deployment.start_worker()
