@@ -1,18 +1,18 @@
 """Log lines: one an event, JSON or text, with fields and never with a query, a key or a secret."""
 
-import json
 import logging
 import sys
 import time
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic_core import to_json
+
 from shared.settings import CommonSettings
 from shared.times import rfc3339
 
 # What logging would find out for each line, and no line of ours tells: the thread and the process that it comes from.
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
@@ -45,7 +45,7 @@ class JsonFormatter(logging.Formatter):
             **self._common,
             **_fields(record),
         }
-        return _encode(line)
+        return to_json(line, fallback=str).decode()
 
 
 class TextFormatter(logging.Formatter):

@@ -2,7 +2,7 @@
 
 Each word of a query speaks for or against a server: its weight is the logarithm of how much more often it occurs in
 the server's description and examples than in general questions (`routing_background.txt`). A keyword speaks as loudly
-as its entry's author meant it to. docs/routing.md has the measurements that this was chosen by.
+as its entry's author meant it to. docs/mcp.md has the measurements that this was chosen by.
 """
 
 import math

@@ -1,6 +1,7 @@
 """Times as the API writes them."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 def when(milliseconds: int | None) -> str | None:
@@ -10,5 +11,10 @@ def when(milliseconds: int | None) -> str | None:
 
 def rfc3339(milliseconds: int) -> str:
     """Write milliseconds since the epoch as RFC 3339 in UTC, such as `2026-01-31T12:00:00.123Z`."""
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{_to_the_second(seconds)}.{rest:03}Z"
+
+
+@lru_cache(64)
+def _to_the_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TypeVar
 
 from pydantic_core import to_json
@@ -51,7 +50,7 @@ async def create(
             )
         except GatewayError as error:
             raise placed(error, place.format(number)) from None
-        items.append((replace(one, read_cache=False, join=False), query.custom_id or ""))
+        items.append((one._replace(read_cache=False, join=False), query.custom_id or ""))
     idempotency = body = ""
     if idempotency_key:
         idempotency = keys.idempotency(caller, digest([f"POST batch of {place}", idempotency_key]))

@@ -6,12 +6,12 @@ import json
 import secrets
 import time
 from dataclasses import asdict, dataclass
-from typing import cast
 
 import redis.asyncio
 
 from shared.ids import new_id
 from shared.store import keys, webhook_secrets
+from shared.store.together import get
 from shared.webhook_secret import new_secret
 
 # Says what it is to a person, and to tools that look for secrets in code.
@@ -57,7 +57,8 @@ async def create(client: redis.asyncio.Redis, name: str) -> NewKey:
 async def find(client: redis.asyncio.Redis, key: str) -> Caller | None:
     """Return the caller that a key belongs to, in one round trip; None for a key that is not one, or was revoked."""
     digest = _digest(key)
-    found = cast("dict[str, str]", await client.hgetall(keys.caller_key(digest)))
+    found: dict[str, str]
+    [found] = await get(client, ("HGETALL", keys.caller_key(digest)))
     # The look-up by hash has decided already; this makes sure that time tells nothing of a near miss.
     if not hmac.compare_digest(found.get("digest", ""), digest):
         return None

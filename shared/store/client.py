@@ -10,7 +10,10 @@ from redis.backoff import ExponentialBackoff
 from redis.connection import HiredisRespSerializer
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
+
+from shared.store import together
 
 # A reply is awaited for a second, and one that was lost is asked for again: every script of the store may be
 # sent twice. Both together stay below the two seconds in which health must answer.
@@ -40,6 +43,8 @@ def _options(retry: Any) -> dict[str, Any]:
         "retry": retry,
         "retry_on_error": _ANSWERED_BY_RETRY,
         "health_check_interval": 30,
+        # Only Redis Enterprise knows them; asking for them is one round trip more for each connection.
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
     }
 
 
@@ -71,4 +76,5 @@ def sync_client(url: str) -> redis.Redis:
 async def close_clients() -> None:
     """Close what the running loop has open; for a process or a test that ends."""
     for client in _pools.pop(asyncio.get_running_loop(), {}).values():
+        await together.close(client)
         await client.aclose()

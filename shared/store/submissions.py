@@ -2,8 +2,8 @@
 
 import json
 import re
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import redis.asyncio
 from pydantic_core import to_json
@@ -13,8 +13,7 @@ from shared.store import scripts
 Kind = Literal["queued", "duplicate", "cached", "full", "mismatch", "limited", "broke"]
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(NamedTuple):
     """What a client asks for, as the script needs it.
 
     `priority` is its place in PRIORITIES, `timeout` ms; `request` and `metadata` JSON. An empty `fingerprint` is
@@ -60,9 +59,9 @@ class Submission:
 
 # How the script calls the fields, all but those that it is given by themselves.
 _TOLD = tuple(
-    (re.sub("_(.)", lambda part: part[1].upper(), one.name), one.name)
-    for one in fields(Submission)
-    if one.name not in {"request", "metadata"}
+    (re.sub("_(.)", lambda part: part[1].upper(), name), name)
+    for name in Submission._fields
+    if name not in {"request", "metadata"}
 )
 
 

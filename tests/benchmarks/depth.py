@@ -28,7 +28,7 @@ from tests.benchmarks.load import get, rate
 from tests.support.redis_server import RedisServer
 from tests.support.submitting import submit_all
 
-DEPTH, ROUNDS = 50_000, 200
+DEPTH, ROUNDS = 50_000, 120
 CALLS = ("submit", "status", "list", "dashboard", "cancel")
 
 
@@ -101,7 +101,7 @@ def measure() -> list[Figure]:
             (place / "redis").mkdir(parents=True)
             stores[name] = stack.enter_context(RedisServer(find_server(), place / "redis")).url
             if name == "full":
-                asyncio.run(fill(stores[name]))
+                uvloop.run(fill(stores[name]))
             settings = SubmitSettings(redis_url=SecretStr(stores[name]), max_queue_depth=10**6)
             [jobs[name]] = asyncio.run(submit_all(settings, [SubmitRequest(query="the last")]))
             ports[name], _ = stack.enter_context(servers.gateway(place, stores[name]))

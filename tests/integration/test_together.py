@@ -1,11 +1,13 @@
 """Commands of concurrent requests in one round trip, on a real Redis."""
 
 import asyncio
+import socket
 
 import pytest
 import redis.asyncio
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.store.client import async_client
 from shared.store.together import ask
@@ -53,6 +55,23 @@ async def test_a_lost_reply_is_asked_for_again_with_all_that_were_sent_with_it(s
         both = await asyncio.gather(ask(client, ("ECHO", "lost")), ask(client, ("ECHO", "other")))
         assert list(both) == [["lost"], ["other"]]
         assert proxy.lost == 1
+
+
+async def test_a_reply_that_does_not_come_is_asked_for_again_on_another_connection(server, store):
+    with LossyProxy(server.port) as proxy:
+        client = async_client(proxy.url)
+        await ask(client, ("PING",))
+        proxy.swallow(b"lost")
+        assert await ask(client, ("ECHO", "lost")) == ["lost"]
+        assert proxy.lost == 1
+
+
+async def test_a_store_that_never_answers_is_told_to_all_within_three_seconds():
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # connects, and reads nothing
+        client = async_client(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        async with asyncio.timeout(3):
+            outcomes = await asyncio.gather(ask(client, ("PING",)), ask(client, ("PING",)), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [RedisTimeoutError] * 2
 
 
 async def test_a_store_that_is_away_is_told_to_all_and_asked_again_later(unused_tcp_port):

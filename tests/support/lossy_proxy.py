@@ -11,7 +11,7 @@ class LossyProxy:
     """Listens on a port of its own and hands everything on, both ways, from `with` to the end of it.
 
     `lose` names bytes of a command: the next request that holds them reaches the server, but in place of its reply
-    the connection is cut.
+    the connection is cut; or, after `swallow`, nothing comes on it any more.
     """
 
     def __init__(self, port: int) -> None:
@@ -19,12 +19,17 @@ class LossyProxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
         self._lose: bytes | None = None
+        self._cut = True
         self.lost = 0
         self._open: list[socket.socket] = []
 
     def lose(self, command: bytes) -> None:
         """Lose the reply of the next request that holds these bytes."""
-        self._lose = command
+        self._lose, self._cut = command, True
+
+    def swallow(self, command: bytes) -> None:
+        """Lose it, and leave the connection open."""
+        self._lose, self._cut = command, False
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -60,6 +65,8 @@ class LossyProxy:
             while data := server.recv(1 << 20):
                 if losing.is_set():
                     self.lost += 1
+                    if not self._cut:
+                        continue
                     client.shutdown(socket.SHUT_RDWR)
                     return
                 client.sendall(data)
