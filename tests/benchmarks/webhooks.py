@@ -25,11 +25,13 @@ EVENTS, ROUNDS = 500, 2
 async def _fill(url: str, hook: str) -> None:
     client = async_client(url)
     host = hook.removeprefix("http://")
-    for _ in range(EVENTS):
-        await submissions.submit(
-            client, submissions.Submission(new_id(), new_id(), "me", 1, 1000, "{}", hook=hook, host=host)
-        )
+
+    async def one() -> None:
+        job = submissions.Submission(new_id(), new_id(), "me", 1, 1000, "{}", hook=hook, host=host)
+        await submissions.submit(client, job)
         await run(url)
+
+    await asyncio.gather(*(one() for _ in range(EVENTS)))
 
 
 async def _arrive(url: str, *, beside_dead: bool) -> float:
