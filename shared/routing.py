@@ -60,8 +60,7 @@ class Router:
             for name, routing in self._servers.items()
         }
         self._keywords = {
-            name: [(keyword, _pattern(keyword)) for keyword in routing.keywords]
-            for name, routing in self._servers.items()
+            name: [_Keyword(keyword) for keyword in routing.keywords] for name, routing in self._servers.items()
         }
 
     def choose(self, query: str) -> tuple[list[str], list[Score]]:
@@ -81,24 +80,25 @@ class Router:
         found = frozenset(words(query))
         # The path of a URL names no file.
         query = _URL.sub(r"\1", query)
-        scores = [self._score(name, query, found) for name in self._servers]
+        lowered = query.lower()
+        scores = [self._score(name, query, lowered, found) for name in self._servers]
         return sorted(scores, key=lambda score: (-score.score, score.server))
 
-    def _score(self, name: str, query: str, found: frozenset[str]) -> Score:
+    def _score(self, name: str, query: str, lowered: str, found: frozenset[str]) -> Score:
         routing = self._servers[name]
         if routing.always:
             return Score(name, 1.0, _ALWAYS, sure=True)
         weights = self._weights[name]
         said = {word: weights.get(word, self._against.get(word, 0.0)) for word in found}
-        keywords = [keyword for keyword, pattern in self._keywords[name] if pattern.search(query)]
+        keywords = [keyword for keyword in self._keywords[name] if keyword.is_in(query, lowered)]
         same = next((example for example, known in self._examples[name] if _are_alike(known, found)), None)
         # What stands in a keyword has spoken with it.
-        spoken = {word for keyword in keywords for word in words(keyword)}
+        spoken = {word for keyword in keywords for word in words(keyword.text)}
         total = sum(weight for word, weight in said.items() if word not in spoken)
-        total += sum(_PHRASE if " " in keyword or "*" in keyword else _WORD for keyword in keywords)
+        total += sum(_PHRASE if " " in keyword.text or "*" in keyword.text else _WORD for keyword in keywords)
         total += _PHRASE if same else 0
         score = 1 / (1 + math.exp(min((THRESHOLD - total) / 2, 700)))
-        reasons = self._reasons(name, keywords, said) if score >= _TOLD else ()
+        reasons = self._reasons(name, [keyword.text for keyword in keywords], said) if score >= _TOLD else ()
         return Score(name, round(score, 3), reasons, sure=bool(keywords or same))
 
     def _reasons(self, name: str, keywords: list[str], said: Mapping[str, float]) -> tuple[str, ...]:
@@ -139,12 +139,21 @@ def _log_odds(here: int, there: int, general: _General) -> float:
 
 def _are_alike(example: frozenset[str], query: frozenset[str]) -> bool:
     """Say whether a query is an example in other words, or nearly."""
-    return len(example & query) >= max(2, 0.75 * len(example | query))
+    both = len(example & query)
+    return both >= 2 and both >= 0.75 * (len(example) + len(query) - both)
 
 
-def _pattern(keyword: str) -> re.Pattern[str]:
-    """Read a keyword: whole words, in any case, also in the plural; `*` stands for anything but a space."""
-    body = re.escape(keyword).replace(r"\*", r"[^\s,;]+").replace(r"\ ", r"\s+")
-    before = r"(?<!\w)" if keyword[0].isalnum() else ""
-    after = r"(?:s|es)?(?!\w)" if keyword[-1].isalnum() else ""
-    return re.compile(before + body + after, re.IGNORECASE)
+class _Keyword:
+    """A keyword: whole words, in any case, also in the plural; `*` stands for anything but a space."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        body = re.escape(text).replace(r"\*", r"[^\s,;]+").replace(r"\ ", r"\s+")
+        before = r"(?<!\w)" if text[0].isalnum() else ""
+        after = r"(?:s|es)?(?!\w)" if text[-1].isalnum() else ""
+        self._pattern = re.compile(before + body + after, re.IGNORECASE)
+        self._longest = max(re.split(r"[*\s]+", text.lower()), key=len)
+
+    def is_in(self, query: str, lowered: str) -> bool:
+        """Say whether a query has it; `lowered` is the query in lower case, in which most are not even found."""
+        return self._longest in lowered and self._pattern.search(query) is not None
