@@ -39,9 +39,9 @@ def _short(number: float) -> str:
 
 
 def table(figures: list[Figure]) -> str:
-    """Lay figures out in columns."""
-    rows = [("what", "against", "figure", "goal", "met", "detail"), *(figure.cells() for figure in figures)]
+    """Lay figures out as a table of Markdown, to be pasted into docs/performance.md."""
+    rows = [("What", "Against", "Figure", "Goal", "Met", "Detail"), *(figure.cells() for figure in figures)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    lines.insert(1, " | ".join("-" * width for width in widths))
+    return "\n".join(f"| {line} |" for line in lines)
