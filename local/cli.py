@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 if TYPE_CHECKING:
@@ -21,8 +21,10 @@ _GROUPS = {"keys": "local.keys", "webhooks": "local.webhooks"}
 class _Commands(TyperGroup):
     """Imports a group when it is asked for: no command waits for what another one needs."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        return [*super().list_commands(ctx), *_GROUPS]
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        # Their names, for who lists and suggests them.
+        self.commands.update({name: TyperCommand(name) for name in _GROUPS})
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         module = _GROUPS.get(cmd_name)
@@ -79,7 +81,7 @@ def local(
     data: Annotated[Path, typer.Option(help="Where the embedded Redis keeps its data.")] = Path(".data"),
 ) -> None:
     """Run everything on this machine: API, worker, Redis and, without credentials, a demo model."""
-    from local import admin_password  # noqa: PLC0415 -- as there
+    from local import admin_password  # noqa: PLC0415 -- no other command needs it
 
     admin_password.make_if_missing()
     settings = _settings()

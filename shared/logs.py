@@ -1,12 +1,13 @@
 """Log lines: one an event, JSON or text, with fields and never with a query, a key or a secret."""
 
+import json
 import logging
 import sys
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 from shared.settings import CommonSettings
 from shared.times import rfc3339
@@ -45,7 +46,10 @@ class JsonFormatter(logging.Formatter):
             **self._common,
             **_fields(record),
         }
-        return to_json(line, fallback=str).decode()
+        try:
+            return to_json(line, fallback=str).decode()
+        except PydanticSerializationError:  # a text that is no UTF-8, such as a file's name
+            return json.dumps(line, default=str)
 
 
 class TextFormatter(logging.Formatter):

@@ -152,8 +152,10 @@ class _Keyword:
         before = r"(?<!\w)" if text[0].isalnum() else ""
         after = r"(?:s|es)?(?!\w)" if text[-1].isalnum() else ""
         self._pattern = re.compile(before + body + after, re.IGNORECASE)
-        self._longest = max(re.split(r"[*\s]+", text.lower()), key=len)
+        # An empty one is in every query. Case folds in more ways than one beyond ASCII.
+        self._longest = max(re.split(r"[*\s]+", text.lower()), key=len) if text.isascii() else ""
 
     def is_in(self, query: str, lowered: str) -> bool:
         """Say whether a query has it; `lowered` is the query in lower case, in which most are not even found."""
-        return self._longest in lowered and self._pattern.search(query) is not None
+        may_be = self._longest in lowered or not lowered.isascii()
+        return may_be and self._pattern.search(query) is not None

@@ -60,6 +60,15 @@ class Cli:
             processes.write_oom_score(self.pid, _FIRST_TO_DIE)
 
     @property
+    def failed(self) -> bool:
+        """Whether its start has failed."""
+        return (
+            self._starting is not None
+            and self._starting.done()
+            and bool(self._starting.cancelled() or self._starting.exception())
+        )
+
+    @property
     def pid(self) -> int | None:
         """The process's number; None while there is none."""
         return None if self._process is None else self._process.pid
@@ -103,14 +112,10 @@ class Cli:
         if self.pid is not None and self.alive:
             processes.send(signal.SIGKILL, [self.pid])
 
-    def stop(self) -> None:
-        """End one that has nothing to clear up, at once: its own way to end costs a third of what its answer does."""
-        if self.pid is not None and self.alive:
-            processes.send(signal.SIGKILL, [self.pid, *processes.descendants(self.pid)])
-
     async def kill(self) -> None:
         """End one that was never asked anything."""
-        self.stop()
+        if self.pid is not None and self.alive:
+            processes.send(signal.SIGKILL, [self.pid, *processes.descendants(self.pid)])
         await self.close()
 
     async def end(self, spared: Spared) -> None:

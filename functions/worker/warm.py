@@ -29,12 +29,11 @@ _BACKOFF_FIRST, _BACKOFF_LAST = 0.5, 60.0
 class _Spare:
     cli: Cli
     ready: bool = False
-    failed: bool = False
     born: float = 0.0
 
     @property
     def usable(self) -> bool:
-        return not self.failed and (self.cli.pid is None or self.cli.alive)
+        return not self.cli.failed and (self.cli.pid is None or self.cli.alive)
 
 
 class WarmCli:
@@ -70,7 +69,7 @@ class WarmCli:
         """Return the processes that belong to no run; waits while one is being born, for it has no number yet."""
         # Between the fork and a later turn of the loop there is a process that only the kernel knows of, and the SDK
         # tells nobody when it has its number.
-        while (spare := self._spare) is not None and spare.cli.pid is None and not spare.failed:  # noqa: ASYNC110
+        while (spare := self._spare) is not None and spare.cli.pid is None and not spare.cli.failed:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         return set() if spare is None or spare.cli.pid is None else {spare.cli.pid}
 
@@ -79,7 +78,11 @@ class WarmCli:
         pause = 0.0
         while self._settings.claude_warm:
             await asyncio.sleep(pause)
-            lasted = await self._one()
+            lasted = False
+            try:
+                lasted = await self._one()
+            except Exception as error:  # noqa: BLE001 -- a CLI that does not start breaks the SDK in any way it likes
+                event(log, "warm_cli_failed", logging.WARNING, error=type(error).__name__)
             pause = 0.0 if lasted else min(max(pause * 2, _BACKOFF_FIRST), _BACKOFF_LAST)
 
     async def _one(self) -> bool:
@@ -94,9 +97,6 @@ class WarmCli:
                 starting.result()
                 spare.ready, spare.born = True, time.monotonic()
                 await self._taken_old_or_dead(taken, spare.cli)
-        except Exception as error:  # noqa: BLE001 -- a CLI that does not start breaks the SDK in any way it likes
-            spare.failed = True
-            event(log, "warm_cli_failed", logging.WARNING, error=type(error).__name__)
         finally:
             taken.cancel()
             was_taken = self._spare is not spare

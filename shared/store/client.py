@@ -1,4 +1,4 @@
-"""Connections to Redis: made when first needed, one pool for each event loop."""
+"""Connections to Redis: made when first needed, and kept for each event loop."""
 
 import asyncio
 from typing import Any
@@ -15,8 +15,8 @@ from redis.retry import Retry
 
 from shared.store import together
 
-# A reply is awaited for a second, and one that was lost is asked for again: every script of the store may be
-# sent twice. Both together stay below the two seconds in which health must answer.
+# A reply is awaited for a second, and one that was lost is asked for again, once: every script of the store may be
+# sent twice.
 CONNECT_TIMEOUT = 0.6
 REPLY_TIMEOUT = 1.0
 _ANSWERED_BY_RETRY = [RedisConnectionError, RedisTimeoutError]

@@ -12,6 +12,8 @@ from shared.store import keys, scripts
 from shared.store.together import Command, get
 from shared.vocabulary import TERMINAL, State
 
+# Of a result that is larger only the beginning travels with other requests' commands; then it is read by itself. Bytes.
+_SMALL = 65_536
 STATES: tuple[State, ...] = ("waiting", "active", "delayed", "completed", "failed", "cancelled")
 
 
@@ -73,34 +75,47 @@ class StoredJob(Record):
 
 
 async def read(client: redis.asyncio.Redis, job_id: str, caller: str | None) -> StoredJob | None:
-    """Read one of a caller's jobs, or anybody's, in one round trip; None when there is none to see."""
+    """Read one of a caller's jobs, or anybody's; None when there is none to see.
+
+    One round trip, two for a large result.
+    """
     # Not a transaction, which a store that is full refuses even to read. The record comes first: a job that has
     # completed has its result, and what came since the record was read is not told.
-    job = _stored(job_id, *await get(client, *_parts(job_id), ("ZRANK", keys.WAITING, job_id)))
+    record, result, position = await get(client, *_parts(job_id), ("ZRANK", keys.WAITING, job_id))
+    job = _stored(job_id, record, await _whole(client, job_id, result), position)
     return job if job.is_of(caller) else None
 
 
 async def read_with_request(
     client: redis.asyncio.Redis, job_id: str, caller: str
 ) -> tuple[StoredJob, dict[str, Any]] | None:
-    """Read one of a caller's jobs and what was asked, as the worker reads it, in one round trip."""
+    """Read one of a caller's jobs and what was asked, as the worker reads it; see `read`."""
     record, result, request = await get(client, *_parts(job_id), ("GET", keys.job_input(job_id)))
-    job = _stored(job_id, record, result)
+    job = _stored(job_id, record, await _whole(client, job_id, result))
     return (job, json.loads(request or "{}")) if job.is_of(caller) else None
 
 
 async def read_many(client: redis.asyncio.Redis, job_ids: Sequence[str]) -> list[StoredJob | None]:
     """Read jobs with their results in one round trip, whoever's they are; None for one that is gone."""
-    replies = await get(client, *(part for job_id in job_ids for part in _parts(job_id)))
+    # By themselves: together they are large, whatever each one is.
+    async with client.pipeline(transaction=False) as pipe:
+        for job_id in job_ids:
+            pipe.hgetall(keys.job(job_id))
+            pipe.get(keys.job_output(job_id))
+        replies = await pipe.execute()
     found = zip(job_ids, replies[::2], replies[1::2], strict=True)
     return [_stored(job_id, record, result) if record else None for job_id, record, result in found]
 
 
 def _parts(job_id: str) -> tuple[Command, Command]:
-    return ("HGETALL", keys.job(job_id)), ("GET", keys.job_output(job_id))
+    return ("HGETALL", keys.job(job_id)), ("GETRANGE", keys.job_output(job_id), 0, _SMALL - 1)
 
 
-def _stored(job_id: str, record: dict[str, str], result: str | None, position: int | None = None) -> StoredJob:
+async def _whole(client: redis.asyncio.Redis, job_id: str, beginning: bytes) -> str | bytes | None:
+    return beginning if len(beginning) < _SMALL else await client.get(keys.job_output(job_id))
+
+
+def _stored(job_id: str, record: dict[str, str], result: str | bytes | None, position: int | None = None) -> StoredJob:
     state = record.get("state")
     told = json.loads(result) if result and state == "completed" else None
     return StoredJob(job_id, record, told, position if state == "waiting" else None)

@@ -8,7 +8,6 @@ import redis
 import redis.asyncio
 
 from shared.store import keys, workers
-from shared.store.together import get
 
 # A slot says so every third of this; one that is late three times is not counted any more.
 ALIVE_FOR = 15.0
@@ -55,16 +54,15 @@ def alive_of(client: redis.Redis, host: str) -> int:
 
 async def health(client: redis.asyncio.Redis) -> Health:
     """Count live slots and unfinished jobs, and see what holds the queue, in one round trip."""
-    live, waiting, active, delayed, (since, code), limited, paused, known = await get(
-        client,
-        ("ZCOUNT", keys.SLOTS, time.time(), "+inf"),
-        ("ZCARD", keys.WAITING),
-        ("ZCARD", keys.ACTIVE),
-        ("ZCARD", keys.DELAYED),
-        ("HMGET", keys.UPSTREAM, "since", "code"),
-        ("EXISTS", keys.NOT_BEFORE),
-        ("EXISTS", keys.PAUSED),
-        ("HVALS", keys.WORKERS),
-    )
+    async with client.pipeline(transaction=False) as pipe:
+        pipe.zcount(keys.SLOTS, time.time(), "+inf")
+        pipe.zcard(keys.WAITING)
+        pipe.zcard(keys.ACTIVE)
+        pipe.zcard(keys.DELAYED)
+        pipe.hmget(keys.UPSTREAM, "since", "code")
+        pipe.exists(keys.NOT_BEFORE)
+        pipe.exists(keys.PAUSED)
+        pipe.hvals(keys.WORKERS)
+        live, waiting, active, delayed, (since, code), limited, paused, known = await pipe.execute()
     held = code if since else None
     return Health(live, waiting, active, delayed, held, bool(limited), bool(paused), workers.read(known))

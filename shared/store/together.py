@@ -4,19 +4,26 @@ A command by itself costs redis-py more time than Redis; together most of that i
 sent at once, so nobody waits for company.
 
 Each client has a connection for this that reads without a limit, since redis-py sets a timer for each reply, which
-takes longer than to read it; here a whole batch has the client's limit.
+takes longer than to read it. Here one timer sees whether replies keep coming. What is large has no place here: all
+that were asked with it, or after it, would wait.
 """
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import redis.asyncio
+from redis.asyncio.client import Pipeline
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.client import NEVER_DECODE
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.maint_notifications import MaintNotificationsConfig
 
 Command = tuple[Any, ...]
+_Asked = tuple[Sequence[Command], asyncio.Future[list[Any]]]
 # Replies come when all of a batch are done; a longer one would keep the first waiting.
 _MOST = 128
 
@@ -26,7 +33,8 @@ _senders: WeakKeyDictionary[redis.asyncio.Redis, "_Sender"] = WeakKeyDictionary(
 async def ask(client: redis.asyncio.Redis, *commands: Command) -> list[Any]:
     """Return a reply for each command, an exception for one that Redis refused; raises when Redis does not answer.
 
-    The commands are sent in order, are no transaction, and may be sent twice. Who is cancelled takes nobody along.
+    The commands are sent in order, are no transaction, and may be sent twice. GETRANGE is answered with bytes, since it
+    may end within a character. Who is cancelled takes nobody along.
     """
     sender = _senders.get(client)
     if sender is None:
@@ -56,11 +64,13 @@ class _Sender:
     def __init__(self, client: redis.asyncio.Redis) -> None:
         # Not the client itself, either: an entry that held its key would keep both for ever.
         pool = client.connection_pool
-        options = {**pool.connection_kwargs, "socket_timeout": None}
-        self._seconds = pool.connection_kwargs.get("socket_timeout")
+        options = {**pool.connection_kwargs, "socket_timeout": None, "retry": Retry(NoBackoff(), 0)}
+        # The pool keeps this to itself; see there.
+        options["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
+        self._seconds = pool.connection_kwargs["socket_timeout"]
         own = redis.asyncio.ConnectionPool(connection_class=pool.connection_class, **options)
         self._client = redis.asyncio.Redis.from_pool(own)
-        self._asked: list[tuple[Sequence[Command], asyncio.Future[list[Any]]]] = []
+        self._asked: list[_Asked] = []
         self._busy = False
         self._sending: asyncio.Task[None] | None = None
 
@@ -77,11 +87,12 @@ class _Sender:
         while self._asked:
             batch, self._asked = self._asked[:_MOST], self._asked[_MOST:]
             try:
-                replies = await self._replies(batch)
+                replies = await self._replies([command for commands, _ in batch for command in commands])
+            except asyncio.CancelledError:
+                _fail([*batch, *self._asked], RedisConnectionError("The process ends"))
+                raise
             except Exception as error:  # noqa: BLE001 -- told to everybody who asked
-                for _, answer in batch:
-                    if not answer.done():
-                        answer.set_exception(error)
+                _fail(batch, error)
             else:
                 place = 0
                 for commands, answer in batch:
@@ -92,19 +103,49 @@ class _Sender:
         self._busy = False
 
     async def close(self) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
+            await asyncio.wait({self._sending})
         await self._client.aclose()
 
-    async def _replies(self, batch: Sequence[tuple[Sequence[Command], Any]]) -> list[Any]:
-        # What was lost on the way is asked for once more, as the client does by itself when a connection was lost.
-        for _ in range(2):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._seconds):
-                    return await self._sent(batch)
-        raise RedisTimeoutError("Redis did not answer in time")
+    async def _replies(self, commands: Sequence[Command]) -> list[Any]:
+        try:
+            return await self._sent(commands)
+        except (RedisConnectionError, RedisTimeoutError):
+            # The server may have closed what nobody used, or a reply was lost: once more, on a new connection.
+            return await self._sent(commands)
 
-    async def _sent(self, batch: Sequence[tuple[Sequence[Command], Any]]) -> list[Any]:
-        async with self._client.pipeline(transaction=False) as pipe:
-            for commands, _ in batch:
-                for command in commands:
-                    pipe.execute_command(*command)
-            return await pipe.execute(raise_on_error=False)
+    async def _sent(self, commands: Sequence[Command]) -> list[Any]:
+        async with _Pipe(self._client.connection_pool, self._client.response_callbacks, False, None) as pipe:
+            for command in commands:
+                pipe.execute_command(*command, **({NEVER_DECODE: True} if command[0] == "GETRANGE" else {}))
+            executing = asyncio.create_task(pipe.execute(raise_on_error=False))
+            seen = -1
+            try:
+                while pipe.read > seen:
+                    seen = pipe.read
+                    await asyncio.wait({executing}, timeout=self._seconds)
+                    if executing.done():
+                        return executing.result()
+            finally:
+                executing.cancel()
+                await asyncio.wait({executing})
+        raise RedisTimeoutError("Redis does not answer")
+
+
+def _fail(asked: Sequence[_Asked], error: Exception) -> None:
+    for _, answer in asked:
+        if not answer.done():
+            answer.set_exception(error)
+
+
+class _Pipe(Pipeline):
+    """Commands that are sent together, and how many of them have been answered."""
+
+    read = 0
+
+    async def parse_response(self, *args: Any, **options: Any) -> Any:
+        try:
+            return await super().parse_response(*args, **options)
+        finally:
+            self.read += 1

@@ -76,7 +76,8 @@ async def test_round_trips_are_those_of_the_table(connect, server, round_trips, 
         http_callers._known.clear()
     if what == "wait, ended":
         await run(server.url)
-    # The first of each script also teaches it to the server.
+    # The first of each script also teaches it to the server; and health has a connection of its own.
+    await client.get("/health")
     await client.get("/api/query", headers=headers)
     await client.delete(f"/api/query/{new_id()}", headers=headers)
     if what == "submit, key not cached":
@@ -204,3 +205,13 @@ async def test_the_fence_holds_against_a_slot_that_was_given_up(connect, server)
     late = [claims.finish(first, "failed", ERROR, keep_for=1), claims.hand_back(first), retry_of(first)]
     assert [await claims.settle(handle, settlement) for settlement in late] == ["void"] * 3
     assert await jobs.read(handle, job_id, keys.ANONYMOUS) == before
+
+
+@pytest.mark.parametrize("size", [65_535, 65_536, 65_537, 200_000])
+async def test_a_result_of_any_size_is_read_whole(connect, server, size):
+    client = await connect()
+    made = (await client.post("/api/query", json={"query": "long"})).json()["jobId"]
+    room = size - len(json.dumps({**RESULT, "response": ""}, separators=(",", ":")))
+    response = "é" * (room // 2) + "e" * (room % 2)
+    await run(server.url, {"result": {**RESULT, "response": response}})
+    assert (await client.get(f"/api/query/{made}")).json()["result"]["response"] == response

@@ -9,9 +9,15 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from shared.store.client import async_client
+from shared.store.client import async_client, close_clients
 from shared.store.together import ask
 from tests.support.lossy_proxy import LossyProxy
+
+
+@pytest.fixture(autouse=True)
+async def _closed():
+    yield
+    await close_clients()
 
 
 @pytest.fixture
@@ -64,6 +70,22 @@ async def test_a_reply_that_does_not_come_is_asked_for_again_on_another_connecti
         proxy.swallow(b"lost")
         assert await ask(client, ("ECHO", "lost")) == ["lost"]
         assert proxy.lost == 1
+
+
+async def test_what_takes_longer_is_waited_for_as_long_as_replies_keep_coming(client):
+    assert await ask(client, *[("BLPOP", "nothing", 0.6)] * 3) == [None] * 3
+
+
+async def test_a_process_that_ends_leaves_no_connection_and_nobody_waiting(client, store):
+    asked = asyncio.create_task(ask(client, ("BLPOP", "nothing", 30)))
+    while not any(one["cmd"] == "blpop" for one in store.client_list()):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    await close_clients()
+    with pytest.raises(RedisConnectionError):
+        await asked
+    async with asyncio.timeout(5):  # Redis hears of it a little later
+        while len(store.client_list()) > 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 async def test_a_store_that_never_answers_is_told_to_all_within_three_seconds():

@@ -1,6 +1,7 @@
 """A CLI that waits: the real one, with a scripted model."""
 
 import asyncio
+import errno
 import os
 from contextlib import asynccontextmanager, suppress
 
@@ -9,7 +10,8 @@ import pytest
 from functions.worker import processes, warm
 from functions.worker.claude import Run
 from functions.worker.outcome import judge
-from functions.worker.warm import WarmCli
+from functions.worker.warm import WarmCli, _Spare
+from functions.worker.workspace import Workspace
 from shared.settings import WorkerSettings
 from tests.support.real_cli import isolated_environment
 
@@ -161,3 +163,28 @@ async def test_switched_off_nothing_waits(slot):
         text, _ = await answer(cli)
         assert text == "hello"
         assert not processes.descendants(os.getpid())
+
+
+async def test_one_whose_start_has_failed_is_given_to_no_job(slot):
+    cli = WarmCli(WorkerSettings(claude_command="/nowhere/claude"))
+    failed = cli._new({})
+    await asyncio.wait({failed.begin()})
+    cli._spare = _Spare(failed)
+    assert cli.take({}) is not failed
+    await failed.kill()
+
+
+async def test_a_full_disk_is_told_and_tried_again(slot, monkeypatch, caplog):
+    made: list[None] = []
+    create = Workspace.create
+
+    def full_at_first():
+        made.append(None)
+        if len(made) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return create()
+
+    monkeypatch.setattr(Workspace, "create", full_at_first)
+    async with kept_warm() as cli:
+        assert await ready(cli)
+    assert [record.fields for record in caplog.records if record.message == "warm_cli_failed"] == [{"error": "OSError"}]

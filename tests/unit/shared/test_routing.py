@@ -1,4 +1,4 @@
-"""The router on labelled queries; docs/routing.md has the figures."""
+"""The router on labelled queries; docs/mcp.md has the figures."""
 
 import os
 from pathlib import Path
@@ -76,3 +76,9 @@ def test_of_a_long_query_only_its_ends_decide(router):
     filler = "lorem ipsum " * 20_000
     assert router.choose(f"{filler} what time is it in Tokyo? {filler}")[0] == []
     assert router.choose(f"{filler} What time is it in Tokyo?")[0] == ["time"]
+
+
+def test_a_keyword_is_found_in_any_case_of_any_alphabet():
+    router = Router({"one": Server(command="x", routing=Routing(keywords=("github", "größe")))})
+    for query in ("GITHUB", "GİTHUB", "Größe", "GRÖSSE or GRÖßE"):
+        assert router.choose(query)[1][0].sure, query

@@ -47,6 +47,11 @@ def test_a_json_log_line_holds_its_fields_and_no_message_of_an_exception():
     assert "query" not in stream.getvalue()
 
 
+def test_a_log_line_that_is_no_utf_8_is_written_all_the_same():
+    record = logging.LogRecord("test", logging.INFO, "", 0, "cannot read caf\udce9", (), None)
+    assert json.loads(logs.JsonFormatter().format(record))["event"] == "cannot read caf\udce9"
+
+
 def test_settings_are_frozen():
     with pytest.raises(ValueError, match="frozen"):
         setattr(CommonSettings(), "redis_port", 1)  # noqa: B010 -- mypy knows that it is frozen

@@ -1,0 +1,22 @@
+"""The bounds of a run's processes, looked at as often as what it may do asks for."""
+
+import asyncio
+import os
+
+import pytest
+
+from functions.worker import processes, resources
+from shared.settings import WorkerSettings
+
+
+async def nobody():
+    return set()
+
+
+@pytest.mark.parametrize("has_tools", [True, False])
+async def test_a_run_with_tools_is_looked_at_in_its_own_rhythm(monkeypatch, has_tools):
+    monkeypatch.setattr(processes, "run_processes", lambda spared: [os.getpid()])
+    monkeypatch.setattr(resources, "_LOOK_EVERY", 0.01 if has_tools else 60.0)
+    monkeypatch.setattr(resources, "_LOOK_EVERY_WITHOUT_TOOLS", 60.0 if has_tools else 0.01)
+    async with asyncio.timeout(10):
+        await resources.exceeded(nobody, WorkerSettings(max_run_memory=1 << 20), has_tools=has_tools)
