@@ -15,12 +15,13 @@ from shared.http.callers import caller_of
 from shared.http.describe import in_path, takes
 from shared.http.direct import door
 from shared.http.idempotency import idempotency_key_in
+from shared.http.other_apis import as_anthropic
 from shared.ids import is_id
 from shared.settings import StatusSettings, SubmitSettings, load
 from shared.store import batches
 from shared.store.client import async_client
 
-router = APIRouter(tags=["Anthropic's batches"], route_class=door(views.write_error))
+router = APIRouter(tags=["Anthropic's batches"], route_class=door(as_anthropic))
 _BATCH = {"content": {"application/json": {"schema": {"type": "object"}}}}
 _ERROR = {"description": "In the shape of Anthropic's API.", **_BATCH}
 _BATCH_ID = {"parameters": [in_path("batchId", "`msgbatch_…`, as told when the batch was submitted.")]}
@@ -75,6 +76,10 @@ async def list_message_batches(request: Request) -> Response:
     settings = load(StatusSettings)
     caller = await caller_of(request, settings)
     query = request.query_params
+    for name in query:
+        # The package's beta resources say so in each request, to the same end.
+        if name not in {"limit", "before_id", "after_id"} and (name, query[name]) != ("beta", "true"):
+            raise refused(name[:60], "is not known here")
     limit = query.get("limit", "20")
     # `int` takes digits of every script, and as many zeros before them as one likes.
     if not (limit.isascii() and limit.isdecimal() and len(limit) <= 3 and 1 <= int(limit) <= _LONGEST_PAGE):

@@ -1,26 +1,14 @@
-"""Batches, their results and our errors in the shapes of Anthropic's API."""
+"""Batches and their results in the shapes of Anthropic's API."""
 
 import json
 from typing import Any
 
-from fastapi import Response
-
-from shared.errors import GatewayError
 from shared.store.batches import StoredBatch
 from shared.store.jobs import StoredJob
 from shared.times import when
 
 PREFIX = "msgbatch_"
 _DAY = 86_400_000
-_KINDS = {
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    500: "api_error",
-    503: "overloaded_error",
-}
 # What Anthropic's API itself would have said, by our code.
 _ERRORS = {
     "authentication_failed": "authentication_error",
@@ -93,15 +81,3 @@ def _message(job_id: str, result: dict[str, Any]) -> dict[str, Any]:
             "cache_creation_input_tokens": usage["cacheCreationTokens"],
         },
     }
-
-
-def write_error(error: GatewayError) -> Response:
-    """Write an error of ours as that API writes its own."""
-    # It has one status for every request that cannot be.
-    status = 400 if error.status in {409, 415, 422} else error.status
-    body = {
-        "type": "error",
-        "error": {"type": _KINDS.get(status, "invalid_request_error"), "message": error.detail or error.title},
-        "request_id": None,
-    }
-    return Response(json.dumps(body), status, error.headers, "application/json")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from functions.responses import views
-from shared.services.following import COMMENT, Told, hear
+from shared.services.following import COMMENT, Clock, Told, hear
 from shared.settings import StatusSettings
 from shared.store import events
 from shared.store.jobs import StoredJob
@@ -25,6 +25,8 @@ class Translation:
         self._job_id, self._first, self._after = job_id, first, after
         self._number, self._item, self._text, self._open = 0, 0, "", False
         self._status = first["status"]
+        # What the model says beside an answer under a schema is not of it, and a client would read it as JSON.
+        self._told_in_pieces = first["text"]["format"]["type"] == "text"
         self._due: list[bytes] = []
 
     def begin(self) -> list[bytes]:
@@ -37,7 +39,7 @@ class Translation:
         """Write an event; `ended` is the response when it is the end."""
         if ended is not None and told.job is not None:
             self._end(told.job, ended)
-        elif told.event.kind == "delta":
+        elif told.event.kind == "delta" and self._told_in_pieces:
             self._delta(told.event.data)
         elif told.event.kind == "reset":
             self._close("incomplete")
@@ -54,8 +56,8 @@ class Translation:
     def _end(self, job: StoredJob, ended: dict[str, Any]) -> None:
         if job.result is not None:
             answer = job.result["response"]
-            # The answer is the last turn's, and text may have been told of turns before it; of one under a schema, or
-            # of a stream that has lost its beginning, the whole has yet to be told.
+            # The answer is the last turn's, and text may have been told of turns before it; of a stream that has lost
+            # its beginning, the whole has yet to be told, as of one under a schema.
             if not self._text.endswith(answer):
                 self._close("incomplete")
             self._begin_item()
@@ -111,13 +113,15 @@ async def stream(
     record = {**job.record, "state": "waiting"}
     record.pop("error", None)
     first = views.response_of(replace(job, record=record, result=None), request, model=model)
-    translation = Translation(job.job_id, first, after)
+    translation, clock = Translation(job.job_id, first, after), Clock(settings)
     for written in translation.begin():
+        clock.note_news()
         yield written
-    async for told in hear(job.job_id, events.FIRST, caller, settings, news=after < 0):
+    async for told in hear(job.job_id, events.FIRST, caller, settings, clock):
         if told is None:
             yield COMMENT
             continue
         ended = None if told.job is None else views.response_of(told.job, request, model=model)
         for written in translation.take(told, ended):
+            clock.note_news()
             yield written

@@ -1,12 +1,12 @@
 """Jobs and our errors in the shapes of OpenAI's API."""
 
-import json
 from typing import Any
 
 from fastapi import Response
 
 from functions.responses.requests import PREFIX, Refused
 from shared.errors import GatewayError
+from shared.http.other_apis import as_openai
 from shared.store.jobs import StoredJob
 
 STATUSES = {"waiting": "queued", "delayed": "queued", "active": "in_progress"}
@@ -14,14 +14,6 @@ _ERRORS = {
     "rate_limited": "rate_limit_exceeded",
     "overloaded": "rate_limit_exceeded",
     "invalid_request": "invalid_prompt",
-}
-_KINDS = {
-    401: ("invalid_request_error", "invalid_api_key"),
-    403: ("invalid_request_error", "forbidden"),
-    404: ("invalid_request_error", "not_found"),
-    413: ("invalid_request_error", "payload_too_large"),
-    429: ("rate_limit_error", "rate_limit_exceeded"),
-    503: ("server_error", "unavailable"),
 }
 
 
@@ -78,16 +70,7 @@ def item_id(job_id: str, number: int) -> str:
 
 def write_error(error: GatewayError) -> Response:
     """Write an error of ours as that API writes its own."""
-    # It has one status for every request that cannot be.
-    status = 400 if error.status in {415, 422} else error.status
-    kind, code = _KINDS.get(status, ("invalid_request_error", error.code))
-    if error.code == "budget_exhausted":
-        code = "insufficient_quota"
-    if isinstance(error, Refused):
-        code = error.openai_code
-    name = error.errors[0].pointer.strip("/") if error.errors else None
-    body = {"error": {"message": error.detail or error.title, "type": kind, "param": name, "code": code}}
-    return Response(json.dumps(body), status, error.headers, "application/json")
+    return as_openai(error, error.openai_code if isinstance(error, Refused) else None)
 
 
 def _error(job: StoredJob) -> dict[str, str] | None:

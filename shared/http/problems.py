@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 
 from shared.errors import FieldError, GatewayError, InvalidRequest, Unavailable
+from shared.http.other_apis import writer_for
 from shared.http.route_table import unrouted
 
 log = logging.getLogger(__name__)
@@ -92,31 +93,32 @@ def store_away(error: Exception) -> Unavailable:
 
 
 def install_problems(app: FastAPI) -> None:
-    """Answer every error of an app as problem+json."""
+    """Answer every error of an app, as problem+json or as the API whose path it is does."""
 
-    def path_of(request: Request) -> str:
+    def answer(request: Request, error: GatewayError) -> Response:
         path: str = request.scope["path"]
-        return path
+        write = writer_for(path)
+        return write(error) if write else problem_response(error, path)
 
     async def on_gateway_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, GatewayError)  # noqa: S101 -- registered for this class alone
-        return problem_response(error, path_of(request))
+        return answer(request, error)
 
     async def on_validation(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101 -- as above
         # The first part says "query" or "path", where a pointer names the parameter alone.
         found = [{**item, "loc": item["loc"][1:]} for item in error.errors()]
-        return problem_response(invalid_fields(found), path_of(request))
+        return answer(request, invalid_fields(found))
 
     async def on_unrouted(request: Request, _error: Exception) -> Response:
-        return problem_response(unrouted(request.method, path_of(request)), path_of(request))
+        return answer(request, unrouted(request.method, request.scope["path"]))
 
     async def on_redis(request: Request, error: Exception) -> Response:
-        return problem_response(store_away(error), path_of(request))
+        return answer(request, store_away(error))
 
     async def on_mistake(request: Request, _error: Exception) -> Response:
         # Starlette raises it again after this answer, so the server logs it.
-        return problem_response(GatewayError("The mistake was logged"), path_of(request))
+        return answer(request, GatewayError("The mistake was logged"))
 
     app.add_exception_handler(GatewayError, on_gateway_error)
     app.add_exception_handler(RequestValidationError, on_validation)

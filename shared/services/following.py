@@ -29,21 +29,6 @@ COMMENT = b": still here\n\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
-    """When an answer ends: after so many s in all, and so many after its first new event; None for never."""
-
-    longest: float | None
-    after_news: float | None
-
-    @classmethod
-    def of(cls, settings: StatusSettings) -> "Bounds":
-        """Return those of this process."""
-        if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
-            return cls(min(settings.sse_max_seconds or _BUFFERED_MAX, _BUFFERED_MAX), _BUFFERED_AFTER)
-        return cls(settings.sse_max_seconds or None, None)
-
-
-@dataclass(frozen=True, slots=True)
 class Told:
     """An event, and the job when the event is its end."""
 
@@ -53,40 +38,42 @@ class Told:
 
 async def follow(job_id: str, after: str | None, caller: str, settings: StatusSettings) -> AsyncIterator[bytes]:
     """Write what `hear` tells of a job after an event, or from its beginning."""
+    clock = Clock(settings)
     yield _RETRY
     if after is None:
+        clock.note_news()
         yield _encode(events.FIRST, "state", '{"state":"waiting","progress":0}')
-    async for told in hear(job_id, after or events.FIRST, caller, settings, news=after is None):
+    async for told in hear(job_id, after or events.FIRST, caller, settings, clock):
+        if told is not None:
+            clock.note_news()
         yield COMMENT if told is None else _written(told)
 
 
 async def hear(
-    job_id: str, after: str, caller: str, settings: StatusSettings, *, news: bool
+    job_id: str, after: str, caller: str, settings: StatusSettings, clock: "Clock"
 ) -> AsyncIterator[Told | None]:
     """Tell what happens to a job after an event, until its end or a bound; None after every 10 s of silence.
 
-    `news` says that whoever asks has been told something already. A store that goes away ends it: who follows asks
-    again.
+    What of it is news to a client only the caller knows, who notes that on the clock. A store that goes away ends it:
+    who follows asks again.
     """
     client = async_client(settings.redis_address)
-    clock = _Clock(Bounds.of(settings))
-    if news:
-        clock.note_news()
     teller = _Teller(client, job_id, caller, after)
     with listening(client, job_id) as ear:
-        await within(clock.next_comment(), ear.ready)
+        await within(clock.next_look(), ear.ready)
         ended = False
         while not teller.over:
             ear.heard.clear()
             async for told in teller.tell():
-                clock.note_news()
                 yield told
             if ended:
                 # Whoever asks says to have seen an event that there never was: the end is not after it.
                 return
-            if not teller.over and not await within(clock.next_look(), ear.heard):
+            # What is heard need not be news: the time may be up although something came.
+            if not teller.over and not (await within(clock.next_look(), ear.heard) and clock.has_time):
                 if clock.is_over:
                     return
+                clock.note_comment()
                 yield None
                 ended = await teller.look_for_the_job()
 
@@ -136,27 +123,38 @@ def _written(told: Told) -> bytes:
     return _encode(event.id, event.kind, event.data or "{}")
 
 
-class _Clock:
-    """When an answer ends, and when it is silent for too long."""
+class Clock:
+    """When an answer ends, and when it has been silent for too long; s of the monotonic clock, inf for never."""
 
-    def __init__(self, bounds: Bounds) -> None:
-        self._after_news = bounds.after_news
-        self._ends = math.inf if bounds.longest is None else time.monotonic() + bounds.longest
+    def __init__(self, settings: StatusSettings) -> None:
+        longest, self._after_news = settings.sse_max_seconds or math.inf, math.inf
+        if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+            longest, self._after_news = min(longest, _BUFFERED_MAX), _BUFFERED_AFTER
+        self._written = time.monotonic()
+        self._ends = self._written + longest
 
     def note_news(self) -> None:
-        """Let the answer end so long after the first."""
-        if self._after_news is not None:
-            self._ends = min(self._ends, time.monotonic() + self._after_news)
-            self._after_news = None
+        """Note that the client is told something new: the answer ends so long after the first."""
+        self._written = time.monotonic()
+        self._ends = min(self._ends, self._written + self._after_news)
+        self._after_news = math.inf
 
-    def next_comment(self) -> float:
-        return time.monotonic() + _COMMENT_EVERY
+    def note_comment(self) -> None:
+        """Note that the client is told that there is nothing new."""
+        self._written = time.monotonic()
 
     def next_look(self) -> float:
-        return min(self._ends, self.next_comment())
+        """Return when the answer ends or has been silent for too long."""
+        return min(self._ends, self._written + _COMMENT_EVERY)
+
+    @property
+    def has_time(self) -> bool:
+        """Whether that is still to come."""
+        return time.monotonic() < self.next_look()
 
     @property
     def is_over(self) -> bool:
+        """Whether the answer ends here."""
         return time.monotonic() >= self._ends
 
 

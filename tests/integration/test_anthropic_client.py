@@ -5,6 +5,7 @@ import time
 from typing import Any, cast
 
 import anthropic
+import httpx
 import pytest
 
 from tests.support.scripted_replies import Error, Text, ToolUse
@@ -109,3 +110,19 @@ def test_errors_are_the_packages_own_exceptions(client):
         client.messages.batches.delete(unknown)
     with pytest.raises(anthropic.BadRequestError, match="custom_id"):
         client.messages.batches.create(requests=[ask("a"), ask("a")])
+
+
+def test_a_path_that_there_is_not_is_refused_as_that_api_does(client):
+    with pytest.raises(anthropic.NotFoundError) as refused:
+        client.messages.create(model="m", max_tokens=9, messages=[{"role": "user", "content": "q"}])
+    assert cast("dict[str, Any]", refused.value.body)["error"]["type"] == "not_found_error"
+    with pytest.raises(anthropic.APIStatusError) as not_so:
+        client.put("/v1/messages/batches", cast_to=httpx.Response)
+    assert not_so.value.status_code == 405
+    assert cast("dict[str, Any]", not_so.value.body)["error"]["type"] == "invalid_request_error"
+
+
+def test_the_packages_beta_resources_list_the_same_batches(client):
+    batch = client.beta.messages.batches.create(requests=[ask("a")])
+    client.messages.batches.cancel(batch.id)
+    assert client.beta.messages.batches.list(limit=1).data[0].id == batch.id

@@ -213,7 +213,7 @@ async def test_pages_of_batches_lead_to_the_oldest_and_back(connect, server, sto
         told = (await client.get("/v1/messages/batches", params={"limit": 2, **asked})).json()
         return [made.index(batch["id"].removeprefix("msgbatch_")) for batch in told["data"]], told["has_more"]
 
-    assert await page() == ([4, 3], True)
+    assert await page() == await page(beta="true") == ([4, 3], True)
     assert await page(after_id=f"msgbatch_{made[3]}") == ([2, 1], True)
     assert await page(after_id=made[1]) == ([0], False)
     assert await page(before_id=made[1]) == ([3, 2], True)
@@ -227,7 +227,7 @@ async def test_pages_of_batches_lead_to_the_oldest_and_back(connect, server, sto
     [
         "limit=0", "limit=x", "limit=", "limit=101", "limit=0000000010000", f"limit=1{'0' * 30}",
         f"limit=000000001{'0' * 5000}", "limit=\u0665", "limit=-1", "after_id=x", "before_id=",
-        f"before_id={UNKNOWN}&after_id={UNKNOWN}",
+        f"before_id={UNKNOWN}&after_id={UNKNOWN}", "foo=1", "foo=1&limit=1", "beta=false",
     ],
 )  # fmt: skip
 async def test_a_page_that_cannot_be_is_refused_by_name(connect, server, asked):

@@ -1,11 +1,15 @@
 """OpenAI's own package against the gateway: its background mode, unchanged but for the base URL."""
 
+import threading
 import time
+from typing import Any, cast
 
+import httpx
 import openai
+import pydantic
 import pytest
 
-from tests.support.scripted_replies import Error, Text, ToolUse
+from tests.support.scripted_replies import Error, Hang, Text, ToolUse
 
 pytestmark = pytest.mark.slow
 IMAGE = {"type": "input_image", "image_url": "https://example.com/a.png"}
@@ -119,6 +123,43 @@ def test_an_answer_under_a_schema_is_told_whole(client, script):
     assert [event.delta for event in events if event.type == "response.output_text.delta"] == ['{"n": 4}']
 
 
+class Sum(pydantic.BaseModel):
+    """What the package asks for as a schema, and reads the answer as."""
+
+    n: int
+
+
+@pytest.mark.once
+def test_what_the_model_says_before_an_answer_under_a_schema_is_not_told(client, script):
+    script(lambda body: [Text("Here it is: "), ToolUse("StructuredOutput", {"n": 4})])
+    asked = {"model": "m", "input": "said before", "background": True, "text_format": Sum}
+    with client.responses.stream(**asked) as stream:
+        events = list(stream)
+        final = stream.get_final_response()
+    assert final.output_parsed == Sum(n=4)
+    assert [event.delta for event in events if event.type == "response.output_text.delta"] == ['{"n": 4}']
+    texts = [event.text for event in events if event.type == "response.output_text.done"]
+    items = [event.item.content[0].text for event in events if event.type == "response.output_item.done"]
+    assert texts == items == [final.output_text] == ['{"n": 4}']
+    middle = next(event.sequence_number for event in events if event.type == "response.output_item.added")
+    rest = list(client.responses.retrieve(final.id, stream=True, starting_after=middle))
+    assert [event.sequence_number for event in rest] == list(range(middle + 1, len(events)))
+
+
+@pytest.mark.emulated
+def test_in_lambda_going_on_with_a_silent_response_waits_for_news(client, gateway, script):
+    go = threading.Event()
+    script(lambda body: Hang(go))
+    response = client.responses.create(model="m", input="slow", background=True)
+    gateway.until(lambda: client.responses.retrieve(response.id).status, "in_progress".__eq__)
+    events = list(client.responses.retrieve(response.id, stream=True))
+    threading.Timer(3, go.set).start()
+    before = time.monotonic()
+    more = list(client.responses.retrieve(response.id, stream=True, starting_after=events[-1].sequence_number))
+    assert more
+    assert time.monotonic() - before > 2
+
+
 @pytest.mark.once
 @pytest.mark.parametrize(
     ("fields", "named"),
@@ -151,3 +192,13 @@ def test_errors_are_the_packages_own_exceptions(client):
         client.responses.retrieve(unknown, include=["message.output_text.logprobs"])
     with pytest.raises(openai.BadRequestError, match="RESULT_TTL"):
         client.responses.delete(unknown)
+
+
+@pytest.mark.once
+def test_a_path_that_there_is_not_is_refused_as_that_api_does(client):
+    with pytest.raises(openai.NotFoundError) as refused:
+        client.models.list()
+    assert cast("dict[str, Any]", refused.value.body)["type"] == "invalid_request_error"
+    with pytest.raises(openai.APIStatusError) as not_so:
+        client.put("/responses", cast_to=httpx.Response)
+    assert (not_so.value.status_code, not_so.value.code) == (405, "method_not_allowed")

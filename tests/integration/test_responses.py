@@ -1,14 +1,28 @@
 """Responses through the API, without a CLI: what is told again, and what a read can ask."""
 
+import asyncio
+
 import pytest
 
-from tests.support.slot import run
+from shared.services import following
+from shared.settings import StatusSettings, load
+from shared.store import claims, events, scripts
+from shared.store.client import async_client
+from tests.support.slot import RESULT, run
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
 
 
 def body(**fields):
     return {"model": "m", "input": "q", "background": True, **fields}
+
+
+async def begun(url):
+    """Let a slot take the next job, and return its claim."""
+    client = async_client(url)
+    claim = claims.Claim.parse(await scripts.run(client, "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now"))
+    assert await claims.take(client, claim, "slot") is not None
+    return claim
 
 
 def schemed(schema, **told):
@@ -88,3 +102,36 @@ async def test_a_read_streams_exactly_when_it_says_so(connect, server):
     after = (await client.get(f"/v1/responses/{made}?stream=true&starting_after=0")).text
     assert "response.created" not in after
     assert "response.queued" in after
+
+
+async def test_in_lambda_an_answer_without_news_is_held_until_there_is_some(connect, server, monkeypatch):
+    client = await connect(server.url, AWS_LAMBDA_FUNCTION_NAME="responses", AUTH_ENABLED="false")
+    monkeypatch.setattr(following, "_BUFFERED_AFTER", 0.05)
+    made = (await client.post("/v1/responses", json=body())).json()["id"]
+    claim = await begun(server.url)
+    seen = (await client.get(f"/v1/responses/{made}?stream=true")).text
+    assert seen.count("event: ") == 3
+    assert '"sequence_number": 2' in seen
+    read = asyncio.create_task(client.get(f"/v1/responses/{made}?stream=true&starting_after=2"))
+    # What it has been told before is counted anew, and would end it after 0.05 s if that were news.
+    done, _ = await asyncio.wait({read}, timeout=0.5)
+    assert not done
+    await claims.settle(async_client(server.url), claims.finish(claim, "completed", {"result": RESULT}, keep_for=60))
+    assert "response.completed" in (await read).text
+
+
+async def test_what_is_not_told_to_a_client_does_not_keep_its_stream_silent(connect, server, monkeypatch):
+    client = await connect(server.url)
+    monkeypatch.setattr(following, "_COMMENT_EVERY", 0.2)
+    await client.post("/v1/responses", json=body(**schemed(SCHEMA)))
+    claim, settings = await begun(server.url), load(StatusSettings)
+    piece = 0
+    async with asyncio.timeout(10):
+        clock = following.Clock(settings)
+        async for told in following.hear(claim.job_id, events.FIRST, "anonymous", settings, clock):
+            if told is None:
+                break
+            # As soon as one piece is heard, the next is written.
+            piece += 1
+            await claims.keep(async_client(server.url), claim, 10, piece, "x")
+    assert piece > 1

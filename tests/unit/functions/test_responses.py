@@ -18,12 +18,13 @@ FORMAT = {"type": "json_schema", "schema": {"type": "object"}}
 USER, PART = {"role": "user", "content": "q"}, {"type": "input_text", "text": "p"}
 
 
-def told(happened, answer=None, *, state="completed"):
+def told(happened, answer=None, *, state="completed", kind="text"):
     """Translate what happened and the end; return the events as they are read."""
-    translation = Translation(JOB, {"id": f"resp_{JOB}", "status": "queued"})
+    first = {"id": f"resp_{JOB}", "status": "queued", "text": {"format": {"type": kind}}}
+    translation = Translation(JOB, first)
     written = translation.begin()
-    for kind, data in happened:
-        written += translation.take(Told(Event("1-0", kind, data)), None)
+    for what, data in happened:
+        written += translation.take(Told(Event("1-0", what, data)), None)
     job = StoredJob(JOB, {"state": state}, None if answer is None else {"response": answer}, None)
     written += translation.take(Told(Event("2-0", "done", ""), job), {"status": state})
     events = [json.loads(one.decode().split("data: ", 1)[1]) for one in written]
@@ -82,6 +83,19 @@ def test_a_stream_that_has_lost_its_beginning_tells_the_answer_whole_in_an_item_
 def test_an_empty_answer_is_an_item_without_a_delta():
     events = told([], "")
     assert (deltas(events), items(events)) == ([], [(0, "completed", "")])
+
+
+@pytest.mark.parametrize(
+    "said", [[], [("delta", "Here: ")], [("delta", '{"n": 4}')], [("delta", "He"), RESET, ("delta", "Here: ")]]
+)
+def test_an_answer_under_a_schema_is_one_item_of_one_delta_whatever_the_model_said_beside_it(said):
+    events = told([ACTIVE, *said], '{"n": 4}', kind="json_schema")
+    assert (deltas(events), items(events)) == (['{"n": 4}'], [(0, "completed", '{"n": 4}')])
+
+
+def test_what_was_said_beside_an_answer_that_never_came_is_no_item():
+    events = told([("delta", "he")], state="failed", kind="json_schema")
+    assert [event["type"] for event in events] == ["response.created", "response.queued", "response.failed"]
 
 
 @pytest.mark.parametrize(("state", "last"), [("failed", "response.failed"), ("cancelled", "response.incomplete")])
