@@ -20,7 +20,7 @@ from functions.worker.environment import hide
 from shared.http.app import create_app
 from shared.http.traffic import traffic
 from shared.logs import configure, event
-from shared.settings import ALL_SETTINGS, ApiSettings, load
+from shared.settings import HTTP_SETTINGS, ApiSettings, load
 from shared.store import callers
 from shared.store.client import async_client, close_clients
 
@@ -30,7 +30,7 @@ log = logging.getLogger("api")
 @asynccontextmanager
 async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
     # Here and not at import: uvicorn's worker processes import the app anew.
-    for settings in ALL_SETTINGS:
+    for settings in HTTP_SETTINGS:
         load(settings)
     hide()
     settings = load(ApiSettings)

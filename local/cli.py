@@ -41,13 +41,40 @@ app = typer.Typer(
 )
 
 
-def _settings() -> "ApiSettings":
+def default_url() -> str:
+    """Return where the gateway of this machine is, by the PORT that it reads itself."""
+    port = os.environ.get("PORT")
+    if not port and Path(".env").exists():
+        from dotenv import dotenv_values  # noqa: PLC0415 -- most have no such file, and every `ask` would wait for it
+
+        port = dotenv_values(".env").get("PORT")
+    return f"http://127.0.0.1:{port or 3000}"
+
+
+Url = Annotated[
+    str,
+    typer.Option(
+        envvar="CLAUDE_GATEWAY_URL",
+        default_factory=default_url,
+        show_default="http://127.0.0.1:PORT",
+        help="Where the gateway is.",
+    ),
+]
+
+
+def _settings(*, with_worker: bool) -> "ApiSettings":
     """Read every setting now, so that a wrong one is told at the start and not by a first request."""
     from functions.worker.environment import hide  # noqa: PLC0415 -- what talks to a gateway does without
-    from shared.settings import ALL_SETTINGS, ApiSettings, SettingsError, load  # noqa: PLC0415 -- as above
+    from shared.settings import (  # noqa: PLC0415 -- as above
+        ALL_SETTINGS,
+        HTTP_SETTINGS,
+        ApiSettings,
+        SettingsError,
+        load,
+    )
 
     try:
-        for settings in ALL_SETTINGS:
+        for settings in ALL_SETTINGS if with_worker else HTTP_SETTINGS:
             load(settings)
         found: ApiSettings = load(ApiSettings)
     except SettingsError as error:
@@ -84,7 +111,7 @@ def local(
     from local import admin_password  # noqa: PLC0415 -- no other command needs it
 
     admin_password.make_if_missing()
-    settings = _settings()
+    settings = _settings(with_worker=True)
     from local.everything import run_everything  # noqa: PLC0415 -- `api` and `worker` do without it
 
     raise typer.Exit(run_everything(settings.host, free_port(settings), data, emulate_lambda=lambda_))
@@ -96,7 +123,7 @@ def api(
     lambda_: Annotated[bool, typer.Option("--lambda", help="Serve through the Lambda emulator.")] = False,
 ) -> None:
     """Serve all the endpoints with uvicorn; needs a Redis."""
-    settings = _settings()
+    settings = _settings(with_worker=False)
     import uvicorn  # noqa: PLC0415 -- `ask` does without it
 
     port = free_port(settings)
@@ -116,7 +143,7 @@ def api(
 @app.command()
 def worker() -> None:
     """Run QUEUE_CONCURRENCY slots; needs a Redis."""
-    _settings()
+    _settings(with_worker=True)
     # A process of its own kind: what the command line imported, its slots would import again.
     os.execv(sys.executable, [sys.executable, "-m", "functions.worker"])  # noqa: S606 -- no shell is wanted
 
@@ -124,9 +151,7 @@ def worker() -> None:
 @app.command()
 def ask(
     query: Annotated[str, typer.Argument(help="What to ask; `-` reads standard input.")],
-    url: Annotated[
-        str, typer.Option(envvar="CLAUDE_GATEWAY_URL", help="Where the gateway is.")
-    ] = "http://127.0.0.1:3000",
+    url: Url,
     api_key: Annotated[
         str | None, typer.Option(envvar="CLAUDE_GATEWAY_API_KEY", help="The caller's key.", show_envvar=True)
     ] = None,

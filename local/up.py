@@ -4,10 +4,12 @@ Needs Docker and nothing else, so it uses the standard library alone.
 """
 
 import os
+import re
 import secrets
 import subprocess
 import sys
 from base64 import b64encode
+from contextlib import suppress
 from pathlib import Path
 
 _ROOT = Path(__file__).parent.parent
@@ -19,10 +21,14 @@ _WAYS = (
     "ANTHROPIC_AUTH_TOKEN",
     "CLAUDE_CODE_OAUTH_TOKEN",
     "ANTHROPIC_API_KEY_FILE",
+    "ANTHROPIC_AUTH_TOKEN_FILE",
     "CLAUDE_CODE_OAUTH_TOKEN_FILE",
     "CLAUDE_CODE_USE_BEDROCK",
     "CLAUDE_CODE_USE_VERTEX",
+    "CLAUDE_CODE_USE_FOUNDRY",
 )
+# A line of `.env` as python-dotenv reads it, which need not be there: name, quote, value.
+_LINE = re.compile(r"""\s*(?:export\s+)?(\w+)\s*=\s*(['"]?)(.*?)\2\s*(?:\s#.*)?""")
 _VALKEY, _GRAFANA = "valkey/valkey:8.1", "grafana/grafana:11.6.0"
 
 
@@ -35,6 +41,8 @@ def main(command: str) -> int:
             status = _compose(["--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "130"])
             if status == 0:
                 _OWN.unlink(missing_ok=True)
+                with suppress(OSError):  # an embedded Redis may have its data there
+                    _OWN.parent.rmdir()
             return status
         case "logs":
             return _compose(["--profile", "*", "logs", "--follow"])
@@ -57,8 +65,18 @@ def _up() -> int:
     status = _compose([*chosen, "up", "--detach", "--build", "--wait", "--wait-timeout", "180"])
     if status == 0:
         print(f"ready http://{_address()}")
-        print(f"dashboard at /admin: user admin, password in {_OWN.relative_to(_ROOT)}", file=sys.stderr)
+        print(_about_dashboard(), file=sys.stderr)
     return status
+
+
+def _about_dashboard() -> str:
+    """Return where the dashboard is and where its password stands, by what Compose takes first."""
+    if (_setting("ADMIN_ENABLED") or "true").lower() not in {"1", "true", "t", "yes", "y", "on"}:
+        return "no dashboard: ADMIN_ENABLED is off"
+    place = str(_OWN.relative_to(_ROOT))
+    if _setting("ADMIN_PASSWORD"):
+        place = "the environment" if os.environ.get("ADMIN_PASSWORD") else ".env"
+    return f"dashboard at /admin: user {_setting('ADMIN_USERNAME') or 'admin'}, password in {place}"
 
 
 def _compose(arguments: list[str]) -> int:
@@ -68,10 +86,11 @@ def _compose(arguments: list[str]) -> int:
     environment = dict(os.environ)
     if not any(_setting(name) for name in _WAYS):
         environment |= {"ANTHROPIC_BASE_URL": "http://demo-model:8080", "ANTHROPIC_API_KEY": "demo"}
+    files_by_name = {name: _setting(name) for name in _WAYS if name.endswith("_FILE")}
+    if _setting("CLAUDE_CODE_USE_VERTEX"):
+        files_by_name["VERTEX_KEY_FILE"] = _setting("GOOGLE_APPLICATION_CREDENTIALS")
     # Compose would look for them beside its own file.
-    for name in _WAYS:
-        if name.endswith("_FILE") and _setting(name):
-            environment[name] = str((_ROOT / _setting(name)).resolve())
+    environment |= {name: str((_ROOT / path).resolve()) for name, path in files_by_name.items() if path}
     # Its data directory belongs to this user, whichever build of the image it is.
     environment.setdefault("VALKEY_USER", owner_of_data() if "up" in arguments else "999:999")
     try:
@@ -102,8 +121,8 @@ def _setting(name: str) -> str:
     if os.environ.get(name):
         return os.environ[name]
     lines = _GIVEN.read_text(encoding="utf-8").splitlines() if _GIVEN.exists() else []
-    found = [line.partition("=")[2].strip() for line in lines if line.partition("=")[0].strip() == name]
-    return found[-1].strip("\"'") if found else ""
+    found = [match[3] for line in lines if (match := _LINE.fullmatch(line)) and match[1] == name]
+    return found[-1] if found else ""
 
 
 def _image_is_there(image: str) -> bool:

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from local.cli import Url
 from local.client import Client, Stop, complain, visible
 from local.keys import Data, with_store
 from shared.store import keys, webhook_secrets, webhooks
@@ -20,11 +21,9 @@ app = typer.Typer(
     help="Webhooks: what was delivered, again, and with which secret.",
     no_args_is_help=True,
 )
-Url = Annotated[str, typer.Option(envvar="CLAUDE_GATEWAY_URL", help="Where the gateway is.")]
 ApiKey = Annotated[str | None, typer.Option(envvar="CLAUDE_GATEWAY_API_KEY", help="The caller's key.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
-_HERE = "http://127.0.0.1:3000"
 _DATA = Path(".data")
 
 
@@ -38,7 +37,7 @@ def _ask(method: str, path: str, url: str, api_key: str | None) -> dict[str, Any
 
 
 @app.command(name="list")
-def list_(job: Job, url: Url = _HERE, api_key: ApiKey = None, *, as_json: AsJson = False) -> None:
+def list_(job: Job, url: Url, api_key: ApiKey = None, *, as_json: AsJson = False) -> None:
     """List the tries of a job's webhooks, oldest first."""
     found = _ask("GET", f"/api/query/{quote(job, safe='')}/deliveries", url, api_key)
     if as_json:
@@ -57,7 +56,7 @@ def list_(job: Job, url: Url = _HERE, api_key: ApiKey = None, *, as_json: AsJson
 @app.command()
 def redeliver(
     job: Job,
-    url: Url = _HERE,
+    url: Url,
     api_key: ApiKey = None,
     *,
     request_id: Annotated[str | None, typer.Option(help="Only to this submission; without it, to all.")] = None,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
+from dotenv import dotenv_values
 from pydantic import (
     BeforeValidator,
     Field,
@@ -131,6 +132,12 @@ class CommonSettings(BaseSettings):
         return f"{scheme}://{user.removesuffix(':')}:{quote(self.redis_password.get_secret_value(), safe='')}@{place}"
 
 
+def _given() -> dict[str, str]:
+    """Return the variables of `.env` and of the environment, which wins; none that is empty, as for the settings."""
+    both = [*dotenv_values(".env").items(), *os.environ.items()]
+    return {name: value for name, value in both if value}
+
+
 class McpSettings(CommonSettings):
     """Where the MCP servers are written down, and what stands there."""
 
@@ -147,7 +154,7 @@ class McpSettings(CommonSettings):
     def _read_servers(self) -> Self:
         if self.mcp_enabled:
             try:
-                self._servers = read_servers(self.mcp_config, os.environ, expand=isinstance(self, WorkerSettings))
+                self._servers = read_servers(self.mcp_config, _given(), expand=isinstance(self, WorkerSettings))
             except McpConfigError as error:
                 raise ValueError("\n".join(f"MCP_CONFIG: {line}" for line in str(error).splitlines())) from None
         return self
@@ -250,14 +257,15 @@ class ApiSettings(CommonSettings):
     web_concurrency: int = Field(1, ge=1, le=64)
 
 
-ALL_SETTINGS: tuple[type[CommonSettings], ...] = (
+# What a process reads that serves HTTP and runs no job; the worker's ask for the MCP servers' secrets too.
+HTTP_SETTINGS: tuple[type[CommonSettings], ...] = (
     SubmitSettings,
     StatusSettings,
     WebhookSettings,
     AdminSettings,
-    WorkerSettings,
     ApiSettings,
 )
+ALL_SETTINGS: tuple[type[CommonSettings], ...] = (*HTTP_SETTINGS, WorkerSettings)
 
 T = TypeVar("T", bound=CommonSettings)
 

@@ -34,6 +34,7 @@ ADDED = [
     "ADMIN_VIEWER_PASSWORD",
     "SSE_MAX_SECONDS",
     "DAILY_BUDGET_USD",
+    "MCP_FETCH_ALLOWED",
 ]
 # What nobody sets: a platform tells of itself.
 OF_THE_PLATFORM = {"ECS_AGENT_URI"}

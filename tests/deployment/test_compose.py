@@ -187,4 +187,4 @@ def test_make_up_answers_and_make_down_leaves_nothing(image, checkout):
         make("down")
     mine = ("--quiet", "--filter", f"label=com.docker.compose.project={project}")
     assert [docker(*kind, *mine) for kind in (("ps", "--all"), ("volume", "ls"), ("network", "ls"))] == ["", "", ""]
-    assert not (checkout / ".data/compose.env").exists()
+    assert not (checkout / ".data").exists()

@@ -127,3 +127,19 @@ def test_mcp_servers_that_cannot_be_used_are_told_at_the_start_with_their_names(
     assert set(load.__wrapped__(SubmitSettings).servers) == {"a", "b"}
     with pytest.raises(SettingsError, match=r"^MCP_CONFIG: .*server 'a': env.T: the variable NOT_SET is not set$"):
         load.__wrapped__(WorkerSettings)
+
+
+@pytest.mark.parametrize(
+    ("environment", "token"), [({}, "of-the-file"), ({"T": ""}, "of-the-file"), ({"T": "given"}, "given")]
+)
+def test_a_variable_of_an_mcp_server_may_stand_in_a_dotenv_file_and_the_environment_wins(
+    tmp_path, monkeypatch, environment, token
+):
+    servers = '{"mcpServers": {"a": {"command": "a", "env": {"T": "${T}"}, "routing": {"enabled": "${ON:-false}"}}}}'
+    (tmp_path / "mcp.json").write_text(servers)
+    (tmp_path / ".env").write_text("MCP_ENABLED=true\nT=of-the-file\nON=true\nNO_VALUE\n")
+    monkeypatch.delenv("T", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert set(load.__wrapped__(SubmitSettings).servers) == {"a"}
+    assert load.__wrapped__(WorkerSettings).servers["a"].env == {"T": token}

@@ -1,0 +1,58 @@
+"""Who accepts queries starts without the MCP servers' secrets; who runs jobs says at the start which one is missing."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.ports import free_port
+
+COMMAND = str(Path(sys.executable).parent / "claude-gateway")
+SERVERS = {"mcpServers": {"tickets": {"url": "https://mcp.example/", "headers": {"Authorization": "${TICKETS}"}}}}
+
+
+@pytest.fixture
+def variables(tmp_path):
+    (tmp_path / "mcp.json").write_text(json.dumps(SERVERS))
+    # A Redis that is not there: whoever reads the settings has not asked for it yet.
+    return {"PATH": os.environ["PATH"], "MCP_ENABLED": "true", "REDIS_URL": "redis://127.0.0.1:1/0"}
+
+
+def test_the_api_starts_without_them_and_routes(tmp_path, variables):
+    port = free_port()
+    served = {**variables, "PORT": str(port)}
+    with subprocess.Popen(
+        [COMMAND, "api"], cwd=tmp_path, env=served, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as api:
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+                assert answers(client, api)
+                told = client.post("/api/mcp/route", json={"query": "which tickets are open?"})
+                assert [score["server"] for score in told.json()["scores"]] == ["tickets"]
+        finally:
+            api.terminate()
+
+
+def answers(client, api):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and api.poll() is None:
+        try:
+            return client.get("/health/live").status_code == 200
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise AssertionError(api.stderr.read() if api.poll() is not None else "no answer")
+
+
+@pytest.mark.parametrize("command", ["local", "worker"])
+def test_who_runs_jobs_names_what_is_missing_at_the_start(tmp_path, variables, command):
+    done = subprocess.run(
+        [COMMAND, command], cwd=tmp_path, env={**variables, "PORT": "0"},
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "server 'tickets': headers.Authorization: the variable TICKETS is not set" in done.stderr

@@ -1,0 +1,108 @@
+"""`make up` by itself, without Docker: what it reads of `.env`, and what it tells."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dotenv import dotenv_values
+
+from local import up
+
+
+@pytest.fixture(autouse=True)
+def calls(monkeypatch, tmp_path):
+    """Put everything into a folder of the test's, and return the environments in which Compose was called."""
+    monkeypatch.setattr(up, "_ROOT", tmp_path)
+    monkeypatch.setattr(up, "_OWN", tmp_path / ".data/compose.env")
+    monkeypatch.setattr(up, "_GIVEN", tmp_path / ".env")
+    for name in (*up._WAYS, "ADMIN_ENABLED", "ADMIN_USERNAME", "ADMIN_PASSWORD", "GOOGLE_APPLICATION_CREDENTIALS"):
+        monkeypatch.delenv(name, raising=False)
+    seen = []
+
+    class Done:
+        returncode, stdout = 0, "127.0.0.1:3000"
+
+    def run(command, env=None, **_options):
+        if env is not None:
+            seen.append(env)
+        return Done()
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("NAME=value", "value"),
+        ("export NAME=value", "value"),
+        ("  export   NAME = value  ", "value"),
+        ("NAME='a # b'", "a # b"),
+        ('NAME="a=b" # said why', "a=b"),
+        ("NAME=value # said why", "value"),
+        ("NAME=a#b", "a#b"),
+        ("NAME=", ""),
+        ("#NAME=value", ""),
+        ("OTHER_NAME=value", ""),
+        ("exportNAME=value", ""),
+        ("NAME=first\nNAME=last", "last"),
+    ],
+)
+def test_a_line_of_a_dotenv_file_is_read_as_everywhere_else(tmp_path, line, value):
+    (tmp_path / ".env").write_text(line + "\n")
+    assert up._setting("NAME") == value
+    assert (dotenv_values(tmp_path / ".env").get("NAME") or "") == value
+
+
+def test_a_credential_that_is_exported_in_the_file_keeps_the_demo_model_away(tmp_path, calls, capsys):
+    (tmp_path / ".env").write_text("export ANTHROPIC_API_KEY=key\n")
+    assert up.main("up") == 0
+    assert "demo model" not in capsys.readouterr().err
+    assert all("ANTHROPIC_BASE_URL" not in environment for environment in calls)
+
+
+@pytest.mark.parametrize(
+    ("environment", "written", "told"),
+    [
+        ({}, "", "user admin, password in .data/compose.env"),
+        ({"ADMIN_USERNAME": "ops"}, "ADMIN_PASSWORD=of-the-file\n", "user ops, password in .env"),
+        ({"ADMIN_PASSWORD": "given"}, "ADMIN_PASSWORD=of-the-file\n", "user admin, password in the environment"),
+        ({"ADMIN_ENABLED": "false"}, "", "no dashboard"),
+        ({}, "ADMIN_ENABLED=False\n", "no dashboard"),
+    ],
+)
+def test_it_tells_who_may_use_the_dashboard_and_where_the_password_stands(
+    monkeypatch, tmp_path, capsys, environment, written, told
+):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / ".env").write_text(written)
+    up.main("up")
+    assert told in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("vertex", "passed_on"), [("1", True), ("", False)])
+def test_a_google_key_goes_to_the_workers_when_vertex_is_the_way_and_never_else(
+    monkeypatch, tmp_path, calls, vertex, passed_on
+):
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "keys/google.json")
+    monkeypatch.setenv("CLAUDE_CODE_USE_VERTEX", vertex)
+    up.main("up")
+    assert calls[-1].get("VERTEX_KEY_FILE") == (str(tmp_path / "keys/google.json") if passed_on else None)
+
+
+@pytest.mark.parametrize(("others", "left"), [([], False), (["worker.env"], True)])
+def test_down_leaves_no_folder_that_it_made_and_nothing_that_it_did_not_make(tmp_path, others, left):
+    up.main("up")
+    for name in others:
+        (tmp_path / ".data" / name).touch()
+    assert up.main("down") == 0
+    assert (tmp_path / ".data").exists() is left
+    assert not (tmp_path / ".data/compose.env").exists()
+
+
+def test_it_needs_nothing_but_the_standard_library():
+    lines = (line.split() for line in Path(up.__file__).read_text(encoding="utf-8").splitlines())
+    imported = {words[1].partition(".")[0] for words in lines if words[:1] in (["import"], ["from"])}
+    assert imported <= sys.stdlib_module_names
