@@ -125,7 +125,7 @@ async def _outcome(
             raise ClaimLostError
         if stopped.done():
             raise ShutdownError
-        return replace(failed("timeout"), spend=run.spends)
+        return replace(failed("timeout"), spend=run.spends, absent=run.absent)
     finally:
         await _cancel(answer)
         await _cancel(stopped)

@@ -67,6 +67,11 @@ class Run:
         """What it has cost so far."""
         return self._report.spends
 
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """The MCP servers that it was to have, and that are not there."""
+        return self._report.absent
+
     async def end(self) -> None:
         """End what the run started and remove its directories, to the last, even if cancelled meanwhile."""
         self._warm.leave()

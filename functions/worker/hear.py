@@ -13,6 +13,8 @@ from shared.settings import WorkerSettings
 
 # The CLI's own pause before its first retry is at most so many ms; a longer one is what the API asked for.
 _OWN_PAUSE = 1000
+# Why a model stopped before it had said all.
+_CUT = {"max_tokens", "model_context_window_exceeded"}
 
 
 async def hear(
@@ -57,6 +59,12 @@ async def hear(
 def _is_last(message: Message, report: Report, on_text: Callable[[str], None]) -> bool:
     """Take down what a message tells; return whether nothing of interest can follow."""
     match message:
+        case StreamEvent(
+            event={"type": "message_delta", "delta": {"stop_reason": str(reason)}}, parent_tool_use_id=None
+        ) if reason in _CUT:
+            # The CLI would let the model go on, and give its last message back as if it were the whole answer.
+            report.failure = "output_too_large"
+            return True
         case StreamEvent(event={"type": "content_block_delta", "delta": {"type": "text_delta", "text": text}}):
             report.text_bytes += len(text.encode("utf-8", "surrogatepass"))
             on_text(text)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Mapping
@@ -16,8 +17,13 @@ from shared.mcp_config import Server, Servers
 
 # Programs of our own environment come first: the servers that are installed with the gateway.
 _OURS = str(Path(sys.executable).parent)
-# What a tool's result says when its server has ended.
-_CLOSED = "Connection closed"
+# What the CLI says as a tool's whole result when its server has ended; whatever else an error says is the tool's own.
+# Its status would go on saying that the server is connected.
+_GONE = re.compile(
+    r"Connection closed|MCP server .+ is not connected"
+    r"|ECONNREFUSED: Unable to connect\..*|ECONNRESET: The socket connection was closed unexpectedly\..*",
+    re.DOTALL,
+)
 
 
 def of_request(request: Mapping[str, Any], servers: Servers) -> dict[str, Server]:
@@ -78,14 +84,19 @@ class Expected:
     def look(self, message: Message) -> None:
         """Take down what a message shows of them."""
         match message:
-            case SystemMessage(subtype="init", data={"mcp_servers": list(found)}):
+            case SystemMessage(subtype="init", data={"mcp_servers": list(found), "tools": list(tools)}):
                 there = {server.get("name") for server in found if server.get("status") == "connected"}
-                self._absent |= {name for name in self._names if name not in there}
+                # One that ended before it told its tools counts as connected.
+                self._absent |= {
+                    name
+                    for name in self._names
+                    if name not in there or not any(tool.startswith(f"mcp__{name}__") for tool in tools)
+                }
             case AssistantMessage():
                 self._asked |= {block.id: block.name for block in message.content if isinstance(block, ToolUseBlock)}
             case UserMessage(content=list(blocks)):
                 for block in blocks:
-                    if isinstance(block, ToolResultBlock) and block.is_error and _CLOSED in str(block.content):
+                    if isinstance(block, ToolResultBlock) and block.is_error and _GONE.fullmatch(str(block.content)):
                         self._note_dead(self._asked.get(block.tool_use_id, ""))
             case _:
                 pass

@@ -52,7 +52,8 @@ if ARGV[3] == 'completed' then
 else
   redis.call('HSET', record_of(id), 'error', ARGV[4])
 end
-if ARGV[3] == 'completed' and job.fp and tonumber(job.ttl) > 0 then
+-- Without one of its servers an answer is not what the next one should get.
+if ARGV[3] == 'completed' and (ARGV[11] or '') == '' and job.fp and tonumber(job.ttl) > 0 then
   redis.call('HSET', cache_of(job.fp), 'job', id, 'cost', ARGV[10])
   redis.call('EXPIRE', cache_of(job.fp), job.ttl)
   redis.call('ZREMRANGEBYSCORE', CACHED, '-inf', whole(time))

@@ -165,6 +165,15 @@ def test_an_error_of_the_api_is_the_jobs_error_and_tells_nothing_else(gateway, m
 
 
 @pytest.mark.once
+@pytest.mark.parametrize("reason", ["max_tokens", "model_context_window_exceeded"])
+def test_an_answer_that_was_cut_is_not_told_by_its_tail(gateway, script, reason):
+    cut = Text("the beginning and", stop_reason=reason)
+    script(lambda body: Text("the tail") if any(one["role"] == "assistant" for one in body["messages"]) else cut)
+    job = gateway.ask(f"cut by {reason}")
+    assert (job["state"], job["error"]["code"]) == ("failed", "output_too_large")
+
+
+@pytest.mark.once
 def test_the_clock_ends_the_run_its_processes_and_the_job(gateway, script):
     never = threading.Event()
     script(lambda body: Hang(until=never))

@@ -7,7 +7,7 @@ import pytest
 
 from shared.http import callers as http_callers
 from shared.ids import new_id
-from shared.store import callers, claims, jobs, keys, scripts
+from shared.store import callers, claims, jobs, keys, operations, scripts
 from shared.store.client import async_client
 from tests.support.gateway import ROOT
 from tests.support.lossy_proxy import LossyProxy
@@ -211,7 +211,21 @@ async def test_the_fence_holds_against_a_slot_that_was_given_up(connect, server)
 async def test_a_result_of_any_size_is_read_whole(connect, server, size):
     client = await connect()
     made = (await client.post("/api/query", json={"query": "long"})).json()["jobId"]
-    room = size - len(json.dumps({**RESULT, "response": ""}, separators=(",", ":")))
-    response = "é" * (room // 2) + "e" * (room % 2)
+    response = "e" * (size - len(json.dumps({**RESULT, "response": ""})))
     await run(server.url, {"result": {**RESULT, "response": response}})
     assert (await client.get(f"/api/query/{made}")).json()["result"]["response"] == response
+
+
+async def test_an_answer_without_one_of_its_servers_is_not_cached_and_the_next_run_tells_anew(connect, server, store):
+    client = await connect(CACHE_TTL="60")
+    job = (await client.post("/api/query", json={"query": "less"})).json()["jobId"]
+    await run(server.url, ERROR, absent=["tickets"])
+    assert store.hget(keys.job(job), "absent") == '["tickets"]'
+    await operations.run_anew(async_client(server.url), job)
+    await run(server.url)
+    assert store.hget(keys.job(job), "absent") is None
+    assert (await client.post("/api/query", json={"query": "less"})).json()["status"] == "cached"
+
+    await client.post("/api/query", json={"query": "less again"})
+    await run(server.url, absent=["tickets"])
+    assert (await client.post("/api/query", json={"query": "less again"})).json()["status"] == "queued"

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 
 server = MCPServer("tests")
 
@@ -20,6 +21,12 @@ def environment() -> dict[str, str]:
 def die() -> None:
     """End the server at once."""
     os._exit(1)
+
+
+@server.tool()
+def refuse() -> None:
+    """Fail by a reason that reads as if the server had ended."""
+    raise ToolError("upstream said: Connection closed")
 
 
 @server.tool()

@@ -1,5 +1,6 @@
 """What a slot does with a job in the store, without a CLI."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from shared.store import claims, scripts
@@ -13,7 +14,9 @@ RESULT = {
 ERROR = {"error": {"code": "server_error", "message": "no", "retryable": True}}
 
 
-async def run(url: str, outcome: dict[str, Any] | None = None, *, keep_for: int = 60) -> str | None:
+async def run(
+    url: str, outcome: dict[str, Any] | None = None, *, keep_for: int = 60, absent: Sequence[str] = ()
+) -> str | None:
     """Do what a slot does with the next job, without a CLI; return its id, or None when nothing waits."""
     client = async_client(url)
     text = await scripts.run(client, "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now")
@@ -23,5 +26,6 @@ async def run(url: str, outcome: dict[str, Any] | None = None, *, keep_for: int 
     assert await claims.take(client, claim, "slot") is not None
     outcome = outcome or {"result": RESULT}
     state: Literal["completed", "failed"] = "completed" if "result" in outcome else "failed"
-    assert await claims.settle(client, claims.finish(claim, state, outcome, keep_for=keep_for)) == "settled"
+    settlement = claims.finish(claim, state, outcome, keep_for=keep_for, absent=absent)
+    assert await claims.settle(client, settlement) == "settled"
     return claim.job_id
