@@ -13,15 +13,26 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from shared.fingerprint import digest
 
 # ${NAME}, or ${NAME:-default} as the CLI has it.
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# The CLI keeps them for itself, and loads no server of a file by these names.
+_RESERVED = frozenset(["workspace", "claude-in-chrome", "computer-use", "ide", "constructor"])
+
+
+def _says_something(keyword: str) -> str:
+    # Others are in nearly every query: they are found at its spaces, or at its signs.
+    if not any(character.isalnum() for character in keyword):
+        raise ValueError("should have a letter or a digit")
+    return keyword
+
 
 Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Keyword = Annotated[Sentence, AfterValidator(_says_something)]
 Tool = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
 
 
@@ -36,7 +47,7 @@ class Routing(BaseModel):
 
     description: str = Field("", max_length=2000)
     examples: tuple[Sentence, ...] = ()
-    keywords: tuple[Sentence, ...] = ()
+    keywords: tuple[Keyword, ...] = ()
     always: bool = False
     tools: tuple[Tool, ...] | None = None
     cacheable: bool = False
@@ -97,6 +108,11 @@ def digests(servers: Servers, names: Iterable[str]) -> dict[str, str]:
 def _server(path: Path, name: str, entry: Any) -> Server:
     if not _NAME.fullmatch(name):
         raise McpConfigError(f"{path}: {name[:80]!r}: should have 1 to 64 letters, digits, '_' or '-'")
+    if "__" in name or name.endswith("_"):
+        why = "its tools are named mcp__NAME__TOOL, in which the CLI could not tell where the name ends"
+        raise McpConfigError(f"{path}: server {name!r}: the name should have no '__' and not end in '_': {why}")
+    if name in _RESERVED:
+        raise McpConfigError(f"{path}: server {name!r}: the CLI reserves this name and would not load the server")
     # The CLI takes an entry with a URL alone for HTTP.
     if isinstance(entry, dict) and "url" in entry and "type" not in entry:
         entry = {"type": "http", **entry}

@@ -13,7 +13,8 @@ from referencing.jsonschema import DRAFT202012
 from shared.schema_for_model import for_the_model
 from shared.schema_parts import every, parts
 
-# It goes to the CLI as one argument, of which Linux allows 128 KiB.
+# Of what a client sends, and of what the model is given: that goes to the CLI as one argument, of which Linux allows
+# 128 KiB.
 _MAX_BYTES = 120_000
 _TYPES = 7  # there are no more
 _DIALECTS = frozenset(
@@ -43,7 +44,10 @@ def _problem_of(text: str) -> str | None:
         return _first_problem(schema)
     except SchemaError as error:
         where = "/".join(str(part) for part in error.absolute_path)
-        return f"is no JSON Schema, at /{where}" if where else "is no JSON Schema"
+        # ECMA-262 has expressions that Python's `re` has not, such as \p{L}: it may well be a schema.
+        is_expression = error.validator == "format" and error.validator_value == "regex"
+        what = "has a regular expression that Python's re cannot read" if is_expression else "is no JSON Schema"
+        return f"{what}, at /{where}" if where else what
     except RecursionError:
         return "is nested too deep"
     except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError):
@@ -55,7 +59,8 @@ def _first_problem(schema: dict[str, Any]) -> str | None:
     dialect = schema.get("$schema", Draft202012Validator.META_SCHEMA["$id"])
     if not isinstance(dialect, str) or dialect.rstrip("#") not in _DIALECTS:
         return "should be of draft 2020-12, 2019-09, 07 or 06, by its $schema"
-    if len(json.dumps(for_the_model(schema))) > _MAX_BYTES:
+    sent, given = json.dumps(schema, separators=(",", ":")), json.dumps(for_the_model(schema))
+    if max(len(sent), len(given)) > _MAX_BYTES:
         return f"may have {_MAX_BYTES} bytes as JSON in ASCII"
     for part in every(schema):
         types = part.get("type") if isinstance(part, dict) else None

@@ -120,7 +120,7 @@ async def follow_job(
     responses={200: {"description": "By day (UTC) and model, the latest first."}, **problems(401, 422, 503)},
 )
 async def usage(
-    request: Request, days: Annotated[int, Query(ge=1, le=90, description="How many, today among them.")] = 30
+    request: Request, days: Annotated[int, Query(ge=1, le=400, description="How many, today among them.")] = 30
 ) -> Response:
     """Tell what the caller's jobs cost, whatever came of them, and what cached answers saved."""
     settings = load(StatusSettings)

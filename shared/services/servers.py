@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The servers of a query, why, and what their configuration is; `cacheable` says whether answers may be shared."""
+    """The servers of a query, why, and what their configuration is; `cacheable` says whether answers may be shared.
+
+    `scores` has those of the chosen servers only, and none when the request named them.
+    """
 
     servers: list[str] = field(default_factory=list)
     scores: "list[Score]" = field(default_factory=list)

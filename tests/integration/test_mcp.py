@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
@@ -21,6 +22,16 @@ from tests.support.scripted_model import Text, ToolUse
 
 ROOT = Path(__file__).parents[2]
 TESTS = {"command": "python", "args": [str(ROOT / "tests/support/mcp_server.py")]}
+
+# Says hello, and ends at the next question.
+DIES_WHEN_ASKED = """
+import json
+hello = json.loads(input())
+version, info = hello["params"]["protocolVersion"], {"name": "x", "version": "1"}
+result = {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info}
+print(json.dumps({"jsonrpc": "2.0", "id": hello["id"], "result": result}))
+input()
+"""
 
 
 @pytest.fixture
@@ -115,6 +126,17 @@ async def test_a_server_that_dies_is_named_and_the_job_goes_on(worker):
     assert outcome.absent == ("a",)
 
 
+async def test_a_server_that_dies_before_it_has_told_its_tools_is_not_there(worker):
+    outcome = await worker({"a": {"command": "python", "args": ["-c", DIES_WHEN_ASKED]}}, Text("ok"))
+    assert outcome.absent == ("a",)
+
+
+async def test_a_tools_own_word_of_a_closed_connection_is_not_the_death_of_its_server(worker):
+    outcome = await worker({"a": {**TESTS, "routing": {"required": True}}}, ToolUse("mcp__a__refuse", {}))
+    assert "upstream said: Connection closed" in response(outcome)
+    assert outcome.absent == ()
+
+
 async def test_a_tool_that_hangs_ends_with_its_job_and_the_model_hears_nothing_of_it(worker, model, tmp_path):
     seen = len(model.requests)
     hangs = tmp_path / "hangs"
@@ -127,16 +149,36 @@ async def test_a_tool_that_hangs_ends_with_its_job_and_the_model_hears_nothing_o
     assert len(model.requests) == seen + 1
 
 
-async def test_a_server_over_http_gets_its_headers(worker, monkeypatch):
+@asynccontextmanager
+async def served_over_http():
+    """Serve the tests' tools over HTTP; yield their entry, and the process."""
     port = free_port()
-    monkeypatch.setenv("TOKEN_OF_MINE", "s3cret")
     with psutil.Popen([sys.executable, *TESTS["args"], str(port)], stderr=subprocess.DEVNULL) as server:
         try:
             async with asyncio.timeout(20):
                 while not [one for one in server.net_connections("tcp") if one.status == "LISTEN"]:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
-            entry = {"type": "http", "url": f"http://127.0.0.1:{port}/mcp", "headers": {"X-Token": "${TOKEN_OF_MINE}"}}
-            outcome = await worker({"far": entry}, ToolUse("mcp__far__token", {}), beside=[server.pid])
-            assert "s3cret" in response(outcome)
+            yield {"type": "http", "url": f"http://127.0.0.1:{port}/mcp"}, server.pid
         finally:
             server.kill()
+
+
+async def test_a_server_over_http_gets_its_headers(worker, monkeypatch):
+    monkeypatch.setenv("TOKEN_OF_MINE", "s3cret")
+    async with served_over_http() as (entry, pid):
+        entry["headers"] = {"X-Token": "${TOKEN_OF_MINE}"}
+        outcome = await worker({"far": entry}, ToolUse("mcp__far__token", {}), beside=[pid])
+        assert "s3cret" in response(outcome)
+
+
+async def test_a_server_over_http_that_dies_is_named_too(worker):
+    async with served_over_http() as (entry, pid):
+        outcome = await worker({"far": entry}, ToolUse("mcp__far__die", {}), beside=[pid])
+    assert outcome.absent == ("far",)
+
+
+async def test_a_server_over_http_that_went_away_between_two_calls_is_named(worker):
+    async with served_over_http() as (entry, pid):
+        calls = (ToolUse("mcp__far__token", {}), ToolUse("mcp__far__die", {}), ToolUse("mcp__far__token", {}))
+        outcome = await worker({"far": entry}, *calls, beside=[pid])
+    assert outcome.absent == ("far",)

@@ -239,3 +239,9 @@ def test_a_run_that_was_cut_off_is_valued_by_the_name_that_the_cli_has_for_its_m
     gateway.client.delete(f"/api/query/{job}")
     [day] = gateway.client.get("/api/usage").json()["days"]
     assert [model["model"] for model in day["models"]] == [MODEL]
+
+
+@pytest.mark.once
+def test_spending_can_be_read_as_far_back_as_it_is_kept(gateway):
+    assert gateway.client.get("/api/usage?days=400").status_code == 200
+    assert gateway.client.get("/api/usage?days=401").status_code == 422

@@ -87,3 +87,17 @@ def test_two_schemas_are_two_requests(gateway, script):
     assert answer.status_code == 202
     again = gateway.client.post("/api/query", json={"query": "the same", "outputSchema": SCHEMA})
     assert (again.json()["status"], again.json()["result"]) == ("cached", first["result"])
+
+
+@pytest.mark.parametrize(
+    ("schema", "told"),
+    [
+        ({"type": "object", "x": "y" * 130_000}, "120000 bytes"),
+        ({"type": "string", "pattern": "^\\p{L}+$"}, "a regular expression that Python's re cannot read, at /pattern"),
+    ],
+    ids=["long where the model does not see it", "an expression of JavaScript's alone"],
+)
+def test_a_schema_that_is_refused_at_submit_is_told_why(gateway, schema, told):
+    answer = gateway.client.post("/api/query", json={"query": "x", "outputSchema": schema})
+    assert answer.status_code == 422
+    assert told in answer.json()["errors"][0]["message"]

@@ -54,6 +54,15 @@ def test_a_server_can_be_switched_on_by_a_variable(written):
         ({"command": "a", "args": "x"}, "server 'a': args: "),
         ({"command": "a", "routing": {"keyword": []}}, "server 'a': routing.keyword: extra inputs are not permitted"),
         ({"command": "a", "routing": {"tools": ["a b"]}}, "server 'a': routing.tools.0: "),
+        (
+            {"command": "a", "routing": {"keywords": ["time", "   "]}},
+            "server 'a': routing.keywords.1: should have a letter",
+        ),
+        (
+            {"command": "a", "routing": {"keywords": ["*"]}},
+            "server 'a': routing.keywords.0: should have a letter or a digit",
+        ),
+        ({"command": "a", "routing": {"keywords": ["!!!"]}}, "server 'a': routing.keywords.0: should have a letter"),
         ({"command": "a", "env": {"T": "${TOKEN}"}}, "server 'a': env.T: the variable TOKEN is not set"),
         ({"command": "a", "routing": {"enabled": "perhaps"}}, "routing.enabled: should be true or false"),
         ("a", "server 'a': "),
@@ -75,3 +84,18 @@ def test_a_name_that_the_cli_would_change_and_a_file_that_is_none_are_refused(wr
         (tmp_path / "mcp.json").write_text(text)
         with pytest.raises(McpConfigError, match=r"mcp\.json"):
             read(tmp_path / "mcp.json", {}, expand=False)
+
+
+@pytest.mark.parametrize(
+    "name", ["a__b", "a_", "__", "workspace", "claude-in-chrome", "computer-use", "ide", "constructor"]
+)
+def test_a_name_whose_tools_could_not_be_used_or_that_the_cli_keeps_for_itself_is_refused(written, name):
+    with pytest.raises(
+        McpConfigError, match=rf"mcp\.json: server '{name}': the (name should have no '__'|CLI reserves)"
+    ):
+        read(written(**{name: {"command": "a"}}), {}, expand=False)
+
+
+def test_a_name_with_an_underscore_and_keywords_in_any_script_are_taken(written):
+    entry = {"command": "a", "routing": {"keywords": ["*.txt", "時間", "Ü", "7"]}}
+    assert set(read(written(_a_b=entry, ide2=entry), {}, expand=False)) == {"_a_b", "ide2"}

@@ -40,7 +40,11 @@ def test_a_schema_that_stands_by_itself_is_one(good):
         ({"$ref": "http://169.254.169.254/schema"}, "its own parts"),
         ({"items": {"$ref": "file:///etc/passwd"}}, "its own parts"),
         ({"$ref": "#/$defs/missing"}, "does not have"),
-        ({"pattern": "("}, "no JSON Schema"),
+        ({"pattern": "("}, "a regular expression that Python's re cannot read, at /pattern"),
+        ({"pattern": r"^\p{L}+$"}, "a regular expression that Python's re cannot read, at /pattern"),
+        ({"properties": {"n": {"pattern": "^(?<n>x)$"}}}, "that Python's re cannot read, at /properties/n/pattern"),
+        ({"patternProperties": {r"\p{L}": {}}}, "that Python's re cannot read, at /patternProperties"),
+        ({"pattern": 5}, "no JSON Schema, at /pattern"),
         ({"pattern": "a{99999999999}"}, "no JSON Schema"),
         ({"pattern": "(" * 3000 + ")" * 3000}, ""),
         ({"$schema": 5}, "draft 2020-12"),
@@ -65,3 +69,11 @@ def test_what_is_no_schema_or_asks_for_another_is_told_by_name(bad, why):
 def test_a_long_schema_is_refused_before_anything_is_done_with_it():
     assert "120000 bytes" in (schema.problem_of({"description": "x" * 120_000}) or "")
     assert schema.problem_of({"description": "x" * 100_000}) is None
+
+
+def test_a_long_schema_is_refused_also_where_the_model_is_given_little_of_it_or_more_than_was_sent():
+    assert "120000 bytes" in (schema.problem_of({"type": "object", "x": "y" * 120_000}) or "")
+    assert schema.problem_of({"type": "object", "x": "y" * 100_000}) is None
+    # As draft 07 has it, each reference of a schema that is no object is longer.
+    references = {"anyOf": [{"$ref": "#/$defs/a"}] * 5000, "$defs": {"a": {"type": "string"}}}
+    assert "120000 bytes" in (schema.problem_of(references) or "")
