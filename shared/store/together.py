@@ -26,6 +26,9 @@ Command = tuple[Any, ...]
 _Asked = tuple[Sequence[Command], asyncio.Future[list[Any]]]
 # Replies come when all of a batch are done; a longer one would keep the first waiting.
 _MOST = 128
+# Of what waits one half is sent, and no fewer than so many: when all of it travels at once, the process has nothing to
+# do until it comes back, and the store nothing until all was answered.
+_FEWEST = 8
 
 _senders: WeakKeyDictionary[redis.asyncio.Redis, "_Sender"] = WeakKeyDictionary()
 
@@ -85,7 +88,8 @@ class _Sender:
 
     async def _send(self) -> None:
         while self._asked:
-            batch, self._asked = self._asked[:_MOST], self._asked[_MOST:]
+            most = min(max(len(self._asked) // 2, _FEWEST), _MOST)
+            batch, self._asked = self._asked[:most], self._asked[most:]
             try:
                 replies = await self._replies([command for commands, _ in batch for command in commands])
             except asyncio.CancelledError:

@@ -27,10 +27,10 @@ async def client(server, store):
     return client
 
 
-async def test_what_is_asked_at_once_takes_two_round_trips_and_each_gets_its_own(client, round_trips):
+async def test_what_is_asked_at_once_takes_few_round_trips_and_each_gets_its_own(client, round_trips):
     answers = await asyncio.gather(*(ask(client, ("ECHO", number), ("ECHO", "x")) for number in range(50)))
     assert answers == [[str(number), "x"] for number in range(50)]
-    assert len(round_trips) <= 2  # the first alone, or with all that came before it was sent
+    assert len(round_trips) <= 5  # half of what waits each time: 25, 12, 8, 5; perhaps the first alone before
 
 
 async def test_a_later_one_is_sent_though_the_last_batch_has_just_come_back(client):
