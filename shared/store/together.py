@@ -70,7 +70,7 @@ class _Sender:
         options = {**pool.connection_kwargs, "socket_timeout": None, "retry": Retry(NoBackoff(), 0)}
         # The pool keeps this to itself; see there.
         options["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
-        self._seconds = pool.connection_kwargs["socket_timeout"]
+        self._seconds = pool.connection_kwargs.get("socket_timeout")
         own = redis.asyncio.ConnectionPool(connection_class=pool.connection_class, **options)
         self._client = redis.asyncio.Redis.from_pool(own)
         self._asked: list[_Asked] = []

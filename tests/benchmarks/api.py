@@ -19,7 +19,7 @@ from tests.support import slot
 from tests.support.redis_server import RedisServer
 
 # Short rounds, and many: what else the machine does meets both sides of a ratio alike.
-CONNECTIONS, ROUNDS, SECONDS = 16, 15, 0.4
+CONNECTIONS, ROUNDS, SECONDS = 16, 13, 0.4
 SAME = "What is the same each time?"
 
 

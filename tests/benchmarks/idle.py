@@ -8,7 +8,7 @@ from tests.benchmarks.figures import Figure
 from tests.support.deployment import Deployment
 from tests.support.scripted_model import ScriptedModel
 
-SLOTS, SETTLE, SECONDS = 5, 12.0, 12.0
+SLOTS, SETTLE, SECONDS = 5, 10.0, 10.0
 
 
 def _cpu(gateway: Deployment) -> dict[str, float]:

@@ -13,7 +13,7 @@ import sys
 
 from tests.benchmarks.figures import Figure
 
-ROUNDS = 5
+ROUNDS = 3
 FUNCTIONS = ("submit", "status", "webhook", "responses", "batches", "admin")
 EVERYTHING = (
     "claude_agent_sdk fastapi httpcore httptools httpx jinja2 jsonschema mangum mcp prometheus_client pydantic_settings"

@@ -28,7 +28,7 @@ from tests.support.real_cli import ask_real_cli
 from tests.support.scripted_model import ScriptedModel
 from tests.support.scripted_replies import Text
 
-RUNS, SLOW_RUNS, CLI_RUNS = 8, 12, 5
+RUNS, SLOW_RUNS, CLI_RUNS = 8, 12, 4
 # A slot needs as long to have its next CLI ready.
 PAUSE = 1.0
 THINKS = 1.0

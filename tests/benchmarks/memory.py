@@ -20,7 +20,7 @@ from tests.benchmarks.load import get
 from tests.support.redis_server import RedisServer
 from tests.support.submitting import submit_all
 
-JOBS, CLIENTS = 5000, 1000
+JOBS, CLIENTS = 3000, 1000
 QUERY = "q" * 1016
 
 

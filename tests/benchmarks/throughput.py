@@ -18,7 +18,7 @@ from tests.support.deployment import Deployment
 from tests.support.real_cli import ask_real_cli
 from tests.support.scripted_model import ScriptedModel
 
-SLOTS, JOBS = 4, 24
+SLOTS, JOBS = 4, 20
 
 
 def _bare(url: str, folder: Path) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from shared.ids import new_id
-from shared.store import claims, jobs, keys, scripts, submissions
+from shared.store import claims, jobs, keys, scripts, submissions, together
 from shared.vocabulary import TERMINAL
 
 CALLERS = ("ann", "bob")
@@ -40,6 +40,7 @@ class Store(RuleBasedStateMachine):
         return self.loop.run_until_complete(work)
 
     def teardown(self) -> None:
+        self.do(together.close(self.client))
         self.do(self.client.aclose())
         self.loop.close()
 
