@@ -94,6 +94,8 @@ class Sam(GatewayClient):
 
     def __enter__(self):
         self.output = self.path.open("w", encoding="utf-8")
+        # Tests that are run in the background ignore it, and so would what they start.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         self.process = subprocess.Popen(
             self.command, cwd=self.checkout, env=environment(), stdout=self.output, stderr=subprocess.STDOUT
         )
