@@ -34,14 +34,14 @@ def problem_of(schema: dict[str, Any]) -> str | None:
     It has to stand by itself: nothing is fetched for it. A long one takes a second.
     """
     # One program asks with the same schema again and again, and in each query of a batch.
-    return _problem_of(json.dumps(schema))
+    return _problem_of(json.dumps(schema, separators=(",", ":")))
 
 
 @functools.lru_cache(maxsize=100)
 def _problem_of(text: str) -> str | None:
     schema = json.loads(text)
     try:
-        return _first_problem(schema)
+        return _first_problem(schema, len(text))
     except SchemaError as error:
         where = "/".join(str(part) for part in error.absolute_path)
         # ECMA-262 has expressions that Python's `re` has not, such as \p{L}: it may well be a schema.
@@ -55,12 +55,11 @@ def _problem_of(text: str) -> str | None:
         return "is no JSON Schema"
 
 
-def _first_problem(schema: dict[str, Any]) -> str | None:
+def _first_problem(schema: dict[str, Any], sent: int) -> str | None:
     dialect = schema.get("$schema", Draft202012Validator.META_SCHEMA["$id"])
     if not isinstance(dialect, str) or dialect.rstrip("#") not in _DIALECTS:
         return "should be of draft 2020-12, 2019-09, 07 or 06, by its $schema"
-    sent, given = json.dumps(schema, separators=(",", ":")), json.dumps(for_the_model(schema))
-    if max(len(sent), len(given)) > _MAX_BYTES:
+    if max(sent, len(json.dumps(for_the_model(schema)))) > _MAX_BYTES:
         return f"may have {_MAX_BYTES} bytes as JSON in ASCII"
     for part in every(schema):
         types = part.get("type") if isinstance(part, dict) else None

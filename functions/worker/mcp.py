@@ -65,7 +65,7 @@ class Expected:
     """The servers that a run was promised, as its messages show which of them are there."""
 
     def __init__(self, request: Mapping[str, Any], servers: Servers) -> None:
-        self._names = list(request.get("mcpServers", ()))
+        self._names = set(request.get("mcpServers", ()))
         self._required = {name for name in self._names if name in servers and servers[name].routing.required}
         # One that this worker does not know of cannot be there.
         self._absent = {name for name in self._names if name not in servers}
@@ -85,21 +85,20 @@ class Expected:
         """Take down what a message shows of them."""
         match message:
             case SystemMessage(subtype="init", data={"mcp_servers": list(found), "tools": list(tools)}):
-                there = {server.get("name") for server in found if server.get("status") == "connected"}
+                connected = {server.get("name") for server in found if server.get("status") == "connected"}
                 # One that ended before it told its tools counts as connected.
-                self._absent |= {
-                    name
-                    for name in self._names
-                    if name not in there or not any(tool.startswith(f"mcp__{name}__") for tool in tools)
-                }
+                self._absent |= self._names - (connected & set(map(_server_of, tools)))
             case AssistantMessage():
                 self._asked |= {block.id: block.name for block in message.content if isinstance(block, ToolUseBlock)}
             case UserMessage(content=list(blocks)):
                 for block in blocks:
                     if isinstance(block, ToolResultBlock) and block.is_error and _GONE.fullmatch(str(block.content)):
-                        self._note_dead(self._asked.get(block.tool_use_id, ""))
+                        self._absent |= self._names & {_server_of(self._asked.get(block.tool_use_id, ""))}
             case _:
                 pass
 
-    def _note_dead(self, tool: str) -> None:
-        self._absent |= {name for name in self._names if tool.startswith(f"mcp__{name}__")}
+
+def _server_of(tool: str) -> str:
+    """Return the server that a tool is of, nothing for one of the CLI's own; no server has `__` in its name."""
+    kind, _, rest = tool.partition("__")
+    return rest.partition("__")[0] if kind == "mcp" else ""

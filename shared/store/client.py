@@ -10,7 +10,6 @@ from redis.backoff import ExponentialBackoff
 from redis.connection import HiredisRespSerializer
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 from shared.store import together
@@ -43,8 +42,7 @@ def _options(retry: Any) -> dict[str, Any]:
         "retry": retry,
         "retry_on_error": _ANSWERED_BY_RETRY,
         "health_check_interval": 30,
-        # Only Redis Enterprise knows them; asking for them is one round trip more for each connection.
-        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+        "maint_notifications_config": together.NO_NOTIFICATIONS,
     }
 
 

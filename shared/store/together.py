@@ -22,6 +22,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.maint_notifications import MaintNotificationsConfig
 
+# Only Redis Enterprise knows them; asking for them is one round trip more for each connection.
+NO_NOTIFICATIONS = MaintNotificationsConfig(enabled=False)
 Command = tuple[Any, ...]
 _Asked = tuple[Sequence[Command], asyncio.Future[list[Any]]]
 # Replies come when all of a batch are done; a longer one would keep the first waiting.
@@ -68,8 +70,7 @@ class _Sender:
         # Not the client itself, either: an entry that held its key would keep both for ever.
         pool = client.connection_pool
         options = {**pool.connection_kwargs, "socket_timeout": None, "retry": Retry(NoBackoff(), 0)}
-        # The pool keeps this to itself; see there.
-        options["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
+        options["maint_notifications_config"] = NO_NOTIFICATIONS  # which the pool keeps to itself
         self._seconds = pool.connection_kwargs.get("socket_timeout")
         own = redis.asyncio.ConnectionPool(connection_class=pool.connection_class, **options)
         self._client = redis.asyncio.Redis.from_pool(own)

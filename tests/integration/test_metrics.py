@@ -11,7 +11,7 @@ from shared.store import callers, claims, keys, scripts
 from shared.store.client import async_client
 from shared.store.spending import Spend
 from tests.support.scrape import parse, scrape
-from tests.support.slot import ERROR, RESULT, run
+from tests.support.slot import ERROR, RESULT, run, take
 
 ON = {"METRICS_ENABLED": "true"}
 
@@ -20,13 +20,6 @@ async def figures(client):
     answer = await client.get("/metrics")
     assert answer.status_code == 200
     return parse(answer.text)
-
-
-async def take(url, slot="slot"):
-    handle = async_client(url)
-    claim = claims.Claim.parse(await scripts.run(handle, "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now"))
-    assert await claims.take(handle, claim, slot) is not None
-    return claim
 
 
 async def test_without_metrics_enabled_there_are_none(connect):

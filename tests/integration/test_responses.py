@@ -6,23 +6,15 @@ import pytest
 
 from shared.services import following
 from shared.settings import StatusSettings, load
-from shared.store import claims, events, scripts
+from shared.store import claims, events
 from shared.store.client import async_client
-from tests.support.slot import RESULT, run
+from tests.support.slot import RESULT, run, take
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
 
 
 def body(**fields):
     return {"model": "m", "input": "q", "background": True, **fields}
-
-
-async def begun(url):
-    """Let a slot take the next job, and return its claim."""
-    client = async_client(url)
-    claim = claims.Claim.parse(await scripts.run(client, "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now"))
-    assert await claims.take(client, claim, "slot") is not None
-    return claim
 
 
 def schemed(schema, **told):
@@ -108,7 +100,7 @@ async def test_in_lambda_an_answer_without_news_is_held_until_there_is_some(conn
     client = await connect(server.url, AWS_LAMBDA_FUNCTION_NAME="responses", AUTH_ENABLED="false")
     monkeypatch.setattr(following, "_BUFFERED_AFTER", 0.05)
     made = (await client.post("/v1/responses", json=body())).json()["id"]
-    claim = await begun(server.url)
+    claim = await take(server.url)
     seen = (await client.get(f"/v1/responses/{made}?stream=true")).text
     assert seen.count("event: ") == 3
     assert '"sequence_number": 2' in seen
@@ -124,7 +116,7 @@ async def test_what_is_not_told_to_a_client_does_not_keep_its_stream_silent(conn
     client = await connect(server.url)
     monkeypatch.setattr(following, "_COMMENT_EVERY", 0.2)
     await client.post("/v1/responses", json=body(**schemed(SCHEMA)))
-    claim, settings = await begun(server.url), load(StatusSettings)
+    claim, settings = await take(server.url), load(StatusSettings)
     piece = 0
     async with asyncio.timeout(10):
         clock = following.Clock(settings)

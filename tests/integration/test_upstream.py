@@ -4,9 +4,9 @@ from typing import Literal
 
 import pytest
 
-from shared.store import claims, jobs, keys, scripts
+from shared.store import claims, jobs, keys
 from shared.store.client import async_client
-from tests.support.slot import RESULT
+from tests.support.slot import RESULT, pop, take
 
 REFUSED = claims.Upstream("refused", "authentication_failed")
 ANSWERED = claims.Upstream("answered")
@@ -20,15 +20,9 @@ async def six(connect, server):
     return client, [answer["jobId"] for answer in submitted]
 
 
-async def pop(url):
-    text = await scripts.run(async_client(url), "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now")
-    return text and claims.Claim.parse(text)
-
-
 async def run(url, upstream):
     """Do what a slot does with the next job; return its id and how its end was taken."""
-    claim = await pop(url)
-    assert await claims.take(async_client(url), claim, "slot")
+    claim = await take(url)
     return claim.job_id, await end(url, claim, upstream)
 
 
@@ -78,8 +72,7 @@ async def test_refusals_that_are_not_in_a_row_hold_nothing(six, server):
 
 
 async def test_what_ran_when_the_queue_was_held_is_not_lost_to_it(six, server):
-    running = await pop(server.url)
-    assert await claims.take(async_client(server.url), running, "another slot")
+    running = await take(server.url, "another slot")
     for _ in range(3):
         await run(server.url, REFUSED)
     assert await end(server.url, running, REFUSED) == "held"

@@ -14,15 +14,28 @@ RESULT = {
 ERROR = {"error": {"code": "server_error", "message": "no", "retryable": True}}
 
 
+async def pop(url: str) -> claims.Claim | None:
+    """Take the next job off the queue, and return its claim; None when nothing waits."""
+    text = await scripts.run(async_client(url), "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now")
+    return claims.Claim.parse(text) if text else None
+
+
+async def take(url: str, slot: str = "slot") -> claims.Claim:
+    """Begin the next job in a slot of that name, and return its claim."""
+    claim = await pop(url)
+    assert claim is not None, "nothing waits"
+    assert await claims.take(async_client(url), claim, slot) is not None
+    return claim
+
+
 async def run(
     url: str, outcome: dict[str, Any] | None = None, *, keep_for: int = 60, absent: Sequence[str] = ()
 ) -> str | None:
     """Do what a slot does with the next job, without a CLI; return its id, or None when nothing waits."""
     client = async_client(url)
-    text = await scripts.run(client, "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now")
-    if text is None:
+    claim = await pop(url)
+    if claim is None:
         return None
-    claim = claims.Claim.parse(text)
     assert await claims.take(client, claim, "slot") is not None
     outcome = outcome or {"result": RESULT}
     state: Literal["completed", "failed"] = "completed" if "result" in outcome else "failed"
