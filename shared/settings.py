@@ -5,16 +5,14 @@ variable counts as unset. `load` turns what is wrong into one `SettingsError` th
 """
 
 import os
-import re
 from functools import cache, cached_property
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Literal, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import (
-    BeforeValidator,
     Field,
     PrivateAttr,
     SecretStr,
@@ -22,57 +20,11 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.egress import Network
 from shared.mcp_config import McpConfigError, Servers
 from shared.mcp_config import read as read_servers
-from shared.webhook_secret import check_secret
-
-
-def _split(value: object) -> object:
-    return tuple(part for part in value.replace(",", " ").split()) if isinstance(value, str) else value
-
-
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-"""A list written with commas or spaces between its items."""
-
-
-Pauses = Annotated[tuple[Annotated[int, Field(ge=1, le=604_800)], ...], NoDecode, BeforeValidator(_split)]
-"""Seconds, written like Names."""
-
-
-def _networks(value: object) -> object:
-    return tuple(ip_network(part) for part in value.replace(",", " ").split()) if isinstance(value, str) else value
-
-
-Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
-"""Networks in CIDR form, written like Names."""
-
-
-def _secrets(value: object) -> object:
-    return tuple(SecretStr(check_secret(part)) for part in value.split()) if isinstance(value, str) else value
-
-
-Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_secrets)]
-"""Webhook secrets, written with spaces between them."""
-
-
-_UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
-
-
-def _rate(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    found = re.fullmatch(r"\s*([1-9][0-9]{0,8})\s*/\s*(second|minute|hour|day)s?\s*", value)
-    if found is None:
-        raise ValueError("should be a number and a unit, such as 60/minute (second, minute, hour or day)")
-    return int(found[1]), _UNITS[found[2]]
-
-
-Rate = Annotated[tuple[int, int], NoDecode, BeforeValidator(_rate)]
-"""How many in how many seconds, written `60/minute`."""
-
+from shared.setting_types import Names, Networks, Pauses, Rate, Secrets
 
 # Characters that a password of the dashboard has at least.
 MIN_PASSWORD = 12

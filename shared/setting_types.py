@@ -1,0 +1,55 @@
+"""The types of settings that are written as one line of text: lists, networks, secrets and rates."""
+
+import re
+from ipaddress import ip_network
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
+
+from shared.egress import Network
+from shared.webhook_secret import check_secret
+
+
+def _split(value: object) -> object:
+    return tuple(part for part in value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""A list written with commas or spaces between its items."""
+
+
+Pauses = Annotated[tuple[Annotated[int, Field(ge=1, le=604_800)], ...], NoDecode, BeforeValidator(_split)]
+"""Seconds, written like Names."""
+
+
+def _networks(value: object) -> object:
+    return tuple(ip_network(part) for part in value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
+"""Networks in CIDR form, written like Names."""
+
+
+def _secrets(value: object) -> object:
+    return tuple(SecretStr(check_secret(part)) for part in value.split()) if isinstance(value, str) else value
+
+
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_secrets)]
+"""Webhook secrets, written with spaces between them."""
+
+
+_UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+
+
+def _rate(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"\s*([1-9][0-9]{0,8})\s*/\s*(second|minute|hour|day)s?\s*", value)
+    if found is None:
+        raise ValueError("should be a number and a unit, such as 60/minute (second, minute, hour or day)")
+    return int(found[1]), _UNITS[found[2]]
+
+
+Rate = Annotated[tuple[int, int], NoDecode, BeforeValidator(_rate)]
+"""How many in how many seconds, written `60/minute`."""
