@@ -26,6 +26,7 @@ from local.demo_instances import minimal_instance
 from local.messages_api import (
     Answer,
     JsonObject,
+    TextBlock,
     ToolCall,
     Usage,
     answer_body,
@@ -47,9 +48,9 @@ def compose(request: JsonObject) -> Answer:
     for tool in request.get("tools") or []:
         if tool.get("name") == _STRUCTURED_OUTPUT:
             call = ToolCall(_STRUCTURED_OUTPUT, minimal_instance(tool.get("input_schema")))
-            return Answer(MODEL, tool_calls=[call], usage=Usage(_prompt_tokens(request), _tokens(str(call.input))))
+            return Answer(MODEL, [call], Usage(_prompt_tokens(request), _tokens(str(call.input))))
     text = demo_answers.answer(user_query(request))
-    return Answer(MODEL, chunks=demo_answers.chunks(text), usage=Usage(_prompt_tokens(request), _tokens(text)))
+    return Answer(MODEL, [TextBlock(demo_answers.chunks(text))], Usage(_prompt_tokens(request), _tokens(text)))
 
 
 async def messages(request: Request) -> Response:

@@ -33,6 +33,21 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class TextBlock:
+    """A `text` block, in the chunks in which it is streamed."""
+
+    chunks: Sequence[str]
+
+
+@dataclass(frozen=True)
+class ThinkingBlock:
+    """A `thinking` block; the signature is what the API would sign it with."""
+
+    text: str
+    signature: str = "c2lnbmF0dXJl"
+
+
+@dataclass(frozen=True)
 class ToolCall:
     """A `tool_use` block: the model asks the client to run a tool."""
 
@@ -41,16 +56,15 @@ class ToolCall:
     id: str = field(default_factory=lambda: f"toolu_{uuid.uuid4().hex}")
 
 
+Block = TextBlock | ThinkingBlock | ToolCall
+
+
 @dataclass(frozen=True)
 class Answer:
-    """One assistant message: text in the chunks in which it is streamed, then tool calls.
-
-    No chunk makes no text block. Without a `stop_reason` it is `tool_use` or `end_turn`, by the content.
-    """
+    """One assistant message. Without a `stop_reason` it is `tool_use` or `end_turn`, by the blocks."""
 
     model: str
-    chunks: Sequence[str] = ()
-    tool_calls: Sequence[ToolCall] = ()
+    blocks: Sequence[Block] = ()
     usage: Usage = Usage()
     stop_reason: str | None = None
     id: str = field(default_factory=lambda: f"msg_{uuid.uuid4().hex}")
@@ -58,31 +72,42 @@ class Answer:
     @property
     def final_stop_reason(self) -> str:
         """The stop reason as it is sent."""
-        return self.stop_reason or ("tool_use" if self.tool_calls else "end_turn")
+        calls = any(isinstance(block, ToolCall) for block in self.blocks)
+        return self.stop_reason or ("tool_use" if calls else "end_turn")
 
 
 def answer_events(answer: Answer) -> Iterator[JsonObject]:
     """Yield the events of a streamed answer in order, each the `data` of one server-sent event named by its `type`."""
     yield {"type": "message_start", "message": _message(answer, content=[], stop_reason=None, output_tokens=1)}
-    index = 0
-    if answer.chunks:
-        yield _block_start(index, {"type": "text", "text": ""})
-        for chunk in answer.chunks:
-            yield _block_delta(index, {"type": "text_delta", "text": chunk})
-        yield _block_stop(index)
-        index += 1
-    for call in answer.tool_calls:
-        # The input of a streamed call starts empty and comes as pieces of JSON text; one piece is enough here.
-        yield _block_start(index, {"type": "tool_use", "id": call.id, "name": call.name, "input": {}})
-        yield _block_delta(index, {"type": "input_json_delta", "partial_json": json.dumps(call.input)})
-        yield _block_stop(index)
-        index += 1
+    for index, block in enumerate(answer.blocks):
+        empty, deltas = _streamed(block)
+        yield {"type": "content_block_start", "index": index, "content_block": empty}
+        for delta in deltas:
+            yield {"type": "content_block_delta", "index": index, "delta": delta}
+        yield {"type": "content_block_stop", "index": index}
     yield {
         "type": "message_delta",
         "delta": {"stop_reason": answer.final_stop_reason, "stop_sequence": None},
         "usage": answer.usage.as_json(),
     }
     yield {"type": "message_stop"}
+
+
+def _streamed(block: Block) -> tuple[JsonObject, list[JsonObject]]:
+    """Return a block as it starts, and the deltas that fill it."""
+    match block:
+        case TextBlock(chunks):
+            return {"type": "text", "text": ""}, [{"type": "text_delta", "text": chunk} for chunk in chunks]
+        case ThinkingBlock(text, signature):
+            deltas = [
+                {"type": "thinking_delta", "thinking": text},
+                {"type": "signature_delta", "signature": signature},
+            ]
+            return {"type": "thinking", "thinking": "", "signature": ""}, deltas
+        case ToolCall(name, given, call_id):
+            # The input starts empty and arrives as pieces of JSON text; one piece is enough here.
+            delta = {"type": "input_json_delta", "partial_json": json.dumps(given)}
+            return {"type": "tool_use", "id": call_id, "name": name, "input": {}}, [delta]
 
 
 def encode_event(event: JsonObject) -> bytes:
@@ -92,11 +117,18 @@ def encode_event(event: JsonObject) -> bytes:
 
 def answer_body(answer: Answer) -> JsonObject:
     """Return the body of an answer that is not streamed."""
-    content: list[JsonObject] = [{"type": "text", "text": "".join(answer.chunks)}] if answer.chunks else []
-    content += [
-        {"type": "tool_use", "id": call.id, "name": call.name, "input": call.input} for call in answer.tool_calls
-    ]
+    content = [_whole(block) for block in answer.blocks]
     return _message(answer, content=content, stop_reason=answer.final_stop_reason)
+
+
+def _whole(block: Block) -> JsonObject:
+    match block:
+        case TextBlock(chunks):
+            return {"type": "text", "text": "".join(chunks)}
+        case ThinkingBlock(text, signature):
+            return {"type": "thinking", "thinking": text, "signature": signature}
+        case ToolCall(name, given, call_id):
+            return {"type": "tool_use", "id": call_id, "name": name, "input": given}
 
 
 def error_body(kind: str, message: str) -> JsonObject:
@@ -149,15 +181,3 @@ def _message(
         "stop_sequence": None,
         "usage": answer.usage.as_json(output_tokens=output_tokens),
     }
-
-
-def _block_start(index: int, block: JsonObject) -> JsonObject:
-    return {"type": "content_block_start", "index": index, "content_block": block}
-
-
-def _block_delta(index: int, delta: JsonObject) -> JsonObject:
-    return {"type": "content_block_delta", "index": index, "delta": delta}
-
-
-def _block_stop(index: int) -> JsonObject:
-    return {"type": "content_block_stop", "index": index}

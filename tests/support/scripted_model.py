@@ -6,18 +6,18 @@ from types import TracebackType
 from typing import Self
 
 from local.messages_api import user_query
-from tests.support.scripted_replies import Disconnect, Empty, Error, Hang, Reply, ReplyFunction, Text, ToolUse
+from tests.support.scripted_replies import Disconnect, Empty, Error, Hang, Reply, ReplyFunction, Text, Thinking, ToolUse
 from tests.support.scripted_server import Received, ScriptedServer
 
-__all__ = ["Disconnect", "Empty", "Error", "Hang", "Received", "Reply", "ScriptedModel", "Text", "ToolUse"]
+__all__ = ["Disconnect", "Empty", "Error", "Hang", "Received", "Reply", "ScriptedModel", "Text", "Thinking", "ToolUse"]
 
 
 class ScriptedModel:
     """A Messages API on a free port of 127.0.0.1, from `with` to the end of it.
 
     Every `POST /v1/messages` takes the next of the replies given to `script`, else what `reply` returns for its body.
-    A list of `Text` and `ToolUse` is one message of several blocks. With `echo` the default answer is the query
-    itself, otherwise `ok`. A `reply` that raises fails the test at the end of the `with`.
+    A list of `Text`, `Thinking` and `ToolUse` is one message with a block for each. With `echo` the default answer is
+    the query itself, otherwise `ok`. A `reply` that raises fails the test at the end of the `with`.
     """
 
     def __init__(self, reply: ReplyFunction | None = None, *, echo: bool = False) -> None:

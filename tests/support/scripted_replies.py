@@ -25,6 +25,13 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Thinking:
+    """Think before, between or after the texts of a message."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class ToolUse:
     """Ask for a tool."""
 
@@ -63,5 +70,5 @@ class Empty:
     """Answer with an assistant message without content."""
 
 
-Reply = Text | ToolUse | Error | Hang | Disconnect | Empty
+Reply = Text | Thinking | ToolUse | Error | Hang | Disconnect | Empty
 ReplyFunction = Callable[[JsonObject], Reply | list[Reply]]

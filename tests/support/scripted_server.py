@@ -11,8 +11,19 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from local.messages_api import Answer, JsonObject, ToolCall, answer_body, answer_events, encode_event, error_body
-from tests.support.scripted_replies import A_FEW_TOKENS, Disconnect, Error, Hang, Reply, Text, ToolUse
+from local.messages_api import (
+    Answer,
+    Block,
+    JsonObject,
+    TextBlock,
+    ThinkingBlock,
+    ToolCall,
+    answer_body,
+    answer_events,
+    encode_event,
+    error_body,
+)
+from tests.support.scripted_replies import A_FEW_TOKENS, Disconnect, Error, Hang, Reply, Text, Thinking, ToolUse
 
 
 @dataclass(frozen=True)
@@ -104,13 +115,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, body: JsonObject, replies: list[Reply]) -> None:
         texts = [reply for reply in replies if isinstance(reply, Text)]
         first = texts[0] if texts else Text([])
-        answer = Answer(
-            model=first.model or body["model"],
-            chunks=[c for text in texts for c in ([text.chunks] if isinstance(text.chunks, str) else text.chunks)],
-            tool_calls=[ToolCall(reply.name, reply.input) for reply in replies if isinstance(reply, ToolUse)],
-            usage=first.usage,
-            stop_reason=first.stop_reason,
-        )
+        blocks = [block for reply in replies if (block := _block(reply)) is not None]
+        answer = Answer(first.model or body["model"], blocks, first.usage, first.stop_reason)
         self.server.closing.wait(first.delay_before)
         if body.get("stream"):
             self._stream(answer, first.delay_between)
@@ -147,5 +153,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
+def _block(reply: Reply) -> Block | None:
+    match reply:
+        case Text(chunks):
+            return TextBlock([chunks] if isinstance(chunks, str) else chunks) if chunks else None
+        case Thinking(text):
+            return ThinkingBlock(text)
+        case ToolUse(name, given):
+            return ToolCall(name, given)
+        case _:
+            return None
+
+
 def _spoken(body: JsonObject, chunks: int) -> Answer:
-    return Answer(model=body["model"], chunks=["chunk "] * chunks, usage=A_FEW_TOKENS)
+    return Answer(body["model"], [TextBlock(["chunk "] * chunks)], A_FEW_TOKENS)

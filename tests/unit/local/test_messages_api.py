@@ -3,6 +3,7 @@ from typing import Any
 
 from local.messages_api import (
     Answer,
+    TextBlock,
     ToolCall,
     Usage,
     answer_body,
@@ -21,7 +22,7 @@ def blocks(*texts: str) -> dict[str, Any]:
 
 
 def test_a_stream_opens_fills_and_closes_each_block_before_the_message_stops():
-    answer = Answer("m", ["Hel", "lo"], [ToolCall("Read", {"path": "a"}, id="toolu_1")], id="msg_1")
+    answer = Answer("m", [TextBlock(["Hel", "lo"]), ToolCall("Read", {"path": "a"}, id="toolu_1")], id="msg_1")
     events = list(answer_events(answer))
     assert [(event["type"], event.get("index")) for event in events] == [
         ("message_start", None),
@@ -38,7 +39,7 @@ def test_a_stream_opens_fills_and_closes_each_block_before_the_message_stops():
 
 
 def test_a_stream_carries_the_text_in_its_chunks_and_a_tools_input_as_json_text():
-    events = list(answer_events(Answer("m", ["Hel", "lo"], [ToolCall("Read", {"path": "a"})])))
+    events = list(answer_events(Answer("m", [TextBlock(["Hel", "lo"]), ToolCall("Read", {"path": "a"})])))
     deltas = [event["delta"] for event in events if event["type"] == "content_block_delta"]
     assert [delta.get("text") for delta in deltas[:2]] == ["Hel", "lo"]
     assert json.loads(deltas[2]["partial_json"]) == {"path": "a"}
@@ -46,7 +47,7 @@ def test_a_stream_carries_the_text_in_its_chunks_and_a_tools_input_as_json_text(
 
 def test_a_stream_names_the_final_usage_and_stop_reason_only_at_its_end():
     usage = Usage(10, 20, cache_read_input_tokens=3, cache_creation_input_tokens=4)
-    events = list(answer_events(Answer("m", ["x"], usage=usage)))
+    events = list(answer_events(Answer("m", [TextBlock(["x"])], usage)))
     first, last = events[0]["message"], events[-2]
     assert (first["stop_reason"], first["usage"]["output_tokens"], first["content"]) == (None, 1, [])
     assert last["delta"]["stop_reason"] == "end_turn"
@@ -65,12 +66,14 @@ def test_an_answer_without_content_has_no_block_at_all():
 
 def test_a_tool_call_stops_the_turn_for_its_tool_unless_another_reason_is_given():
     call = ToolCall("Read", {})
-    assert answer_body(Answer("m", tool_calls=[call]))["stop_reason"] == "tool_use"
-    assert answer_body(Answer("m", tool_calls=[call], stop_reason="max_tokens"))["stop_reason"] == "max_tokens"
+    assert answer_body(Answer("m", blocks=[call]))["stop_reason"] == "tool_use"
+    assert answer_body(Answer("m", blocks=[call], stop_reason="max_tokens"))["stop_reason"] == "max_tokens"
 
 
 def test_a_whole_answer_says_the_same_as_its_stream():
-    body = answer_body(Answer("m", ["Hel", "lo"], [ToolCall("Read", {"path": "a"}, id="toolu_1")], id="msg_1"))
+    body = answer_body(
+        Answer("m", [TextBlock(["Hel", "lo"]), ToolCall("Read", {"path": "a"}, id="toolu_1")], id="msg_1")
+    )
     assert body["content"] == [
         {"type": "text", "text": "Hello"},
         {"type": "tool_use", "id": "toolu_1", "name": "Read", "input": {"path": "a"}},
