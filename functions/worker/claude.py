@@ -89,7 +89,7 @@ class Run:
                 # Not at `end`, which may be a while: its own retry comes half a second after it was announced.
                 cli.silence()
             elif schema is not None:
-                report.structured = await structured(schema, report.envelope.structured_output)
+                report.structured = await structured(schema, report.structured_input)
         except CLIJSONDecodeError as error:
             report.failure = "output_too_large" if "maximum buffer size" in str(error) else "cli_crashed"
         except Exception as error:  # noqa: BLE001 -- what comes out of a broken CLI breaks the SDK in any way it likes

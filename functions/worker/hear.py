@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator, Callable
 from claude_agent_sdk import AssistantMessage, RateLimitEvent, ResultMessage, StreamEvent, SystemMessage, UserMessage
 from claude_agent_sdk.types import Message, RateLimitInfo
 
+from functions.worker.answer_text import AnswerText
 from functions.worker.mcp import Expected
 from functions.worker.outcome import Report
+from functions.worker.structured_input import StructuredInput
 from shared.settings import WorkerSettings
 
 # The CLI's own pause before its first retry is at most so many ms; a longer one is what the API asked for.
@@ -30,6 +32,7 @@ async def hear(
     a tool works.
     """
     longest = settings.claude_silence_timeout / 1000
+    answer, given = AnswerText(), StructuredInput()
     try:
         async with asyncio.timeout(longest) as silence:
             async for message in messages:
@@ -40,7 +43,12 @@ async def hear(
                     return
                 if report.meter is not None:
                     report.meter.look(message)
-                if _is_last(message, report, on_text):
+                if text := answer.look(message):
+                    report.text_bytes += len(text.encode("utf-8", "surrogatepass"))
+                    on_text(text)
+                report.text = answer.text
+                given.look(message)
+                if _is_last(message, report, given):
                     return
                 if report.text_bytes > settings.max_output_bytes:
                     report.failure = "output_too_large"
@@ -56,7 +64,7 @@ async def hear(
         report.failure = "server_error"
 
 
-def _is_last(message: Message, report: Report, on_text: Callable[[str], None]) -> bool:
+def _is_last(message: Message, report: Report, given: StructuredInput) -> bool:
     """Take down what a message tells; return whether nothing of interest can follow."""
     match message:
         case StreamEvent(
@@ -65,9 +73,6 @@ def _is_last(message: Message, report: Report, on_text: Callable[[str], None]) -
             # The CLI would let the model go on, and give its last message back as if it were the whole answer.
             report.failure = "output_too_large"
             return True
-        case StreamEvent(event={"type": "content_block_delta", "delta": {"type": "text_delta", "text": text}}):
-            report.text_bytes += len(text.encode("utf-8", "surrogatepass"))
-            on_text(text)
         case AssistantMessage():
             _note(report, message)
         case RateLimitEvent(rate_limit_info=RateLimitInfo(status="rejected", resets_at=int(resets_at))):
@@ -81,6 +86,7 @@ def _is_last(message: Message, report: Report, on_text: Callable[[str], None]) -
             return True
         case ResultMessage():
             report.envelope = message
+            report.structured_input = given.exact(message.structured_output)
             return True
         case _:
             pass

@@ -3,7 +3,7 @@
 from typing import Any, cast
 
 from claude_agent_sdk import ClaudeAgentOptions
-from claude_agent_sdk.types import SessionStore, SystemPromptFile, SystemPromptPreset
+from claude_agent_sdk.types import SessionStore, SystemPromptFile, SystemPromptPreset, ThinkingConfigDisabled
 
 from functions.worker import mcp
 from functions.worker.environment import for_run
@@ -14,6 +14,8 @@ from shared.store.conversations import Turn
 
 # One JSON message of the CLI holds the whole answer, escaped at worst sixfold, beside its own fields.
 _MESSAGE_FACTOR, _MESSAGE_EXTRA = 6, 1 << 20
+# Tokens of an answer that leave no room for thinking.
+_SHORT_ANSWER = 1024
 
 
 def options_for(
@@ -33,6 +35,7 @@ def options_for(
         max_turns=request.get("maxTurns"),
         max_budget_usd=min(budgets, default=None),
         effort=request.get("effort"),
+        thinking=_thinking(request),
         # Nothing but what the gateway gives: no other tool, no file of settings, no server, no command, no transcript.
         tools=request.get("tools", []),
         allowed_tools=[*request.get("tools", []), *mcp.allowed_tools(servers)],
@@ -71,6 +74,16 @@ def _longest(request: dict[str, Any]) -> dict[str, str]:
     """Return how the CLI is told what one message may be at most: it has no option for it."""
     most = request.get("maxOutputTokens")
     return {} if most is None else {"CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(most)}
+
+
+def _thinking(request: dict[str, Any]) -> ThinkingConfigDisabled | None:
+    """Return no thinking for an answer so short that thinking would use it up; None leaves it to the model.
+
+    The Messages API takes no thinking budget below 1,024 tokens, and counts thinking in `max_tokens`.
+    """
+    most = request.get("maxOutputTokens")
+    short = most is not None and most <= _SHORT_ANSWER and request.get("effort") is None
+    return ThinkingConfigDisabled(type="disabled") if short else None
 
 
 def _output_format(schema: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ two workers that vanished with the job (see `reconcile`)         worker_lost
 """
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from shared.store.claims import Upstream
@@ -108,6 +108,9 @@ class Structured:
 class Report:
     """What was seen of a run; `structured` is None unless a schema was given.
 
+    `text` is the answer: all text blocks of the last message that has any (see `answer_text`); `structured_input` is
+    the input of the model's StructuredOutput call with its exact digits.
+
     `absent` are the MCP servers that did not start, or died.
 
     `failure` is set when something other than the CLI ended it. An API error is in `error_kind`, `error_status` and,
@@ -122,7 +125,9 @@ class Report:
     model: str | None = None
     failure: ErrorCode | None = None
     absent: tuple[str, ...] = ()
-    text_bytes: int = field(default=0)
+    text: str = ""
+    text_bytes: int = 0
+    structured_input: Any = None
     structured: "Structured | None" = None
     meter: "Meter | None" = None
 
@@ -198,10 +203,10 @@ def _answer(report: Report, envelope: "ResultMessage", max_output_bytes: int) ->
     """Judge a run that the CLI calls a success."""
     if report.structured is not None and not report.structured.fits:
         return failed("schema_unsatisfied")
-    silent = report.structured is None and not (envelope.result or "").strip()
+    silent = report.structured is None and not report.text.strip()
     if envelope.num_turns < 1 or report.model is None or silent:
         return failed("empty_result")
-    result = _result(envelope, report.model, report.structured)
+    result = _result(report, envelope, report.model)
     if len(_json_bytes(result)) > max_output_bytes:
         return failed("output_too_large")
     return Outcome("completed", {"result": result})
@@ -221,29 +226,28 @@ def _json_bytes(value: dict[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
-def _result(envelope: "ResultMessage", model: str, structured: Structured | None) -> dict[str, Any]:
-    response = envelope.result or ""
-    if structured is not None:
-        response = json.dumps(structured.value, ensure_ascii=False)
+def _result(report: Report, envelope: "ResultMessage", model: str) -> dict[str, Any]:
+    structured = report.structured
+    response = report.text if structured is None else json.dumps(structured.value, ensure_ascii=False)
     return {
-        # Half a surrogate pair, which JavaScript lets pass, is no text that could be told.
+        # JavaScript lets a lone surrogate pass, which no UTF-8 text can hold.
         "response": response.encode("utf-16", "surrogatepass").decode("utf-16", "replace"),
         "format": "text" if structured is None else "json",
         "structured": None if structured is None else structured.value,
         "sessionId": None,
         "model": model,
-        "usage": _usage(envelope),
+        "usage": _usage(report.spends),
         "costUsd": envelope.total_cost_usd or 0.0,
         "durationMs": envelope.duration_ms,
         "turns": envelope.num_turns,
     }
 
 
-def _usage(envelope: "ResultMessage") -> dict[str, int]:
-    usage = envelope.usage or {}
+def _usage(spends: "Sequence[Spend]") -> dict[str, int]:
+    """Add up the tokens of every model that the run asked, subagents' included: what is billed."""
     return {
-        "inputTokens": usage.get("input_tokens") or 0,
-        "outputTokens": usage.get("output_tokens") or 0,
-        "cacheReadTokens": usage.get("cache_read_input_tokens") or 0,
-        "cacheCreationTokens": usage.get("cache_creation_input_tokens") or 0,
+        "inputTokens": sum(spend.input for spend in spends),
+        "outputTokens": sum(spend.output for spend in spends),
+        "cacheReadTokens": sum(spend.cache_read for spend in spends),
+        "cacheCreationTokens": sum(spend.cache_creation for spend in spends),
     }

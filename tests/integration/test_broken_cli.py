@@ -46,6 +46,7 @@ async def outcome(tmp_path, behaviour, **limits):
         ("flood_lines", "cli_crashed"),
         ("dies_halfway", "cli_crashed"),
         ("dies_at_start", "cli_crashed"),
+        ("refuses_the_schema", "invalid_request"),
     ],
 )
 async def test_a_cli_that_misbehaves_is_a_failure_with_its_code(tmp_path, runs, behaviour, code):

@@ -19,6 +19,7 @@ Behaviour = Literal[
     "flood_lines",
     "dies_halfway",
     "dies_at_start",
+    "refuses_the_schema",
     "hang",
     "forks",
     "allocates",
@@ -81,6 +82,10 @@ _STEPS: dict[str, list[Step]] = {
     "flood_lines": [("repeat", ["x" * 1_023 + "\n", _50_MB // 1_024]), ("exit", 0)],
     "dies_halfway": [("write", _line(_DELTA) + _line(_ASSISTANT)[:60]), ("kill", 9)],
     "dies_at_start": [],
+    "refuses_the_schema": [
+        ("complain", 'Error: --json-schema is not a valid JSON Schema: {"event": "forged"}\n'),
+        ("exit", 1),
+    ],
     "hang": [("hang", None)],
     "forks": [("spawn", 1000), ("hang", None)],
     "allocates": [("allocate", 4 << 30), ("hang", None)],
@@ -104,6 +109,9 @@ def perform(steps):
     for verb, argument in steps:
         if verb == "write":
             write(argument.encode())
+        elif verb == "complain":
+            sys.stderr.write(argument)
+            sys.stderr.flush()
         elif verb == "bytes":
             write(bytes.fromhex(argument))
         elif verb == "repeat":
@@ -152,8 +160,9 @@ def fake_cli(folder: Path, behaviour: Behaviour) -> Path:
     """Write an executable into a folder that stands in for the CLI and behaves as named; return its path.
 
     `flood` is one line of 50 MB, `flood_lines` 50 MB of lines that are no JSON, `hang` ignores SIGTERM, `dies_at_start`
-    exits with 1 before it answers anything, `forks` a thousand processes, `allocates` 4 GB, `leaves_children` that
-    ignore SIGTERM in sessions of their own. With `by_query` the query names the behaviour, and any other is a success.
+    exits with 1 before it answers anything, `refuses_the_schema` says so and exits, `forks` a thousand processes,
+    `allocates` 4 GB, `leaves_children` that ignore SIGTERM in sessions of their own. With `by_query` the query names
+    the behaviour, and any other is a success.
     """
     path = folder / f"fake-cli-{behaviour.replace('_', '-')}"
     chosen = "success" if behaviour == "by_query" else behaviour

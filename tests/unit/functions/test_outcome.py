@@ -38,7 +38,7 @@ def code(report: Report) -> ErrorCode:
 
 
 def test_a_clean_envelope_is_a_result_with_its_own_figures():
-    outcome = judge(Report(envelope(), model="m"), max_output_bytes=LIMIT)
+    outcome = judge(Report(envelope(), model="m", text="4"), max_output_bytes=LIMIT)
     assert outcome.state == "completed"
     result = Result.model_validate(outcome.body["result"])
     assert (result.response, result.model, result.cost_usd, result.duration_ms, result.turns) == ("4", "m", 0.5, 812, 1)
@@ -48,6 +48,13 @@ def test_a_clean_envelope_is_a_result_with_its_own_figures():
         "cache_read_tokens": 3,
         "cache_creation_tokens": 0,
     }
+
+
+def test_the_usage_adds_up_every_model_of_the_run():
+    one = {"inputTokens": 10, "outputTokens": 5, "cacheReadInputTokens": 1, "cacheCreationInputTokens": 2, "costUSD": 1}
+    report = Report(envelope(model_usage={"main": one, "subagent": one}), model="main", text="4")
+    usage = judge(report, max_output_bytes=LIMIT).body["result"]["usage"]
+    assert usage == {"inputTokens": 20, "outputTokens": 10, "cacheReadTokens": 2, "cacheCreationTokens": 4}
 
 
 @pytest.mark.parametrize(
@@ -111,15 +118,14 @@ def test_an_envelope_that_is_an_error_is_told_by_its_subtype(subtype, expected):
 @pytest.mark.parametrize(
     "report",
     [
-        Report(envelope(num_turns=0, result="Blank prompt"), model="m"),
-        Report(envelope(result=""), model="m"),
-        Report(envelope(result=None), model="m"),
-        Report(envelope(result=" \n"), model="m"),
-        Report(envelope(result="Total cost: $0"), model=None),
+        Report(envelope(num_turns=0, result="Blank prompt"), model="m", text="Blank prompt"),
+        Report(envelope(result="4"), model="m", text=""),
+        Report(envelope(result="4"), model="m", text=" \n"),
+        Report(envelope(result="Total cost: $0"), model=None, text="Total cost: $0"),
     ],
-    ids=["no turn", "no text", "none", "blank", "no model spoke"],
+    ids=["no turn", "no text", "blank", "no model spoke"],
 )
-def test_a_success_in_which_no_model_spoke_is_not_one(report):
+def test_a_success_without_text_of_a_model_is_empty(report):
     assert code(report) == "empty_result"
 
 
@@ -133,7 +139,7 @@ def test_a_failure_on_the_way_counts_more_than_an_envelope():
 
 def test_a_result_above_the_limit_is_too_large_counted_as_json():
     # Each quotation mark is two characters in JSON.
-    assert code(Report(envelope(result='"' * (LIMIT // 2)), model="m")) == "output_too_large"
+    assert code(Report(envelope(), model="m", text='"' * (LIMIT // 2))) == "output_too_large"
 
 
 @pytest.mark.parametrize("name", ["timeout", "max_turns", "authentication_failed", "cli_crashed", "overloaded"])

@@ -41,4 +41,56 @@ def test_an_object_is_asked_for_as_it_is():
     ],
 )
 def test_the_model_is_given_what_the_cli_knows_and_data_stays_as_it_is(given, left):
-    assert for_the_model({"type": "object", **given}) == {"type": "object", **left}
+    asked = for_the_model({"type": "object", "properties": {"a": given}})
+    assert asked == {"type": "object", "properties": {"a": left}}
+
+
+BAD = r"a\-b"
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        ({"pattern": BAD}, {}),
+        ({"pattern": "^a"}, {"pattern": "^a"}),
+        ({"not": {"pattern": BAD}}, {}),
+        ({"not": {"not": {"pattern": BAD}}}, {}),
+        ({"not": {"$ref": "#/properties/a/$defs/x"}, "$defs": {"x": {"pattern": BAD}}}, {"$defs": {"x": {}}}),
+        ({"not": {"pattern": "a"}}, {"not": {"pattern": "a"}}),
+        ({"if": {"minContains": 1}, "then": {"minimum": 1}, "else": {}}, {}),
+        ({"if": {}, "then": {"pattern": BAD}}, {"if": {}, "then": {}}),
+        ({"oneOf": [{"pattern": BAD}, {"type": "null"}]}, {}),
+        ({"anyOf": [{"pattern": BAD}, {"type": "null"}]}, {"anyOf": [{}, {"type": "null"}]}),
+        ({"patternProperties": {BAD: {}, "b": {}}, "additionalProperties": False}, {"patternProperties": {"b": {}}}),
+    ],
+)
+def test_the_model_is_never_given_a_narrower_schema(given, left):
+    asked = for_the_model({"type": "object", "properties": {"a": given}})
+    assert asked == {"type": "object", "properties": {"a": left}}
+
+
+def test_a_schema_that_refers_to_itself_below_not_is_written():
+    loop = {"type": "object", "not": {"$ref": "#"}, "properties": {"a": {"$ref": "#"}}}
+    assert for_the_model(loop)["properties"]["value"]["not"] == {"$ref": "#/properties/value"}
+
+
+@pytest.mark.parametrize(
+    "root",
+    [
+        {"anyOf": [{"required": ["n"]}]},
+        {"oneOf": [{"required": ["n"]}]},
+        {"allOf": [{"required": ["n"]}]},
+        {"not": {"required": ["x"]}},
+        {"$ref": "#/$defs/n", "$defs": {"n": {"type": "object"}}},
+        {"properties": {"ä": {}}},
+        {"properties": {"with space": {}}},
+        {"properties": {"x" * 65: {}}},
+        {"properties": {"": {}}},
+    ],
+)
+def test_what_the_api_refuses_at_the_root_is_wrapped(root):
+    given = {**OBJECT, **root}
+    asked = for_the_model(given)
+    assert set(asked) == {"type", "properties", "required"}
+    assert set(asked["properties"]) == {"value"}
+    assert unwrapped(given, {"value": {"n": 1}}) == {"n": 1}

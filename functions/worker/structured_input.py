@@ -1,0 +1,66 @@
+"""The input of the model's StructuredOutput call with its exact digits.
+
+The CLI parses JSON as JavaScript does, so that integers above 2^53 in its envelope are rounded. The streamed pieces of
+the call's input have the digits that the model wrote.
+"""
+
+import json
+from contextlib import suppress
+from typing import Any
+
+from claude_agent_sdk import StreamEvent
+from claude_agent_sdk.types import Message
+
+_TOOL = "StructuredOutput"
+
+
+class StructuredInput:
+    """Collects the streamed input of each StructuredOutput call of a run; keeps the last."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] | None = None
+        self._last: Any = None
+
+    def look(self, message: Message) -> None:
+        """Take what a streamed event holds of such a call."""
+        match message:
+            case StreamEvent(event=event, parent_tool_use_id=None):
+                self._take(event)
+            case _:
+                pass
+
+    def _take(self, event: dict[str, Any]) -> None:
+        match event:
+            case {"type": "content_block_start", "content_block": {"type": "tool_use", "name": name}}:
+                self._pieces = [] if name == _TOOL else None
+            case {"type": "content_block_delta", "delta": {"type": "input_json_delta", "partial_json": str(piece)}}:
+                if self._pieces is not None:
+                    self._pieces.append(piece)
+            case {"type": "content_block_stop"} if self._pieces is not None:
+                # A number of more digits than Python parses, or a call that was cut, is not taken.
+                with suppress(ValueError):
+                    self._last = json.loads("".join(self._pieces))
+                self._pieces = None
+            case _:
+                pass
+
+    def exact(self, rounded: Any) -> Any:
+        """Return the last call's input if it is what the CLI reports, rounded to JavaScript's numbers; else that."""
+        return self._last if _same(self._last, rounded) else rounded
+
+
+def _same(exact: Any, rounded: Any) -> bool:
+    match exact, rounded:
+        case dict(), dict():
+            return exact.keys() == rounded.keys() and all(_same(exact[name], rounded[name]) for name in exact)
+        case list(), list():
+            return len(exact) == len(rounded) and all(map(_same, exact, rounded))
+        case bool(), _:
+            return exact is rounded
+        case int() | float(), int() | float() if not isinstance(rounded, bool):
+            try:
+                return float(exact) == float(rounded)
+            except OverflowError:
+                return False
+        case _:
+            return type(exact) is type(rounded) and bool(exact == rounded)
