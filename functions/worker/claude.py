@@ -83,7 +83,7 @@ class Run:
         report.structured = None if schema is None else Structured(fits=False)
         try:
             await cli.start()
-            expected = mcp.Expected(request, self._settings.servers)
+            expected = mcp.Expected(request, self._settings.servers, cli.folder)
             await hear(cli.ask(prompt(request)), report, self._settings, self._on_text, expected)
             if report.envelope is None:
                 # Not at `end`, which may be a while: its own retry comes half a second after it was announced.

@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient
@@ -58,6 +59,11 @@ class Cli:
         await self._client.connect()
         with suppress(OSError):
             processes.write_oom_score(self.pid, _FIRST_TO_DIE)
+
+    @property
+    def folder(self) -> Path:
+        """The directory of its run."""
+        return self._workspace.root
 
     @property
     def failed(self) -> bool:

@@ -116,8 +116,10 @@ def for_run(home: Path, config: Path) -> dict[str, str]:
         "CLAUDE_CODE_MAX_RETRIES": "1",
         # A stream that is cut would be asked for again, whole: another retry, and not the text already streamed.
         "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1",
-        # What an MCP server gets to say hello, ms; the model waits so long for all of them together.
-        "MCP_TIMEOUT": "10000",
+        # How long the model waits for all MCP servers together, ms. The CLI gives each half of the second figure to
+        # answer its first question, and the other half to say hello.
+        "CLAUDE_CODE_MCP_STARTUP_WAIT_MS": "10000",
+        "MCP_TIMEOUT": "20000",
         # The model is told of every tool at once, and asked nothing about them first.
         "ENABLE_TOOL_SEARCH": "false",
         # Its runtime would collect garbage as soon as it waits: a third of a start's CPU, and more each second, in a

@@ -17,10 +17,11 @@ from shared.mcp_config import Server, Servers
 
 # Programs of our own environment come first: the servers that are installed with the gateway.
 _OURS = str(Path(sys.executable).parent)
-# What the CLI says as a tool's whole result when its server has ended; whatever else an error says is the tool's own.
-# Its status would go on saying that the server is connected.
+# What the CLI gives as a tool's whole result when its server has ended; its status goes on saying "connected". A tool
+# may give the first by itself, so that the server's process is looked at as well.
+_CLOSED = re.compile(r"(?:MCP error -32000: )?Connection closed")
 _GONE = re.compile(
-    r"Connection closed|MCP server .+ is not connected"
+    r"MCP server .+ is not connected"
     r"|ECONNREFUSED: Unable to connect\..*|ECONNRESET: The socket connection was closed unexpectedly\..*",
     re.DOTALL,
 )
@@ -38,33 +39,40 @@ def allowed_tools(servers: Servers) -> list[str]:
         if server.routing.tools is None:
             names.append(f"mcp__{name}")
         else:
-            names += [f"mcp__{name}__{tool}" for tool in server.routing.tools]
+            # The CLI renames a tool whose name holds any other character.
+            names += [f"mcp__{name}__{re.sub(r'[^a-zA-Z0-9_-]', '_', tool)}" for tool in server.routing.tools]
     return names
 
 
 def write(path: Path, servers: Servers) -> None:
     """Write the file that the CLI reads, open to nobody else; nothing for no servers."""
     if servers:
-        entries = {name: _entry(server) for name, server in servers.items()}
+        entries = {name: _entry(server, _pid_file(path.parent, name)) for name, server in servers.items()}
         path.touch(mode=0o600)
         path.write_text(json.dumps({"mcpServers": entries}), encoding="utf-8")
 
 
-def _entry(server: Server) -> dict[str, Any]:
+def _pid_file(folder: Path, name: str) -> Path:
+    return folder / f"mcp-{name}.pid"
+
+
+def _entry(server: Server, pid_file: Path) -> dict[str, Any]:
     entry = server.entry() | {"type": server.type}
     if server.command is None:
         return entry
     # The CLI would give a server all that it has itself, its credentials too.
     command = shutil.which(server.command, path=f"{_OURS}{os.pathsep}{os.environ.get('PATH', '')}") or server.command
     kept = ",".join(sorted({*mcp_launch.KEPT, *server.env}))
-    launch = [sys.executable, "-I", "-S", mcp_launch.__file__, kept, command, *server.args]
+    launch = [sys.executable, "-I", "-S", mcp_launch.__file__, str(pid_file), kept, command, *server.args]
     return entry | {"command": launch[0], "args": launch[1:]}
 
 
 class Expected:
     """The servers that a run was promised, as its messages show which of them are there."""
 
-    def __init__(self, request: Mapping[str, Any], servers: Servers) -> None:
+    def __init__(self, request: Mapping[str, Any], servers: Servers, folder: Path) -> None:
+        """Expect the servers of a request, whose process ids are in files of a folder."""
+        self._folder = folder
         self._names = set(request.get("mcpServers", ()))
         self._required = {name for name in self._names if name in servers and servers[name].routing.required}
         # One that this worker does not know of cannot be there.
@@ -92,10 +100,27 @@ class Expected:
                 self._asked |= {block.id: block.name for block in message.content if isinstance(block, ToolUseBlock)}
             case UserMessage(content=list(blocks)):
                 for block in blocks:
-                    if isinstance(block, ToolResultBlock) and block.is_error and _GONE.fullmatch(str(block.content)):
-                        self._absent |= self._names & {_server_of(self._asked.get(block.tool_use_id, ""))}
+                    if isinstance(block, ToolResultBlock) and block.is_error:
+                        self._look_at_error(_server_of(self._asked.get(block.tool_use_id, "")), str(block.content))
             case _:
                 pass
+
+    def _look_at_error(self, name: str, text: str) -> None:
+        if _GONE.fullmatch(text) or (_CLOSED.fullmatch(text) and not _runs(_pid_file(self._folder, name))):
+            self._absent |= self._names & {name}
+
+
+def _runs(pid_file: Path) -> bool:
+    """Say whether the process that a file names runs; one that has ended and is not yet waited for does not."""
+    try:
+        pid = int(pid_file.read_text(encoding="ascii")[:20])
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text(encoding="latin-1").rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        # Without /proc the kernel's word is all there is; without the file the server has never run.
+        return pid_file.exists()
+    except (OSError, ValueError, OverflowError):
+        return False
 
 
 def _server_of(tool: str) -> str:

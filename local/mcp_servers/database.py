@@ -3,6 +3,7 @@
 Without a file it is a small shop's, made anew in memory from `shop.sql`.
 """
 
+import json
 import sqlite3
 import sys
 from contextlib import suppress
@@ -75,10 +76,16 @@ def describe_table(table: str) -> list[dict[str, Any]]:
     return _ask("SELECT name, type FROM pragma_table_info(?)", table)
 
 
-@server.tool()
-def query(sql: str) -> list[dict[str, Any]]:
-    """Run one SELECT statement, and no other kind; at most 200 rows come back."""
-    return _ask(sql)
+@server.tool(structured_output=False)
+def query(sql: str) -> str:
+    """Run one SELECT statement, and no other kind; at most 200 rows come back, as JSON."""
+    # As text: a client that reads the numbers as JavaScript does would round integers above 2^53.
+    return json.dumps(_ask(sql), ensure_ascii=False, default=_as_text)
+
+
+def _as_text(value: object) -> str:
+    """Write what JSON does not have: SQLite's only such type is bytes."""
+    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,27 @@ print(json.dumps({"jsonrpc": "2.0", "id": hello["id"], "result": result}))
 input()
 """
 
+# Takes 8 s before it reads anything, or before it says hello.
+STARTS_IN_8_S = """
+import json, sys, time
+if sys.argv[1] == "before":
+    time.sleep(8)
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "id" not in asked:
+        continue
+    if asked["method"] == "initialize":
+        if sys.argv[1] == "hello":
+            time.sleep(8)
+        info, version = {"name": "x", "version": "1"}, asked["params"]["protocolVersion"]
+        answer = {"result": {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info}}
+    elif asked["method"] == "tools/list":
+        answer = {"result": {"tools": [{"name": "hi", "inputSchema": {"type": "object"}}]}}
+    else:
+        answer = {"error": {"code": -32601, "message": "no such method"}}
+    print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], **answer}), flush=True)
+"""
+
 
 @pytest.fixture
 def worker(tmp_path, monkeypatch, model):
@@ -131,10 +152,30 @@ async def test_a_server_that_dies_before_it_has_told_its_tools_is_not_there(work
     assert outcome.absent == ("a",)
 
 
-async def test_a_tools_own_word_of_a_closed_connection_is_not_the_death_of_its_server(worker):
-    outcome = await worker({"a": {**TESTS, "routing": {"required": True}}}, ToolUse("mcp__a__refuse", {}))
-    assert "upstream said: Connection closed" in response(outcome)
+@pytest.mark.parametrize("tool", ["refuse", "closed"])
+async def test_a_tool_that_reports_a_closed_connection_still_has_its_server(worker, tool):
+    outcome = await worker({"a": {**TESTS, "routing": {"required": True}}}, ToolUse(f"mcp__a__{tool}", {}))
+    assert "Connection closed" in response(outcome)
     assert outcome.absent == ()
+
+
+async def test_a_tool_with_a_dot_and_a_slash_in_its_name_can_be_allowed(worker):
+    entry = {**TESTS, "routing": {"tools": ["dotted.name/of-a-tool"]}}
+    outcome = await worker({"a": entry}, ToolUse("mcp__a__dotted_name_of-a-tool", {}))
+    assert "answered by its dotted name" in response(outcome)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["before", "hello"])
+async def test_a_server_has_ten_seconds_to_start(worker, when):
+    outcome = await worker({"a": {"command": "python", "args": ["-S", "-c", STARTS_IN_8_S, when]}}, Text("ok"))
+    assert (response(outcome), outcome.absent) == ("ok", ())
+
+
+async def test_large_ids_of_the_example_database_arrive_whole(worker):
+    sql = "SELECT 9223372036854775807 AS id"
+    told = response(await worker(ROOT / "local/mcp.json", ToolUse("mcp__database__query", {"sql": sql})))
+    assert "9223372036854775807" in told
 
 
 async def test_a_tool_that_hangs_ends_with_its_job_and_the_model_hears_nothing_of_it(worker, model, tmp_path):

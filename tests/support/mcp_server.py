@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import CallToolResult, TextContent
 
 server = MCPServer("tests")
 
@@ -27,6 +28,24 @@ def die() -> None:
 def refuse() -> None:
     """Fail by a reason that reads as if the server had ended."""
     raise ToolError("upstream said: Connection closed")
+
+
+@server.tool()
+def closed() -> CallToolResult:
+    """Fail with the very words with which the CLI reports that a server has ended."""
+    return CallToolResult(content=[TextContent(type="text", text="Connection closed")], is_error=True)
+
+
+@server.tool(name="dotted.name/of-a-tool")
+def dotted() -> str:
+    """Answer under a name that the CLI has to rewrite."""
+    return "answered by its dotted name"
+
+
+@server.tool()
+def large(size: int) -> str:
+    """Answer with so many characters."""
+    return "x" * size
 
 
 @server.tool()

@@ -1,3 +1,4 @@
+import json
 import sqlite3
 
 import pytest
@@ -60,7 +61,13 @@ def test_no_select_loads_an_extension_or_tells_where_the_file_is(shop, sql):
     ],
 )
 def test_a_select_with_joins_aggregates_and_tables_of_its_own_is_answered(shop, sql, rows):
-    assert database.query(sql) == rows
+    assert json.loads(database.query(sql)) == rows
+
+
+def test_large_integers_and_bytes_come_as_text_that_keeps_them(shop):
+    assert database.query("SELECT 9223372036854775807 AS id, x'00ff' AS raw") == (
+        '[{"id": 9223372036854775807, "raw": "00ff"}]'
+    )
 
 
 def test_tables_and_their_columns_are_listed(shop):
