@@ -23,17 +23,21 @@ from starlette.routing import Route
 from functions.worker.processes import end_with_parent
 from local import demo_answers
 from local.demo_instances import minimal_instance
+from local.demo_script import ERROR_TYPES, Script, script_of
 from local.messages_api import (
     Answer,
+    Block,
     JsonObject,
     TextBlock,
+    ThinkingBlock,
     ToolCall,
     Usage,
     answer_body,
     answer_events,
     encode_event,
     error_body,
-    user_query,
+    query_of,
+    tool_results,
 )
 
 MODEL = "demo-model"
@@ -41,16 +45,36 @@ MODEL = "demo-model"
 # Slow enough to be seen as progress, and with at most 24 chunks under half a second.
 _PAUSE_S = 0.02
 _STRUCTURED_OUTPUT = "StructuredOutput"
+_SHOWN = 300
 
 
 def compose(request: JsonObject) -> Answer:
-    """Decide the answer to a request: a call of the CLI's StructuredOutput tool where it is offered, else text."""
+    """Decide the answer to a request, by the instructions of its query if it has any."""
+    script = script_of(query_of(request))
+    results = tool_results(request)
+    if not script.problem and len(results) < len(script.calls):
+        return _answer(request, [script.calls[len(results)]])
     for tool in request.get("tools") or []:
         if tool.get("name") == _STRUCTURED_OUTPUT:
-            call = ToolCall(_STRUCTURED_OUTPUT, minimal_instance(tool.get("input_schema")))
-            return Answer(MODEL, [call], Usage(_prompt_tokens(request), _tokens(str(call.input))))
-    text = demo_answers.answer(user_query(request))
-    return Answer(MODEL, [TextBlock(demo_answers.chunks(text))], Usage(_prompt_tokens(request), _tokens(text)))
+            return _answer(request, [ToolCall(_STRUCTURED_OUTPUT, minimal_instance(tool.get("input_schema")))])
+    text = TextBlock(demo_answers.chunks(_text(request, script, results)))
+    return _answer(request, [ThinkingBlock("The demo model thinks of nothing."), text] if script.thinks else [text])
+
+
+def _text(request: JsonObject, script: Script, results: list[str]) -> str:
+    if script.problem:
+        return f"{demo_answers.LABEL} {script.problem}."
+    if script.words:
+        return f"{demo_answers.LABEL} " + " ".join(f"word{number}" for number in range(1, script.words + 1))
+    if results:
+        shown = results[-1] if len(results[-1]) <= _SHOWN else f"{results[-1][:_SHOWN]}…"
+        return f"{demo_answers.LABEL} The last of {len(results)} tool calls returned: {shown}"
+    return demo_answers.answer(query_of(request))
+
+
+def _answer(request: JsonObject, blocks: list[Block]) -> Answer:
+    written = "".join("".join(block.chunks) if isinstance(block, TextBlock) else str(block) for block in blocks)
+    return Answer(MODEL, blocks, Usage(_prompt_tokens(request), _tokens(written)))
 
 
 async def messages(request: Request) -> Response:
@@ -58,9 +82,14 @@ async def messages(request: Request) -> Response:
     body = await _body(request)
     if body is None:
         return _malformed()
+    script = script_of(query_of(body))
+    if script.fails:
+        message = "the demo model was asked to fail"
+        return JSONResponse(error_body(ERROR_TYPES[script.fails], message), script.fails)
     reply = compose(body)
     if body.get("stream"):
-        return StreamingResponse(_paced(reply), media_type="text/event-stream")
+        return StreamingResponse(_paced(reply, script.seconds), media_type="text/event-stream")
+    await asyncio.sleep(script.seconds)
     return JSONResponse(answer_body(reply))
 
 
@@ -85,11 +114,14 @@ app = Starlette(
 )
 
 
-async def _paced(reply: Answer) -> AsyncIterator[bytes]:
-    for event in answer_events(reply):
-        yield encode_event(event)
+async def _paced(reply: Answer, seconds: float) -> AsyncIterator[bytes]:
+    events = list(answer_events(reply))
+    deltas = sum(event["type"] == "content_block_delta" for event in events)
+    pause = max(seconds / max(deltas, 1), _PAUSE_S)
+    for event in events:
         if event["type"] == "content_block_delta":
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(pause)
+        yield encode_event(event)
 
 
 async def _body(request: Request) -> JsonObject | None:

@@ -33,7 +33,10 @@ def run_everything(host: str, port: int, data: Path, *, emulate_lambda: bool) ->
                 environment["REDIS_URL"] = redis.url
                 supervisor.start(redis.child)
                 redis.wait()
-            worker_environment = environment | _model(supervisor)
+            model = _model(supervisor)
+            if model:
+                environment["DEMO_MODEL"] = "true"
+            worker_environment = environment | model
             supervisor.start(Child("worker", [*_COMMAND, "worker"], worker_environment, stop_timeout=6))
             api = [*_COMMAND, "api", *(["--lambda"] if emulate_lambda else [])]
             supervisor.start(Child("api", api, environment, stop_timeout=2))

@@ -158,6 +158,37 @@ def user_query(request: JsonObject) -> str:
     return (own or texts or [""])[-1]
 
 
+def query_of(request: JsonObject) -> str:
+    """Return what the user wrote last, also when tool results have followed it; empty when there is nothing."""
+    messages = _objects(request.get("messages"))
+    for end in range(len(messages), 0, -1):
+        found = user_query({"messages": messages[end - 1 : end]})
+        if found and not _is_reminder(found):
+            return found
+    return ""
+
+
+def tool_results(request: JsonObject) -> list[str]:
+    """Return the texts of the tool results that have followed the user's last own message."""
+    results: list[str] = []
+    for message in reversed(_objects(request.get("messages"))):
+        if message.get("role") != "user":
+            continue
+        blocks = _objects(message.get("content"))
+        found = [_result_text(block) for block in blocks if block.get("type") == "tool_result"]
+        if not found:
+            break
+        results = found + results
+    return results
+
+
+def _result_text(block: JsonObject) -> str:
+    content = block.get("content")
+    if isinstance(content, str):
+        return content
+    return "".join(str(part.get("text", "")) for part in _objects(content))
+
+
 def _is_reminder(text: str) -> bool:
     # What the CLI adds for models without mid-conversation system messages: a block wholly in these tags.
     stripped = text.strip()

@@ -85,7 +85,11 @@ def _compose(arguments: list[str]) -> int:
     command = ["docker", "compose", "--file", str(COMPOSE_FILE), *files, *arguments]
     environment = dict(os.environ)
     if not any(_setting(name) for name in _WAYS):
-        environment |= {"ANTHROPIC_BASE_URL": "http://demo-model:8080", "ANTHROPIC_API_KEY": "demo"}
+        environment |= {
+            "ANTHROPIC_BASE_URL": "http://demo-model:8080",
+            "ANTHROPIC_API_KEY": "demo",
+            "DEMO_MODEL": "true",
+        }
     files_by_name = {name: _setting(name) for name in _WAYS if name.endswith("_FILE")}
     if _setting("CLAUDE_CODE_USE_VERTEX"):
         files_by_name["VERTEX_KEY_FILE"] = _setting("GOOGLE_APPLICATION_CREDENTIALS")

@@ -59,6 +59,7 @@ class CommonSettings(BaseSettings):
     host: str = "127.0.0.1"
     auth_enabled: bool | None = None
     metrics_enabled: bool = False
+    demo_model: bool = False
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "text"] = "json"
 

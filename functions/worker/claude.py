@@ -33,7 +33,7 @@ class Run:
         self._on_text = on_text
         self._cli: Cli | None = None
         self._conversation: asyncio.Task[None] | None = None
-        self._report = Report(meter=Meter())
+        self._report = Report(meter=Meter(), is_free=settings.demo_model)
         self._leaves_something = True
 
     async def answer(self, request: dict[str, Any], turn: Turn | None = None) -> Report:

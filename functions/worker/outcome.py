@@ -109,7 +109,8 @@ class Report:
     """What was seen of a run; `structured` is None unless a schema was given.
 
     `text` is the answer: all text blocks of the last message that has any (see `answer_text`); `structured_input` is
-    the input of the model's StructuredOutput call with its exact digits.
+    the input of the model's StructuredOutput call with its exact digits. What `is_free` costs nothing, whatever the
+    CLI computes: the demo model answers.
 
     `absent` are the MCP servers that did not start, or died.
 
@@ -130,6 +131,7 @@ class Report:
     structured_input: Any = None
     structured: "Structured | None" = None
     meter: "Meter | None" = None
+    is_free: bool = False
 
     @property
     def spends(self) -> "Sequence[Spend]":
@@ -138,8 +140,10 @@ class Report:
         from functions.worker.meter import of_envelope  # noqa: PLC0415
 
         if self.envelope is not None:
-            return of_envelope(self.envelope, self.model)
-        return [] if self.meter is None else self.meter.spends
+            spends = of_envelope(self.envelope, self.model)
+        else:
+            spends = [] if self.meter is None else self.meter.spends
+        return [replace(spend, cost=0.0) for spend in spends] if self.is_free else spends
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +241,7 @@ def _result(report: Report, envelope: "ResultMessage", model: str) -> dict[str, 
         "sessionId": None,
         "model": model,
         "usage": _usage(report.spends),
-        "costUsd": envelope.total_cost_usd or 0.0,
+        "costUsd": sum(spend.cost or 0.0 for spend in report.spends),
         "durationMs": envelope.duration_ms,
         "turns": envelope.num_turns,
     }

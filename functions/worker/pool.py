@@ -52,7 +52,7 @@ class SlotPool(WorkerPool):
         self._worker = workers.Worker(
             f"{socket.gethostname()}-{os.getpid()}",
             version.of_cli(settings),
-            credential_kind(os.environ),
+            "demo" if settings.demo_model else credential_kind(os.environ),
             settings.queue_concurrency,
         )
         self._busy: dict[str, Any] = {}

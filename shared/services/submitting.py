@@ -158,6 +158,8 @@ def _submission(
     name = ""
     if may_share and (settings.cache_ttl or settings.dedup_enabled):
         effective = {"model": settings.claude_model, "maxBudgetUsd": settings.max_budget_usd, **decisive}
+        # What the demo model answered is never given out as Claude's.
+        effective |= {"demoModel": True} if settings.demo_model else {}
         effective |= {"mcpDigests": chosen.digests} if chosen.servers else {}
         effective.pop("textFormat", None)  # told again, and no part of what is run
         name = fingerprint(caller, {**effective, "timeoutMs": timeout})

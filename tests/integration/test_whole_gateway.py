@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import psutil
@@ -15,6 +16,7 @@ import pytest
 from tests.support.gateway import Gateway
 from tests.support.scripted_model import Hang, ScriptedModel
 
+ROOT = Path(__file__).parents[2]
 COMMAND = str(Path(sys.executable).parent / "claude-gateway")
 
 
@@ -64,6 +66,34 @@ def test_without_credentials_the_demo_model_answers_and_says_so(tmp_path):
         told = "".join(gateway.log)
         assert "demo model" in told
         assert "ANTHROPIC_API_KEY" in told
+        assert gateway.client.get("/health").json()["credentials"] == ["demo"]
+
+
+def test_the_demo_costs_nothing_and_its_answers_are_not_served_for_claudes(tmp_path):
+    with Gateway(tmp_path, QUEUE_CONCURRENCY="1") as gateway:
+        first = gateway.ask("Who answers?")["result"]
+        assert first["costUsd"] == 0
+        assert first["usage"]["outputTokens"] > 0
+        again = gateway.client.post("/api/query", json={"query": "Who answers?"}).json()
+        assert again["status"] == "cached"
+        usage = gateway.client.get("/api/usage").json()
+        assert (usage["totalUsd"], usage["savedUsd"]) == (0, 0)
+    with ScriptedModel() as model, Gateway(tmp_path, **credentials(model, QUEUE_CONCURRENCY="1")) as gateway:
+        assert gateway.ask("Who answers?")["result"]["response"] == "ok"
+
+
+def test_the_demo_model_follows_the_instructions_of_a_query(tmp_path):
+    tools = {"CLAUDE_TOOLS": "Bash", "MCP_ENABLED": "true", "MCP_CONFIG": str(ROOT / "local/mcp.json")}
+    with Gateway(tmp_path, QUEUE_CONCURRENCY="1", CLAUDE_MAX_RETRIES="1", **tools) as gateway:
+        assert gateway.ask("demo: fail 529")["error"]["code"] == "overloaded"
+        assert gateway.ask("demo: stream 3")["result"]["response"].endswith("word1 word2 word3")
+        ran = gateway.ask('demo: tool Bash {"command": "echo $((6*7))"}', tools=["Bash"])
+        assert "42" in ran["result"]["response"]
+        query = 'demo: mcp time get_current_time {"timezone": "Asia/Tokyo"}'
+        assert "Asia/Tokyo" in gateway.ask(query, mcpServers=["time"])["result"]["response"]
+        started = time.monotonic()
+        assert gateway.ask("demo: slow 1")["state"] == "completed"
+        assert time.monotonic() - started >= 1
 
 
 @pytest.mark.slow

@@ -1,0 +1,106 @@
+"""What a query can ask of the demo model, so that everything in the documents can be tried without Claude.
+
+Each line of the query that begins with `demo:` is one instruction. Tools are called one after another, in the order of
+their lines; the answer follows when each has its result.
+
+    demo: slow SECONDS          write the answer over so many seconds, at most 600
+    demo: stream WORDS          write an answer of so many words, at most 10,000
+    demo: think                 think before the answer
+    demo: fail STATUS           refuse the request with an HTTP status of the Messages API, such as 429 or 529
+    demo: mcp SERVER TOOL JSON  call a tool of an MCP server
+    demo: tool NAME JSON        call a built-in tool
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from local.messages_api import JsonObject, ToolCall
+
+MOST_SECONDS, MOST_WORDS = 600.0, 10_000
+# Claude's error types, by the status that they come with.
+ERROR_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    500: "api_error",
+    529: "overloaded_error",
+}
+_LINE = re.compile(r"^\s*demo:[ \t]*(\w+)[ \t]*(.*?)\s*$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """The instructions of a query; `problem` says which line cannot be followed, and why."""
+
+    seconds: float = 0.0
+    words: int = 0
+    thinks: bool = False
+    fails: int = 0
+    calls: tuple[ToolCall, ...] = ()
+    problem: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the query holds no instruction."""
+        return self == Script()
+
+
+def script_of(query: str) -> Script:
+    """Read the instructions of a query."""
+    found: dict[str, Any] = {}
+    calls: list[ToolCall] = []
+    for verb, rest in _LINE.findall(query):
+        try:
+            match verb.lower():
+                case "slow":
+                    found["seconds"] = min(max(float(rest), 0.0), MOST_SECONDS)
+                case "stream":
+                    found["words"] = min(max(int(rest), 0), MOST_WORDS)
+                case "think":
+                    found["thinks"] = True
+                case "fail":
+                    found["fails"] = _status(rest)
+                case "mcp":
+                    server, tool, given = _parts(rest, 3)
+                    # The CLI offers a tool under such a name, and rewrites what is no letter, digit, - or _.
+                    calls.append(ToolCall(f"mcp__{server}__{re.sub(r'[^a-zA-Z0-9_-]', '_', tool)}", _object(given)))
+                case "tool":
+                    name, given = _parts(rest, 2)
+                    calls.append(ToolCall(name, _object(given)))
+                case _:
+                    return Script(problem=f"`demo: {verb}` is not an instruction")
+        except ValueError as error:
+            return Script(problem=f"`demo: {verb}` {error}")
+    return Script(calls=tuple(calls), **found)
+
+
+def _status(text: str) -> int:
+    status = int(text) if text.isdecimal() else 0
+    if status not in ERROR_TYPES:
+        raise ValueError(f"takes one of {', '.join(map(str, ERROR_TYPES))}")
+    return status
+
+
+def _parts(text: str, count: int) -> list[str]:
+    parts = text.split(None, count - 1)
+    if len(parts) == count - 1:
+        parts.append("{}")
+    if len(parts) != count:
+        raise ValueError(f"takes {count - 1} names, and JSON after them")
+    return parts
+
+
+def _object(text: str) -> JsonObject:
+    try:
+        match json.loads(text):
+            case dict() as given:
+                return given
+    except ValueError:
+        pass
+    raise ValueError("takes a JSON object after the names")
