@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from functions.worker.spool_folder import Entry, SpoolFolder, deployment_of, file_name
 from shared.logs import event
 from shared.settings import WorkerSettings
-from shared.store.claims import deployment, settle, settle_sync
+from shared.store.claims import deployment, knows, settle, settle_sync
 from shared.store.settlements import Settlement, is_refusal
 
 log = logging.getLogger("worker.spool")
@@ -124,12 +124,16 @@ class Spool:
             self._log_once("spooled_result_of_another_deployment", deployment=settlement.deployment[:64])
             return True
         try:
-            if settle_sync(connection, settlement) == "foreign":
-                return True
+            answer = settle_sync(connection, settlement)
+            taken = answer != "void" or knows(connection, settlement.job_id)
         except RedisError as error:
             if not is_refusal(error):
                 raise
             return self._give_up(folder, entry, "refused by Redis")
+        if answer == "foreign":
+            return True
+        if not taken:  # A copy of a Redis has its id, and not all of its jobs.
+            return self._give_up(folder, entry, "its job is unknown to Redis")
         event(log, "spooled_result_written", job_id=settlement.job_id, n=settlement.number)
         if not self._folder.remove(folder, name):
             self._done.add(entry)

@@ -177,6 +177,11 @@ def deployment(client: redis.Redis) -> str:
     return found.decode("utf-8", "replace") if isinstance(found, bytes) else found
 
 
+def knows(client: redis.Redis, job_id: str) -> bool:
+    """Return whether the store has a job's record."""
+    return bool(client.exists(keys.job(job_id)))
+
+
 async def cancellations(client: redis.asyncio.Redis) -> AsyncIterator[str]:
     """Yield the ids of jobs as they are cancelled; ends with an error of the connection."""
     async with client.pubsub(ignore_subscribe_messages=True) as channel:

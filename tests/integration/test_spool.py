@@ -154,6 +154,15 @@ async def test_a_claim_that_was_given_to_another_slot_is_taken_as_void(finished,
     assert content(folder) == []
 
 
+async def test_a_copy_of_a_redis_that_lacks_the_job_deletes_nothing(finished, store, folder):
+    await spooled(Spool(folder), finished)
+    store.flushall()
+    store.set(keys.DEPLOYMENT, finished.deployment)
+    Spool(folder).write_all(store)
+    [kept] = (folder / "refused").iterdir()
+    assert settlements.parse(kept.read_text()) == finished
+
+
 REFUSED = {
     "arguments": '{"script":"finish","args":[null]}',
     "empty": "",
