@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from functions.worker.spool_folder import Entry, SpoolFolder, deployment_of, file_name
 from shared.logs import event
 from shared.settings import WorkerSettings
-from shared.store.claims import deployment, knows, settle, settle_sync
+from shared.store.claims import Settled, deployment, knows, settle, settle_sync
 from shared.store.settlements import Settlement, is_refusal
 
 log = logging.getLogger("worker.spool")
@@ -35,6 +35,10 @@ _TRANSIENT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.EAGAI
 def spool_dir(settings: WorkerSettings) -> Path:
     """Return SPOOL_DIR, or its default."""
     return settings.spool_dir or Path(tempfile.gettempdir()) / f"claude-gateway-spool-{os.getuid()}"
+
+
+class _RefusedError(Exception):
+    """No Redis will ever take a file; the text says why."""
 
 
 class Spool:
@@ -111,42 +115,36 @@ class Spool:
         """Write one file; return False when neither this deployment nor another could ever take it."""
         name, _ = entry
         try:
-            settlement = self._folder.read(folder, name)
+            settlement = self._read(folder, name)
+            if settlement.deployment != own:
+                self._log_once("spooled_result_of_another_deployment", deployment=settlement.deployment[:64])
+                return True
+            if _send(connection, settlement) == "foreign":
+                return True
         except FileNotFoundError:
             return True  # Its slot was first.
-        except OSError as error:
-            if error.errno in _TRANSIENT:
-                raise
-            return self._give_up(folder, entry, error.strerror or str(error))
-        except ValueError:  # Its text quotes the file.
-            return self._give_up(folder, entry, "not a settlement of this version")
-        if settlement.deployment != own:
-            self._log_once("spooled_result_of_another_deployment", deployment=settlement.deployment[:64])
-            return True
-        try:
-            answer = settle_sync(connection, settlement)
-            taken = answer != "void" or knows(connection, settlement.job_id)
-        except RedisError as error:
-            if not is_refusal(error):
-                raise
-            return self._give_up(folder, entry, "refused by Redis")
-        if answer == "foreign":
-            return True
-        if not taken:  # A copy of a Redis has its id, and not all of its jobs.
-            return self._give_up(folder, entry, "its job is unknown to Redis")
+        except _RefusedError as error:
+            moved = self._folder.set_aside(folder, name)
+            if not moved:
+                self._done.add(entry)
+            event(log, "spooled_result_refused", logging.ERROR, file=name[:100], why=str(error), moved=moved)
+            return False
         event(log, "spooled_result_written", job_id=settlement.job_id, n=settlement.number)
         if not self._folder.remove(folder, name):
             self._done.add(entry)
         return True
 
-    def _give_up(self, folder: int, entry: Entry, why: str) -> bool:
-        """Move an entry out of the way, or else ignore it from now on; return False."""
-        name, _ = entry
-        moved = self._folder.set_aside(folder, name)
-        if not moved:
-            self._done.add(entry)
-        event(log, "spooled_result_refused", logging.ERROR, file=name[:100], why=why, moved=moved)
-        return False
+    def _read(self, folder: int, name: str) -> Settlement:
+        try:
+            return self._folder.read(folder, name)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            if error.errno in _TRANSIENT:
+                raise
+            raise _RefusedError(error.strerror or str(error)) from None
+        except ValueError:  # Its text quotes the file.
+            raise _RefusedError("not a settlement of this version") from None
 
     def _keep(self, settlement: Settlement, first: bool) -> bool:
         """Write a settlement to the disk; return whether that worked."""
@@ -181,3 +179,17 @@ class Spool:
         if key not in self._logged and len(self._logged) < _MOST_LOGGED:
             self._logged.add(key)
             event(log, name, logging.WARNING, **fields)
+
+
+def _send(connection: redis.Redis, settlement: Settlement) -> Settled:
+    """Write one settlement to Redis; raise RedisError to try again later."""
+    try:
+        answer = settle_sync(connection, settlement)
+    except RedisError as error:
+        if is_refusal(error):
+            raise _RefusedError("refused by Redis") from None
+        raise
+    # A copy of a Redis has its id, and not all of its jobs.
+    if answer == "void" and not knows(connection, settlement.job_id):
+        raise _RefusedError("its job is unknown to Redis")
+    return answer
