@@ -117,7 +117,7 @@ def test_two_gateways_that_share_a_spool_get_each_its_own_results(tmp_path, mode
             gateway.kill_all_of_the_worker()
         for path in (*kept, spool / "0.json"):
             os.mkfifo(path.with_name(f"{path.stem}0.json"))
-        left = []
+        left: list[int] = []
         for gateway, job_id in zip(gateways, ids, strict=True):
             gateway.redis.start()
             gateway.start_worker()
