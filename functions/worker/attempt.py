@@ -25,6 +25,8 @@ log = logging.getLogger("worker.attempt")
 
 # The pause before a second attempt; doubled for each that follows, up to the last; ms.
 _BACKOFF_FIRST, _BACKOFF_LAST = 1000, 60_000
+# What is logged of a job whose outcome no store has.
+_NOT_ENDED = {"void": "claim_lost", "lost": "result_lost", "refused": "result_refused"}
 
 
 class ClaimLostError(Exception):
@@ -59,6 +61,7 @@ async def attempt(claim: claims.Claim, slot: str, means: Means, asked: Asked) ->
     if job is None:
         event(log, "claim_void", job_id=claim.job_id, n=claim.number)
         return
+    claim = job.claim
     ids: dict[str, Any] = {"job_id": claim.job_id, "request_id": job.request_id}
     event(log, "job_started", **ids, n=claim.number)
     clock = asyncio.get_running_loop().time() + job.time_left / 1000
@@ -77,11 +80,11 @@ async def attempt(claim: claims.Claim, slot: str, means: Means, asked: Asked) ->
     except ClaimLostError:
         event(log, "claim_lost", **ids, n=claim.number)
         await run.end()
-        await means.spool.settle(means.client, claim, claims.spent(claim, job.caller, run.spends), asked.stop)
+        await means.spool.settle(means.client, claims.spent(claim, job.caller, run.spends), asked.stop)
     except ShutdownError:
         # Not before nothing of it runs any more: another slot may start the job at once.
         await run.end()
-        how = await means.spool.settle(means.client, claim, claims.hand_back(claim, run.spends), asked.stop)
+        how = await means.spool.settle(means.client, claims.hand_back(claim, run.spends), asked.stop)
         event(log, "job_handed_back", **ids, n=claim.number, how=how)
     else:
         await run.end()
@@ -169,10 +172,10 @@ async def _settle(job: claims.ClaimedJob, outcome: Outcome, clock: float, means:
             absent=outcome.absent,
             keep_talk_for=means.settings.session_ttl,
         )
-    how = await means.spool.settle(means.client, job.claim, settlement, asked.stop)
+    how = await means.spool.settle(means.client, settlement, asked.stop)
     ended = "job_ended" if settlement.script == "finish" and how != "held" else "job_delayed"
     ids: dict[str, Any] = {"job_id": job.claim.job_id, "request_id": job.request_id}
-    event(log, "claim_lost" if how == "void" else ended, **ids, state=outcome.state, code=code)
+    event(log, _NOT_ENDED.get(how, ended), **ids, state=outcome.state, code=code)
     return how
 
 

@@ -43,7 +43,7 @@ class SlotPool(WorkerPool):
             queue_class=ClaimQueue,
         )
         spool = spool_dir(settings)
-        self._reconciler = Reconciler(self.connection, settings, Spool(spool))
+        self._reconciler = Reconciler(self.connection, settings, Spool(spool, settings.max_output_bytes))
         # Slots have another temporary directory, and the same spool.
         self._settings = settings.model_copy(update={"spool_dir": spool})
         self._folder = WorkerFolder()

@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 import redis
@@ -31,20 +32,32 @@ class Reconciler:
         self._connection = connection
         self._settings = settings
         self._spool = spool
+        self._refused: set[str] = set()
         self._looked_at = self._in_contact_since = time.monotonic()
 
     def look(self) -> None:
         """Heal and forget; a store that is away is looked at the next time."""
         if not self._in_contact():
             return
-        with suppress(redis.RedisError):
-            # First, so that nothing is healed that has its result.
-            self._spool.write_all(self._connection)
-            run_sync(self._connection, "reap", _MOST)
-            run_sync(self._connection, "unpark", _MOST)
-            # While Redis was away nobody could renew a lease: all get the time to.
-            if time.monotonic() - self._in_contact_since > LEASE / 1000:
-                self._heal("")
+        # First, so that no job is given back whose result is on disk.
+        written = self._step("spool", self._spool.write_all, self._connection)
+        self._step("reap", run_sync, self._connection, "reap", _MOST)
+        self._step("unpark", run_sync, self._connection, "unpark", _MOST)
+        # While Redis was away nobody could renew a lease: all get the time to.
+        if written and time.monotonic() - self._in_contact_since > LEASE / 1000:
+            self._step("rescue", self._heal, "")
+
+    def _step(self, name: str, work: Callable[..., object], *args: object) -> bool:
+        """Do one thing and return whether Redis allowed it; one that it refuses does not stop the others."""
+        try:
+            work(*args)
+        except redis.RedisError as error:
+            if name not in self._refused:
+                event(log, "maintenance_refused", logging.WARNING, step=name, error=type(error).__name__)
+                self._refused.add(name)
+            return False
+        self._refused.discard(name)
+        return True
 
     def _in_contact(self) -> bool:
         """Say whether Redis answers; an answer that came late, or a look that did, breaks the contact as well."""

@@ -49,7 +49,7 @@ class AsyncSide:
         self._asked = Asked()
         self._running: str | None = None
         self._warm = WarmCli(settings)
-        self._spool = Spool(spool_dir(settings))
+        self._spool = Spool(spool_dir(settings), settings.max_output_bytes)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="async side", daemon=True)
         self._thread.start()

@@ -2,11 +2,18 @@
 
 import fcntl
 import os
-import shutil
 import tempfile
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from functions.worker.private_files import UnsafeFileError, names, open_regular, opened, opened_shared
+from functions.worker.removal import empty, remove_at, remove_tree
+
+_PREFIX = "claude-worker-"
+# Seconds that a worker may take between making its directory and the lock in it.
+_STARTING = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,41 +62,70 @@ class Workspace:
 
     def remove(self) -> None:
         """Remove all of it, whatever the run made of its permissions."""
-        _remove(self.root)
+        remove_tree(self.root)
 
 
 class WorkerFolder:
-    """The temporary directory of one worker's runs; a lock says that the worker lives, for as long as it does."""
+    """The temporary directory of one worker's runs; it is locked for as long as the worker lives."""
 
     def __init__(self) -> None:
         """Make it the temporary directory of this process and its slots; remove those of workers that were killed."""
         parent = Path(tempfile.gettempdir())
-        for left in parent.glob("claude-worker-*"):
-            with suppress(OSError), (left / "lock").open("a") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _remove(left)
-        self._folder = Path(tempfile.mkdtemp(prefix="claude-worker-"))
-        self._lock = (self._folder / "lock").open("a")
+        _remove_abandoned(parent)
+        self._path = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        self._folder = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fcntl.flock(self._folder, fcntl.LOCK_EX)
+        # Workers of an earlier version look at this file alone.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._lock = os.open("lock", flags, 0o600, dir_fd=self._folder)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
-        os.environ["TMPDIR"] = str(self._folder)
+        os.environ["TMPDIR"] = str(self._path)
 
     def remove_runs_of(self, slot: int) -> None:
         """Remove what a slot that has ended, by its pid, left."""
-        for left in self._folder.glob(f"claude-run-{slot}-*"):
-            _remove(left)
+        with suppress(OSError):
+            for name in names(self._folder):
+                if name.startswith(f"claude-run-{slot}-"):
+                    remove_at(name, self._folder)
 
     def remove(self) -> None:
         """Remove it, at the worker's end."""
-        _remove(self._folder)
-        self._lock.close()
+        remove_tree(self._path)
+        os.close(self._lock)
+        os.close(self._folder)
 
 
-def _remove(root: Path) -> None:
-    def allow_and_retry(function: object, path: str, _error: object) -> None:
-        with suppress(OSError):  # gone meanwhile
-            Path(path).parent.chmod(0o700)
-            Path(path).chmod(0o700)
-            if callable(function):
-                function(path)
+def _remove_abandoned(parent: Path) -> None:
+    """Remove the directories of workers that have ended, and nothing that is not a directory of this user.
 
-    shutil.rmtree(root, onerror=allow_and_retry)
+    The directory is shared with other users: whatever else has such a name is neither opened nor removed.
+    """
+    with suppress(OSError), opened_shared(parent) as shared:
+        for name in names(shared):
+            if not name.startswith(_PREFIX):
+                continue
+            with suppress(OSError), opened(name, shared) as folder:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if _is_abandoned(folder):
+                    os.fchmod(folder, 0o700)
+                    empty(folder)
+                    os.rmdir(name, dir_fd=shared)
+
+
+def _is_abandoned(folder: int) -> bool:
+    """Return whether no worker lives that made a directory; raise OSError when one holds its lock file.
+
+    Called with the lock on the directory itself, which every worker of this version holds.
+    """
+    try:
+        lock = open_regular("lock", folder)
+    except FileNotFoundError:
+        # Its worker may be about to make the file.
+        return time.time() - os.fstat(folder).st_mtime > _STARTING
+    except UnsafeFileError:
+        return True  # No worker made that.
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.close(lock)
+    return True

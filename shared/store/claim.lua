@@ -1,7 +1,8 @@
 -- Claim a job: succeeds once for each n, and only while the record expects that n.
 -- ARGV  1 job id  2 n  3 slot  4 lease ms  5 USD that a caller may spend a day, 0 for any
--- Returns {request JSON, attempts, ms left on the clock, requestId, caller, USD that its attempts cost so far}, or nil when
--- the claim is void.
+--       6 the id that the deployment gets if it has none
+-- Returns {request JSON, attempts, ms left on the clock, requestId, caller, USD that its attempts cost so far, deployment},
+-- or nil when the claim is void.
 local id = ARGV[1]
 local job = read(id, 'state', 'n', 'slot', 'started', 'timeout', 'attempts', 'progress', 'caller', 'seq',
   'created', 'req', 'taken', 'cost', 'paid')
@@ -34,5 +35,6 @@ elseif job.state ~= 'active' or job.slot ~= ARGV[3] then
 end
 redis.call('ZREM', WAITING, id)
 redis.call('ZADD', ACTIVE, whole(time + ARGV[4]), id)
+redis.call('SETNX', DEPLOYMENT, ARGV[6])
 return {redis.call('GET', input_of(id)), tonumber(job.attempts), job.timeout - (time - started), job.req,
-  job.caller, tostring((job.cost or 0) - (job.paid or 0))}
+  job.caller, tostring((job.cost or 0) - (job.paid or 0)), redis.call('GET', DEPLOYMENT)}

@@ -5,13 +5,15 @@ Every write names the claim's `n`. A slot that was given up for dead, and wakes,
 
 import json
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
+from uuid import uuid4
 
 import redis
 import redis.asyncio
 
 from shared.store import keys, scripts
+from shared.store.settlements import Finish, HandBack, Retry, Settlement, Spent
 from shared.store.spending import Spend, to_json
 
 # A slot renews its lease every LEASE/5; a lease that ended means that the slot, or its host, is gone.
@@ -20,10 +22,11 @@ LEASE = 15_000
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One handing-out of a job; `number` is its fence."""
+    """One handing-out of a job; `number` is its fence, `deployment` the store that it belongs to once it is taken."""
 
     job_id: str
     number: int
+    deployment: str = ""
 
     @classmethod
     def parse(cls, text: str) -> "Claim":
@@ -39,7 +42,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedJob:
-    """What a slot needs to run a job; `time_left`: ms on one clock over all attempts; `cost`: USD of those before."""
+    """What a slot needs to run a job; `time_left`: ms on one clock over all attempts; `cost`: USD of those before.
+
+    `claim` names the deployment. Settle with it, so that no other store takes the settlement.
+    """
 
     claim: Claim
     request: dict[str, Any]
@@ -59,36 +65,17 @@ class Upstream:
     wait: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """One write that ends a claim, as it can also stand on disk until Redis is there; safe to send twice."""
-
-    script: str
-    args: tuple[str | int | float, ...]
-
-    def to_json(self) -> str:
-        """Write it down."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> "Settlement":
-        """Read what `to_json` wrote; raise ValueError when it is anything else."""
-        match json.loads(text):
-            case {"script": "finish" | "retry" | "hand_back" | "spent" as script, "args": list(args)}:
-                return cls(script, tuple(args))
-            case _:
-                raise ValueError("not a settlement")
-
-
 async def take(client: redis.asyncio.Redis, claim: Claim, slot: str, budget: float = 0) -> ClaimedJob | None:
     """Claim a job for a slot; None when the record expects another claim, or none any more.
 
     Also None when its caller has spent the `budget` of the day, in USD, if there is one: then it runs the next day.
     """
-    reply = await scripts.run(client, "claim", claim.job_id, claim.number, slot, LEASE, budget)
+    new_deployment = uuid4().hex
+    reply = await scripts.run(client, "claim", claim.job_id, claim.number, slot, LEASE, budget, new_deployment)
     if reply is None:
         return None
-    request, attempts, time_left, request_id, caller, cost = reply
+    request, attempts, time_left, request_id, caller, cost, deployment = reply
+    claim = replace(claim, deployment=deployment)
     return ClaimedJob(claim, json.loads(request), attempts, time_left, request_id, caller, float(cost))
 
 
@@ -120,41 +107,79 @@ def finish(
     `absent` are the MCP servers that were not there. A conversation that the result names is kept for
     `keep_talk_for` s.
     """
-    saves = outcome["result"]["costUsd"] if "result" in outcome else 0
-    body = json.dumps(outcome.get("result") or outcome["error"])
-    code = outcome["error"]["code"] if "error" in outcome else ""
-    told = (to_json(spend), upstream.shows, code, upstream.wait)
-    gone = json.dumps(absent) if absent else ""
-    talk = (outcome["result"].get("sessionId") or "") if "result" in outcome else ""
-    kept = (keep_for * 1000, *told, saves, gone, talk, keep_talk_for)
-    return Settlement("finish", (claim.job_id, claim.number, state, body, *kept))
+    result = outcome.get("result")
+    return Finish(
+        deployment=claim.deployment,
+        job_id=claim.job_id,
+        number=claim.number,
+        state=state,
+        body=json.dumps(result or outcome["error"]),
+        keep_ms=keep_for * 1000,
+        spend=to_json(spend),
+        upstream=upstream.shows,
+        code=outcome["error"]["code"] if "error" in outcome else "",
+        wait_ms=upstream.wait,
+        saves_usd=result["costUsd"] if result else 0,
+        absent=json.dumps(absent) if absent else "",
+        conversation=(result.get("sessionId") or "") if result else "",
+        keep_conversation_s=keep_talk_for,
+    )
 
 
 def retry(claim: Claim, delay: int, code: str, upstream: Upstream, spend: Sequence[Spend] = ()) -> Settlement:
     """Let the job run again after `delay` ms; the attempt counts."""
-    told = (upstream.shows, code, upstream.wait, to_json(spend))
-    return Settlement("retry", (claim.job_id, claim.number, delay, *told))
+    return Retry(
+        deployment=claim.deployment,
+        job_id=claim.job_id,
+        number=claim.number,
+        delay_ms=delay,
+        upstream=upstream.shows,
+        code=code,
+        wait_ms=upstream.wait,
+        spend=to_json(spend),
+    )
 
 
 def hand_back(claim: Claim, spend: Sequence[Spend] = ()) -> Settlement:
     """Put a running job back at the front of its priority without using an attempt."""
-    return Settlement("hand_back", (claim.job_id, claim.number, to_json(spend)))
+    return HandBack(deployment=claim.deployment, job_id=claim.job_id, number=claim.number, spend=to_json(spend))
 
 
 def spent(claim: Claim, caller: str, spend: Sequence[Spend]) -> Settlement:
     """Count what a run cost whose claim does not hold any more."""
-    return Settlement("spent", (claim.job_id, claim.number, caller, to_json(spend)))
+    return Spent(
+        deployment=claim.deployment, job_id=claim.job_id, number=claim.number, caller=caller, spend=to_json(spend)
+    )
 
 
-async def settle(client: redis.asyncio.Redis, settlement: Settlement) -> Literal["void", "settled", "held"]:
-    """Write a settlement; `held` when the job waits because Claude refuses everybody, `void` without a claim."""
-    reply = await scripts.run(client, settlement.script, *settlement.args)
-    return ("void", "settled", "held")[reply]
+Settled = Literal["void", "settled", "held", "foreign"]
+_SETTLED: tuple[Settled, ...] = ("void", "settled", "held", "foreign")
 
 
-def settle_sync(client: redis.Redis, settlement: Settlement) -> None:
+async def settle(client: redis.asyncio.Redis, settlement: Settlement) -> Settled:
+    """Write a settlement; `held` when the job waits because Claude refuses everybody, `void` without a claim.
+
+    `foreign` when the store belongs to another deployment than the claim; then nothing is written.
+    """
+    reply: int = await scripts.run(client, settlement.script, *settlement.arguments())
+    return _SETTLED[reply]
+
+
+def settle_sync(client: redis.Redis, settlement: Settlement) -> Settled:
     """Write a settlement from a thread that blocks."""
-    scripts.run_sync(client, settlement.script, *settlement.args)
+    reply: int = scripts.run_sync(client, settlement.script, *settlement.arguments())
+    return _SETTLED[reply]
+
+
+def deployment(client: redis.Redis) -> str:
+    """Return the deployment that the store belongs to; empty before its first claim."""
+    found: bytes | str = client.get(keys.DEPLOYMENT) or ""  # a client may decode or not
+    return found.decode("utf-8", "replace") if isinstance(found, bytes) else found
+
+
+def knows(client: redis.Redis, job_id: str) -> bool:
+    """Return whether the store has a job's record."""
+    return bool(client.exists(keys.job(job_id)))
 
 
 async def cancellations(client: redis.asyncio.Redis) -> AsyncIterator[str]:

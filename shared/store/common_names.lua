@@ -1,7 +1,7 @@
 -- Put before every script, first of three. Keys are named here and not passed in: which ones a script touches depends on
 -- what it reads, and the store does not run in cluster mode. `keys.py` says what each holds.
 local WAITING, DELAYED, ACTIVE, PAUSED = 'cg:waiting', 'cg:delayed', 'cg:active', 'cg:paused'
-local PARKED = 'cg:parked'
+local PARKED, DEPLOYMENT = 'cg:parked', 'cg:deployment'
 local SEQUENCE, WAKE, EXPIRES, COUNTERS = 'cg:seq', 'cg:wake', 'cg:expires', 'cg:counters'
 local CANCELLED = 'cg:cancelled'
 -- A stream that grows beyond this loses its beginning.

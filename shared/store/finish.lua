@@ -3,6 +3,7 @@
 --       7 what it showed of Claude, see note_upstream  8 the error's code or ''  9 ms for which Claude wants no request
 --       10 what a cached answer saves, USD  11 MCP servers that were not there, JSON, or ''
 --       12 the conversation that is kept, '' for none  13 s to keep it
+-- and last the deployment, see settlement.lua
 -- Returns 1 when this claim ended the job (also when it is told so again), 2 when it was put aside because Claude
 -- refuses everybody, else 0.
 -- Add what a turn has said to the conversation, with what stands beside it.

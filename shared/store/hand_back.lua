@@ -1,5 +1,6 @@
 -- Give a running job back to the front of its priority, for the next claim; it has not used an attempt.
 -- ARGV  1 job id  2 n  3 what it cost, see count_spend
+-- and last the deployment, see settlement.lua
 -- Returns 1 when it waits again, else 0.
 local job = read(ARGV[1], 'state', 'n', 'prio', 'seq', 'caller', 'progress')
 if job.state ~= 'active' or job.n ~= ARGV[2] then

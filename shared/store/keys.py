@@ -83,6 +83,7 @@ ACTIVE = PREFIX + "active"  # zset: job id → ms when its lease ends
 PAUSED = PREFIX + "paused"  # present while an operator lets no job start
 UPSTREAM = PREFIX + "upstream"  # hash: refused (times in a row), code, since, probe (ms when one job may try)
 NOT_BEFORE = PREFIX + "notbefore"  # present while Claude's rate limit lets no job start; expires by itself
+DEPLOYMENT = PREFIX + "deployment"  # string: random id of this store; set by the first claim, kept for ever
 SEQUENCE = PREFIX + "seq"  # counter: the order of arrival
 WAKE = PREFIX + "wake"  # list, capped: a token for each new job, that idle slots block on
 CACHED = PREFIX + "cached"  # zset: fingerprint of a cached answer → ms when it expires

@@ -14,7 +14,8 @@ from shared.store.together import ask
 
 _FOLDER = Path(__file__).parent
 _COMMON = ("common_names", "common_counts", "common_jobs")
-_ALSO = {"submit": ("accept",), "batch": ("accept",)}
+_SETTLING = ("finish", "retry", "hand_back", "spent")
+_ALSO = {"submit": ("accept",), "batch": ("accept",), **dict.fromkeys(_SETTLING, ("settlement",))}
 
 
 @cache

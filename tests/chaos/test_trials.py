@@ -95,6 +95,54 @@ def test_redis_away_across_the_end_of_a_job_costs_no_second_run(tmp_path, model,
 
 
 @pytest.mark.timeout(300)
+def test_two_gateways_that_share_a_spool_get_each_its_own_results(tmp_path, model, row):
+    go = threading.Event()
+    model.reply = lambda body: Hang(until=go)
+    for name in ("one", "two", "tmp"):
+        (tmp_path / name).mkdir()
+    variables = {"QUEUE_CONCURRENCY": "1", "TMPDIR": str(tmp_path / "tmp")}
+    gateways = [Deployment(tmp_path / name, model.url, **variables) for name in ("one", "two")]
+    with gateways[0], gateways[1]:
+        ids = []
+        for gateway in gateways:
+            gateway.start_worker()
+            ids.append(gateway.submit("slow", timeoutMs=110_000))
+        model.wait_for_requests(2, timeout=60)
+        for gateway in gateways:
+            gateway.redis.kill()
+        go.set()
+        spool = tmp_path / "tmp" / f"claude-gateway-spool-{os.getuid()}"
+        kept = gateways[0].until(lambda: sorted(spool.glob("*.json")), lambda files: len(files) == 2, timeout=30)
+        for gateway in gateways:
+            gateway.kill_all_of_the_worker()
+        for path in (*kept, spool / "0.json"):
+            os.mkfifo(path.with_name(f"{path.stem}0.json"))
+        left: list[int] = []
+        for gateway, job_id in zip(gateways, ids, strict=True):
+            gateway.redis.start()
+            gateway.start_worker()
+            job = gateway.finished(job_id, timeout=60)
+            assert (job["state"], job["attempts"]) == ("completed", 1)
+            gateway.until(lambda: [path for path in kept if path.exists()], lambda files: len(files) < 2 - len(left))
+            left.append(sum(path.exists() for path in kept))
+        assert left == [1, 0]
+        gateways[0].until(lambda: [path.name for path in spool.iterdir()], lambda names: names == ["refused"])
+        assert len(model.requests) == 2
+        for gateway in gateways:
+            gateway.wait_for_slots(1)
+            assert gateway.ask("alive")["state"] == "completed"
+        log = "".join((gateway.folder / "log").read_text() for gateway in gateways)
+        assert "claim_void" not in log
+        assert "job_recovered" not in log
+        assert log.count("spooled_result_written") == 2
+        assert log.count("spooled_result_refused") == 3
+        row(
+            "Redis of two gateways with one spool away, all killed with -9",
+            "each result to its own, 2 model calls; 3 FIFOs set aside",
+        )
+
+
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("end", ["timeout", "cancel", "kill"])
 def test_a_tools_child_in_a_session_of_its_own_ends_with_its_run(tmp_path, model, row, end):
     number = f"36{os.getpid()}{len(end)}"

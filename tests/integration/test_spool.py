@@ -1,35 +1,72 @@
-"""Results on disk: written when Redis is back, by whoever is there then."""
+"""Results on disk: written when their own Redis is back, by whichever worker is there then."""
 
 import asyncio
+import errno
+import json
+import os
+import socket
+import stat
 
 import pytest
 import redis
 
+from functions.worker.reconcile import Reconciler
 from functions.worker.spool import Spool
-from shared.settings import SettingsError
-from shared.store import claims, jobs, keys
+from local.embedded_redis import find_server
+from shared.settings import SettingsError, WorkerSettings
+from shared.store import claims, jobs, keys, scripts, settlements
 from shared.store.client import async_client
+from shared.store.spending import Spend
+from tests.support.redis_server import RedisServer
 from tests.support.slot import RESULT
+
+
+async def finish(connect, url):
+    """Run a job, and return what is to be written at its end."""
+    client = await connect(url)
+    await client.post("/api/query", json={"query": "x"})
+    handle = async_client(url)
+    text = await scripts.run(handle, "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now")
+    job = await claims.take(handle, claims.Claim.parse(text), "slot")
+    assert job is not None
+    return claims.finish(job.claim, "completed", {"result": RESULT}, keep_for=60)
 
 
 @pytest.fixture
 async def finished(connect, server):
-    """A job that has run: its claim, and what is to be written."""
-    client = await connect()
-    await client.post("/api/query", json={"query": "x"})
-    handle = async_client(server.url)
-    from shared.store import scripts
-
-    text = await scripts.run(handle, "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now")
-    claim = claims.Claim.parse(text)
-    await claims.take(handle, claim, "slot")
-    return claim, claims.finish(claim, "completed", {"result": RESULT}, keep_for=60)
+    return await finish(connect, server.url)
 
 
-async def state(server, claim):
-    job = await jobs.read(async_client(server.url), claim.job_id, keys.ANONYMOUS)
+@pytest.fixture
+def other(tmp_path):
+    """The Redis of another gateway."""
+    (tmp_path / "other").mkdir()
+    with RedisServer(find_server(), tmp_path / "other") as server:
+        yield server
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "spool"
+
+
+@pytest.fixture
+def connection(server):
+    with redis.Redis(port=server.port) as connection:
+        yield connection
+
+
+async def state(server, settlement):
+    job = await jobs.read(async_client(server.url), settlement.job_id, keys.ANONYMOUS)
     assert job is not None
     return job.record["state"]
+
+
+async def spooled(spool, settlement):
+    """Let a slot leave a settlement on disk because Redis does not answer before the slot has to end."""
+    stop = asyncio.Event()
+    stop.set()
+    assert await spool.settle(redis.asyncio.Redis(port=1), settlement, stop) == "spooled"
 
 
 async def on_disk(folder):
@@ -38,48 +75,430 @@ async def on_disk(folder):
             await asyncio.sleep(0.01)
 
 
-async def test_a_result_waits_on_disk_until_redis_is_there(finished, server, tmp_path):
-    claim, settlement = finished
-    spool = Spool(tmp_path / "spool")
+def content(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def logged(caplog, event):
+    return [record.fields for record in caplog.records if record.getMessage() == event]
+
+
+async def test_a_result_waits_on_disk_until_redis_is_there(finished, server, folder):
+    spool = Spool(folder)
     server.kill()
-    writing = asyncio.create_task(spool.settle(async_client(server.url), claim, settlement, asyncio.Event()))
-    await on_disk(tmp_path / "spool")
+    writing = asyncio.create_task(spool.settle(async_client(server.url), finished, asyncio.Event()))
+    await on_disk(folder)
     assert not writing.done()
     server.start()
     assert await writing == "settled"
-    assert await state(server, claim) == "completed"
-    assert not list((tmp_path / "spool").iterdir())
+    assert await state(server, finished) == "completed"
+    assert content(folder) == []
 
 
-async def test_a_worker_that_has_to_end_leaves_it_to_the_next(finished, server, tmp_path):
-    claim, settlement = finished
-    spool, stop = Spool(tmp_path / "spool"), asyncio.Event()
+async def test_a_worker_that_has_to_end_leaves_it_to_the_next(finished, server, folder, connection):
+    await spooled(Spool(folder), finished)
+    Spool(folder).write_all(connection)
+    assert await state(server, finished) == "completed"
+    assert content(folder) == []
+
+
+async def test_a_result_goes_to_its_own_redis_alone(connect, finished, server, other, folder, caplog):
+    theirs = await finish(connect, other.url)
+    for settlement in (finished, theirs):
+        await spooled(Spool(folder), settlement)
+    spool = Spool(folder)
+    with redis.Redis(port=other.port) as connection:
+        for _ in range(3):
+            spool.write_all(connection)
+    assert await state(other, theirs) == "completed"
+    assert content(folder) == [f"{finished.deployment}.{finished.job_id}-1.json"]
+    assert len(logged(caplog, "spooled_result_of_another_deployment")) == 1
+    with redis.Redis(port=server.port) as connection:
+        Spool(folder).write_all(connection)
+    assert await state(server, finished) == "completed"
+    assert content(folder) == []
+
+
+async def test_a_redis_on_another_port_is_the_same_deployment(connect, other, folder):
+    settlement = await finish(connect, other.url)
+    await spooled(Spool(folder), settlement)
+    other.kill()
+    moved = RedisServer(other._program, other._folder)
+    with moved, redis.Redis(port=moved.port) as connection:
+        Spool(folder).write_all(connection)
+        assert await state(moved, settlement) == "completed"
+
+
+@pytest.mark.parametrize("how", ["flushed", "replaced"])
+async def test_a_redis_that_lost_its_data_does_not_take_the_results(finished, store, folder, how):
+    store.flushall()
+    if how == "replaced":
+        store.set(keys.DEPLOYMENT, "another")
+    spool = Spool(folder)
+    # The slot is not kept waiting for a store that is gone.
+    assert (
+        await spool.settle(
+            async_client(f"redis://127.0.0.1:{store.get_connection_kwargs()['port']}/0"), finished, asyncio.Event()
+        )
+        == "spooled"
+    )
+    spool.write_all(store)
+    assert len(content(folder)) == 1
+    assert not store.exists(f"cg:spent:{finished.job_id}-1")
+
+
+async def test_a_claim_that_was_given_to_another_slot_is_taken_as_void(finished, server, store, folder):
+    await spooled(Spool(folder), finished)
+    store.hset(f"cg:job:{finished.job_id}", "n", 2)
+    Spool(folder).write_all(store)
+    assert content(folder) == []
+
+
+async def test_a_copy_of_a_redis_that_lacks_the_job_deletes_nothing(finished, store, folder):
+    await spooled(Spool(folder), finished)
+    store.flushall()
+    store.set(keys.DEPLOYMENT, finished.deployment)
+    Spool(folder).write_all(store)
+    [kept] = (folder / "refused").iterdir()
+    assert settlements.parse(kept.read_text()) == finished
+
+
+REFUSED = {
+    "arguments": '{"script":"finish","args":[null]}',
+    "empty": "",
+    "cut off": "{",
+    "list": "[]",
+    "nested": "[" * 100_000,
+    "another script": '{"version": 2, "script": "eval"}',
+    "another version": '{"version": 3, "script": "spent"}',
+    "a huge integer": '{"version": ' + "9" * 5000 + "}",
+    "no text": "\udcff\udcfe",
+}
+
+
+@pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
+async def test_a_file_that_is_no_settlement_is_set_aside_once(finished, store, folder, caplog, text):
+    spool = Spool(folder)
+    await spooled(spool, finished)
+    (folder / "0.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    for _ in range(3):
+        spool.write_all(store)
+    assert content(folder) == ["refused"]
+    assert [path.read_bytes() for path in (folder / "refused").iterdir()] == [text.encode("utf-8", "surrogateescape")]
+    assert [line["file"] for line in logged(caplog, "spooled_result_refused")] == ["0.json"]
+    assert await claims.settle(async_client(f"redis://127.0.0.1:{store.get_connection_kwargs()['port']}/0"), finished)
+
+
+BROKEN = {
+    "body": "not JSON", "spend": '[{"model": 1}]', "absent": "{}", "deployment": "", "number": "1", "job_id": None,
+    "state": "over", "keep_ms": -1, "more": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("field", BROKEN)
+async def test_a_wrong_field_changes_nothing_in_redis(finished, server, store, folder, field):
+    Spool(folder)
+    wrong = {**json.loads(finished.to_json()), field: BROKEN[field]}
+    (folder / f"{finished.deployment}.{finished.job_id}-1.json").write_text(json.dumps(wrong))
+    Spool(folder).write_all(store)
+    assert content(folder) == ["refused"]
+    assert await state(server, finished) == "active"
+
+
+async def test_a_file_without_a_field_is_set_aside(finished, store, folder):
+    fields = json.loads(finished.to_json())
+    spool = Spool(folder)
+    for number, name in enumerate(fields):
+        (folder / f"{number}.json").write_text(json.dumps({key: fields[key] for key in fields if key != name}))
+    spool.write_all(store)
+    assert content(folder) == ["refused"]
+
+
+async def test_a_settlement_that_its_script_refuses_is_set_aside(finished, server, store, folder, caplog):
+    await spooled(Spool(folder), finished)
+    store.delete("cg:active")
+    store.set("cg:active", "of a type that the script does not expect")
+    Spool(folder).write_all(store)
+    assert content(folder) == ["refused"]
+    assert len(logged(caplog, "spooled_result_refused")) == 1
+    # The slot does not wait for ever for what will never be.
+    assert await Spool(folder).settle(async_client(server.url), finished, asyncio.Event()) == "refused"
+    assert len(list((folder / "refused").iterdir())) == 2
+
+
+STATES = {
+    "read-only": (["replicaof", "127.0.0.1", "1"], ["replicaof", "no", "one"]),
+    "too few replicas": (
+        ["config", "set", "min-replicas-to-write", "1"],
+        ["config", "set", "min-replicas-to-write", "0"],
+    ),
+    "full": (["config", "set", "maxmemory", "1"], ["config", "set", "maxmemory", "0"]),
+    "no permission": (["acl", "setuser", "default", "-evalsha"], ["acl", "setuser", "default", "+evalsha"]),
+}
+
+
+@pytest.mark.parametrize("name", STATES)
+async def test_a_redis_that_takes_no_write_now_gets_the_result_later(finished, server, store, folder, name):
+    before, after = STATES[name]
+    spool = Spool(folder)
+    await spooled(spool, finished)
+    store.execute_command(*before)
+    try:
+        try:
+            spool.write_all(store)
+        except redis.RedisError:
+            assert len(content(folder)) == 1
+    finally:
+        store.execute_command(*after)
+    spool.write_all(store)
+    assert content(folder) == []
+    assert await state(server, finished) == "completed"
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["MISCONF x", "BUSY x", "NOREPLICAS x", "UNKILLABLE x", "ERR Error running script: @user_script: 3: -READONLY x"],
+)
+def test_a_reply_about_the_state_of_redis_refuses_no_file(code):
+    assert not settlements.is_refusal(redis.ResponseError(code))
+    assert settlements.is_refusal(redis.ResponseError("ERR user_script:3: attempt to compare nil with number"))
+
+
+def fifo(path, _):
+    os.mkfifo(path)
+
+
+def link(path, elsewhere):
+    path.symlink_to(elsewhere)
+
+
+def dangling(path, _):
+    path.symlink_to("nowhere")
+
+
+def device(path, _):
+    path.symlink_to("/dev/zero")
+
+
+def second_name(path, elsewhere):
+    path.hardlink_to(elsewhere)
+
+
+def directory(path, _):
+    (path / "x").mkdir(parents=True)
+
+
+def unix_socket(path, _):
+    # By way of a shorter path: a socket's name has 108 bytes at most.
+    parent = os.open(path.parent, os.O_RDONLY)
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(f"/proc/self/fd/{parent}/{path.name}")
+    os.close(parent)
+
+
+def huge(path, _):
+    path.touch()
+    os.truncate(path, 1 << 40)
+
+
+def unreadable(path, _):
+    path.write_text("{}")
+    path.chmod(0)
+
+
+def of_another_user(path, elsewhere):
+    if os.geteuid() != 0:
+        pytest.skip("only root gives files away")
+    path.write_bytes(elsewhere.read_bytes())
+    os.chown(path, 12345, -1)
+
+
+NOT_OURS = [
+    fifo, link, dangling, device, second_name, directory, unix_socket, huge, unreadable, of_another_user,
+]  # fmt: skip
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("named", ["as ours", "otherwise"])
+@pytest.mark.parametrize("make", NOT_OURS)
+async def test_what_is_no_file_of_ours_is_set_aside_and_not_read(
+    finished, server, store, folder, tmp_path, caplog, make, named
+):
+    spool = Spool(folder)
+    await spooled(spool, finished)
+    elsewhere = tmp_path / "elsewhere.json"
+    elsewhere.write_text(finished.to_json())
+    before = elsewhere.read_bytes()
+    make(folder / (f"{finished.deployment}.0-1.json" if named == "as ours" else "0.json"), elsewhere)
+    for again in (spool, spool, Spool(folder)):
+        again.write_all(store)
+    assert content(folder) == ["refused"]
+    assert len(list((folder / "refused").iterdir())) == 1
+    assert len(logged(caplog, "spooled_result_refused")) == 1
+    assert elsewhere.read_bytes() == before
+    assert await state(server, finished) == "completed"
+
+
+async def test_many_files_that_belong_to_nobody_are_moved_in_steps(finished, server, store, folder):
+    spool = Spool(folder)
+    for number in range(250):
+        (folder / f"{number}.json").touch()
+    await spooled(spool, finished)
+    spool.write_all(store)
+    assert await state(server, finished) == "completed"
+    assert len(content(folder)) == 151
+    spool.write_all(store)
+    spool.write_all(store)
+    assert content(folder) == ["refused"]
+
+
+async def test_a_disk_that_is_read_only_stops_nothing(finished, server, store, folder, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    spool = Spool(folder)
+    await spooled(spool, finished)
+    (folder / "0.json").touch()
+
+    def read_only(*_args, **_options):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        for change in ("unlink", "rename", "mkdir"):
+            patch.setattr(os, change, read_only)
+        for _ in range(3):
+            spool.write_all(store)
+    assert len(content(folder)) == 2
+    assert await state(server, finished) == "completed"
+    assert len(logged(caplog, "spooled_result_refused")) == 1
+    assert len(logged(caplog, "spooled_result_written")) == 1
+    # After a restart it is written once more, which changes nothing.
+    Spool(folder).write_all(store)
+    assert content(folder) == ["refused"]
+
+
+async def test_a_place_for_refused_files_that_is_taken_stops_nothing(finished, server, store, folder, tmp_path, caplog):
+    spool = Spool(folder)
+    await spooled(spool, finished)
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "refused").symlink_to(tmp_path / "elsewhere")
+    (folder / "0.json").touch()
+    for _ in range(3):
+        spool.write_all(store)
+    assert await state(server, finished) == "completed"
+    assert content(folder) == ["0.json", "refused"]
+    assert content(tmp_path / "elsewhere") == []
+    assert len(logged(caplog, "spooled_result_refused")) == 1
+
+
+async def test_a_full_disk_keeps_the_result_in_memory(finished, server, folder, monkeypatch, caplog):
+    full = monkeypatch.context()
+    spool = Spool(folder)
     server.kill()
-    writing = asyncio.create_task(spool.settle(async_client(server.url), claim, settlement, stop))
-    await on_disk(tmp_path / "spool")
+    with full as patch:
+
+        def no_space(*_):
+            raise OSError(28, "No space left on device")
+
+        patch.setattr(os, "fsync", no_space)
+        writing = asyncio.create_task(spool.settle(async_client(server.url), finished, asyncio.Event()))
+        async with asyncio.timeout(20):
+            while not logged(caplog, "result_not_on_disk"):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert content(folder) == []
+        server.start()
+        assert await writing == "settled"
+    assert await state(server, finished) == "completed"
+
+
+async def test_neither_redis_nor_disk_is_said_plainly(finished, folder, caplog):
+    spool, stop = Spool(folder), asyncio.Event()
+    folder.rmdir()
+    folder.touch()
     stop.set()
-    assert await writing == "spooled"
-    server.start()
-    with redis.Redis(port=server.port) as connection:
-        Spool(tmp_path / "spool").write_all(connection)
-    assert await state(server, claim) == "completed"
-    assert not list((tmp_path / "spool").iterdir())
+    assert await spool.settle(redis.asyncio.Redis(port=1), finished, stop) == "lost"
+    assert logged(caplog, "settlement_lost") == [{"job_id": finished.job_id}]
 
 
-async def test_it_is_kept_for_its_owner_alone_and_junk_in_it_is_set_aside(finished, server, tmp_path):
-    spool = Spool(tmp_path / "spool")
-    assert (tmp_path / "spool").stat().st_mode & 0o777 == 0o700
-    for name, text in {"a": "{", "b": '{"script": "eval", "args": []}', "c": "[]"}.items():
-        (tmp_path / "spool" / f"{name}.json").write_text(text)
-    with redis.Redis(port=server.port) as connection:
-        spool.write_all(connection)
-    assert sorted(path.name for path in (tmp_path / "spool").iterdir()) == [f"{name}.unreadable" for name in "abc"]
+async def test_a_directory_that_was_removed_is_made_again(finished, folder, store):
+    spool = Spool(folder)
+    folder.rmdir()
+    await spooled(spool, finished)
+    spool.write_all(store)
+    assert content(folder) == []
 
 
-def test_a_directory_that_others_can_write_to_is_refused(tmp_path):
+async def test_what_a_crash_left_half_written_goes(folder, store):
+    spool = Spool(folder)
+    for name in (".spool-old", ".spool-new"):
+        (folder / name).touch()
+    os.utime(folder / ".spool-old", (0, 0))
+    spool.write_all(store)
+    assert content(folder) == [".spool-new"]
+
+
+@pytest.mark.parametrize("wrong", ["spool", "reap", "unpark"])
+def test_a_step_that_is_refused_does_not_stop_the_others(store, folder, monkeypatch, caplog, wrong):
+    done = []
+
+    def run(_connection, name, *_):
+        if name == wrong:
+            raise redis.ResponseError("WRONGTYPE")
+        done.append(name)
+        return []
+
+    def written(_connection):
+        run(_connection, "spool")
+
+    spool = Spool(folder)
+    monkeypatch.setattr(spool, "write_all", written)
+    monkeypatch.setattr("functions.worker.reconcile.run_sync", run)
+    reconciler = Reconciler(store, WorkerSettings(), spool)
+    reconciler._in_contact_since -= 60
+    for _ in range(3):
+        done.clear()
+        reconciler.look()
+    # A job whose result may be on disk is not given to another slot.
+    expected = {"spool", "reap", "unpark", "recover"} - {wrong} - ({"recover"} if wrong == "spool" else set())
+    assert set(done) == expected
+    assert [line["step"] for line in logged(caplog, "maintenance_refused")] == [wrong]
+
+
+def test_it_is_kept_for_its_owner_alone(folder):
+    Spool(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_directory_that_is_not_ours_alone_is_refused(tmp_path):
     (tmp_path / "open").mkdir(mode=0o755)
-    with pytest.raises(SettingsError, match="SPOOL_DIR"):
-        Spool(tmp_path / "open")
     (tmp_path / "file").touch()
-    with pytest.raises(SettingsError, match="SPOOL_DIR"):
-        Spool(tmp_path / "file")
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "private").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(tmp_path / "private")
+    (tmp_path / "dangling").symlink_to(tmp_path / "none")
+    for name in ("open", "file", "fifo", "link", "dangling"):
+        with pytest.raises(SettingsError, match="SPOOL_DIR"):
+            Spool(tmp_path / name)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_file_says_what_each_field_is():
+    claim = claims.Claim("job", 3, "here")
+    written = json.loads(claims.retry(claim, 5, "overloaded", claims.Upstream("limited", wait=7)).to_json())
+    assert written == {
+        "version": 2, "script": "retry", "deployment": "here", "job_id": "job", "number": 3, "delay_ms": 5,
+        "upstream": "limited", "code": "overloaded", "wait_ms": 7, "spend": "",
+    }  # fmt: skip
+
+
+def test_each_settlement_is_read_as_it_was_written():
+    claim = claims.Claim("job", 3, "here")
+    spend = [Spend("m", 0.5, input=1)]
+    for settlement in (
+        claims.finish(
+            claim, "completed", {"result": {"costUsd": 1.5, "x": "\ud800é"}}, keep_for=9, spend=spend, absent=["s"]
+        ),
+        claims.finish(claim, "failed", {"error": {"code": "c"}}, keep_for=9),
+        claims.retry(claim, 5, "overloaded", claims.Upstream(), [Spend("m", None, output=1)]),
+        claims.hand_back(claim, spend),
+        claims.spent(claim, "caller", spend),
+    ):
+        assert settlements.parse(settlement.to_json()) == settlement

@@ -136,7 +136,7 @@ async def test_nothing_is_left_of_a_job_whose_time_is_over(connect, server, stor
     left = {key for key in store.scan_iter() if not key.startswith(("cg:minute:", "cg:spend:"))} - before
     # Of a minute and of a day, counters and the queue's own stay; RQ's job was made here, and RQ deletes it in a slot.
     assert {key for key in left if job_id in key} == {f"rq:job:{job_id}-1"}
-    assert left <= {keys.SEQUENCE, keys.WAKE, keys.COUNTERS, "rq:i", f"rq:job:{job_id}-1"}
+    assert left <= {keys.DEPLOYMENT, keys.SEQUENCE, keys.WAKE, keys.COUNTERS, "rq:i", f"rq:job:{job_id}-1"}
 
 
 async def test_memory_is_flat_over_many_short_jobs(connect, server, store):
