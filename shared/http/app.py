@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI
 from mangum import Mangum
 
 from shared.http.documents import documents
+from shared.http.forwarded import Forwarded
 from shared.http.observe import Observe
 from shared.http.problems import install_problems
 
@@ -35,6 +36,8 @@ def create_app(*routers: APIRouter, lifespan: Callable[[FastAPI], Any] | None = 
         app.router.routes.extend(router.routes)
     install_problems(app)
     app.add_middleware(Observe)
+    # Outermost: everything else sees the client as it is behind proxies, and paths without the prefix.
+    app.add_middleware(Forwarded)
     return app
 
 
