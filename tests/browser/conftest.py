@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.support.gateway import Gateway
 from tests.support.scripted_model import ScriptedModel
 
-# In a container there is no user namespace to build its sandbox with. It visits our own pages only, some by a public name.
+# In a container there is no user namespace to build a sandbox with. It visits our own pages only, some by name.
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP *.example 127.0.0.1"]
 PASSWORD, VIEWER = "correct horse battery", "only looking around"
 

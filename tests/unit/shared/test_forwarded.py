@@ -1,6 +1,8 @@
 """The client's view of a request: address, scheme, host and prefix, with and without trusted proxies."""
 
+import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from shared.errors import NotFound
-from shared.http.app import create_app
+from shared.http.app import create_app, lambda_handler
 from shared.http.authority import Origin, parse_host, parse_origin
 from shared.http.forwarded import client_address, client_network, prefix_of, public_origin
 from shared.settings import ProxySettings, SettingsError, load
@@ -36,6 +38,7 @@ async def missing() -> None:
 
 
 APP = create_app(router)
+HANDLER = lambda_handler(APP)
 
 
 @pytest.fixture
@@ -259,6 +262,21 @@ def test_a_trusted_proxy_that_is_no_network_is_refused_by_name(monkeypatch, tmp_
     load.cache_clear()
 
 
+def invoke(event):
+    """Call the handler as Lambda does, on a loop of its own: Mangum takes that of the thread."""
+
+    def call():
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        try:
+            return HANDLER(event, None)
+        finally:
+            loop.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(call).result()
+
+
 def _event(path, stage, source="6.6.6.6", headers=()):
     http = {"method": "GET", "path": path, "protocol": "HTTP/1.1", "sourceIp": source, "userAgent": "t"}
     context = {"http": http, "stage": stage, "requestId": "r", "routeKey": "$default", "domainName": "gw.example"}
@@ -281,18 +299,25 @@ def _event(path, stage, source="6.6.6.6", headers=()):
     ],
 )
 def test_api_gateways_stage_and_base_path_are_prefixes(behind, path, stage, root_path, prefix):
-    from mangum import Mangum
-
     behind(root_path=root_path)
-    answer = Mangum(APP, lifespan="off")(_event(path, stage), None)  # type: ignore[arg-type]
+    answer = invoke(_event(path, stage))
     assert answer["statusCode"] == 200
     body = json.loads(answer["body"])
     assert (body["prefix"], body["address"], body["scheme"]) == (prefix, "6.6.6.6", "https")
 
 
 def test_in_lambda_the_event_names_the_client(behind):
-    from mangum import Mangum
-
     behind()
     spoofed = _event("/api/query", "$default", headers=[("x-forwarded-for", "1.1.1.1, 6.6.6.6")])
-    assert json.loads(Mangum(APP, lifespan="off")(spoofed, None)["body"])["address"] == "6.6.6.6"  # type: ignore[arg-type]
+    assert json.loads(invoke(spoofed)["body"])["address"] == "6.6.6.6"
+
+
+@pytest.mark.parametrize("host", ["[::1]:3000", "a:b:c", "a:x", "[", "", "gw.example:443"])
+@pytest.mark.parametrize("port", ["443", "x", ""])
+def test_no_host_of_an_event_is_a_server_error(behind, host, port):
+    behind()
+    event = _event("/api/query", "$default", headers=[("host", host), ("x-forwarded-port", port)])
+    answer = invoke(event)
+    assert answer["statusCode"] == 200
+    found = parse_host(host, "https")
+    assert json.loads(answer["body"])["host"] == (found and f"{found.host}:{found.port}")
