@@ -34,6 +34,8 @@ ADDED = [
     "ADMIN_VIEWER_PASSWORD",
     "SSE_MAX_SECONDS",
     "DAILY_BUDGET_USD",
+    "TRUSTED_PROXIES",
+    "ROOT_PATH",
     "MCP_FETCH_ALLOWED",
 ]
 # What nobody sets: a platform tells of itself.

@@ -19,6 +19,12 @@ HTTPS = "https://gateway"
 STATS = "/admin/api/stats"
 
 
+@pytest.fixture(scope="module")
+def variables():
+    """What the gateway of a real server is started with."""
+    return ON
+
+
 @pytest.fixture
 async def login(connect):
     """Log in over HTTPS as whom the body names, and return the header with the session cookie."""
@@ -280,6 +286,20 @@ async def test_without_trusted_proxies_a_header_changes_no_address(connect):
         for number in range(8)
     ]
     assert guesses == [401] * 5 + [429] * 3
+
+
+async def test_a_real_server_believes_no_header_from_loopback(gateway):
+    # The server under the app has an opinion of its own on these headers.
+    seen = [
+        gateway.client.get(
+            STATS, headers={**basic(f"guess {number}"), "X-Forwarded-For": f"6.6.6.{number}"}
+        ).status_code
+        for number in range(7)
+    ]
+    assert seen == [401] * 5 + [429] * 2
+    stated = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example", "Host": "gateway.example"}
+    answer = gateway.client.post("/admin/login", json=LOGIN, headers=stated)
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
 # Other sites' pages, and headers that are parsed
