@@ -135,6 +135,8 @@ def api(
         workers=1 if lambda_ else settings.web_concurrency,
         log_config=None,
         access_log=False,
+        # TRUSTED_PROXIES decides who is believed; uvicorn would believe everybody on loopback.
+        proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=5,
     )

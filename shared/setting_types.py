@@ -53,3 +53,14 @@ def _rate(value: object) -> object:
 
 Rate = Annotated[tuple[int, int], NoDecode, BeforeValidator(_rate)]
 """How many in how many seconds, written `60/minute`."""
+
+
+def check_root_path(path: str) -> str:
+    """Return a path prefix without its last slash; raise ValueError for text that is none."""
+    prefix = path.rstrip("/")
+    segments = prefix.split("/")[1:]
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]{1,64}){0,8}", prefix) or {".", ".."} & set(segments):
+        raise ValueError("should be a path such as /gateway, of letters, digits and . _ ~ - between slashes")
+    if segments[:1] == ["admin"]:
+        raise ValueError("should begin with another segment than admin, which is the dashboard's own")
+    return prefix

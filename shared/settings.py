@@ -24,7 +24,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.mcp_config import McpConfigError, Servers
 from shared.mcp_config import read as read_servers
-from shared.setting_types import Names, Networks, Pauses, Rate, Secrets
+from shared.setting_types import Names, Networks, Pauses, Rate, Secrets, check_root_path
 
 # Characters that a password of the dashboard has at least.
 MIN_PASSWORD = 12
@@ -203,6 +203,21 @@ class WorkerSettings(McpSettings):
     shutdown_grace: int = Field(110, ge=0)
 
 
+class ProxySettings(CommonSettings):
+    """What serving HTTP behind proxies reads.
+
+    `trusted_proxies` are the peers whose `X-Forwarded-*` headers count. `root_path` is the prefix of the public URL.
+    """
+
+    trusted_proxies: Networks = ()
+    root_path: str | None = None
+
+    @field_validator("root_path")
+    @classmethod
+    def _is_prefix(cls, path: str | None) -> str | None:
+        return None if path is None else check_root_path(path)
+
+
 class ApiSettings(CommonSettings):
     """What serving HTTP on this machine reads."""
 
@@ -216,6 +231,7 @@ HTTP_SETTINGS: tuple[type[CommonSettings], ...] = (
     StatusSettings,
     WebhookSettings,
     AdminSettings,
+    ProxySettings,
     ApiSettings,
 )
 ALL_SETTINGS: tuple[type[CommonSettings], ...] = (*HTTP_SETTINGS, WorkerSettings)

@@ -3,17 +3,20 @@
 import logging
 from functools import cache
 from pathlib import Path
+from typing import Literal, TypedDict
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import ConfigDict, StrictStr
 
-from functions.admin import door
+from functions.admin import door, same_site
+from functions.admin.credentials import verifiers_of
 from shared.errors import NotFound, Unauthorized
 from shared.http.app import VERSION
 from shared.http.body import read_json
 from shared.http.describe import problems, takes
+from shared.http.forwarded import prefix_of
 from shared.logs import event
 from shared.models import Wire
 from shared.store import sessions
@@ -36,6 +39,13 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+
+
+class _CookieOptions(TypedDict):
+    path: str
+    httponly: bool
+    samesite: Literal["strict"]
+    secure: bool
 
 
 class Login(Wire):
@@ -82,32 +92,43 @@ async def static(name: str) -> Response:
     openapi_extra=takes(Login),
 )
 async def login(request: Request) -> JSONResponse:
-    """Take a name and a password, and give a cookie for them."""
+    """Compare a name and a password, and set the session cookie. A login over plain HTTP needs a loopback host."""
     settings = door.enabled()
-    door.check_same_site(request)
+    same_site.check_same_site(request)
+    same_site.check_cookie_is_kept(request)
     given = await read_json(request, Login, max_bytes=settings.max_body_bytes)
     role = await door.role_for(request, given.username, given.password, settings)
     if role is None:
         raise Unauthorized("The name or the password is wrong")
     answer = JSONResponse({"role": role}, headers=_HEADERS)
-    token = await sessions.begin(async_client(settings.redis_address), role)
-    answer.set_cookie(
-        door.COOKIE, token, path="/admin", httponly=True, samesite="strict", secure=door.cookie_is_secure(request)
-    )
+    verifiers = await verifiers_of(settings)
+    replaced = request.cookies.get(door.COOKIE)
+    token = await sessions.begin(async_client(settings.redis_address), role, verifiers, replaced)
+    answer.set_cookie(door.COOKIE, token, **_cookie(request))
     event(log, "admin_action", action="login", role=role, request_id=request.state.request_id)
     return answer
 
 
 @pages.post("/admin/logout", summary="Log out of the dashboard", responses=problems(403, 404, 503))
 async def logout(request: Request) -> JSONResponse:
-    """End a login; without one there is nothing to do."""
+    """End a session; without one there is nothing to do."""
     settings = door.enabled()
-    door.check_same_site(request)
+    same_site.check_same_site(request)
     if token := request.cookies.get(door.COOKIE):
         await sessions.end(async_client(settings.redis_address), token)
     answer = JSONResponse({"role": None}, headers=_HEADERS)
-    answer.delete_cookie(door.COOKIE, path="/admin", httponly=True, samesite="strict")
+    answer.delete_cookie(door.COOKIE, **_cookie(request))
     return answer
+
+
+def _cookie(request: Request) -> _CookieOptions:
+    # Without `__Host-`, which wants the path `/`: the cookie is not for the API beside the dashboard.
+    return {
+        "path": f"{prefix_of(request)}/admin",
+        "httponly": True,
+        "samesite": "strict",
+        "secure": same_site.is_https(request),
+    }
 
 
 @pages.get("/admin/session", include_in_schema=False)

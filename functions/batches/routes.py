@@ -12,6 +12,7 @@ from shared.http.body import read_json
 from shared.http.callers import caller_of
 from shared.http.describe import in_path, problems, takes
 from shared.http.direct import DirectRoute
+from shared.http.forwarded import prefix_of
 from shared.http.idempotency import IDEMPOTENCY_KEY, idempotency_key_in
 from shared.models import BatchStatus
 from shared.requests import BatchRequest
@@ -52,7 +53,7 @@ async def submit_batch(request: Request) -> Response:
     )
     if answer.kind == "replayed":
         headers["Idempotent-Replayed"] = "true"
-    headers["Location"] = f"/api/batches/{answer.batch_id}"
+    headers["Location"] = f"{prefix_of(request)}/api/batches/{answer.batch_id}"
     found = await service.look(answer.batch_id, caller=caller, settings=settings)
     return as_json(batch_status(found), 202, headers)
 

@@ -9,6 +9,7 @@ from shared.http.body import read_json
 from shared.http.callers import caller_of
 from shared.http.describe import ACCEPTED_HEADERS, header, in_path, problems, takes
 from shared.http.direct import DirectRoute
+from shared.http.forwarded import prefix_of
 from shared.http.idempotency import IDEMPOTENCY_KEY, idempotency_key_in
 from shared.models import Accepted, Cached, Route, Status
 from shared.requests import RouteRequest, SubmitRequest
@@ -57,7 +58,7 @@ async def submit_query(request: Request) -> Response:
         job = await service.at_end(answer.job_id, seconds, caller=caller, settings=settings)
         if job is not None and job.ended:
             return as_json(status_of(job), 200, headers)
-    headers |= {"Location": f"/api/query/{answer.job_id}", "Retry-After": "1"}
+    headers |= {"Location": f"{prefix_of(request)}/api/query/{answer.job_id}", "Retry-After": "1"}
     accepted = Accepted(request_id=answer.request_id, status=answer.kind, job_id=answer.job_id)
     return as_json(accepted, 202, headers)
 

@@ -15,7 +15,7 @@ from local.lambda_emulator.event import Incoming, gateway_error, raw_path, to_ev
 from local.lambda_emulator.function import EventTooLarge, Function, FunctionError
 from local.lambda_emulator.routes import Route, read_routes
 from shared.logs import configure, event
-from shared.settings import ApiSettings, load
+from shared.settings import ApiSettings, ProxySettings, load
 
 log = logging.getLogger("lambda")
 
@@ -65,6 +65,12 @@ class Emulator:
         return to_response(answer)
 
     def _match(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+        found = self._first(method, path)
+        inner = _without_base_path(path)
+        is_own = found is not None and found[0].path is not None
+        return found if is_own or inner is None else self._first(method, inner)
+
+    def _first(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
         for route in self._routes:
             parameters = route.match(method, path)
             if parameters is not None:
@@ -74,6 +80,12 @@ class Emulator:
     async def close(self) -> None:
         """End every environment of every function."""
         await asyncio.gather(*(function.close() for function in self._functions.values()))
+
+
+def _without_base_path(path: str) -> str | None:
+    """Return the path that API Gateway matches under a base path, which the event keeps; None without one."""
+    base = load(ProxySettings).root_path
+    return (path[len(base) :] or "/") if base and f"{path}/".startswith(f"{base}/") else None
 
 
 def create_emulator(template: Path, *, longest: float = LONGEST) -> Router:

@@ -1,13 +1,15 @@
 """The one way in which every function makes its FastAPI app and its Lambda handler."""
 
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from mangum import Mangum
+from mangum.handlers import HTTPGateway
 
 from shared.http.documents import documents
+from shared.http.forwarded import Forwarded
 from shared.http.observe import Observe
 from shared.http.problems import install_problems
 
@@ -35,7 +37,33 @@ def create_app(*routers: APIRouter, lifespan: Callable[[FastAPI], Any] | None = 
         app.router.routes.extend(router.routes)
     install_problems(app)
     app.add_middleware(Observe)
+    # Outermost: everything else sees the client as it is behind proxies, and paths without the prefix.
+    app.add_middleware(Forwarded)
     return app
+
+
+class _HttpApi(HTTPGateway):
+    """Mangum's adapter for an HTTP API, without its reading of `Host` and `X-Forwarded-Port`.
+
+    It fails on an IPv6 host and on a port that is no number, for a `server` in the scope that nothing here uses.
+    """
+
+    @property
+    def scope(self) -> MutableMapping[str, Any]:
+        given = self.event
+        headers = {name: value for name, value in given.get("headers", {}).items() if name.lower() not in _UNREAD}
+        self.event = {**given, "headers": headers}
+        try:
+            scope = super().scope
+        finally:
+            self.event = given
+        host = next((value for name, value in given.get("headers", {}).items() if name.lower() == "host"), None)
+        if host is not None:
+            scope["headers"].append([b"host", host.encode()])
+        return {**scope, "aws.event": given}
+
+
+_UNREAD = {"host", "x-forwarded-port"}
 
 
 def lambda_handler(
@@ -52,7 +80,7 @@ def lambda_handler(
         "application/openmetrics-text",
     )
     # "auto" would start and stop the app at each invocation, and problem+json would come back as base64.
-    adapter = Mangum(app, lifespan="off", text_mime_types=list(text))
+    adapter = Mangum(app, lifespan="off", text_mime_types=list(text), custom_handlers=[_HttpApi])
     if "AWS_LAMBDA_FUNCTION_NAME" not in os.environ:
         return adapter
     from shared.http.lambda_telemetry import with_telemetry  # noqa: PLC0415 -- of no use anywhere else

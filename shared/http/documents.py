@@ -2,12 +2,14 @@
 
 import base64
 import hashlib
+import json
 import re
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
+from shared.http.forwarded import prefix_of
 from shared.http.route_table import DOCUMENT
 
 documents = APIRouter()
@@ -40,6 +42,14 @@ async def docs() -> Response:
 
 
 @documents.get("/openapi.json", include_in_schema=False)
-async def openapi() -> Response:
-    """Serve the OpenAPI document as it was committed."""
-    return Response(DOCUMENT.read_bytes(), media_type="application/json")
+async def openapi(request: Request) -> Response:
+    """Serve the OpenAPI document as it was committed; under a path prefix, `servers` names the prefix."""
+    return Response(_document(prefix_of(request)), media_type="application/json")
+
+
+@lru_cache(maxsize=4)
+def _document(prefix: str) -> bytes:
+    committed = DOCUMENT.read_bytes()
+    if not prefix:
+        return committed
+    return json.dumps({**json.loads(committed), "servers": [{"url": prefix}]}, ensure_ascii=False).encode()

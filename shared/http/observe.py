@@ -61,6 +61,7 @@ class Observe:
                     status=seen["status"],
                     ms=round(took * 1000, 1),
                     request_id=request_id,
+                    address=(scope.get("client") or ("unknown",))[0],
                     **({"job_id": job_id} if job_id and is_id(job_id) else {}),
                 )
             settings = load(CommonSettings)

@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 
 from shared.errors import FieldError, GatewayError, InvalidRequest, Unavailable
+from shared.http.forwarded import prefix_of
 from shared.http.other_apis import writer_for
 from shared.http.route_table import unrouted
 
@@ -98,7 +99,7 @@ def install_problems(app: FastAPI) -> None:
     def answer(request: Request, error: GatewayError) -> Response:
         path: str = request.scope["path"]
         write = writer_for(path)
-        return write(error) if write else problem_response(error, path)
+        return write(error) if write else problem_response(error, prefix_of(request) + path)
 
     async def on_gateway_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, GatewayError)  # noqa: S101 -- registered for this class alone

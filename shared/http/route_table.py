@@ -28,6 +28,11 @@ def _table() -> list[tuple[re.Pattern[str], tuple[str, ...]]]:
     return [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), methods) for path, methods in ordered]
 
 
+def is_route(path: str) -> bool:
+    """Say whether a path is one of the gateway's."""
+    return any(pattern.fullmatch(path) for pattern, _ in _table())
+
+
 def unrouted(method: str, path: str) -> GatewayError:
     """Say why a request found no route: the path is unknown, or it has other methods."""
     for pattern, methods in _table():

@@ -37,6 +37,10 @@ local function batches_of(caller) return 'cg:batches:' .. caller end
 
 local function turns_of(caller, talk) return 'cg:turns:' .. caller .. ':' .. talk end
 
+local GUESSERS = 'cg:guessers'
+local function guesses_of(address) return 'cg:guesses:' .. address end
+local function session_of(digest) return 'cg:session:' .. digest end
+
 local function spend_of(caller, day) return 'cg:spend:' .. caller .. ':' .. day end
 local function spent_of(id, n) return 'cg:spent:' .. id .. '-' .. n end
 

@@ -67,8 +67,10 @@ Beside them:
     cg:flight:FP          string  id of the job that answers this fingerprint now
     cg:idem:CALLER:HASH   hash    what an Idempotency-Key was answered; expires after a day
     cg:rate:CALLER        string  when the caller's bucket will be empty, ms; expires by itself
-    cg:session:HASH       string  role of whoever is logged in with this token; expires
-    cg:guesses:ADDRESS    string  wrong passwords of a minute
+    cg:session:HASH       string  of a dashboard session, by its token: role, proof of the password, absolute end in ms;
+                                  expires
+    cg:guesses:ADDRESS    set     digests of the credentials that an address sent within a minute; expires
+    cg:guessers           zset    address that has such a set → ms of its last guess; expires
     cg:minute:MINUTE      hash    jobs that ended in a minute since the epoch, by state; expires after two hours
     cg:hit:REQUEST        string  a cached answer that has been counted; expires after 10 s
     cg:counters           hash    what has been counted, over all processes; see `figures.py`
@@ -199,13 +201,8 @@ def host(name: str) -> str:
 
 
 def session(digest: str) -> str:
-    """Name the record of somebody's login to the dashboard: its role."""
+    """Name the record of a dashboard session."""
     return f"{PREFIX}session:{digest}"
-
-
-def guesses(address: str) -> str:
-    """Name the count of wrong passwords that came from an address within a minute."""
-    return f"{PREFIX}guesses:{address}"
 
 
 def secret(caller: str) -> str:

@@ -1,61 +1,56 @@
-"""Logins to the dashboard, and wrong passwords."""
+"""Sessions of the dashboard, and the limit on guesses of its passwords."""
 
 import hashlib
+import hmac
 import secrets
+from collections.abc import Mapping
 from typing import Literal, cast
 
 import redis.asyncio
 
-from shared.store import keys
+from shared.store import keys, scripts
 
 Role = Literal["admin", "viewer"]
+Verifiers = Mapping[Role, bytes]
+"""A secret derived from the password of each role that has one."""
 
-# A login ends after so long without a request; s.
-IDLE = 8 * 3600
-# Wrong passwords that one address has a minute, and all addresses together.
-_GUESSES, _ALL_GUESSES, _WITHIN = 5, 100, 60
+# A session ends after so long without a request, and after so long in all; ms.
+IDLE, LONGEST = 8 * 3_600_000, 7 * 86_400_000
+# Different credentials of one address that are compared within a window, ms; and addresses that are counted at once.
+GUESSES, WINDOW, ADDRESSES = 5, 60_000, 10_000
 
 
 def _digest(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-async def begin(client: redis.asyncio.Redis, role: Role) -> str:
-    """Begin a login; return its token, which is stored hashed."""
+def _proof(digest: str, verifier: bytes | None) -> str:
+    """Bind a session to a password: neither another password nor write access to the store yields it."""
+    return "" if verifier is None else hmac.digest(verifier, f"session {digest}".encode(), "sha256").hex()
+
+
+async def begin(client: redis.asyncio.Redis, role: Role, verifiers: Verifiers, replaces: str | None = None) -> str:
+    """Begin a session and end the one whose token is `replaces`; return its token, which is stored hashed."""
     token = secrets.token_urlsafe(32)
-    await client.set(keys.session(_digest(token)), role, ex=IDLE)
+    digest = _digest(token)
+    old = _digest(replaces) if replaces else ""
+    await scripts.run(client, "begin_session", digest, role, _proof(digest, verifiers[role]), IDLE, LONGEST, old)
     return token
 
 
-async def role_of(client: redis.asyncio.Redis, token: str) -> Role | None:
-    """Return the role of a login, which lives on with it; None for a token that is not one."""
-    return cast("Role | None", await client.getex(keys.session(_digest(token)), ex=IDLE))
+async def role_of(client: redis.asyncio.Redis, token: str, verifiers: Verifiers) -> Role | None:
+    """Return the role of a session and extend it; None for an unknown token or one of another password."""
+    digest = _digest(token)
+    proofs = [_proof(digest, verifiers.get("admin")), _proof(digest, verifiers.get("viewer"))]
+    return cast("Role | None", await scripts.run(client, "read_session", digest, *proofs, IDLE))
 
 
 async def end(client: redis.asyncio.Redis, token: str) -> None:
-    """End a login."""
+    """End a session."""
     await client.delete(keys.session(_digest(token)))
 
 
-async def locked_for(client: redis.asyncio.Redis, address: str) -> int:
-    """Return for how many s no password of an address is looked at; 0 when it is."""
-    async with client.pipeline(transaction=False) as pipe:
-        for name in (address, "all"):
-            pipe.get(keys.guesses(name))
-            pipe.ttl(keys.guesses(name))
-        mine, my_ttl, everybodys, their_ttl = await pipe.execute()
-    locked = 0
-    if int(mine or 0) >= _GUESSES:
-        locked = max(locked, my_ttl)
-    if int(everybodys or 0) >= _ALL_GUESSES:
-        locked = max(locked, their_ttl)
+async def count_guess(client: redis.asyncio.Redis, address: str, credential: str) -> int:
+    """Count a credential before it is compared; return 0, or for how many ms the address is locked."""
+    locked: int = await scripts.run(client, "count_guess", address, credential, GUESSES, WINDOW, ADDRESSES)
     return locked
-
-
-async def guessed_wrong(client: redis.asyncio.Redis, address: str) -> None:
-    """Count a wrong password."""
-    async with client.pipeline(transaction=True) as pipe:
-        for name in (address, "all"):
-            pipe.incr(keys.guesses(name))
-            pipe.expire(keys.guesses(name), _WITHIN)
-        await pipe.execute()

@@ -8,6 +8,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.support.gateway import Gateway
 from tests.support.scripted_model import ScriptedModel
 
+# In a container there is no user namespace to build a sandbox with. It visits our own pages only, some by name.
+_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP *.example 127.0.0.1"]
 PASSWORD, VIEWER = "correct horse battery", "only looking around"
 
 
@@ -23,8 +25,7 @@ def browser() -> Iterator[Browser]:
             pytest.fail("Chromium is not installed")
         pytest.skip("Chromium is not installed")
     with sync_playwright() as playwright:
-        # In a container there is no user namespace to build its sandbox with; it visits our own pages only.
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=program, args=_ARGUMENTS)
         yield browser
         browser.close()
 

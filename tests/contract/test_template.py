@@ -10,6 +10,7 @@ from local.lambda_emulator.routes import _Loader, read_routes
 from shared.settings import (
     AdminSettings,
     CommonSettings,
+    ProxySettings,
     StatusSettings,
     SubmitSettings,
     WebhookSettings,
@@ -33,7 +34,7 @@ def known(settings: type[CommonSettings]) -> set[str]:
 def test_a_function_is_given_variables_that_it_reads(function, settings):
     shared = DOCUMENT["Globals"]["Function"]["Environment"]["Variables"]
     own = RESOURCES[function]["Properties"].get("Environment", {}).get("Variables", {})
-    assert set(shared) <= known(CommonSettings)
+    assert set(shared) <= known(CommonSettings) | known(ProxySettings)
     assert set(own) <= known(settings)
 
 

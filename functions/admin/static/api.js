@@ -1,5 +1,8 @@
 // Calls of the JSON API. An error is one with the API's own words; 401 sends to the login.
 
+// Relative to this file, so that the dashboard works under any path prefix.
+const BASE = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
+
 export class ApiError extends Error {
   constructor(status, message) {
     super(message);
@@ -10,7 +13,7 @@ export class ApiError extends Error {
 export async function call(method, path, body) {
   let answer;
   try {
-    answer = await fetch(`/admin${path}`, {
+    answer = await fetch(`${BASE}${path}`, {
       method,
       headers: body === undefined ? {} : { "content-type": "application/json" },
       body: body === undefined ? undefined : JSON.stringify(body),

@@ -1,12 +1,23 @@
-// The door.
+// The login form.
 
 import { call } from "./api.js";
 import { h } from "./dom.js";
+
+const NEEDS_HTTPS =
+  "Open the dashboard over HTTPS: over plain HTTP the browser drops the session cookie, and a login cannot be kept.";
+const NOT_KEPT =
+  "The password is right, but the browser did not keep the session cookie. Allow cookies for this site. Behind a proxy " +
+  "that changes the path, set ROOT_PATH to the prefix.";
 
 export function loginPage(main, entered) {
   const username = h("input", { id: "username", autocomplete: "username", required: true });
   const password = h("input", { id: "password", type: "password", autocomplete: "current-password", required: true });
   const wrong = h("p", { class: "wrong", role: "alert" });
+  const submit = h("button", { type: "submit", class: "main" }, "Log in");
+  if (!isSecureContext) {
+    wrong.textContent = NEEDS_HTTPS;
+    submit.disabled = true;
+  }
   const form = h(
     "form",
     { class: "login" },
@@ -16,13 +27,14 @@ export function loginPage(main, entered) {
     h("label", { for: "password" }, "Password"),
     password,
     wrong,
-    h("button", { type: "submit", class: "main" }, "Log in"),
+    submit,
   );
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     wrong.textContent = "";
     try {
       const { role } = await call("POST", "/login", { username: username.value, password: password.value });
+      if ((await call("GET", "/session")).role !== role) throw new Error(NOT_KEPT);
       await entered(role);
     } catch (error) {
       wrong.textContent = error.message;

@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from local.lambda_emulator.app import TEMPLATE as GATEWAY
+from local.lambda_emulator.app import Emulator
 from local.lambda_emulator.routes import Route, read_handlers, read_routes
+from shared.settings import load
 
 TEMPLATE = """
 Transform: AWS::Serverless-2016-10-31
@@ -148,3 +151,24 @@ def test_every_handler_is_told_and_each_route_knows_its_own(template):
 )
 def test_a_path_is_matched_segment_by_segment(path, raw_path, expected):
     assert Route("F", "h", "GET", path).match("GET", raw_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        ("/base/api/query", "GET /api/query"),
+        ("/api/query", "GET /api/query"),
+        ("/base", "$default"),
+        ("/bases/api/query", "$default"),
+        ("/base" * 9000, "$default"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_a_base_path_is_left_out_once_where_routes_are_matched(tmp_path, monkeypatch, path, key):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ROOT_PATH", "/base")
+    load.cache_clear()
+    found = Emulator(GATEWAY, 1)._match("GET", path)
+    load.cache_clear()
+    assert found is not None
+    assert found[0].key == key
