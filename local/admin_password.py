@@ -4,15 +4,15 @@ import os
 import secrets
 import sys
 
-from dotenv import dotenv_values
+from shared import env_file
 
 
 def make_if_missing() -> None:
     """Put a new ADMIN_PASSWORD into the environment and print it, this once; nothing when none is needed."""
     # Not through the settings, which refuse what is mended here.
-    given = {**dotenv_values(".env"), **os.environ}
-    wanted = (given.get("ADMIN_ENABLED") or "").strip().lower() in {"1", "true", "t", "yes", "y", "on"}
-    if wanted and not given.get("ADMIN_PASSWORD"):
+    given = env_file.given()
+    wanted = given.get("ADMIN_ENABLED", "").lower() in {"1", "true", "t", "yes", "y", "on"}
+    if wanted and "ADMIN_PASSWORD" not in given:
         os.environ["ADMIN_PASSWORD"] = secrets.token_urlsafe(12)
         name = given.get("ADMIN_USERNAME") or "admin"
         print(f"dashboard at /admin: name {name}, password {os.environ['ADMIN_PASSWORD']}", file=sys.stderr)

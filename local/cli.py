@@ -1,11 +1,12 @@
 """The command `claude-gateway`."""
 
+import errno
 import os
 import socket
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 # Commands with commands of their own, by the modules that hold them.
 _GROUPS = {"keys": "local.keys", "webhooks": "local.webhooks"}
+
+
+# In the environment of what `local` starts.
+SUPERVISED = "CLAUDE_GATEWAY_SUPERVISED"
 
 
 class _Commands(TyperGroup):
@@ -45,9 +50,13 @@ def default_url() -> str:
     """Return where the gateway of this machine is, by the PORT that it reads itself."""
     port = os.environ.get("PORT")
     if not port and Path(".env").exists():
-        from dotenv import dotenv_values  # noqa: PLC0415 -- most have no such file, and every `ask` would wait for it
+        from shared import env_file  # noqa: PLC0415 -- most have no such file, and every `ask` would wait for it
+        from shared.setting_errors import SettingsError  # noqa: PLC0415 -- as above
 
-        port = dotenv_values(".env").get("PORT")
+        try:
+            port = env_file.read().get("PORT")
+        except SettingsError as error:
+            _fail(error)
     return f"http://127.0.0.1:{port or 3000}"
 
 
@@ -62,26 +71,44 @@ Url = Annotated[
 ]
 
 
-def _settings(*, with_worker: bool) -> "ApiSettings":
-    """Read every setting now, so that a wrong one is told at the start and not by a first request."""
-    from functions.worker.environment import hide  # noqa: PLC0415 -- what talks to a gateway does without
+def _fail(error: Exception) -> NoReturn:
+    """End the command with status 2 and a line for each setting that cannot be used."""
+    print(error, file=sys.stderr)
+    raise typer.Exit(2) from None
+
+
+def _check(*, with_api: bool, with_worker: bool) -> None:
+    """Read every setting of what is to run: all that is wrong is reported now, and not by a first request."""
+    from functions.worker.environment import hide, with_dotenv  # noqa: PLC0415 -- what talks to a gateway does without
     from shared.settings import (  # noqa: PLC0415 -- as above
-        ALL_SETTINGS,
         HTTP_SETTINGS,
-        ApiSettings,
         SettingsError,
-        load,
+        WorkerSettings,
+        load_all,
     )
 
     try:
-        for settings in ALL_SETTINGS if with_worker else HTTP_SETTINGS:
-            load(settings)
-        found: ApiSettings = load(ApiSettings)
+        # What `local` starts has the same file, and `local` has reported it.
+        if SUPERVISED not in os.environ:
+            from local.env_names import warnings  # noqa: PLC0415 -- as above
+
+            for line in warnings():
+                print(line, file=sys.stderr)
+        load_all(*(HTTP_SETTINGS if with_api else ()), *((WorkerSettings,) if with_worker else ()))
+        if with_worker:
+            with_dotenv(os.environ)  # the files that credentials stand in
     except SettingsError as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(2) from None
+        _fail(error)
     # A tool that a job may use runs as the same user, on the same machine.
     hide()
+
+
+def _settings(*, with_worker: bool) -> "ApiSettings":
+    """Check the settings of the API, and of a worker if asked; return those of serving HTTP."""
+    _check(with_api=True, with_worker=with_worker)
+    from shared.settings import ApiSettings, load  # noqa: PLC0415 -- as above
+
+    found: ApiSettings = load(ApiSettings)
     return found
 
 
@@ -93,7 +120,9 @@ def free_port(settings: "ApiSettings") -> int:
         try:
             probe.bind((settings.host, settings.port))
         except OSError as error:
-            print(f"PORT: {settings.port} on {settings.host} cannot be used: {error.strerror}", file=sys.stderr)
+            of_port = error.errno in {errno.EADDRINUSE, errno.EACCES}
+            what = f"PORT: {settings.port} on {settings.host}" if of_port else f"HOST: {settings.host}"
+            print(f"{what} cannot be used: {error.strerror}", file=sys.stderr)
             raise typer.Exit(2) from None
         port: int = probe.getsockname()[1]
         return port
@@ -109,8 +138,16 @@ def local(
 ) -> None:
     """Run everything on this machine: API, worker, Redis and, without credentials, a demo model."""
     from local import admin_password  # noqa: PLC0415 -- no other command needs it
+    from shared import env_file  # noqa: PLC0415 -- as above
+    from shared.setting_errors import SettingsError  # noqa: PLC0415 -- as above
 
-    admin_password.make_if_missing()
+    try:
+        admin_password.make_if_missing()
+        if not {"REDIS_URL", "REDIS_HOST"} & env_file.given().keys():
+            # The embedded Redis has no port, so it does not matter what Kubernetes may have set this to.
+            os.environ["REDIS_PORT"] = "6379"
+    except SettingsError as error:
+        _fail(error)
     settings = _settings(with_worker=True)
     from local.everything import run_everything  # noqa: PLC0415 -- `api` and `worker` do without it
 
@@ -145,7 +182,7 @@ def api(
 @app.command()
 def worker() -> None:
     """Run QUEUE_CONCURRENCY slots; needs a Redis."""
-    _settings(with_worker=True)
+    _check(with_api=False, with_worker=True)
     # A process of its own kind: what the command line imported, its slots would import again.
     os.execv(sys.executable, [sys.executable, "-m", "functions.worker"])  # noqa: S606 -- no shell is wanted
 

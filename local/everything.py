@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 
 from functions.worker.environment import has_credentials, with_dotenv
+from local.cli import SUPERVISED
 from local.embedded_redis import EmbeddedRedis, EmbeddedRedisError
 from local.supervisor import Child, Stopped, Supervisor
 from shared.settings import WorkerSettings, is_loopback, load
@@ -23,7 +24,7 @@ _DEMO = (
 
 def run_everything(host: str, port: int, data: Path, *, emulate_lambda: bool) -> int:
     """Run all of it until Ctrl-C; return the exit status."""
-    environment = _defaults(host) | {"HOST": host, "PORT": str(port)}
+    environment = _defaults(host) | {"HOST": host, "PORT": str(port), SUPERVISED: "1"}
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     try:
         with ExitStack() as stack:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from shared.fingerprint import digest
+from shared.setting_errors import plain
 
 # ${NAME}, or ${NAME:-default} as the CLI has it.
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -33,7 +34,22 @@ def _says_something(keyword: str) -> str:
 
 Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Keyword = Annotated[Sentence, AfterValidator(_says_something)]
-Tool = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
+_TOOL = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+
+
+def _is_tool(name: str) -> str:
+    if not _TOOL.fullmatch(name):
+        raise ValueError("should have 1 to 128 letters, digits and . _ -")
+    return name
+
+
+def _is_web_address(url: str | None) -> str | None:
+    if url is not None and not url.startswith(("http://", "https://", "${")):
+        raise ValueError("should begin with http:// or https://")
+    return url
+
+
+Tool = Annotated[str, AfterValidator(_is_tool)]
 
 
 class McpConfigError(ValueError):
@@ -64,7 +80,7 @@ class Server(BaseModel):
     command: str | None = Field(None, min_length=1)
     args: tuple[str, ...] = ()
     env: dict[str, str] = {}
-    url: str | None = Field(None, pattern=r"^(https?://|\$\{)")
+    url: Annotated[str | None, AfterValidator(_is_web_address)] = None
     headers: dict[str, str] = {}
     routing: Routing = Routing()
 
@@ -86,12 +102,7 @@ Servers = Mapping[str, Server]
 
 def read(path: Path, environ: Mapping[str, str], *, expand: bool) -> dict[str, Server]:
     """Read the servers that are enabled; with `expand` every variable is filled in. Raises McpConfigError."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise McpConfigError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise McpConfigError(f"{path} is not JSON: {error}") from None
+    document = _document(path)
     entries = document.get("mcpServers") if isinstance(document, dict) else None
     if not isinstance(entries, dict):
         raise McpConfigError(f"{path}: mcpServers: should be an object")
@@ -103,6 +114,23 @@ def read(path: Path, environ: Mapping[str, str], *, expand: bool) -> dict[str, S
 def digests(servers: Servers, names: Iterable[str]) -> dict[str, str]:
     """Return what the configuration of each named server is, as a hash: not the values of its variables."""
     return {name: digest(servers[name].entry() | {"tools": servers[name].routing.tools}) for name in names}
+
+
+def _document(path: Path) -> Any:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise McpConfigError(f"{path} cannot be read: {error.strerror}") from None
+    try:
+        # The bytes of UTF-16 may be UTF-8 too, with NUL between the letters.
+        text = data.replace(b"\0", b"\xff").decode("utf-8-sig")
+        return json.loads(text)
+    except UnicodeDecodeError:
+        raise McpConfigError(f"{path} is not UTF-8, but UTF-16 or no text; save it again as UTF-8") from None
+    except ValueError as error:  # also a number with thousands of digits
+        raise McpConfigError(f"{path} is not JSON: {error}") from None
+    except RecursionError:
+        raise McpConfigError(f"{path} cannot be used: its values are nested too deep") from None
 
 
 def _server(path: Path, name: str, entry: Any) -> Server:
@@ -120,12 +148,16 @@ def _server(path: Path, name: str, entry: Any) -> Server:
         return Server.model_validate(entry)
     except ValidationError as error:
         lines = []
-        for problem in error.errors(include_url=False, include_context=False, include_input=False):
-            field = ".".join(str(part) for part in problem["loc"])
-            message = problem["msg"].removeprefix("Value error, ")
-            told = f"{field}: {message[0].lower()}{message[1:]}" if field else message
-            lines.append(f"{path}: server {name!r}: {told}")
-        raise McpConfigError("\n".join(lines)) from None
+        for problem in error.errors(include_url=False, include_input=False):
+            field = ".".join(_field(problem["loc"]))
+            lines.append(f"{path}: server {name!r}: {field}{': ' if field else ''}{plain(problem)}")
+        raise McpConfigError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _field(place: tuple[int | str, ...]) -> list[str]:
+    """Return the names on the way to a value, without those of the types that pydantic tried for it."""
+    names = [str(part) for part in place]
+    return names[:2] if names[:2] == ["routing", "enabled"] else names
 
 
 def _is_enabled(path: Path, name: str, server: Server, environ: Mapping[str, str]) -> bool:

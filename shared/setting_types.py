@@ -2,12 +2,13 @@
 
 import re
 from ipaddress import ip_network
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
 from shared.egress import Network
+from shared.redis_address import check_host
 from shared.webhook_secret import check_secret
 
 
@@ -19,12 +20,36 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """A list written with commas or spaces between its items."""
 
 
-Pauses = Annotated[tuple[Annotated[int, Field(ge=1, le=604_800)], ...], NoDecode, BeforeValidator(_split)]
+_LONGEST_PAUSE = 604_800
+
+
+def _pauses(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    parts = value.replace(",", " ").split()
+    if any(not re.fullmatch(r"[0-9]{1,6}", part) or not 1 <= int(part) <= _LONGEST_PAUSE for part in parts):
+        raise ValueError(f"should be whole numbers of seconds from 1 to {_LONGEST_PAUSE}, such as 5,300,1800")
+    return tuple(int(part) for part in parts)
+
+
+Pauses = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_pauses)]
 """Seconds, written like Names."""
 
 
 def _networks(value: object) -> object:
-    return tuple(ip_network(part) for part in value.replace(",", " ").split()) if isinstance(value, str) else value
+    return tuple(_network(part) for part in value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+def _network(text: str) -> Network:
+    try:
+        return ip_network(text)
+    except ValueError:
+        pass
+    try:
+        wider = ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError("should be addresses or networks, such as 10.0.0.1,172.16.0.0/12,fd00::/8") from None
+    raise ValueError(f"should be networks without bits of a host, such as {wider}")
 
 
 Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
@@ -53,6 +78,33 @@ def _rate(value: object) -> object:
 
 Rate = Annotated[tuple[int, int], NoDecode, BeforeValidator(_rate)]
 """How many in how many seconds, written `60/minute`."""
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
+LogFormat = Annotated[Literal["json", "text"], BeforeValidator(_lower)]
+
+RedisHost = Annotated[str, AfterValidator(check_host)]
+
+
+def _listen_host(host: str) -> str:
+    try:
+        return check_host(host)
+    except ValueError:
+        raise ValueError(
+            "should be one address or name of this machine, without port, such as 127.0.0.1, ::1 or 0.0.0.0 for all; "
+            "the port goes into PORT"
+        ) from None
+
+
+ListenHost = Annotated[str, AfterValidator(_listen_host)]
 
 
 def check_root_path(path: str) -> str:

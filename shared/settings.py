@@ -8,26 +8,41 @@ import os
 from functools import cache, cached_property
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal, Self, TypeVar
-from urllib.parse import quote, urlsplit
+from typing import Any, Self, TypeVar
 
-from dotenv import dotenv_values
 from pydantic import (
     Field,
     PrivateAttr,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared import env_file, redis_address
 from shared.mcp_config import McpConfigError, Servers
 from shared.mcp_config import read as read_servers
-from shared.setting_types import Names, Networks, Pauses, Rate, Secrets, check_root_path
+from shared.setting_errors import SettingsError as SettingsError  # noqa: PLC0414 -- for all that read settings
+from shared.setting_errors import setting_problems
+from shared.setting_sources import TextSettings
+from shared.setting_types import (
+    ListenHost,
+    LogFormat,
+    LogLevel,
+    Names,
+    Networks,
+    Pauses,
+    Rate,
+    RedisHost,
+    Secrets,
+    check_root_path,
+)
 
 # Characters that a password of the dashboard has at least.
 MIN_PASSWORD = 12
+# Ten years, and half of what a value in Redis can hold: larger ones are typing errors that fail at a job's end.
+MAX_SECONDS, MAX_BYTES = 315_360_000, 1 << 28
 
 
 @cache
@@ -43,25 +58,31 @@ def _parsed(host: str) -> object:
         return None
 
 
-class SettingsError(Exception):
-    """One or more variables cannot be used; the text names each and says what it should be."""
-
-
-class CommonSettings(BaseSettings):
+class CommonSettings(TextSettings):
     """What every process reads: where Redis is and how to log."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
-
     redis_url: SecretStr | None = None
-    redis_host: str = "127.0.0.1"
+    redis_host: RedisHost = "127.0.0.1"
     redis_port: int = Field(6379, ge=1, le=65535)
     redis_password: SecretStr | None = None
-    host: str = "127.0.0.1"
+    host: ListenHost = "127.0.0.1"
     auth_enabled: bool | None = None
     metrics_enabled: bool = False
     demo_model: bool = False
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    log_format: Literal["json", "text"] = "json"
+    log_level: LogLevel = "INFO"
+    log_format: LogFormat = "json"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_unused(cls, given: Any) -> Any:
+        # REDIS_URL replaces both, so it does not matter what they hold: Kubernetes sets REDIS_PORT=tcp://… by itself.
+        unused = {"redis_host", "redis_port"} if isinstance(given, dict) and given.get("redis_url") else set()
+        return {name: value for name, value in given.items() if name not in unused} if unused else given
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis_url(cls, url: SecretStr | None) -> SecretStr | None:
+        return None if url is None else SecretStr(redis_address.check_url(url.get_secret_value()))
 
     @cached_property
     def auth(self) -> bool:
@@ -74,21 +95,9 @@ class CommonSettings(BaseSettings):
     @cached_property
     def redis_address(self) -> str:
         """The URL to connect to, which may hold a password: never log it."""
-        url = f"redis://{self.redis_host}:{self.redis_port}/0"
-        if self.redis_url is not None:
-            url = self.redis_url.get_secret_value()
-        if self.redis_password is None or urlsplit(url).password is not None:
-            return url
-        # Apart from the URL, so that the secret alone can come from where secrets are kept.
-        scheme, _, rest = url.partition("://")
-        user, _, place = rest.rpartition("@")
-        return f"{scheme}://{user.removesuffix(':')}:{quote(self.redis_password.get_secret_value(), safe='')}@{place}"
-
-
-def _given() -> dict[str, str]:
-    """Return the variables of `.env` and of the environment, which wins; none that is empty, as for the settings."""
-    both = [*dotenv_values(".env").items(), *os.environ.items()]
-    return {name: value for name, value in both if value}
+        url = None if self.redis_url is None else self.redis_url.get_secret_value()
+        password = None if self.redis_password is None else self.redis_password.get_secret_value()
+        return redis_address.address(url, self.redis_host, self.redis_port, password)
 
 
 class McpSettings(CommonSettings):
@@ -107,7 +116,7 @@ class McpSettings(CommonSettings):
     def _read_servers(self) -> Self:
         if self.mcp_enabled:
             try:
-                self._servers = read_servers(self.mcp_config, _given(), expand=isinstance(self, WorkerSettings))
+                self._servers = read_servers(self.mcp_config, env_file.given(), expand=isinstance(self, WorkerSettings))
             except McpConfigError as error:
                 raise ValueError("\n".join(f"MCP_CONFIG: {line}" for line in str(error).splitlines())) from None
         return self
@@ -116,19 +125,19 @@ class McpSettings(CommonSettings):
 class SubmitSettings(McpSettings):
     """What `functions.submit` reads; sizes are bytes, `claude_timeout` ms, the other times s."""
 
-    max_query_bytes: int = Field(262_144, ge=1)
-    max_body_bytes: int = Field(1_048_576, ge=1)
-    max_queue_depth: int = Field(10_000, ge=1)
+    max_query_bytes: int = Field(262_144, ge=1, le=MAX_BYTES)
+    max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
+    max_queue_depth: int = Field(10_000, ge=1, le=1_000_000_000)
     claude_timeout: int = Field(120_000, ge=1000, le=86_400_000)
     claude_model: str | None = None
     claude_models: Names = ()
     claude_tools: Names = ()
-    max_budget_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
-    cache_ttl: int = Field(3600, ge=0)
+    max_budget_usd: float | None = Field(None, gt=0, le=1_000_000, allow_inf_nan=False)
+    cache_ttl: int = Field(3600, ge=0, le=MAX_SECONDS)
     dedup_enabled: bool = False
-    result_ttl: int = Field(86_400, ge=1)
+    result_ttl: int = Field(86_400, ge=1, le=MAX_SECONDS)
     rate_limit: Rate | None = None
-    daily_budget_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
+    daily_budget_usd: float | None = Field(None, gt=0, le=1_000_000, allow_inf_nan=False)
     webhook_allowed_networks: Networks = ()
 
 
@@ -139,8 +148,8 @@ class StatusSettings(CommonSettings):
     """
 
     metrics_auth: bool = False
-    sse_max_seconds: int = Field(0, ge=0)
-    daily_budget_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
+    sse_max_seconds: int = Field(0, ge=0, le=MAX_SECONDS)
+    daily_budget_usd: float | None = Field(None, gt=0, le=1_000_000, allow_inf_nan=False)
 
 
 class WebhookSettings(CommonSettings):
@@ -154,13 +163,15 @@ class AdminSettings(CommonSettings):
     admin_username: str = "admin"
     admin_password: SecretStr | None = None
     admin_viewer_password: SecretStr | None = None
-    max_body_bytes: int = Field(1_048_576, ge=1)
-    result_ttl: int = Field(86_400, ge=1)
+    max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
+    result_ttl: int = Field(86_400, ge=1, le=MAX_SECONDS)
 
     @field_validator("admin_password", "admin_viewer_password")
     @classmethod
-    def _long_enough(cls, password: SecretStr | None) -> SecretStr | None:
-        if password is not None and len(password.get_secret_value()) < MIN_PASSWORD:
+    def _long_enough(cls, password: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        # Nobody can use the password of a dashboard that is off, which should not stop a start.
+        used = info.data.get("admin_enabled", False)
+        if used and password is not None and len(password.get_secret_value()) < MIN_PASSWORD:
             raise ValueError(f"should have {MIN_PASSWORD} characters or more")
         return password
 
@@ -168,7 +179,11 @@ class AdminSettings(CommonSettings):
     def _door_has_a_lock(self) -> Self:
         if self.admin_enabled and self.admin_password is None:
             raise ValueError(f"ADMIN_PASSWORD: is needed with ADMIN_ENABLED, with {MIN_PASSWORD} characters or more")
-        same = self.admin_viewer_password is not None and self.admin_viewer_password == self.admin_password
+        same = (
+            self.admin_enabled
+            and self.admin_viewer_password is not None
+            and self.admin_viewer_password == self.admin_password
+        )
         if same:
             raise ValueError("ADMIN_VIEWER_PASSWORD: should be another than ADMIN_PASSWORD")
         return self
@@ -187,20 +202,20 @@ class WorkerSettings(McpSettings):
     claude_max_retries: int = Field(3, ge=1, le=100)
     claude_warm: bool = True
     claude_silence_timeout: int = Field(60_000, ge=1000, le=86_400_000)
-    max_budget_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
-    daily_budget_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
-    max_output_bytes: int = Field(4_194_304, ge=1024)
-    max_run_memory: int = Field(2_147_483_648, ge=1 << 20)
-    max_run_processes: int = Field(256, ge=1)
+    max_budget_usd: float | None = Field(None, gt=0, le=1_000_000, allow_inf_nan=False)
+    daily_budget_usd: float | None = Field(None, gt=0, le=1_000_000, allow_inf_nan=False)
+    max_output_bytes: int = Field(4_194_304, ge=1024, le=MAX_BYTES)
+    max_run_memory: int = Field(2_147_483_648, ge=1 << 20, le=1 << 50)
+    max_run_processes: int = Field(256, ge=1, le=4_194_304)
     spool_dir: Path | None = None
     ecs_agent_uri: str | None = None
-    result_ttl: int = Field(86_400, ge=1)
-    session_ttl: int = Field(604_800, ge=1)
+    result_ttl: int = Field(86_400, ge=1, le=MAX_SECONDS)
+    session_ttl: int = Field(604_800, ge=1, le=MAX_SECONDS)
     webhook_secret: Secrets = ()
     webhook_retry_schedule: Pauses = (5, 300, 1800, 7200, 18_000, 36_000, 36_000)
     webhook_allowed_networks: Networks = ()
-    webhook_disable_after: int = Field(432_000, ge=1)
-    shutdown_grace: int = Field(110, ge=0)
+    webhook_disable_after: int = Field(432_000, ge=1, le=MAX_SECONDS)
+    shutdown_grace: int = Field(110, ge=0, le=86_400)
 
 
 class ProxySettings(CommonSettings):
@@ -245,17 +260,16 @@ def load(settings: type[T]) -> T:
     try:
         return settings()
     except ValidationError as error:
-        lines = []
-        for problem in error.errors(include_url=False, include_context=False):
-            if not problem["loc"]:  # of several variables together: the message names them
-                lines.append(problem["msg"].removeprefix("Value error, "))
-                continue
-            name = str(problem["loc"][0]).upper()
-            # A secret's value stays out of the message; the others help to find the typing error.
-            given = (
-                ""
-                if "SECRET" in name or "PASSWORD" in name or name == "REDIS_URL"
-                else f" (it is {problem['input']!r})"
-            )
-            lines.append(f"{name}: {problem['msg'][0].lower()}{problem['msg'][1:]}{given}")
-        raise SettingsError("\n".join(lines)) from None
+        raise SettingsError("\n".join(setting_problems(error, settings))) from None
+
+
+def load_all(*classes: type[CommonSettings]) -> None:
+    """Read several classes; raise one SettingsError with every line of theirs."""
+    lines: dict[str, None] = {}
+    for settings in classes:
+        try:
+            load(settings)
+        except SettingsError as error:
+            lines |= dict.fromkeys(str(error).splitlines())
+    if lines:
+        raise SettingsError("\n".join(lines))

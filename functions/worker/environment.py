@@ -6,9 +6,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from dotenv import dotenv_values
-
-from shared.settings import SettingsError
+from shared import env_file
+from shared.setting_errors import SettingsError
 
 # What any program needs to find its programs, speak its language and reach the network.
 _PLAIN = {
@@ -25,14 +24,25 @@ _WAYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
 _PROVIDERS = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
 
 
-def with_dotenv(environ: Mapping[str, str], path: Path = Path(".env")) -> dict[str, str]:
-    """Return the environment with the credentials of a `.env` file beneath it; other lines are settings' business.
+def is_credential(name: str) -> bool:
+    """Say whether the CLI reads a variable for its credentials or its provider."""
+    return _CREDENTIALS.fullmatch(name) is not None
 
-    A credential may stand in a file of its own, named by its variable and `_FILE`; raises SettingsError for one that
+
+def is_plain(name: str) -> bool:
+    """Say whether a variable is one that any program may need, whatever it does."""
+    return name in _PLAIN or name.startswith("LC_")
+
+
+def with_dotenv(environ: Mapping[str, str], path: Path = env_file.ENV_FILE) -> dict[str, str]:
+    """Return the environment and the credentials of a `.env` file, which the environment overrides.
+
+    A credential may stand in a file of its own, named by its variable and `_FILE`. Raise SettingsError for a file that
     cannot be read.
     """
-    written = {name: value for name, value in dotenv_values(path).items() if value and _CREDENTIALS.fullmatch(name)}
-    both = {**written, **environ}
+    written = {name: value for name, value in env_file.read(path).items() if is_credential(name)}
+    cleaned = env_file.cleaned({name: value for name, value in environ.items() if is_credential(name)})
+    both = {**environ, **cleaned, **{name: value for name, value in written.items() if not cleaned.get(name)}}
     return {**_from_files(both), **{name: value for name, value in both.items() if value or name not in _WAYS}}
 
 
@@ -40,11 +50,20 @@ def _from_files(environ: Mapping[str, str]) -> dict[str, str]:
     found = {}
     for name in _WAYS:
         if place := environ.get(f"{name}_FILE"):
-            try:
-                found[name] = Path(place).read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeError) as error:
-                raise SettingsError(f"{name}_FILE: cannot be read: {getattr(error, 'strerror', 'not UTF-8')}") from None
+            found[name] = _credential_in(f"{name}_FILE", Path(place))
     return found
+
+
+def _credential_in(variable: str, place: Path) -> str:
+    try:
+        credential = place.read_text(encoding="utf-8-sig").strip()
+    except OSError as error:
+        raise SettingsError(f"{variable}: the file that it names cannot be read: {error.strerror}") from None
+    except UnicodeError:
+        raise SettingsError(f"{variable}: the file that it names is not UTF-8; save it again as UTF-8") from None
+    if not credential.isprintable() or not credential:
+        raise SettingsError(f"{variable}: the file that it names should hold one line, the credential")
+    return credential
 
 
 def has_credentials(environ: Mapping[str, str]) -> bool:
@@ -71,14 +90,14 @@ def allowed(environ: Mapping[str, str]) -> dict[str, str]:
         # A cloud's credentials are the CLI's only when it reaches Claude through that cloud.
         if name.startswith(("AWS_", "GOOGLE_", "GCLOUD_")) and not cloud:
             continue
-        if name in _PLAIN or name.startswith("LC_") or credential:
+        if is_plain(name) or credential:
             kept[name] = value
     return kept
 
 
 def plain(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what any program may see of an environment: no credential of any kind."""
-    return {name: value for name, value in environ.items() if name in _PLAIN or name.startswith("LC_")}
+    return {name: value for name, value in environ.items() if is_plain(name)}
 
 
 def scrub() -> None:

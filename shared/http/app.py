@@ -1,6 +1,7 @@
 """The one way in which every function makes its FastAPI app and its Lambda handler."""
 
 import os
+import sys
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from shared.http.documents import documents
 from shared.http.forwarded import Forwarded
 from shared.http.observe import Observe
 from shared.http.problems import install_problems
+from shared.settings import HTTP_SETTINGS, ApiSettings, SettingsError, load_all
 
 TITLE = "Claude API Gateway"
 VERSION = "0.1.0"
@@ -83,6 +85,16 @@ def lambda_handler(
     adapter = Mangum(app, lifespan="off", text_mime_types=list(text), custom_handlers=[_HttpApi])
     if "AWS_LAMBDA_FUNCTION_NAME" not in os.environ:
         return adapter
+    _check_settings()
     from shared.http.lambda_telemetry import with_telemetry  # noqa: PLC0415 -- of no use anywhere else
 
     return with_telemetry(adapter, scheduled)
+
+
+def _check_settings() -> None:
+    """End a function's process before its first request, with a line for each setting that cannot be used."""
+    try:
+        load_all(*(settings for settings in HTTP_SETTINGS if settings is not ApiSettings))
+    except SettingsError as error:
+        print(error, file=sys.stderr)  # noqa: T201 -- before there is a log
+        sys.exit(2)

@@ -47,7 +47,7 @@ def test_a_credential_may_stand_in_a_file_of_its_own(tmp_path: Path):
     given = {"CLAUDE_CODE_OAUTH_TOKEN_FILE": str(tmp_path / "token"), "CLAUDE_CODE_OAUTH_TOKEN": ""}
     assert with_dotenv(given, tmp_path / ".env")["CLAUDE_CODE_OAUTH_TOKEN"] == "from-a-file"
     assert allowed(with_dotenv(given, tmp_path / ".env")) == {"CLAUDE_CODE_OAUTH_TOKEN": "from-a-file"}
-    with pytest.raises(SettingsError, match="ANTHROPIC_API_KEY_FILE: cannot be read"):
+    with pytest.raises(SettingsError, match="ANTHROPIC_API_KEY_FILE: the file that it names cannot be read"):
         with_dotenv({"ANTHROPIC_API_KEY_FILE": str(tmp_path / "missing")}, tmp_path / ".env")
 
 

@@ -1,0 +1,169 @@
+"""The address of Redis: what REDIS_URL and REDIS_HOST may hold, and the one URL that they make.
+
+Every message here is shown to people, and what it is about may be a password: none quotes what was given.
+"""
+
+import re
+from ipaddress import IPv6Address
+from pathlib import Path
+from urllib.parse import parse_qsl, quote, unquote_to_bytes
+
+_HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
+_ZONE = re.compile(r"[A-Za-z0-9_.-]{1,32}")
+_EXAMPLE = "such as redis://127.0.0.1:6379/0"
+_SCHEMES = ("redis", "rediss", "unix")
+# Options of redis-py that only say how TLS is checked. Others would replace what the gateway's own code depends on.
+_FLAGS = {"ssl_check_hostname": ("true", "false"), "ssl_cert_reqs": ("required", "optional", "none")}
+_FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
+_LONGEST_SOCKET_PATH = 107
+_BY_PASSWORD = (
+    "reserved characters in the user name and the password are percent-encoded (# as %23, / as %2F, ? as %3F, "  # noqa: S105
+    "@ as %40, % as %25); or leave the password out of the URL and set REDIS_PASSWORD to it as it is"
+)
+
+
+def check_host(host: str) -> str:
+    """Return a host name or an address, IPv6 without brackets; raise ValueError for anything else."""
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if "://" in host or "@" in host:
+        raise ValueError("should be a host name or an address alone, such as redis.internal; a URL goes into REDIS_URL")
+    if host.startswith("/"):
+        raise ValueError("should be a host name or an address; a socket goes into REDIS_URL, as unix:///run/redis.sock")
+    if _is_ipv6(bare) or (bare == host and _HOST.fullmatch(host)):
+        return bare
+    if re.fullmatch(r"[^:]+:[0-9]*|\[.*\]:[0-9]*", host):
+        raise ValueError("should have no port, such as redis.internal; the port goes into REDIS_PORT")
+    raise ValueError("should be a host name or an address, such as redis.internal, 10.0.0.5 or ::1")
+
+
+def check_url(url: str) -> str:
+    """Return a URL with everything in its place encoded; raise ValueError for one that cannot be used."""
+    scheme, found, rest = url.partition("://")
+    scheme = scheme.lower()
+    if not found or scheme not in _SCHEMES:
+        raise ValueError(f"should begin with redis://, rediss:// (TLS) or unix:// (a socket), {_EXAMPLE}")
+    if not url.isprintable() or " " in url:
+        raise ValueError(f"should have no space or control character in it, {_EXAMPLE}; {_BY_PASSWORD}")
+    authority, tail = _split(rest, "/?#")
+    if "@" in tail:
+        raise ValueError(f"has a / ? or # before its last @; {_BY_PASSWORD}")
+    user, _, place = authority.rpartition("@")
+    path, query = _split(tail, "?#")
+    if "#" in tail:
+        raise ValueError(f"should have no #, {_EXAMPLE}; {_BY_PASSWORD}")
+    options = _options(scheme, query.removeprefix("?"))
+    if scheme == "unix":
+        where, end = _socket(place, path), ""
+    else:
+        where, end = _place(place), _database(path, options)
+    return f"{scheme}://{_credentials(user)}{where}{end}{'?' if options else ''}{'&'.join(options)}"
+
+
+def address(url: str | None, host: str, port: int, password: str | None) -> str:
+    """Return the URL to connect to, of what has been checked; it may hold a password: never log it."""
+    if url is None:
+        place = f"[{host.replace('%', '%25')}]" if ":" in host else host
+        url = f"redis://{place}:{port}/0"
+    scheme, _, rest = url.partition("://")
+    user, _, place = rest.rpartition("@")
+    if password is None or ":" in user:
+        return url
+    # Apart from the URL, so that the secret alone can come from where secrets are kept.
+    return f"{scheme}://{user}:{quote(password, safe='')}@{place}"
+
+
+def _split(text: str, ends: str) -> tuple[str, str]:
+    position = min((text.find(end) for end in ends if end in text), default=len(text))
+    return text[:position], text[position:]
+
+
+def _is_ipv6(text: str) -> bool:
+    plain, _, zone = text.partition("%")
+    try:
+        return bool(IPv6Address(plain)) and (not zone or _ZONE.fullmatch(zone) is not None)
+    except ValueError:
+        return False
+
+
+def _credentials(user: str) -> str:
+    """Return user name and password with every reserved character encoded, and `@`; "" for none."""
+    name, colon, password = user.partition(":")
+    parts = []
+    for part in (name, password):
+        try:
+            parts.append(quote(unquote_to_bytes(part).decode(), safe=""))
+        except UnicodeDecodeError:
+            raise ValueError(
+                f"has a user name or password that is not UTF-8 when it is decoded; {_BY_PASSWORD}"
+            ) from None
+    if not parts[1]:  # a colon alone is no password
+        return f"{parts[0]}@" if parts[0] else ""
+    return f"{parts[0]}{colon}{parts[1]}@"
+
+
+def _place(place: str) -> str:
+    """Return host and port."""
+    inside = re.fullmatch(r"\[(.*)\](?::(.*))?", place)
+    host, port = (inside[1], inside[2]) if inside else (place.partition(":")[0], place.partition(":")[2])
+    if not inside and place.count(":") > 1:
+        raise ValueError("should have an IPv6 address in brackets, such as redis://[::1]:6379/0")
+    if not host:
+        raise ValueError(
+            f"should name a host, {_EXAMPLE}; a password needs an @ after it, as redis://:PASSWORD@HOST:6379/0"
+        )
+    if not (_is_ipv6(host.replace("%25", "%")) if inside else _HOST.fullmatch(host)):
+        raise ValueError(f"should have a host name or an address as its host, {_EXAMPLE}; {_BY_PASSWORD}")
+    if port and not (re.fullmatch(r"[0-9]{1,5}", port) and 1 <= int(port) <= 65_535):
+        raise ValueError(f"should have a port from 1 to 65535, {_EXAMPLE}; {_BY_PASSWORD}")
+    return (f"[{host}]" if inside else host) + (f":{port}" if port else "")
+
+
+def _database(path: str, options: list[str]) -> str:
+    if not re.fullmatch(r"/?|/[0-9]{1,5}/?", path):
+        raise ValueError(f"should end with the number of the database, {_EXAMPLE}")
+    number = path.strip("/")
+    if number and any(option.startswith("db=") and option != f"db={number}" for option in options):
+        raise ValueError("should name one database: either /0 after the port or ?db=0")
+    return path
+
+
+def _socket(place: str, path: str) -> str:
+    if place or not path.startswith("/") or len(path) < 2:
+        raise ValueError("should name the socket by its whole path, such as unix:///run/redis.sock")
+    if len(unquote_to_bytes(path)) > _LONGEST_SOCKET_PATH:
+        raise ValueError(f"should name a socket whose path has {_LONGEST_SOCKET_PATH} bytes or fewer")
+    return path
+
+
+def _options(scheme: str, query: str) -> list[str]:
+    """Return the options of a URL; raise ValueError for one that the gateway does not take."""
+    found = parse_qsl(query, keep_blank_values=True)
+    taken = ["db", *_FLAGS, *_FILES] if scheme == "rediss" else ["db"]
+    if len({name for name, _ in found}) < len(found):
+        raise ValueError("should have each option once")
+    for name, value in found:
+        if name in {*_FLAGS, *_FILES} and scheme != "rediss":
+            raise ValueError(f"takes the option {name} with rediss:// only, which is Redis over TLS")
+        if name not in taken:
+            raise ValueError(
+                f"should have no option but {', '.join(taken)} after the ?; the gateway sets the others itself"
+            )
+        _check_option(name, value)
+    return [f"{name}={quote(value.lower() if name in _FLAGS else value, safe='/')}" for name, value in found]
+
+
+def _check_option(name: str, value: str) -> None:
+    if name == "db" and not re.fullmatch(r"[0-9]{1,5}", value):
+        raise ValueError("should have a number as the option db, such as ?db=0")
+    if name in _FLAGS and value.lower() not in _FLAGS[name]:
+        raise ValueError(
+            f"should have {' or '.join(_FLAGS[name])} as the option {name}, such as ?{name}={_FLAGS[name][0]}"
+        )
+    if name in _FILES:
+        try:
+            found = Path(value).is_dir() if name == "ssl_ca_path" else bool(Path(value).read_bytes())
+        except OSError:
+            found = False
+        if not found:
+            kind = "directory" if name == "ssl_ca_path" else "file"
+            raise ValueError(f"should name a {kind} that the gateway's user can read as the option {name}")
