@@ -1,8 +1,9 @@
 import json
+import re
 
 import pytest
 
-from shared.mcp_config import McpConfigError, digests, read
+from shared.mcp_config import McpConfigError, Routing, digests, read
 
 
 @pytest.fixture
@@ -28,6 +29,53 @@ def test_a_file_of_the_cli_works_as_it_is(written):
     assert servers["short"].type == "http"
 
 
+def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path):
+    path = tmp_path / "mcp.json"
+    path.write_text('{"mcpServers": {"a": {"command": "a"}}}', encoding="utf-8-sig")
+    assert set(read(path, {}, expand=True)) == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"mcpServers": {}}'.encode("utf-16"), "is not UTF-8, but UTF-16"),
+        ('{"mcpServers": {}}'.encode("utf-16-le"), "is not UTF-8, but UTF-16"),
+        (b'{"mcpServers": "\xff"}', "is not UTF-8"),
+        (b"", "is not JSON: "),
+        (b'{"mcpServers": {', "is not JSON: "),
+        (b"[" * 100_000, "nested too deep"),
+        (b"9" * 5000, "is not JSON"),
+        (b"[]", "mcpServers: should be an object"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_with_what_to_do(tmp_path, content, message):
+    path = tmp_path / "mcp.json"
+    path.write_bytes(content)
+    with pytest.raises(McpConfigError, match=message):
+        read(path, {}, expand=True)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "a", 5, None, [], {"command": 5}, {"command": ""}, {"command": "a", "args": "x"}, {"command": "a", "args": [5]},
+        {"command": "a", "env": []}, {"command": "a", "env": {"A": 5}}, {"url": 5}, {"url": "ftp://x"}, {"type": "x"},
+        {"command": "a", "headers": 5}, {"command": "a", "routing": 5}, {"command": "a", "routing": {"x": 5}},
+        *({"command": "a", "routing": {name: {"a": 5}}} for name in Routing.model_fields),
+        *({"command": "a", "routing": {name: [5]}} for name in Routing.model_fields),
+        *({"command": "a", "routing": {name: "x" * 3000}} for name in Routing.model_fields),
+        {"command": "a", "routing": {"tools": ["a b"]}}, {"command": "a", "routing": {"keywords": [""]}},
+    ],
+)  # fmt: skip
+def test_no_message_holds_words_of_pydantic(written, entry):
+    with pytest.raises(McpConfigError) as caught:
+        read(written(a=entry), {}, expand=True)
+    for line in str(caught.value).splitlines():
+        assert not re.search(
+            r"[Ii]nput|valid |tuple|type=|pydantic|match pattern|permitted|constrained|function-", line
+        )
+
+
 def test_variables_are_filled_in_for_the_worker_only_and_are_not_part_of_the_digest(written):
     path = written(a={"command": "${BIN:-/bin}/a", "args": ["${X}"], "env": {"T": "${TOKEN}"}})
     there, here = read(path, {"X": "1", "TOKEN": "secret"}, expand=True), read(path, {}, expand=False)
@@ -49,10 +97,13 @@ def test_a_server_can_be_switched_on_by_a_variable(written):
     [
         ({}, "server 'a': command: is needed"),
         ({"type": "http"}, "server 'a': url: is needed with type http"),
-        ({"type": "carrier pigeon"}, "server 'a': type: input should be 'stdio', 'http' or 'sse'"),
-        ({"command": 5}, "server 'a': command: input should be a valid string"),
+        ({"type": "carrier pigeon"}, "server 'a': type: should be 'stdio', 'http' or 'sse'"),
+        ({"command": 5}, "server 'a': command: should be text"),
         ({"command": "a", "args": "x"}, "server 'a': args: "),
-        ({"command": "a", "routing": {"keyword": []}}, "server 'a': routing.keyword: extra inputs are not permitted"),
+        (
+            {"command": "a", "routing": {"keyword": []}},
+            "server 'a': routing.keyword: is not a field",
+        ),
         ({"command": "a", "routing": {"tools": ["a b"]}}, "server 'a': routing.tools.0: "),
         (
             {"command": "a", "routing": {"keywords": ["time", "   "]}},

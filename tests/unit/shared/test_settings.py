@@ -52,8 +52,8 @@ def test_an_error_names_the_variable_and_what_it_should_be(monkeypatch):
     monkeypatch.setenv("CLAUDE_TIMEOUT", "10")
     with pytest.raises(SettingsError) as caught:
         load(WorkerSettings)
-    assert "QUEUE_CONCURRENCY: input should be a valid integer" in str(caught.value)
-    assert "CLAUDE_TIMEOUT: input should be greater than or equal to 1000" in str(caught.value)
+    assert "QUEUE_CONCURRENCY: should be a whole number from 1 to 1000, such as 5 (it is 'many')" in str(caught.value)
+    assert "CLAUDE_TIMEOUT: should be a whole number of milliseconds from 1000 to 86400000" in str(caught.value)
 
 
 def test_a_secret_that_is_wrong_is_not_repeated(monkeypatch):
