@@ -124,7 +124,12 @@ def _setting(name: str) -> str:
     """Return what the environment, or else `.env`, has under a name."""
     if os.environ.get(name):
         return os.environ[name]
-    lines = _GIVEN.read_text(encoding="utf-8").splitlines() if _GIVEN.exists() else []
+    try:
+        lines = _GIVEN.read_text(encoding="utf-8-sig").splitlines() if _GIVEN.is_file() else []
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8; save it again as UTF-8"
+        print(f".env: cannot be read: {why}", file=sys.stderr)
+        sys.exit(2)
     found = [match[3] for line in lines if (match := _LINE.fullmatch(line)) and match[1] == name]
     return found[-1] if found else ""
 

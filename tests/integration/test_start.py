@@ -1,0 +1,115 @@
+"""Each command reads its own variables at the start: a line for each that is wrong, status 2 and no traceback."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared.settings import ALL_SETTINGS
+
+ROOT = Path(__file__).parents[2]
+SECRETS = {"ADMIN_PASSWORD": "hunter2", "WEBHOOK_SECRET": "hunter2", "REDIS_URL": "redis://:hunter2#@h"}
+
+pytestmark = pytest.mark.once
+
+
+@pytest.fixture
+def start(tmp_path):
+    def run(*command, program="local", **variables):
+        unset = {name.upper() for one in ALL_SETTINGS for name in one.model_fields}
+        environment = {name: value for name, value in os.environ.items() if name not in unset}
+        return subprocess.run(
+            [sys.executable, "-m", program, *command],
+            cwd=tmp_path,
+            env={**environment, "PYTHONPATH": str(ROOT), **variables},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+def _lines(done):
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    return done.stderr.splitlines()
+
+
+@pytest.mark.parametrize("command", ["local", "api", "worker"])
+def test_a_server_reports_all_that_is_wrong_and_no_secret(start, command):
+    lines = _lines(start(command, **SECRETS, ADMIN_ENABLED="true", CLAUDE_TIMEOUT="2m", LOG_LEVEL="loud"))
+    names = {line.partition(":")[0] for line in lines}
+    assert {"REDIS_URL", "CLAUDE_TIMEOUT", "LOG_LEVEL"} <= names
+    assert ("ADMIN_PASSWORD" in names) == (command != "worker")
+    assert ("WEBHOOK_SECRET" in names) == (command != "api")
+    assert len(lines) == len(set(lines))
+    assert "hunter2" not in "".join(lines)
+
+
+def test_the_worker_module_and_keys_report_what_they_read(start):
+    (line,) = _lines(start(program="functions.worker", QUEUE_CONCURRENCY="many"))
+    assert line.startswith("QUEUE_CONCURRENCY: ")
+    (line,) = _lines(start("keys", "list", REDIS_URL="http://:hunter2@h"))
+    assert line.startswith("REDIS_URL: ")
+    # It reads no such variable, and no Redis listens there.
+    assert start("keys", "list", QUEUE_CONCURRENCY="many", REDIS_URL="redis://127.0.0.1:1").returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "variable"), [("worker", {"PORT": "tcp://10.0.0.1:3000"}), ("api", {"QUEUE_CONCURRENCY": "many"})]
+)
+def test_a_variable_of_another_command_stops_no_start(start, command, variable):
+    lines = _lines(start(command, **variable, LOG_FORMAT="xml"))
+    assert [line.partition(":")[0] for line in lines] == ["LOG_FORMAT"]
+
+
+@pytest.mark.parametrize("command", [["local"], ["api"], ["worker"], ["keys", "list"], ["ask", "hello"]])
+@pytest.mark.parametrize("content", [None, "PORT=3000\n".encode("utf-16")], ids=["directory", "utf-16"])
+def test_a_dotenv_file_that_cannot_be_read_ends_every_command(start, tmp_path, command, content):
+    if content is None:
+        (tmp_path / ".env").mkdir()
+    else:
+        (tmp_path / ".env").write_bytes(content)
+    (line,) = _lines(start(*command))
+    assert line.startswith(".env: is ")
+
+
+@pytest.mark.parametrize("command", ["local", "worker"])
+def test_a_file_of_a_credential_that_cannot_be_read_is_named(start, tmp_path, command):
+    (tmp_path / "empty").touch()
+    for path in ("/missing/hunter2", str(tmp_path / "empty"), str(tmp_path)):
+        (line,) = _lines(start(command, ANTHROPIC_API_KEY_FILE=path))
+        assert line.startswith("ANTHROPIC_API_KEY_FILE: the file that it names")
+        assert path not in line
+
+
+def test_a_misspelt_name_is_reported_before_what_is_wrong(start, tmp_path):
+    (tmp_path / ".env").write_text("QUEUE_CONCURENCY=3\n")
+    first, second = _lines(start("worker", QUEUE_CONCURRENCY="many"))
+    assert first.endswith("is it QUEUE_CONCURRENCY?")
+    assert second.startswith("QUEUE_CONCURRENCY: ")
+
+
+def test_a_redis_port_of_kubernetes_stops_no_local_gateway(start):
+    lines = _lines(start("local", REDIS_PORT="tcp://10.0.0.1:6379", LOG_FORMAT="xml"))
+    assert [line.partition(":")[0] for line in lines] == ["LOG_FORMAT"]
+
+
+def test_a_host_that_is_not_this_machines_is_named(start):
+    (line,) = _lines(start("api", HOST="192.0.2.1", REDIS_URL="redis://127.0.0.1:1"))
+    assert line.startswith("HOST: 192.0.2.1 cannot be used: ")
+
+
+def test_a_function_of_lambda_ends_before_its_first_request(tmp_path):
+    environment = {**os.environ, "AWS_LAMBDA_FUNCTION_NAME": "submit", "PYTHONPATH": str(ROOT)} | SECRETS
+    done = subprocess.run(
+        [sys.executable, "-c", "import functions.submit.app"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    (line,) = _lines(done)
+    assert line.startswith("REDIS_URL: ")
