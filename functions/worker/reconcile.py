@@ -32,14 +32,14 @@ class Reconciler:
         self._settings = settings
         self._spool = spool
         self._looked_at = self._in_contact_since = time.monotonic()
+        self._dead: set[str] = set()
 
     def look(self) -> None:
         """Heal and forget; a store that is away is looked at the next time."""
         if not self._in_contact():
             return
         with suppress(redis.RedisError):
-            # First, so that nothing is healed that has its result.
-            self._spool.write_all(self._connection)
+            self._heal_the_dead()
             run_sync(self._connection, "reap", _MOST)
             run_sync(self._connection, "unpark", _MOST)
             # While Redis was away nobody could renew a lease: all get the time to.
@@ -61,10 +61,20 @@ class Reconciler:
         return answered
 
     def slot_died(self, name: str) -> None:
-        """Heal the job of a slot of our own that has ended, whose lease need not be waited for."""
+        """Note a slot of our own that has ended: its job is healed at the next look, not when its lease ends."""
+        self._dead.add(name)
+
+    def finish(self) -> None:
+        """Write the spooled results and heal the jobs of slots that have ended, if Redis answers: the worker ends."""
         with suppress(redis.RedisError):
-            self._spool.write_all(self._connection)
+            self._heal_the_dead()
+
+    def _heal_the_dead(self) -> None:
+        # First, so that nothing is healed that has its result.
+        self._spool.write_all(self._connection)
+        for name in sorted(self._dead):
             self._heal(name)
+            self._dead.discard(name)
 
     def _heal(self, slot: str) -> None:
         error = json.dumps(failed("worker_lost").body["error"])
