@@ -31,6 +31,10 @@ class Patience(Retry):
         """Allow no retry from now on, and no call after `within` seconds; may be called from a signal handler."""
         self._deadline = time.monotonic() + within
 
+    def give_up(self) -> None:
+        """Send nothing more after `end`: Redis has failed somewhere else."""
+        self._failed = True
+
     def try_again(self) -> None:
         """Forget the failures so far, for one more try before the deadline."""
         self._failed = False

@@ -62,6 +62,8 @@ class AsyncSide:
         self._busy = busy
         self._asked = Asked()
         self._running: str | None = None
+        # Whether Redis did not take the settlement of the last job, and a stop left it on disk.
+        self.spooled = False
         self._warm = WarmCli(settings)
         self._spool = Spool(spool_dir(settings))
         self._loop = asyncio.new_event_loop()
@@ -85,7 +87,7 @@ class AsyncSide:
         self._asked.cancel.clear()
         means = Means(async_client(self.settings.redis_address), self.settings, self._warm, self._spool)
         try:
-            await attempt(claim, self.name, means, self._asked)
+            self.spooled = await attempt(claim, self.name, means, self._asked)
         finally:
             self._running = None
             self._busy.value = False
@@ -168,8 +170,19 @@ class Slot(SimpleWorker):
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Run one claim in this process."""
         assert isinstance(job, ClaimJob)  # noqa: S101 -- by job_class
-        job.run_claim = lambda claim: self._async.call(self._async.run_claim(claim))
-        super().execute_job(job, queue)
+        job.run_claim = self._run_claim
+        try:
+            super().execute_job(job, queue)
+        except RedisError:
+            # Only what RQ writes of the claim is missing, and that expires.
+            if ClaimQueue.stopping.is_set():
+                raise StopRequested from None
+            raise
+
+    def _run_claim(self, claim: str) -> None:
+        self._async.call(self._async.run_claim(claim))
+        if self._async.spooled:
+            self._patience.give_up()
 
     def request_stop(self, _signum: int, _frame: FrameType | None) -> None:
         """Take no new job, and give the running one its grace.

@@ -2,14 +2,22 @@
 
 import signal
 import socket
+import time
 
 import pytest
-import redis
 
+from shared.store import keys
 from tests.support.fake_cli import fake_cli
 from tests.support.redis_states import STATES, in_state
-from tests.support.slot import pop
-from tests.support.worker import GRACE, MAY_TAKE, Worker
+from tests.support.worker import MAY_TAKE, Worker
+
+
+@pytest.fixture
+async def hanging_job(connect):
+    """A job that a CLI of the kind `hang` never ends: its id, and a client of the API."""
+    client = await connect()
+    job_id = (await client.post("/api/query", json={"query": "hang", "timeoutMs": 100_000})).json()["jobId"]
+    return job_id, client
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -37,23 +45,24 @@ def test_an_idle_worker_ends_in_any_state_of_redis(server, store, tmp_path, stat
         assert "Traceback" not in worker.log
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", STATES)
-async def test_a_job_at_the_stop_is_never_lost(connect, server, store, tmp_path, state):
-    client = await connect()
-    submitted = (await client.post("/api/query", json={"query": "hang", "timeoutMs": 100_000})).json()
+async def test_a_job_at_the_stop_is_never_lost(hanging_job, server, tmp_path, state):
+    job_id, client = hanging_job
     command = str(fake_cli(tmp_path, "hang"))
     with Worker(tmp_path, server.url, CLAUDE_COMMAND=command, SPOOL_DIR=str(tmp_path / "spool")) as worker:
         worker.wait_for_line("job_started")
         with in_state(server, state):
             assert worker.stop() < MAY_TAKE
             assert "how=spooled" in worker.log
+            assert "Traceback" not in worker.log
     # The next worker with this spool gives the job back, without an attempt used.
     with Worker(tmp_path, server.url, CLAUDE_COMMAND=command, SPOOL_DIR=str(tmp_path / "spool")) as worker:
         worker.wait_for_line("job_started", times=2)
-        job = (await client.get(f"/api/query/{submitted['jobId']}")).json()
+        job = (await client.get(f"/api/query/{job_id}")).json()
         assert (job["state"], job["attempts"]) == ("active", 0)
         assert worker.stop() < MAY_TAKE
-    job = (await client.get(f"/api/query/{submitted['jobId']}")).json()
+    job = (await client.get(f"/api/query/{job_id}")).json()
     assert (job["state"], job["attempts"]) == ("waiting", 0)
 
 
@@ -75,7 +84,7 @@ def test_a_worker_stopped_while_slots_fail_to_start_ends(server, store, tmp_path
         assert "Traceback" not in worker.log
 
 
-def test_a_second_signal_leaves_a_job_its_grace(connect_job, server, tmp_path):
+def test_a_second_signal_leaves_a_job_its_grace(hanging_job, server, tmp_path):
     with Worker(tmp_path, server.url, CLAUDE_COMMAND=str(fake_cli(tmp_path, "hang")), SHUTDOWN_GRACE="3") as worker:
         worker.wait_for_line("job_started")
         took = worker.stop(signal.SIGINT, signal.SIGTERM, signal.SIGTERM)
@@ -84,20 +93,14 @@ def test_a_second_signal_leaves_a_job_its_grace(connect_job, server, tmp_path):
         assert "how=settled" in worker.log
 
 
-@pytest.fixture
-async def connect_job(connect):
-    client = await connect()
-    return (await client.post("/api/query", json={"query": "hang", "timeoutMs": 100_000})).json()["jobId"]
-
-
-async def test_a_stop_before_the_first_import_ends_the_worker(server, store, tmp_path):
-    with Worker(tmp_path, server.url) as worker:
-        took = worker.stop()
-        assert took < 5
-    with redis.Redis(port=server.port) as client:
-        assert client.ping()
-    assert await pop(server.url) is None
-    assert GRACE
+@pytest.mark.parametrize("module", ["functions.worker", "local"])
+def test_a_stop_during_start_up_is_not_lost(server, store, tmp_path, module):
+    # As the first process of a container it would ignore signals that it has no handler for.
+    for delay in (0.0, 0.1, 0.3, 0.6, 1.0, 1.5):
+        with Worker(tmp_path, server.url, module, *(["worker"] if module == "local" else [])) as worker:
+            time.sleep(delay)
+            assert worker.stop() < MAY_TAKE, worker.log
+    assert store.hlen(keys.WORKERS) == 0
 
 
 def test_the_health_check_ends_when_redis_hangs(tmp_path):
