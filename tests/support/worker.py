@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,10 +22,13 @@ MAY_TAKE = GRACE + 10
 
 
 class Worker:
-    """`python -m MODULE` from `with` to the end of it, with its log in `log`; `variables` are its environment."""
+    """`python -m MODULE` from `with` to the end of it, with its log in `log`; `variables` are its environment.
 
-    def __init__(self, folder: Path, url: str, *module: str, **variables: str) -> None:
-        self._argv = [sys.executable, "-m", *(module or ("functions.worker",))]
+    `prefix` is a command that starts it in its turn.
+    """
+
+    def __init__(self, folder: Path, url: str, *module: str, prefix: Sequence[str] = (), **variables: str) -> None:
+        self._argv = [*prefix, sys.executable, "-m", *(module or ("functions.worker",))]
         self._folder = folder
         (folder / "tmp").mkdir(exist_ok=True)
         self._environment = {
