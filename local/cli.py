@@ -1,6 +1,7 @@
 """The command `claude-gateway`."""
 
 import os
+import signal
 import socket
 import sys
 from importlib import import_module
@@ -145,6 +146,9 @@ def api(
 @app.command()
 def worker() -> None:
     """Run QUEUE_CONCURRENCY slots; needs a Redis."""
+    # The kernel drops signals to a container's first process that it has no handler for; what is blocked stays pending
+    # until the worker has its handlers.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     _settings(with_worker=True)
     # A process of its own kind: what the command line imported, its slots would import again.
     os.execv(sys.executable, [sys.executable, "-m", "functions.worker"])  # noqa: S606 -- no shell is wanted

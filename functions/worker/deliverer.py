@@ -49,11 +49,16 @@ class DelivererProcess:
             self._process.start()
             logs.event(log, "deliverer_started", pid=self._process.pid)
 
-    def stop(self) -> None:
-        """End it, and wait until it has."""
+    def terminate(self) -> None:
+        """Request its end: it leases nothing new, and what is being sent gets a short grace."""
         if self._process is not None:
             self._process.terminate()
-            self._process.join(_grace(self._settings) + 1)
+
+    def stop(self, within: float) -> None:
+        """End it, after so many seconds by force."""
+        self.terminate()
+        if self._process is not None:
+            self._process.join(within)
             self._process.kill()
             self._process.join()
 

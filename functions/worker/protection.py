@@ -18,6 +18,7 @@ log = logging.getLogger("worker.protection")
 _MINUTES = 10
 _LOOK_EVERY = 1.0
 _REPLY_TIMEOUT = 5.0
+_END_WITHIN = 0.5
 
 
 class Protection:
@@ -34,7 +35,8 @@ class Protection:
     def close(self) -> None:
         """Stop watching; what is protected stays so until its time is over."""
         self._stop.set()
-        self._thread.join()
+        # An agent that does not answer must not delay the end of the worker.
+        self._thread.join(_END_WITHIN)
 
     def _watch(self) -> None:
         while not self._stop.wait(_LOOK_EVERY):

@@ -69,6 +69,13 @@ class ClaimQueue(Queue):
     stopping = threading.Event()
 
     @classmethod
+    def dequeue_any(cls, *args: Any, **options: Any) -> Any:
+        """Wait for a job; raise StopRequested when a stop is, also while Redis fails before anything is popped."""
+        if cls.stopping.is_set():
+            raise StopRequested
+        return super().dequeue_any(*args, **options)
+
+    @classmethod
     def lmove(cls, connection: redis.Redis, queue_key: str, timeout: int | None) -> tuple[str, bytes] | None:
         """Pop the next job as a claim; with a timeout wait so many seconds for one, then raise DequeueTimeout."""
         for _ in range(timeout or 1):

@@ -4,7 +4,6 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 import redis
 
@@ -34,6 +33,7 @@ class Reconciler:
         self._spool = spool
         self._refused: set[str] = set()
         self._looked_at = self._in_contact_since = time.monotonic()
+        self._dead: set[str] = set()
 
     def look(self) -> None:
         """Heal and forget; a store that is away is looked at the next time."""
@@ -41,6 +41,8 @@ class Reconciler:
             return
         # First, so that no job is given back whose result is on disk.
         written = self._step("spool", self._spool.write_all, self._connection)
+        if written:
+            self._step("rescue", self._rescue_from_dead_slots)
         self._step("reap", run_sync, self._connection, "reap", _MOST)
         self._step("unpark", run_sync, self._connection, "unpark", _MOST)
         # While Redis was away nobody could renew a lease: all get the time to.
@@ -74,10 +76,18 @@ class Reconciler:
         return answered
 
     def slot_died(self, name: str) -> None:
-        """Heal the job of a slot of our own that has ended, whose lease need not be waited for."""
-        with suppress(redis.RedisError):
-            self._spool.write_all(self._connection)
+        """Note a slot of our own that has ended: its job is healed at the next look, not when its lease ends."""
+        self._dead.add(name)
+
+    def finish(self) -> None:
+        """Write the spooled results and heal the jobs of slots that have ended, if Redis answers: the worker ends."""
+        if self._step("spool", self._spool.write_all, self._connection):
+            self._step("rescue", self._rescue_from_dead_slots)
+
+    def _rescue_from_dead_slots(self) -> None:
+        for name in sorted(self._dead):
             self._heal(name)
+            self._dead.discard(name)
 
     def _heal(self, slot: str) -> None:
         error = json.dumps(failed("worker_lost").body["error"])

@@ -58,15 +58,16 @@ def async_client(url: str) -> redis.asyncio.Redis:
     return clients[url]
 
 
-def sync_client(url: str) -> redis.Redis:
+def sync_client(url: str, *, reply_timeout: float = REPLY_TIMEOUT, retry: Retry | None = None) -> redis.Redis:
     """Return a new client of its own for a thread that blocks, such as RQ's loop.
 
-    RQ reads bytes, blocks for longer than a handler may, and sets the timeout that it needs itself.
+    RQ reads bytes. A client that waits for something in Redis needs a `reply_timeout` that is longer than that wait.
     """
     return redis.Redis.from_url(
         url,
         socket_connect_timeout=CONNECT_TIMEOUT,
-        retry=Retry(ExponentialBackoff(cap=0.05, base=0.01), 1),
+        socket_timeout=reply_timeout,
+        retry=retry or Retry(ExponentialBackoff(cap=0.05, base=0.01), 1),
         health_check_interval=30,
     )
 

@@ -7,6 +7,7 @@ from typing import cast
 import redis
 import redis.asyncio
 
+from shared.slot_names import host_of
 from shared.store import keys, workers
 
 # A slot says so every third of this; one that is late three times is not counted any more.
@@ -49,7 +50,7 @@ async def leave(client: redis.asyncio.Redis, slot: str) -> None:
 def alive_of(client: redis.Redis, host: str) -> int:
     """Count the live slots of a host's worker."""
     names = [cast("bytes", name).decode() for name in client.zrangebyscore(keys.SLOTS, time.time(), "+inf")]
-    return sum(name.startswith(f"{host}-") for name in names)
+    return sum(host_of(name) == host for name in names)
 
 
 async def health(client: redis.asyncio.Redis) -> Health:
