@@ -23,7 +23,7 @@ from functions.worker.spool import Spool, spool_dir
 from functions.worker.workspace import WorkerFolder
 from shared.logs import event
 from shared.settings import WorkerSettings
-from shared.store import workers
+from shared.store import failures, workers
 from shared.store.client import sync_client
 
 log = logging.getLogger("worker.pool")
@@ -105,9 +105,11 @@ class SlotPool(WorkerPool):
     def _tell(self) -> None:
         """Say now and then that this worker is alive, and what it is."""
         if time.monotonic() - self._told >= workers.SAY_EVERY:
-            with suppress(redis.RedisError):
+            try:
                 workers.say(self.connection, self._worker)
                 self._told = time.monotonic()
+            except redis.RedisError as error:
+                failures.report(self._settings.redis_address, error)
 
     def stop_worker(self, worker_data: WorkerData, sig: signal.Signals = signal.SIGTERM) -> None:
         """Tell one slot to stop; not by RQ's SIGINT, which a slot that still starts answers with a traceback."""
@@ -152,7 +154,7 @@ def _be_a_slot(name: str, settings: WorkerSettings, busy: Any) -> None:
 
 
 def wait_for_redis(settings: WorkerSettings) -> None:
-    """Wait until Redis answers, and say so meanwhile."""
+    """Wait until Redis answers; log why it does not, once and then each minute."""
     client = sync_client(settings.redis_address)
     wait = 0.2
     while True:
@@ -160,7 +162,7 @@ def wait_for_redis(settings: WorkerSettings) -> None:
             client.ping()
             durability.warn(client)
         except redis.RedisError as error:
-            event(log, "waiting_for_redis", logging.WARNING, error=type(error).__name__, retry_in=wait)
+            failures.report(settings.redis_address, error)
             time.sleep(wait)
             wait = min(wait * 2, 5.0)
         else:

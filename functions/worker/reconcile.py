@@ -3,7 +3,8 @@
 import json
 import logging
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import redis
 
@@ -11,6 +12,7 @@ from functions.worker.outcome import failed
 from functions.worker.spool import Spool
 from shared.logs import event
 from shared.settings import WorkerSettings
+from shared.store import failures
 from shared.store.claims import LEASE
 from shared.store.scripts import run_sync
 
@@ -37,7 +39,7 @@ class Reconciler:
         """Heal and forget; a store that is away is looked at the next time."""
         if not self._in_contact():
             return
-        with suppress(redis.RedisError):
+        with self._failures_logged():
             # First, so that nothing is healed that has its result.
             self._spool.write_all(self._connection)
             run_sync(self._connection, "reap", _MOST)
@@ -50,7 +52,8 @@ class Reconciler:
         """Say whether Redis answers; an answer that came late, or a look that did, breaks the contact as well."""
         try:
             self._connection.ping()
-        except redis.RedisError:
+        except redis.RedisError as error:
+            failures.report(self._settings.redis_address, error)
             answered = False
         else:
             answered = True
@@ -62,9 +65,17 @@ class Reconciler:
 
     def slot_died(self, name: str) -> None:
         """Heal the job of a slot of our own that has ended, whose lease need not be waited for."""
-        with suppress(redis.RedisError):
+        with self._failures_logged():
             self._spool.write_all(self._connection)
             self._heal(name)
+
+    @contextmanager
+    def _failures_logged(self) -> Iterator[None]:
+        """Go on after a failure of Redis: the next look is a second later."""
+        try:
+            yield
+        except redis.RedisError as error:
+            failures.report(self._settings.redis_address, error)
 
     def _heal(self, slot: str) -> None:
         error = json.dumps(failed("worker_lost").body["error"])
