@@ -9,10 +9,13 @@ from shared.store.client import async_client
 
 # Also the time within which a subscription to a server that is not the primary any more is made again; seconds.
 _EVERY = 5.0
+# What starts together need not be there at once; seconds.
+_FIRST_AFTER = 2.0
 
 
 async def watch(address: str) -> None:
     """Log what is wrong with Redis until cancelled; a change of its primary is noticed too."""
+    await asyncio.sleep(_FIRST_AFTER)
     while True:
         try:
             await clock.now(async_client(address))

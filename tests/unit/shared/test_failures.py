@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import time
 
 import pytest
 import redis
@@ -85,7 +86,7 @@ def test_an_address_is_shown_without_its_secrets(url, shown):
 
 def test_a_failure_is_logged_once_and_then_each_minute(caplog, monkeypatch):
     now = 1000.0
-    monkeypatch.setattr(failures.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     for _ in range(100):
         failures.report(URL, redis.TimeoutError("x"))
         failures.report(URL, redis.OutOfMemoryError("x", status_code="OOM"))
