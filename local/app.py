@@ -1,5 +1,6 @@
 """Every function's routes in one app, for uvicorn."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -17,6 +18,7 @@ from functions.status.routes import router as status
 from functions.submit.routes import router as submit
 from functions.webhook.routes import router as webhook
 from functions.worker.environment import hide
+from local.store_watch import watch
 from shared.http.app import create_app
 from shared.http.traffic import traffic
 from shared.logs import configure, event
@@ -36,7 +38,10 @@ async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
     settings = load(ApiSettings)
     configure(settings)
     await _warn_without_keys(settings)
+    watching = asyncio.create_task(watch(settings.redis_address))
     yield
+    watching.cancel()
+    await asyncio.wait({watching})
     await traffic.close(async_client(settings.redis_address))
     await close_clients()
 

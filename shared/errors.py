@@ -30,7 +30,7 @@ class GatewayError(Exception):
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
-    title: ClassVar[str] = "The gateway made a mistake"
+    title: str = "The gateway made a mistake"
 
     def __init__(
         self, detail: str, *, errors: tuple[FieldError, ...] = (), headers: dict[str, str] | None = None
@@ -138,6 +138,10 @@ class QueueFull(GatewayError):
 
 
 class Unavailable(GatewayError):
-    """Redis is away, or refuses to write."""
+    """Redis is away, or refuses what it is asked; the title says which."""
 
     status, code, title = 503, "unavailable", "The gateway cannot do this now"
+
+    def __init__(self, detail: str, *, title: str | None = None, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail, headers=headers)
+        self.title = title or self.title

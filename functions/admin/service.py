@@ -1,7 +1,6 @@
 """What the dashboard shows and does, as plain functions."""
 
 import asyncio
-import time
 from typing import Any
 
 from shared.errors import AlreadyFinished, NotFinished, NotFound
@@ -17,14 +16,13 @@ from shared.vocabulary import PRIORITIES, Priority, State
 async def stats(settings: AdminSettings) -> dict[str, Any]:
     """Return the deployment as a whole, and its last hour."""
     client = async_client(settings.redis_address)
-    today = int(time.time()) // 86_400
     seen, health, hour, cached, hosts, spent = await asyncio.gather(
         figures.read(client),
         slots.health(client),
         operations.last_hour(client),
         operations.cached_answers(client),
         webhooks.failing_hosts(client),
-        spending.by_caller(client, today),
+        spending.by_caller_today(client),
     )
     counters = seen.counters
     return {

@@ -136,7 +136,7 @@ async def usage(
     response_model=service.HealthReport,
     responses={
         200: {"description": "`ok`, or `degraded` when no worker is alive."},
-        503: {"model": service.HealthReport, "description": "`down`: Redis is away."},
+        503: {"model": service.HealthReport, "description": "`down`: Redis does not answer, or takes no writes."},
     },
 )
 async def health() -> Response:

@@ -18,7 +18,7 @@ from shared import signing
 from shared.logs import event
 from shared.models import BatchEvent, WebhookEvent
 from shared.settings import WorkerSettings
-from shared.store import keys, outbox, webhook_secrets
+from shared.store import failures, keys, outbox, webhook_secrets
 from shared.views import batch_event, webhook_event, webhook_id
 
 log = logging.getLogger("worker.deliver")
@@ -84,7 +84,7 @@ class Deliverer:
             )
             found = await asyncio.gather(*(outbox.read(self._client, one) for one in leased))
         except (RedisError, OSError) as error:
-            event(log, "outbox_not_read", logging.WARNING, error=type(error).__name__)
+            failures.report(self._settings.redis_address, error, beside_pool=True)
             await asyncio.sleep(_LOOK_EVERY)
             return 0
         for webhook in found:
@@ -154,6 +154,6 @@ class Deliverer:
                     await channel.subscribe(keys.TOLD)
                     async for _ in channel.listen():
                         self._wake.set()
-            except (RedisError, OSError):
-                event(log, "outbox_not_heard", logging.WARNING)
+            except (RedisError, OSError) as error:
+                failures.report(self._settings.redis_address, error, beside_pool=True)
             await asyncio.sleep(_LOOK_EVERY)

@@ -37,6 +37,7 @@ class Lease:
         self._pending = ""
         self._piece = (0, "")
         self._changed = asyncio.Event()
+        self._failing = False
         # One piece at a time: a later one must not come before it.
         self._telling = asyncio.Lock()
 
@@ -85,8 +86,11 @@ class Lease:
             try:
                 holds = await claims.keep(self._client, self._claim, self.progress, number, text, news)
             except RedisError:
-                log.warning("lease_not_renewed", extra={"fields": {"job_id": self._claim.job_id}})
+                if not self._failing:
+                    log.warning("lease_not_renewed", extra={"fields": {"job_id": self._claim.job_id}})
+                self._failing = True
                 return True
+            self._failing = False
             self._piece, self._spent = (number, ""), spent
             return holds
 

@@ -25,7 +25,7 @@ from functions.worker.workspace import WorkerFolder
 from shared import slot_names
 from shared.logs import event
 from shared.settings import WorkerSettings
-from shared.store import workers
+from shared.store import failures, workers
 from shared.store.client import sync_client
 
 log = logging.getLogger("worker.pool")
@@ -116,9 +116,11 @@ class SlotPool(WorkerPool):
     def _tell(self) -> None:
         """Say now and then that this worker is alive, and what it is."""
         if time.monotonic() - self._told >= workers.SAY_EVERY:
-            with suppress(redis.RedisError):
+            try:
                 workers.say(self.connection, self._worker)
                 self._told = time.monotonic()
+            except redis.RedisError as error:
+                failures.report(self._settings.redis_address, error)
 
     def reap_workers(self) -> None:
         """Handle the slots that have ended; RQ would wait a tenth of a second for each that has not."""
@@ -199,7 +201,7 @@ def _be_a_slot(name: str, settings: WorkerSettings, busy: Any) -> None:
 
 
 def wait_for_redis(settings: WorkerSettings) -> None:
-    """Wait until Redis answers, and say so meanwhile."""
+    """Wait until Redis answers; log why it does not, once and then each minute."""
     client = sync_client(settings.redis_address)
     wait = 0.2
     while True:
@@ -207,7 +209,7 @@ def wait_for_redis(settings: WorkerSettings) -> None:
             client.ping()
             durability.warn(client)
         except redis.RedisError as error:
-            event(log, "waiting_for_redis", logging.WARNING, error=type(error).__name__, retry_in=wait)
+            failures.report(settings.redis_address, error)
             time.sleep(wait)
             wait = min(wait * 2, 5.0)
         else:

@@ -11,6 +11,7 @@ from functions.worker.outcome import failed
 from functions.worker.spool import Spool
 from shared.logs import event
 from shared.settings import WorkerSettings
+from shared.store import failures
 from shared.store.claims import LEASE
 from shared.store.scripts import run_sync
 
@@ -54,6 +55,7 @@ class Reconciler:
         try:
             work(*args)
         except redis.RedisError as error:
+            failures.report(self._settings.redis_address, error)
             if name not in self._refused:
                 event(log, "maintenance_refused", logging.WARNING, step=name, error=type(error).__name__)
                 self._refused.add(name)
@@ -65,7 +67,8 @@ class Reconciler:
         """Say whether Redis answers; an answer that came late, or a look that did, breaks the contact as well."""
         try:
             self._connection.ping()
-        except redis.RedisError:
+        except redis.RedisError as error:
+            failures.report(self._settings.redis_address, error)
             answered = False
         else:
             answered = True

@@ -32,7 +32,7 @@ from functions.worker.tasks import end, wait_here
 from functions.worker.warm import WarmCli
 from shared import logs
 from shared.settings import WorkerSettings
-from shared.store import slots
+from shared.store import failures, slots
 from shared.store.claims import Claim, cancellations
 from shared.store.client import async_client, close_clients, sync_client
 
@@ -120,16 +120,16 @@ class AsyncSide:
                 async for job_id in cancellations(async_client(self.settings.redis_address)):
                     if job_id == self._running:
                         self._asked.cancel.set()
-            except (RedisError, OSError):
-                logs.event(log, "cancellations_not_heard", logging.WARNING, slot=self.name)
+            except (RedisError, OSError) as error:
+                failures.report(self.settings.redis_address, error, beside_pool=True)
             await asyncio.sleep(1)
 
     async def _beat(self) -> None:
         while True:
             try:
                 await slots.beat(async_client(self.settings.redis_address), self.name)
-            except RedisError:
-                logs.event(log, "heartbeat_failed", logging.WARNING, slot=self.name)
+            except RedisError as error:
+                failures.report(self.settings.redis_address, error, beside_pool=True)
             await asyncio.sleep(slots.ALIVE_FOR / 3)
 
 
@@ -249,6 +249,8 @@ def run_slot(name: str, settings: WorkerSettings, busy: Flag) -> None:
     processes.adopt_orphans()
     processes.hide_memory()
     logs.configure(settings)
+    # RQ logs each of its tries to reach Redis; the pool logs what is wrong, once and then each minute.
+    logging.getLogger("rq.worker").addFilter(lambda record: "could not connect to Redis" not in str(record.msg))
     try:
         Slot(name, settings, busy).work(with_scheduler=False)
     except RedisError as error:

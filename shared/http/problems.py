@@ -14,6 +14,8 @@ from shared.errors import FieldError, GatewayError, InvalidRequest, Unavailable
 from shared.http.forwarded import prefix_of
 from shared.http.other_apis import writer_for
 from shared.http.route_table import unrouted
+from shared.settings import CommonSettings, load
+from shared.store import failures
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -87,10 +89,13 @@ def not_valid(error: ValidationError) -> InvalidRequest:
     return invalid_fields(list(error.errors(include_url=False, include_input=False)))
 
 
-def store_away(error: Exception) -> Unavailable:
-    """Log that the store failed, and return what is told of it."""
-    log.warning("redis_failed", exc_info=error)
-    return Unavailable("The store does not answer; try again", headers={"Retry-After": "1"})
+def store_failed(error: Exception) -> GatewayError:
+    """Log that the store failed, and return the answer: 503 with the reason, 500 when the request to it was wrong."""
+    failure = failures.report(load(CommonSettings).redis_address, error)
+    if failure is None:
+        log.error("store_request_failed", exc_info=error)
+        return GatewayError("The mistake was logged")
+    return Unavailable(failure.detail, title=failure.title, headers={"Retry-After": str(failure.retry_after)})
 
 
 def install_problems(app: FastAPI) -> None:
@@ -115,7 +120,7 @@ def install_problems(app: FastAPI) -> None:
         return answer(request, unrouted(request.method, request.scope["path"]))
 
     async def on_redis(request: Request, error: Exception) -> Response:
-        return answer(request, store_away(error))
+        return answer(request, store_failed(error))
 
     async def on_mistake(request: Request, _error: Exception) -> Response:
         # Starlette raises it again after this answer, so the server logs it.

@@ -4,13 +4,12 @@ import hashlib
 import hmac
 import json
 import secrets
-import time
 from dataclasses import asdict, dataclass
 
 import redis.asyncio
 
 from shared.ids import new_id
-from shared.store import keys, webhook_secrets
+from shared.store import clock, keys, webhook_secrets
 from shared.store.together import get
 from shared.webhook_secret import new_secret
 
@@ -44,7 +43,7 @@ def _digest(key: str) -> str:
 async def create(client: redis.asyncio.Redis, name: str) -> NewKey:
     """Make a key of 256 random bits for a new caller."""
     new = NewKey(new_id(), name, KEY_PREFIX + secrets.token_urlsafe(32), new_secret())
-    found = json.dumps(asdict(Caller(new.id, name, int(time.time() * 1000))))
+    found = json.dumps(asdict(Caller(new.id, name, await clock.now(client))))
     digest = _digest(new.key)
     async with client.pipeline(transaction=True) as pipe:
         pipe.hset(keys.caller_key(digest), mapping={"digest": digest, "caller": found})

@@ -12,7 +12,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from shared.store import together
+from shared.store import failover, together
 
 # A reply is awaited for a second, and one that was lost is asked for again, once: every script of the store may be
 # sent twice.
@@ -34,8 +34,9 @@ class _PackedInC:
         return packed
 
 
-def _options(retry: Any) -> dict[str, Any]:
+def _options(url: str, retry: Any) -> dict[str, Any]:
     return {
+        "parser_class": failover.async_parser(url),
         "decode_responses": True,
         "socket_connect_timeout": CONNECT_TIMEOUT,
         "socket_timeout": REPLY_TIMEOUT,
@@ -52,7 +53,7 @@ def async_client(url: str) -> redis.asyncio.Redis:
     if url not in clients:
         retry = redis.asyncio.retry.Retry(ExponentialBackoff(cap=0.05, base=0.01), 1)
         # Bounded: a thousand requests at once share these, and wait for one rather than open another.
-        pool = redis.asyncio.BlockingConnectionPool.from_url(url, max_connections=64, timeout=2, **_options(retry))
+        pool = redis.asyncio.BlockingConnectionPool.from_url(url, max_connections=64, timeout=2, **_options(url, retry))
         pool.connection_class = type("PackedInC", (_PackedInC, pool.connection_class), {})
         clients[url] = redis.asyncio.Redis.from_pool(pool)
     return clients[url]
@@ -65,6 +66,7 @@ def sync_client(url: str, *, reply_timeout: float = REPLY_TIMEOUT, retry: Retry 
     """
     return redis.Redis.from_url(
         url,
+        parser_class=failover.sync_parser(url),
         socket_connect_timeout=CONNECT_TIMEOUT,
         socket_timeout=reply_timeout,
         retry=retry or Retry(ExponentialBackoff(cap=0.05, base=0.01), 1),

@@ -173,7 +173,7 @@ local function end_job(id, job, to, time, keep_ms, code)
   if job.fp and redis.call('GET', flight_of(job.fp)) == id then redis.call('DEL', flight_of(job.fp)) end
   leave_slot(id)
   count(to == 'failed' and 'failed:' .. code or to)
-  local minute = 'cg:minute:' .. whole(math.floor(time / 60000))
+  local minute = minute_of(math.floor(time / 60000))
   redis.call('HINCRBY', minute, to, 1)
   redis.call('EXPIRE', minute, 7200)
   local started = redis.call('HGET', record_of(id), 'started')

@@ -7,6 +7,7 @@ local CANCELLED = 'cg:cancelled'
 -- A stream that grows beyond this loses its beginning.
 local MOST_EVENTS = 20000
 local SLOTS, RUNNING, CACHED = 'cg:slots', 'cg:running', 'cg:cached'
+local WORKERS, WRITTEN = 'cg:workers', 'cg:written'
 local DUE, FAILING_HOSTS, TOLD = 'cg:due', 'cg:hosts', 'cg:told'
 local UPSTREAM, NOT_BEFORE = 'cg:upstream', 'cg:notbefore'
 -- So many refusals in a row hold the queue; then one job each so many ms finds out whether Claude takes us again.
@@ -50,5 +51,7 @@ local function now()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
+
+local function minute_of(number) return 'cg:minute:' .. whole(number) end
 
 local function day_of(time) return whole(math.floor(time / DAY)) end

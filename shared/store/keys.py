@@ -99,6 +99,8 @@ RUNNING = PREFIX + "running"  # hash: slot name → id of the job that it runs
 HTTP = PREFIX + "http"  # hash: what has been counted of HTTP, over all processes
 KEYS = PREFIX + "keys"  # hash: id of a caller's key → JSON of what is known of it
 CANCELLED = PREFIX + "cancelled"  # channel: ids of jobs that were cancelled
+NOTHING = PREFIX + "nothing"  # never there: deleting it finds out whether the server takes writes
+WRITTEN = PREFIX + "written"  # string: when readiness last tried a write, ms
 TOLD = PREFIX + "told"  # channel: a webhook may be due
 
 # Upper bounds of the histograms of jobs, s.
@@ -133,11 +135,6 @@ def talks(caller: str) -> str:
 def turn(claim: str) -> str:
     """Prefix what one claim has added to a conversation."""
     return f"{PREFIX}turn:{claim}"
-
-
-def spend(caller: str, day: int) -> str:
-    """Name what a caller spent on a day, counted from the epoch; of all callers under an empty name."""
-    return f"{PREFIX}spend:{caller}:{day}"
 
 
 def job_input(job_id: str) -> str:
@@ -188,11 +185,6 @@ def hook(name: str) -> str:
 def tries(name: str) -> str:
     """Name the tries of a webhook."""
     return f"{PREFIX}hook:{name}:tries"
-
-
-def minute(number: int) -> str:
-    """Name the ends of one minute since the epoch."""
-    return f"{PREFIX}minute:{number}"
 
 
 def host(name: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Literal, cast
 
 import redis.asyncio
 
-from shared.store import batches, keys, scripts, webhook_secrets
+from shared.store import batches, clock, keys, scripts, webhook_secrets
 from shared.store.batches import StoredBatch
 from shared.store.jobs import StoredJob
 
@@ -81,7 +81,8 @@ async def read(client: redis.asyncio.Redis, leased: Leased) -> Webhook | None:
         pipe.hgetall(keys.job(job_id))
         pipe.get(keys.job_output(job_id))
         pipe.get(keys.secret(caller))
-        record, result, secrets = await pipe.execute()
+        pipe.time()
+        record, result, secrets, time = await pipe.execute()
     batch = await batches.read(client, job_id, caller, expired=True) if event == batches.ENDED else None
     if event == batches.ENDED and batch is None:
         return None
@@ -96,7 +97,7 @@ async def read(client: redis.asyncio.Redis, leased: Leased) -> Webhook | None:
         tries=int(tries),
         caller=caller,
         metadata=json.loads(metadata or "{}"),
-        secrets=webhook_secrets.valid(secrets),
+        secrets=webhook_secrets.valid(secrets, clock.milliseconds(time)),
         job=StoredJob(job_id, record, json.loads(result) if result else None, None),
     )
 

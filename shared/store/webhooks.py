@@ -6,7 +6,7 @@ from typing import Literal, cast
 
 import redis.asyncio
 
-from shared.store import keys, scripts
+from shared.store import clock, keys, scripts
 from shared.store.jobs import StoredJob
 
 
@@ -41,8 +41,9 @@ async def tries(client: redis.asyncio.Redis, job_id: str, caller: str) -> list[T
     async with client.pipeline(transaction=False) as pipe:
         pipe.hgetall(keys.job(job_id))
         pipe.smembers(keys.hooks(job_id))
-        fields, names = await pipe.execute()
-    if not StoredJob(job_id, fields, None, None).is_of(caller):
+        pipe.time()
+        fields, names, time = await pipe.execute()
+    if not StoredJob(job_id, fields, None, None).is_of(caller, clock.milliseconds(time)):
         return None
     names = sorted(names)
     async with client.pipeline(transaction=False) as pipe:
