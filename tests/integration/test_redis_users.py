@@ -1,4 +1,4 @@
-"""The users that the Compose stack and the documents give Redis: enough for each part, no more, and safe at a restart."""
+"""Redis's users in the Compose stack and the documents: enough for each part, no more, and safe at a restart."""
 
 import os
 import re
@@ -58,7 +58,9 @@ async def test_jobs_and_keys_survive_a_killed_store(with_users, connect):
     jobs = [await read(client, job_id) for job_id in accepted]
     assert [job["state"] for job in jobs] == ["waiting"] * 5
     assert sorted(job["queuePosition"] for job in jobs) == [0, 1, 2, 3, 4]
-    assert (await callers.find(async_client(api), new.key)).name == "first"
+    found = await callers.find(async_client(api), new.key)
+    assert found
+    assert found.name == "first"
     assert [caller.id for caller in await callers.every(async_client(api))] == [new.id]
 
 
@@ -90,8 +92,9 @@ def test_nobody_logs_in_as_the_default_user(with_users):
 def test_the_documented_users_are_the_shipped_ones():
     documented = users_of((ROOT / "docs/operations.md").read_text(encoding="utf-8"))
     shipped = (ROOT / "local/valkey.sh").read_text(encoding="utf-8")
-    common = re.search(r"^common='(.*)'$", shipped, re.MULTILINE)[1]
-    expected = users_of(shipped.replace("$common", common))
+    common = re.search(r"^common='(.*)'$", shipped, re.MULTILINE)
+    assert common
+    expected = users_of(shipped.replace("$common", common[1]))
     assert documented.pop("default") == expected.pop("default") == ["off", "resetpass", "~*", "&*", "+@all"]
     del expected["health"]
     assert documented == expected

@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 import redis
 
@@ -71,7 +71,7 @@ class RedisServer:
 class ServerWithUsers(RedisServer):
     """A server with the users and options that the Compose stack gives it, which local/valkey.sh writes."""
 
-    passwords = {"api": "api-only-for-tests", "worker": "worker-only-for-tests"}
+    passwords: ClassVar = {"api": "api-only-for-tests", "worker": "worker-only-for-tests"}
 
     def url_of(self, user: str) -> str:
         """Return the URL by which one of the gateway's two users reaches it."""
@@ -84,6 +84,6 @@ class ServerWithUsers(RedisServer):
             "VALKEY_RUN": str(self._folder), "VALKEY_DATA": str(self._folder),
             **{f"{user.upper()}_REDIS_PASSWORD": password for user, password in self.passwords.items()},
         }  # fmt: skip
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--logfile", str(self._folder / "log")]
-        argv = ["sh", str(_SCRIPT), *options]
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        argv = ["sh", str(_SCRIPT), *options, "--logfile", str(self._folder / "log")]
         self._run(argv, environment=environment, username="health", password="health")
