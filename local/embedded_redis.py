@@ -45,7 +45,7 @@ def address_in(data: Path) -> str | None:
 class EmbeddedRedis:
     """A server to be started as a child of the supervisor; holds the data directory while `with` lasts.
 
-    Its data survive: every write is in the append-only file before it is answered, and on disk within a second.
+    Its data survive: writes go to the append-only file, and are on disk within a second, two at worst.
     Raises EmbeddedRedisError when another process holds the directory or it cannot be used.
     """
 

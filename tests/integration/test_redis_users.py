@@ -52,7 +52,6 @@ async def test_jobs_and_keys_survive_a_killed_store(with_users, connect):
     client = await connect(api)
     accepted = [await submit(client, number) for number in range(5)]
     new = await callers.create(async_client(api), "first")
-    # What is in the file survives the kill of a process; only a machine that stops needs it on disk.
     with_users.kill()
     with_users.start()
     jobs = [await read(client, job_id) for job_id in accepted]

@@ -69,7 +69,7 @@ class RedisServer:
 
 
 class ServerWithUsers(RedisServer):
-    """A server with the users and options that the Compose stack gives it, which local/valkey.sh writes."""
+    """A server with the users that the Compose stack gives it, by local/valkey.sh; every write is on disk when answered."""
 
     passwords: ClassVar = {"api": "api-only-for-tests", "worker": "worker-only-for-tests"}
 
@@ -84,6 +84,6 @@ class ServerWithUsers(RedisServer):
             "VALKEY_RUN": str(self._folder), "VALKEY_DATA": str(self._folder),
             **{f"{user.upper()}_REDIS_PASSWORD": password for user, password in self.passwords.items()},
         }  # fmt: skip
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendfsync", "always"]
         argv = ["sh", str(_SCRIPT), *options, "--logfile", str(self._folder / "log")]
         self._run(argv, environment=environment, username="health", password="health")
