@@ -16,7 +16,7 @@ from functions.status.routes import polled
 from functions.status.routes import router as status
 from functions.submit.routes import router as submit
 from functions.webhook.routes import router as webhook
-from functions.worker.environment import hide
+from functions.worker.hiding import hide
 from shared.http.app import create_app
 from shared.http.traffic import traffic
 from shared.logs import configure, event

@@ -29,7 +29,8 @@ _WAYS = (
 )
 # A line of `.env` as python-dotenv reads it, which need not be there: name, quote, value.
 _LINE = re.compile(r"""\s*(?:export\s+)?(\w+)\s*=\s*(['"]?)(.*?)\2\s*(?:\s#.*)?""")
-_VALKEY, _GRAFANA = "valkey/valkey:8.1", "grafana/grafana:11.6.0"
+# As local/compose.yaml has them. Another one, or one by its digest, is named by the variable of the first column.
+_IMAGES = {"VALKEY_IMAGE": "valkey/valkey:8.1", "GRAFANA_IMAGE": "grafana/grafana:11.6.0"}
 
 
 def main(command: str) -> int:
@@ -57,10 +58,10 @@ def _up() -> int:
     if not any(setting(name) for name in _WAYS):
         print("no Claude credentials in the environment or in .env: the built-in demo model answers", file=sys.stderr)
         profiles.append("demo")
-    if _image_is_there(_GRAFANA):
+    if _image_is_there(board := _image("GRAFANA_IMAGE")):
         profiles.append("board")
     else:
-        print(f"{_GRAFANA} cannot be had: going on without the board", file=sys.stderr)
+        print(f"{board} cannot be had: going on without the board", file=sys.stderr)
     chosen = [part for profile in profiles for part in ("--profile", profile)]
     status = _compose([*chosen, "up", "--detach", "--build", "--wait", "--wait-timeout", "180"])
     if status == 0:
@@ -125,6 +126,11 @@ def setting(name: str) -> str:
     return found[-1] if found else ""
 
 
+def _image(variable: str) -> str:
+    """Return the image that Compose takes for a variable."""
+    return setting(variable) or _IMAGES[variable]
+
+
 def _image_is_there(image: str) -> bool:
     """Say whether an image is on this machine, or can be had."""
     for command in (["docker", "image", "inspect", image], ["docker", "pull", "--quiet", image]):
@@ -135,7 +141,7 @@ def _image_is_there(image: str) -> bool:
 
 def owner_of_data() -> str:
     """Return `uid:gid` of the user to whom the data directory of Valkey's image belongs."""
-    command = ["docker", "run", "--rm", "--entrypoint", "stat", _VALKEY, "-c", "%u:%g", "/data"]
+    command = ["docker", "run", "--rm", "--entrypoint", "stat", _image("VALKEY_IMAGE"), "-c", "%u:%g", "/data"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.strip() or "999:999"
 

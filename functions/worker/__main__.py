@@ -3,7 +3,8 @@
 import logging
 import sys
 
-from functions.worker.environment import hide, scrub
+from functions.worker.environment import scrub
+from functions.worker.hiding import hide
 from functions.worker.pool import run_pool
 from shared import logs
 from shared.settings import SettingsError, WorkerSettings, load

@@ -69,7 +69,7 @@ class RedisServer:
 
 
 class ServerWithUsers(RedisServer):
-    """A server with the users that the Compose stack gives it, by local/valkey.sh; every write is on disk when answered."""
+    """A server with the users of the Compose stack, by local/valkey.sh; a write is on disk before it is answered."""
 
     passwords: ClassVar = {"api": "api-only-for-tests", "worker": "worker-only-for-tests"}
 
