@@ -17,7 +17,7 @@ from functions.status.routes import polled
 from functions.status.routes import router as status
 from functions.submit.routes import router as submit
 from functions.webhook.routes import router as webhook
-from functions.worker.environment import hide
+from functions.worker.hiding import hide
 from local.store_watch import watch
 from shared.http.app import create_app
 from shared.http.traffic import traffic

@@ -65,7 +65,7 @@ Url = Annotated[
 
 def _settings(*, with_worker: bool) -> "ApiSettings":
     """Read every setting now, so that a wrong one is told at the start and not by a first request."""
-    from functions.worker.environment import hide  # noqa: PLC0415 -- what talks to a gateway does without
+    from functions.worker.hiding import hide  # noqa: PLC0415 -- what talks to a gateway does without
     from shared.settings import (  # noqa: PLC0415 -- as above
         ALL_SETTINGS,
         HTTP_SETTINGS,
