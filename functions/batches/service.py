@@ -97,7 +97,7 @@ async def results(
     batch = await look(batch_id, caller=caller, settings=settings)
     if not batch.ended:
         raise NotFinished("There are results when the last of its jobs has ended")
-    return batches.results(async_client(settings.redis_address), batch_id)
+    return batches.results(async_client(settings.redis_address), batch_id, caller)
 
 
 async def cancel(batch_id: str, *, caller: str, settings: SubmitSettings) -> batches.StoredBatch:

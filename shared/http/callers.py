@@ -10,8 +10,8 @@ from shared.settings import CommonSettings
 from shared.store import callers, keys
 from shared.store.client import async_client
 
-# A revoked key works for as long; a known key costs no round trip for as long. Seconds.
-_REMEMBER_FOR = 5.0
+# A known key costs no round trip for so long. A revoked one can still read for as long, and submits nothing; s.
+_REMEMBER_FOR = 2.0
 _REMEMBER_MOST = 10_000
 _known: OrderedDict[str, tuple[float, str]] = OrderedDict()
 

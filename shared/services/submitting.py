@@ -15,6 +15,7 @@ from shared.errors import (
     Forbidden,
     IdempotencyMismatch,
     InvalidRequest,
+    KeyRevoked,
     NotFound,
     QueueFull,
     RateLimited,
@@ -61,7 +62,7 @@ async def submit(
     """Accept a query, join it to one in flight, or answer it from the cache.
 
     Raises InvalidRequest, Forbidden or WebhookUrlRefused for what this deployment does not allow, IdempotencyMismatch,
-    RateLimited, BudgetExhausted, or QueueFull.
+    RateLimited, BudgetExhausted, QueueFull, or KeyRevoked.
     """
     submission = await prepare(
         request, request_id=request_id, caller=caller, idempotency_key=idempotency_key, settings=settings
@@ -111,6 +112,8 @@ def refuse(kind: str, reset: int, headers: dict[str, str], settings: SubmitSetti
             )
         case "mismatch":
             raise IdempotencyMismatch("This Idempotency-Key came with another body within the last 24 hours")
+        case "revoked":
+            raise KeyRevoked
         case _:
             pass
 

@@ -4,6 +4,7 @@ local WAITING, DELAYED, ACTIVE, PAUSED = 'cg:waiting', 'cg:delayed', 'cg:active'
 local PARKED = 'cg:parked'
 local SEQUENCE, WAKE, EXPIRES, COUNTERS = 'cg:seq', 'cg:wake', 'cg:expires', 'cg:counters'
 local CANCELLED = 'cg:cancelled'
+local REVOKED, REVOKING, REVOCATIONS = 'cg:revoked', 'cg:revoking', 'cg:revocations'
 -- A stream that grows beyond this loses its beginning.
 local MOST_EVENTS = 20000
 local SLOTS, RUNNING, CACHED = 'cg:slots', 'cg:running', 'cg:cached'
@@ -46,5 +47,7 @@ local function now()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
+
+local function is_revoked(caller) return redis.call('HEXISTS', REVOKED, caller) == 1 end
 
 local function day_of(time) return whole(math.floor(time / DAY)) end

@@ -96,6 +96,9 @@ RUNNING = PREFIX + "running"  # hash: slot name → id of the job that it runs
 HTTP = PREFIX + "http"  # hash: what has been counted of HTTP, over all processes
 KEYS = PREFIX + "keys"  # hash: id of a caller's key → JSON of what is known of it
 CANCELLED = PREFIX + "cancelled"  # channel: ids of jobs that were cancelled
+REVOKED = PREFIX + "revoked"  # hash: caller whose key is revoked → id of the revocation; kept for good
+REVOKING = PREFIX + "revoking"  # set: those of them whose jobs are still to be cancelled
+REVOCATIONS = PREFIX + "revocations"  # channel: callers whose keys are revoked
 TOLD = PREFIX + "told"  # channel: a webhook may be due
 
 # Upper bounds of the histograms of jobs, s.
