@@ -3,11 +3,18 @@
 import json
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
+from standardwebhooks import Webhook
+
+from tests.support.receiver import Receiver
+from tests.support.scripted_model import Hang
 
 pytestmark = pytest.mark.once
 COMMAND = str(Path(sys.executable).parent / "claude-gateway")
@@ -15,7 +22,10 @@ COMMAND = str(Path(sys.executable).parent / "claude-gateway")
 
 @pytest.fixture(scope="module")
 def variables():
-    return {"AUTH_ENABLED": "true", "DEDUP_ENABLED": "true", "RATE_LIMIT": "40/hour"}
+    return {
+        "AUTH_ENABLED": "true", "DEDUP_ENABLED": "true", "RATE_LIMIT": "40/hour",
+        "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
+    }  # fmt: skip
 
 
 def keys(gateway, *arguments):
@@ -131,3 +141,55 @@ def test_a_caller_has_a_rate_of_its_own_and_is_told_of_it(caller):
     assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
     assert 0 < int(refused.headers["retry-after"]) <= 90
     assert quiet.post("/api/query", json={"query": "x"}).status_code == 202
+
+
+def test_revoking_a_key_ends_its_jobs_and_its_open_streams(gateway, caller, model):
+    """Streams, held answers, running and waiting jobs; those of another caller go on."""
+    go = threading.Event()
+    model.script(Hang(go), Hang(go))
+    (leaves, made), (stays, _) = caller("leaves"), caller("stays")
+    opened = []
+
+    def follow(path, **options):
+        with leaves.stream(options.pop("method", "GET"), path, **options) as answer:
+            opened.append(path)
+            return answer.status_code, answer.read().decode()
+
+    with ExitStack() as end:
+        pool = end.enter_context(ThreadPoolExecutor(8))
+        end.callback(go.set)
+        receiver = end.enter_context(Receiver())
+        asked = {"query": "runs", "webhookUrl": receiver.url}
+        running = leaves.post("/api/query", json=asked).json()["jobId"]
+        kept = stays.post("/api/query", json={"query": "kept"}).json()["jobId"]
+        gateway.until(lambda: [job["state"] for job in stays.get("/api/query").json()["jobs"]], ["active"].__eq__)
+        waiting = [leaves.post("/api/query", json={"query": f"waits {n}"}).json()["jobId"] for n in range(5)]
+        response = {"input": "streams", "background": True, "stream": True}
+        streams = [
+            pool.submit(follow, f"/api/query/{running}/events"),
+            pool.submit(follow, "/v1/responses", method="POST", json=response),
+        ]
+        held = [
+            pool.submit(leaves.get, f"/api/query/{waiting[0]}", params={"wait": 25}),
+            pool.submit(leaves.post, "/api/query", json={"query": "held"}, headers={"Prefer": "wait=25"}),
+        ]
+        gateway.until(lambda: len(opened), (2).__eq__)
+        gateway.until(lambda: len(leaves.get("/api/query").json()["jobs"]), (8).__eq__)
+        gateway.until(lambda: len(gateway.running()), (2).__eq__)
+
+        revoked = time.monotonic()
+        assert keys(gateway, "revoke", made["id"]).returncode == 0
+        told = [stream.result(10) for stream in streams]
+        answers = [answer.result(10) for answer in held]
+        gateway.until(lambda: len(gateway.running()), (1).__eq__, timeout=10)
+        gateway.until(lambda: leaves.get("/api/query").status_code, (401).__eq__, timeout=10)
+        assert time.monotonic() - revoked < 9  # 5 s are promised; this machine may be busy
+
+        assert [status for status, _ in told] == [200, 200]
+        assert all("completed" not in text for _, text in told)
+        assert [answer.status_code for answer in answers] == [401, 401]
+        gateway.until(lambda: len(receiver.hooks), (1).__eq__)
+        assert receiver.hooks[0].event["type"] == "query.cancelled"
+        Webhook(made["webhookSecret"]).verify(receiver.hooks[0].body, receiver.hooks[0].headers)
+        go.set()
+        assert stays.get(f"/api/query/{kept}", params={"wait": 20}).json()["state"] == "completed"
