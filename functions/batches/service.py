@@ -39,7 +39,7 @@ async def create(
     and names the query that is wrong by its `place` in the body, which each door has of its own.
     """
     until = submitting.names_until()  # together: a thousand names may be slow
-    host = await submitting.webhook_host(webhook_url, settings, until) if webhook_url else ""
+    host = await submitting.webhook_host(webhook_url, caller, settings, until) if webhook_url else ""
     items = []
     for number, query in enumerate(queries):
         if number % _BREATH == 0:

@@ -47,7 +47,8 @@ the end of a job that was run anew:
                                   n fences its tries; tries counts within the schedule, attempt over all; again is
                                   `asked` or, while it is sent, `during` when somebody wants it sent once more
     cg:hook:NAME:tries     list   number, time, time of the next, and what was seen as JSON, a line each
-    cg:due:HOST            zset   NAME → ms when due, or when its lease ends
+    cg:due:CALLER:HOST     zset   NAME → ms when due, or when its lease ends
+    cg:due:CALLER          zset   HOST → ms when the first of its webhooks is due
     cg:host:HOST           hash   failing (since), failures, paused (since); absent while all is well
 
 Beside them:
@@ -89,7 +90,7 @@ CACHED = PREFIX + "cached"  # zset: fingerprint of a cached answer → ms when i
 WORKERS = PREFIX + "workers"  # hash: worker → JSON of what it is and when it said so, ms
 EXPIRES = PREFIX + "expires"  # zset: id of a finished job → ms when it is forgotten
 COUNTERS = PREFIX + "counters"
-DUE = PREFIX + "due"  # zset: host → ms when its first webhook is due
+DUE = PREFIX + "due:callers"  # zset: caller → ms when its first webhook is due
 FAILING_HOSTS = PREFIX + "hosts"  # set: webhook hosts whose last try failed
 SLOTS = PREFIX + "slots"  # zset: slot name → s when it counts as dead
 RUNNING = PREFIX + "running"  # hash: slot name → id of the job that it runs

@@ -15,8 +15,8 @@ local function untell(of)
     local hook = redis.call('HMGET', hook_of(name), 'state', 'host')
     if hook[1] == 'pending' then count('webhooks_pending', -1) end
     redis.call('HSET', hook_of(name), 'state', 'superseded')
-    redis.call('ZREM', due_of(hook[2]), name)
-    due_by_its_first(hook[2])
+    redis.call('ZREM', due_of(job.caller, hook[2]), name)
+    due_by_its_first(job.caller, hook[2])
   end
 end
 untell(id)

@@ -46,6 +46,12 @@ def reconcile(server, tmp_path):
         Reconciler(connection, load(WorkerSettings), Spool(tmp_path / "spool")).look()
 
 
+async def subscribed(client, channel):
+    async with asyncio.timeout(20):
+        while not await client.pubsub_channels(channel):  # noqa: ASYNC110 -- Redis has no event for it
+            await asyncio.sleep(0.01)
+
+
 async def test_every_job_of_a_revoked_key_is_cancelled(two, server, store):
     leaves, stays = two
     active = await leaves.submit("active")
@@ -152,8 +158,7 @@ async def test_what_waits_for_a_job_ends_without_its_result(two, server):
     settings = load(StatusSettings)
     following = asyncio.create_task(follow())
     waiting = asyncio.create_task(endings.read_at_end(client, job, leaves.id, 25))
-    while dict(await client.pubsub_numsub(keys.heard(job))) != {keys.heard(job): 1}:
-        await asyncio.sleep(0.01)
+    await subscribed(client, keys.heard(job))
     # In one transaction: what listens sees both, or neither.
     finish = claims.finish(claim, "completed", {"result": RESULT}, keep_for=60)
     await revoke_and_die(server, leaves)
@@ -167,15 +172,14 @@ async def test_what_waits_for_a_job_ends_without_its_result(two, server):
 
 async def test_the_revocation_itself_ends_silent_streams(two, server):
     """Nobody cancels the job here, so that only the message of the revocation can end them."""
-    leaves, stays = two
+    leaves, _ = two
     client, settings = async_client(server.url), load(StatusSettings)
 
     async def follow(caller, job):
         return [told async for told in hear(job, events.FIRST, caller.id, settings, Clock(settings))]
 
     streams = [asyncio.create_task(follow(caller, await caller.submit("silent"))) for caller in two]
-    while not await client.pubsub_channels("cg:heard:*"):
-        await asyncio.sleep(0.01)
+    await subscribed(client, "cg:heard:*")
     await revoke_and_die(server, leaves)
     async with asyncio.timeout(5):
         await streams[0]
@@ -191,10 +195,14 @@ async def test_results_of_a_batch_stop_at_a_revocation(two, server):
     client = async_client(server.url)
     while await run(server.url):
         pass
-    read = []
-    with pytest.raises(KeyRevoked):
-        async for job_id, _, _ in batches.results(client, batch, leaves.id):
+    results = batches.results(client, batch, leaves.id)
+    read = [(await anext(results))[0]]
+    await revoke_and_die(server, leaves)
+
+    async def read_on():
+        async for job_id, _, _ in results:
             read.append(job_id)
-            if len(read) == 1:
-                await revoke_and_die(server, leaves)
+
+    with pytest.raises(KeyRevoked):
+        await read_on()
     assert len(read) < 120
