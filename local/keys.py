@@ -60,7 +60,11 @@ def create(
     data: Data = Path(".data"),
 ) -> None:
     """Make a key; what it prints is shown this once."""
-    new = with_store(data, lambda client: callers.create(client, name))
+    try:
+        new = with_store(data, lambda client: callers.create(client, name))
+    except callers.NameRefused as refusal:
+        typer.echo(str(refusal), err=True)
+        raise typer.Exit(2) from None
     if as_json:
         shown = {"id": new.id, "name": new.name, "key": new.key, "webhookSecret": new.webhook_secret}
         typer.echo(json.dumps(shown))

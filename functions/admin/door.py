@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from fastapi import Request
 
 from shared.errors import Forbidden, NotFound, RateLimited, Unauthorized
+from shared.http.query import refuse_unknown
 from shared.logs import event
 from shared.settings import AdminSettings, is_loopback, load
 from shared.store import sessions
@@ -35,7 +36,10 @@ async def logged_in(request: Request, settings: AdminSettings) -> sessions.Role 
 
 
 async def may_see(request: Request) -> sessions.Role:
-    """Return the role of whoever asks; raises NotFound, Unauthorized, RateLimited, or Forbidden."""
+    """Return the role of whoever asks; raises NotFound, Unauthorized, RateLimited, or Forbidden.
+
+    Raises InvalidRequest for a query parameter that the route does not have.
+    """
     settings = enabled()
     if request.method not in _SAFE:
         check_same_site(request)
@@ -45,6 +49,7 @@ async def may_see(request: Request) -> sessions.Role:
         challenge = {} if "sec-fetch-site" in request.headers else {"WWW-Authenticate": 'Basic realm="dashboard"'}
         raise Unauthorized("Log in, or send Basic credentials", headers=challenge)
     request.state.role = role
+    refuse_unknown(request)
     return role
 
 

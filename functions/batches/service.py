@@ -9,12 +9,14 @@ from pydantic_core import to_json
 from shared.errors import FieldError, GatewayError, NotFinished, NotFound
 from shared.fingerprint import digest
 from shared.ids import is_id, new_id
+from shared.models import BatchPage
 from shared.requests import BatchQuery
 from shared.services import submitting
 from shared.settings import CommonSettings, SubmitSettings
 from shared.store import batches, keys
 from shared.store.client import async_client
 from shared.store.jobs import StoredJob
+from shared.views import batch_status
 
 E = TypeVar("E", bound=GatewayError)
 
@@ -85,6 +87,13 @@ async def look(batch_id: str, *, caller: str, settings: CommonSettings) -> batch
     if batch is None:
         raise NotFound("There is no such batch")
     return batch
+
+
+async def page(limit: int, cursor: str | None, *, caller: str, settings: CommonSettings) -> BatchPage:
+    """List the caller's batches, newest first, from where the page with that cursor ended."""
+    before = None if cursor is None else int(cursor)
+    found, end = await batches.listed(async_client(settings.redis_address), caller, limit=limit, before=before)
+    return BatchPage(batches=[batch_status(one) for one in found], next_cursor=None if end is None else str(end))
 
 
 async def results(

@@ -117,6 +117,22 @@ async def page(
     return [one for one in read_all if one is not None], len(found) > limit
 
 
+async def listed(
+    client: redis.asyncio.Redis, caller: str, *, limit: int, before: int | None
+) -> tuple[list[StoredBatch], int | None]:
+    """List a caller's batches, newest first, from where an earlier page ended; also return where this one did.
+
+    The second is None at the end.
+    """
+    edge = "+inf" if before is None else f"({before}"
+    found = await client.zrange(
+        keys.batches(caller), edge, "-inf", desc=True, byscore=True, offset=0, num=limit + 1, withscores=True
+    )  # fmt: skip
+    shown = found[:limit]
+    read_all = await asyncio.gather(*(read(client, str(one), caller) for one, _ in shown))
+    return [one for one in read_all if one is not None], int(shown[-1][1]) if len(found) > limit else None
+
+
 async def results(
     client: redis.asyncio.Redis, batch_id: str, caller: str
 ) -> AsyncIterator[tuple[str, str, StoredJob | None]]:

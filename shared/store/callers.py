@@ -21,6 +21,8 @@ from shared.webhook_secret import new_secret
 # Says what it is to a person, and to tools that look for secrets in code.
 KEY_PREFIX = "cgk_"
 T = TypeVar("T")
+# What a name may have; characters.
+LONGEST_NAME = 100
 # Jobs that one script cancels: others wait for Redis meanwhile.
 CANCELLED_AT_ONCE = 100
 
@@ -48,16 +50,20 @@ def _digest(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
+class NameRefused(ValueError):
+    """A name that a caller cannot have; the text says why."""
+
+
 async def create(client: redis.asyncio.Redis, name: str) -> NewKey:
-    """Make a key of 256 random bits for a new caller."""
+    """Make a key of 256 random bits for a new caller; raises NameRefused."""
+    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+        raise NameRefused(f"NAME should have 1 to {LONGEST_NAME} printable characters, and not only spaces")
     new = NewKey(new_id(), name, KEY_PREFIX + secrets.token_urlsafe(32), new_secret())
     found = json.dumps(asdict(Caller(new.id, name, int(time.time() * 1000))))
     digest = _digest(new.key)
-    async with client.pipeline(transaction=True) as pipe:
-        pipe.hset(keys.caller_key(digest), mapping={"digest": digest, "caller": found})
-        pipe.hset(keys.KEYS, new.id, json.dumps({"digest": digest, "caller": found}))
-        pipe.set(keys.secret(new.id), webhook_secrets.first(new.webhook_secret))
-        await pipe.execute()
+    secrets_of = webhook_secrets.first(new.webhook_secret)
+    if not await scripts.run(client, "create_key", new.id, name, digest, found, secrets_of):
+        raise NameRefused(f"A caller has the name {name!r} already: choose another, or revoke that caller's key")
     return new
 
 

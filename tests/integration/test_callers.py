@@ -131,6 +131,22 @@ def test_a_key_is_listed_without_its_secrets_and_is_worthless_once_revoked(gatew
     assert keys(gateway, "revoke", made["id"]).returncode == 1
 
 
+@pytest.mark.parametrize("name", ["", " ", "\n", "a\x1b[31m", "n" * 101])
+def test_a_name_that_names_nobody_is_refused(gateway, name):
+    done = keys(gateway, "create", name)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "NAME should have 1 to 100 printable characters" in done.stderr
+
+
+def test_a_name_belongs_to_one_caller_until_its_key_is_revoked(gateway):
+    first = json.loads(keys(gateway, "create", "unique", "--json").stdout)
+    again = keys(gateway, "create", "unique", "--json")
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "A caller has the name 'unique' already" in again.stderr
+    assert keys(gateway, "revoke", first["id"]).returncode == 0
+    assert keys(gateway, "create", "unique").returncode == 0
+
+
 def test_a_caller_has_a_rate_of_its_own_and_is_told_of_it(caller):
     (busy, _), (quiet, _) = caller("busy"), caller("quiet")
     answers = [busy.post("/api/query", json={"query": "x"}) for _ in range(41)]
