@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import redis.asyncio
 from pydantic_core import to_json
@@ -128,8 +128,8 @@ async def listed(
     found = await client.zrange(
         keys.batches(caller), edge, "-inf", desc=True, byscore=True, offset=0, num=limit + 1, withscores=True
     )  # fmt: skip
-    shown = found[:limit]
-    read_all = await asyncio.gather(*(read(client, str(one), caller) for one, _ in shown))
+    shown = cast("list[tuple[str, float]]", found[:limit])
+    read_all = await asyncio.gather(*(read(client, one, caller) for one, _ in shown))
     return [one for one in read_all if one is not None], int(shown[-1][1]) if len(found) > limit else None
 
 

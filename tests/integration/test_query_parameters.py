@@ -11,8 +11,8 @@ PAGES = {"/admin", "/admin/login", "/admin/logout", "/admin/session", "/admin/st
 ROUTES = sorted(
     (method, context.path)
     for context in iter_route_contexts(app.routes)
-    for method in context.methods - {"HEAD"}
-    if not context.path.startswith("/v1/") and context.path not in PAGES
+    for method in (context.methods or set()) - {"HEAD"}
+    if context.path and not context.path.startswith("/v1/") and context.path not in PAGES
 )
 
 

@@ -10,7 +10,7 @@ from functions.worker.spool import Spool
 from shared.errors import KeyRevoked
 from shared.services.following import Clock, hear
 from shared.settings import StatusSettings, WorkerSettings, load
-from shared.store import batches, callers, claims, endings, events, jobs, keys, operations, scripts
+from shared.store import batches, callers, claims, endings, events, keys, operations, scripts
 from shared.store.client import async_client
 from tests.support.slot import RESULT, pop, run, take
 
@@ -66,9 +66,10 @@ async def test_every_job_of_a_revoked_key_is_cancelled(two, server, store):
     client = async_client(server.url)
     assert await callers.revoke(client, leaves.id, keep_for=600)
     for job_id in (active, delayed, waiting, *parked):
-        assert (await jobs.read(client, job_id, leaves.id)).record["state"] == "cancelled"
+        assert store.hget(keys.job(job_id), "state") == "cancelled"
     assert not await claims.keep(client, claim, 50)
     ended = await batches.read(client, batch, leaves.id)
+    assert ended is not None
     assert (ended.ended, ended.counts["cancelled"]) == (True, 250)
     for state in ("waiting", "active", "delayed"):
         assert store.zrange(keys.every(state), 0, -1) == ([kept] if state == "waiting" else [])
@@ -83,7 +84,9 @@ async def test_a_revocation_that_stops_half_way_is_finished_by_a_worker(two, ser
     kept = await stays.submit("kept")
     await revoke_and_die(server, leaves)
     # Before anybody goes on: none of the 250, which wait longer, is handed to a slot.
-    assert (await pop(server.url)).job_id == kept
+    popped = await pop(server.url)
+    assert popped is not None
+    assert popped.job_id == kept
     assert await pop(server.url) is None
     reconcile(server, tmp_path)
     assert store.zrange(keys.every("waiting"), 0, -1) == [kept]
@@ -95,6 +98,7 @@ async def test_a_job_popped_before_the_revocation_is_not_claimed(two, server, st
     leaves, _ = two
     job = await leaves.submit("popped")
     claim = await pop(server.url)
+    assert claim is not None
     await revoke_and_die(server, leaves)
     assert await claims.take(async_client(server.url), claim, "slot") is None
     reconcile(server, tmp_path)
