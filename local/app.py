@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from functions.admin.pages import pages as admin_pages
 from functions.admin.routes import router as admin
 from functions.batches.anthropic_routes import router as anthropic_batches
+from functions.batches.routes import lists as batch_lists
 from functions.batches.routes import router as batches
 from functions.responses.routes import router as responses
 from functions.status.routes import polled
@@ -53,5 +54,15 @@ async def _warn_without_keys(settings: ApiSettings) -> None:
 
 
 app = create_app(
-    submit, polled, status, webhook, responses, batches, anthropic_batches, admin, admin_pages, lifespan=_lifespan
+    submit,
+    polled,
+    status,
+    webhook,
+    responses,
+    batches,
+    batch_lists,
+    anthropic_batches,
+    admin,
+    admin_pages,
+    lifespan=_lifespan,
 )

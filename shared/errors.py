@@ -3,6 +3,7 @@
     GatewayError
     ├── MalformedJson 400          ├── UnsupportedMediaType 415
     ├── Unauthorized 401           ├── InvalidRequest 422
+    │   └── KeyRevoked             │
     ├── Forbidden 403              ├── IdempotencyMismatch 422
     ├── NotFound 404               ├── RateLimited 429
     ├── MethodNotAllowed 405       ├── QueueFull 503
@@ -51,6 +52,13 @@ class Unauthorized(GatewayError):
     """There is no key with the request, or one that is not known; `WWW-Authenticate` says how to send one."""
 
     status, code, title = 401, "unauthorized", "A key is needed"
+
+
+class KeyRevoked(Unauthorized):
+    """The key was revoked after the request had been accepted."""
+
+    def __init__(self) -> None:
+        super().__init__("The key is revoked", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
 
 
 class Forbidden(GatewayError):

@@ -81,6 +81,7 @@ def _common(job: StoredJob) -> dict[str, Any]:
         "attempts": int(job.record["attempts"]),
         "mcpServers": job.mcp["servers"],
         "metadata": job.metadata,
+        "batchId": job.record.get("batch"),
         "createdAt": when(job.moment("created")),
         "startedAt": when(job.moment("started")),
         "finishedAt": when(job.moment("finished")),

@@ -149,8 +149,9 @@ async def list_callers() -> JSONResponse:
 
 @router.delete("/callers/{callerId}", summary="Revoke a caller's key", dependencies=_CHANGE)
 async def revoke_caller(request: Request, caller_id: Annotated[str, Path(alias="callerId")]) -> JSONResponse:
-    """Make a caller's key worthless, within five seconds everywhere."""
-    if not await callers.revoke(async_client(load(AdminSettings).redis_address), caller_id):
+    """Revoke a caller's key, cancel its jobs that have not ended, and end its open streams; all within 5 s."""
+    settings = load(AdminSettings)
+    if not await callers.revoke(async_client(settings.redis_address), caller_id, keep_for=settings.result_ttl):
         raise NotFound("There is no caller with this id")
     return _audited(request, "revoke_caller", {"revoked": caller_id}, caller=caller_id)
 

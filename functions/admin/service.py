@@ -104,6 +104,8 @@ async def retry(job_id: str, settings: AdminSettings) -> dict[str, Any]:
             raise NotFinished("It waits or runs already")
         case "completed":
             raise AlreadyFinished("It has completed: there is nothing to run again")
+        case "revoked":
+            raise AlreadyFinished("Its caller's key is revoked: no job of this caller runs again")
         case _:
             return await job(job_id, settings)
 

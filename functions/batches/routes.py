@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import AsyncIterator
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from functions.batches import service
@@ -14,13 +15,14 @@ from shared.http.describe import in_path, problems, takes
 from shared.http.direct import DirectRoute
 from shared.http.forwarded import prefix_of
 from shared.http.idempotency import IDEMPOTENCY_KEY, idempotency_key_in
-from shared.models import BatchStatus
+from shared.models import BatchPage, BatchStatus
 from shared.requests import BatchRequest
 from shared.settings import StatusSettings, SubmitSettings, load
 from shared.store.jobs import StoredJob
 from shared.views import batch_status, listed
 
 router = APIRouter(tags=["batches"], route_class=DirectRoute)
+lists = APIRouter(tags=["batches"])
 _BATCH_ID = {"parameters": [in_path("batchId", "As told when the batch was submitted.")]}
 _LINES = {
     "description": "For each query, in order, a line of JSON: `index`, `customId`, and the job as its status has it.",
@@ -56,6 +58,25 @@ async def submit_batch(request: Request) -> Response:
     headers["Location"] = f"{prefix_of(request)}/api/batches/{answer.batch_id}"
     found = await service.look(answer.batch_id, caller=caller, settings=settings)
     return as_json(batch_status(found), 202, headers)
+
+
+@lists.get(
+    "/api/batches",
+    summary="List your batches",
+    response_model=BatchPage,
+    responses={200: {"description": "A page, newest first."}, **problems(401, 422, 503)},
+)
+async def list_batches(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 20,
+    cursor: Annotated[
+        str | None, Query(pattern="^[0-9]{1,15}$", description="`nextCursor` of the page before.")
+    ] = None,
+) -> Response:
+    """List the caller's batches, newest first, whichever API they were submitted by."""
+    settings = load(StatusSettings)
+    caller = await caller_of(request, settings)
+    return as_json(await service.page(limit, cursor, caller=caller, settings=settings))
 
 
 @router.get(

@@ -9,12 +9,14 @@ from pydantic_core import to_json
 from shared.errors import FieldError, GatewayError, NotFinished, NotFound
 from shared.fingerprint import digest
 from shared.ids import is_id, new_id
+from shared.models import BatchPage
 from shared.requests import BatchQuery
 from shared.services import submitting
 from shared.settings import CommonSettings, SubmitSettings
 from shared.store import batches, keys
 from shared.store.client import async_client
 from shared.store.jobs import StoredJob
+from shared.views import batch_status
 
 E = TypeVar("E", bound=GatewayError)
 
@@ -39,7 +41,7 @@ async def create(
     and names the query that is wrong by its `place` in the body, which each door has of its own.
     """
     until = submitting.names_until()  # together: a thousand names may be slow
-    host = await submitting.webhook_host(webhook_url, settings, until) if webhook_url else ""
+    host = await submitting.webhook_host(webhook_url, caller, settings, until) if webhook_url else ""
     items = []
     for number, query in enumerate(queries):
         if number % _BREATH == 0:
@@ -87,6 +89,13 @@ async def look(batch_id: str, *, caller: str, settings: CommonSettings) -> batch
     return batch
 
 
+async def page(limit: int, cursor: str | None, *, caller: str, settings: CommonSettings) -> BatchPage:
+    """List the caller's batches, newest first, from where the page with that cursor ended."""
+    before = None if cursor is None else int(cursor)
+    found, end = await batches.listed(async_client(settings.redis_address), caller, limit=limit, before=before)
+    return BatchPage(batches=[batch_status(one) for one in found], next_cursor=None if end is None else str(end))
+
+
 async def results(
     batch_id: str, *, caller: str, settings: CommonSettings
 ) -> AsyncIterator[tuple[str, str, StoredJob | None]]:
@@ -97,7 +106,7 @@ async def results(
     batch = await look(batch_id, caller=caller, settings=settings)
     if not batch.ended:
         raise NotFinished("There are results when the last of its jobs has ended")
-    return batches.results(async_client(settings.redis_address), batch_id)
+    return batches.results(async_client(settings.redis_address), batch_id, caller)
 
 
 async def cancel(batch_id: str, *, caller: str, settings: SubmitSettings) -> batches.StoredBatch:

@@ -14,6 +14,7 @@ from shared.http.callers import caller_of, require_key
 from shared.http.describe import in_path, problems
 from shared.http.direct import DirectRoute
 from shared.http.problems import invalid_fields
+from shared.http.query import refuse_unknown
 from shared.models import JobPage, Status, UsageReport
 from shared.services.following import follow
 from shared.settings import StatusSettings, load
@@ -139,8 +140,9 @@ async def usage(
         503: {"model": service.HealthReport, "description": "`down`: Redis does not answer, or takes no writes."},
     },
 )
-async def health() -> Response:
+async def health(request: Request) -> Response:
     """Tell whether a query would be accepted (status code) and run (`ok`, not `degraded`)."""
+    refuse_unknown(request)
     report = await service.health(load(StatusSettings))
     return Response(report.model_dump_json(), 503 if report.status == "down" else 200, media_type="application/json")
 
@@ -159,13 +161,15 @@ async def metrics(request: Request) -> Response:
         raise NotFound("METRICS_ENABLED is false")
     if settings.metrics_auth:
         await require_key(request, settings)
+    refuse_unknown(request)
     body, content_type = await service.metrics(request.headers.get("accept", ""), settings)
     return Response(body, media_type=content_type)
 
 
 @router.get("/health/live", summary="Liveness", tags=["health"])
-async def live() -> dict[str, str]:
+async def live(request: Request) -> dict[str, str]:
     """Answer, because the process does."""
+    refuse_unknown(request)
     return {"status": "ok"}
 
 

@@ -12,6 +12,7 @@ from functions.worker.spool import Spool
 from shared.logs import event
 from shared.settings import WorkerSettings
 from shared.store import failures
+from shared.store.callers import CANCELLED_AT_ONCE
 from shared.store.claims import LEASE
 from shared.store.scripts import run_sync
 
@@ -19,6 +20,8 @@ log = logging.getLogger("worker.reconcile")
 
 # How many jobs are healed or forgotten at a time, so that nobody waits long for Redis.
 _MOST = 500
+# A look cancels jobs of revoked callers in so many scripts at most.
+_CANCELLATIONS = 100
 # Looks are a second apart; after a longer gap, s, nobody knows what was missed.
 _LATE = 5.0
 # A job that took so many workers with it is not given to another.
@@ -44,6 +47,7 @@ class Reconciler:
         written = self._step("spool", self._spool.write_all, self._connection)
         if written:
             self._step("rescue", self._rescue_from_dead_slots)
+        self._step("revoke", self._cancel_revoked)
         self._step("reap", run_sync, self._connection, "reap", _MOST)
         self._step("unpark", run_sync, self._connection, "unpark", _MOST)
         # While Redis was away nobody could renew a lease: all get the time to.
@@ -62,6 +66,13 @@ class Reconciler:
             return False
         self._refused.discard(name)
         return True
+
+    def _cancel_revoked(self) -> None:
+        """Cancel jobs of callers whose keys are revoked: whoever revoked one may have ended before all were."""
+        keep = self._settings.result_ttl * 1000
+        for _ in range(_CANCELLATIONS):
+            if not run_sync(self._connection, "cancel_revoked", CANCELLED_AT_ONCE, keep):
+                break
 
     def _in_contact(self) -> bool:
         """Say whether Redis answers; an answer that came late, or a look that did, breaks the contact as well."""

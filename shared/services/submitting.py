@@ -15,6 +15,7 @@ from shared.errors import (
     Forbidden,
     IdempotencyMismatch,
     InvalidRequest,
+    KeyRevoked,
     NotFound,
     QueueFull,
     RateLimited,
@@ -61,7 +62,7 @@ async def submit(
     """Accept a query, join it to one in flight, or answer it from the cache.
 
     Raises InvalidRequest, Forbidden or WebhookUrlRefused for what this deployment does not allow, IdempotencyMismatch,
-    RateLimited, BudgetExhausted, or QueueFull.
+    RateLimited, BudgetExhausted, QueueFull, or KeyRevoked.
     """
     submission = await prepare(
         request, request_id=request_id, caller=caller, idempotency_key=idempotency_key, settings=settings
@@ -87,7 +88,9 @@ async def prepare(
     WebhookUrlRefused.
     """
     _check(request, settings, await _problem_of(request.output_schema))
-    host = await webhook_host(request.webhook_url, settings, until or names_until()) if request.webhook_url else ""
+    host = ""
+    if request.webhook_url:
+        host = await webhook_host(request.webhook_url, caller, settings, until or names_until())
     return _submission(request, request_id, caller, idempotency_key, settings, host)
 
 
@@ -111,6 +114,8 @@ def refuse(kind: str, reset: int, headers: dict[str, str], settings: SubmitSetti
             )
         case "mismatch":
             raise IdempotencyMismatch("This Idempotency-Key came with another body within the last 24 hours")
+        case "revoked":
+            raise KeyRevoked
         case _:
             pass
 
@@ -197,7 +202,7 @@ def names_until() -> float:
     return asyncio.get_running_loop().time() + _RESOLVE_WITHIN
 
 
-async def webhook_host(url: str, settings: SubmitSettings, until: float) -> str:
+async def webhook_host(url: str, caller: str, settings: SubmitSettings, until: float) -> str:
     """Return where a webhook's URL leads; raise WebhookUrlRefused when it may not.
 
     A name that does not resolve yet is accepted: every address is checked again when it is connected to.
@@ -205,7 +210,7 @@ async def webhook_host(url: str, settings: SubmitSettings, until: float) -> str:
     try:
         target = egress.parse(url)
         with suppress(OSError, UnicodeError):  # a timeout is an OSError
-            egress.check(await egress.resolve(target, until), settings.webhook_allowed_networks)
+            egress.check(await egress.resolve(target, caller, until), settings.webhook_allowed_networks)
     except egress.EgressRefused as refusal:
         error = FieldError("/webhookUrl", str(refusal))
         raise WebhookUrlRefused(f"webhookUrl: {refusal}", errors=(error,)) from None

@@ -2,10 +2,11 @@
 -- ARGV  1 JSON: batchId requestId caller maxWaiting idempotency body rate window hook host budget, as in submit.lua;
 --         meta     the caller's metadata, JSON, '' for none
 --       then four for each query: what submit.lua is given, and a name of the caller's own for it, '' for none
--- Returns {kind, batchId, left, ms until all are left again} with kind: queued replayed | full mismatch limited broke.
+-- Returns {kind, batchId, left, ms until all are left again} with kind: queued replayed | full mismatch limited broke revoked.
 local ask = cjson.decode(ARGV[1])
 local time, id = now(), ask.batchId
 local total = (#ARGV - 1) / 4
+if is_revoked(ask.caller) then return {'revoked', '', -1, 0} end -- as in submit.lua
 if redis.call('EXISTS', batch_of(id)) == 1 then return {'queued', id, -1, 0} end
 
 if ask.idempotency ~= '' then

@@ -49,25 +49,30 @@ local function leave_slot(id)
   if slot and redis.call('HGET', RUNNING, slot) == id then redis.call('HDEL', RUNNING, slot) end
 end
 
--- Let a webhook be delivered at `due`, with the earliest of its host.
-local function deliver_at(request, host, due)
-  redis.call('ZADD', due_of(host), whole(due), request)
-  redis.call('ZADD', DUE, 'LT', whole(due), host)
+-- Let a caller's webhook be delivered at `due`, with the earliest of its host.
+local function deliver_at(request, caller, host, due)
+  redis.call('ZADD', due_of(caller, host), whole(due), request)
+  redis.call('ZADD', due_hosts_of(caller), 'LT', whole(due), host)
+  redis.call('ZADD', DUE, 'LT', whole(due), caller)
 end
 
--- Let a host stand among the due ones with the earliest of its webhooks, or not at all.
-local function due_by_its_first(host)
-  local first = redis.call('ZRANGE', due_of(host), 0, 0, 'WITHSCORES')
-  if first[1] then redis.call('ZADD', DUE, first[2], host) else redis.call('ZREM', DUE, host) end
+-- Let a caller's host be due with the earliest of its webhooks, or not at all; and the caller with the earliest host.
+local function due_by_its_first(caller, host)
+  local function by_first(list, above, name)
+    local first = redis.call('ZRANGE', list, 0, 0, 'WITHSCORES')
+    if first[1] then redis.call('ZADD', above, first[2], name) else redis.call('ZREM', above, name) end
+  end
+  by_first(due_of(caller, host), due_hosts_of(caller), host)
+  by_first(due_hosts_of(caller), DUE, caller)
 end
 
 -- Forget a webhook, also as one that is due.
 local function forget_hook(name)
-  local hook = redis.call('HMGET', hook_of(name), 'state', 'host')
+  local hook = redis.call('HMGET', hook_of(name), 'state', 'host', 'caller')
   if hook[1] == 'pending' then count('webhooks_pending', -1) end
   if hook[2] then
-    redis.call('ZREM', due_of(hook[2]), name)
-    due_by_its_first(hook[2])
+    redis.call('ZREM', due_of(hook[3], hook[2]), name)
+    due_by_its_first(hook[3], hook[2])
   end
   redis.call('DEL', hook_of(name), tries_of(name))
 end
@@ -105,7 +110,7 @@ local function tell(id, caller, name, request, url, host, meta, event, time)
     'event', event, 'at', whole(time), 'state', 'pending', 'n', 0, 'tries', 0, 'attempt', 0)
   redis.call('SADD', hooks_of(id), name)
   count('webhooks_pending')
-  deliver_at(name, host, time)
+  deliver_at(name, caller, host, time)
   redis.call('PUBLISH', TOLD, '')
 end
 

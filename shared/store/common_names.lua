@@ -4,11 +4,12 @@ local WAITING, DELAYED, ACTIVE, PAUSED = 'cg:waiting', 'cg:delayed', 'cg:active'
 local PARKED, DEPLOYMENT = 'cg:parked', 'cg:deployment'
 local SEQUENCE, WAKE, EXPIRES, COUNTERS = 'cg:seq', 'cg:wake', 'cg:expires', 'cg:counters'
 local CANCELLED = 'cg:cancelled'
+local REVOKED, REVOKING, REVOCATIONS = 'cg:revoked', 'cg:revoking', 'cg:revocations'
 -- A stream that grows beyond this loses its beginning.
 local MOST_EVENTS = 20000
 local SLOTS, RUNNING, CACHED = 'cg:slots', 'cg:running', 'cg:cached'
 local WORKERS, WRITTEN = 'cg:workers', 'cg:written'
-local DUE, FAILING_HOSTS, TOLD = 'cg:due', 'cg:hosts', 'cg:told'
+local DUE, FAILING_HOSTS, TOLD = 'cg:due:callers', 'cg:hosts', 'cg:told'
 local UPSTREAM, NOT_BEFORE = 'cg:upstream', 'cg:notbefore'
 -- So many refusals in a row hold the queue; then one job each so many ms finds out whether Claude takes us again.
 local HELD_AFTER, PROBE_EVERY = 3, 30000
@@ -28,7 +29,8 @@ local function all_of(state) return 'cg:all:' .. state end
 local function hooks_of(id) return 'cg:job:' .. id .. ':hooks' end
 local function hook_of(request) return 'cg:hook:' .. request end
 local function tries_of(request) return 'cg:hook:' .. request .. ':tries' end
-local function due_of(host) return 'cg:due:' .. host end
+local function due_hosts_of(caller) return 'cg:due:' .. caller end
+local function due_of(caller, host) return 'cg:due:' .. caller .. ':' .. host end
 local function host_of(host) return 'cg:host:' .. host end
 
 local BATCHES_EXPIRE = 'cg:batches:expire'
@@ -53,5 +55,6 @@ local function now()
 end
 
 local function minute_of(number) return 'cg:minute:' .. whole(number) end
+local function is_revoked(caller) return redis.call('HEXISTS', REVOKED, caller) == 1 end
 
 local function day_of(time) return whole(math.floor(time / DAY)) end

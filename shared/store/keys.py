@@ -47,7 +47,8 @@ the end of a job that was run anew:
                                   n fences its tries; tries counts within the schedule, attempt over all; again is
                                   `asked` or, while it is sent, `during` when somebody wants it sent once more
     cg:hook:NAME:tries     list   number, time, time of the next, and what was seen as JSON, a line each
-    cg:due:HOST            zset   NAME → ms when due, or when its lease ends
+    cg:due:CALLER:HOST     zset   NAME → ms when due, or when its lease ends
+    cg:due:CALLER          zset   HOST → ms when the first of its webhooks is due
     cg:host:HOST           hash   failing (since), failures, paused (since); absent while all is well
 
 Beside them:
@@ -92,7 +93,7 @@ CACHED = PREFIX + "cached"  # zset: fingerprint of a cached answer → ms when i
 WORKERS = PREFIX + "workers"  # hash: worker → JSON of what it is and when it said so, ms
 EXPIRES = PREFIX + "expires"  # zset: id of a finished job → ms when it is forgotten
 COUNTERS = PREFIX + "counters"
-DUE = PREFIX + "due"  # zset: host → ms when its first webhook is due
+DUE = PREFIX + "due:callers"  # zset: caller → ms when its first webhook is due
 FAILING_HOSTS = PREFIX + "hosts"  # set: webhook hosts whose last try failed
 SLOTS = PREFIX + "slots"  # zset: slot name → s when it counts as dead
 RUNNING = PREFIX + "running"  # hash: slot name → id of the job that it runs
@@ -101,6 +102,9 @@ KEYS = PREFIX + "keys"  # hash: id of a caller's key → JSON of what is known o
 CANCELLED = PREFIX + "cancelled"  # channel: ids of jobs that were cancelled
 NOTHING = PREFIX + "nothing"  # never there: deleting it finds out whether the server takes writes
 WRITTEN = PREFIX + "written"  # string: when readiness last tried a write, ms
+REVOKED = PREFIX + "revoked"  # hash: caller whose key is revoked → id of the revocation; kept for good
+REVOKING = PREFIX + "revoking"  # set: those of them whose jobs are still to be cancelled
+REVOCATIONS = PREFIX + "revocations"  # channel: callers whose keys are revoked
 TOLD = PREFIX + "told"  # channel: a webhook may be due
 
 # Upper bounds of the histograms of jobs, s.

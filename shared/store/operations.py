@@ -22,9 +22,12 @@ class Minute:
     cancelled: int
 
 
-async def run_anew(client: redis.asyncio.Redis, job_id: str) -> Literal["waiting", "missing", "running", "completed"]:
+RunAnew = Literal["waiting", "missing", "running", "completed", "revoked"]
+
+
+async def run_anew(client: redis.asyncio.Redis, job_id: str) -> RunAnew:
     """Let a job that failed or was cancelled run again, as if for the first time."""
-    answer: Literal["waiting", "missing", "running", "completed"] = await scripts.run(client, "run_anew", job_id)
+    answer: RunAnew = await scripts.run(client, "run_anew", job_id)
     return answer
 
 

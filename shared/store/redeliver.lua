@@ -17,7 +17,7 @@ for _, request in ipairs(requests) do
     if tonumber(hook[3] or 0) > time then
       redis.call('HSET', hook_of(request), 'again', 'during') -- it is being sent, and will be sent once more
     else
-      deliver_at(request, hook[2], time)
+      deliver_at(request, ARGV[2], hook[2], time)
     end
     told[#told + 1] = hook[4]
   end

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from shared.store import scripts
 
-Kind = Literal["queued", "duplicate", "cached", "full", "mismatch", "limited", "broke"]
+Kind = Literal["queued", "duplicate", "cached", "full", "mismatch", "limited", "broke", "revoked"]
 
 
 class Submission(NamedTuple):

@@ -11,7 +11,7 @@
 --         talk           the conversation that it goes on with, '' for none
 --       2 request JSON  3 metadata JSON or ''
 -- Returns {kind, requestId, jobId, result JSON or '', 1 if replayed, left, ms until all are left again}
--- with kind: queued duplicate cached | full mismatch limited broke; for the last, the ms are those until the next day.
+-- with kind: queued duplicate cached | full mismatch limited broke revoked; for the last, the ms are those until the next day.
 local ask = cjson.decode(ARGV[1])
 local time = now()
 local left, reset = -1, 0
@@ -20,6 +20,8 @@ local function answer(kind, request_id, job_id, result, replayed)
   return {kind, request_id, job_id, result or '', replayed or 0, left, reset}
 end
 
+-- A process may accept a key for seconds after its revocation; no job may come of that.
+if is_revoked(ask.caller) then return answer('revoked', '', '') end
 if redis.call('EXISTS', record_of(ask.jobId)) == 1 then return answer('queued', ask.requestId, ask.jobId) end
 
 if ask.idempotency ~= '' then

@@ -13,8 +13,8 @@ from shared.webhook_secret import new_secret
 ROTATES_FOR = 86_400
 # Of the secrets before, however often they are rotated.
 _MOST = 4
-# A caller whose key is revoked is told of what it was promised: longer than a schedule and a result last; s.
-_AFTER_REVOCATION = 7 * 86_400
+# Webhooks of a caller whose key is revoked are still sent and signed: longer than a schedule and a result last; s.
+AFTER_REVOCATION = 7 * 86_400
 
 
 def first(secret: str) -> str:
@@ -51,8 +51,3 @@ async def rotate(client: redis.asyncio.Redis, caller: str) -> str | None:
     before = [{"until": until, **entry} for entry in _valid(stored, now)[:_MOST]]
     await client.set(keys.secret(caller), json.dumps([{"secret": secret}, *before]))
     return secret
-
-
-async def forget_later(client: redis.asyncio.Redis, caller: str) -> None:
-    """Forget a caller's secrets when nothing is left that could be signed with them."""
-    await client.expire(keys.secret(caller), _AFTER_REVOCATION)
