@@ -45,7 +45,7 @@ async def submit_message_batch(request: Request) -> Response:
     asked = await read_json(request, MessageBatchRequest, max_bytes=settings.max_body_bytes)
     queries = queries_of(asked.requests)
     try:
-        answer, headers = await service.create(
+        batch, headers = await service.create(
             queries,
             request_id=request.state.request_id,
             caller=caller,
@@ -55,8 +55,7 @@ async def submit_message_batch(request: Request) -> Response:
         )
     except InvalidRequest as error:
         raise renamed(error) from None
-    found = await service.look(answer.batch_id, caller=caller, settings=settings)
-    return JSONResponse(views.batch_of(found), headers=headers)
+    return JSONResponse(views.batch_of(batch), headers=headers)
 
 
 @router.get(

@@ -40,7 +40,7 @@ async def submit_batch(request: Request) -> Response:
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
     asked = await read_json(request, BatchRequest, max_bytes=settings.max_body_bytes)
-    answer, headers = await service.create(
+    batch, headers = await service.create(
         asked.queries,
         request_id=request.state.request_id,
         caller=caller,
@@ -50,11 +50,8 @@ async def submit_batch(request: Request) -> Response:
         webhook_url=asked.webhook_url or "",
         metadata=asked.metadata,
     )
-    if answer.kind == "replayed":
-        headers["Idempotent-Replayed"] = "true"
-    headers["Location"] = f"/api/batches/{answer.batch_id}"
-    found = await service.look(answer.batch_id, caller=caller, settings=settings)
-    return as_json(batch_status(found), 202, headers)
+    headers["Location"] = f"/api/batches/{batch.batch_id}"
+    return as_json(batch_status(batch), 202, headers)
 
 
 @router.get(

@@ -32,8 +32,8 @@ async def create(
     place: str,
     webhook_url: str = "",
     metadata: Mapping[str, str] | None = None,
-) -> tuple[batches.Answer, dict[str, str]]:
-    """Accept queries together, all or none; also return what to tell of the rate limit.
+) -> tuple[batches.StoredBatch, dict[str, str]]:
+    """Accept queries together, all or none; return the batch as it was accepted, and headers.
 
     Every query runs: none is answered from the cache, or joined to another. Raises what submitting one of them would,
     and names the query that is wrong by its `place` in the body, which each door has of its own.
@@ -54,7 +54,7 @@ async def create(
     idempotency = body = ""
     if idempotency_key:
         idempotency = keys.idempotency(caller, digest([f"POST batch of {place}", idempotency_key]))
-        body = digest([webhook_url, metadata, *(query.model_dump(mode="json", by_alias=True) for query in queries)])
+        body = digest([webhook_url, metadata or {}, *(submitting.normalized(query) for query in queries)])
     batch = batches.Batch(
         batch_id=new_id(),
         request_id=request_id,
@@ -68,7 +68,9 @@ async def create(
     answer = await batches.create(async_client(settings.redis_address), batch)
     headers = submitting.rate_headers(answer.left, answer.reset, settings)
     submitting.refuse(answer.kind, answer.reset, headers, settings)
-    return answer, headers
+    if answer.kind == "replayed":
+        headers["Idempotent-Replayed"] = "true"
+    return batches.accepted(batch, answer), headers
 
 
 def placed(error: E, place: str) -> E:

@@ -56,9 +56,17 @@ class Submitted:
 
 
 async def submit(
-    request: SubmitRequest, *, request_id: str, caller: str, idempotency_key: str | None, settings: SubmitSettings
+    request: SubmitRequest,
+    *,
+    request_id: str,
+    caller: str,
+    idempotency_key: str | None,
+    settings: SubmitSettings,
+    body: Any = None,
 ) -> Submitted:
     """Accept a query, join it to one in flight, or answer it from the cache.
+
+    `body` is what an Idempotency-Key stands for, as JSON; the request itself by default.
 
     Raises InvalidRequest, Forbidden or WebhookUrlRefused for what this deployment does not allow, IdempotencyMismatch,
     RateLimited, BudgetExhausted, or QueueFull.
@@ -66,10 +74,29 @@ async def submit(
     submission = await prepare(
         request, request_id=request_id, caller=caller, idempotency_key=idempotency_key, settings=settings
     )
+    if idempotency_key and body is not None:
+        submission = submission._replace(body=digest(body))
     answer = await submissions.submit(async_client(settings.redis_address), submission)
     headers = rate_headers(answer.left, answer.reset, settings)
     refuse(answer.kind, answer.reset, headers, settings)
     return Submitted(answer, headers)
+
+
+async def recall(
+    body: Any, *, request_id: str, caller: str, idempotency_key: str, settings: SubmitSettings
+) -> submissions.Answer | None:
+    """Return what an Idempotency-Key was answered first; None when it is new. Raises IdempotencyMismatch."""
+    name = _key_record(caller, idempotency_key)
+    client = async_client(settings.redis_address)
+    answer = await submissions.recall(client, request_id=request_id, idempotency=name, body=digest(body))
+    if answer is not None:
+        refuse(answer.kind, answer.reset, {}, settings)
+    return answer
+
+
+def normalized(request: SubmitRequest) -> dict[str, Any]:
+    """Return a request as its idempotency compares it: a field with its default value is as good as none."""
+    return request.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
 async def prepare(
@@ -110,7 +137,9 @@ def refuse(kind: str, reset: int, headers: dict[str, str], settings: SubmitSetti
                 headers={"Retry-After": str(_seconds(reset)), **headers},
             )
         case "mismatch":
-            raise IdempotencyMismatch("This Idempotency-Key came with another body within the last 24 hours")
+            raise IdempotencyMismatch(
+                "Idempotency-Key was used with another body in the last 24 hours; use a new key for a new request"
+            )
         case _:
             pass
 
@@ -178,8 +207,8 @@ def _submission(
         join=settings.dedup_enabled and mode == "default",
         joinable=settings.dedup_enabled and mode != "bypass",
         cache_ttl=ttl if settings.cache_ttl and mode != "bypass" else 0,
-        idempotency=keys.idempotency(caller, digest(["POST /api/query", idempotency_key])) if idempotency_key else "",
-        body=digest(request.model_dump(mode="json", by_alias=True)) if idempotency_key else "",
+        idempotency=_key_record(caller, idempotency_key) if idempotency_key else "",
+        body=digest(normalized(request)) if idempotency_key else "",
         rate=rate,
         window=seconds * 1000,
         hook=request.webhook_url or "",
@@ -208,6 +237,10 @@ async def webhook_host(url: str, settings: SubmitSettings, until: float) -> str:
         error = FieldError("/webhookUrl", str(refusal))
         raise WebhookUrlRefused(f"webhookUrl: {refusal}", errors=(error,)) from None
     return str(target)
+
+
+def _key_record(caller: str, idempotency_key: str) -> str:
+    return keys.idempotency(caller, digest(["POST /api/query", idempotency_key]))
 
 
 def _text(value: Any) -> str:

@@ -14,7 +14,7 @@ from shared.store.together import ask
 
 _FOLDER = Path(__file__).parent
 _COMMON = ("common_names", "common_counts", "common_jobs")
-_ALSO = {"submit": ("accept",), "batch": ("accept",)}
+_ALSO = {"submit": ("idempotency", "accept"), "batch": ("idempotency", "accept"), "recall": ("idempotency",)}
 
 
 @cache
