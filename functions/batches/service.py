@@ -38,8 +38,8 @@ async def create(
     Every query runs: none is answered from the cache, or joined to another. Raises what submitting one of them would,
     and names the query that is wrong by its `place` in the body, which each door has of its own.
     """
-    until = submitting.names_until()  # together: a thousand names may be slow
-    host = await submitting.webhook_host(webhook_url, settings, until) if webhook_url else ""
+    until = submitting.until_for(queries)  # together: a thousand names may be slow
+    host = await submitting.webhook_host(webhook_url, settings, until.names) if webhook_url else ""
     items = []
     for number, query in enumerate(queries):
         if number % _BREATH == 0:

@@ -1,9 +1,10 @@
 """Commands on jobs: submit, wait for the end, cancel; what every door of the gateway calls."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
@@ -53,6 +54,13 @@ class Submitted:
 
     answer: submissions.Answer
     rate_headers: dict[str, str]
+
+
+class Until(NamedTuple):
+    """Until which moments of the loop the requests of a batch may look up names, and have their schemas checked."""
+
+    names: float
+    schemas: float | None
 
 
 async def submit(
@@ -106,15 +114,16 @@ async def prepare(
     caller: str,
     idempotency_key: str | None,
     settings: SubmitSettings,
-    until: float | None = None,
+    until: Until | None = None,
 ) -> submissions.Submission:
     """Hold a request against what this deployment allows, and write it as the store takes it.
 
-    Names are looked up `until` a moment of the loop, for 2 s by default. Raises InvalidRequest, Forbidden or
-    WebhookUrlRefused.
+    `until` bounds what the requests of a batch take together. Raises InvalidRequest, Forbidden or WebhookUrlRefused.
     """
-    _check(request, settings, await _problem_of(request.output_schema))
-    host = await webhook_host(request.webhook_url, settings, until or names_until()) if request.webhook_url else ""
+    schemas = until.schemas if until else None
+    _check(request, settings, await _problem_of(request.output_schema, caller, schemas))
+    names = until.names if until else names_until()
+    host = await webhook_host(request.webhook_url, settings, names) if request.webhook_url else ""
     return _submission(request, request_id, caller, idempotency_key, settings, host)
 
 
@@ -224,6 +233,15 @@ def names_until() -> float:
     return asyncio.get_running_loop().time() + _RESOLVE_WITHIN
 
 
+def until_for(requests: Sequence[SubmitRequest]) -> Until:
+    """Return how long the requests of a batch may take together."""
+    if all(request.output_schema is None for request in requests):
+        return Until(names_until(), None)
+    from shared import schema_checking  # noqa: PLC0415 -- see _problem_of
+
+    return Until(names_until(), schema_checking.checked_until())
+
+
 async def webhook_host(url: str, settings: SubmitSettings, until: float) -> str:
     """Return where a webhook's URL leads; raise WebhookUrlRefused when it may not.
 
@@ -262,17 +280,20 @@ def rate_headers(left: int, reset: int, settings: SubmitSettings) -> dict[str, s
     }
 
 
-async def _problem_of(schema: dict[str, Any] | None) -> str | None:
+async def _problem_of(schema: dict[str, Any] | None, caller: str, until: float | None) -> FieldError | None:
     if schema is None:
         return None
     # Here and not at import: a cold start does not pay for what few requests need.
-    from shared.schema import problem_of  # noqa: PLC0415
+    from shared import schema_checking  # noqa: PLC0415
 
-    # Not in the loop: others would wait for as long as a long one takes.
-    return await asyncio.to_thread(problem_of, schema)
+    problem = await schema_checking.problem_of(schema, caller=caller, until=until or schema_checking.checked_until())
+    if problem is None:
+        return None
+    where = f", at {problem.place}" if problem.place else ""
+    return FieldError(f"/outputSchema{problem.place}", problem.message + where)
 
 
-def _check(request: SubmitRequest, settings: SubmitSettings, schema_problem: str | None) -> None:
+def _check(request: SubmitRequest, settings: SubmitSettings, schema_problem: FieldError | None) -> None:
     """Hold a well-formed request against what this deployment allows; name every field that is refused."""
     refused = [tool for tool in request.tools if tool not in settings.claude_tools]
     if refused:
@@ -292,7 +313,7 @@ def _check(request: SubmitRequest, settings: SubmitSettings, schema_problem: str
     if request.fork and request.session_id is None:
         errors.append(FieldError("/fork", "needs a sessionId"))
     if schema_problem:
-        errors.append(FieldError("/outputSchema", schema_problem))
+        errors.append(schema_problem)
     if errors:
-        detail = "; ".join(f"{error.pointer.lstrip('/')}: {error.message}" for error in errors)
+        detail = "; ".join(f"{error.pointer.split('/')[1]}: {error.message}" for error in errors)
         raise InvalidRequest(detail, errors=tuple(errors))
