@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from functions.batches import anthropic_views as views
 from functions.batches import service
 from functions.batches.anthropic_requests import MessageBatchRequest, queries_of, refused, renamed
+from functions.batches.pages import LAMBDA_BYTES, as_lines
 from shared.errors import InvalidRequest
 from shared.http.body import read_json
 from shared.http.callers import caller_of
@@ -131,7 +132,12 @@ async def read_message_results(request: Request) -> Response:
         async for job_id, name, job in found:
             yield views.line_of(name or job_id, job)
 
-    return StreamingResponse(lines(), media_type="application/x-jsonl")
+    def too_large(_count: int) -> dict[str, str]:
+        # That API has no pages of results, and its client would take a part for the whole.
+        place = f"/api/batches/{_id(request)}/results"
+        raise InvalidRequest(f"results: exceed the {LAMBDA_BYTES} bytes of an answer in Lambda; read {place}, in pages")
+
+    return await as_lines(lines(), "application/x-jsonl", too_large)
 
 
 @router.post(

@@ -1,12 +1,15 @@
 """The routes of our own batches."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from functions.batches import service
+from functions.batches.pages import as_lines
+from shared.errors import FieldError, InvalidRequest
 from shared.http.answers import as_json
 from shared.http.body import read_json
 from shared.http.callers import caller_of
@@ -21,6 +24,12 @@ from shared.views import batch_status, listed
 
 router = APIRouter(tags=["batches"], route_class=DirectRoute)
 _BATCH_ID = {"parameters": [in_path("batchId", "As told when the batch was submitted.")]}
+_CURSOR = {
+    "name": "cursor",
+    "in": "query",
+    "description": "`index` of the first line; 0 by default.",
+    "schema": {"type": "string", "pattern": "^[0-9]{1,9}$"},
+}
 _LINES = {
     "description": "For each query, in order, a line of JSON: `index`, `customId`, and the job as its status has it.",
     "content": {"application/jsonl": {"schema": {"type": "string"}}},
@@ -73,22 +82,29 @@ async def read_batch(request: Request) -> Response:
     "/api/batches/{batchId}/results",
     summary="Read a batch's results",
     response_class=StreamingResponse,
-    responses={200: _LINES, **problems(401, 404, 409, 503)},
-    openapi_extra=_BATCH_ID,
+    responses={200: _LINES, **problems(401, 404, 409, 422, 503)},
+    openapi_extra={"parameters": [*_BATCH_ID["parameters"], _CURSOR]},
 )
 async def read_results(request: Request) -> Response:
-    """Tell what came of each query as JSON Lines, in their order, when all have ended."""
+    """Tell what came of each query as JSON Lines, in their order, when all have ended.
+
+    In Lambda an answer ends after 4 MiB, and `Link` has the next page.
+    """
     settings = load(StatusSettings)
     caller = await caller_of(request, settings)
-    found = await service.results(request.path_params["batchId"], caller=caller, settings=settings)
+    batch_id, first = request.path_params["batchId"], _cursor_in(request)
+    found = await service.results(batch_id, caller=caller, settings=settings, first=first)
 
     async def lines() -> AsyncIterator[str]:
-        index = 0
+        index = first
         async for job_id, name, job in found:
             yield json.dumps(_line(index, job_id, name, job), ensure_ascii=False) + "\n"
             index += 1
 
-    return StreamingResponse(lines(), media_type="application/jsonl")
+    def next_page(count: int) -> dict[str, str]:
+        return {"Link": f'</api/batches/{batch_id}/results?cursor={first + count}>; rel="next"'}
+
+    return await as_lines(lines(), "application/jsonl", next_page)
 
 
 @router.delete(
@@ -111,3 +127,11 @@ def _line(index: int, job_id: str, name: str, job: StoredJob | None) -> dict[str
     if job is None:  # an operator has let it be forgotten
         return {**told, "state": None, "result": None, "error": None}
     return {**told, **listed(job).model_dump(mode="json", by_alias=True), "result": job.result}
+
+
+def _cursor_in(request: Request) -> int:
+    cursor = request.query_params.get("cursor", "0")
+    if re.fullmatch("[0-9]{1,9}", cursor) is None:
+        message = "should be the index of a line: 1 to 9 digits"
+        raise InvalidRequest(f"cursor: {message}", errors=(FieldError("/cursor", message),))
+    return int(cursor)

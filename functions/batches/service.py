@@ -90,7 +90,7 @@ async def look(batch_id: str, *, caller: str, settings: CommonSettings) -> batch
 
 
 async def results(
-    batch_id: str, *, caller: str, settings: CommonSettings
+    batch_id: str, *, caller: str, settings: CommonSettings, first: int = 0
 ) -> AsyncIterator[tuple[str, str, StoredJob | None]]:
     """Return what yields the batch's jobs in the order of its queries, each with its id and the caller's name for it.
 
@@ -99,7 +99,7 @@ async def results(
     batch = await look(batch_id, caller=caller, settings=settings)
     if not batch.ended:
         raise NotFinished("There are results when the last of its jobs has ended")
-    return batches.results(async_client(settings.redis_address), batch_id)
+    return batches.results(async_client(settings.redis_address), batch_id, first)
 
 
 async def cancel(batch_id: str, *, caller: str, settings: SubmitSettings) -> batches.StoredBatch:

@@ -123,9 +123,10 @@ async def page(
     return [one for one in read_all if one is not None], len(found) > limit
 
 
-async def results(client: redis.asyncio.Redis, batch_id: str) -> AsyncIterator[tuple[str, str, StoredJob | None]]:
-    """Yield each job of a batch in the order of its queries: its id, its name, and the job if it is there."""
-    first = 0
+async def results(
+    client: redis.asyncio.Redis, batch_id: str, first: int = 0
+) -> AsyncIterator[tuple[str, str, StoredJob | None]]:
+    """Yield each job of a batch in the order of its queries, from `first` on: its id, its name, and the job or None."""
     name = keys.batch_jobs(batch_id)
     while entries := cast("list[str]", await client.lrange(name, first, first + _READ_AT_ONCE - 1)):
         parts = [entry.partition(" ") for entry in entries]
