@@ -18,8 +18,6 @@ from shared.errors import Unavailable
 from shared.schema import MAX_BYTES, Problem, problem_in, too_long
 from shared.schema_process import WITHIN, Checker
 
-# What all schemas of one request may take together, waiting for a process too; s.
-ALL_WITHIN = 15.0
 PROCESSES = 2
 # Up to these a check takes 0.1 s at the very most: bytes of JSON in ASCII, and objects and arrays in it.
 _ORDINARY_BYTES, _ORDINARY_PARTS = 4096, 256
@@ -51,11 +49,6 @@ def is_ordinary(text: str) -> bool:
     return _EXPRESSION.search(text) is None or _WIDE.search(text) is None
 
 
-def checked_until() -> float:
-    """Return the moment of the loop until which a request may have its schemas checked."""
-    return asyncio.get_running_loop().time() + ALL_WITHIN
-
-
 async def problem_of(schema: dict[str, Any], *, caller: str, until: float) -> Problem | None:
     """Return what is wrong with a schema, None for nothing. `until` is a moment of the loop.
 
@@ -70,7 +63,9 @@ async def problem_of(schema: dict[str, Any], *, caller: str, until: float) -> Pr
         _known.move_to_end(key)
         return _known[key]
     if asyncio.get_running_loop().time() > until:
-        return Problem(f"the schemas of one request may take {ALL_WITHIN:g} s to check; send fewer or simpler ones")
+        return Problem(
+            "is one of too many: the schemas of one request take too long to check; send fewer or simpler ones"
+        )
     if is_ordinary(text):
         found = await asyncio.to_thread(problem_in, text)
     else:

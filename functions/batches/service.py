@@ -10,7 +10,7 @@ from shared.errors import FieldError, GatewayError, NotFinished, NotFound
 from shared.fingerprint import digest
 from shared.ids import is_id, new_id
 from shared.requests import BatchQuery
-from shared.services import submitting
+from shared.services import allowed, submitting
 from shared.settings import CommonSettings, SubmitSettings
 from shared.store import batches, keys
 from shared.store.client import async_client
@@ -38,8 +38,8 @@ async def create(
     Every query runs: none is answered from the cache, or joined to another. Raises what submitting one of them would,
     and names the query that is wrong by its `place` in the body, which each door has of its own.
     """
-    until = submitting.until_for(queries)  # together: a thousand names may be slow
-    host = await submitting.webhook_host(webhook_url, settings, until.names) if webhook_url else ""
+    until = allowed.until_from_now()  # together: a thousand names may be slow
+    host = await allowed.webhook_host(webhook_url, settings, until.names) if webhook_url else ""
     items = []
     for number, query in enumerate(queries):
         if number % _BREATH == 0:

@@ -1,30 +1,22 @@
 """Commands on jobs: submit, wait for the end, cancel; what every door of the gateway calls."""
 
-import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic_core import to_json
 
-from shared import egress
 from shared.errors import (
     AlreadyFinished,
     BudgetExhausted,
-    FieldError,
-    Forbidden,
     IdempotencyMismatch,
-    InvalidRequest,
     NotFound,
     QueueFull,
     RateLimited,
-    WebhookUrlRefused,
 )
 from shared.fingerprint import digest, fingerprint
 from shared.ids import is_id, new_id
 from shared.requests import SubmitRequest
-from shared.services import servers
+from shared.services import allowed, servers
 from shared.settings import SubmitSettings
 from shared.store import endings, jobs, keys, submissions
 from shared.store.client import async_client
@@ -44,9 +36,6 @@ _NOT_FOR_THE_WORKER = {
     "custom_id",
 }
 
-# A name server that takes longer is as one that does not know the name; s.
-_RESOLVE_WITHIN = 2.0
-
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
@@ -54,13 +43,6 @@ class Submitted:
 
     answer: submissions.Answer
     rate_headers: dict[str, str]
-
-
-class Until(NamedTuple):
-    """Until which moments of the loop the requests of a batch may look up names, and have their schemas checked."""
-
-    names: float
-    schemas: float | None
 
 
 async def submit(
@@ -114,16 +96,15 @@ async def prepare(
     caller: str,
     idempotency_key: str | None,
     settings: SubmitSettings,
-    until: Until | None = None,
+    until: allowed.Until | None = None,
 ) -> submissions.Submission:
     """Hold a request against what this deployment allows, and write it as the store takes it.
 
     `until` bounds what the requests of a batch take together. Raises InvalidRequest, Forbidden or WebhookUrlRefused.
     """
-    schemas = until.schemas if until else None
-    _check(request, settings, await _problem_of(request.output_schema, caller, schemas))
-    names = until.names if until else names_until()
-    host = await webhook_host(request.webhook_url, settings, names) if request.webhook_url else ""
+    until = until or allowed.until_from_now()
+    await allowed.check(request, settings, caller, until)
+    host = await allowed.webhook_host(request.webhook_url, settings, until.names) if request.webhook_url else ""
     return _submission(request, request_id, caller, idempotency_key, settings, host)
 
 
@@ -228,35 +209,6 @@ def _submission(
     )
 
 
-def names_until() -> float:
-    """Return the moment of the loop until which a request may look up names."""
-    return asyncio.get_running_loop().time() + _RESOLVE_WITHIN
-
-
-def until_for(requests: Sequence[SubmitRequest]) -> Until:
-    """Return how long the requests of a batch may take together."""
-    if all(request.output_schema is None for request in requests):
-        return Until(names_until(), None)
-    from shared import schema_checking  # noqa: PLC0415 -- see _problem_of
-
-    return Until(names_until(), schema_checking.checked_until())
-
-
-async def webhook_host(url: str, settings: SubmitSettings, until: float) -> str:
-    """Return where a webhook's URL leads; raise WebhookUrlRefused when it may not.
-
-    A name that does not resolve yet is accepted: every address is checked again when it is connected to.
-    """
-    try:
-        target = egress.parse(url)
-        with suppress(OSError, UnicodeError):  # a timeout is an OSError
-            egress.check(await egress.resolve(target, until), settings.webhook_allowed_networks)
-    except egress.EgressRefused as refusal:
-        error = FieldError("/webhookUrl", str(refusal))
-        raise WebhookUrlRefused(f"webhookUrl: {refusal}", errors=(error,)) from None
-    return str(target)
-
-
 def _key_record(caller: str, idempotency_key: str) -> str:
     return keys.idempotency(caller, digest(["POST /api/query", idempotency_key]))
 
@@ -278,42 +230,3 @@ def rate_headers(left: int, reset: int, settings: SubmitSettings) -> dict[str, s
         "RateLimit-Policy": f'"caller";q={most};w={seconds}',
         "RateLimit": f'"caller";r={left};t={_seconds(reset)}',
     }
-
-
-async def _problem_of(schema: dict[str, Any] | None, caller: str, until: float | None) -> FieldError | None:
-    if schema is None:
-        return None
-    # Here and not at import: a cold start does not pay for what few requests need.
-    from shared import schema_checking  # noqa: PLC0415
-
-    problem = await schema_checking.problem_of(schema, caller=caller, until=until or schema_checking.checked_until())
-    if problem is None:
-        return None
-    where = f", at {problem.place}" if problem.place else ""
-    return FieldError(f"/outputSchema{problem.place}", problem.message + where)
-
-
-def _check(request: SubmitRequest, settings: SubmitSettings, schema_problem: FieldError | None) -> None:
-    """Hold a well-formed request against what this deployment allows; name every field that is refused."""
-    refused = [tool for tool in request.tools if tool not in settings.claude_tools]
-    if refused:
-        raise Forbidden(
-            f"tools: not among CLAUDE_TOOLS ({', '.join(settings.claude_tools) or 'none are allowed'})",
-            errors=(FieldError("/tools", f"{len(refused)} of these tools are not allowed"),),
-        )
-    errors = []
-    if len(request.query.encode()) > settings.max_query_bytes:
-        errors.append(FieldError("/query", f"may have MAX_QUERY_BYTES = {settings.max_query_bytes} bytes of UTF-8"))
-    if request.model and settings.claude_models and request.model not in settings.claude_models:
-        errors.append(FieldError("/model", f"should be one of CLAUDE_MODELS: {', '.join(settings.claude_models)}"))
-    if request.timeout_ms and request.timeout_ms > settings.claude_timeout:
-        errors.append(FieldError("/timeoutMs", f"may be at most CLAUDE_TIMEOUT = {settings.claude_timeout}"))
-    if request.max_budget_usd and settings.max_budget_usd and request.max_budget_usd > settings.max_budget_usd:
-        errors.append(FieldError("/maxBudgetUsd", f"may be at most MAX_BUDGET_USD = {settings.max_budget_usd:g}"))
-    if request.fork and request.session_id is None:
-        errors.append(FieldError("/fork", "needs a sessionId"))
-    if schema_problem:
-        errors.append(schema_problem)
-    if errors:
-        detail = "; ".join(f"{error.pointer.split('/')[1]}: {error.message}" for error in errors)
-        raise InvalidRequest(detail, errors=tuple(errors))
