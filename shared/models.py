@@ -268,9 +268,10 @@ class Delivery(Wire):
 
 
 class Deliveries(Wire):
-    """The tries of all webhooks of a job, oldest first."""
+    """A page of the tries of all webhooks of a job, oldest first; `nextCursor` is null on the last."""
 
     deliveries: list[Delivery]
+    next_cursor: str | None = None
 
 
 class Redelivery(Wire):

@@ -53,7 +53,7 @@ async def list_jobs(
     state: State | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     cursor: Annotated[str | None, Query(pattern="^[0-9]{1,15}$")] = None,
-    job_id: Annotated[str | None, Query(alias="jobId", description="Only this one.")] = None,
+    job_id: Annotated[str | None, Query(alias="jobId", max_length=36, description="Only this one.")] = None,
 ) -> JSONResponse:
     """List everybody's jobs, newest first."""
     return JSONResponse(await service.job_page(state, limit, cursor, job_id, load(AdminSettings)))
@@ -134,7 +134,8 @@ async def resume(request: Request) -> JSONResponse:
 
 @router.delete("/cache", summary="Clear the cache", dependencies=_CHANGE)
 async def clear_cache(
-    request: Request, job_id: Annotated[str | None, Query(alias="jobId", description="Only what it answers.")] = None
+    request: Request,
+    job_id: Annotated[str | None, Query(alias="jobId", max_length=36, description="Only what it answers.")] = None,
 ) -> JSONResponse:
     """Clear the cache of all answers, or of one job's."""
     count = await operations.clear_cache(async_client(load(AdminSettings).redis_address), job_id)

@@ -9,7 +9,7 @@ from shared.settings import AdminSettings
 from shared.store import callers, figures, jobs, operations, slots, spending, webhooks
 from shared.store.client import async_client
 from shared.times import rfc3339, when
-from shared.views import delivery_of, listed, status_of
+from shared.views import latest_deliveries, listed, page_of, status_of
 from shared.vocabulary import PRIORITIES, Priority, State
 
 
@@ -72,7 +72,8 @@ async def job_page(
     else:
         before = None if cursor is None else int(cursor)
         found, end = await jobs.page(client, None, state=state, limit=limit, before=before)
-    return {"jobs": [_listed(job) for job in found], "nextCursor": None if end is None else str(end)}
+    page, following = page_of(found, end)
+    return {"jobs": [_listed(job) for job in page], "nextCursor": following}
 
 
 async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
@@ -90,7 +91,8 @@ async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
         "runAnew": int(found.record.get("round", 0)),
         "request": request,
         "cached": await operations.is_cached(client, job_id, found.record.get("fp")),
-        "deliveries": [delivery_of(one).model_dump(by_alias=True) for one in tries or []],
+        # The latest that fit: all of them are at GET /api/query/{jobId}/deliveries.
+        "deliveries": [one.model_dump(by_alias=True) for one in latest_deliveries(tries or [])],
     }
 
 

@@ -1,6 +1,7 @@
 """The routes of our own batches."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -8,6 +9,8 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from functions.batches import service
+from functions.batches.pages import as_lines
+from shared.errors import FieldError, InvalidRequest
 from shared.http.answers import as_json
 from shared.http.body import read_json
 from shared.http.callers import caller_of
@@ -24,6 +27,12 @@ from shared.views import batch_status, listed
 router = APIRouter(tags=["batches"], route_class=DirectRoute)
 lists = APIRouter(tags=["batches"])
 _BATCH_ID = {"parameters": [in_path("batchId", "As told when the batch was submitted.")]}
+_CURSOR = {
+    "name": "cursor",
+    "in": "query",
+    "description": "`index` of the first line; 0 by default.",
+    "schema": {"type": "string", "pattern": "^[0-9]{1,9}$"},
+}
 _LINES = {
     "description": "For each query, in order, a line of JSON: `index`, `customId`, and the job as its status has it.",
     "content": {"application/jsonl": {"schema": {"type": "string"}}},
@@ -43,7 +52,7 @@ async def submit_batch(request: Request) -> Response:
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
     asked = await read_json(request, BatchRequest, max_bytes=settings.max_body_bytes)
-    answer, headers = await service.create(
+    batch, headers = await service.create(
         asked.queries,
         request_id=request.state.request_id,
         caller=caller,
@@ -53,11 +62,8 @@ async def submit_batch(request: Request) -> Response:
         webhook_url=asked.webhook_url or "",
         metadata=asked.metadata,
     )
-    if answer.kind == "replayed":
-        headers["Idempotent-Replayed"] = "true"
-    headers["Location"] = f"{prefix_of(request)}/api/batches/{answer.batch_id}"
-    found = await service.look(answer.batch_id, caller=caller, settings=settings)
-    return as_json(batch_status(found), 202, headers)
+    headers["Location"] = f"{prefix_of(request)}/api/batches/{batch.batch_id}"
+    return as_json(batch_status(batch), 202, headers)
 
 
 @lists.get(
@@ -98,22 +104,29 @@ async def read_batch(request: Request) -> Response:
     "/api/batches/{batchId}/results",
     summary="Read a batch's results",
     response_class=StreamingResponse,
-    responses={200: _LINES, **problems(401, 404, 409, 503)},
-    openapi_extra=_BATCH_ID,
+    responses={200: _LINES, **problems(401, 404, 409, 422, 503)},
+    openapi_extra={"parameters": [*_BATCH_ID["parameters"], _CURSOR]},
 )
 async def read_results(request: Request) -> Response:
-    """Tell what came of each query as JSON Lines, in their order, when all have ended."""
+    """Tell what came of each query as JSON Lines, in their order, when all have ended.
+
+    In Lambda an answer ends after 4 MiB, and `Link` has the next page.
+    """
     settings = load(StatusSettings)
     caller = await caller_of(request, settings)
-    found = await service.results(request.path_params["batchId"], caller=caller, settings=settings)
+    batch_id, first = request.path_params["batchId"], _cursor_in(request)
+    found = await service.results(batch_id, caller=caller, settings=settings, first=first)
 
     async def lines() -> AsyncIterator[str]:
-        index = 0
+        index = first
         async for job_id, name, job in found:
             yield json.dumps(_line(index, job_id, name, job), ensure_ascii=False) + "\n"
             index += 1
 
-    return StreamingResponse(lines(), media_type="application/jsonl")
+    def next_page(count: int) -> dict[str, str]:
+        return {"Link": f'</api/batches/{batch_id}/results?cursor={first + count}>; rel="next"'}
+
+    return await as_lines(lines(), "application/jsonl", next_page)
 
 
 @router.delete(
@@ -136,3 +149,11 @@ def _line(index: int, job_id: str, name: str, job: StoredJob | None) -> dict[str
     if job is None:  # an operator has let it be forgotten
         return {**told, "state": None, "result": None, "error": None}
     return {**told, **listed(job).model_dump(mode="json", by_alias=True), "result": job.result}
+
+
+def _cursor_in(request: Request) -> int:
+    cursor = request.query_params.get("cursor", "0")
+    if re.fullmatch("[0-9]{1,9}", cursor) is None:
+        message = "should be the index of a line: 1 to 9 digits"
+        raise InvalidRequest(f"cursor: {message}", errors=(FieldError("/cursor", message),))
+    return int(cursor)

@@ -35,6 +35,11 @@ class Translation:
         self._tell("response.queued", response=self._first)
         return self._written()
 
+    def fail(self, code: str, message: str) -> list[bytes]:
+        """Write that the stream cannot go on."""
+        self._tell("error", code=code, message=message, param=None)
+        return self._written()
+
     def take(self, told: Told, ended: dict[str, Any] | None) -> list[bytes]:
         """Write an event; `ended` is the response when it is the end."""
         if ended is not None and told.job is not None:
@@ -125,3 +130,13 @@ async def stream(
         for written in translation.take(told, ended):
             clock.note_news()
             yield written
+
+
+async def forgotten(job: StoredJob, request: dict[str, Any], model: str | None) -> AsyncIterator[bytes]:
+    """Write the events of a response that was accepted and has been forgotten: its beginning, and an error."""
+    translation = Translation(job.job_id, views.response_of(job, request, model=model))
+    for written in translation.begin():
+        yield written
+    message = "The response has been forgotten: its result is kept for RESULT_TTL after its end"
+    for written in translation.fail("not_found", message):
+        yield written

@@ -12,7 +12,7 @@ from shared.models import JobPage, Status
 from shared.settings import StatusSettings
 from shared.store import endings, events, failures, figures, jobs, slots
 from shared.store.client import async_client
-from shared.views import listed, status_of
+from shared.views import listed, page_of, status_of
 from shared.vocabulary import State
 
 # Readiness is asked for by machines that give up soon; a store that takes longer is as good as away.
@@ -92,7 +92,8 @@ async def job_page(
     before = None if cursor is None else int(cursor)
     client = async_client(settings.redis_address)
     found, end = await jobs.page(client, caller, state=state, limit=limit, before=before)
-    return JobPage(jobs=[listed(job) for job in found], next_cursor=None if end is None else str(end))
+    page, cursor = page_of(found, end)
+    return JobPage(jobs=[listed(job) for job in page], next_cursor=cursor)
 
 
 async def metrics(accept: str, settings: StatusSettings) -> tuple[bytes, str]:

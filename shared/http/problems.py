@@ -19,6 +19,8 @@ from shared.store import failures
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
+# What a client sent is repeated up to here: names of fields by their characters, and so many errors.
+_SHOWN, MAX_ERRORS = 100, 100
 
 
 class ProblemField(BaseModel):
@@ -74,13 +76,16 @@ def problem_response(error: GatewayError, path: str) -> Response:
 def invalid_fields(problems: list[Any]) -> InvalidRequest:
     """Turn pydantic's problems into one error with an entry for each field; values are never repeated."""
     fields = []
-    for problem in problems:
-        pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in problem["loc"])
+    for problem in problems[:MAX_ERRORS]:
+        names = (str(part)[:_SHOWN].replace("~", "~0").replace("/", "~1") for part in problem["loc"])
+        pointer = "".join("/" + name for name in names)
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             message = f"unknown field {str(problem['loc'][-1])[:100]!r}"
         fields.append(FieldError(pointer.encode("utf-8", "replace").decode(), message))
     detail = "; ".join(f"{field.pointer.lstrip('/') or 'body'}: {field.message}" for field in fields[:5])
+    if len(problems) > MAX_ERRORS:
+        detail += f"; and {len(problems) - MAX_ERRORS} more than the {MAX_ERRORS} errors that are listed"
     return InvalidRequest(detail, errors=tuple(fields))
 
 

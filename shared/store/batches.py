@@ -56,10 +56,12 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a batch; `left` and `reset` (ms) as for a submission."""
+    """What became of a batch; `request_id`, `at`, `left` and `reset` (ms) as for a submission."""
 
     kind: Literal["queued", "replayed", "full", "mismatch", "limited", "broke", "revoked"]
     batch_id: str
+    request_id: str
+    at: int
     left: int
     reset: int
 
@@ -81,6 +83,14 @@ class StoredBatch(Record):
 async def create(client: redis.asyncio.Redis, batch: Batch) -> Answer:
     """Accept a batch in one round trip, whole or not at all; safe to send twice."""
     return Answer(*await scripts.run(client, "batch", *batch.arguments))
+
+
+def accepted(batch: Batch, answer: Answer) -> StoredBatch:
+    """Return a batch as it was accepted, whatever has become of it since."""
+    record = {"req": answer.request_id, "created": str(answer.at), "meta": batch.metadata or "{}"}
+    total = len(batch.items)
+    counts = {"total": total, "waiting": total, "active": 0, "delayed": 0, "completed": 0, "failed": 0, "cancelled": 0}
+    return StoredBatch(answer.batch_id, record, counts)
 
 
 async def read(client: redis.asyncio.Redis, batch_id: str, caller: str, *, expired: bool = False) -> StoredBatch | None:
@@ -134,13 +144,12 @@ async def listed(
 
 
 async def results(
-    client: redis.asyncio.Redis, batch_id: str, caller: str
+    client: redis.asyncio.Redis, batch_id: str, caller: str, first: int = 0
 ) -> AsyncIterator[tuple[str, str, StoredJob | None]]:
-    """Yield each job of a batch in the order of its queries: its id, its name, and the job if it is there.
+    """Yield each job of a batch in the order of its queries, from `first` on: its id, its name, and the job or None.
 
     Raises KeyRevoked when the caller's key is revoked meanwhile.
     """
-    first = 0
     name = keys.batch_jobs(batch_id)
     while True:
         reading = get(client, ("LRANGE", name, first, first + _READ_AT_ONCE - 1))

@@ -83,6 +83,18 @@ local function forget_hooks(id)
   redis.call('DEL', hooks_of(id))
 end
 
+-- Set when the idempotency records of a job, or of a batch, expire. While it has not ended (`time` is nil) they stay. Once it
+-- has, they expire a day after the first answer, but not within an hour of the end: a client may still retry.
+local function expire_keys(id, time)
+  for _, name in ipairs(redis.call('SMEMBERS', keys_of(id))) do
+    local record = redis.call('HMGET', name, 'job', 'at')
+    if record[1] == id then -- a key that expired may name another job by now
+      local left = time and math.max(record[2] + DAY - time, HOUR) or KEPT_DAYS * 1000
+      redis.call('PEXPIRE', name, whole(left))
+    end
+  end
+end
+
 -- Forget a finished job: every key of it and every index, in one step.
 local function forget(id, job)
   if job.caller then
@@ -90,7 +102,7 @@ local function forget(id, job)
     redis.call('ZREM', all_of(job.state), id)
   end
   forget_hooks(id)
-  redis.call('DEL', record_of(id), input_of(id), output_of(id), joined_of(id), events_of(id))
+  redis.call('DEL', record_of(id), input_of(id), output_of(id), joined_of(id), events_of(id), keys_of(id))
   redis.call('ZREM', EXPIRES, id)
 end
 
@@ -152,6 +164,7 @@ local function end_in_batch(batch, id, state, time, keep_ms)
   local expires = whole(time + keep_ms)
   redis.call('HSET', batch_of(batch), 'finished', whole(time), 'expires', expires)
   redis.call('ZADD', BATCHES_EXPIRE, expires, batch)
+  expire_keys(batch, time)
   for _, one in ipairs(jobs_in(batch, 0, -1)) do
     -- One that an operator has let be forgotten must not come back as a record of that one field.
     if redis.call('HEXISTS', record_of(one), 'caller') == 1 then
@@ -188,6 +201,7 @@ local function end_job(id, job, to, time, keep_ms, code)
     redis.call('LREM', turns_of(job.caller, talk), 0, id)
     next_turn(job.caller, talk)
   end
+  expire_keys(id, time)
   tell_all(id, job.caller, to, time)
   local batch = redis.call('HGET', record_of(id), 'batch')
   if batch then end_in_batch(batch, id, to, time, keep_ms) end

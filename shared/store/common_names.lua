@@ -13,7 +13,7 @@ local DUE, FAILING_HOSTS, TOLD = 'cg:due:callers', 'cg:hosts', 'cg:told'
 local UPSTREAM, NOT_BEFORE = 'cg:upstream', 'cg:notbefore'
 -- So many refusals in a row hold the queue; then one job each so many ms finds out whether Claude takes us again.
 local HELD_AFTER, PROBE_EVERY = 3, 30000
-local DAY, KEPT_DAYS = 86400000, 400 * 86400
+local HOUR, DAY, KEPT_DAYS = 3600000, 86400000, 400 * 86400
 
 local function record_of(id) return 'cg:job:' .. id end
 local function input_of(id) return 'cg:job:' .. id .. ':in' end
@@ -21,6 +21,9 @@ local function output_of(id) return 'cg:job:' .. id .. ':out' end
 local function events_of(id) return 'cg:job:' .. id .. ':events' end
 local function heard_of(id) return 'cg:heard:' .. id end
 local function joined_of(id) return 'cg:job:' .. id .. ':joined' end
+-- Of a job, or of a batch: the idempotency records that name it; and a copy of a job's result for those of cached answers.
+local function keys_of(id) return 'cg:job:' .. id .. ':keys' end
+local function kept_of(id) return 'cg:kept:' .. id end
 local function cache_of(fingerprint) return 'cg:cache:' .. fingerprint end
 local function flight_of(fingerprint) return 'cg:flight:' .. fingerprint end
 local function jobs_of(caller, state) return 'cg:jobs:' .. caller .. ':' .. state end

@@ -1,6 +1,6 @@
 """The names of everything that the gateway keeps in Redis; `common_names.lua` writes them for the scripts.
 
-A job is up to six keys, so that what is polled stays small and what is large is read once:
+A job is up to seven keys, so that what is polled stays small and what is large is read once:
 
     cg:job:ID         hash    the record: short fields only, so Redis keeps it in its compact form
     cg:job:ID:in      string  the request, JSON; read by the worker
@@ -8,6 +8,7 @@ A job is up to six keys, so that what is polled stays small and what is large is
     cg:job:ID:joined  hash    requestId of each submission that joined → its webhook's URL and host, and its metadata
                               as JSON, a line each
     cg:job:ID:hooks   set     names of the webhooks that tell of its end
+    cg:job:ID:keys    set     names of the idempotency records that answer with it; of a batch too
     cg:job:ID:events  stream  what its event stream tells: `k` is state, delta, reset or done, `d` its data
 
 Fields of the record (times in ms since the epoch, by Redis's clock):
@@ -66,7 +67,9 @@ Beside them:
     cg:batches:expire     zset    id of an ended batch → ms when it is forgotten
     cg:cache:FP           hash    job that answered, and cost; expires by itself, and keeps the job's keys as long
     cg:flight:FP          string  id of the job that answers this fingerprint now
-    cg:idem:CALLER:HASH   hash    what an Idempotency-Key was answered; expires after a day
+    cg:idem:CALLER:HASH   hash    the first answer under an Idempotency-Key: body (hash) kind req job at (ms); expires a
+                                  day after `at`, and not before an hour after the end of its job or batch
+    cg:kept:ID            string  a job's result, copied for idempotency records of cached answers; expires
     cg:rate:CALLER        string  when the caller's bucket will be empty, ms; expires by itself
     cg:session:HASH       string  of a dashboard session, by its token: role, proof of the password, absolute end in ms;
                                   expires

@@ -26,6 +26,7 @@ if job.batch and redis.call('EXISTS', batch_of(job.batch)) == 1 then
   if redis.call('HINCRBY', batch_of(job.batch), 'left', 1) == 1 then
     untell(job.batch)
     redis.call('HDEL', batch_of(job.batch), 'finished', 'expires')
+    expire_keys(job.batch)
     redis.call('HINCRBY', batch_of(job.batch), 'round', 1)
     redis.call('ZREM', BATCHES_EXPIRE, job.batch)
     -- Those that stay ended wait for it again.
@@ -37,6 +38,7 @@ redis.call('HDEL', record_of(id), 'error', 'started', 'finished', 'expires', 'sl
 redis.call('HSET', record_of(id), 'n', job.n + 1, 'attempts', 0, 'progress', 0, 'round', (job.round or 0) + 1)
 redis.call('HSET', record_of(id), 'paid', redis.call('HGET', record_of(id), 'cost') or 0)
 redis.call('ZREM', EXPIRES, id)
+expire_keys(id)
 if job.fp and redis.call('EXISTS', flight_of(job.fp)) == 0 then redis.call('SET', flight_of(job.fp), id) end
 line_up(id, job.caller, job.talk, job.prio, job.seq)
 -- Whoever followed it to its end is told all of it anew, and others nothing of what was.

@@ -9,6 +9,9 @@ import redis.asyncio
 from shared.store import clock, keys, scripts
 from shared.store.jobs import StoredJob
 
+# Callers choose the hosts, and so how many fail.
+_MOST_HOSTS = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Try:
@@ -73,8 +76,8 @@ async def redeliver(
 
 
 async def failing_hosts(client: redis.asyncio.Redis) -> list[FailingHost]:
-    """List the webhook hosts that fail, the longest failing first."""
-    names = sorted(cast("set[str]", await client.smembers(keys.FAILING_HOSTS)))
+    """List the webhook hosts that fail, the longest failing first, of so many as the dashboard can show."""
+    names = sorted(cast("set[str]", await client.smembers(keys.FAILING_HOSTS)))[:_MOST_HOSTS]
     async with client.pipeline(transaction=False) as pipe:
         for name in names:
             pipe.hmget(keys.host(name), "failing", "failures", "paused")

@@ -25,7 +25,7 @@ CLAIMS = [
     ("docs/webhooks.md", r"one deliverer: (\d+) tries at once", deliver.AT_ONCE),
     ("docs/webhooks.md", r"tries at once, (\d+) to one host", deliver.PER_HOST),
     ("docs/batches.md", r"Up to ([\d,]+) queries accepted together", requests.MOST_QUERIES),
-    ("docs/events.md", r"more than ([\d,]+) bytes as JSON", schema._MAX_BYTES),
+    ("docs/events.md", r"more than ([\d,]+) bytes as JSON", schema.MAX_BYTES),
     ("docs/observability.md", r"A login ends after (\d+) h", sessions.IDLE / 3600),
 ]
 
