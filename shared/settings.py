@@ -203,10 +203,12 @@ class WorkerSettings(McpSettings):
 
 
 class ApiSettings(CommonSettings):
-    """What serving HTTP on this machine reads."""
+    """What serving HTTP on this machine reads; `max_connections` is for each process, `keep_alive_timeout` in s."""
 
     port: int = Field(3000, ge=0, le=65535)
     web_concurrency: int = Field(1, ge=1, le=64)
+    keep_alive_timeout: int = Field(75, ge=1, le=3600)
+    max_connections: int | None = Field(None, ge=1, le=1_000_000)
 
 
 # What a process reads that serves HTTP and runs no job; the worker's ask for the MCP servers' secrets too.
