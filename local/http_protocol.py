@@ -20,8 +20,9 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from local.connections import Sweeper, most_connections
-from local.http_refusals import Full, as_bytes, refusal, too_many
+from local.http_refusals import Full, as_bytes, too_many
 from shared.errors import GatewayError, HeadTooLarge, MalformedRequest, RequestTimeout
+from shared.http.problems import refusal
 
 HEAD_BYTES, HEAD_FIELDS = 65_536, 100
 HEAD_SECONDS, BODY_SECONDS, ANSWER_SECONDS = 15.0, 60.0, 60.0

@@ -6,9 +6,9 @@ from fastapi import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from shared.errors import GatewayError, Unavailable
-from shared.http.other_apis import writer_for
-from shared.http.problems import problem_response
+from shared.errors import Unavailable
+from shared.http.problems import refusal
+from shared.http.security_headers import missing
 
 
 class Full:
@@ -32,14 +32,8 @@ def too_many(limit: int, path: str) -> Response:
     return refusal(error, path)
 
 
-def refusal(error: GatewayError, path: str) -> Response:
-    """Return an error in the shape of the API that the path belongs to."""
-    write = writer_for(path)
-    return write(error) if write else problem_response(error, path)
-
-
 def as_bytes(response: Response) -> bytes:
     """Write a response that closes the connection."""
-    fields = [*response.raw_headers, (b"connection", b"close")]
+    fields = [*response.raw_headers, *missing(response.raw_headers), (b"connection", b"close")]
     head = b"".join(b"%b: %b\r\n" % field for field in fields)
     return STATUS_LINE[response.status_code] + head + b"\r\n" + bytes(response.body)

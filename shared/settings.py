@@ -24,7 +24,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.mcp_config import McpConfigError, Servers
 from shared.mcp_config import read as read_servers
-from shared.setting_types import Names, Networks, Pauses, Rate, Secrets
+from shared.setting_types import HostNames, Names, Networks, Pauses, Rate, Secrets
 
 # Characters that a password of the dashboard has at least.
 MIN_PASSWORD = 12
@@ -58,6 +58,7 @@ class CommonSettings(BaseSettings):
     redis_password: SecretStr | None = None
     host: str = "127.0.0.1"
     auth_enabled: bool | None = None
+    allowed_hosts: HostNames = ()
     metrics_enabled: bool = False
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "text"] = "json"
@@ -132,12 +133,12 @@ class SubmitSettings(McpSettings):
 
 
 class StatusSettings(CommonSettings):
-    """What `functions.status` reads; with `metrics_auth` a scrape needs a caller's key.
+    """What `functions.status` reads; `metrics_auth` says whether a scrape needs a caller's key, unset as `auth` does.
 
     An answer with events ends after `sse_max_seconds`; 0 for no limit but Lambda's own.
     """
 
-    metrics_auth: bool = False
+    metrics_auth: bool | None = None
     sse_max_seconds: int = Field(0, ge=0)
     daily_budget_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
 

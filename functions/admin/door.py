@@ -4,11 +4,11 @@ import base64
 import binascii
 import hmac
 import logging
-from urllib.parse import urlsplit
 
 from fastapi import Request
 
 from shared.errors import Forbidden, NotFound, RateLimited, Unauthorized
+from shared.http.headers import netloc_of
 from shared.logs import event
 from shared.settings import AdminSettings, is_loopback, load
 from shared.store import sessions
@@ -79,7 +79,7 @@ def check_same_site(request: Request) -> None:
     site = request.headers.get("sec-fetch-site", "same-origin")
     origin = request.headers.get("origin")
     host = request.headers.get("host", "")
-    if site not in {"same-origin", "none"} or (origin is not None and urlsplit(origin).netloc != host):
+    if site not in {"same-origin", "none"} or (origin is not None and netloc_of(origin) != host):
         raise Forbidden("Changes are taken from the dashboard's own pages only")
 
 

@@ -13,6 +13,7 @@ from shared.http.callers import caller_of
 from shared.http.describe import in_path, problems, takes
 from shared.http.direct import DirectRoute
 from shared.http.idempotency import IDEMPOTENCY_KEY, idempotency_key_in
+from shared.lines import as_one_line
 from shared.models import BatchStatus
 from shared.requests import BatchRequest
 from shared.settings import StatusSettings, SubmitSettings, load
@@ -88,7 +89,7 @@ async def read_results(request: Request) -> Response:
     async def lines() -> AsyncIterator[str]:
         index = 0
         async for job_id, name, job in found:
-            yield json.dumps(_line(index, job_id, name, job), ensure_ascii=False) + "\n"
+            yield as_one_line(json.dumps(_line(index, job_id, name, job), ensure_ascii=False)) + "\n"
             index += 1
 
     return StreamingResponse(lines(), media_type="application/jsonl")

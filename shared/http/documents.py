@@ -29,7 +29,13 @@ def _page() -> tuple[str, dict[str, str]]:
         f"default-src 'none'; style-src {hashes('style')}; script-src {hashes('script')}; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
-    return page, {"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff"}
+    return page, {"Content-Security-Policy": policy, "Cross-Origin-Opener-Policy": "same-origin"}
+
+
+@cache
+def _document() -> bytes:
+    """Return the document, the same object to all: an answer that nobody reads must not hold a copy."""
+    return DOCUMENT.read_bytes()
 
 
 @documents.get("/docs", include_in_schema=False)
@@ -42,4 +48,4 @@ async def docs() -> Response:
 @documents.get("/openapi.json", include_in_schema=False)
 async def openapi() -> Response:
     """Serve the OpenAPI document as it was committed."""
-    return Response(DOCUMENT.read_bytes(), media_type="application/json")
+    return Response(_document(), media_type="application/json")
