@@ -137,8 +137,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         """Take a part of the request line."""
-        self._count(len(url))
-        super().on_url(url)
+        self._named += len(url)
+        if self._named > HEAD_BYTES:
+            raise _too_large()
+        self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header field; a trailer field has no reader here and could only forge one."""
@@ -146,13 +148,13 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._fields > HEAD_FIELDS:
             raise HeadTooLarge(f"The request has more than {HEAD_FIELDS} header fields")
         if self.phase == HEAD:
-            self._count(len(name) + len(value))
-            super().on_header(name, value)
-
-    def _count(self, size: int) -> None:
-        self._named += size
-        if self._named > HEAD_BYTES:
-            raise _too_large()
+            self._named += len(name) + len(value)
+            if self._named > HEAD_BYTES:
+                raise _too_large()
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Start the app on a request, or queue it behind those that came before it."""

@@ -8,7 +8,6 @@ from fastapi import APIRouter, FastAPI
 from mangum import Mangum
 
 from shared.http.documents import documents
-from shared.http.hosts import Hosts
 from shared.http.observe import Observe
 from shared.http.problems import install_problems
 
@@ -35,8 +34,7 @@ def create_app(*routers: APIRouter, lifespan: Callable[[FastAPI], Any] | None = 
         # Not `include_router`, by whose way each request would be matched twice.
         app.router.routes.extend(router.routes)
     install_problems(app)
-    app.add_middleware(Hosts)
-    app.add_middleware(Observe)  # the last is the outermost
+    app.add_middleware(Observe)
     return app
 
 

@@ -8,6 +8,7 @@ import os
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.errors import Forbidden
@@ -20,27 +21,30 @@ _EXEMPT = "/health/live"
 _LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
-class Hosts:
-    """Refuses requests for other hosts with 403 while AUTH is off.
+def refused(scope: Scope, settings: CommonSettings) -> Response | None:
+    """Return the answer to a request for another host while AUTH is off; None for one that is served.
 
     Lambda is not concerned: API Gateway serves its own names alone.
     """
+    if settings.auth or _is_served(scope, settings.allowed_hosts):
+        return None
+    error = Forbidden(
+        "Without AUTH_ENABLED only loopback hosts and those of ALLOWED_HOSTS are served: send one of them as Host, or "
+        "add this one to ALLOWED_HOSTS"
+    )
+    return refusal(error, scope["path"])
+
+
+class Hosts:
+    """An ASGI app that refuses requests for other hosts, before an app without `Observe`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it."""
-        if scope["type"] == "http":
-            settings = load(CommonSettings)
-            if not settings.auth and not _is_served(scope, settings.allowed_hosts):
-                error = Forbidden(
-                    "Without AUTH_ENABLED only loopback hosts and those of ALLOWED_HOSTS are served: send one of them "
-                    "as Host, or add this one to ALLOWED_HOSTS"
-                )
-                await refusal(error, scope["path"])(scope, receive, send)
-                return
-        await self.app(scope, receive, send)
+        refusing = refused(scope, load(CommonSettings)) if scope["type"] == "http" else None
+        await (refusing or self.app)(scope, receive, send)
 
 
 def _is_served(scope: Scope, allowed: tuple[str, ...]) -> bool:

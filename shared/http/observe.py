@@ -1,4 +1,4 @@
-"""What happens around every request: its id, security headers, one log line, and its count; HEAD as GET."""
+"""What happens around every request: its id, its host, security headers, one log line, and its count; HEAD as GET."""
 
 import logging
 import time
@@ -7,6 +7,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.http.head import as_get
+from shared.http.hosts import refused
 from shared.http.security_headers import missing
 from shared.http.traffic import traffic
 from shared.ids import is_id, new_id
@@ -31,6 +32,7 @@ class Observe:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        settings = load(CommonSettings)
         request_id = new_id()
         scope.setdefault("state", {})["request_id"] = request_id
         started = time.perf_counter()
@@ -48,7 +50,7 @@ class Observe:
         if method == "HEAD":
             scope, answer = as_get(scope, observed)
         try:
-            await self.app(scope, receive, answer)
+            await (refused(scope, settings) or self.app)(scope, receive, answer)
         finally:
             took = time.perf_counter() - started
             # The route, not the path: a path can hold anything that a client writes.
@@ -69,7 +71,6 @@ class Observe:
                     request_id=request_id,
                     **({"job_id": job_id} if job_id and is_id(job_id) else {}),
                 )
-            settings = load(CommonSettings)
             if settings.metrics_enabled:
                 traffic.add(method, route, seen["status"], took)
                 await traffic.flush_soon(lambda: async_client(settings.redis_address))

@@ -92,11 +92,14 @@ async def test_the_emulator_refuses_another_host(connect, tmp_path):
     emulator = create_emulator(template)
     sent = []
 
+    async def receive():
+        raise AssertionError("the body is not read")
+
     async def send(message):
         sent.append(message)
 
     scope = {"type": "http", "path": "/api/query", "method": "GET", "headers": [(b"host", b"evil.example")]}
-    await emulator(scope, None, send)
+    await emulator(scope, receive, send)
     assert sent[0]["status"] == 403
 
 
