@@ -127,6 +127,16 @@ def api(
     settings = _settings(with_worker=False)
     import uvicorn  # noqa: PLC0415 -- `ask` does without it
 
+    from local.connections import most_connections, raise_descriptor_limit  # noqa: PLC0415 -- as above
+    from local.http_protocol import BoundedProtocol  # noqa: PLC0415 -- as above
+    from shared.settings import SettingsError  # noqa: PLC0415 -- as above
+
+    raise_descriptor_limit()
+    try:
+        most_connections()
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(2) from None
     port = free_port(settings)
     target = "local.lambda_emulator.app:app" if lambda_ else "local.app:app"
     uvicorn.run(
@@ -139,6 +149,9 @@ def api(
         # TRUSTED_PROXIES decides who is believed; uvicorn would believe everybody on loopback.
         proxy_headers=False,
         server_header=False,
+        http=BoundedProtocol,
+        ws="none",
+        timeout_keep_alive=settings.keep_alive_timeout,
         timeout_graceful_shutdown=5,
     )
 

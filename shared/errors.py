@@ -2,6 +2,8 @@
 
     GatewayError
     ├── MalformedJson 400          ├── UnsupportedMediaType 415
+    ├── MalformedRequest 400       ├── HeadTooLarge 431
+    ├── RequestTimeout 408         │
     ├── Unauthorized 401           ├── InvalidRequest 422
     │   └── KeyRevoked             │
     ├── Forbidden 403              ├── IdempotencyMismatch 422
@@ -46,6 +48,24 @@ class MalformedJson(GatewayError):
     """The body is not JSON."""
 
     status, code, title = 400, "malformed_json", "The body is not valid JSON"
+
+
+class MalformedRequest(GatewayError):
+    """The bytes that were sent are not HTTP/1.1."""
+
+    status, code, title = 400, "malformed_request", "The request is malformed"
+
+
+class RequestTimeout(GatewayError):
+    """The client did not send its request in time."""
+
+    status, code, title = 408, "request_timeout", "The request timed out"
+
+
+class HeadTooLarge(GatewayError):
+    """The request line and the header fields are too large, or the fields too many."""
+
+    status, code, title = 431, "head_too_large", "The request header fields are too large"
 
 
 class Unauthorized(GatewayError):

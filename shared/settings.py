@@ -24,7 +24,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.mcp_config import McpConfigError, Servers
 from shared.mcp_config import read as read_servers
-from shared.setting_types import Names, Networks, Pauses, Rate, Secrets, check_root_path
+from shared.setting_types import HostNames, Names, Networks, Pauses, Rate, Secrets, check_root_path
 
 # Characters that a password of the dashboard has at least.
 MIN_PASSWORD = 12
@@ -58,6 +58,7 @@ class CommonSettings(BaseSettings):
     redis_password: SecretStr | None = None
     host: str = "127.0.0.1"
     auth_enabled: bool | None = None
+    allowed_hosts: HostNames = ()
     metrics_enabled: bool = False
     demo_model: bool = False
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -133,12 +134,12 @@ class SubmitSettings(McpSettings):
 
 
 class StatusSettings(CommonSettings):
-    """What `functions.status` reads; with `metrics_auth` a scrape needs a caller's key.
+    """What `functions.status` reads; `metrics_auth` says whether a scrape needs a caller's key, unset as `auth` does.
 
     An answer with events ends after `sse_max_seconds`; 0 for no limit but Lambda's own.
     """
 
-    metrics_auth: bool = False
+    metrics_auth: bool | None = None
     sse_max_seconds: int = Field(0, ge=0)
     daily_budget_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
 
@@ -219,10 +220,12 @@ class ProxySettings(CommonSettings):
 
 
 class ApiSettings(CommonSettings):
-    """What serving HTTP on this machine reads."""
+    """What serving HTTP on this machine reads; `max_connections` is for each process, `keep_alive_timeout` in s."""
 
     port: int = Field(3000, ge=0, le=65535)
     web_concurrency: int = Field(1, ge=1, le=64)
+    keep_alive_timeout: int = Field(75, ge=1, le=3600)
+    max_connections: int | None = Field(None, ge=1, le=1_000_000)
 
 
 # What a process reads that serves HTTP and runs no job; the worker's ask for the MCP servers' secrets too.

@@ -18,6 +18,7 @@ from shared.http.describe import in_path, problems, takes
 from shared.http.direct import DirectRoute
 from shared.http.forwarded import prefix_of
 from shared.http.idempotency import IDEMPOTENCY_KEY, idempotency_key_in
+from shared.lines import as_one_line
 from shared.models import BatchPage, BatchStatus
 from shared.requests import BatchRequest
 from shared.settings import StatusSettings, SubmitSettings, load
@@ -120,7 +121,7 @@ async def read_results(request: Request) -> Response:
     async def lines() -> AsyncIterator[str]:
         index = first
         async for job_id, name, job in found:
-            yield json.dumps(_line(index, job_id, name, job), ensure_ascii=False) + "\n"
+            yield as_one_line(json.dumps(_line(index, job_id, name, job), ensure_ascii=False)) + "\n"
             index += 1
 
     def next_page(count: int) -> dict[str, str]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from functions.responses import views
+from shared.lines import as_one_line
 from shared.services.following import COMMENT, Clock, Told, hear
 from shared.settings import StatusSettings
 from shared.store import events
@@ -99,7 +100,8 @@ class Translation:
     def _tell(self, kind: str, **fields: Any) -> None:
         if self._number > self._after:
             body = {"type": kind, "sequence_number": self._number, **fields}
-            self._due.append(f"event: {kind}\ndata: {json.dumps(body, ensure_ascii=False)}\n\n".encode())
+            data = as_one_line(json.dumps(body, ensure_ascii=False))
+            self._due.append(f"event: {kind}\ndata: {data}\n\n".encode())
         self._number += 1
 
     def _written(self) -> list[bytes]:

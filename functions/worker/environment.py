@@ -72,7 +72,16 @@ def allowed(environ: Mapping[str, str]) -> dict[str, str]:
             continue
         if name in _PLAIN or name.startswith("LC_") or credential:
             kept[name] = value
-    return kept
+    return kept | _without_proxy_for_loopback(kept)
+
+
+def _without_proxy_for_loopback(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that exclude this machine from a proxy, which could not reach its loopback."""
+    if not any(name.lower() in {"http_proxy", "https_proxy"} for name in environ):
+        return {}
+    given = [environ[name] for name in ("no_proxy", "NO_PROXY") if environ.get(name)]
+    excluded = ",".join([*given[:1], "127.0.0.1", "localhost", "::1"])
+    return {"no_proxy": excluded, "NO_PROXY": excluded}
 
 
 def plain(environ: Mapping[str, str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from shared.errors import FieldError, GatewayError, InvalidRequest, MalformedJson, PayloadTooLarge, UnsupportedMediaType
+from shared.http.headers import declared_length, media_type
 from shared.http.problems import invalid_fields
 
 M = TypeVar("M", bound=BaseModel)
@@ -77,12 +78,11 @@ def _place_of(wanted: object, body: Any) -> str | None:
 
 
 def _is_json(request: Request) -> bool:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type == "application/x-www-form-urlencoded":
+    kind = media_type(request.headers)
+    if kind == "application/x-www-form-urlencoded":
         # What `curl -d` calls everything. A browser lets any page send it here, and then says where it comes from.
         return "origin" not in request.headers
-    is_suffixed = media_type.startswith("application/") and media_type.endswith("+json")
-    return media_type == "application/json" or is_suffixed
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 def _refuse_constant(name: str) -> object:
@@ -93,8 +93,7 @@ async def _read(request: Request, max_bytes: int) -> bytes:
     too_large = PayloadTooLarge(
         f"The body may have MAX_BODY_BYTES = {max_bytes} bytes", headers={"Connection": "close"}
     )
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > max_bytes:
+    if (declared_length(request.headers) or 0) > max_bytes:
         raise too_large
     body = bytearray()
     async for chunk in request.stream():

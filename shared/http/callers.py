@@ -6,6 +6,7 @@ from collections import OrderedDict
 from fastapi import Request
 
 from shared.errors import Unauthorized
+from shared.http.headers import credentials
 from shared.http.query import refuse_unknown
 from shared.settings import CommonSettings
 from shared.store import callers, keys
@@ -50,7 +51,7 @@ async def require_key(request: Request, settings: CommonSettings) -> str:
 
 
 def _key_in(request: Request) -> str | None:
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and key.strip():
-        return key.strip()
+    scheme, key = credentials(request.headers)
+    if scheme == "bearer" and key:
+        return key
     return request.headers.get("x-api-key", "").strip() or None

@@ -9,11 +9,13 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, ValidationError
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from shared.errors import FieldError, GatewayError, InvalidRequest, Unavailable
 from shared.http.forwarded import prefix_of
 from shared.http.other_apis import writer_for
 from shared.http.route_table import unrouted
+from shared.http.security_headers import missing
 from shared.settings import CommonSettings, load
 from shared.store import failures
 
@@ -73,6 +75,12 @@ def problem_response(error: GatewayError, path: str) -> Response:
     return Response(json.dumps(body).encode(), error.status, error.headers, MEDIA_TYPE)
 
 
+def refusal(error: GatewayError, path: str, prefix: str = "") -> Response:
+    """Write an error in the shape of the API that the path belongs to; `prefix` is that of the public URL."""
+    write = writer_for(path)
+    return write(error) if write else problem_response(error, prefix + path)
+
+
 def invalid_fields(problems: list[Any]) -> InvalidRequest:
     """Turn pydantic's problems into one error with an entry for each field; values are never repeated."""
     fields = []
@@ -107,9 +115,7 @@ def install_problems(app: FastAPI) -> None:
     """Answer every error of an app, as problem+json or as the API whose path it is does."""
 
     def answer(request: Request, error: GatewayError) -> Response:
-        path: str = request.scope["path"]
-        write = writer_for(path)
-        return write(error) if write else problem_response(error, prefix_of(request) + path)
+        return refusal(error, request.scope["path"], prefix_of(request))
 
     async def on_gateway_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, GatewayError)  # noqa: S101 -- registered for this class alone
@@ -127,12 +133,21 @@ def install_problems(app: FastAPI) -> None:
     async def on_redis(request: Request, error: Exception) -> Response:
         return answer(request, store_failed(error))
 
+    async def on_disconnect(_request: Request, _error: Exception) -> Response:
+        # Nobody reads this; the status is the one that nginx logs.
+        return Response(status_code=499)
+
     async def on_mistake(request: Request, _error: Exception) -> Response:
-        # Starlette raises it again after this answer, so the server logs it.
-        return answer(request, GatewayError("The mistake was logged"))
+        # Starlette raises it again after this answer, so the server logs it. No middleware sees the answer.
+        mistake = answer(request, GatewayError("The mistake was logged"))
+        mistake.raw_headers.extend(missing(mistake.raw_headers))
+        if request_id := getattr(request.state, "request_id", None):
+            mistake.headers["X-Request-Id"] = request_id
+        return mistake
 
     app.add_exception_handler(GatewayError, on_gateway_error)
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(HTTPException, on_unrouted)
     app.add_exception_handler(RedisError, on_redis)
+    app.add_exception_handler(ClientDisconnect, on_disconnect)
     app.add_exception_handler(Exception, on_mistake)

@@ -12,6 +12,7 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from shared.errors import KeyRevoked
+from shared.lines import as_one_line
 from shared.settings import StatusSettings
 from shared.store import callers, events, jobs
 from shared.store.client import async_client
@@ -175,4 +176,4 @@ class Clock:
 
 
 def _encode(event_id: str, kind: str, data: str) -> bytes:
-    return f"id: {event_id}\nevent: {kind}\ndata: {data}\n\n".encode()
+    return f"id: {event_id}\nevent: {kind}\ndata: {as_one_line(data)}\n\n".encode()

@@ -19,7 +19,7 @@ GATEWAY, WORKER = SERVICES["gateway"]["environment"], SERVICES["worker"]["enviro
 # Of the image, of the stack's one REDIS_URL, and of this machine's side of a port: docs/deploy.md names them.
 DECIDED = {"HOST", "SPOOL_DIR", "REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD", "PORT"}
 # What the worker's settings have with everybody's, and the worker never looks at.
-OF_THE_API = {"AUTH_ENABLED", "METRICS_ENABLED"}
+OF_THE_API = {"AUTH_ENABLED", "METRICS_ENABLED", "ALLOWED_HOSTS"}
 OF_THE_PLATFORM = {"ECS_AGENT_URI"}
 
 
