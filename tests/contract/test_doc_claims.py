@@ -23,10 +23,10 @@ CLAIMS = [
     ("docs/webhooks.md", r"A 2xx within (\d+) s is success", delivery.TRY_WITHIN),
     ("docs/webhooks.md", r"each try is leased for (\d+) s", outbox.LEASE / 1000),
     ("docs/webhooks.md", r"one deliverer: (\d+) tries at once", deliver.AT_ONCE),
-    ("docs/webhooks.md", r"tries at once, (\d+) to one host", deliver.PER_HOST),
+    ("docs/webhooks.md", r"tries at once, of one caller (\d+) to one host", deliver.PER_HOST),
     ("docs/batches.md", r"Up to ([\d,]+) queries accepted together", requests.MOST_QUERIES),
     ("docs/events.md", r"more than ([\d,]+) bytes as JSON", schema.MAX_BYTES),
-    ("docs/observability.md", r"A login ends after (\d+) h", sessions.IDLE / 3600),
+    ("docs/observability.md", r"\*\*Sessions\*\* end after (\d+) h", sessions.IDLE / 3600),
 ]
 
 
