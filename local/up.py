@@ -29,7 +29,8 @@ _WAYS = (
 )
 # A line of `.env` as python-dotenv reads it, which need not be there: name, quote, value.
 _LINE = re.compile(r"""\s*(?:export\s+)?(\w+)\s*=\s*(['"]?)(.*?)\2\s*(?:\s#.*)?""")
-_VALKEY, _GRAFANA = "valkey/valkey:8.1", "grafana/grafana:11.6.0"
+# As local/compose.yaml has them. Another one, or one by its digest, is named by the variable of the first column.
+_IMAGES = {"VALKEY_IMAGE": "valkey/valkey:8.1", "GRAFANA_IMAGE": "grafana/grafana:11.6.0"}
 
 
 def main(command: str) -> int:
@@ -54,13 +55,13 @@ def main(command: str) -> int:
 def _up() -> int:
     _make_secrets()
     profiles = []
-    if not any(_setting(name) for name in _WAYS):
+    if not any(setting(name) for name in _WAYS):
         print("no Claude credentials in the environment or in .env: the built-in demo model answers", file=sys.stderr)
         profiles.append("demo")
-    if _image_is_there(_GRAFANA):
+    if _image_is_there(board := _image("GRAFANA_IMAGE")):
         profiles.append("board")
     else:
-        print(f"{_GRAFANA} cannot be had: going on without the board", file=sys.stderr)
+        print(f"{board} cannot be had: going on without the board", file=sys.stderr)
     chosen = [part for profile in profiles for part in ("--profile", profile)]
     status = _compose([*chosen, "up", "--detach", "--build", "--wait", "--wait-timeout", "180"])
     if status == 0:
@@ -71,12 +72,12 @@ def _up() -> int:
 
 def _about_dashboard() -> str:
     """Return where the dashboard is and where its password stands, by what Compose takes first."""
-    if (_setting("ADMIN_ENABLED") or "true").lower() not in {"1", "true", "t", "yes", "y", "on"}:
+    if (setting("ADMIN_ENABLED") or "true").lower() not in {"1", "true", "t", "yes", "y", "on"}:
         return "no dashboard: ADMIN_ENABLED is off"
     place = str(_OWN.relative_to(_ROOT))
-    if _setting("ADMIN_PASSWORD"):
+    if setting("ADMIN_PASSWORD"):
         place = "the environment" if os.environ.get("ADMIN_PASSWORD") else ".env"
-    return f"dashboard at /admin: user {_setting('ADMIN_USERNAME') or 'admin'}, password in {place}"
+    return f"dashboard at /admin: user {setting('ADMIN_USERNAME') or 'admin'}, password in {place}"
 
 
 def _compose(arguments: list[str]) -> int:
@@ -84,15 +85,15 @@ def _compose(arguments: list[str]) -> int:
     files = [part for file in (_OWN, _GIVEN) if file.exists() for part in ("--env-file", str(file))]
     command = ["docker", "compose", "--file", str(COMPOSE_FILE), *files, *arguments]
     environment = dict(os.environ)
-    if not any(_setting(name) for name in _WAYS):
+    if not any(setting(name) for name in _WAYS):
         environment |= {
             "ANTHROPIC_BASE_URL": "http://demo-model:8080",
             "ANTHROPIC_API_KEY": "demo",
             "DEMO_MODEL": "true",
         }
-    files_by_name = {name: _setting(name) for name in _WAYS if name.endswith("_FILE")}
-    if _setting("CLAUDE_CODE_USE_VERTEX"):
-        files_by_name["VERTEX_KEY_FILE"] = _setting("GOOGLE_APPLICATION_CREDENTIALS")
+    files_by_name = {name: setting(name) for name in _WAYS if name.endswith("_FILE")}
+    if setting("CLAUDE_CODE_USE_VERTEX"):
+        files_by_name["VERTEX_KEY_FILE"] = setting("GOOGLE_APPLICATION_CREDENTIALS")
     # Compose would look for them beside its own file.
     environment |= {name: str((_ROOT / path).resolve()) for name, path in files_by_name.items() if path}
     # Its data directory belongs to this user, whichever build of the image it is.
@@ -120,7 +121,7 @@ def _make_secrets() -> None:
     _OWN.write_text("".join(f"{name}={value}\n" for name, value in made.items()), encoding="utf-8")
 
 
-def _setting(name: str) -> str:
+def setting(name: str) -> str:
     """Return what the environment, or else `.env`, has under a name."""
     if os.environ.get(name):
         return os.environ[name]
@@ -134,6 +135,11 @@ def _setting(name: str) -> str:
     return found[-1] if found else ""
 
 
+def _image(variable: str) -> str:
+    """Return the image that Compose takes for a variable."""
+    return setting(variable) or _IMAGES[variable]
+
+
 def _image_is_there(image: str) -> bool:
     """Say whether an image is on this machine, or can be had."""
     for command in (["docker", "image", "inspect", image], ["docker", "pull", "--quiet", image]):
@@ -144,7 +150,7 @@ def _image_is_there(image: str) -> bool:
 
 def owner_of_data() -> str:
     """Return `uid:gid` of the user to whom the data directory of Valkey's image belongs."""
-    command = ["docker", "run", "--rm", "--entrypoint", "stat", _VALKEY, "-c", "%u:%g", "/data"]
+    command = ["docker", "run", "--rm", "--entrypoint", "stat", _image("VALKEY_IMAGE"), "-c", "%u:%g", "/data"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.strip() or "999:999"
 

@@ -1,15 +1,18 @@
 #!/bin/sh
-# Starts Valkey with the two users of the gateway and one that can do nothing but ask whether it lives. The passwords come
-# by environment and go into a file in memory: on the command line everybody could read them.
+# Starts Valkey with the two users of the gateway and one that can only ping. The passwords come from the environment and
+# go into a file in memory: every process of the machine can read a command line.
 set -eu
 umask 077
+run=${VALKEY_RUN:-/run/valkey}
 common='resetchannels -@all +@read +@write +@connection +@transaction +@pubsub +eval +evalsha +time -@admin -@dangerous'
-cat > /run/valkey/users.acl <<EOF
-user default off
+# `default` has every right and cannot log in. Valkey up to 8.1 and Redis 7 replay the transactions of the append-only file
+# as this user, those that scripts wrote too, and drop what it has no right to: without rights a restart loses data.
+cat > "$run/users.acl" <<EOF
+user default off resetpass ~* &* +@all
 user health on >health resetkeys resetchannels -@all +ping
 user api on >$API_REDIS_PASSWORD resetkeys ~cg:* $common &cg:*
 user worker on >$WORKER_REDIS_PASSWORD resetkeys ~cg:* ~rq:* $common &cg:* &rq:* +info +client|setname +client|info
 EOF
 unset API_REDIS_PASSWORD WORKER_REDIS_PASSWORD
-exec valkey-server --bind '*' --dir /data --aclfile /run/valkey/users.acl \
-  --appendonly yes --appendfsync everysec --maxmemory-policy noeviction --maxmemory 768mb
+exec "${VALKEY_SERVER:-valkey-server}" --bind '*' --dir "${VALKEY_DATA:-/data}" --aclfile "$run/users.acl" \
+  --appendonly yes --appendfsync everysec --maxmemory-policy noeviction --maxmemory 768mb "$@"

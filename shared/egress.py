@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
+from shared.names import look_up
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
@@ -143,15 +145,17 @@ def refused(address: str, allowed: Sequence[Network]) -> bool:
     )
 
 
-async def resolve(target: Target, until: float | None = None) -> list[str]:
-    """Return every address of a target; raise OSError when its name has none now, or none by `until` (loop's time)."""
+async def resolve(target: Target, owner: str, until: float | None = None) -> list[str]:
+    """Return every address of a target; raise OSError when its name has none now, or none by `until` (loop's time).
+
+    `owner` is the caller whose webhook it is, see `look_up`.
+    """
     with suppress(ValueError):
         return [str(ip_address(target.host))]
-    loop = asyncio.get_running_loop()
-    if until is not None and loop.time() >= until:
+    if until is not None and asyncio.get_running_loop().time() >= until:
         raise TimeoutError
     async with asyncio.timeout_at(until):
-        found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+        found = await look_up(target.host, target.port, owner)
     return [str(entry[4][0]) for entry in found]
 
 

@@ -2,7 +2,10 @@
 
     GatewayError
     ├── MalformedJson 400          ├── UnsupportedMediaType 415
+    ├── MalformedRequest 400       ├── HeadTooLarge 431
+    ├── RequestTimeout 408         │
     ├── Unauthorized 401           ├── InvalidRequest 422
+    │   └── KeyRevoked             │
     ├── Forbidden 403              ├── IdempotencyMismatch 422
     ├── NotFound 404               ├── RateLimited 429
     ├── MethodNotAllowed 405       ├── QueueFull 503
@@ -30,7 +33,7 @@ class GatewayError(Exception):
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
-    title: ClassVar[str] = "The gateway made a mistake"
+    title: str = "The gateway made a mistake"
 
     def __init__(
         self, detail: str, *, errors: tuple[FieldError, ...] = (), headers: dict[str, str] | None = None
@@ -47,10 +50,35 @@ class MalformedJson(GatewayError):
     status, code, title = 400, "malformed_json", "The body is not valid JSON"
 
 
+class MalformedRequest(GatewayError):
+    """The bytes that were sent are not HTTP/1.1."""
+
+    status, code, title = 400, "malformed_request", "The request is malformed"
+
+
+class RequestTimeout(GatewayError):
+    """The client did not send its request in time."""
+
+    status, code, title = 408, "request_timeout", "The request timed out"
+
+
+class HeadTooLarge(GatewayError):
+    """The request line and the header fields are too large, or the fields too many."""
+
+    status, code, title = 431, "head_too_large", "The request header fields are too large"
+
+
 class Unauthorized(GatewayError):
     """There is no key with the request, or one that is not known; `WWW-Authenticate` says how to send one."""
 
     status, code, title = 401, "unauthorized", "A key is needed"
+
+
+class KeyRevoked(Unauthorized):
+    """The key was revoked after the request had been accepted."""
+
+    def __init__(self) -> None:
+        super().__init__("The key is revoked", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
 
 
 class Forbidden(GatewayError):
@@ -138,6 +166,10 @@ class QueueFull(GatewayError):
 
 
 class Unavailable(GatewayError):
-    """Redis is away, or refuses to write."""
+    """Redis is away, or refuses what it is asked; the title says which."""
 
     status, code, title = 503, "unavailable", "The gateway cannot do this now"
+
+    def __init__(self, detail: str, *, title: str | None = None, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail, headers=headers)
+        self.title = title or self.title

@@ -108,6 +108,7 @@ class Listed(Wire):
     attempts: int
     mcp_servers: list[str]
     metadata: dict[str, str]
+    batch_id: str | None = Field(description="The batch that it belongs to; null for a job of its own.")
     created_at: str
     started_at: str | None
     finished_at: str | None
@@ -153,6 +154,7 @@ class Status(Listed):
                     "attempts": 1,
                     "mcpServers": [],
                     "metadata": {},
+                    "batchId": None,
                     "createdAt": "2026-01-31T12:00:00.000Z",
                     "startedAt": "2026-01-31T12:00:00.040Z",
                     "finishedAt": "2026-01-31T12:00:00.870Z",
@@ -227,6 +229,13 @@ class BatchStatus(Wire):
     expires_at: str | None = Field(description="When its results are forgotten.")
 
 
+class BatchPage(Wire):
+    """A page of a caller's batches, newest first; `nextCursor` is null on the last."""
+
+    batches: list[BatchStatus]
+    next_cursor: str | None
+
+
 class BatchEvent(Wire):
     """What a batch's webhook is sent, once, when all of its jobs have ended."""
 
@@ -259,9 +268,10 @@ class Delivery(Wire):
 
 
 class Deliveries(Wire):
-    """The tries of all webhooks of a job, oldest first."""
+    """A page of the tries of all webhooks of a job, oldest first; `nextCursor` is null on the last."""
 
     deliveries: list[Delivery]
+    next_cursor: str | None = None
 
 
 class Redelivery(Wire):

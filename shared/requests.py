@@ -76,6 +76,35 @@ class RouteRequest(Sent):
     query: Annotated[StrictStr, AfterValidator(_not_blank)] = Field(min_length=1, json_schema_extra={"pattern": r"\S"})
 
 
+MAX_METADATA, MAX_METADATA_KEY, MAX_METADATA_VALUE = 16, 64, 512
+
+
+def _bounded(metadata: dict[str, str]) -> dict[str, str]:
+    """Hold metadata to its limits. The messages name each, and a key only as far as it is allowed to be."""
+    if len(metadata) > MAX_METADATA:
+        raise ValueError(f"may have {MAX_METADATA} keys")
+    for key, value in metadata.items():
+        if len(key) > MAX_METADATA_KEY:
+            raise ValueError(f"may have keys of {MAX_METADATA_KEY} characters")
+        if len(value) > MAX_METADATA_VALUE:
+            raise ValueError(f"may have values of {MAX_METADATA_VALUE} characters; that of {key!r} has {len(value)}")
+    return metadata
+
+
+# Described and not declared limits: then the error names the field, and one rule holds for every API.
+Metadata = Annotated[
+    dict[StrictStr, StrictStr],
+    AfterValidator(_bounded),
+    Field(
+        json_schema_extra={
+            "maxProperties": MAX_METADATA,
+            "propertyNames": {"maxLength": MAX_METADATA_KEY},
+            "additionalProperties": {"type": "string", "maxLength": MAX_METADATA_VALUE},
+        }
+    ),
+]
+
+
 class SubmitRequest(Sent):
     """A query and how to run it."""
 
@@ -134,9 +163,7 @@ class SubmitRequest(Sent):
     fork: StrictBool = Field(False, description="Continue it as a conversation of its own, and leave it as it is.")
     cache: CacheControl = Field(default_factory=CacheControl)
     timeout_ms: Milliseconds | None = Field(None, description="At most CLAUDE_TIMEOUT.")
-    metadata: dict[StrictStr, StrictStr] = Field(
-        default_factory=dict, max_length=16, description="Echoed in the status; never part of what is run."
-    )
+    metadata: Metadata = Field(default_factory=dict, description="Echoed in the status; never part of what is run.")
 
 
 class ResponseQuery(SubmitRequest):
@@ -171,6 +198,4 @@ class BatchRequest(Sent):
         description="Told once, when all have ended.",
         json_schema_extra={"format": "uri"},
     )
-    metadata: dict[StrictStr, StrictStr] = Field(
-        default_factory=dict, max_length=16, description="Echoed in the batch's status."
-    )
+    metadata: Metadata = Field(default_factory=dict, description="Echoed in the batch's status.")

@@ -25,7 +25,8 @@ _TEXTS = 10.0
 _WORST = -1.5  # what a word of general questions says against a server at most
 # Of a long query, what is asked stands at its beginning or at its end; characters.
 _LOOKED_AT = 1000
-_URL = re.compile(r"((?:https?://|www\.)[^\s/]+)/\S*")
+_URL = re.compile(r"((?:https?://|www\.)[^\s/]{1,300}+)/\S*")
+_ANY = r"[^\s,;]{1,200}?"
 _REASONS = 5
 _ALWAYS = ("always",)
 _TOLD = 0.05  # what scores less is told without reasons
@@ -143,12 +144,23 @@ def _are_alike(example: frozenset[str], query: frozenset[str]) -> bool:
     return both >= 2 and both >= 0.75 * (len(example) + len(query) - both)
 
 
+def _body(parts: list[str]) -> str:
+    """Return the expression of a keyword from its parts between each `*`.
+
+    Every part but the last is taken where it comes first, for good: what lies between that and a later place, the next
+    `*` can stand for too. Tried at every place, a few of them would take minutes for a query of one long word.
+    """
+    first, *rest = parts
+    stretched = [f"{_ANY}{part}" for part in rest]
+    return first + "".join(f"(?>{part})" for part in stretched[:-1]) + "".join(stretched[-1:])
+
+
 class _Keyword:
-    """A keyword: whole words, in any case, also in the plural; `*` stands for anything but a space."""
+    """A keyword: whole words, in any case, also in the plural; `*` stands for up to 200 characters but no space."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        body = re.escape(text).replace(r"\*", r"[^\s,;]+").replace(r"\ ", r"\s+")
+        body = _body([re.escape(part).replace(r"\ ", r"\s+") for part in text.split("*")])
         before = r"(?<!\w)" if text[0].isalnum() else ""
         after = r"(?:s|es)?(?!\w)" if text[-1].isalnum() else ""
         self._pattern = re.compile(before + body + after, re.IGNORECASE)

@@ -3,7 +3,7 @@
 import re
 
 # A URL, a #channel, a name with an extension, or a word.
-_TOKEN = re.compile(r"https?://\S+|www\.\S+|#[\w-]+|[\w-]+\.[A-Za-z]{2,5}\b|[^\W_]+(?:'[a-z]+)?")
+_TOKEN = re.compile(r"https?://\S+|www\.\S+|#[\w-]+|[\w-]{1,100}+\.[A-Za-z]{2,5}\b|[^\W_]+(?:'[a-z]+)?")
 _FILE = re.compile(r"[\w-]+\.([A-Za-z]{2,5})")
 _DOMAINS = frozenset({"com", "org", "net", "dev", "io", "eu", "de", "uk", "fr", "example"})
 # They are in every kind of question, and say nothing of what it is about.

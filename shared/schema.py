@@ -1,8 +1,9 @@
 """JSON Schemas that clients send: whether an answer can be held to one."""
 
-import functools
 import json
-from typing import Any
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, NamedTuple
 
 from jsonschema.exceptions import SchemaError
 from jsonschema.validators import Draft202012Validator, validator_for
@@ -11,12 +12,14 @@ from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
 from shared.schema_for_model import for_the_model
-from shared.schema_parts import every, parts
+from shared.schema_parts import every, every_place, parts
 
 # Of what a client sends, and of what the model is given: that goes to the CLI as one argument, of which Linux allows
 # 128 KiB.
-_MAX_BYTES = 120_000
+MAX_BYTES = 120_000
 _TYPES = 7  # there are no more
+_MAX_PATTERN = 4096
+_SHOWN = 100
 _DIALECTS = frozenset(
     {
         "https://json-schema.org/draft/2020-12/schema",
@@ -28,48 +31,76 @@ _DIALECTS = frozenset(
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
-def problem_of(schema: dict[str, Any]) -> str | None:
-    """Say why an object is no schema that an answer could be held to; None when it is one.
+class Problem(NamedTuple):
+    """Why an object is no schema that an answer could be held to; `place` is a JSON Pointer, empty where it is unknown.
 
-    It has to stand by itself: nothing is fetched for it. A long one takes a second.
+    One that `may_pass` is due to the machine's load too, and is not remembered.
     """
-    # One program asks with the same schema again and again, and in each query of a batch.
-    return _problem_of(json.dumps(schema, separators=(",", ":")))
+
+    message: str
+    place: str = ""
+    may_pass: bool = False
 
 
-@functools.lru_cache(maxsize=100)
-def _problem_of(text: str) -> str | None:
-    schema = json.loads(text)
+def too_long() -> Problem:
+    """Return the problem of a schema that is too long."""
+    return Problem(f"may have {MAX_BYTES} bytes as JSON in ASCII")
+
+
+def problem_in(text: str) -> Problem | None:
+    """Return why a schema, given as JSON, cannot be used; None when it can. A long one takes a second or more.
+
+    It has to stand by itself: nothing is fetched for it.
+    """
     try:
+        schema = json.loads(text)
         return _first_problem(schema, len(text))
     except SchemaError as error:
-        where = "/".join(str(part) for part in error.absolute_path)
         # ECMA-262 has expressions that Python's `re` has not, such as \p{L}: it may well be a schema.
         is_expression = error.validator == "format" and error.validator_value == "regex"
         what = "has a regular expression that Python's re cannot read" if is_expression else "is no JSON Schema"
-        return f"{what}, at /{where}" if where else what
+        return Problem(what, _pointer(error.absolute_path))
     except RecursionError:
-        return "is nested too deep"
+        return Problem("is nested too deep")
     except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError):
         # The libraries take the keywords to have the types that only a schema's have.
-        return "is no JSON Schema"
+        return Problem("is no JSON Schema")
 
 
-def _first_problem(schema: dict[str, Any], sent: int) -> str | None:
+def _first_problem(schema: dict[str, Any], sent: int) -> Problem | None:
     dialect = schema.get("$schema", Draft202012Validator.META_SCHEMA["$id"])
     if not isinstance(dialect, str) or dialect.rstrip("#") not in _DIALECTS:
-        return "should be of draft 2020-12, 2019-09, 07 or 06, by its $schema"
-    if max(sent, len(json.dumps(for_the_model(schema)))) > _MAX_BYTES:
-        return f"may have {_MAX_BYTES} bytes as JSON in ASCII"
-    for part in every(schema):
-        types = part.get("type") if isinstance(part, dict) else None
+        return Problem("should be of draft 2020-12, 2019-09, 07 or 06, by its $schema", "/$schema")
+    if max(sent, len(json.dumps(for_the_model(schema)))) > MAX_BYTES:
+        return too_long()
+    for place, part in every_place(schema):
+        if not isinstance(part, dict):
+            continue
+        types = part.get("type")
         # The library would compare each with each, however many there are.
         if isinstance(types, list) and len(types) > _TYPES:
-            return f"may name {_TYPES} types in one place"
-        if part is not schema and isinstance(part, dict) and ("$id" in part or "$schema" in part):
-            return "may have $id and $schema at its root only"
+            return Problem(f"may name {_TYPES} types in one place", _pointer((*place, "type")))
+        if place and ("$id" in part or "$schema" in part):
+            return Problem("may have $id and $schema at its root only", _pointer(place))
+        for where, pattern in _patterns(part):
+            if len(pattern) > _MAX_PATTERN:
+                return Problem(f"may have {_MAX_PATTERN} characters in a pattern", _pointer((*place, where)))
     validator_for(schema, default=Draft202012Validator).check_schema(schema)
-    return _problem_of_references(schema) or _problem_of_references(for_the_model(schema))
+    why = _problem_of_references(schema) or _problem_of_references(for_the_model(schema))
+    return Problem(why) if why else None
+
+
+def _patterns(part: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if isinstance(pattern := part.get("pattern"), str):
+        yield "pattern", pattern
+    if isinstance(named := part.get("patternProperties"), dict):
+        yield from (("patternProperties", name) for name in named)
+
+
+def _pointer(path: Iterable[Any]) -> str:
+    """Write a place as a JSON Pointer, of a length that an error can carry."""
+    parts = (str(part)[:_SHOWN].replace("~", "~0").replace("/", "~1") for part in islice(path, _SHOWN))
+    return "".join("/" + part for part in parts)
 
 
 def _problem_of_references(schema: dict[str, Any]) -> str | None:

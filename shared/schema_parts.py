@@ -26,19 +26,24 @@ _NAMED = frozenset(["$defs", "definitions", "properties", "patternProperties", "
 _IN_PLACE = frozenset(["allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "dependencies"])
 
 
-def parts(schema: Any, *, in_place: bool = False) -> Iterator[Any]:
-    """Yield the schemas that stand directly in one; `in_place` only those that look at the same value."""
+def places(schema: Any, *, in_place: bool = False) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Yield the schemas that stand directly in one, and where; `in_place` only those that look at the same value."""
     if isinstance(schema, dict):
         for keyword, value in schema.items():
             if in_place and keyword not in _IN_PLACE:
                 continue
             if keyword in _ONE and isinstance(value, dict | bool):
-                yield value
+                yield (keyword,), value
             elif keyword in _LIST and isinstance(value, list):
-                yield from value
+                yield from (((keyword, number), part) for number, part in enumerate(value))
             elif keyword in _NAMED and isinstance(value, dict):
                 # In `dependencies` a list is one of names.
-                yield from (part for part in value.values() if isinstance(part, dict | bool))
+                yield from (((keyword, name), part) for name, part in value.items() if isinstance(part, dict | bool))
+
+
+def parts(schema: Any, *, in_place: bool = False) -> Iterator[Any]:
+    """Yield the schemas that stand directly in one; `in_place` only those that look at the same value."""
+    return (part for _, part in places(schema, in_place=in_place))
 
 
 def every(schema: Any) -> Iterator[Any]:
@@ -46,6 +51,13 @@ def every(schema: Any) -> Iterator[Any]:
     yield schema
     for part in parts(schema):
         yield from every(part)
+
+
+def every_place(schema: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Yield a schema and all that stand in it, each with its place."""
+    yield place, schema
+    for inner, part in places(schema):
+        yield from every_place(part, place + inner)
 
 
 def changed(schema: Any, change: Callable[[Any], Any]) -> Any:

@@ -56,6 +56,23 @@ Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
 """Networks in CIDR form, written like Names."""
 
 
+_HOST_NAME = re.compile(r"(\*\.)?[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*|[0-9a-f:.]*:[0-9a-f:.]*")
+
+
+def _host_names(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    names = tuple(part.lower().strip("[]").rstrip(".") for part in value.replace(",", " ").split())
+    for name in names:
+        if _HOST_NAME.fullmatch(name) is None:
+            raise ValueError("should be host names without port, such as gateway.example.com or *.example.com")
+    return names
+
+
+HostNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_host_names)]
+"""Host names and addresses in lower case, `*.` before a domain for all below it, written like Names."""
+
+
 def _secrets(value: object) -> object:
     return tuple(SecretStr(check_secret(part)) for part in value.split()) if isinstance(value, str) else value
 

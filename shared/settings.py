@@ -27,6 +27,7 @@ from shared.setting_errors import SettingsError as SettingsError  # noqa: PLC041
 from shared.setting_errors import setting_problems
 from shared.setting_sources import TextSettings
 from shared.setting_types import (
+    HostNames,
     ListenHost,
     LogFormat,
     LogLevel,
@@ -67,6 +68,7 @@ class CommonSettings(TextSettings):
     redis_password: SecretStr | None = None
     host: ListenHost = "127.0.0.1"
     auth_enabled: bool | None = None
+    allowed_hosts: HostNames = ()
     metrics_enabled: bool = False
     demo_model: bool = False
     log_level: LogLevel = "INFO"
@@ -142,12 +144,12 @@ class SubmitSettings(McpSettings):
 
 
 class StatusSettings(CommonSettings):
-    """What `functions.status` reads; with `metrics_auth` a scrape needs a caller's key.
+    """What `functions.status` reads; `metrics_auth` says whether a scrape needs a caller's key, unset as `auth` does.
 
     An answer with events ends after `sse_max_seconds`; 0 for no limit but Lambda's own.
     """
 
-    metrics_auth: bool = False
+    metrics_auth: bool | None = None
     sse_max_seconds: int = Field(0, ge=0, le=MAX_SECONDS)
     daily_budget_usd: float | None = Field(None, gt=0, le=1_000_000, allow_inf_nan=False)
 
@@ -234,10 +236,12 @@ class ProxySettings(CommonSettings):
 
 
 class ApiSettings(CommonSettings):
-    """What serving HTTP on this machine reads."""
+    """What serving HTTP on this machine reads; `max_connections` is for each process, `keep_alive_timeout` in s."""
 
     port: int = Field(3000, ge=0, le=65535)
     web_concurrency: int = Field(1, ge=1, le=64)
+    keep_alive_timeout: int = Field(75, ge=1, le=3600)
+    max_connections: int | None = Field(None, ge=1, le=1_000_000)
 
 
 # What a process reads that serves HTTP and runs no job; the worker's ask for the MCP servers' secrets too.

@@ -1,8 +1,10 @@
 """Jobs as clients see them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from shared.models import BatchEvent, BatchStatus, Delivery, Listed, Status, WebhookEvent
+from shared.pages import PAGE_BYTES, fitting
 from shared.store.batches import StoredBatch
 from shared.store.jobs import StoredJob
 from shared.store.webhooks import Try
@@ -14,6 +16,14 @@ def status_of(job: StoredJob) -> Status:
     """Return a job's status body."""
     mcp = {"scores": job.mcp["scores"], "unavailable": job.unavailable} if job.mcp["servers"] else None
     return Status.model_validate({**_common(job), "result": job.result, "mcp": mcp})
+
+
+def page_of(found: Sequence[StoredJob], end: int | None) -> tuple[list[StoredJob], str | None]:
+    """Return as many jobs of a list as fit on a page, and the cursor of the next; `end` is where the list ended."""
+    page = fitting(found, lambda job: len(listed(job).model_dump_json(by_alias=True)))
+    if len(page) < len(found):
+        end = int(page[-1].record["seq"])
+    return page, None if end is None else str(end)
 
 
 def listed(job: StoredJob) -> Listed:
@@ -40,6 +50,30 @@ def delivery_of(one: Try) -> Delivery:
         at=rfc3339(one.at),
         next_attempt_at=when(one.next_at),
     )
+
+
+DELIVERY_CURSOR = "^[0-9]{1,15}_[0-9]{1,9}_[0-9a-f.-]{1,60}$"
+
+
+def delivery_page(tries: Sequence[Try], cursor: str | None) -> tuple[list[Delivery], str | None]:
+    """Return a page of tries, which are in the order of their times, and the cursor of the next page."""
+    if cursor is not None:
+        at, number, name = cursor.split("_")
+        after = (int(at), name, int(number))
+        tries = [one for one in tries if (one.at, one.name, one.number) > after]
+    found = [delivery_of(one) for one in tries]
+    page = fitting(found, lambda one: len(one.model_dump_json(by_alias=True)))
+    if len(page) == len(found):
+        return page, None
+    last = tries[len(page) - 1]
+    return page, f"{last.at}_{last.number}_{last.name}"
+
+
+def latest_deliveries(tries: Sequence[Try]) -> list[Delivery]:
+    """Return the latest tries that fit on a quarter of a page, oldest first."""
+    newest = (delivery_of(one) for one in reversed(tries))
+    found = fitting(newest, lambda one: len(one.model_dump_json(by_alias=True)), PAGE_BYTES // 4)
+    return found[::-1]
 
 
 def webhook_event(job: StoredJob, event: str, at: int, request_id: str, metadata: dict[str, str]) -> WebhookEvent:
@@ -81,6 +115,7 @@ def _common(job: StoredJob) -> dict[str, Any]:
         "attempts": int(job.record["attempts"]),
         "mcpServers": job.mcp["servers"],
         "metadata": job.metadata,
+        "batchId": job.record.get("batch"),
         "createdAt": when(job.moment("created")),
         "startedAt": when(job.moment("started")),
         "finishedAt": when(job.moment("finished")),

@@ -1,6 +1,10 @@
 import asyncio
+import os
 
 import pytest
+
+# Apps in the tests' own process are called by these names; without keys only loopback hosts would be served.
+os.environ.setdefault("ALLOWED_HOSTS", "gateway,testserver")
 
 # Mangum sets an event loop when a handler is made, which is when its module is imported, and never closes it.
 # Held here, it is one loop for all of them, and it is closed.

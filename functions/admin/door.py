@@ -8,6 +8,7 @@ from functions.admin import credentials
 from functions.admin.same_site import check_same_site
 from shared.errors import Forbidden, NotFound, RateLimited, Unauthorized
 from shared.http.forwarded import client_address, client_network
+from shared.http.query import refuse_unknown
 from shared.logs import event
 from shared.settings import AdminSettings, load
 from shared.store import sessions
@@ -37,7 +38,10 @@ async def logged_in(request: Request, settings: AdminSettings) -> sessions.Role 
 
 
 async def may_see(request: Request) -> sessions.Role:
-    """Return the role of the client; raises NotFound, Unauthorized, RateLimited, or Forbidden."""
+    """Return the role of the client; raises NotFound, Unauthorized, RateLimited, or Forbidden.
+
+    Raises InvalidRequest for a query parameter that the route does not have.
+    """
     settings = enabled()
     if request.method not in _SAFE:
         check_same_site(request)
@@ -49,6 +53,7 @@ async def may_see(request: Request) -> sessions.Role:
         challenge = {} if "sec-fetch-site" in request.headers else {"WWW-Authenticate": 'Basic realm="dashboard"'}
         raise Unauthorized("Log in, or send Basic credentials", headers=challenge)
     request.state.role = role
+    refuse_unknown(request)
     return role
 
 

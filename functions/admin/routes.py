@@ -53,7 +53,7 @@ async def list_jobs(
     state: State | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     cursor: Annotated[str | None, Query(pattern="^[0-9]{1,15}$")] = None,
-    job_id: Annotated[str | None, Query(alias="jobId", description="Only this one.")] = None,
+    job_id: Annotated[str | None, Query(alias="jobId", max_length=36, description="Only this one.")] = None,
 ) -> JSONResponse:
     """List everybody's jobs, newest first."""
     return JSONResponse(await service.job_page(state, limit, cursor, job_id, load(AdminSettings)))
@@ -134,7 +134,8 @@ async def resume(request: Request) -> JSONResponse:
 
 @router.delete("/cache", summary="Clear the cache", dependencies=_CHANGE)
 async def clear_cache(
-    request: Request, job_id: Annotated[str | None, Query(alias="jobId", description="Only what it answers.")] = None
+    request: Request,
+    job_id: Annotated[str | None, Query(alias="jobId", max_length=36, description="Only what it answers.")] = None,
 ) -> JSONResponse:
     """Clear the cache of all answers, or of one job's."""
     count = await operations.clear_cache(async_client(load(AdminSettings).redis_address), job_id)
@@ -149,8 +150,9 @@ async def list_callers() -> JSONResponse:
 
 @router.delete("/callers/{callerId}", summary="Revoke a caller's key", dependencies=_CHANGE)
 async def revoke_caller(request: Request, caller_id: Annotated[str, Path(alias="callerId")]) -> JSONResponse:
-    """Make a caller's key worthless, within five seconds everywhere."""
-    if not await callers.revoke(async_client(load(AdminSettings).redis_address), caller_id):
+    """Revoke a caller's key, cancel its jobs that have not ended, and end its open streams; all within 5 s."""
+    settings = load(AdminSettings)
+    if not await callers.revoke(async_client(settings.redis_address), caller_id, keep_for=settings.result_ttl):
         raise NotFound("There is no caller with this id")
     return _audited(request, "revoke_caller", {"revoked": caller_id}, caller=caller_id)
 

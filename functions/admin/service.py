@@ -1,7 +1,6 @@
 """What the dashboard shows and does, as plain functions."""
 
 import asyncio
-import time
 from typing import Any
 
 from shared.errors import AlreadyFinished, NotFinished, NotFound
@@ -10,21 +9,20 @@ from shared.settings import AdminSettings
 from shared.store import callers, figures, jobs, operations, slots, spending, webhooks
 from shared.store.client import async_client
 from shared.times import rfc3339, when
-from shared.views import delivery_of, listed, status_of
+from shared.views import latest_deliveries, listed, page_of, status_of
 from shared.vocabulary import PRIORITIES, Priority, State
 
 
 async def stats(settings: AdminSettings) -> dict[str, Any]:
     """Return the deployment as a whole, and its last hour."""
     client = async_client(settings.redis_address)
-    today = int(time.time()) // 86_400
     seen, health, hour, cached, hosts, spent = await asyncio.gather(
         figures.read(client),
         slots.health(client),
         operations.last_hour(client),
         operations.cached_answers(client),
         webhooks.failing_hosts(client),
-        spending.by_caller(client, today),
+        spending.by_caller_today(client),
     )
     counters = seen.counters
     return {
@@ -74,7 +72,8 @@ async def job_page(
     else:
         before = None if cursor is None else int(cursor)
         found, end = await jobs.page(client, None, state=state, limit=limit, before=before)
-    return {"jobs": [_listed(job) for job in found], "nextCursor": None if end is None else str(end)}
+    page, following = page_of(found, end)
+    return {"jobs": [_listed(job) for job in page], "nextCursor": following}
 
 
 async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
@@ -92,7 +91,8 @@ async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
         "runAnew": int(found.record.get("round", 0)),
         "request": request,
         "cached": await operations.is_cached(client, job_id, found.record.get("fp")),
-        "deliveries": [delivery_of(one).model_dump(by_alias=True) for one in tries or []],
+        # The latest that fit: all of them are at GET /api/query/{jobId}/deliveries.
+        "deliveries": [one.model_dump(by_alias=True) for one in latest_deliveries(tries or [])],
     }
 
 
@@ -106,6 +106,8 @@ async def retry(job_id: str, settings: AdminSettings) -> dict[str, Any]:
             raise NotFinished("It waits or runs already")
         case "completed":
             raise AlreadyFinished("It has completed: there is nothing to run again")
+        case "revoked":
+            raise AlreadyFinished("Its caller's key is revoked: no job of this caller runs again")
         case _:
             return await job(job_id, settings)
 

@@ -39,7 +39,7 @@ def queries_of(requests: list[dict[str, Any]]) -> list[BatchQuery]:
             raise refused(f"{place}.custom_id", "should be a text that no other request of the batch has")
         names.add(name)
         if unknown := sorted(set(one) - {"custom_id", "params"}):
-            raise refused(f"{place}.{unknown[0]}", "is not known here")
+            raise refused(f"{place}.{unknown[0][:60]}", "is not known here")
         params = one.get("params")
         if not isinstance(params, dict):
             raise refused(f"{place}.params", "should be an object")
@@ -68,7 +68,7 @@ def _theirs(pointer: str) -> str:
 def _fields(params: dict[str, Any], place: str) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, value in params.items():
-        where = f"{place}.{name}"
+        where = f"{place}.{name[:60]}"
         match name:
             case _ if value is None or (name == "stream" and value is False):
                 pass
@@ -114,7 +114,7 @@ def _part(part: Any, place: str) -> str:
         case {"type": "text", "text": str(text), **rest}:
             for name, value in rest.items():
                 if value is not None:
-                    raise refused(f"{place}.{name}", "cannot be honoured by a run of the CLI")
+                    raise refused(f"{place}.{str(name)[:60]}", "cannot be honoured by a run of the CLI")
             return text
         case {"type": str(kind)}:
             raise refused(place, f"{kind[:40]} cannot be honoured by a run of the CLI; text can")
@@ -133,7 +133,7 @@ def _output(config: dict[str, Any], place: str) -> dict[str, Any]:
             case "format", {"type": "json_schema", "schema": dict(schema), **rest} if not rest:
                 fields["outputSchema"] = schema
             case _:
-                raise refused(f"{place}.{name}", "cannot be honoured by a run of the CLI")
+                raise refused(f"{place}.{name[:60]}", "cannot be honoured by a run of the CLI")
     return fields
 
 

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from functions.batches import anthropic_views as views
 from functions.batches import service
 from functions.batches.anthropic_requests import MessageBatchRequest, queries_of, refused, renamed
+from functions.batches.pages import LAMBDA_BYTES, as_lines
 from shared.errors import InvalidRequest
 from shared.http.body import read_json
 from shared.http.callers import caller_of
@@ -45,7 +46,7 @@ async def submit_message_batch(request: Request) -> Response:
     asked = await read_json(request, MessageBatchRequest, max_bytes=settings.max_body_bytes)
     queries = queries_of(asked.requests)
     try:
-        answer, headers = await service.create(
+        batch, headers = await service.create(
             queries,
             request_id=request.state.request_id,
             caller=caller,
@@ -55,8 +56,7 @@ async def submit_message_batch(request: Request) -> Response:
         )
     except InvalidRequest as error:
         raise renamed(error) from None
-    found = await service.look(answer.batch_id, caller=caller, settings=settings)
-    return JSONResponse(views.batch_of(found), headers=headers)
+    return JSONResponse(views.batch_of(batch), headers=headers)
 
 
 @router.get(
@@ -132,7 +132,12 @@ async def read_message_results(request: Request) -> Response:
         async for job_id, name, job in found:
             yield views.line_of(name or job_id, job)
 
-    return StreamingResponse(lines(), media_type="application/x-jsonl")
+    def too_large(_count: int) -> dict[str, str]:
+        # That API has no pages of results, and its client would take a part for the whole.
+        place = f"/api/batches/{_id(request)}/results"
+        raise InvalidRequest(f"results: exceed the {LAMBDA_BYTES} bytes of an answer in Lambda; read {place}, in pages")
+
+    return await as_lines(lines(), "application/x-jsonl", too_large)
 
 
 @router.post(

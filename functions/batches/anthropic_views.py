@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from shared.lines import as_one_line
 from shared.store.batches import StoredBatch
 from shared.store.jobs import StoredJob
 from shared.times import when
@@ -49,7 +50,7 @@ def batch_of(batch: StoredBatch) -> dict[str, Any]:
 
 def line_of(name: str, job: StoredJob | None) -> str:
     """Write what came of one request as a line."""
-    return json.dumps({"custom_id": name, "result": _result(job)}, ensure_ascii=False) + "\n"
+    return as_one_line(json.dumps({"custom_id": name, "result": _result(job)}, ensure_ascii=False)) + "\n"
 
 
 def _result(job: StoredJob | None) -> dict[str, Any]:

@@ -1,12 +1,16 @@
 """The routes of our own batches."""
 
 import json
+import re
 from collections.abc import AsyncIterator
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from functions.batches import service
+from functions.batches.pages import as_lines
+from shared.errors import FieldError, InvalidRequest
 from shared.http.answers import as_json
 from shared.http.body import read_json
 from shared.http.callers import caller_of
@@ -14,14 +18,22 @@ from shared.http.describe import in_path, problems, takes
 from shared.http.direct import DirectRoute
 from shared.http.forwarded import prefix_of
 from shared.http.idempotency import IDEMPOTENCY_KEY, idempotency_key_in
-from shared.models import BatchStatus
+from shared.lines import as_one_line
+from shared.models import BatchPage, BatchStatus
 from shared.requests import BatchRequest
 from shared.settings import StatusSettings, SubmitSettings, load
 from shared.store.jobs import StoredJob
 from shared.views import batch_status, listed
 
 router = APIRouter(tags=["batches"], route_class=DirectRoute)
+lists = APIRouter(tags=["batches"])
 _BATCH_ID = {"parameters": [in_path("batchId", "As told when the batch was submitted.")]}
+_CURSOR = {
+    "name": "cursor",
+    "in": "query",
+    "description": "`index` of the first line; 0 by default.",
+    "schema": {"type": "string", "pattern": "^[0-9]{1,9}$"},
+}
 _LINES = {
     "description": "For each query, in order, a line of JSON: `index`, `customId`, and the job as its status has it.",
     "content": {"application/jsonl": {"schema": {"type": "string"}}},
@@ -41,7 +53,7 @@ async def submit_batch(request: Request) -> Response:
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
     asked = await read_json(request, BatchRequest, max_bytes=settings.max_body_bytes)
-    answer, headers = await service.create(
+    batch, headers = await service.create(
         asked.queries,
         request_id=request.state.request_id,
         caller=caller,
@@ -51,11 +63,27 @@ async def submit_batch(request: Request) -> Response:
         webhook_url=asked.webhook_url or "",
         metadata=asked.metadata,
     )
-    if answer.kind == "replayed":
-        headers["Idempotent-Replayed"] = "true"
-    headers["Location"] = f"{prefix_of(request)}/api/batches/{answer.batch_id}"
-    found = await service.look(answer.batch_id, caller=caller, settings=settings)
-    return as_json(batch_status(found), 202, headers)
+    headers["Location"] = f"{prefix_of(request)}/api/batches/{batch.batch_id}"
+    return as_json(batch_status(batch), 202, headers)
+
+
+@lists.get(
+    "/api/batches",
+    summary="List your batches",
+    response_model=BatchPage,
+    responses={200: {"description": "A page, newest first."}, **problems(401, 422, 503)},
+)
+async def list_batches(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 20,
+    cursor: Annotated[
+        str | None, Query(pattern="^[0-9]{1,15}$", description="`nextCursor` of the page before.")
+    ] = None,
+) -> Response:
+    """List the caller's batches, newest first, whichever API they were submitted by."""
+    settings = load(StatusSettings)
+    caller = await caller_of(request, settings)
+    return as_json(await service.page(limit, cursor, caller=caller, settings=settings))
 
 
 @router.get(
@@ -77,22 +105,29 @@ async def read_batch(request: Request) -> Response:
     "/api/batches/{batchId}/results",
     summary="Read a batch's results",
     response_class=StreamingResponse,
-    responses={200: _LINES, **problems(401, 404, 409, 503)},
-    openapi_extra=_BATCH_ID,
+    responses={200: _LINES, **problems(401, 404, 409, 422, 503)},
+    openapi_extra={"parameters": [*_BATCH_ID["parameters"], _CURSOR]},
 )
 async def read_results(request: Request) -> Response:
-    """Tell what came of each query as JSON Lines, in their order, when all have ended."""
+    """Tell what came of each query as JSON Lines, in their order, when all have ended.
+
+    In Lambda an answer ends after 4 MiB, and `Link` has the next page.
+    """
     settings = load(StatusSettings)
     caller = await caller_of(request, settings)
-    found = await service.results(request.path_params["batchId"], caller=caller, settings=settings)
+    batch_id, first = request.path_params["batchId"], _cursor_in(request)
+    found = await service.results(batch_id, caller=caller, settings=settings, first=first)
 
     async def lines() -> AsyncIterator[str]:
-        index = 0
+        index = first
         async for job_id, name, job in found:
-            yield json.dumps(_line(index, job_id, name, job), ensure_ascii=False) + "\n"
+            yield as_one_line(json.dumps(_line(index, job_id, name, job), ensure_ascii=False)) + "\n"
             index += 1
 
-    return StreamingResponse(lines(), media_type="application/jsonl")
+    def next_page(count: int) -> dict[str, str]:
+        return {"Link": f'</api/batches/{batch_id}/results?cursor={first + count}>; rel="next"'}
+
+    return await as_lines(lines(), "application/jsonl", next_page)
 
 
 @router.delete(
@@ -115,3 +150,11 @@ def _line(index: int, job_id: str, name: str, job: StoredJob | None) -> dict[str
     if job is None:  # an operator has let it be forgotten
         return {**told, "state": None, "result": None, "error": None}
     return {**told, **listed(job).model_dump(mode="json", by_alias=True), "result": job.result}
+
+
+def _cursor_in(request: Request) -> int:
+    cursor = request.query_params.get("cursor", "0")
+    if re.fullmatch("[0-9]{1,9}", cursor) is None:
+        message = "should be the index of a line: 1 to 9 digits"
+        raise InvalidRequest(f"cursor: {message}", errors=(FieldError("/cursor", message),))
+    return int(cursor)

@@ -9,12 +9,14 @@ from pydantic_core import to_json
 from shared.errors import FieldError, GatewayError, NotFinished, NotFound
 from shared.fingerprint import digest
 from shared.ids import is_id, new_id
+from shared.models import BatchPage
 from shared.requests import BatchQuery
-from shared.services import submitting
+from shared.services import allowed, submitting
 from shared.settings import CommonSettings, SubmitSettings
 from shared.store import batches, keys
 from shared.store.client import async_client
 from shared.store.jobs import StoredJob
+from shared.views import batch_status
 
 E = TypeVar("E", bound=GatewayError)
 
@@ -32,14 +34,14 @@ async def create(
     place: str,
     webhook_url: str = "",
     metadata: Mapping[str, str] | None = None,
-) -> tuple[batches.Answer, dict[str, str]]:
-    """Accept queries together, all or none; also return what to tell of the rate limit.
+) -> tuple[batches.StoredBatch, dict[str, str]]:
+    """Accept queries together, all or none; return the batch as it was accepted, and headers.
 
     Every query runs: none is answered from the cache, or joined to another. Raises what submitting one of them would,
     and names the query that is wrong by its `place` in the body, which each door has of its own.
     """
-    until = submitting.names_until()  # together: a thousand names may be slow
-    host = await submitting.webhook_host(webhook_url, settings, until) if webhook_url else ""
+    until = allowed.until_from_now()  # together: a thousand names may be slow
+    host = await allowed.webhook_host(webhook_url, caller, settings, until.names) if webhook_url else ""
     items = []
     for number, query in enumerate(queries):
         if number % _BREATH == 0:
@@ -54,7 +56,7 @@ async def create(
     idempotency = body = ""
     if idempotency_key:
         idempotency = keys.idempotency(caller, digest([f"POST batch of {place}", idempotency_key]))
-        body = digest([webhook_url, metadata, *(query.model_dump(mode="json", by_alias=True) for query in queries)])
+        body = digest([webhook_url, metadata or {}, *(submitting.normalized(query) for query in queries)])
     batch = batches.Batch(
         batch_id=new_id(),
         request_id=request_id,
@@ -68,7 +70,9 @@ async def create(
     answer = await batches.create(async_client(settings.redis_address), batch)
     headers = submitting.rate_headers(answer.left, answer.reset, settings)
     submitting.refuse(answer.kind, answer.reset, headers, settings)
-    return answer, headers
+    if answer.kind == "replayed":
+        headers["Idempotent-Replayed"] = "true"
+    return batches.accepted(batch, answer), headers
 
 
 def placed(error: E, place: str) -> E:
@@ -87,8 +91,15 @@ async def look(batch_id: str, *, caller: str, settings: CommonSettings) -> batch
     return batch
 
 
+async def page(limit: int, cursor: str | None, *, caller: str, settings: CommonSettings) -> BatchPage:
+    """List the caller's batches, newest first, from where the page with that cursor ended."""
+    before = None if cursor is None else int(cursor)
+    found, end = await batches.listed(async_client(settings.redis_address), caller, limit=limit, before=before)
+    return BatchPage(batches=[batch_status(one) for one in found], next_cursor=None if end is None else str(end))
+
+
 async def results(
-    batch_id: str, *, caller: str, settings: CommonSettings
+    batch_id: str, *, caller: str, settings: CommonSettings, first: int = 0
 ) -> AsyncIterator[tuple[str, str, StoredJob | None]]:
     """Return what yields the batch's jobs in the order of its queries, each with its id and the caller's name for it.
 
@@ -97,7 +108,7 @@ async def results(
     batch = await look(batch_id, caller=caller, settings=settings)
     if not batch.ended:
         raise NotFinished("There are results when the last of its jobs has ended")
-    return batches.results(async_client(settings.redis_address), batch_id)
+    return batches.results(async_client(settings.redis_address), batch_id, caller, first)
 
 
 async def cancel(batch_id: str, *, caller: str, settings: SubmitSettings) -> batches.StoredBatch:

@@ -37,6 +37,7 @@ class Refused(InvalidRequest):
     """The refusal of one parameter, with OpenAI's own code for it."""
 
     def __init__(self, name: str, why: str, openai_code: str = "unsupported_parameter") -> None:
+        name = name[:200]  # what the client sent
         super().__init__(f"{name}: {why}", errors=(FieldError(name, why),))
         self.openai_code = openai_code
 

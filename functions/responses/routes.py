@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 
 from functions.responses import service, views
 from functions.responses.requests import Refused, ResponseRequest
-from functions.responses.stream import stream
+from functions.responses.stream import forgotten, stream
 from shared.errors import InvalidRequest
 from shared.http.answers import event_stream
 from shared.http.body import read_json
@@ -51,6 +51,8 @@ async def create_response(request: Request) -> Response:
     )
     request.state.job_id = found.job.job_id
     if asked.stream:
+        if "Idempotent-Replayed" in headers and not await service.is_there(found, caller=caller, settings=settings):
+            return event_stream(forgotten(found.job, found.request, settings.claude_model), headers)
         return event_stream(_events(found, -1, caller), headers)
     return _json(found, headers)
 

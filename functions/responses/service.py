@@ -1,14 +1,16 @@
 """Responses: submit, read, cancel."""
 
+import json
 from dataclasses import dataclass, replace
 from typing import Any
 
 from functions.responses.requests import PREFIX, Asked, Refused, ResponseRequest, asked_by, renamed
 from shared.errors import AlreadyFinished, InvalidRequest, NotFound
 from shared.ids import is_id
+from shared.requests import SubmitRequest
 from shared.services import submitting
 from shared.settings import CommonSettings, SubmitSettings
-from shared.store import jobs
+from shared.store import jobs, submissions
 from shared.store.client import async_client
 
 
@@ -23,20 +25,52 @@ class Found:
 async def submit(
     body: ResponseRequest, *, request_id: str, caller: str, idempotency_key: str | None, settings: SubmitSettings
 ) -> tuple[Found, Asked, dict[str, str]]:
-    """Accept a body as a job; also return what it asked, and what to tell of the rate limit."""
+    """Accept a body as a job; return it as it was accepted, what it asked, and headers.
+
+    A replay returns the same, whatever has become of the job, and of the response that it goes on from.
+    """
     asked = asked_by(body)
-    query = asked.query
+    query, meant, kept = asked.query, [submitting.normalized(asked.query), asked.previous], None
     if asked.previous is not None:
-        kept = await _conversation(asked.previous, caller, settings)
+        try:
+            kept = await _conversation(asked.previous, caller, settings)
+        except Refused:
+            first = None
+            if idempotency_key:
+                first = await submitting.recall(
+                    meant, request_id=request_id, caller=caller, idempotency_key=idempotency_key, settings=settings
+                )
+            if first is None:
+                raise
+            # A conversation has the id of the job that it begins with.
+            return _accepted(first, query, asked.previous.removeprefix(PREFIX), caller), asked, _headers(first)
         query = query.model_copy(update={"session_id": kept, "fork": True})
     try:
         done = await submitting.submit(
-            query, request_id=request_id, caller=caller, idempotency_key=idempotency_key, settings=settings
+            query, request_id=request_id, caller=caller, idempotency_key=idempotency_key, settings=settings, body=meant
         )
     except InvalidRequest as error:
         raise renamed(error) from None
-    found = await find(PREFIX + done.answer.job_id, caller=caller, settings=settings)
-    return found, asked, done.rate_headers
+    return _accepted(done.answer, query, kept, caller), asked, {**done.rate_headers, **_headers(done.answer)}
+
+
+def _accepted(answer: submissions.Answer, query: SubmitRequest, resumed: str | None, caller: str) -> Found:
+    """Return a response as it was accepted."""
+    record = {"state": "waiting", "created": str(answer.at), "req": answer.request_id, "caller": caller}
+    record["meta"] = json.dumps(query.metadata)
+    request = query.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if query.session:
+        request["conversation"] = {"id": answer.job_id, "from": resumed}
+    return Found(jobs.StoredJob(answer.job_id, record, None, None), request)
+
+
+def _headers(answer: submissions.Answer) -> dict[str, str]:
+    return {"Idempotent-Replayed": "true"} if answer.replayed else {}
+
+
+async def is_there(found: Found, *, caller: str, settings: CommonSettings) -> bool:
+    """Say whether a response has not been forgotten."""
+    return await jobs.read(async_client(settings.redis_address), found.job.job_id, caller) is not None
 
 
 async def find(response_id: str, *, caller: str, settings: CommonSettings) -> Found:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from functions.responses import views
+from shared.lines import as_one_line
 from shared.services.following import COMMENT, Clock, Told, hear
 from shared.settings import StatusSettings
 from shared.store import events
@@ -33,6 +34,11 @@ class Translation:
         """Write what comes before anything has happened."""
         self._tell("response.created", response=self._first)
         self._tell("response.queued", response=self._first)
+        return self._written()
+
+    def fail(self, code: str, message: str) -> list[bytes]:
+        """Write that the stream cannot go on."""
+        self._tell("error", code=code, message=message, param=None)
         return self._written()
 
     def take(self, told: Told, ended: dict[str, Any] | None) -> list[bytes]:
@@ -94,7 +100,8 @@ class Translation:
     def _tell(self, kind: str, **fields: Any) -> None:
         if self._number > self._after:
             body = {"type": kind, "sequence_number": self._number, **fields}
-            self._due.append(f"event: {kind}\ndata: {json.dumps(body, ensure_ascii=False)}\n\n".encode())
+            data = as_one_line(json.dumps(body, ensure_ascii=False))
+            self._due.append(f"event: {kind}\ndata: {data}\n\n".encode())
         self._number += 1
 
     def _written(self) -> list[bytes]:
@@ -125,3 +132,13 @@ async def stream(
         for written in translation.take(told, ended):
             clock.note_news()
             yield written
+
+
+async def forgotten(job: StoredJob, request: dict[str, Any], model: str | None) -> AsyncIterator[bytes]:
+    """Write the events of a response that was accepted and has been forgotten: its beginning, and an error."""
+    translation = Translation(job.job_id, views.response_of(job, request, model=model))
+    for written in translation.begin():
+        yield written
+    message = "The response has been forgotten: its result is kept for RESULT_TTL after its end"
+    for written in translation.fail("not_found", message):
+        yield written

@@ -10,6 +10,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from shared.http import traffic
+from shared.http.headers import wants_openmetrics
 from shared.store import keys
 from shared.store.figures import Figures
 from shared.vocabulary import ErrorCode
@@ -48,7 +49,8 @@ def exposition(figures: Figures, accept: str) -> tuple[bytes, str]:
     """Write all metrics in the form that an Accept header asks for; also return its content type."""
     registry = CollectorRegistry()
     registry.register(_Deployment(figures))
-    encode, content_type = choose_encoder(accept)
+    # The library cannot parse every header that a client may send, and takes its own names.
+    encode, content_type = choose_encoder("application/openmetrics-text" if wants_openmetrics(accept) else "")
     return encode(registry), content_type
 
 

@@ -14,6 +14,7 @@ from shared.http.callers import caller_of, require_key
 from shared.http.describe import in_path, problems
 from shared.http.direct import DirectRoute
 from shared.http.problems import invalid_fields
+from shared.http.query import refuse_unknown
 from shared.models import JobPage, Status, UsageReport
 from shared.services.following import follow
 from shared.settings import StatusSettings, load
@@ -31,6 +32,7 @@ _EVENT = {
     },
     "required": ["id", "event", "data"],
 }
+_EVENT_ID = "^([0-9]{1,15}-[0-9]{1,10})?$"
 _SECONDS = TypeAdapter(Annotated[float, Field(ge=0, le=25)])
 _WAIT = {
     "name": "wait",
@@ -88,28 +90,35 @@ async def read_job(request: Request) -> Response:
             "description": "`state`, `delta`, `reset` and at last `done`, each with an id; a comment every 10 s.",
             "content": {"text/event-stream": {"schema": _EVENT}},
         },
-        204: {"description": "Nothing comes after the event of `Last-Event-ID`: do not ask again."},
+        204: {"description": "Nothing comes after the event of `Last-Event-ID` or `lastEventId`: do not ask again."},
         **problems(401, 404, 422, 503),
     },
 )
 async def follow_job(
     request: Request,
     job_id: JobId,
-    last_event_id: Annotated[
+    in_header: Annotated[
         str,
         Header(
-            alias="Last-Event-ID",
-            pattern="^([0-9]{1,15}-[0-9]{1,10})?$",
-            description="The last event that was seen; all after it follow.",
+            alias="Last-Event-ID", pattern=_EVENT_ID, description="The last event that was seen; all after it follow."
+        ),
+    ] = "",
+    in_query: Annotated[
+        str,
+        Query(
+            alias="lastEventId",
+            pattern=_EVENT_ID,
+            description="The same, for clients that cannot send the header; the header counts before it.",
         ),
     ] = "",
 ) -> Response:
     """Tell what happens to a job as server-sent events, until its end; in Lambda in answers to be strung together."""
     settings = load(StatusSettings)
     caller = await caller_of(request, settings)
-    if not await service.can_be_followed(job_id, last_event_id or None, caller=caller, settings=settings):
+    after = in_header or in_query or None
+    if not await service.can_be_followed(job_id, after, caller=caller, settings=settings):
         return Response(status_code=204)
-    return event_stream(follow(job_id, last_event_id or None, caller, settings))
+    return event_stream(follow(job_id, after, caller, settings))
 
 
 @router.get(
@@ -136,11 +145,12 @@ async def usage(
     response_model=service.HealthReport,
     responses={
         200: {"description": "`ok`, or `degraded` when no worker is alive."},
-        503: {"model": service.HealthReport, "description": "`down`: Redis is away."},
+        503: {"model": service.HealthReport, "description": "`down`: Redis does not answer, or takes no writes."},
     },
 )
-async def health() -> Response:
+async def health(request: Request) -> Response:
     """Tell whether a query would be accepted (status code) and run (`ok`, not `degraded`)."""
+    refuse_unknown(request)
     report = await service.health(load(StatusSettings))
     return Response(report.model_dump_json(), 503 if report.status == "down" else 200, media_type="application/json")
 
@@ -153,19 +163,24 @@ async def health() -> Response:
     responses={200: {"description": "Prometheus text, or OpenMetrics when asked for."}, **problems(401, 404, 503)},
 )
 async def metrics(request: Request) -> Response:
-    """Show the figures of the whole deployment, whichever process is asked; 404 unless METRICS_ENABLED."""
+    """Return the metrics of the whole deployment; 404 unless METRICS_ENABLED.
+
+    With AUTH_ENABLED a caller's key is required, unless METRICS_AUTH is false.
+    """
     settings = load(StatusSettings)
     if not settings.metrics_enabled:
         raise NotFound("METRICS_ENABLED is false")
-    if settings.metrics_auth:
+    if settings.auth if settings.metrics_auth is None else settings.metrics_auth:
         await require_key(request, settings)
+    refuse_unknown(request)
     body, content_type = await service.metrics(request.headers.get("accept", ""), settings)
     return Response(body, media_type=content_type)
 
 
 @router.get("/health/live", summary="Liveness", tags=["health"])
-async def live() -> dict[str, str]:
+async def live(request: Request) -> dict[str, str]:
     """Answer, because the process does."""
+    refuse_unknown(request)
     return {"status": "ok"}
 
 

@@ -10,9 +10,9 @@ from shared.errors import NotFound
 from shared.ids import is_id
 from shared.models import JobPage, Status
 from shared.settings import StatusSettings
-from shared.store import endings, events, figures, jobs, slots
+from shared.store import endings, events, failures, figures, jobs, slots
 from shared.store.client import async_client
-from shared.views import listed, status_of
+from shared.views import listed, page_of, status_of
 from shared.vocabulary import State
 
 # Readiness is asked for by machines that give up soon; a store that takes longer is as good as away.
@@ -22,10 +22,13 @@ HEALTH_TIMEOUT = 1.2
 class HealthReport(BaseModel):
     """Readiness and each part: `cli` and `credentials` are the versions and kinds that the workers have.
 
-    `ok`; `degraded` when nothing that is queued is started, with the reason; `down` without Redis.
+    `ok`; `degraded` when nothing that is queued is started; `down` when Redis does not answer, or takes no writes.
 
-    Reasons are `no_worker`; `paused` by an operator; `authentication_failed` or `billing_error` when Claude refuses
-    every job, and `rate_limited` when it wants none for a while.
+    Reasons for `degraded` are `no_worker`; `paused` by an operator; `authentication_failed` or `billing_error` when
+    Claude refuses every job, and `rate_limited` when it wants none for a while. Reasons for `down` are `redis`, which
+    does not answer; `redis_read_only`, `redis_loading`, `redis_failover`, `redis_replicas`, `redis_busy`,
+    `redis_clients`, `redis_out_of_memory`, `redis_disk`, `redis_permission`, `redis_login`, `redis_cluster`, and
+    `redis_unsupported`.
     """
 
     model_config = ConfigDict(
@@ -89,7 +92,8 @@ async def job_page(
     before = None if cursor is None else int(cursor)
     client = async_client(settings.redis_address)
     found, end = await jobs.page(client, caller, state=state, limit=limit, before=before)
-    return JobPage(jobs=[listed(job) for job in found], next_cursor=None if end is None else str(end))
+    page, cursor = page_of(found, end)
+    return JobPage(jobs=[listed(job) for job in page], next_cursor=cursor)
 
 
 async def metrics(accept: str, settings: StatusSettings) -> tuple[bytes, str]:
@@ -101,13 +105,15 @@ async def metrics(accept: str, settings: StatusSettings) -> tuple[bytes, str]:
 
 
 async def health(settings: StatusSettings) -> HealthReport:
-    """Ask the store who is alive; never raises."""
+    """Ask the store who is alive, and whether it takes writes; never raises for what the store does."""
     try:
         async with asyncio.timeout(HEALTH_TIMEOUT):
             seen = await slots.health(async_client(settings.redis_address))
-    except (RedisError, OSError, TimeoutError):
+    except (RedisError, OSError, TimeoutError) as error:
+        failure = failures.report(settings.redis_address, error)
         nothing = dict.fromkeys(("workers", "slots", "cli", "credentials", "waiting", "active", "delayed"))
-        return HealthReport.model_validate({"status": "down", "reason": "redis", "redis": "down", **nothing})
+        why = failure.reason if failure else "redis"
+        return HealthReport.model_validate({"status": "down", "reason": why, "redis": "down", **nothing})
     reason = _reason(seen)
     return HealthReport(
         status="degraded" if reason else "ok",
@@ -124,5 +130,8 @@ async def health(settings: StatusSettings) -> HealthReport:
 
 
 def _reason(seen: slots.Health) -> str | None:
-    """Say why nothing that is queued is started."""
-    return seen.hold if seen.slots else "no_worker"
+    """Say why nothing that is queued is started.
+
+    A slot lives only as long as its worker, so one without the other means that not all of it reaches the store.
+    """
+    return seen.hold if seen.slots and seen.workers else "no_worker"

@@ -1,7 +1,5 @@
 """What a caller has spent, by day and model."""
 
-import time
-
 from shared.models import Budget, ModelUsage, UsageDay, UsageReport
 from shared.settings import StatusSettings
 from shared.store import spending
@@ -13,8 +11,7 @@ _DAY = 86_400
 
 async def usage(days: int, *, caller: str, settings: StatusSettings) -> UsageReport:
     """Report the last so many days, today among them, in one round trip."""
-    today = int(time.time()) // _DAY
-    found = await spending.read_days(async_client(settings.redis_address), caller, today - days + 1, today)
+    today, found = await spending.read_days(async_client(settings.redis_address), caller, days)
     spent = sum(day.cost for day in found if day.number == today)
     budget = None
     if settings.daily_budget_usd is not None:

@@ -1,7 +1,5 @@
 """The routes of submit."""
 
-import re
-
 from fastapi import APIRouter, Request, Response
 
 from shared.http.answers import as_json
@@ -10,6 +8,7 @@ from shared.http.callers import caller_of
 from shared.http.describe import ACCEPTED_HEADERS, header, in_path, problems, takes
 from shared.http.direct import DirectRoute
 from shared.http.forwarded import prefix_of
+from shared.http.headers import preferred_wait
 from shared.http.idempotency import IDEMPOTENCY_KEY, idempotency_key_in
 from shared.models import Accepted, Cached, Route, Status
 from shared.requests import RouteRequest, SubmitRequest
@@ -53,7 +52,7 @@ async def submit_query(request: Request) -> Response:
     if answer.kind == "cached":
         cached = {"requestId": answer.request_id, "status": "cached", "jobId": answer.job_id, "result": answer.result}
         return as_json(Cached.model_validate(cached), 200, headers)
-    if seconds := _wait_in(request.headers.get("prefer")):
+    if seconds := preferred_wait(request.headers, _LONGEST_WAIT):
         headers["Preference-Applied"] = "wait"
         job = await service.at_end(answer.job_id, seconds, caller=caller, settings=settings)
         if job is not None and job.ended:
@@ -91,9 +90,3 @@ async def cancel_job(request: Request) -> Response:
     caller = await caller_of(request, settings)
     job = await service.cancel(request.path_params["jobId"], caller=caller, settings=settings)
     return as_json(status_of(job))
-
-
-def _wait_in(prefer: str | None) -> float:
-    """Return the seconds of a Prefer header's `wait`, bounded; 0 without one. A preference is never an error."""
-    found = re.search(r"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?:$|[,;])", prefer or "", re.IGNORECASE)
-    return min(float(found[1]), _LONGEST_WAIT) if found else 0.0

@@ -10,6 +10,7 @@ from shared.http.callers import caller_of
 from shared.http.describe import problems
 from shared.models import Deliveries, Redelivery
 from shared.settings import WebhookSettings, load
+from shared.views import DELIVERY_CURSOR
 
 router = APIRouter(tags=["webhooks"])
 JobId = Annotated[str, Path(alias="jobId", description="As told when the query was submitted.")]
@@ -19,13 +20,19 @@ JobId = Annotated[str, Path(alias="jobId", description="As told when the query w
     "/api/query/{jobId}/deliveries",
     summary="List the deliveries of a job's webhooks",
     response_model=Deliveries,
-    responses={200: {"description": "Every try, oldest first."}, **problems(401, 404, 503)},
+    responses={200: {"description": "A page of the tries, oldest first."}, **problems(401, 404, 422, 503)},
 )
-async def list_deliveries(request: Request, job_id: JobId) -> Response:
+async def list_deliveries(
+    request: Request,
+    job_id: JobId,
+    cursor: Annotated[
+        str | None, Query(pattern=DELIVERY_CURSOR, description="`nextCursor` of the page before.")
+    ] = None,
+) -> Response:
     """Tell when each webhook of a job was tried, what came of it, and when it is tried next."""
     settings = load(WebhookSettings)
     caller = await caller_of(request, settings)
-    found = await service.deliveries(job_id, caller=caller, settings=settings)
+    found = await service.deliveries(job_id, cursor, caller=caller, settings=settings)
     return as_json(found)
 
 
@@ -40,7 +47,8 @@ async def redeliver(
     request: Request,
     job_id: JobId,
     request_id: Annotated[
-        str | None, Query(alias="requestId", description="Only to this submission; without it, to all that asked.")
+        str | None,
+        Query(alias="requestId", max_length=100, description="Only to this submission; without it, to all that asked."),
     ] = None,
 ) -> Response:
     """Send the terminal event again, with the same `webhook-id`, and with the whole schedule before it."""

@@ -6,15 +6,19 @@ from shared.models import Deliveries, Redelivery
 from shared.settings import WebhookSettings
 from shared.store import webhooks
 from shared.store.client import async_client
-from shared.views import delivery_of
+from shared.views import delivery_page
 
 
-async def deliveries(job_id: str, *, caller: str, settings: WebhookSettings) -> Deliveries:
-    """List the tries of the webhooks of one of the caller's jobs, oldest first; raises NotFound for any other."""
+async def deliveries(job_id: str, cursor: str | None, *, caller: str, settings: WebhookSettings) -> Deliveries:
+    """List the tries of the webhooks of one of the caller's jobs, oldest first, after the page with that cursor.
+
+    Raises NotFound for any other job.
+    """
     tries = await webhooks.tries(async_client(settings.redis_address), job_id, caller) if is_id(job_id) else None
     if tries is None:
         raise NotFound("There is no such job")
-    return Deliveries(deliveries=[delivery_of(one) for one in tries])
+    page, following = delivery_page(tries, cursor)
+    return Deliveries(deliveries=page, next_cursor=following)
 
 
 async def redeliver(job_id: str, request_id: str | None, *, caller: str, settings: WebhookSettings) -> Redelivery:

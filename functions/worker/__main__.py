@@ -1,16 +1,31 @@
 """The worker container's process: `python -m functions.worker`."""
 
 import logging
+import signal
 import sys
+from types import FrameType
 
-from functions.worker.environment import hide, scrub
-from functions.worker.pool import run_pool
-from shared import logs
-from shared.settings import SettingsError, WorkerSettings, load
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    """End the process where it stands: until the pool has its own handlers, nothing has been started."""
+    sys.exit(0)
 
 
 def main() -> int:
-    """Run slots until told to stop; exit status 2 when a setting cannot be used."""
+    """Run slots until a stop is requested; return the exit status, 2 when a setting cannot be used."""
+    # Before the imports, which take a second: the kernel drops the signals to a container's first process that it has
+    # no handler for. Whoever starts this may have blocked them until now.
+    for number in STOP_SIGNALS:
+        signal.signal(number, _end)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    from functions.worker.environment import scrub  # noqa: PLC0415
+    from functions.worker.hiding import hide  # noqa: PLC0415
+    from functions.worker.pool import run_pool  # noqa: PLC0415
+    from shared import logs  # noqa: PLC0415
+    from shared.settings import SettingsError, WorkerSettings, load  # noqa: PLC0415
+
     try:
         settings = load(WorkerSettings)
         scrub()

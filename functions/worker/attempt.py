@@ -55,12 +55,12 @@ class Means:
     spool: Spool
 
 
-async def attempt(claim: claims.Claim, slot: str, means: Means, asked: Asked) -> None:
-    """Run the job of a claim, if the claim holds."""
+async def attempt(claim: claims.Claim, slot: str, means: Means, asked: Asked) -> bool:
+    """Run the job of a claim, if the claim holds; return whether its settlement is left on disk, without Redis."""
     job = await claims.take(means.client, claim, slot, means.settings.daily_budget_usd or 0)
     if job is None:
         event(log, "claim_void", job_id=claim.job_id, n=claim.number)
-        return
+        return False
     claim = job.claim
     ids: dict[str, Any] = {"job_id": claim.job_id, "request_id": job.request_id}
     event(log, "job_started", **ids, n=claim.number)
@@ -96,6 +96,7 @@ async def attempt(claim: claims.Claim, slot: str, means: Means, asked: Asked) ->
         if turn is not None and how != "spooled":
             with suppress(RedisError):  # it goes by itself in time
                 await turn.forget()
+    return how == "spooled"
 
 
 async def _outcome(

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import suppress
 from functools import partial
 
@@ -12,19 +12,19 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from functions.worker.delivery import judge, post
-from functions.worker.delivery_transport import DeliveryTransport
+from functions.worker.delivery_transport import DeliveryTransport, caller
 from functions.worker.tasks import end
 from shared import signing
 from shared.logs import event
 from shared.models import BatchEvent, WebhookEvent
 from shared.settings import WorkerSettings
-from shared.store import keys, outbox, webhook_secrets
+from shared.store import failures, keys, outbox, webhook_secrets
 from shared.views import batch_event, webhook_event, webhook_id
 
 log = logging.getLogger("worker.deliver")
 
-# How many are sent at once: over all, and to one host.
-AT_ONCE, PER_HOST = 128, 8
+# How many are sent at once: over all callers, of whom each has half at most, and of one caller to one host.
+AT_ONCE, PER_HOST = 256, 8
 # Nobody tells when a lease ends, or when Redis is back; s.
 _LOOK_EVERY = 1.0
 
@@ -48,7 +48,7 @@ class Deliverer:
         self._settings = settings
         self._lease_for = lease_for
         self._wake = asyncio.Event()
-        self._busy: Counter[str] = Counter()
+        self._busy: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._tries: set[asyncio.Task[None]] = set()
         self._http = httpx.AsyncClient(
             transport=DeliveryTransport(settings.webhook_allowed_networks, connections=AT_ONCE),
@@ -84,19 +84,20 @@ class Deliverer:
             )
             found = await asyncio.gather(*(outbox.read(self._client, one) for one in leased))
         except (RedisError, OSError) as error:
-            event(log, "outbox_not_read", logging.WARNING, error=type(error).__name__)
+            failures.report(self._settings.redis_address, error, beside_pool=True)
             await asyncio.sleep(_LOOK_EVERY)
             return 0
         for webhook in found:
             if webhook is not None:
-                self._busy[webhook.host] += 1
+                self._busy[webhook.caller][webhook.host] += 1
                 one = asyncio.create_task(self._try(webhook))
                 self._tries.add(one)
-                one.add_done_callback(partial(self._ended, webhook.host))
+                one.add_done_callback(partial(self._ended, webhook.caller, webhook.host))
         return min(_LOOK_EVERY, upcoming if upcoming is not None else _LOOK_EVERY)
 
     async def _try(self, webhook: outbox.Webhook) -> None:
         lease_ends = time.monotonic() + self._lease_for / 1000
+        caller.set(webhook.caller)
         try:
             secrets = webhook.secrets
             if webhook.caller == keys.ANONYMOUS and self._settings.webhook_secret:
@@ -112,11 +113,11 @@ class Deliverer:
             # The lease ends by itself, and the try is made again.
             event(log, "try_not_recorded", logging.WARNING, error=type(error).__name__, job_id=webhook.job.job_id)
 
-    def _ended(self, host: str, one: "asyncio.Task[None]") -> None:
+    def _ended(self, of: str, host: str, one: "asyncio.Task[None]") -> None:
         self._tries.discard(one)
-        self._busy[host] -= 1
-        if not self._busy[host]:
-            del self._busy[host]
+        self._busy[of] -= Counter((host,))
+        if not self._busy[of]:
+            del self._busy[of]
         self._wake.set()
         if not one.cancelled() and (error := one.exception()) is not None:
             log.error("try_failed", exc_info=error)
@@ -154,6 +155,6 @@ class Deliverer:
                     await channel.subscribe(keys.TOLD)
                     async for _ in channel.listen():
                         self._wake.set()
-            except (RedisError, OSError):
-                event(log, "outbox_not_heard", logging.WARNING)
+            except (RedisError, OSError) as error:
+                failures.report(self._settings.redis_address, error, beside_pool=True)
             await asyncio.sleep(_LOOK_EVERY)

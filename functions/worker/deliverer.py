@@ -5,7 +5,6 @@ import logging
 import os
 import signal
 import time
-from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.process import BaseProcess
 
 from functions.worker import processes, spawning
@@ -15,8 +14,6 @@ from shared.store.client import async_client, close_clients
 
 log = logging.getLogger("worker.deliverer")
 
-# Names that do not resolve hold a thread each, and must not keep others from resolving.
-_RESOLVERS = 64
 # What is being sent when the worker ends gets so long; inside what ECS leaves after SHUTDOWN_GRACE; s.
 _GRACE = 5.0
 # One that dies at once is not started again at once; s.
@@ -49,11 +46,16 @@ class DelivererProcess:
             self._process.start()
             logs.event(log, "deliverer_started", pid=self._process.pid)
 
-    def stop(self) -> None:
-        """End it, and wait until it has."""
+    def terminate(self) -> None:
+        """Request its end: it leases nothing new, and what is being sent gets a short grace."""
         if self._process is not None:
             self._process.terminate()
-            self._process.join(_grace(self._settings) + 1)
+
+    def stop(self, within: float) -> None:
+        """End it, after so many seconds by force."""
+        self.terminate()
+        if self._process is not None:
+            self._process.join(within)
             self._process.kill()
             self._process.join()
 
@@ -76,7 +78,6 @@ async def _deliver(settings: WorkerSettings) -> None:
     from functions.worker.deliver import Deliverer  # noqa: PLC0415
 
     loop = asyncio.get_running_loop()
-    loop.set_default_executor(ThreadPoolExecutor(_RESOLVERS))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

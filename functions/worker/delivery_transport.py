@@ -5,12 +5,17 @@ Connections are pooled by name, and TLS and Host speak of the name. No proxy, no
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import httpcore
 import httpx
 
 from shared import egress
+from shared.store import keys
+
+# Whose webhook the running task sends: the threads that look up names are divided among callers.
+caller: ContextVar[str] = ContextVar("caller", default=keys.ANONYMOUS)
 
 
 class _GuardedNetwork(httpcore.AsyncNetworkBackend):
@@ -31,7 +36,7 @@ class _GuardedNetwork(httpcore.AsyncNetworkBackend):
         """Resolve, check all that is found, and connect to the first that answers."""
         async with asyncio.timeout(timeout):
             try:
-                addresses = list(dict.fromkeys(await egress.resolve(egress.Target(host, port))))
+                addresses = list(dict.fromkeys(await egress.resolve(egress.Target(host, port), caller.get())))
             except (OSError, UnicodeError):
                 raise httpcore.ConnectError("its name does not resolve") from None
             egress.check(addresses, self._allowed)

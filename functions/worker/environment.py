@@ -1,6 +1,5 @@
 """What the CLI may know of its surroundings: an allow-list, so that nothing of the gateway's own gets through."""
 
-import ctypes
 import os
 import re
 from collections.abc import Mapping
@@ -92,7 +91,16 @@ def allowed(environ: Mapping[str, str]) -> dict[str, str]:
             continue
         if is_plain(name) or credential:
             kept[name] = value
-    return kept
+    return kept | _without_proxy_for_loopback(kept)
+
+
+def _without_proxy_for_loopback(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that exclude this machine from a proxy, which could not reach its loopback."""
+    if not any(name.lower() in {"http_proxy", "https_proxy"} for name in environ):
+        return {}
+    given = [environ[name] for name in ("no_proxy", "NO_PROXY") if environ.get(name)]
+    excluded = ",".join([*given[:1], "127.0.0.1", "localhost", "::1"])
+    return {"no_proxy": excluded, "NO_PROXY": excluded}
 
 
 def plain(environ: Mapping[str, str]) -> dict[str, str]:
@@ -106,22 +114,6 @@ def scrub() -> None:
     os.environ.clear()
     # The SDK would start the CLI once more, for its version; it reads this here and not in a run's environment.
     os.environ.update(kept | {"CLAUDE_AGENT_SDK_SKIP_VERSION_CHECK": "1"})
-
-
-def hide() -> None:
-    """Blank what this process was started with, which /proc shows to others of its user, to root whatever is done.
-
-    Python and the C library go on with copies. Linux only; anywhere else there is nothing to hide.
-    """
-    try:
-        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return
-    start, end = int(fields[47]), int(fields[48])  # env_start and env_end, counted from the state
-    for name, value in os.environ.items():
-        os.environ[name] = value  # makes the C library copy it
-    if 0 < start < end:
-        ctypes.memset(start, 0, end - start)
 
 
 def for_run(home: Path, config: Path) -> dict[str, str]:

@@ -3,13 +3,18 @@
 import socket
 import sys
 
-from shared.settings import CommonSettings, SettingsError, load
-from shared.store import slots
-from shared.store.client import sync_client
+from functions.worker.hiding import hide
 
 
 def main() -> int:
     """Return 0 when a slot of this host has said lately that it is alive."""
+    # The check is started beside the tools of runs, with the container's variables, such as the store's password. They
+    # are blanked before the large imports.
+    hide()
+    from shared.settings import CommonSettings, SettingsError, load  # noqa: PLC0415 -- as above
+    from shared.store import slots  # noqa: PLC0415
+    from shared.store.client import sync_client  # noqa: PLC0415
+
     try:
         address = load(CommonSettings).redis_address
     except SettingsError as error:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import redis.asyncio
 from redis.exceptions import RedisError
@@ -15,6 +16,8 @@ log = logging.getLogger("worker.lease")
 
 # At least this often the lease is renewed, and the state read again, for a message of a cancellation can be lost; s.
 _LEASE_EVERY = 0.75
+# How long the end of a job waits for the last piece of its text to be published; s.
+_REST_WITHIN = 1.0
 # What is written is told so often at first; later less: a job of a day has few more pieces than one of minutes; s.
 _PIECE_EVERY, _PIECES = 0.04, 2000
 # Nobody knows how long an answer will be: after this many characters progress is at two thirds of its way.
@@ -34,6 +37,7 @@ class Lease:
         self._pending = ""
         self._piece = (0, "")
         self._changed = asyncio.Event()
+        self._failing = False
         # One piece at a time: a later one must not come before it.
         self._telling = asyncio.Lock()
 
@@ -65,7 +69,10 @@ class Lease:
     async def tell_the_rest(self) -> None:
         """Tell what has not been told, if the store takes it: the end of the job comes next."""
         if self._pending or self._piece[1]:
-            await self._tell(last=True)
+            # The result holds the whole text: a store that is slow or away must not delay it.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_REST_WITHIN):
+                    await self._tell(last=True)
 
     async def _tell(self, *, last: bool = False) -> bool:
         async with self._telling:
@@ -79,8 +86,11 @@ class Lease:
             try:
                 holds = await claims.keep(self._client, self._claim, self.progress, number, text, news)
             except RedisError:
-                log.warning("lease_not_renewed", extra={"fields": {"job_id": self._claim.job_id}})
+                if not self._failing:
+                    log.warning("lease_not_renewed", extra={"fields": {"job_id": self._claim.job_id}})
+                self._failing = True
                 return True
+            self._failing = False
             self._piece, self._spent = (number, ""), spent
             return holds
 

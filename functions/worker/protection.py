@@ -18,6 +18,9 @@ log = logging.getLogger("worker.protection")
 _MINUTES = 10
 _LOOK_EVERY = 1.0
 _REPLY_TIMEOUT = 5.0
+_END_WITHIN = 0.5
+# The agent is at a link-local address, which no proxy of the environment could reach.
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Protection:
@@ -34,7 +37,8 @@ class Protection:
     def close(self) -> None:
         """Stop watching; what is protected stays so until its time is over."""
         self._stop.set()
-        self._thread.join()
+        # An agent that does not answer must not delay the end of the worker.
+        self._thread.join(_END_WITHIN)
 
     def _watch(self) -> None:
         while not self._stop.wait(_LOOK_EVERY):
@@ -49,7 +53,7 @@ class Protection:
             self._url, json.dumps(wanted).encode(), {"Content-Type": "application/json"}, method="PUT"
         )
         try:
-            with urllib.request.urlopen(request, timeout=_REPLY_TIMEOUT) as answer:  # noqa: S310
+            with _DIRECT.open(request, timeout=_REPLY_TIMEOUT) as answer:
                 answer.read()
         except OSError as error:
             event(log, "task_not_protected", logging.WARNING, wanted=protected, error=type(error).__name__)

@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import redis
@@ -15,7 +16,7 @@ from rq.timeouts import BaseDeathPenalty
 from rq.utils import now, utcformat
 
 from shared.logs import event
-from shared.store import keys, scripts
+from shared.store import failures, keys, scripts
 
 log = logging.getLogger("worker.queue")
 
@@ -30,6 +31,17 @@ _FIELDS = {
     b"data", b"origin", b"status", b"created_at", b"enqueued_at", b"started_at", b"ended_at", b"timeout",
     b"result_ttl", b"failure_ttl", b"description", b"last_heartbeat", b"worker_name",
 }  # fmt: skip
+
+
+@contextmanager
+def _refusals_are_waited_out() -> Iterator[None]:
+    """Turn a refusal, as of a Redis whose disk is full, into the error for which RQ waits and tries again."""
+    try:
+        yield
+    except redis.ResponseError as error:
+        if failures.classify(error) is None:
+            raise
+        raise redis.ConnectionError("Redis refuses the command") from error
 
 
 class NoDeathPenalty(BaseDeathPenalty):
@@ -69,28 +81,36 @@ class ClaimQueue(Queue):
     stopping = threading.Event()
 
     @classmethod
+    def dequeue_any(cls, *args: Any, **options: Any) -> Any:
+        """Wait for a job; raise StopRequested when a stop is, also while Redis fails before anything is popped."""
+        if cls.stopping.is_set():
+            raise StopRequested
+        return super().dequeue_any(*args, **options)
+
+    @classmethod
     def lmove(cls, connection: redis.Redis, queue_key: str, timeout: int | None) -> tuple[str, bytes] | None:
         """Pop the next job as a claim; with a timeout wait so many seconds for one, then raise DequeueTimeout."""
         for _ in range(timeout or 1):
             if cls.stopping.is_set():
                 raise StopRequested
-            claim = scripts.run_sync(
-                connection,
-                "pop",
-                IntermediateQueue.get_intermediate_queue_key(queue_key),
-                f"{RQ_KEY_PREFIX}:job:",
-                NAME,
-                FUNCTION,
-                _UNCLAIMED,
-                _RQ_TIMEOUT,
-                utcformat(now()),
-            )
-            if claim is not None:
-                return queue_key, claim
-            if timeout is None:
-                return None
-            # A token is a hint and no more: what it stands for may have been taken, or may wait without one.
-            connection.blpop([keys.WAKE], 1)
+            with _refusals_are_waited_out():
+                claim = scripts.run_sync(
+                    connection,
+                    "pop",
+                    IntermediateQueue.get_intermediate_queue_key(queue_key),
+                    f"{RQ_KEY_PREFIX}:job:",
+                    NAME,
+                    FUNCTION,
+                    _UNCLAIMED,
+                    _RQ_TIMEOUT,
+                    utcformat(now()),
+                )
+                if claim is not None:
+                    return queue_key, claim
+                if timeout is None:
+                    return None
+                # A token is a hint and no more: what it stands for may have been taken, or may wait without one.
+                connection.blpop([keys.WAKE], 1)
         raise DequeueTimeout(timeout, queue_key)
 
     @property

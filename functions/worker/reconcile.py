@@ -4,7 +4,6 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 import redis
 
@@ -12,6 +11,8 @@ from functions.worker.outcome import failed
 from functions.worker.spool import Spool
 from shared.logs import event
 from shared.settings import WorkerSettings
+from shared.store import failures
+from shared.store.callers import CANCELLED_AT_ONCE
 from shared.store.claims import LEASE
 from shared.store.scripts import run_sync
 
@@ -19,6 +20,8 @@ log = logging.getLogger("worker.reconcile")
 
 # How many jobs are healed or forgotten at a time, so that nobody waits long for Redis.
 _MOST = 500
+# A look cancels jobs of revoked callers in so many scripts at most.
+_CANCELLATIONS = 100
 # Looks are a second apart; after a longer gap, s, nobody knows what was missed.
 _LATE = 5.0
 # A job that took so many workers with it is not given to another.
@@ -34,6 +37,7 @@ class Reconciler:
         self._spool = spool
         self._refused: set[str] = set()
         self._looked_at = self._in_contact_since = time.monotonic()
+        self._dead: set[str] = set()
 
     def look(self) -> None:
         """Heal and forget; a store that is away is looked at the next time."""
@@ -41,6 +45,9 @@ class Reconciler:
             return
         # First, so that no job is given back whose result is on disk.
         written = self._step("spool", self._spool.write_all, self._connection)
+        if written:
+            self._step("rescue", self._rescue_from_dead_slots)
+        self._step("revoke", self._cancel_revoked)
         self._step("reap", run_sync, self._connection, "reap", _MOST)
         self._step("unpark", run_sync, self._connection, "unpark", _MOST)
         # While Redis was away nobody could renew a lease: all get the time to.
@@ -52,6 +59,7 @@ class Reconciler:
         try:
             work(*args)
         except redis.RedisError as error:
+            failures.report(self._settings.redis_address, error)
             if name not in self._refused:
                 event(log, "maintenance_refused", logging.WARNING, step=name, error=type(error).__name__)
                 self._refused.add(name)
@@ -59,11 +67,19 @@ class Reconciler:
         self._refused.discard(name)
         return True
 
+    def _cancel_revoked(self) -> None:
+        """Cancel jobs of callers whose keys are revoked: whoever revoked one may have ended before all were."""
+        keep = self._settings.result_ttl * 1000
+        for _ in range(_CANCELLATIONS):
+            if not run_sync(self._connection, "cancel_revoked", CANCELLED_AT_ONCE, keep):
+                break
+
     def _in_contact(self) -> bool:
         """Say whether Redis answers; an answer that came late, or a look that did, breaks the contact as well."""
         try:
             self._connection.ping()
-        except redis.RedisError:
+        except redis.RedisError as error:
+            failures.report(self._settings.redis_address, error)
             answered = False
         else:
             answered = True
@@ -74,10 +90,18 @@ class Reconciler:
         return answered
 
     def slot_died(self, name: str) -> None:
-        """Heal the job of a slot of our own that has ended, whose lease need not be waited for."""
-        with suppress(redis.RedisError):
-            self._spool.write_all(self._connection)
+        """Note a slot of our own that has ended: its job is healed at the next look, not when its lease ends."""
+        self._dead.add(name)
+
+    def finish(self) -> None:
+        """Write the spooled results and heal the jobs of slots that have ended, if Redis answers: the worker ends."""
+        if self._step("spool", self._spool.write_all, self._connection):
+            self._step("rescue", self._rescue_from_dead_slots)
+
+    def _rescue_from_dead_slots(self) -> None:
+        for name in sorted(self._dead):
             self._heal(name)
+            self._dead.discard(name)
 
     def _heal(self, slot: str) -> None:
         error = json.dumps(failed("worker_lost").body["error"])

@@ -10,9 +10,13 @@ from shared.schema_for_model import unwrapped
 
 # A schema of a client's can take for ever, by an expression or by what it refers to; s.
 _WITHIN = 5.0
-# In a process that can be ended: nothing else stops a check. It reads schema and value, and says nothing.
+# In a process that can be ended: nothing else stops a check. It reads schema and value, and says nothing. Its memory is
+# limited to 1 GiB, since what a check needs is up to the client too.
 _CHECK = """
-import json, sys
+import json, resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+resource.setrlimit(resource.RLIMIT_CPU, (6, 6))
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 from jsonschema.validators import Draft202012Validator, validator_for
 from referencing import Registry
 schema, value = json.load(sys.stdin)

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from local.lambda_emulator.event import Incoming, gateway_error, raw_path, to_event, to_response
 from local.lambda_emulator.function import EventTooLarge, Function, FunctionError
 from local.lambda_emulator.routes import Route, read_routes
+from shared.http.hosts import Hosts
 from shared.logs import configure, event
 from shared.settings import ApiSettings, ProxySettings, load
 
@@ -99,7 +100,7 @@ def create_emulator(template: Path, *, longest: float = LONGEST) -> Router:
         await emulator.close()
 
     # Without routes: nothing but the template decides which method or path is known.
-    return Router(default=emulator, lifespan=lifespan)
+    return Router(default=Hosts(emulator), lifespan=lifespan)
 
 
 app = create_emulator(TEMPLATE)

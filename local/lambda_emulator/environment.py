@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from functions.worker.environment import hide
+from functions.worker.hiding import hide
 from functions.worker.processes import end_with_parent
 
 

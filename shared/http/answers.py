@@ -13,6 +13,6 @@ def as_json(body: BaseModel, status: int = 200, headers: dict[str, str] | None =
 
 
 def event_stream(events: AsyncIterator[bytes], headers: dict[str, str] | None = None) -> Response:
-    """Write server-sent events as they come: neither kept nor held back by whatever is between."""
-    unheld = {**(headers or {}), "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    """Write server-sent events as they come: no proxy may store, compress or buffer them."""
+    unheld = {**(headers or {}), "Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
     return StreamingResponse(events, headers=unheld, media_type="text/event-stream")

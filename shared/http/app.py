@@ -80,6 +80,8 @@ def lambda_handler(
         "application/json",
         "application/problem+json",
         "application/openmetrics-text",
+        "application/jsonl",
+        "application/x-jsonl",
     )
     # "auto" would start and stop the app at each invocation, and problem+json would come back as base64.
     adapter = Mangum(app, lifespan="off", text_mime_types=list(text), custom_handlers=[_HttpApi])

@@ -2,15 +2,20 @@
 
 import codecs
 import json
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
-from shared.errors import GatewayError, MalformedJson, PayloadTooLarge, UnsupportedMediaType
-from shared.http.problems import not_valid
+from shared.errors import FieldError, GatewayError, InvalidRequest, MalformedJson, PayloadTooLarge, UnsupportedMediaType
+from shared.http.headers import declared_length, media_type
+from shared.http.problems import invalid_fields
 
 M = TypeVar("M", bound=BaseModel)
+# The parser's own limits, which it does not name: digits of an integer, and levels of objects and arrays.
+MAX_DIGITS, MAX_DEPTH = 4300, 200
+_SHOWN, _POINTER = 100, 1000
+_TOO_LONG = object()
 
 
 async def read_json(request: Request, model: type[M], *, max_bytes: int) -> M:
@@ -30,24 +35,54 @@ async def read_json(request: Request, model: type[M], *, max_bytes: int) -> M:
 
 def _problem_of(text: bytes, refused: ValidationError) -> GatewayError:
     try:
-        json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        found = json.loads(text, parse_constant=_refuse_constant, parse_int=_integer)
+    except RecursionError:
+        return _invalid("", f"should not be nested in more than {MAX_DEPTH} levels")
+    except ValueError as error:
         place = f" at line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
         return MalformedJson(f"The body cannot be read as JSON{place}")
-    [first, *_] = refused.errors(include_url=False, include_input=False)
-    if first["type"] == "json_invalid":
-        # What json.loads lets pass: half a surrogate pair, which no UTF-8 has, and more than 200 levels.
-        return MalformedJson(f"The body cannot be read as JSON: {first['ctx']['error']}")
-    return not_valid(refused)
+    problems = refused.errors(include_url=False, include_input=False)
+    first = problems[0]
+    if first["type"] != "json_invalid":
+        return invalid_fields(list(problems))
+    # JSON it is, but beyond what is taken.
+    pointer = _place_of(_TOO_LONG, found)
+    if pointer is not None:
+        return _invalid(pointer, f"should have at most {MAX_DIGITS} digits")
+    if "recursion" in first["ctx"]["error"]:
+        return _invalid("", f"should not be nested in more than {MAX_DEPTH} levels")
+    # What json.loads lets pass: half a surrogate pair, which no UTF-8 has.
+    return MalformedJson(f"The body cannot be read as JSON: {first['ctx']['error']}")
+
+
+def _invalid(pointer: str, message: str) -> InvalidRequest:
+    return InvalidRequest(f"{pointer.lstrip('/') or 'body'}: {message}", errors=(FieldError(pointer, message),))
+
+
+def _integer(digits: str) -> object:
+    return _TOO_LONG if len(digits) > MAX_DIGITS else 0  # only where it stands is of interest
+
+
+def _place_of(wanted: object, body: Any) -> str | None:
+    """Return a JSON Pointer to where a body holds an object of ours; None when it is not there."""
+    due = [("", body)]
+    while due:
+        pointer, value = due.pop()
+        if value is wanted:
+            return pointer
+        inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for name, part in inner:
+            if part is wanted or isinstance(part, dict | list):
+                due.append((f"{pointer}/{str(name)[:_SHOWN].replace('~', '~0').replace('/', '~1')}"[:_POINTER], part))
+    return None
 
 
 def _is_json(request: Request) -> bool:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type == "application/x-www-form-urlencoded":
+    kind = media_type(request.headers)
+    if kind == "application/x-www-form-urlencoded":
         # What `curl -d` calls everything. A browser lets any page send it here, and then says where it comes from.
         return "origin" not in request.headers
-    is_suffixed = media_type.startswith("application/") and media_type.endswith("+json")
-    return media_type == "application/json" or is_suffixed
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 def _refuse_constant(name: str) -> object:
@@ -58,8 +93,7 @@ async def _read(request: Request, max_bytes: int) -> bytes:
     too_large = PayloadTooLarge(
         f"The body may have MAX_BODY_BYTES = {max_bytes} bytes", headers={"Connection": "close"}
     )
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > max_bytes:
+    if (declared_length(request.headers) or 0) > max_bytes:
         raise too_large
     body = bytearray()
     async for chunk in request.stream():

@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 from starlette.types import Receive, Scope, Send
 
 from shared.errors import GatewayError
-from shared.http.problems import store_away
+from shared.http.problems import store_failed
 
 
 class DirectRoute(APIRoute):
@@ -44,6 +44,6 @@ def door(write: Callable[[GatewayError], Response]) -> type[DirectRoute]:
             except GatewayError as error:
                 return write(error)
             except RedisError as error:
-                return write(store_away(error))
+                return write(store_failed(error))
 
     return Door

@@ -31,7 +31,7 @@ def _page() -> tuple[str, dict[str, str]]:
         f"default-src 'none'; style-src {hashes('style')}; script-src {hashes('script')}; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
-    return page, {"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff"}
+    return page, {"Content-Security-Policy": policy, "Cross-Origin-Opener-Policy": "same-origin"}
 
 
 @documents.get("/docs", include_in_schema=False)
@@ -49,6 +49,7 @@ async def openapi(request: Request) -> Response:
 
 @lru_cache(maxsize=4)
 def _document(prefix: str) -> bytes:
+    """Return the document, the same object to all: an answer that nobody reads must not hold a copy."""
     committed = DOCUMENT.read_bytes()
     if not prefix:
         return committed

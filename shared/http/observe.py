@@ -1,4 +1,4 @@
-"""What happens around every request: its id, one log line, and its count."""
+"""What happens around every request: its id, its host, security headers, one log line, and its count; HEAD as GET."""
 
 import logging
 import time
@@ -6,6 +6,9 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.http.head import as_get
+from shared.http.hosts import refused
+from shared.http.security_headers import missing
 from shared.http.traffic import traffic
 from shared.ids import is_id, new_id
 from shared.logs import event
@@ -16,7 +19,7 @@ log = logging.getLogger("http")
 
 
 class Observe:
-    """Gives each request an id, told in `X-Request-Id`, and logs its end.
+    """Gives each request an id, sent as `X-Request-Id`, and each answer its security headers; logs the end.
 
     Plain ASGI: Starlette's own base class for middleware costs a task and two queues a request.
     """
@@ -29,6 +32,7 @@ class Observe:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        settings = load(CommonSettings)
         request_id = new_id()
         scope.setdefault("state", {})["request_id"] = request_id
         started = time.perf_counter()
@@ -37,12 +41,16 @@ class Observe:
         async def observed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 seen["status"] = message["status"]
-                message.setdefault("headers", [])
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                headers = list(message.get("headers", ()))
+                message["headers"] = [*headers, *missing(headers), (b"x-request-id", request_id.encode())]
             await send(message)
 
+        method: str = scope["method"]
+        answer: Send = observed
+        if method == "HEAD":
+            scope, answer = as_get(scope, observed)
         try:
-            await self.app(scope, receive, observed)
+            await (refused(scope, settings) or self.app)(scope, receive, answer)
         finally:
             took = time.perf_counter() - started
             # The route, not the path: a path can hold anything that a client writes.
@@ -56,7 +64,7 @@ class Observe:
                     log,
                     "request",
                     level,
-                    method=scope["method"],
+                    method=method,
                     route=route,
                     status=seen["status"],
                     ms=round(took * 1000, 1),
@@ -64,7 +72,6 @@ class Observe:
                     address=(scope.get("client") or ("unknown",))[0],
                     **({"job_id": job_id} if job_id and is_id(job_id) else {}),
                 )
-            settings = load(CommonSettings)
             if settings.metrics_enabled:
-                traffic.add(scope["method"], route, seen["status"], took)
+                traffic.add(method, route, seen["status"], took)
                 await traffic.flush_soon(lambda: async_client(settings.redis_address))

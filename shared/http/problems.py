@@ -9,14 +9,20 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, ValidationError
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from shared.errors import FieldError, GatewayError, InvalidRequest, Unavailable
 from shared.http.forwarded import prefix_of
 from shared.http.other_apis import writer_for
 from shared.http.route_table import unrouted
+from shared.http.security_headers import missing
+from shared.settings import CommonSettings, load
+from shared.store import failures
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
+# What a client sent is repeated up to here: names of fields by their characters, and so many errors.
+_SHOWN, MAX_ERRORS = 100, 100
 
 
 class ProblemField(BaseModel):
@@ -69,16 +75,25 @@ def problem_response(error: GatewayError, path: str) -> Response:
     return Response(json.dumps(body).encode(), error.status, error.headers, MEDIA_TYPE)
 
 
+def refusal(error: GatewayError, path: str, prefix: str = "") -> Response:
+    """Write an error in the shape of the API that the path belongs to; `prefix` is that of the public URL."""
+    write = writer_for(path)
+    return write(error) if write else problem_response(error, prefix + path)
+
+
 def invalid_fields(problems: list[Any]) -> InvalidRequest:
     """Turn pydantic's problems into one error with an entry for each field; values are never repeated."""
     fields = []
-    for problem in problems:
-        pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in problem["loc"])
+    for problem in problems[:MAX_ERRORS]:
+        names = (str(part)[:_SHOWN].replace("~", "~0").replace("/", "~1") for part in problem["loc"])
+        pointer = "".join("/" + name for name in names)
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             message = f"unknown field {str(problem['loc'][-1])[:100]!r}"
         fields.append(FieldError(pointer.encode("utf-8", "replace").decode(), message))
     detail = "; ".join(f"{field.pointer.lstrip('/') or 'body'}: {field.message}" for field in fields[:5])
+    if len(problems) > MAX_ERRORS:
+        detail += f"; and {len(problems) - MAX_ERRORS} more than the {MAX_ERRORS} errors that are listed"
     return InvalidRequest(detail, errors=tuple(fields))
 
 
@@ -87,19 +102,20 @@ def not_valid(error: ValidationError) -> InvalidRequest:
     return invalid_fields(list(error.errors(include_url=False, include_input=False)))
 
 
-def store_away(error: Exception) -> Unavailable:
-    """Log that the store failed, and return what is told of it."""
-    log.warning("redis_failed", exc_info=error)
-    return Unavailable("The store does not answer; try again", headers={"Retry-After": "1"})
+def store_failed(error: Exception) -> GatewayError:
+    """Log that the store failed, and return the answer: 503 with the reason, 500 when the request to it was wrong."""
+    failure = failures.report(load(CommonSettings).redis_address, error)
+    if failure is None:
+        log.error("store_request_failed", exc_info=error)
+        return GatewayError("The mistake was logged")
+    return Unavailable(failure.detail, title=failure.title, headers={"Retry-After": str(failure.retry_after)})
 
 
 def install_problems(app: FastAPI) -> None:
     """Answer every error of an app, as problem+json or as the API whose path it is does."""
 
     def answer(request: Request, error: GatewayError) -> Response:
-        path: str = request.scope["path"]
-        write = writer_for(path)
-        return write(error) if write else problem_response(error, prefix_of(request) + path)
+        return refusal(error, request.scope["path"], prefix_of(request))
 
     async def on_gateway_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, GatewayError)  # noqa: S101 -- registered for this class alone
@@ -115,14 +131,23 @@ def install_problems(app: FastAPI) -> None:
         return answer(request, unrouted(request.method, request.scope["path"]))
 
     async def on_redis(request: Request, error: Exception) -> Response:
-        return answer(request, store_away(error))
+        return answer(request, store_failed(error))
+
+    async def on_disconnect(_request: Request, _error: Exception) -> Response:
+        # Nobody reads this; the status is the one that nginx logs.
+        return Response(status_code=499)
 
     async def on_mistake(request: Request, _error: Exception) -> Response:
-        # Starlette raises it again after this answer, so the server logs it.
-        return answer(request, GatewayError("The mistake was logged"))
+        # Starlette raises it again after this answer, so the server logs it. No middleware sees the answer.
+        mistake = answer(request, GatewayError("The mistake was logged"))
+        mistake.raw_headers.extend(missing(mistake.raw_headers))
+        if request_id := getattr(request.state, "request_id", None):
+            mistake.headers["X-Request-Id"] = request_id
+        return mistake
 
     app.add_exception_handler(GatewayError, on_gateway_error)
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(HTTPException, on_unrouted)
     app.add_exception_handler(RedisError, on_redis)
+    app.add_exception_handler(ClientDisconnect, on_disconnect)
     app.add_exception_handler(Exception, on_mistake)

@@ -39,6 +39,7 @@ def unrouted(method: str, path: str) -> GatewayError:
         if pattern.fullmatch(path):
             if method in methods:
                 break
-            allowed = ", ".join(methods)
+            # HEAD is answered wherever GET is.
+            allowed = ", ".join((*methods, "HEAD") if "GET" in methods else methods)
             return MethodNotAllowed(f"This path takes {allowed}", headers={"Allow": allowed})
     return NotFound("There is nothing here")

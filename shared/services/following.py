@@ -4,14 +4,17 @@ import json
 import math
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from shared.errors import KeyRevoked
+from shared.lines import as_one_line
 from shared.settings import StatusSettings
-from shared.store import events, jobs
+from shared.store import callers, events, jobs
 from shared.store.client import async_client
 from shared.store.endings import within
 from shared.store.listening import listening
@@ -23,6 +26,10 @@ _COMMENT_EVERY = 10.0
 _MOST = 500
 # Lambda buffers: its answer ends so soon after the first new event, and after so long without one; s.
 _BUFFERED_AFTER, _BUFFERED_MAX = 1.0, 25.0
+
+# A client that reads slowly is still sent what was read so long ago, before its key is checked again; s.
+_CHECK_EVERY = 2.0
+T = TypeVar("T")
 
 _RETRY = b"retry: 1000\n\n"
 COMMENT = b": still here\n\n"
@@ -55,7 +62,7 @@ async def hear(
     """Tell what happens to a job after an event, until its end or a bound; None after every 10 s of silence.
 
     What of it is news to a client only the caller knows, who notes that on the clock. A store that goes away ends it:
-    who follows asks again.
+    who follows asks again. So does the revocation of the caller's key.
     """
     client = async_client(settings.redis_address)
     teller = _Teller(client, job_id, caller, after)
@@ -84,31 +91,41 @@ class _Teller:
     def __init__(self, client: redis.asyncio.Redis, job_id: str, caller: str, after: str) -> None:
         self._client, self._job_id, self._caller, self._after = client, job_id, caller, after
         self.over = False
+        self._checked = 0.0
+
+    async def _read(self, reading: Awaitable[T]) -> T:
+        """Return what is read, unless the caller's key is revoked."""
+        found = await callers.checked(self._client, self._caller, reading)
+        self._checked = time.monotonic()
+        return found
 
     async def tell(self) -> AsyncIterator[Told]:
         """Yield what is new, to the last."""
         found: list[events.Event] | None = None
         while not self.over and (found is None or len(found) == _MOST):
             try:
-                found = await events.since(self._client, self._job_id, self._after, _MOST)
+                found = await self._read(events.since(self._client, self._job_id, self._after, _MOST))
                 for event in found:
+                    if time.monotonic() - self._checked > _CHECK_EVERY:
+                        await callers.check(self._client, self._caller)
+                        self._checked = time.monotonic()
                     self._after = event.id
                     if event.kind != "done":
                         yield Told(event)
                         continue
-                    job = await jobs.read(self._client, self._job_id, self._caller)
+                    job = await self._read(jobs.read(self._client, self._job_id, self._caller))
                     # One that an operator has let run anew goes on.
                     self.over = job is None or job.ended
                     if job is not None and job.ended:
                         yield Told(event, job)
-            except RedisError:
+            except (RedisError, KeyRevoked):
                 self.over = True
 
     async def look_for_the_job(self) -> bool:
         """Return whether it has ended; over when it has been forgotten, since then nothing will ever be told."""
         try:
-            job = await jobs.read(self._client, self._job_id, self._caller)
-        except RedisError:
+            job = await self._read(jobs.read(self._client, self._job_id, self._caller))
+        except (RedisError, KeyRevoked):
             job = None
         self.over = job is None
         return job is not None and job.ended
@@ -159,4 +176,4 @@ class Clock:
 
 
 def _encode(event_id: str, kind: str, data: str) -> bytes:
-    return f"id: {event_id}\nevent: {kind}\ndata: {data}\n\n".encode()
+    return f"id: {event_id}\nevent: {kind}\ndata: {as_one_line(data)}\n\n".encode()

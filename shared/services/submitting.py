@@ -1,29 +1,23 @@
 """Commands on jobs: submit, wait for the end, cancel; what every door of the gateway calls."""
 
-import asyncio
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic_core import to_json
 
-from shared import egress
 from shared.errors import (
     AlreadyFinished,
     BudgetExhausted,
-    FieldError,
-    Forbidden,
     IdempotencyMismatch,
-    InvalidRequest,
+    KeyRevoked,
     NotFound,
     QueueFull,
     RateLimited,
-    WebhookUrlRefused,
 )
 from shared.fingerprint import digest, fingerprint
 from shared.ids import is_id, new_id
 from shared.requests import SubmitRequest
-from shared.services import servers
+from shared.services import allowed, servers
 from shared.settings import SubmitSettings
 from shared.store import endings, jobs, keys, submissions
 from shared.store.client import async_client
@@ -43,9 +37,6 @@ _NOT_FOR_THE_WORKER = {
     "custom_id",
 }
 
-# A name server that takes longer is as one that does not know the name; s.
-_RESOLVE_WITHIN = 2.0
-
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
@@ -56,20 +47,47 @@ class Submitted:
 
 
 async def submit(
-    request: SubmitRequest, *, request_id: str, caller: str, idempotency_key: str | None, settings: SubmitSettings
+    request: SubmitRequest,
+    *,
+    request_id: str,
+    caller: str,
+    idempotency_key: str | None,
+    settings: SubmitSettings,
+    body: Any = None,
 ) -> Submitted:
     """Accept a query, join it to one in flight, or answer it from the cache.
 
+    `body` is what an Idempotency-Key stands for, as JSON; the request itself by default.
+
     Raises InvalidRequest, Forbidden or WebhookUrlRefused for what this deployment does not allow, IdempotencyMismatch,
-    RateLimited, BudgetExhausted, or QueueFull.
+    RateLimited, BudgetExhausted, QueueFull, or KeyRevoked.
     """
     submission = await prepare(
         request, request_id=request_id, caller=caller, idempotency_key=idempotency_key, settings=settings
     )
+    if idempotency_key and body is not None:
+        submission = submission._replace(body=digest(body))
     answer = await submissions.submit(async_client(settings.redis_address), submission)
     headers = rate_headers(answer.left, answer.reset, settings)
     refuse(answer.kind, answer.reset, headers, settings)
     return Submitted(answer, headers)
+
+
+async def recall(
+    body: Any, *, request_id: str, caller: str, idempotency_key: str, settings: SubmitSettings
+) -> submissions.Answer | None:
+    """Return what an Idempotency-Key was answered first; None when it is new. Raises IdempotencyMismatch."""
+    name = _key_record(caller, idempotency_key)
+    client = async_client(settings.redis_address)
+    answer = await submissions.recall(client, request_id=request_id, idempotency=name, body=digest(body))
+    if answer is not None:
+        refuse(answer.kind, answer.reset, {}, settings)
+    return answer
+
+
+def normalized(request: SubmitRequest) -> dict[str, Any]:
+    """Return a request as its idempotency compares it: a field with its default value is as good as none."""
+    return request.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
 async def prepare(
@@ -79,15 +97,17 @@ async def prepare(
     caller: str,
     idempotency_key: str | None,
     settings: SubmitSettings,
-    until: float | None = None,
+    until: allowed.Until | None = None,
 ) -> submissions.Submission:
     """Hold a request against what this deployment allows, and write it as the store takes it.
 
-    Names are looked up `until` a moment of the loop, for 2 s by default. Raises InvalidRequest, Forbidden or
-    WebhookUrlRefused.
+    `until` bounds what the requests of a batch take together. Raises InvalidRequest, Forbidden or WebhookUrlRefused.
     """
-    _check(request, settings, await _problem_of(request.output_schema))
-    host = await webhook_host(request.webhook_url, settings, until or names_until()) if request.webhook_url else ""
+    until = until or allowed.until_from_now()
+    await allowed.check(request, settings, caller, until)
+    host = ""
+    if request.webhook_url:
+        host = await allowed.webhook_host(request.webhook_url, caller, settings, until.names)
     return _submission(request, request_id, caller, idempotency_key, settings, host)
 
 
@@ -110,7 +130,11 @@ def refuse(kind: str, reset: int, headers: dict[str, str], settings: SubmitSetti
                 headers={"Retry-After": str(_seconds(reset)), **headers},
             )
         case "mismatch":
-            raise IdempotencyMismatch("This Idempotency-Key came with another body within the last 24 hours")
+            raise IdempotencyMismatch(
+                "Idempotency-Key was used with another body in the last 24 hours; use a new key for a new request"
+            )
+        case "revoked":
+            raise KeyRevoked
         case _:
             pass
 
@@ -180,8 +204,8 @@ def _submission(
         join=settings.dedup_enabled and mode == "default",
         joinable=settings.dedup_enabled and mode != "bypass",
         cache_ttl=ttl if settings.cache_ttl and mode != "bypass" else 0,
-        idempotency=keys.idempotency(caller, digest(["POST /api/query", idempotency_key])) if idempotency_key else "",
-        body=digest(request.model_dump(mode="json", by_alias=True)) if idempotency_key else "",
+        idempotency=_key_record(caller, idempotency_key) if idempotency_key else "",
+        body=digest(normalized(request)) if idempotency_key else "",
         rate=rate,
         window=seconds * 1000,
         hook=request.webhook_url or "",
@@ -192,24 +216,8 @@ def _submission(
     )
 
 
-def names_until() -> float:
-    """Return the moment of the loop until which a request may look up names."""
-    return asyncio.get_running_loop().time() + _RESOLVE_WITHIN
-
-
-async def webhook_host(url: str, settings: SubmitSettings, until: float) -> str:
-    """Return where a webhook's URL leads; raise WebhookUrlRefused when it may not.
-
-    A name that does not resolve yet is accepted: every address is checked again when it is connected to.
-    """
-    try:
-        target = egress.parse(url)
-        with suppress(OSError, UnicodeError):  # a timeout is an OSError
-            egress.check(await egress.resolve(target, until), settings.webhook_allowed_networks)
-    except egress.EgressRefused as refusal:
-        error = FieldError("/webhookUrl", str(refusal))
-        raise WebhookUrlRefused(f"webhookUrl: {refusal}", errors=(error,)) from None
-    return str(target)
+def _key_record(caller: str, idempotency_key: str) -> str:
+    return keys.idempotency(caller, digest(["POST /api/query", idempotency_key]))
 
 
 def _text(value: Any) -> str:
@@ -229,39 +237,3 @@ def rate_headers(left: int, reset: int, settings: SubmitSettings) -> dict[str, s
         "RateLimit-Policy": f'"caller";q={most};w={seconds}',
         "RateLimit": f'"caller";r={left};t={_seconds(reset)}',
     }
-
-
-async def _problem_of(schema: dict[str, Any] | None) -> str | None:
-    if schema is None:
-        return None
-    # Here and not at import: a cold start does not pay for what few requests need.
-    from shared.schema import problem_of  # noqa: PLC0415
-
-    # Not in the loop: others would wait for as long as a long one takes.
-    return await asyncio.to_thread(problem_of, schema)
-
-
-def _check(request: SubmitRequest, settings: SubmitSettings, schema_problem: str | None) -> None:
-    """Hold a well-formed request against what this deployment allows; name every field that is refused."""
-    refused = [tool for tool in request.tools if tool not in settings.claude_tools]
-    if refused:
-        raise Forbidden(
-            f"tools: not among CLAUDE_TOOLS ({', '.join(settings.claude_tools) or 'none are allowed'})",
-            errors=(FieldError("/tools", f"{len(refused)} of these tools are not allowed"),),
-        )
-    errors = []
-    if len(request.query.encode()) > settings.max_query_bytes:
-        errors.append(FieldError("/query", f"may have MAX_QUERY_BYTES = {settings.max_query_bytes} bytes of UTF-8"))
-    if request.model and settings.claude_models and request.model not in settings.claude_models:
-        errors.append(FieldError("/model", f"should be one of CLAUDE_MODELS: {', '.join(settings.claude_models)}"))
-    if request.timeout_ms and request.timeout_ms > settings.claude_timeout:
-        errors.append(FieldError("/timeoutMs", f"may be at most CLAUDE_TIMEOUT = {settings.claude_timeout}"))
-    if request.max_budget_usd and settings.max_budget_usd and request.max_budget_usd > settings.max_budget_usd:
-        errors.append(FieldError("/maxBudgetUsd", f"may be at most MAX_BUDGET_USD = {settings.max_budget_usd:g}"))
-    if request.fork and request.session_id is None:
-        errors.append(FieldError("/fork", "needs a sessionId"))
-    if schema_problem:
-        errors.append(FieldError("/outputSchema", schema_problem))
-    if errors:
-        detail = "; ".join(f"{error.pointer.lstrip('/')}: {error.message}" for error in errors)
-        raise InvalidRequest(detail, errors=tuple(errors))

@@ -1,6 +1,7 @@
 """Batches: many jobs accepted at once, counted as they end, and told of once."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -8,14 +9,17 @@ from typing import Literal, cast
 import redis.asyncio
 from pydantic_core import to_json
 
-from shared.store import jobs, keys, scripts
+from shared.store import callers, jobs, keys, scripts
 from shared.store.jobs import Record, StoredJob
 from shared.store.submissions import Submission
+from shared.store.together import get
 
 # The event of a batch's webhook.
 ENDED = "batch.ended"
 # Jobs that are cancelled in one step, and results that are read in one.
 _CANCELLED_AT_ONCE, _READ_AT_ONCE = 100, 50
+# A client that reads slowly is still sent what was read so long ago, before its key is checked again; s.
+_CHECK_EVERY = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +56,12 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a batch; `left` and `reset` (ms) as for a submission."""
+    """What became of a batch; `request_id`, `at`, `left` and `reset` (ms) as for a submission."""
 
-    kind: Literal["queued", "replayed", "full", "mismatch", "limited", "broke"]
+    kind: Literal["queued", "replayed", "full", "mismatch", "limited", "broke", "revoked"]
     batch_id: str
+    request_id: str
+    at: int
     left: int
     reset: int
 
@@ -77,6 +83,14 @@ class StoredBatch(Record):
 async def create(client: redis.asyncio.Redis, batch: Batch) -> Answer:
     """Accept a batch in one round trip, whole or not at all; safe to send twice."""
     return Answer(*await scripts.run(client, "batch", *batch.arguments))
+
+
+def accepted(batch: Batch, answer: Answer) -> StoredBatch:
+    """Return a batch as it was accepted, whatever has become of it since."""
+    record = {"req": answer.request_id, "created": str(answer.at), "meta": batch.metadata or "{}"}
+    total = len(batch.items)
+    counts = {"total": total, "waiting": total, "active": 0, "delayed": 0, "completed": 0, "failed": 0, "cancelled": 0}
+    return StoredBatch(answer.batch_id, record, counts)
 
 
 async def read(client: redis.asyncio.Redis, batch_id: str, caller: str, *, expired: bool = False) -> StoredBatch | None:
@@ -113,14 +127,42 @@ async def page(
     return [one for one in read_all if one is not None], len(found) > limit
 
 
-async def results(client: redis.asyncio.Redis, batch_id: str) -> AsyncIterator[tuple[str, str, StoredJob | None]]:
-    """Yield each job of a batch in the order of its queries: its id, its name, and the job if it is there."""
-    first = 0
+async def listed(
+    client: redis.asyncio.Redis, caller: str, *, limit: int, before: int | None
+) -> tuple[list[StoredBatch], int | None]:
+    """List a caller's batches, newest first, from where an earlier page ended; also return where this one did.
+
+    The second is None at the end.
+    """
+    edge = "+inf" if before is None else f"({before}"
+    found = await client.zrange(
+        keys.batches(caller), edge, "-inf", desc=True, byscore=True, offset=0, num=limit + 1, withscores=True
+    )  # fmt: skip
+    shown = cast("list[tuple[str, float]]", found[:limit])
+    read_all = await asyncio.gather(*(read(client, one, caller) for one, _ in shown))
+    return [one for one in read_all if one is not None], int(shown[-1][1]) if len(found) > limit else None
+
+
+async def results(
+    client: redis.asyncio.Redis, batch_id: str, caller: str, first: int = 0
+) -> AsyncIterator[tuple[str, str, StoredJob | None]]:
+    """Yield each job of a batch in the order of its queries, from `first` on: its id, its name, and the job or None.
+
+    Raises KeyRevoked when the caller's key is revoked meanwhile.
+    """
     name = keys.batch_jobs(batch_id)
-    while entries := cast("list[str]", await client.lrange(name, first, first + _READ_AT_ONCE - 1)):
+    while True:
+        reading = get(client, ("LRANGE", name, first, first + _READ_AT_ONCE - 1))
+        [entries] = await callers.checked(client, caller, reading)
+        if not entries:
+            return
+        checked = time.monotonic()
         parts = [entry.partition(" ") for entry in entries]
         found = await jobs.read_many(client, [job_id for job_id, _, _ in parts])
         for (job_id, _, given), job in zip(parts, found, strict=True):
+            if time.monotonic() - checked > _CHECK_EVERY:
+                await callers.check(client, caller)
+                checked = time.monotonic()
             yield job_id, given, job
         first += _READ_AT_ONCE
 

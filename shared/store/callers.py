@@ -1,21 +1,29 @@
 """Callers and their keys: a key is shown once and kept as its SHA-256."""
 
+import asyncio
 import hashlib
 import hmac
 import json
 import secrets
-import time
+from collections.abc import Awaitable
 from dataclasses import asdict, dataclass
+from typing import TypeVar
 
 import redis.asyncio
 
+from shared.errors import KeyRevoked
 from shared.ids import new_id
-from shared.store import keys, webhook_secrets
+from shared.store import clock, keys, scripts, webhook_secrets
 from shared.store.together import get
 from shared.webhook_secret import new_secret
 
 # Says what it is to a person, and to tools that look for secrets in code.
 KEY_PREFIX = "cgk_"
+T = TypeVar("T")
+# What a name may have; characters.
+LONGEST_NAME = 100
+# Jobs that one script cancels: others wait for Redis meanwhile.
+CANCELLED_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +49,20 @@ def _digest(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
+class NameRefused(ValueError):
+    """A name that a caller cannot have; the text says why."""
+
+
 async def create(client: redis.asyncio.Redis, name: str) -> NewKey:
-    """Make a key of 256 random bits for a new caller."""
+    """Make a key of 256 random bits for a new caller; raises NameRefused."""
+    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+        raise NameRefused(f"NAME should have 1 to {LONGEST_NAME} printable characters, and not only spaces")
     new = NewKey(new_id(), name, KEY_PREFIX + secrets.token_urlsafe(32), new_secret())
-    found = json.dumps(asdict(Caller(new.id, name, int(time.time() * 1000))))
+    found = json.dumps(asdict(Caller(new.id, name, await clock.now(client))))
     digest = _digest(new.key)
-    async with client.pipeline(transaction=True) as pipe:
-        pipe.hset(keys.caller_key(digest), mapping={"digest": digest, "caller": found})
-        pipe.hset(keys.KEYS, new.id, json.dumps({"digest": digest, "caller": found}))
-        pipe.set(keys.secret(new.id), webhook_secrets.first(new.webhook_secret))
-        await pipe.execute()
+    secrets_of = webhook_secrets.first(new.webhook_secret)
+    if not await scripts.run(client, "create_key", new.id, name, digest, found, secrets_of):
+        raise NameRefused(f"A caller has the name {name!r} already: choose another, or revoke that caller's key")
     return new
 
 
@@ -72,14 +84,29 @@ async def every(client: redis.asyncio.Redis) -> list[Caller]:
     return sorted(callers, key=lambda caller: (caller.created, caller.id))
 
 
-async def revoke(client: redis.asyncio.Redis, caller_id: str) -> bool:
-    """Make a key worthless, at once but for what processes remember for seconds; False when there is none."""
-    text = await client.hget(keys.KEYS, caller_id)
-    if text is None:
+async def revoke(client: redis.asyncio.Redis, caller_id: str, *, keep_for: int) -> bool:
+    """Revoke a key and cancel all jobs of its caller, readable for `keep_for` s; False when there is no such key.
+
+    From the first script on no job of the caller is accepted or started. Should this process end before the jobs are
+    cancelled, every worker's reconciler goes on.
+    """
+    if not await scripts.run(client, "revoke", caller_id, new_id(), webhook_secrets.AFTER_REVOCATION):
         return False
-    async with client.pipeline(transaction=True) as pipe:
-        pipe.delete(keys.caller_key(json.loads(text)["digest"]))
-        pipe.hdel(keys.KEYS, caller_id)
-        await pipe.execute()
-    await webhook_secrets.forget_later(client, caller_id)
+    while await scripts.run(client, "cancel_revoked", CANCELLED_AT_ONCE, keep_for * 1000):
+        pass
     return True
+
+
+async def check(client: redis.asyncio.Redis, caller_id: str) -> None:
+    """Raise KeyRevoked when the caller's key is revoked; for a request that stays open."""
+    if caller_id != keys.ANONYMOUS and (await get(client, ("HEXISTS", keys.REVOKED, caller_id)))[0]:
+        raise KeyRevoked
+
+
+async def checked(client: redis.asyncio.Redis, caller_id: str, reading: Awaitable[T]) -> T:
+    """Return what is read when the caller's key is not revoked; raise KeyRevoked otherwise.
+
+    The check travels in the round trip of the first command that is read.
+    """
+    found, _ = await asyncio.gather(reading, check(client, caller_id))
+    return found

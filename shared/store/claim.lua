@@ -9,6 +9,7 @@ local job = read(id, 'state', 'n', 'slot', 'started', 'timeout', 'attempts', 'pr
 local time = now()
 local started = job.started or job.taken or time
 if job.n ~= ARGV[2] then return nil end
+if is_revoked(job.caller) then return nil end -- popped before the revocation: `cancel_revoked.lua` ends it
 local budget = tonumber(ARGV[5])
 if job.state == 'waiting' and not job.started and budget > 0
   and tonumber(redis.call('HGET', spend_of(job.caller, day_of(time)), 'cost') or 0) >= budget then

@@ -12,7 +12,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from shared.store import together
+from shared.store import failover, together
 
 # A reply is awaited for a second, and one that was lost is asked for again, once: every script of the store may be
 # sent twice.
@@ -34,8 +34,9 @@ class _PackedInC:
         return packed
 
 
-def _options(retry: Any) -> dict[str, Any]:
+def _options(url: str, retry: Any) -> dict[str, Any]:
     return {
+        "parser_class": failover.async_parser(url),
         "decode_responses": True,
         "socket_connect_timeout": CONNECT_TIMEOUT,
         "socket_timeout": REPLY_TIMEOUT,
@@ -52,21 +53,23 @@ def async_client(url: str) -> redis.asyncio.Redis:
     if url not in clients:
         retry = redis.asyncio.retry.Retry(ExponentialBackoff(cap=0.05, base=0.01), 1)
         # Bounded: a thousand requests at once share these, and wait for one rather than open another.
-        pool = redis.asyncio.BlockingConnectionPool.from_url(url, max_connections=64, timeout=2, **_options(retry))
+        pool = redis.asyncio.BlockingConnectionPool.from_url(url, max_connections=64, timeout=2, **_options(url, retry))
         pool.connection_class = type("PackedInC", (_PackedInC, pool.connection_class), {})
         clients[url] = redis.asyncio.Redis.from_pool(pool)
     return clients[url]
 
 
-def sync_client(url: str) -> redis.Redis:
+def sync_client(url: str, *, reply_timeout: float = REPLY_TIMEOUT, retry: Retry | None = None) -> redis.Redis:
     """Return a new client of its own for a thread that blocks, such as RQ's loop.
 
-    RQ reads bytes, blocks for longer than a handler may, and sets the timeout that it needs itself.
+    RQ reads bytes. A client that waits for something in Redis needs a `reply_timeout` that is longer than that wait.
     """
     return redis.Redis.from_url(
         url,
+        parser_class=failover.sync_parser(url),
         socket_connect_timeout=CONNECT_TIMEOUT,
-        retry=Retry(ExponentialBackoff(cap=0.05, base=0.01), 1),
+        socket_timeout=reply_timeout,
+        retry=retry or Retry(ExponentialBackoff(cap=0.05, base=0.01), 1),
         health_check_interval=30,
     )
 

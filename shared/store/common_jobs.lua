@@ -49,25 +49,30 @@ local function leave_slot(id)
   if slot and redis.call('HGET', RUNNING, slot) == id then redis.call('HDEL', RUNNING, slot) end
 end
 
--- Let a webhook be delivered at `due`, with the earliest of its host.
-local function deliver_at(request, host, due)
-  redis.call('ZADD', due_of(host), whole(due), request)
-  redis.call('ZADD', DUE, 'LT', whole(due), host)
+-- Let a caller's webhook be delivered at `due`, with the earliest of its host.
+local function deliver_at(request, caller, host, due)
+  redis.call('ZADD', due_of(caller, host), whole(due), request)
+  redis.call('ZADD', due_hosts_of(caller), 'LT', whole(due), host)
+  redis.call('ZADD', DUE, 'LT', whole(due), caller)
 end
 
--- Let a host stand among the due ones with the earliest of its webhooks, or not at all.
-local function due_by_its_first(host)
-  local first = redis.call('ZRANGE', due_of(host), 0, 0, 'WITHSCORES')
-  if first[1] then redis.call('ZADD', DUE, first[2], host) else redis.call('ZREM', DUE, host) end
+-- Let a caller's host be due with the earliest of its webhooks, or not at all; and the caller with the earliest host.
+local function due_by_its_first(caller, host)
+  local function by_first(list, above, name)
+    local first = redis.call('ZRANGE', list, 0, 0, 'WITHSCORES')
+    if first[1] then redis.call('ZADD', above, first[2], name) else redis.call('ZREM', above, name) end
+  end
+  by_first(due_of(caller, host), due_hosts_of(caller), host)
+  by_first(due_hosts_of(caller), DUE, caller)
 end
 
 -- Forget a webhook, also as one that is due.
 local function forget_hook(name)
-  local hook = redis.call('HMGET', hook_of(name), 'state', 'host')
+  local hook = redis.call('HMGET', hook_of(name), 'state', 'host', 'caller')
   if hook[1] == 'pending' then count('webhooks_pending', -1) end
   if hook[2] then
-    redis.call('ZREM', due_of(hook[2]), name)
-    due_by_its_first(hook[2])
+    redis.call('ZREM', due_of(hook[3], hook[2]), name)
+    due_by_its_first(hook[3], hook[2])
   end
   redis.call('DEL', hook_of(name), tries_of(name))
 end
@@ -78,6 +83,18 @@ local function forget_hooks(id)
   redis.call('DEL', hooks_of(id))
 end
 
+-- Set when the idempotency records of a job, or of a batch, expire. While it has not ended (`time` is nil) they stay. Once it
+-- has, they expire a day after the first answer, but not within an hour of the end: a client may still retry.
+local function expire_keys(id, time)
+  for _, name in ipairs(redis.call('SMEMBERS', keys_of(id))) do
+    local record = redis.call('HMGET', name, 'job', 'at')
+    if record[1] == id then -- a key that expired may name another job by now
+      local left = time and math.max(record[2] + DAY - time, HOUR) or KEPT_DAYS * 1000
+      redis.call('PEXPIRE', name, whole(left))
+    end
+  end
+end
+
 -- Forget a finished job: every key of it and every index, in one step.
 local function forget(id, job)
   if job.caller then
@@ -85,7 +102,7 @@ local function forget(id, job)
     redis.call('ZREM', all_of(job.state), id)
   end
   forget_hooks(id)
-  redis.call('DEL', record_of(id), input_of(id), output_of(id), joined_of(id), events_of(id))
+  redis.call('DEL', record_of(id), input_of(id), output_of(id), joined_of(id), events_of(id), keys_of(id))
   redis.call('ZREM', EXPIRES, id)
 end
 
@@ -105,7 +122,7 @@ local function tell(id, caller, name, request, url, host, meta, event, time)
     'event', event, 'at', whole(time), 'state', 'pending', 'n', 0, 'tries', 0, 'attempt', 0)
   redis.call('SADD', hooks_of(id), name)
   count('webhooks_pending')
-  deliver_at(name, host, time)
+  deliver_at(name, caller, host, time)
   redis.call('PUBLISH', TOLD, '')
 end
 
@@ -147,6 +164,7 @@ local function end_in_batch(batch, id, state, time, keep_ms)
   local expires = whole(time + keep_ms)
   redis.call('HSET', batch_of(batch), 'finished', whole(time), 'expires', expires)
   redis.call('ZADD', BATCHES_EXPIRE, expires, batch)
+  expire_keys(batch, time)
   for _, one in ipairs(jobs_in(batch, 0, -1)) do
     -- One that an operator has let be forgotten must not come back as a record of that one field.
     if redis.call('HEXISTS', record_of(one), 'caller') == 1 then
@@ -173,7 +191,7 @@ local function end_job(id, job, to, time, keep_ms, code)
   if job.fp and redis.call('GET', flight_of(job.fp)) == id then redis.call('DEL', flight_of(job.fp)) end
   leave_slot(id)
   count(to == 'failed' and 'failed:' .. code or to)
-  local minute = 'cg:minute:' .. whole(math.floor(time / 60000))
+  local minute = minute_of(math.floor(time / 60000))
   redis.call('HINCRBY', minute, to, 1)
   redis.call('EXPIRE', minute, 7200)
   local started = redis.call('HGET', record_of(id), 'started')
@@ -183,6 +201,7 @@ local function end_job(id, job, to, time, keep_ms, code)
     redis.call('LREM', turns_of(job.caller, talk), 0, id)
     next_turn(job.caller, talk)
   end
+  expire_keys(id, time)
   tell_all(id, job.caller, to, time)
   local batch = redis.call('HGET', record_of(id), 'batch')
   if batch then end_in_batch(batch, id, to, time, keep_ms) end

@@ -4,14 +4,16 @@ local WAITING, DELAYED, ACTIVE, PAUSED = 'cg:waiting', 'cg:delayed', 'cg:active'
 local PARKED, DEPLOYMENT = 'cg:parked', 'cg:deployment'
 local SEQUENCE, WAKE, EXPIRES, COUNTERS = 'cg:seq', 'cg:wake', 'cg:expires', 'cg:counters'
 local CANCELLED = 'cg:cancelled'
+local REVOKED, REVOKING, REVOCATIONS = 'cg:revoked', 'cg:revoking', 'cg:revocations'
 -- A stream that grows beyond this loses its beginning.
 local MOST_EVENTS = 20000
 local SLOTS, RUNNING, CACHED = 'cg:slots', 'cg:running', 'cg:cached'
-local DUE, FAILING_HOSTS, TOLD = 'cg:due', 'cg:hosts', 'cg:told'
+local WORKERS, WRITTEN = 'cg:workers', 'cg:written'
+local DUE, FAILING_HOSTS, TOLD = 'cg:due:callers', 'cg:hosts', 'cg:told'
 local UPSTREAM, NOT_BEFORE = 'cg:upstream', 'cg:notbefore'
 -- So many refusals in a row hold the queue; then one job each so many ms finds out whether Claude takes us again.
 local HELD_AFTER, PROBE_EVERY = 3, 30000
-local DAY, KEPT_DAYS = 86400000, 400 * 86400
+local HOUR, DAY, KEPT_DAYS = 3600000, 86400000, 400 * 86400
 
 local function record_of(id) return 'cg:job:' .. id end
 local function input_of(id) return 'cg:job:' .. id .. ':in' end
@@ -19,6 +21,9 @@ local function output_of(id) return 'cg:job:' .. id .. ':out' end
 local function events_of(id) return 'cg:job:' .. id .. ':events' end
 local function heard_of(id) return 'cg:heard:' .. id end
 local function joined_of(id) return 'cg:job:' .. id .. ':joined' end
+-- Of a job, or of a batch: the idempotency records that name it; and a copy of a job's result for those of cached answers.
+local function keys_of(id) return 'cg:job:' .. id .. ':keys' end
+local function kept_of(id) return 'cg:kept:' .. id end
 local function cache_of(fingerprint) return 'cg:cache:' .. fingerprint end
 local function flight_of(fingerprint) return 'cg:flight:' .. fingerprint end
 local function jobs_of(caller, state) return 'cg:jobs:' .. caller .. ':' .. state end
@@ -27,7 +32,8 @@ local function all_of(state) return 'cg:all:' .. state end
 local function hooks_of(id) return 'cg:job:' .. id .. ':hooks' end
 local function hook_of(request) return 'cg:hook:' .. request end
 local function tries_of(request) return 'cg:hook:' .. request .. ':tries' end
-local function due_of(host) return 'cg:due:' .. host end
+local function due_hosts_of(caller) return 'cg:due:' .. caller end
+local function due_of(caller, host) return 'cg:due:' .. caller .. ':' .. host end
 local function host_of(host) return 'cg:host:' .. host end
 
 local BATCHES_EXPIRE = 'cg:batches:expire'
@@ -50,5 +56,8 @@ local function now()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
+
+local function minute_of(number) return 'cg:minute:' .. whole(number) end
+local function is_revoked(caller) return redis.call('HEXISTS', REVOKED, caller) == 1 end
 
 local function day_of(time) return whole(math.floor(time / DAY)) end

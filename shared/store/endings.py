@@ -5,12 +5,15 @@ import time
 
 import redis.asyncio
 
-from shared.store import jobs
+from shared.store import callers, jobs
 from shared.store.listening import listening
 
 
 async def read_at_end(client: redis.asyncio.Redis, job_id: str, caller: str, seconds: float) -> jobs.StoredJob | None:
-    """Read one of a caller's jobs when it has ended, or as it stands after so many seconds; None as `jobs.read`."""
+    """Read one of a caller's jobs when it has ended, or as it stands after so many seconds; None as `jobs.read`.
+
+    Raises KeyRevoked when the caller's key is revoked meanwhile.
+    """
     deadline = time.monotonic() + seconds
     job = await jobs.read(client, job_id, caller)
     if job is None or job.ended or seconds <= 0:
@@ -21,7 +24,7 @@ async def read_at_end(client: redis.asyncio.Redis, job_id: str, caller: str, sec
             return job
         while True:
             ear.heard.clear()
-            job = await jobs.read(client, job_id, caller)
+            job = await callers.checked(client, caller, jobs.read(client, job_id, caller))
             if job is None or job.ended or not await within(deadline, ear.heard):
                 return job
 

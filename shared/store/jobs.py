@@ -1,14 +1,13 @@
 """What the API does with jobs: read one, cancel one, list a caller's."""
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import redis.asyncio
 
-from shared.store import keys, scripts
+from shared.store import clock, keys, scripts
 from shared.store.together import Command, get
 from shared.vocabulary import TERMINAL, State
 
@@ -67,11 +66,14 @@ class StoredJob(Record):
         found: list[str] = json.loads(self.record.get("absent", "[]"))
         return found
 
-    def is_of(self, caller: str | None) -> bool:
-        """Say whether the caller can see it: its own job, and none that is to be forgotten; None sees everybody's."""
+    def is_of(self, caller: str | None, now: int) -> bool:
+        """Say whether the caller can see it: its own job, and none that is to be forgotten; None sees everybody's.
+
+        `now` is in ms by Redis's clock.
+        """
         owner = self.record.get("caller")
         seen = owner is not None and caller in {None, owner}
-        return seen and int(self.record.get("expires", 1 << 60)) > time.time() * 1000
+        return seen and int(self.record.get("expires", 1 << 60)) > now
 
 
 async def read(client: redis.asyncio.Redis, job_id: str, caller: str | None) -> StoredJob | None:
@@ -81,18 +83,19 @@ async def read(client: redis.asyncio.Redis, job_id: str, caller: str | None) -> 
     """
     # Not a transaction, which a store that is full refuses even to read. The record comes first: a job that has
     # completed has its result, and what came since the record was read is not told.
-    record, result, position = await get(client, *_parts(job_id), ("ZRANK", keys.WAITING, job_id))
+    place = ("ZRANK", keys.WAITING, job_id)
+    record, result, position, time = await get(client, *_parts(job_id), place, clock.TIME)
     job = _stored(job_id, record, await _whole(client, job_id, result), position)
-    return job if job.is_of(caller) else None
+    return job if job.is_of(caller, clock.milliseconds(time)) else None
 
 
 async def read_with_request(
     client: redis.asyncio.Redis, job_id: str, caller: str
 ) -> tuple[StoredJob, dict[str, Any]] | None:
     """Read one of a caller's jobs and what was asked, as the worker reads it; see `read`."""
-    record, result, request = await get(client, *_parts(job_id), ("GET", keys.job_input(job_id)))
+    record, result, request, time = await get(client, *_parts(job_id), ("GET", keys.job_input(job_id)), clock.TIME)
     job = _stored(job_id, record, await _whole(client, job_id, result))
-    return (job, json.loads(request or "{}")) if job.is_of(caller) else None
+    return (job, json.loads(request or "{}")) if job.is_of(caller, clock.milliseconds(time)) else None
 
 
 async def read_many(client: redis.asyncio.Redis, job_ids: Sequence[str]) -> list[StoredJob | None]:
@@ -153,8 +156,9 @@ async def page(
         return [], None
     shown = found[:limit]
     told = ((("HGETALL", keys.job(job_id)), ("ZRANK", keys.WAITING, job_id)) for job_id, _ in shown)
-    replies = await get(client, *(command for pair in told for command in pair))
+    time, *replies = await get(client, clock.TIME, *(command for pair in told for command in pair))
     jobs = [
         StoredJob(job_id, replies[2 * index], None, replies[2 * index + 1]) for index, (job_id, _) in enumerate(shown)
     ]
-    return [job for job in jobs if job.is_of(caller)], shown[-1][1] if len(found) > limit else None
+    now = clock.milliseconds(time)
+    return [job for job in jobs if job.is_of(caller, now)], shown[-1][1] if len(found) > limit else None

@@ -1,6 +1,6 @@
 """The names of everything that the gateway keeps in Redis; `common_names.lua` writes them for the scripts.
 
-A job is up to six keys, so that what is polled stays small and what is large is read once:
+A job is up to seven keys, so that what is polled stays small and what is large is read once:
 
     cg:job:ID         hash    the record: short fields only, so Redis keeps it in its compact form
     cg:job:ID:in      string  the request, JSON; read by the worker
@@ -8,6 +8,7 @@ A job is up to six keys, so that what is polled stays small and what is large is
     cg:job:ID:joined  hash    requestId of each submission that joined → its webhook's URL and host, and its metadata
                               as JSON, a line each
     cg:job:ID:hooks   set     names of the webhooks that tell of its end
+    cg:job:ID:keys    set     names of the idempotency records that answer with it; of a batch too
     cg:job:ID:events  stream  what its event stream tells: `k` is state, delta, reset or done, `d` its data
 
 Fields of the record (times in ms since the epoch, by Redis's clock):
@@ -47,7 +48,8 @@ the end of a job that was run anew:
                                   n fences its tries; tries counts within the schedule, attempt over all; again is
                                   `asked` or, while it is sent, `during` when somebody wants it sent once more
     cg:hook:NAME:tries     list   number, time, time of the next, and what was seen as JSON, a line each
-    cg:due:HOST            zset   NAME → ms when due, or when its lease ends
+    cg:due:CALLER:HOST     zset   NAME → ms when due, or when its lease ends
+    cg:due:CALLER          zset   HOST → ms when the first of its webhooks is due
     cg:host:HOST           hash   failing (since), failures, paused (since); absent while all is well
 
 Beside them:
@@ -65,7 +67,9 @@ Beside them:
     cg:batches:expire     zset    id of an ended batch → ms when it is forgotten
     cg:cache:FP           hash    job that answered, and cost; expires by itself, and keeps the job's keys as long
     cg:flight:FP          string  id of the job that answers this fingerprint now
-    cg:idem:CALLER:HASH   hash    what an Idempotency-Key was answered; expires after a day
+    cg:idem:CALLER:HASH   hash    the first answer under an Idempotency-Key: body (hash) kind req job at (ms); expires a
+                                  day after `at`, and not before an hour after the end of its job or batch
+    cg:kept:ID            string  a job's result, copied for idempotency records of cached answers; expires
     cg:rate:CALLER        string  when the caller's bucket will be empty, ms; expires by itself
     cg:session:HASH       string  of a dashboard session, by its token: role, proof of the password, absolute end in ms;
                                   expires
@@ -92,13 +96,18 @@ CACHED = PREFIX + "cached"  # zset: fingerprint of a cached answer → ms when i
 WORKERS = PREFIX + "workers"  # hash: worker → JSON of what it is and when it said so, ms
 EXPIRES = PREFIX + "expires"  # zset: id of a finished job → ms when it is forgotten
 COUNTERS = PREFIX + "counters"
-DUE = PREFIX + "due"  # zset: host → ms when its first webhook is due
+DUE = PREFIX + "due:callers"  # zset: caller → ms when its first webhook is due
 FAILING_HOSTS = PREFIX + "hosts"  # set: webhook hosts whose last try failed
 SLOTS = PREFIX + "slots"  # zset: slot name → s when it counts as dead
 RUNNING = PREFIX + "running"  # hash: slot name → id of the job that it runs
 HTTP = PREFIX + "http"  # hash: what has been counted of HTTP, over all processes
 KEYS = PREFIX + "keys"  # hash: id of a caller's key → JSON of what is known of it
 CANCELLED = PREFIX + "cancelled"  # channel: ids of jobs that were cancelled
+NOTHING = PREFIX + "nothing"  # never there: deleting it finds out whether the server takes writes
+WRITTEN = PREFIX + "written"  # string: when readiness last tried a write, ms
+REVOKED = PREFIX + "revoked"  # hash: caller whose key is revoked → id of the revocation; kept for good
+REVOKING = PREFIX + "revoking"  # set: those of them whose jobs are still to be cancelled
+REVOCATIONS = PREFIX + "revocations"  # channel: callers whose keys are revoked
 TOLD = PREFIX + "told"  # channel: a webhook may be due
 
 # Upper bounds of the histograms of jobs, s.
@@ -133,11 +142,6 @@ def talks(caller: str) -> str:
 def turn(claim: str) -> str:
     """Prefix what one claim has added to a conversation."""
     return f"{PREFIX}turn:{claim}"
-
-
-def spend(caller: str, day: int) -> str:
-    """Name what a caller spent on a day, counted from the epoch; of all callers under an empty name."""
-    return f"{PREFIX}spend:{caller}:{day}"
 
 
 def job_input(job_id: str) -> str:
@@ -188,11 +192,6 @@ def hook(name: str) -> str:
 def tries(name: str) -> str:
     """Name the tries of a webhook."""
     return f"{PREFIX}hook:{name}:tries"
-
-
-def minute(number: int) -> str:
-    """Name the ends of one minute since the epoch."""
-    return f"{PREFIX}minute:{number}"
 
 
 def host(name: str) -> str:

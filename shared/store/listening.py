@@ -98,7 +98,8 @@ class _Listener:
             self._changed.clear()
             wanted = set(self._ears)
             if new := wanted - subscribed:
-                await pubsub.subscribe(*new)
+                # A revocation first: whoever is ready for news of a job misses none.
+                await pubsub.subscribe(*(() if subscribed else (keys.REVOCATIONS,)), *new)
             if old := subscribed - wanted:
                 confirmed -= old
                 await pubsub.unsubscribe(*old)
@@ -122,6 +123,10 @@ class _Listener:
                 confirmed.add(channel)
                 for ear in self._ears.get(channel, ()):
                     ear.wake()
+            case {"type": "message", "channel": keys.REVOCATIONS}:
+                # Whose key it is shows when the job is read again.
+                for ear in (ear for ears in self._ears.values() for ear in ears):
+                    ear.heard.set()
             case {"type": "message", "channel": channel, "data": data}:
                 for ear in self._ears.get(channel, ()):
                     if data == _END or not ear.only_end:

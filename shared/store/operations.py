@@ -1,6 +1,5 @@
 """What an operator does with the jobs of all callers, with the queue and with the cache."""
 
-import time
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -23,9 +22,12 @@ class Minute:
     cancelled: int
 
 
-async def run_anew(client: redis.asyncio.Redis, job_id: str) -> Literal["waiting", "missing", "running", "completed"]:
+RunAnew = Literal["waiting", "missing", "running", "completed", "revoked"]
+
+
+async def run_anew(client: redis.asyncio.Redis, job_id: str) -> RunAnew:
     """Let a job that failed or was cancelled run again, as if for the first time."""
-    answer: Literal["waiting", "missing", "running", "completed"] = await scripts.run(client, "run_anew", job_id)
+    answer: RunAnew = await scripts.run(client, "run_anew", job_id)
     return answer
 
 
@@ -80,7 +82,8 @@ async def resume(client: redis.asyncio.Redis) -> None:
 
 async def cached_answers(client: redis.asyncio.Redis) -> int:
     """Count what the cache can answer now."""
-    return await client.zcount(keys.CACHED, time.time() * 1000, "+inf")
+    count: int = await scripts.run(client, "count_cached")
+    return count
 
 
 async def clear_cache(client: redis.asyncio.Redis, job_id: str | None = None) -> int:
@@ -95,16 +98,8 @@ async def clear_cache(client: redis.asyncio.Redis, job_id: str | None = None) ->
 
 async def last_hour(client: redis.asyncio.Redis) -> list[Minute]:
     """Return how many jobs ended in each of the last sixty minutes, the oldest first, in one round trip."""
-    this = int(time.time() // 60)
-    minutes = range(this - 59, this + 1)
-    async with client.pipeline(transaction=False) as pipe:
-        for number in minutes:
-            pipe.hmget(keys.minute(number), "completed", "failed", "cancelled")
-        found = await pipe.execute()
-    return [
-        Minute(number * 60_000, *(int(count or 0) for count in counts))
-        for number, counts in zip(minutes, found, strict=True)
-    ]
+    flat = await scripts.run(client, "last_hour")
+    return [Minute(flat[index] * 60_000, *flat[index + 1 : index + 4]) for index in range(0, len(flat), 4)]
 
 
 async def is_cached(client: redis.asyncio.Redis, job_id: str, fingerprint: str | None) -> bool:

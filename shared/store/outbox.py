@@ -1,12 +1,13 @@
 """What the deliverer does with webhooks: lease those that are due, read what they tell, and record each try."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
 import redis.asyncio
 
-from shared.store import batches, keys, scripts, webhook_secrets
+from shared.store import batches, clock, keys, scripts, webhook_secrets
 from shared.store.batches import StoredBatch
 from shared.store.jobs import StoredJob
 
@@ -58,14 +59,20 @@ _SPARED = Seen(None, "not tried: the host is paused, because nothing has reached
 
 
 async def lease(
-    client: redis.asyncio.Redis, most: int, busy: dict[str, int], *, per_host: int, lease_for: int = LEASE
+    client: redis.asyncio.Redis,
+    free: int,
+    busy: Mapping[str, Mapping[str, int]],
+    *,
+    per_host: int,
+    lease_for: int = LEASE,
 ) -> tuple[list[Leased], float | None]:
-    """Take up to `most` webhooks that are due; also return s until the next is, None when none is known.
+    """Take webhooks that are due for `free` places; also return s until the next is, None when none is known.
 
-    `busy` is how many of each host are being tried here already; one host has at most `per_host`.
+    `busy` is how many of each caller's hosts are being tried here already. A caller holds at most as many places as are
+    left free, and `per_host` for one host.
     """
     spared = json.dumps(asdict(_SPARED))
-    wait, *flat = await scripts.run(client, "lease", most, lease_for, per_host, json.dumps(busy), spared)
+    wait, *flat = await scripts.run(client, "lease", free, lease_for, per_host, json.dumps(busy), spared)
     leased = [Leased(flat[index], flat[index + 1]) for index in range(0, len(flat), 2)]
     return leased, None if wait < 0 else wait / 1000
 
@@ -81,7 +88,8 @@ async def read(client: redis.asyncio.Redis, leased: Leased) -> Webhook | None:
         pipe.hgetall(keys.job(job_id))
         pipe.get(keys.job_output(job_id))
         pipe.get(keys.secret(caller))
-        record, result, secrets = await pipe.execute()
+        pipe.time()
+        record, result, secrets, time = await pipe.execute()
     batch = await batches.read(client, job_id, caller, expired=True) if event == batches.ENDED else None
     if event == batches.ENDED and batch is None:
         return None
@@ -96,7 +104,7 @@ async def read(client: redis.asyncio.Redis, leased: Leased) -> Webhook | None:
         tries=int(tries),
         caller=caller,
         metadata=json.loads(metadata or "{}"),
-        secrets=webhook_secrets.valid(secrets),
+        secrets=webhook_secrets.valid(secrets, clock.milliseconds(time)),
         job=StoredJob(job_id, record, json.loads(result) if result else None, None),
     )
 

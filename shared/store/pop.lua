@@ -21,7 +21,9 @@ local id, n
 repeat
   id = redis.call('ZPOPMIN', WAITING)[1]
   if not id then return nil end
-  n = redis.call('HGET', record_of(id), 'n')
+  local job = redis.call('HMGET', record_of(id), 'n', 'caller')
+  -- `cancel_revoked.lua` ends the job of a caller whose key is revoked; until then it must not start.
+  n = job[1] and not is_revoked(job[2]) and job[1]
 until n -- what has no record is no job, and must not keep the others from starting
 if probing then redis.call('HSET', UPSTREAM, 'probe', whole(time + PROBE_EVERY)) end
 

@@ -33,7 +33,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', BATCHES_EXPIRE, '-inf', whole(ti
     redis.call('ZADD', BATCHES_EXPIRE, whole(time + 60000), id)
   else
     forget_hooks(id)
-    redis.call('DEL', batch_of(id), batch_jobs_of(id))
+    redis.call('DEL', batch_of(id), batch_jobs_of(id), keys_of(id))
     redis.call('ZREM', BATCHES_EXPIRE, id)
   end
 end

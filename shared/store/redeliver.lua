@@ -6,7 +6,7 @@ local job = read(id, 'caller', 'state', 'expires')
 local time = now()
 if job.caller ~= ARGV[2] or tonumber(job.expires or time + 1) <= time then return {'missing'} end
 if not job.expires then return {'running'} end
-local told = {}
+local told = {'told'}
 local requests = redis.call('SMEMBERS', hooks_of(id))
 if #requests == 0 then return {'none'} end
 for _, request in ipairs(requests) do
@@ -17,11 +17,11 @@ for _, request in ipairs(requests) do
     if tonumber(hook[3] or 0) > time then
       redis.call('HSET', hook_of(request), 'again', 'during') -- it is being sent, and will be sent once more
     else
-      deliver_at(request, hook[2], time)
+      deliver_at(request, ARGV[2], hook[2], time)
     end
     told[#told + 1] = hook[4]
   end
 end
-if #told == 0 then return {'missing'} end
+if #told == 1 then return {'missing'} end
 redis.call('PUBLISH', TOLD, '')
-return {'told', unpack(told)}
+return told -- not unpacked: of thousands there is no room on the stack

@@ -1,11 +1,13 @@
 -- Let a job that failed, or was cancelled, run anew: with its whole clock and all its attempts before it.
 -- ARGV  1 job id
--- Returns 'waiting', 'missing', 'running' when it has not ended, or 'completed' when there is nothing to mend.
+-- Returns 'waiting', 'missing', 'running' when it has not ended, 'completed' when there is nothing to mend, or
+-- 'revoked' when its caller's key is revoked.
 local id = ARGV[1]
 local job = read(id, 'caller', 'state', 'prio', 'seq', 'n', 'fp', 'round', 'expires', 'talk', 'batch')
 local time = now()
 if not job.caller or tonumber(job.expires or time + 1) <= time then return 'missing' end
 if job.state == 'completed' then return 'completed' end
+if is_revoked(job.caller) then return 'revoked' end
 if job.state ~= 'failed' and job.state ~= 'cancelled' then return 'running' end
 -- What was to be told of the end that is undone is not true any more.
 local function untell(of)
@@ -13,8 +15,8 @@ local function untell(of)
     local hook = redis.call('HMGET', hook_of(name), 'state', 'host')
     if hook[1] == 'pending' then count('webhooks_pending', -1) end
     redis.call('HSET', hook_of(name), 'state', 'superseded')
-    redis.call('ZREM', due_of(hook[2]), name)
-    due_by_its_first(hook[2])
+    redis.call('ZREM', due_of(job.caller, hook[2]), name)
+    due_by_its_first(job.caller, hook[2])
   end
 end
 untell(id)
@@ -24,6 +26,7 @@ if job.batch and redis.call('EXISTS', batch_of(job.batch)) == 1 then
   if redis.call('HINCRBY', batch_of(job.batch), 'left', 1) == 1 then
     untell(job.batch)
     redis.call('HDEL', batch_of(job.batch), 'finished', 'expires')
+    expire_keys(job.batch)
     redis.call('HINCRBY', batch_of(job.batch), 'round', 1)
     redis.call('ZREM', BATCHES_EXPIRE, job.batch)
     -- Those that stay ended wait for it again.
@@ -35,6 +38,7 @@ redis.call('HDEL', record_of(id), 'error', 'started', 'finished', 'expires', 'sl
 redis.call('HSET', record_of(id), 'n', job.n + 1, 'attempts', 0, 'progress', 0, 'round', (job.round or 0) + 1)
 redis.call('HSET', record_of(id), 'paid', redis.call('HGET', record_of(id), 'cost') or 0)
 redis.call('ZREM', EXPIRES, id)
+expire_keys(id)
 if job.fp and redis.call('EXISTS', flight_of(job.fp)) == 0 then redis.call('SET', flight_of(job.fp), id) end
 line_up(id, job.caller, job.talk, job.prio, job.seq)
 -- Whoever followed it to its end is told all of it anew, and others nothing of what was.

@@ -15,7 +15,12 @@ from shared.store.together import ask
 _FOLDER = Path(__file__).parent
 _COMMON = ("common_names", "common_counts", "common_jobs")
 _SETTLING = ("finish", "retry", "hand_back", "spent")
-_ALSO = {"submit": ("accept",), "batch": ("accept",), **dict.fromkeys(_SETTLING, ("settlement",))}
+_ALSO = {
+    "submit": ("idempotency", "accept"),
+    "batch": ("idempotency", "accept"),
+    "recall": ("idempotency",),
+    **dict.fromkeys(_SETTLING, ("settlement",)),
+}
 
 
 @cache

@@ -3,9 +3,9 @@
 --       5 the try, JSON  6 ms of nothing but failures after which the host is paused
 -- Returns the try's number, or 0 when the lease is another's by now.
 local request, outcome = ARGV[1], ARGV[3]
-local hook = redis.call('HMGET', hook_of(request), 'n', 'state', 'host', 'again')
+local hook = redis.call('HMGET', hook_of(request), 'n', 'state', 'host', 'again', 'caller')
 if hook[1] ~= ARGV[2] or hook[2] ~= 'pending' then return 0 end
-local time, host = now(), hook[3]
+local time, host, caller = now(), hook[3], hook[5]
 local number = redis.call('HINCRBY', hook_of(request), 'attempt', 1)
 -- The lease is void, so that a reply that was lost does not count twice.
 redis.call('HINCRBY', hook_of(request), 'n', 1)
@@ -21,12 +21,12 @@ else
 end
 if due == '' then
   redis.call('HSET', hook_of(request), 'state', outcome)
-  redis.call('ZREM', due_of(host), request)
+  redis.call('ZREM', due_of(caller, host), request)
   count('webhooks_pending', -1)
 else
-  redis.call('ZADD', due_of(host), due, request)
+  redis.call('ZADD', due_of(caller, host), due, request)
 end
-due_by_its_first(host)
+due_by_its_first(caller, host)
 redis.call('RPUSH', tries_of(request), number .. '\n' .. whole(time) .. '\n' .. due .. '\n' .. ARGV[5])
 redis.call('LTRIM', tries_of(request), -100, -1)
 

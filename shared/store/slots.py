@@ -1,13 +1,13 @@
 """Which slots are alive: each says so in one sorted set, with the time at which it counts as dead."""
 
-import time
 from dataclasses import dataclass
 from typing import cast
 
 import redis
 import redis.asyncio
 
-from shared.store import keys, workers
+from shared.slot_names import host_of
+from shared.store import keys, scripts, workers
 
 # A slot says so every third of this; one that is late three times is not counted any more.
 ALIVE_FOR = 15.0
@@ -34,11 +34,7 @@ class Health:
 
 async def beat(client: redis.asyncio.Redis, slot: str) -> None:
     """Say that a slot is alive, and forget those that have not said so for long."""
-    now = time.time()
-    async with client.pipeline(transaction=False) as pipe:
-        pipe.zadd(keys.SLOTS, {slot: now + ALIVE_FOR})
-        pipe.zremrangebyscore(keys.SLOTS, 0, now - 60)
-        await pipe.execute()
+    await scripts.run(client, "beat", slot, int(ALIVE_FOR * 1000))
 
 
 async def leave(client: redis.asyncio.Redis, slot: str) -> None:
@@ -48,21 +44,15 @@ async def leave(client: redis.asyncio.Redis, slot: str) -> None:
 
 def alive_of(client: redis.Redis, host: str) -> int:
     """Count the live slots of a host's worker."""
-    names = [cast("bytes", name).decode() for name in client.zrangebyscore(keys.SLOTS, time.time(), "+inf")]
-    return sum(name.startswith(f"{host}-") for name in names)
+    names = [cast("bytes", name).decode() for name in scripts.run_sync(client, "live_slots")]
+    return sum(host_of(name) == host for name in names)
 
 
 async def health(client: redis.asyncio.Redis) -> Health:
-    """Count live slots and unfinished jobs, and see what holds the queue, in one round trip."""
-    async with client.pipeline(transaction=False) as pipe:
-        pipe.zcount(keys.SLOTS, time.time(), "+inf")
-        pipe.zcard(keys.WAITING)
-        pipe.zcard(keys.ACTIVE)
-        pipe.zcard(keys.DELAYED)
-        pipe.hmget(keys.UPSTREAM, "since", "code")
-        pipe.exists(keys.NOT_BEFORE)
-        pipe.exists(keys.PAUSED)
-        pipe.hvals(keys.WORKERS)
-        live, waiting, active, delayed, (since, code), limited, paused, known = await pipe.execute()
+    """Try a write, count live slots and unfinished jobs, and read what holds the queue, in one round trip.
+
+    Raises what Redis raises, also when it answers and refuses writes.
+    """
+    now, live, waiting, active, delayed, since, code, limited, paused, known = await scripts.run(client, "health")
     held = code if since else None
-    return Health(live, waiting, active, delayed, held, bool(limited), bool(paused), workers.read(known))
+    return Health(live, waiting, active, delayed, held, bool(limited), bool(paused), workers.read(known, now))

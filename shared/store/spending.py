@@ -13,11 +13,11 @@ tenth, one written to it as one and a quarter: the proportions of Claude's price
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import redis.asyncio
 
-from shared.store import keys
+from shared.store import scripts
 
 KINDS = ("input", "output", "cache_read", "cache_creation")
 
@@ -60,21 +60,26 @@ def to_json(spends: Sequence[Spend]) -> str:
     return json.dumps(told) if told else ""
 
 
-async def read_days(client: redis.asyncio.Redis, caller: str, first: int, last: int) -> list[Day]:
-    """Return what a caller spent on each day of a span on which there was anything, in one round trip."""
-    numbers = range(last, first - 1, -1)
-    async with client.pipeline(transaction=False) as pipe:
-        for number in numbers:
-            pipe.hgetall(keys.spend(caller, number))
-        found = await pipe.execute()
-    return [_day(number, fields) for number, fields in zip(numbers, found, strict=True) if fields]
+async def read_days(client: redis.asyncio.Redis, caller: str, count: int) -> tuple[int, list[Day]]:
+    """Return today, and what a caller spent on the last `count` days on which there was anything, in one round trip.
+
+    Today is among them, and is counted from the epoch by Redis's clock.
+    """
+    today, found = await _days(client, caller, count)
+    return today, [_day(number, fields) for number, fields in found.items()]
 
 
-async def by_caller(client: redis.asyncio.Redis, day: int) -> dict[str, float]:
-    """Return what each caller spent on a day, in USD, the largest first."""
-    fields = cast("dict[str, str]", await client.hgetall(keys.spend("", day)))
-    found = {name[3:]: float(value) for name, value in fields.items() if name.startswith("by:")}
+async def by_caller_today(client: redis.asyncio.Redis) -> dict[str, float]:
+    """Return what each caller spent today, in USD, the largest first."""
+    today, days = await _days(client, "", 1)
+    found = {name[3:]: float(value) for name, value in days.get(today, {}).items() if name.startswith("by:")}
     return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+async def _days(client: redis.asyncio.Redis, caller: str, count: int) -> tuple[int, dict[int, dict[str, str]]]:
+    today, *flat = await scripts.run(client, "spent_days", caller, count)
+    days = zip(flat[::2], flat[1::2], strict=True)
+    return today, {number: dict(zip(fields[::2], fields[1::2], strict=True)) for number, fields in days}
 
 
 def _day(number: int, fields: dict[str, str]) -> Day:

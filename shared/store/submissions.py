@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from shared.store import scripts
 
-Kind = Literal["queued", "duplicate", "cached", "full", "mismatch", "limited", "broke"]
+Kind = Literal["queued", "duplicate", "cached", "full", "mismatch", "limited", "broke", "revoked"]
 
 
 class Submission(NamedTuple):
@@ -70,7 +70,7 @@ class Answer:
     """What became of a submission.
 
     `result` is there when it was answered from the cache; `left` and `reset` (ms) tell of the rate limit, when there
-    is one; `limited` has `reset` as the time until the next may come.
+    is one; `limited` has `reset` as the time until the next may come. `at` is when the first answer was given, ms.
     """
 
     kind: Kind
@@ -80,9 +80,21 @@ class Answer:
     replayed: bool
     left: int
     reset: int
+    at: int
 
 
 async def submit(client: redis.asyncio.Redis, submission: Submission) -> Answer:
     """Decide and do a submission in one round trip; safe to send twice."""
-    kind, request_id, job_id, result, replayed, left, reset = await scripts.run(client, "submit", *submission.arguments)
-    return Answer(kind, request_id, job_id, json.loads(result) if result else None, bool(replayed), left, reset)
+    reply = await scripts.run(client, "submit", *submission.arguments)
+    kind, request_id, job_id, result, replayed, left, reset, at = reply
+    return Answer(kind, request_id, job_id, json.loads(result) if result else None, bool(replayed), left, reset, at)
+
+
+async def recall(client: redis.asyncio.Redis, *, request_id: str, idempotency: str, body: str) -> Answer | None:
+    """Return the first answer under an Idempotency-Key; None when there is none."""
+    ask = to_json({"requestId": request_id, "idempotency": idempotency, "body": body})
+    reply = await scripts.run(client, "recall", ask.decode())
+    if reply is None:
+        return None
+    kind, first, job_id, result, replayed, at = reply
+    return Answer(kind, first, job_id, json.loads(result) if result else None, bool(replayed), -1, 0, at)

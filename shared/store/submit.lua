@@ -10,45 +10,37 @@
 --         budget         USD that a caller may spend a day, 0 for any
 --         talk           the conversation that it goes on with, '' for none
 --       2 request JSON  3 metadata JSON or ''
--- Returns {kind, requestId, jobId, result JSON or '', 1 if replayed, left, ms until all are left again}
--- with kind: queued duplicate cached | full mismatch limited broke; for the last, the ms are those until the next day.
+-- Returns {kind, requestId, jobId, result JSON or '', 1 if replayed, left, ms until all are left again, ms since the epoch of
+-- the first answer}
+-- with kind: queued duplicate cached | full mismatch limited broke revoked; for broke, the ms are those until the next day.
 local ask = cjson.decode(ARGV[1])
 local time = now()
 local left, reset = -1, 0
 
-local function answer(kind, request_id, job_id, result, replayed)
-  return {kind, request_id, job_id, result or '', replayed or 0, left, reset}
+local function answer(kind, request_id, job_id, result, replayed, at)
+  return {kind, request_id, job_id, result or '', replayed or 0, left, reset, tonumber(at or time)}
 end
 
-if redis.call('EXISTS', record_of(ask.jobId)) == 1 then return answer('queued', ask.requestId, ask.jobId) end
+-- A process may accept a key for seconds after its revocation; no job may come of that.
+if is_revoked(ask.caller) then return answer('revoked', '', '') end
+local created = redis.call('HGET', record_of(ask.jobId), 'created')
+if created then return answer('queued', ask.requestId, ask.jobId, '', 0, created) end
 
-if ask.idempotency ~= '' then
-  local first = redis.call('HMGET', ask.idempotency, 'body', 'kind', 'req', 'job', 'result')
-  -- What it stood for may be gone before it; then it is gone too.
-  local expires = first[4] and redis.call('HMGET', record_of(first[4]), 'expires', 'v')
-  local gone = first[4] and (not expires[2] or tonumber(expires[1] or time + 1) <= time)
-  if first[1] and (first[2] == 'cached' or not gone) then
-    if first[1] ~= ask.body then return answer('mismatch', '', '') end
-    return answer(first[2], first[3], first[4], first[5] or '', first[3] == ask.requestId and 0 or 1)
-  end
+local first = recall(ask)
+if first and first.body ~= ask.body then return answer('mismatch', '', '') end
+if first then
+  return answer(first.kind, first.req, first.job, first.result, first.req == ask.requestId and 0 or 1, first.at)
 end
 
 local limited
 limited, left, reset = over_rate(ask, time)
 if limited then return answer('limited', '', '') end
 
-local function remember(kind, job_id, result)
-  if ask.idempotency == '' then return end
-  redis.call('HSET', ask.idempotency, 'body', ask.body, 'kind', kind, 'req', ask.requestId, 'job', job_id)
-  if result then redis.call('HSET', ask.idempotency, 'result', result) end
-  redis.call('EXPIRE', ask.idempotency, 86400)
-end
-
 if ask.fingerprint ~= '' and ask.readCache then
   local kept = redis.call('HMGET', cache_of(ask.fingerprint), 'job', 'cost')
   local result = kept[1] and redis.call('GET', output_of(kept[1]))
   if result then
-    remember('cached', kept[1], result)
+    remember(ask, 'cached', kept[1], time, result)
     -- Asked again after a lost reply, it has been counted.
     if redis.call('SET', 'cg:hit:' .. ask.requestId, 1, 'NX', 'EX', 10) then
       count('cache_hits')
@@ -71,7 +63,7 @@ if ask.fingerprint ~= '' and ask.join then
       redis.call('HSET', record_of(leader), 'prio', ask.priority)
       if job.state == 'waiting' then wait_in_line(leader, ask.priority, job.seq) end
     end
-    remember('duplicate', leader)
+    remember(ask, 'duplicate', leader, time)
     return answer('duplicate', ask.requestId, leader)
   end
 end
@@ -81,5 +73,5 @@ refused, reset = no_room(ask, 1, time, reset)
 if refused then return answer(refused, '', '') end
 
 accept(ask, ARGV[2], ARGV[3], time)
-remember('queued', ask.jobId)
+remember(ask, 'queued', ask.jobId, time)
 return answer('queued', ask.requestId, ask.jobId)

@@ -22,6 +22,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.maint_notifications import MaintNotificationsConfig
 
+from shared.store import keys
+
 # Only Redis Enterprise knows them; asking for them is one round trip more for each connection.
 NO_NOTIFICATIONS = MaintNotificationsConfig(enabled=False)
 Command = tuple[Any, ...]
@@ -31,6 +33,10 @@ _MOST = 128
 # Of what waits one half is sent, and no fewer than so many: when all of it travels at once, the process has nothing to
 # do until it comes back, and the store nothing until all was answered.
 _FEWEST = 8
+# A write that changes nothing goes with a batch this often, in the same round trip: a process that only reads learns
+# so that its connections lead to a server which is not the primary any more; seconds.
+_WRITE_EVERY = 2.0
+_WRITE: Command = ("DEL", keys.NOTHING)
 
 _senders: WeakKeyDictionary[redis.asyncio.Redis, "_Sender"] = WeakKeyDictionary()
 
@@ -76,6 +82,7 @@ class _Sender:
         self._client = redis.asyncio.Redis.from_pool(own)
         self._asked: list[_Asked] = []
         self._busy = False
+        self._write_at = 0.0
         self._sending: asyncio.Task[None] | None = None
 
     async def ask(self, commands: Sequence[Command]) -> list[Any]:
@@ -114,10 +121,16 @@ class _Sender:
         await self._client.aclose()
 
     async def _replies(self, commands: Sequence[Command]) -> list[Any]:
+        now = asyncio.get_running_loop().time()
+        writes = now >= self._write_at
+        if writes:
+            self._write_at = now + _WRITE_EVERY
         try:
-            return await self._sent(commands)
+            # Its reply comes last, where nobody looks.
+            return await self._sent([*commands, _WRITE] if writes else commands)
         except (RedisConnectionError, RedisTimeoutError):
-            # The server may have closed what nobody used, or a reply was lost: once more, on a new connection.
+            # The server closed an idle connection, is not the primary any more, or a reply was lost: send once more, on
+            # a new connection.
             return await self._sent(commands)
 
     async def _sent(self, commands: Sequence[Command]) -> list[Any]:

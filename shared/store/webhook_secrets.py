@@ -1,20 +1,20 @@
 """What webhooks are signed with: each caller's own secret, and the gateway's where callers have no keys."""
 
 import json
-import time
 from typing import Any, cast
 
 import redis.asyncio
 
-from shared.store import keys
+from shared.store import clock, keys
+from shared.store.together import get
 from shared.webhook_secret import new_secret
 
 # Both of a rotation sign for a day; s.
 ROTATES_FOR = 86_400
 # Of the secrets before, however often they are rotated.
 _MOST = 4
-# A caller whose key is revoked is told of what it was promised: longer than a schedule and a result last; s.
-_AFTER_REVOCATION = 7 * 86_400
+# Webhooks of a caller whose key is revoked are still sent and signed: longer than a schedule and a result last; s.
+AFTER_REVOCATION = 7 * 86_400
 
 
 def first(secret: str) -> str:
@@ -22,20 +22,21 @@ def first(secret: str) -> str:
     return json.dumps([{"secret": secret}])
 
 
-def valid(stored: str | None) -> list[str]:
-    """Return the secrets that sign now, the newest first."""
-    return [entry["secret"] for entry in _valid(stored)]
+def valid(stored: str | None, now: int) -> list[str]:
+    """Return the secrets that sign at a time, in ms by Redis's clock; the newest first."""
+    return [entry["secret"] for entry in _valid(stored, now)]
 
 
-def _valid(stored: str | None) -> list[dict[str, Any]]:
-    now = time.time()
-    return [entry for entry in (json.loads(stored) if stored else []) if entry.get("until", now + 1) > now]
+def _valid(stored: str | None, now: int) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = json.loads(stored) if stored else []
+    return [entry for entry in entries if "until" not in entry or entry["until"] > now / 1000]
 
 
 async def of_gateway(client: redis.asyncio.Redis) -> list[str]:
     """Return the gateway's own secrets; one is made when there is none yet."""
-    await client.set(keys.secret(keys.ANONYMOUS), first(new_secret()), nx=True)
-    return valid(cast("str | None", await client.get(keys.secret(keys.ANONYMOUS))))
+    name = keys.secret(keys.ANONYMOUS)
+    _, stored, time = await get(client, ("SET", name, first(new_secret()), "NX"), ("GET", name), clock.TIME)
+    return valid(stored, clock.milliseconds(time))
 
 
 async def rotate(client: redis.asyncio.Redis, caller: str) -> str | None:
@@ -44,13 +45,9 @@ async def rotate(client: redis.asyncio.Redis, caller: str) -> str | None:
         await of_gateway(client)
     elif not await client.hexists(keys.KEYS, caller):
         return None
-    secret, until = new_secret(), time.time() + ROTATES_FOR
+    now = await clock.now(client)
+    secret, until = new_secret(), now / 1000 + ROTATES_FOR
     stored = cast("str | None", await client.get(keys.secret(caller)))
-    before = [{"until": until, **entry} for entry in _valid(stored)[:_MOST]]
+    before = [{"until": until, **entry} for entry in _valid(stored, now)[:_MOST]]
     await client.set(keys.secret(caller), json.dumps([{"secret": secret}, *before]))
     return secret
-
-
-async def forget_later(client: redis.asyncio.Redis, caller: str) -> None:
-    """Forget a caller's secrets when nothing is left that could be signed with them."""
-    await client.expire(keys.secret(caller), _AFTER_REVOCATION)

@@ -6,8 +6,11 @@ from typing import Literal, cast
 
 import redis.asyncio
 
-from shared.store import keys, scripts
+from shared.store import clock, keys, scripts
 from shared.store.jobs import StoredJob
+
+# Callers choose the hosts, and so how many fail.
+_MOST_HOSTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,9 @@ async def tries(client: redis.asyncio.Redis, job_id: str, caller: str) -> list[T
     async with client.pipeline(transaction=False) as pipe:
         pipe.hgetall(keys.job(job_id))
         pipe.smembers(keys.hooks(job_id))
-        fields, names = await pipe.execute()
-    if not StoredJob(job_id, fields, None, None).is_of(caller):
+        pipe.time()
+        fields, names, time = await pipe.execute()
+    if not StoredJob(job_id, fields, None, None).is_of(caller, clock.milliseconds(time)):
         return None
     names = sorted(names)
     async with client.pipeline(transaction=False) as pipe:
@@ -72,8 +76,8 @@ async def redeliver(
 
 
 async def failing_hosts(client: redis.asyncio.Redis) -> list[FailingHost]:
-    """List the webhook hosts that fail, the longest failing first."""
-    names = sorted(cast("set[str]", await client.smembers(keys.FAILING_HOSTS)))
+    """List the webhook hosts that fail, the longest failing first, of so many as the dashboard can show."""
+    names = sorted(cast("set[str]", await client.smembers(keys.FAILING_HOSTS)))[:_MOST_HOSTS]
     async with client.pipeline(transaction=False) as pipe:
         for name in names:
             pipe.hmget(keys.host(name), "failing", "failures", "paused")

@@ -14,13 +14,13 @@ Request = Callable[[int], bytes]
 
 def post(path: str, body: bytes) -> bytes:
     """Write a request with a JSON body."""
-    head = f"POST {path} HTTP/1.1\r\nHost: b\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+    fields = f"Host: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    return f"POST {path} HTTP/1.1\r\n{fields}\r\n".encode() + body
 
 
 def get(path: str) -> bytes:
     """Write a request without a body."""
-    return f"GET {path} HTTP/1.1\r\nHost: b\r\n\r\n".encode()
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
 
 
 class _Load:

@@ -1,10 +1,14 @@
-"""What a dead webhook host costs a living one: 500 events each, side by side, against the living one alone."""
+"""What dead webhook hosts cost a living one, against the living one alone.
+
+500 events each of one caller; and 500 of one caller beside those of another to 1,000 hosts that never answer.
+"""
 
 import asyncio
 import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import Literal
 
 from pydantic import SecretStr
 
@@ -19,28 +23,28 @@ from tests.support.receiver import Receiver
 from tests.support.redis_server import RedisServer
 from tests.support.slot import run
 
-EVENTS, ROUNDS = 500, 2
+EVENTS, TARPITS, ROUNDS = 500, 1000, 2
 
 
-async def _fill(url: str, hook: str) -> None:
+async def _fill(url: str, hooks: list[str], caller: str = "me") -> None:
     client = async_client(url)
-    host = hook.removeprefix("http://")
 
-    async def one() -> None:
-        job = submissions.Submission(new_id(), new_id(), "me", 1, 1000, "{}", hook=hook, host=host)
+    async def one(hook: str) -> None:
+        host = hook.removeprefix("http://")
+        job = submissions.Submission(new_id(), new_id(), caller, 1, 1000, "{}", hook=hook, host=host)
         await submissions.submit(client, job)
         await run(url)
 
-    await asyncio.gather(*(one() for _ in range(EVENTS)))
+    await asyncio.gather(*(one(hook) for hook in hooks))
 
 
-async def _arrive(url: str, *, beside_dead: bool) -> float:
-    """Return the s until the last event of the living host has arrived."""
+async def _arrive(url: str, beside: Literal["", "dead host", "tarpits"]) -> float:
+    """Return the s until the last event of the living host has arrived; what stands beside it is due before it."""
     client = async_client(url)
     await client.flushall()
     last = asyncio.Event()
     loop = asyncio.get_running_loop()
-    with Receiver() as living, Receiver(lambda hook: "hang") as dead:
+    with Receiver() as living, Receiver(lambda hook: "hang", address="") as dead:
 
         def reply(_hook: object) -> tuple[int, dict[str, str]]:
             if len(living.hooks) == EVENTS:
@@ -48,9 +52,13 @@ async def _arrive(url: str, *, beside_dead: bool) -> float:
             return 204, {}
 
         living.reply = reply
-        if beside_dead:
-            await _fill(url, dead.url)  # due before those of the living one
-        await _fill(url, living.url)
+        if beside == "dead host":
+            await _fill(url, [dead.url] * EVENTS)
+        if beside == "tarpits":
+            # Every address of loopback is a host of its own.
+            hosts = [f"http://127.1.{number // 250}.{number % 250 + 1}:{dead.port}" for number in range(TARPITS)]
+            await _fill(url, hosts, "another")
+        await _fill(url, [living.url] * EVENTS)
         stop = asyncio.Event()
         settings = WorkerSettings(redis_url=SecretStr(url), webhook_allowed_networks="127.0.0.0/8")
         started = time.perf_counter()
@@ -63,20 +71,23 @@ async def _arrive(url: str, *, beside_dead: bool) -> float:
     return seconds
 
 
-async def _compare(url: str) -> tuple[list[float], list[float]]:
-    alone, beside = [], []
+async def _compare(url: str) -> list[list[float]]:
+    taken: list[list[float]] = [[], [], []]
     for _ in range(ROUNDS):
-        alone.append(await _arrive(url, beside_dead=False))
-        beside.append(await _arrive(url, beside_dead=True))
+        taken[0].append(await _arrive(url, ""))
+        taken[1].append(await _arrive(url, "dead host"))
+        taken[2].append(await _arrive(url, "tarpits"))
     await close_clients()
-    return alone, beside
+    return taken
 
 
 def measure() -> list[Figure]:
     """Measure on a store of its own."""
     with tempfile.TemporaryDirectory() as folder, RedisServer(find_server(), Path(folder)) as server:
-        without, with_dead = (statistics.median(taken) for taken in asyncio.run(_compare(server.url)))
+        without, with_dead, with_tarpits = (statistics.median(taken) for taken in asyncio.run(_compare(server.url)))
     return [
         Figure(f"{EVENTS} webhooks beside {EVENTS} to a dead host", "alone", with_dead / without,
-               detail=f"{with_dead:.2f} s, {without:.2f} s")
+               detail=f"{with_dead:.2f} s, {without:.2f} s"),
+        Figure(f"{EVENTS} webhooks beside another caller's {TARPITS} tarpits", "alone", with_tarpits / without,
+               detail=f"{with_tarpits:.2f} s, {without:.2f} s"),
     ]  # fmt: skip

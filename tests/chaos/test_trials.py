@@ -19,6 +19,7 @@ from tests.chaos.dying_slot import POINTS
 from tests.support.deployment import Deployment
 from tests.support.fake_cli import fake_cli
 from tests.support.gateway import ROOT
+from tests.support.redis_states import in_state
 from tests.support.scripted_model import Hang, Text, ToolUse
 
 
@@ -229,3 +230,27 @@ def test_a_deploy_repeats_nothing_and_loses_nothing(tmp_path, model, row):
         jobs = [deployment.finished(job_id) for job_id in slow + rest]
         assert {(job["state"], job["attempts"]) for job in jobs} == {("completed", 1)}
         row("SIGTERM to a worker with jobs that outlast its grace", "handed back, 12 completed with 1 attempt each")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("state", ["refusing", "hanging"])
+def test_a_worker_ends_that_redis_has_left_alone_for_long(tmp_path, model, full, row, state):
+    # Longer than the 30 s after which RQ's maintenance is due in each slot.
+    away, go = 60 if full else 35, threading.Event()
+    model.reply = lambda body: Hang(until=go)
+    with Deployment(tmp_path, model.url, QUEUE_CONCURRENCY="2") as deployment:
+        deployment.start_worker()
+        deployment.wait_for_slots(2)
+        job_id = deployment.submit("slow", timeoutMs=110_000)
+        model.wait_for_requests(1, timeout=30)
+        with in_state(deployment.redis, state):
+            time.sleep(away)
+            stopped_at = time.monotonic()
+            deployment.kill_worker(signal.SIGTERM)
+            took = time.monotonic() - stopped_at
+            assert took < int(deployment.environment["SHUTDOWN_GRACE"]) + 10
+        go.set()
+        deployment.start_worker()
+        job = deployment.finished(job_id, timeout=60)
+        assert (job["state"], job["attempts"]) == ("completed", 1)
+        row(f"SIGTERM to a worker, Redis {state} for {away} s", f"ended after {took:.1f} s, job completed, 1 attempt")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from local import up
 from local.up import COMPOSE_FILE
 from shared.settings import HTTP_SETTINGS, WorkerSettings
 
@@ -18,7 +19,7 @@ GATEWAY, WORKER = SERVICES["gateway"]["environment"], SERVICES["worker"]["enviro
 # Of the image, of the stack's one REDIS_URL, and of this machine's side of a port: docs/deploy.md names them.
 DECIDED = {"HOST", "SPOOL_DIR", "REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD", "PORT"}
 # What the worker's settings have with everybody's, and the worker never looks at.
-OF_THE_API = {"AUTH_ENABLED", "METRICS_ENABLED"}
+OF_THE_API = {"AUTH_ENABLED", "METRICS_ENABLED", "ALLOWED_HOSTS"}
 OF_THE_PLATFORM = {"ECS_AGENT_URI"}
 
 
@@ -58,3 +59,18 @@ def test_the_image_is_built_by_one_service_and_never_pulled_by_the_others():
 def test_what_the_stack_does_not_know_reaches_the_worker_alone_and_need_not_be_there():
     given = {name: one["env_file"] for name, one in SERVICES.items() if "env_file" in one}
     assert given == {"worker": [{"path": "../.data/worker.env", "required": False}]}
+
+
+def test_every_foreign_image_can_be_pinned_by_its_digest():
+    """Catches an image that an operator could pin only by editing a file of the project."""
+    images = {one["image"] for one in SERVICES.values()} - {"claude-gateway:local"}
+    pinned = dict(re.findall(r"^\$\{([A-Z]+_IMAGE):-([^}]+)\}$", "\n".join(images), re.MULTILINE))
+    assert len(pinned) == len(images)
+    assert set(pinned) == {"VALKEY_IMAGE", "PROMETHEUS_IMAGE", "GRAFANA_IMAGE"}
+    assert up._IMAGES.items() <= pinned.items()
+    dockerfile = (ROOT / "functions/worker/Dockerfile").read_text(encoding="utf-8")
+    [base] = re.findall(r"^ARG PYTHON_IMAGE=(.+)$", dockerfile, re.MULTILINE)
+    assert set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)) == {"${PYTHON_IMAGE}"}
+    assert SERVICES["gateway"]["build"]["args"] == {"PYTHON_IMAGE": f"${{PYTHON_IMAGE:-{base}}}"}
+    documented = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
+    assert {name for name in (*pinned, "PYTHON_IMAGE") if f"`{name}`" not in documented} == set()

@@ -1,5 +1,6 @@
 """What the template promises beside its routes, and what its variables and ours have to do with each other."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,66 @@ def test_the_store_forgets_nothing_and_is_no_cluster():
     assert RESOURCES["StoreParameters"]["Properties"]["Properties"]["maxmemory-policy"] == "noeviction"
     assert "NumNodeGroups" not in store
     assert store["TransitEncryptionEnabled"] is True
+
+
+def egress(group):
+    rules = RESOURCES[group]["Properties"]["SecurityGroupEgress"]
+    return {
+        (rule["IpProtocol"], rule["FromPort"], rule["ToPort"], rule.get("CidrIp") or rule["DestinationSecurityGroupId"])
+        for rule in rules
+    }
+
+
+def test_the_worker_reaches_https_and_the_store_and_nothing_else():
+    """Catches a rule by which a tool of a run reaches other ports of the world or of the network."""
+    store = ("tcp", 6379, 6379, "StoreSecurityGroup")
+    assert egress("WorkerSecurityGroup") == {("tcp", 443, 443, "0.0.0.0/0"), store}
+    assert egress("FunctionSecurityGroup") == {store}
+    assert not [group for group in RESOURCES.values() if "SecurityGroupIngress" in group.get("Properties", {})]
+
+
+def statements(role):
+    for policy in RESOURCES[role]["Properties"]["Policies"]:
+        yield from policy["PolicyDocument"]["Statement"]
+
+
+def test_tasks_pull_the_image_of_one_repository():
+    """Catches a right to pull every image of the account."""
+    pulls = [one for one in statements("ExecutionRole") if "ecr:BatchGetImage" in one["Action"]]
+    assert [one["Resource"].split(":")[-1] for one in pulls] == ["repository/${WorkerRepository}"]
+    everywhere = {action for one in statements("ExecutionRole") if one["Resource"] == "*" for action in one["Action"]}
+    assert everywhere == {"ecr:GetAuthorizationToken"}  # which AWS grants for no single resource
+
+
+STORE_USERS = {"api": "ApiStoreUser", "worker": "WorkerStoreUser", "default": "DefaultStoreUser"}
+
+
+def test_the_users_of_the_store_are_the_documented_ones():
+    """Catches a functions' user with the worker's rights, and a default user that can log in."""
+    text = (Path(__file__).parents[2] / "docs/operations.md").read_text(encoding="utf-8")
+    documented = dict(re.findall(r"^user (api|worker) on >\w+ resetkeys (.*)$", text, re.MULTILINE))
+    strings = {name: RESOURCES[user]["Properties"]["AccessString"] for name, user in STORE_USERS.items()}
+    assert strings.pop("default") == "off -@all"
+    assert {name: set(rules.split()) for name, rules in strings.items()} == {
+        name: {"on", *rules.split()} for name, rules in documented.items()
+    }
+    assert {user: RESOURCES[user]["Properties"]["UserName"] for user in STORE_USERS.values()} == {
+        user: name for name, user in STORE_USERS.items()
+    }
+    assert set(RESOURCES["StoreUsers"]["Properties"]["UserIds"]) == set(STORE_USERS.values())
+    assert RESOURCES["Store"]["Properties"]["UserGroupIds"] == ["StoreUsers"]
+    assert "AuthToken" not in RESOURCES["Store"]["Properties"]
+
+
+def test_functions_and_keys_are_the_api_user_and_the_worker_its_own():
+    """Catches the worker's password in a function."""
+    functions = DOCUMENT["Globals"]["Function"]["Environment"]["Variables"]
+    assert functions["REDIS_URL"].startswith("rediss://api@")
+    assert functions["REDIS_PASSWORD"] == "{{resolve:secretsmanager:${ApiStoreSecret}:SecretString}}"
+    assert [name for name in FUNCTIONS if "WorkerStoreSecret" in str(RESOURCES[name])] == []
+    for task, user, secret in (("WorkerTask", "worker", "WorkerStoreSecret"), ("KeysTask", "api", "ApiStoreSecret")):
+        [container] = RESOURCES[task]["Properties"]["ContainerDefinitions"]
+        variables = {one["Name"]: one["Value"] for one in container["Environment"] if isinstance(one, dict)}
+        secrets = {one["Name"]: one["ValueFrom"] for one in container["Secrets"] if isinstance(one, dict)}
+        assert variables["REDIS_URL"].startswith(f"rediss://{user}@")
+        assert secrets["REDIS_PASSWORD"] == secret

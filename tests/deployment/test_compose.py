@@ -97,6 +97,35 @@ def test_a_key_is_made_in_the_image_that_serves(stack):
     assert set(made) == {"id", "name", "key", "webhookSecret"}
 
 
+def kill_and_start(container):
+    docker("kill", "--signal", "KILL", container)
+    # Docker starts no container again that somebody has killed.
+    docker("start", container)
+
+
+@pytest.mark.parametrize("stop", [lambda one: docker("restart", one), kill_and_start], ids=["restart", "kill"])
+def test_what_was_accepted_survives_a_restart_of_valkey(stack, stop):
+    """Catches an ACL with which Valkey cannot replay its append-only file: every job and key is gone then."""
+    [gateway], [valkey] = stack.containers("gateway"), stack.containers("valkey")
+    auth = ("admin", SECRETS["ADMIN_PASSWORD"])
+    ended = stack.ask("hello before", cache={"mode": "bypass"})
+    stack.client.post("/admin/api/queue/pause", auth=auth).raise_for_status()
+    try:
+        waiting = [stack.submit(f"kept {number}", cache={"mode": "bypass"}) for number in range(5)]
+        made = json.loads(docker("exec", gateway, "claude-gateway", "keys", "create", "kept", "--json"))
+        stop(valkey)
+        stack.until(lambda: stack.client.get("/health").status_code, lambda status: status == 200, timeout=60)
+        assert [stack.job(job_id)["state"] for job_id in waiting] == ["waiting"] * 5
+        assert stack.job(ended["jobId"])["result"] == ended["result"]
+        listed = json.loads(docker("exec", gateway, "claude-gateway", "keys", "list", "--json"))
+        assert made["id"] in [one["id"] for one in listed]
+        used = stack.client.get("/admin/api/callers", auth=auth).json()
+        assert made["id"] in json.dumps(used)
+    finally:
+        stack.client.post("/admin/api/queue/resume", auth=auth).raise_for_status()
+    assert {stack.finished(job_id)["state"] for job_id in waiting} == {"completed"}
+
+
 def test_prometheus_scrapes_the_gateway(stack):
     base = f"http://127.0.0.1:{stack.services.port_for('prometheus', 9090)}"
     with httpx.Client(base_url=base, trust_env=False) as client:

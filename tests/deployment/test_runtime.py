@@ -27,9 +27,9 @@ ANSWERS = {
     },
     "ResponsesFunction": {"CreateResponse": 200, "ReadResponse": 404, "CancelResponse": 404, "DeleteResponse": 400},
     "BatchesFunction": {
-        "SubmitBatch": 202, "ReadBatch": 404, "ReadBatchResults": 404, "CancelBatch": 404, "SubmitMessageBatch": 200,
-        "ListMessageBatches": 200, "ReadMessageBatch": 404, "ReadMessageResults": 404, "CancelMessageBatch": 404,
-        "DeleteMessageBatch": 400,
+        "SubmitBatch": 202, "ListBatches": 200, "ReadBatch": 404, "ReadBatchResults": 404, "CancelBatch": 404,
+        "SubmitMessageBatch": 200, "ListMessageBatches": 200, "ReadMessageBatch": 404, "ReadMessageResults": 404,
+        "CancelMessageBatch": 404, "DeleteMessageBatch": 400,
     },
     "WebhookFunction": {"ListDeliveries": 200, "Redeliver": 409},
     "AdminFunction": {

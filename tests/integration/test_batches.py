@@ -1,7 +1,8 @@
 """Batches in the store and through the API: all or none, counted at every look, told of once."""
 
-import asyncio
 import json
+import socket
+import threading
 
 import pytest
 
@@ -134,28 +135,14 @@ async def test_the_same_key_and_body_get_the_first_batch_again(connect, server, 
     assert store.zcard(keys.WAITING) == 2
 
 
-async def test_a_key_whose_batch_has_had_its_time_gets_a_new_one_while_the_webhook_of_the_first_is_pending(
-    connect, server, store
-):
-    client = await connect(server.url, **OPEN)
-    header, body = {"Idempotency-Key": "k"}, many(1, webhookUrl="http://127.0.0.1:9/")
-    first = await client.post("/api/batches", json=body, headers=header)
-    await run(server.url, keep_for=0)
-    await scripts.run(async_client(server.url), "reap", 100)
-    assert store.exists(f"cg:batch:{first.json()['batchId']}")
-    again = await client.post("/api/batches", json=body, headers=header)
-    assert (again.status_code, again.json().get("state")) == (202, "running")
-    assert again.json()["batchId"] != first.json()["batchId"]
-    assert "idempotent-replayed" not in again.headers
-
-
 async def test_a_batch_sent_twice_because_its_reply_was_lost_is_there_once(connect, server, store):
     client = await connect(server.url)
     place = (await client.post("/api/batches", json=many(2))).headers["location"]
     batch = place.rpartition("/")[2]
     entries = store.lrange(keys.batch_jobs(batch), 0, -1)
     ask = {"batchId": batch, "requestId": new_id(), "caller": "anonymous"}
-    assert await scripts.run(async_client(server.url), "batch", json.dumps(ask)) == ["queued", batch, -1, 0]
+    kind, found, request_id, *_ = await scripts.run(async_client(server.url), "batch", json.dumps(ask))
+    assert (kind, found, request_id) == ("queued", batch, ask["requestId"])
     assert store.lrange(keys.batch_jobs(batch), 0, -1) == entries
 
 
@@ -193,15 +180,16 @@ async def test_all_the_names_of_a_batch_are_looked_up_within_one_time(connect, s
     client = await connect(server.url, **OPEN)
     await client.get("/health")  # there is a connection to the store
     monkeypatch.setattr(submitting, "_RESOLVE_WITHIN", 0.2)
-    looked_up = []
+    looked_up, ends = [], threading.Event()
 
-    async def never(host, *_args, **_options):
+    def never(host, *_args, **_options):
         looked_up.append(host)
-        await asyncio.Event().wait()
+        ends.wait(30)
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", never)
+    monkeypatch.setattr(socket, "getaddrinfo", never)
     queries = [{"query": "q", "webhookUrl": f"https://{number}.example/"} for number in range(9)]
     answer = await client.post("/api/batches", json={"queries": queries})
+    ends.set()
     assert (answer.status_code, looked_up) == (202, ["0.example"])
 
 
@@ -304,3 +292,35 @@ async def test_a_store_that_is_away_is_told_at_every_door_and_logged(connect, un
     answer = await client.get(f"{path}{UNKNOWN}")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert "redis_failed" in caplog.messages
+
+
+async def test_a_job_of_a_batch_names_it(connect, server):
+    client = await connect(server.url)
+    batch = (await client.post("/api/batches", json=many(1))).json()["batchId"]
+    alone = (await client.post("/api/query", json={"query": "alone"})).json()["jobId"]
+    listed = (await client.get("/api/query")).json()["jobs"]
+    assert [one["batchId"] for one in listed] == [None, batch]
+    for job in listed:
+        assert (await client.get(f"/api/query/{job['jobId']}")).json()["batchId"] == job["batchId"]
+    assert listed[0]["jobId"] == alone
+
+
+async def test_batches_are_listed_in_pages_to_their_caller_only(connect, server):
+    client = await connect(server.url)
+    assert (await client.get("/api/batches")).json() == {"batches": [], "nextCursor": None}
+    made = [(await client.post("/api/batches", json=many(2))).json() for _ in range(3)]
+    first = (await client.get("/api/batches", params={"limit": 2})).json()
+    assert first["batches"] == [made[2], made[1]]
+    rest = (await client.get("/api/batches", params={"limit": 2, "cursor": first["nextCursor"]})).json()
+    assert rest == {"batches": [made[0]], "nextCursor": None}
+    key = (await callers.create(async_client(server.url), "another")).key
+    theirs = await connect(server.url, AUTH_ENABLED="true")
+    answer = await theirs.get("/api/batches", headers={"X-API-Key": key})
+    assert answer.json() == {"batches": [], "nextCursor": None}
+
+
+@pytest.mark.parametrize("asked", ["limit=0", "limit=101", "limit=x", "cursor=x", "cursor=-1", "state=ended"])
+async def test_a_page_of_batches_that_cannot_be_is_refused_by_name(connect, server, asked):
+    client = await connect(server.url)
+    answer = await client.get(f"/api/batches?{asked}")
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, f"/{asked.partition('=')[0]}")

@@ -3,11 +3,18 @@
 import json
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
+from standardwebhooks import Webhook
+
+from tests.support.receiver import Receiver
+from tests.support.scripted_model import Hang
 
 pytestmark = pytest.mark.once
 COMMAND = str(Path(sys.executable).parent / "claude-gateway")
@@ -15,7 +22,10 @@ COMMAND = str(Path(sys.executable).parent / "claude-gateway")
 
 @pytest.fixture(scope="module")
 def variables():
-    return {"AUTH_ENABLED": "true", "DEDUP_ENABLED": "true", "RATE_LIMIT": "40/hour"}
+    return {
+        "AUTH_ENABLED": "true", "DEDUP_ENABLED": "true", "RATE_LIMIT": "40/hour",
+        "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
+    }  # fmt: skip
 
 
 def keys(gateway, *arguments):
@@ -78,7 +88,7 @@ def test_health_and_documents_need_no_key(gateway):
 
 @pytest.mark.parametrize("header", ["Authorization", "X-API-Key"])
 def test_a_key_opens_by_either_header(caller, header):
-    client, made = caller("one", header)
+    client, made = caller(f"one by {header}", header)
     assert set(made) == {"id", "name", "key", "webhookSecret"}
     assert made["key"].startswith("cgk_")
     assert made["webhookSecret"].startswith("whsec_")
@@ -121,6 +131,22 @@ def test_a_key_is_listed_without_its_secrets_and_is_worthless_once_revoked(gatew
     assert keys(gateway, "revoke", made["id"]).returncode == 1
 
 
+@pytest.mark.parametrize("name", ["", " ", "\n", "a\x1b[31m", "n" * 101])
+def test_a_name_that_names_nobody_is_refused(gateway, name):
+    done = keys(gateway, "create", name)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "NAME should have 1 to 100 printable characters" in done.stderr
+
+
+def test_a_name_belongs_to_one_caller_until_its_key_is_revoked(gateway):
+    first = json.loads(keys(gateway, "create", "unique", "--json").stdout)
+    again = keys(gateway, "create", "unique", "--json")
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "A caller has the name 'unique' already" in again.stderr
+    assert keys(gateway, "revoke", first["id"]).returncode == 0
+    assert keys(gateway, "create", "unique").returncode == 0
+
+
 def test_a_caller_has_a_rate_of_its_own_and_is_told_of_it(caller):
     (busy, _), (quiet, _) = caller("busy"), caller("quiet")
     answers = [busy.post("/api/query", json={"query": "x"}) for _ in range(41)]
@@ -131,3 +157,59 @@ def test_a_caller_has_a_rate_of_its_own_and_is_told_of_it(caller):
     assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
     assert 0 < int(refused.headers["retry-after"]) <= 90
     assert quiet.post("/api/query", json={"query": "x"}).status_code == 202
+
+
+def test_revoking_a_key_ends_its_jobs_and_its_open_streams(gateway, caller, model):
+    """Streams, held answers, running and waiting jobs; those of another caller go on."""
+    go = threading.Event()
+    # What other tests left to run would take the replies that are scripted here.
+    gateway.until(
+        lambda: [gateway.client.get("/health").json()[state] for state in ("waiting", "active")], [0, 0].__eq__
+    )
+    model.script(Hang(go), Hang(go))
+    (leaves, made), (stays, _) = caller("leaves"), caller("stays")
+    opened = []
+
+    def follow(path, **options):
+        with leaves.stream(options.pop("method", "GET"), path, **options) as answer:
+            opened.append(path)
+            return answer.status_code, answer.read().decode()
+
+    with ExitStack() as end:
+        pool = end.enter_context(ThreadPoolExecutor(8))
+        end.callback(go.set)
+        receiver = end.enter_context(Receiver())
+        asked = {"query": "runs", "webhookUrl": receiver.url}
+        running = leaves.post("/api/query", json=asked).json()["jobId"]
+        kept = stays.post("/api/query", json={"query": "kept"}).json()["jobId"]
+        gateway.until(lambda: [job["state"] for job in stays.get("/api/query").json()["jobs"]], ["active"].__eq__)
+        waiting = [leaves.post("/api/query", json={"query": f"waits {n}"}).json()["jobId"] for n in range(5)]
+        response = {"input": "streams", "background": True, "stream": True}
+        streams = [
+            pool.submit(follow, f"/api/query/{running}/events"),
+            pool.submit(follow, "/v1/responses", method="POST", json=response),
+        ]
+        held = [
+            pool.submit(leaves.get, f"/api/query/{waiting[0]}", params={"wait": 25}),
+            pool.submit(leaves.post, "/api/query", json={"query": "held"}, headers={"Prefer": "wait=25"}),
+        ]
+        gateway.until(lambda: len(opened), (2).__eq__)
+        gateway.until(lambda: len(leaves.get("/api/query").json()["jobs"]), (8).__eq__)
+        gateway.until(lambda: len(gateway.running()), (2).__eq__)
+
+        revoked = time.monotonic()
+        assert keys(gateway, "revoke", made["id"]).returncode == 0
+        told = [stream.result(10) for stream in streams]
+        answers = [answer.result(10) for answer in held]
+        gateway.until(lambda: len(gateway.running()), (1).__eq__, timeout=10)
+        gateway.until(lambda: leaves.get("/api/query").status_code, (401).__eq__, timeout=10)
+        assert time.monotonic() - revoked < 9  # 5 s are promised; this machine may be busy
+
+        assert [status for status, _ in told] == [200, 200]
+        assert all("completed" not in text for _, text in told)
+        assert [answer.status_code for answer in answers] == [401, 401]
+        gateway.until(lambda: len(receiver.hooks), (1).__eq__)
+        assert receiver.hooks[0].event["type"] == "query.cancelled"
+        Webhook(made["webhookSecret"]).verify(receiver.hooks[0].body, receiver.hooks[0].headers)
+        go.set()
+        assert stays.get(f"/api/query/{kept}", params={"wait": 20}).json()["state"] == "completed"

@@ -50,7 +50,7 @@ def resolves(monkeypatch):
     """Let every name resolve to these."""
 
     def resolves(*addresses):
-        async def resolve(target):
+        async def resolve(target, owner):
             return list(addresses)
 
         monkeypatch.setattr(egress, "resolve", resolve)

@@ -1,6 +1,8 @@
 """The embedded Redis keeps what it was given, and never outlives or meets another on its data."""
 
+import base64
 import os
+import re
 import select
 import signal
 import subprocess
@@ -31,6 +33,13 @@ except Stopped:
 except (EmbeddedRedisError, RuntimeError) as error:
     sys.exit(str(error))
 """
+# The append-only file of Redis 6.2.14, which an earlier version of the gateway bundled: a snapshot, then commands.
+FROM_REDIS_6 = base64.b64decode(
+    "UkVESVMwMDA5+glyZWRpcy12ZXIGNi4yLjE0+gpyZWRpcy1iaXRzwED6BWN0aW1lwnYDCGv6CHVzZWQtbWVtwuhiDgD6DGFv"
+    "Zi1wcmVhbWJsZcAB/gD7BAAPAnN0ARAAAAGiF02F5QAAAAAAAAAAHR0AAAAKAAEBAAEBAYFhAgABAgEAAQABgWICBAH/AYEA"
+    "AAGiF02F5QAADQFoEREAAAANAAAAAgAAAWYDAXb/DAF6EBAAAAANAAAAAgAAAW0D8v8AAWHAAf8c6VuDbZ3ezCoyDQokNg0K"
+    "U0VMRUNUDQokMQ0KMA0KKjMNCiQzDQpzZXQNCiQxDQpiDQokMQ0KMg0K"
+)
 
 
 def run(data):
@@ -128,6 +137,22 @@ def test_only_its_owner_reaches_it_and_nobody_by_the_network(data):
 
 
 def test_it_runs_with_the_options_that_keep_data_safe(data):
-    options = {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction", "save": ""}
+    """Catches a document that promises more than the server does."""
+    text = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    promised = re.search(r"the embedded store of `claude-gateway local`[^.]*`appendfsync (\w+)`", text, re.IGNORECASE)
+    assert promised
+    options = {"appendonly": "yes", "appendfsync": promised[1], "maxmemory-policy": "noeviction", "save": ""}
     with redis_on(data) as (_, _, client):
         assert {name: client.config_get(name)[name] for name in options} == options
+
+
+def test_data_of_the_redis_that_was_bundled_before_are_loaded(data):
+    """Catches an update that starts with an empty store beside the old file."""
+    data.mkdir()
+    (data / "appendonly.aof").write_bytes(FROM_REDIS_6)
+    for _ in range(2):  # the first start converts the file, the next one reads what that made
+        with redis_on(data) as (_, _, client):
+            assert {key: client.type(key) for key in client.scan_iter()} == {
+                b"a": b"string", b"b": b"string", b"z": b"zset", b"h": b"hash", b"st": b"stream",
+            }  # fmt: skip
+            assert (client.get("a"), client.get("b"), client.hget("h", "f")) == (b"1", b"2", b"v")

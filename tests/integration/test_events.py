@@ -10,6 +10,7 @@ import httpx
 import psutil
 import pytest
 
+from local.client import Client
 from tests.support.scripted_replies import Disconnect, Hang, Text
 from tests.support.streams import Stream
 
@@ -113,6 +114,49 @@ def test_after_the_end_there_is_nothing_more_and_a_client_is_told_so(gateway, sc
 
 
 @pytest.mark.once
+def test_the_last_event_can_be_named_in_the_query(gateway, script):
+    script(lambda _: Text("done"))
+    whole = Stream(gateway.client, gateway.submit("poly")).to_the_end()
+    path = f"/api/query/{whole.job_id}/events"
+    second, last = whole.events[1].id, whole.events[-1].id
+    rest = gateway.client.get(path, params={"lastEventId": second})
+    assert rest.headers["cache-control"] == "no-store, no-transform"
+    assert f"id: {second}\n" not in rest.text
+    assert f"id: {whole.events[2].id}\n" in rest.text
+    assert gateway.client.get(path, params={"lastEventId": last}).status_code == 204
+    # A browser sends the URL that it was given again, and the header with what it has seen since.
+    newer = gateway.client.get(path, params={"lastEventId": second}, headers={"Last-Event-ID": last})
+    assert newer.status_code == 204
+    assert gateway.client.get(path, params={"lastEventId": "x"}).status_code == 422
+    assert gateway.client.get(path, params={"lastEventId": ""}).text == gateway.client.get(path).text
+
+
+@pytest.mark.once
+def test_separators_of_unicode_end_no_line(gateway, script):
+    text = "a\u2028b\u2029c\u0085d"
+    script(lambda _: Text(text))
+    job = gateway.submit(f"separate {text}", metadata={"note": text})
+    stream = Stream(gateway.client, job).to_the_end()
+    assert text_of(stream) == text
+    raw = stream.raw.decode()
+    assert len(raw.splitlines()) == raw.count("\n")
+    assert json.loads(stream.events[-1].data)["metadata"] == {"note": text}
+    with Client(gateway.url, None) as client:
+        told = [data for _, kind, data in client.events(f"/api/query/{job}/events", None) if kind == "delta"]
+    assert "".join(one["text"] for one in told) == text
+
+
+@pytest.mark.once
+def test_head_of_a_stream_ends_at_once(gateway, script):
+    go = threading.Event()
+    script(lambda _: Hang(go))
+    job = gateway.submit("head of me")
+    head = gateway.client.head(f"/api/query/{job}/events", timeout=5)
+    assert head.headers["content-type"].startswith("text/event-stream")
+    go.set()
+
+
+@pytest.mark.once
 @pytest.mark.slow
 def test_a_stream_after_an_event_that_never_was_ends_with_the_job(gateway, script):
     go = threading.Event()
@@ -142,7 +186,7 @@ async def open_streams(address, job, count):
     """Follow a job by so many raw connections; return once each has been told that it runs."""
     streams = await asyncio.gather(*(asyncio.open_connection(*address) for _ in range(count)))
     for _, writer in streams:
-        writer.write(f"GET /api/query/{job}/events HTTP/1.1\r\nHost: gateway\r\n\r\n".encode())
+        writer.write(f"GET /api/query/{job}/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
     for reader, _ in streams:
         await asyncio.wait_for(reader.readuntil(b'"active"'), 30)
     return streams

@@ -34,6 +34,14 @@ async def test_metrics_can_be_put_behind_a_callers_key(connect, server):
     assert (await client.get("/metrics", headers={"X-API-Key": made.key})).status_code == 200
 
 
+@pytest.mark.parametrize(("auth", "metrics_auth", "status"), [
+    ("true", "", 401), ("true", "true", 401), ("true", "false", 200), ("false", "", 200), ("false", "true", 401),
+])  # fmt: skip
+async def test_metrics_need_a_key_where_everything_does(connect, auth, metrics_auth, status):
+    client = await connect(**ON, AUTH_ENABLED=auth, METRICS_AUTH=metrics_auth)
+    assert (await client.get("/metrics")).status_code == status
+
+
 async def test_what_happens_to_jobs_is_counted_where_it_happens(connect, server, store):
     client = await connect(**ON, DEDUP_ENABLED="true")
     handle = async_client(server.url)

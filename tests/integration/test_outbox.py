@@ -56,10 +56,12 @@ async def until(look):
 
 def hurry(store):
     """Let everything be due now: what the schedule's seconds are for is not waited for."""
-    for host in store.zrange(keys.DUE, 0, -1):
-        for request in store.zrange(f"cg:due:{host}", 0, -1):
-            store.zadd(f"cg:due:{host}", {request: 1})
-        store.zadd(keys.DUE, {host: 1})
+    for caller in store.zrange(keys.DUE, 0, -1):
+        for host in store.zrange(f"cg:due:{caller}", 0, -1):
+            for request in store.zrange(f"cg:due:{caller}:{host}", 0, -1):
+                store.zadd(f"cg:due:{caller}:{host}", {request: 1})
+            store.zadd(f"cg:due:{caller}", {host: 1})
+        store.zadd(keys.DUE, {caller: 1})
     store.publish(keys.TOLD, "")
 
 

@@ -1,43 +1,125 @@
-"""The Redis users that the documents offer are enough for each part, and no more."""
+"""Redis's users in the Compose stack and the documents: enough for each part, no more, and safe at a restart."""
 
+import os
 import re
+import shutil
 
 import pytest
 import redis
 
+from local.embedded_redis import find_server
+from shared.store import callers
+from shared.store.client import async_client
 from tests.support.deployment import Deployment
 from tests.support.gateway import ROOT
+from tests.support.redis_server import ServerWithUsers
 from tests.support.scripted_model import Error
 
-LINE = re.compile(r"^user (\w+) on >(\w+) (.*)$", re.MULTILINE)
+LINE = re.compile(r"^user (\w+) (.*)$", re.MULTILINE)
+# They differ in what they replay as the user `default`; tests/deployment has the server of the Compose stack.
+SERVERS = {"bundled": find_server(), "redis": shutil.which("redis-server")}
 
 
-@pytest.fixture
-def users():
-    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    return {name: (password, rules) for name, password, rules in LINE.findall(text)}
+def users_of(text):
+    """Return each user's rules without its password."""
+    return {name: [rule for rule in rules.split() if rule[0] != ">"] for name, rules in LINE.findall(text)}
+
+
+@pytest.fixture(params=SERVERS)
+def with_users(request, tmp_path):
+    program = SERVERS[request.param]
+    if program is None:
+        assert not os.environ.get("CI"), "redis-server is not on the path"
+        pytest.skip("redis-server is not on the path")
+    (tmp_path / "store").mkdir()
+    with ServerWithUsers(program, tmp_path / "store") as server:
+        yield server
+
+
+def refused(server, *command, **login):
+    with redis.Redis(port=server.port, protocol=2, **login) as client:
+        try:
+            client.execute_command(*command)
+        except redis.RedisError as error:
+            return str(error)
+    return None
+
+
+@pytest.mark.once
+async def test_jobs_and_keys_survive_a_killed_store(with_users, connect):
+    """Catches a `default` user without rights: replaying the append-only file then drops every transaction."""
+    api = with_users.url_of("api")
+    client = await connect(api)
+    accepted = [await submit(client, number) for number in range(5)]
+    new = await callers.create(async_client(api), "first")
+    with_users.kill()
+    with_users.start()
+    jobs = [await read(client, job_id) for job_id in accepted]
+    assert [job["state"] for job in jobs] == ["waiting"] * 5
+    assert sorted(job["queuePosition"] for job in jobs) == [0, 1, 2, 3, 4]
+    found = await callers.find(async_client(api), new.key)
+    assert found
+    assert found.name == "first"
+    assert [caller.id for caller in await callers.every(async_client(api))] == [new.id]
+
+
+async def submit(client, number):
+    answer = await client.post("/api/query", json={"query": f"kept {number}"})
+    assert answer.status_code == 202, answer.text
+    return answer.json()["jobId"]
+
+
+async def read(client, job_id):
+    answer = await client.get(f"/api/query/{job_id}")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_nobody_logs_in_as_the_default_user(with_users):
+    """Catches rights of `default` that a client could use: it has all of them, for the append-only file alone."""
+    assert "Authentication required" in refused(with_users, "GET", "cg:x")
+    for password in ("", "default", "nopass", "health"):
+        answer = refused(with_users, "PING", username="default", password=password)
+        assert answer, password
+        assert "invalid username-password pair" in answer or "Authentication required" in answer
+    with redis.Redis.from_url(with_users.url_of("api"), protocol=2) as client, client.client() as connection:
+        assert connection.execute_command("RESET") in (b"RESET", "RESET")
+        with pytest.raises(redis.exceptions.AuthenticationError):
+            connection.execute_command("GET", "cg:x")
+
+
+def test_the_documented_users_are_the_shipped_ones():
+    documented = users_of((ROOT / "docs/operations.md").read_text(encoding="utf-8"))
+    shipped = (ROOT / "local/valkey.sh").read_text(encoding="utf-8")
+    common = re.search(r"^common='(.*)'$", shipped, re.MULTILINE)
+    assert common
+    expected = users_of(shipped.replace("$common", common[1]))
+    assert documented.pop("default") == expected.pop("default") == ["off", "resetpass", "~*", "&*", "+@all"]
+    del expected["health"]
+    assert documented == expected
 
 
 @pytest.mark.slow
-def test_api_and_worker_do_their_work_as_users_of_their_own(tmp_path, model, users):
+def test_api_and_worker_do_their_work_as_users_of_their_own(tmp_path, model):
     deployment = Deployment(tmp_path, model.url, QUEUE_CONCURRENCY="1")
-    urls = {name: f"redis://{name}:{users[name][0]}@127.0.0.1:{deployment.redis.port}/0" for name in users}
-    deployment.environment["REDIS_URL"] = urls["api"]
-    with deployment, redis.Redis(port=deployment.redis.port) as admin:
-        for name, (password, rules) in users.items():
-            admin.execute_command("ACL", "SETUSER", name, "on", f">{password}", *rules.split())
-        deployment.environment["REDIS_URL"] = urls["worker"]
+    deployment.redis = server = ServerWithUsers(find_server(), tmp_path / "redis")
+    deployment.environment["REDIS_URL"] = server.url_of("api")
+    with deployment:
+        deployment.environment["REDIS_URL"] = server.url_of("worker")
         deployment.start_worker()
         deployment.wait_for_slots(1)
         assert deployment.ask("who am I")["state"] == "completed"
         model.script(Error(500, "api_error"))
         assert deployment.ask("again")["attempts"] == 2
         assert deployment.client.get("/api/query?limit=5").status_code == 200
-        # CLIENT SETINFO, which the library sends and does without, has no rule that every server knows.
-        refused = {(entry["username"], entry["object"]) for entry in admin.acl_log() if entry["object"] != "client"}
-        assert refused == set()
-        for name, url in urls.items():
-            with redis.Redis.from_url(url) as client:
+        with redis.Redis.from_url(server.url_of("worker")) as client:
+            commands, errors = client.info("commandstats"), client.info("errorstats")
+        # The library sends CLIENT SETINFO and works without it.
+        unimportant = commands.pop("cmdstat_client|setinfo", {}).get("rejected_calls", 0)
+        assert {name for name, count in commands.items() if count["rejected_calls"]} == set()
+        assert errors.get("errorstat_NOPERM", {}).get("count", 0) == unimportant
+        for name in ("api", "worker"):
+            with redis.Redis.from_url(server.url_of(name)) as client:
                 for command in (["FLUSHALL"], ["CONFIG", "GET", "*"], ["KEYS", "*"], ["SET", "other", "1"]):
                     with pytest.raises(redis.exceptions.NoPermissionError):
                         client.execute_command(*command)

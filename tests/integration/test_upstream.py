@@ -3,8 +3,9 @@
 from typing import Literal
 
 import pytest
+import redis
 
-from shared.store import claims, jobs, keys
+from shared.store import claims, jobs, keys, slots, workers
 from shared.store.client import async_client
 from tests.support.slot import RESULT, pop, take
 
@@ -40,7 +41,9 @@ async def test_three_refusals_in_a_row_hold_the_queue_and_a_probe_opens_it(six, 
     assert await pop(server.url) is None
     health = (await client.get("/health")).json()
     assert (health["reason"], health["waiting"]) == ("no_worker", 3)
-    store.zadd(keys.SLOTS, {"slot": 9e9})
+    await slots.beat(async_client(server.url), "host-1-1")
+    with redis.Redis(port=server.port) as connection:
+        workers.say(connection, workers.Worker("host-1", None, "api_key", 1))
     health = (await client.get("/health")).json()
     assert (health["status"], health["reason"]) == ("degraded", "authentication_failed")
 

@@ -38,9 +38,12 @@ Reply = tuple[int, dict[str, str]] | str
 
 
 class Receiver:
-    """Listens on 127.0.0.1 from `with` to the end of it; `reply` says how each webhook is answered."""
+    """Listens on 127.0.0.1 from `with` to the end of it; `reply` says how each webhook is answered.
 
-    def __init__(self, reply: Callable[[Hook], Reply] = lambda hook: (204, {})) -> None:
+    With an empty `address` it listens on every address of this machine.
+    """
+
+    def __init__(self, reply: Callable[[Hook], Reply] = lambda hook: (204, {}), *, address: str = "127.0.0.1") -> None:
         self.reply = reply
         self.hooks: list[Hook] = []
         self.closing = threading.Event()
@@ -65,7 +68,7 @@ class Receiver:
             def handle_error(self, request: Any, client_address: Any) -> None:
                 """Say nothing of a client that went away."""
 
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = Server((address, 0), Handler)
         self.port: int = self.server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
 

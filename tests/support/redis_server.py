@@ -1,15 +1,18 @@
 """A Redis for one test module, on a port of its own, that can be killed and started again."""
 
+import os
 import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 import redis
 
 from tests.support.ports import free_port
+
+_SCRIPT = Path(__file__).parents[2] / "local/valkey.sh"
 
 
 class RedisServer:
@@ -35,9 +38,13 @@ class RedisServer:
         }  # fmt: skip
         argv = [self._program, *(part for name, value in options.items() for part in (f"--{name}", value))]
         argv += ["--bind", "127.0.0.1", *([self._also] if self._also else [])]
-        self._process = subprocess.Popen(argv)
+        self._run(argv)
+
+    def _run(self, argv: list[str], *, environment: dict[str, str] | None = None, **login: str) -> None:
+        """Start a server and wait until it answers, to `login` if it has users."""
+        self._process = subprocess.Popen(argv, env=environment)
         deadline = time.monotonic() + 20
-        with redis.Redis(port=self.port) as client:
+        with redis.Redis(port=self.port, **login) as client:  # type: ignore[arg-type]
             while True:
                 with suppress(redis.RedisError):
                     client.ping()
@@ -59,3 +66,24 @@ class RedisServer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.kill()
+
+
+class ServerWithUsers(RedisServer):
+    """A server with the users of the Compose stack, by local/valkey.sh; a write is on disk before it is answered."""
+
+    passwords: ClassVar = {"api": "api-only-for-tests", "worker": "worker-only-for-tests"}
+
+    def url_of(self, user: str) -> str:
+        """Return the URL by which one of the gateway's two users reaches it."""
+        return f"redis://{user}:{self.passwords[user]}@127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start it by the script and wait until it answers."""
+        environment = {
+            "PATH": os.environ["PATH"], "VALKEY_SERVER": self._program,
+            "VALKEY_RUN": str(self._folder), "VALKEY_DATA": str(self._folder),
+            **{f"{user.upper()}_REDIS_PASSWORD": password for user, password in self.passwords.items()},
+        }  # fmt: skip
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendfsync", "always"]
+        argv = ["sh", str(_SCRIPT), *options, "--logfile", str(self._folder / "log")]
+        self._run(argv, environment=environment, username="health", password="health")

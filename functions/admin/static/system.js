@@ -30,7 +30,7 @@ function callers(found, context) {
         onclick: () =>
           context.actIfSure(
             `Revoke the key of ${one.name}?`,
-            "It is worthless within five seconds, for good. Its jobs go on.",
+            "It stops working within five seconds, for good. Jobs that have not ended are cancelled.",
             "Revoke it",
             "DELETE",
             `/callers/${encodeURIComponent(one.id)}`,

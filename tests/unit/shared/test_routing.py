@@ -1,12 +1,17 @@
 """The router on labelled queries; docs/mcp.md has the figures."""
 
 import os
+import re
+import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.mcp_config import Routing, Server, read
-from shared.routing import Router
+from shared.routing import _URL, Router, _Keyword
+from shared.routing_words import words
 
 DATA = Path(__file__).parents[2] / "data"
 NEAR_MISSES = [
@@ -82,3 +87,21 @@ def test_a_keyword_is_found_in_any_case_of_any_alphabet():
     router = Router({"one": Server(command="x", routing=Routing(keywords=("github", "größe")))})
     for query in ("GITHUB", "GİTHUB", "Größe", "GRÖSSE or GRÖßE"):
         assert router.choose(query)[1][0].sure, query
+
+
+@pytest.mark.parametrize("query", ["a" * 2000, "a-" * 1000, "_" * 2000, "www." * 500, "a.b-" * 500, "a'" * 1000])
+def test_no_query_makes_matching_slow(query):
+    for text in ("*a*a*b", "a*a*a*a*a*zz", "*a*a*a*a*a* b"):
+        started = time.thread_time()
+        _Keyword(text)._pattern.search(query)
+        words(query)
+        _URL.sub("", query)
+        assert time.thread_time() - started < 2, text
+
+
+@given(st.text("ab ,", max_size=9), st.text("ab* ", min_size=1, max_size=6).filter(lambda text: text.strip(" *")))
+def test_a_keyword_with_stars_matches_as_if_every_place_were_tried(query, text):
+    body = re.escape(text).replace(r"\*", r"[^\s,;]+").replace(r"\ ", r"\s+")
+    before = r"(?<!\w)" if text[0].isalnum() else ""
+    after = r"(?:s|es)?(?!\w)" if text[-1].isalnum() else ""
+    assert bool(_Keyword(text)._pattern.search(query)) == bool(re.search(before + body + after, query))

@@ -1,0 +1,75 @@
+"""How many connections one API process serves at once, and the sweep that ends those whose time is up."""
+
+import asyncio
+import resource
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
+
+from uvicorn.server import ServerState
+
+from shared.settings import ApiSettings, SettingsError, load
+
+# Descriptors for everything else: Redis, the loop, the listening socket, and connections above the limit while they are
+# refused.
+_RESERVED = 128
+# More than this many need a MAX_CONNECTIONS, since each may hold some hundred kilobytes.
+_DEFAULT = 10_000
+_SWEEP_SECONDS = 1.0
+
+
+def raise_descriptor_limit() -> None:
+    """Raise the soft limit of open files to the hard one; child processes inherit it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == hard:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError):
+        # macOS reports no limit and allows no more than OPEN_MAX.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 10_240), hard))
+
+
+def most_connections() -> int:
+    """Return MAX_CONNECTIONS, or its default; raises SettingsError where the descriptors do not suffice."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    room = 1_000_000 if soft == resource.RLIM_INFINITY else max(1, soft - _RESERVED)
+    wanted: int | None = load(ApiSettings).max_connections
+    if wanted is None:
+        return min(room, _DEFAULT)
+    if wanted > room:
+        raise SettingsError(
+            f"MAX_CONNECTIONS: should be {room} or less, since this process may open {soft} files (it is {wanted}); "
+            "raise the limit with ulimit -n"
+        )
+    return wanted
+
+
+class Sweeper:
+    """Calls `check` of each connection of one server each second, for as long as there are any."""
+
+    _all: ClassVar["WeakKeyDictionary[ServerState, Sweeper]"] = WeakKeyDictionary()
+
+    @classmethod
+    def of(cls, state: ServerState, loop: asyncio.AbstractEventLoop) -> "Sweeper":
+        """Return the one of a server."""
+        found = cls._all.get(state)
+        if found is None:
+            found = cls._all[state] = cls(state.connections, loop)
+        return found
+
+    def __init__(self, connections: set[Any], loop: asyncio.AbstractEventLoop) -> None:
+        self._connections, self._loop = connections, loop
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Sweep until the last connection is gone."""
+        if self._timer is None:
+            self._timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
+
+    def _sweep(self) -> None:
+        now = self._loop.time()
+        for connection in list(self._connections):
+            connection.check(now)
+        self._timer = None
+        if self._connections:
+            self.start()

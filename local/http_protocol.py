@@ -1,0 +1,284 @@
+"""uvicorn's HTTP/1.1 protocol with bounds on what a client can hold before anything is known of it.
+
+| Bound | Value | Above it |
+|---|---|---|
+| request line and header fields | 64 KB, 100 fields | 431 |
+| time for a head | 15 s | 408; a connection that sent nothing is closed |
+| time without a byte of an unfinished body | 60 s | 408 |
+| framing of a chunked body beside its content | 64 KB and 16 times the content | 400 |
+| pipelined requests that wait | 100 | the rest is not read; the connection closes after the last answer |
+| time in which a client takes nothing of an answer | 60 s | the connection is cut |
+| bytes and time of a body that is discarded after its answer | 64 MB, 30 s | the connection is cut |
+| connections of this process | MAX_CONNECTIONS | 503; `/health/live` is answered |
+"""
+
+import asyncio
+import math
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from local.connections import Sweeper, most_connections
+from local.http_refusals import Full, as_bytes, too_many
+from shared.errors import GatewayError, HeadTooLarge, MalformedRequest, RequestTimeout
+from shared.http.problems import refusal
+
+HEAD_BYTES, HEAD_FIELDS = 65_536, 100
+HEAD_SECONDS, BODY_SECONDS, ANSWER_SECONDS = 15.0, 60.0, 60.0
+FRAMING_BYTES, FRAMING_RATIO = 65_536, 16
+PIPELINED = 100
+DISCARD_BYTES, DISCARD_SECONDS = 64 << 20, 30.0
+# Connections above the limit that are still read, so that a liveness check among them is answered; and for how long.
+SURPLUS, SURPLUS_SECONDS = 64, 5.0
+
+# What a connection waits for: a head, the rest of a body, the app, the next request; or it discards what still comes,
+# while the app answers or for the client to read the answer.
+HEAD, BODY, ANSWER, IDLE, DEAF, LINGER = range(6)
+
+
+class _Wire:
+    """A transport whose `close` lets the client read the answer first; everything else is the transport's own."""
+
+    def __init__(self, transport: asyncio.Transport, protocol: "BoundedProtocol") -> None:
+        self._transport, self._protocol = transport, protocol
+        self.write = transport.write
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        return self._protocol.phase == LINGER or self._transport.is_closing()
+
+    def close(self) -> None:
+        self._protocol.finish()
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection. A sweep each second enforces the times, so that a request sets no timer."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin; above the limit of connections refuse."""
+        self.wire = transport
+        self.phase = HEAD
+        self.deadline = self.loop.time() + HEAD_SECONDS
+        self._head = self._fields = self._named = 0
+        self._raw = self._content = self._discarded = 0
+        self._unread, self._unread_since = 0, 0.0
+        # How the body of a request that offers another protocol is framed; whether its parsing is being resumed.
+        self._framing, self._resuming = b"", False
+        super().connection_made(_Wire(transport, self))  # type: ignore[arg-type]
+        Sweeper.of(self.server_state, self.loop).start()
+        limit = most_connections()
+        self._surplus = len(self.connections) > limit
+        if self._surplus:
+            self.deadline = self.loop.time() + SURPLUS_SECONDS
+            self.app = Full(self.app, limit)
+            if len(self.connections) > limit + SURPLUS:
+                transport.write(as_bytes(too_many(limit, "")))
+                transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, in pieces that cannot exceed the head's limit unnoticed."""
+        if self.phase >= DEAF:
+            self._discard(len(data))
+            return
+        if self.phase == IDLE:
+            self.phase, self.deadline, self._head = HEAD, self.loop.time() + HEAD_SECONDS, 0
+        try:
+            while data and self.phase < DEAF:
+                data = self._feed(data)
+        except httptools.HttpParserCallbackError as error:
+            cause = error.__context__
+            self._refuse(cause if isinstance(cause, GatewayError) else MalformedRequest("The request is not HTTP/1.1"))
+        except httptools.HttpParserError:
+            self._refuse(MalformedRequest("The request is not HTTP/1.1"))
+        except GatewayError as error:
+            self._refuse(error)
+        if self.phase == BODY:
+            self.deadline = self.loop.time() + BODY_SECONDS
+
+    def _feed(self, data: bytes) -> bytes:
+        """Parse the beginning of the data and return the rest."""
+        room = HEAD_BYTES - self._head if self.phase == HEAD else HEAD_BYTES
+        if room <= 0:
+            raise _too_large()
+        piece, rest = (data, b"") if len(data) <= room else (data[:room], data[room:])
+        if self.phase == HEAD:
+            self._head += len(piece)
+        elif self.phase == BODY:
+            self._raw += len(piece)
+        try:
+            self.parser.feed_data(piece)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline_upgrade()
+            rest = piece[upgrade.args[0] :] + rest
+        if self._raw - self._content * FRAMING_RATIO > FRAMING_BYTES:
+            raise MalformedRequest("The chunks of the body are framed by more bytes than they carry")
+        return rest
+
+    def _decline_upgrade(self) -> None:
+        """Go on in HTTP/1.1 with the body or the next request, which httptools takes for another protocol's."""
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        if framing := self._framing:
+            self._resuming, self._framing = True, b""
+            self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % framing)
+            self._resuming = False
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        if self._resuming:
+            return
+        super().on_message_begin()
+        if self.phase != HEAD:
+            self.phase, self.deadline, self._head = HEAD, self.loop.time() + HEAD_SECONDS, 0
+        self._fields = self._named = self._raw = self._content = 0
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the request line."""
+        self._named += len(url)
+        if self._named > HEAD_BYTES:
+            raise _too_large()
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header field; a trailer field has no reader here and could only forge one."""
+        self._fields += 1
+        if self._fields > HEAD_FIELDS:
+            raise HeadTooLarge(f"The request has more than {HEAD_FIELDS} header fields")
+        if self.phase == HEAD:
+            self._named += len(name) + len(value)
+            if self._named > HEAD_BYTES:
+                raise _too_large()
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Start the app on a request, or queue it behind those that came before it."""
+        if self._resuming:
+            return
+        if len(self.pipeline) >= PIPELINED:
+            raise MalformedRequest(f"More than {PIPELINED} requests are pipelined")
+        if self.url[:1] != b"/":
+            self._take_authority()
+        super().on_headers_complete()
+        self.phase = BODY
+        if self.parser.should_upgrade():
+            fields = dict(self.headers)
+            framing = ((name, fields.get(name)) for name in (b"transfer-encoding", b"content-length"))
+            self._framing = next((b"%b: %b" % (name, value) for name, value in framing if value), b"")
+            self.cycle.keep_alive = b"close" not in fields.get(b"connection", b"").lower()
+        if self._surplus:
+            self.cycle.keep_alive = False
+
+    def _take_authority(self) -> None:
+        """Replace the Host field by the authority of an absolute target, as RFC 9112 section 3.2.2 demands."""
+        target = httptools.parse_url(self.url)
+        if target.host is not None:
+            host = b"[%b]" % target.host if b":" in target.host else target.host
+            authority = host if target.port is None else b"%b:%d" % (host, target.port)
+            self.headers[:] = [field for field in self.headers if field[0] != b"host"] + [(b"host", authority)]
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body; discard it when the answer has been given without it."""
+        self._content += len(body)
+        if self.cycle.response_complete:
+            self._discard(len(body))
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        if self._framing:
+            return
+        super().on_message_complete()
+        self.phase, self.deadline = ANSWER, math.inf
+        if self.cycle.response_complete:
+            self._idle()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self.flow.resume_reading()
+        if self.phase == ANSWER:
+            self._idle()
+
+    def _idle(self) -> None:
+        self.phase, self.deadline = IDLE, self.loop.time() + self.timeout_keep_alive
+
+    def _discard(self, size: int) -> None:
+        self._discarded += size
+        if self._discarded > DISCARD_BYTES:
+            self.wire.abort()
+
+    def _refuse(self, error: GatewayError) -> None:
+        """Answer for the app, where it has not begun to, and end the connection."""
+        cycle = self.cycle
+        if self.phase == HEAD and cycle is not None and not cycle.response_complete:
+            # Earlier requests are being answered, and this one's answer would be taken for theirs.
+            cycle.keep_alive = False
+            self.phase, self.deadline = DEAF, math.inf
+            return
+        if self.phase == BODY and (cycle.response_started or self.pipeline):
+            self.wire.abort()
+            return
+        path = ""
+        if self.phase == BODY:
+            path = cycle.scope["path"]
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self.phase = DEAF
+        self.wire.write(as_bytes(refusal(error, path)))
+        self.finish()
+
+    def finish(self) -> None:
+        """Close; while the client still sends, only after it had time to read the answer.
+
+        Closing a socket with unread bytes resets the connection, and the client, or a proxy, loses the answer.
+        """
+        if self.phase not in {BODY, DEAF} or self.wire.is_closing():
+            if self.phase != LINGER:
+                self.wire.close()
+            return
+        self.phase, self.deadline = LINGER, self.loop.time() + DISCARD_SECONDS
+        self.flow.resume_reading()
+        self.wire.write_eof()
+
+    def shutdown(self) -> None:
+        """End at the end of the server: at once, or after the answer."""
+        if self.cycle is None or self.cycle.response_complete:
+            self.wire.close()
+        else:
+            super().shutdown()
+
+    def check(self, now: float) -> None:
+        """End the connection if its time is up."""
+        unread = self.wire.get_write_buffer_size()
+        if unread != self._unread:
+            self._unread, self._unread_since = unread, now
+        elif unread and now - self._unread_since >= ANSWER_SECONDS:
+            self.wire.abort()
+        if now < self.deadline:
+            return
+        if self.phase == HEAD and self._head:
+            self._refuse(RequestTimeout(f"The head of the request did not arrive within {HEAD_SECONDS:.0f} s"))
+        elif self.phase == BODY and self.flow.read_paused:
+            self.deadline = now + BODY_SECONDS
+        elif self.phase == BODY:
+            self._refuse(RequestTimeout(f"Nothing of the body arrived for {BODY_SECONDS:.0f} s"))
+        elif self.phase == LINGER:
+            self.wire.abort()
+        else:
+            self.wire.close()
+
+
+def _too_large() -> HeadTooLarge:
+    return HeadTooLarge(f"The request line and the header fields have more than {HEAD_BYTES} bytes")

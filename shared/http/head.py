@@ -1,0 +1,21 @@
+"""HEAD, answered as GET without a body."""
+
+from starlette.types import Message, Scope, Send
+
+
+def as_get(scope: Scope, send: Send) -> tuple[Scope, Send]:
+    """Return the scope of the same request by GET, and a `send` that ends the answer after its head.
+
+    The end of the answer is a disconnection to the app, so that a stream of events does not go on unread.
+    """
+    ended = False
+
+    async def head_only(message: Message) -> None:
+        nonlocal ended
+        if message["type"] == "http.response.start":
+            await send(message)
+        elif not ended:
+            ended = True
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return {**scope, "method": "GET"}, head_only

@@ -1,0 +1,14 @@
+"""Headers that every answer has, so that no browser or cache does with it what it should not."""
+
+# Nothing is stored unless an answer says itself how long: almost everything holds a caller's data.
+_DEFAULTS = {b"x-content-type-options": b"nosniff", b"cache-control": b"no-store", b"referrer-policy": b"no-referrer"}
+_ALL = list(_DEFAULTS.items())
+
+
+def missing(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return those that an answer does not have yet; names are in lower case, as Starlette writes them."""
+    for name, _ in headers:
+        if name in _DEFAULTS:
+            names = dict(headers)
+            return [field for field in _ALL if field[0] not in names]
+    return _ALL

@@ -1,0 +1,9 @@
+"""JSON that stays one line for readers that end lines at more than CR and LF, as Python's `splitlines` does."""
+
+# NEL, LINE SEPARATOR and PARAGRAPH SEPARATOR; JSON has these in strings only, where an escape means the same.
+_SEPARATORS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+
+
+def as_one_line(text: str) -> str:
+    """Return JSON with every line separator of Unicode escaped."""
+    return text if text.isascii() else text.translate(_SEPARATORS)

@@ -1,0 +1,86 @@
+"""What this deployment allows of a well-formed request, checked within a bound of time."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from shared import egress
+from shared.errors import FieldError, Forbidden, InvalidRequest, WebhookUrlRefused
+from shared.requests import SubmitRequest
+from shared.settings import SubmitSettings
+
+# A name server that takes longer is as one that does not know the name; s.
+_RESOLVE_WITHIN = 2.0
+# What all schemas of one request may take together, waiting for a process to check them too; s.
+ALL_WITHIN = 15.0
+
+
+class Until(NamedTuple):
+    """Until which moments of the loop a request, or a batch, may look up names, and have their schemas checked."""
+
+    names: float
+    schemas: float
+
+
+def until_from_now() -> Until:
+    """Return how long a request may take, or the queries of a batch together."""
+    now = asyncio.get_running_loop().time()
+    return Until(now + _RESOLVE_WITHIN, now + ALL_WITHIN)
+
+
+async def webhook_host(url: str, caller: str, settings: SubmitSettings, until: float) -> str:
+    """Return where a webhook's URL leads; raise WebhookUrlRefused when it may not.
+
+    A name that does not resolve yet is accepted: every address is checked again when it is connected to.
+    """
+    try:
+        target = egress.parse(url)
+        with suppress(OSError, UnicodeError):  # a timeout is an OSError
+            egress.check(await egress.resolve(target, caller, until), settings.webhook_allowed_networks)
+    except egress.EgressRefused as refusal:
+        error = FieldError("/webhookUrl", str(refusal))
+        raise WebhookUrlRefused(f"webhookUrl: {refusal}", errors=(error,)) from None
+    return str(target)
+
+
+async def _problem_of(schema: dict[str, Any] | None, caller: str, until: float) -> FieldError | None:
+    if schema is None:
+        return None
+    # Here and not at import: a cold start does not pay for what few requests need.
+    from shared import schema_checking  # noqa: PLC0415
+
+    problem = await schema_checking.problem_of(schema, caller=caller, until=until)
+    if problem is None:
+        return None
+    where = f", at {problem.place}" if problem.place else ""
+    return FieldError(f"/outputSchema{problem.place}", problem.message + where)
+
+
+async def check(request: SubmitRequest, settings: SubmitSettings, caller: str, until: Until) -> None:
+    """Hold a well-formed request against what this deployment allows; name every field that is refused.
+
+    Raises Forbidden, InvalidRequest, or Unavailable when its schema cannot be checked now.
+    """
+    schema_problem = await _problem_of(request.output_schema, caller, until.schemas)
+    refused = [tool for tool in request.tools if tool not in settings.claude_tools]
+    if refused:
+        raise Forbidden(
+            f"tools: not among CLAUDE_TOOLS ({', '.join(settings.claude_tools) or 'none are allowed'})",
+            errors=(FieldError("/tools", f"{len(refused)} of these tools are not allowed"),),
+        )
+    errors = []
+    if len(request.query.encode()) > settings.max_query_bytes:
+        errors.append(FieldError("/query", f"may have MAX_QUERY_BYTES = {settings.max_query_bytes} bytes of UTF-8"))
+    if request.model and settings.claude_models and request.model not in settings.claude_models:
+        errors.append(FieldError("/model", f"should be one of CLAUDE_MODELS: {', '.join(settings.claude_models)}"))
+    if request.timeout_ms and request.timeout_ms > settings.claude_timeout:
+        errors.append(FieldError("/timeoutMs", f"may be at most CLAUDE_TIMEOUT = {settings.claude_timeout}"))
+    if request.max_budget_usd and settings.max_budget_usd and request.max_budget_usd > settings.max_budget_usd:
+        errors.append(FieldError("/maxBudgetUsd", f"may be at most MAX_BUDGET_USD = {settings.max_budget_usd:g}"))
+    if request.fork and request.session_id is None:
+        errors.append(FieldError("/fork", "needs a sessionId"))
+    if schema_problem:
+        errors.append(schema_problem)
+    if errors:
+        detail = "; ".join(f"{error.pointer.split('/')[1]}: {error.message}" for error in errors)
+        raise InvalidRequest(detail, errors=tuple(errors))

@@ -1,0 +1,118 @@
+"""A primary that changes under load, and hosts whose clocks are wrong."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import redis
+
+from local.embedded_redis import find_server
+from tests.support.deployment import Deployment
+from tests.support.redis_server import RedisServer
+from tests.support.switch import Switch
+
+# Seconds between the end of the old primary and the change of the name.
+BETWEEN = 4.0
+SKEWED = """
+import os, time
+skew, right, right_ns = float(os.environ["SKEW"]), time.time, time.time_ns
+time.time = lambda: right() + skew
+time.time_ns = lambda: right_ns() + int(skew * 1e9)
+"""
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("old", ["replicates", "is cut off"])
+def test_a_failover_loses_no_job_and_needs_no_restart(tmp_path, model, full, row, old):
+    most, refused, accepted = (400 if full else 60), [], []
+    stop = threading.Event()
+    (tmp_path / "second").mkdir()
+    deployment = Deployment(tmp_path, model.url, QUEUE_CONCURRENCY="2")
+
+    def submit(number):
+        while (answer := deployment.client.post("/api/query", json={"query": f"load {number}"})).status_code == 503:
+            assert answer.json()["code"] == "unavailable"
+            refused.append(answer.json()["title"])
+            time.sleep(0.1)
+        assert answer.status_code == 202, answer.text
+        accepted.append(answer.json()["jobId"])
+        stop.wait(0.2)
+
+    with RedisServer(find_server(), tmp_path / "second") as second, Switch(deployment.redis.port) as switch:
+        deployment.environment["REDIS_URL"] = switch.url
+        with deployment, redis.Redis(port=deployment.redis.port) as first, redis.Redis(port=second.port) as other:
+            first.config_set("repl-diskless-sync-delay", 0)
+            other.replicaof("127.0.0.1", str(deployment.redis.port))
+            deployment.until(lambda: other.info("replication")["master_link_status"], lambda link: link == "up")
+            deployment.start_worker()
+            deployment.wait_for_slots(2)
+            with ThreadPoolExecutor(4) as pool:
+                submitting = [pool.submit(submit, number) for number in range(most)]
+                deployment.until(lambda: len(accepted), lambda count: count > most // 4)
+                before = len(accepted)
+                # The servers' own way: writes pause until the replica has all of them, then the two change places.
+                first.execute_command("FAILOVER", "TO", "127.0.0.1", second.port, "TIMEOUT", 5000)
+                deployment.until(lambda: first.info("replication")["role"], lambda role: role == "slave")
+                if old == "is cut off":
+                    first.replicaof("127.0.0.1", "1")
+                time.sleep(BETWEEN)
+                health = deployment.client.get("/health")
+                assert (health.status_code, health.json()["reason"]) == (503, "redis_read_only")
+                switch.lead_to(second.port)
+                changed_at = time.monotonic()
+                deployment.until(lambda: len(accepted), lambda count: count > before + 4)
+                took = time.monotonic() - changed_at
+                stop.set()
+                for future in submitting:
+                    future.result()
+            jobs = [deployment.finished(job_id, timeout=120) for job_id in accepted]
+            assert {job["state"] for job in jobs} == {"completed"}
+            assert set(refused) == {"The store takes no writes"}
+            assert deployment.client.get("/health").json()["status"] == "ok"
+            deployment.until(lambda: _clients_of(first), lambda count: count == 0)
+            calls = len(model.requests)
+    row(
+        f"failover under load, the old primary {old}",
+        f"{len(accepted)} accepted ({len(refused)} times 503), all completed, {calls} model calls; "
+        f"accepting {took:.1f} s after the name changed",
+    )
+
+
+def _clients_of(server):
+    """Count clients of a server that are neither its replication nor this test."""
+    return sum(int(one["age"]) > 0 and one["cmd"] not in {"client|list", "client"} for one in _normal(server))
+
+
+def _normal(server):
+    return server.client_list(_type="normal")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("api", "worker"), [(40, -40), (-40, 40), (86_400, -86_400)])
+def test_hosts_with_other_clocks_agree_on_who_is_alive(tmp_path, model, row, api, worker):
+    (tmp_path / "skewed").mkdir()
+    (tmp_path / "skewed" / "sitecustomize.py").write_text(SKEWED)
+    deployment = Deployment(
+        tmp_path, model.url, QUEUE_CONCURRENCY="1", PYTHONPATH=str(tmp_path / "skewed"), SKEW=str(api)
+    )
+    with deployment:
+        deployment.environment["SKEW"] = str(worker)
+        deployment.start_worker()
+        deployment.wait_for_slots(1)
+        deployment.until(lambda: deployment.client.get("/health").json()["status"], lambda status: status == "ok")
+        job = deployment.ask("what time is it")
+        assert job["state"] == "completed"
+        # An id begins with the time of the host that made it, so the clock really is wrong.
+        assert abs(int(job["jobId"].replace("-", "")[:12], 16) / 1000 - time.time() - api) < 30
+        deployment.kill_all_of_the_worker()
+        killed_at = time.monotonic()
+        deployment.until(
+            lambda: deployment.client.get("/health").json()["reason"], lambda reason: reason == "no_worker", timeout=30
+        )
+        took = time.monotonic() - killed_at
+        assert took < 20
+    row(
+        f"clocks: API {api:+} s, worker {worker:+} s",
+        f"ok while the worker lived, no_worker {took:.0f} s after its end",
+    )

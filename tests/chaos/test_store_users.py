@@ -1,0 +1,75 @@
+"""A store with the users and options of the Compose stack is killed under load."""
+
+import asyncio
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from local.embedded_redis import find_server
+from shared.store import callers
+from shared.store.client import async_client, close_clients
+from tests.support.deployment import Deployment
+from tests.support.redis_server import ServerWithUsers
+
+# Only Redis 7 and Valkey up to 8.1 replay what scripts wrote with the rights of `default`.
+SERVERS = {"bundled": find_server(), "redis": shutil.which("redis-server")}
+
+
+def make_key(url, name):
+    async def make():
+        try:
+            return (await callers.create(async_client(url), name)).key
+        finally:
+            await close_clients()
+
+    return asyncio.run(make())
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", SERVERS)
+def test_a_store_with_users_killed_under_load_loses_nothing_accepted(tmp_path, model, full, row, kind):
+    """Catches an ACL with which the append-only file cannot be replayed."""
+    program = SERVERS[kind]
+    if program is None:
+        pytest.skip(f"{kind}: no server on the path")
+    most = 400 if full else 40
+    accepted: list[str] = []
+
+    def submit(number):
+        while (answer := deployment.client.post("/api/query", json={"query": f"load {number}"})).status_code == 503:
+            time.sleep(0.1)
+        assert answer.status_code == 202, answer.text
+        accepted.append(answer.json()["jobId"])
+
+    deployment = Deployment(tmp_path, model.url, QUEUE_CONCURRENCY="2")
+    deployment.redis = server = ServerWithUsers(program, tmp_path / "redis")
+    deployment.environment["REDIS_URL"] = server.url_of("api")
+    with deployment:
+        deployment.environment["REDIS_URL"] = server.url_of("worker")
+        deployment.start_worker()
+        deployment.wait_for_slots(2)
+        key = make_key(server.url_of("api"), "kept")
+        with ThreadPoolExecutor(8) as pool:
+            submitting = [pool.submit(submit, number) for number in range(most)]
+            deployment.until(lambda: len(accepted), lambda count: count > most // 4)
+            server.kill()
+            time.sleep(2)
+            server.start()
+            for future in submitting:
+                future.result()
+        states = [deployment.finished(job_id, timeout=250)["state"] for job_id in accepted]
+        assert set(states) == {"completed"}
+        assert knows(server.url_of("api"), key)
+    row(f"{kind} with users killed with -9 under load", f"{len(accepted)} accepted, all completed, the key is known")
+
+
+def knows(url, key):
+    async def find():
+        try:
+            return await callers.find(async_client(url), key)
+        finally:
+            await close_clients()
+
+    return asyncio.run(find()) is not None

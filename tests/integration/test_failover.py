@@ -1,0 +1,210 @@
+"""A primary that is demoted while connections to it stay open: the process finds the new one by itself."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+import redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from local.embedded_redis import find_server
+from shared.store import claims, failover, keys, scripts, slots
+from shared.store.client import async_client, close_clients, sync_client
+from shared.store.listening import listening
+from shared.store.together import ask, get
+from tests.support.redis_server import RedisServer
+from tests.support.switch import Switch
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory):
+    with RedisServer(find_server(), tmp_path_factory.mktemp("second")) as server:
+        yield server
+
+
+@pytest.fixture
+def pair(server, second, store):
+    """Two servers, of which the second replicates the first, behind one address."""
+    with redis.Redis(port=second.port) as other, Switch(server.port) as switch:
+        store.replicaof("NO", "ONE")
+        store.config_set("repl-diskless-sync-delay", 0)
+        other.replicaof("127.0.0.1", str(server.port))
+        _until(lambda: other.info("replication")["master_link_status"] == "up")
+        yield switch
+        other.replicaof("NO", "ONE")
+        store.replicaof("NO", "ONE")
+
+
+@pytest.fixture(autouse=True)
+async def _closed():
+    yield
+    await close_clients()
+
+
+def _until(holds):
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def demote(store, second, switch):
+    """Make the second server the primary; the first leads nowhere, as one that a failover cut off."""
+    with redis.Redis(port=second.port) as other:
+        store.wait(1, 5000)
+        other.replicaof("NO", "ONE")
+        store.replicaof("127.0.0.1", "1")
+        switch.lead_to(second.port)
+
+
+CODES = [
+    "READONLY You can't write against a read only replica.",
+    "LOADING Redis is loading the dataset in memory",
+    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+    "CLUSTERDOWN The cluster is down",
+    "TRYAGAIN Multiple keys request during rehashing of slot",
+    "NOAUTH Authentication required.",
+    "WRONGPASS invalid username-password pair or user is disabled.",
+    "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+    "NOREPLICAS Not enough good replicas to write.",
+    "ERR Error running script (call to f_1): @user_script:1: @user_script: 1: -READONLY You can't write.",
+    "EXECABORT Transaction discarded because of: READONLY You can't write against a read only replica.",
+]
+
+
+@pytest.mark.parametrize("error", CODES, ids=lambda error: error.split(" ")[0])
+async def test_such_an_answer_is_asked_for_again_on_a_new_connection(server, store, error):
+    with Switch(server.port) as switch:
+        client, blocking = async_client(switch.url), sync_client(switch.url)
+        await client.set("a", 1)
+        await ask(client, ("PING",))
+        blocking.ping()
+        switch.refuse(error)
+        assert await get(client, ("SET", "a", "together"), ("GET", "a")) == [True, "together"]
+        assert await client.set("a", "alone")
+        async with client.pipeline(transaction=True) as pipe:
+            pipe.set("a", "many")
+            pipe.get("a")
+            assert await pipe.execute() == [True, "many"]
+        assert blocking.set("a", "blocking")
+        with blocking.pipeline() as several:
+            several.set("a", "b")
+            assert several.execute() == [True]
+        await slots.beat(client, "host-1-1")
+        blocking.close()
+
+
+async def test_submissions_go_to_the_new_primary_without_a_restart(pair, second, store, connect):
+    client = await connect(pair.url, AUTH_ENABLED="false")
+    assert (await client.post("/api/query", json={"query": "before"})).status_code == 202
+    demote(store, second, pair)
+    assert (await client.post("/api/query", json={"query": "after"})).status_code == 202
+    with redis.Redis(port=second.port) as other:
+        assert other.zcard(keys.WAITING) == 2
+
+
+async def test_health_is_down_while_the_address_leads_to_a_replica(pair, server, second, store, connect):
+    client = await connect(pair.url, AUTH_ENABLED="false")
+    assert (await client.get("/health")).status_code == 200
+    demote(store, second, pair)
+    pair.lead_to(server.port)
+    answer = await client.get("/health")
+    assert (answer.status_code, answer.json()["status"], answer.json()["reason"]) == (503, "down", "redis_read_only")
+    refused = await client.post("/api/query", json={"query": "q"})
+    assert (refused.status_code, refused.json()["title"]) == (503, "The store takes no writes")
+    pair.lead_to(second.port)
+    assert (await client.get("/health")).json()["status"] == "degraded"
+
+
+async def test_who_only_reads_leaves_the_old_primary_too(pair, second, store, connect):
+    client = await connect(pair.url, AUTH_ENABLED="false")
+    job = (await client.post("/api/query", json={"query": "q"})).json()["jobId"]
+    demote(store, second, pair)
+    with redis.Redis(port=second.port) as other:
+        other.hset(f"cg:job:{job}", "state", "cancelled")
+    async with asyncio.timeout(10):
+        while (await client.get(f"/api/query/{job}")).json()["state"] != "cancelled":  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
+
+async def test_subscriptions_move_to_the_new_primary(pair, second, store):
+    client = async_client(pair.url)
+    heard = asyncio.Event()
+
+    async def cancelled():
+        while not heard.is_set():
+            try:
+                async for _ in claims.cancellations(client):
+                    heard.set()
+                    return
+            except RedisConnectionError:
+                await asyncio.sleep(0.1)
+
+    subscribed = asyncio.create_task(cancelled())
+    with listening(client, "job") as ear:
+        await asyncio.wait_for(ear.ready.wait(), 5)
+        await ask(client, ("PING",))
+        demote(store, second, pair)
+        ear.heard.clear()
+        with redis.Redis(port=second.port) as other:
+            async with asyncio.timeout(10):
+                while not (heard.is_set() and ear.heard.is_set()):
+                    await ask(client, ("PING",))
+                    other.publish(keys.CANCELLED, "job")
+                    other.publish(keys.heard("job"), "end")
+                    await asyncio.sleep(0.1)
+    await subscribed
+
+
+async def test_a_blocked_pop_goes_on_with_the_new_primary(pair, second, store):
+    blocking, found = sync_client(pair.url), []
+    blocking.ping()
+    thread = threading.Thread(target=lambda: found.append(blocking.blpop([keys.WAKE], 10)))
+    thread.start()
+    while not any(one["cmd"] == "blpop" for one in store.client_list()):  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+    demote(store, second, pair)
+    with redis.Redis(port=second.port) as other:
+        other.lpush(keys.WAKE, "1")
+    thread.join(15)
+    blocking.close()
+    assert found == [(keys.WAKE.encode(), b"1")]
+
+
+async def test_a_wrong_password_closes_no_connection_that_works(server, store):
+    store.acl_setuser("moved", enabled=True, passwords=["+one"], commands=["+@all"], keys=["*"], channels=["*"])
+    client = async_client(f"redis://moved:one@127.0.0.1:{server.port}/0")
+    await client.set("a", 1)
+    before = {one["id"] for one in store.client_list() if one["user"] == "moved"}
+    store.acl_setuser("moved", enabled=True, passwords=["+two", "-one"])
+    with pytest.raises(RedisConnectionError):
+        await ask(client, ("SET", "a", 2))  # needs a connection of its own, and is not let in
+    assert await client.set("a", 3)
+    assert before <= {one["id"] for one in store.client_list() if one["user"] == "moved"}
+    store.acl_deluser("moved")
+
+
+async def test_connections_are_closed_again_when_the_name_changes_late(server, store):
+    closed = []
+    connections = failover._Connections(server.url)
+
+    class Parser:
+        pass
+
+    first, second_parser = Parser(), Parser()
+    connections.opened(first, lambda: closed.append("first"))
+    connections.judge(CODES[0], redis.ReadOnlyError("x"))
+    assert closed == ["first"]
+    connections.opened(second_parser, lambda: closed.append("second"))
+    connections.judge(CODES[0], redis.ReadOnlyError("x"))
+    async with asyncio.timeout(5):
+        while "second" not in closed:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+async def test_a_script_error_of_ours_is_raised_as_it_is(server, store):
+    client = async_client(server.url)
+    store.set(keys.SLOTS, "not a sorted set")
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        await scripts.run(client, "beat", "slot", 1)

@@ -1,0 +1,43 @@
+"""Schemas that are slow to check, through each API that takes them."""
+
+import time
+
+import pytest
+
+from shared import schema_checking
+from shared.schema_process import WITHIN
+
+WIDE = "[a-\uffff]"
+SLOW = {"type": "object", "patternProperties": {f"{number}{WIDE * 200}": {} for number in range(12)}}
+MESSAGES = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "q"}]}
+FORMAT = {"type": "json_schema", "schema": SLOW}
+BODIES = {
+    "/api/query": {"query": "q", "outputSchema": SLOW},
+    "/api/batches": {"queries": [{"query": "q", "outputSchema": {**SLOW, "title": str(n)}} for n in range(5)]},
+    "/v1/responses": {"model": "m", "input": "q", "background": True, "text": {"format": FORMAT}},
+    "/v1/messages/batches": {
+        "requests": [{"custom_id": "a", "params": {**MESSAGES, "output_config": {"format": FORMAT}}}]
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_process_is_left():
+    yield
+    schema_checking.close()
+
+
+@pytest.mark.parametrize("path", BODIES)
+async def test_a_slow_schema_is_an_error_of_the_request_and_soon(connect, path):
+    client = await connect()
+    started = time.monotonic()
+    answer = await client.post(path, json=BODIES[path])
+    assert time.monotonic() - started < WITHIN + 6  # with the start of an interpreter
+    assert answer.status_code in {400, 422}
+    assert "to check" in answer.text
+
+
+async def test_a_wrong_schema_is_an_error_with_its_place(connect):
+    client = await connect()
+    answer = await client.post("/api/query", json={"query": "q", "outputSchema": {"properties": {"n": {"type": "x"}}}})
+    assert answer.json()["errors"][0]["pointer"] == "/outputSchema/properties/n/type"

@@ -1,0 +1,110 @@
+"""A worker ends within SHUTDOWN_GRACE and ten seconds, whatever the state of Redis."""
+
+import signal
+import socket
+import time
+
+import pytest
+
+from shared.store import keys
+from tests.support.fake_cli import fake_cli
+from tests.support.redis_states import STATES, in_state
+from tests.support.worker import MAY_TAKE, Worker
+
+
+@pytest.fixture
+async def hanging_job(connect):
+    """A job that a CLI of the kind `hang` never ends: its id, and a client of the API."""
+    client = await connect()
+    job_id = (await client.post("/api/query", json={"query": "hang", "timeoutMs": 100_000})).json()["jobId"]
+    return job_id, client
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_slot_ends_while_the_maintenance_of_rq_fails(server, store, tmp_path, state):
+    with Worker(tmp_path, server.url, "tests.support.hasty_slot", "slot-1") as slot:
+        slot.wait_for_slots(store, 1)
+        with in_state(server, state):
+            slot.wait_for_line("heartbeat_failed")
+            assert slot.stop() < MAY_TAKE, slot.log
+            assert slot.status == 0
+
+
+@pytest.mark.parametrize("state", ["healthy", *STATES])
+def test_an_idle_worker_ends_in_any_state_of_redis(server, store, tmp_path, state):
+    with Worker(tmp_path, server.url) as worker:
+        worker.wait_for_slots(store, 2)
+        if state == "healthy":
+            assert worker.stop() < MAY_TAKE
+        else:
+            with in_state(server, state):
+                worker.wait_for_line("heartbeat_failed")
+                assert worker.stop() < MAY_TAKE
+        assert worker.status == 0
+        assert "worker_stopped" in worker.log
+        assert "Traceback" not in worker.log
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", STATES)
+async def test_a_job_at_the_stop_is_never_lost(hanging_job, server, tmp_path, state):
+    job_id, client = hanging_job
+    command = str(fake_cli(tmp_path, "hang"))
+    with Worker(tmp_path, server.url, CLAUDE_COMMAND=command, SPOOL_DIR=str(tmp_path / "spool")) as worker:
+        worker.wait_for_line("job_started")
+        with in_state(server, state):
+            assert worker.stop() < MAY_TAKE
+            assert "how=spooled" in worker.log
+            assert "Traceback" not in worker.log
+    # The next worker with this spool gives the job back, without an attempt used.
+    with Worker(tmp_path, server.url, CLAUDE_COMMAND=command, SPOOL_DIR=str(tmp_path / "spool")) as worker:
+        worker.wait_for_line("job_started", times=2)
+        job = (await client.get(f"/api/query/{job_id}")).json()
+        assert (job["state"], job["attempts"]) == ("active", 0)
+        assert worker.stop() < MAY_TAKE
+    job = (await client.get(f"/api/query/{job_id}")).json()
+    assert (job["state"], job["attempts"]) == ("waiting", 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("state", ["refusing", "hanging", "wrong-password", "loading"])
+def test_a_worker_that_waits_for_redis_ends_at_once(server, store, tmp_path, state, number):
+    with in_state(server, state), Worker(tmp_path, server.url) as worker:
+        worker.wait_for_line("waiting_for_redis")
+        assert worker.stop(number) < 5
+        assert worker.status == 0
+
+
+def test_a_worker_stopped_while_slots_fail_to_start_ends(server, store, tmp_path):
+    with in_state(server, "read-only"), Worker(tmp_path, server.url) as worker:
+        # By then the next start is seconds away.
+        worker.wait_for_line("slot_ended", times=6)
+        assert worker.stop() < MAY_TAKE
+        assert worker.status == 0
+        assert "Traceback" not in worker.log
+
+
+def test_a_second_signal_leaves_a_job_its_grace(hanging_job, server, tmp_path):
+    with Worker(tmp_path, server.url, CLAUDE_COMMAND=str(fake_cli(tmp_path, "hang")), SHUTDOWN_GRACE="3") as worker:
+        worker.wait_for_line("job_started")
+        took = worker.stop(signal.SIGINT, signal.SIGTERM, signal.SIGTERM)
+        assert 3 <= took < 3 + 10
+        assert worker.status == 0
+        assert "how=settled" in worker.log
+
+
+@pytest.mark.parametrize("module", ["functions.worker", "local"])
+def test_a_stop_during_start_up_is_not_lost(server, store, tmp_path, module):
+    # As the first process of a container it would ignore signals that it has no handler for.
+    for delay in (0.0, 0.1, 0.3, 0.6, 1.0, 1.5):
+        with Worker(tmp_path, server.url, module, *(["worker"] if module == "local" else [])) as worker:
+            time.sleep(delay)
+            assert worker.stop() < MAY_TAKE, worker.log
+    assert store.hlen(keys.WORKERS) == 0
+
+
+def test_the_health_check_ends_when_redis_hangs(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"redis://127.0.0.1:{mute.getsockname()[1]}/0"
+        with Worker(tmp_path, url, "functions.worker.health") as check:
+            assert check.process.wait(10) != 0

@@ -1,0 +1,100 @@
+"""A worker in a process of its own, without an API beside it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+import redis
+
+from shared.store import keys
+from tests.support.gateway import ROOT
+
+GRACE = 1
+# What a worker may take to end, from SIGTERM on; s.
+MAY_TAKE = GRACE + 10
+
+
+class Worker:
+    """`python -m MODULE` from `with` to the end of it, with its log in `log`; `variables` are its environment.
+
+    `prefix` is a command that starts it in its turn.
+    """
+
+    def __init__(self, folder: Path, url: str, *module: str, prefix: Sequence[str] = (), **variables: str) -> None:
+        self._argv = [*prefix, sys.executable, "-m", *(module or ("functions.worker",))]
+        self._folder = folder
+        (folder / "tmp").mkdir(exist_ok=True)
+        self._environment = {
+            "PATH": os.environ["PATH"], "HOME": str(folder), "TMPDIR": str(folder / "tmp"), "PYTHONPATH": str(ROOT),
+            "REDIS_URL": url, "SHUTDOWN_GRACE": str(GRACE), "CLAUDE_WARM": "false", "QUEUE_CONCURRENCY": "2",
+            "ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": "http://127.0.0.1:9", "LOG_FORMAT": "text", **variables,
+        }  # fmt: skip
+
+    def __enter__(self) -> Self:
+        with (self._folder / "log").open("a") as log:
+            self.process = psutil.Popen(
+                self._argv, cwd=self._folder, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        return self
+
+    @property
+    def log(self) -> str:
+        """What it has logged."""
+        return (self._folder / "log").read_text()
+
+    def wait_for_line(self, text: str, times: int = 1) -> None:
+        """Wait until its log holds a text so many times."""
+        self._until(lambda: self.log.count(text) >= times)
+
+    def wait_for_slots(self, client: redis.Redis, count: int) -> None:
+        """Wait until so many slots are alive, and wait for a job."""
+        self._until(
+            lambda: (
+                client.zcard(keys.SLOTS) >= count
+                and [client.hget(name, "state") for name in client.smembers("rq:workers")].count("idle") >= count
+            )
+        )
+
+    def _until(self, holds: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 40
+        while not holds():
+            assert self.process.poll() is None, self.log
+            assert time.monotonic() < deadline, self.log
+            time.sleep(0.02)
+
+    def stop(self, *numbers: signal.Signals) -> float:
+        """Send signals, wait until it and all below it have ended, and return how long that took in s."""
+        below = [process for process in self.process.children(recursive=True) if process.is_running()]
+        started = time.monotonic()
+        for number in numbers or (signal.SIGTERM,):
+            self.process.send_signal(number)
+            time.sleep(0.05)
+        self.status = self.process.wait(MAY_TAKE + 15)
+        took = time.monotonic() - started
+        _, left = psutil.wait_procs(below, timeout=max(0.5, MAY_TAKE - took))
+        alive = [process for process in left if _runs(process)]
+        assert not alive, f"outlived their worker: {alive}\n{self.log}"
+        return took
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self.process.is_running():
+            for process in [*self.process.children(recursive=True), self.process]:
+                process.kill()
+            self.process.wait(10)
+        if error is not None:
+            sys.stderr.write(self.log[-6000:])
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Say whether a process runs: one that has ended stays in the table until its new parent looks."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

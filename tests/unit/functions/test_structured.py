@@ -1,0 +1,29 @@
+"""The check of an answer has bounds of its own."""
+
+import asyncio
+
+import psutil
+
+from functions.worker.structured import structured
+
+ENDLESS = {"type": "object", "properties": {"a": {"pattern": "^(a+)+$"}}}
+
+
+async def test_the_process_that_checks_an_answer_has_limited_memory_and_ends_with_its_task():
+    task = asyncio.create_task(structured(ENDLESS, {"a": "a" * 60 + "b"}))
+    me, limits = psutil.Process(), None
+    async with asyncio.timeout(20):
+        while limits != (1 << 30, 1 << 30):
+            for child in me.children():
+                limits = child.rlimit(psutil.RLIMIT_AS) if "-c" in child.cmdline() else limits
+            await asyncio.sleep(0.02)
+    assert not task.done()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert not [child for child in me.children() if "-c" in child.cmdline()]
+
+
+async def test_an_answer_that_fits_is_told_apart_from_one_that_does_not():
+    fits = await structured(ENDLESS, {"a": "aaa"})
+    assert (fits.fits, fits.value) == (True, {"a": "aaa"})
+    assert not (await structured(ENDLESS, {"a": "b"})).fits
