@@ -58,7 +58,11 @@ def default_url() -> str:
             port = env_file.read().get("PORT")
         except SettingsError as error:
             _fail(error)
-    return f"http://127.0.0.1:{port or 3000}"
+    port = (port or "3000").strip().strip("\"'")
+    if not (port.isascii() and port.isdecimal()):
+        print("PORT: should be a whole number from 0 to 65535, such as 3000", file=sys.stderr)
+        raise typer.Exit(2)
+    return f"http://127.0.0.1:{port}"
 
 
 Url = Annotated[

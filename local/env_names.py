@@ -25,6 +25,7 @@ _FOREIGN = re.compile(r"(COMPOSE|DOCKER|BUILDKIT|POSTGRES|GF)_\w+")
 # What is documented of the CLI's credentials, to be suggested; the pattern takes more.
 _CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL", "CLAUDE_CODE_OAUTH_TOKEN")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)")
+_NAME = re.compile(r"[\w.-]{1,80}")
 # PROT is that near to PORT.
 _NEAR = 0.75
 
@@ -39,7 +40,7 @@ def warnings() -> list[str]:
         where = f".env: line {binding.original.line}"
         if binding.error or (binding.key and binding.value is None):
             found.append(f"{where} is ignored: it should be NAME=value")
-        elif binding.key and not _is_known(binding.key, known):
+        elif binding.key and _NAME.fullmatch(binding.key) and not _is_known(binding.key, known):
             # A key of something else is nobody's mistake.
             near = nearest(binding.key, [*settings, *_OTHERS, *_CREDENTIALS])
             if near is not None:

@@ -74,7 +74,15 @@ HostNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_host_names)]
 
 
 def _secrets(value: object) -> object:
-    return tuple(SecretStr(check_secret(part)) for part in value.split()) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    try:
+        return tuple(SecretStr(check_secret(part)) for part in value.split())
+    except ValueError:
+        raise ValueError(
+            "should be whsec_ followed by base64 of 24 to 64 bytes, such as that of openssl rand -base64 32; several "
+            "are separated by spaces"
+        ) from None
 
 
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_secrets)]

@@ -32,6 +32,7 @@ def test_a_group_that_is_misspelt_is_suggested():
         ({"PORT": "3200"}, "PORT=3100\n", 3200),
         ({"PORT": ""}, "PORT=3100\n", 3100),
         ({}, "HOST=127.0.0.1\n", 3000),
+        ({"PORT": '"3100"'}, None, 3100),
     ],
 )
 def test_a_gateway_is_looked_for_where_this_machine_would_start_one(monkeypatch, tmp_path, environment, written, port):
