@@ -86,10 +86,12 @@ def _check(*, with_api: bool, with_worker: bool) -> None:
     """Read every setting of what is to run: all that is wrong is reported now, and not by a first request."""
     from functions.worker.environment import with_dotenv  # noqa: PLC0415 -- what talks to a gateway does without
     from functions.worker.hiding import hide  # noqa: PLC0415 -- as above
+    from functions.worker.version import check_command  # noqa: PLC0415 -- as above
     from shared.settings import (  # noqa: PLC0415 -- as above
         HTTP_SETTINGS,
         SettingsError,
         WorkerSettings,
+        load,
         load_all,
     )
 
@@ -103,6 +105,7 @@ def _check(*, with_api: bool, with_worker: bool) -> None:
         load_all(*(HTTP_SETTINGS if with_api else ()), *((WorkerSettings,) if with_worker else ()))
         if with_worker:
             with_dotenv(os.environ)  # the files that credentials stand in
+            check_command(load(WorkerSettings))
     except SettingsError as error:
         _fail(error)
     # A tool that a job may use runs as the same user, on the same machine.

@@ -14,6 +14,7 @@ from local.client import Client, Stop, complain, visible
 from local.keys import Data, with_store
 from shared.store import keys, webhook_secrets, webhooks
 from shared.times import rfc3339, when
+from shared.webhook_secret import check_secret
 
 app = typer.Typer(
     name="webhooks",
@@ -134,5 +135,10 @@ def listen(
     """Receive webhooks on loopback, verify them and print them, until Ctrl-C."""
     from local.webhook_receiver import receive  # noqa: PLC0415 -- the other commands do without it
 
-    secrets = secret.split() if secret else with_store(data, webhook_secrets.of_gateway)
+    try:
+        given = [check_secret(one) for one in (secret or "").split()]
+    except ValueError as error:
+        complain(f"WEBHOOK_SECRET: {error}")
+        raise typer.Exit(2) from None
+    secrets = given or with_store(data, webhook_secrets.of_gateway)
     receive(port, secrets)

@@ -23,11 +23,13 @@ def main() -> int:
     from functions.worker.environment import scrub  # noqa: PLC0415
     from functions.worker.hiding import hide  # noqa: PLC0415
     from functions.worker.pool import run_pool  # noqa: PLC0415
+    from functions.worker.version import check_command  # noqa: PLC0415
     from shared import logs  # noqa: PLC0415
     from shared.settings import SettingsError, WorkerSettings, load  # noqa: PLC0415
 
     try:
         settings = load(WorkerSettings)
+        check_command(settings)
         scrub()
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 -- before there is a log

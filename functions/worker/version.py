@@ -2,14 +2,24 @@
 
 import os
 import re
+import shutil
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
-from shared.settings import WorkerSettings
+from shared.settings import SettingsError, WorkerSettings
 
 # A CLI that is slower is not waited for: its slots have work to do; s.
 _WITHIN = 2.0
+
+
+def check_command(settings: WorkerSettings) -> None:
+    """Raise SettingsError unless CLAUDE_COMMAND is unset or names a program that can be run."""
+    if settings.claude_command is not None and shutil.which(settings.claude_command) is None:
+        raise SettingsError(
+            "CLAUDE_COMMAND: should be the path of a program that the gateway's user can run, such as "
+            f"/usr/local/bin/claude; unset it for the bundled CLI (it is {settings.claude_command!r})"
+        )
 
 
 def of_cli(settings: WorkerSettings) -> str | None:

@@ -88,6 +88,18 @@ def test_a_file_of_a_credential_that_cannot_be_read_is_named(start, tmp_path, co
         assert path not in line
 
 
+@pytest.mark.parametrize(("command", "program"), [("local", "local"), ("worker", "local"), (None, "functions.worker")])
+def test_a_command_that_is_no_program_ends_the_worker(start, command, program):
+    (line,) = _lines(start(*([command] if command else []), program=program, CLAUDE_COMMAND="/nowhere/claude"))
+    assert line.startswith("CLAUDE_COMMAND: should be the path of a program")
+
+
+def test_a_webhook_secret_of_the_receiver_is_checked_and_not_repeated(start):
+    (line,) = _lines(start("webhooks", "listen", WEBHOOK_SECRET="hunter2"))
+    assert line.startswith("WEBHOOK_SECRET: should be whsec_")
+    assert "hunter2" not in line
+
+
 def test_a_misspelt_name_is_reported_before_what_is_wrong(start, tmp_path):
     (tmp_path / ".env").write_text("QUEUE_CONCURENCY=3\n")
     first, second = _lines(start("worker", QUEUE_CONCURRENCY="many"))
