@@ -43,7 +43,7 @@ _BY_TYPE = {
     "list": 'should be a list, such as ["one", "two"]',
     "literal_error": "should be {expected}",
     "missing": "is missing",
-    "model": "should be an object, such as {{}}",
+    "model": "should be an object, such as {}",
     "string_too_long": "should have {max_length} characters or fewer",
     "string_too_short": "should have {min_length} characters or more",
     "string_unicode": "should be UTF-8 text",
@@ -79,14 +79,10 @@ def plain(problem: Mapping[str, Any]) -> str:
     kind = problem["type"]
     if kind == "value_error":
         return str(problem["ctx"]["error"])
-    known = _BY_TYPE.get(kind) or _BY_TYPE.get(kind.partition("_")[0])
-    return (
-        known.format(**problem.get("ctx", {})) if known and "{" in known and problem.get("ctx") else _unformatted(known)
-    )
-
-
-def _unformatted(text: str | None) -> str:
-    return "has a form that cannot be used" if text is None else text.replace("{{}}", "{}")
+    known = _BY_TYPE.get(kind) or _BY_TYPE.get(kind.partition("_")[0], "has a form that cannot be used")
+    for name, value in problem.get("ctx", {}).items():
+        known = known.replace(f"{{{name}}}", str(value))
+    return known
 
 
 def _of_field(name: str, field: "FieldInfo") -> str:

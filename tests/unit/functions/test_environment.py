@@ -51,6 +51,21 @@ def test_credentials_of_a_dotenv_file_lie_beneath_the_environment(tmp_path: Path
     assert merged == {"ANTHROPIC_API_KEY": "environment", "ANTHROPIC_BASE_URL": "http://file"}
 
 
+def test_quotes_around_a_credential_are_removed_and_an_empty_one_is_unset(tmp_path: Path):
+    (tmp_path / ".env").write_text("CLAUDE_CODE_OAUTH_TOKEN=of-the-file\n")
+    given = {"ANTHROPIC_API_KEY": '"key"\r', "CLAUDE_CODE_OAUTH_TOKEN": "", "OTHER": '"kept"'}
+    merged = with_dotenv(given, tmp_path / ".env")
+    assert merged == {"ANTHROPIC_API_KEY": "key", "CLAUDE_CODE_OAUTH_TOKEN": "of-the-file", "OTHER": '"kept"'}
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", b"two\nlines", b"\xff", "key".encode("utf-16")])
+def test_a_file_that_holds_no_credential_is_refused(tmp_path: Path, content):
+    (tmp_path / "key").write_bytes(content)
+    with pytest.raises(SettingsError, match=r"^ANTHROPIC_API_KEY_FILE: the file that it names") as caught:
+        with_dotenv({"ANTHROPIC_API_KEY_FILE": str(tmp_path / "key")}, tmp_path / ".env")
+    assert str(tmp_path) not in str(caught.value)
+
+
 def test_a_credential_may_stand_in_a_file_of_its_own(tmp_path: Path):
     (tmp_path / "token").write_text("from-a-file\n")
     given = {"CLAUDE_CODE_OAUTH_TOKEN_FILE": str(tmp_path / "token"), "CLAUDE_CODE_OAUTH_TOKEN": ""}
