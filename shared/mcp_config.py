@@ -34,12 +34,12 @@ def _says_something(keyword: str) -> str:
 
 Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Keyword = Annotated[Sentence, AfterValidator(_says_something)]
-_TOOL = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+_TOOL = re.compile(r"[A-Za-z0-9_./-]{1,128}")
 
 
 def _is_tool(name: str) -> str:
     if not _TOOL.fullmatch(name):
-        raise ValueError("should have 1 to 128 letters, digits and . _ -")
+        raise ValueError("should have 1 to 128 letters, digits and . _ - /")
     return name
 
 

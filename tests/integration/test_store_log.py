@@ -32,7 +32,7 @@ def test_a_store_that_is_away_at_the_start_is_logged_once(tmp_path, part, host, 
     port, api_port = free_port(), free_port()
     environment = {
         "PATH": os.environ["PATH"], "HOME": str(tmp_path), "TMPDIR": str(tmp_path), "ANTHROPIC_API_KEY": "k",
-        "REDIS_URL": f"redis://user:hush-hush@{host}:{port}/3?health_check_interval=7", "PORT": str(api_port),
+        "REDIS_URL": f"redis://user:hush-hush@{host}:{port}/3?db=3", "PORT": str(api_port),
     }  # fmt: skip
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen([COMMAND, part], cwd=tmp_path, env=environment, stdout=log, stderr=log)

@@ -129,9 +129,9 @@ def test_a_second_gateway_on_the_same_data_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("command", "variables", "told"),
     [
-        ("local", {"QUEUE_CONCURRENCY": "none"}, "QUEUE_CONCURRENCY: input should be a valid integer"),
-        ("api", {"RATE_LIMIT": "often"}, "RATE_LIMIT: value error, should be a number and a unit"),
-        ("worker", {"REDIS_PORT": "0"}, "REDIS_PORT: input should be greater than or equal to 1"),
+        ("local", {"QUEUE_CONCURRENCY": "none"}, "QUEUE_CONCURRENCY: should be a whole number"),
+        ("api", {"RATE_LIMIT": "often"}, "RATE_LIMIT: should be a number and a unit"),
+        ("worker", {"REDIS_PORT": "0"}, "REDIS_PORT: should be a whole number from 1 to 65535"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named_at_the_start(tmp_path, command, variables, told):
