@@ -93,6 +93,13 @@ class Client:
             return content, _retry_after(answer)
         raise self._refused(answer, content)
 
+    def health(self, *, timeout: float = 10) -> Body:
+        """Return the gateway's health, which says why nothing starts; nothing when it does not answer."""
+        try:
+            return self.send("GET", "/health", timeout=timeout)[0]
+        except Stop:
+            return {}
+
     def events(self, path: str, last: str | None, silence: float = 30) -> Iterator[tuple[str | None, str, Body]]:
         """Yield id, kind and data of a stream's events after the last one seen; for a comment, no id.
 

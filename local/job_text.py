@@ -66,7 +66,7 @@ def _is_busy(health: Body) -> bool:
     return isinstance(slots, int) and isinstance(active, int) and 0 < slots <= active
 
 
-def details_of(status: Body) -> str:
+def details_of(status: Body, health: Body) -> str:
     """Return a job in lines: its fields, why it failed, and its answer after an empty line."""
     result = status.get("result") or {}
     answer = result.get("response")
@@ -74,7 +74,7 @@ def details_of(status: Body) -> str:
     fields = {
         "job": status.get("jobId"),
         "request": status.get("requestId"),
-        "state": where_it_is(status, {}),
+        "state": where_it_is(status, health),
         "progress": f"{status.get('progress')} %",
         "priority": status.get("priority"),
         "attempts": status.get("attempts"),

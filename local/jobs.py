@@ -65,9 +65,13 @@ def get(
     if as_json:
         write_json(status)
         return
+    health: Body = {}
+    if status.get("state") in {"waiting", "delayed"}:
+        with Client(url, api_key) as client:
+            health = client.health()
     from local.job_text import details_of  # noqa: PLC0415 -- as above
 
-    write(visible(details_of(status)))
+    write(visible(details_of(status, health)))
 
 
 @app.command()

@@ -3,6 +3,7 @@
 A thread polls the gateway meanwhile, because the command itself may block on an event stream without events.
 """
 
+import os
 import sys
 import threading
 import time
@@ -18,7 +19,8 @@ from local.job_text import reason_of, where_it_is
 from local.output import complain, is_terminal
 from local.paths import job_path
 
-_ON_TERMINAL, _ELSEWHERE = 1.0, 5.0  # s between two polls
+# s before the first poll, since most jobs start at once, and between two polls.
+_FIRST_POLL, _ON_TERMINAL, _ELSEWHERE = 0.5, 1.0, 5.0
 _POLL_TIMEOUT = 10.0
 _AWAY = "the gateway does not answer"
 
@@ -28,7 +30,8 @@ class Waiting:
 
     def __init__(self, connect: Callable[[], Client]) -> None:
         self._connect = connect
-        self._is_terminal = is_terminal(sys.stderr)
+        # One that cannot erase a line gets the lines that a file gets.
+        self._is_terminal = is_terminal(sys.stderr) and os.environ.get("TERM") not in {"dumb", "unknown"}
         self._over = threading.Event()
         self._display: Progress | None = None
         self._text, self._done = "submitting", 0
@@ -54,12 +57,13 @@ class Waiting:
         with self._lock:
             if not self._is_terminal or self._display is not None or self._over.is_set():
                 return
+            console = Console(stderr=True)
             self._display = Progress(
-                SpinnerColumn(),
+                SpinnerColumn("dots" if console.encoding.startswith("utf") else "line"),
                 TimeElapsedColumn(),
                 TaskProgressColumn(),
                 TextColumn("{task.description}", markup=False),
-                console=Console(stderr=True),
+                console=console,
                 transient=True,
                 redirect_stdout=False,
                 redirect_stderr=False,
@@ -88,12 +92,14 @@ class Waiting:
 
     def _poll(self, job_id: str) -> None:
         with self._connect() as client:
-            while not self._over.wait(_ON_TERMINAL if self._is_terminal else _ELSEWHERE):
+            pause = _FIRST_POLL
+            while not self._over.wait(pause):
+                pause = _ON_TERMINAL if self._is_terminal else _ELSEWHERE
                 if self._is_terminal and self._display is None:
                     continue
                 try:
                     status, _ = client.send("GET", job_path(job_id), timeout=_POLL_TIMEOUT)
-                    health = _health(client) if status.get("state") in {"waiting", "delayed"} else {}
+                    health = client.health() if status.get("state") in {"waiting", "delayed"} else {}
                 except Stop:
                     self._update(_AWAY)
                     continue
@@ -104,11 +110,3 @@ class Waiting:
         if reason and reason != self._printed and not self._is_terminal and not self._over.is_set():
             self._printed = reason
             complain(f"job {job_id} waits: {reason}")
-
-
-def _health(client: Client) -> Body:
-    """Return the gateway's health, which can say why nothing starts; nothing when it does not answer."""
-    try:
-        return client.send("GET", "/health", timeout=_POLL_TIMEOUT)[0]
-    except Stop:
-        return {}

@@ -72,7 +72,12 @@ def test_the_version_is_that_of_the_installed_package():
 def sent(monkeypatch):
     """Collect the submissions of `ask`, none of which is made."""
     questions = []
-    monkeypatch.setattr("local.ask.ask", lambda question, *_, **__: questions.append(question) or 0)
+
+    def ask(question, *_, **__):
+        questions.append(question)
+        return 0
+
+    monkeypatch.setattr("local.ask.ask", ask)
     return questions
 
 
