@@ -59,10 +59,12 @@ def ask(
             if is_cached:
                 status = _status_of_cached(client, accepted) if as_json else {**accepted, "state": "completed"}
             else:
-                status = follow(client, accepted["jobId"], waiting, deadline, live=stream and not as_json)
-            if accepted.get("status") in {"cached", "duplicate"}:
-                # The status body shows the first submission's.
-                status |= {"requestId": accepted.get("requestId"), "metadata": {}}
+                status = follow(
+                    client, accepted["jobId"], waiting, deadline, as_json=as_json, live=stream and not as_json
+                )
+        if accepted.get("status") in {"cached", "duplicate"}:
+            # The status body shows the first submission's.
+            status |= {"requestId": accepted.get("requestId"), "metadata": {}}
         exit_status = report(status, as_json=as_json, shown=stream and not is_cached)
         _name_session(body, status, as_json=as_json)
         return exit_status

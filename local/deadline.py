@@ -7,6 +7,10 @@ from collections.abc import Callable
 from local.client import Stop
 
 
+class OutOfTime(Stop):
+    """The command gives up; its job goes on."""
+
+
 class Deadline:
     """The end of a command's patience; `sleep` and `clock` are replaced by tests."""
 
@@ -26,7 +30,7 @@ class Deadline:
         """Return the seconds that are left; raises Stop when there are none."""
         left = self._at - self.now()
         if left <= 0:
-            raise Stop(f"gave up after {self._timeout:g} s, while the job goes on")
+            raise OutOfTime(f"gave up after {self._timeout:g} s, while the job goes on")
         return left
 
     def sleep(self, seconds: float) -> None:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 
 from local.client import Body, Client, Stop
-from local.deadline import Deadline
+from local.deadline import Deadline, OutOfTime
 from local.job_text import failure_of
 from local.live import follow_live
 from local.output import FAILED, OK, is_terminal, visible, write, write_json
@@ -17,15 +17,23 @@ _PATIENCE = 30.0  # s for which polling outlives a gateway that restarts or has 
 _REQUEST_TIMEOUT = 10.0  # s; no request of ours asks the gateway to wait for the job
 
 
-def follow(client: Client, job_id: str, waiting: Waiting, deadline: Deadline, *, live: bool) -> Body:
-    """Return a job's terminal status; with `live` its answer is printed as it is written."""
+def follow(client: Client, job_id: str, waiting: Waiting, deadline: Deadline, *, as_json: bool, live: bool) -> Body:
+    """Return a job's terminal status; with `live` its answer is printed as it is written.
+
+    When the time is up, the last status is printed with `as_json`, and OutOfTime raised.
+    """
     waiting.watch(job_id)
     if live:
         return follow_live(client, job_id, waiting, deadline)
-    status: Body = {}
-    for status in statuses(client, job_id, deadline):
-        waiting.note(status)
-    return status
+    try:
+        for status in statuses(client, job_id, deadline):
+            waiting.note(status)
+    except OutOfTime:
+        waiting.hide()
+        if as_json and waiting.last:
+            write_json(waiting.last)
+        raise
+    return waiting.last
 
 
 def statuses(client: Client, job_id: str, deadline: Deadline) -> Iterator[Body]:

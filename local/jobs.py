@@ -103,7 +103,7 @@ def follow(
             client.send("GET", job_path(job))
             gateway.job_id = job
             with Waiting(gateway.connect) as waiting:
-                status = following.follow(client, job, waiting, deadline, live=live)
+                status = following.follow(client, job, waiting, deadline, as_json=as_json, live=live)
         return following.report(status, as_json=as_json, shown=live)
 
     raise typer.Exit(gateway.run(work, second_cancels=False))

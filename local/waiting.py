@@ -35,6 +35,7 @@ class Waiting:
         self._over = threading.Event()
         self._display: Progress | None = None
         self._text, self._done = "submitting", 0
+        self.last: Body = {}
         self._printed = ""
         self._began = time.monotonic()
         self._lock = threading.Lock()
@@ -81,6 +82,7 @@ class Waiting:
 
     def note(self, status: Body, health: Body | None = None) -> None:
         """Show a status body, and why nothing starts."""
+        self.last = status
         progress = status.get("progress")
         self._update(where_it_is(status, health or {}), progress if isinstance(progress, int) else None)
 

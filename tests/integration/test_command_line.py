@@ -166,7 +166,7 @@ def test_without_a_terminal_the_reason_of_a_wait_is_one_line(gateway, paused, tm
 
 @pytest.mark.parametrize("simple", [{"TERM": "dumb"}, {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}], ids=str)
 def test_a_simple_terminal_gets_the_reason_and_the_answer(terminal, gateway, paused, simple):
-    asked = terminal("ask", "schön", **simple)
+    asked = terminal("ask", f"schön {len(simple)}", **simple)
     asked.until("the queue is paused by an operator")
     gateway.client.post("/admin/api/queue/resume", auth=ADMIN)
     assert asked.end() == 0

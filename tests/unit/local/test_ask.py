@@ -1,5 +1,6 @@
 import io
 import json
+import signal
 from collections import deque
 
 import httpx
@@ -81,6 +82,8 @@ class Desk:
             found = waiting.popleft() if len(waiting) > 1 else waiting[0]
             if isinstance(found, BaseException):
                 raise found
+            if callable(found):
+                found = found()
             code, body, *headers = found
             content = body if isinstance(body, bytes) else json.dumps(body).encode()
             return httpx.Response(code, content=content, headers=headers[0] if headers else None)
@@ -365,3 +368,30 @@ def test_what_json_cannot_carry_is_refused_before_anything_is_sent(desk, fields)
     assert desk.ask(QUEUED, fields=fields) == 2
     assert desk.err.written.startswith("the request cannot be written as JSON")
     assert desk.requests == []
+
+
+def test_json_when_the_time_is_up_is_the_last_status(desk):
+    assert desk.ask(QUEUED, status("active"), timeout=2.5, as_json=True) == 2
+    assert json.loads(desk.out.written) == status("active")[1]
+    assert desk.err.written.startswith("gave up after 2.5 s")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_while_it_submits_waits_for_the_jobs_id(desk, number, code):
+    def interrupted():
+        signal.raise_signal(number)
+        return QUEUED
+
+    assert desk.ask(interrupted, status("active")) == code
+    assert desk.err.written == f"interrupted: job {JOB} goes on\n{NEXT}"
+    assert len(desk.requests) == 1
+
+
+def test_a_second_interrupt_while_it_submits_ends_it_at_once(desk):
+    def interrupted():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        return QUEUED
+
+    assert desk.ask(interrupted) == 130
+    assert desk.err.written == "interrupted: no job was made that we know of\n"
