@@ -51,8 +51,8 @@ def ask(
     """
 
     def work() -> int:
-        deadline = Deadline(timeout, sleep, clock)
         body = {**question.fields, "query": query_text(question.query, append=question.append)}
+        deadline = Deadline(timeout, sleep, clock)
         with gateway.connect() as client, Waiting(gateway.connect) as waiting:
             accepted = _submit(client, body, gateway, request_timeout(deadline))
             is_cached = accepted.get("result") is not None

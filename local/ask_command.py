@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,7 +29,7 @@ app = typer.Typer(add_completion=False)
 def attended(url: str, api_key: str | None) -> Attended:
     """Return a gateway for a command that follows a job there."""
     is_default = url in {os.environ.get("CLAUDE_GATEWAY_URL"), default_url()}
-    return Attended(url, api_key, "" if is_default else f" --url {url}")
+    return Attended(url, api_key, "" if is_default else f" --url {shlex.quote(url)}")
 
 
 def is_live(stream: bool | None) -> bool:

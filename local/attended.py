@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import httpx
 
 from local.client import Client, Stop
-from local.interrupts import CANCEL_WITHIN, Terminated, comes_again, sigterm_raises
+from local.interrupts import CANCEL_WITHIN, Terminated, sigterm_raises, wait_for_another
 from local.output import INTERRUPTED, TERMINATED, UNUSABLE, OutputFailed, complain, is_terminal
 from local.paths import job_path
 
@@ -65,11 +65,15 @@ class Attended:
         if self.job_id is None or not second_cancels or not is_terminal(sys.stderr):
             self._goes_on()
             return
-        complain(
-            f"\nStopped following job {self.job_id}, which goes on.\n"
-            f"Press Ctrl-C again within {CANCEL_WITHIN:g} s to cancel it, or Enter to leave now."
-        )
-        if comes_again():
+        try:
+            complain(
+                f"\nStopped following job {self.job_id}, which goes on.\n"
+                f"Press Ctrl-C again within {CANCEL_WITHIN:g} s to cancel it, or Enter to leave now."
+            )
+            wait_for_another()
+        except Terminated:
+            complain(self._commands())
+        except KeyboardInterrupt:
             self._cancel(self.job_id)
         else:
             complain(self._commands())

@@ -25,15 +25,16 @@ def follow(client: Client, job_id: str, waiting: Waiting, deadline: Deadline, *,
     waiting.watch(job_id)
     if live:
         return follow_live(client, job_id, waiting, deadline)
+    status: Body = {}
     try:
         for status in statuses(client, job_id, deadline):
             waiting.note(status)
     except OutOfTime:
         waiting.hide()
-        if as_json and waiting.last:
-            write_json(waiting.last)
+        if as_json and status:
+            write_json(status)
         raise
-    return waiting.last
+    return status
 
 
 def statuses(client: Client, job_id: str, deadline: Deadline) -> Iterator[Body]:

@@ -59,16 +59,9 @@ def held_back() -> Iterator[None]:
         _interrupt(held[0], None)
 
 
-def comes_again() -> bool:
-    """Wait CANCEL_WITHIN for another Ctrl-C; Enter ends the wait."""
-    try:
-        if is_terminal(sys.stdin):
-            if select.select([sys.stdin], [], [], CANCEL_WITHIN)[0]:
-                sys.stdin.readline()
-        else:
-            time.sleep(CANCEL_WITHIN)
-    except Terminated:
-        return False
-    except KeyboardInterrupt:
-        return True
-    return False
+def wait_for_another() -> None:
+    """Wait CANCEL_WITHIN for another Ctrl-C, which is raised; Enter ends the wait."""
+    if not is_terminal(sys.stdin):
+        time.sleep(CANCEL_WITHIN)
+    elif select.select([sys.stdin], [], [], CANCEL_WITHIN)[0]:
+        sys.stdin.readline()

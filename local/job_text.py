@@ -39,7 +39,7 @@ def reason_of(status: Body, health: Body) -> str:
 
 def where_it_is(status: Body, health: Body) -> str:
     """Return a job's state, why it waits, and its place in the queue."""
-    state, before = status.get("state"), status.get("queuePosition")
+    state, before = status.get("state") or "unknown", status.get("queuePosition")
     reason = reason_of(status, health)
     parts = [f"{state}: {reason}" if reason else str(state)]
     if state == "delayed" and not reason:

@@ -35,7 +35,7 @@ class Waiting:
         self._over = threading.Event()
         self._display: Progress | None = None
         self._text, self._done = "submitting", 0
-        self.last: Body = {}
+        self._health: Body = {}
         self._printed = ""
         self._began = time.monotonic()
         self._lock = threading.Lock()
@@ -81,10 +81,10 @@ class Waiting:
                 display.stop()
 
     def note(self, status: Body, health: Body | None = None) -> None:
-        """Show a status body, and why nothing starts."""
-        self.last = status
+        """Show a status body, and why nothing starts, by the last health that was seen."""
+        self._health = self._health if health is None else health
         progress = status.get("progress")
-        self._update(where_it_is(status, health or {}), progress if isinstance(progress, int) else None)
+        self._update(where_it_is(status, self._health), progress if isinstance(progress, int) else None)
 
     def _update(self, text: str, done: int | None = None) -> None:
         with self._lock:
