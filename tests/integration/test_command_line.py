@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 
+import httpx
 import pytest
 
 from tests.support.scripted_replies import Error, Hang
@@ -329,3 +330,18 @@ def test_a_closed_standard_error_adds_nothing_to_standard_output(gateway, tmp_pa
 def test_a_proxy_of_the_environment_does_not_catch_the_gateway_of_this_machine(command):
     proxy = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", "ALL_PROXY": "http://127.0.0.1:9"}
     assert command("ask", "past the proxy", variables=proxy).stdout == "past the proxy\n"
+
+
+def test_a_receiver_of_webhooks_ends_when_nobody_reads_it(tmp_path):
+    with subprocess.Popen(
+        [COMMAND, "webhooks", "listen", "--secret", "whsec_" + "A" * 32],
+        cwd=tmp_path, env=environment("http://127.0.0.1:1"), text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[1]
+        process.stdout.close()
+        httpx.post(url, content=b"{}", trust_env=False)
+        assert process.wait(20) == 2
+        assert process.stderr is not None
+        assert process.stderr.read().endswith("standard output cannot be written: Broken pipe\n")
