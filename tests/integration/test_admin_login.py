@@ -12,11 +12,15 @@ from local.app import app
 from shared.settings import load
 from shared.store import keys, sessions
 from shared.store.client import async_client
-from tests.integration.test_admin import CHANGES, ON, PASSWORD, VIEWER, basic
+from tests.integration.test_admin import CHANGES, PASSWORD, VIEWER, basic
+from tests.integration.test_admin import ON as ADMIN_ON
 
 LOGIN = {"username": "admin", "password": PASSWORD}
 HTTPS = "https://gateway"
 STATS = "/admin/api/stats"
+
+# Without keys only known hosts are served, and hosts are what many of these tests are about.
+ON = {**ADMIN_ON, "AUTH_ENABLED": "true"}
 
 
 @pytest.fixture(scope="module")
