@@ -436,7 +436,7 @@ async def test_the_cookie_is_secure_where_a_proxy_terminates_tls(connect, header
 
 
 async def test_under_a_prefix_the_cookie_and_the_locations_have_it(connect):
-    client = await connect(**ON, ROOT_PATH="/gateway")
+    client = await connect(**ADMIN_ON, ROOT_PATH="/gateway")
     answer = await client.post(f"{HTTPS}/gateway/admin/login", json=LOGIN)
     assert "Path=/gateway/admin;" in answer.headers["set-cookie"]
     page = (await client.get("/gateway/admin")).text

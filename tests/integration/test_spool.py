@@ -486,7 +486,7 @@ def test_a_file_says_what_each_field_is():
     written = json.loads(claims.retry(claim, 5, "overloaded", claims.Upstream("limited", wait=7)).to_json())
     assert written == {
         "version": 2, "script": "retry", "deployment": "here", "job_id": "job", "number": 3, "delay_ms": 5,
-        "upstream": "limited", "code": "overloaded", "wait_ms": 7, "spend": "",
+        "upstream": "limited", "code": "overloaded", "wait_ms": 7, "spend": "", "seen": "",
     }  # fmt: skip
 
 
