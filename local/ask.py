@@ -1,193 +1,122 @@
 """`claude-gateway ask`: submit one query to a running gateway, follow its job, print the answer.
 
-Standard output gets the answer (or, with `--json`, the body that brought it) and nothing else; standard error
-gets the progress, only when both are a terminal, and what went wrong. A model's answer is hostile text: on a
-terminal its control characters are written out as `\\u001b`, since they could move the cursor, rename the
-window or answer for the user. Into a pipe or a file it goes as it came, in UTF-8. Either way one newline is
-added unless it ends in one.
+Standard output gets the answer (or, with `--json`, the status body) and nothing else. Standard error gets the progress,
+when it is a terminal, and errors. A model's answer is hostile text: on a terminal its control characters are escaped
+as `\\u001b`, since they could move the cursor, rename the window or type for the user. A pipe or a file gets the answer
+unchanged, in UTF-8. Either way one newline is added unless it ends in one.
 """
 
-import json
-import math
-import sys
 import time
-from collections.abc import Callable, Iterator
-from urllib.parse import quote
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-import httpx
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
-from local.client import FAILED, INTERRUPTED, OK, Body, Client, Stop, complain, visible
-from local.live import follow_live
-from shared.vocabulary import TERMINAL
-
-_FIRST_PAUSE, _LAST_PAUSE, _PAUSE_GROWTH = 0.1, 1.0, 1.5  # s: a short answer is seen at once, a long one is cheap
-_PATIENCE = 30.0  # s for which polling outlives a gateway that restarts or has lost its Redis
-_REQUEST_TIMEOUT = 10.0  # s; no request of ours asks the gateway to wait for the job
-
-
-class _Gateway:
-    """One conversation with a gateway about one job; times are seconds."""
-
-    def __init__(
-        self, client: Client, timeout: float, sleep: Callable[[float], None], clock: Callable[[], float]
-    ) -> None:
-        self.job_id: str | None = None
-        self._client = client
-        self._sleep, self._clock = sleep, clock
-        self._timeout, self._deadline = timeout, clock() + timeout
-
-    def submit(self, query: str) -> Body:
-        """Submit once, for a second try could be a second job; the answer holds `jobId`, `result` when cached."""
-        body, _ = self._send("POST", "/api/query", {"query": query})
-        if not isinstance(body.get("jobId"), str):
-            raise Stop(self._client.stranger("a body without jobId"))
-        self.job_id = body["jobId"]
-        return body
-
-    def statuses(self, job_id: str) -> Iterator[Body]:
-        """Yield the job's status again and again, the terminal one last.
-
-        The 202's own `Retry-After: 1` is for clients that poll at one pace, and would cost every short answer a
-        second; one that comes with a status or a 503 is honoured.
-        """
-        step = pause = _FIRST_PAUSE
-        patience_ends: float | None = None
-        while True:
-            self._pause(pause)
-            try:
-                status, retry_after = self._send("GET", f"/api/query/{quote(job_id, safe='')}")
-            except Stop as stop:
-                now = self._clock()
-                patience_ends = now + _PATIENCE if patience_ends is None else patience_ends
-                if not stop.passing or now >= patience_ends:
-                    raise
-                pause = min(max(stop.retry_after, step), patience_ends - now)
-            else:
-                if not isinstance(status.get("state"), str):
-                    raise Stop(self._client.stranger("a body without state"))
-                yield status
-                if status["state"] in TERMINAL:
-                    return
-                patience_ends = None
-                pause = max(retry_after, step)
-            step = min(step * _PAUSE_GROWTH, _LAST_PAUSE)
-
-    def _send(self, method: str, path: str, body: Body | None = None) -> tuple[Body, float]:
-        timeout = max(0.1, min(_REQUEST_TIMEOUT, self._deadline - self._clock()))
-        return self._client.send(method, path, body, timeout=timeout)
-
-    def _pause(self, seconds: float) -> None:
-        left = self._deadline - self._clock()
-        if left <= 0:
-            raise Stop(f"gave up after {self._timeout:g} s, while the job goes on")
-        self._sleep(min(seconds, left))
+from local.attended import Attended
+from local.client import Body, Client, Stop
+from local.deadline import Deadline
+from local.following import follow, report, request_timeout
+from local.interrupts import held_back
+from local.output import complain
+from local.paths import job_path
+from local.standard_input import query_text
+from local.waiting import Waiting
+from shared.times import rfc3339
 
 
-def ask(  # noqa: PLR0913 -- three of them are for tests
-    query: str,
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A query, the other fields of its submission, and whether standard input is appended (None: if it is a pipe)."""
+
+    query: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    append: bool | None = None
+
+
+def ask(
+    question: Question,
+    gateway: Attended,
     *,
-    url: str,
-    api_key: str | None,
-    as_json: bool,
-    timeout: float | None,
+    as_json: bool = False,
+    timeout: float | None = None,
     stream: bool = False,
-    transport: httpx.BaseTransport | None = None,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> int:
     """Submit a query, follow its job to the end, print the answer, and return the exit status.
 
-    0: completed. 1: the job failed or was cancelled. 2: it could not be asked or followed (usage, connection,
-    an error of the API, `timeout` seconds over). 130: Ctrl-C. The job goes on after a 130 or the timeout.
-    With `stream` the answer is printed as it is written; an attempt that fails cannot be taken back from a pipe.
-    A query of `-` is standard input, to the byte. An answer from the cache is printed as the submission's own
-    body under `as_json`, since it has no job of its own. `transport`, `sleep` and `clock` are for tests.
+    0: completed. 1: the job failed or was cancelled. 2: it could not be asked, followed or printed (usage, connection,
+    an error of the API, `timeout` seconds over). 130: Ctrl-C. 143: SIGTERM. The job goes on after all but 0 and 1,
+    unless a second Ctrl-C cancels it. With `stream` the answer is printed as it is written; an attempt that fails
+    cannot be taken back from a pipe. `sleep` and `clock` are for tests.
     """
-    gateway: _Gateway | None = None
+
+    def work() -> int:
+        body = {**question.fields, "query": query_text(question.query, append=question.append)}
+        deadline = Deadline(timeout, sleep, clock)
+        with gateway.connect() as client, Waiting(gateway.connect) as waiting:
+            accepted = _submit(client, body, gateway, request_timeout(deadline))
+            is_cached = accepted.get("result") is not None
+            if is_cached:
+                status = _status_of_cached(client, accepted) if as_json else {**accepted, "state": "completed"}
+            else:
+                status = follow(
+                    client, accepted["jobId"], waiting, deadline, as_json=as_json, live=stream and not as_json
+                )
+        if accepted.get("status") in {"cached", "duplicate"}:
+            # The status body shows the first submission's.
+            status |= {"requestId": accepted.get("requestId"), "metadata": {}}
+        exit_status = report(status, as_json=as_json, shown=stream and not is_cached)
+        _name_session(body, status, as_json=as_json)
+        return exit_status
+
+    return gateway.run(work, second_cancels=True)
+
+
+def _submit(client: Client, body: Body, gateway: Attended, timeout: float) -> Body:
+    """Submit once, for a second try could be a second job; the answer holds `jobId`, and `result` when cached."""
+    with held_back():
+        accepted, _ = client.send("POST", "/api/query", body, timeout=timeout)
+        if not isinstance(accepted.get("jobId"), str):
+            raise Stop(client.stranger("a body without jobId"))
+        gateway.job_id = accepted["jobId"]
+    return accepted
+
+
+def _status_of_cached(client: Client, cached: Body) -> Body:
+    """Return the status body of the job that produced a cached answer; the answer can outlive that job."""
+    result = cached["result"]
     try:
-        text, seconds = _query(query), _seconds(timeout)
-        with Client(url, api_key, transport) as client:
-            gateway = _Gateway(client, seconds, sleep, clock)
-            body = gateway.submit(text)
-            if body.get("result") is None and stream and not as_json:
-                deadline = clock() + seconds
-                body = follow_live(client, body["jobId"], sleep=sleep, clock=clock, deadline=deadline)
-                return _report(body, as_json=False, shown=True)
-            if body.get("result") is None:
-                body = _follow(gateway, body["jobId"])
-        return _report(body, as_json=as_json)
+        status, _ = client.send("GET", job_path(cached["jobId"]))
+        if status.get("state") == "completed":
+            return {**status, "result": result}
     except Stop as stop:
-        job = f"\nThe job's id is {gateway.job_id}." if gateway and gateway.job_id else ""
-        complain(f"{stop}{job}")
-        return stop.status
-    except KeyboardInterrupt:
-        job = f"job {gateway.job_id} goes on" if gateway and gateway.job_id else "no job was made that we know of"
-        complain(f"interrupted: {job}")
-        return INTERRUPTED
+        if stop.code != "not_found":
+            raise
+    now = rfc3339(int(time.time() * 1000))
+    return {
+        "jobId": cached["jobId"],
+        "requestId": cached.get("requestId"),
+        "state": "completed",
+        "progress": 100,
+        "error": None,
+        "priority": "normal",
+        "attempts": 1,
+        "attemptsDetail": [],
+        "mcpServers": [],
+        "metadata": {},
+        "batchId": None,
+        "createdAt": now,
+        "startedAt": None,
+        "finishedAt": now,
+        "queuePosition": None,
+        "result": result,
+    }
 
 
-def _query(query: str) -> str:
-    """Return the query's text; standard input for `-`."""
-    try:
-        text = sys.stdin.buffer.read().decode() if query == "-" else query
-        text.encode()  # an argument that was not UTF-8 came in as lone surrogates
-    except UnicodeError:
-        raise Stop("the query is not UTF-8") from None
-    return text
-
-
-def _seconds(timeout: float | None) -> float:
-    if timeout is not None and not timeout > 0:
-        raise Stop(f"--timeout should be more than 0 seconds (it is {timeout:g})")
-    return math.inf if timeout is None else timeout
-
-
-def _follow(gateway: _Gateway, job_id: str) -> Body:
-    """Return the job's terminal status, showing the way to it when people look at both outputs."""
-    status: Body = {}
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=30),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not (sys.stdout.isatty() and sys.stderr.isatty()),
-    ) as display:
-        task = display.add_task("submitted", total=100)
-        for status in gateway.statuses(job_id):
-            before = status.get("queuePosition")
-            place = f", {before} before it" if isinstance(before, int) else ""
-            progress = status.get("progress")
-            done = progress if isinstance(progress, int) else None
-            display.update(task, description=visible(status["state"]) + place, completed=done)
-    return status
-
-
-def _report(body: Body, *, as_json: bool, shown: bool = False) -> int:
-    """Print what came of the job, unless it was `shown`, and return the exit status."""
-    result, error, state = body.get("result"), body.get("error"), body.get("state", "completed")
-    if as_json:
-        # As JSON itself escapes them, so that a pipe and a terminal get the same document.
-        _print(visible(json.dumps(body, ensure_ascii=False, indent=2)))
-    if state != "completed":
-        reason = f"{error.get('code')}: {error.get('message')}" if isinstance(error, dict) else f"the job was {state}"
-        raise Stop(reason, FAILED)
-    if not isinstance(result, dict) or not isinstance(result.get("response"), str):
-        raise Stop("the job is completed, but without an answer")
-    if not as_json and not shown:
-        answer: str = result["response"]
-        _print(visible(answer.replace("\r\n", "\n")) if sys.stdout.isatty() else answer)
-    return OK
-
-
-def _print(text: str) -> None:
-    """Write to standard output as bytes: no newline is translated, and no locale changes what a pipe gets."""
-    encoding = sys.stdout.encoding if sys.stdout.isatty() else "utf-8"
-    line = text if text.endswith("\n") else text + "\n"
-    sys.stdout.flush()
-    sys.stdout.buffer.write(line.encode(encoding, "replace"))
-    sys.stdout.buffer.flush()
+def _name_session(body: Body, status: Body, *, as_json: bool) -> None:
+    """Say how to continue a session that this query began."""
+    match status:
+        case {"result": {"sessionId": str(session)}} if body.get("session") and not as_json:
+            complain(f"Continue with --session {session}")
+        case _:
+            pass

@@ -13,11 +13,16 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from local.output import checked_output
+from shared.version import VERSION
+
 if TYPE_CHECKING:
     from shared.settings import ApiSettings
 
-# Commands with commands of their own, by the modules that hold them.
-_GROUPS = {"keys": "local.keys", "webhooks": "local.webhooks"}
+# Commands that no other one has to import, by the modules that hold them.
+_MODULES = {"ask": "local.ask_command", "jobs": "local.jobs", "keys": "local.keys", "webhooks": "local.webhooks"}
+# They write to their log, and at most one line to standard output.
+_SERVERS = {"local", "api", "worker"}
 
 
 # In the environment of what `local` starts.
@@ -25,26 +30,41 @@ SUPERVISED = "CLAUDE_GATEWAY_SUPERVISED"
 
 
 class _Commands(TyperGroup):
-    """Imports a group when it is asked for: no command waits for what another one needs."""
+    """Imports a command's module when the command is used: no command waits for what another one needs."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        # Their names, for who lists and suggests them.
-        self.commands.update({name: TyperCommand(name) for name in _GROUPS})
+        # Their names, for the list of commands and for suggestions.
+        self.commands.update({name: TyperCommand(name) for name in _MODULES})
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        module = _GROUPS.get(cmd_name)
+        module = _MODULES.get(cmd_name)
         return super().get_command(ctx, cmd_name) if module is None else get_command(import_module(module).app)
 
 
 app = typer.Typer(
     name="claude-gateway",
     cls=_Commands,
-    help="A gateway that turns the Claude CLI into a service.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"claude-gateway {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """A gateway that turns the Claude CLI into a service."""
 
 
 def default_url() -> str:
@@ -212,27 +232,9 @@ def worker() -> None:
     os.execv(sys.executable, [sys.executable, "-m", "functions.worker"])  # noqa: S606 -- no shell is wanted
 
 
-@app.command()
-def ask(
-    query: Annotated[str, typer.Argument(help="What to ask; `-` reads standard input.")],
-    url: Url,
-    api_key: Annotated[
-        str | None, typer.Option(envvar="CLAUDE_GATEWAY_API_KEY", help="The caller's key.", show_envvar=True)
-    ] = None,
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the whole status as JSON.")] = False,
-    stream: Annotated[
-        bool | None, typer.Option(help="Print the answer as it is written; the default on a terminal.")
-    ] = None,
-    timeout: Annotated[float | None, typer.Option(help="Give up after so many seconds.")] = None,
-) -> None:
-    """Submit a query to a running gateway, print the answer as it is written."""
-    from local.ask import ask as run_ask  # noqa: PLC0415 -- the servers do without it
-
-    live = sys.stdout.isatty() if stream is None else stream
-    raise typer.Exit(run_ask(query, url=url, api_key=api_key, as_json=as_json, timeout=timeout, stream=live))
-
-
 def main() -> None:
     """Run the command."""
-    app()
+    if sys.stdout is None and sys.argv[1:2] and sys.argv[1] in _SERVERS:
+        app()
+    with checked_output():
+        app()

@@ -1,27 +1,35 @@
-"""How the commands talk to a running gateway, and what they tell people of its errors."""
+"""A client of a running gateway, and the messages for its errors."""
 
+import ipaddress
 import json
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
 import httpx
 
+from local.output import UNUSABLE
+
 Body = dict[str, Any]
 
-OK, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
-
 _PASSING = {429, 502, 503, 504}  # the gateway's own, and those of a proxy before it
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # C0 but for \t and \n, DEL, C1, lone surrogates
 
 
 class Stop(Exception):
-    """A command ends here, with a message for people; `passing` when asking again may help."""
+    """A command ends here, with a message for people; `passing` when asking again may help, `code` is the API's."""
 
-    def __init__(self, message: str, status: int = UNUSABLE, *, passing: bool = False, retry_after: float = 0) -> None:
+    def __init__(
+        self,
+        message: str,
+        status: int = UNUSABLE,
+        *,
+        code: str | None = None,
+        passing: bool = False,
+        retry_after: float = 0,
+    ) -> None:
         super().__init__(message)
+        self.code = code
         self.status = status
         self.passing = passing
         self.retry_after = retry_after
@@ -30,7 +38,14 @@ class Stop(Exception):
 class Client:
     """A connection to a gateway, from `with` to the end of it; raises Stop for a URL or key that cannot be used."""
 
-    def __init__(self, url: str, api_key: str | None, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        api_key: str | None,
+        transport: httpx.BaseTransport | None = None,
+        *,
+        basic: tuple[str, str] | None = None,
+    ) -> None:
         self._url = url
         if api_key and not (api_key.isascii() and api_key.isprintable()):
             raise Stop("--api-key holds characters that no header can carry")
@@ -40,15 +55,20 @@ class Client:
             address = httpx.URL()
         if address.scheme not in {"http", "https"} or not address.host or address.userinfo:
             raise Stop("--url should look like http://127.0.0.1:3000, and a key goes into --api-key")
-        self._http = httpx.Client(
-            base_url=address,
-            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
-            transport=transport,
-            # A proxy for the outer world cannot reach this machine's loopback.
-            trust_env=not is_loopback(address.host),
-            # Reading all certificates takes longer than many an answer.
-            verify=address.scheme == "https" or not is_loopback(address.host),
-        )
+        local = _is_loopback(address.host)
+        try:
+            self._http = httpx.Client(
+                base_url=address,
+                auth=basic,
+                headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+                transport=transport,
+                # A proxy for the outer world cannot reach this machine's loopback.
+                trust_env=not local,
+                # Reading all certificates takes longer than many an answer.
+                verify=address.scheme == "https" or not local,
+            )
+        except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
+            raise Stop(f"the environment's proxy or certificates cannot be used: {error}") from None
 
     def __enter__(self) -> Self:
         self._http.__enter__()
@@ -59,8 +79,12 @@ class Client:
 
     def send(self, method: str, path: str, body: Body | None = None, *, timeout: float = 10) -> tuple[Body, float]:
         """Return the answer's JSON object and its Retry-After; raise Stop for everything but a 2xx."""
+        try:
+            request = self._http.build_request(method, path, json=body, timeout=timeout)
+        except ValueError as error:  # half a surrogate pair, or NaN in a schema
+            raise Stop(f"the request cannot be written as JSON: {error}") from None
         with self._troubles(timeout):
-            answer = self._http.request(method, path, json=body, timeout=timeout)
+            answer = self._http.send(request)
         try:
             content = answer.json()
         except ValueError:
@@ -69,15 +93,22 @@ class Client:
             return content, _retry_after(answer)
         raise self._refused(answer, content)
 
-    def events(self, path: str, last: str | None) -> Iterator[tuple[str | None, str, Body]]:
+    def health(self, *, timeout: float = 10) -> Body:
+        """Return the gateway's health, which says why nothing starts; nothing when it does not answer."""
+        try:
+            return self.send("GET", "/health", timeout=timeout)[0]
+        except Stop:
+            return {}
+
+    def events(self, path: str, last: str | None, silence: float = 30) -> Iterator[tuple[str | None, str, Body]]:
         """Yield id, kind and data of a stream's events after the last one seen; for a comment, no id.
 
-        Ends where the answer does; raises Stop for everything but a stream.
+        Ends where the answer does; raises Stop for everything but a stream, and after `silence` seconds without a byte.
         """
         headers = {} if last is None else {"Last-Event-ID": last}
         # The gateway says something every ten seconds.
-        timeout = httpx.Timeout(10, read=30)
-        with self._troubles(30), self._http.stream("GET", path, headers=headers, timeout=timeout) as answer:
+        timeout = httpx.Timeout(10, read=silence)
+        with self._troubles(silence), self._http.stream("GET", path, headers=headers, timeout=timeout) as answer:
             if answer.status_code != 200:
                 answer.read()
                 try:
@@ -85,7 +116,10 @@ class Client:
                 except ValueError:
                     content = None
                 raise self._refused(answer, content)
-            yield from _events(_lines(answer.iter_bytes()))
+            try:
+                yield from _events(_lines(answer.iter_bytes()))
+            except json.JSONDecodeError:
+                raise Stop(self.stranger("events that are not JSON")) from None
 
     @contextmanager
     def _troubles(self, timeout: float) -> Iterator[None]:
@@ -105,16 +139,26 @@ class Client:
     def _refused(self, answer: httpx.Response, content: Any) -> Stop:
         told = isinstance(content, dict) and "title" in content
         message = _problem(content) if told else self.stranger(f"{answer.status_code} without a reason")
-        return Stop(message, passing=answer.status_code in _PASSING, retry_after=_retry_after(answer))
+        code = content.get("code") if told else None
+        is_passing = answer.status_code in _PASSING
+        return Stop(message, code=code, passing=is_passing, retry_after=_retry_after(answer))
 
     def stranger(self, what: str) -> str:
         """Say that this is not how a gateway answers."""
         return f"{self._url} answered {what}, which is not how a gateway answers: is the URL right?"
 
 
-def is_loopback(host: str) -> bool:
-    """Say whether a host is this machine; here, since reading the settings takes longer than many an answer."""
-    return host in {"localhost", "::1"} or re.fullmatch(r"127(\.[0-9]{1,3}){3}", host) is not None
+def _is_loopback(host: str) -> bool:
+    """Return whether a URL's host is this machine: a proxy of the environment cannot reach it."""
+    name = host.removesuffix(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.is_loopback or address.is_unspecified
 
 
 def _retry_after(answer: httpx.Response) -> float:
@@ -149,22 +193,13 @@ def _events(lines: Iterator[str]) -> Iterator[tuple[str | None, str, Body]]:
 
 
 def _problem(problem: Body) -> str:
-    """Write problem+json as lines: title and detail, then a line for each field."""
-    lines = [": ".join(str(problem[key]) for key in ("title", "detail") if problem.get(key))]
+    """Write problem+json as lines: title and detail, then a line for each field that the detail does not cover."""
+    detail = str(problem.get("detail") or "")
+    lines = [": ".join(part for part in (str(problem["title"]), detail) if part)]
     fields = problem.get("errors")
     lines += [
         f"  {field.get('pointer') or 'body'}: {field.get('message')}"
         for field in (fields if isinstance(fields, list) else [])
-        if isinstance(field, dict)
+        if isinstance(field, dict) and str(field.get("message")) not in detail
     ]
     return "\n".join(lines)
-
-
-def visible(text: str) -> str:
-    """Write control characters out: on a terminal they could move the cursor, or answer for the user."""
-    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
-def complain(message: str) -> None:
-    """Tell people what went wrong; what a gateway says of an error can repeat what a client sent."""
-    print(visible(message), file=sys.stderr)

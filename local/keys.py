@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from local.embedded_redis import address_in
+from local.output import OutputFailed, complain, write
 from shared.settings import CommonSettings, SettingsError, load
 from shared.store import callers
 from shared.store.client import async_client, close_clients
@@ -63,14 +64,17 @@ def create(
     try:
         new = with_store(data, lambda client: callers.create(client, name))
     except callers.NameRefused as refusal:
-        typer.echo(str(refusal), err=True)
+        complain(str(refusal))
         raise typer.Exit(2) from None
-    if as_json:
-        shown = {"id": new.id, "name": new.name, "key": new.key, "webhookSecret": new.webhook_secret}
-        typer.echo(json.dumps(shown))
-        return
-    typer.echo(f"id             {new.id}\nkey            {new.key}\nwebhook secret {new.webhook_secret}")
-    typer.echo("Keep both now: they are not shown again.", err=True)
+    shown = {"id": new.id, "name": new.name, "key": new.key, "webhookSecret": new.webhook_secret}
+    lines = f"id             {new.id}\nkey            {new.key}\nwebhook secret {new.webhook_secret}"
+    try:
+        write(json.dumps(shown) if as_json else lines)
+    except OutputFailed:
+        complain(f"The key was made, and nobody has seen it. Revoke it: claude-gateway keys revoke {new.id}")
+        raise
+    if not as_json:
+        complain("Keep both now: they are not shown again.")
 
 
 @app.command(name="list")

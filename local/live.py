@@ -1,37 +1,50 @@
-"""Following a job on a terminal: its answer as it is written, whatever cuts the stream."""
+"""Following a job by its event stream: its answer is printed as it is written, whatever cuts the stream."""
 
 import sys
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
-from local.client import Body, Client, Stop, complain, visible
+from local.client import Body, Client, Stop
+from local.deadline import Deadline
+from local.output import complain, visible
+from local.paths import job_path
+from local.waiting import Waiting
 
-# s for which a stream is asked for again while a gateway restarts or has lost its Redis, and between two of these.
+# s for which a stream is requested again while a gateway restarts or has lost its Redis, and between two requests.
 _PATIENCE, _PAUSE = 30.0, 1.0
+_SILENCE = 30.0  # s without a byte; the gateway sends a comment every ten
 
-Told = tuple[str, dict[str, Any]]
 
-
-def follow_live(
-    client: Client, job_id: str, *, sleep: Callable[[float], None], clock: Callable[[], float], deadline: float
-) -> Body:
+def follow_live(client: Client, job_id: str, waiting: Waiting, deadline: Deadline) -> Body:
     """Print a job's answer as it comes and return its terminal status; raises Stop when it cannot be followed."""
     shown = ""
-    for kind, data in _events(client, job_id, sleep, clock, deadline):
+    for kind, data in _events(client, job_id, deadline):
         match kind, data:
             case "delta", {"text": str(text)}:
+                waiting.hide()
                 shown += text
                 _write(visible(text))
-            case "reset", _:
-                if shown:
-                    _write("\n")
-                    complain("the attempt failed and is made again")
-                shown = ""
+            case "state", {"state": "delayed" | "waiting"} if shown:
+                # The attempt failed: nothing follows its text until another one starts.
+                shown = _broken_off(shown)
+                waiting.show()
+            case "reset", _ if shown:
+                shown = _broken_off(shown)
+                waiting.show()
+            case "state", _:
+                waiting.note(data)
             case "done", _:
+                waiting.hide()
                 return _ended(data, shown)
             case _:
                 pass
     raise Stop("the stream ended before the job")
+
+
+def _broken_off(shown: str) -> str:
+    """End the text of an attempt that failed, and return what is shown of the next one."""
+    _write("" if shown.endswith("\n") else "\n")
+    complain("the attempt failed and is made again")
+    return ""
 
 
 def _ended(status: Body, shown: str) -> Body:
@@ -56,28 +69,23 @@ def _write(text: str) -> None:
     sys.stdout.flush()
 
 
-def _events(
-    client: Client, job_id: str, sleep: Callable[[float], None], clock: Callable[[], float], deadline: float
-) -> Iterator[Told]:
-    """Yield what is told of a job until its end, each event once, over as many answers as it takes."""
+def _events(client: Client, job_id: str, deadline: Deadline) -> Iterator[tuple[str, Body]]:
+    """Yield the events of a job until its end, each once, over as many requests as it takes."""
     last: str | None = None
     patience: float | None = None
     while True:
         try:
-            for event_id, kind, data in client.events(f"/api/query/{job_id}/events", last):
-                _check_time(clock, deadline)
+            silence = min(_SILENCE, deadline.left())
+            for event_id, kind, data in client.events(f"{job_path(job_id)}/events", last, silence):
+                deadline.left()
                 if event_id is not None:
                     last, patience = event_id, None
                     yield kind, data
                     if kind == "done":
                         return
         except Stop as stop:
-            patience = clock() + _PATIENCE if patience is None else patience
-            if not stop.passing or clock() >= patience:
+            deadline.left()
+            patience = deadline.now() + _PATIENCE if patience is None else patience
+            if not stop.passing or deadline.now() >= patience:
                 raise
-            sleep(max(_PAUSE, stop.retry_after))
-
-
-def _check_time(clock: Callable[[], float], deadline: float) -> None:
-    if clock() > deadline:
-        raise Stop("gave up after --timeout, while the job goes on")
+            deadline.sleep(max(_PAUSE, stop.retry_after))

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from local.client import complain, visible
+from local.output import OutputFailed, complain, visible
 
 _MOST = 16 * 1024 * 1024
 
@@ -19,6 +19,8 @@ def receive(port: int, secrets: Sequence[str]) -> None:
     except ValueError:
         complain("--secret should be whsec_ followed by base64")
         sys.exit(2)
+
+    failed: list[OutputFailed] = []
 
     class Receiver(BaseHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class names it so
@@ -35,7 +37,11 @@ def receive(port: int, secrets: Sequence[str]) -> None:
             text = body.decode(errors="replace")
             if verified:
                 text = json.dumps(json.loads(text), ensure_ascii=False, indent=2)
-            print(visible(f"{mark} {self.headers.get('webhook-id')} {self.path}\n{text}"), flush=True)
+            try:
+                print(visible(f"{mark} {self.headers.get('webhook-id')} {self.path}\n{text}"), flush=True)
+            except OutputFailed as error:
+                failed.append(error)
+                server.shutdown()
 
     try:
         server = ThreadingHTTPServer(("127.0.0.1", port), Receiver)
@@ -48,7 +54,10 @@ def receive(port: int, secrets: Sequence[str]) -> None:
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            print(file=sys.stderr)
+            complain("")
+    # In a thread of the server it would end that request alone.
+    if failed:
+        raise failed[0]
 
 
 def _verifies(keys: Sequence[Webhook], body: bytes, headers: dict[str, str]) -> bool:

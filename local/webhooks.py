@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from local.cli import Url
-from local.client import Client, Stop, complain, visible
+from local.client import Client, Stop
 from local.keys import Data, with_store
+from local.output import complain, visible
+from local.paths import job_path
 from shared.store import keys, webhook_secrets, webhooks
 from shared.times import rfc3339, when
 from shared.webhook_secret import check_secret
@@ -40,7 +42,7 @@ def _ask(method: str, path: str, url: str, api_key: str | None) -> dict[str, Any
 @app.command(name="list")
 def list_(job: Job, url: Url, api_key: ApiKey = None, *, as_json: AsJson = False) -> None:
     """List the tries of a job's webhooks, oldest first."""
-    found = _ask("GET", f"/api/query/{quote(job, safe='')}/deliveries", url, api_key)
+    found = _ask("GET", f"{job_path(job)}/deliveries", url, api_key)
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -63,8 +65,8 @@ def redeliver(
     request_id: Annotated[str | None, typer.Option(help="Only to this submission; without it, to all.")] = None,
 ) -> None:
     """Send a job's terminal event again, with the same id."""
-    only = f"?requestId={quote(request_id, safe='')}" if request_id else ""
-    told = _ask("POST", f"/api/query/{quote(job, safe='')}/redeliver{only}", url, api_key)
+    only = f"?requestId={quote(request_id, safe='', errors='replace')}" if request_id else ""
+    told = _ask("POST", f"{job_path(job)}/redeliver{only}", url, api_key)
     typer.echo(f"{len(told['requestIds'])} are sent again; see `claude-gateway webhooks list {job}`")
 
 

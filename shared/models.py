@@ -81,10 +81,14 @@ class Route(Wire):
 
 
 class McpRun(Wire):
-    """How a job came by its MCP servers, and which of them did not start or died."""
+    """How a job came by its MCP servers, and which of them did not start or died.
+
+    `truncated` names the tools whose results the CLI cut, since they have more than 50,000 characters.
+    """
 
     scores: list[ServerScore]
     unavailable: list[str]
+    truncated: list[str]
 
 
 class Cached(Wire):
@@ -94,6 +98,15 @@ class Cached(Wire):
     status: Literal["cached"]
     job_id: str
     result: Result
+
+
+class AttemptDetail(Wire):
+    """One attempt of a job: when it ran, the error code that it ended with or null, and the model that answered."""
+
+    started_at: str
+    ended_at: str
+    code: ErrorCode | None
+    model: str | None
 
 
 class Listed(Wire):
@@ -106,6 +119,7 @@ class Listed(Wire):
     error: JobError | None
     priority: Priority
     attempts: int
+    attempts_detail: list[AttemptDetail]
     mcp_servers: list[str]
     metadata: dict[str, str]
     batch_id: str | None = Field(description="The batch that it belongs to; null for a job of its own.")

@@ -5,14 +5,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
-from jsonschema.exceptions import SchemaError
-from jsonschema.validators import Draft202012Validator, validator_for
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-from referencing.jsonschema import DRAFT202012
+from jsonschema_rs import ValidationError, ValidationErrorKind, validator_for
 
 from shared.schema_for_model import for_the_model
-from shared.schema_parts import every, every_place, parts
+from shared.schema_parts import every, every_place, parts, target_of
 
 # Of what a client sends, and of what the model is given: that goes to the CLI as one argument, of which Linux allows
 # 128 KiB.
@@ -20,9 +16,10 @@ MAX_BYTES = 120_000
 _TYPES = 7  # there are no more
 _MAX_PATTERN = 4096
 _SHOWN = 100
+_DEFAULT_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _DIALECTS = frozenset(
     {
-        "https://json-schema.org/draft/2020-12/schema",
+        _DEFAULT_DIALECT,
         "https://json-schema.org/draft/2019-09/schema",
         "http://json-schema.org/draft-07/schema",
         "http://json-schema.org/draft-06/schema",
@@ -55,11 +52,10 @@ def problem_in(text: str) -> Problem | None:
     try:
         schema = json.loads(text)
         return _first_problem(schema, len(text))
-    except SchemaError as error:
-        # ECMA-262 has expressions that Python's `re` has not, such as \p{L}: it may well be a schema.
-        is_expression = error.validator == "format" and error.validator_value == "regex"
-        what = "has a regular expression that Python's re cannot read" if is_expression else "is no JSON Schema"
-        return Problem(what, _pointer(error.absolute_path))
+    except ValidationError as error:
+        is_expression = isinstance(error.kind, ValidationErrorKind.Format)
+        what = "has a regular expression that cannot be compiled" if is_expression else "is no JSON Schema"
+        return Problem(what, _pointer(error.instance_path))
     except RecursionError:
         return Problem("is nested too deep")
     except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError):
@@ -68,7 +64,7 @@ def problem_in(text: str) -> Problem | None:
 
 
 def _first_problem(schema: dict[str, Any], sent: int) -> Problem | None:
-    dialect = schema.get("$schema", Draft202012Validator.META_SCHEMA["$id"])
+    dialect = schema.get("$schema", _DEFAULT_DIALECT)
     if not isinstance(dialect, str) or dialect.rstrip("#") not in _DIALECTS:
         return Problem("should be of draft 2020-12, 2019-09, 07 or 06, by its $schema", "/$schema")
     if max(sent, len(json.dumps(for_the_model(schema)))) > MAX_BYTES:
@@ -85,8 +81,10 @@ def _first_problem(schema: dict[str, Any], sent: int) -> Problem | None:
         for where, pattern in _patterns(part):
             if len(pattern) > _MAX_PATTERN:
                 return Problem(f"may have {_MAX_PATTERN} characters in a pattern", _pointer((*place, where)))
-    validator_for(schema, default=Draft202012Validator).check_schema(schema)
-    why = _problem_of_references(schema) or _problem_of_references(for_the_model(schema))
+    why = _problem_of_references(schema)
+    if why is None:
+        validator_for(schema)
+        why = _problem_of_references(for_the_model(schema))
     return Problem(why) if why else None
 
 
@@ -104,16 +102,14 @@ def _pointer(path: Iterable[Any]) -> str:
 
 
 def _problem_of_references(schema: dict[str, Any]) -> str | None:
-    resolver = Registry().resolver_with_root(DRAFT202012.create_resource(schema))
     known = {id(part) for part in every(schema)}
     targets: dict[int, list[Any]] = {}
     for part in every(schema):
         for reference in (part[name] for name in _REFERENCES if isinstance(part, dict) and name in part):
             if not (reference == "#" or reference.startswith("#/")):
                 return "may refer to its own parts only, as in #/$defs/name"
-            try:
-                target = resolver.lookup(reference).contents
-            except Unresolvable:
+            target = target_of(reference, schema)
+            if target is None:
                 return "refers to a part that it does not have"
             if id(target) not in known:
                 return "refers to a part that is no schema"

@@ -8,10 +8,9 @@ import json
 import re
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import unquote
 
 from shared.javascript_pattern import compiles_in_javascript
-from shared.schema_parts import changed, every, parts
+from shared.schema_parts import changed, every, parts, target_of
 
 _KNOWN = frozenset(
     [
@@ -168,7 +167,7 @@ def _lossy(whole: Any) -> Lossy:
     lossy = {id(part) for part in known if _loses(part)}
     holders: dict[int, list[int]] = {}
     for part in known:
-        for inner in (*parts(part), _target(part.get("$ref"), whole)):
+        for inner in (*parts(part), target_of(part.get("$ref"), whole)):
             holders.setdefault(id(inner), []).append(id(part))
     grown = list(lossy)
     while grown:
@@ -182,23 +181,6 @@ def _loses(schema: dict[str, Any]) -> bool:
     """Say whether a schema itself says something that is left out."""
     patterns = (*schema.get("patternProperties", ()), *([schema["pattern"]] if "pattern" in schema else []))
     return not _LEFT_OUT.isdisjoint(schema) or not all(map(_compiles, patterns))
-
-
-def _target(reference: Any, whole: Any) -> Any:
-    """Return the part of a schema that a reference leads to; None where there is none."""
-    if not isinstance(reference, str):
-        return None
-    place = whole
-    for step in reference.removeprefix("#").split("/")[1:]:
-        name = unquote(step).replace("~1", "/").replace("~0", "~")
-        match place:
-            case dict() if name in place:
-                place = place[name]
-            case list() if name.isdecimal() and int(name) < len(place):
-                place = place[int(name)]
-            case _:
-                return None
-    return place
 
 
 def _in_draft_07(schema: dict[str, Any]) -> dict[str, Any]:

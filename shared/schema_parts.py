@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import unquote
 
 # Of drafts 06 to 2020-12: keywords that hold a schema, a list of them, or some by name.
 _ONE = frozenset(
@@ -77,3 +78,20 @@ def changed(schema: Any, change: Callable[[Any], Any]) -> Any:
                 return value
 
     return {keyword: of(keyword, value) for keyword, value in schema.items()}
+
+
+def target_of(reference: Any, whole: Any) -> Any:
+    """Return the part of a schema that a reference leads to; None where there is none."""
+    if not isinstance(reference, str):
+        return None
+    place = whole
+    for step in reference.removeprefix("#").split("/")[1:]:
+        name = unquote(step).replace("~1", "/").replace("~0", "~")
+        match place:
+            case dict() if name in place:
+                place = place[name]
+            case list() if name.isdecimal() and int(name) < len(place):
+                place = place[int(name)]
+            case _:
+                return None
+    return place

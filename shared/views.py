@@ -6,7 +6,7 @@ from typing import Any
 from shared.models import BatchEvent, BatchStatus, Delivery, Listed, Status, WebhookEvent
 from shared.pages import PAGE_BYTES, fitting
 from shared.store.batches import StoredBatch
-from shared.store.jobs import StoredJob
+from shared.store.jobs import Attempt, StoredJob
 from shared.store.webhooks import Try
 from shared.times import rfc3339, when
 from shared.vocabulary import PRIORITIES
@@ -14,7 +14,10 @@ from shared.vocabulary import PRIORITIES
 
 def status_of(job: StoredJob) -> Status:
     """Return a job's status body."""
-    mcp = {"scores": job.mcp["scores"], "unavailable": job.unavailable} if job.mcp["servers"] else None
+    mcp = None
+    if job.mcp["servers"]:
+        cut = job.attempts[-1].seen.get("truncated", []) if job.attempts else []
+        mcp = {"scores": job.mcp["scores"], "unavailable": job.unavailable, "truncated": cut}
     return Status.model_validate({**_common(job), "result": job.result, "mcp": mcp})
 
 
@@ -104,6 +107,20 @@ def batch_event(batch: StoredBatch, at: int) -> BatchEvent:
     return BatchEvent(type="batch.ended", timestamp=rfc3339(at), data=batch_status(batch))
 
 
+def _attempt(one: Attempt) -> dict[str, Any]:
+    return {
+        "startedAt": rfc3339(one.began),
+        "endedAt": rfc3339(one.ended),
+        "code": one.code,
+        "model": one.seen.get("model"),
+    }
+
+
+def attempts_for_operators(job: StoredJob) -> list[dict[str, Any]]:
+    """Return every attempt with what Claude answered to its failed requests, those too that do not count."""
+    return [{**_attempt(one), "counts": one.counts, "requests": one.seen.get("requests", [])} for one in job.attempts]
+
+
 def _common(job: StoredJob) -> dict[str, Any]:
     return {
         "jobId": job.job_id,
@@ -113,6 +130,7 @@ def _common(job: StoredJob) -> dict[str, Any]:
         "error": job.error,
         "priority": PRIORITIES[int(job.record["prio"])],
         "attempts": int(job.record["attempts"]),
+        "attemptsDetail": [_attempt(one) for one in job.attempts if one.counts],
         "mcpServers": job.mcp["servers"],
         "metadata": job.metadata,
         "batchId": job.record.get("batch"),

@@ -13,7 +13,6 @@ from pydantic import ConfigDict, StrictStr
 from functions.admin import door, same_site
 from functions.admin.credentials import verifiers_of
 from shared.errors import NotFound, Unauthorized
-from shared.http.app import VERSION
 from shared.http.body import read_json
 from shared.http.describe import problems, takes
 from shared.http.forwarded import prefix_of
@@ -21,6 +20,7 @@ from shared.logs import event
 from shared.models import Wire
 from shared.store import sessions
 from shared.store.client import async_client
+from shared.version import VERSION
 
 log = logging.getLogger("admin.audit")
 

@@ -9,7 +9,7 @@ from shared.settings import AdminSettings
 from shared.store import callers, figures, jobs, operations, slots, spending, webhooks
 from shared.store.client import async_client
 from shared.times import rfc3339, when
-from shared.views import latest_deliveries, listed, page_of, status_of
+from shared.views import attempts_for_operators, latest_deliveries, listed, page_of, status_of
 from shared.vocabulary import PRIORITIES, Priority, State
 
 
@@ -85,6 +85,7 @@ async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
     return {
         **status_of(found).model_dump(by_alias=True),
         "caller": caller,
+        "attempts": attempts_for_operators(found),
         "slot": found.record.get("slot"),
         "workersLost": int(found.record.get("lost", 0)),
         "costUsd": float(found.record.get("cost", 0)),

@@ -129,7 +129,7 @@ async def _outcome(
             raise ClaimLostError
         if stopped.done():
             raise ShutdownError
-        return replace(failed("timeout"), spend=run.spends, absent=run.absent)
+        return replace(failed("timeout"), spend=run.spends, absent=run.absent, seen=run.seen)
     finally:
         await _cancel(answer)
         await _cancel(stopped)
@@ -161,7 +161,7 @@ async def _settle(job: claims.ClaimedJob, outcome: Outcome, clock: float, means:
     may_repeat = code in RETRYABLE and job.attempts + 1 < means.settings.claude_max_retries
     # One that could not start again before its clock ends has failed for the reason that it has now.
     if code is not None and may_repeat and pause < left:
-        settlement = claims.retry(job.claim, pause, code, outcome.upstream, outcome.spend)
+        settlement = claims.retry(job.claim, pause, code, outcome.upstream, outcome.spend, outcome.seen)
     else:
         settlement = claims.finish(
             job.claim,
@@ -172,10 +172,15 @@ async def _settle(job: claims.ClaimedJob, outcome: Outcome, clock: float, means:
             spend=outcome.spend,
             absent=outcome.absent,
             keep_talk_for=means.settings.session_ttl,
+            seen=outcome.seen,
         )
+    ids: dict[str, Any] = {"job_id": job.claim.job_id, "request_id": job.request_id}
+    for request in outcome.seen.get("requests", []):
+        # Without the message, which may quote the query.
+        failed_with = {name: request[name] for name in ("at", "status", "type")}
+        event(log, "claude_request_failed", logging.WARNING, **ids, **failed_with)
     how = await means.spool.settle(means.client, settlement, asked.stop)
     ended = "job_ended" if settlement.script == "finish" and how != "held" else "job_delayed"
-    ids: dict[str, Any] = {"job_id": job.claim.job_id, "request_id": job.request_id}
     event(log, _NOT_ENDED.get(how, ended), **ids, state=outcome.state, code=code)
     return how
 

@@ -72,6 +72,11 @@ class Run:
         """The MCP servers that it was to have, and that are not there."""
         return self._report.absent
 
+    @property
+    def seen(self) -> dict[str, Any]:
+        """What the job's record keeps of it so far."""
+        return self._report.seen
+
     async def end(self) -> None:
         """End what the run started and remove its directories, to the last, even if cancelled meanwhile."""
         self._warm.leave()

@@ -4,7 +4,15 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 
-from claude_agent_sdk import AssistantMessage, RateLimitEvent, ResultMessage, StreamEvent, SystemMessage, UserMessage
+from claude_agent_sdk import (
+    AssistantMessage,
+    RateLimitEvent,
+    ResultMessage,
+    StreamEvent,
+    SystemMessage,
+    TextBlock,
+    UserMessage,
+)
 from claude_agent_sdk.types import Message, RateLimitInfo
 
 from functions.worker.answer_text import AnswerText
@@ -12,9 +20,12 @@ from functions.worker.mcp import Expected
 from functions.worker.outcome import Report
 from functions.worker.structured_input import StructuredInput
 from shared.settings import WorkerSettings
+from shared.times import rfc3339
 
 # The CLI's own pause before its first retry is at most so many ms; a longer one is what the API asked for.
 _OWN_PAUSE = 1000
+# Characters that are kept of what the CLI says of a failure.
+_MOST_SAID = 300
 # Why a model stopped before it had said all.
 _CUT = {"max_tokens", "model_context_window_exceeded"}
 
@@ -37,7 +48,7 @@ async def hear(
         async with asyncio.timeout(longest) as silence:
             async for message in messages:
                 servers.look(message)
-                report.absent = servers.absent
+                report.absent, report.truncated = servers.absent, servers.truncated
                 if servers.required_is_absent:
                     report.failure = "mcp_unavailable"
                     return
@@ -86,6 +97,8 @@ def _is_last(message: Message, report: Report, given: StructuredInput) -> bool:
             return True
         case ResultMessage():
             report.envelope = message
+            if report.requests and report.requests[-1]["status"] is None:
+                report.requests[-1]["status"] = message.api_error_status
             report.structured_input = given.exact(message.structured_output)
             return True
         case _:
@@ -96,9 +109,18 @@ def _is_last(message: Message, report: Report, given: StructuredInput) -> bool:
 def _note(report: Report, message: AssistantMessage) -> None:
     if message.error is not None:
         report.error_kind = message.error
+        said = "".join(block.text for block in message.content if isinstance(block, TextBlock))
+        _add_request(report, None, message.error, said)
     # The CLI writes its own words, such as an API error's, under this name: no model spoke.
     elif message.model != "<synthetic>" and message.parent_tool_use_id is None:
         report.model, report.error_kind = message.model, None
+
+
+def _add_request(report: Report, status: int | None, kind: str | None, message: str | None) -> None:
+    """Keep what the CLI shows of a request that failed. It names no request id, and shortens the message."""
+    kind = None if kind == "unknown" else kind
+    cut = message[:_MOST_SAID].encode("utf-8", "replace").decode() if message else None
+    report.requests.append({"at": rfc3339(int(time.time() * 1000)), "status": status, "type": kind, "message": cut})
 
 
 def _give_up(report: Report, data: dict[str, object]) -> None:
@@ -119,3 +141,4 @@ def _give_up(report: Report, data: dict[str, object]) -> None:
             report.retry_after = int(delay)
         case _:
             pass
+    _add_request(report, report.error_status, report.error_kind, None)

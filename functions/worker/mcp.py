@@ -19,6 +19,7 @@ from shared.mcp_config import Server, Servers
 _OURS = str(Path(sys.executable).parent)
 # What the CLI gives as a tool's whole result when its server has ended; its status goes on saying "connected". A tool
 # may give the first by itself, so that the server's process is looked at as well.
+_CUT = "<persisted-output>\nOutput too large"
 _CLOSED = re.compile(r"(?:MCP error -32000: )?Connection closed")
 _GONE = re.compile(
     r"MCP server .+ is not connected"
@@ -78,11 +79,17 @@ class Expected:
         # One that this worker does not know of cannot be there.
         self._absent = {name for name in self._names if name not in servers}
         self._asked: dict[str, str] = {}
+        self._truncated: set[str] = set()
 
     @property
     def absent(self) -> tuple[str, ...]:
         """Those that did not start, or died."""
         return tuple(sorted(self._absent))
+
+    @property
+    def truncated(self) -> tuple[str, ...]:
+        """The tools whose results the CLI cut: the model saw their beginning only."""
+        return tuple(sorted(self._truncated))
 
     @property
     def required_is_absent(self) -> bool:
@@ -100,13 +107,17 @@ class Expected:
                 self._asked |= {block.id: block.name for block in message.content if isinstance(block, ToolUseBlock)}
             case UserMessage(content=list(blocks)):
                 for block in blocks:
-                    if isinstance(block, ToolResultBlock) and block.is_error:
-                        self._look_at_error(_server_of(self._asked.get(block.tool_use_id, "")), str(block.content))
+                    if isinstance(block, ToolResultBlock):
+                        self._look_at_result(self._asked.get(block.tool_use_id, ""), block)
             case _:
                 pass
 
-    def _look_at_error(self, name: str, text: str) -> None:
-        if _GONE.fullmatch(text) or (_CLOSED.fullmatch(text) and not _runs(_pid_file(self._folder, name))):
+    def _look_at_result(self, tool: str, block: ToolResultBlock) -> None:
+        name, text = _server_of(tool), str(block.content)
+        if not block.is_error:
+            if name in self._names and text.startswith(_CUT):
+                self._truncated.add(tool)
+        elif _GONE.fullmatch(text) or (_CLOSED.fullmatch(text) and not _runs(_pid_file(self._folder, name))):
             self._absent |= self._names & {name}
 
 

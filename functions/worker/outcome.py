@@ -22,7 +22,7 @@ two workers that vanished with the job (see `reconcile`)         worker_lost
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from shared.store.claims import Upstream
@@ -94,6 +94,8 @@ _SILENT: frozenset[ErrorCode] = frozenset(
 # The CLI does not tell of a `retry-after` above this, but gives up at once; ms, measured.
 _LONGEST_TOLD = 60_000
 _LONGEST_WAIT = 600_000
+# Failed requests that are kept of one attempt.
+_MOST_REQUESTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,8 @@ class Report:
     the input of the model's StructuredOutput call with its exact digits. What `is_free` costs nothing, whatever the
     CLI computes: the demo model answers.
 
-    `absent` are the MCP servers that did not start, or died.
+    `absent` are the MCP servers that did not start, or died; `truncated` the tools whose results were cut; `requests`
+    the requests to Claude that failed: `at`, `status`, `type`, `message`.
 
     `failure` is set when something other than the CLI ended it. An API error is in `error_kind`, `error_status` and,
     when the API said how long to stay away, `retry_after` in ms; `gave_up` is set when the CLI was about to ask again.
@@ -126,12 +129,20 @@ class Report:
     model: str | None = None
     failure: ErrorCode | None = None
     absent: tuple[str, ...] = ()
+    truncated: tuple[str, ...] = ()
+    requests: "list[dict[str, Any]]" = field(default_factory=list)
     text: str = ""
     text_bytes: int = 0
     structured_input: Any = None
     structured: "Structured | None" = None
     meter: "Meter | None" = None
     is_free: bool = False
+
+    @property
+    def seen(self) -> dict[str, Any]:
+        """What the job's record keeps of this attempt; empty values are left out."""
+        every = {"model": self.model, "truncated": list(self.truncated), "requests": self.requests[-_MOST_REQUESTS:]}
+        return {name: value for name, value in every.items() if value}
 
     @property
     def spends(self) -> "Sequence[Spend]":
@@ -158,6 +169,7 @@ class Outcome:
     retry_after: int | None = None
     spend: "Sequence[Spend]" = ()
     absent: tuple[str, ...] = ()
+    seen: dict[str, Any] = field(default_factory=dict)
 
     @property
     def code(self) -> ErrorCode | None:
@@ -184,7 +196,7 @@ def failed(code: ErrorCode, retry_after: int | None = None) -> Outcome:
 
 def judge(report: Report, *, max_output_bytes: int) -> Outcome:
     """Turn what was seen of a run into its outcome, with what it cost and what it went without."""
-    return replace(_judge(report, max_output_bytes), spend=report.spends, absent=report.absent)
+    return replace(_judge(report, max_output_bytes), spend=report.spends, absent=report.absent, seen=report.seen)
 
 
 def _judge(report: Report, max_output_bytes: int) -> Outcome:

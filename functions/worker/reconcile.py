@@ -47,7 +47,7 @@ class Reconciler:
         written = self._step("spool", self._spool.write_all, self._connection)
         if written:
             self._step("rescue", self._rescue_from_dead_slots)
-        self._step("revoke", self._cancel_revoked)
+        self._step("cancel_revoked", self._cancel_revoked)
         self._step("reap", run_sync, self._connection, "reap", _MOST)
         self._step("unpark", run_sync, self._connection, "unpark", _MOST)
         # While Redis was away nobody could renew a lease: all get the time to.

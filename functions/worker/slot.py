@@ -206,7 +206,7 @@ class Slot(SimpleWorker):
             except RedisError as error:
                 if ClaimQueue.stopping.is_set():
                     raise StopRequested from None
-                logs.event(log, "queue_not_read", logging.WARNING, slot=self.name, error=type(error).__name__)
+                logs.event(log, "queue_not_read", logging.DEBUG, slot=self.name, error=type(error).__name__)
                 # What refuses may be a primary that has been demoted: a new connection finds the present one.
                 self.connection.connection_pool.disconnect()
                 time.sleep(_PAUSE)

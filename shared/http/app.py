@@ -14,9 +14,9 @@ from shared.http.forwarded import Forwarded
 from shared.http.observe import Observe
 from shared.http.problems import install_problems
 from shared.settings import HTTP_SETTINGS, ApiSettings, SettingsError, load_all
+from shared.version import VERSION
 
 TITLE = "Claude API Gateway"
-VERSION = "0.1.0"
 
 
 def create_app(*routers: APIRouter, lifespan: Callable[[FastAPI], Any] | None = None) -> FastAPI:

@@ -25,7 +25,8 @@ end
 if job.state == 'waiting' then
   change_state(id, job.caller, job.seq, 'waiting', 'active')
   local progress = math.max(10, tonumber(job.progress))
-  redis.call('HSET', record_of(id), 'slot', ARGV[3], 'started', whole(started), 'progress', progress)
+  redis.call('HSET', record_of(id), 'slot', ARGV[3], 'started', whole(started), 'begun', whole(time),
+    'progress', progress)
   -- What an earlier claim told of the answer is not true any more.
   if redis.call('HDEL', record_of(id), 'said') == 1 then say(id, 'reset', '') end
   say_state(id, 'active', progress)

@@ -91,7 +91,7 @@ async def keep(
     return bool(await scripts.run(client, "keep", claim.job_id, claim.number, *told))
 
 
-def finish(
+def finish(  # noqa: PLR0913 -- each is a field of the settlement
     claim: Claim,
     state: Literal["completed", "failed"],
     outcome: dict[str, Any],
@@ -101,11 +101,12 @@ def finish(
     spend: Sequence[Spend] = (),
     absent: Sequence[str] = (),
     keep_talk_for: int = 0,
+    seen: dict[str, Any] | None = None,
 ) -> Settlement:
     """End the job: `outcome` is `{"result": …}` or `{"error": …}`, readable for `keep_for` s.
 
     `absent` are the MCP servers that were not there. A conversation that the result names is kept for
-    `keep_talk_for` s.
+    `keep_talk_for` s. `seen` is what is kept of the attempt: `model`, `truncated`, `requests`.
     """
     result = outcome.get("result")
     return Finish(
@@ -123,11 +124,19 @@ def finish(
         absent=json.dumps(absent) if absent else "",
         conversation=(result.get("sessionId") or "") if result else "",
         keep_conversation_s=keep_talk_for,
+        seen=json.dumps(seen) if seen else "",
     )
 
 
-def retry(claim: Claim, delay: int, code: str, upstream: Upstream, spend: Sequence[Spend] = ()) -> Settlement:
-    """Let the job run again after `delay` ms; the attempt counts."""
+def retry(
+    claim: Claim,
+    delay: int,
+    code: str,
+    upstream: Upstream,
+    spend: Sequence[Spend] = (),
+    seen: dict[str, Any] | None = None,
+) -> Settlement:
+    """Let the job run again after `delay` ms; the attempt counts. `seen` is as for `finish`."""
     return Retry(
         deployment=claim.deployment,
         job_id=claim.job_id,
@@ -137,6 +146,7 @@ def retry(claim: Claim, delay: int, code: str, upstream: Upstream, spend: Sequen
         code=code,
         wait_ms=upstream.wait,
         spend=to_json(spend),
+        seen=json.dumps(seen) if seen else "",
     )
 
 

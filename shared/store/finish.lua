@@ -2,7 +2,7 @@
 -- ARGV  1 job id  2 n  3 state: completed or failed  4 result or error, JSON  5 ms to keep it  6 what it cost, see count_spend
 --       7 what it showed of Claude, see note_upstream  8 the error's code or ''  9 ms for which Claude wants no request
 --       10 what a cached answer saves, USD  11 MCP servers that were not there, JSON, or ''
---       12 the conversation that is kept, '' for none  13 s to keep it
+--       12 the conversation that is kept, '' for none  13 s to keep it  14 what was seen of the run, JSON, see note_attempt.lua
 -- and last the deployment, see settlement.lua
 -- Returns 1 when this claim ended the job (also when it is told so again), 2 when it was put aside because Claude
 -- refuses everybody, else 0.
@@ -42,19 +42,22 @@ if note_upstream(ARGV[7], ARGV[8], tonumber(ARGV[9]), time) then
   delay(id, job, time + 2 * PROBE_EVERY)
   count_once(id, ARGV[2], job.caller, ARGV[6]) -- an earlier turn of the run may have cost
   redis.call('HDEL', record_of(id), 'started', 'spent')
+  note_attempt(id, time, ARGV[8], 0, ARGV[14])
   return 2
 end
 end_job(id, job, ARGV[3], time, tonumber(ARGV[5]), ARGV[8])
 count_spend(id, job.caller, ARGV[6])
 if ARGV[11] and ARGV[11] ~= '' then redis.call('HSET', record_of(id), 'absent', ARGV[11]) end
 redis.call('HINCRBY', record_of(id), 'attempts', 1)
+note_attempt(id, time, ARGV[8], 1, ARGV[14])
 if ARGV[3] == 'completed' then
   redis.call('SET', output_of(id), ARGV[4])
 else
   redis.call('HSET', record_of(id), 'error', ARGV[4])
 end
--- Without one of its servers an answer is not what the next one should get.
-if ARGV[3] == 'completed' and (ARGV[11] or '') == '' and job.fp and tonumber(job.ttl) > 0 then
+-- An answer that lacked a server, or a part of a tool's result, is not what the next one should get.
+local whole_answer = (ARGV[11] or '') == '' and not string.find(ARGV[14] or '', '"truncated": [', 1, true)
+if ARGV[3] == 'completed' and whole_answer and job.fp and tonumber(job.ttl) > 0 then
   redis.call('HSET', cache_of(job.fp), 'job', id, 'cost', ARGV[10])
   redis.call('EXPIRE', cache_of(job.fp), job.ttl)
   redis.call('ZREMRANGEBYSCORE', CACHED, '-inf', whole(time))

@@ -35,6 +35,20 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run of a job: times in ms, `code` None for a success; `seen` as `claims.finish` was given it.
+
+    One that does not count was refused for a reason that holds the whole queue.
+    """
+
+    began: int
+    ended: int
+    code: str | None
+    counts: bool
+    seen: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class StoredJob(Record):
     """A job as it stands: the fields of its record, its result if it has one, and its place if it waits."""
 
@@ -65,6 +79,15 @@ class StoredJob(Record):
         """Those of its MCP servers that did not start, or died."""
         found: list[str] = json.loads(self.record.get("absent", "[]"))
         return found
+
+    @property
+    def attempts(self) -> "list[Attempt]":
+        """What the record keeps of each attempt, oldest first."""
+        lines = (line.split(" ", 4) for line in self.record.get("tried", "").splitlines())
+        return [
+            Attempt(int(began), int(ended), None if code == "-" else code, counts == "1", json.loads(seen))
+            for began, ended, code, counts, seen in lines
+        ]
 
     def is_of(self, caller: str | None, now: int) -> bool:
         """Say whether the caller can see it: its own job, and none that is to be forgotten; None sees everybody's.

@@ -28,6 +28,8 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     expires  when a finished job is forgotten
     slot     the slot that runs it
     said     the last piece of text that its running claim has told: N.PIECE
+    begun    when its running claim started
+    tried    its attempts, a line each, see note_attempt.lua
     lost     workers that vanished with it
     error    why it failed, JSON
     round    how often it was run anew after its end; absent for never

@@ -25,6 +25,7 @@ for _, id in ipairs(gone) do
     if job.state == 'active' then
       lost = redis.call('HINCRBY', record_of(id), 'lost', 1)
       attempts = redis.call('HINCRBY', record_of(id), 'attempts', 1)
+      note_attempt(id, time, 'worker_lost', 1, '')
     end
     local over = lost >= tonumber(ARGV[2]) or attempts >= tonumber(ARGV[3])
     if over then

@@ -1,6 +1,7 @@
 -- Put a job aside after an attempt that failed for a reason that may pass.
 -- ARGV  1 job id  2 n  3 ms until it may start again  4 what it showed of Claude, see note_upstream
 --       5 the error's code  6 ms for which Claude wants no request  7 what it cost, see count_spend
+--       8 what was seen of the run, JSON, see note_attempt.lua
 -- and last the deployment, see settlement.lua
 -- Returns 1 when it is put aside (also when it is told so again), else 0.
 local id = ARGV[1]
@@ -18,5 +19,6 @@ delay(id, job, time + ARGV[3])
 count_once(id, ARGV[2], job.caller, ARGV[7])
 redis.call('HDEL', record_of(id), 'spent')
 redis.call('HINCRBY', record_of(id), 'attempts', 1)
+note_attempt(id, time, ARGV[5], 1, ARGV[8])
 count('retries:' .. ARGV[5])
 return 1

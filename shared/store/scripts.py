@@ -20,6 +20,9 @@ _ALSO = {
     "batch": ("idempotency", "accept"),
     "recall": ("idempotency",),
     **dict.fromkeys(_SETTLING, ("settlement",)),
+    "finish": ("settlement", "note_attempt"),
+    "retry": ("settlement", "note_attempt"),
+    "recover": ("note_attempt",),
 }
 
 

@@ -88,6 +88,7 @@ class Finish(_Settlement):
     absent: str
     conversation: str
     keep_conversation_s: Count
+    seen: str
 
 
 class Retry(_Settlement):
@@ -99,6 +100,7 @@ class Retry(_Settlement):
     code: str
     wait_ms: Count
     spend: str
+    seen: str
 
 
 class HandBack(_Settlement):
@@ -136,6 +138,8 @@ def parse(text: str) -> Settlement:
     if not settlement.deployment:
         raise ValueError("names no deployment")
     _check(_SPENDS.validate_python, settlement.spend)
+    if isinstance(settlement, Finish | Retry):
+        _check(_OBJECT.validate_python, settlement.seen)
     if isinstance(settlement, Finish):
         _OBJECT.validate_python(_load(settlement.body))
         _check(_NAMES.validate_python, settlement.absent)

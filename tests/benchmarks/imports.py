@@ -16,8 +16,9 @@ from tests.benchmarks.figures import Figure
 ROUNDS = 3
 FUNCTIONS = ("submit", "status", "webhook", "responses", "batches", "admin")
 EVERYTHING = (
-    "claude_agent_sdk fastapi httpcore httptools httpx jinja2 jsonschema mangum mcp prometheus_client pydantic_settings"
-    " redis.asyncio rq standardwebhooks typer uvicorn uvloop yaml aws_lambda_powertools aws_lambda_powertools.metrics"
+    "claude_agent_sdk fastapi httpcore httptools httpx jinja2 jsonschema_rs mangum mcp prometheus_client"
+    " pydantic_settings redis.asyncio rq standardwebhooks typer uvicorn uvloop yaml aws_lambda_powertools"
+    " aws_lambda_powertools.metrics"
 )
 IMAGE = "claude-gateway:local"
 CODE = f"""

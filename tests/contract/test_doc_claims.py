@@ -26,7 +26,7 @@ CLAIMS = [
     ("docs/webhooks.md", r"tries at once, of one caller (\d+) to one host", deliver.PER_HOST),
     ("docs/batches.md", r"Up to ([\d,]+) queries accepted together", requests.MOST_QUERIES),
     ("docs/events.md", r"more than ([\d,]+) bytes as JSON", schema.MAX_BYTES),
-    ("docs/observability.md", r"\*\*Sessions\*\* end after (\d+) h", sessions.IDLE / 3600),
+    ("docs/observability.md", r"\*\*Sessions\*\* end after (\d+) h", sessions.IDLE / 3_600_000),
 ]
 
 

@@ -89,7 +89,7 @@ async def test_a_failed_job_runs_anew_as_if_for_the_first_time(admin, server, st
     assert store.hget(keys.COUNTERS, "webhooks_pending") == "1"
     again = await admin.post(f"/admin/api/jobs/{job}/retry")
     assert (again.status_code, again.json()["state"], again.json()["runAnew"]) == (200, "waiting", 1)
-    assert (again.json()["error"], again.json()["finishedAt"], again.json()["attempts"]) == (None, None, 0)
+    assert (again.json()["error"], again.json()["finishedAt"], again.json()["attempts"]) == (None, None, [])
     # What was to be told of an end that is undone is not told.
     assert store.hget(keys.COUNTERS, "webhooks_pending") == "0"
     running = await admin.post(f"/admin/api/jobs/{job}/retry")

@@ -12,11 +12,15 @@ from local.app import app
 from shared.settings import load
 from shared.store import keys, sessions
 from shared.store.client import async_client
-from tests.integration.test_admin import CHANGES, ON, PASSWORD, VIEWER, basic
+from tests.integration.test_admin import CHANGES, PASSWORD, VIEWER, basic
+from tests.integration.test_admin import ON as ADMIN_ON
 
 LOGIN = {"username": "admin", "password": PASSWORD}
 HTTPS = "https://gateway"
 STATS = "/admin/api/stats"
+
+# Without keys only known hosts are served, and hosts are what many of these tests are about.
+ON = {**ADMIN_ON, "AUTH_ENABLED": "true"}
 
 
 @pytest.fixture(scope="module")
@@ -432,7 +436,7 @@ async def test_the_cookie_is_secure_where_a_proxy_terminates_tls(connect, header
 
 
 async def test_under_a_prefix_the_cookie_and_the_locations_have_it(connect):
-    client = await connect(**ON, ROOT_PATH="/gateway")
+    client = await connect(**ADMIN_ON, ROOT_PATH="/gateway")
     answer = await client.post(f"{HTTPS}/gateway/admin/login", json=LOGIN)
     assert "Path=/gateway/admin;" in answer.headers["set-cookie"]
     page = (await client.get("/gateway/admin")).text

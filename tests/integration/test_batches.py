@@ -8,7 +8,7 @@ import pytest
 
 from functions.worker.deliver import told_by
 from shared.ids import new_id
-from shared.services import submitting
+from shared.services import allowed
 from shared.store import batches, callers, keys, operations, outbox, scripts
 from shared.store.client import async_client
 from tests.support.slot import ERROR, run
@@ -179,7 +179,7 @@ async def test_a_result_that_an_operator_let_be_forgotten_while_the_batch_ran_is
 async def test_all_the_names_of_a_batch_are_looked_up_within_one_time(connect, server, monkeypatch):
     client = await connect(server.url, **OPEN)
     await client.get("/health")  # there is a connection to the store
-    monkeypatch.setattr(submitting, "_RESOLVE_WITHIN", 0.2)
+    monkeypatch.setattr(allowed, "_RESOLVE_WITHIN", 0.2)
     looked_up, ends = [], threading.Event()
 
     def never(host, *_args, **_options):

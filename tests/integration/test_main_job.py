@@ -223,7 +223,7 @@ def test_a_query_above_its_limit_is_refused_by_the_limits_name(gateway):
 def test_unknown_paths_and_methods_are_problems(gateway):
     assert gateway.client.get("/nothing").json()["code"] == "not_found"
     answer = gateway.client.put("/health")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
     assert answer.json()["code"] == "method_not_allowed"
 
 

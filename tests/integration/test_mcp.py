@@ -172,6 +172,13 @@ async def test_a_server_has_ten_seconds_to_start(worker, when):
     assert (response(outcome), outcome.absent) == ("ok", ())
 
 
+async def test_a_result_that_the_cli_cuts_is_named(worker):
+    outcome = await worker({"a": TESTS}, ToolUse("mcp__a__large", {"size": 60_000}))
+    assert "Output too large" in response(outcome)
+    assert outcome.seen["truncated"] == ["mcp__a__large"]
+    assert "truncated" not in (await worker({"a": TESTS}, ToolUse("mcp__a__large", {"size": 10_000}))).seen
+
+
 async def test_large_ids_of_the_example_database_arrive_whole(worker):
     sql = "SELECT 9223372036854775807 AS id"
     told = response(await worker(ROOT / "local/mcp.json", ToolUse("mcp__database__query", {"sql": sql})))

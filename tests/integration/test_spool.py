@@ -435,7 +435,7 @@ async def test_what_a_crash_left_half_written_goes(folder, store):
     assert content(folder) == [".spool-new"]
 
 
-@pytest.mark.parametrize("wrong", ["spool", "reap", "unpark"])
+@pytest.mark.parametrize("wrong", ["spool", "cancel_revoked", "reap", "unpark"])
 def test_a_step_that_is_refused_does_not_stop_the_others(store, folder, monkeypatch, caplog, wrong):
     done = []
 
@@ -457,7 +457,8 @@ def test_a_step_that_is_refused_does_not_stop_the_others(store, folder, monkeypa
         done.clear()
         reconciler.look()
     # A job whose result may be on disk is not given to another slot.
-    expected = {"spool", "reap", "unpark", "recover"} - {wrong} - ({"recover"} if wrong == "spool" else set())
+    steps = {"spool", "cancel_revoked", "reap", "unpark", "recover"}
+    expected = steps - {wrong} - ({"recover"} if wrong == "spool" else set())
     assert set(done) == expected
     assert [line["step"] for line in logged(caplog, "maintenance_refused")] == [wrong]
 
@@ -485,7 +486,7 @@ def test_a_file_says_what_each_field_is():
     written = json.loads(claims.retry(claim, 5, "overloaded", claims.Upstream("limited", wait=7)).to_json())
     assert written == {
         "version": 2, "script": "retry", "deployment": "here", "job_id": "job", "number": 3, "delay_ms": 5,
-        "upstream": "limited", "code": "overloaded", "wait_ms": 7, "spend": "",
+        "upstream": "limited", "code": "overloaded", "wait_ms": 7, "spend": "", "seen": "",
     }  # fmt: skip
 
 

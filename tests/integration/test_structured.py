@@ -95,9 +95,9 @@ def test_two_schemas_are_two_requests(gateway, script):
     ("schema", "told"),
     [
         ({"type": "object", "x": "y" * 130_000}, "120000 bytes"),
-        ({"type": "string", "pattern": "^\\p{L}+$"}, "a regular expression that Python's re cannot read, at /pattern"),
+        ({"type": "string", "pattern": "[z-a]"}, "a regular expression that cannot be compiled, at /pattern"),
     ],
-    ids=["long where the model does not see it", "an expression of JavaScript's alone"],
+    ids=["long where the model does not see it", "an expression that nothing compiles"],
 )
 def test_a_schema_that_is_refused_at_submit_is_told_why(gateway, schema, told):
     answer = gateway.client.post("/api/query", json={"query": "x", "outputSchema": schema})
@@ -134,3 +134,27 @@ def test_an_expression_that_the_cli_cannot_compile_is_held_by_us(gateway, script
     script(lambda _: ToolUse("StructuredOutput", {"text": text}))
     schema = {"type": "object", "properties": {"text": {"type": "string", "pattern": r"^a\-b$"}}}
     assert gateway.ask(f"expression for {text}", outputSchema=schema)["state"] == state
+
+
+@pytest.mark.parametrize(
+    ("number", "schema"),
+    [
+        (4.02, {"multipleOf": 0.01}),
+        (0.3, {"multipleOf": 0.1}),
+        (2**63 + 1, {"type": "integer", "minimum": 2**63}),
+        ("5", {"type": "string", "pattern": r"^\d$"}),
+        ("\u00a0", {"type": "string", "pattern": r"^\s$"}),
+        ("é", {"type": "string", "pattern": r"^\p{L}$"}),
+    ],
+)
+def test_an_answer_that_fits_as_javascript_and_decimals_have_it_is_taken(gateway, script, number, schema):
+    script(lambda _: ToolUse("StructuredOutput", {"n": number}))
+    job = gateway.ask(f"fits {number!r}", outputSchema={"type": "object", "properties": {"n": schema}})
+    assert job["result"]["structured"] == {"n": number}
+
+
+@pytest.mark.parametrize(("number", "schema"), [(4.025, {"multipleOf": 0.01}), (2**63 - 1, {"minimum": 2**63})])
+def test_an_answer_that_the_cli_takes_by_rounding_is_held_to_its_digits(gateway, script, number, schema):
+    script(lambda _: ToolUse("StructuredOutput", {"n": number}))
+    job = gateway.ask(f"fits not {number!r}", outputSchema={"type": "object", "properties": {"n": schema}})
+    assert job["error"]["code"] == "schema_unsatisfied"

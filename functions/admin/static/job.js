@@ -20,7 +20,7 @@ function facts(job) {
     pair("State", state(job.state), job.error && ` ${job.error.code}: ${job.error.message}`),
     pair("Progress", `${job.progress} %`),
     pair("Priority", job.priority),
-    pair("Attempts", String(job.attempts), job.workersLost ? `, ${job.workersLost} lost with their worker` : ""),
+    pair("Attempts", String(job.attemptsDetail.length), job.workersLost ? `, ${job.workersLost} lost with their worker` : ""),
     pair("Submitted", clock(job.createdAt)),
     pair("Waited", between(job.createdAt, job.startedAt)),
     pair("Ran", between(job.startedAt, job.finishedAt)),
@@ -36,6 +36,33 @@ function facts(job) {
     pair("Cached", job.cached ? "answers identical queries" : "no"),
     job.mcpServers.length > 0 && pair("MCP servers", servers(job)),
     Object.keys(job.metadata).length > 0 && pair("Metadata", JSON.stringify(job.metadata)),
+  );
+}
+
+const said = (one) => [one.status, one.type, one.message].filter((part) => part !== null).join(" ");
+
+function attempts(job) {
+  return (
+    job.attempts.length > 0 &&
+    h(
+      "section",
+      {},
+      h("h2", {}, "Attempts"),
+      h(
+        "ol",
+        {},
+        job.attempts.map((one) =>
+          h(
+            "li",
+            {},
+            `${clock(one.startedAt)}, ${between(one.startedAt, one.endedAt)}: ${one.code ?? "completed"}`,
+            one.model && ` (${one.model})`,
+            !one.counts && ", does not count: the queue was held",
+            one.requests.length > 0 && h("ul", {}, one.requests.map((request) => h("li", {}, `${clock(request.at)} Claude answered ${said(request)}`))),
+          ),
+        ),
+      ),
+    )
   );
 }
 
@@ -159,6 +186,7 @@ export const jobPage = (id, context) => ({
       Object.keys(options).length > 0 &&
         h("section", {}, h("h2", {}, "Options"), revealed("Options", JSON.stringify(options, null, 2))),
       job.result && h("section", {}, h("h2", {}, "Answer"), revealed("Answer", job.result.response)),
+      attempts(job),
       deliveries(job),
     );
   },

@@ -1,11 +1,14 @@
 import io
 import json
+import signal
 from collections import deque
 
 import httpx
 import pytest
 
-from local.ask import ask
+from local.ask import Question, ask
+from local.attended import Attended
+from shared.models import Status
 
 URL = "http://127.0.0.1:3000"
 JOB = "019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22"
@@ -79,6 +82,8 @@ class Desk:
             found = waiting.popleft() if len(waiting) > 1 else waiting[0]
             if isinstance(found, BaseException):
                 raise found
+            if callable(found):
+                found = found()
             code, body, *headers = found
             content = body if isinstance(body, bytes) else json.dumps(body).encode()
             return httpx.Response(code, content=content, headers=headers[0] if headers else None)
@@ -88,9 +93,10 @@ class Desk:
             self.pauses.append(seconds)
             self.now += seconds
 
-        options = {"url": URL, "api_key": None, "as_json": False, "timeout": None} | options
-        transport = httpx.MockTransport(answer)
-        return ask(query, **options, transport=transport, sleep=sleep, clock=lambda: self.now)
+        url, key = options.pop("url", URL), options.pop("api_key", None)
+        gateway = Attended(url, key, transport=httpx.MockTransport(answer))
+        question = Question(query, options.pop("fields", {}), options.pop("append", False))
+        return ask(question, gateway, **options, sleep=sleep, clock=lambda: self.now)
 
 
 @pytest.fixture
@@ -113,17 +119,35 @@ def test_the_query_is_sent_as_it_was_typed(desk):
     assert "Authorization" not in submit.headers
 
 
-def test_a_dash_reads_standard_input_to_the_byte(desk, monkeypatch):
-    monkeypatch.setattr("sys.stdin", Stream("ä\r\n2+2\n".encode()))
+@pytest.fixture
+def standard_input(monkeypatch, tmp_path):
+    """Make a file of some bytes standard input."""
+    opened = []
+
+    def standard_input(content):
+        file = tmp_path / "input"
+        file.write_bytes(content)
+        opened.append(file.open())
+        monkeypatch.setattr("sys.stdin", opened[-1])
+
+    yield standard_input
+    for stream in opened:
+        stream.close()
+
+
+def test_a_dash_reads_standard_input_to_the_byte(desk, standard_input):
+    standard_input("ä\r\n2+2\n".encode())
     assert desk.ask(QUEUED, completed("4"), query="-") == 0
     assert json.loads(desk.requests[0].content) == {"query": "ä\r\n2+2\n"}
 
 
-def test_input_that_is_not_utf8_is_refused_before_anything_is_sent(desk, monkeypatch):
-    monkeypatch.setattr("sys.stdin", Stream(b"\xff"))
+def test_input_that_is_not_utf8_is_refused_before_anything_is_sent(desk, standard_input):
+    standard_input(b"\xff")
     assert desk.ask(QUEUED, query="-") == 2
     assert desk.ask(QUEUED, query="\udcff") == 2
-    assert desk.err.written == "the query is not UTF-8\n" * 2
+    standard_input(b"\xff")
+    assert desk.ask(QUEUED, append=True) == 2
+    assert desk.err.written == "standard input is not UTF-8\nthe query is not UTF-8\nstandard input is not UTF-8\n"
     assert desk.requests == []
 
 
@@ -230,13 +254,15 @@ def test_a_state_cannot_carry_an_escape_to_the_terminal(desk):
     assert "\x1b]0;" not in desk.err.written
 
 
-def test_a_pipe_on_either_side_gets_no_progress(desk):
+def test_progress_goes_to_a_terminal_only_whatever_gets_the_answer(desk):
     for out, err in ((True, False), (False, True)):
         desk.terminal(out=out, err=err)
         assert desk.ask(QUEUED, status("active"), completed("4")) == 0
-        assert desk.err.written == ""
+        assert desk.out.written == "4\n"
+        assert ("completed" in desk.err.written) is err
 
 
+NEXT = f"Follow it: claude-gateway jobs follow {JOB}\nCancel it: claude-gateway jobs cancel {JOB}\n"
 # What the gateway says, the exit status, and what standard error gets.
 ENDS = {
     "failed": ([QUEUED, FAILED], 1, f"overloaded: Busy\\u001b[2J\n{ID}"),
@@ -245,8 +271,8 @@ ENDS = {
     "gone": ([QUEUED, problem(404, "Not found", "No such job")], 2, f"Not found: No such job\n{ID}"),
     "never submitted twice": ([(*AWAY, {"Retry-After": "1"})], 2, f"{REASON}\n"),
     "no gateway": ([httpx.ConnectError("refused")], 2, f"no gateway answers at {URL}: start one with `make run`\n"),
-    "wrong": ([WRONG], 2, "Not valid: query: blank\n  /query: blank\n  body: odd\n"),
-    "ctrl-c": ([QUEUED, status("active"), KeyboardInterrupt()], 130, f"interrupted: job {JOB} goes on\n"),
+    "wrong": ([WRONG], 2, "Not valid: query: blank\n  body: odd\n"),
+    "ctrl-c": ([QUEUED, status("active"), KeyboardInterrupt()], 130, f"interrupted: job {JOB} goes on\n{NEXT}"),
     "ctrl-c before the job": ([KeyboardInterrupt()], 130, "interrupted: no job was made that we know of\n"),
 }
 
@@ -296,3 +322,76 @@ def test_control_characters_pass_a_pipe_and_are_spelled_out_on_a_terminal(desk, 
     desk.terminal(out=terminal)
     assert desk.ask(QUEUED, completed(response)) == 0
     assert desk.out.written == printed
+
+
+def test_json_of_a_failure_is_all_that_is_printed(desk):
+    assert desk.ask(QUEUED, FAILED, as_json=True) == 1
+    assert json.loads(desk.out.written) == FAILED[1]
+    assert desk.err.written == ""
+
+
+PRODUCER = status("completed", progress=100, requestId="other", metadata={"of": "another"}, result={"response": "4"})
+
+
+def test_json_of_a_cached_answer_is_the_status_of_the_job_that_produced_it(desk):
+    assert desk.ask(CACHED, PRODUCER, as_json=True) == 0
+    assert json.loads(desk.out.written) == PRODUCER[1] | {"requestId": "r", "metadata": {}}
+    assert [request.method for request in desk.requests] == ["POST", "GET"]
+
+
+GONE = problem(404, "Not found", "There is no such job")
+
+
+def test_json_of_a_cached_answer_outlives_the_job_that_produced_it(desk):
+    gone = (GONE[0], GONE[1] | {"code": "not_found"})
+    assert desk.ask(CACHED, gone, as_json=True) == 0
+    body = json.loads(desk.out.written)
+    assert Status.model_validate_json(json.dumps(body | {"result": None})).request_id == "r"
+    assert set(body) == {field.alias or name for name, field in Status.model_fields.items()} - {"mcp"}
+    assert (body["jobId"], body["state"], body["result"]) == (JOB, "completed", {"response": "4"})
+
+
+def test_json_of_a_joined_query_names_its_own_submission(desk):
+    joined = 202, QUEUED[1] | {"status": "duplicate", "requestId": "mine"}
+    assert desk.ask(joined, PRODUCER, as_json=True) == 0
+    assert json.loads(desk.out.written)["requestId"] == "mine"
+
+
+def test_a_session_that_begins_is_named_on_standard_error(desk):
+    begun = completed("4")[1] | {"result": {"response": "4", "sessionId": "s-1"}}
+    assert desk.ask(QUEUED, (200, begun), fields={"session": True}) == 0
+    assert (desk.out.written, desk.err.written) == ("4\n", "Continue with --session s-1\n")
+
+
+@pytest.mark.parametrize("fields", [{"model": "\udcff"}, {"outputSchema": {"const": float("nan")}}], ids=str)
+def test_what_json_cannot_carry_is_refused_before_anything_is_sent(desk, fields):
+    assert desk.ask(QUEUED, fields=fields) == 2
+    assert desk.err.written.startswith("the request cannot be written as JSON")
+    assert desk.requests == []
+
+
+def test_json_when_the_time_is_up_is_the_last_status(desk):
+    assert desk.ask(QUEUED, status("active"), timeout=2.5, as_json=True) == 2
+    assert json.loads(desk.out.written) == status("active")[1]
+    assert desk.err.written.startswith("gave up after 2.5 s")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_while_it_submits_waits_for_the_jobs_id(desk, number, code):
+    def interrupted():
+        signal.raise_signal(number)
+        return QUEUED
+
+    assert desk.ask(interrupted, status("active")) == code
+    assert desk.err.written == f"interrupted: job {JOB} goes on\n{NEXT}"
+    assert len(desk.requests) == 1
+
+
+def test_a_second_interrupt_while_it_submits_ends_it_at_once(desk):
+    def interrupted():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        return QUEUED
+
+    assert desk.ask(interrupted) == 130
+    assert desk.err.written == "interrupted: no job was made that we know of\n"

@@ -1,19 +1,24 @@
 """The command line, whose groups are imported when they are asked for."""
 
+import json
+from importlib import metadata
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
 from local.cli import app, default_url
+from shared.version import VERSION
 
 run = CliRunner().invoke
 
 
 def test_every_command_is_listed():
     shown = run(app, ["--help"]).output
-    assert all(name in shown for name in ("local", "api", "worker", "ask", "keys", "webhooks"))
+    assert all(name in shown for name in ("local", "api", "worker", "ask", "jobs", "keys", "webhooks"))
 
 
-@pytest.mark.parametrize(("group", "command"), [("keys", "revoke"), ("webhooks", "redeliver")])
+@pytest.mark.parametrize(("group", "command"), [("keys", "revoke"), ("webhooks", "redeliver"), ("jobs", "follow")])
 def test_a_group_lists_its_own(group, command):
     assert command in run(app, [group, "--help"]).output
 
@@ -45,7 +50,10 @@ def test_a_gateway_is_looked_for_where_this_machine_would_start_one(monkeypatch,
     assert default_url() == f"http://127.0.0.1:{port}"
 
 
-@pytest.mark.parametrize("command", [["ask", "x"], ["webhooks", "list", "x"], ["webhooks", "redeliver", "x"]])
+@pytest.mark.parametrize(
+    "command",
+    [["ask", "x"], ["jobs", "list"], ["jobs", "get", "x"], ["webhooks", "list", "x"], ["webhooks", "redeliver", "x"]],
+)
 def test_what_asks_a_gateway_goes_by_port_unless_it_is_told_where(monkeypatch, tmp_path, command):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CLAUDE_GATEWAY_URL", raising=False)
@@ -53,3 +61,73 @@ def test_what_asks_a_gateway_goes_by_port_unless_it_is_told_where(monkeypatch, t
     assert "no gateway answers at http://127.0.0.1:1:" in run(app, command).output
     monkeypatch.setenv("CLAUDE_GATEWAY_URL", "http://127.0.0.1:2")
     assert "no gateway answers at http://127.0.0.1:2:" in run(app, command).output
+
+
+def test_the_version_is_that_of_the_installed_package():
+    shown = run(app, ["--version"])
+    assert (shown.exit_code, shown.output) == (0, f"claude-gateway {metadata.version('claude-api-gateway')}\n")
+    assert json.loads(Path("shared/http/openapi.json").read_text())["info"]["version"] == VERSION
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """Collect the submissions of `ask`, none of which is made."""
+    questions = []
+
+    def ask(question, *_, **__):
+        questions.append(question)
+        return 0
+
+    monkeypatch.setattr("local.ask.ask", ask)
+    return questions
+
+
+def test_the_options_of_ask_are_fields_of_the_submission(sent, tmp_path):
+    (tmp_path / "schema.json").write_bytes(b'\xef\xbb\xbf{"type": "object"}')
+    options = (
+        "--model m --system-prompt s --priority high --mcp time --mcp fetch --tool Read --tool Bash --session s-1"
+        f" --schema {tmp_path / 'schema.json'}"
+    )
+    assert run(app, ["ask", "q", *options.split()]).exit_code == 0
+    assert sent[0].query == "q"
+    assert sent[0].fields == {
+        "model": "m",
+        "systemPrompt": "s",
+        "priority": "high",
+        "mcpServers": ["time", "fetch"],
+        "tools": ["Read", "Bash"],
+        "sessionId": "s-1",
+        "outputSchema": {"type": "object"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "fields"),
+    [("", {}), ("--session new", {"session": True}), ("--no-mcp", {"mcpServers": []})],
+)
+def test_an_option_that_is_not_given_sends_no_field(sent, options, fields):
+    assert run(app, ["ask", "q", *options.split()]).exit_code == 0
+    assert sent[0].fields == fields
+
+
+@pytest.mark.parametrize("content", [None, b"{", b"[]", b"\xff"])
+def test_a_schema_that_is_no_json_object_is_refused(sent, tmp_path, content):
+    if content is not None:
+        (tmp_path / "schema.json").write_bytes(content)
+    failed = run(app, ["ask", "q", "--schema", str(tmp_path / "schema.json")])
+    assert failed.exit_code == 2
+    assert failed.output.startswith("--schema: ")
+    assert sent == []
+
+
+@pytest.mark.parametrize("options", [["--priority", "urgent"], ["--no-mcp", "--mcp", "time"]])
+def test_options_that_no_submission_can_have_are_refused(sent, options):
+    assert run(app, ["ask", "q", *options]).exit_code == 2
+    assert sent == []
+
+
+def test_a_retry_without_the_admin_login_says_what_it_needs(monkeypatch):
+    monkeypatch.delenv("ADMIN_PASSWORD", raising=False)
+    failed = run(app, ["jobs", "retry", "x"])
+    assert failed.exit_code == 2
+    assert "ADMIN_PASSWORD is not set" in failed.output

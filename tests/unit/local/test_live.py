@@ -4,7 +4,9 @@ import httpx
 import pytest
 
 from local.client import Client, Stop
+from local.deadline import Deadline
 from local.live import follow_live
+from local.waiting import Waiting
 
 JOB = "019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22"
 
@@ -31,7 +33,8 @@ def follow():
 
         clock = iter(range(1000))
         with Client("http://127.0.0.1:3000", None, httpx.MockTransport(serve)) as client:
-            body = follow_live(client, JOB, sleep=lambda _: None, clock=lambda: next(clock), deadline=500)
+            deadline = Deadline(500, sleep=lambda _: None, clock=lambda: next(clock))
+            body = follow_live(client, JOB, Waiting(lambda: client), deadline)
         return body, asked
 
     return follow

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from jsonschema import Draft7Validator
+from jsonschema_rs import Draft7Validator
 
 from shared import schema
 from shared.schema_for_model import for_the_model, unwrapped

@@ -1,0 +1,92 @@
+"""A job in words: where it is, what it waits for, how it ended."""
+
+from typing import Any
+
+from local.client import Body
+from local.output import visible
+
+# Of /health: why nothing that waits is started.
+_HOLDS = {
+    "no_worker": "no worker is running",
+    "paused": "the queue is paused by an operator",
+    "authentication_failed": "Claude refuses the gateway's credentials",
+    "billing_error": "Claude refuses the gateway's account",
+    "rate_limited": "Claude limits the rate of requests",
+    "redis": "the gateway's store is unavailable",
+}
+# Of the status body's `waitingFor`: what a job itself waits for.
+_WAITS = {
+    "overloaded": "Claude is overloaded",
+    "rate_limited": "Claude limits the rate of requests",
+    "server_error": "Claude has an error",
+    "authentication_failed": "Claude refuses the credentials",
+    "billing_error": "Claude refuses the account",
+    "sandbox_unavailable": "no worker with a sandbox is running",
+}
+
+
+def reason_of(status: Body, health: Body) -> str:
+    """Return why a job waits; nothing when it does not, or for no other reason than its place."""
+    match status, health:
+        case {"waitingFor": {"code": str(code), **rest}}, _:
+            until = rest.get("retryAt")
+            return _WAITS.get(code, code) + (f", next try at {until}" if isinstance(until, str) else "")
+        case {"state": "waiting" | "delayed"}, {"reason": str(code)}:
+            return _HOLDS.get(code, code)
+        case _:
+            return ""
+
+
+def where_it_is(status: Body, health: Body) -> str:
+    """Return a job's state, why it waits, and its place in the queue."""
+    state, before = status.get("state") or "unknown", status.get("queuePosition")
+    reason = reason_of(status, health)
+    parts = [f"{state}: {reason}" if reason else str(state)]
+    if state == "delayed" and not reason:
+        parts = ["delayed: the attempt failed and is repeated soon"]
+    if isinstance(before, int) and state == "waiting":
+        parts.append(f"{before} before it" if before else "first in the queue")
+        if not reason and _is_busy(health):
+            parts.append("all slots are busy")
+    return visible(", ".join(parts))
+
+
+def failure_of(status: Body) -> str:
+    """Return why a job that did not complete has no answer."""
+    match status:
+        case {"error": {"code": code, "message": message}}:
+            return f"{code}: {message}"
+        case _:
+            return f"the job was {status.get('state')}"
+
+
+def _is_busy(health: Body) -> bool:
+    slots: Any = health.get("slots")
+    active: Any = health.get("active")
+    return isinstance(slots, int) and isinstance(active, int) and 0 < slots <= active
+
+
+def details_of(status: Body, health: Body) -> str:
+    """Return a job in lines: its fields, why it failed, and its answer after an empty line."""
+    result = status.get("result") or {}
+    answer = result.get("response")
+    cost = result.get("costUsd")
+    fields = {
+        "job": status.get("jobId"),
+        "request": status.get("requestId"),
+        "state": where_it_is(status, health),
+        "progress": f"{status.get('progress')} %",
+        "priority": status.get("priority"),
+        "attempts": status.get("attempts"),
+        "mcp servers": ", ".join(status.get("mcpServers") or []),
+        "metadata": ", ".join(f"{name}={value}" for name, value in (status.get("metadata") or {}).items()),
+        "created": status.get("createdAt"),
+        "started": status.get("startedAt"),
+        "finished": status.get("finishedAt"),
+        "model": result.get("model"),
+        "session": result.get("sessionId"),
+        "cost": None if cost is None else f"${cost:g}",
+        "error": failure_of(status) if status.get("error") else None,
+    }
+    lines = [f"{name:<12} {value}" for name, value in fields.items() if value not in {None, ""}]
+    return "\n".join([*lines, *(["", answer] if answer else [])])

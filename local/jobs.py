@@ -1,0 +1,146 @@
+"""`claude-gateway jobs`: list, read, follow, cancel and retry jobs of a running gateway."""
+
+from typing import Annotated, Literal
+from urllib.parse import urlencode
+
+import typer
+
+from local.ask_command import ApiKey, Stream, Timeout, attended, is_live
+from local.cli import Url
+from local.client import Body, Client, Stop
+from local.output import complain, visible, write, write_json
+from local.paths import job_path
+
+app = typer.Typer(name="jobs", add_completion=False, help="Jobs of a running gateway.", no_args_is_help=True)
+AsJson = Annotated[bool, typer.Option("--json", help="Print the body of the answer as JSON.")]
+Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
+State = Literal["waiting", "active", "delayed", "completed", "failed", "cancelled"]
+
+
+def _send(method: str, path: str, url: str, api_key: str | None, basic: tuple[str, str] | None = None) -> Body:
+    """Return the body of an answer; ends the command with a message for everything but a 2xx."""
+    try:
+        with Client(url, api_key, basic=basic) as client:
+            return client.send(method, path, timeout=40)[0]
+    except Stop as stop:
+        complain(str(stop))
+        raise typer.Exit(stop.status) from None
+
+
+@app.command(name="list")
+def list_(
+    url: Url,
+    api_key: ApiKey = None,
+    *,
+    state: Annotated[State | None, typer.Option(help="Only jobs in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many at most.")] = 20,
+    cursor: Annotated[str | None, typer.Option(help="`nextCursor` of the page before.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the caller's own jobs, newest first."""
+    given = {"state": state, "limit": limit, "cursor": cursor}
+    query = urlencode({name: value for name, value in given.items() if value is not None}, errors="replace")
+    page = _send("GET", f"/api/query?{query}", url, api_key)
+    if as_json:
+        write_json(page)
+        return
+    from local.job_table import print_jobs  # noqa: PLC0415 -- the other commands do without tables
+
+    print_jobs(page["jobs"])
+    if page.get("nextCursor"):
+        complain(f"older jobs: --cursor {page['nextCursor']}")
+
+
+@app.command()
+def get(
+    job: Job,
+    url: Url,
+    api_key: ApiKey = None,
+    *,
+    wait: Annotated[float, typer.Option(min=0, max=25, help="Seconds to wait for the end of the job.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Print a job and its answer, whatever its state."""
+    status = _send("GET", f"{job_path(job)}?wait={wait:g}", url, api_key)
+    if as_json:
+        write_json(status)
+        return
+    health: Body = {}
+    if status.get("state") in {"waiting", "delayed"}:
+        with Client(url, api_key) as client:
+            health = client.health()
+    from local.job_text import details_of  # noqa: PLC0415 -- as above
+
+    write(visible(details_of(status, health)))
+
+
+@app.command()
+def follow(
+    job: Job,
+    url: Url,
+    api_key: ApiKey = None,
+    *,
+    as_json: AsJson = False,
+    stream: Stream = None,
+    timeout: Timeout = None,
+) -> None:
+    """Follow a job to its end and print its answer.
+
+    Exit status as of `ask`: 0 completed, 1 failed or cancelled, 2 it could not be followed or printed, 130 Ctrl-C.
+    Ctrl-C leaves the job as it is.
+    """
+    from local import following  # noqa: PLC0415 -- the other commands do without
+    from local.deadline import Deadline  # noqa: PLC0415
+    from local.waiting import Waiting  # noqa: PLC0415
+
+    gateway = attended(url, api_key)
+    live = is_live(stream) and not as_json
+
+    def work() -> int:
+        deadline = Deadline(timeout)
+        with gateway.connect() as client:
+            # A job that is not there has no state to show.
+            client.send("GET", job_path(job))
+            gateway.job_id = job
+            with Waiting(gateway.connect) as waiting:
+                status = following.follow(client, job, waiting, deadline, as_json=as_json, live=live)
+        return following.report(status, as_json=as_json, shown=live)
+
+    raise typer.Exit(gateway.run(work, second_cancels=False))
+
+
+@app.command()
+def cancel(job: Job, url: Url, api_key: ApiKey = None, *, as_json: AsJson = False) -> None:
+    """Cancel a job, for every submission that joined it."""
+    status = _send("DELETE", job_path(job), url, api_key)
+    if as_json:
+        write_json(status)
+    else:
+        write(f"job {visible(job)} is {visible(str(status.get('state')))}")
+
+
+@app.command()
+def retry(
+    job: Job,
+    url: Url,
+    *,
+    admin_user: Annotated[str, typer.Option(envvar="ADMIN_USERNAME", help="Name of the admin login.")] = "admin",
+    admin_password: Annotated[
+        str | None,
+        typer.Option(envvar="ADMIN_PASSWORD", help="Its password; other users of this machine can read an option."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a job that failed or was cancelled again, under its id; for operators.
+
+    It uses the admin API, which needs ADMIN_ENABLED at the gateway and the admin login here.
+    A caller without that login submits the query again with `ask`.
+    """
+    if not admin_password:
+        complain("ADMIN_PASSWORD is not set: a retry uses the admin API, which needs the admin login")
+        raise typer.Exit(2)
+    body = _send("POST", f"{job_path(job, '/admin/api/jobs')}/retry", url, None, (admin_user, admin_password))
+    if as_json:
+        write_json(body)
+    else:
+        write(f"job {visible(job)} runs again; follow it with `claude-gateway jobs follow {visible(job)}`")

@@ -1,0 +1,58 @@
+"""What is kept of each attempt of a job: codes for its caller, and Claude's own answers for operators."""
+
+import json
+
+import pytest
+
+from tests.support.scripted_model import Error, Text
+
+pytestmark = pytest.mark.once
+ADMIN = ("admin", "a long password")
+
+
+@pytest.fixture(scope="module")
+def variables():
+    return {"ADMIN_ENABLED": "true", "ADMIN_PASSWORD": ADMIN[1], "LOG_FORMAT": "json", "CLAUDE_MAX_RETRIES": "2"}
+
+
+def test_the_status_lists_each_attempt_with_its_code_and_model(gateway, model):
+    model.script(Error(529, "overloaded_error", "very busy with secret things"), Text("4"))
+    job = gateway.ask("two attempts")
+    first, second = job["attemptsDetail"]
+    assert (first["code"], first["model"]) == ("overloaded", None)
+    assert (second["code"], second["model"]) == (None, job["result"]["model"])
+    assert job["createdAt"] <= first["startedAt"] <= first["endedAt"] <= second["startedAt"] <= second["endedAt"]
+    [listed] = [one for one in gateway.client.get("/api/query").json()["jobs"] if one["jobId"] == job["jobId"]]
+    assert listed["attemptsDetail"] == job["attemptsDetail"]
+
+
+def test_operators_see_what_claude_answered_and_the_log_has_no_message(gateway, script):
+    script(lambda _: Error(400, "invalid_request_error", "a very particular reason"))
+    job = gateway.ask("one refusal")
+    assert job["error"]["code"] == "invalid_request"
+    assert "particular" not in json.dumps(job)
+    [attempt] = gateway.client.get(f"/admin/api/jobs/{job['jobId']}", auth=ADMIN).json()["attempts"]
+    [request] = attempt["requests"]
+    assert (request["status"], request["type"]) == (400, None)  # the CLI does not say which
+    assert "a very particular reason" in request["message"]
+    lines = [line for line in gateway.log if "claude_request_failed" in line and job["jobId"] in line]
+    assert json.loads(lines[-1])["status"] == 400
+    assert "particular" not in "".join(gateway.log)
+
+
+def test_an_operators_retry_forgets_the_attempts_before(gateway, script):
+    script(lambda _: Error(400, "invalid_request_error"))
+    job = gateway.ask("run again")
+    script(lambda _: Text("done"))
+    gateway.client.post(f"/admin/api/jobs/{job['jobId']}/retry", auth=ADMIN)
+    again = gateway.until(lambda: gateway.job(job["jobId"]), lambda seen: seen["state"] == "completed")
+    assert [one["code"] for one in again["attemptsDetail"]] == [None]
+
+
+def test_a_deep_look_at_a_job_that_was_never_run_has_no_attempts(gateway):
+    gateway.client.post("/admin/api/queue/pause", auth=ADMIN)
+    job = gateway.submit("never run")
+    assert gateway.job(job)["attemptsDetail"] == []
+    assert gateway.client.get(f"/admin/api/jobs/{job}", auth=ADMIN).json()["attempts"] == []
+    gateway.client.delete(f"/api/query/{job}")
+    gateway.client.post("/admin/api/queue/resume", auth=ADMIN)

@@ -1,0 +1,93 @@
+"""What standard input adds to a query, and what never makes a query wait for ever."""
+
+import os
+import socket
+import sys
+
+import pytest
+
+from local import standard_input
+from local.client import Stop
+from local.standard_input import query_text
+
+
+@pytest.fixture
+def stdin(monkeypatch):
+    """Make a descriptor standard input."""
+    opened = []
+
+    def stdin(descriptor):
+        opened.append(os.fdopen(descriptor, encoding="utf-8"))
+        monkeypatch.setattr(sys, "stdin", opened[-1])
+
+    yield stdin
+    for stream in opened:
+        stream.close()
+
+
+@pytest.fixture
+def pipe(stdin):
+    """Make a pipe standard input, and give the end that is written to."""
+    reading, writing = os.pipe()
+    stdin(reading)
+    with os.fdopen(writing, "wb", buffering=0) as end:
+        yield end
+
+
+def test_a_pipe_is_appended_after_an_empty_line_to_the_byte(pipe):
+    pipe.write("ä\r\n line\n".encode())
+    pipe.close()
+    assert query_text("Explain:", append=None) == "Explain:\n\nä\r\n line\n"
+
+
+def test_a_file_is_appended_from_where_it_stands(stdin, tmp_path):
+    (tmp_path / "input").write_text("one")
+    stdin(os.open(tmp_path / "input", os.O_RDONLY))
+    assert query_text("q", append=None) == "q\n\none"
+
+
+def test_a_socket_is_appended_as_a_pipe_is(stdin):
+    ours, theirs = socket.socketpair()
+    with theirs:
+        stdin(ours.detach())
+        theirs.sendall(b"one")
+        theirs.shutdown(socket.SHUT_WR)
+        assert query_text("q", append=None) == "q\n\none"
+
+
+@pytest.mark.parametrize("path", [os.devnull, "/dev/zero"])
+def test_a_device_is_not_read(stdin, path):
+    stdin(os.open(path, os.O_RDONLY))
+    assert query_text("q", append=None) == "q"
+
+
+def test_an_empty_pipe_adds_nothing(pipe):
+    pipe.close()
+    assert query_text("q", append=None) == "q"
+
+
+def test_a_pipe_that_stays_open_is_given_up_and_named(pipe, monkeypatch, capsys):
+    monkeypatch.setattr(standard_input, "FIRST_BYTE_WITHIN", 0.05)
+    assert query_text("q", append=None) == "q"
+    assert "nothing came on standard input within 0.05 s" in capsys.readouterr().err
+
+
+def test_a_pipe_is_left_alone_when_that_is_asked_for(pipe, capsys):
+    pipe.write(b"more")
+    assert query_text("q", append=False) == "q"
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("append", [None, True])
+def test_without_standard_input_the_query_stands_alone(monkeypatch, append):
+    monkeypatch.setattr(sys, "stdin", None)
+    assert query_text("q", append=append) == "q"
+    with pytest.raises(Stop, match="standard input is closed"):
+        query_text("-", append=append)
+
+
+def test_input_without_an_end_is_refused(pipe, monkeypatch):
+    monkeypatch.setattr(standard_input, "MOST_BYTES", 10)
+    pipe.write(b"x" * 11)
+    with pytest.raises(Stop, match="more than 10 bytes"):
+        query_text("-", append=None)
