@@ -166,14 +166,7 @@ class Status(Listed):
                     "error": None,
                     "priority": "normal",
                     "attempts": 1,
-                    "attemptsDetail": [
-                        {
-                            "startedAt": "2026-01-31T12:00:00.100Z",
-                            "endedAt": "2026-01-31T12:00:00.912Z",
-                            "code": None,
-                            "model": "claude-sonnet-5",
-                        }
-                    ],
+                    "attemptsDetail": [],
                     "mcpServers": [],
                     "metadata": {},
                     "batchId": None,
