@@ -61,8 +61,9 @@ async def list_all(client, path, headers=None):
     while cursor is not None:
         answer = await client.get(f"{path}?limit=100{cursor and f'&cursor={cursor}'}", headers=headers)
         page = answer.json()
-        seen += [job["jobId"] for job in page["jobs"]]
-        sizes.append((len(page["jobs"]), len(answer.content)))
+        found = [one.get("jobId") or one["batchId"] for one in page.get("jobs") or page["batches"]]
+        seen += found
+        sizes.append((len(found), len(answer.content)))
         cursor = page["nextCursor"]
     return seen, sizes
 
@@ -79,6 +80,18 @@ async def test_a_page_of_jobs_ends_at_its_limit_and_the_next_goes_on(connect, pa
     seen, sizes = await list_all(client, path, auth)
     assert seen == made[::-1]
     assert len(sizes) > 1
+    assert all(size < PAGE_BYTES + 10_000 for _, size in sizes)
+
+
+async def test_a_page_of_batches_ends_at_its_limit_and_the_next_goes_on(connect):
+    client = await connect()
+    made = []
+    for number in range(40):
+        body = {"queries": [{"query": f"q{number}"}], "metadata": WIDE}
+        made.append((await client.post("/api/batches", json=body)).json()["batchId"])
+    seen, sizes = await list_all(client, "/api/batches")
+    assert seen == made[::-1]
+    assert len(sizes) == 2
     assert all(size < PAGE_BYTES + 10_000 for _, size in sizes)
 
 
