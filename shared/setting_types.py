@@ -3,6 +3,7 @@
 import re
 from ipaddress import ip_network
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
@@ -83,3 +84,20 @@ def check_root_path(path: str) -> str:
     if segments[:1] == ["admin"]:
         raise ValueError("should begin with another segment than admin, which is the dashboard's own")
     return prefix
+
+
+def check_redis_url(url: str) -> None:
+    """Raise ValueError for a URL that does not lead to Redis; the text holds nothing of it, for it may be a password's.
+
+    A password with an unescaped `/`, `#` or `?` moves into other parts of the URL.
+    """
+    try:
+        parts = urlsplit(url)
+        places = {"redis": r"/?\d*", "rediss": r"/?\d*", "unix": "/.+"}
+        fits = re.fullmatch(places.get(parts.scheme, "(?!)"), parts.path) and not parts.fragment and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            "should be redis://USER:PASSWORD@HOST:PORT/NUMBER, rediss:// or unix://, the password percent-encoded"
+        )

@@ -24,7 +24,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.mcp_config import McpConfigError, Servers
 from shared.mcp_config import read as read_servers
-from shared.setting_types import HostNames, Names, Networks, Pauses, Rate, Secrets, check_root_path
+from shared.setting_types import HostNames, Names, Networks, Pauses, Rate, Secrets, check_redis_url, check_root_path
 
 # Characters that a password of the dashboard has at least.
 MIN_PASSWORD = 12
@@ -63,6 +63,13 @@ class CommonSettings(BaseSettings):
     demo_model: bool = False
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "text"] = "json"
+
+    @field_validator("redis_url")
+    @classmethod
+    def _leads_to_redis(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            check_redis_url(url.get_secret_value())
+        return url
 
     @cached_property
     def auth(self) -> bool:

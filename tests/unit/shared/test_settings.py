@@ -143,3 +143,42 @@ def test_a_variable_of_an_mcp_server_may_stand_in_a_dotenv_file_and_the_environm
         monkeypatch.setenv(name, value)
     assert set(load.__wrapped__(SubmitSettings).servers) == {"a"}
     assert load.__wrapped__(WorkerSettings).servers["a"].env == {"T": token}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:s3cret#x@host:1/0",
+        "redis://:12/s3cret@host:1/0",
+        "redis://:s3c/ret@host:1/0",
+        "redis://:s3c[ret@host:1/0",
+        "redis://host:s3cret/0",
+        "redis://host:1/s3cret",
+        "http://:s3cret@host:1",
+        "host:1",
+        "unix://",
+    ],
+)
+def test_a_redis_url_that_leads_nowhere_is_refused_without_being_repeated(monkeypatch, url):
+    monkeypatch.setenv("REDIS_URL", url)
+    with pytest.raises(SettingsError) as refused:
+        load.__wrapped__(SubmitSettings)
+    assert str(refused.value).startswith("REDIS_URL: ")
+    assert "s3c" not in str(refused.value)
+    assert "ret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://host",
+        "redis://host:6379/",
+        "rediss://user:p%23%2Fw@[::1]:6380/2?ssl_cert_reqs=none",
+        "unix:///run/redis.sock?db=1",
+        "redis:///0",
+        "redis://:a:b@c@host:1",
+    ],
+)
+def test_a_redis_url_in_each_of_its_forms_is_taken(monkeypatch, url):
+    monkeypatch.setenv("REDIS_URL", url)
+    assert load.__wrapped__(SubmitSettings).redis_address == url
