@@ -4,11 +4,15 @@ import json
 import logging
 import sys
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 from redis.exceptions import AuthenticationError
 
 from functions.worker.slot import Slot
 from shared.logs import JsonFormatter
+
+if TYPE_CHECKING:
+    from rq.job import Job
 
 
 def test_a_claim_that_fails_is_logged_without_a_traceback(caplog):
@@ -17,7 +21,7 @@ def test_a_claim_that_fails_is_logged_without_a_traceback(caplog):
     try:
         raise AuthenticationError("WRONGPASS s3cret")
     except AuthenticationError:
-        slot.handle_exception(SimpleNamespace(id="job-1"), *sys.exc_info())
+        slot.handle_exception(cast("Job", SimpleNamespace(id="job-1")), *sys.exc_info())
     [record] = caplog.records
     line = JsonFormatter().format(record)
     assert (record.levelno, record.name) == (logging.ERROR, "worker.slot")
