@@ -60,6 +60,8 @@ class Sweeper:
     def __init__(self, connections: set[Any], loop: asyncio.AbstractEventLoop) -> None:
         self._connections, self._loop = connections, loop
         self._timer: asyncio.TimerHandle | None = None
+        # Connections above the limit, oldest first.
+        self.surplus: dict[Any, None] = {}
 
     def start(self) -> None:
         """Sweep until the last connection is gone."""

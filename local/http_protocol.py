@@ -68,15 +68,25 @@ class BoundedProtocol(HttpToolsProtocol):
         # How the body of a request that offers another protocol is framed; whether its parsing is being resumed.
         self._framing, self._resuming = b"", False
         super().connection_made(_Wire(transport, self))  # type: ignore[arg-type]
-        Sweeper.of(self.server_state, self.loop).start()
+        sweeper = Sweeper.of(self.server_state, self.loop)
+        sweeper.start()
         limit = most_connections()
         self._surplus = len(self.connections) > limit
         if self._surplus:
             self.deadline = self.loop.time() + SURPLUS_SECONDS
             self.app = Full(self.app, limit)
-            if len(self.connections) > limit + SURPLUS:
-                transport.write(as_bytes(too_many(limit, "")))
-                transport.close()
+            sweeper.surplus[self] = None
+            if len(sweeper.surplus) > SURPLUS:
+                # Idle sockets must not keep a liveness check out: the one that has sent nothing for longest goes.
+                oldest = next((one for one in sweeper.surplus if one.phase == HEAD), self)
+                del sweeper.surplus[oldest]
+                oldest.wire.write(as_bytes(too_many(limit, "")))
+                oldest.wire.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        Sweeper.of(self.server_state, self.loop).surplus.pop(self, None)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, in pieces that cannot exceed the head's limit unnoticed."""

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from pydantic import BaseModel
+
 T = TypeVar("T")
 
 # Of the items as JSON. A Lambda function answers with 6 MB at most.
@@ -19,3 +21,8 @@ def fitting(items: Iterable[T], size: Callable[[T], int], most: int = PAGE_BYTES
             break
         page.append(item)
     return page
+
+
+def json_bytes(item: BaseModel) -> int:
+    """Return the bytes that an item has as JSON in UTF-8, which is what a client receives."""
+    return len(item.model_dump_json(by_alias=True).encode())

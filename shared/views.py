@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.models import BatchEvent, BatchStatus, Delivery, Listed, Status, WebhookEvent
-from shared.pages import PAGE_BYTES, fitting
+from shared.pages import PAGE_BYTES, fitting, json_bytes
 from shared.store.batches import StoredBatch
 from shared.store.jobs import Attempt, StoredJob
 from shared.store.webhooks import Try
@@ -23,7 +23,7 @@ def status_of(job: StoredJob) -> Status:
 
 def page_of(found: Sequence[StoredJob], end: int | None) -> tuple[list[StoredJob], str | None]:
     """Return as many jobs of a list as fit on a page, and the cursor of the next; `end` is where the list ended."""
-    page = fitting(found, lambda job: len(listed(job).model_dump_json(by_alias=True)))
+    page = fitting(found, lambda job: json_bytes(listed(job)))
     if len(page) < len(found):
         end = int(page[-1].record["seq"])
     return page, None if end is None else str(end)
@@ -65,7 +65,7 @@ def delivery_page(tries: Sequence[Try], cursor: str | None) -> tuple[list[Delive
         after = (int(at), name, int(number))
         tries = [one for one in tries if (one.at, one.name, one.number) > after]
     found = [delivery_of(one) for one in tries]
-    page = fitting(found, lambda one: len(one.model_dump_json(by_alias=True)))
+    page = fitting(found, json_bytes)
     if len(page) == len(found):
         return page, None
     last = tries[len(page) - 1]
@@ -75,7 +75,7 @@ def delivery_page(tries: Sequence[Try], cursor: str | None) -> tuple[list[Delive
 def latest_deliveries(tries: Sequence[Try]) -> list[Delivery]:
     """Return the latest tries that fit on a quarter of a page, oldest first."""
     newest = (delivery_of(one) for one in reversed(tries))
-    found = fitting(newest, lambda one: len(one.model_dump_json(by_alias=True)), PAGE_BYTES // 4)
+    found = fitting(newest, json_bytes, PAGE_BYTES // 4)
     return found[::-1]
 
 

@@ -10,6 +10,7 @@ from shared.errors import FieldError, GatewayError, NotFinished, NotFound
 from shared.fingerprint import digest
 from shared.ids import is_id, new_id
 from shared.models import BatchPage
+from shared.pages import fitting, json_bytes
 from shared.requests import BatchQuery
 from shared.services import allowed, submitting
 from shared.settings import CommonSettings, SubmitSettings
@@ -95,7 +96,11 @@ async def page(limit: int, cursor: str | None, *, caller: str, settings: CommonS
     """List the caller's batches, newest first, from where the page with that cursor ended."""
     before = None if cursor is None else int(cursor)
     found, end = await batches.listed(async_client(settings.redis_address), caller, limit=limit, before=before)
-    return BatchPage(batches=[batch_status(one) for one in found], next_cursor=None if end is None else str(end))
+    all_of_them = [(batch_status(batch), place) for batch, place in found]
+    shown = fitting(all_of_them, lambda one: json_bytes(one[0]))
+    if len(shown) < len(all_of_them):
+        end = shown[-1][1]
+    return BatchPage(batches=[batch for batch, _ in shown], next_cursor=None if end is None else str(end))
 
 
 async def results(

@@ -230,6 +230,10 @@ class Slot(SimpleWorker):
         with suppress(RedisError):
             super().heartbeat(timeout, pipeline)
 
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+        """Log where a run or RQ's record of it failed, without RQ's traceback, whose text can quote keys of Redis."""
+        log.error("claim_failed", exc_info=exc_info, extra={"fields": {"slot": self.name, "rq_job": job.id}})
+
     def check_for_suspension(self, burst: bool) -> None:
         """Do nothing: the queue is paused by the pop script, not by RQ's suspension."""
 

@@ -129,10 +129,10 @@ async def page(
 
 async def listed(
     client: redis.asyncio.Redis, caller: str, *, limit: int, before: int | None
-) -> tuple[list[StoredBatch], int | None]:
-    """List a caller's batches, newest first, from where an earlier page ended; also return where this one did.
+) -> tuple[list[tuple[StoredBatch, int]], int | None]:
+    """List a caller's batches, newest first, each with its place, from where an earlier page ended.
 
-    The second is None at the end.
+    Also return where this one ended; None at the end.
     """
     edge = "+inf" if before is None else f"({before}"
     found = await client.zrange(
@@ -140,7 +140,8 @@ async def listed(
     )  # fmt: skip
     shown = cast("list[tuple[str, float]]", found[:limit])
     read_all = await asyncio.gather(*(read(client, one, caller) for one, _ in shown))
-    return [one for one in read_all if one is not None], int(shown[-1][1]) if len(found) > limit else None
+    placed = [(batch, int(place)) for batch, (_, place) in zip(read_all, shown, strict=True) if batch is not None]
+    return placed, int(shown[-1][1]) if len(found) > limit else None
 
 
 async def results(

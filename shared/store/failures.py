@@ -223,7 +223,9 @@ def address(url: str) -> str:
         return "unknown"
     if parts.scheme == "unix":
         return f"unix://{parts.path}"
-    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}{parts.path}"
+    # A password with an unescaped slash moves into the path.
+    path = parts.path if re.fullmatch(r"/?\d*", parts.path) else ""
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}{path}"
 
 
 # Per address and code: when it is logged again, and how often it was not logged since.

@@ -13,8 +13,10 @@ from shared.views import delivery_page
 from tests.support.slot import RESULT, run
 
 MESSAGES = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "q"}]}
-# Control characters are the longest in JSON.
+# Control characters have the most characters in JSON, six each.
 FULL = {f"{number:02}".ljust(64, "k"): "\x01" * 512 for number in range(16)}
+# One character each, and the most bytes.
+WIDE = {f"{number:02}".ljust(64, "\N{PILE OF POO}"): "\N{PILE OF POO}" * 512 for number in range(16)}
 WRONG = [
     ({str(number): "x" for number in range(17)}, "16 keys"),
     ({"k" * 65: "x"}, "64 characters"),
@@ -59,23 +61,37 @@ async def list_all(client, path, headers=None):
     while cursor is not None:
         answer = await client.get(f"{path}?limit=100{cursor and f'&cursor={cursor}'}", headers=headers)
         page = answer.json()
-        seen += [job["jobId"] for job in page["jobs"]]
-        sizes.append((len(page["jobs"]), len(answer.content)))
+        found = [one.get("jobId") or one["batchId"] for one in page.get("jobs") or page["batches"]]
+        seen += found
+        sizes.append((len(found), len(answer.content)))
         cursor = page["nextCursor"]
     return seen, sizes
 
 
+@pytest.mark.parametrize("metadata", [FULL, WIDE], ids=["characters", "bytes"])
 @pytest.mark.parametrize("path", ["/api/query", "/admin/api/jobs"])
-async def test_a_page_of_jobs_ends_at_its_limit_and_the_next_goes_on(connect, path):
+async def test_a_page_of_jobs_ends_at_its_limit_and_the_next_goes_on(connect, path, metadata):
     client = await connect(ADMIN_ENABLED="true", ADMIN_PASSWORD="long enough to be one")
     auth = {"Authorization": "Basic YWRtaW46bG9uZyBlbm91Z2ggdG8gYmUgb25l"}
     made = []
     for number in range(60):
-        body = {"query": f"q{number}", "metadata": FULL}
+        body = {"query": f"q{number}", "metadata": metadata}
         made.append((await client.post("/api/query", json=body)).json()["jobId"])
     seen, sizes = await list_all(client, path, auth)
     assert seen == made[::-1]
-    assert len(sizes) > 2
+    assert len(sizes) > 1
+    assert all(size < PAGE_BYTES + 10_000 for _, size in sizes)
+
+
+async def test_a_page_of_batches_ends_at_its_limit_and_the_next_goes_on(connect):
+    client = await connect()
+    made = []
+    for number in range(40):
+        body = {"queries": [{"query": f"q{number}"}], "metadata": WIDE}
+        made.append((await client.post("/api/batches", json=body)).json()["batchId"])
+    seen, sizes = await list_all(client, "/api/batches")
+    assert seen == made[::-1]
+    assert len(sizes) == 2
     assert all(size < PAGE_BYTES + 10_000 for _, size in sizes)
 
 

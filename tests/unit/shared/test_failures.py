@@ -75,6 +75,7 @@ def test_a_mistake_of_ours_is_no_failure_of_the_store(error):
         ("redis://:p@[::1]:6379/0", "redis://[::1]:6379/0"),
         ("unix:///run/redis.sock?password=s3cret", "unix:///run/redis.sock"),
         ("redis://:s3c#ret@host:1/0", "unknown"),
+        ("redis://:12/s3cret@host:1/0", "redis://localhost:12"),
         ("redis://host:99999999/0", "unknown"),
     ],
 )
