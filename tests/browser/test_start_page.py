@@ -180,6 +180,15 @@ def test_a_lost_submission_makes_one_job(start, gateway):
     assert len(gateway.client.get("/api/query", params={"limit": 100}).json()["jobs"]) == before + 1
 
 
+def test_a_blank_query_is_not_sent_and_says_why(start, gateway):
+    page = start(gateway)
+    send(page, "  \n ")
+    assert page.locator("#query").evaluate("one => one.validationMessage") == "Write a query first."
+    expect(page.locator("#outcome")).to_be_hidden()
+    send(page)
+    state(page, "Completed")
+
+
 def test_hostile_text_is_shown_as_text(start, gateway, script):
     script(lambda body: Text(HOSTILE))
     page = start(gateway)
@@ -202,6 +211,9 @@ def test_a_key_is_asked_for_where_one_is_needed(start, guarded):
         env={"PATH": ""}, cwd=guarded.data, capture_output=True, text=True, check=True,
     )  # fmt: skip
     key = json.loads(made.stdout)["key"]
+    page.get_by_label("API key").fill("k\u00e9y \u2026")
+    send(page)
+    expect(page.get_by_role("alert")).to_contain_text("characters that no key has")
     page.get_by_label("API key").fill(key)
     send(page)
     state(page, "Completed")

@@ -127,7 +127,9 @@ function ended(job, words) {
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  if (sendButton.disabled || !query.value.trim()) return;
+  if (sendButton.disabled) return;
+  query.setCustomValidity(query.value.trim() ? "" : "Write a query first.");
+  if (!query.reportValidity()) return;
   const abort = new AbortController();
   const one = { abort, signal: abort.signal, jobId: null, key: needsKey ? keyInput.value.trim() : "" };
   current = one;
@@ -168,6 +170,7 @@ cancelButton.addEventListener("click", async () => {
   }
 });
 
+query.addEventListener("input", () => query.setCustomValidity(""));
 query.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
 });
