@@ -178,4 +178,5 @@ def test_the_start_says_where_to_look_and_standard_output_has_one_line(tmp_path,
         process = gateway.process
         process.send_signal(signal.SIGINT)
         process.wait(20)
+        assert process.stdout is not None
         assert process.stdout.read() == ""
