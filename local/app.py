@@ -16,6 +16,7 @@ from functions.batches.routes import router as batches
 from functions.responses.routes import router as responses
 from functions.status.routes import polled
 from functions.status.routes import router as status
+from functions.status.start import start
 from functions.submit.routes import router as submit
 from functions.webhook.routes import router as webhook
 from functions.worker.hiding import hide
@@ -57,6 +58,7 @@ app = create_app(
     submit,
     polled,
     status,
+    start,
     webhook,
     responses,
     batches,

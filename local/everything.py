@@ -1,6 +1,7 @@
 """`claude-gateway local`: everything that a gateway is, on one machine, until Ctrl-C."""
 
 import os
+import shutil
 import sys
 import time
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ from functions.worker.environment import has_credentials, with_dotenv
 from local.cli import SUPERVISED
 from local.embedded_redis import EmbeddedRedis, EmbeddedRedisError
 from local.supervisor import Child, Stopped, Supervisor
-from shared.settings import WorkerSettings, is_loopback, load
+from shared.settings import ApiSettings, WorkerSettings, is_loopback, load
 
 _COMMAND = [sys.executable, "-m", "local"]
 _READY_TIMEOUT = 60.0
@@ -43,12 +44,32 @@ def run_everything(host: str, port: int, data: Path, *, emulate_lambda: bool) ->
             supervisor.start(Child("api", api, environment, stop_timeout=2))
             _await_ready(url)
             print(f"ready {url}", flush=True)
+            print(_where_to_look(url), file=sys.stderr)
             return supervisor.wait()
     except Stopped:
         return 0
     except (EmbeddedRedisError, RuntimeError) as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def _where_to_look(url: str) -> str:
+    """Return what to try first, with commands that run as they stand in this directory."""
+    installed = Path(sys.executable).parent / "claude-gateway"
+    found = shutil.which("claude-gateway")
+    command = "claude-gateway" if found and Path(found).resolve() == installed.resolve() else _relative(installed)
+    needs_key = load(ApiSettings).auth
+    place = "" if url == "http://127.0.0.1:3000" else f" --url {url}"
+    lines = [f"Start page: {url}/", f"API documentation: {url}/docs"]
+    if needs_key:
+        lines.append(f"Make an API key first: {command} keys create NAME")
+    lines.append(f'Ask: {command} ask "What is 2+2?"{place}{" --api-key KEY" if needs_key else ""}')
+    return "\n".join([*lines, "Stop: Ctrl-C"])
+
+
+def _relative(path: Path) -> str:
+    """Return a path as it can be typed in this directory."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _defaults(host: str) -> dict[str, str]:

@@ -146,9 +146,11 @@ class SubmitSettings(McpSettings):
 class StatusSettings(CommonSettings):
     """What `functions.status` reads; `metrics_auth` says whether a scrape needs a caller's key, unset as `auth` does.
 
-    An answer with events ends after `sse_max_seconds`; 0 for no limit but Lambda's own.
+    An answer with events ends after `sse_max_seconds`; 0 for no limit but Lambda's own. `admin_enabled` says whether
+    the start page links to the dashboard.
     """
 
+    admin_enabled: bool = False
     metrics_auth: bool | None = None
     sse_max_seconds: int = Field(0, ge=0, le=MAX_SECONDS)
     daily_budget_usd: float | None = Field(None, gt=0, le=1_000_000, allow_inf_nan=False)

@@ -12,10 +12,16 @@ from pydantic import ConfigDict, StrictStr
 
 from functions.admin import door, same_site
 from functions.admin.credentials import verifiers_of
+<<<<<<< HEAD
 from shared.errors import NotFound, Unauthorized
+=======
+from shared.errors import Unauthorized
+from shared.http.app import VERSION
+>>>>>>> start
 from shared.http.body import read_json
 from shared.http.describe import problems, takes
 from shared.http.forwarded import prefix_of
+from shared.http.page_files import PAGE_HEADERS, page_file
 from shared.logs import event
 from shared.models import Wire
 from shared.store import sessions
@@ -26,19 +32,6 @@ log = logging.getLogger("admin.audit")
 
 pages = APIRouter(tags=["admin"])
 _HERE = Path(__file__).parent
-_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-# Nothing from elsewhere, nothing inline: what a model wrote could not run even if it were taken for markup.
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-_HEADERS = {
-    "Content-Security-Policy": _POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
 
 
 class _CookieOptions(TypedDict):
@@ -63,26 +56,18 @@ def _page() -> str:
     return environment.get_template("dashboard.html").render(version=VERSION)
 
 
-@cache
-def _static() -> dict[str, tuple[bytes, str]]:
-    return {path.name: (path.read_bytes(), _TYPES[path.suffix]) for path in (_HERE / "static").iterdir()}
-
-
 @pages.get("/admin", summary="The dashboard", response_class=Response, responses=problems(404))
 async def dashboard() -> Response:
     """Serve the page; it holds nothing until somebody logs in."""
     door.enabled()
-    return Response(_page(), headers=_HEADERS, media_type="text/html")
+    return Response(_page(), headers=PAGE_HEADERS, media_type="text/html")
 
 
 @pages.get("/admin/static/{name}", include_in_schema=False)
 async def static(name: str) -> Response:
     """Serve a script or a style of the page."""
     door.enabled()
-    found = _static().get(name)
-    if found is None:
-        raise NotFound("There is no such file")
-    return Response(found[0], headers={**_HEADERS, "Cache-Control": "no-cache"}, media_type=found[1])
+    return page_file(_HERE / "static", name)
 
 
 @pages.post(
@@ -100,7 +85,7 @@ async def login(request: Request) -> JSONResponse:
     role = await door.role_for(request, given.username, given.password, settings)
     if role is None:
         raise Unauthorized("The name or the password is wrong")
-    answer = JSONResponse({"role": role}, headers=_HEADERS)
+    answer = JSONResponse({"role": role}, headers=PAGE_HEADERS)
     verifiers = await verifiers_of(settings)
     replaced = request.cookies.get(door.COOKIE)
     token = await sessions.begin(async_client(settings.redis_address), role, verifiers, replaced)
@@ -116,7 +101,7 @@ async def logout(request: Request) -> JSONResponse:
     same_site.check_same_site(request)
     if token := request.cookies.get(door.COOKIE):
         await sessions.end(async_client(settings.redis_address), token)
-    answer = JSONResponse({"role": None}, headers=_HEADERS)
+    answer = JSONResponse({"role": None}, headers=PAGE_HEADERS)
     answer.delete_cookie(door.COOKIE, **_cookie(request))
     return answer
 
@@ -135,4 +120,4 @@ def _cookie(request: Request) -> _CookieOptions:
 async def session(request: Request) -> JSONResponse:
     """Tell the page who is logged in; nobody is an answer, not an error."""
     settings = door.enabled()
-    return JSONResponse({"role": await door.logged_in(request, settings)}, headers=_HEADERS)
+    return JSONResponse({"role": await door.logged_in(request, settings)}, headers=PAGE_HEADERS)

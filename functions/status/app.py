@@ -1,8 +1,9 @@
 """The status function: its app, and its Lambda handler, which a schedule calls too."""
 
 from functions.status.routes import polled, router
+from functions.status.start import start
 from functions.status.tick import tick
 from shared.http.app import create_app, lambda_handler
 
-app = create_app(polled, router)
+app = create_app(polled, router, start)
 handler = lambda_handler(app, scheduled=tick)

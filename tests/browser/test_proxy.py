@@ -21,6 +21,7 @@ def prefixed(model, tmp_path_factory) -> Iterator[Gateway]:
     variables = {
         "ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "k", "QUEUE_CONCURRENCY": "1", "ADMIN_ENABLED": "true",
         "ADMIN_PASSWORD": PASSWORD, "TRUSTED_PROXIES": "127.0.0.1", "ROOT_PATH": "/gateway",
+        "ALLOWED_HOSTS": HOST,
     }  # fmt: skip
     with Gateway(tmp_path_factory.mktemp("prefixed"), **variables) as gateway:
         yield gateway
@@ -100,6 +101,17 @@ def test_the_docs_work_under_a_prefix(page, proxy, way):
     operation.get_by_role("button", name="Send").click()
     expect(operation.get_by_text("200 ", exact=False).last).to_be_visible()
     assert page.locator("a", has_text="openapi.json").evaluate("one => one.href") == f"{proxy[way]}/openapi.json"
+
+
+@pytest.mark.parametrize("way", ["removed", "kept", "bare"])
+def test_the_start_page_works_under_a_prefix(page, proxy, way):
+    page.goto(f"{proxy[way]}/")
+    page.fill("#query", f"under a prefix, {way}")
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("#state")).to_contain_text("Completed")
+    expect(page.locator("#answer")).to_have_text(f"under a prefix, {way}")
+    page.get_by_role("link", name="Dashboard").click()
+    expect(page.get_by_label("Password")).to_be_visible()
 
 
 def test_over_plain_http_the_page_says_that_a_login_needs_https(page, proxy):

@@ -12,7 +12,10 @@ from shared.http.route_table import DOCUMENT
 
 UNKNOWN = "01a00000-0000-7000-8000-000000000000"
 PATHS = json.loads(DOCUMENT.read_text(encoding="utf-8"))["paths"]
-UNLISTED = [("GET", path) for path in ("/docs", "/openapi.json", "/admin/static/job.js", "/admin/session", "/nothing")]
+UNLISTED = [
+    ("GET", path)
+    for path in ("/docs", "/openapi.json", "/start/start.js", "/admin/static/job.js", "/admin/session", "/nothing")
+]
 ROUTES = [
     (method.upper(), re.sub(r"\{\w+\}", UNKNOWN, path)) for path, operations in PATHS.items() for method in operations
 ] + UNLISTED
@@ -156,7 +159,7 @@ async def test_every_answer_has_the_security_headers(connect, method, path, auth
     answer = await client.request(method, path)
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["referrer-policy"] == "no-referrer"
-    if not path.startswith("/admin/static/"):
+    if not path.startswith(("/admin/static/", "/start/")):
         assert "no-store" in answer.headers["cache-control"]
     if answer.headers.get("content-type", "").startswith("text/html"):
         policy = answer.headers["content-security-policy"]

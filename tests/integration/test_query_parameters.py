@@ -7,7 +7,10 @@ from fastapi.routing import iter_route_contexts
 
 from local.app import app
 
-PAGES = {"/admin", "/admin/login", "/admin/logout", "/admin/session", "/admin/static/{name}", "/docs", "/openapi.json"}
+PAGES = {
+    "/", "/start/{name}", "/admin", "/admin/login", "/admin/logout", "/admin/session", "/admin/static/{name}", "/docs",
+    "/openapi.json",
+}  # fmt: skip
 ROUTES = sorted(
     (method, context.path)
     for context in iter_route_contexts(app.routes)

@@ -162,3 +162,21 @@ def test_a_gateway_that_is_killed_takes_everything_with_it(tmp_path):
         gateway.process.send_signal(signal.SIGKILL)
         _, alive = psutil.wait_procs(processes, timeout=10)
         assert not alive
+
+
+@pytest.mark.parametrize("auth", ["true", "false"])
+def test_the_start_says_where_to_look_and_standard_output_has_one_line(tmp_path, auth):
+    """Catches advice on standard output, which programs read, and a command that does not run as it is printed."""
+    with ScriptedModel() as model, Gateway(tmp_path, **credentials(model, AUTH_ENABLED=auth)) as gateway:
+        lines = gateway.until(lambda: "".join(gateway.log), lambda text: "Stop: Ctrl-C" in text)
+        assert f"Start page: {gateway.url}/\n" in lines
+        assert f"API documentation: {gateway.url}/docs\n" in lines
+        asking = next(line for line in lines.splitlines() if line.startswith("Ask: "))
+        assert asking.startswith(f"Ask: {COMMAND} ask ")
+        assert f" --url {gateway.url}" in asking
+        assert ("--api-key KEY" in asking) == ("keys create NAME" in lines) == (auth == "true")
+        process = gateway.process
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+        assert process.stdout is not None
+        assert process.stdout.read() == ""

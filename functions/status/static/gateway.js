@@ -1,0 +1,69 @@
+// Requests to the API. Errors carry the API's own words and code.
+
+// Relative to this file, so that the page works under any path prefix.
+export const BASE = new URL("..", import.meta.url).href;
+
+export class GatewayError extends Error {
+  // `passing`: the same request may succeed later, after `pause` ms.
+  constructor(status, message, code, pause) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.pause = pause;
+    this.passing = status === 0 || status === 429 || status >= 500;
+  }
+}
+
+export async function send(method, path, { key, headers = {}, body, signal } = {}) {
+  const sent = { ...headers };
+  // Else fetch would refuse the header as if the gateway were away.
+  if (key && !/^[!-~]+$/.test(key)) throw new GatewayError(401, "The API key has characters that no key has.", "unauthorized", 0);
+  if (key) sent.authorization = `Bearer ${key}`;
+  if (body !== undefined) sent["content-type"] = "application/json";
+  let response;
+  try {
+    response = await fetch(BASE + path, {
+      method,
+      headers: sent,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal,
+      cache: "no-store",
+      credentials: "same-origin",
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new GatewayError(0, "The gateway does not answer.", "unreachable", 0);
+  }
+  if (!response.ok) throw await errorOf(response);
+  return response;
+}
+
+export const read = async (...request) => (await send(...request)).json();
+
+async function errorOf(response) {
+  let problem = {};
+  try {
+    problem = await response.json();
+  } catch {
+    // A proxy's own page; its status says what there is to say.
+  }
+  const pause = Number(response.headers.get("retry-after")) * 1000 || 0;
+  const words = [problem.title, problem.detail].filter((text) => typeof text === "string");
+  const code = typeof problem.code === "string" ? problem.code : `HTTP ${response.status}`;
+  return new GatewayError(response.status, words.join(": ") || `The gateway answered ${response.status}.`, code, pause);
+}
+
+export function sleep(ms, signal) {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    }, ms);
+    if (signal?.aborted) stop();
+    else signal?.addEventListener("abort", stop, { once: true });
+  });
+}
