@@ -12,12 +12,7 @@ from pydantic import ConfigDict, StrictStr
 
 from functions.admin import door, same_site
 from functions.admin.credentials import verifiers_of
-<<<<<<< HEAD
-from shared.errors import NotFound, Unauthorized
-=======
 from shared.errors import Unauthorized
-from shared.http.app import VERSION
->>>>>>> start
 from shared.http.body import read_json
 from shared.http.describe import problems, takes
 from shared.http.forwarded import prefix_of

@@ -7,10 +7,10 @@ from string import Template
 
 from fastapi import APIRouter, Request, Response
 
-from shared.http.app import VERSION
 from shared.http.forwarded import prefix_of
 from shared.http.page_files import PAGE_HEADERS, page_file
 from shared.settings import StatusSettings, load
+from shared.version import VERSION
 
 start = APIRouter(tags=["pages"])
 _HERE = Path(__file__).parent
