@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, TypedDict
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import ConfigDict, StrictStr
 
@@ -68,11 +68,11 @@ def _static() -> dict[str, tuple[bytes, str]]:
     return {path.name: (path.read_bytes(), _TYPES[path.suffix]) for path in (_HERE / "static").iterdir()}
 
 
-@pages.get("/admin", summary="The dashboard", response_class=Response, responses=problems(404))
+@pages.get("/admin", summary="The dashboard", response_class=HTMLResponse, responses=problems(404))
 async def dashboard() -> Response:
     """Serve the page; it holds nothing until somebody logs in."""
     door.enabled()
-    return Response(_page(), headers=_HEADERS, media_type="text/html")
+    return HTMLResponse(_page(), headers=_HEADERS)
 
 
 @pages.get("/admin/static/{name}", include_in_schema=False)
