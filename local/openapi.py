@@ -92,8 +92,22 @@ def _schemas(found: dict[str, Any]) -> dict[str, Any]:
         found[model.__name__] = schema
     for name in ("HTTPValidationError", "ValidationError"):
         found.pop(name, None)
+    for schema in found.values():
+        for field in schema.get("properties", {}).values():
+            _describe_default(field)
     found["Problem"]["properties"]["code"]["enum"] = sorted(error.code for error in all_errors())
     return found
+
+
+def _describe_default(field: dict[str, Any]) -> None:
+    """Move the default of a field into its description.
+
+    Generators of TypeScript require a field that has a default, also in a body that a client sends; and a client
+    should leave defaults to the gateway.
+    """
+    default = field.pop("default", None)
+    if default not in (None, [], {}):
+        field["description"] = f"{field.get('description', '')} Default: `{json.dumps(default)}`.".strip()
 
 
 def _example(error: type[GatewayError]) -> dict[str, Any]:
