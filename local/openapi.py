@@ -83,6 +83,10 @@ def _complete(operation: dict[str, Any], path: str, name: str) -> None:
     operation["security"] = next(security for start, security in _SECURITY.items() if path.startswith(start))
     if "application/json" in operation["responses"].get("422", {}).get("content", {}):
         del operation["responses"]["422"]
+    for response in operation["responses"].values():
+        for content in response.get("content", {}).values():
+            # FastAPI's title of a union, which would become the name of a class.
+            content.get("schema", {}).pop("title", None)
 
 
 def _schemas(found: dict[str, Any]) -> dict[str, Any]:
