@@ -10,9 +10,12 @@ PYTHONS ?= python3.11 python3.12 python3.13
 TESTS ?=
 # What builds and checks what runs on AWS, in an environment of its own: it pins much of the same otherwise.
 SAM := .venv-sam/.installed
-SETS := submit status webhook responses batches admin local dev sam
+# The generators that a test makes clients of the OpenAPI document with, each in an environment of its own.
+CLIENTS := .venv-clients/.installed
+SETS := submit status webhook responses batches admin local dev sam clients
 
-.PHONY: help install install-sam run up down logs test test-pythons slow docs-test browser chaos chaos-short deployment sam-lint sam-build lint format bench \
+.PHONY: help install install-sam install-clients run up down logs test test-pythons slow docs-test browser chaos \
+	chaos-short deployment sam-lint sam-build lint format bench \
 	requirements openapi clean
 
 help:  ## show this list
@@ -36,6 +39,16 @@ $(SAM): requirements/sam.txt
 	@.venv-sam/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 		-r requirements/sam.txt
 	@touch $@
+
+$(CLIENTS): requirements/clients.txt tests/clients/package-lock.json
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is needed, and was not found on the path' >&2; exit 1; }
+	@$(PYTHON) -m venv .venv-clients
+	@.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		-r requirements/clients.txt
+	@cd tests/clients && npm ci --silent --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+install-clients: $(CLIENTS)  ## make .venv-clients with what generates clients; needs Node 20 and npm
 
 install-sam: $(SAM)  ## make .venv-sam with what builds for AWS
 
@@ -136,4 +149,4 @@ $(FUNCTIONS:%=build-%Function): build-%Function:
 	rm -rf "$(ARTIFACTS_DIR)/bin"
 
 clean:  ## remove what make made, but not .data
-	rm -rf .venv .venv-* build *.egg-info .pytest_cache .mypy_cache .ruff_cache .aws-sam
+	rm -rf .venv .venv-* tests/clients/node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache .aws-sam

@@ -20,9 +20,10 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from local.connections import Sweeper, most_connections
-from local.http_refusals import Full, as_bytes, too_many
+from local.http_refusals import UNKNOWN, Full, as_bytes, too_many
 from shared.errors import GatewayError, HeadTooLarge, MalformedRequest, RequestTimeout
 from shared.http.problems import refusal
+from shared.http.security_headers import request_id_headers
 
 HEAD_BYTES, HEAD_FIELDS = 65_536, 100
 HEAD_SECONDS, BODY_SECONDS, ANSWER_SECONDS = 15.0, 60.0, 60.0
@@ -80,7 +81,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 # Idle sockets must not keep a liveness check out: the one that has sent nothing for longest goes.
                 oldest = next((one for one in sweeper.surplus if one.phase == HEAD), self)
                 del sweeper.surplus[oldest]
-                oldest.wire.write(as_bytes(too_many(limit, "")))
+                oldest.wire.write(as_bytes(too_many(limit, UNKNOWN)))
                 oldest.wire.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -240,13 +241,16 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.phase == BODY and (cycle.response_started or self.pipeline):
             self.wire.abort()
             return
-        path = ""
+        scope: Any = UNKNOWN
         if self.phase == BODY:
-            path = cycle.scope["path"]
+            scope = cycle.scope
             cycle.disconnected = True
             cycle.message_event.set()
         self.phase = DEAF
-        self.wire.write(as_bytes(refusal(error, path)))
+        answer = refusal(error, scope)
+        if request_id := scope.get("state", {}).get("request_id"):
+            answer.raw_headers.extend(request_id_headers(scope["path"], request_id))
+        self.wire.write(as_bytes(answer))
         self.finish()
 
     def finish(self) -> None:

@@ -10,6 +10,9 @@ from shared.errors import Unavailable
 from shared.http.problems import refusal
 from shared.http.security_headers import missing
 
+# Of a request whose head was not read.
+UNKNOWN: Scope = {"path": "", "headers": []}
+
 
 class Full:
     """The app for a connection above the limit: the liveness check, and 503 for everything else."""
@@ -23,13 +26,13 @@ class Full:
         if scope["path"] == "/health/live":
             await self._app(scope, receive, send)
         else:
-            await too_many(self._limit, scope["path"])(scope, receive, send)
+            await too_many(self._limit, scope)(scope, receive, send)
 
 
-def too_many(limit: int, path: str) -> Response:
+def too_many(limit: int, scope: Scope) -> Response:
     """Return the answer to a connection above the limit."""
     error = Unavailable(f"MAX_CONNECTIONS = {limit} connections are open; try again", headers={"Retry-After": "1"})
-    return refusal(error, path)
+    return refusal(error, scope)
 
 
 def as_bytes(response: Response) -> bytes:

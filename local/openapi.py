@@ -4,16 +4,46 @@ import json
 from typing import Any
 
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
 from local.app import app
-from shared.http.problems import Problem
+from shared.errors import GatewayError
+from shared.http.describe import BODIES, all_errors
+from shared.http.other_apis import AnthropicError, OpenAIError
+from shared.http.problems import Problem, problem_body
 from shared.http.route_table import DOCUMENT
 from shared.models import Cached, Status
-from shared.requests import SubmitRequest
 
-# Schemas that routes refer to by name because they read the body, or write the error, themselves; and one from whose
-# example FastAPI would leave out every null.
-_BY_NAME = (Problem, SubmitRequest, Status, Cached)
+# Schemas of errors, which routes write by themselves; and two from whose examples FastAPI would leave out every null.
+_BY_NAME: tuple[type[BaseModel], ...] = (Problem, OpenAIError, AnthropicError, Status, Cached)
+_SECURITY_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A caller's API key."},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key."},
+    "basic": {"type": "http", "scheme": "basic", "description": "ADMIN_USERNAME and a password of the dashboard."},
+    "cookie": {"type": "apiKey", "in": "cookie", "name": "cg_admin", "description": "Set by POST /admin/login."},
+}
+# The last means none: AUTH_ENABLED is off on loopback, and METRICS_AUTH may be.
+_KEY: list[dict[str, list[str]]] = [{"bearer": []}, {"apiKey": []}, {}]
+# By the beginning of a path; the first that fits counts.
+_SECURITY: dict[str, list[dict[str, list[str]]]] = {
+    "/api/": _KEY,
+    "/v1/": _KEY,
+    "/metrics": _KEY,
+    "/admin/api/": [{"basic": []}, {"cookie": []}],
+    "/admin/logout": [{"cookie": []}, {}],
+    "/": [],
+}
+# In the order in which a reader needs them.
+_TAGS = {
+    "queries": "Submit queries; read, follow, list and cancel their jobs.",
+    "batches": "Many queries in one submission.",
+    "webhooks": "The deliveries of a job's webhooks.",
+    "OpenAI's responses": "The Responses API in background mode, for OpenAI's packages.",
+    "Anthropic's batches": "The Message Batches API, for Anthropic's packages.",
+    "health": "Health and metrics of the deployment.",
+    "admin": "The dashboard and its API.",
+}
 
 
 def document() -> str:
@@ -21,27 +51,71 @@ def document() -> str:
     described: dict[str, Any] = get_openapi(
         title=app.title, version=app.version, summary=app.summary, openapi_version="3.1.0", routes=app.routes
     )
-    schemas = described.setdefault("components", {}).setdefault("schemas", {})
-    for model in _BY_NAME:
-        schema = model.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
-        schemas.update(schema.pop("$defs", {}))
-        schemas[model.__name__] = schema
-    # FastAPI's own form of a 422, which no route here answers with.
-    for name in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(name, None)
-    described["components"]["securitySchemes"] = {
-        "bearer": {"type": "http", "scheme": "bearer"},
-        "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-    }
+    names = {(route.path_format, method): route.name for route in app.routes if isinstance(route, APIRoute)
+             for method in route.methods or ()}  # fmt: skip
     for path, operations in described["paths"].items():
-        for operation in operations.values():
-            if path.startswith("/api/"):
-                # None of them where AUTH_ENABLED is off, as it is on loopback.
-                operation["security"] = [{"bearer": []}, {"apiKey": []}, {}]
-            invalid = operation["responses"].get("422", {}).get("content", {}).get("application/json")
-            if invalid is not None:
-                del operation["responses"]["422"]
-    return json.dumps(described, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+        for method, operation in operations.items():
+            _complete(operation, path, names[path, method.upper()])
+    components = described.setdefault("components", {})
+    components["schemas"] = _schemas(components.get("schemas", {}))
+    components["securitySchemes"] = _SECURITY_SCHEMES
+    components["examples"] = {error.code: _example(error) for error in all_errors()}
+    described["tags"] = [{"name": name, "description": about} for name, about in _TAGS.items()]
+    ordered = json.loads(json.dumps(described, sort_keys=True))
+    # Paths stand in the order of their tags and routes, which is that of the interactive documentation.
+    ordered["paths"] = {path: ordered["paths"][path] for path in sorted(described["paths"], key=_rank(described))}
+    return json.dumps(ordered, indent=2, ensure_ascii=False) + "\n"
+
+
+def _rank(described: dict[str, Any]) -> Any:
+    tags = list(_TAGS)
+
+    def rank(path: str) -> int:
+        return tags.index(next(iter(described["paths"][path].values()))["tags"][0])
+
+    return rank
+
+
+def _complete(operation: dict[str, Any], path: str, name: str) -> None:
+    """Add what FastAPI does not know of an operation, and remove its own form of a 422, which no route answers with."""
+    # The name of the function: clients are generated with it.
+    operation["operationId"] = f"admin_{name}" if path.startswith("/admin/api/") else name
+    operation["security"] = next(security for start, security in _SECURITY.items() if path.startswith(start))
+    if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+        del operation["responses"]["422"]
+    for response in operation["responses"].values():
+        for content in response.get("content", {}).values():
+            # FastAPI's title of a union, which would become the name of a class.
+            content.get("schema", {}).pop("title", None)
+
+
+def _schemas(found: dict[str, Any]) -> dict[str, Any]:
+    for model in (*_BY_NAME, *BODIES.values()):
+        schema = model.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
+        found.update(schema.pop("$defs", {}))
+        found[model.__name__] = schema
+    for name in ("HTTPValidationError", "ValidationError"):
+        found.pop(name, None)
+    for schema in found.values():
+        for field in schema.get("properties", {}).values():
+            _describe_default(field)
+    found["Problem"]["properties"]["code"]["enum"] = sorted(error.code for error in all_errors())
+    return found
+
+
+def _describe_default(field: dict[str, Any]) -> None:
+    """Move the default of a field into its description.
+
+    Generators of TypeScript require a field that has a default, also in a body that a client sends; and a client
+    should leave defaults to the gateway.
+    """
+    default = field.pop("default", None)
+    if default not in (None, [], {}):
+        field["description"] = f"{field.get('description', '')} Default: `{json.dumps(default)}`.".strip()
+
+
+def _example(error: type[GatewayError]) -> dict[str, Any]:
+    return {"summary": error.title, "value": problem_body(error("What is wrong, and what to do."), "/api/query")}
 
 
 if __name__ == "__main__":

@@ -6,12 +6,13 @@
     ├── RequestTimeout 408         │
     ├── Unauthorized 401           ├── InvalidRequest 422
     │   └── KeyRevoked             │
-    ├── Forbidden 403              ├── IdempotencyMismatch 422
-    ├── NotFound 404               ├── RateLimited 429
-    ├── MethodNotAllowed 405       ├── QueueFull 503
-    ├── AlreadyFinished 409        ├── Unavailable 503
-    ├── NotFinished 409            ├── NoWebhook 422
-    └── PayloadTooLarge 413        └── WebhookUrlRefused 422
+    ├── Forbidden 403              │   └── RefusedParameter
+    ├── NotFound 404               ├── IdempotencyMismatch 422
+    ├── MethodNotAllowed 405       ├── RateLimited 429
+    ├── AlreadyFinished 409        ├── BudgetExhausted 429
+    ├── NotFinished 409            ├── QueueFull 503
+    ├── PayloadTooLarge 413        ├── Unavailable 503
+    └── WebhookUrlRefused 422      └── NoWebhook 422
 
 The codes are those of the API's error table; `shared.http.problems` turns an error into problem+json.
 """
@@ -69,7 +70,7 @@ class HeadTooLarge(GatewayError):
 
 
 class Unauthorized(GatewayError):
-    """There is no key with the request, or one that is not known; `WWW-Authenticate` says how to send one."""
+    """The request has no credentials, or unknown ones; `WWW-Authenticate` says how to send them."""
 
     status, code, title = 401, "unauthorized", "A key is needed"
 
@@ -82,7 +83,7 @@ class KeyRevoked(Unauthorized):
 
 
 class Forbidden(GatewayError):
-    """The caller may not have what it asks for."""
+    """The caller may not do this, or the host of the request is not served."""
 
     status, code, title = 403, "forbidden", "Not allowed"
 
@@ -100,13 +101,13 @@ class MethodNotAllowed(GatewayError):
 
 
 class AlreadyFinished(GatewayError):
-    """The job has ended, so it cannot be cancelled."""
+    """The job has ended, so this can no longer be done."""
 
     status, code, title = 409, "already_finished", "The job has already finished"
 
 
 class NotFinished(GatewayError):
-    """The job has not ended, so there is nothing to tell yet."""
+    """The job or the batch has not ended yet."""
 
     status, code, title = 409, "not_finished", "The job has not finished"
 
@@ -129,6 +130,15 @@ class InvalidRequest(GatewayError):
     status, code, title = 422, "invalid_request", "The request is not valid"
 
 
+class RefusedParameter(InvalidRequest):
+    """The refusal of one parameter of OpenAI's API, with that API's code and the whole path of the parameter."""
+
+    def __init__(self, name: str, why: str, openai_code: str = "unsupported_parameter") -> None:
+        name = name[:200]  # what the client sent
+        super().__init__(f"{name}: {why}", errors=(FieldError(name, why),))
+        self.openai_code = openai_code
+
+
 class IdempotencyMismatch(GatewayError):
     """The Idempotency-Key was used with another body."""
 
@@ -136,7 +146,7 @@ class IdempotencyMismatch(GatewayError):
 
 
 class NoWebhook(GatewayError):
-    """No submission of the job asked to be told of its end."""
+    """No submission of the job has a webhook."""
 
     status, code, title = 422, "no_webhook", "The job has no webhook"
 
@@ -166,7 +176,7 @@ class QueueFull(GatewayError):
 
 
 class Unavailable(GatewayError):
-    """Redis is away, or refuses what it is asked; the title says which."""
+    """Redis cannot be reached or refuses the command, or too many connections are open; the title says which."""
 
     status, code, title = 503, "unavailable", "The gateway cannot do this now"
 

@@ -48,7 +48,7 @@ class Result(Wire):
 
     response: str
     format: Literal["text", "json"]
-    structured: Any | None
+    structured: Any = Field(description="The answer as JSON when `outputSchema` was given; null otherwise.")
     session_id: str | None
     model: str
     usage: Usage

@@ -62,6 +62,9 @@ class CacheControl(Sent):
     ttl: Seconds | None = Field(None, description="Seconds; CACHE_TTL when not given.")
 
 
+WebhookUrl = Annotated[StrictStr, Field(min_length=1, max_length=MAX_URL, json_schema_extra={"format": "uri"})]
+
+
 ToolName = Annotated[StrictStr, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 
 
@@ -128,10 +131,9 @@ class SubmitRequest(Sent):
         # Not blank, as the document can say it: JavaScript's expressions and its trim() know the same space.
         json_schema_extra={"pattern": r"\S"},
     )
-    webhook_url: Annotated[StrictStr, Field(min_length=1, max_length=MAX_URL)] | None = Field(
+    webhook_url: WebhookUrl | None = Field(
         None,
         description="Told of the outcome, signed by the Standard Webhooks specification; a public http or https URL.",
-        json_schema_extra={"format": "uri"},
     )
     priority: Priority = Field("normal", description="A waiting high job always starts before a normal one.")
     context: Annotated[dict[str, Any], AfterValidator(_finite)] | None = Field(
@@ -193,9 +195,8 @@ class BatchRequest(Sent):
     )
 
     queries: list[BatchQuery] = Field(min_length=1, max_length=MOST_QUERIES)
-    webhook_url: Annotated[StrictStr, Field(min_length=1, max_length=MAX_URL)] | None = Field(
+    webhook_url: WebhookUrl | None = Field(
         None,
         description="Told once, when all have ended.",
-        json_schema_extra={"format": "uri"},
     )
     metadata: Metadata = Field(default_factory=dict, description="Echoed in the batch's status.")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, TypedDict
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import ConfigDict, StrictStr
 
@@ -51,11 +51,11 @@ def _page() -> str:
     return environment.get_template("dashboard.html").render(version=VERSION)
 
 
-@pages.get("/admin", summary="The dashboard", response_class=Response, responses=problems(404))
+@pages.get("/admin", summary="The dashboard", response_class=HTMLResponse, responses=problems(404))
 async def dashboard() -> Response:
     """Serve the page; it holds nothing until somebody logs in."""
     door.enabled()
-    return Response(_page(), headers=PAGE_HEADERS, media_type="text/html")
+    return HTMLResponse(_page(), headers=PAGE_HEADERS)
 
 
 @pages.get("/admin/static/{name}", include_in_schema=False)

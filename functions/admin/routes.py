@@ -9,7 +9,7 @@ from pydantic import ConfigDict
 
 from functions.admin import service
 from functions.admin.door import may_change, may_see
-from shared.errors import NotFound
+from shared.errors import AlreadyFinished, NotFinished, NotFound
 from shared.http.body import read_json
 from shared.http.describe import problems, takes
 from shared.logs import event
@@ -21,10 +21,11 @@ from shared.vocabulary import Priority, State
 
 log = logging.getLogger("admin.audit")
 
-router = APIRouter(prefix="/admin/api", tags=["admin"], responses=problems(401, 403, 404, 429, 503))
+router = APIRouter(prefix="/admin/api", tags=["admin"], responses=problems(401, 403, 404, 422, 429, 503))
 JobId = Annotated[str, Path(alias="jobId")]
 Body = dict[str, Any]
 _SEE, _CHANGE = [Depends(may_see)], [Depends(may_change)]
+_NOT_RETRIED = problems(NotFinished, AlreadyFinished)
 
 
 class NewPriority(Wire):
@@ -79,13 +80,15 @@ async def purge_finished(request: Request) -> JSONResponse:
     return _audited(request, "purge_finished", {"purged": count}, count=count)
 
 
-@router.post("/jobs/{jobId}/retry", summary="Run a job anew", dependencies=_CHANGE, responses=problems(409))
+@router.post("/jobs/{jobId}/retry", summary="Run a job anew", dependencies=_CHANGE, responses=_NOT_RETRIED)
 async def retry_job(request: Request, job_id: JobId) -> JSONResponse:
     """Let a job that failed or was cancelled run again, as if for the first time."""
     return _audited(request, "retry", await service.retry(job_id, load(AdminSettings)), job_id=job_id)
 
 
-@router.post("/jobs/{jobId}/cancel", summary="Cancel any job", dependencies=_CHANGE, responses=problems(409))
+@router.post(
+    "/jobs/{jobId}/cancel", summary="Cancel any job", dependencies=_CHANGE, responses=problems(AlreadyFinished)
+)
 async def cancel_job(request: Request, job_id: JobId) -> JSONResponse:
     """Cancel a job, whoever submitted it."""
     return _audited(request, "cancel", await service.cancel(job_id, load(AdminSettings)), job_id=job_id)
@@ -95,7 +98,7 @@ async def cancel_job(request: Request, job_id: JobId) -> JSONResponse:
     "/jobs/{jobId}/priority",
     summary="Change a job's priority",
     dependencies=_CHANGE,
-    responses=problems(400, 409, 413, 415, 422),
+    responses=problems(400, AlreadyFinished, 413, 415),
     openapi_extra=takes(NewPriority),
 )
 async def change_priority(request: Request, job_id: JobId) -> JSONResponse:
@@ -112,7 +115,7 @@ async def redeliver(request: Request, job_id: JobId) -> JSONResponse:
     return _audited(request, "redeliver", await service.redeliver(job_id, load(AdminSettings)), job_id=job_id)
 
 
-@router.delete("/jobs/{jobId}", summary="Forget a finished job", dependencies=_CHANGE, responses=problems(409))
+@router.delete("/jobs/{jobId}", summary="Forget a finished job", dependencies=_CHANGE, responses=problems(NotFinished))
 async def delete_job(request: Request, job_id: JobId) -> JSONResponse:
     """Forget a finished job, with what the cache would answer with it."""
     return _audited(request, "delete", await service.delete(job_id, load(AdminSettings)), job_id=job_id)

@@ -14,17 +14,19 @@ from shared.errors import InvalidRequest
 from shared.http.body import read_json
 from shared.http.callers import caller_of
 from shared.http.describe import in_path, takes
-from shared.http.direct import door
+from shared.http.direct import DirectRoute
 from shared.http.idempotency import idempotency_key_in
-from shared.http.other_apis import as_anthropic
 from shared.ids import is_id
 from shared.settings import StatusSettings, SubmitSettings, load
 from shared.store import batches
 from shared.store.client import async_client
 
-router = APIRouter(tags=["Anthropic's batches"], route_class=door(as_anthropic))
+router = APIRouter(tags=["Anthropic's batches"], route_class=DirectRoute)
 _BATCH = {"content": {"application/json": {"schema": {"type": "object"}}}}
-_ERROR = {"description": "In the shape of Anthropic's API.", **_BATCH}
+_ERROR = {
+    "description": "In the shape of Anthropic's API.",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/AnthropicError"}}},
+}
 _BATCH_ID = {"parameters": [in_path("batchId", "`msgbatch_…`, as told when the batch was submitted.")]}
 _LONGEST_PAGE = 100
 

@@ -10,11 +10,11 @@ from fastapi.responses import StreamingResponse
 
 from functions.batches import service
 from functions.batches.pages import as_lines
-from shared.errors import FieldError, InvalidRequest
+from shared.errors import FieldError, InvalidRequest, NotFinished
 from shared.http.answers import as_json
 from shared.http.body import read_json
 from shared.http.callers import caller_of
-from shared.http.describe import in_path, problems, takes
+from shared.http.describe import SUBMISSION_ERRORS, in_path, problems, takes
 from shared.http.direct import DirectRoute
 from shared.http.forwarded import prefix_of
 from shared.http.idempotency import IDEMPOTENCY_KEY, idempotency_key_in
@@ -45,7 +45,10 @@ _LINES = {
     summary="Submit a batch",
     status_code=202,
     response_model=BatchStatus,
-    responses={202: {"description": "Accepted, all of it."}, **problems(400, 401, 403, 413, 415, 422, 429, 503)},
+    responses={
+        202: {"description": "Accepted, all of it."},
+        **problems(400, 401, 403, 413, 415, 422, *SUBMISSION_ERRORS, 503),
+    },
     openapi_extra={**takes(BatchRequest), "parameters": [IDEMPOTENCY_KEY]},
 )
 async def submit_batch(request: Request) -> Response:
@@ -90,7 +93,7 @@ async def list_batches(
     "/api/batches/{batchId}",
     summary="Read a batch",
     response_model=BatchStatus,
-    responses={200: {"description": "The batch, counted at one moment."}, **problems(401, 404, 503)},
+    responses={200: {"description": "The batch, counted at one moment."}, **problems(401, 404, 422, 503)},
     openapi_extra=_BATCH_ID,
 )
 async def read_batch(request: Request) -> Response:
@@ -105,7 +108,7 @@ async def read_batch(request: Request) -> Response:
     "/api/batches/{batchId}/results",
     summary="Read a batch's results",
     response_class=StreamingResponse,
-    responses={200: _LINES, **problems(401, 404, 409, 422, 503)},
+    responses={200: _LINES, **problems(401, 404, NotFinished, 422, 503)},
     openapi_extra={"parameters": [*_BATCH_ID["parameters"], _CURSOR]},
 )
 async def read_results(request: Request) -> Response:
@@ -134,7 +137,7 @@ async def read_results(request: Request) -> Response:
     "/api/batches/{batchId}",
     summary="Cancel a batch",
     response_model=BatchStatus,
-    responses={200: {"description": "The batch, as it has ended."}, **problems(401, 404, 503)},
+    responses={200: {"description": "The batch, as it has ended."}, **problems(401, 404, 422, 503)},
     openapi_extra=_BATCH_ID,
 )
 async def cancel_batch(request: Request) -> Response:

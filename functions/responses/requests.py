@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import ConfigDict, ValidationError
 
-from shared.errors import FieldError, InvalidRequest
+from shared.errors import FieldError, InvalidRequest, RefusedParameter
+from shared.http.other_apis import as_path
 from shared.http.problems import not_valid
 from shared.models import Wire
 from shared.requests import ResponseQuery
@@ -27,19 +28,10 @@ _MESSAGE = ("type", "message")
 _OURS = {
     "query": "input",
     "systemPrompt": "instructions",
-    "outputSchema": "text",
+    "outputSchema": "text/format/schema",
     "maxOutputTokens": "max_output_tokens",
-    "effort": "reasoning",
+    "effort": "reasoning/effort",
 }
-
-
-class Refused(InvalidRequest):
-    """The refusal of one parameter, with OpenAI's own code for it."""
-
-    def __init__(self, name: str, why: str, openai_code: str = "unsupported_parameter") -> None:
-        name = name[:200]  # what the client sent
-        super().__init__(f"{name}: {why}", errors=(FieldError(name, why),))
-        self.openai_code = openai_code
 
 
 class ResponseRequest(Wire):
@@ -64,38 +56,42 @@ def asked_by(body: ResponseRequest) -> Asked:
     """Translate a body; raises InvalidRequest that names what is wrong."""
     given = {name: value for name, value in body.model_dump().items() if value is not None}
     if given.pop("background", None) is not True:
-        raise Refused("background", "should be true: answers are made by a queue", "unsupported_value")
+        raise RefusedParameter("background", "should be true: answers are made by a queue", "unsupported_value")
     stream, store = (_flag(given, name, default) for name, default in (("stream", False), ("store", True)))
     previous = given.pop("previous_response_id", None)
     if previous is not None and not isinstance(previous, str):
-        raise Refused("previous_response_id", "should be text", "invalid_value")
+        raise RefusedParameter("previous_response_id", "should be text", "invalid_value")
     if previous is not None and not store:
-        raise Refused("store", "should be true: what goes on from a response is kept with it", "unsupported_value")
+        raise RefusedParameter(
+            "store", "should be true: what goes on from a response is kept with it", "unsupported_value"
+        )
     # Each is read by its own id: one that the cache answers would be somebody's older job.
     fields: dict[str, Any] = {"session": store, "cache": {"mode": "refresh"}}
     for name, value in given.items():
         if value not in _NOTHING_NEW.get(name, ()):
             fields |= _field(name, value, fields)
     if "query" not in fields:
-        raise Refused("input", "is needed", "missing_required_parameter")
+        raise RefusedParameter("input", "is needed", "missing_required_parameter")
     try:
         return Asked(ResponseQuery.model_validate(fields), previous, stream)
     except ValidationError as error:
-        raise renamed(not_valid(error)) from None
+        raise renamed(not_valid(error), body.input) from None
 
 
 def _flag(given: dict[str, Any], name: str, default: bool) -> bool:
     value = given.pop(name, default)
     if not isinstance(value, bool):
-        raise Refused(name, "should be true or false", "invalid_value")
+        raise RefusedParameter(name, "should be true or false", "invalid_value")
     return value
 
 
-def renamed(error: InvalidRequest) -> InvalidRequest:
-    """Return an error of ours with the names that OpenAI's client knows."""
+def renamed(error: InvalidRequest, given: Any) -> InvalidRequest:
+    """Return an error of the gateway's own with the path that OpenAI's client knows; `given` is the body's input."""
     first = error.errors[0] if error.errors else FieldError("", error.detail)
-    name = first.pointer.removeprefix("/").partition("/")[0]
-    return Refused(_OURS.get(name, name), first.message, "invalid_value")
+    name, *inside = first.pointer.removeprefix("/").split("/")
+    # The query is the content of the last message.
+    theirs = f"input/{len(given) - 1}/content" if name == "query" and isinstance(given, list) else _OURS.get(name, name)
+    return RefusedParameter(as_path("/" + "/".join([theirs, *inside])), first.message, "invalid_value")
 
 
 def _field(name: str, value: Any, fields: dict[str, Any]) -> dict[str, Any]:
@@ -112,10 +108,11 @@ def _field(name: str, value: Any, fields: dict[str, Any]) -> dict[str, Any]:
             return _messages(value, fields)
         case "text", dict():
             return _text(value)
-        case "reasoning", dict() if not {part for part, said in value.items() if said is not None} - {"effort"}:
+        case "reasoning", dict():
+            _nothing_more({part: said for part, said in value.items() if part != "effort"}, "reasoning")
             return {"effort": value.get("effort")}
         case _:
-            raise Refused(name, "cannot be honoured by a run of the CLI")
+            raise RefusedParameter(name, "cannot be honoured by a run of the CLI")
 
 
 def _messages(items: list[Any], fields: dict[str, Any]) -> dict[str, Any]:
@@ -127,15 +124,19 @@ def _messages(items: list[Any], fields: dict[str, Any]) -> dict[str, Any]:
             case {"role": "system" | "developer", "content": content, **rest} if place < len(items) - 1:
                 _nothing_more(rest, where, _MESSAGE)
                 said = _joined(said, _content(content, f"{where}.content"))
+            case {"type": str(kind)} if kind != "message":
+                raise RefusedParameter(
+                    f"{where}.type", f"{kind[:40]} cannot be honoured by a run of the CLI; message can"
+                )
             case {"role": "user", "content": content, **rest} if place == len(items) - 1:
                 _nothing_more(rest, where, _MESSAGE)
                 told = {} if said is None else {"systemPrompt": said}
                 return {"query": _content(content, f"{where}.content"), **told}
             case _:
-                raise Refused(
+                raise RefusedParameter(
                     where, "should be one message of the user, after those of a system; previous_response_id goes on"
                 )
-    raise Refused("input", "should not be empty")
+    raise RefusedParameter("input", "should not be empty")
 
 
 def _content(content: Any, where: str) -> str:
@@ -145,7 +146,7 @@ def _content(content: Any, where: str) -> str:
         case list():
             return "\n".join(_part(part, f"{where}[{place}]") for place, part in enumerate(content))
         case _:
-            raise Refused(where, "should be text")
+            raise RefusedParameter(where, "should be text")
 
 
 def _part(part: Any, where: str) -> str:
@@ -154,9 +155,10 @@ def _part(part: Any, where: str) -> str:
             _nothing_more(rest, where)
             return text
         case {"type": str(kind)}:
-            raise Refused(where, f"{kind[:40]} cannot be honoured by a run of the CLI; input_text can")
+            why = f"{kind[:40]} cannot be honoured by a run of the CLI; input_text can"
+            raise RefusedParameter(f"{where}.type", why)
         case _:
-            raise Refused(where, "should be a part of text")
+            raise RefusedParameter(where, "should be a part of text")
 
 
 def _text(text: dict[str, Any]) -> dict[str, Any]:
@@ -169,8 +171,12 @@ def _text(text: dict[str, Any]) -> dict[str, Any]:
             return {}
         case {"type": "json_schema", "schema": dict(schema), **rest}:
             return {"outputSchema": schema, "textFormat": _told_of_format(rest)}
+        case {"type": "json_schema"}:
+            raise RefusedParameter("text.format.schema", "should be a JSON Schema", "invalid_value")
+        case {"type": _}:
+            raise RefusedParameter("text.format.type", "should be text or json_schema", "unsupported_value")
         case _:
-            raise Refused("text.format", "should be text or json_schema")
+            raise RefusedParameter("text.format", "should be text or json_schema")
 
 
 def _told_of_format(given: dict[Any, Any]) -> dict[str, Any] | None:
@@ -179,9 +185,9 @@ def _told_of_format(given: dict[Any, Any]) -> dict[str, Any] | None:
     _nothing_more(given, "text.format")
     name = told.get("name", "answer")
     if not (isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name)):
-        raise Refused("text.format.name", "should be up to 64 letters, digits, _ and -", "invalid_value")
+        raise RefusedParameter("text.format.name", "should be up to 64 letters, digits, _ and -", "invalid_value")
     if not isinstance(told.get("strict", False), bool):
-        raise Refused("text.format.strict", "should be true or false", "invalid_value")
+        raise RefusedParameter("text.format.strict", "should be true or false", "invalid_value")
     return told or None
 
 
@@ -189,7 +195,7 @@ def _nothing_more(rest: dict[Any, Any], where: str, but: tuple[str, str] | None 
     """Refuse what is left over of an object, but for one pair of a name and a value."""
     for name, value in rest.items():
         if value is not None and (name, value) != but:
-            raise Refused(f"{where}.{name[:60]}", "cannot be honoured by a run of the CLI")
+            raise RefusedParameter(f"{where}.{name[:60]}", "cannot be honoured by a run of the CLI")
 
 
 def _joined(first: str | None, second: str | None) -> str:

@@ -7,20 +7,23 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from functions.responses import service, views
-from functions.responses.requests import Refused, ResponseRequest
+from functions.responses.requests import ResponseRequest
 from functions.responses.stream import forgotten, stream
-from shared.errors import InvalidRequest
+from shared.errors import InvalidRequest, RefusedParameter
 from shared.http.answers import event_stream
 from shared.http.body import read_json
 from shared.http.callers import caller_of
 from shared.http.describe import in_path, takes
-from shared.http.direct import door
+from shared.http.direct import DirectRoute
 from shared.http.idempotency import idempotency_key_in
 from shared.settings import StatusSettings, SubmitSettings, load
 
-router = APIRouter(tags=["OpenAI's responses"], route_class=door(views.write_error))
+router = APIRouter(tags=["OpenAI's responses"], route_class=DirectRoute)
 _OBJECT = {"content": {"application/json": {"schema": {"type": "object"}}}}
-_ERROR = {"description": "In the shape of OpenAI's API.", **_OBJECT}
+_ERROR = {
+    "description": "In the shape of OpenAI's API.",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/OpenAIError"}}},
+}
 _STREAMED = {"text/event-stream": {"schema": {"type": "string"}}}
 _RESPONSE_ID = in_path("responseId", "`resp_…`, as told when it was created.")
 
@@ -76,14 +79,14 @@ async def read_response(request: Request) -> Response:
     query = request.query_params
     for name in query:
         if name not in {"stream", "starting_after"} and (name, query[name]) != ("include_obfuscation", "false"):
-            raise Refused(name[:60], "cannot be honoured by a run of the CLI")
+            raise RefusedParameter(name[:60], "cannot be honoured by a run of the CLI")
     streamed, after = query.get("stream", "false"), query.get("starting_after")
     if streamed not in {"true", "false"}:
-        raise Refused("stream", "should be true or false", "invalid_value")
+        raise RefusedParameter("stream", "should be true or false", "invalid_value")
     if after is not None and not (after.isascii() and after.isdecimal() and len(after) <= 9):
-        raise Refused("starting_after", "should be the number of an event", "invalid_value")
+        raise RefusedParameter("starting_after", "should be the number of an event", "invalid_value")
     if after is not None and streamed == "false":
-        raise Refused("starting_after", "should come with stream=true", "invalid_value")
+        raise RefusedParameter("starting_after", "should come with stream=true", "invalid_value")
     found = await service.find(request.path_params["responseId"], caller=caller, settings=settings)
     if streamed == "false":
         return _json(found, {})

@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from functions.responses.requests import PREFIX, Asked, Refused, ResponseRequest, asked_by, renamed
-from shared.errors import AlreadyFinished, InvalidRequest, NotFound
+from functions.responses.requests import PREFIX, Asked, ResponseRequest, asked_by, renamed
+from shared.errors import AlreadyFinished, InvalidRequest, NotFound, RefusedParameter
 from shared.ids import is_id
 from shared.requests import SubmitRequest
 from shared.services import submitting
@@ -34,7 +34,7 @@ async def submit(
     if asked.previous is not None:
         try:
             kept = await _conversation(asked.previous, caller, settings)
-        except Refused:
+        except RefusedParameter:
             first = None
             if idempotency_key:
                 first = await submitting.recall(
@@ -50,7 +50,7 @@ async def submit(
             query, request_id=request_id, caller=caller, idempotency_key=idempotency_key, settings=settings, body=meant
         )
     except InvalidRequest as error:
-        raise renamed(error) from None
+        raise renamed(error, body.input) from None
     return _accepted(done.answer, query, kept, caller), asked, {**done.rate_headers, **_headers(done.answer)}
 
 
@@ -97,9 +97,9 @@ async def _conversation(response_id: str, caller: str, settings: SubmitSettings)
     try:
         found = await find(response_id, caller=caller, settings=settings)
     except NotFound as error:
-        raise Refused("previous_response_id", error.detail, "previous_response_not_found") from None
+        raise RefusedParameter("previous_response_id", error.detail, "previous_response_not_found") from None
     kept: str | None = found.request.get("conversation", {}).get("id")
     if kept is None or found.job.record["state"] != "completed":
         why = "has not completed" if kept else "was not stored"
-        raise Refused("previous_response_id", f"it {why}", "previous_response_not_found")
+        raise RefusedParameter("previous_response_id", f"it {why}", "previous_response_not_found")
     return kept

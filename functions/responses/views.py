@@ -1,12 +1,8 @@
-"""Jobs and our errors in the shapes of OpenAI's API."""
+"""Jobs in the shapes of OpenAI's API."""
 
 from typing import Any
 
-from fastapi import Response
-
-from functions.responses.requests import PREFIX, Refused
-from shared.errors import GatewayError
-from shared.http.other_apis import as_openai
+from functions.responses.requests import PREFIX
 from shared.store.jobs import StoredJob
 
 STATUSES = {"waiting": "queued", "delayed": "queued", "active": "in_progress"}
@@ -66,11 +62,6 @@ def part(text: str) -> dict[str, Any]:
 def item_id(job_id: str, number: int) -> str:
     """Name an item of a response's output."""
     return f"msg_{job_id}" if number == 0 else f"msg_{job_id}_{number}"
-
-
-def write_error(error: GatewayError) -> Response:
-    """Write an error of ours as that API writes its own."""
-    return as_openai(error, error.openai_code if isinstance(error, Refused) else None)
 
 
 def _error(job: StoredJob) -> dict[str, str] | None:

@@ -23,14 +23,14 @@ from shared.vocabulary import State
 router = APIRouter()
 # What is asked again and again, and so is to cost little.
 polled = APIRouter(tags=["queries"], route_class=DirectRoute)
-_EVENT = {
-    "type": "object",
-    "properties": {
-        "id": {"type": "string"},
-        "event": {"enum": ["state", "delta", "reset", "done"]},
-        "data": {"type": "string", "contentMediaType": "application/json"},
-    },
-    "required": ["id", "event", "data"],
+# OpenAPI 3.1 describes a stream as the text that it is; it has no schema for one event.
+_EVENTS = {
+    "type": "string",
+    "description": (
+        "Server-sent events. Each has an `id`, an `event` and JSON `data`: `state` has `{state, progress}`, `delta` "
+        "has `{text}`, `reset` has `{}` and means that the text so far is discarded, `done` has the Status."
+    ),
+    "examples": ['retry: 1000\n\nid: 1769860800700-0\nevent: delta\ndata: {"text": "4"}\n\n'],
 }
 _EVENT_ID = "^([0-9]{1,15}-[0-9]{1,10})?$"
 _SECONDS = TypeAdapter(Annotated[float, Field(ge=0, le=25)])
@@ -88,7 +88,7 @@ async def read_job(request: Request) -> Response:
     responses={
         200: {
             "description": "`state`, `delta`, `reset` and at last `done`, each with an id; a comment every 10 s.",
-            "content": {"text/event-stream": {"schema": _EVENT}},
+            "content": {"text/event-stream": {"schema": _EVENTS}},
         },
         204: {"description": "Nothing comes after the event of `Last-Event-ID` or `lastEventId`: do not ask again."},
         **problems(401, 404, 422, 503),
@@ -146,6 +146,7 @@ async def usage(
     responses={
         200: {"description": "`ok`, or `degraded` when no worker is alive."},
         503: {"model": service.HealthReport, "description": "`down`: Redis does not answer, or takes no writes."},
+        **problems(422),
     },
 )
 async def health(request: Request) -> Response:
@@ -160,7 +161,7 @@ async def health(request: Request) -> Response:
     summary="Metrics",
     tags=["health"],
     response_class=PlainTextResponse,
-    responses={200: {"description": "Prometheus text, or OpenMetrics when asked for."}, **problems(401, 404, 503)},
+    responses={200: {"description": "Prometheus text, or OpenMetrics when asked for."}, **problems(401, 404, 422, 503)},
 )
 async def metrics(request: Request) -> Response:
     """Return the metrics of the whole deployment; 404 unless METRICS_ENABLED.
@@ -177,7 +178,7 @@ async def metrics(request: Request) -> Response:
     return Response(body, media_type=content_type)
 
 
-@router.get("/health/live", summary="Liveness", tags=["health"])
+@router.get("/health/live", summary="Liveness", tags=["health"], responses=problems(422))
 async def live(request: Request) -> dict[str, str]:
     """Answer, because the process does."""
     refuse_unknown(request)

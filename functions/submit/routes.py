@@ -2,10 +2,11 @@
 
 from fastapi import APIRouter, Request, Response
 
+from shared.errors import AlreadyFinished
 from shared.http.answers import as_json
 from shared.http.body import read_json
 from shared.http.callers import caller_of
-from shared.http.describe import ACCEPTED_HEADERS, header, in_path, problems, takes
+from shared.http.describe import ACCEPTED_HEADERS, SUBMISSION_ERRORS, header, in_path, problems, takes
 from shared.http.direct import DirectRoute
 from shared.http.forwarded import prefix_of
 from shared.http.headers import preferred_wait
@@ -29,7 +30,7 @@ _PREFER = header("Prefer", "`wait=SECONDS`, at most 25: answer when it has ended
     responses={
         200: {"model": Cached | Status, "description": "From the cache; or, with `Prefer: wait`, the finished job."},
         202: {"model": Accepted, "description": "Queued, or joined to the same query.", "headers": ACCEPTED_HEADERS},
-        **problems(400, 401, 403, 413, 415, 422, 429, 503),
+        **problems(400, 401, 403, 413, 415, 422, *SUBMISSION_ERRORS, 503),
     },
     openapi_extra={**takes(SubmitRequest), "parameters": [IDEMPOTENCY_KEY, _PREFER]},
 )
@@ -81,7 +82,7 @@ async def route_query(request: Request) -> Response:
     "/api/query/{jobId}",
     summary="Cancel a job",
     response_model=Status,
-    responses={200: {"description": "The job, cancelled."}, **problems(401, 404, 409, 503)},
+    responses={200: {"description": "The job, cancelled."}, **problems(401, 404, AlreadyFinished, 422, 503)},
     openapi_extra={"parameters": [in_path("jobId", "As told when the query was submitted.")]},
 )
 async def cancel_job(request: Request) -> Response:

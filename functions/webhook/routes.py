@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from functions.webhook import service
+from shared.errors import NotFinished, NoWebhook
 from shared.http.answers import as_json
 from shared.http.callers import caller_of
 from shared.http.describe import problems
@@ -41,7 +42,10 @@ async def list_deliveries(
     summary="Deliver a job's webhooks again",
     status_code=202,
     response_model=Redelivery,
-    responses={202: {"description": "They are sent soon, with their old ids."}, **problems(401, 404, 409, 422, 503)},
+    responses={
+        202: {"description": "They are sent soon, with their old ids."},
+        **problems(401, 404, NotFinished, 422, NoWebhook, 503),
+    },
 )
 async def redeliver(
     request: Request,

@@ -1,35 +1,69 @@
 """Pieces of OpenAPI that routes share."""
 
+import inspect
 from typing import Any
 
 from pydantic import BaseModel
 
+from shared.errors import (
+    BudgetExhausted,
+    Forbidden,
+    GatewayError,
+    IdempotencyMismatch,
+    InvalidRequest,
+    MalformedJson,
+    NotFound,
+    PayloadTooLarge,
+    QueueFull,
+    RateLimited,
+    Unauthorized,
+    Unavailable,
+    UnsupportedMediaType,
+    WebhookUrlRefused,
+)
 from shared.http.problems import MEDIA_TYPE, Problem
 
 ACCEPTED_HEADERS: dict[str, Any] = {
-    "Location": {"description": "Where the job is.", "schema": {"type": "string"}},
-    "Retry-After": {"description": "Seconds until a look is worth while.", "schema": {"type": "integer"}},
+    "Location": {"description": "The URL of the job.", "schema": {"type": "string"}},
+    "Retry-After": {"description": "Seconds to wait before polling.", "schema": {"type": "integer"}},
 }
-_REASONS = {
-    400: "The body is not JSON.",
-    401: "No key, or one that is not known.",
-    403: "The caller may not have what it asks for.",
-    404: "No such thing, or another caller's.",
-    409: "The job has ended.",
-    413: "The body is larger than MAX_BODY_BYTES.",
-    415: "The body is not declared as JSON.",
-    422: "A field is wrong; `errors` names each.",
-    429: "RATE_LIMIT is reached; `Retry-After` says when to go on.",
-    503: "The queue is full, or the store is away; `Retry-After` says when to try again.",
+_USUAL: dict[int, type[GatewayError]] = {
+    400: MalformedJson,
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    413: PayloadTooLarge,
+    415: UnsupportedMediaType,
+    422: InvalidRequest,
+    429: RateLimited,
+    503: Unavailable,
 }
+# What a submission adds: the errors of its fields, of its key, of its caller's limits and of the queue.
+SUBMISSION_ERRORS = (IdempotencyMismatch, WebhookUrlRefused, RateLimited, BudgetExhausted, QueueFull)
+# The models of bodies that routes read by themselves; FastAPI knows nothing of them.
+BODIES: dict[str, type[BaseModel]] = {}
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe the errors that a route answers with."""
-    content = {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}}
+def all_errors() -> list[type[GatewayError]]:
+    """Return every class of error that has a code of its own, in the order in which they are declared."""
+    found: dict[str, type[GatewayError]] = {GatewayError.code: GatewayError}
+    for error in GatewayError.__subclasses__():
+        found.setdefault(error.code, error)
+    return list(found.values())
+
+
+def problems(*errors: int | type[GatewayError]) -> dict[int | str, dict[str, Any]]:
+    """Describe the errors of a route: each is a class, or a status that stands for its most usual class."""
+    classes = [_USUAL[error] if isinstance(error, int) else error for error in errors]
     described: dict[int | str, dict[str, Any]] = {}
-    for status in statuses:
-        described[status] = {"description": _REASONS[status], "content": content}
+    for status in sorted({error.status for error in classes}):
+        possible = {error.code: error for error in classes if error.status == status}
+        content = {
+            "schema": {"$ref": f"#/components/schemas/{Problem.__name__}"},
+            "examples": {code: {"$ref": f"#/components/examples/{code}"} for code in possible},
+        }
+        meanings = (f"`{code}`: {inspect.getdoc(error)}" for code, error in possible.items())
+        described[status] = {"description": "\n\n".join(meanings), "content": {MEDIA_TYPE: content}}
         if status in {429, 503}:
             described[status]["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
         if status == 401:
@@ -49,6 +83,7 @@ def in_path(name: str, description: str) -> dict[str, Any]:
 
 def takes(model: type[BaseModel]) -> dict[str, Any]:
     """Describe a JSON body that the route reads by itself."""
+    BODIES[model.__name__] = model
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     examples = model.model_json_schema().get("examples", [])
     return {

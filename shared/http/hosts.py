@@ -32,7 +32,7 @@ def refused(scope: Scope, settings: CommonSettings) -> Response | None:
         "Without AUTH_ENABLED only loopback hosts and those of ALLOWED_HOSTS are served: send one of them as Host, or "
         "add this one to ALLOWED_HOSTS"
     )
-    return refusal(error, scope["path"])
+    return refusal(error, scope)
 
 
 class Hosts:

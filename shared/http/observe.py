@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.http.head import as_get
 from shared.http.hosts import refused
-from shared.http.security_headers import missing
+from shared.http.security_headers import missing, request_id_headers
 from shared.http.traffic import traffic
 from shared.ids import is_id, new_id
 from shared.logs import event
@@ -35,6 +35,7 @@ class Observe:
         settings = load(CommonSettings)
         request_id = new_id()
         scope.setdefault("state", {})["request_id"] = request_id
+        identity = request_id_headers(scope["path"], request_id)
         started = time.perf_counter()
         seen: dict[str, Any] = {"status": 500}
 
@@ -42,7 +43,7 @@ class Observe:
             if message["type"] == "http.response.start":
                 seen["status"] = message["status"]
                 headers = list(message.get("headers", ()))
-                message["headers"] = [*headers, *missing(headers), (b"x-request-id", request_id.encode())]
+                message["headers"] = [*headers, *missing(headers), *identity]
             await send(message)
 
         method: str = scope["method"]

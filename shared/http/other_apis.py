@@ -1,14 +1,16 @@
-"""Our errors in the shapes of the APIs whose clients the gateway takes, by the path of the request.
+"""Errors in the shapes of OpenAI's and Anthropic's APIs, chosen by the path and the headers of the request.
 
-Here and not in their functions, since a path that there is not may reach any of them.
+Every app needs them, since a path that does not exist may reach any function.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 from fastapi import Response
+from pydantic import BaseModel
 
-from shared.errors import GatewayError
+from shared.errors import GatewayError, RefusedParameter
 
 _OPENAI = {
     401: ("invalid_request_error", "invalid_api_key"),
@@ -28,34 +30,81 @@ _ANTHROPIC = {
     500: "api_error",
     503: "overloaded_error",
 }
+Writer = Callable[[GatewayError, str | None], Response]
 
 
-def as_openai(error: GatewayError, code: str | None = None) -> Response:
-    """Write an error as OpenAI's API writes its own; `code` is that API's, where it has one."""
+class OpenAIErrorDetail(BaseModel):
+    """What is wrong; `param` is the path of the parameter, such as `input[0].content`."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class OpenAIError(BaseModel):
+    """An error in the shape of OpenAI's API."""
+
+    error: OpenAIErrorDetail
+
+
+class AnthropicErrorDetail(BaseModel):
+    """What is wrong; `message` begins with the path of the parameter, if one is wrong."""
+
+    type: str
+    message: str
+
+
+class AnthropicError(BaseModel):
+    """An error in the shape of Anthropic's API."""
+
+    type: Literal["error"]
+    error: AnthropicErrorDetail
+    request_id: str | None
+
+
+def as_openai(error: GatewayError, _request_id: str | None = None) -> Response:
+    """Write an error as OpenAI's API writes its own; its packages read the request's id from `x-request-id`."""
     # It has one status for every request that cannot be.
     status = 400 if error.status in {415, 422} else error.status
-    kind, usual = _OPENAI.get(status, ("invalid_request_error", error.code))
-    if error.code == "budget_exhausted":
-        usual = "insufficient_quota"
-    name = error.errors[0].pointer.strip("/") if error.errors else None
-    body = {"error": {"message": error.detail or error.title, "type": kind, "param": name, "code": code or usual}}
+    kind, code = _OPENAI.get(status, ("invalid_request_error", error.code))
+    if isinstance(error, RefusedParameter):
+        code = error.openai_code
+    elif error.code == "budget_exhausted":
+        code = "insufficient_quota"
+    param = as_path(error.errors[0].pointer) if error.errors else None
+    body = {"error": {"message": error.detail or error.title, "type": kind, "param": param or None, "code": code}}
     return Response(json.dumps(body), status, error.headers, "application/json")
 
 
-def as_anthropic(error: GatewayError) -> Response:
-    """Write an error as Anthropic's API writes its own."""
+def as_anthropic(error: GatewayError, request_id: str | None = None) -> Response:
+    """Write an error as Anthropic's API writes its own; its packages read the id from `request-id`."""
     # It has one status for every request that cannot be.
     status = 400 if error.status in {409, 415, 422} else error.status
     body = {
         "type": "error",
         "error": {"type": _ANTHROPIC.get(status, "invalid_request_error"), "message": error.detail or error.title},
-        "request_id": None,
+        "request_id": request_id,
     }
     return Response(json.dumps(body), status, error.headers, "application/json")
 
 
-def writer_for(path: str) -> Callable[[GatewayError], Response] | None:
-    """Return what writes an error for the client of a path; None for our own form."""
-    if f"{path}/".startswith("/v1/messages/"):
-        return as_anthropic
-    return as_openai if path.startswith("/v1/") else None
+def writer_for(scope: Mapping[str, Any]) -> Writer | None:
+    """Return what writes an error in answer to a request; None for the gateway's own form."""
+    path = scope["path"]
+    if not path.startswith("/v1/"):
+        return None
+    # Anthropic's packages send this header with every request, also to paths that only OpenAI's API has.
+    versioned = any(name == b"anthropic-version" for name, _ in scope["headers"])
+    return as_anthropic if versioned or f"{path}/".startswith("/v1/messages/") else as_openai
+
+
+def as_path(pointer: str) -> str:
+    """Write a pointer such as `/input/0/content` as `input[0].content`; leave what is written so already."""
+    if not pointer.startswith("/"):
+        return pointer
+    path = ""
+    for part in pointer[1:].split("/"):
+        name = part.replace("~1", "/").replace("~0", "~")
+        path += f"[{name}]" if name.isascii() and name.isdecimal() else f".{name}"
+    return path.removeprefix(".")

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -12,10 +13,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from shared.errors import FieldError, GatewayError, InvalidRequest, Unavailable
-from shared.http.forwarded import prefix_of
 from shared.http.other_apis import writer_for
 from shared.http.route_table import unrouted
-from shared.http.security_headers import missing
+from shared.http.security_headers import missing, request_id_headers
 from shared.settings import CommonSettings, load
 from shared.store import failures
 
@@ -60,9 +60,9 @@ class Problem(BaseModel):
     errors: list[ProblemField]
 
 
-def problem_response(error: GatewayError, path: str) -> Response:
-    """Write an error as the answer to a request for `path`."""
-    body = {
+def problem_body(error: GatewayError, path: str) -> dict[str, Any]:
+    """Return the members of an error that answers a request for `path`."""
+    return {
         "type": "about:blank",
         "title": error.title,
         "status": error.status,
@@ -71,14 +71,20 @@ def problem_response(error: GatewayError, path: str) -> Response:
         "code": error.code,
         "errors": [{"pointer": field.pointer, "message": field.message} for field in error.errors],
     }
+
+
+def problem_response(error: GatewayError, path: str) -> Response:
+    """Write an error as the answer to a request for `path`."""
     # ASCII, so that a path with half a surrogate pair in it can still be written.
-    return Response(json.dumps(body).encode(), error.status, error.headers, MEDIA_TYPE)
+    return Response(json.dumps(problem_body(error, path)).encode(), error.status, error.headers, MEDIA_TYPE)
 
 
-def refusal(error: GatewayError, path: str, prefix: str = "") -> Response:
-    """Write an error in the shape of the API that the path belongs to; `prefix` is that of the public URL."""
-    write = writer_for(path)
-    return write(error) if write else problem_response(error, prefix + path)
+def refusal(error: GatewayError, scope: Mapping[str, Any]) -> Response:
+    """Write an error in the shape of the API that the request of an ASGI scope belongs to."""
+    state = scope.get("state", {})
+    if write := writer_for(scope):
+        return write(error, state.get("request_id"))
+    return problem_response(error, state.get("prefix", "") + scope["path"])
 
 
 def invalid_fields(problems: list[Any]) -> InvalidRequest:
@@ -115,7 +121,7 @@ def install_problems(app: FastAPI) -> None:
     """Answer every error of an app, as problem+json or as the API whose path it is does."""
 
     def answer(request: Request, error: GatewayError) -> Response:
-        return refusal(error, request.scope["path"], prefix_of(request))
+        return refusal(error, request.scope)
 
     async def on_gateway_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, GatewayError)  # noqa: S101 -- registered for this class alone
@@ -142,7 +148,7 @@ def install_problems(app: FastAPI) -> None:
         mistake = answer(request, GatewayError("The mistake was logged"))
         mistake.raw_headers.extend(missing(mistake.raw_headers))
         if request_id := getattr(request.state, "request_id", None):
-            mistake.headers["X-Request-Id"] = request_id
+            mistake.raw_headers.extend(request_id_headers(request.scope["path"], request_id))
         return mistake
 
     app.add_exception_handler(GatewayError, on_gateway_error)

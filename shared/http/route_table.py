@@ -12,6 +12,16 @@ from pathlib import Path
 from shared.errors import GatewayError, MethodNotAllowed, NotFound
 
 DOCUMENT = Path(__file__).parent / "openapi.json"
+# What serves the purpose of well-known paths of other APIs that do not exist here.
+_INSTEAD = {
+    "/v1/chat/completions": 'POST /v1/responses with "background": true',
+    "/v1/completions": 'POST /v1/responses with "background": true',
+    "/v1/complete": "POST /v1/messages/batches or POST /api/query",
+    "/v1/messages": "POST /v1/messages/batches or POST /api/query",
+    "/v1/batches": "POST /v1/messages/batches or POST /api/batches",
+    "/v1/conversations": "previous_response_id of POST /v1/responses",
+    "/v1/models": "any model that the operator allows in CLAUDE_MODELS, or none",
+}
 _METHODS = ("get", "post", "put", "patch", "delete")
 # Routes that serve the document are not in it.
 _UNLISTED = {"/docs": ("GET",), "/openapi.json": ("GET",)}
@@ -42,4 +52,24 @@ def unrouted(method: str, path: str) -> GatewayError:
             # HEAD is answered wherever GET is.
             allowed = ", ".join((*methods, "HEAD") if "GET" in methods else methods)
             return MethodNotAllowed(f"This path takes {allowed}", headers={"Allow": allowed})
-    return NotFound("There is nothing here")
+    return NotFound(_missing(path))
+
+
+def _missing(path: str) -> str:
+    """Say that a path does not exist; under /v1 also what does, and what to use instead."""
+    if not f"{path}/".startswith("/v1/"):
+        return "This path does not exist; GET /docs describes those that do"
+    instead = next((use for known, use in _INSTEAD.items() if f"{path}/".startswith(f"{known}/")), None)
+    return f"This path does not exist. {f'Use {instead} instead. ' if instead else ''}Under /v1 there are: {_listed()}"
+
+
+@cache
+def _listed() -> str:
+    operations = json.loads(DOCUMENT.read_text(encoding="utf-8"))["paths"]
+    return ", ".join(
+        f"{method.upper()} {path}"
+        for path, methods in operations.items()
+        for method in methods
+        # DELETE is there to be refused.
+        if path.startswith("/v1/") and method != "delete"
+    )

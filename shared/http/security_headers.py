@@ -12,3 +12,9 @@ def missing(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
             names = dict(headers)
             return [field for field in _ALL if field[0] not in names]
     return _ALL
+
+
+def request_id_headers(path: str, request_id: str) -> list[tuple[bytes, bytes]]:
+    """Return the headers that name a request. OpenAI's packages read the first of them, Anthropic's the second."""
+    value = request_id.encode()
+    return [(b"x-request-id", value), (b"request-id", value)] if path.startswith("/v1/") else [(b"x-request-id", value)]

@@ -1,22 +1,136 @@
-"""The committed OpenAPI document is what the code says, and every function serves it."""
+"""The committed OpenAPI document is complete and what the code says, and every function serves it."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
 
 from functions.admin.app import app as admin
+from functions.admin.door import COOKIE
 from functions.batches.app import app as batches
 from functions.responses.app import app as responses
 from functions.status.app import app as status
 from functions.submit.app import app as submit
 from functions.webhook.app import app as webhook
 from local.openapi import document
+from shared.errors import GatewayError
+from shared.http.problems import Problem
 from shared.http.route_table import DOCUMENT
 from shared.models import Accepted, Status
 from shared.requests import SubmitRequest
+from tests.support.gateway import ROOT
+
+SPEC = json.loads(DOCUMENT.read_text(encoding="utf-8"))
+OPERATIONS = [
+    pytest.param(path, operation, id=f"{method} {path}")
+    for path, operations in SPEC["paths"].items()
+    for method, operation in operations.items()
+]
+CALLER: list[dict[str, list[str]]] = [{"bearer": []}, {"apiKey": []}, {}]
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for child in node.values():
+            yield from references(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from references(child)
+
+
+def target(reference: str) -> Any:
+    found = SPEC
+    for name in reference.removeprefix("#/").split("/"):
+        found = found[name]
+    return found
+
+
+def codes_of(error: type[GatewayError]) -> set[str]:
+    return {error.code}.union(*(codes_of(child) for child in error.__subclasses__()))
 
 
 def test_the_committed_document_is_the_generated_one():
     assert DOCUMENT.read_text() == document(), "run `make openapi`"
+
+
+def test_every_reference_resolves():
+    found = set(references(SPEC))
+    assert len(found) > 30
+    for reference in found:
+        assert isinstance(target(reference), dict), reference
+
+
+@pytest.mark.parametrize(("path", "operation"), OPERATIONS)
+def test_every_operation_declares_its_security(path, operation):
+    expected: list[dict[str, list[str]]]
+    if path.startswith(("/api/", "/v1/")) or path == "/metrics":
+        expected = CALLER
+    elif path.startswith("/admin/api/"):
+        expected = [{"basic": []}, {"cookie": []}]
+    elif path == "/admin/logout":
+        expected = [{"cookie": []}, {}]
+    else:
+        expected = []
+        assert path in {"/", "/health", "/health/live", "/admin", "/admin/login"}
+    assert operation["security"] == expected
+
+
+def test_the_security_schemes_are_those_of_the_code():
+    schemes = SPEC["components"]["securitySchemes"]
+    assert {name: scheme["type"] for name, scheme in schemes.items()} == {
+        "bearer": "http", "apiKey": "apiKey", "basic": "http", "cookie": "apiKey",
+    }  # fmt: skip
+    assert (schemes["apiKey"]["name"], schemes["cookie"]["name"]) == ("X-API-Key", COOKIE)
+
+
+def test_the_codes_of_errors_are_those_of_the_code():
+    assert set(SPEC["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]) == codes_of(GatewayError)
+
+
+@pytest.mark.parametrize(("path", "operation"), OPERATIONS)
+def test_every_error_names_the_codes_of_its_status(path, operation):
+    for code, response in operation["responses"].items():
+        content = response.get("content", {}).get("application/problem+json")
+        if content is None:
+            continue
+        assert content["examples"]
+        for name, example in content["examples"].items():
+            value = target(example["$ref"])["value"]
+            assert (value["code"], value["status"]) == (name, int(code))
+            Problem.model_validate(value)
+
+
+@pytest.mark.parametrize(("path", "operation"), OPERATIONS)
+def test_streams_are_described_as_text(path, operation):
+    for response in operation["responses"].values():
+        for kind, content in response.get("content", {}).items():
+            if "json" not in kind or kind.endswith("jsonl"):
+                assert content["schema"]["type"] == "string", kind
+
+
+def test_operation_ids_are_unique_and_short():
+    ids = [operation.values[1]["operationId"] for operation in OPERATIONS]  # type: ignore[index]
+    assert len(set(ids)) == len(ids)
+    assert max(map(len, ids)) < 30
+
+
+def test_no_field_of_a_body_has_a_default():
+    """Generated TypeScript would require the field, and a generated client would send its own copy of the default."""
+    for name, schema in SPEC["components"]["schemas"].items():
+        for field, described in schema.get("properties", {}).items():
+            assert "default" not in described, f"{name}.{field}"
+
+
+def test_queries_come_first():
+    assert SPEC["tags"][0]["name"] == "queries"
+    assert next(iter(SPEC["paths"])) == "/api/query"
+    declared = {tag["name"] for tag in SPEC["tags"]}
+    assert {name for operation in OPERATIONS for name in operation.values[1]["tags"]} <= declared  # type: ignore[index]
 
 
 @pytest.mark.parametrize("app", [submit, status, webhook, responses, batches, admin])
@@ -32,3 +146,14 @@ async def test_every_function_serves_the_documents(app, path, kind):
 def test_examples_are_true(model):
     for example in model.model_config["json_schema_extra"]["examples"]:
         model.model_validate(example)
+
+
+def test_the_generators_are_pinned_without_a_registry():
+    """A lockfile with the host that made it would install from there, and from nowhere else."""
+    folder = ROOT / "tests/clients"
+    lock = (folder / "package-lock.json").read_text()
+    assert '"resolved"' not in lock
+    for name, version in json.loads((folder / "package.json").read_text())["devDependencies"].items():
+        assert json.loads(lock)["packages"][f"node_modules/{name}"]["version"] == version
+    found = re.findall(r"(?m)^[^#\s].*(?:https?://|index-url).*$", (ROOT / "requirements/clients.txt").read_text())
+    assert found == []

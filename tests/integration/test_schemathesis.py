@@ -29,7 +29,7 @@ def test_nothing_that_is_sent_breaks_the_contract(gateway, tmp_path):
         # DELETE cancels: the job stays readable, as the contract has it.
         "--exclude-checks": "use_after_free",
         "--phases": "examples,coverage,fuzzing,stateful",
-        "--max-examples": "25",
+        "--max-examples": "10",
         "--seed": "1",
         "--generation-database": "none",
         "--request-timeout": "30",

@@ -6,6 +6,24 @@ from uuid import uuid4
 
 import schemathesis
 
+# What each event of a job's stream has.
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"enum": ["state", "delta", "reset", "done"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "required": ["id", "event", "data"],
+}
+
+
+@schemathesis.hook
+def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
+    """Put the schema of one event, which schemathesis expects where OpenAPI 3.1 describes the whole stream."""
+    events = raw_schema["paths"]["/api/query/{jobId}/events"]["get"]["responses"]["200"]["content"]
+    events["text/event-stream"]["schema"] = _EVENT
+
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: Any) -> None:

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from functions.responses.requests import Refused, ResponseRequest, asked_by
+from functions.responses.requests import ResponseRequest, asked_by
 from functions.responses.stream import Translation
+from shared.errors import RefusedParameter
 from shared.services.following import Told
 from shared.store.events import Event
 from shared.store.jobs import StoredJob
@@ -16,6 +17,7 @@ RISEN = ("state", '{"state":"active","progress":40}')
 RESET = ("reset", "")
 FORMAT = {"type": "json_schema", "schema": {"type": "object"}}
 USER, PART = {"role": "user", "content": "q"}, {"type": "input_text", "text": "p"}
+SYSTEM = {"role": "system", "content": "s"}
 
 
 def told(happened, answer=None, *, state="completed", kind="text"):
@@ -133,19 +135,23 @@ def test_what_says_nothing_or_what_is_done_anyway_is_taken(nothing):
         ({"input": [{**USER, "type": "function_call"}]}, "input[0].type"),
         ({"input": [{**USER, "bogus": 5}]}, "input[0].bogus"),
         ({"input": [{"role": "system", "content": "s", "status": "completed"}, USER]}, "input[0].status"),
-        ({"input": [{"type": "function_call_output", "call_id": "c", "output": "o"}]}, "input[0]"),
+        ({"input": [{"type": "function_call_output", "call_id": "c", "output": "o"}]}, "input[0].type"),
         ({"input": [{**USER, "content": [{**PART, "bogus": 1}]}]}, "input[0].content[0].bogus"),
+        ({"input": [SYSTEM, SYSTEM, {**USER, "content": [{"type": "input_image"}]}]}, "input[2].content[0].type"),
+        ({"input": [SYSTEM, {**USER, "content": " "}]}, "input[1].content"),
+        ({"input": " "}, "input"),
         ({"stream": "yes"}, "stream"),
         ({"store": False, "previous_response_id": f"resp_{JOB}"}, "store"),
         ({"previous_response_id": 7}, "previous_response_id"),
-        ({"metadata": {"a": 1}}, "metadata"),
+        ({"metadata": {"a": 1}}, "metadata.a"),
         ({"metadata": []}, "metadata"),
         ({"instructions": ["a"]}, "instructions"),
-        ({"reasoning": {"effort": "low", "bogus": 0}}, "reasoning"),
-        ({"reasoning": {"effort": ""}}, "reasoning"),
-        ({"reasoning": {"effort": 7}}, "reasoning"),
+        ({"reasoning": {"effort": "low", "bogus": 0}}, "reasoning.bogus"),
+        ({"reasoning": {"effort": ""}}, "reasoning.effort"),
+        ({"reasoning": {"effort": 7}}, "reasoning.effort"),
         ({"text": {"verbosity": "low"}}, "text.verbosity"),
-        ({"text": {"format": {"type": "json_schema"}}}, "text.format"),
+        ({"text": {"format": {"type": "json_schema"}}}, "text.format.schema"),
+        ({"text": {"format": {"type": "json_object"}}}, "text.format.type"),
         ({"text": {"format": {"type": "text", "name": "n"}}}, "text.format.name"),
         ({"text": {"format": {**FORMAT, "description": "d"}}}, "text.format.description"),
         ({"text": {"format": {**FORMAT, "bogus": False}}}, "text.format.bogus"),
@@ -156,7 +162,7 @@ def test_what_says_nothing_or_what_is_done_anyway_is_taken(nothing):
     ],
 )
 def test_what_cannot_be_honoured_is_named(fields, named):
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RefusedParameter) as refused:
         asked(**fields)
     assert refused.value.errors[0].pointer == named
 
