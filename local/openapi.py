@@ -42,6 +42,7 @@ _TAGS = {
     "OpenAI's responses": "The Responses API in background mode, for OpenAI's packages.",
     "Anthropic's batches": "The Message Batches API, for Anthropic's packages.",
     "health": "Health and metrics of the deployment.",
+    "pages": "Pages for people.",
     "admin": "The dashboard and its API.",
 }
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from string import Template
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
 
 from shared.http.forwarded import prefix_of
 from shared.http.page_files import PAGE_HEADERS, page_file
@@ -32,14 +33,14 @@ def _page(prefix: str, *, auth: bool, admin: bool, metrics: bool) -> str:
     )
 
 
-@start.get("/", summary="The start page", response_class=Response, responses={200: {"content": {"text/html": {}}}})
+@start.get("/", summary="The start page", response_class=HTMLResponse)
 async def page(request: Request) -> Response:
     """Serve the start page. It holds no data: its script uses the API with the caller's key."""
     settings = load(StatusSettings)
     shown = _page(
         prefix_of(request), auth=settings.auth, admin=settings.admin_enabled, metrics=settings.metrics_enabled
     )
-    return Response(shown, headers=PAGE_HEADERS, media_type="text/html")
+    return HTMLResponse(shown, headers=PAGE_HEADERS)
 
 
 @start.get("/start/{name}", include_in_schema=False)

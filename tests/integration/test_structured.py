@@ -44,8 +44,8 @@ def test_an_expression_that_takes_for_ever_takes_no_slot(gateway, script):
 
 @pytest.mark.slow
 def test_a_schema_that_doubles_at_each_step_takes_no_slot(gateway, script):
-    steps = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(24)}
-    schema = {"type": "object", "properties": {"n": {"$ref": "#/$defs/a0"}}, "$defs": {**steps, "a24": {}}}
+    steps = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(40)}
+    schema = {"type": "object", "properties": {"n": {"$ref": "#/$defs/a0"}}, "$defs": {**steps, "a40": {}}}
     script(lambda _: ToolUse("StructuredOutput", {"n": 1}))
     jobs = [gateway.submit(f"slow {n}", outputSchema=schema, timeoutMs=20000) for n in range(2)]
     assert [gateway.finished(job)["error"]["code"] for job in jobs] == ["schema_unsatisfied"] * 2

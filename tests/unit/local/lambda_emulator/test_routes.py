@@ -158,7 +158,7 @@ def test_a_path_is_matched_segment_by_segment(path, raw_path, expected):
     [
         ("/base/api/query", "GET /api/query"),
         ("/api/query", "GET /api/query"),
-        ("/base", "$default"),
+        ("/base", "GET /"),
         ("/bases/api/query", "$default"),
         ("/base" * 9000, "$default"),
     ],
