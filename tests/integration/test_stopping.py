@@ -25,7 +25,7 @@ def test_a_slot_ends_while_the_maintenance_of_rq_fails(server, store, tmp_path, 
     with Worker(tmp_path, server.url, "tests.support.hasty_slot", "slot-1") as slot:
         slot.wait_for_slots(store, 1)
         with in_state(server, state):
-            slot.wait_for_line("heartbeat_failed")
+            slot.wait_for_line("rq_not_cleaned")
             assert slot.stop() < MAY_TAKE, slot.log
             assert slot.status == 0
 
@@ -38,7 +38,7 @@ def test_an_idle_worker_ends_in_any_state_of_redis(server, store, tmp_path, stat
             assert worker.stop() < MAY_TAKE
         else:
             with in_state(server, state):
-                worker.wait_for_line("heartbeat_failed")
+                worker.wait_for_line("redis_failed")
                 assert worker.stop() < MAY_TAKE
         assert worker.status == 0
         assert "worker_stopped" in worker.log
@@ -70,7 +70,7 @@ async def test_a_job_at_the_stop_is_never_lost(hanging_job, server, tmp_path, st
 @pytest.mark.parametrize("state", ["refusing", "hanging", "wrong-password", "loading"])
 def test_a_worker_that_waits_for_redis_ends_at_once(server, store, tmp_path, state, number):
     with in_state(server, state), Worker(tmp_path, server.url) as worker:
-        worker.wait_for_line("waiting_for_redis")
+        worker.wait_for_line("redis_failed")
         assert worker.stop(number) < 5
         assert worker.status == 0
 
