@@ -11,6 +11,9 @@ from tests.support.fake_cli import fake_cli
 from tests.support.redis_states import STATES, in_state
 from tests.support.worker import MAY_TAKE, Worker
 
+# Each takes seconds; `make slow` tries them all.
+SOME = [pytest.param(state, marks=[] if state == "hanging" else pytest.mark.slow) for state in STATES]
+
 
 @pytest.fixture
 async def hanging_job(connect):
@@ -20,7 +23,7 @@ async def hanging_job(connect):
     return job_id, client
 
 
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("state", SOME)
 def test_a_slot_ends_while_the_maintenance_of_rq_fails(server, store, tmp_path, state):
     with Worker(tmp_path, server.url, "tests.support.hasty_slot", "slot-1") as slot:
         slot.wait_for_slots(store, 1)
@@ -30,7 +33,7 @@ def test_a_slot_ends_while_the_maintenance_of_rq_fails(server, store, tmp_path, 
             assert slot.status == 0
 
 
-@pytest.mark.parametrize("state", ["healthy", *STATES])
+@pytest.mark.parametrize("state", ["healthy", *SOME])
 def test_an_idle_worker_ends_in_any_state_of_redis(server, store, tmp_path, state):
     with Worker(tmp_path, server.url) as worker:
         worker.wait_for_slots(store, 2)
@@ -66,8 +69,8 @@ async def test_a_job_at_the_stop_is_never_lost(hanging_job, server, tmp_path, st
     assert (job["state"], job["attempts"]) == ("waiting", 0)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("state", ["refusing", "hanging", "wrong-password", "loading"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("state", [one for one in SOME if one.values[0] not in {"read-only", "without-primary"}])
 def test_a_worker_that_waits_for_redis_ends_at_once(server, store, tmp_path, state, number):
     with in_state(server, state), Worker(tmp_path, server.url) as worker:
         worker.wait_for_line("redis_failed")
