@@ -47,7 +47,9 @@ def nginx(tmp_path_factory):
         command = [program, "-c", str(folder / "nginx.conf"), "-p", str(folder), "-e", str(folder / "error.log")]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
+            # A connection for each request: nginx closes one to its client after an answer that came before the body.
+            once = httpx.Limits(max_keepalive_connections=0)
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30, limits=once) as client:
                 deadline = time.monotonic() + 20
                 while time.monotonic() < deadline:
                     with suppress(httpx.HTTPError):
