@@ -296,7 +296,9 @@ def unwritable(kind):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
-@pytest.mark.parametrize("kind", ["full", "broken pipe", "closed"])
+@pytest.mark.parametrize(
+    "kind", ["full", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("broken pipe", "closed"))]
+)
 @pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
 def test_an_output_that_cannot_be_written_is_one_clear_line(gateway, tmp_path, arguments, kind):
     data = ["--data", str(gateway.data)] if arguments[0] in {"keys", "webhooks"} else []
