@@ -3,6 +3,7 @@
 from functions.admin.pages import pages
 from functions.admin.routes import router
 from shared.http.app import create_app, lambda_handler
+from shared.settings import AdminSettings
 
 app = create_app(router, pages)
-handler = lambda_handler(app)
+handler = lambda_handler(app, AdminSettings)

@@ -2,6 +2,7 @@
 
 from functions.webhook.routes import router
 from shared.http.app import create_app, lambda_handler
+from shared.settings import WebhookSettings
 
 app = create_app(router)
-handler = lambda_handler(app)
+handler = lambda_handler(app, WebhookSettings)

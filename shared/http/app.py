@@ -13,7 +13,7 @@ from shared.http.documents import documents
 from shared.http.forwarded import Forwarded
 from shared.http.observe import Observe
 from shared.http.problems import install_problems
-from shared.settings import HTTP_SETTINGS, ApiSettings, SettingsError, load_all
+from shared.settings import CommonSettings, ProxySettings, SettingsError, load_all
 from shared.version import VERSION
 
 TITLE = "Claude API Gateway"
@@ -69,11 +69,14 @@ _UNREAD = {"host", "x-forwarded-port"}
 
 
 def lambda_handler(
-    app: FastAPI, scheduled: Callable[[], Awaitable[Mapping[str, float]]] | None = None
+    app: FastAPI,
+    *settings: type[CommonSettings],
+    scheduled: Callable[[], Awaitable[Mapping[str, float]]] | None = None,
 ) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
     """Wrap an app as a Lambda handler for API Gateway's payload version 2.
 
-    An event of a schedule calls `scheduled`, whose figures become metrics.
+    `settings` are those that the function reads: in Lambda they are checked before the first request. An event of a
+    schedule calls `scheduled`, whose figures become metrics.
     """
     text: Sequence[str] = (
         "text/",
@@ -87,16 +90,16 @@ def lambda_handler(
     adapter = Mangum(app, lifespan="off", text_mime_types=list(text), custom_handlers=[_HttpApi])
     if "AWS_LAMBDA_FUNCTION_NAME" not in os.environ:
         return adapter
-    _check_settings()
+    _check((*settings, ProxySettings))
     from shared.http.lambda_telemetry import with_telemetry  # noqa: PLC0415 -- of no use anywhere else
 
     return with_telemetry(adapter, scheduled)
 
 
-def _check_settings() -> None:
+def _check(settings: Sequence[type[CommonSettings]]) -> None:
     """End a function's process before its first request, with a line for each setting that cannot be used."""
     try:
-        load_all(*(settings for settings in HTTP_SETTINGS if settings is not ApiSettings))
+        load_all(*settings)
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 -- before there is a log
         sys.exit(2)

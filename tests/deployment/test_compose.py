@@ -112,7 +112,9 @@ def test_what_was_accepted_survives_a_restart_of_valkey(stack, stop):
     stack.client.post("/admin/api/queue/pause", auth=auth).raise_for_status()
     try:
         waiting = [stack.submit(f"kept {number}", cache={"mode": "bypass"}) for number in range(5)]
-        made = json.loads(docker("exec", gateway, "claude-gateway", "keys", "create", "kept", "--json"))
+        made = json.loads(
+            docker("exec", gateway, "claude-gateway", "keys", "create", f"kept {ended['jobId']}", "--json")
+        )
         stop(valkey)
         stack.until(lambda: stack.client.get("/health").status_code, lambda status: status == 200, timeout=60)
         assert [stack.job(job_id)["state"] for job_id in waiting] == ["waiting"] * 5
