@@ -23,7 +23,7 @@ ANSWERS = {
     "SubmitFunction": {"SubmitQuery": 202, "RouteQuery": 404},
     "StatusFunction": {
         "ListJobs": 200, "ReadJob": 200, "FollowJob": 200, "Health": 200, "Live": 200, "Metrics": 200, "Docs": 200,
-        "OpenApi": 200, "ReadUsage": 200, "Everything": 404,
+        "OpenApi": 200, "ReadUsage": 200, "StartPage": 200, "StartFile": 200, "Everything": 404,
     },
     "ResponsesFunction": {"CreateResponse": 200, "ReadResponse": 404, "CancelResponse": 404, "DeleteResponse": 400},
     "BatchesFunction": {
