@@ -1,6 +1,7 @@
 """The worker container's process: `python -m functions.worker`."""
 
 import logging
+import os
 import signal
 import sys
 from types import FrameType
@@ -10,7 +11,8 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 def _end(_number: int, _frame: FrameType | None) -> None:
     """End the process where it stands: until the pool has its own handlers, nothing has been started."""
-    sys.exit(0)
+    # Not an exception: one that is raised in a callback of the import system is printed and forgotten.
+    os._exit(0)
 
 
 def main() -> int:
