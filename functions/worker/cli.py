@@ -32,7 +32,7 @@ Spared = Callable[[], Awaitable[set[int]]]
 class Cli:
     """A process of the CLI and its directories, from `start` to `end`.
 
-    `refused_schema` says that it ended by a schema that it cannot use, such as one with an expression of Python's.
+    `refused_schema` says that it ended because it cannot use the schema, although `schema_for_model` wrote it for the CLI.
     """
 
     def __init__(self, workspace: Workspace, options: ClaudeAgentOptions) -> None:
