@@ -32,7 +32,7 @@ Spared = Callable[[], Awaitable[set[int]]]
 class Cli:
     """A process of the CLI and its directories, from `start` to `end`.
 
-    `refused_schema` says that it ended because it cannot use the schema, although `schema_for_model` wrote it for the CLI.
+    `refused_schema` says that it ended because it cannot use its schema, although that was written for it.
     """
 
     def __init__(self, workspace: Workspace, options: ClaudeAgentOptions) -> None:
