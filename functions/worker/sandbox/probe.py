@@ -1,0 +1,87 @@
+"""Whether this machine can make a sandbox: tried once, at the worker's start, with the CLI in it."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from functions.worker.sandbox import bubblewrap, system
+from functions.worker.sandbox.policy import PLACES, Policy, slot_variables
+
+Kind = Literal["namespaces", "off", "unavailable"]
+# The CLI says its version within a fraction of this; s.
+_WITHIN = 30.0
+# What bubblewrap says and what an operator can do about it.
+_CAUSES = (
+    (("No space left on device",), "user namespaces are switched off: user.max_user_namespaces is 0"),
+    (("mount proc",), "/proc cannot be mounted: a container needs `systempaths=unconfined`"),
+    (
+        ("No permissions to create", "Creating new namespace failed", "setting up uid map", "Operation not permitted"),
+        (
+            "the worker's user may not create user namespaces: a container needs the seccomp profile of the Compose "
+            "file, and Ubuntu 24.04 an AppArmor profile for bwrap or kernel.apparmor_restrict_unprivileged_userns=0"
+        ),
+    ),
+    (("Unknown option",), "bubblewrap is older than 0.8"),
+    (("seccomp",), "the kernel takes no seccomp filter"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What the probe found: `namespaces` where a run gets a sandbox, and otherwise a sentence that says why not."""
+
+    kind: Kind
+    bwrap: Path | None = None
+    reason: str = ""
+
+
+def probe(cli: Path, read: tuple[Path, ...] = ()) -> Probe:
+    """Start the CLI in a sandbox such as a run gets, and ask for its version."""
+    if sys.platform != "linux":
+        return Probe("unavailable", reason=f"{sys.platform} has no namespaces; a sandbox needs Linux")
+    bwrap = bubblewrap.program()
+    if bwrap is None:
+        return Probe("unavailable", reason="bubblewrap is not installed; install the package `bubblewrap`")
+    with tempfile.TemporaryDirectory(prefix="claude-probe-") as folder:
+        try:
+            launcher = bubblewrap.write_launcher(Path(folder), bwrap, *_policy(Path(folder), cli, read))
+            done = subprocess.run(
+                [launcher, "--version"],
+                env=dict(os.environ),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_WITHIN,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return Probe("unavailable", reason=f"the CLI did not say its version in a sandbox within {_WITHIN:.0f} s")
+        except OSError as error:
+            return Probe("unavailable", reason=f"bubblewrap cannot be started: {error.strerror}")
+    if done.returncode == 0:
+        return Probe("namespaces", bwrap)
+    return Probe("unavailable", reason=_cause(done.stderr.decode("utf-8", "replace")))
+
+
+def _policy(folder: Path, cli: Path, read: tuple[Path, ...]) -> tuple[Policy, list[str]]:
+    for name in PLACES:
+        (folder / name).mkdir()
+    system.write_etc(folder / "etc")
+    return Policy(cli=cli, root=folder, etc=folder / "etc", read=read), slot_variables(())
+
+
+def _cause(said: str) -> str:
+    """Return what an operator can do about what bubblewrap said."""
+    lines = [line for line in said.splitlines() if line.startswith("bwrap: ")]
+    if not lines:
+        return "the CLI does not start in a sandbox: name the directory that it is installed in with RUN_READ_PATHS"
+    text = lines[-1].removeprefix("bwrap: ")
+    if text.startswith("execvp"):
+        return "the CLI cannot be executed in a sandbox: name the directory that it is installed in with RUN_READ_PATHS"
+    for signs, cause in _CAUSES:
+        if any(sign in text for sign in signs):
+            return cause
+    return f"bubblewrap says: {text[:200]}"
