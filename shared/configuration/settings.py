@@ -8,7 +8,7 @@ import os
 from functools import cache, cached_property
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import (
     Field,
@@ -33,6 +33,7 @@ from shared.configuration.types import (
     Networks,
     Pauses,
     Rate,
+    ReadPaths,
     RedisHost,
     Secrets,
     check_root_path,
@@ -211,6 +212,9 @@ class WorkerSettings(McpSettings):
     max_output_bytes: int = Field(4_194_304, ge=1024, le=MAX_BYTES)
     max_run_memory: int = Field(2_147_483_648, ge=1 << 20, le=1 << 50)
     max_run_processes: int = Field(256, ge=1, le=4_194_304)
+    run_sandbox: Literal["auto", "required", "off"] = "auto"
+    run_read_paths: ReadPaths = ()
+    max_workspace_bytes: int = Field(1_073_741_824, ge=1 << 20, le=1 << 50)
     spool_dir: Path | None = None
     ecs_agent_uri: str | None = None
     result_ttl: int = Field(86_400, ge=1, le=MAX_SECONDS)

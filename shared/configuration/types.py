@@ -2,6 +2,7 @@
 
 import re
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
@@ -50,6 +51,27 @@ def _network(text: str) -> Network:
     except ValueError:
         raise ValueError("should be addresses or networks, such as 10.0.0.1,172.16.0.0/12,fd00::/8") from None
     raise ValueError(f"should be networks without bits of a host, such as {wider}")
+
+
+# What a sandbox has of its own under these names.
+_OWN_PLACES = {"/proc", "/dev", "/sys", "/work", "/config", "/tmp", "/run", "/home/claude", "/etc", "/opt/claude"}  # noqa: S108
+
+
+def _read_paths(value: object) -> object:
+    return tuple(_read_path(part) for part in value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+def _read_path(text: str) -> Path:
+    place = Path(text)
+    if not place.is_absolute() or ".." in place.parts or place == Path("/"):
+        raise ValueError("should be absolute paths of directories, such as /opt/toolchain")
+    if str(place) in _OWN_PLACES:
+        raise ValueError(f"should not be {place}, which every sandbox has of its own")
+    return place
+
+
+ReadPaths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_read_paths)]
+"""Directories that runs may read, written like Names."""
 
 
 Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]

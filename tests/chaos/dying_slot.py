@@ -13,6 +13,7 @@ from functions.worker.cli import run
 from functions.worker.cli.environment import scrub
 from functions.worker.jobs import spool
 from functions.worker.pool import slot
+from functions.worker.sandbox.confine import Sandbox
 from shared.configuration.settings import WorkerSettings, load
 from shared.store.jobs import claims
 
@@ -39,4 +40,4 @@ if __name__ == "__main__":
     settings = load(WorkerSettings)
     scrub()
     _arrange(sys.argv[1])
-    slot.run_slot(sys.argv[2], settings, c_bool(False))
+    slot.run_slot(sys.argv[2], settings, c_bool(False), Sandbox("off"))

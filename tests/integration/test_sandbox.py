@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from claude_agent_sdk import ClaudeSDKClient, ResultMessage, ToolResultBlock, UserMessage
 
-from functions.worker.environment import for_run
-from functions.worker.options import options_for
+from functions.worker.cli.environment import for_run
+from functions.worker.cli.options import options_for
+from functions.worker.cli.workspace import Workspace
 from functions.worker.sandbox import bubblewrap, system
-from functions.worker.sandbox.policy import CONFIG, GIVEN, HOME, PLACES, Policy, slot_variables
+from functions.worker.sandbox.policy import CONFIG, GIVEN, HOME, PLACES, TEMPORARY, Policy, slot_variables
 from functions.worker.sandbox.probe import probe
-from functions.worker.workspace import Workspace
-from shared.settings import WorkerSettings
+from shared.configuration.settings import WorkerSettings
 from tests.support.real_cli import REAL_CLI
 from tests.support.scripted_model import ScriptedModel, Text, ToolUse
 from tests.support.socket_relay import SocketRelay
@@ -172,11 +172,10 @@ def test_all_that_a_run_started_ends_with_it(policy, tmp_path):
 
 async def ask(tmp_path, policy, model, *, tools=(), pause=0.0):
     """Ask the real CLI in the sandbox; return its messages."""
-    environment = for_run(HOME, CONFIG) | {
+    environment = for_run(HOME, CONFIG, TEMPORARY) | {
         "ANTHROPIC_UNIX_SOCKET": str(GIVEN / "relay.sock"),
         "ANTHROPIC_BASE_URL": "http://relay",
         "ANTHROPIC_API_KEY": "placeholder",
-        "TMPDIR": "/tmp",
     }
     program = launcher(policy, tmp_path, environment)
     options = options_for({"tools": list(tools)}, WorkerSettings(), Workspace(tmp_path))

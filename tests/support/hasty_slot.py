@@ -8,10 +8,11 @@ from ctypes import c_bool
 
 from functions.worker.cli.environment import scrub
 from functions.worker.pool import slot
+from functions.worker.sandbox.confine import Sandbox
 from shared.configuration.settings import WorkerSettings, load
 
 if __name__ == "__main__":
     slot.Slot.should_run_maintenance_tasks = property(lambda self: True)  # type: ignore[assignment]
     settings = load(WorkerSettings)
     scrub()
-    slot.run_slot(sys.argv[1], settings, c_bool(False))
+    slot.run_slot(sys.argv[1], settings, c_bool(False), Sandbox("off"))

@@ -70,6 +70,11 @@ def has_credentials(environ: Mapping[str, str]) -> bool:
     return any(environ.get(name) for name in (*_WAYS, *_PROVIDERS))
 
 
+def uses_cloud(environ: Mapping[str, str]) -> bool:
+    """Say whether the CLI reaches Claude through a cloud provider."""
+    return any(environ.get(name) for name in _PROVIDERS)
+
+
 def credential_kind(environ: Mapping[str, str]) -> str:
     """Say what kind of way to Claude the CLI has in an environment, and nothing of the secret."""
     kinds = ("bedrock", "vertex", "foundry", "api_key", "auth_token", "oauth_token")
@@ -81,7 +86,7 @@ def credential_kind(environ: Mapping[str, str]) -> str:
 
 def allowed(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what the CLI may see of an environment."""
-    cloud = any(environ.get(name) for name in _PROVIDERS)
+    cloud = uses_cloud(environ)
     kept = {}
     for name, value in environ.items():
         # Where a credential was read from is nothing that a run has to know.
@@ -116,11 +121,11 @@ def scrub() -> None:
     os.environ.update(kept | {"CLAUDE_AGENT_SDK_SKIP_VERSION_CHECK": "1"})
 
 
-def for_run(home: Path, config: Path) -> dict[str, str]:
+def for_run(home: Path, config: Path, temporary: Path) -> dict[str, str]:
     """Return what a run's environment holds beside the allowed: its own directories, and quiet."""
     return {
         "HOME": str(home),
-        "TMPDIR": str(home),
+        "TMPDIR": str(temporary),
         "CLAUDE_CONFIG_DIR": str(config),
         # One layer of retries, and it is ours: the CLI's first is only announced, for it says how long the API wants to
         # be left alone, and the run is ended before it begins.

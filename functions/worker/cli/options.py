@@ -29,7 +29,7 @@ def options_for(
     return ClaudeAgentOptions(
         cli_path=settings.claude_command,
         cwd=workspace.work,
-        env=for_run(workspace.home, workspace.config) | _longest(request),
+        env=for_run(workspace.home, workspace.config, workspace.temporary) | _longest(request),
         model=request.get("model") or settings.claude_model,
         system_prompt=_system_prompt(request, workspace),
         max_turns=request.get("maxTurns"),

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from shared.host.private_files import names, opened_shared
 
-_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def remove_tree(root: Path) -> None:
@@ -23,7 +23,7 @@ def remove_at(name: str, parent: int) -> None:
         if not _is_directory(name, parent):
             os.unlink(name, dir_fd=parent)
             return
-        handle = _open(name, parent)
+        handle = open_directory(name, parent)
         try:
             empty(handle)
         finally:
@@ -53,13 +53,13 @@ def empty(root: int) -> None:
 
 def _move_up(name: str, root: int) -> int:
     """Empty a directory in `root` by moving its own directories to `root`; return how many entries that took away."""
-    handle = _open(name, root)
+    handle = open_directory(name, root)
     gone = 0
     try:
         for below in names(handle):
             with suppress(OSError):
                 if _is_directory(below, handle):
-                    os.close(_open(below, handle))  # A directory that may not be written to cannot be moved.
+                    os.close(open_directory(below, handle))  # A directory that may not be written to cannot be moved.
                     os.rename(below, f".{uuid4().hex}", src_dir_fd=handle, dst_dir_fd=root)
                 else:
                     os.unlink(below, dir_fd=handle)
@@ -73,13 +73,13 @@ def _is_directory(name: str, parent: int) -> bool:
     return stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
 
 
-def _open(name: str, parent: int) -> int:
-    """Open a directory, and give its owner every right to it."""
+def open_directory(name: str, parent: int) -> int:
+    """Open a directory, and give its owner every right to it; raise OSError for a link and for anything else."""
     try:
-        handle = os.open(name, _FLAGS, dir_fd=parent)
+        handle = os.open(name, DIRECTORY, dir_fd=parent)
     except PermissionError:
         _allow(name, parent)
-        handle = os.open(name, _FLAGS, dir_fd=parent)
+        handle = os.open(name, DIRECTORY, dir_fd=parent)
     with suppress(OSError):
         os.fchmod(handle, 0o700)
     return handle

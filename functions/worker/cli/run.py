@@ -16,6 +16,7 @@ from functions.worker.cli.structured import structured
 from functions.worker.cli.usage import Meter
 from functions.worker.cli.warm import WarmCli
 from functions.worker.jobs.outcome import Report, Structured
+from functions.worker.sandbox.confine import SandboxUnavailableError
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
 from shared.store.callers.spending import Spend
@@ -49,10 +50,16 @@ class Run:
                 return Report(failure="session_not_found")
         except RedisError:
             return Report(failure="server_error")
-        self._cli = self._warm.take(request, turn)
+        try:
+            self._cli = self._warm.take(request, turn)
+        except SandboxUnavailableError:
+            # Such a job is not given to this worker; another one takes the next attempt.
+            event(log, "sandbox_unavailable", logging.ERROR)
+            return Report(failure="server_error")
         self._conversation = asyncio.create_task(self._converse(self._cli, request))
         has_tools = bool(request.get("tools") or request.get("mcpServers"))
-        bounds = asyncio.create_task(resources.exceeded(self._warm.spared, self._settings, has_tools=has_tools))
+        watch = resources.exceeded(self._warm.spared, self._settings, has_tools=has_tools, folder=self._cli.folder)
+        bounds = asyncio.create_task(watch)
         try:
             # Not cancelled when this is: its processes go first, for the SDK's own way to close is to wait for them.
             await asyncio.wait({self._conversation, bounds}, return_when=asyncio.FIRST_COMPLETED)

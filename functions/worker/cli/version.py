@@ -22,6 +22,15 @@ def check_command(settings: WorkerSettings) -> None:
         )
 
 
+def program(settings: WorkerSettings) -> Path:
+    """Return the path of the CLI's program."""
+    if settings.claude_command is not None:
+        return Path(shutil.which(settings.claude_command) or settings.claude_command)
+    spec = find_spec("claude_agent_sdk")
+    package = Path(spec.origin).parent if spec is not None and spec.origin is not None else Path()
+    return package / "_bundled" / "claude"
+
+
 def of_cli(settings: WorkerSettings) -> str | None:
     """Return the version of the CLI; None when it does not say."""
     if settings.claude_command is None:

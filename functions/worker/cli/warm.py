@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,8 +10,10 @@ from typing import Any
 
 from functions.worker.cli import mcp_servers
 from functions.worker.cli.options import options_for
+from functions.worker.cli.passthrough import Passthrough
 from functions.worker.cli.process import Cli
 from functions.worker.cli.workspace import Workspace
+from functions.worker.sandbox.confine import Sandbox
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
 from shared.store.jobs.sessions import Turn
@@ -42,8 +45,9 @@ class WarmCli:
     One is used as soon as it is there: a job that comes while it starts waits for the rest of its start.
     """
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self, settings: WorkerSettings, sandbox: Sandbox | None = None) -> None:
         self._settings = settings
+        self._sandbox = sandbox or Sandbox("off")
         self._spare: _Spare | None = None
         self._taken = asyncio.Event()
         self._left = asyncio.Event()
@@ -122,11 +126,21 @@ class WarmCli:
                 await ended
 
     def _new(self, request: dict[str, Any], turn: Turn | None = None) -> Cli:
+        self._sandbox.check(has_tools=bool(request.get("tools")))
         workspace = Workspace.create()
         if (system_prompt := request.get("systemPrompt")) is not None:
             workspace.system_prompt.write_text(system_prompt, encoding="utf-8", newline="")
         mcp_servers.write(workspace.servers, mcp_servers.of_request(request, self._settings.servers))
-        return Cli(workspace, options_for(request, self._settings, workspace, turn))
+        options = options_for(request, self._settings, workspace, turn)
+        if self._sandbox.kind != "namespaces":
+            return Cli(workspace, options)
+        relay = Passthrough(workspace.given / "relay.sock", os.environ.get("ANTHROPIC_BASE_URL", ""))
+        options.env |= {
+            "ANTHROPIC_UNIX_SOCKET": str(workspace.given / "relay.sock"),
+            "ANTHROPIC_BASE_URL": "http://relay",
+            "ANTHROPIC_API_KEY": "placeholder",
+        }
+        return Cli(workspace, self._sandbox.confine(options, workspace.root), relay)
 
     def _is_default(self, request: dict[str, Any]) -> bool:
         """Say whether a request asks for nothing that has to be said when the CLI starts."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from functions.worker.cli.removal import empty, remove_at, remove_tree
+from functions.worker.sandbox.policy import PLACES
 from shared.host.private_files import UnsafeFileError, names, open_regular, opened, opened_shared
 
 _PREFIX = "claude-worker-"
@@ -18,7 +19,10 @@ _STARTING = 60
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """Where a run may write: its working directory, its home and the CLI's configuration directory."""
+    """The directories of a run: all but `given` are the run's to write; `root` itself and what else is in it are not.
+
+    A sandbox shows these directories and nothing else of `root`.
+    """
 
     root: Path
 
@@ -26,8 +30,8 @@ class Workspace:
     def create(cls) -> "Workspace":
         """Make the directories, open to nobody else."""
         workspace = cls(Path(tempfile.mkdtemp(prefix=f"claude-run-{os.getpid()}-")))
-        for directory in (workspace.work, workspace.home, workspace.config):
-            directory.mkdir()
+        for name in PLACES:
+            (workspace.root / name).mkdir()
         return workspace
 
     @classmethod
@@ -42,7 +46,7 @@ class Workspace:
 
     @property
     def home(self) -> Path:
-        """The home directory, for temporary files too."""
+        """The home directory."""
         return self.root / "home"
 
     @property
@@ -51,14 +55,24 @@ class Workspace:
         return self.root / "config"
 
     @property
+    def temporary(self) -> Path:
+        """The directory for temporary files."""
+        return self.root / "temporary"
+
+    @property
+    def given(self) -> Path:
+        """The directory of what the gateway hands to the CLI, which a sandbox lets nobody write."""
+        return self.root / "given"
+
+    @property
     def servers(self) -> Path:
-        """The file that tells the CLI of its MCP servers."""
+        """The file that tells the CLI of its MCP servers, outside a sandbox."""
         return self.root / "mcp.json"
 
     @property
     def system_prompt(self) -> Path:
         """The file that holds the system prompt of a request that has one."""
-        return self.root / "system-prompt"
+        return self.given / "system-prompt"
 
     def remove(self) -> None:
         """Remove all of it, whatever the run made of its permissions."""

@@ -15,7 +15,7 @@ nothing from the API for CLAUDE_SILENCE_TIMEOUT                  server_error
 more than MAX_OUTPUT_BYTES                                       output_too_large
 a conversation that is not there, or not any more                session_not_found
 a required MCP server that did not start or died                 mcp_unavailable
-more than MAX_RUN_MEMORY or MAX_RUN_PROCESSES                    resource_exceeded
+more than MAX_RUN_MEMORY, MAX_RUN_PROCESSES, MAX_WORKSPACE_BYTES resource_exceeded
 the end of the clock                                             timeout
 no envelope, whatever the exit code                              cli_crashed
 two workers that vanished with the job (see `reconcile`)         worker_lost
@@ -77,7 +77,10 @@ _MESSAGES: dict[ErrorCode, str] = {
     "empty_result": "The model gave no answer",
     "max_turns": "The job was not done within its maxTurns",
     "budget_exceeded": "The job was not done within its maxBudgetUsd",
-    "resource_exceeded": "The run took more memory or processes than MAX_RUN_MEMORY or MAX_RUN_PROCESSES",
+    "resource_exceeded": (
+        "The run took more memory, processes or bytes of files than MAX_RUN_MEMORY, MAX_RUN_PROCESSES or "
+        "MAX_WORKSPACE_BYTES allows"
+    ),
     "output_too_large": "The answer is larger than MAX_OUTPUT_BYTES or the model's own limit",
     "mcp_unavailable": "An MCP server that the job cannot do without did not start, or died",
     "session_not_found": "There is no such conversation, or none any more",

@@ -18,10 +18,11 @@ from functions.worker.cli.environment import credential_kind
 from functions.worker.cli.workspace import WorkerFolder
 from functions.worker.jobs.rescuer import Reconciler
 from functions.worker.jobs.spool import Spool, spool_dir
-from functions.worker.pool import forkserver, redis_check
+from functions.worker.pool import forkserver, redis_check, sandbox_check
 from functions.worker.pool.ecs_protection import Protection
 from functions.worker.pool.redis_retries import Patience
 from functions.worker.pool.rq_adapter import NAME, ClaimQueue
+from functions.worker.sandbox.confine import Sandbox
 from functions.worker.webhooks.process import DelivererProcess
 from shared.configuration.settings import WorkerSettings
 from shared.host import processes
@@ -44,7 +45,7 @@ _KILL_AFTER, _DONE_AFTER = 7.0, 8.5
 class SlotPool(WorkerPool):
     """RQ's pool with our slots in it, started again with back-off."""
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self, settings: WorkerSettings, sandbox: Sandbox) -> None:
         self._patience = Patience()
         self._stop_at: float | None = None
         super().__init__(
@@ -59,6 +60,7 @@ class SlotPool(WorkerPool):
         self._reconciler = Reconciler(self.connection, settings, Spool(spool, settings.max_output_bytes))
         # Slots have another temporary directory, and the same spool.
         self._settings = settings.model_copy(update={"spool_dir": spool})
+        self._sandbox = sandbox
         self._folder = WorkerFolder()
         self._deliverer = DelivererProcess(settings)
         self._told = 0.0
@@ -67,6 +69,7 @@ class SlotPool(WorkerPool):
             version.of_cli(settings),
             "demo" if settings.demo_model else credential_kind(os.environ),
             settings.queue_concurrency,
+            sandbox.kind,
         )
         self._busy: dict[str, Any] = {}
         self._ours: set[int] = set()
@@ -84,7 +87,7 @@ class SlotPool(WorkerPool):
         context = forkserver.context()
         self._busy[name] = context.RawValue(ctypes.c_bool)
         # The settings go through a pipe, so that no secret stands in an environment.
-        arguments = (name, self._settings, self._busy[name])
+        arguments = (name, self._settings, self._busy[name], self._sandbox)
         # A daemon, which a pool that ends by an error tells to stop, where it would wait for any other for ever.
         return context.Process(target=_be_a_slot, args=arguments, name=name, daemon=True)
 
@@ -195,11 +198,11 @@ class SlotPool(WorkerPool):
         self._folder.remove()
 
 
-def _be_a_slot(name: str, settings: WorkerSettings, busy: Any) -> None:
+def _be_a_slot(name: str, settings: WorkerSettings, busy: Any, sandbox: Sandbox) -> None:
     """Run in a slot's process; only there is the SDK imported, which the pool has no use for."""
     from functions.worker.pool.slot import run_slot  # noqa: PLC0415
 
-    run_slot(name, settings, busy)
+    run_slot(name, settings, busy, sandbox)
 
 
 def wait_for_redis(settings: WorkerSettings) -> None:
@@ -226,10 +229,11 @@ def run_pool(settings: WorkerSettings) -> None:
     """
     processes.adopt_orphans()
     processes.hide_memory()
+    found = sandbox_check.find(settings)
     wait_for_redis(settings)
-    pool = SlotPool(settings)
+    pool = SlotPool(settings, found)
     protection = Protection(settings.ecs_agent_uri, lambda: pool.busy) if settings.ecs_agent_uri else None
-    event(log, "worker_started", slots=settings.queue_concurrency)
+    event(log, "worker_started", slots=settings.queue_concurrency, sandbox=found.kind)
     pool.run()
     pool.close()
     if protection is not None:

@@ -29,6 +29,7 @@ from functions.worker.jobs.spool import Spool, spool_dir
 from functions.worker.pool.redis_retries import Patience
 from functions.worker.pool.rq_adapter import NAME, ClaimJob, ClaimQueue, NoDeathPenalty
 from functions.worker.pool.tasks import end, wait_here
+from functions.worker.sandbox.confine import Sandbox
 from shared import logs
 from shared.configuration.settings import WorkerSettings
 from shared.host import processes
@@ -57,7 +58,7 @@ class Flag(Protocol):
 class AsyncSide:
     """The thread in which everything asynchronous of a slot happens."""
 
-    def __init__(self, name: str, settings: WorkerSettings, busy: Flag) -> None:
+    def __init__(self, name: str, settings: WorkerSettings, busy: Flag, sandbox: Sandbox) -> None:
         self.name = name
         self.settings = settings
         self._busy = busy
@@ -65,7 +66,7 @@ class AsyncSide:
         self._running: str | None = None
         # Whether Redis did not take the settlement of the last job, and a stop left it on disk.
         self.spooled = False
-        self._warm = WarmCli(settings)
+        self._warm = WarmCli(settings, sandbox)
         self._spool = Spool(spool_dir(settings), settings.max_output_bytes)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="async side", daemon=True)
@@ -140,7 +141,7 @@ class Slot(SimpleWorker):
     death_penalty_class = NoDeathPenalty
     max_connection_wait_time = _PAUSE
 
-    def __init__(self, name: str, settings: WorkerSettings, busy: Flag) -> None:
+    def __init__(self, name: str, settings: WorkerSettings, busy: Flag, sandbox: Sandbox) -> None:
         self._patience = Patience()
         connection = sync_client(settings.redis_address, reply_timeout=_REPLY_TIMEOUT, retry=self._patience)
         super().__init__(
@@ -157,7 +158,7 @@ class Slot(SimpleWorker):
             log_job_description=False,
         )
         self._grace = settings.shutdown_grace
-        self._async = AsyncSide(name, settings, busy)
+        self._async = AsyncSide(name, settings, busy, sandbox)
 
     def _set_connection(self, connection: Redis) -> Redis:
         """Keep our timeout: RQ would wait 15 s for each reply, and so would a stop."""
@@ -245,7 +246,7 @@ class Slot(SimpleWorker):
             super().teardown()  # type: ignore[no-untyped-call]
 
 
-def run_slot(name: str, settings: WorkerSettings, busy: Flag) -> None:
+def run_slot(name: str, settings: WorkerSettings, busy: Flag, sandbox: Sandbox) -> None:
     """Be a slot until told to stop, or until the pool ends; `busy` tells the pool whether a job runs."""
     # A session of its own: Ctrl-C on the pool's terminal must not reach the CLI.
     os.setsid()
@@ -257,7 +258,7 @@ def run_slot(name: str, settings: WorkerSettings, busy: Flag) -> None:
     # RQ logs each of its tries to reach Redis; the pool logs what is wrong, once and then each minute.
     logging.getLogger("rq.worker").addFilter(lambda record: "could not connect to Redis" not in str(record.msg))
     try:
-        Slot(name, settings, busy).work(with_scheduler=False)
+        Slot(name, settings, busy, sandbox).work(with_scheduler=False)
     except RedisError as error:
         # Before its loop it needs Redis; the pool starts it again.
         logs.event(log, "slot_not_started", logging.WARNING, slot=name, error=type(error).__name__)

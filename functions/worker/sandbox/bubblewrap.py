@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
-from functions.worker.sandbox.policy import Policy
+from functions.worker.sandbox.policy import CONFIG, WORK, Policy
 
 FILTER = Path(__file__).with_name("seccomp.bpf")
 NAMESPACES = (
@@ -21,6 +21,14 @@ NAMESPACES = (
 )  # fmt: skip
 # `ulimit -f` counts in blocks of this many bytes.
 _BLOCK = 512
+# A conversation that goes on has a configuration directory that the SDK makes when it starts the CLI: it stays where it
+# is, since the CLI reports its transcript by that path, which is named after the working directory.
+_RESUMED = f"""\
+case "${{CLAUDE_CONFIG_DIR-{CONFIG}}}" in
+{CONFIG}) ;;
+*) for kept in "$CLAUDE_CONFIG_DIR"/projects/*; do mv "$kept" "$CLAUDE_CONFIG_DIR"/projects/-{WORK.name}; done
+   set -- --bind "$CLAUDE_CONFIG_DIR" "$CLAUDE_CONFIG_DIR" "$@" ;;
+esac"""
 
 
 def program() -> Path | None:
@@ -56,9 +64,11 @@ def write_launcher(folder: Path, bwrap: Path, policy: Policy, foreign: Iterable[
         # bash calls it -u, and dash -p. As root there is no such limit.
         f"ulimit -u {policy.processes} 2>/dev/null || ulimit -p {policy.processes} 2>/dev/null",
         *([f"unset {' '.join(names)}"] if names else []),
+        f'set -- --remount-ro / --chdir {WORK} -- {cli} "$@"',
+        _RESUMED,
         # Found on the path, so that the sandbox's first process shows no directory of the worker.
         f"PATH={shlex.quote(str(bwrap.parent))}",
-        f'exec {shlex.quote(bwrap.name)} --args 3 -- {cli} "$@" 3<{shlex.quote(str(arguments))} 4<{filter_}',
+        f'exec {shlex.quote(bwrap.name)} --args 3 "$@" 3<{shlex.quote(str(arguments))} 4<{filter_}',
     ]
     launcher = folder / "launch"
     launcher.write_text("\n".join(lines) + "\n", encoding="utf-8")

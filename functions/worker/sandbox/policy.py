@@ -45,11 +45,15 @@ class Policy:
     def cli_inside(self) -> Path:
         """The CLI's path in the sandbox: its own where that is part of the system or of RUN_READ_PATHS."""
         cli = self.cli.resolve()
-        seen = any(cli.is_relative_to(place) for place in (Path("/usr"), *self.read))
-        return cli if seen and not any(cli.is_relative_to(place) for place in self.hidden) else _CLI
+        shown = (Path("/usr"), *self.read)
+        covered = any(cli.is_relative_to(place) for place in system.covered(self.hidden, shown))
+        return cli if not covered and any(cli.is_relative_to(place) for place in shown) else _CLI
 
     def bindings(self) -> list[str]:
-        """Return bubblewrap's arguments for everything that the run sees, in the order in which they have to come."""
+        """Return bubblewrap's arguments for what the run sees, in the order in which they have to come.
+
+        The launcher makes the root read-only after them, and enters the working directory.
+        """
         arguments = system.bindings(self.etc)
         # A process file system that takes no writes: a gateway that runs as root could change the kernel's settings.
         arguments += ["--proc", "/proc", "--remount-ro", "/proc", "--dev", "/dev"]
@@ -58,10 +62,11 @@ class Policy:
             arguments += ["--ro-bind" if name == "given" else "--bind", str(self.root / name), str(inside)]
         for place in self.read:
             arguments += ["--ro-bind-try", str(place), str(place)]
-        arguments += system.masks(self.hidden, self.read)
+        for place in system.covered(self.hidden, (Path("/usr"), *self.read)):
+            arguments += ["--tmpfs", str(place), "--remount-ro", str(place)]
         if self.cli_inside == _CLI:
             arguments += ["--ro-bind", str(self.cli.resolve()), str(_CLI)]
-        return [*arguments, "--remount-ro", "/", "--chdir", str(WORK), "--setenv", "PATH", _PATH]
+        return [*arguments, "--setenv", "PATH", _PATH]
 
 
 def hidden_places(more: Iterable[Path] = ()) -> tuple[Path, ...]:

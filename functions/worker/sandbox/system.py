@@ -56,12 +56,12 @@ def _of_etc(place: Path) -> list[str]:
     return ["--ro-bind", str(place.resolve()), str(place)]
 
 
-def masks(hidden: Iterable[Path], visible: Iterable[Path]) -> list[str]:
-    """Return the arguments that put an empty directory over each hidden one that a visible one contains."""
-    shown = [Path("/usr"), *visible]
-    covered: list[Path] = []
+def covered(hidden: Iterable[Path], shown: Iterable[Path]) -> list[Path]:
+    """Return those of the hidden directories that a shown one contains, without those that another one contains."""
+    found: list[Path] = []
+    shown = list(shown)
     for place in sorted(set(hidden)):
         below = any(place.is_relative_to(above) for above in shown)
-        if place.is_dir() and below and not any(place.is_relative_to(above) for above in covered):
-            covered.append(place)
-    return [part for place in covered for part in ("--tmpfs", str(place), "--remount-ro", str(place))]
+        if below and place.is_dir() and not any(place.is_relative_to(above) for above in found):
+            found.append(place)
+    return found

@@ -1,7 +1,7 @@
 """Which worker containers there are, and what each says of its CLI."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 import redis
 
@@ -15,12 +15,17 @@ SAY_EVERY = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A worker container; `credentials` is the kind that its CLI has, `cli` its version."""
+    """A worker container; `credentials` is the kind that its CLI has, `cli` its version.
+
+    `sandbox` is `namespaces` where its runs have one, `off` where they run without, and `unavailable` where runs with
+    tools are not taken.
+    """
 
     name: str
     cli: str | None
     credentials: str
     slots: int
+    sandbox: str = "unavailable"
 
 
 def say(client: redis.Redis, worker: Worker) -> None:
@@ -37,4 +42,7 @@ def read(texts: list[str], now: int) -> list[Worker]:
     """Return the workers that are alive, by name, of what is stored; `now` in ms by Redis's clock."""
     found = [json.loads(text) for text in texts]
     alive = [entry for entry in found if entry.pop("at") > now - _ALIVE_FOR]
-    return sorted((Worker(**entry) for entry in alive), key=lambda worker: worker.name)
+    # A worker of a later version may say more than this one knows of.
+    known = {field.name for field in fields(Worker)}
+    said = ({name: value for name, value in entry.items() if name in known} for entry in alive)
+    return sorted((Worker(**entry) for entry in said), key=lambda worker: worker.name)

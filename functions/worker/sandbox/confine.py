@@ -1,0 +1,61 @@
+"""Puts the CLI of each run into a sandbox of its own, where this worker can make one."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from claude_agent_sdk import ClaudeAgentOptions
+from claude_agent_sdk.types import SystemPromptFile
+
+from functions.worker.sandbox import bubblewrap, system
+from functions.worker.sandbox.policy import PLACES, Policy, hidden_places, slot_variables
+from functions.worker.sandbox.probe import Kind
+
+
+class SandboxUnavailableError(Exception):
+    """A run with tools was to start on a worker that has no sandbox for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """What a slot makes sandboxes of; `kind` is what the worker's probe found.
+
+    `cli` is the CLI's program, `read` what RUN_READ_PATHS names, `hidden` what no run sees, `largest` bounds a file.
+    """
+
+    kind: Kind
+    bwrap: Path | None = None
+    cli: Path = Path("claude")
+    read: tuple[Path, ...] = ()
+    hidden: tuple[Path, ...] = ()
+    largest: int = 1 << 30
+
+    def check(self, *, has_tools: bool) -> None:
+        """Raise SandboxUnavailableError for a run with tools where there is no sandbox and there should be one."""
+        if has_tools and self.kind == "unavailable":
+            raise SandboxUnavailableError
+
+    def confine(self, options: ClaudeAgentOptions, root: Path) -> ClaudeAgentOptions:
+        """Return the options with which the SDK starts the CLI in a sandbox; the same ones where there is none.
+
+        `root` holds the directories of PLACES. A path below one of them is named as the sandbox names it.
+        """
+        if self.kind != "namespaces" or self.bwrap is None:
+            return options
+        system.write_etc(root / "etc")
+        policy = Policy(self.cli, root, root / "etc", self.read, hidden_places(self.hidden), self.largest)
+        environment = {name: _inside(value, root) for name, value in options.env.items()}
+        launcher = bubblewrap.write_launcher(root, self.bwrap, policy, slot_variables(environment))
+        prompt = options.system_prompt
+        if isinstance(prompt, dict) and prompt["type"] == "file":
+            prompt = SystemPromptFile(type="file", path=_inside(prompt["path"], root))
+        return replace(options, cli_path=str(launcher), env=environment, system_prompt=prompt)
+
+
+def _inside(value: str, root: Path) -> str:
+    """Return a path as the sandbox names it; whatever else a value is stays."""
+    for name, place in PLACES.items():
+        outside = str(root / name)
+        if value == outside or value.startswith(outside + os.sep):
+            return str(place) + value[len(outside) :]
+    return value

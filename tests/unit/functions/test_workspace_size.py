@@ -1,0 +1,68 @@
+"""What a run has written is counted whatever it does to hide it."""
+
+import os
+
+import pytest
+
+from functions.worker.cli.workspace_size import size
+
+BOUND = 1 << 30
+
+
+def test_bytes_of_all_directories_are_counted(tmp_path):
+    for name in ("work", "home"):
+        (tmp_path / name / "below").mkdir(parents=True)
+        (tmp_path / name / "below" / "file").write_bytes(b"x" * 100_000)
+    assert 200_000 <= size([tmp_path / "work", tmp_path / "home", tmp_path / "missing"], [], BOUND) < 300_000
+
+
+def test_empty_files_count_as_well(tmp_path):
+    (tmp_path / "work").mkdir()
+    for number in range(100):
+        (tmp_path / "work" / f"{number}\n").touch()
+    assert size([tmp_path / "work"], [], BOUND) >= 100 * 4096
+
+
+def test_links_are_not_followed(tmp_path):
+    (tmp_path / "work").mkdir()
+    (tmp_path / "outside").write_bytes(b"x" * 100_000)
+    (tmp_path / "work" / "link").symlink_to(tmp_path / "outside")
+    (tmp_path / "work" / "loop").symlink_to(tmp_path / "work")
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert size([tmp_path / "work", tmp_path / "link"], [], BOUND) < 20_000
+
+
+def test_a_hole_in_a_file_takes_no_space(tmp_path):
+    (tmp_path / "work").mkdir()
+    with (tmp_path / "work" / "sparse").open("wb") as file:
+        file.truncate(1 << 40)
+    assert size([tmp_path / "work"], [], BOUND) < 20_000
+
+
+def test_a_file_without_a_name_is_counted_while_it_is_open(tmp_path):
+    (tmp_path / "work").mkdir()
+    with (tmp_path / "work" / "gone").open("wb") as file:
+        file.write(b"x" * 100_000)
+        file.flush()
+        (tmp_path / "work" / "gone").unlink()
+        assert size([tmp_path / "work"], [os.getpid()], BOUND) >= 100_000
+
+
+def test_a_tree_of_any_depth_is_above_every_bound(tmp_path):
+    (tmp_path / "work").mkdir()
+    folder = os.open(tmp_path / "work", os.O_RDONLY)
+    for _ in range(300):
+        os.mkdir("d", dir_fd=folder)
+        below = os.open("d", os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = below
+    os.close(folder)
+    assert size([tmp_path / "work"], [], BOUND) > BOUND
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every directory")
+def test_a_directory_that_may_not_be_read_is_counted(tmp_path):
+    (tmp_path / "work" / "closed").mkdir(parents=True)
+    (tmp_path / "work" / "closed" / "file").write_bytes(b"x" * 100_000)
+    (tmp_path / "work" / "closed").chmod(0)
+    assert size([tmp_path / "work"], [], BOUND) >= 100_000
