@@ -459,8 +459,8 @@ def test_a_step_that_is_refused_does_not_stop_the_others(store, folder, monkeypa
         done.clear()
         reconciler.look()
     # A job whose result may be on disk is not given to another slot.
-    steps = {"spool", "cancel_revoked", "reap", "unpark", "recover"}
-    expected = steps - {wrong} - ({"recover"} if wrong == "spool" else set())
+    steps = {"spool", "cancel_revoked", "reap", "unpark", "rescue"}
+    expected = steps - {wrong} - ({"rescue"} if wrong == "spool" else set())
     assert set(done) == expected
     assert [line["step"] for line in logged(caplog, "maintenance_refused")] == [wrong]
 
