@@ -76,9 +76,19 @@ down:  ## end them, and remove all that they kept
 logs:  ## follow what they say
 	@$(PYTHON) local/up.py logs
 
+# What `make test` runs; coverage is measured of the same.
+QUICK := -n auto --maxprocesses 4 --dist loadfile --ignore tests/chaos --ignore tests/browser \
+	--ignore tests/deployment --ignore tests/docs -m 'not slow'
+
 test: $(STAMP)  ## run every test that this machine can, but for `slow`, `docs-test`, `browser`, `chaos` and `deployment`
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --ignore tests/chaos --ignore tests/browser \
-		--ignore tests/deployment --ignore tests/docs -m 'not slow' $(TESTS)
+	$(BIN)/python -m pytest $(QUICK) $(TESTS)
+
+coverage: $(STAMP)  ## run `make test` and fail when it covers less than the floor; build/coverage/html shows the lines
+	@rm -rf build/coverage && mkdir -p build/coverage
+	$(BIN)/coverage run -m pytest $(QUICK) $(TESTS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage html --quiet
+	$(BIN)/coverage report
 
 test-pythons:  ## the same on each of Python 3.11, 3.12 and 3.13 that is installed, each in a .venv of its own
 	@for python in $(PYTHONS); do \
