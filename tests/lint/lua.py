@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from shared.store import scripts
+from shared.store.redis import scripts
 
 ROOT = Path(__file__).parents[2]
 _CONFIG = Path(__file__).parent / "luacheckrc"
@@ -67,7 +67,7 @@ def _origin(parts: Sequence[tuple[str, str]], line: int) -> tuple[str, int]:
 
 
 def _scripts() -> dict[str, list[tuple[str, str]]]:
-    first = ("shared/store/scripts.py", scripts.preamble())
+    first = ("shared/store/redis/scripts.py", scripts.preamble())
     return {
         name: [
             first,
