@@ -22,11 +22,12 @@ _PROSE = frozenset(_WORDS["prose"])
 _NAMES = _PROSE.union(_WORDS["names"])
 _ALLOWED = _WORDS["allowed"]
 _SUFFIXES = {".css", ".html", ".js", ".json", ".lua", ".md", ".py", ".sql", ".toml", ".yaml", ".yml"}
-# Data, locked versions and generated files whose source is checked.
-_LEFT_OUT = {"package-lock.json", "words.toml", "words.py", "data", "node_modules", "__pycache__", "events"}
+# Data, generated and installed files, and the list of the words.
+_LEFT_OUT = [ROOT / path for path in ("tests/data", "tests/events", "tests/lint/words.toml")]
+_LEFT_OUT_NAMES = {"package-lock.json", "node_modules", "__pycache__"}
 _PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
-_NAME = re.compile(r"[A-Za-z_$][\w$]*")
 _NAME_STRING = re.compile(r"[A-Za-z_][\w.:/-]*")
+_NAME_IN_PROSE = re.compile(r"[A-Za-z]+(?:_[A-Za-z]+)+|[a-z]+(?:[A-Z][a-z]+)+")
 _WORD = re.compile(r"[A-Za-z]+")
 _LUA = re.compile(r"(?P<comment>--[^\n]*)|(?P<string>'[^'\n]*'|\"[^\"\n]*\")|(?P<name>[A-Za-z_]\w*)")
 _JS = re.compile(
@@ -51,18 +52,23 @@ class Finding(NamedTuple):
 
 def findings(*paths: Path) -> list[Finding]:
     """Return what is found in these files and folders."""
-    return [found for path in paths for file in _files(path) for found in _in_file(file)]
+    return [found for path in paths for file in _files(path) for found in in_file(file)]
 
 
 def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    inside = (file for file in path.rglob("*") if file.suffix in _SUFFIXES or file.name in ("Makefile", "Dockerfile"))
-    return sorted(file for file in inside if not _LEFT_OUT & set(file.relative_to(path).parts))
+    inside = [path] if path.is_file() else sorted(path.rglob("*"))
+    return [file for file in inside if file == path or _is_checked(file)]
 
 
-def _in_file(path: Path) -> Iterator[Finding]:
-    name = str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+def _is_checked(file: Path) -> bool:
+    if file.suffix not in _SUFFIXES and file.name not in ("Makefile", "Dockerfile"):
+        return False
+    return not _LEFT_OUT_NAMES & set(file.parts) and not any(map(file.is_relative_to, _LEFT_OUT))
+
+
+def in_file(path: Path, name: str | None = None) -> Iterator[Finding]:
+    """Yield what is found in a file; `name` is its path in the project."""
+    name = name or (str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path))
     text = path.read_text(encoding="utf-8")
     yield from (Finding(name, 0, word, path.name) for word in in_name(path.stem))
     match path.suffix:
@@ -91,11 +97,11 @@ def in_prose(text: str, path: str, first: int = 1) -> Iterator[Finding]:
         kept = line
         for phrase in _ALLOWED["phrases"]:
             kept = kept.replace(phrase, "")
-        for word in _WORD.findall(kept):
+        for name in _NAME_IN_PROSE.findall(kept):
+            yield from (Finding(path, number, word, name) for word in in_name(name))
+        for word in _WORD.findall(_NAME_IN_PROSE.sub("", kept)):
             if word.lower() in _PROSE:
                 yield Finding(path, number, word.lower(), line.strip())
-        for name in re.findall(r"[A-Za-z]+(?:_[A-Za-z]+)+|[a-z]+(?:[A-Z][a-z]+)+", kept):
-            yield from (Finding(path, number, word, name) for word in in_name(name))
 
 
 def _in_string(text: str, path: str, line: int) -> Iterator[Finding]:
