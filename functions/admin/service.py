@@ -34,7 +34,13 @@ async def stats(settings: AdminSettings) -> dict[str, Any]:
         "held": health.hold,
         "slots": [{"slot": slot, "jobId": job or None} for slot, job in sorted(seen.slots.items())],
         "workers": [
-            {"worker": one.name, "cli": one.cli, "credentials": one.credentials, "slots": one.slots}
+            {
+                "worker": one.name,
+                "cli": one.cli,
+                "credentials": one.credentials,
+                "slots": one.slots,
+                "sandbox": one.sandbox,
+            }
             for one in health.workers
         ],
         "hour": [

@@ -12,7 +12,7 @@ from shared.api.models import JobPage, Status
 from shared.api.views import listed, page_of, status_of
 from shared.api.vocabulary import State
 from shared.configuration.settings import StatusSettings
-from shared.store.fleet import counters, slots
+from shared.store.fleet import counters, slots, workers
 from shared.store.jobs import endings, events, records
 from shared.store.redis import failures
 from shared.store.redis.client import async_client
@@ -23,6 +23,9 @@ HEALTH_TIMEOUT = 1.2
 
 class HealthReport(BaseModel):
     """Readiness and each part: `cli` and `credentials` are the versions and kinds that the workers have.
+
+    `sandbox` is `namespaces` when a live worker gives each run a sandbox of its own, `off` when tools run without, and
+    `unavailable` when jobs with tools are refused.
 
     `ok`; `degraded` when nothing that is queued is started; `down` when Redis does not answer, or takes no writes.
 
@@ -44,6 +47,7 @@ class HealthReport(BaseModel):
                     "slots": 5,
                     "cli": ["2.1.330"],
                     "credentials": ["api_key"],
+                    "sandbox": "namespaces",
                     "waiting": 0,
                     "active": 1,
                     "delayed": 0,
@@ -59,6 +63,7 @@ class HealthReport(BaseModel):
     slots: int | None
     cli: list[str] | None
     credentials: list[str] | None
+    sandbox: Literal["namespaces", "off", "unavailable"] | None
     waiting: int | None
     active: int | None
     delayed: int | None
@@ -113,7 +118,7 @@ async def health(settings: StatusSettings) -> HealthReport:
             seen = await slots.health(async_client(settings.redis_address))
     except (RedisError, OSError, TimeoutError) as error:
         failure = failures.report(settings.redis_address, error)
-        nothing = dict.fromkeys(("workers", "slots", "cli", "credentials", "waiting", "active", "delayed"))
+        nothing = dict.fromkeys(("workers", "slots", "cli", "credentials", "sandbox", "waiting", "active", "delayed"))
         why = failure.reason if failure else "redis"
         return HealthReport.model_validate({"status": "down", "reason": why, "redis": "down", **nothing})
     reason = _reason(seen)
@@ -125,6 +130,7 @@ async def health(settings: StatusSettings) -> HealthReport:
         slots=seen.slots,
         cli=sorted({one.cli for one in seen.workers if one.cli}),
         credentials=sorted({one.credentials for one in seen.workers}),
+        sandbox=workers.sandbox_of(seen.workers),
         waiting=seen.waiting,
         active=seen.active,
         delayed=seen.delayed,

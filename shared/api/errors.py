@@ -12,7 +12,8 @@
     ├── AlreadyFinished 409        ├── BudgetExhausted 429
     ├── NotFinished 409            ├── QueueFull 503
     ├── PayloadTooLarge 413        ├── Unavailable 503
-    └── WebhookUrlRefused 422      └── NoWebhook 422
+    ├── WebhookUrlRefused 422      ├── NoWebhook 422
+    └── SandboxUnavailable 422
 
 The codes are those of the API's error table; `shared.http.problems` turns an error into problem+json.
 """
@@ -155,6 +156,12 @@ class WebhookUrlRefused(GatewayError):
     """The webhook's URL is not one that the gateway posts to."""
 
     status, code, title = 422, "webhook_url_refused", "The webhook URL is refused"
+
+
+class SandboxUnavailable(GatewayError):
+    """The job has built-in tools, and no live worker has a sandbox for it."""
+
+    status, code, title = 422, "sandbox_unavailable", "No sandbox is available"
 
 
 class RateLimited(GatewayError):

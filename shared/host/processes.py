@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 4, 15, 36
 _LINUX = sys.platform == "linux"
+# Looks after which a child that has ended is none that asyncio waits for.
+_ASYNCIO_TAKES = 2
 
 
 class _Process(NamedTuple):
@@ -136,9 +138,11 @@ def send(signal_number: signal.Signals, pids: list[int]) -> None:
 async def end_descendants(spared: Callable[[], Awaitable[set[int]]], *, waited_for: int | None, grace: float) -> None:
     """End every process below this one but the spared: SIGTERM, `grace` s for them to go, then SIGKILL for the rest.
 
-    `waited_for` is the child that asyncio waits for by itself; the other children are adopted, and collected here.
+    `waited_for` is the CLI, which asyncio waits for by itself, as it does for MCP servers: those it collects within a
+    turn or two of the loop. Children that stay are adopted, and are collected here.
     """
     told = False
+    looks: dict[int, int] = {}
     deadline = time.monotonic() + grace
     # Nothing may be born between the question who is spared and the look at who is there.
     while processes := _below(os.getpid(), await spared()):
@@ -152,7 +156,9 @@ async def end_descendants(spared: Callable[[], Awaitable[set[int]]], *, waited_f
             send(signal.SIGKILL, living)
         for process in processes:
             if process.ended and process.parent == os.getpid() and process.pid != waited_for:
-                with suppress(ChildProcessError):
-                    os.waitpid(process.pid, os.WNOHANG)  # noqa: ASYNC222 -- does not wait
+                looks[process.pid] = looks.get(process.pid, 0) + 1
+                if looks[process.pid] > _ASYNCIO_TAKES:
+                    with suppress(ChildProcessError):
+                        os.waitpid(process.pid, os.WNOHANG)  # noqa: ASYNC222 -- does not wait
         # Nothing tells of the end of a process that is not our child, so this is looked at.
         await asyncio.sleep(0.01)

@@ -16,6 +16,7 @@ from shared.api.errors import (
     PayloadTooLarge,
     QueueFull,
     RateLimited,
+    SandboxUnavailable,
     Unauthorized,
     Unavailable,
     UnsupportedMediaType,
@@ -39,7 +40,14 @@ _USUAL: dict[int, type[GatewayError]] = {
     503: Unavailable,
 }
 # What a submission adds: the errors of its fields, of its key, of its caller's limits and of the queue.
-SUBMISSION_ERRORS = (IdempotencyMismatch, WebhookUrlRefused, RateLimited, BudgetExhausted, QueueFull)
+SUBMISSION_ERRORS = (
+    IdempotencyMismatch,
+    WebhookUrlRefused,
+    SandboxUnavailable,
+    RateLimited,
+    BudgetExhausted,
+    QueueFull,
+)
 # The models of bodies that routes read by themselves; FastAPI knows nothing of them.
 BODIES: dict[str, type[BaseModel]] = {}
 

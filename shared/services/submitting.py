@@ -13,6 +13,7 @@ from shared.api.errors import (
     NotFound,
     QueueFull,
     RateLimited,
+    SandboxUnavailable,
 )
 from shared.api.fingerprint import digest, fingerprint
 from shared.api.ids import is_id, new_id
@@ -61,7 +62,7 @@ async def submit(
     `body` is what an Idempotency-Key stands for, as JSON; the request itself by default.
 
     Raises InvalidRequest, Forbidden or WebhookUrlRefused for what this deployment does not allow, IdempotencyMismatch,
-    RateLimited, BudgetExhausted, QueueFull, or KeyRevoked.
+    RateLimited, BudgetExhausted, QueueFull, SandboxUnavailable, or KeyRevoked.
     """
     submission = await prepare(
         request, request_id=request_id, caller=caller, idempotency_key=idempotency_key, settings=settings
@@ -133,6 +134,10 @@ def refuse(kind: str, reset: int, headers: dict[str, str], settings: SubmitSetti
         case "mismatch":
             raise IdempotencyMismatch(
                 "Idempotency-Key was used with another body in the last 24 hours; use a new key for a new request"
+            )
+        case "no_sandbox":
+            raise SandboxUnavailable(
+                "tools: no worker of this deployment has a sandbox for a run with built-in tools; see RUN_SANDBOX"
             )
         case "revoked":
             raise KeyRevoked
@@ -214,6 +219,7 @@ def _submission(
         mcp=chosen.to_json(),
         budget=settings.daily_budget_usd or 0,
         talk="" if request.fork else request.session_id or "",
+        sandbox=bool(request.tools),
     )
 
 

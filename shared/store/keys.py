@@ -38,6 +38,7 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     talk     the conversation whose turn it is; absent for a job of its own
     spent    what its running claim has spent so far, JSON
     cost     USD, of all its attempts
+    sandbox  present when only a worker with a sandbox may run it
     mcp      the MCP servers that it goes to and why, JSON; absent for none
     absent   those of them that did not start or died, JSON; absent for none
     batch    the batch that it belongs to; absent for none
@@ -85,6 +86,7 @@ Beside them:
 PREFIX = "cg:"
 ANONYMOUS = "anonymous"  # the one caller there is where nobody needs a key
 WAITING = PREFIX + "waiting"  # zset: job id → prio · 2⁵⁰ + seq
+PLAIN = PREFIX + "waiting:plain"  # zset: those of the waiting jobs that need no sandbox, with the same score
 PARKED = PREFIX + "parked"  # zset: id of a job that waits for its turn in a conversation → seq
 DELAYED = PREFIX + "delayed"  # zset: job id → ms when due
 ACTIVE = PREFIX + "active"  # zset: job id → ms when its lease ends

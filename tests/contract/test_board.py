@@ -25,6 +25,7 @@ SEEN = Figures(
     {"waiting": 0, "active": 0, "delayed": 0},
     {},
     None,
+    [],
 )
 
 

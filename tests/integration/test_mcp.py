@@ -114,6 +114,8 @@ async def test_the_examples_work_out_of_the_box_and_their_tools_results_reach_th
 
 async def test_a_server_sees_what_its_entry_gives_and_nothing_of_the_clis(worker, monkeypatch):
     monkeypatch.setenv("TOKEN_OF_MINE", "s3cret")
+    for name in ("LOGNAME", "SHELL", "TERM", "USER"):  # as in a slot, see `scrub`
+        monkeypatch.delenv(name, raising=False)
     tell = ToolUse("mcp__a__environment", {})
     told = response(await worker({"a": {**TESTS, "env": {"TOKEN": "${TOKEN_OF_MINE}", "LEVEL": "1"}}}, tell))
     seen = json.loads(json.loads(told)[0]["content"])
@@ -173,10 +175,10 @@ async def test_a_server_has_ten_seconds_to_start(worker, when):
 
 
 async def test_a_result_that_the_cli_cuts_is_named(worker):
-    outcome = await worker({"a": TESTS}, ToolUse("mcp__a__large", {"size": 60_000}))
+    outcome = await worker({"a": TESTS}, ToolUse("mcp__a__large", {"size": 600_000}))
     assert "Output too large" in response(outcome)
     assert outcome.seen["truncated"] == ["mcp__a__large"]
-    assert "truncated" not in (await worker({"a": TESTS}, ToolUse("mcp__a__large", {"size": 10_000}))).seen
+    assert "truncated" not in (await worker({"a": TESTS}, ToolUse("mcp__a__large", {"size": 400_000}))).seen
 
 
 async def test_large_ids_of_the_example_database_arrive_whole(worker):

@@ -15,9 +15,12 @@ RESULT = {
 ERROR = {"error": {"code": "server_error", "message": "no", "retryable": True}}
 
 
-async def pop(url: str) -> claims.Claim | None:
-    """Take the next job off the queue, and return its claim; None when nothing waits."""
-    text = await scripts.run(async_client(url), "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now")
+async def pop(url: str, takes: Literal["all", "plain"] = "all") -> claims.Claim | None:
+    """Take the next job off the queue, and return its claim; None when nothing waits.
+
+    `plain` is what a worker without a sandbox takes.
+    """
+    text = await scripts.run(async_client(url), "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now", takes)
     return claims.Claim.parse(text) if text else None
 
 

@@ -34,8 +34,8 @@ function table(names, rows, none) {
 const section = (title, ...children) => h("section", {}, h("h2", {}, title), ...children);
 
 function workers(stats) {
-  const rows = stats.workers.map((one) => [one.worker, String(one.slots), one.cli || "unknown", one.credentials]);
-  return section("Workers", table(["Worker", "Slots", "CLI", "Credentials"], rows, "No worker is alive."));
+  const rows = stats.workers.map((one) => [one.worker, String(one.slots), one.cli || "unknown", one.credentials, one.sandbox]);
+  return section("Workers", table(["Worker", "Slots", "CLI", "Credentials", "Sandbox"], rows, "No worker is alive."));
 }
 
 function callers(found, context) {

@@ -40,8 +40,6 @@ def options_for(
         tools=request.get("tools", []),
         allowed_tools=[*request.get("tools", []), *mcp_servers.allowed_tools(servers)],
         setting_sources=[],
-        # A file: on the command line everybody could read the secrets of its entries.
-        mcp_servers=workspace.servers if servers else {},
         strict_mcp_config=True,
         extra_args={
             "restricted": None,

@@ -13,6 +13,7 @@ from typing import Any
 from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient
 from claude_agent_sdk.types import Message
 
+from functions.worker.cli.mcp_broker import Broker
 from functions.worker.cli.passthrough import Passthrough
 from functions.worker.cli.workspace import Workspace
 from shared.host import processes
@@ -36,8 +37,15 @@ class Cli:
     `refused_schema` says that it ended because it cannot use its schema, although that was written for it.
     """
 
-    def __init__(self, workspace: Workspace, options: ClaudeAgentOptions, relay: Passthrough | None = None) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        options: ClaudeAgentOptions,
+        broker: Broker | None = None,
+        relay: Passthrough | None = None,
+    ) -> None:
         self._workspace = workspace
+        self.broker = broker or Broker({}, workspace.root)
         self._relay = relay
         # Not to the worker's log: it may hold what a client sent, line breaks too.
         self._client = ClaudeSDKClient(replace(options, stderr=self._note))

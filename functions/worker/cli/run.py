@@ -95,7 +95,7 @@ class Run:
         report.structured = None if schema is None else Structured(fits=False)
         try:
             await cli.start()
-            expected = mcp_servers.Expected(request, self._settings.servers, cli.folder)
+            expected = mcp_servers.Expected(request, self._settings.servers, cli.broker.gone)
             await hear(cli.ask(prompt(request)), report, self._settings, self._on_text, expected)
             if report.envelope is None:
                 # Not at `end`, which may be a while: its own retry comes half a second after it was announced.

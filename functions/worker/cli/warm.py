@@ -5,10 +5,11 @@ import logging
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from functions.worker.cli import mcp_servers
+from functions.worker.cli.mcp_broker import Broker
 from functions.worker.cli.options import options_for
 from functions.worker.cli.passthrough import Passthrough
 from functions.worker.cli.process import Cli
@@ -130,17 +131,17 @@ class WarmCli:
         workspace = Workspace.create()
         if (system_prompt := request.get("systemPrompt")) is not None:
             workspace.system_prompt.write_text(system_prompt, encoding="utf-8", newline="")
-        mcp_servers.write(workspace.servers, mcp_servers.of_request(request, self._settings.servers))
-        options = options_for(request, self._settings, workspace, turn)
+        broker = Broker(mcp_servers.of_request(request, self._settings.servers), workspace.root)
+        options = replace(options_for(request, self._settings, workspace, turn), mcp_servers=broker.configuration())
         if self._sandbox.kind != "namespaces":
-            return Cli(workspace, options)
+            return Cli(workspace, options, broker)
         relay = Passthrough(workspace.given / "relay.sock", os.environ.get("ANTHROPIC_BASE_URL", ""))
         options.env |= {
             "ANTHROPIC_UNIX_SOCKET": str(workspace.given / "relay.sock"),
             "ANTHROPIC_BASE_URL": "http://relay",
             "ANTHROPIC_API_KEY": "placeholder",
         }
-        return Cli(workspace, self._sandbox.confine(options, workspace.root), relay)
+        return Cli(workspace, self._sandbox.confine(options, workspace.root), broker, relay)
 
     def _is_default(self, request: dict[str, Any]) -> bool:
         """Say whether a request asks for nothing that has to be said when the CLI starts."""

@@ -80,6 +80,8 @@ class ClaimQueue(Queue):
 
     job_class = ClaimJob
     stopping = threading.Event()
+    # Whether this worker takes jobs that need a sandbox.
+    takes_tools = True
 
     @classmethod
     def dequeue_any(cls, *args: Any, **options: Any) -> Any:
@@ -105,6 +107,7 @@ class ClaimQueue(Queue):
                     _UNCLAIMED,
                     _RQ_TIMEOUT,
                     utcformat(now()),
+                    "all" if cls.takes_tools else "plain",
                 )
                 if claim is not None:
                     return queue_key, claim

@@ -142,6 +142,7 @@ class Slot(SimpleWorker):
     max_connection_wait_time = _PAUSE
 
     def __init__(self, name: str, settings: WorkerSettings, busy: Flag, sandbox: Sandbox) -> None:
+        ClaimQueue.takes_tools = sandbox.takes_tools
         self._patience = Patience()
         connection = sync_client(settings.redis_address, reply_timeout=_REPLY_TIMEOUT, retry=self._patience)
         super().__init__(

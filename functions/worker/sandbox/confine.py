@@ -30,9 +30,14 @@ class Sandbox:
     hidden: tuple[Path, ...] = ()
     largest: int = 1 << 30
 
+    @property
+    def takes_tools(self) -> bool:
+        """Whether runs with tools may be run here: in a sandbox, or because the operator wants none."""
+        return self.kind != "unavailable"
+
     def check(self, *, has_tools: bool) -> None:
         """Raise SandboxUnavailableError for a run with tools where there is no sandbox and there should be one."""
-        if has_tools and self.kind == "unavailable":
+        if has_tools and not self.takes_tools:
             raise SandboxUnavailableError
 
     def confine(self, options: ClaudeAgentOptions, root: Path) -> ClaudeAgentOptions:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import redis.asyncio
 
 from shared.store import keys
+from shared.store.fleet import workers
 from shared.store.redis import scripts
 
 
@@ -29,6 +30,7 @@ class Figures:
     jobs: dict[str, int]
     slots: dict[str, str]
     oldest: int | None
+    workers: list[workers.Worker]
 
 
 def _pairs(flat: list[str]) -> dict[str, str]:
@@ -37,13 +39,14 @@ def _pairs(flat: list[str]) -> dict[str, str]:
 
 async def read(client: redis.asyncio.Redis) -> Figures:
     """Read all figures in one round trip."""
-    counters, http, jobs, slots, oldest = await scripts.run(client, "stats")
+    counters, http, jobs, slots, oldest, now, known = await scripts.run(client, "stats")
     return Figures(
         counters=_pairs(counters),
         http=_pairs(http),
         jobs={state: int(count) for state, count in _pairs(jobs).items()},
         slots=_pairs(slots),
         oldest=None if oldest < 0 else oldest,
+        workers=workers.read(known, now),
     )
 
 

@@ -11,6 +11,8 @@ from shared.store.redis import scripts
 # A worker says so every third of this; ms.
 _ALIVE_FOR = 15_000
 SAY_EVERY = 5.0
+# What a worker may have, the best first.
+SANDBOXES = ("namespaces", "off", "unavailable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,12 @@ class Worker:
     credentials: str
     slots: int
     sandbox: str = "unavailable"
+
+
+def sandbox_of(known: list[Worker]) -> str:
+    """Return what a job with tools can expect of the live workers: the best that one of them has."""
+    kinds = {worker.sandbox for worker in known}
+    return next((kind for kind in SANDBOXES if kind in kinds), "unavailable")
 
 
 def say(client: redis.Redis, worker: Worker) -> None:

@@ -19,12 +19,26 @@ local function no_room(ask, more, time, reset)
   return false, reset
 end
 
+-- Whether no live worker takes jobs that need a sandbox. Without any worker nobody knows: such a job waits.
+local function no_sandbox(time)
+  local alive = false
+  for _, text in ipairs(redis.call('HVALS', WORKERS)) do
+    local worker = cjson.decode(text)
+    if worker.at > time - 15000 then
+      alive = true
+      if worker.sandbox == 'namespaces' or worker.sandbox == 'off' then return false end
+    end
+  end
+  return alive
+end
+
 local function accept(ask, request, metadata, time)
   local seq = redis.call('INCR', SEQUENCE)
   redis.call('HSET', record_of(ask.jobId), 'v', 1, 'caller', ask.caller, 'req', ask.requestId, 'state', 'waiting',
     'prio', ask.priority, 'seq', seq, 'n', 1, 'attempts', 0, 'progress', 0, 'timeout', ask.timeout, 'created', whole(time))
   if metadata ~= '' then redis.call('HSET', record_of(ask.jobId), 'meta', metadata) end
   if ask.hook ~= '' then redis.call('HSET', record_of(ask.jobId), 'hook', ask.hook, 'host', ask.host) end
+  if ask.sandbox then redis.call('HSET', record_of(ask.jobId), 'sandbox', 1) end
   if ask.talk ~= '' then redis.call('HSET', record_of(ask.jobId), 'talk', ask.talk) end
   if ask.mcp ~= '' then redis.call('HSET', record_of(ask.jobId), 'mcp', ask.mcp) end
   if ask.fingerprint ~= '' then

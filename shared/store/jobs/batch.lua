@@ -3,7 +3,7 @@
 --         meta     the caller's metadata, JSON, '' for none
 --       then four for each query: what submit.lua is given, and a name of the caller's own for it, '' for none
 -- Returns {kind, batchId, requestId, ms since the epoch of the first answer, left, ms until all are left again} with kind:
--- queued replayed | full mismatch limited broke revoked.
+-- queued replayed | full mismatch limited broke revoked no_sandbox.
 local ask = cjson.decode(ARGV[1])
 local time, id = now(), ask.batchId
 local total = (#ARGV - 1) / 4
@@ -16,6 +16,9 @@ if first and first.body ~= ask.body then return {'mismatch', '', '', 0, -1, 0} e
 if first then return {'replayed', first.job, first.req, tonumber(first.at), -1, 0} end
 local limited, left, reset = over_rate(ask, time)
 if limited then return {'limited', '', '', 0, left, reset} end
+for i = 2, #ARGV, 4 do
+  if cjson.decode(ARGV[i]).sandbox and no_sandbox(time) then return {'no_sandbox', '', '', 0, left, reset} end
+end
 local refused
 refused, reset = no_room(ask, total, time, reset)
 if refused then return {refused, '', '', 0, left, reset} end

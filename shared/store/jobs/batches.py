@@ -61,7 +61,7 @@ class Batch:
 class Answer:
     """What became of a batch; `request_id`, `at`, `left` and `reset` (ms) as for a submission."""
 
-    kind: Literal["queued", "replayed", "full", "mismatch", "limited", "broke", "revoked"]
+    kind: Literal["queued", "replayed", "full", "mismatch", "limited", "broke", "revoked", "no_sandbox"]
     batch_id: str
     request_id: str
     at: int

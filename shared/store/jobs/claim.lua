@@ -36,6 +36,7 @@ elseif job.state ~= 'active' or job.slot ~= ARGV[3] then
   return nil -- not ours; ours already means that the reply to this very claim was lost
 end
 redis.call('ZREM', WAITING, id)
+redis.call('ZREM', PLAIN, id)
 redis.call('ZADD', ACTIVE, whole(time + ARGV[4]), id)
 redis.call('SETNX', DEPLOYMENT, ARGV[6])
 return {redis.call('GET', input_of(id)), tonumber(job.attempts), job.timeout - (time - started), job.req,

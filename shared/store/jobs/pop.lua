@@ -1,8 +1,20 @@
 -- Take the next job off the queue and make the RQ job that is one claim of it.
 -- ARGV  1 RQ's intermediate list  2 prefix of an RQ job's key  3 RQ queue's name  4 function to run
 --       5 ms until the claim must have been made  6 RQ timeout s  7 now, as RQ writes times
+--       8 'plain' when the worker takes no jobs that need a sandbox
 -- Returns the claim's id, `JOB-N`, or nil when nothing may start.
 local time = now()
+
+-- The first job of the queue; for a worker without a sandbox the first that needs none.
+local function next_job(takes_all)
+  local id = redis.call('ZRANGE', takes_all and WAITING or PLAIN, 0, 0)[1]
+  if id or takes_all then return id end
+  -- Jobs that waited before the gateway was upgraded are in no list of their own.
+  for _, other in ipairs(redis.call('ZRANGE', WAITING, 0, 99)) do
+    if redis.call('HEXISTS', record_of(other), 'sandbox') == 0 then return other end
+  end
+end
+
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', DELAYED, '-inf', whole(time), 'LIMIT', 0, 100)) do
   redis.call('ZREM', DELAYED, id)
   local job = read(id, 'caller', 'state', 'prio', 'seq', 'progress')
@@ -19,8 +31,10 @@ local probing = tonumber(held[1] or 0) >= HELD_AFTER
 if probing and time < tonumber(held[2]) then return nil end
 local id, n
 repeat
-  id = redis.call('ZPOPMIN', WAITING)[1]
+  id = next_job(ARGV[8] ~= 'plain')
   if not id then return nil end
+  redis.call('ZREM', WAITING, id)
+  redis.call('ZREM', PLAIN, id)
   local job = redis.call('HMGET', record_of(id), 'n', 'caller')
   -- `cancel_revoked.lua` ends the job of a caller whose key is revoked; until then it must not start.
   n = job[1] and not is_revoked(job[2]) and job[1]

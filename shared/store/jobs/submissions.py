@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from shared.store.redis import scripts
 
-Kind = Literal["queued", "duplicate", "cached", "full", "mismatch", "limited", "broke", "revoked"]
+Kind = Literal["queued", "duplicate", "cached", "full", "mismatch", "limited", "broke", "revoked", "no_sandbox"]
 
 
 class Submission(NamedTuple):
@@ -21,7 +21,7 @@ class Submission(NamedTuple):
     key's record, and `body` is the hash of the normalised body. At most `rate` submissions in `window` ms, 0 for any.
     `hook` is the URL that is told of the end, `host` where it leads. `mcp` is JSON of the MCP servers and why.
     `talk` is the conversation that it goes on with, one turn at a time. `budget` is what a caller may spend a day,
-    USD.
+    USD. With `sandbox` only a worker that has one may run it.
     """
 
     job_id: str
@@ -46,6 +46,7 @@ class Submission(NamedTuple):
     mcp: str = ""
     talk: str = ""
     budget: float = 0
+    sandbox: bool = False
 
     def _decisive(self) -> str:
         told = {name: getattr(self, field) for name, field in _TOLD}

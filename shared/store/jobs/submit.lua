@@ -8,11 +8,12 @@
 --         hook host      where to tell of the end, '' for nowhere
 --         mcp            JSON of the MCP servers and why, '' for none
 --         budget         USD that a caller may spend a day, 0 for any
+--         sandbox        whether only a worker with a sandbox may run it
 --         talk           the conversation that it goes on with, '' for none
 --       2 request JSON  3 metadata JSON or ''
 -- Returns {kind, requestId, jobId, result JSON or '', 1 if replayed, left, ms until all are left again, ms since the epoch of
 -- the first answer}
--- with kind: queued duplicate cached | full mismatch limited broke revoked; for broke, the ms are those until the next day.
+-- with kind: queued duplicate cached | full mismatch limited broke revoked no_sandbox; for broke, the ms are those until the next day.
 local ask = cjson.decode(ARGV[1])
 local time = now()
 local left, reset = -1, 0
@@ -67,6 +68,8 @@ if ask.fingerprint ~= '' and ask.join then
     return answer('duplicate', ask.requestId, leader)
   end
 end
+
+if ask.sandbox and no_sandbox(time) then return answer('no_sandbox', '', '') end
 
 local refused
 refused, reset = no_room(ask, 1, time, reset)

@@ -1,6 +1,8 @@
 -- Put before every script, first of three. Keys are named here and not passed in: which ones a script touches depends on
 -- what it reads, and the store does not run in cluster mode. `keys.py` says what each holds.
 local WAITING, DELAYED, ACTIVE, PAUSED = 'cg:waiting', 'cg:delayed', 'cg:active', 'cg:paused'
+-- Those of the waiting jobs that need no sandbox: what a worker without one may take.
+local PLAIN = 'cg:waiting:plain'
 local PARKED, DEPLOYMENT = 'cg:parked', 'cg:deployment'
 local SEQUENCE, WAKE, EXPIRES, COUNTERS = 'cg:seq', 'cg:wake', 'cg:expires', 'cg:counters'
 local CANCELLED = 'cg:cancelled'
