@@ -5,8 +5,12 @@ second, is done once for all slots; what they share of it is in memory once.
 """
 
 import multiprocessing
+import os
+import sys
 import tempfile
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, SpawnContext
+from typing import Any
 
 # The server listens on a socket in the temporary directory, and a socket's path has 107 bytes at most.
 _LONGEST_DIRECTORY = 107 - len("/pymp-12345678/listener-12345678")
@@ -21,4 +25,19 @@ def context() -> ForkServerContext | SpawnContext:
         return multiprocessing.get_context("spawn")
     found = multiprocessing.get_context("forkserver")
     found.set_forkserver_preload(["functions.worker.pool.preload"])
+    _hide_socket()
     return found
+
+
+def _hide_socket() -> None:
+    """Start the server, unless it runs, and take its socket's name away.
+
+    Whoever put another socket under that name would be sent the settings with the next slot. The inode is reached by a
+    descriptor of this process, which keeps out of the /proc of all others.
+    """
+    server: Any = forkserver._forkserver  # type: ignore[attr-defined]  # noqa: SLF001 -- nothing else knows the address
+    forkserver.ensure_running()
+    if sys.platform == "linux" and not server._forkserver_address.startswith("/proc/"):  # noqa: SLF001
+        inode = os.open(server._forkserver_address, os.O_PATH | os.O_CLOEXEC)  # noqa: SLF001
+        os.unlink(server._forkserver_address)  # noqa: SLF001, PTH108 -- a text
+        server._forkserver_address = f"/proc/self/fd/{inode}"  # noqa: SLF001
