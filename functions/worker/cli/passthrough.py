@@ -1,6 +1,7 @@
 """Stands in for the relay until it is there: a Unix socket whose connections go to ANTHROPIC_BASE_URL."""
 
 import asyncio
+import os
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,7 +16,12 @@ class Passthrough:
 
     async def open(self) -> None:
         """Begin to listen."""
-        self._server = await asyncio.start_unix_server(self._connect, self._path)
+        # By its directory's descriptor: the path of a socket has 107 bytes at most.
+        folder = os.open(self._path.parent, os.O_PATH | os.O_CLOEXEC)
+        try:
+            self._server = await asyncio.start_unix_server(self._connect, f"/proc/self/fd/{folder}/{self._path.name}")
+        finally:
+            os.close(folder)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):

@@ -35,7 +35,7 @@ def _hide_socket() -> None:
     Whoever put another socket under that name would be sent the settings with the next slot. The inode is reached by a
     descriptor of this process, which keeps out of the /proc of all others.
     """
-    server: Any = forkserver._forkserver  # type: ignore[attr-defined]  # noqa: SLF001 -- nothing else knows the address
+    server: Any = forkserver._forkserver  # noqa: SLF001 -- nothing else knows the address
     forkserver.ensure_running()
     if sys.platform == "linux" and not server._forkserver_address.startswith("/proc/"):  # noqa: SLF001
         inode = os.open(server._forkserver_address, os.O_PATH | os.O_CLOEXEC)  # noqa: SLF001

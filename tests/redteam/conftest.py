@@ -1,0 +1,108 @@
+"""A gateway whose model is hostile."""
+
+import base64
+import os
+import shlex
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.embedded_redis import find_server
+from tests.redteam.catalogue import PRELUDE
+from tests.support.gateway import ROOT, Gateway
+from tests.support.redis_server import RedisServer
+from tests.support.scripted_model import ScriptedModel, Text, ToolUse
+
+# What no tool may ever see.
+CANARY = "canary-5f1e0c2b"
+# What a script has printed last.
+THE_END = "---- the end of an attack"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="against the Compose stack too")
+
+
+class Target:
+    """A gateway, and the model that its runs ask."""
+
+    def __init__(self, gateway: Gateway, model: ScriptedModel, facts: dict[str, str]) -> None:
+        self.gateway, self.model, self._facts = gateway, model, facts
+
+    def run(self, *scripts: str, **request: Any) -> dict[str, Any]:
+        """Let the model run scripts as a tool; return the job, with what the tool printed as `said`."""
+        command = "; ".join(self._command(script) for script in scripts)
+        attack = ToolUse("Bash", {"command": command, "timeout": 60_000})
+        self.model.reply = lambda body: Text("done") if _tool_results(body) else attack
+        seen = len(self.model.requests)
+        body = {"query": "attack", "tools": ["Bash"], **request}
+        answer = self.gateway.client.post("/api/query", json=body, headers={"Prefer": "wait=25"})
+        job: dict[str, Any] = answer.json()
+        assert answer.status_code in {200, 202}, job
+        while "state" not in job or job["state"] not in {"completed", "failed", "cancelled"}:
+            job = self.gateway.client.get(f"/api/query/{job['jobId']}", params={"wait": 25}).json()
+        said = [result for received in self.model.requests[seen:] for result in _tool_results(received.body)]
+        return {**job, "said": "\n".join(said)}
+
+    def _command(self, script: str) -> str:
+        source = script if script.startswith("#!/bin/sh") else PRELUDE + script
+        program = "sh" if script.startswith("#!/bin/sh") else "python3"
+        given = " ".join(f"{name}={shlex.quote(value)}" for name, value in self._facts.items())
+        # The CLI looks for dangerous words in a command; nothing here relies on that.
+        written = base64.b64encode(source.encode()).decode()
+        return f"echo {written} | base64 -d > /tmp/attack; env {given} {program} /tmp/attack 2>&1; echo {THE_END}"
+
+
+def _tool_results(body: dict[str, Any]) -> list[str]:
+    blocks = [
+        block for message in body["messages"] if isinstance(message["content"], list) for block in message["content"]
+    ]
+    return [str(block["content"]) for block in blocks if block["type"] == "tool_result"]
+
+
+@pytest.fixture(scope="session")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """Start `claude-gateway local`, with secrets in every place that it keeps them in."""
+    folder = tmp_path_factory.mktemp("redteam")
+    (folder / "redis").mkdir()
+    (folder / ".env").write_text(f"ADMIN_PASSWORD={CANARY}-admin-password\n")
+    with RedisServer(find_server(), folder / "redis") as server, ScriptedModel() as model:
+        gateway = Gateway(
+            folder,
+            ANTHROPIC_API_KEY=f"sk-ant-{CANARY}",
+            ANTHROPIC_BASE_URL=model.url,
+            ADMIN_ENABLED="true",
+            CLAUDE_MAX_RETRIES="1",
+            CLAUDE_TOOLS="Bash",
+            DEDUP_ENABLED="false",
+            LOG_FORMAT="text",
+            MAX_RUN_MEMORY=str(1 << 30),
+            MAX_RUN_PROCESSES="100",
+            MAX_WORKSPACE_BYTES=str(64 << 20),
+            QUEUE_CONCURRENCY="2",
+            REDIS_URL=server.url,
+            REDTEAM=CANARY,
+            RUN_SANDBOX="required",
+            WEBHOOK_SECRET="whsec_" + base64.b64encode(CANARY.encode() * 2).decode(),
+        )
+        with gateway:
+            spool = gateway.runs / f"claude-gateway-spool-{os.getuid()}"
+            facts = {
+                "TARGET_ROOT": str(ROOT),
+                "TARGET_PACKAGES": sysconfig.get_path("purelib"),
+                "TARGET_FOLDER": str(folder),
+                "TARGET_RUNS": str(gateway.runs),
+                "TARGET_SPOOL": str(spool),
+                "TARGET_HOME": str(Path.home()),
+                "TARGET_PIDS": " ".join(str(one.pid) for one in (*gateway.processes(), gateway.process)),
+                "TARGET_PORTS": " ".join(str(port) for port in _ports(gateway.url, model.url, server.url)),
+                "TARGET_HOST": "127.0.0.1",
+            }
+            yield Target(gateway, model, facts)
+
+
+def _ports(*urls: str) -> list[int]:
+    return [int(url.split("/")[2].rpartition(":")[2]) for url in urls]

@@ -1,0 +1,147 @@
+"""What harms the machine, and what a run leaves behind: the next job of the same slot is unharmed."""
+
+import time
+
+import psutil
+import pytest
+
+from tests.redteam.catalogue import BOMBS
+from tests.redteam.conftest import CANARY
+
+# The name of a bomb, its script, and the code with which its job ends.
+SCRIPTS = [
+    ("Start processes without end", "#!/bin/sh\nb() { b | b & }; b; sleep 60", "resource_exceeded"),
+    (
+        "Take memory without end",
+        "held = []\nwhile True:\n    held.append(bytearray(b'x' * (64 << 20)))\n",
+        "resource_exceeded",
+    ),
+    (
+        "Fill the disk",
+        "#!/bin/sh\ni=0; while :; do i=$((i+1)); head -c 10000000 /dev/urandom >> /tmp/f$((i % 9)); done",
+        "resource_exceeded",
+    ),
+    (
+        "Fill the disk with files that have no name",
+        """
+import time
+held = []
+for number in range(30):
+    held.append(open("/work/gone", "wb"))
+    os.unlink("/work/gone")
+    held[-1].write(os.urandom(5 << 20))
+    held[-1].flush()
+time.sleep(60)
+""",
+        "resource_exceeded",
+    ),
+    (
+        "Make more files than a disk has places for",
+        "import time\nfor number in range(100_000):\n    open(f'/home/claude/{number}', 'w').close()\ntime.sleep(60)\n",
+        "resource_exceeded",
+    ),
+    (
+        "Leave links, strange names and closed directories behind",
+        """
+for number in range(500):
+    os.symlink("/" if number % 2 else f"/work/link-{number - 1}", f"/work/link-{number}")
+place = "/work"
+for number in range(60):
+    place = os.path.join(place, "d" * 200)
+    try:
+        os.mkdir(place)
+    except OSError:
+        break
+for name in ("\\n", "a\\tb", "-rf", "*", "\\xff", "ü" * 100):
+    os.mkdir(os.path.join("/work", name.encode().decode("unicode_escape") if name.isascii() else name))
+os.mkdir("/work/closed")
+open("/work/closed/file", "w").close()
+os.chmod("/work/closed/file", 0)
+os.chmod("/work/closed", 0)
+os.chmod("/work", 0)
+os.chmod("/home/claude", 0)
+""",
+        None,
+    ),
+    ("Run beyond its time", '#!/bin/sh\ntrap "" TERM INT HUP; while :; do sleep 1; done', "timeout"),
+    (
+        "Leave processes and files for the next run",
+        """#!/bin/sh
+for place in /work /tmp /config /home/claude /dev/shm /opt /usr/local/bin; do echo left > $place/left 2>/dev/null; done
+echo 'echo left' >> ~/.bashrc; echo 'echo left' >> ~/.profile; mkdir -p /config/hooks
+echo '{"env": {"LEFT": "left"}}' > /config/settings.json
+nohup setsid sh -c 'trap "" TERM HUP; while :; do sleep 1; done' >/dev/null 2>&1 &
+nohup setsid python3 -c 'import socket, time; s = socket.socket(); s.bind(("", 5555)); s.listen(); time.sleep(999)' &
+sleep 0.2
+""",
+        None,
+    ),
+]
+# What the next job looks for.
+TRACES = """
+for place in ("/work", "/tmp", "/config", "/home/claude", "/dev/shm", "/opt", "/usr/local/bin"):
+    if os.path.exists(os.path.join(place, "left")):
+        breach("left", place)
+if env.get("LEFT") or os.path.exists("/config/settings.json") or os.path.exists("/home/claude/.bashrc"):
+    breach("settings")
+if reaches("127.0.0.1", 5555):
+    breach("listens")
+if len(glob.glob("/proc/[0-9]*")) > 12:
+    breach("processes", glob.glob("/proc/[0-9]*"))
+"""
+
+
+def test_each_bomb_has_a_script():
+    assert [name for name, *_ in SCRIPTS] == list(BOMBS)
+
+
+@pytest.mark.parametrize(("name", "script", "code"), SCRIPTS, ids=[name for name, *_ in SCRIPTS])
+def test_a_bomb_harms_only_its_own_job(target, name, script, code):
+    before = free(target)
+    job = target.run(script, timeoutMs=8000 if code == "timeout" else 60_000)
+    assert (job["error"] or {"code": None})["code"] == code, job
+    # Two slots: one of the next two jobs has the slot that the bomb was in.
+    for _ in range(2):
+        after = target.run(TRACES)
+        assert after["state"] == "completed"
+        assert after["attempts"] == 1
+        assert "BREACH" not in after["said"]
+        assert CANARY not in after["said"]
+    until(lambda: len(folders(target)) <= 2, "directories of runs are left")
+    until(lambda: left_processes(target) == [], "processes of runs are left")
+    until(lambda: before - free(target) < 32 << 20, "the disk is not as free as before")
+    assert target.gateway.client.get("/health").json()["status"] == "ok"
+
+
+def folders(target):
+    return list(target.gateway.runs.glob("claude-worker-*/claude-run-*"))
+
+
+def left_processes(target):
+    """List processes of runs that belong to no CLI that waits."""
+    clis = {process.pid for process in target.gateway.clis()}
+    below = {child.pid for pid in clis for child in _children(pid)}
+    return [
+        process
+        for process in target.gateway.processes()
+        if process.is_running() and process.name() in {"sh", "python3", "sleep", "head", "bash"}
+        if process.pid not in clis | below
+    ]
+
+
+def _children(pid):
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def free(target):
+    return psutil.disk_usage(str(target.gateway.runs)).free
+
+
+def until(holds, what):
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
