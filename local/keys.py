@@ -18,6 +18,7 @@ from local.output import OutputFailed, complain, visible, write
 from shared.api.times import rfc3339
 from shared.configuration.settings import CommonSettings, SettingsError, load
 from shared.store.callers import callers
+from shared.store.redis import failures
 from shared.store.redis.client import async_client, close_clients
 
 app = typer.Typer(
