@@ -1,0 +1,34 @@
+"""No document repeats itself: a union merge keeps both versions of a changed line."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# docs/api.md is generated: an error status can have several codes.
+DOCUMENTS = [path for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")) if path.name != "api.md"]
+
+
+def without_code(document: Path) -> str:
+    return re.sub(r"^ *```.*?^ *```$", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def repeated(entries: list[str]) -> list[str]:
+    return sorted({entry for entry in entries if entries.count(entry) > 1})
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_no_table_has_two_rows_for_one_thing(document):
+    """Catches a row that a merge left beside its new version."""
+    for table in re.findall(r"(?:^\|.*\n)+", without_code(document), re.MULTILINE):
+        assert repeated([re.split(r"(?<!\\)\|", line)[1].strip() for line in table.splitlines()]) == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_no_document_has_a_sentence_twice(document):
+    """Catches a paragraph or an entry that a merge left beside its new version."""
+    text = "\n".join(line for line in without_code(document).splitlines() if not line.startswith(("|", "#", "<!--")))
+    blocks = re.split(r"\n\s*\n|\n(?=\s*(?:-|\d+\.) )", text)
+    sentences = [one for block in blocks for one in re.split(r"(?<=[.:]) (?=[A-Z`*])", " ".join(block.split()))]
+    assert repeated([one for one in sentences if len(one) > 60]) == []
