@@ -12,8 +12,7 @@ from shared.api.ids import is_id, new_id
 from shared.api.requests import BatchQuery
 from shared.configuration.settings import CommonSettings, SubmitSettings
 from shared.services import allowed, submitting
-from shared.store import keys
-from shared.store.jobs import batches
+from shared.store.jobs import batches, submissions
 from shared.store.jobs.records import StoredJob
 from shared.store.redis.client import async_client
 
@@ -54,7 +53,7 @@ async def create(
         items.append((one._replace(read_cache=False, join=False), query.custom_id or ""))
     idempotency = body = ""
     if idempotency_key:
-        idempotency = keys.idempotency(caller, digest([f"POST batch of {place}", idempotency_key]))
+        idempotency = submissions.idempotency_record(caller, digest([f"POST batch of {place}", idempotency_key]))
         body = digest([webhook_url, metadata or {}, *(submitting.normalized(query) for query in queries)])
     batch = batches.Batch(
         batch_id=new_id(),

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
+from functions.admin.access import COOKIE
 from functions.admin.app import app as admin
-from functions.admin.door import COOKIE
 from functions.anthropic.app import app as anthropic
 from functions.batches.app import app as batches
 from functions.openai.app import app as openai
