@@ -44,7 +44,7 @@ def test_a_module_ends_before_three_hundred_lines(path: Path):
 ROUTES_WITH_STORE = {"admin/routes.py", "batches/routes.py", "batches/anthropic_routes.py"}
 
 
-def test_no_route_calls_the_store_but_those_that_do_still():
+def test_only_the_listed_routes_call_the_store():
     routes = {
         str(path.relative_to(ROOT / "functions")): {name.partition(".")[0] for name in imported(path)} | imported(path)
         for path in MODULES
@@ -70,7 +70,7 @@ def test_only_the_store_names_redis_keys():
             assert '"cg:' not in path.read_text(), path
 
 
-def test_submit_and_status_do_not_import_what_a_cold_start_would_pay_for():
+def test_submit_and_status_import_nothing_that_slows_a_cold_start():
     # In a process of its own, for this one has imported everything.
     import subprocess
     import sys
