@@ -147,6 +147,44 @@ def test_a_caller_name_is_unique_until_its_key_is_revoked(gateway):
     assert keys(gateway, "create", "unique").returncode == 0
 
 
+@pytest.mark.parametrize("same", [" twin", "twin ", "twin\u2003"])
+def test_names_that_look_the_same_are_one_name(gateway, same):
+    keys(gateway, "create", "twin")
+    assert "A caller has the name 'twin' already" in keys(gateway, "create", same).stderr
+
+
+def test_the_two_forms_of_an_accented_letter_are_one_name(gateway):
+    assert keys(gateway, "create", "Zo\u00eb").returncode == 0
+    assert "already" in keys(gateway, "create", "Zoe\u0308").stderr
+
+
+def test_a_name_is_listed_as_it_is_and_never_as_markup(gateway):
+    names = ["[/closing]", "[red]colored", ":smile:"]
+    for name in names:
+        assert keys(gateway, "create", name).returncode == 0
+    listed = keys(gateway, "list")
+    assert listed.returncode == 0
+    assert [name for name in names if name not in listed.stdout] == []
+
+
+def test_a_store_that_keys_cannot_use_is_described(tmp_path):
+    for url, words in (
+        ("redis://:hush-hush@127.0.0.1:1/0", ["redis://127.0.0.1:1/0", "start Redis there"]),
+        (
+            f"unix://{tmp_path}/none",
+            [f"unix://{tmp_path}/none", "certificate of REDIS_URL does not exist"],
+        ),
+    ):
+        done = subprocess.run(
+            [COMMAND, "keys", "list"], cwd=tmp_path, env={"PATH": "/usr/bin:/bin", "REDIS_URL": url},
+            capture_output=True, text=True, timeout=30, check=False,
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert [word for word in words if word not in done.stderr] == []
+        assert "hush" not in done.stderr + done.stdout
+        assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_caller_has_its_own_rate_limit_and_sees_it(caller):
     (busy, _), (quiet, _) = caller("busy"), caller("quiet")
     answers = [busy.post("/api/query", json={"query": "x"}) for _ in range(41)]

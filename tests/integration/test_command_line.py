@@ -11,6 +11,7 @@ import threading
 import httpx
 import pytest
 
+from tests.support.processes import running
 from tests.support.scripted_replies import Error, Hang
 from tests.support.terminal import COMMAND, Terminal, environment
 
@@ -154,10 +155,12 @@ def test_a_terminal_shows_the_place_in_the_queue(terminal, gateway, paused):
 
 
 def test_without_a_terminal_the_reason_for_waiting_is_one_line(gateway, paused, tmp_path):
-    with subprocess.Popen(
-        [COMMAND, "ask", "wait in a log"],
-        cwd=tmp_path, env=environment(gateway.url), text=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    with running(
+        subprocess.Popen(
+            [COMMAND, "ask", "wait in a log"],
+            cwd=tmp_path, env=environment(gateway.url), text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
     ) as process:  # fmt: skip
         assert process.stderr is not None
         assert process.stderr.readline().endswith("waits: the queue is paused by an operator\n")
@@ -219,10 +222,12 @@ def test_a_second_interrupt_cancels_a_waiting_job(terminal, gateway, paused):
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_without_a_terminal_an_interrupt_ends_it_with_the_jobs_id(gateway, hang, model, tmp_path, number, status):
     query = f"interrupted by {number}"
-    with subprocess.Popen(
-        [COMMAND, "ask", query],
-        cwd=tmp_path, env=environment(gateway.url), text=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    with running(
+        subprocess.Popen(
+            [COMMAND, "ask", query],
+            cwd=tmp_path, env=environment(gateway.url), text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
     ) as process:  # fmt: skip
         gateway.until(model.queries, lambda found: query in found)
         process.send_signal(number)
@@ -338,10 +343,12 @@ def test_a_proxy_of_the_environment_is_not_used_for_loopback(command):
 
 
 def test_a_receiver_of_webhooks_ends_when_nobody_reads_it(tmp_path):
-    with subprocess.Popen(
-        [COMMAND, "webhooks", "listen", "--secret", "whsec_" + "A" * 32],
-        cwd=tmp_path, env=environment("http://127.0.0.1:1"), text=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    with running(
+        subprocess.Popen(
+            [COMMAND, "webhooks", "listen", "--secret", "whsec_" + "A" * 32],
+            cwd=tmp_path, env=environment("http://127.0.0.1:1"), text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
     ) as process:  # fmt: skip
         assert process.stdout is not None
         url = process.stdout.readline().split()[1]

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from local.demo_answers import LABEL
+from tests.support.processes import running
 from tests.support.real_cli import ask_real_cli
 
 COMMAND = [sys.executable, "-m", "local.demo_model", "--port", "0"]
@@ -15,9 +16,8 @@ COMMAND = [sys.executable, "-m", "local.demo_model", "--port", "0"]
 
 @pytest.fixture
 def demo_process():
-    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, text=True) as process:
+    with running(subprocess.Popen(COMMAND, stdout=subprocess.PIPE, text=True)) as process:
         yield process
-        process.kill()
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_a_signal_ends_it_cleanly_while_a_client_is_connected(demo_process, demo
 def test_it_ends_when_its_parent_is_killed():
     # The parent passes its own standard output on, so end of file there means that the demo model has ended too.
     starter = f"import subprocess, sys; subprocess.run({COMMAND!r})"
-    with subprocess.Popen([sys.executable, "-c", starter], stdout=subprocess.PIPE, text=True) as parent:
+    with running(subprocess.Popen([sys.executable, "-c", starter], stdout=subprocess.PIPE, text=True)) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline().startswith("listening")
         os.kill(parent.pid, signal.SIGKILL)

@@ -17,6 +17,7 @@ from functions.worker.jobs.outcome import judge
 from shared.configuration.settings import WorkerSettings
 from shared.host import processes
 from tests.support.ports import free_port
+from tests.support.processes import running
 from tests.support.real_cli import isolated_environment
 from tests.support.scripted_model import Text, ToolUse
 
@@ -201,7 +202,7 @@ async def test_a_hanging_tool_ends_with_its_job_unseen_by_the_model(worker, mode
 async def served_over_http():
     """Serve the tests' tools over HTTP; yield their entry, and the process."""
     port = free_port()
-    with psutil.Popen([sys.executable, *TESTS["args"], str(port)], stderr=subprocess.DEVNULL) as server:
+    with running(psutil.Popen([sys.executable, *TESTS["args"], str(port)], stderr=subprocess.DEVNULL)) as server:
         try:
             async with asyncio.timeout(20):
                 while not [one for one in server.net_connections("tcp") if one.status == "LISTEN"]:  # noqa: ASYNC110

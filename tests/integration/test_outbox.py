@@ -21,6 +21,7 @@ from shared.store.redis.client import async_client
 from shared.store.webhooks import history, outbox, signing_secrets
 from tests.support.dying_deliverer import POINTS
 from tests.support.gateway import ROOT
+from tests.support.processes import running
 from tests.support.receiver import Receiver
 from tests.support.slot import ERROR, run
 
@@ -173,9 +174,9 @@ async def test_a_dispatcher_killed_between_two_steps_loses_no_webhook(connect, s
     await run(server.url)
     environment = {**os.environ, "REDIS_URL": server.url}
     start = [sys.executable, "-m", "tests.support.dying_deliverer"]
-    with psutil.Popen([*start, point], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as first:
+    with running(psutil.Popen([*start, point], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)) as first:
         assert await asyncio.to_thread(first.wait, 30) == -signal.SIGKILL
-    with psutil.Popen(start, cwd=ROOT, env=environment, stdout=subprocess.PIPE) as second:
+    with running(psutil.Popen(start, cwd=ROOT, env=environment, stdout=subprocess.PIPE)) as second:
         await asyncio.to_thread(second.stdout.readline)
         await until(lambda: _pending(store, 0))
         hurry(store)

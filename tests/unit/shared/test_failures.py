@@ -39,6 +39,8 @@ def caused(error, cause):
         (redis.ResponseError("ERR unknown command 'ZPOPMIN', with args beginning with: "), "UNSUPPORTED"),
         (caused(RedisConnectionError("Error -2"), socket.gaierror(-2, "Name or service not known")), "NAME"),
         (caused(RedisConnectionError("Error 111"), ConnectionRefusedError(111, "refused")), "REFUSED"),
+        (caused(RedisConnectionError("Error 2"), FileNotFoundError(2, "No such file or directory")), "NO_FILE"),
+        (caused(RedisConnectionError("Error 13"), PermissionError(13, "Permission denied")), "NO_ACCESS"),
         (redis.TimeoutError("Timeout reading from socket"), "TIMEOUT"),
         (TimeoutError(), "TIMEOUT"),
         (RedisConnectionError("Connection closed by server."), "BROKEN"),

@@ -85,7 +85,7 @@ async def test_the_process_has_limited_memory_and_no_environment(monkeypatch):
     assert process.rlimit(psutil.RLIMIT_CPU)[0] > 0
 
 
-async def test_one_process_checks_many_schemas_and_is_replaced_when_it_was_killed():
+async def test_one_process_checks_many_schemas_and_is_replaced_if_killed():
     assert await ask(LARGE) is None
     [first] = checking._idle
     assert await ask({**LARGE, "title": "second"}) is None
