@@ -17,7 +17,7 @@ def test_a_query_without_instructions_has_none():
     assert script_of("What is a demo: a show?").is_empty
 
 
-def test_instructions_stand_one_a_line():
+def test_instructions_are_one_per_line():
     script = script_of("Please\ndemo: slow 2.5\n  demo: stream 7\nDemo is no instruction\ndemo: think")
     assert (script.seconds, script.words, script.thinks) == (2.5, 7, True)
 
@@ -37,7 +37,7 @@ def test_tools_are_called_one_after_another():
     assert said(request).endswith("returned: r2")
 
 
-def test_the_demo_thinks_before_it_answers_when_asked_to():
+def test_the_demo_thinks_before_it_answers_on_request():
     blocks = compose({"messages": [{"role": "user", "content": "demo: think"}]}).blocks
     assert isinstance(blocks[0], ThinkingBlock)
 
