@@ -19,14 +19,14 @@ from functions.status.routes import router as status
 from functions.status.start import start
 from functions.submit.routes import router as submit
 from functions.webhook.routes import router as webhook
-from functions.worker.hiding import hide
 from local.store_watch import watch
+from shared.configuration.settings import HTTP_SETTINGS, ApiSettings, load
+from shared.host.environment import hide
 from shared.http.app import create_app
 from shared.http.traffic import traffic
 from shared.logs import configure, event
-from shared.settings import HTTP_SETTINGS, ApiSettings, load
-from shared.store import callers
-from shared.store.client import async_client, close_clients
+from shared.store.callers import callers
+from shared.store.redis.client import async_client, close_clients
 
 log = logging.getLogger("api")
 

@@ -15,10 +15,11 @@ from rich.table import Table
 
 from local.embedded_redis import address_in
 from local.output import OutputFailed, complain, visible, write
-from shared.settings import CommonSettings, SettingsError, load
-from shared.store import callers, failures
-from shared.store.client import async_client, close_clients
-from shared.times import rfc3339
+from shared.api.times import rfc3339
+from shared.configuration.settings import CommonSettings, SettingsError, load
+from shared.store.callers import callers
+from shared.store.redis import failures
+from shared.store.redis.client import async_client, close_clients
 
 app = typer.Typer(
     name="keys", add_completion=False, help="Callers' API keys: shown once, stored hashed.", no_args_is_help=True

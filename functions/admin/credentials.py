@@ -8,8 +8,8 @@ import hmac
 from fastapi import Request
 from pydantic import SecretStr
 
-from shared.settings import AdminSettings
-from shared.store.sessions import Role, Verifiers
+from shared.configuration.settings import AdminSettings
+from shared.store.callers.dashboard_sessions import Role, Verifiers
 
 # The cost of a guess for whoever has a copy of the store: 16 MB of memory and some 50 ms.
 _COST, _BLOCK = 1 << 14, 8

@@ -6,13 +6,13 @@ from fastapi import Request
 
 from functions.admin import credentials
 from functions.admin.same_site import check_same_site
-from shared.errors import Forbidden, NotFound, RateLimited, Unauthorized
+from shared.api.errors import Forbidden, NotFound, RateLimited, Unauthorized
+from shared.configuration.settings import AdminSettings, load
 from shared.http.forwarded import client_address, client_network
 from shared.http.query import refuse_unknown
 from shared.logs import event
-from shared.settings import AdminSettings, load
-from shared.store import sessions
-from shared.store.client import async_client
+from shared.store.callers import dashboard_sessions
+from shared.store.redis.client import async_client
 
 log = logging.getLogger("admin")
 
@@ -28,16 +28,16 @@ def enabled() -> AdminSettings:
     return settings
 
 
-async def logged_in(request: Request, settings: AdminSettings) -> sessions.Role | None:
+async def logged_in(request: Request, settings: AdminSettings) -> dashboard_sessions.Role | None:
     """Return the role of the session that a request's cookie holds; None without one."""
     token = request.cookies.get(COOKIE)
     if not token:
         return None
     verifiers = await credentials.verifiers_of(settings)
-    return await sessions.role_of(async_client(settings.redis_address), token, verifiers)
+    return await dashboard_sessions.role_of(async_client(settings.redis_address), token, verifiers)
 
 
-async def may_see(request: Request) -> sessions.Role:
+async def may_see(request: Request) -> dashboard_sessions.Role:
     """Return the role of the client; raises NotFound, Unauthorized, RateLimited, or Forbidden.
 
     Raises InvalidRequest for a query parameter that the route does not have.
@@ -63,18 +63,20 @@ async def may_change(request: Request) -> None:
         raise Forbidden("This login may look and not change")
 
 
-async def role_for(request: Request, username: str, password: str, settings: AdminSettings) -> sessions.Role | None:
+async def role_for(
+    request: Request, username: str, password: str, settings: AdminSettings
+) -> dashboard_sessions.Role | None:
     """Return the role of a name and password, None for wrong ones; raises RateLimited after too many guesses.
 
     The guess is counted before it is compared, so that guesses sent at once are compared no more often.
     """
     verifiers = await credentials.verifiers_of(settings)
     digest = credentials.credential_digest(username, password, verifiers)
-    locked = await sessions.count_guess(async_client(settings.redis_address), client_network(request), digest)
+    locked = await dashboard_sessions.count_guess(async_client(settings.redis_address), client_network(request), digest)
     if locked > 0:
         seconds = -(-locked // 1000)
         raise RateLimited(
-            f"This address sent more than {sessions.GUESSES} different passwords within a minute. "
+            f"This address sent more than {dashboard_sessions.GUESSES} different passwords within a minute. "
             f"Try again in {seconds} s, also with the right one",
             headers={"Retry-After": str(seconds)},
         )

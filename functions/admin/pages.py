@@ -12,15 +12,15 @@ from pydantic import ConfigDict, StrictStr
 
 from functions.admin import door, same_site
 from functions.admin.credentials import verifiers_of
-from shared.errors import Unauthorized
+from shared.api.errors import Unauthorized
+from shared.api.models import Wire
 from shared.http.body import read_json
 from shared.http.describe import problems, takes
 from shared.http.forwarded import prefix_of
 from shared.http.page_files import PAGE_HEADERS, page_file
 from shared.logs import event
-from shared.models import Wire
-from shared.store import sessions
-from shared.store.client import async_client
+from shared.store.callers import dashboard_sessions
+from shared.store.redis.client import async_client
 from shared.version import VERSION
 
 log = logging.getLogger("admin.audit")
@@ -83,7 +83,7 @@ async def login(request: Request) -> JSONResponse:
     answer = JSONResponse({"role": role}, headers=PAGE_HEADERS)
     verifiers = await verifiers_of(settings)
     replaced = request.cookies.get(door.COOKIE)
-    token = await sessions.begin(async_client(settings.redis_address), role, verifiers, replaced)
+    token = await dashboard_sessions.begin(async_client(settings.redis_address), role, verifiers, replaced)
     answer.set_cookie(door.COOKIE, token, **_cookie(request))
     event(log, "admin_action", action="login", role=role, request_id=request.state.request_id)
     return answer
@@ -95,7 +95,7 @@ async def logout(request: Request) -> JSONResponse:
     settings = door.enabled()
     same_site.check_same_site(request)
     if token := request.cookies.get(door.COOKIE):
-        await sessions.end(async_client(settings.redis_address), token)
+        await dashboard_sessions.end(async_client(settings.redis_address), token)
     answer = JSONResponse({"role": None}, headers=PAGE_HEADERS)
     answer.delete_cookie(door.COOKIE, **_cookie(request))
     return answer

@@ -9,15 +9,17 @@ from pydantic import ConfigDict
 
 from functions.admin import service
 from functions.admin.door import may_change, may_see
-from shared.errors import AlreadyFinished, NotFinished, NotFound
+from shared.api.errors import AlreadyFinished, NotFinished, NotFound
+from shared.api.models import Wire
+from shared.api.vocabulary import Priority, State
+from shared.configuration.settings import AdminSettings, load
 from shared.http.body import read_json
 from shared.http.describe import problems, takes
 from shared.logs import event
-from shared.models import Wire
-from shared.settings import AdminSettings, load
-from shared.store import callers, operations, webhooks
-from shared.store.client import async_client
-from shared.vocabulary import Priority, State
+from shared.store.callers import callers
+from shared.store.jobs import operations
+from shared.store.redis.client import async_client
+from shared.store.webhooks import history
 
 log = logging.getLogger("admin.audit")
 
@@ -163,6 +165,6 @@ async def revoke_caller(request: Request, caller_id: Annotated[str, Path(alias="
 @router.post("/webhooks/hosts/{host}/resume", summary="Try a webhook host again", dependencies=_CHANGE)
 async def resume_host(request: Request, host: str) -> JSONResponse:
     """Let a webhook host that fails, or is paused, be tried as if it had never failed."""
-    if not await webhooks.resume(async_client(load(AdminSettings).redis_address), host):
+    if not await history.resume(async_client(load(AdminSettings).redis_address), host):
         raise NotFound("This host does not fail")
     return _audited(request, "resume_host", {"resumed": host}, host=host)

@@ -2,7 +2,7 @@
 
 from fastapi import Request
 
-from shared.errors import Forbidden
+from shared.api.errors import Forbidden
 from shared.http.authority import Origin, parse_origin
 from shared.http.forwarded import public_origin
 

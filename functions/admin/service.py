@@ -3,28 +3,31 @@
 import asyncio
 from typing import Any
 
-from shared.errors import AlreadyFinished, NotFinished, NotFound
-from shared.ids import is_id
-from shared.settings import AdminSettings
-from shared.store import callers, figures, jobs, operations, slots, spending, webhooks
-from shared.store.client import async_client
-from shared.times import rfc3339, when
-from shared.views import attempts_for_operators, latest_deliveries, listed, page_of, status_of
-from shared.vocabulary import PRIORITIES, Priority, State
+from shared.api.errors import AlreadyFinished, NotFinished, NotFound
+from shared.api.ids import is_id
+from shared.api.times import rfc3339, when
+from shared.api.views import attempts_for_operators, latest_deliveries, listed, page_of, status_of
+from shared.api.vocabulary import PRIORITIES, Priority, State
+from shared.configuration.settings import AdminSettings
+from shared.store.callers import callers, spending
+from shared.store.fleet import counters, slots
+from shared.store.jobs import operations, records
+from shared.store.redis.client import async_client
+from shared.store.webhooks import history
 
 
 async def stats(settings: AdminSettings) -> dict[str, Any]:
     """Return the deployment as a whole, and its last hour."""
     client = async_client(settings.redis_address)
     seen, health, hour, cached, hosts, spent = await asyncio.gather(
-        figures.read(client),
+        counters.read(client),
         slots.health(client),
         operations.last_hour(client),
         operations.cached_answers(client),
-        webhooks.failing_hosts(client),
+        history.failing_hosts(client),
         spending.by_caller_today(client),
     )
-    counters = seen.counters
+    counts = seen.counters
     return {
         "jobs": seen.jobs,
         "oldestWaitingMs": seen.oldest,
@@ -40,14 +43,14 @@ async def stats(settings: AdminSettings) -> dict[str, Any]:
         ],
         "cache": {
             "entries": cached,
-            "hits": int(counters.get("cache_hits", 0)),
-            "misses": int(counters.get("cache_misses", 0)),
-            "savedUsd": float(counters.get("cache_saved_usd", 0)),
+            "hits": int(counts.get("cache_hits", 0)),
+            "misses": int(counts.get("cache_misses", 0)),
+            "savedUsd": float(counts.get("cache_saved_usd", 0)),
         },
-        "costUsd": {name[5:]: float(value) for name, value in counters.items() if name.startswith("cost:")},
+        "costUsd": {name[5:]: float(value) for name, value in counts.items() if name.startswith("cost:")},
         "costTodayUsd": spent,
         "webhooks": {
-            "pending": int(counters.get("webhooks_pending", 0)),
+            "pending": int(counts.get("webhooks_pending", 0)),
             "hosts": [
                 {
                     "host": host.host,
@@ -67,11 +70,11 @@ async def job_page(
     """List everybody's jobs, newest first; with `job_id`, that one if there is such a job."""
     client = async_client(settings.redis_address)
     if job_id is not None:
-        one = await jobs.read(client, job_id, None) if is_id(job_id) else None
+        one = await records.read(client, job_id, None) if is_id(job_id) else None
         found, end = ([one] if one else []), None
     else:
         before = None if cursor is None else int(cursor)
-        found, end = await jobs.page(client, None, state=state, limit=limit, before=before)
+        found, end = await records.page(client, None, state=state, limit=limit, before=before)
     page, following = page_of(found, end)
     return {"jobs": [_listed(job) for job in page], "nextCursor": following}
 
@@ -81,7 +84,7 @@ async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
     client = async_client(settings.redis_address)
     found = await _read(job_id, settings)
     caller = found.record["caller"]
-    request, tries = await asyncio.gather(jobs.request_of(client, job_id), webhooks.tries(client, job_id, caller))
+    request, tries = await asyncio.gather(records.request_of(client, job_id), history.tries(client, job_id, caller))
     return {
         **status_of(found).model_dump(by_alias=True),
         "caller": caller,
@@ -117,7 +120,7 @@ async def cancel(job_id: str, settings: AdminSettings) -> dict[str, Any]:
     """Cancel anybody's job; raises NotFound, or AlreadyFinished."""
     found = await _read(job_id, settings)
     client = async_client(settings.redis_address)
-    if await jobs.cancel(client, job_id, found.record["caller"], keep_for=settings.result_ttl) == "finished":
+    if await records.cancel(client, job_id, found.record["caller"], keep_for=settings.result_ttl) == "finished":
         raise AlreadyFinished("It had ended when the request came, and stays as it is")
     return await job(job_id, settings)
 
@@ -142,7 +145,7 @@ async def reprioritize(job_id: str, priority: Priority, settings: AdminSettings)
 async def redeliver(job_id: str, settings: AdminSettings) -> dict[str, Any]:
     """Send a job's webhooks again; raises NotFound."""
     found = await _read(job_id, settings)
-    _, told = await webhooks.redeliver(async_client(settings.redis_address), job_id, found.record["caller"], None)
+    _, told = await history.redeliver(async_client(settings.redis_address), job_id, found.record["caller"], None)
     return {"requestIds": sorted(told)}
 
 
@@ -152,12 +155,12 @@ async def caller_list(settings: AdminSettings) -> dict[str, Any]:
     return {"callers": [{"id": one.id, "name": one.name, "createdAt": rfc3339(one.created)} for one in found]}
 
 
-def _listed(found: jobs.StoredJob) -> dict[str, Any]:
+def _listed(found: records.StoredJob) -> dict[str, Any]:
     return {**listed(found).model_dump(by_alias=True), "caller": found.record["caller"]}
 
 
-async def _read(job_id: str, settings: AdminSettings) -> jobs.StoredJob:
-    found = await jobs.read(async_client(settings.redis_address), job_id, None) if is_id(job_id) else None
+async def _read(job_id: str, settings: AdminSettings) -> records.StoredJob:
+    found = await records.read(async_client(settings.redis_address), job_id, None) if is_id(job_id) else None
     if found is None:
         raise NotFound("There is no such job")
     return found

@@ -5,10 +5,10 @@ from typing import Any
 from pydantic import ConfigDict, Field, ValidationError
 
 from functions.batches.service import placed
-from shared.errors import FieldError, InvalidRequest
+from shared.api.errors import FieldError, InvalidRequest
+from shared.api.models import Wire
+from shared.api.requests import MOST_QUERIES, BatchQuery
 from shared.http.problems import not_valid
-from shared.models import Wire
-from shared.requests import MOST_QUERIES, BatchQuery
 
 _SAME = {"model": "model", "max_tokens": "maxOutputTokens"}
 # Where in `params` a client of that API has put what is a field of ours.

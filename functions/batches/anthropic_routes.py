@@ -10,16 +10,16 @@ from functions.batches import anthropic_views as views
 from functions.batches import service
 from functions.batches.anthropic_requests import MessageBatchRequest, queries_of, refused, renamed
 from functions.batches.pages import LAMBDA_BYTES, as_lines
-from shared.errors import InvalidRequest
+from shared.api.errors import InvalidRequest
+from shared.api.ids import is_id
+from shared.configuration.settings import StatusSettings, SubmitSettings, load
 from shared.http.body import read_json
 from shared.http.callers import caller_of
 from shared.http.describe import in_path, takes
 from shared.http.direct import DirectRoute
 from shared.http.idempotency import idempotency_key_in
-from shared.ids import is_id
-from shared.settings import StatusSettings, SubmitSettings, load
-from shared.store import batches
-from shared.store.client import async_client
+from shared.store.jobs import batches
+from shared.store.redis.client import async_client
 
 router = APIRouter(tags=["Anthropic's batches"], route_class=DirectRoute)
 _BATCH = {"content": {"application/json": {"schema": {"type": "object"}}}}

@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
-from shared.lines import as_one_line
-from shared.store.batches import StoredBatch
-from shared.store.jobs import StoredJob
-from shared.times import when
+from shared.api.lines import as_one_line
+from shared.api.times import when
+from shared.store.jobs.batches import StoredBatch
+from shared.store.jobs.records import StoredJob
 
 PREFIX = "msgbatch_"
 _DAY = 86_400_000

@@ -2,8 +2,8 @@
 
 from functions.batches.anthropic_routes import router as anthropic
 from functions.batches.routes import lists, router
+from shared.configuration.settings import StatusSettings, SubmitSettings
 from shared.http.app import create_app, lambda_handler
-from shared.settings import StatusSettings, SubmitSettings
 
 app = create_app(router, lists, anthropic)
 handler = lambda_handler(app, StatusSettings, SubmitSettings)

@@ -10,7 +10,12 @@ from fastapi.responses import StreamingResponse
 
 from functions.batches import service
 from functions.batches.pages import as_lines
-from shared.errors import FieldError, InvalidRequest, NotFinished
+from shared.api.errors import FieldError, InvalidRequest, NotFinished
+from shared.api.lines import as_one_line
+from shared.api.models import BatchPage, BatchStatus
+from shared.api.requests import BatchRequest
+from shared.api.views import batch_status, listed
+from shared.configuration.settings import StatusSettings, SubmitSettings, load
 from shared.http.answers import as_json
 from shared.http.body import read_json
 from shared.http.callers import caller_of
@@ -18,12 +23,7 @@ from shared.http.describe import SUBMISSION_ERRORS, in_path, problems, takes
 from shared.http.direct import DirectRoute
 from shared.http.forwarded import prefix_of
 from shared.http.idempotency import IDEMPOTENCY_KEY, idempotency_key_in
-from shared.lines import as_one_line
-from shared.models import BatchPage, BatchStatus
-from shared.requests import BatchRequest
-from shared.settings import StatusSettings, SubmitSettings, load
-from shared.store.jobs import StoredJob
-from shared.views import batch_status, listed
+from shared.store.jobs.records import StoredJob
 
 router = APIRouter(tags=["batches"], route_class=DirectRoute)
 lists = APIRouter(tags=["batches"])

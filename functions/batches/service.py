@@ -6,18 +6,19 @@ from typing import TypeVar
 
 from pydantic_core import to_json
 
-from shared.errors import FieldError, GatewayError, NotFinished, NotFound
-from shared.fingerprint import digest
-from shared.ids import is_id, new_id
-from shared.models import BatchPage
-from shared.pages import fitting, json_bytes
-from shared.requests import BatchQuery
+from shared.api.errors import FieldError, GatewayError, NotFinished, NotFound
+from shared.api.fingerprint import digest
+from shared.api.ids import is_id, new_id
+from shared.api.models import BatchPage
+from shared.api.pages import fitting, json_bytes
+from shared.api.requests import BatchQuery
+from shared.api.views import batch_status
+from shared.configuration.settings import CommonSettings, SubmitSettings
 from shared.services import allowed, submitting
-from shared.settings import CommonSettings, SubmitSettings
-from shared.store import batches, keys
-from shared.store.client import async_client
-from shared.store.jobs import StoredJob
-from shared.views import batch_status
+from shared.store import keys
+from shared.store.jobs import batches
+from shared.store.jobs.records import StoredJob
+from shared.store.redis.client import async_client
 
 E = TypeVar("E", bound=GatewayError)
 

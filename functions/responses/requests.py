@@ -6,11 +6,11 @@ from typing import Any
 
 from pydantic import ConfigDict, ValidationError
 
-from shared.errors import FieldError, InvalidRequest, RefusedParameter
+from shared.api.errors import FieldError, InvalidRequest, RefusedParameter
+from shared.api.models import Wire
+from shared.api.requests import ResponseQuery
 from shared.http.other_apis import as_path
 from shared.http.problems import not_valid
-from shared.models import Wire
-from shared.requests import ResponseQuery
 
 PREFIX = "resp_"
 # What says what is done anyway, so that a program that always sends it is not refused.

@@ -9,14 +9,14 @@ from fastapi.responses import JSONResponse
 from functions.responses import service, views
 from functions.responses.requests import ResponseRequest
 from functions.responses.stream import forgotten, stream
-from shared.errors import InvalidRequest, RefusedParameter
+from shared.api.errors import InvalidRequest, RefusedParameter
+from shared.configuration.settings import StatusSettings, SubmitSettings, load
 from shared.http.answers import event_stream
 from shared.http.body import read_json
 from shared.http.callers import caller_of
 from shared.http.describe import in_path, takes
 from shared.http.direct import DirectRoute
 from shared.http.idempotency import idempotency_key_in
-from shared.settings import StatusSettings, SubmitSettings, load
 
 router = APIRouter(tags=["OpenAI's responses"], route_class=DirectRoute)
 _OBJECT = {"content": {"application/json": {"schema": {"type": "object"}}}}

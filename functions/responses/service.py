@@ -5,20 +5,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from functions.responses.requests import PREFIX, Asked, ResponseRequest, asked_by, renamed
-from shared.errors import AlreadyFinished, InvalidRequest, NotFound, RefusedParameter
-from shared.ids import is_id
-from shared.requests import SubmitRequest
+from shared.api.errors import AlreadyFinished, InvalidRequest, NotFound, RefusedParameter
+from shared.api.ids import is_id
+from shared.api.requests import SubmitRequest
+from shared.configuration.settings import CommonSettings, SubmitSettings
 from shared.services import submitting
-from shared.settings import CommonSettings, SubmitSettings
-from shared.store import jobs, submissions
-from shared.store.client import async_client
+from shared.store.jobs import records, submissions
+from shared.store.redis.client import async_client
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """A job, and what was asked."""
 
-    job: jobs.StoredJob
+    job: records.StoredJob
     request: dict[str, Any]
 
 
@@ -61,7 +61,7 @@ def _accepted(answer: submissions.Answer, query: SubmitRequest, resumed: str | N
     request = query.model_dump(mode="json", by_alias=True, exclude_none=True)
     if query.session:
         request["conversation"] = {"id": answer.job_id, "from": resumed}
-    return Found(jobs.StoredJob(answer.job_id, record, None, None), request)
+    return Found(records.StoredJob(answer.job_id, record, None, None), request)
 
 
 def _headers(answer: submissions.Answer) -> dict[str, str]:
@@ -70,13 +70,13 @@ def _headers(answer: submissions.Answer) -> dict[str, str]:
 
 async def is_there(found: Found, *, caller: str, settings: CommonSettings) -> bool:
     """Say whether a response has not been forgotten."""
-    return await jobs.read(async_client(settings.redis_address), found.job.job_id, caller) is not None
+    return await records.read(async_client(settings.redis_address), found.job.job_id, caller) is not None
 
 
 async def find(response_id: str, *, caller: str, settings: CommonSettings) -> Found:
     """Return one of the caller's responses; raises NotFound for any other."""
     client, job_id = async_client(settings.redis_address), response_id.removeprefix(PREFIX)
-    found = await jobs.read_with_request(client, job_id, caller) if is_id(job_id) else None
+    found = await records.read_with_request(client, job_id, caller) if is_id(job_id) else None
     if found is None:
         raise NotFound(f"There is no response {response_id[:60]!r}")
     return Found(*found)

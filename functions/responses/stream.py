@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from functions.responses import views
-from shared.lines import as_one_line
+from shared.api.lines import as_one_line
+from shared.configuration.settings import StatusSettings
 from shared.services.following import COMMENT, Clock, Told, hear
-from shared.settings import StatusSettings
-from shared.store import events
-from shared.store.jobs import StoredJob
+from shared.store.jobs import events
+from shared.store.jobs.records import StoredJob
 
 _ENDS = {"completed": "response.completed", "failed": "response.failed"}
 

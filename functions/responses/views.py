@@ -3,7 +3,7 @@
 from typing import Any
 
 from functions.responses.requests import PREFIX
-from shared.store.jobs import StoredJob
+from shared.store.jobs.records import StoredJob
 
 STATUSES = {"waiting": "queued", "delayed": "queued", "active": "in_progress"}
 _ERRORS = {

@@ -6,7 +6,7 @@ import statistics
 
 import pytest
 
-from shared.vocabulary import PRIORITIES
+from shared.api.vocabulary import PRIORITIES
 from tests.chaos.storm import Watch, rage
 from tests.support.deployment import Deployment
 

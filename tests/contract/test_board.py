@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from functions.status.metrics import exposition
-from shared.store.figures import Figures
+from shared.store.fleet.counters import Figures
 
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = ROOT / "local/prometheus/prometheus.yml"

@@ -8,7 +8,7 @@ import yaml
 
 from local import up
 from local.up import COMPOSE_FILE
-from shared.settings import HTTP_SETTINGS, WorkerSettings
+from shared.configuration.settings import HTTP_SETTINGS, WorkerSettings
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = set(re.findall(r"^#([A-Z][A-Z0-9_]*)=", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE))
@@ -68,7 +68,7 @@ def test_every_foreign_image_can_be_pinned_by_its_digest():
     assert len(pinned) == len(images)
     assert set(pinned) == {"VALKEY_IMAGE", "PROMETHEUS_IMAGE", "GRAFANA_IMAGE"}
     assert up._IMAGES.items() <= pinned.items()
-    dockerfile = (ROOT / "functions/worker/Dockerfile").read_text(encoding="utf-8")
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     [base] = re.findall(r"^ARG PYTHON_IMAGE=(.+)$", dockerfile, re.MULTILINE)
     assert set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)) == {"${PYTHON_IMAGE}"}
     assert SERVICES["gateway"]["build"]["args"] == {"PYTHON_IMAGE": f"${{PYTHON_IMAGE:-{base}}}"}

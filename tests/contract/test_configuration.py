@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.settings import ALL_SETTINGS, HTTP_SETTINGS, SettingsError, WorkerSettings, load
+from shared.configuration.settings import ALL_SETTINGS, HTTP_SETTINGS, SettingsError, WorkerSettings, load
 from tests.contract.test_env_example import CONTRACT
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/configuration.md").read_text(encoding="utf-8")

@@ -6,10 +6,13 @@ from typing import get_args
 
 import pytest
 
-from functions.worker import deliver, delivery
-from shared import requests, schema
-from shared.store import claims, outbox, sessions
-from shared.vocabulary import ErrorCode
+from functions.worker.webhooks import attempt, dispatcher
+from shared.api import requests
+from shared.api.vocabulary import ErrorCode
+from shared.json_schema import schema
+from shared.store.callers import dashboard_sessions
+from shared.store.jobs import claims
+from shared.store.webhooks import outbox
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,13 +23,13 @@ def text_of(name):
 
 CLAIMS = [
     ("docs/operations.md", r"the lease \((\d+) s\)", claims.LEASE / 1000),
-    ("docs/webhooks.md", r"A 2xx within (\d+) s is success", delivery.TRY_WITHIN),
+    ("docs/webhooks.md", r"A 2xx within (\d+) s is success", attempt.TRY_WITHIN),
     ("docs/webhooks.md", r"each try is leased for (\d+) s", outbox.LEASE / 1000),
-    ("docs/webhooks.md", r"one deliverer: (\d+) tries at once", deliver.AT_ONCE),
-    ("docs/webhooks.md", r"tries at once, of one caller (\d+) to one host", deliver.PER_HOST),
+    ("docs/webhooks.md", r"one deliverer: (\d+) tries at once", dispatcher.AT_ONCE),
+    ("docs/webhooks.md", r"tries at once, of one caller (\d+) to one host", dispatcher.PER_HOST),
     ("docs/batches.md", r"Up to ([\d,]+) queries accepted together", requests.MOST_QUERIES),
     ("docs/events.md", r"more than ([\d,]+) bytes as JSON", schema.MAX_BYTES),
-    ("docs/observability.md", r"\*\*Sessions\*\* end after (\d+) h", sessions.IDLE / 3_600_000),
+    ("docs/observability.md", r"\*\*Sessions\*\* end after (\d+) h", dashboard_sessions.IDLE / 3_600_000),
 ]
 
 

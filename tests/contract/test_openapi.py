@@ -16,11 +16,11 @@ from functions.status.app import app as status
 from functions.submit.app import app as submit
 from functions.webhook.app import app as webhook
 from local.openapi import document
-from shared.errors import GatewayError
+from shared.api.errors import GatewayError
+from shared.api.models import Accepted, Status
+from shared.api.requests import SubmitRequest
 from shared.http.problems import Problem
 from shared.http.route_table import DOCUMENT
-from shared.models import Accepted, Status
-from shared.requests import SubmitRequest
 from tests.support.gateway import ROOT
 
 SPEC = json.loads(DOCUMENT.read_text(encoding="utf-8"))

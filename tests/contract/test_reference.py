@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import get_args
 
 from local.api_reference import REFERENCE, reference, request_codes
-from shared.vocabulary import ErrorCode
+from shared.api.vocabulary import ErrorCode
 
 ROOT = Path(__file__).parents[2]
 TROUBLESHOOTING = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ import yaml
 
 from local.lambda_emulator.app import TEMPLATE
 from local.lambda_emulator.routes import _Loader, read_routes
-from shared.settings import (
+from shared.configuration.settings import (
     AdminSettings,
     CommonSettings,
     ProxySettings,

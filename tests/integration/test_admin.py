@@ -5,9 +5,12 @@ import json
 
 import pytest
 
-from shared.settings import SettingsError
-from shared.store import callers, claims, keys, operations, scripts
-from shared.store.client import async_client
+from shared.configuration.settings import SettingsError
+from shared.store import keys
+from shared.store.callers import callers
+from shared.store.jobs import claims, operations
+from shared.store.redis import scripts
+from shared.store.redis.client import async_client
 from tests.support.slot import ERROR, run
 
 PASSWORD, VIEWER = "correct horse battery", "only looking around"
@@ -40,7 +43,7 @@ LOOKS = ["/admin/api/stats", "/admin/api/jobs", "/admin/api/jobs/{job}", "/admin
 
 
 def test_the_dashboard_does_not_start_without_a_password(monkeypatch, tmp_path):
-    from shared.settings import AdminSettings, load
+    from shared.configuration.settings import AdminSettings, load
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ADMIN_ENABLED", "true")

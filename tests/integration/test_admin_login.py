@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from functions.admin import credentials
 from local.app import app
-from shared.settings import load
-from shared.store import keys, sessions
-from shared.store.client import async_client
+from shared.configuration.settings import load
+from shared.store import keys
+from shared.store.callers import dashboard_sessions
+from shared.store.redis.client import async_client
 from tests.integration.test_admin import CHANGES, PASSWORD, VIEWER, basic
 from tests.integration.test_admin import ON as ADMIN_ON
 
@@ -261,14 +262,14 @@ async def test_a_session_goes_on_at_a_locked_address(login):
 
 async def test_the_count_of_guesses_is_bounded(connect, server, store, monkeypatch):
     await connect(**ON)
-    monkeypatch.setattr(sessions, "ADDRESSES", 10)
+    monkeypatch.setattr(dashboard_sessions, "ADDRESSES", 10)
     client = async_client(server.url)
     for address in range(40):
         for number in range(9):
-            await sessions.count_guess(client, f"10.0.0.{address}", f"{number}")
+            await dashboard_sessions.count_guess(client, f"10.0.0.{address}", f"{number}")
     kept = list(store.scan_iter("cg:guesses:*"))
     assert len(kept) == 10
-    assert {store.scard(key) for key in kept} == {sessions.GUESSES + 1}
+    assert {store.scard(key) for key in kept} == {dashboard_sessions.GUESSES + 1}
     assert store.zcard("cg:guessers") == 10
     assert all(0 < store.pttl(key) <= 60_000 for key in [*kept, "cg:guessers"])
 

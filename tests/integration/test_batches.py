@@ -6,11 +6,15 @@ import threading
 
 import pytest
 
-from functions.worker.deliver import told_by
-from shared.ids import new_id
+from functions.worker.webhooks.dispatcher import told_by
+from shared.api.ids import new_id
 from shared.services import allowed
-from shared.store import batches, callers, keys, operations, outbox, scripts
-from shared.store.client import async_client
+from shared.store import keys
+from shared.store.callers import callers
+from shared.store.jobs import batches, operations
+from shared.store.redis import scripts
+from shared.store.redis.client import async_client
+from shared.store.webhooks import outbox
 from tests.support.slot import ERROR, run
 
 UNKNOWN = "019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22"
@@ -64,7 +68,7 @@ async def test_a_job_that_is_run_anew_opens_its_batch_again_and_its_end_is_anoth
     failed = await run(server.url, ERROR)
     await run(server.url)
     assert (await client.get(place)).json()["state"] == "ended"
-    assert await scripts.run(async_client(server.url), "run_anew", failed) == "waiting"
+    assert await scripts.run(async_client(server.url), "run_again", failed) == "waiting"
     again = (await client.get(place)).json()
     assert (again["state"], again["counts"]["waiting"], again["counts"]["failed"]) == ("running", 1, 0)
     assert store.zcard(keys.DUE) == 0  # what was to be told is not true any more
@@ -91,7 +95,7 @@ async def test_a_cancelled_batch_of_which_a_job_is_run_anew_runs(connect, server
     name = place.replace("/api/batches/", "/v1/messages/batches/msgbatch_")
     await client.delete(place)
     [job, _] = [json.loads(line)["jobId"] for line in (await client.get(f"{place}/results")).text.splitlines()]
-    assert await scripts.run(async_client(server.url), "run_anew", job) == "waiting"
+    assert await scripts.run(async_client(server.url), "run_again", job) == "waiting"
     assert (await client.get(place)).json()["state"] == "running"
     assert (await client.get(name)).json()["processing_status"] == "in_progress"
 

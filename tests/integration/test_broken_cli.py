@@ -6,12 +6,12 @@ import time
 
 import pytest
 
-from functions.worker import processes
-from functions.worker.claude import Run
-from functions.worker.cli import GRACE
-from functions.worker.outcome import judge
-from functions.worker.warm import WarmCli
-from shared.settings import WorkerSettings
+from functions.worker.cli.process import GRACE
+from functions.worker.cli.run import Run
+from functions.worker.cli.warm import WarmCli
+from functions.worker.jobs.outcome import judge
+from shared.configuration.settings import WorkerSettings
+from shared.host import processes
 from tests.support.fake_cli import fake_cli
 
 

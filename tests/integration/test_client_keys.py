@@ -8,8 +8,8 @@ import openai
 import pytest
 
 from local.app import app
-from shared.store import callers
-from shared.store.client import async_client
+from shared.store.callers import callers
+from shared.store.redis.client import async_client
 
 PARAMS: anthropic.types.message_create_params.MessageCreateParamsNonStreaming = {
     "model": "m",

@@ -8,10 +8,10 @@ import pytest
 from claude_agent_sdk.testing import run_session_store_conformance
 
 from local.messages_api import user_query
-from shared.ids import new_id
+from shared.api.ids import new_id
 from shared.store import keys
-from shared.store.client import async_client, close_clients
-from shared.store.conversations import TranscriptStore
+from shared.store.jobs.sessions import TranscriptStore
+from shared.store.redis.client import async_client, close_clients
 from tests.support.gateway import Gateway
 from tests.support.scripted_replies import Error, Hang, Text
 
@@ -98,7 +98,7 @@ def test_a_fork_of_nothing_is_refused_by_name(gateway):
 
 
 async def test_a_turn_whose_predecessor_is_gone_is_released_by_the_reconciler(connect, store):
-    from shared.store.scripts import run_sync
+    from shared.store.redis.scripts import run_sync
 
     client = await connect(AUTH_ENABLED="false")
     jobs = []

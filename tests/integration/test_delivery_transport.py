@@ -8,9 +8,9 @@ import httpx
 import pytest
 import trustme
 
-from functions.worker import delivery
-from functions.worker.delivery_transport import DeliveryTransport
-from shared import egress
+from functions.worker.webhooks import attempt
+from functions.worker.webhooks.transport import DeliveryTransport
+from shared.egress import targets
 from tests.support.receiver import Receiver
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
@@ -24,7 +24,7 @@ async def post():
     async def post(url, allowed=LOOPBACK):
         client = httpx.AsyncClient(transport=DeliveryTransport(allowed, connections=4), trust_env=False, timeout=5)
         clients.append(client)
-        return (await delivery.post(client, url, '{"a": 1}', {"webhook-id": "msg_1"})).seen
+        return (await attempt.post(client, url, '{"a": 1}', {"webhook-id": "msg_1"})).seen
 
     yield post
     for client in clients:
@@ -53,7 +53,7 @@ def resolves(monkeypatch):
         async def resolve(target, owner):
             return list(addresses)
 
-        monkeypatch.setattr(egress, "resolve", resolve)
+        monkeypatch.setattr(targets, "resolve", resolve)
 
     return resolves
 
@@ -107,7 +107,7 @@ async def test_an_answer_without_end_is_left(post, receiver):
 
 
 async def test_what_goes_wrong_is_told_in_a_few_words_of_our_own(post, receiver, resolves, monkeypatch):
-    monkeypatch.setattr(delivery, "TRY_WITHIN", 0.3)
+    monkeypatch.setattr(attempt, "TRY_WITHIN", 0.3)
     receiver.reply = lambda hook: "hang"
     assert (await post(receiver.url)).error == "no answer within 0.3 s"
     receiver.reply = lambda hook: "reset"

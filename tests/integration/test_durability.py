@@ -4,13 +4,13 @@ import logging
 
 import redis
 
-from functions.worker import durability
+from functions.worker.pool import redis_check
 
 
 def told(server, caplog):
     caplog.clear()
     with caplog.at_level(logging.WARNING), redis.Redis(port=server.port) as connection:
-        durability.warn(connection)
+        redis_check.warn(connection)
     return {record.message for record in caplog.records}
 
 

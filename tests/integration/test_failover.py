@@ -9,10 +9,13 @@ import redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from local.embedded_redis import find_server
-from shared.store import claims, failover, keys, scripts, slots
-from shared.store.client import async_client, close_clients, sync_client
-from shared.store.listening import listening
-from shared.store.together import ask, get
+from shared.store import keys
+from shared.store.fleet import slots
+from shared.store.jobs import claims
+from shared.store.redis import failover, scripts
+from shared.store.redis.client import async_client, close_clients, sync_client
+from shared.store.redis.pipelining import ask, get
+from shared.store.redis.pubsub import listening
 from tests.support.redis_server import RedisServer
 from tests.support.switch import Switch
 
@@ -207,4 +210,4 @@ async def test_a_script_error_of_ours_is_raised_as_it_is(server, store):
     client = async_client(server.url)
     store.set(keys.SLOTS, "not a sorted set")
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
-        await scripts.run(client, "beat", "slot", 1)
+        await scripts.run(client, "heartbeat", "slot", 1)

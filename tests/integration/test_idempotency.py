@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from shared.store import keys, operations, scripts
-from shared.store.client import async_client
+from shared.store import keys
+from shared.store.jobs import operations
+from shared.store.redis import scripts
+from shared.store.redis.client import async_client
 from tests.support.slot import ERROR, run, take
 
 HEADER = {"Idempotency-Key": "k"}

@@ -4,12 +4,13 @@ import json
 
 import pytest
 
+from shared.api.pages import PAGE_BYTES, fitting
+from shared.api.views import delivery_page
 from shared.http.body import MAX_DEPTH
-from shared.pages import PAGE_BYTES, fitting
-from shared.store import jobs, keys, operations
-from shared.store.client import async_client
-from shared.store.webhooks import Try
-from shared.views import delivery_page
+from shared.store import keys
+from shared.store.jobs import operations, records
+from shared.store.redis.client import async_client
+from shared.store.webhooks.history import Try
 from tests.support.slot import RESULT, run
 
 MESSAGES = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "q"}]}
@@ -101,7 +102,7 @@ async def test_an_item_that_is_larger_than_a_page_is_a_page(connect, server, sto
     store.hset(keys.job(made[1]), "meta", json.dumps({"old": "x" * (PAGE_BYTES + 1)}))
     seen, sizes = await list_all(client, "/api/query")
     assert (seen, [count for count, _ in sizes]) == (made[::-1], [1, 1, 1])
-    found, _ = await jobs.page(async_client(server.url), None, state=None, limit=9, before=None)
+    found, _ = await records.page(async_client(server.url), None, state=None, limit=9, before=None)
     assert len(found) == 3
 
 

@@ -7,8 +7,8 @@ import psutil
 import pytest
 
 from local.messages_api import Usage, user_query
-from shared.ids import is_id
-from shared.models import Status
+from shared.api.ids import is_id
+from shared.api.models import Status
 from tests.support.scripted_model import Error, Hang, Text
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from functions.worker import processes
-from functions.worker.claude import Run
-from functions.worker.outcome import judge
-from functions.worker.warm import WarmCli
-from shared.settings import WorkerSettings
+from functions.worker.cli.run import Run
+from functions.worker.cli.warm import WarmCli
+from functions.worker.jobs.outcome import judge
+from shared.configuration.settings import WorkerSettings
+from shared.host import processes
 from tests.support.ports import free_port
 from tests.support.processes import running
 from tests.support.real_cli import isolated_environment

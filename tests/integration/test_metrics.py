@@ -7,9 +7,12 @@ import subprocess
 
 import pytest
 
-from shared.store import callers, claims, keys, scripts
-from shared.store.client import async_client
-from shared.store.spending import Spend
+from shared.store import keys
+from shared.store.callers import callers
+from shared.store.callers.spending import Spend
+from shared.store.jobs import claims
+from shared.store.redis import scripts
+from shared.store.redis.client import async_client
 from tests.support.scrape import parse, scrape
 from tests.support.slot import ERROR, RESULT, run, take
 
@@ -69,7 +72,7 @@ async def test_what_happens_to_jobs_is_counted_where_it_happens(connect, server,
     await claims.settle(handle, claims.hand_back(await take(server.url)))
     for _ in range(2):
         await take(server.url, "dead")
-        await scripts.run(handle, "recover", 10, 2, 3, 60_000, json.dumps(ERROR["error"]), "dead")
+        await scripts.run(handle, "rescue", 10, 2, 3, 60_000, json.dumps(ERROR["error"]), "dead")
     await submit("e")
     await take(server.url, "alive")
     await submit("f")

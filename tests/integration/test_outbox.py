@@ -12,11 +12,13 @@ import psutil
 import pytest
 from standardwebhooks import Webhook
 
-from functions.worker import delivery
-from functions.worker.deliver import Deliverer
-from shared.settings import WorkerSettings, load
-from shared.store import keys, outbox, scripts, webhook_secrets, webhooks
-from shared.store.client import async_client
+from functions.worker.webhooks import attempt
+from functions.worker.webhooks.dispatcher import Deliverer
+from shared.configuration.settings import WorkerSettings, load
+from shared.store import keys
+from shared.store.redis import scripts
+from shared.store.redis.client import async_client
+from shared.store.webhooks import history, outbox, signing_secrets
 from tests.support.dying_deliverer import POINTS
 from tests.support.gateway import ROOT
 from tests.support.processes import running
@@ -97,7 +99,7 @@ async def test_every_submission_that_asked_is_told_once_with_its_own_id_and_meta
         assert data["metadata"] == {"who": path.strip("/")}
         assert data["result"]["response"] == "4"
     assert len({hook.id for hook in receiver.hooks}) == 3
-    [secret] = await webhook_secrets.of_gateway(async_client(server.url))
+    [secret] = await signing_secrets.of_gateway(async_client(server.url))
     for hook in receiver.hooks:
         Webhook(secret).verify(hook.body, hook.headers)
 
@@ -124,7 +126,7 @@ async def test_a_failure_and_a_cancellation_are_told_too(connect, server, store,
 async def test_a_receiver_that_fails_in_every_way_is_tried_in_the_order_of_the_schedule(
     connect, server, store, receiver, deliver, monkeypatch
 ):
-    monkeypatch.setattr(delivery, "TRY_WITHIN", 0.3)
+    monkeypatch.setattr(attempt, "TRY_WITHIN", 0.3)
     replies = [(500, {}), "hang", "reset", (302, {"location": "/elsewhere"}), (503, {"retry-after": "9"}), (200, {})]
     receiver.reply = lambda hook: replies[len(receiver.hooks) - 1]
     client = await connect(**OPEN | {"WEBHOOK_RETRY_SCHEDULE": "2 3 4 5 6 7 8"})
@@ -263,10 +265,10 @@ async def test_a_host_that_fails_for_days_is_paused_tried_when_asked_and_resumed
     await run(server.url)
     handle = async_client(server.url)
     async with deliver():
-        await until(lambda: webhooks.failing_hosts(handle))
+        await until(lambda: history.failing_hosts(handle))
         store.hincrby(keys.host(f"127.0.0.1:{receiver.port}"), "failing", -60_000)  # as if it had begun a minute ago
         await until(lambda: _pending(store, 0))
-        [host] = await webhooks.failing_hosts(handle)
+        [host] = await history.failing_hosts(handle)
         assert (host.host, host.failures) == (f"127.0.0.1:{receiver.port}", 2)
         assert host.paused
         second = (await submit(client, receiver.url, query="second"))["jobId"]
@@ -280,12 +282,12 @@ async def test_a_host_that_fails_for_days_is_paused_tried_when_asked_and_resumed
         receiver.reply = lambda hook: (200, {})
         await client.post(f"/api/query/{first}/redeliver")
         await until(lambda: _pending(store, 0))
-        assert await webhooks.failing_hosts(handle) == []
+        assert await history.failing_hosts(handle) == []
     store.hset(keys.host("a:1"), mapping={"failing": 1, "failures": 1, "paused": 2})
     store.sadd(keys.FAILING_HOSTS, "a:1")
-    assert await webhooks.resume(handle, "a:1")
-    assert not await webhooks.resume(handle, "a:1")
-    assert await webhooks.failing_hosts(handle) == []
+    assert await history.resume(handle, "a:1")
+    assert not await history.resume(handle, "a:1")
+    assert await history.failing_hosts(handle) == []
 
 
 async def test_a_job_is_kept_out_of_sight_until_its_webhook_is_told_and_the_cache_forgot_it(

@@ -8,8 +8,8 @@ import openai
 import pytest
 
 from local.app import app
+from shared.configuration.settings import load
 from shared.http.route_table import DOCUMENT
-from shared.settings import load
 from tests.support.ports import free_port
 
 UNKNOWN = "019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22"

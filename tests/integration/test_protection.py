@@ -7,14 +7,14 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from functions.worker import protection
-from functions.worker.protection import Protection
+from functions.worker.pool import ecs_protection
+from functions.worker.pool.ecs_protection import Protection
 
 
 @pytest.fixture
 def agent(monkeypatch):
     """Note what is asked of the agent; refuse the first."""
-    monkeypatch.setattr(protection, "_LOOK_EVERY", 0.01)
+    monkeypatch.setattr(ecs_protection, "_LOOK_EVERY", 0.01)
     asked: queue.Queue[object] = queue.Queue()
     statuses = iter([500])
 

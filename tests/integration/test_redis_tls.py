@@ -9,8 +9,8 @@ import pytest
 import redis
 import trustme
 
-from shared.redis_address import address, check_host, check_url
-from shared.store.client import async_client, close_clients, sync_client
+from shared.configuration.redis_address import address, check_host, check_url
+from shared.store.redis.client import async_client, close_clients, sync_client
 from tests.support.ports import free_port
 
 pytestmark = pytest.mark.once

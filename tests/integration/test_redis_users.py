@@ -8,8 +8,8 @@ import pytest
 import redis
 
 from local.embedded_redis import find_server
-from shared.store import callers
-from shared.store.client import async_client
+from shared.store.callers import callers
+from shared.store.redis.client import async_client
 from tests.support.deployment import Deployment
 from tests.support.gateway import ROOT
 from tests.support.redis_server import ServerWithUsers

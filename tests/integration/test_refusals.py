@@ -4,7 +4,8 @@ import pytest
 import redis
 
 from local.embedded_redis import find_server
-from shared.store import failures, keys
+from shared.store import keys
+from shared.store.redis import failures
 from tests.support.redis_server import RedisServer
 
 

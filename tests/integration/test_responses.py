@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
+from shared.configuration.settings import StatusSettings, load
 from shared.services import following
-from shared.settings import StatusSettings, load
-from shared.store import claims, events
-from shared.store.client import async_client
+from shared.store.jobs import claims, events
+from shared.store.redis.client import async_client
 from tests.support.slot import RESULT, run, take
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}

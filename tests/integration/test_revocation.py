@@ -5,13 +5,16 @@ import asyncio
 import pytest
 from redis import Redis
 
-from functions.worker.reconcile import Reconciler
-from functions.worker.spool import Spool
-from shared.errors import KeyRevoked
+from functions.worker.jobs.rescuer import Reconciler
+from functions.worker.jobs.spool import Spool
+from shared.api.errors import KeyRevoked
+from shared.configuration.settings import StatusSettings, WorkerSettings, load
 from shared.services.following import Clock, hear
-from shared.settings import StatusSettings, WorkerSettings, load
-from shared.store import batches, callers, claims, endings, events, keys, operations, scripts
-from shared.store.client import async_client
+from shared.store import keys
+from shared.store.callers import callers
+from shared.store.jobs import batches, claims, endings, events, operations
+from shared.store.redis import scripts
+from shared.store.redis.client import async_client
 from tests.support.slot import RESULT, pop, run, take
 
 

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from local.messages_api import Usage
-from shared.store import claims, scripts
-from shared.store.client import async_client, close_clients
-from shared.store.spending import Spend, read_days, to_json
+from shared.store.callers.spending import Spend, read_days, to_json
+from shared.store.jobs import claims
+from shared.store.redis import scripts
+from shared.store.redis.client import async_client, close_clients
 from tests.support.scrape import scrape
 from tests.support.scripted_replies import Error, Text, ToolUse
 
@@ -120,7 +121,7 @@ async def test_a_run_that_was_cancelled_adds_what_it_spent_once(claimed, server,
 async def test_a_run_whose_slot_is_gone_has_spent_what_it_told(claimed, server, store):
     claim, handle, _ = await claimed()
     assert await claims.keep(handle, claim, 20, 1, "text", to_json([SO_FAR]))
-    await scripts.run(handle, "recover", 10, 2, 3, 60_000, "{}", "slot")
+    await scripts.run(handle, "rescue", 10, 2, 3, 60_000, "{}", "slot")
     day = await count(server, "anonymous")
     assert [(one.input, one.output) for one in day.models] == [(100, 10)]
     # Given up for dead, it wakes and tells its end: nothing twice, and its own sum counts.
@@ -186,7 +187,7 @@ async def test_a_run_that_was_refused_in_a_later_turn_has_paid_for_those_before(
 async def test_a_price_that_is_known_later_takes_nothing_off_what_was_counted_without_one(claimed, server, store):
     claim, handle, _ = await claimed()
     assert await claims.keep(handle, claim, 20, 1, "text", to_json([SO_FAR]))
-    await scripts.run(handle, "recover", 10, 2, 3, 60_000, "{}", "slot")
+    await scripts.run(handle, "rescue", 10, 2, 3, 60_000, "{}", "slot")
     store.hset("cg:prices", MODEL, 1.0)
     await claims.settle(handle, claims.spent(claim, "anonymous", [Spend(MODEL, 0.5, input=100, output=10)]))
     assert (await count(server, "anonymous")).cost == pytest.approx(0.5)
@@ -204,7 +205,7 @@ async def test_a_job_that_has_begun_goes_on_when_the_budget_is_spent_and_knows_w
     assert job.cost == pytest.approx(0.5)
     # An operator who lets it run anew gives it the whole of its own budget again.
     await client.delete(f"/api/query/{claim.job_id}")
-    assert await scripts.run(handle, "run_anew", claim.job_id) == "waiting"
+    assert await scripts.run(handle, "run_again", claim.job_id) == "waiting"
     number = int(store.hget(f"cg:job:{claim.job_id}", "n"))
     anew = await claims.take(handle, claims.Claim(claim.job_id, number), "slot")
     assert anew is not None

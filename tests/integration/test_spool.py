@@ -10,13 +10,15 @@ import stat
 import pytest
 import redis
 
-from functions.worker.reconcile import Reconciler
-from functions.worker.spool import Spool
+from functions.worker.jobs.rescuer import Reconciler
+from functions.worker.jobs.spool import Spool
 from local.embedded_redis import find_server
-from shared.settings import SettingsError, WorkerSettings
-from shared.store import claims, jobs, keys, scripts, settlements
-from shared.store.client import async_client
-from shared.store.spending import Spend
+from shared.configuration.settings import SettingsError, WorkerSettings
+from shared.store import keys
+from shared.store.callers.spending import Spend
+from shared.store.jobs import claims, records, settlements
+from shared.store.redis import scripts
+from shared.store.redis.client import async_client
 from tests.support.redis_server import RedisServer
 from tests.support.slot import RESULT
 
@@ -57,7 +59,7 @@ def connection(server):
 
 
 async def state(server, settlement):
-    job = await jobs.read(async_client(server.url), settlement.job_id, keys.ANONYMOUS)
+    job = await records.read(async_client(server.url), settlement.job_id, keys.ANONYMOUS)
     assert job is not None
     return job.record["state"]
 
@@ -450,15 +452,15 @@ def test_a_step_that_is_refused_does_not_stop_the_others(store, folder, monkeypa
 
     spool = Spool(folder)
     monkeypatch.setattr(spool, "write_all", written)
-    monkeypatch.setattr("functions.worker.reconcile.run_sync", run)
+    monkeypatch.setattr("functions.worker.jobs.rescuer.run_sync", run)
     reconciler = Reconciler(store, WorkerSettings(), spool)
     reconciler._in_contact_since -= 60
     for _ in range(3):
         done.clear()
         reconciler.look()
     # A job whose result may be on disk is not given to another slot.
-    steps = {"spool", "cancel_revoked", "reap", "unpark", "recover"}
-    expected = steps - {wrong} - ({"recover"} if wrong == "spool" else set())
+    steps = {"spool", "cancel_revoked", "reap", "unpark", "rescue"}
+    expected = steps - {wrong} - ({"rescue"} if wrong == "spool" else set())
     assert set(done) == expected
     assert [line["step"] for line in logged(caplog, "maintenance_refused")] == [wrong]
 

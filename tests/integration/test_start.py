@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.settings import ALL_SETTINGS
+from shared.configuration.settings import ALL_SETTINGS
 
 ROOT = Path(__file__).parents[2]
 SECRETS = {"ADMIN_PASSWORD": "hunter2", "WEBHOOK_SECRET": "hunter2", "REDIS_URL": "redis://:hunter2#@h"}

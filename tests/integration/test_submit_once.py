@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from local.messages_api import user_query
-from shared.models import JobPage, Status
+from shared.api.models import JobPage, Status
 from tests.support.gateway import Gateway
 from tests.support.scripted_model import Error, Hang, ScriptedModel, Text
 

@@ -5,10 +5,13 @@ import re
 
 import pytest
 
+from shared.api.ids import new_id
 from shared.http import callers as http_callers
-from shared.ids import new_id
-from shared.store import callers, claims, jobs, keys, operations, scripts
-from shared.store.client import async_client
+from shared.store import keys
+from shared.store.callers import callers
+from shared.store.jobs import claims, operations, records
+from shared.store.redis import scripts
+from shared.store.redis.client import async_client
 from tests.support.gateway import ROOT
 from tests.support.lossy_proxy import LossyProxy
 from tests.support.slot import ERROR, RESULT, run
@@ -199,12 +202,12 @@ async def test_the_fence_holds_against_a_slot_that_was_given_up(connect, server)
     assert await claims.take(handle, first, "slot 1") is not None
     assert await claims.settle(handle, claims.hand_back(first)) == "settled"
     assert await run(server.url) == job_id
-    before = await jobs.read(handle, job_id, keys.ANONYMOUS)
+    before = await records.read(handle, job_id, keys.ANONYMOUS)
     assert await claims.take(handle, first, "slot 1") is None
     assert not await claims.keep(handle, first, 50)
     late = [claims.finish(first, "failed", ERROR, keep_for=1), claims.hand_back(first), retry_of(first)]
     assert [await claims.settle(handle, settlement) for settlement in late] == ["void"] * 3
-    assert await jobs.read(handle, job_id, keys.ANONYMOUS) == before
+    assert await records.read(handle, job_id, keys.ANONYMOUS) == before
 
 
 @pytest.mark.parametrize("size", [65_535, 65_536, 65_537, 200_000])

@@ -9,8 +9,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from shared.store.client import async_client, close_clients
-from shared.store.together import ask
+from shared.store.redis.client import async_client, close_clients
+from shared.store.redis.pipelining import ask
 from tests.support.lossy_proxy import LossyProxy
 
 

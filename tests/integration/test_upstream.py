@@ -5,8 +5,10 @@ from typing import Literal
 import pytest
 import redis
 
-from shared.store import claims, jobs, keys, slots, workers
-from shared.store.client import async_client
+from shared.store import keys
+from shared.store.fleet import slots, workers
+from shared.store.jobs import claims, records
+from shared.store.redis.client import async_client
 from tests.support.slot import RESULT, pop, take
 
 REFUSED = claims.Upstream("refused", "authentication_failed")
@@ -79,7 +81,7 @@ async def test_what_ran_when_the_queue_was_held_is_not_lost_to_it(six, server):
     for _ in range(3):
         await run(server.url, REFUSED)
     assert await end(server.url, running, REFUSED) == "held"
-    job = await jobs.read(async_client(server.url), running.job_id, keys.ANONYMOUS)
+    job = await records.read(async_client(server.url), running.job_id, keys.ANONYMOUS)
     assert job is not None
     assert job.record["state"] == "delayed"
     assert await end(server.url, running, REFUSED) == "held", "told again after a lost reply"

@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from functions.worker import processes, warm
-from functions.worker.claude import Run
-from functions.worker.outcome import judge
-from functions.worker.warm import WarmCli, _Spare
-from functions.worker.workspace import Workspace
-from shared.settings import WorkerSettings
+from functions.worker.cli import warm
+from functions.worker.cli.run import Run
+from functions.worker.cli.warm import WarmCli, _Spare
+from functions.worker.cli.workspace import Workspace
+from functions.worker.jobs.outcome import judge
+from shared.configuration.settings import WorkerSettings
+from shared.host import processes
 from tests.support.real_cli import isolated_environment
 
 
@@ -147,7 +148,7 @@ async def test_a_cli_that_does_not_start_is_tried_again_later_and_later_and_jobs
         pauses.append(seconds)
         await sleep(min(seconds, 0.01))
 
-    monkeypatch.setattr("functions.worker.warm.asyncio.sleep", note)
+    monkeypatch.setattr("functions.worker.cli.warm.asyncio.sleep", note)
     cli = WarmCli(WorkerSettings(claude_command="/nowhere/claude"))
     keeping = asyncio.create_task(cli.run())
     while len(pauses) < 5:

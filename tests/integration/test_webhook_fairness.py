@@ -8,13 +8,15 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from functions.worker import deliver as deliver_module
-from functions.worker.deliver import AT_ONCE, Deliverer
-from shared import names
-from shared.ids import new_id
-from shared.settings import WorkerSettings, load
-from shared.store import jobs, keys, outbox, submissions
-from shared.store.client import async_client
+from functions.worker.webhooks import dispatcher as deliver_module
+from functions.worker.webhooks.dispatcher import AT_ONCE, Deliverer
+from shared.api.ids import new_id
+from shared.configuration.settings import WorkerSettings, load
+from shared.egress import names
+from shared.store import keys
+from shared.store.jobs import records, submissions
+from shared.store.redis.client import async_client
+from shared.store.webhooks import outbox
 from tests.support.receiver import Receiver
 
 SHARE = AT_ONCE // 2
@@ -31,7 +33,7 @@ async def webhook(connect, server):
         hook = f"http://{host}{path}"
         one = submissions.Submission(job_id, new_id(), caller, 1, 1000, "{}", hook=hook, host=host)
         assert (await submissions.submit(client, one)).kind == "queued"
-        assert await jobs.cancel(client, job_id, caller, keep_for=600) == "cancelled"
+        assert await records.cancel(client, job_id, caller, keep_for=600) == "cancelled"
 
     return webhook
 

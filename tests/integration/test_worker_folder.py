@@ -9,8 +9,8 @@ import tempfile
 
 import pytest
 
-from functions.worker.removal import remove_tree
-from functions.worker.workspace import WorkerFolder, Workspace
+from functions.worker.cli.removal import remove_tree
+from functions.worker.cli.workspace import WorkerFolder, Workspace
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from functions.worker.delivery import Answer, _seconds, judge
-from shared.store.outbox import Seen
+from functions.worker.webhooks.attempt import Answer, _seconds, judge
+from shared.store.webhooks.outbox import Seen
 
 SCHEDULE = (5, 300, 1800)
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from functions.worker.environment import allowed, for_run, has_credentials, with_dotenv
-from shared.settings import SettingsError
+from functions.worker.cli.environment import allowed, for_run, has_credentials, with_dotenv
+from shared.configuration.settings import SettingsError
 
 
 def test_the_gateways_own_settings_do_not_reach_the_cli():

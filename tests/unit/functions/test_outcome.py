@@ -3,9 +3,9 @@
 import pytest
 from claude_agent_sdk import ResultMessage
 
-from functions.worker.outcome import RETRYABLE, Report, failed, judge
-from shared.models import Result
-from shared.vocabulary import ErrorCode
+from functions.worker.jobs.outcome import RETRYABLE, Report, failed, judge
+from shared.api.models import Result
+from shared.api.vocabulary import ErrorCode
 
 LIMIT = 1_000_000
 

@@ -7,8 +7,8 @@ import time
 import pytest
 import redis
 
-from functions.worker.patience import Patience
-from shared.store.client import sync_client
+from functions.worker.pool.redis_retries import Patience
+from shared.store.redis.client import sync_client
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ import os
 
 import pytest
 
-from functions.worker import processes, resources
-from shared.settings import WorkerSettings
+from functions.worker.cli import resources
+from shared.configuration.settings import WorkerSettings
+from shared.host import processes
 
 
 async def nobody():

@@ -6,10 +6,10 @@ import pytest
 
 from functions.responses.requests import ResponseRequest, asked_by
 from functions.responses.stream import Translation
-from shared.errors import RefusedParameter
+from shared.api.errors import RefusedParameter
 from shared.services.following import Told
-from shared.store.events import Event
-from shared.store.jobs import StoredJob
+from shared.store.jobs.events import Event
+from shared.store.jobs.records import StoredJob
 
 JOB = "019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22"
 WAITING, ACTIVE = (("state", json.dumps({"state": state, "progress": 0})) for state in ("waiting", "active"))

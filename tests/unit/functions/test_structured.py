@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import psutil
 
-from functions.worker.structured import structured
+from functions.worker.cli.structured import structured
 
 # Each step looks at the value twice, so that a check takes 2^40 looks.
 STEPS = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(40)}

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from functions.worker.tasks import wait_here
+from functions.worker.pool.tasks import wait_here
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from local.ask import Question, ask
 from local.attended import Attended
-from shared.models import Status
+from shared.api.models import Status
 
 URL = "http://127.0.0.1:3000"
 JOB = "019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22"

@@ -3,7 +3,7 @@
 import pytest
 
 from local.env_names import warnings
-from shared.settings import ALL_SETTINGS
+from shared.configuration.settings import ALL_SETTINGS
 
 
 @pytest.fixture(autouse=True)

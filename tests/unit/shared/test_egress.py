@@ -7,7 +7,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from shared import egress
+from shared.egress import targets
 
 LOOPBACK = [ip_network("127.0.0.0/8")]
 
@@ -39,14 +39,14 @@ NOT_URLS = [
 
 @pytest.mark.parametrize("host", REFUSED_HOSTS)
 def test_a_spelling_of_an_address_that_is_not_public_is_refused(host):
-    with pytest.raises(egress.EgressRefused, match=r"not public|usual form"):
-        egress.check([egress.parse(f"https://{host}/hook").host], ())
+    with pytest.raises(targets.EgressRefused, match=r"not public|usual form"):
+        targets.check([targets.parse(f"https://{host}/hook").host], ())
 
 
 @pytest.mark.parametrize("url", NOT_URLS, ids=lambda url: ascii(url)[:40])
 def test_what_is_not_a_url_that_we_post_to_is_refused(url):
-    with pytest.raises(egress.EgressRefused):
-        egress.parse(url)
+    with pytest.raises(targets.EgressRefused):
+        targets.parse(url)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_what_is_not_a_url_that_we_post_to_is_refused(url):
     ],
 )
 def test_a_target_has_one_name_however_it_is_written(url, target):
-    assert str(egress.parse(url)) == target
+    assert str(targets.parse(url)) == target
 
 
 @pytest.mark.parametrize(
@@ -70,30 +70,30 @@ def test_a_target_has_one_name_however_it_is_written(url, target):
      "2002:808:808::1"],
 )  # fmt: skip
 def test_a_public_address_may_be_reached(address):
-    egress.check([address], ())
+    targets.check([address], ())
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::ffff:127.0.0.1", "64:ff9b::7f00:1"])
 def test_a_network_that_is_allowed_is_open_in_every_spelling(address):
-    egress.check([address], LOOPBACK)
+    targets.check([address], LOOPBACK)
 
 
 @pytest.mark.parametrize("address", ["::1", "10.0.0.1", "::ffff:10.0.0.1"])
 def test_a_network_that_is_allowed_opens_no_other(address):
-    with pytest.raises(egress.EgressRefused):
-        egress.check([address], LOOPBACK)
+    with pytest.raises(targets.EgressRefused):
+        targets.check([address], LOOPBACK)
 
 
 def test_one_address_that_is_refused_is_enough():
-    with pytest.raises(egress.EgressRefused):
-        egress.check(["8.8.8.8", "127.0.0.1"], ())
+    with pytest.raises(targets.EgressRefused):
+        targets.check(["8.8.8.8", "127.0.0.1"], ())
 
 
 @pytest.mark.parametrize("name", ["localhost", "localhost.", "LOCALHOST"])
 async def test_a_name_is_judged_by_what_it_resolves_to(name):
-    target = egress.parse(f"http://{name}/")
-    with pytest.raises(egress.EgressRefused):
-        egress.check(await egress.resolve(target, "me"), ())
+    target = targets.parse(f"http://{name}/")
+    with pytest.raises(targets.EgressRefused):
+        targets.check(await targets.resolve(target, "me"), ())
 
 
 async def test_a_name_is_not_looked_up_after_the_time_for_it_but_an_address_still_is_one(monkeypatch):
@@ -101,8 +101,8 @@ async def test_a_name_is_not_looked_up_after_the_time_for_it_but_an_address_stil
     asked = []
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: asked.append(1))
     with pytest.raises(TimeoutError):
-        await egress.resolve(egress.Target("example.com", 443), "me", loop.time())
-    assert await egress.resolve(egress.Target("::1", 443), "me", loop.time()) == ["::1"]
+        await targets.resolve(targets.Target("example.com", 443), "me", loop.time())
+    assert await targets.resolve(targets.Target("::1", 443), "me", loop.time()) == ["::1"]
     assert asked == []
 
 
@@ -110,5 +110,5 @@ async def test_a_name_server_that_does_not_answer_is_waited_for_no_longer_than_t
     loop, answers = asyncio.get_running_loop(), threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: answers.wait(30))
     with pytest.raises(TimeoutError):
-        await egress.resolve(egress.Target("example.com", 443), "me", loop.time() + 0.01)
+        await targets.resolve(targets.Target("example.com", 443), "me", loop.time() + 0.01)
     answers.set()

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from shared import env_file
-from shared.settings import ApiSettings, SettingsError, SubmitSettings, load
+from shared.configuration import env_file
+from shared.configuration.settings import ApiSettings, SettingsError, SubmitSettings, load
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import pytest
 import redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from shared.store import failures
+from shared.store.redis import failures
 
 URL = "rediss://user:s3cret-word@redis.example:6380/2?password=also-s3cret&ssl_cert_reqs=none"
 

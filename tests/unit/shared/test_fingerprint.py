@@ -1,6 +1,6 @@
 import pytest
 
-from shared.fingerprint import canonical, digest, fingerprint
+from shared.api.fingerprint import canonical, digest, fingerprint
 
 
 def test_the_order_of_keys_and_the_space_between_do_not_matter():

@@ -10,11 +10,11 @@ from fastapi import APIRouter, Request
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from shared.errors import NotFound
+from shared.api.errors import NotFound
+from shared.configuration.settings import ProxySettings, SettingsError, load
 from shared.http.app import create_app, lambda_handler
 from shared.http.authority import Origin, parse_host, parse_origin
 from shared.http.forwarded import client_address, client_network, prefix_of, public_origin
-from shared.settings import ProxySettings, SettingsError, load
 
 router = APIRouter()
 

@@ -7,10 +7,10 @@ import pytest
 from fastapi import APIRouter, Request
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from shared.errors import QueueFull
+from shared.api.errors import QueueFull
+from shared.api.requests import SubmitRequest
 from shared.http.app import create_app
 from shared.http.body import read_json
-from shared.requests import SubmitRequest
 
 router = APIRouter()
 

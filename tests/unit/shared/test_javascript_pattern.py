@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from shared.javascript_pattern import compiles_in_javascript
+from shared.json_schema.javascript_pattern import compiles_in_javascript
 
 TAKEN = [
     "", "a", "^[a-z]+$", r"\d{2,3}?", r"(?:a|b)*", r"(?<year>\d{4})-\d\d", r"[\w.\-]+@[\w\-]+", r"\/path\/\.", "a{2}",

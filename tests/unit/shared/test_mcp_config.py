@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from shared.mcp_config import McpConfigError, Routing, digests, read
+from shared.mcp.config import McpConfigError, Routing, digests, read
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from shared.requests import BatchRequest, SubmitRequest
+from shared.api.requests import BatchRequest, SubmitRequest
 
 
 def errors(body: dict[str, object]) -> dict[str, str]:

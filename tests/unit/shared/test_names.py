@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from shared import names
+from shared.egress import names
 
 
 @pytest.fixture

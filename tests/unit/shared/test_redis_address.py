@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.connection import parse_url
 
-from shared.redis_address import address, check_host, check_url
+from shared.configuration.redis_address import address, check_host, check_url
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=30)
 FORMS = ["redis://:{}@h:6379/0", "redis://{}", "redis://h:{}", "redis://h/{}", "rediss://h?{}", "unix://{}@/s"]

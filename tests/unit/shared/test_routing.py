@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.mcp_config import Routing, Server, read
-from shared.routing import _URL, Router, _Keyword
-from shared.routing_words import words
+from shared.mcp.config import Routing, Server, read
+from shared.mcp.router import _URL, Router, _Keyword
+from shared.mcp.words import words
 
 DATA = Path(__file__).parents[2] / "data"
 NEAR_MISSES = [

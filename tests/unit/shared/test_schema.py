@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from shared import schema
+from shared.json_schema import schema
 
 OBJECT = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 

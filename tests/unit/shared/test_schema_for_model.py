@@ -3,8 +3,8 @@ import json
 import pytest
 from jsonschema_rs import Draft7Validator
 
-from shared import schema
-from shared.schema_for_model import for_the_model, unwrapped
+from shared.json_schema import schema
+from shared.json_schema.for_model import for_the_model, unwrapped
 
 OBJECT = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from shared.settings import ALL_SETTINGS, SettingsError, WorkerSettings, load, load_all
+from shared.configuration.settings import ALL_SETTINGS, SettingsError, WorkerSettings, load, load_all
 
 FIELDS = sorted(((one, name) for one in ALL_SETTINGS for name in one.model_fields), key=lambda pair: pair[1])
 BAD = [

@@ -1,6 +1,13 @@
 import pytest
 
-from shared.settings import ApiSettings, CommonSettings, SettingsError, SubmitSettings, WorkerSettings, load
+from shared.configuration.settings import (
+    ApiSettings,
+    CommonSettings,
+    SettingsError,
+    SubmitSettings,
+    WorkerSettings,
+    load,
+)
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared import slot_names
+from shared.store.fleet import slot_names
 
 
 def test_two_starts_with_one_host_and_pid_have_different_names():

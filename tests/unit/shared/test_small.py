@@ -6,9 +6,9 @@ import re
 import pytest
 
 from shared import logs
-from shared.ids import is_id, new_id
-from shared.settings import CommonSettings
-from shared.times import rfc3339
+from shared.api.ids import is_id, new_id
+from shared.api.times import rfc3339
+from shared.configuration.settings import CommonSettings
 
 
 def test_ids_are_uuids_of_version_7_and_sort_by_time():

@@ -8,7 +8,7 @@ import yaml
 from local.lambda_emulator.app import TEMPLATE as GATEWAY
 from local.lambda_emulator.app import Emulator
 from local.lambda_emulator.routes import Route, read_handlers, read_routes
-from shared.settings import load
+from shared.configuration.settings import load
 
 TEMPLATE = """
 Transform: AWS::Serverless-2016-10-31
