@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from functions.responses.requests import ResponseRequest, asked_by
-from functions.responses.stream import Translation
+from functions.openai.requests import ResponseRequest, asked_by
+from functions.openai.stream import Translation
 from shared.api.errors import RefusedParameter
 from shared.services.following import Told
 from shared.store.jobs.events import Event
