@@ -24,7 +24,7 @@ def variables(tmp_path):
     return {"PATH": os.environ["PATH"], "MCP_ENABLED": "true", "REDIS_URL": "redis://127.0.0.1:1/0"}
 
 
-def test_the_api_starts_without_them_and_routes(tmp_path, variables):
+def test_the_api_starts_and_routes_without_the_secrets(tmp_path, variables):
     port = free_port()
     served = {**variables, "PORT": str(port)}
     process = subprocess.Popen(
@@ -47,7 +47,7 @@ def answers(client, api):
 
 
 @pytest.mark.parametrize("command", ["local", "worker"])
-def test_who_runs_jobs_names_what_is_missing_at_the_start(tmp_path, variables, command):
+def test_a_worker_names_missing_secrets_at_the_start(tmp_path, variables, command):
     done = subprocess.run(
         [COMMAND, command], cwd=tmp_path, env={**variables, "PORT": "0"},
         capture_output=True, text=True, timeout=30, check=False,
