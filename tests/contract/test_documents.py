@@ -8,6 +8,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # docs/api.md is generated: an error status can have several codes.
 DOCUMENTS = [path for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")) if path.name != "api.md"]
+# Two versions of a sentence share a run of words; two sentences of one page do not share one as long as this.
+RUN_OF_WORDS = 9
 
 
 def without_code(document: Path) -> str:
@@ -26,9 +28,16 @@ def test_no_table_has_two_rows_for_one_thing(document):
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
-def test_no_document_has_a_sentence_twice(document):
+def test_no_document_says_a_thing_twice(document):
     """Catches a paragraph or an entry that a merge left beside its new version."""
-    text = "\n".join(line for line in without_code(document).splitlines() if not line.startswith(("|", "#", "<!--")))
-    blocks = re.split(r"\n\s*\n|\n(?=\s*(?:-|\d+\.) )", text)
-    sentences = [one for block in blocks for one in re.split(r"(?<=[.:]) (?=[A-Z`*])", " ".join(block.split()))]
-    assert repeated([one for one in sentences if len(one) > 60]) == []
+    lines = (line for line in without_code(document).splitlines() if not line.startswith(("|", "#", "<!--")))
+    words = " ".join(lines).split()
+    runs = [" ".join(words[start : start + RUN_OF_WORDS]) for start in range(len(words) - RUN_OF_WORDS + 1)]
+    assert len(runs) == len(set(runs)), repeated(runs)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_no_section_has_a_heading_twice(document):
+    """Catches a heading that a merge added beside the one that was there."""
+    for section in re.split(r"^(?=## )", without_code(document), flags=re.MULTILINE):
+        assert repeated(re.findall(r"^#+ .+$", section, re.MULTILINE)) == []
