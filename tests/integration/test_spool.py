@@ -10,13 +10,13 @@ import stat
 import pytest
 import redis
 
-from functions.worker.jobs.rescuer import Reconciler
+from functions.worker.jobs.rescuer import Rescuer
 from functions.worker.jobs.spool import Spool
 from local.embedded_redis import find_server
 from shared.configuration.settings import SettingsError, WorkerSettings
 from shared.store import keys
 from shared.store.callers.spending import Spend
-from shared.store.jobs import claims, records, settlements
+from shared.store.jobs import claims, maintenance, records, settlements
 from shared.store.redis import scripts
 from shared.store.redis.client import async_client
 from tests.support.redis_server import RedisServer
@@ -428,29 +428,30 @@ async def test_a_half_written_file_of_a_crash_is_removed(folder, store):
     assert content(folder) == [".spool-new"]
 
 
-@pytest.mark.parametrize("wrong", ["spool", "cancel_revoked", "reap", "unpark"])
+@pytest.mark.parametrize("wrong", ["spool", "cancel_revoked", "forget_expired", "queue_next_turns"])
 def test_a_refused_step_does_not_stop_the_others(store, folder, monkeypatch, caplog, wrong):
     done = []
 
-    def run(_connection, name, *_):
-        if name == wrong:
-            raise redis.ResponseError("WRONGTYPE")
-        done.append(name)
-        return []
+    def step(name):
+        def run(*_, **__):
+            if name == wrong:
+                raise redis.ResponseError("WRONGTYPE")
+            done.append(name)
+            return []
 
-    def written(_connection):
-        run(_connection, "spool")
+        return run
 
     spool = Spool(folder)
-    monkeypatch.setattr(spool, "write_all", written)
-    monkeypatch.setattr("functions.worker.jobs.rescuer.run_sync", run)
-    reconciler = Reconciler(store, WorkerSettings(), spool)
-    reconciler._in_contact_since -= 60
+    monkeypatch.setattr(spool, "write_all", step("spool"))
+    for name in ("cancel_revoked", "forget_expired", "queue_next_turns", "rescue"):
+        monkeypatch.setattr(maintenance, name, step(name))
+    rescuer = Rescuer(store, WorkerSettings(), spool)
+    rescuer._in_contact_since -= 60
     for _ in range(3):
         done.clear()
-        reconciler.look()
+        rescuer.run_once()
     # A job whose result may be on disk is not given to another slot.
-    steps = {"spool", "cancel_revoked", "reap", "unpark", "rescue"}
+    steps = {"spool", "cancel_revoked", "forget_expired", "queue_next_turns", "rescue"}
     expected = steps - {wrong} - ({"rescue"} if wrong == "spool" else set())
     assert set(done) == expected
     assert [line["step"] for line in logged(caplog, "maintenance_refused")] == [wrong]
