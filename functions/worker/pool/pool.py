@@ -16,7 +16,7 @@ from rq.worker_pool import WorkerData, WorkerPool
 from functions.worker.cli import version
 from functions.worker.cli.environment import credential_kind
 from functions.worker.cli.workspace import WorkerFolder
-from functions.worker.jobs.rescuer import Reconciler
+from functions.worker.jobs.rescuer import Rescuer
 from functions.worker.jobs.spool import Spool, spool_dir
 from functions.worker.pool import forkserver, redis_check
 from functions.worker.pool.ecs_protection import Protection
@@ -56,7 +56,7 @@ class SlotPool(WorkerPool):
         # From here on: a stop during what follows must neither be lost nor leave anything behind.
         self._install_signal_handlers()  # type: ignore[no-untyped-call]
         spool = spool_dir(settings)
-        self._reconciler = Reconciler(self.connection, settings, Spool(spool, settings.max_output_bytes))
+        self._rescuer = Rescuer(self.connection, settings, Spool(spool, settings.max_output_bytes))
         # Slots have another temporary directory, and the same spool.
         self._settings = settings.model_copy(update={"spool_dir": spool})
         self._folder = WorkerFolder()
@@ -112,7 +112,7 @@ class SlotPool(WorkerPool):
         super().check_workers(respawn)
         self._orphans = processes.collect(self._orphans)
         self._deliverer.look()
-        self._reconciler.look()
+        self._rescuer.run_once()
         self._tell()
 
     def _tell(self) -> None:
@@ -174,7 +174,7 @@ class SlotPool(WorkerPool):
         processes.send(signal.SIGKILL, self._orphans)
         self._folder.remove_runs_of(worker_data.pid)
         del self._busy[worker_data.name]
-        self._reconciler.slot_died(worker_data.name)
+        self._rescuer.add_dead_slot(worker_data.name)
         lived = time.monotonic() - self._born.pop(worker_data.name)
         event(log, "slot_ended", slot=worker_data.name, status=worker_data.process.exitcode)
         self._backoff = 0.0 if lived > _LIVED_LONG else min(max(self._backoff * 2, _BACKOFF_FIRST), _BACKOFF_LAST)
@@ -187,7 +187,7 @@ class SlotPool(WorkerPool):
         self._deliverer.stop(within=max(0.0, min(done_at - time.monotonic(), self._settings.shutdown_grace + 3.0)))
         # Redis may be back since the stop was requested.
         self._patience.try_again()
-        self._reconciler.finish()
+        self._rescuer.finish()
         with suppress(redis.RedisError):
             workers.leave(self.connection, self._worker.name)
         left = [pid for pid in processes.children(os.getpid()) if pid not in self._ours]

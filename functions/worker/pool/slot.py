@@ -24,7 +24,7 @@ from rq.serializers import JSONSerializer
 from rq.utils import now
 
 from functions.worker.cli.warm import WarmCli
-from functions.worker.jobs.attempt import Asked, Means, attempt
+from functions.worker.jobs.attempt import Signals, SlotContext, attempt
 from functions.worker.jobs.spool import Spool, spool_dir
 from functions.worker.pool.redis_retries import Patience
 from functions.worker.pool.rq_adapter import NAME, ClaimJob, ClaimQueue, NoDeathPenalty
@@ -61,7 +61,7 @@ class AsyncSide:
         self.name = name
         self.settings = settings
         self._busy = busy
-        self._asked = Asked()
+        self._signals = Signals()
         self._running: str | None = None
         # Whether Redis did not take the settlement of the last job, and a stop left it on disk.
         self.spooled = False
@@ -85,17 +85,17 @@ class AsyncSide:
         claim = Claim.parse(text)
         self._running = claim.job_id
         self._busy.value = True
-        self._asked.cancel.clear()
-        means = Means(async_client(self.settings.redis_address), self.settings, self._warm, self._spool)
+        self._signals.cancel.clear()
+        context = SlotContext(async_client(self.settings.redis_address), self.settings, self._warm, self._spool)
         try:
-            self.spooled = await attempt(claim, self.name, means, self._asked)
+            self.spooled = await attempt(claim, self.name, context, self._signals)
         finally:
             self._running = None
             self._busy.value = False
 
     def stop_after(self, seconds: float) -> None:
         """Hand back what runs then; may be called from a signal handler."""
-        self._loop.call_soon_threadsafe(self._loop.call_later, seconds, self._asked.stop.set)
+        self._loop.call_soon_threadsafe(self._loop.call_later, seconds, self._signals.stop.set)
 
     def close(self) -> None:
         """Take the slot off the list and end the thread."""
@@ -120,7 +120,7 @@ class AsyncSide:
             try:
                 async for job_id in cancellations(async_client(self.settings.redis_address)):
                     if job_id == self._running:
-                        self._asked.cancel.set()
+                        self._signals.cancel.set()
             except (RedisError, OSError) as error:
                 failures.report(self.settings.redis_address, error, beside_pool=True)
             await asyncio.sleep(1)
