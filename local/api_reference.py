@@ -138,8 +138,8 @@ def _errors() -> str:
 def _job_errors() -> str:
     codes = ", ".join(f"`{code}`" for code in get_args(ErrorCode))
     return (
-        f"`error.code` of a failed job is one of {codes}. [How a job is run](worker.md#what-a-job-can-end-with) has "
-        "the cause of each, [troubleshooting](troubleshooting.md#errors-of-jobs) the cure.\n"
+        f"`error.code` of a failed job is one of {codes}. [Error codes](worker.md#error-codes) lists "
+        "the cause of each, [troubleshooting](troubleshooting.md#errors-of-jobs) the fix.\n"
     )
 
 

@@ -8,8 +8,8 @@
 -- refuses everybody, else 0.
 -- Add what a turn has said to the conversation, with what stands beside it.
 local function take_over(from, to, keep)
-  local function move(name, read, write)
-    local lines = redis.call(read, from .. name, unpack(read == 'LRANGE' and {0, -1} or {}))
+  local function move(name, read_all, write)
+    local lines = redis.call(read_all, from .. name, unpack(read_all == 'LRANGE' and {0, -1} or {}))
     for first = 1, #lines, 1000 do
       redis.call(write, to .. name, unpack(lines, first, math.min(first + 999, #lines)))
     end

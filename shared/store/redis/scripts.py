@@ -26,13 +26,26 @@ _ALSO = {
 }
 
 
+def names() -> list[str]:
+    """Return the name of every script."""
+    parts_of_others = {*_COMMON, *(part for parts in _ALSO.values() for part in parts)}
+    return sorted(_FILES.keys() - parts_of_others)
+
+
+def files(name: str) -> list[Path]:
+    """Return the files of a script in the order in which they are joined; the last one is the script's own."""
+    return [_FILES[part] for part in (*_COMMON, *_ALSO.get(name, ()), name)]
+
+
+def preamble() -> str:
+    """Return the line that comes before the files of every script: constants that Python defines."""
+    return f"local BUCKETS = {{{', '.join(f'{bucket:g}' for bucket in keys.BUCKETS)}}}\n"
+
+
 @cache
 def _source(name: str) -> tuple[str, str]:
-    """Return a script with what is common to all before it, and the digest by which Redis knows it."""
-    buckets = f"local BUCKETS = {{{', '.join(f'{bucket:g}' for bucket in keys.BUCKETS)}}}\n"
-    text = buckets + "".join(
-        _FILES[part].read_text(encoding="utf-8") for part in (*_COMMON, *_ALSO.get(name, ()), name)
-    )
+    """Return the text of a script, and the digest by which Redis knows it."""
+    text = preamble() + "".join(path.read_text(encoding="utf-8") for path in files(name))
     return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 

@@ -22,7 +22,7 @@ end
 local callers = {}
 for place, name in ipairs(due_in(DUE, 1000)) do
   local held, hosts = 0, 0
-  for _, count in pairs(busy[name] or {}) do held, hosts = held + count, hosts + 1 end
+  for _, tries in pairs(busy[name] or {}) do held, hosts = held + tries, hosts + 1 end
   callers[place] = {name = name, place = place, held = held, busy = hosts}
 end
 table.sort(callers, fewest_first)

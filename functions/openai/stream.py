@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
-from functions.responses import views
+from functions.openai import views
 from shared.api.lines import as_one_line
 from shared.configuration.settings import StatusSettings
 from shared.services.following import COMMENT, Clock, Told, hear
