@@ -87,10 +87,10 @@ async def test_an_interrupted_revocation_is_finished_by_a_worker(two, server, st
     kept = await stays.submit("kept")
     await revoke_and_die(server, leaves)
     # Before anybody goes on: none of the 250, which wait longer, is handed to a slot.
-    popped = await pop(server.url)
+    popped = pop(server.url)
     assert popped is not None
     assert popped.job_id == kept
-    assert await pop(server.url) is None
+    assert pop(server.url) is None
     run_rescuer(server, tmp_path)
     assert store.zrange(keys.every("waiting"), 0, -1) == [kept]
     assert store.zcard(keys.every("cancelled")) == 250
@@ -100,7 +100,7 @@ async def test_an_interrupted_revocation_is_finished_by_a_worker(two, server, st
 async def test_a_job_popped_before_the_revocation_is_not_claimed(two, server, store, tmp_path):
     leaves, _ = two
     job = await leaves.submit("popped")
-    claim = await pop(server.url)
+    claim = pop(server.url)
     assert claim is not None
     await revoke_and_die(server, leaves)
     assert await claims.take(async_client(server.url), claim, "slot") is None
@@ -114,7 +114,7 @@ async def test_a_run_handed_back_after_the_revocation_is_cancelled(two, server, 
     claim = await take(server.url)
     await revoke_and_die(server, leaves)
     assert await claims.settle(async_client(server.url), claims.hand_back(claim)) == "settled"
-    assert await pop(server.url) is None
+    assert pop(server.url) is None
     run_rescuer(server, tmp_path)
     assert store.hget(keys.job(job), "state") == "cancelled"
 

@@ -55,9 +55,14 @@ local function spent_of(id, n) return 'cg:spent:' .. id .. '-' .. n end
 
 local function whole(number) return string.format('%.0f', number) end
 
+-- The time by Redis's clock, ms since the epoch; the same during one script.
+local script_time
 local function now()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
+  if not script_time then
+    local time = redis.call('TIME')
+    script_time = time[1] * 1000 + math.floor(time[2] / 1000)
+  end
+  return script_time
 end
 
 local function minute_of(number) return 'cg:minute:' .. whole(number) end
