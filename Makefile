@@ -64,7 +64,7 @@ install-sam: $(SAM)  ## make .venv-sam with what builds for AWS
 # The store is looked for before the installation, which takes its time.
 run:  ## run API, worker, store and, without credentials, the demo model on this machine
 	@test -z "$(PYTHON)" || $(PYTHON) -m local.server_program
-	@$(MAKE) --no-print-directory install
+	@$(MAKE) --no-print-directory --silent install
 	@exec $(BIN)/claude-gateway local
 
 up:  ## run API, worker, Valkey, Prometheus and Grafana in containers; without credentials the demo model
@@ -108,13 +108,13 @@ browser: $(STAMP)  ## use the start page and the dashboard in Chromium; takes th
 	$(BIN)/python -m pytest tests/browser
 
 chaos: $(STAMP)  ## kill slots, workers and Redis and see that no job is lost; takes a quarter of an hour
-	$(BIN)/python -m pytest tests/chaos --full
+	$(BIN)/python -m pytest tests/chaos --full -o faulthandler_timeout=0
 
 chaos-short: $(STAMP)  ## the same trials with fewer jobs; takes five minutes
-	$(BIN)/python -m pytest tests/chaos
+	$(BIN)/python -m pytest tests/chaos -o faulthandler_timeout=0
 
 deployment: $(STAMP) $(SAM)  ## build for AWS and run it with SAM and Compose; needs Docker, takes five minutes
-	$(BIN)/python -m pytest tests/deployment --timeout 900
+	$(BIN)/python -m pytest tests/deployment --timeout 900 -o faulthandler_timeout=0
 
 sam-lint: $(SAM)  ## check the template with SAM, cfn-lint and checkov
 	.venv-sam/bin/cfn-lint --include-checks I -- template.yaml

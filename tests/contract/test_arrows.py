@@ -122,7 +122,7 @@ def test_no_module_imports_a_private_name():
     assert [(path, names) for path, tree in trees(MODULES).items() if (names := private_names(tree))] == []
 
 
-def test_submit_and_status_do_not_import_what_a_cold_start_would_pay_for():
+def test_submit_and_status_import_nothing_that_slows_a_cold_start():
     # In a process of its own, for this one has imported everything.
     import subprocess
     import sys

@@ -125,7 +125,7 @@ def test_no_field_of_a_body_has_a_default():
             assert "default" not in described, f"{name}.{field}"
 
 
-def test_queries_come_first():
+def test_queries_are_listed_first():
     assert SPEC["tags"][0]["name"] == "queries"
     assert next(iter(SPEC["paths"])) == "/api/query"
     declared = {tag["name"] for tag in SPEC["tags"]}
@@ -142,6 +142,6 @@ async def test_every_function_serves_the_documents(app, path, kind):
 
 
 @pytest.mark.parametrize("model", [SubmitRequest, Accepted, Status])
-def test_examples_are_true(model):
+def test_examples_are_valid(model):
     for example in model.model_config["json_schema_extra"]["examples"]:
         model.model_validate(example)

@@ -14,7 +14,7 @@ def told(server, caplog):
     return {record.message for record in caplog.records}
 
 
-def test_a_redis_that_may_forget_is_warned_of(server, store, caplog):
+def test_a_redis_that_may_lose_data_logs_a_warning(server, store, caplog):
     assert told(server, caplog) == set()
     store.config_set("maxmemory-policy", "allkeys-lru")
     assert told(server, caplog) == {"redis_may_evict"}

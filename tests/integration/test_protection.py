@@ -36,7 +36,7 @@ def agent(monkeypatch):
         thread.join()
 
 
-def test_a_task_is_protected_while_a_job_runs_and_asked_again_when_the_agent_fails(agent):
+def test_a_task_is_protected_during_a_job_and_agent_errors_are_retried(agent):
     url, asked = agent
     busy = threading.Event()
     watcher = Protection(url, busy.is_set)

@@ -26,7 +26,7 @@ def _checks_take_too_long(monkeypatch):
 
 
 @pytest.mark.parametrize("path", BODIES)
-async def test_a_slow_schema_is_an_error_of_the_request_and_soon(connect, path):
+async def test_a_slow_schema_is_refused_quickly(connect, path):
     client = await connect()
     answer = await client.post(path, json=BODIES[path])
     assert answer.status_code in {400, 422}

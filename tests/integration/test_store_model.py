@@ -183,7 +183,7 @@ class Store(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
-def test_every_accepted_job_ends_once_and_nobody_sees_anothers(server):
+def test_every_accepted_job_ends_once_and_is_private_to_its_caller(server):
     machine = type("Machine", (Store,), {"server": server})
     few = settings(
         max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck), database=None

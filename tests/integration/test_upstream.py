@@ -76,7 +76,7 @@ async def test_refusals_that_are_not_in_a_row_hold_nothing(six, server):
         assert (await run(server.url, upstream))[1] == "settled"
 
 
-async def test_what_ran_when_the_queue_was_held_is_not_lost_to_it(six, server):
+async def test_a_job_running_when_the_queue_is_held_is_delayed(six, server):
     running = await take(server.url, "another slot")
     for _ in range(3):
         await run(server.url, REFUSED)
@@ -87,9 +87,7 @@ async def test_what_ran_when_the_queue_was_held_is_not_lost_to_it(six, server):
     assert await end(server.url, running, REFUSED) == "held", "told again after a lost reply"
 
 
-async def test_a_rate_limit_lets_nobody_start_until_it_is_over_and_a_shorter_one_does_not_shorten_it(
-    six, server, store
-):
+async def test_a_rate_limit_holds_all_starts_and_is_never_shortened(six, server, store):
     for wait in (60_000, 1000):
         claim = await pop(server.url) if wait == 60_000 else None
         if claim:

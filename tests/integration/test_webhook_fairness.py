@@ -77,7 +77,7 @@ async def until(condition):
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-async def test_a_thousand_tarpits_leave_places_to_other_callers(server, store, webhook, tarpit, workers):
+async def test_a_thousand_tarpits_leave_room_for_other_callers(server, store, webhook, tarpit, workers):
     opened, host = tarpit
     for number in range(1000):
         await webhook("them", host(number))
@@ -91,7 +91,7 @@ async def test_a_thousand_tarpits_leave_places_to_other_callers(server, store, w
             assert (len(opened), store.hget(keys.COUNTERS, "webhooks:retried")) == (SHARE * workers, None)
 
 
-async def test_callers_with_tarpits_share_the_places_evenly(server, store, webhook):
+async def test_callers_with_tarpits_share_attempts_evenly(server, store, webhook):
     client = async_client(server.url)
     for caller in ("a", "b", "c"):
         for number in range(100):
@@ -105,7 +105,7 @@ async def test_callers_with_tarpits_share_the_places_evenly(server, store, webho
     assert store.hget(keys.hook(first.name), "caller") == "d"
 
 
-async def test_callers_that_wait_longer_do_not_hide_another(server, store, webhook):
+async def test_callers_that_wait_longer_do_not_starve_another(server, store, webhook):
     """The caller whose share is used up has more hosts due, and for longer, than one lease looks at."""
     client = async_client(server.url)
     for number in range(400):
@@ -116,7 +116,7 @@ async def test_callers_that_wait_longer_do_not_hide_another(server, store, webho
     assert store.hget(keys.hook(first.name), "caller") == "me"
 
 
-async def test_sixty_tarpits_of_one_caller_leave_places_to_its_other_hosts(server, store, webhook, tarpit):
+async def test_sixty_tarpits_of_a_caller_leave_room_for_its_other_hosts(server, store, webhook, tarpit):
     """Without keys all are one caller, whose hosts share its places."""
     opened, host = tarpit
     for number in range(480):

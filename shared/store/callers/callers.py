@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import secrets
+import unicodedata
 from collections.abc import Awaitable
 from dataclasses import asdict, dataclass
 from typing import TypeVar
@@ -56,8 +57,12 @@ class NameRefused(ValueError):
 
 
 async def create(client: redis.asyncio.Redis, name: str) -> NewKey:
-    """Make a key of 256 random bits for a new caller; raises NameRefused."""
-    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+    """Make a key of 256 random bits for a new caller; raises NameRefused.
+
+    Two names that look the same are one: the name is kept without spaces at its ends, in its composed form.
+    """
+    name = unicodedata.normalize("NFC", name.strip())
+    if not name or len(name) > LONGEST_NAME or not name.isprintable():
         raise NameRefused(f"NAME should have 1 to {LONGEST_NAME} printable characters, and not only spaces")
     new = NewKey(new_id(), name, KEY_PREFIX + secrets.token_urlsafe(32), new_secret())
     found = json.dumps(asdict(Caller(new.id, name, await clock.now(client))))

@@ -133,6 +133,8 @@ _ANSWERED = {
     )
 }  # fmt: skip
 _REFUSED = _away("REFUSED", "start Redis there, or correct REDIS_URL or REDIS_HOST and REDIS_PORT")
+_NO_FILE = _away("NO_FILE", "the socket or certificate of REDIS_URL does not exist: start Redis, or correct the path")
+_NO_ACCESS = _away("NO_ACCESS", "this user may not use the socket or certificate of REDIS_URL: see its permissions")
 _NAME = _away("NAME", "the host name does not resolve: correct REDIS_URL or REDIS_HOST, or see the DNS")
 _TIMEOUT = _away("TIMEOUT", "see whether Redis is overloaded or stopped, or a firewall drops the packets")
 _BROKEN = _away("BROKEN", "the connection broke: see whether Redis was restarted, and its log")
@@ -195,6 +197,10 @@ def _not_reached(error: BaseException) -> Failure:
                 return _NAME
             case ConnectionRefusedError():
                 return _REFUSED
+            case FileNotFoundError():
+                return _NO_FILE
+            case PermissionError():
+                return _NO_ACCESS
             case ssl.SSLError():
                 return _TLS
             case InvalidResponse():
