@@ -9,7 +9,7 @@ from pydantic import ConfigDict, ValidationError
 from shared.api.errors import FieldError, InvalidRequest, RefusedParameter
 from shared.api.models import Wire
 from shared.api.requests import ResponseQuery
-from shared.http.other_apis import as_path
+from shared.http.compat import as_path
 from shared.http.problems import not_valid
 
 PREFIX = "resp_"
