@@ -71,9 +71,9 @@ def test_usage_holds_the_tokens_of_subagents_too(gateway, script, model):
     before = len(model.requests)
     job = gateway.ask("delegate", tools=["Task"])
     assert job["result"]["response"] == "It is seven."
-    asked = len(model.requests) - before
-    assert asked >= 3
-    assert job["result"]["usage"]["outputTokens"] == 5 * asked
+    requests = len(model.requests) - before
+    assert requests >= 3
+    assert job["result"]["usage"]["outputTokens"] == 5 * requests
 
 
 @pytest.mark.parametrize(
@@ -86,6 +86,6 @@ def test_a_short_answer_is_requested_without_thinking(gateway, model, fields, th
     before = len(model.requests)
     made = gateway.client.post("/v1/messages/batches", json=batch, headers={"anthropic-version": "2023-06-01"})
     assert made.status_code == 200, made.text
-    asked = model.wait_for_requests(before + 1, 30)[-1].body
-    assert asked["max_tokens"] == fields["max_tokens"]
-    assert (asked.get("thinking", {}).get("type", "disabled") != "disabled") is thinks
+    request = model.wait_for_requests(before + 1, 30)[-1].body
+    assert request["max_tokens"] == fields["max_tokens"]
+    assert (request.get("thinking", {}).get("type", "disabled") != "disabled") is thinks

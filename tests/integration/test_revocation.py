@@ -160,7 +160,7 @@ async def test_a_request_waiting_for_a_revoked_job_ends_without_its_result(two, 
     client = async_client(server.url)
 
     async def follow():
-        return [told async for told in hear(job, events.FIRST, leaves.id, settings, Clock(settings))]
+        return [event async for event in hear(job, events.FIRST, leaves.id, settings, Clock(settings))]
 
     settings = load(StatusSettings)
     following = asyncio.create_task(follow())
@@ -171,10 +171,10 @@ async def test_a_request_waiting_for_a_revoked_job_ends_without_its_result(two, 
     await revoke_and_die(server, leaves)
     await claims.settle(client, finish)
     async with asyncio.timeout(5):
-        told = await following
+        followed = await following
         with pytest.raises(KeyRevoked):
             await waiting
-    assert "done" not in [one.event.kind for one in told]
+    assert "done" not in [one.event.kind for one in followed]
 
 
 async def test_a_revocation_ends_silent_streams(two, server):
@@ -183,7 +183,7 @@ async def test_a_revocation_ends_silent_streams(two, server):
     client, settings = async_client(server.url), load(StatusSettings)
 
     async def follow(caller, job):
-        return [told async for told in hear(job, events.FIRST, caller.id, settings, Clock(settings))]
+        return [event async for event in hear(job, events.FIRST, caller.id, settings, Clock(settings))]
 
     streams = [asyncio.create_task(follow(caller, await caller.submit("silent"))) for caller in two]
     await subscribed(client, "cg:heard:*")

@@ -63,9 +63,9 @@ def test_without_credentials_the_demo_model_answers_and_says_so(tmp_path):
         answer = gateway.ask("What is 2+2?")["result"]["response"]
         assert "4" in answer
         assert "demo" in answer.lower()
-        told = "".join(gateway.log)
-        assert "demo model" in told
-        assert "ANTHROPIC_API_KEY" in told
+        log = "".join(gateway.log)
+        assert "demo model" in log
+        assert "ANTHROPIC_API_KEY" in log
         assert gateway.client.get("/health").json()["credentials"] == ["demo"]
 
 
@@ -104,14 +104,14 @@ def test_with_credentials_no_demo_model_runs_and_the_log_has_no_secret(tmp_path)
         gateway.ask("my dearest secret", metadata={"m": "hidden-metadata"}, systemPrompt="hidden-prompt")
         gateway.client.post("/api/query", json={"query": "x", "priority": "hidden-priority"})
         gateway.stop()
-        told = "".join(gateway.log)
-    lines = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
-    asked = next(line for line in lines if line["event"] == "request" and line["status"] == 202)
+        log = "".join(gateway.log)
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    accepted = next(line for line in lines if line["event"] == "request" and line["status"] == 202)
     ran = [line for line in lines if line["event"] in {"job_started", "job_ended"}]
     assert len(ran) == 2
-    assert {(line["job_id"], line["request_id"]) for line in ran} == {(asked["job_id"], asked["request_id"])}
+    assert {(line["job_id"], line["request_id"]) for line in ran} == {(accepted["job_id"], accepted["request_id"])}
     for secret in ("dearest", "hidden-", "ANTHROPIC_API_KEY", "demo"):
-        assert secret not in told
+        assert secret not in log
 
 
 @pytest.mark.slow
@@ -127,20 +127,20 @@ def test_a_second_gateway_on_the_same_data_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("command", "variables", "told"),
+    ("command", "variables", "message"),
     [
         ("local", {"QUEUE_CONCURRENCY": "none"}, "QUEUE_CONCURRENCY: should be a whole number"),
         ("api", {"RATE_LIMIT": "often"}, "RATE_LIMIT: should be a number and a unit"),
         ("worker", {"REDIS_PORT": "0"}, "REDIS_PORT: should be a whole number from 1 to 65535"),
     ],
 )
-def test_an_invalid_setting_is_named_at_the_start(tmp_path, command, variables, told):
+def test_an_invalid_setting_is_named_at_the_start(tmp_path, command, variables, message):
     done = subprocess.run(
         [COMMAND, command], cwd=tmp_path, env={"PATH": os.environ["PATH"], **variables},
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert done.returncode == 2
-    assert told in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
