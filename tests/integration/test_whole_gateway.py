@@ -78,6 +78,7 @@ def test_the_demo_costs_nothing_and_its_answers_are_not_served_for_claudes(tmp_p
         assert again["status"] == "cached"
         usage = gateway.client.get("/api/usage").json()
         assert (usage["totalUsd"], usage["savedUsd"]) == (0, 0)
+        assert [model["model"] for day in usage["days"] for model in day["models"]] == ["demo-model"]
     with ScriptedModel() as model, Gateway(tmp_path, **credentials(model, QUEUE_CONCURRENCY="1")) as gateway:
         assert gateway.ask("Who answers?")["result"]["response"] == "ok"
 

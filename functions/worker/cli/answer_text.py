@@ -10,8 +10,8 @@ class AnswerText:
     """Collects the text of each message of the run itself, subagents excluded.
 
     The CLI's envelope holds the last text block alone, and nothing when a message ends with thinking. A message
-    without text, or with white space alone, leaves the text of the one before: a model that had said everything beside its last tool call often
-    ends with an empty message.
+    without text, or with white space alone, leaves the text of the one before: a model that had said everything beside
+    its last tool call often ends with an empty message.
     """
 
     def __init__(self) -> None:

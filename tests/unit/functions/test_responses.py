@@ -130,6 +130,7 @@ def test_what_says_nothing_or_what_is_done_anyway_is_taken(nothing):
         ({"input": None}, "input"),
         ({"input": []}, "input"),
         ({"input": [{"role": "user", "content": [None]}]}, "input[0].content[0]"),
+        ({"input": [{"role": "user", "content": [{"type": "input_text", "text": 5}]}]}, "input[0].content[0].text"),
         ({"input": [{"role": "user", "content": None}]}, "input[0].content"),
         ({"input": [None]}, "input[0]"),
         ({"input": [{**USER, "type": "function_call"}]}, "input[0].type"),
