@@ -130,6 +130,7 @@ def test_options_that_change_nothing_are_accepted(nothing):
         ({"input": None}, "input"),
         ({"input": []}, "input"),
         ({"input": [{"role": "user", "content": [None]}]}, "input[0].content[0]"),
+        ({"input": [{"role": "user", "content": [{"type": "input_text", "text": 5}]}]}, "input[0].content[0].text"),
         ({"input": [{"role": "user", "content": None}]}, "input[0].content"),
         ({"input": [None]}, "input[0]"),
         ({"input": [{**USER, "type": "function_call"}]}, "input[0].type"),

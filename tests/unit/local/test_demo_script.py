@@ -54,6 +54,6 @@ def test_an_instruction_that_cannot_be_followed_is_named_in_the_answer(line):
     "line", ["slow soon", "slow nan", "slow -1", "slow 601", "slow inf", "stream 10001", "stream 1.5"]
 )
 def test_a_number_out_of_bounds_is_answered_with_the_bounds(line):
-    answer = said({"messages": [{"role": "user", "content": f"demo: {line}"}]})
+    answer = text_of({"messages": [{"role": "user", "content": f"demo: {line}"}]})
     unit, most = ("seconds", 600) if line.startswith("slow") else ("words", 10000)
     assert answer.endswith(f"takes a number of {unit} from 0 to {most}.")
