@@ -20,7 +20,7 @@ from shared.store.jobs import claims, maintenance, records, settlements
 from shared.store.redis import scripts
 from shared.store.redis.client import async_client
 from tests.support.redis_server import RedisServer
-from tests.support.slot import RESULT
+from tests.support.slot import POP, RESULT
 
 
 async def finish(connect, url):
@@ -28,7 +28,7 @@ async def finish(connect, url):
     client = await connect(url)
     await client.post("/api/query", json={"query": "x"})
     handle = async_client(url)
-    text = await scripts.run(handle, "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now")
+    text = await scripts.run(handle, "pop", **POP)
     job = await claims.take(handle, claims.Claim.parse(text), "slot")
     assert job is not None
     return claims.finish(job.claim, "completed", {"result": RESULT}, keep_for=60)

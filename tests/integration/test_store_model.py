@@ -14,6 +14,7 @@ from shared.api.vocabulary import TERMINAL
 from shared.store import keys
 from shared.store.jobs import claims, records, submissions
 from shared.store.redis import pipelining, scripts
+from tests.support.slot import POP
 
 CALLERS = ("ann", "bob")
 RESULT = {"result": {"costUsd": 0.5}}
@@ -63,7 +64,7 @@ class Store(RuleBasedStateMachine):
     )
     def submit(self, caller, query, priority, key, join):
         submission = submissions.Submission(
-            job_id=new_id(), request_id=new_id(), caller=caller, priority=priority, timeout=1000, request="{}",
+            job_id=new_id(), request_id=new_id(), caller=caller, priority=priority, timeout_ms=1000, request="{}",
             fingerprint=f"{caller}-{query}", join=join, joinable=True, body=query,
             idempotency=keys.idempotency(caller, key) if key else "",
         )  # fmt: skip
@@ -101,7 +102,7 @@ class Store(RuleBasedStateMachine):
         for job_id in self.delayed:
             self.waits_again(job_id)
         self.delayed.clear()
-        text = self.do(scripts.run(self.client, "pop", "rq:i", "rq:job:", "q", "f", 10_000, 60, "now"))
+        text = self.do(scripts.run(self.client, "pop", **POP))
         if text is None:
             assert not self.order
             return None

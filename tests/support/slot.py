@@ -12,12 +12,17 @@ RESULT = {
     "usage": {"inputTokens": 1, "outputTokens": 1, "cacheReadTokens": 0, "cacheCreationTokens": 0},
     "durationMs": 1, "turns": 1,
 }  # fmt: skip
+# What RQ passes to the pop script, as far as it matters here.
+POP = {
+    "intermediate": "rq:i", "prefix": "rq:job:", "queue": "claude", "code": "f", "claim_ms": 10_000, "timeout_s": 60,
+    "rq_now": "now",
+}  # fmt: skip
 ERROR = {"error": {"code": "server_error", "message": "no", "retryable": True}}
 
 
 async def pop(url: str) -> claims.Claim | None:
     """Take the next job off the queue, and return its claim; None when nothing waits."""
-    text = await scripts.run(async_client(url), "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now")
+    text = await scripts.run(async_client(url), "pop", **POP)
     return claims.Claim.parse(text) if text else None
 
 

@@ -98,13 +98,13 @@ class ClaimQueue(Queue):
                 claim = scripts.run_sync(
                     connection,
                     "pop",
-                    IntermediateQueue.get_intermediate_queue_key(queue_key),
-                    f"{RQ_KEY_PREFIX}:job:",
-                    NAME,
-                    FUNCTION,
-                    _UNCLAIMED,
-                    _RQ_TIMEOUT,
-                    utcformat(now()),
+                    intermediate=IntermediateQueue.get_intermediate_queue_key(queue_key),
+                    prefix=f"{RQ_KEY_PREFIX}:job:",
+                    queue=NAME,
+                    code=FUNCTION,
+                    claim_ms=_UNCLAIMED,
+                    timeout_s=_RQ_TIMEOUT,
+                    rq_now=utcformat(now()),
                 )
                 if claim is not None:
                     return queue_key, claim

@@ -36,7 +36,7 @@ class Health:
 
 async def beat(client: redis.asyncio.Redis, slot: str) -> None:
     """Say that a slot is alive, and forget those that have not said so for long."""
-    await scripts.run(client, "heartbeat", slot, int(ALIVE_FOR * 1000))
+    await scripts.run(client, "heartbeat", slot=slot, alive_ms=int(ALIVE_FOR * 1000))
 
 
 async def leave(client: redis.asyncio.Redis, slot: str) -> None:

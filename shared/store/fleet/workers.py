@@ -25,7 +25,8 @@ class Worker:
 
 def say(client: redis.Redis, worker: Worker) -> None:
     """Say that a worker is alive, and forget those that have not for long; from a thread that blocks."""
-    scripts.run_sync(client, "announce_worker", worker.name, json.dumps(asdict(worker)), 4 * _ALIVE_FOR)
+    entry = json.dumps(asdict(worker))
+    scripts.run_sync(client, "announce_worker", worker=worker.name, entry=entry, forget_ms=4 * _ALIVE_FOR)
 
 
 def leave(client: redis.Redis, name: str) -> None:
