@@ -165,9 +165,9 @@ def test_a_function_logs_emf_metrics_and_every_line_has_its_ids(gateway):
     gateway.client.get("/api/query/nothing")
     lines = [json.loads(line) for line in gateway.log if line.startswith("{")]
     metrics = [line for line in lines if "_aws" in line and line["route"] == "GET /api/query/{jobId}"]
-    [told] = metrics[-1]["_aws"]["CloudWatchMetrics"]
-    assert told["Namespace"] == "ClaudeApiGateway"
-    assert {one["Name"] for one in told["Metrics"]} == {"Requests", "ServerErrors", "Latency"}
+    [directive] = metrics[-1]["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == "ClaudeApiGateway"
+    assert {one["Name"] for one in directive["Metrics"]} == {"Requests", "ServerErrors", "Latency"}
     assert metrics[-1]["Requests"] == [1.0]
     served = [line for line in lines if line.get("event") == "request" and line["route"] == "/api/query/{jobId}"]
     assert served[-1]["correlation_id"]

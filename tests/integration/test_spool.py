@@ -17,10 +17,9 @@ from shared.configuration.settings import SettingsError, WorkerSettings
 from shared.store import keys
 from shared.store.callers.spending import Spend
 from shared.store.jobs import claims, maintenance, records, settlements
-from shared.store.redis import scripts
 from shared.store.redis.client import async_client
 from tests.support.redis_server import RedisServer
-from tests.support.slot import POP, RESULT
+from tests.support.slot import RESULT, pop_one
 
 
 async def finish(connect, url):
@@ -28,8 +27,7 @@ async def finish(connect, url):
     client = await connect(url)
     await client.post("/api/query", json={"query": "x"})
     handle = async_client(url)
-    text = await scripts.run(handle, "pop", **POP)
-    job = await claims.take(handle, claims.Claim.parse(text), "slot")
+    job = await claims.take(handle, pop_one(url), "slot")
     assert job is not None
     return claims.finish(job.claim, "completed", {"result": RESULT}, keep_for=60)
 

@@ -3,33 +3,33 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from shared.store.jobs import claims
-from shared.store.redis import scripts
-from shared.store.redis.client import async_client
+from shared.store.jobs import claims, queue
+from shared.store.redis.client import async_client, sync_client
 
 RESULT = {
     "response": "4", "format": "text", "structured": None, "sessionId": None, "model": "m", "costUsd": 0.25,
     "usage": {"inputTokens": 1, "outputTokens": 1, "cacheReadTokens": 0, "cacheCreationTokens": 0},
     "durationMs": 1, "turns": 1,
 }  # fmt: skip
-# What RQ passes to the pop script, as far as it matters here.
-POP = {
-    "intermediate": "rq:i", "prefix": "rq:job:", "queue": "claude", "code": "f", "claim_ms": 10_000, "timeout_s": 60,
-    "rq_now": "now",
-}  # fmt: skip
 ERROR = {"error": {"code": "server_error", "message": "no", "retryable": True}}
 
 
-async def pop(url: str) -> claims.Claim | None:
+def pop(url: str) -> claims.Claim | None:
     """Take the next job off the queue, and return its claim; None when nothing waits."""
-    text = await scripts.run(async_client(url), "pop", **POP)
-    return claims.Claim.parse(text) if text else None
+    with sync_client(url) as client:
+        return queue.pop(client)
+
+
+def pop_one(url: str) -> claims.Claim:
+    """Take the next job off the queue, which has one, and return its claim."""
+    claim = pop(url)
+    assert claim is not None, "nothing waits"
+    return claim
 
 
 async def take(url: str, slot: str = "slot") -> claims.Claim:
     """Begin the next job in a slot of that name, and return its claim."""
-    claim = await pop(url)
-    assert claim is not None, "nothing waits"
+    claim = pop_one(url)
     assert await claims.take(async_client(url), claim, slot) is not None
     return claim
 
@@ -39,7 +39,7 @@ async def run(
 ) -> str | None:
     """Do what a slot does with the next job, without a CLI; return its id, or None when nothing waits."""
     client = async_client(url)
-    claim = await pop(url)
+    claim = pop(url)
     if claim is None:
         return None
     assert await claims.take(client, claim, "slot") is not None

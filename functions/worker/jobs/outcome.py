@@ -154,7 +154,10 @@ class Report:
             spends = of_envelope(self.envelope, self.model)
         else:
             spends = [] if self.meter is None else self.meter.spends
-        return [replace(spend, cost=0.0) for spend in spends] if self.is_free else spends
+        if not self.is_free:
+            return spends
+        # The CLI books under the model that it asked for: no model of Claude's, but the demo, used these tokens.
+        return [replace(spend, cost=0.0, model=self.model or spend.model) for spend in spends]
 
 
 @dataclass(frozen=True, slots=True)

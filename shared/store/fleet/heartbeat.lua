@@ -1,4 +1,4 @@
--- Record that a slot is alive, and remove slots that died long ago.
+-- Record that a slot is alive, and remove slots that died a minute ago.
 -- ARGV
 --   slot
 --   alive_ms  ms for which the slot counts as alive

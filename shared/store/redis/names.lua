@@ -3,7 +3,7 @@
 local WAITING, DELAYED, ACTIVE, PAUSED = 'cg:waiting', 'cg:delayed', 'cg:active', 'cg:paused'
 local PARKED, DEPLOYMENT = 'cg:parked', 'cg:deployment'
 local SEQUENCE, WAKE, EXPIRES, COUNTERS = 'cg:seq', 'cg:wake', 'cg:expires', 'cg:counters'
-local HTTP, PRICES = 'cg:http', 'cg:prices'
+local HTTP, PRICES, RQ_VIEW = 'cg:http', 'cg:prices', 'cg:rqview'
 local CANCELLED = 'cg:cancelled'
 local REVOKED, REVOKING, REVOCATIONS = 'cg:revoked', 'cg:revoking', 'cg:revocations'
 local SLOTS, RUNNING, CACHED = 'cg:slots', 'cg:running', 'cg:cached'
@@ -60,10 +60,14 @@ local function session_of(digest) return 'cg:session:' .. digest end
 -- Format a number without exponent and fraction, as names and scores need it.
 local function whole(number) return string.format('%.0f', number) end
 
--- Return the server's time, ms since the epoch.
+-- Return the server's time, ms since the epoch; the same during one script.
+local script_time
 local function now()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
+  if not script_time then
+    local time = redis.call('TIME')
+    script_time = time[1] * 1000 + math.floor(time[2] / 1000)
+  end
+  return script_time
 end
 
 -- Return the arguments from a position to the last.
