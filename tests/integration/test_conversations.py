@@ -106,8 +106,8 @@ async def test_a_turn_whose_predecessor_is_gone_is_released(connect, store):
         answer = await client.post("/api/query", json={"query": query, "sessionId": "kept"})
         jobs.append(answer.json()["jobId"])
     assert store.zrange(keys.PARKED, 0, -1) == [jobs[1]]
-    assert run_sync(store, "unpark", 10) == 0
+    assert run_sync(store, "queue_next_turns", most=10) == 0
     store.hset(keys.job(jobs[0]), "finished", int(time.time() * 1000))  # as if nobody had been told
-    assert run_sync(store, "unpark", 10) == 1
+    assert run_sync(store, "queue_next_turns", most=10) == 1
     assert store.zrange(keys.PARKED, 0, -1) == []
     assert store.zscore(keys.WAITING, jobs[1]) is not None

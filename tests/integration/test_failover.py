@@ -210,4 +210,4 @@ async def test_our_own_script_error_is_raised_unchanged(server, store):
     client = async_client(server.url)
     store.set(keys.SLOTS, "not a sorted set")
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
-        await scripts.run(client, "heartbeat", "slot", 1)
+        await scripts.run(client, "heartbeat", slot="slot", alive_ms=1)

@@ -31,7 +31,7 @@ async def forget(server, how, keep_for=60):
     while job_id := await run(server.url, keep_for=0 if how in {"expired", "reaped"} else keep_for):
         done.append(job_id)
     if how == "reaped":
-        await scripts.run(client, "reap", 100)
+        await scripts.run(client, "forget_expired", most=100)
     elif how == "purged":
         await operations.forget_finished(client)
     elif how == "deleted":

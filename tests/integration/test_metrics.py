@@ -74,7 +74,16 @@ async def test_job_events_are_counted_where_they_happen(connect, server, store):
     await claims.settle(handle, claims.hand_back(await take(server.url)))
     for _ in range(2):
         await take(server.url, "dead")
-        await scripts.run(handle, "rescue", 10, 2, 3, 60_000, json.dumps(ERROR["error"]), "dead")
+        await scripts.run(
+            handle,
+            "rescue",
+            most=10,
+            may_lose=2,
+            most_attempts=3,
+            keep_ms=60_000,
+            failure=json.dumps(ERROR["error"]),
+            slot="dead",
+        )
     await submit("e")
     await take(server.url, "alive")
     await submit("f")

@@ -125,5 +125,5 @@ async def test_events_left_out_do_not_silence_a_stream(connect, server, monkeypa
                 break
             # As soon as one piece is heard, the next is written.
             piece += 1
-            await claims.keep(async_client(server.url), claim, 10, piece, "x")
+            await claims.renew(async_client(server.url), claim, 10, piece, "x")
     assert piece > 1

@@ -41,7 +41,12 @@ async def two(connect, server):
 
 async def revoke_and_die(server, caller):
     """Do what the process that revokes does first, and nothing of the rest."""
-    assert await scripts.run(async_client(server.url), "revoke", caller.id, "revocation", 60) == 1
+    assert (
+        await scripts.run(
+            async_client(server.url), "revoke", caller=caller.id, revocation="revocation", keep_secrets_s=60
+        )
+        == 1
+    )
 
 
 def run_rescuer(server, tmp_path):
@@ -70,7 +75,7 @@ async def test_every_job_of_a_revoked_key_is_cancelled(two, server, store):
     assert await callers.revoke(client, leaves.id, keep_for=600)
     for job_id in (active, delayed, waiting, *parked):
         assert store.hget(keys.job(job_id), "state") == "cancelled"
-    assert not await claims.keep(client, claim, 50)
+    assert not await claims.renew(client, claim, 50)
     ended = await batches.read(client, batch, leaves.id)
     assert ended is not None
     assert (ended.ended, ended.counts["cancelled"]) == (True, 250)

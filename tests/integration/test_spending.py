@@ -108,7 +108,7 @@ SO_FAR = Spend(MODEL, None, input=100, output=10)
 async def test_a_cancelled_run_adds_its_cost_once(claimed, server, store):
     claim, handle, client = await claimed()
     store.hset("cg:prices", MODEL, 4e-6)
-    assert await claims.keep(handle, claim, 20, 1, "text", to_json([SO_FAR]))
+    assert await claims.renew(handle, claim, 20, 1, "text", to_json([SO_FAR]))
     assert (await client.delete(f"/api/query/{claim.job_id}")).status_code == 200
     assert (await count(server, "anonymous")).models == [spent(150 * 4e-6, 100, 10)]
     # What its run had spent by the time it was over; told twice, as after a lost reply.
@@ -120,8 +120,8 @@ async def test_a_cancelled_run_adds_its_cost_once(claimed, server, store):
 
 async def test_a_run_of_a_lost_slot_adds_its_last_reported_cost(claimed, server, store):
     claim, handle, _ = await claimed()
-    assert await claims.keep(handle, claim, 20, 1, "text", to_json([SO_FAR]))
-    await scripts.run(handle, "rescue", 10, 2, 3, 60_000, "{}", "slot")
+    assert await claims.renew(handle, claim, 20, 1, "text", to_json([SO_FAR]))
+    await scripts.run(handle, "rescue", most=10, may_lose=2, most_attempts=3, keep_ms=60_000, failure="{}", slot="slot")
     day = await count(server, "anonymous")
     assert [(one.input, one.output) for one in day.models] == [(100, 10)]
     # Given up for dead, it wakes and tells its end: nothing twice, and its own sum counts.
@@ -184,8 +184,8 @@ async def test_a_run_refused_in_a_later_turn_pays_for_earlier_turns(claimed, ser
 
 async def test_a_price_known_later_does_not_lower_the_cost(claimed, server, store):
     claim, handle, _ = await claimed()
-    assert await claims.keep(handle, claim, 20, 1, "text", to_json([SO_FAR]))
-    await scripts.run(handle, "rescue", 10, 2, 3, 60_000, "{}", "slot")
+    assert await claims.renew(handle, claim, 20, 1, "text", to_json([SO_FAR]))
+    await scripts.run(handle, "rescue", most=10, may_lose=2, most_attempts=3, keep_ms=60_000, failure="{}", slot="slot")
     store.hset("cg:prices", MODEL, 1.0)
     await claims.settle(handle, claims.spent(claim, "anonymous", [Spend(MODEL, 0.5, input=100, output=10)]))
     assert (await count(server, "anonymous")).cost == pytest.approx(0.5)
@@ -203,7 +203,7 @@ async def test_a_running_job_continues_after_the_budget_is_exhausted(claimed, st
     assert job.cost == pytest.approx(0.5)
     # An operator who lets it run anew gives it the whole of its own budget again.
     await client.delete(f"/api/query/{claim.job_id}")
-    assert await scripts.run(handle, "run_again", claim.job_id) == "waiting"
+    assert await scripts.run(handle, "retry_ended", job_id=claim.job_id) == "waiting"
     number = int(store.hget(f"cg:job:{claim.job_id}", "n"))
     retried = await claims.take(handle, claims.Claim(claim.job_id, number), "slot")
     assert retried is not None
