@@ -103,7 +103,7 @@ def invalid_fields(problems: list[Any]) -> InvalidRequest:
     return InvalidRequest(detail, errors=tuple(fields))
 
 
-def not_valid(error: ValidationError) -> InvalidRequest:
+def invalid_request(error: ValidationError) -> InvalidRequest:
     """Return what is told of a body that is not what its model wants."""
     return invalid_fields(list(error.errors(include_url=False, include_input=False)))
 
