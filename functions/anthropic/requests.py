@@ -117,6 +117,8 @@ def _part(part: Any, place: str) -> str:
                 if value is not None:
                     raise refused(f"{place}.{str(name)[:60]}", UNSUPPORTED)
             return text
+        case {"type": "text"}:
+            raise refused(f"{place}.text", "should be text")
         case {"type": str(kind)}:
             raise refused(place, f"{kind[:40]} is not supported; use text")
         case _:

@@ -153,6 +153,8 @@ def _part(part: Any, where: str) -> str:
         case {"type": "input_text", "text": str(text), **rest}:
             _refuse_others(rest, where)
             return text
+        case {"type": "input_text"}:
+            raise RefusedParameter(f"{where}.text", "should be text")
         case {"type": str(kind)}:
             raise RefusedParameter(f"{where}.type", f"{kind[:40]} is not supported; use input_text")
         case _:

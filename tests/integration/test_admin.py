@@ -9,9 +9,8 @@ from shared.configuration.settings import SettingsError
 from shared.store import keys
 from shared.store.callers import callers
 from shared.store.jobs import claims, operations
-from shared.store.redis import scripts
 from shared.store.redis.client import async_client
-from tests.support.slot import ERROR, run
+from tests.support.slot import ERROR, run, take
 
 PASSWORD, VIEWER = "correct horse battery", "only looking around"
 ON = {"ADMIN_ENABLED": "true", "ADMIN_PASSWORD": PASSWORD, "ADMIN_VIEWER_PASSWORD": VIEWER}
@@ -103,8 +102,8 @@ async def test_a_retried_job_starts_over(admin, server, store):
     assert events == {"query.failed": "superseded", "query.completed": "pending"}
     done = await admin.post(f"/admin/api/jobs/{job}/retry")
     assert (done.status_code, done.json()["code"]) == (409, "already_finished")
-    told = await admin.post(f"/admin/api/jobs/{job}/redeliver")
-    assert len(told.json()["requestIds"]) == 1
+    redelivered = await admin.post(f"/admin/api/jobs/{job}/redeliver")
+    assert len(redelivered.json()["requestIds"]) == 1
 
 
 async def test_all_failed_jobs_are_retried_and_finished_ones_purged(admin, server, store):
@@ -261,9 +260,8 @@ async def test_a_slot_shows_what_it_runs(admin, server, store):
     job = await submit(admin, "q")
     handle = async_client(server.url)
     store.zadd(keys.SLOTS, {"host-1-1": 4_000_000_000})
-    text = await scripts.run(handle, "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now")
-    await claims.take(handle, claims.Claim.parse(text), "host-1-1")
+    claim = await take(server.url, "host-1-1")
     assert (await admin.get("/admin/api/stats")).json()["slots"] == [{"slot": "host-1-1", "jobId": job}]
     await operations.forget(handle, job)  # it runs: nothing happens
-    await claims.settle(handle, claims.hand_back(claims.Claim.parse(text)))
+    await claims.settle(handle, claims.hand_back(claim))
     assert (await admin.get("/admin/api/stats")).json()["slots"] == [{"slot": "host-1-1", "jobId": None}]

@@ -94,7 +94,7 @@ async def test_a_failover_reply_is_retried_on_a_new_connection(server, store, er
         with blocking.pipeline() as several:
             several.set("a", "b")
             assert several.execute() == [True]
-        await slots.beat(client, "host-1-1")
+        await slots.send_heartbeat(client, "host-1-1")
         blocking.close()
 
 
@@ -133,13 +133,13 @@ async def test_a_client_that_only_reads_leaves_the_old_primary(pair, second, sto
 
 async def test_subscriptions_move_to_the_new_primary(pair, second, store):
     client = async_client(pair.url)
-    heard = asyncio.Event()
+    received = asyncio.Event()
 
     async def cancelled():
-        while not heard.is_set():
+        while not received.is_set():
             try:
                 async for _ in claims.cancellations(client):
-                    heard.set()
+                    received.set()
                     return
             except RedisConnectionError:
                 await asyncio.sleep(0.1)
@@ -152,7 +152,7 @@ async def test_subscriptions_move_to_the_new_primary(pair, second, store):
         ear.heard.clear()
         with redis.Redis(port=second.port) as other:
             async with asyncio.timeout(10):
-                while not (heard.is_set() and ear.heard.is_set()):
+                while not (received.is_set() and ear.heard.is_set()):
                     await ask(client, ("PING",))
                     other.publish(keys.CANCELLED, "job")
                     other.publish(keys.heard("job"), "end")

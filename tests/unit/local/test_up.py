@@ -63,7 +63,7 @@ def test_a_credential_in_the_dotenv_file_disables_the_demo_model(tmp_path, calls
 
 
 @pytest.mark.parametrize(
-    ("environment", "written", "told"),
+    ("environment", "written", "message"),
     [
         ({}, "", "user admin, password in .data/compose.env"),
         ({"ADMIN_USERNAME": "ops"}, "ADMIN_PASSWORD=of-the-file\n", "user ops, password in .env"),
@@ -73,13 +73,13 @@ def test_a_credential_in_the_dotenv_file_disables_the_demo_model(tmp_path, calls
     ],
 )
 def test_the_dashboard_user_and_the_password_file_are_printed(
-    monkeypatch, tmp_path, capsys, environment, written, told
+    monkeypatch, tmp_path, capsys, environment, written, message
 ):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     (tmp_path / ".env").write_text(written)
     up.main("up")
-    assert told in capsys.readouterr().err.splitlines()[-1]
+    assert message in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(("vertex", "passed_on"), [("1", True), ("", False)])
