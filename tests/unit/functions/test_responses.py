@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from functions.openai.requests import ResponseRequest, translate
+from functions.openai import requests
+from functions.openai.requests import ResponseRequest
 from functions.openai.stream import Translation
 from shared.api.errors import RefusedParameter
 from shared.services.following import Update
@@ -107,7 +108,7 @@ def test_a_job_without_an_answer_ends_its_items_as_incomplete(state, last):
 
 
 def query_of(**fields):
-    return translate(ResponseRequest.model_validate({"background": True, "input": "q", **fields}))
+    return requests.translate(ResponseRequest.model_validate({"background": True, "input": "q", **fields}))
 
 
 @pytest.mark.parametrize(
