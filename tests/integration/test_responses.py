@@ -120,7 +120,7 @@ async def test_events_left_out_do_not_silence_a_stream(connect, server, monkeypa
     piece = 0
     async with asyncio.timeout(10):
         clock = following.Clock(settings)
-        async for event in following.hear(claim.job_id, events.FIRST, "anonymous", settings, clock):
+        async for event in following.subscribe(claim.job_id, events.FIRST, "anonymous", settings, clock):
             if event is None:
                 break
             # As soon as one piece is heard, the next is written.

@@ -9,7 +9,7 @@ from functions.worker.jobs.rescuer import Rescuer
 from functions.worker.jobs.spool import Spool
 from shared.api.errors import KeyRevoked
 from shared.configuration.settings import StatusSettings, WorkerSettings, load
-from shared.services.following import Clock, hear
+from shared.services.following import Clock, subscribe
 from shared.store import keys
 from shared.store.callers import callers
 from shared.store.jobs import batches, claims, endings, events, operations
@@ -158,14 +158,14 @@ async def test_a_revocation_may_be_sent_twice_and_is_done_once(two, server):
 
 
 async def test_a_request_waiting_for_a_revoked_job_ends_without_its_result(two, server):
-    """A job that completes after the revocation, before it is cancelled, is told to nobody."""
+    """A job that completes after the revocation, before it is cancelled, is update to nobody."""
     leaves, _ = two
     job = await leaves.submit("secret")
     claim = await take(server.url)
     client = async_client(server.url)
 
     async def follow():
-        return [event async for event in hear(job, events.FIRST, leaves.id, settings, Clock(settings))]
+        return [event async for event in subscribe(job, events.FIRST, leaves.id, settings, Clock(settings))]
 
     settings = load(StatusSettings)
     following = asyncio.create_task(follow())
@@ -188,7 +188,7 @@ async def test_a_revocation_ends_silent_streams(two, server):
     client, settings = async_client(server.url), load(StatusSettings)
 
     async def follow(caller, job):
-        return [event async for event in hear(job, events.FIRST, caller.id, settings, Clock(settings))]
+        return [event async for event in subscribe(job, events.FIRST, caller.id, settings, Clock(settings))]
 
     streams = [asyncio.create_task(follow(caller, await caller.submit("silent"))) for caller in two]
     await subscribed(client, "cg:heard:*")
