@@ -40,7 +40,7 @@ def test_a_module_ends_before_three_hundred_lines(path: Path):
     assert len(path.read_text().splitlines()) <= 300
 
 
-# They call the store still. None may be added; one that no longer does has to be taken out.
+# Routes that still call the store. None may be added; one that no longer does must be removed.
 ROUTES_WITH_STORE = {"admin/routes.py", "batches/routes.py", "batches/anthropic_routes.py"}
 
 
@@ -71,7 +71,7 @@ def test_only_the_store_names_redis_keys():
 
 
 def test_submit_and_status_import_nothing_that_slows_a_cold_start():
-    # In a process of its own, for this one has imported everything.
+    # In its own process, because this one has imported everything.
     import subprocess
     import sys
 

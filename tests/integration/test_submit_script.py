@@ -79,7 +79,7 @@ async def test_round_trips_match_the_table(connect, server, round_trips, what, t
         http_callers._known.clear()
     if what == "wait, ended":
         await run(server.url)
-    # The first of each script also teaches it to the server; and health has a connection of its own.
+    # The first call of each script also loads it; and health has its own connection.
     await client.get("/health")
     await client.get("/api/query", headers=headers)
     await client.delete(f"/api/query/{new_id()}", headers=headers)
@@ -137,7 +137,7 @@ async def test_nothing_is_left_of_a_job_whose_time_is_over(connect, server, stor
     assert (await client.get("/api/query")).json()["jobs"] == []
     assert await scripts.run(async_client(server.url), "reap", 100) == 1
     left = {key for key in store.scan_iter() if not key.startswith(("cg:minute:", "cg:spend:"))} - before
-    # Of a minute and of a day, counters and the queue's own stay; RQ's job was made here, and RQ deletes it in a slot.
+    # Counters per minute and day and the keys of the queue stay; in a slot RQ would delete its job.
     assert {key for key in left if job_id in key} == {f"rq:job:{job_id}-1"}
     assert left <= {keys.DEPLOYMENT, keys.SEQUENCE, keys.WAKE, keys.COUNTERS, "rq:i", f"rq:job:{job_id}-1"}
 

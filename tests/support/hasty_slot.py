@@ -1,6 +1,6 @@
 """A slot whose maintenance by RQ is always due: `python -m tests.support.hasty_slot NAME`.
 
-As after 30 s by itself. Everything else is the worker's own code.
+By default it is due after 30 s. Everything else is the worker's own code.
 """
 
 import sys

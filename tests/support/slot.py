@@ -1,4 +1,4 @@
-"""What a slot does with a job in the store, without a CLI."""
+"""The steps of a slot with a job in the store, without a CLI."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -22,7 +22,7 @@ async def pop(url: str) -> claims.Claim | None:
 
 
 async def take(url: str, slot: str = "slot") -> claims.Claim:
-    """Begin the next job in a slot of that name, and return its claim."""
+    """Claim the next job for a slot of that name, and return the claim."""
     claim = await pop(url)
     assert claim is not None, "nothing waits"
     assert await claims.take(async_client(url), claim, slot) is not None

@@ -10,7 +10,7 @@ CLAIM = "019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22-1"
 
 
 def job(call: list[object], **more: str) -> tuple[ClaimJob, list[str]]:
-    """Make an RQ job as its hash would, and a list of the claims that it runs."""
+    """Return an RQ job made from a hash, and a list of the claims that it runs."""
     ran: list[str] = []
     made = ClaimJob(CLAIM, connection=redis.Redis(), serializer=JSONSerializer)  # never connected
     made.restore(

@@ -1,4 +1,4 @@
-"""What a slot logs of RQ's failures."""
+"""The log of a slot about RQ's failures."""
 
 import json
 import logging
