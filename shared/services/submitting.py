@@ -20,7 +20,6 @@ from shared.api.requests import SubmitRequest
 from shared.api.vocabulary import PRIORITIES
 from shared.configuration.settings import SubmitSettings
 from shared.services import allowed, servers
-from shared.store import keys
 from shared.store.jobs import endings, records, submissions
 from shared.store.redis.client import async_client
 
@@ -218,7 +217,7 @@ def _submission(
 
 
 def _key_record(caller: str, idempotency_key: str) -> str:
-    return keys.idempotency(caller, digest(["POST /api/query", idempotency_key]))
+    return submissions.idempotency_record(caller, digest(["POST /api/query", idempotency_key]))
 
 
 def _text(value: Any) -> str:

@@ -134,7 +134,7 @@ def test_two_gateways_sharing_a_spool_get_their_own_results(tmp_path, model, row
             assert gateway.ask("alive")["state"] == "completed"
         log = "".join((gateway.folder / "log").read_text() for gateway in gateways)
         assert "claim_void" not in log
-        assert "job_recovered" not in log
+        assert "job_rescued" not in log
         assert log.count("spooled_result_written") == 2
         assert log.count("spooled_result_refused") == 3
         row(

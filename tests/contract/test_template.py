@@ -22,7 +22,8 @@ DOCUMENT = yaml.load(TEMPLATE.read_text(encoding="utf-8"), _Loader)  # noqa: S50
 RESOURCES = DOCUMENT["Resources"]
 FUNCTIONS = {
     "SubmitFunction": SubmitSettings, "StatusFunction": StatusSettings, "WebhookFunction": WebhookSettings,
-    "ResponsesFunction": SubmitSettings, "BatchesFunction": SubmitSettings, "AdminFunction": AdminSettings,
+    "BatchesFunction": SubmitSettings, "OpenaiFunction": SubmitSettings, "AnthropicFunction": SubmitSettings,
+    "AdminFunction": AdminSettings,
 }  # fmt: skip
 TOOLS = {"POWERTOOLS_SERVICE_NAME"}
 
@@ -46,7 +47,7 @@ def test_the_worker_gets_variables_it_reads():
     assert {one["Name"] for one in container["Secrets"] if isinstance(one, dict)} == {"REDIS_PASSWORD"}
 
 
-@pytest.mark.parametrize("function", ["SubmitFunction", "ResponsesFunction", "BatchesFunction"])
+@pytest.mark.parametrize("function", ["SubmitFunction", "BatchesFunction", "OpenaiFunction", "AnthropicFunction"])
 def test_functions_and_worker_agree_on_shared_variables(function):
     submit = RESOURCES[function]["Properties"]["Environment"]["Variables"]
     [container] = RESOURCES["WorkerTask"]["Properties"]["ContainerDefinitions"]

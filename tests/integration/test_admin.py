@@ -9,9 +9,8 @@ from shared.configuration.settings import SettingsError
 from shared.store import keys
 from shared.store.callers import callers
 from shared.store.jobs import claims, operations
-from shared.store.redis import scripts
 from shared.store.redis.client import async_client
-from tests.support.slot import ERROR, run
+from tests.support.slot import ERROR, run, take
 
 PASSWORD, VIEWER = "correct horse battery", "only looking around"
 ON = {"ADMIN_ENABLED": "true", "ADMIN_PASSWORD": PASSWORD, "ADMIN_VIEWER_PASSWORD": VIEWER}
@@ -261,9 +260,8 @@ async def test_a_slot_shows_what_it_runs(admin, server, store):
     job = await submit(admin, "q")
     handle = async_client(server.url)
     store.zadd(keys.SLOTS, {"host-1-1": 4_000_000_000})
-    text = await scripts.run(handle, "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now")
-    await claims.take(handle, claims.Claim.parse(text), "host-1-1")
+    claim = await take(server.url, "host-1-1")
     assert (await admin.get("/admin/api/stats")).json()["slots"] == [{"slot": "host-1-1", "jobId": job}]
     await operations.forget(handle, job)  # a running job is left alone
-    await claims.settle(handle, claims.hand_back(claims.Claim.parse(text)))
+    await claims.settle(handle, claims.hand_back(claim))
     assert (await admin.get("/admin/api/stats")).json()["slots"] == [{"slot": "host-1-1", "jobId": None}]

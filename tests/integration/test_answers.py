@@ -43,10 +43,11 @@ def test_text_beside_a_tool_call_is_not_part_of_a_later_answer(gateway, script):
     assert gateway.ask("look", tools=["Bash"])["result"]["response"] == "Done."
 
 
-def test_an_empty_last_message_leaves_the_text_beside_the_tool_call(gateway, script):
-    replies = iter([[Text("The answer is 42."), ToolUse("Bash", {"command": "true"})], Empty(), Empty()])
+@pytest.mark.parametrize("last", [Empty(), Text(" \n"), Thinking("hm")], ids=["empty", "blank", "thinking"])
+def test_an_empty_last_message_leaves_the_text_beside_the_tool_call(gateway, script, last):
+    replies = iter([[Text("The answer is 42."), ToolUse("Bash", {"command": "true"})], [last], [last]])
     script(lambda _: next(replies))
-    assert gateway.ask("answer", tools=["Bash"])["result"]["response"] == "The answer is 42."
+    assert gateway.ask(f"answer before {last}", tools=["Bash"])["result"]["response"] == "The answer is 42."
 
 
 def test_streamed_text_and_the_answer_are_the_same(gateway, script):

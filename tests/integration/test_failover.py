@@ -94,7 +94,7 @@ async def test_a_failover_reply_is_retried_on_a_new_connection(server, store, er
         with blocking.pipeline() as several:
             several.set("a", "b")
             assert several.execute() == [True]
-        await slots.beat(client, "host-1-1")
+        await slots.send_heartbeat(client, "host-1-1")
         blocking.close()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from functions.worker.cli.plan import plan_for
 from functions.worker.cli.run import Run
 from functions.worker.cli.warm import WarmCli
 from functions.worker.jobs.outcome import judge
@@ -74,8 +75,8 @@ def worker(tmp_path, monkeypatch, model):
         model.reply = lambda body: Text(json.dumps(body["messages"][-1]["content"]))
         warm = WarmCli(settings)
         monkeypatch.setattr(warm, "spared", lambda: asyncio.sleep(0, set(beside)))
-        run = Run(settings, warm, lambda text: None)
-        answer = asyncio.create_task(run.answer(request))
+        run = Run(settings, warm)
+        answer = asyncio.create_task(run.answer(plan_for(request, settings), lambda text: None))
         over = asyncio.create_task(until or asyncio.sleep(60))
         try:
             await asyncio.wait({answer, over}, return_when=asyncio.FIRST_COMPLETED)
@@ -191,7 +192,7 @@ async def test_a_hanging_tool_ends_with_its_job_unseen_by_the_model(worker, mode
     hangs = tmp_path / "hangs"
 
     async def called():
-        while not hangs.exists():  # noqa: ASYNC110 -- nothing else tells of another process's file
+        while not hangs.exists():  # noqa: ASYNC110 -- another process writes the file
             await asyncio.sleep(0.01)
 
     assert await worker({"a": TESTS}, ToolUse("mcp__a__hang", {"sign": str(hangs)}), until=called()) is None

@@ -59,7 +59,9 @@ async def test_job_events_are_counted_where_they_happen(connect, server, store):
     await submit("a")
     assert (await submit("a"))["status"] == "duplicate"
     claim = await take(server.url)
-    await claims.settle(handle, claims.finish(claim, "completed", {"result": RESULT}, keep_for=60, spend=[spend]))
+    await claims.settle(
+        handle, claims.finish(claim, "completed", {"result": RESULT}, keep_for=60, spend=[spend], saves_usd=0.25)
+    )
     assert (await submit("a"))["status"] == "cached"
     # An attempt that is retried, and whose retry fails.
     await submit("b")

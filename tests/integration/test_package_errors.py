@@ -45,8 +45,8 @@ def refuse(monkeypatch, server):
         if way == "401":
             monkeypatch.setenv("AUTH_ENABLED", "true")
         elif way == "500":
-            monkeypatch.setattr("functions.batches.service.look", mistake)
-            monkeypatch.setattr("functions.responses.service.find", mistake)
+            monkeypatch.setattr("shared.services.batches.read", mistake)
+            monkeypatch.setattr("functions.openai.service.find", mistake)
         elif way == "503":
             monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
         load.cache_clear()

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from redis import Redis
 
-from functions.worker.jobs.rescuer import Reconciler
+from functions.worker.jobs.rescuer import Rescuer
 from functions.worker.jobs.spool import Spool
 from shared.api.errors import KeyRevoked
 from shared.configuration.settings import StatusSettings, WorkerSettings, load
@@ -44,9 +44,9 @@ async def revoke_and_die(server, caller):
     assert await scripts.run(async_client(server.url), "revoke", caller.id, "revocation", 60) == 1
 
 
-def reconcile(server, tmp_path):
+def run_rescuer(server, tmp_path):
     with Redis(port=server.port) as connection:
-        Reconciler(connection, load(WorkerSettings), Spool(tmp_path / "spool")).look()
+        Rescuer(connection, load(WorkerSettings), Spool(tmp_path / "spool")).run_once()
 
 
 async def subscribed(client, channel):
@@ -87,11 +87,11 @@ async def test_an_interrupted_revocation_is_finished_by_a_worker(two, server, st
     kept = await stays.submit("kept")
     await revoke_and_die(server, leaves)
     # Before the revocation is finished, none of the 250 older jobs is handed to a slot.
-    popped = await pop(server.url)
+    popped = pop(server.url)
     assert popped is not None
     assert popped.job_id == kept
-    assert await pop(server.url) is None
-    reconcile(server, tmp_path)
+    assert pop(server.url) is None
+    run_rescuer(server, tmp_path)
     assert store.zrange(keys.every("waiting"), 0, -1) == [kept]
     assert store.zcard(keys.every("cancelled")) == 250
     assert store.exists(keys.REVOKING) == 0
@@ -100,11 +100,11 @@ async def test_an_interrupted_revocation_is_finished_by_a_worker(two, server, st
 async def test_a_job_popped_before_the_revocation_is_not_claimed(two, server, store, tmp_path):
     leaves, _ = two
     job = await leaves.submit("popped")
-    claim = await pop(server.url)
+    claim = pop(server.url)
     assert claim is not None
     await revoke_and_die(server, leaves)
     assert await claims.take(async_client(server.url), claim, "slot") is None
-    reconcile(server, tmp_path)
+    run_rescuer(server, tmp_path)
     assert store.hget(keys.job(job), "state") == "cancelled"
 
 
@@ -114,8 +114,8 @@ async def test_a_run_handed_back_after_the_revocation_is_cancelled(two, server, 
     claim = await take(server.url)
     await revoke_and_die(server, leaves)
     assert await claims.settle(async_client(server.url), claims.hand_back(claim)) == "settled"
-    assert await pop(server.url) is None
-    reconcile(server, tmp_path)
+    assert pop(server.url) is None
+    run_rescuer(server, tmp_path)
     assert store.hget(keys.job(job), "state") == "cancelled"
 
 

@@ -23,16 +23,6 @@ async def hanging_job(connect):
     return job_id, client
 
 
-@pytest.mark.parametrize("state", SOME)
-def test_a_slot_ends_while_the_maintenance_of_rq_fails(server, store, tmp_path, state):
-    with Worker(tmp_path, server.url, "tests.support.hasty_slot", "slot-1") as slot:
-        slot.wait_for_slots(store, 1)
-        with in_state(server, state):
-            slot.wait_for_line("rq_not_cleaned")
-            assert slot.stop() < MAY_TAKE, slot.log
-            assert slot.status == 0
-
-
 @pytest.mark.parametrize("state", ["healthy", *SOME])
 def test_an_idle_worker_ends_in_any_state_of_redis(server, store, tmp_path, state):
     with Worker(tmp_path, server.url) as worker:
@@ -80,8 +70,8 @@ def test_a_worker_that_waits_for_redis_ends_at_once(server, store, tmp_path, sta
 
 def test_a_worker_stopped_while_slots_fail_to_start_ends(server, store, tmp_path):
     with in_state(server, "read-only"), Worker(tmp_path, server.url) as worker:
-        # By then the next start is seconds later.
-        worker.wait_for_line("slot_ended", times=6)
+        # By then the next start is at least a second away.
+        worker.wait_for_line("slot_ended", times=4)
         assert worker.stop() < MAY_TAKE
         assert worker.status == 0
         assert "Traceback" not in worker.log

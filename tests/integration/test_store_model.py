@@ -13,7 +13,8 @@ from shared.api.ids import new_id
 from shared.api.vocabulary import TERMINAL
 from shared.store import keys
 from shared.store.jobs import claims, records, submissions
-from shared.store.redis import pipelining, scripts
+from shared.store.redis import pipelining
+from tests.support.slot import pop
 
 CALLERS = ("ann", "bob")
 RESULT = {"result": {"costUsd": 0.5}}
@@ -101,11 +102,10 @@ class Store(RuleBasedStateMachine):
         for job_id in self.delayed:
             self.waits_again(job_id)
         self.delayed.clear()
-        text = self.do(scripts.run(self.client, "pop", "rq:i", "rq:job:", "q", "f", 10_000, 60, "now"))
-        if text is None:
+        claim = pop(self.server.url)
+        if claim is None:
             assert not self.order
             return None
-        claim = claims.Claim.parse(text)
         expected = min(self.order)
         assert claim.job_id == expected[2], "not the first of the highest priority"
         assert self.do(claims.take(self.client, claim, "slot")) is not None

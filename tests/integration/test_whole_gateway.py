@@ -58,15 +58,23 @@ def test_a_waiting_job_runs_after_a_restart(tmp_path):
         assert [job["attempts"] for job in jobs] == [1, 1, 1, 1]
 
 
-def test_without_credentials_the_demo_model_answers_and_says_so(tmp_path):
-    with Gateway(tmp_path, QUEUE_CONCURRENCY="1") as gateway:
-        answer = gateway.ask("What is 2+2?")["result"]["response"]
-        assert "4" in answer
-        assert "demo" in answer.lower()
-        log = "".join(gateway.log)
-        assert "demo model" in log
-        assert "ANTHROPIC_API_KEY" in log
-        assert gateway.client.get("/health").json()["credentials"] == ["demo"]
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """A gateway without credentials."""
+    tools = {"CLAUDE_TOOLS": "Bash", "MCP_ENABLED": "true", "MCP_CONFIG": str(ROOT / "local/mcp.json")}
+    folder = tmp_path_factory.mktemp("demo")
+    with Gateway(folder, QUEUE_CONCURRENCY="1", CLAUDE_MAX_RETRIES="1", **tools) as gateway:
+        yield gateway
+
+
+def test_without_credentials_the_demo_model_answers_and_says_so(demo):
+    answer = demo.ask("What is 2+2?")["result"]["response"]
+    assert "4" in answer
+    assert "demo" in answer.lower()
+    log = "".join(demo.log)
+    assert "demo model" in log
+    assert "ANTHROPIC_API_KEY" in log
+    assert demo.client.get("/health").json()["credentials"] == ["demo"]
 
 
 def test_demo_answers_cost_nothing_and_are_not_cached_for_claude(tmp_path):
@@ -78,22 +86,21 @@ def test_demo_answers_cost_nothing_and_are_not_cached_for_claude(tmp_path):
         assert again["status"] == "cached"
         usage = gateway.client.get("/api/usage").json()
         assert (usage["totalUsd"], usage["savedUsd"]) == (0, 0)
+        assert [model["model"] for day in usage["days"] for model in day["models"]] == ["demo-model"]
     with ScriptedModel() as model, Gateway(tmp_path, **credentials(model, QUEUE_CONCURRENCY="1")) as gateway:
         assert gateway.ask("Who answers?")["result"]["response"] == "ok"
 
 
-def test_the_demo_model_follows_the_instructions_of_a_query(tmp_path):
-    tools = {"CLAUDE_TOOLS": "Bash", "MCP_ENABLED": "true", "MCP_CONFIG": str(ROOT / "local/mcp.json")}
-    with Gateway(tmp_path, QUEUE_CONCURRENCY="1", CLAUDE_MAX_RETRIES="1", **tools) as gateway:
-        assert gateway.ask("demo: fail 529")["error"]["code"] == "overloaded"
-        assert gateway.ask("demo: stream 3")["result"]["response"].endswith("word1 word2 word3")
-        ran = gateway.ask('demo: tool Bash {"command": "echo $((6*7))"}', tools=["Bash"])
-        assert "42" in ran["result"]["response"]
-        query = 'demo: mcp time get_current_time {"timezone": "Asia/Tokyo"}'
-        assert "Asia/Tokyo" in gateway.ask(query, mcpServers=["time"])["result"]["response"]
-        started = time.monotonic()
-        assert gateway.ask("demo: slow 1")["state"] == "completed"
-        assert time.monotonic() - started >= 1
+def test_the_demo_model_follows_the_instructions_of_a_query(demo):
+    assert demo.ask("demo: fail 529")["error"]["code"] == "overloaded"
+    assert demo.ask("demo: stream 3")["result"]["response"].endswith("word1 word2 word3")
+    ran = demo.ask('demo: tool Bash {"command": "echo $((6*7))"}', tools=["Bash"])
+    assert "42" in ran["result"]["response"]
+    query = 'demo: mcp time get_current_time {"timezone": "Asia/Tokyo"}'
+    assert "Asia/Tokyo" in demo.ask(query, mcpServers=["time"])["result"]["response"]
+    started = time.monotonic()
+    assert demo.ask("demo: slow 1")["state"] == "completed"
+    assert time.monotonic() - started >= 1
 
 
 @pytest.mark.slow

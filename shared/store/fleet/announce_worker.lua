@@ -1,5 +1,5 @@
--- Say that a worker is alive, and forget those that have not said so for long.
--- ARGV  1 worker  2 JSON of what it is  3 ms without a word after which a worker is forgotten
+-- Record that a worker is alive, and remove workers that died long ago.
+-- ARGV  1 worker  2 its description, JSON  3 ms without an announcement after which a worker is removed
 -- Returns nothing.
 local time, worker = now(), cjson.decode(ARGV[2])
 worker.at = time

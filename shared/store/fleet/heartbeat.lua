@@ -1,4 +1,4 @@
--- Say that a slot is alive, and forget those that have not said so for long.
+-- Record that a slot is alive, and remove slots that died a minute ago.
 -- ARGV  1 slot  2 for how many ms it counts as alive from now
 -- Returns nothing.
 local seconds = now() / 1000

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import redis.asyncio
 from pydantic_core import to_json
 
+from shared.store import keys
 from shared.store.redis import scripts
 
 Kind = Literal["queued", "duplicate", "cached", "full", "mismatch", "limited", "broke", "revoked"]
@@ -81,6 +82,11 @@ class Answer:
     left: int
     reset: int
     at: int
+
+
+def idempotency_record(caller: str, digest: str) -> str:
+    """Return the name of the record of an Idempotency-Key, given the digest of its scope and value."""
+    return keys.idempotency(caller, digest)
 
 
 async def submit(client: redis.asyncio.Redis, submission: Submission) -> Answer:

@@ -41,6 +41,9 @@ local function batch_of(id) return 'cg:batch:' .. id end
 local function batch_jobs_of(id) return 'cg:batch:' .. id .. ':jobs' end
 local function batches_of(caller) return 'cg:batches:' .. caller end
 
+-- Transcripts of the CLI; `-` stands for its project.
+local function session_transcript_of(caller, session) return 'cg:talk:' .. caller .. ':-:' .. session end
+local function staged_session_of(claim, session) return 'cg:turn:' .. claim .. ':-:' .. session end
 local function turns_of(caller, talk) return 'cg:turns:' .. caller .. ':' .. talk end
 
 local GUESSERS = 'cg:guessers'
@@ -52,9 +55,14 @@ local function spent_of(id, n) return 'cg:spent:' .. id .. '-' .. n end
 
 local function whole(number) return string.format('%.0f', number) end
 
+-- The time by Redis's clock, ms since the epoch; the same during one script.
+local script_time
 local function now()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
+  if not script_time then
+    local time = redis.call('TIME')
+    script_time = time[1] * 1000 + math.floor(time[2] / 1000)
+  end
+  return script_time
 end
 
 local function minute_of(number) return 'cg:minute:' .. whole(number) end

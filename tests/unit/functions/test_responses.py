@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from functions.responses.requests import ResponseRequest, asked_by
-from functions.responses.stream import Translation
+from functions.openai.requests import ResponseRequest, asked_by
+from functions.openai.stream import Translation
 from shared.api.errors import RefusedParameter
 from shared.services.following import Told
 from shared.store.jobs.events import Event
@@ -130,6 +130,7 @@ def test_options_that_change_nothing_are_accepted(nothing):
         ({"input": None}, "input"),
         ({"input": []}, "input"),
         ({"input": [{"role": "user", "content": [None]}]}, "input[0].content[0]"),
+        ({"input": [{"role": "user", "content": [{"type": "input_text", "text": 5}]}]}, "input[0].content[0].text"),
         ({"input": [{"role": "user", "content": None}]}, "input[0].content"),
         ({"input": [None]}, "input[0]"),
         ({"input": [{**USER, "type": "function_call"}]}, "input[0].type"),

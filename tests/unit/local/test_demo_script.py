@@ -48,3 +48,12 @@ def test_the_demo_thinks_before_it_answers_on_request():
 def test_an_instruction_that_cannot_be_followed_is_named_in_the_answer(line):
     answer = text_of({"messages": [{"role": "user", "content": f"demo: {line}"}]})
     assert f"`demo: {line.split()[0]}`" in answer
+
+
+@pytest.mark.parametrize(
+    "line", ["slow soon", "slow nan", "slow -1", "slow 601", "slow inf", "stream 10001", "stream 1.5"]
+)
+def test_a_number_out_of_bounds_is_answered_with_the_bounds(line):
+    answer = text_of({"messages": [{"role": "user", "content": f"demo: {line}"}]})
+    unit, most = ("seconds", 600) if line.startswith("slow") else ("words", 10000)
+    assert answer.endswith(f"takes a number of {unit} from 0 to {most}.")

@@ -6,10 +6,8 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from functions.batches import anthropic_views as views
-from functions.batches import service
-from functions.batches.anthropic_requests import MessageBatchRequest, queries_of, refused, renamed
-from functions.batches.pages import LAMBDA_BYTES, as_lines
+from functions.anthropic import service, views
+from functions.anthropic.requests import MessageBatchRequest, queries_of, refused, renamed
 from shared.api.errors import InvalidRequest
 from shared.api.ids import is_id
 from shared.configuration.settings import StatusSettings, SubmitSettings, load
@@ -18,8 +16,8 @@ from shared.http.callers import caller_of
 from shared.http.describe import in_path, takes
 from shared.http.direct import DirectRoute
 from shared.http.idempotency import idempotency_key_in
-from shared.store.jobs import batches
-from shared.store.redis.client import async_client
+from shared.http.json_lines import LAMBDA_BYTES, as_lines
+from shared.services import batches
 
 router = APIRouter(tags=["Anthropic's batches"], route_class=DirectRoute)
 _BATCH = {"content": {"application/json": {"schema": {"type": "object"}}}}
@@ -48,7 +46,7 @@ async def submit_message_batch(request: Request) -> Response:
     asked = await read_json(request, MessageBatchRequest, max_bytes=settings.max_body_bytes)
     queries = queries_of(asked.requests)
     try:
-        batch, headers = await service.create(
+        batch, headers = await batches.create(
             queries,
             request_id=request.state.request_id,
             caller=caller,
@@ -94,8 +92,7 @@ async def list_message_batches(request: Request) -> Response:
         raise refused("before_id", "should come without after_id")
     # `after_id` is older, as in that API: pages go from the newest to the oldest.
     older, newer = edges.get("after_id"), edges.get("before_id")
-    client = async_client(settings.redis_address)
-    found, more = await batches.page(client, caller, limit=int(limit), before=older, after=newer)
+    found, more = await service.page(int(limit), older_than=older, newer_than=newer, caller=caller, settings=settings)
     data = [views.batch_of(batch) for batch in found]
     first, last = (data[place]["id"] if data else None for place in (0, -1))
     return JSONResponse({"data": data, "has_more": more, "first_id": first, "last_id": last})
@@ -111,7 +108,7 @@ async def read_message_batch(request: Request) -> Response:
     """Tell where a batch is."""
     settings = load(StatusSettings)
     caller = await caller_of(request, settings)
-    return JSONResponse(views.batch_of(await service.look(_id(request), caller=caller, settings=settings)))
+    return JSONResponse(views.batch_of(await batches.read(_id(request), caller=caller, settings=settings)))
 
 
 @router.get(
@@ -128,7 +125,7 @@ async def read_message_results(request: Request) -> Response:
     """Tell what came of each request, in their order."""
     settings = load(StatusSettings)
     caller = await caller_of(request, settings)
-    found = await service.results(_id(request), caller=caller, settings=settings)
+    found = await batches.results(_id(request), caller=caller, settings=settings)
 
     async def lines() -> AsyncIterator[str]:
         async for job_id, name, job in found:
@@ -152,7 +149,7 @@ async def cancel_message_batch(request: Request) -> Response:
     """Cancel all of its requests that have not ended."""
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
-    return JSONResponse(views.batch_of(await service.cancel(_id(request), caller=caller, settings=settings)))
+    return JSONResponse(views.batch_of(await batches.cancel(_id(request), caller=caller, settings=settings)))
 
 
 @router.delete(

@@ -1,4 +1,4 @@
-"""Who may see the dashboard, and who may change things: a session, or Basic credentials of scripts."""
+"""Authentication and authorization of the dashboard: a session cookie, or Basic credentials of scripts."""
 
 import logging
 
@@ -28,8 +28,8 @@ def enabled() -> AdminSettings:
     return settings
 
 
-async def logged_in(request: Request, settings: AdminSettings) -> dashboard_sessions.Role | None:
-    """Return the role of the session that a request's cookie holds; None without one."""
+async def session_role(request: Request, settings: AdminSettings) -> dashboard_sessions.Role | None:
+    """Return the role of the session in a request's cookie; None without a valid session."""
     token = request.cookies.get(COOKIE)
     if not token:
         return None
@@ -37,38 +37,38 @@ async def logged_in(request: Request, settings: AdminSettings) -> dashboard_sess
     return await dashboard_sessions.role_of(async_client(settings.redis_address), token, verifiers)
 
 
-async def may_see(request: Request) -> dashboard_sessions.Role:
-    """Return the role of the client; raises NotFound, Unauthorized, RateLimited, or Forbidden.
+async def require_viewer(request: Request) -> dashboard_sessions.Role:
+    """Return the role of the client, which is at least viewer.
 
-    Raises InvalidRequest for a query parameter that the route does not have.
+    Raises NotFound, Unauthorized, RateLimited or Forbidden, and InvalidRequest for an unknown query parameter.
     """
     settings = enabled()
     if request.method not in _SAFE:
         check_same_site(request)
-    role = await logged_in(request, settings)
+    role = await session_role(request, settings)
     if role is None and (given := credentials.basic_in(request)) is not None:
         role = await role_for(request, *given, settings)
     if role is None:
-        # A browser would ask with a window of its own, instead of the page.
+        # With a challenge, a browser would show its own login window instead of the page's form.
         challenge = {} if "sec-fetch-site" in request.headers else {"WWW-Authenticate": 'Basic realm="dashboard"'}
-        raise Unauthorized("Log in, or send Basic credentials", headers=challenge)
+        raise Unauthorized("Authentication required: log in, or send Basic credentials", headers=challenge)
     request.state.role = role
     refuse_unknown(request)
     return role
 
 
-async def may_change(request: Request) -> None:
-    """Let only the admin pass; raises Forbidden for a viewer, and what `may_see` does."""
-    if await may_see(request) != "admin":
-        raise Forbidden("This login may look and not change")
+async def require_admin(request: Request) -> None:
+    """Raise Forbidden unless the client is the admin; also raises the errors of `require_viewer`."""
+    if await require_viewer(request) != "admin":
+        raise Forbidden("The viewer role is read-only; log in as the admin")
 
 
 async def role_for(
     request: Request, username: str, password: str, settings: AdminSettings
 ) -> dashboard_sessions.Role | None:
-    """Return the role of a name and password, None for wrong ones; raises RateLimited after too many guesses.
+    """Return the role for a name and password, None for wrong ones; raises RateLimited after too many guesses.
 
-    The guess is counted before it is compared, so that guesses sent at once are compared no more often.
+    The guess is counted before the comparison, so concurrent guesses cannot exceed the limit.
     """
     verifiers = await credentials.verifiers_of(settings)
     digest = credentials.credential_digest(username, password, verifiers)
@@ -76,11 +76,25 @@ async def role_for(
     if locked > 0:
         seconds = -(-locked // 1000)
         raise RateLimited(
-            f"This address sent more than {dashboard_sessions.GUESSES} different passwords within a minute. "
-            f"Try again in {seconds} s, also with the right one",
+            f"Too many login attempts: this address sent more than {dashboard_sessions.GUESSES} different passwords "
+            f"within a minute. Try again in {seconds} s, even with the right password",
             headers={"Retry-After": str(seconds)},
         )
     role = credentials.role_for(username, password, settings)
     if role is None:
         event(log, "admin_wrong_password", logging.WARNING, address=client_address(request))
     return role
+
+
+async def begin_session(request: Request, role: dashboard_sessions.Role, settings: AdminSettings) -> str:
+    """Begin a session, which replaces the one in the request's cookie; return its token."""
+    verifiers = await credentials.verifiers_of(settings)
+    return await dashboard_sessions.begin(
+        async_client(settings.redis_address), role, verifiers, request.cookies.get(COOKIE)
+    )
+
+
+async def end_session(request: Request, settings: AdminSettings) -> None:
+    """End the session in the request's cookie, if there is one."""
+    if token := request.cookies.get(COOKIE):
+        await dashboard_sessions.end(async_client(settings.redis_address), token)

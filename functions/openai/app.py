@@ -1,6 +1,6 @@
-"""The responses function: its app, and its Lambda handler."""
+"""The openai function: its app, and its Lambda handler."""
 
-from functions.responses.routes import router
+from functions.openai.routes import router
 from shared.configuration.settings import StatusSettings, SubmitSettings
 from shared.http.app import create_app, lambda_handler
 

@@ -4,11 +4,11 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from functions.batches.service import placed
 from shared.api.errors import FieldError, InvalidRequest
 from shared.api.models import Wire
 from shared.api.requests import MOST_QUERIES, BatchQuery
 from shared.http.problems import not_valid
+from shared.services.batches import error_at
 
 _SAME = {"model": "model", "max_tokens": "maxOutputTokens"}
 # Where in `params` a client of that API has put what is a field of ours.
@@ -47,7 +47,7 @@ def queries_of(requests: list[dict[str, Any]]) -> list[BatchQuery]:
         try:
             queries.append(BatchQuery.model_validate(fields))
         except ValidationError as error:
-            raise renamed(placed(not_valid(error), f"{place}.params")) from None
+            raise renamed(error_at(not_valid(error), f"{place}.params")) from None
     return queries
 
 
@@ -116,6 +116,8 @@ def _part(part: Any, place: str) -> str:
                 if value is not None:
                     raise refused(f"{place}.{str(name)[:60]}", "cannot be honoured by a run of the CLI")
             return text
+        case {"type": "text"}:
+            raise refused(f"{place}.text", "should be text")
         case {"type": str(kind)}:
             raise refused(place, f"{kind[:40]} cannot be honoured by a run of the CLI; text can")
         case _:

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from functions.responses.requests import PREFIX, Asked, ResponseRequest, asked_by, renamed
+from functions.openai.requests import PREFIX, Asked, ResponseRequest, asked_by, renamed
 from shared.api.errors import AlreadyFinished, InvalidRequest, NotFound, RefusedParameter
 from shared.api.ids import is_id
 from shared.api.requests import SubmitRequest

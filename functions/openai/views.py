@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from functions.responses.requests import PREFIX
+from functions.openai.requests import PREFIX
 from shared.store.jobs.records import StoredJob
 
 STATUSES = {"waiting": "queued", "delayed": "queued", "active": "in_progress"}

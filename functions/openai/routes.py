@@ -6,9 +6,9 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from functions.responses import service, views
-from functions.responses.requests import ResponseRequest
-from functions.responses.stream import forgotten, stream
+from functions.openai import service, views
+from functions.openai.requests import ResponseRequest
+from functions.openai.stream import forgotten, stream
 from shared.api.errors import InvalidRequest, RefusedParameter
 from shared.configuration.settings import StatusSettings, SubmitSettings, load
 from shared.http.answers import event_stream
