@@ -43,12 +43,8 @@ NOT_YET: set[str] = {
     "shared/mcp",
     "shared/services",
     "shared/store",
-    "tests/benchmarks",
     "tests/chaos",
-    "tests/contract",
-    "tests/docs",
     "tests/integration",
-    "tests/support",
     "tests/unit",
 }
 
