@@ -118,7 +118,7 @@ def test_no_module_imports_a_private_name():
 
 
 def test_submit_and_status_import_nothing_that_slows_a_cold_start():
-    # In a process of its own, for this one has imported everything.
+    # In its own process, because this one has imported everything.
     import subprocess
     import sys
 

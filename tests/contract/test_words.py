@@ -35,13 +35,8 @@ NOT_YET: set[str] = {
     "shared/mcp",
     "shared/services",
     "shared/store",
-    "tests/benchmarks",
     "tests/chaos",
-    "tests/contract",
-    "tests/docs",
     "tests/integration",
-    "tests/support",
-    "tests/unit",
 }
 
 
