@@ -14,7 +14,7 @@ SAM := .venv-sam/.installed
 CLIENTS := .venv-clients/.installed
 # The linter of JavaScript and CSS; a machine without npm leaves it out, CI does not.
 BIOME := tests/lint/node_modules/.installed
-SETS := submit status webhook responses batches admin local dev sam clients
+SETS := submit status webhook batches openai anthropic admin local dev sam clients
 
 .PHONY: help install install-sam install-clients install-hooks run up down logs test test-pythons slow docs-test \
 	browser chaos chaos-short deployment coverage sam-lint sam-build lint lint-python lint-lua lint-pages format bench \
@@ -64,17 +64,17 @@ install-sam: $(SAM)  ## make .venv-sam with what builds for AWS
 # The store is looked for before the installation, which takes its time.
 run:  ## run API, worker, store and, without credentials, the demo model on this machine
 	@test -z "$(PYTHON)" || $(PYTHON) -m local.server_program
-	@$(MAKE) --no-print-directory install
+	@$(MAKE) --no-print-directory --silent install
 	@exec $(BIN)/claude-gateway local
 
 up:  ## run API, worker, Valkey, Prometheus and Grafana in containers; without credentials the demo model
-	@$(PYTHON) local/up.py up
+	@$(PYTHON) -m local.up up
 
 down:  ## end them, and remove all that they kept
-	@$(PYTHON) local/up.py down
+	@$(PYTHON) -m local.up down
 
 logs:  ## follow what they say
-	@$(PYTHON) local/up.py logs
+	@$(PYTHON) -m local.up logs
 
 # What `make test` runs; coverage is measured of the same.
 QUICK := -n auto --maxprocesses 4 --dist loadfile --ignore tests/chaos --ignore tests/browser \
@@ -108,13 +108,13 @@ browser: $(STAMP)  ## use the start page and the dashboard in Chromium; takes th
 	$(BIN)/python -m pytest tests/browser
 
 chaos: $(STAMP)  ## kill slots, workers and Redis and see that no job is lost; takes a quarter of an hour
-	$(BIN)/python -m pytest tests/chaos --full
+	$(BIN)/python -m pytest tests/chaos --full -o faulthandler_timeout=0
 
 chaos-short: $(STAMP)  ## the same trials with fewer jobs; takes five minutes
-	$(BIN)/python -m pytest tests/chaos
+	$(BIN)/python -m pytest tests/chaos -o faulthandler_timeout=0
 
 deployment: $(STAMP) $(SAM)  ## build for AWS and run it with SAM and Compose; needs Docker, takes five minutes
-	$(BIN)/python -m pytest tests/deployment --timeout 900
+	$(BIN)/python -m pytest tests/deployment --timeout 900 -o faulthandler_timeout=0
 
 sam-lint: $(SAM)  ## check the template with SAM, cfn-lint and checkov
 	.venv-sam/bin/cfn-lint --include-checks I -- template.yaml
@@ -165,7 +165,7 @@ requirements:  ## compile requirements/*.txt from pyproject.toml (needs uv on th
 # taken for Lambda and not for this machine. SAM does not say for which architecture it builds: the environment does.
 ARCHITECTURE ?= x86_64
 MACHINE := $(ARCHITECTURE:arm64=aarch64)
-FUNCTIONS := Submit Status Webhook Responses Batches Admin
+FUNCTIONS := Submit Status Webhook Batches Openai Anthropic Admin
 .PHONY: $(FUNCTIONS:%=build-%Function)
 $(FUNCTIONS:%=build-%Function): build-%Function:
 	@name=$$(echo $* | tr A-Z a-z) && \
@@ -173,7 +173,7 @@ $(FUNCTIONS:%=build-%Function): build-%Function:
 	cp functions/__init__.py "$(ARTIFACTS_DIR)/functions/" && \
 	cp -R functions/$$name "$(ARTIFACTS_DIR)/functions/" && \
 	cp -R shared "$(ARTIFACTS_DIR)/" && \
-	{ case $$name in submit|responses|batches) ;; *) false ;; esac && [ -f mcp.json ] && cp mcp.json "$(ARTIFACTS_DIR)/" || true; } && \
+	{ case $$name in submit|batches|openai|anthropic) ;; *) false ;; esac && [ -f mcp.json ] && cp mcp.json "$(ARTIFACTS_DIR)/" || true; } && \
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 		--only-binary=:all: --implementation cp --python-version 3.13 \
 		--platform manylinux2014_$(MACHINE) --platform manylinux_2_28_$(MACHINE) \

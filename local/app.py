@@ -10,10 +10,10 @@ from redis.exceptions import RedisError
 
 from functions.admin.pages import pages as admin_pages
 from functions.admin.routes import router as admin
-from functions.batches.anthropic_routes import router as anthropic_batches
+from functions.anthropic.routes import router as anthropic
 from functions.batches.routes import lists as batch_lists
 from functions.batches.routes import router as batches
-from functions.responses.routes import router as responses
+from functions.openai.routes import router as openai
 from functions.status.routes import polled
 from functions.status.routes import router as status
 from functions.status.start import start
@@ -60,10 +60,10 @@ app = create_app(
     status,
     start,
     webhook,
-    responses,
     batches,
     batch_lists,
-    anthropic_batches,
+    openai,
+    anthropic,
     admin,
     admin_pages,
     lifespan=_lifespan,

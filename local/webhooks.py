@@ -54,7 +54,7 @@ def list_(job: Job, url: Url, api_key: ApiKey = None, *, as_json: AsJson = False
             one["url"], one["requestId"],
         )  # fmt: skip
         table.add_row(*("" if field is None else visible(str(field)) for field in fields))
-    Console(width=220, markup=False, highlight=False).print(table)
+    Console(width=220, markup=False, emoji=False, highlight=False).print(table)
 
 
 @app.command()
@@ -113,7 +113,7 @@ def hosts(*, as_json: AsJson = False, data: Data = _DATA) -> None:
     table = Table("host", "failures", "failing since", "paused since", box=None)
     for one in shown:
         table.add_row(*("" if field is None else str(field) for field in one.values()))
-    Console(width=160, markup=False, highlight=False).print(table)
+    Console(width=160, markup=False, emoji=False, highlight=False).print(table)
 
 
 @app.command()

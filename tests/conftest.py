@@ -1,5 +1,6 @@
 import asyncio
 import os
+import signal
 
 import pytest
 
@@ -7,14 +8,18 @@ import pytest
 os.environ.setdefault("ALLOWED_HOSTS", "gateway,testserver")
 
 # Mangum sets an event loop when a handler is made, which is when its module is imported, and never closes it.
-# Held here, it is one loop for all of them, and it is closed.
+# One loop for all of them, which is closed at the end.
 _mangums = asyncio.new_event_loop()
 asyncio.set_event_loop(_mangums)
+
+# A shell without job control starts `make test &` with SIGINT ignored, which every process below would inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
 def script(model):
-    """Let a test say how the model replies, and put it back afterwards."""
+    """Set the replies of the model for one test."""
     before = model.reply
 
     def reply(function):

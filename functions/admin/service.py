@@ -1,4 +1,4 @@
-"""What the dashboard shows and does, as plain functions."""
+"""The operations of the dashboard as plain functions."""
 
 import asyncio
 from typing import Any
@@ -17,7 +17,7 @@ from shared.store.webhooks import history
 
 
 async def stats(settings: AdminSettings) -> dict[str, Any]:
-    """Return the deployment as a whole, and its last hour."""
+    """Return the state of the deployment and the counts of its last hour."""
     client = async_client(settings.redis_address)
     seen, health, hour, cached, hosts, spent = await asyncio.gather(
         counters.read(client),
@@ -73,7 +73,7 @@ async def stats(settings: AdminSettings) -> dict[str, Any]:
 async def job_page(
     state: State | None, limit: int, cursor: str | None, job_id: str | None, settings: AdminSettings
 ) -> dict[str, Any]:
-    """List everybody's jobs, newest first; with `job_id`, that one if there is such a job."""
+    """List the jobs of all callers, newest first; with `job_id`, that job alone if it exists."""
     client = async_client(settings.redis_address)
     if job_id is not None:
         one = await records.read(client, job_id, None) if is_id(job_id) else None
@@ -86,7 +86,7 @@ async def job_page(
 
 
 async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
-    """Return all that is known of a job, with what was asked and answered; raises NotFound."""
+    """Return the whole record of a job, with its request and its result; raises NotFound."""
     client = async_client(settings.redis_address)
     found = await _read(job_id, settings)
     caller = found.record["caller"]
@@ -101,58 +101,95 @@ async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
         "runAnew": int(found.record.get("round", 0)),
         "request": request,
         "cached": await operations.is_cached(client, job_id, found.record.get("fp")),
-        # The latest that fit: all of them are at GET /api/query/{jobId}/deliveries.
+        # The latest that fit; GET /api/query/{jobId}/deliveries has all.
         "deliveries": [one.model_dump(by_alias=True) for one in latest_deliveries(tries or [])],
     }
 
 
 async def retry(job_id: str, settings: AdminSettings) -> dict[str, Any]:
-    """Let a job that failed or was cancelled run anew; raises NotFound, NotFinished, AlreadyFinished."""
+    """Queue a failed or cancelled job again; raises NotFound, NotFinished or AlreadyFinished."""
     answer = await operations.run_anew(async_client(settings.redis_address), job_id) if is_id(job_id) else "missing"
     match answer:
         case "missing":
-            raise NotFound("There is no such job")
+            raise NotFound("Job not found")
         case "running":
-            raise NotFinished("It waits or runs already")
+            raise NotFinished("The job is waiting or running")
         case "completed":
-            raise AlreadyFinished("It has completed: there is nothing to run again")
+            raise AlreadyFinished("The job has completed; only failed and cancelled jobs can be retried")
         case "revoked":
-            raise AlreadyFinished("Its caller's key is revoked: no job of this caller runs again")
+            raise AlreadyFinished("The key of the job's caller is revoked; its jobs cannot be retried")
         case _:
             return await job(job_id, settings)
 
 
 async def cancel(job_id: str, settings: AdminSettings) -> dict[str, Any]:
-    """Cancel anybody's job; raises NotFound, or AlreadyFinished."""
+    """Cancel a job of any caller; raises NotFound or AlreadyFinished."""
     found = await _read(job_id, settings)
     client = async_client(settings.redis_address)
     if await records.cancel(client, job_id, found.record["caller"], keep_for=settings.result_ttl) == "finished":
-        raise AlreadyFinished("It had ended when the request came, and stays as it is")
+        raise AlreadyFinished("The job ended before the request arrived and is unchanged")
     return await job(job_id, settings)
 
 
 async def delete(job_id: str, settings: AdminSettings) -> dict[str, Any]:
-    """Forget a finished job; raises NotFound, or NotFinished."""
+    """Delete a finished job; raises NotFound or NotFinished."""
     await _read(job_id, settings)
     if not await operations.forget(async_client(settings.redis_address), job_id):
-        raise NotFinished("It waits or runs: cancel it first")
+        raise NotFinished("The job is waiting or running; cancel it first")
     return {"deleted": 1}
 
 
 async def reprioritize(job_id: str, priority: Priority, settings: AdminSettings) -> dict[str, Any]:
-    """Change a job's priority; raises NotFound, or AlreadyFinished."""
+    """Change a job's priority; raises NotFound or AlreadyFinished."""
     await _read(job_id, settings)
     answer = await operations.reprioritize(async_client(settings.redis_address), job_id, PRIORITIES.index(priority))
     if answer == "finished":
-        raise AlreadyFinished("It has ended")
+        raise AlreadyFinished("The job has ended; its priority cannot change")
     return await job(job_id, settings)
 
 
 async def redeliver(job_id: str, settings: AdminSettings) -> dict[str, Any]:
-    """Send a job's webhooks again; raises NotFound."""
+    """Redeliver a job's webhooks; raises NotFound."""
     found = await _read(job_id, settings)
-    _, told = await history.redeliver(async_client(settings.redis_address), job_id, found.record["caller"], None)
-    return {"requestIds": sorted(told)}
+    _, request_ids = await history.redeliver(async_client(settings.redis_address), job_id, found.record["caller"], None)
+    return {"requestIds": sorted(request_ids)}
+
+
+async def retry_failed(settings: AdminSettings) -> int:
+    """Queue every failed job again; return how many."""
+    return await operations.run_failed_anew(async_client(settings.redis_address))
+
+
+async def purge_finished(settings: AdminSettings) -> int:
+    """Delete every finished job; return how many."""
+    return await operations.forget_finished(async_client(settings.redis_address))
+
+
+async def pause(settings: AdminSettings) -> None:
+    """Start no further jobs."""
+    await operations.pause(async_client(settings.redis_address))
+
+
+async def resume(settings: AdminSettings) -> None:
+    """Start jobs again."""
+    await operations.resume(async_client(settings.redis_address))
+
+
+async def clear_cache(job_id: str | None, settings: AdminSettings) -> int:
+    """Delete all cached answers, or the answer of one job; return how many."""
+    return await operations.clear_cache(async_client(settings.redis_address), job_id)
+
+
+async def revoke_caller(caller_id: str, settings: AdminSettings) -> None:
+    """Revoke a caller's key; raises NotFound."""
+    if not await callers.revoke(async_client(settings.redis_address), caller_id, keep_for=settings.result_ttl):
+        raise NotFound("Caller not found")
+
+
+async def resume_host(host: str, settings: AdminSettings) -> None:
+    """Resume the deliveries to a webhook host; raises NotFound unless the host is failing."""
+    if not await history.resume(async_client(settings.redis_address), host):
+        raise NotFound("This webhook host is not failing")
 
 
 async def caller_list(settings: AdminSettings) -> dict[str, Any]:
@@ -168,5 +205,5 @@ def _listed(found: records.StoredJob) -> dict[str, Any]:
 async def _read(job_id: str, settings: AdminSettings) -> records.StoredJob:
     found = await records.read(async_client(settings.redis_address), job_id, None) if is_id(job_id) else None
     if found is None:
-        raise NotFound("There is no such job")
+        raise NotFound("Job not found")
     return found

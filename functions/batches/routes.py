@@ -1,6 +1,5 @@
-"""The routes of our own batches."""
+"""The routes of the gateway's own batches."""
 
-import json
 import re
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -9,12 +8,11 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from functions.batches import service
-from functions.batches.pages import as_lines
+from functions.batches.views import result_line
 from shared.api.errors import FieldError, InvalidRequest, NotFinished
-from shared.api.lines import as_one_line
 from shared.api.models import BatchPage, BatchStatus
 from shared.api.requests import BatchRequest
-from shared.api.views import batch_status, listed
+from shared.api.views import batch_status
 from shared.configuration.settings import StatusSettings, SubmitSettings, load
 from shared.http.answers import as_json
 from shared.http.body import read_json
@@ -23,19 +21,20 @@ from shared.http.describe import SUBMISSION_ERRORS, in_path, problems, takes
 from shared.http.direct import DirectRoute
 from shared.http.forwarded import prefix_of
 from shared.http.idempotency import IDEMPOTENCY_KEY, idempotency_key_in
-from shared.store.jobs.records import StoredJob
+from shared.http.json_lines import as_lines
+from shared.services import batches
 
 router = APIRouter(tags=["batches"], route_class=DirectRoute)
 lists = APIRouter(tags=["batches"])
-_BATCH_ID = {"parameters": [in_path("batchId", "As told when the batch was submitted.")]}
+_BATCH_ID = {"parameters": [in_path("batchId", "The `batchId` of the batch.")]}
 _CURSOR = {
     "name": "cursor",
     "in": "query",
-    "description": "`index` of the first line; 0 by default.",
+    "description": "The `index` of the first line, 0 by default.",
     "schema": {"type": "string", "pattern": "^[0-9]{1,9}$"},
 }
 _LINES = {
-    "description": "For each query, in order, a line of JSON: `index`, `customId`, and the job as its status has it.",
+    "description": "A line of JSON for each query, in their order: `index`, `customId`, and the job as in its status.",
     "content": {"application/jsonl": {"schema": {"type": "string"}}},
 }
 
@@ -46,25 +45,25 @@ _LINES = {
     status_code=202,
     response_model=BatchStatus,
     responses={
-        202: {"description": "Accepted, all of it."},
+        202: {"description": "All queries are accepted."},
         **problems(400, 401, 403, 413, 415, 422, *SUBMISSION_ERRORS, 503),
     },
     openapi_extra={**takes(BatchRequest), "parameters": [IDEMPOTENCY_KEY]},
 )
 async def submit_batch(request: Request) -> Response:
-    """Accept up to 1,000 queries together, all or none. Each is a job of its own, and runs."""
+    """Accept up to 1,000 queries, all or none. Each becomes a job that runs."""
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
-    asked = await read_json(request, BatchRequest, max_bytes=settings.max_body_bytes)
-    batch, headers = await service.create(
-        asked.queries,
+    body = await read_json(request, BatchRequest, max_bytes=settings.max_body_bytes)
+    batch, headers = await batches.create(
+        body.queries,
         request_id=request.state.request_id,
         caller=caller,
         idempotency_key=idempotency_key_in(request),
         settings=settings,
         place="queries.{}",
-        webhook_url=asked.webhook_url or "",
-        metadata=asked.metadata,
+        webhook_url=body.webhook_url or "",
+        metadata=body.metadata,
     )
     headers["Location"] = f"{prefix_of(request)}/api/batches/{batch.batch_id}"
     return as_json(batch_status(batch), 202, headers)
@@ -78,12 +77,12 @@ async def submit_batch(request: Request) -> Response:
 )
 async def list_batches(
     request: Request,
-    limit: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 20,
+    limit: Annotated[int, Query(ge=1, le=100, description="The number of batches at most.")] = 20,
     cursor: Annotated[
-        str | None, Query(pattern="^[0-9]{1,15}$", description="`nextCursor` of the page before.")
+        str | None, Query(pattern="^[0-9]{1,15}$", description="The `nextCursor` of the previous page.")
     ] = None,
 ) -> Response:
-    """List the caller's batches, newest first, whichever API they were submitted by."""
+    """List the caller's batches of all APIs, newest first."""
     settings = load(StatusSettings)
     caller = await caller_of(request, settings)
     return as_json(await service.page(limit, cursor, caller=caller, settings=settings))
@@ -93,14 +92,14 @@ async def list_batches(
     "/api/batches/{batchId}",
     summary="Read a batch",
     response_model=BatchStatus,
-    responses={200: {"description": "The batch, counted at one moment."}, **problems(401, 404, 422, 503)},
+    responses={200: {"description": "The batch; its counts are of one moment."}, **problems(401, 404, 422, 503)},
     openapi_extra=_BATCH_ID,
 )
 async def read_batch(request: Request) -> Response:
-    """Tell how many of a batch's jobs wait, run and have ended."""
+    """Return how many jobs of a batch wait, run and have ended."""
     settings = load(StatusSettings)
     caller = await caller_of(request, settings)
-    found = await service.look(request.path_params["batchId"], caller=caller, settings=settings)
+    found = await batches.read(request.path_params["batchId"], caller=caller, settings=settings)
     return as_json(batch_status(found))
 
 
@@ -112,19 +111,19 @@ async def read_batch(request: Request) -> Response:
     openapi_extra={"parameters": [*_BATCH_ID["parameters"], _CURSOR]},
 )
 async def read_results(request: Request) -> Response:
-    """Tell what came of each query as JSON Lines, in their order, when all have ended.
+    """Return the result of each query as JSON Lines, in their order, after all jobs have ended.
 
-    In Lambda an answer ends after 4 MiB, and `Link` has the next page.
+    In Lambda a response ends after 4 MiB, and `Link` has the next page.
     """
     settings = load(StatusSettings)
     caller = await caller_of(request, settings)
     batch_id, first = request.path_params["batchId"], _cursor_in(request)
-    found = await service.results(batch_id, caller=caller, settings=settings, first=first)
+    found = await batches.results(batch_id, caller=caller, settings=settings, first=first)
 
     async def lines() -> AsyncIterator[str]:
         index = first
         async for job_id, name, job in found:
-            yield as_one_line(json.dumps(_line(index, job_id, name, job), ensure_ascii=False)) + "\n"
+            yield result_line(index, job_id, name, job)
             index += 1
 
     def next_page(count: int) -> dict[str, str]:
@@ -137,27 +136,20 @@ async def read_results(request: Request) -> Response:
     "/api/batches/{batchId}",
     summary="Cancel a batch",
     response_model=BatchStatus,
-    responses={200: {"description": "The batch, as it has ended."}, **problems(401, 404, 422, 503)},
+    responses={200: {"description": "The cancelled batch."}, **problems(401, 404, 422, 503)},
     openapi_extra=_BATCH_ID,
 )
 async def cancel_batch(request: Request) -> Response:
-    """Cancel all of its jobs that have not ended; those that have keep their results."""
+    """Cancel all jobs of a batch that have not ended. Finished jobs keep their results."""
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
-    found = await service.cancel(request.path_params["batchId"], caller=caller, settings=settings)
+    found = await batches.cancel(request.path_params["batchId"], caller=caller, settings=settings)
     return as_json(batch_status(found))
-
-
-def _line(index: int, job_id: str, name: str, job: StoredJob | None) -> dict[str, object]:
-    told = {"index": index, "customId": name or None, "jobId": job_id}
-    if job is None:  # an operator has let it be forgotten
-        return {**told, "state": None, "result": None, "error": None}
-    return {**told, **listed(job).model_dump(mode="json", by_alias=True), "result": job.result}
 
 
 def _cursor_in(request: Request) -> int:
     cursor = request.query_params.get("cursor", "0")
     if re.fullmatch("[0-9]{1,9}", cursor) is None:
-        message = "should be the index of a line: 1 to 9 digits"
+        message = "should be the index of a line, in 1 to 9 digits"
         raise InvalidRequest(f"cursor: {message}", errors=(FieldError("/cursor", message),))
     return int(cursor)

@@ -1,4 +1,4 @@
-"""The start page as somebody uses it who has just started the gateway, in a real Chromium."""
+"""The start page as a new user sees it, in a real Chromium."""
 
 import itertools
 import json
@@ -37,7 +37,7 @@ def demo(tmp_path_factory) -> Iterator[Gateway]:
 
 @pytest.fixture
 def start(browser):
-    """Open a gateway's start page; whatever the browser complains of fails the test."""
+    """Open a gateway's start page; an error in the browser's console fails the test."""
     contexts = []
     complaints: list[str] = []
 
@@ -84,8 +84,8 @@ def test_an_answer_is_shown_as_it_is_written(start, gateway, script):
     expect(page.locator("#answer")).to_contain_text("word7")
 
 
-def test_a_paused_queue_is_given_as_the_reason_of_a_wait(start, gateway):
-    """Catches a page that waits in silence while nothing can start."""
+def test_a_paused_queue_is_shown_as_the_reason_for_waiting(start, gateway):
+    """Catches a page that shows no reason while nothing can start."""
     admin = ("admin", "correct horse battery")
     gateway.client.post("/admin/api/queue/pause", auth=admin).raise_for_status()
     try:
@@ -128,7 +128,7 @@ def test_a_refused_query_is_shown_in_words_with_its_code(start, gateway):
 
 
 def test_a_lost_connection_is_resumed_after_the_last_event(start, gateway, script):
-    """Catches an answer that is shown twice, or not to its end, after a lost connection."""
+    """Catches an answer that is repeated or incomplete after a lost connection."""
     go = threading.Event()
     script(lambda body: Hang(until=go))
     page = start(gateway)
@@ -159,7 +159,7 @@ def test_a_lost_connection_is_resumed_after_the_last_event(start, gateway, scrip
 
 
 def test_a_lost_submission_makes_one_job(start, gateway):
-    """Catches a submission that is sent again without its Idempotency-Key."""
+    """Catches a submission that is resent without its Idempotency-Key."""
     page = start(gateway)
     sent = []
 
@@ -180,7 +180,7 @@ def test_a_lost_submission_makes_one_job(start, gateway):
     assert len(gateway.client.get("/api/query", params={"limit": 100}).json()["jobs"]) == before + 1
 
 
-def test_a_blank_query_is_not_sent_and_says_why(start, gateway):
+def test_a_blank_query_is_refused_with_a_reason(start, gateway):
     page = start(gateway)
     send(page, "  \n ")
     assert page.locator("#query").evaluate("one => one.validationMessage") == "Write a query first."
@@ -200,7 +200,7 @@ def test_hostile_text_is_shown_as_text(start, gateway, script):
     assert page.locator("main script, main img").count() == 0
 
 
-def test_a_key_is_asked_for_where_one_is_needed(start, guarded):
+def test_a_key_field_is_shown_where_a_key_is_needed(start, guarded):
     """Catches a key that outlives the page in the browser's storage."""
     page = start(guarded)
     send(page)
@@ -232,7 +232,7 @@ def test_without_keys_the_page_has_no_field_for_one(start, gateway):
     assert page.get_by_role("link", name="API documentation").first.get_attribute("href") == "docs"
 
 
-def test_answers_of_the_demo_model_are_called_so(start, demo, gateway):
+def test_answers_of_the_demo_model_are_labeled(start, demo, gateway):
     page = start(demo)
     expect(page.locator("#demo")).to_be_visible()
     send(page, "What is 6*7?")
@@ -258,7 +258,7 @@ def test_a_query_is_sent_and_cancelled_by_keyboard(start, gateway, script):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_nothing_is_inaccessible_and_nothing_overflows(start, gateway, guarded, script, width, scheme):
+def test_the_start_page_is_accessible_and_does_not_overflow(start, gateway, guarded, script, width, scheme):
     script(lambda body: Text("a long answer " + "x" * 500))
     for served in (gateway, guarded):
         page = start(served, width=width, scheme=scheme)
@@ -269,12 +269,12 @@ def test_nothing_is_inaccessible_and_nothing_overflows(start, gateway, guarded, 
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_the_page_asks_no_other_host(start, gateway):
+def test_the_page_sends_no_request_to_another_host(start, gateway):
     page = start(gateway)
-    asked = []
-    page.on("request", lambda request: asked.append(request.url))
+    requested = []
+    page.on("request", lambda request: requested.append(request.url))
     page.reload()
     send(page)
     state(page, "Completed")
-    assert asked
-    assert [url for url in asked if not url.startswith(f"{gateway.url}/")] == []
+    assert requested
+    assert [url for url in requested if not url.startswith(f"{gateway.url}/")] == []

@@ -1,4 +1,4 @@
-"""Prometheus takes the configuration and the rules, and the board asks for nothing that is not there."""
+"""Prometheus accepts the configuration and the rules, and the board uses existing metrics only."""
 
 import json
 import os
@@ -18,7 +18,7 @@ CONFIGURATION = ROOT / "local/prometheus/prometheus.yml"
 RULES = ROOT / "local/prometheus/rules.yml"
 BOARD = json.loads((ROOT / "local/grafana/dashboards/claude-gateway.json").read_text())
 PANELS = [panel for panel in BOARD["panels"] if panel["type"] != "row"]
-# One of everything, so that every series is there.
+# One of each, so that every series exists.
 SEEN = Figures(
     {"cost:m": "1", "tokens:input:m": "1"},
     {"n|GET|/x|200": "1", "b|GET|/x|1": "1", "s|GET|/x": "1"},
@@ -43,15 +43,15 @@ def rules():
 
 
 def expressions():
-    asked = [target["expr"] for panel in PANELS for target in panel["targets"]]
-    return asked + [rule["expr"] for rule in rules()]
+    of_panels = [target["expr"] for panel in PANELS for target in panel["targets"]]
+    return of_panels + [rule["expr"] for rule in rules()]
 
 
-def test_prometheus_takes_the_configuration_and_the_rules():
+def test_prometheus_accepts_the_configuration_and_the_rules():
     promtool("check", "config", str(CONFIGURATION))
 
 
-def test_every_alert_fires_when_it_should_and_is_silent_when_all_is_well(tmp_path):
+def test_every_alert_fires_when_it_should_and_only_then(tmp_path):
     test = tmp_path / "rules_test.yml"
     test.write_text((ROOT / "tests/data/rules_test.yml").read_text().replace("RULES", str(RULES)))
     promtool("test", "rules", str(test))
@@ -60,23 +60,23 @@ def test_every_alert_fires_when_it_should_and_is_silent_when_all_is_well(tmp_pat
 
 
 @pytest.mark.parametrize("expression", expressions())
-def test_an_expression_asks_for_metrics_that_are_there(expression):
+def test_an_expression_uses_metrics_that_exist(expression):
     text = exposition(SEEN, "")[0].decode()
     there = set(re.findall(r"^([a-z_]+)(?:\{| )", text, re.MULTILINE)) | {"up"}
     there |= {rule["record"] for rule in rules() if "record" in rule}
-    asked = set(re.findall(r"\b(?:job:)?(?:claude|http)_[a-z_]+(?::[a-z0-9]+)?|\bup\b", expression))
-    assert asked
-    assert asked <= there
+    used = set(re.findall(r"\b(?:job:)?(?:claude|http)_[a-z_]+(?::[a-z0-9]+)?|\bup\b", expression))
+    assert used
+    assert used <= there
 
 
-def test_every_alert_says_what_to_do():
+def test_every_alert_has_a_severity_and_a_description():
     for rule in rules():
         if "alert" in rule:
             assert rule["labels"]["severity"] in {"warning", "critical"}
             assert len(rule["annotations"]["description"]) > len(rule["annotations"]["summary"])
 
 
-def test_every_panel_says_what_it_shows_and_stands_alone():
+def test_every_panel_has_a_description_and_does_not_overlap():
     taken: set[tuple[int, int]] = set()
     for panel in BOARD["panels"]:
         place = panel["gridPos"]
@@ -104,7 +104,7 @@ def test_the_board_and_its_source_load_without_a_click():
     assert provider["options"]["path"] == "/var/lib/grafana/dashboards"
 
 
-def test_what_shows_the_board_is_reached_from_this_machine_alone_and_mounts_what_is_there():
+def test_grafana_listens_on_loopback_and_mounts_existing_files():
     services = yaml.safe_load((ROOT / "local/compose.yaml").read_text())["services"]
     for service in services.values():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))

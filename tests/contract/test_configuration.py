@@ -12,7 +12,7 @@ DOCUMENT = (Path(__file__).parents[2] / "docs/configuration.md").read_text(encod
 ROW = re.compile(r"^\| `([A-Z][A-Z0-9_]*)` \| (\w+) \| (.*?) \| (.*?) \| `(.*?)` \| (.+) \|$", re.MULTILINE)
 ROWS = {name: row for name, *row in ROW.findall(DOCUMENT)}
 FIELDS = {name.upper(): field for one in ALL_SETTINGS for name, field in one.model_fields.items()}
-# What the readers of one value need beside it.
+# Other variables that the readers of a value need.
 BESIDE = {"ADMIN_ENABLED": {"ADMIN_PASSWORD": "a password that is long enough"}, "MCP_ENABLED": {}}
 
 
@@ -42,14 +42,14 @@ def test_every_variable_has_a_row_and_every_row_a_variable():
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_a_row_says_who_reads_the_variable(name):
+def test_a_row_names_the_readers_of_the_variable(name):
     of_api = any(one in HTTP_SETTINGS for one in _readers(name))
     of_worker = WorkerSettings in _readers(name)
     assert ROWS[name][0] == ("both" if of_api and of_worker else "api" if of_api else "worker")
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_the_default_of_a_row_is_the_one_of_every_reader(name, monkeypatch):
+def test_the_default_of_a_row_is_that_of_every_reader(name, monkeypatch):
     written = ROWS[name][2]
     for one in _readers(name):
         default = one.model_fields[name.lower()].default
@@ -75,7 +75,7 @@ def test_the_range_and_the_unit_of_a_row_are_those_of_the_message(name, monkeypa
     with pytest.raises(SettingsError) as caught:
         _read(name, "wrong", monkeypatch)
     words, *unit, bounds = re.split(", (?!at most)", kind)
-    said = f"{words} of {unit[0]}" if unit else words
+    noun = f"{words} of {unit[0]}" if unit else words
     spoken = bounds.replace("more than", "greater than").replace(", at most 1000000", " and 1000000 at most")
-    expected = f"should be a {said} {spoken if 'than' in spoken else f'from {spoken}'}"
+    expected = f"should be a {noun} {spoken if 'than' in spoken else f'from {spoken}'}"
     assert expected in str(caught.value)

@@ -1,4 +1,4 @@
-"""Figures and lists of the documents are those of the code."""
+"""Numbers and lists of the documents are those of the code."""
 
 import re
 from pathlib import Path
@@ -34,8 +34,8 @@ CLAIMS = [
 
 
 @pytest.mark.parametrize(("document", "sentence", "figure"), CLAIMS, ids=[claim[1][:40] for claim in CLAIMS])
-def test_a_figure_of_the_documents_is_the_one_of_the_code(document, sentence, figure):
-    """Catches a limit that was changed in the code and not where operators read of it."""
+def test_a_number_in_the_documents_is_that_of_the_code(document, sentence, figure):
+    """Catches a limit that was changed in the code but not in the documents."""
     [written] = re.findall(sentence, text_of(document))
     assert int(written.replace(",", "")) == figure
 
@@ -51,7 +51,7 @@ def test_every_error_code_is_explained():
     assert explained - {"error"} == set(get_args(ErrorCode))
 
 
-def test_the_figures_of_the_readme_are_those_of_the_last_measurement():
+def test_the_numbers_of_the_readme_are_those_of_the_last_benchmark():
     readme = (ROOT / "README.md").read_text(encoding="utf-8").split("## Performance")[1].split("## More")[0]
     measured = {
         line.split("|")[1].strip(): line.split("|")[3].strip()

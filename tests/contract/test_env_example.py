@@ -1,4 +1,4 @@
-"""`.env.example` tells of every variable: those of the contract, and those that the code reads."""
+"""`.env.example` lists every variable: those of the contract, and those that the code reads."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ CONTRACT = re.findall(
     WEBHOOK_SECRET WEBHOOK_RETRY_SCHEDULE WEBHOOK_ALLOWED_NETWORKS LOG_LEVEL LOG_FORMAT SHUTDOWN_GRACE WEB_CONCURRENCY
     """,
 )
-# What the project adds to it.
+# Variables that the project adds.
 ADDED = [
     "CLAUDE_SILENCE_TIMEOUT",
     "MAX_RUN_MEMORY",
@@ -45,11 +45,11 @@ ADDED = [
     "MCP_FETCH_ALLOWED",
     "DEMO_MODEL",
 ]
-# What nobody sets: a platform tells of itself.
+# Variables that a platform sets, and no operator.
 OF_THE_PLATFORM = {"ECS_AGENT_URI"}
 
 
-def test_the_example_holds_the_variables_of_the_contract_in_order_then_what_is_added():
+def test_the_example_lists_the_contracts_variables_first_in_order():
     names = [name for name, _ in VARIABLE.findall(GATEWAY)]
     assert names[: len(CONTRACT)] == CONTRACT
     assert sorted(names[len(CONTRACT) :]) == sorted(ADDED)
@@ -66,7 +66,7 @@ def test_a_copy_of_the_example_changes_nothing():
 
 
 def test_every_line_of_the_example_is_a_sentence_or_a_variable():
-    # `# NAME=` would look like a comment to the eye and be missed by whoever takes the `#` off.
+    # `# NAME=` looks like a comment, and a reader who uncomments lines would miss it.
     assert re.findall(r"^#(?! |[A-Z][A-Z0-9_]*=).*$|^# [A-Z_]+=.*$", EXAMPLE, re.MULTILINE) == []
 
 

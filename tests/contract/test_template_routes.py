@@ -1,4 +1,4 @@
-"""What a function serves and what the template sends to it are the same."""
+"""The routes of a function are those that the template sends to it."""
 
 from importlib import import_module
 
@@ -12,12 +12,12 @@ from local.lambda_emulator.routes import read_handlers, read_routes
 
 HANDLERS = read_handlers(TEMPLATE)
 ROUTES = read_routes(TEMPLATE)
-# Before any test runs: Mangum makes an event loop for itself, and never closes it, where a test has put away the one of
+# Imported before any test runs: Mangum creates an event loop and never closes it when a test has removed the one of
 # tests/conftest.py.
 MODULES = {function: import_module(handler.rpartition(".")[0]) for function, handler in HANDLERS.items()}
-# Every function serves these, but only one is asked for them.
+# Every function serves these, but the template sends them to one.
 DOCUMENTS = {("GET", "/docs"), ("GET", "/openapi.json")}
-ASKED_FOR_DOCUMENTS = "StatusFunction"
+DOCUMENTS_FUNCTION = "StatusFunction"
 
 
 def served(app: FastAPI) -> set[tuple[str, str | None]]:
@@ -33,14 +33,14 @@ def routed(function: str) -> set[tuple[str | None, str | None]]:
 
 
 @pytest.mark.parametrize("function", HANDLERS)
-def test_the_template_has_an_event_for_each_route_of_a_function_and_for_nothing_else(function):
-    documents = DOCUMENTS if function == ASKED_FOR_DOCUMENTS else set()
+def test_the_template_has_exactly_the_routes_of_each_function(function):
+    documents = DOCUMENTS if function == DOCUMENTS_FUNCTION else set()
     app = MODULES[function].app
     assert served(app) >= DOCUMENTS
     assert routed(function) == served(app) - DOCUMENTS | documents
 
 
-def test_the_composed_app_has_every_event_and_nothing_else():
+def test_the_composed_app_has_exactly_the_routes_of_the_template():
     assert served(composed) == {(route.method, route.path) for route in ROUTES if route.path is not None}
 
 
@@ -52,11 +52,11 @@ def test_a_handler_is_where_the_template_says(function):
 def test_the_template_has_these_functions():
     assert read_handlers(TEMPLATE) == {
         f"{name.capitalize()}Function": f"functions.{name}.app.handler"
-        for name in ("submit", "status", "webhook", "responses", "batches", "admin")
+        for name in ("submit", "status", "webhook", "batches", "openai", "anthropic", "admin")
     }
 
 
-def test_what_no_route_takes_goes_to_status():
+def test_unmatched_requests_go_to_status():
     assert [route.function for route in ROUTES if route.key == "$default"] == ["StatusFunction"]
 
 

@@ -1,4 +1,4 @@
-"""The artifacts in Lambda's own runtime, with a clean Python 3.13: every function answers each of its routes."""
+"""The artifacts in Lambda's runtime, with a clean Python 3.13: every function serves each of its routes."""
 
 import base64
 import contextlib
@@ -18,7 +18,7 @@ from tests.support.sam import event
 
 VARIABLES = json.loads((ROOT / "local/sam-variables.json").read_text(encoding="utf-8"))["Parameters"]
 
-# What each event of the template is answered while one job waits; in this order.
+# The expected response to each event of the template while one job waits, in this order.
 ANSWERS = {
     "SubmitFunction": {"SubmitQuery": 202, "RouteQuery": 404},
     "StatusFunction": {
@@ -56,7 +56,7 @@ class Running:
 
 @pytest.fixture(scope="module")
 def start(build, server):
-    """Start functions in Lambda's image, with the artifact as their code."""
+    """Start functions in Lambda's image, with the artifacts as their code."""
     with contextlib.ExitStack() as stack:
 
         def start(function, **variables):
@@ -106,7 +106,7 @@ def test_a_function_answers_every_one_of_its_routes(functions, job, function):
     assert {line["xray_trace_id"] for line in lines} == {"1-6921c1f0-0123456789abcdef01234567"}
 
 
-def test_a_job_is_cancelled_by_the_function_that_took_it(functions):
+def test_a_job_is_cancelled_by_the_submit_function(functions):
     _, body = functions["SubmitFunction"].answer("SubmitQuery", "")
     assert functions["SubmitFunction"].answer("CancelJob", json.loads(body)["jobId"])[0] == 200
 
@@ -116,16 +116,16 @@ def test_every_route_of_the_template_has_an_answer_here():
     assert {path.stem for path in Path(ROOT / "tests/events").glob("*.json")} == handled
 
 
-def test_the_schedule_publishes_what_scaling_goes_by(functions, job):
-    told = functions["StatusFunction"].api.invoke(event("Tick"))
-    assert set(told) == {"Waiting", "Active", "Delayed", "Slots", "OldestSeconds", "Demand"}
+def test_the_schedule_publishes_the_scaling_metric(functions, job):
+    published = functions["StatusFunction"].api.invoke(event("Tick"))
+    assert set(published) == {"Waiting", "Active", "Delayed", "Slots", "OldestSeconds", "Demand"}
     lines = [json.loads(line) for line in functions["StatusFunction"].container.log().splitlines() if '"_aws"' in line]
     [metrics] = [line for line in lines if "Demand" in line]
     assert metrics["service"] == "gateway"
     assert metrics["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service"]]
 
 
-def test_the_first_invocation_after_a_frozen_start_connects_afresh(start, server):
+def test_the_first_invocation_after_a_frozen_start_reconnects(start, server):
     with redis.Redis(port=server.port, decode_responses=True) as client:
         function = start("StatusFunction", AWS_LAMBDA_INITIALIZATION_TYPE="snap-start")
         assert function.api.snapshot.wait(60)
@@ -135,11 +135,11 @@ def test_the_first_invocation_after_a_frozen_start_connects_afresh(start, server
         docker("unpause", function.container.id)
         function.api.restore()
         assert function.answer("Health", "")[0] == 200
-        # The snapshot held no connection: the first are made now, one that is shared and one of the pool.
+        # The snapshot has no connection: the first are opened now, a shared one and one of the pool.
         assert before < connections(client) <= before + 2
 
 
-def test_an_invocation_after_a_freeze_in_which_the_store_hung_up_is_answered(start, server):
+def test_an_invocation_after_the_store_closed_the_connection_succeeds(start, server):
     with redis.Redis(port=server.port, decode_responses=True) as client:
         function = start("StatusFunction")
         assert function.answer("Health", "")[0] == 200

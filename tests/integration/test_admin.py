@@ -9,9 +9,8 @@ from shared.configuration.settings import SettingsError
 from shared.store import keys
 from shared.store.callers import callers
 from shared.store.jobs import claims, operations
-from shared.store.redis import scripts
 from shared.store.redis.client import async_client
-from tests.support.slot import ERROR, run
+from tests.support.slot import ERROR, run, take
 
 PASSWORD, VIEWER = "correct horse battery", "only looking around"
 ON = {"ADMIN_ENABLED": "true", "ADMIN_PASSWORD": PASSWORD, "ADMIN_VIEWER_PASSWORD": VIEWER}
@@ -56,13 +55,13 @@ def test_the_dashboard_does_not_start_without_a_password(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("path", ["/admin", "/admin/static/dashboard.js", "/admin/session", *LOOKS])
-async def test_without_admin_enabled_there_is_nothing(connect, path):
+async def test_without_admin_enabled_nothing_is_served(connect, path):
     client = await connect(ADMIN_ENABLED="false")
     answer = await client.get(path.format(job="x"), headers=basic())
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
-async def test_nobody_else_gets_in(connect, server):
+async def test_requests_without_the_login_are_refused(connect, server):
     client = await connect(**ON)
     job = await submit(client, "q")
     made = await callers.create(async_client(server.url), "a caller")
@@ -74,7 +73,7 @@ async def test_nobody_else_gets_in(connect, server):
             assert answer.headers["www-authenticate"].startswith("Basic")
 
 
-async def test_a_viewer_sees_everything_and_changes_nothing(connect, store):
+async def test_a_viewer_can_read_everything_and_change_nothing(connect, store):
     client = await connect(**ON)
     job = await submit(client, "q")
     for path in LOOKS:
@@ -86,14 +85,14 @@ async def test_a_viewer_sees_everything_and_changes_nothing(connect, store):
     assert {key: store.dump(key) for key in store.scan_iter()} == before
 
 
-async def test_a_failed_job_runs_anew_as_if_for_the_first_time(admin, server, store):
+async def test_a_retried_job_starts_over(admin, server, store):
     job = await submit(admin, "q", webhookUrl="http://127.0.0.1:9/")
     await run(server.url, ERROR)
     assert store.hget(keys.COUNTERS, "webhooks_pending") == "1"
     again = await admin.post(f"/admin/api/jobs/{job}/retry")
     assert (again.status_code, again.json()["state"], again.json()["runAnew"]) == (200, "waiting", 1)
     assert (again.json()["error"], again.json()["finishedAt"], again.json()["attempts"]) == (None, None, [])
-    # What was to be told of an end that is undone is not told.
+    # A webhook about an end that a retry undoes is not delivered.
     assert store.hget(keys.COUNTERS, "webhooks_pending") == "0"
     running = await admin.post(f"/admin/api/jobs/{job}/retry")
     assert (running.status_code, running.json()["code"]) == (409, "not_finished")
@@ -103,11 +102,11 @@ async def test_a_failed_job_runs_anew_as_if_for_the_first_time(admin, server, st
     assert events == {"query.failed": "superseded", "query.completed": "pending"}
     done = await admin.post(f"/admin/api/jobs/{job}/retry")
     assert (done.status_code, done.json()["code"]) == (409, "already_finished")
-    told = await admin.post(f"/admin/api/jobs/{job}/redeliver")
-    assert len(told.json()["requestIds"]) == 1
+    redelivered = await admin.post(f"/admin/api/jobs/{job}/redeliver")
+    assert len(redelivered.json()["requestIds"]) == 1
 
 
-async def test_all_failed_jobs_run_anew_and_finished_ones_are_purged(admin, server, store):
+async def test_all_failed_jobs_are_retried_and_finished_ones_purged(admin, server, store):
     failed = [await submit(admin, f"fails {number}") for number in range(3)]
     for _ in failed:
         await run(server.url, ERROR)
@@ -119,7 +118,7 @@ async def test_all_failed_jobs_run_anew_and_finished_ones_are_purged(admin, serv
     assert states == {**dict.fromkeys([*failed, waiting], "waiting"), done: "completed"}
     assert (await admin.post("/admin/api/jobs/purge-finished")).json() == {"purged": 1}
     assert [key for key in store.scan_iter() if done in key and key.startswith("cg:")] == []
-    # What the cache would have answered is gone with it.
+    # The cached answer is gone too.
     assert (await admin.post("/api/query", json={"query": "done"})).json()["status"] == "queued"
 
 
@@ -165,7 +164,7 @@ async def test_a_paused_queue_starts_nothing_until_it_is_resumed(admin, server, 
         (keys.NOT_BEFORE, "rate_limited", "rate_limited"),
     ],
 )
-async def test_what_claude_holds_is_told_and_can_be_let_go(admin, server, store, key, value, reason):
+async def test_an_upstream_hold_is_shown_and_can_be_lifted(admin, server, store, key, value, reason):
     store.hset(key, mapping=value) if isinstance(value, dict) else store.set(key, value)
     job = await submit(admin, "q")
     assert await run(server.url) is None
@@ -174,7 +173,7 @@ async def test_what_claude_holds_is_told_and_can_be_let_go(admin, server, store,
     assert await run(server.url) == job
 
 
-async def test_the_cache_is_cleared_of_one_answer_or_of_all(admin, server):
+async def test_one_cached_answer_or_the_whole_cache_is_cleared(admin, server):
     jobs = [await submit(admin, f"q {number}") for number in range(3)]
     for _ in jobs:
         await run(server.url)
@@ -186,7 +185,7 @@ async def test_the_cache_is_cleared_of_one_answer_or_of_all(admin, server):
     assert (await admin.post("/api/query", json={"query": "q 1"})).json()["status"] == "queued"
 
 
-async def test_jobs_of_all_callers_are_listed_newest_first_by_page_by_state_and_by_id(admin, server):
+async def test_jobs_of_all_callers_are_listed_by_page_state_and_id(admin, server):
     jobs = [await submit(admin, f"q {number}") for number in range(5)]
     await run(server.url)
     first = (await admin.get("/admin/api/jobs", params={"limit": 3})).json()
@@ -200,7 +199,7 @@ async def test_jobs_of_all_callers_are_listed_newest_first_by_page_by_state_and_
     assert (await admin.get("/admin/api/jobs", params={"jobId": "x"})).json() == {"jobs": [], "nextCursor": None}
 
 
-async def test_a_jobs_page_shows_what_was_asked_who_ran_it_and_what_it_cost(admin, server):
+async def test_a_jobs_page_shows_its_query_worker_and_cost(admin, server):
     job = await submit(admin, "ask me", context={"a": 1}, metadata={"b": "c"})
     await run(server.url)
     shown = (await admin.get(f"/admin/api/jobs/{job}")).json()
@@ -218,7 +217,7 @@ async def test_callers_are_listed_and_revoked(admin, server):
     assert (await admin.delete(f"/admin/api/callers/{made.id}")).status_code == 404
 
 
-async def test_every_change_leaves_a_line_that_says_who_did_it(admin, caplog):
+async def test_every_change_is_logged_with_its_author(admin, caplog):
     caplog.set_level("INFO", "admin.audit")
     job = await submit(admin, "a secret query")
     await admin.post(f"/admin/api/jobs/{job}/cancel")
@@ -231,7 +230,7 @@ async def test_every_change_leaves_a_line_that_says_who_did_it(admin, caplog):
 
 
 async def test_the_first_page_costs_the_same_whatever_the_number_of_jobs(admin, round_trips):
-    # What it costs is what Redis is asked for: so many commands, none of which looks through all jobs.
+    # The cost is a fixed number of Redis commands, none of which scans all jobs.
     async def cost():
         round_trips.clear()
         assert (await admin.get("/admin/api/stats")).status_code == 200
@@ -261,9 +260,8 @@ async def test_a_slot_shows_what_it_runs(admin, server, store):
     job = await submit(admin, "q")
     handle = async_client(server.url)
     store.zadd(keys.SLOTS, {"host-1-1": 4_000_000_000})
-    text = await scripts.run(handle, "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now")
-    await claims.take(handle, claims.Claim.parse(text), "host-1-1")
+    claim = await take(server.url, "host-1-1")
     assert (await admin.get("/admin/api/stats")).json()["slots"] == [{"slot": "host-1-1", "jobId": job}]
-    await operations.forget(handle, job)  # it runs: nothing happens
-    await claims.settle(handle, claims.hand_back(claims.Claim.parse(text)))
+    await operations.forget(handle, job)  # a running job is left alone
+    await claims.settle(handle, claims.hand_back(claim))
     assert (await admin.get("/admin/api/stats")).json()["slots"] == [{"slot": "host-1-1", "jobId": None}]

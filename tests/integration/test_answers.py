@@ -1,4 +1,4 @@
-"""What the answer of a run is: the text of its last message, whatever stands beside it."""
+"""The answer of a run is the text of its last message."""
 
 import json
 
@@ -32,7 +32,7 @@ def test_the_answer_is_all_text_of_the_last_message(gateway, script, message, ex
     assert gateway.ask(f"answer with {expected}")["result"]["response"] == expected
 
 
-def test_thinking_alone_is_no_answer(gateway, script):
+def test_thinking_alone_is_not_an_answer(gateway, script):
     script(lambda _: [Thinking("hm")])
     assert gateway.ask("think")["error"]["code"] == "empty_result"
 
@@ -43,10 +43,11 @@ def test_text_beside_a_tool_call_is_not_part_of_a_later_answer(gateway, script):
     assert gateway.ask("look", tools=["Bash"])["result"]["response"] == "Done."
 
 
-def test_an_empty_last_message_leaves_the_text_beside_the_tool_call(gateway, script):
-    replies = iter([[Text("The answer is 42."), ToolUse("Bash", {"command": "true"})], Empty(), Empty()])
+@pytest.mark.parametrize("last", [Empty(), Text(" \n"), Thinking("hm")], ids=["empty", "blank", "thinking"])
+def test_an_empty_last_message_leaves_the_text_beside_the_tool_call(gateway, script, last):
+    replies = iter([[Text("The answer is 42."), ToolUse("Bash", {"command": "true"})], [last], [last]])
     script(lambda _: next(replies))
-    assert gateway.ask("answer", tools=["Bash"])["result"]["response"] == "The answer is 42."
+    assert gateway.ask(f"answer before {last}", tools=["Bash"])["result"]["response"] == "The answer is 42."
 
 
 def test_streamed_text_and_the_answer_are_the_same(gateway, script):
@@ -71,21 +72,21 @@ def test_usage_holds_the_tokens_of_subagents_too(gateway, script, model):
     before = len(model.requests)
     job = gateway.ask("delegate", tools=["Task"])
     assert job["result"]["response"] == "It is seven."
-    asked = len(model.requests) - before
-    assert asked >= 3
-    assert job["result"]["usage"]["outputTokens"] == 5 * asked
+    requests = len(model.requests) - before
+    assert requests >= 3
+    assert job["result"]["usage"]["outputTokens"] == 5 * requests
 
 
 @pytest.mark.parametrize(
     ("fields", "thinks"),
     [({"max_tokens": 512}, False), ({"max_tokens": 1024}, False), ({"max_tokens": 1025}, True)],
 )
-def test_a_short_answer_is_asked_for_without_thinking(gateway, model, fields, thinks):
+def test_a_short_answer_is_requested_without_thinking(gateway, model, fields, thinks):
     message = {"model": "claude-haiku-4-5", "messages": [{"role": "user", "content": "short"}], **fields}
     batch = {"requests": [{"custom_id": "a", "params": message}]}
     before = len(model.requests)
     made = gateway.client.post("/v1/messages/batches", json=batch, headers={"anthropic-version": "2023-06-01"})
     assert made.status_code == 200, made.text
-    asked = model.wait_for_requests(before + 1, 30)[-1].body
-    assert asked["max_tokens"] == fields["max_tokens"]
-    assert (asked.get("thinking", {}).get("type", "disabled") != "disabled") is thinks
+    request = model.wait_for_requests(before + 1, 30)[-1].body
+    assert request["max_tokens"] == fields["max_tokens"]
+    assert (request.get("thinking", {}).get("type", "disabled") != "disabled") is thinks

@@ -1,4 +1,4 @@
-"""Batches in the store and through the API: all or none, counted at every look, told of once."""
+"""Batches in the store and through the API: atomic, always counted right, reported by one webhook."""
 
 import json
 import socket
@@ -6,12 +6,12 @@ import threading
 
 import pytest
 
-from functions.worker.webhooks.dispatcher import told_by
+from functions.worker.webhooks.dispatcher import event_of
 from shared.api.ids import new_id
 from shared.services import allowed
 from shared.store import keys
 from shared.store.callers import callers
-from shared.store.jobs import batches, operations
+from shared.store.jobs import batches, operations, submissions
 from shared.store.redis import scripts
 from shared.store.redis.client import async_client
 from shared.store.webhooks import outbox
@@ -25,7 +25,7 @@ def many(count, **fields):
     return {"queries": [{"query": f"q{number}", "customId": f"c{number}"} for number in range(count)], **fields}
 
 
-async def test_results_come_in_order_and_counts_are_right_at_every_look(connect, server):
+async def test_results_are_in_order_and_counts_always_add_up(connect, server):
     client = await connect(server.url)
     answer = await client.post("/api/batches", json=many(5, metadata={"team": "a"}))
     assert (answer.status_code, answer.json()["metadata"]) == (202, {"team": "a"})
@@ -38,16 +38,16 @@ async def test_results_come_in_order_and_counts_are_right_at_every_look(connect,
         await run(server.url, ERROR if done == 2 else None)
     ended = (await client.get(place)).json()
     assert (ended["state"], ended["counts"]["failed"]) == ("ended", 1)
-    told = await client.get(f"{place}/results")
-    assert told.headers["content-type"].startswith("application/jsonl")
-    lines = [json.loads(line) for line in told.text.splitlines()]
+    results = await client.get(f"{place}/results")
+    assert results.headers["content-type"].startswith("application/jsonl")
+    lines = [json.loads(line) for line in results.text.splitlines()]
     assert [(line["index"], line["customId"], line["state"]) for line in lines] == [
         (number, f"c{number}", "failed" if number == 2 else "completed") for number in range(5)
     ]
     assert (lines[2]["error"]["code"], lines[4]["result"]["response"]) == ("server_error", "4")
 
 
-async def test_one_webhook_tells_of_the_end_of_all(connect, server, store):
+async def test_one_webhook_reports_the_end_of_a_batch(connect, server, store):
     client = await connect(server.url, **OPEN)
     body = many(3, webhookUrl="http://127.0.0.1:9/")
     batch = (await client.post("/api/batches", json=body)).json()["batchId"]
@@ -57,27 +57,28 @@ async def test_one_webhook_tells_of_the_end_of_all(connect, server, store):
     [leased], _ = await outbox.lease(async_client(server.url), 10, {}, per_host=10)
     webhook = await outbox.read(async_client(server.url), leased)
     assert webhook is not None
-    told = json.loads(told_by(webhook).model_dump_json(by_alias=True))
-    assert (told["type"], told["data"]["batchId"], told["data"]["counts"]["completed"]) == ("batch.ended", batch, 3)
+    payload = json.loads(event_of(webhook).model_dump_json(by_alias=True))
+    assert (payload["type"], payload["data"]["batchId"]) == ("batch.ended", batch)
+    assert payload["data"]["counts"]["completed"] == 3
 
 
-async def test_a_job_that_is_run_anew_opens_its_batch_again_and_its_end_is_another_event(connect, server, store):
+async def test_a_retried_job_reopens_its_batch_and_sends_another_event(connect, server, store):
     client = await connect(server.url, **OPEN)
     body = many(2, webhookUrl="http://127.0.0.1:9/")
     place = (await client.post("/api/batches", json=body)).headers["location"]
     failed = await run(server.url, ERROR)
     await run(server.url)
     assert (await client.get(place)).json()["state"] == "ended"
-    assert await scripts.run(async_client(server.url), "run_again", failed) == "waiting"
+    assert await scripts.run(async_client(server.url), "retry_ended", job_id=failed) == "waiting"
     again = (await client.get(place)).json()
     assert (again["state"], again["counts"]["waiting"], again["counts"]["failed"]) == ("running", 1, 0)
-    assert store.zcard(keys.DUE) == 0  # what was to be told is not true any more
+    assert store.zcard(keys.DUE) == 0  # the pending webhook is no longer true
     await run(server.url)
     assert (await client.get(place)).json()["counts"]["completed"] == 2
     assert store.zcard(keys.DUE) == 1
 
 
-async def test_cancelling_ends_what_has_not_ended_and_keeps_the_rest(connect, server):
+async def test_cancelling_a_batch_keeps_finished_results(connect, server):
     client = await connect(server.url)
     place = (await client.post("/api/batches", json=many(150))).headers["location"]
     await run(server.url)
@@ -89,18 +90,18 @@ async def test_cancelling_ends_what_has_not_ended_and_keeps_the_rest(connect, se
     assert states == ["completed"] + ["cancelled"] * 149
 
 
-async def test_a_cancelled_batch_of_which_a_job_is_run_anew_runs(connect, server):
+async def test_retrying_a_job_of_a_cancelled_batch_reopens_it(connect, server):
     client = await connect(server.url)
     place = (await client.post("/api/batches", json=many(2))).headers["location"]
     name = place.replace("/api/batches/", "/v1/messages/batches/msgbatch_")
     await client.delete(place)
     [job, _] = [json.loads(line)["jobId"] for line in (await client.get(f"{place}/results")).text.splitlines()]
-    assert await scripts.run(async_client(server.url), "run_again", job) == "waiting"
+    assert await scripts.run(async_client(server.url), "retry_ended", job_id=job) == "waiting"
     assert (await client.get(place)).json()["state"] == "running"
     assert (await client.get(name)).json()["processing_status"] == "in_progress"
 
 
-async def test_one_wrong_query_refuses_all_and_is_named(connect, server, store):
+async def test_one_invalid_query_refuses_the_batch_and_is_named(connect, server, store):
     client = await connect(server.url, MAX_QUERY_BYTES="10")
     body = {"queries": [{"query": "fine"}, {"query": "x" * 11}]}
     refused = await client.post("/api/batches", json=body)
@@ -111,14 +112,14 @@ async def test_one_wrong_query_refuses_all_and_is_named(connect, server, store):
     assert store.zcard(keys.WAITING) == 0
 
 
-async def test_a_batch_that_does_not_fit_into_the_queue_is_refused_whole(connect, server, store):
+async def test_a_batch_too_large_for_the_queue_is_refused_whole(connect, server, store):
     client = await connect(server.url, MAX_QUEUE_DEPTH="5")
     assert (await client.post("/api/batches", json=many(6))).json()["code"] == "queue_full"
     assert store.zcard(keys.WAITING) == 0
     assert (await client.post("/api/batches", json=many(5))).status_code == 202
 
 
-async def test_what_a_query_of_a_batch_brings_is_cached_for_others_whatever_it_is_called(connect, server):
+async def test_results_of_a_batch_are_cached_whatever_their_custom_id(connect, server):
     client = await connect(server.url)
     await client.post("/api/batches", json={"queries": [{"query": "q", "customId": "a"}]})
     first = await run(server.url)
@@ -126,7 +127,7 @@ async def test_what_a_query_of_a_batch_brings_is_cached_for_others_whatever_it_i
     assert (answer["status"], answer["jobId"]) == ("cached", first)
 
 
-async def test_the_same_key_and_body_get_the_first_batch_again(connect, server, store):
+async def test_the_same_key_and_body_return_the_first_batch(connect, server, store):
     client = await connect(server.url)
     header = {"Idempotency-Key": "k"}
     first = await client.post("/api/batches", json=many(2), headers=header)
@@ -139,32 +140,30 @@ async def test_the_same_key_and_body_get_the_first_batch_again(connect, server, 
     assert store.zcard(keys.WAITING) == 2
 
 
-async def test_a_batch_sent_twice_because_its_reply_was_lost_is_there_once(connect, server, store):
+async def test_a_batch_resent_after_a_lost_reply_exists_once(connect, server, store):
     client = await connect(server.url)
     place = (await client.post("/api/batches", json=many(2))).headers["location"]
     batch = place.rpartition("/")[2]
     entries = store.lrange(keys.batch_jobs(batch), 0, -1)
-    ask = {"batchId": batch, "requestId": new_id(), "caller": "anonymous"}
-    kind, found, request_id, *_ = await scripts.run(async_client(server.url), "batch", json.dumps(ask))
-    assert (kind, found, request_id) == ("queued", batch, ask["requestId"])
+    again = batches.Batch(batch_id=batch, request_id=new_id(), caller="anonymous", queries=[])
+    answer = await batches.create(async_client(server.url), again, submissions.UNLIMITED)
+    assert (answer.kind, answer.batch_id, answer.request_id) == ("queued", batch, again.request_id)
     assert store.lrange(keys.batch_jobs(batch), 0, -1) == entries
 
 
-async def test_results_are_kept_until_the_whole_batch_goes_and_then_nothing_is_left(connect, server, store):
+async def test_results_are_kept_until_the_batch_expires_as_a_whole(connect, server, store):
     client = await connect(server.url, CACHE_TTL="0")
     place = (await client.post("/api/batches", json=many(2))).headers["location"]
     first = await run(server.url, keep_for=0)
-    await scripts.run(async_client(server.url), "reap", 100)
+    await scripts.run(async_client(server.url), "forget_expired", most=100)
     assert (await client.get(f"/api/query/{first}")).status_code == 200
     await run(server.url, keep_for=0)
-    await scripts.run(async_client(server.url), "reap", 100)
+    await scripts.run(async_client(server.url), "forget_expired", most=100)
     assert (await client.get(place)).status_code == 404
     assert not [name for name in store.keys("cg:*") if ":batch" in name or first in name]
 
 
-async def test_a_result_that_an_operator_let_be_forgotten_while_the_batch_ran_is_a_line_without_a_state(
-    connect, server, store
-):
+async def test_a_result_deleted_during_the_batch_is_a_line_without_a_state(connect, server, store):
     client = await connect(server.url)
     place = (await client.post("/api/batches", json=many(3))).headers["location"]
     gone = await run(server.url)
@@ -180,9 +179,9 @@ async def test_a_result_that_an_operator_let_be_forgotten_while_the_batch_ran_is
     assert [line["result"]["type"] for line in theirs] == ["expired", "succeeded", "succeeded"]
 
 
-async def test_all_the_names_of_a_batch_are_looked_up_within_one_time(connect, server, monkeypatch):
+async def test_all_hosts_of_a_batch_are_resolved_within_one_timeout(connect, server, monkeypatch):
     client = await connect(server.url, **OPEN)
-    await client.get("/health")  # there is a connection to the store
+    await client.get("/health")  # opens a connection to the store
     monkeypatch.setattr(allowed, "_RESOLVE_WITHIN", 0.2)
     looked_up, ends = [], threading.Event()
 
@@ -197,13 +196,13 @@ async def test_all_the_names_of_a_batch_are_looked_up_within_one_time(connect, s
     assert (answer.status_code, looked_up) == (202, ["0.example"])
 
 
-async def test_pages_of_batches_lead_to_the_oldest_and_back(connect, server, store):
+async def test_pages_of_batches_reach_the_oldest_and_back(connect, server, store):
     client = await connect(server.url)
     made = [(await client.post("/api/batches", json=many(1))).json()["batchId"] for _ in range(5)]
 
-    async def page(**asked):
-        told = (await client.get("/v1/messages/batches", params={"limit": 2, **asked})).json()
-        return [made.index(batch["id"].removeprefix("msgbatch_")) for batch in told["data"]], told["has_more"]
+    async def page(**parameters):
+        listed = (await client.get("/v1/messages/batches", params={"limit": 2, **parameters})).json()
+        return [made.index(batch["id"].removeprefix("msgbatch_")) for batch in listed["data"]], listed["has_more"]
 
     assert await page() == await page(beta="true") == ([4, 3], True)
     assert await page(after_id=f"msgbatch_{made[3]}") == ([2, 1], True)
@@ -215,21 +214,21 @@ async def test_pages_of_batches_lead_to_the_oldest_and_back(connect, server, sto
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "parameter",
     [
         "limit=0", "limit=x", "limit=", "limit=101", "limit=0000000010000", f"limit=1{'0' * 30}",
         f"limit=000000001{'0' * 5000}", "limit=\u0665", "limit=-1", "after_id=x", "before_id=",
         f"before_id={UNKNOWN}&after_id={UNKNOWN}", "foo=1", "foo=1&limit=1", "beta=false",
     ],
 )  # fmt: skip
-async def test_a_page_that_cannot_be_is_refused_by_name(connect, server, asked):
+async def test_an_invalid_page_parameter_is_refused_by_name(connect, server, parameter):
     client = await connect(server.url)
-    answer = await client.get(f"/v1/messages/batches?{asked}")
-    assert (answer.status_code, answer.json()["error"]["message"].split(":")[0]) == (400, asked.partition("=")[0])
+    answer = await client.get(f"/v1/messages/batches?{parameter}")
+    assert (answer.status_code, answer.json()["error"]["message"].split(":")[0]) == (400, parameter.partition("=")[0])
 
 
 def ask(custom_id="a", **params):
-    """Return a request of Anthropic's API."""
+    """Return a request of a message batch."""
     wanted = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "q"}]}
     return {"custom_id": custom_id, "params": {**wanted, **params}}
 
@@ -252,9 +251,7 @@ def schemed(schema):
         (ask(query="q"), "requests.1.params.query"),
     ],
 )
-async def test_what_anthropics_api_calls_otherwise_is_refused_by_the_name_that_it_has_there(
-    connect, server, wrong, named
-):
+async def test_an_error_of_the_messages_api_uses_its_field_names(connect, server, wrong, named):
     client = await connect(server.url, MAX_QUERY_BYTES="10")
     body = json.dumps({"requests": [ask("first"), wrong]})
     answer = await client.post("/v1/messages/batches", content=body, headers={"content-type": "application/json"})
@@ -262,7 +259,7 @@ async def test_what_anthropics_api_calls_otherwise_is_refused_by_the_name_that_i
     assert answer.json()["error"]["message"].split(": ")[0] == named
 
 
-async def test_our_own_door_names_our_own_fields(connect, server):
+async def test_an_error_of_our_own_api_uses_our_field_names(connect, server):
     client = await connect(server.url)
     query = {"query": "q", "outputSchema": {"type": "object", "$ref": "https://example.com/x"}}
     refused = await client.post("/api/batches", json={"queries": [query]})
@@ -291,7 +288,7 @@ async def test_an_unknown_batch_is_a_problem_of_its_own(connect, server, batch_i
 
 
 @pytest.mark.parametrize("path", ["/api/batches/", "/v1/messages/batches/msgbatch_", "/v1/responses/resp_"])
-async def test_a_store_that_is_away_is_told_at_every_door_and_logged(connect, unused_tcp_port, caplog, path):
+async def test_a_store_outage_is_reported_by_every_api_and_logged(connect, unused_tcp_port, caplog, path):
     client = await connect(f"redis://127.0.0.1:{unused_tcp_port}/0")
     answer = await client.get(f"{path}{UNKNOWN}")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
@@ -323,8 +320,8 @@ async def test_batches_are_listed_in_pages_to_their_caller_only(connect, server)
     assert answer.json() == {"batches": [], "nextCursor": None}
 
 
-@pytest.mark.parametrize("asked", ["limit=0", "limit=101", "limit=x", "cursor=x", "cursor=-1", "state=ended"])
-async def test_a_page_of_batches_that_cannot_be_is_refused_by_name(connect, server, asked):
+@pytest.mark.parametrize("parameter", ["limit=0", "limit=101", "limit=x", "cursor=x", "cursor=-1", "state=ended"])
+async def test_an_invalid_page_of_batches_is_refused_by_name(connect, server, parameter):
     client = await connect(server.url)
-    answer = await client.get(f"/api/batches?{asked}")
-    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, f"/{asked.partition('=')[0]}")
+    answer = await client.get(f"/api/batches?{parameter}")
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, f"/{parameter.partition('=')[0]}")

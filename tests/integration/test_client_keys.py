@@ -1,4 +1,4 @@
-"""The openai and anthropic packages with callers' keys: whose is whose, and what is refused as their exceptions."""
+"""The openai and anthropic packages with callers' keys: isolation, and refusals as their exceptions."""
 
 from functools import partial
 
@@ -20,7 +20,7 @@ PARAMS: anthropic.types.message_create_params.MessageCreateParamsNonStreaming = 
 
 @pytest.fixture
 async def names(connect, server):
-    """Give the keys of two callers, who may each submit once, and one that is nobody's."""
+    """Return the keys of two callers, who may each submit once, and an unknown key."""
     await connect(server.url, AUTH_ENABLED="true", RATE_LIMIT="1/hour")
     return [*[(await callers.create(async_client(server.url), name)).key for name in ("ann", "bob")], "cgk_wrong"]
 
@@ -31,7 +31,7 @@ async def http(names):
         yield client
 
 
-async def test_another_callers_response_does_not_exist_and_a_wrong_key_is_told(names, http):
+async def test_responses_of_others_do_not_exist_and_a_wrong_key_is_refused(names, http):
     made = partial(openai.AsyncOpenAI, base_url="http://gateway/v1", http_client=http, max_retries=0)
     ann, bob, nobody = (made(api_key=key).responses for key in names)
     first = await ann.create(model="m", input="q", background=True)
@@ -47,7 +47,7 @@ async def test_another_callers_response_does_not_exist_and_a_wrong_key_is_told(n
         await ann.create(model="m", input="q", background=True)
 
 
-async def test_another_callers_batch_does_not_exist_and_a_wrong_key_is_told(names, http):
+async def test_batches_of_others_do_not_exist_and_a_wrong_key_is_refused(names, http):
     made = partial(anthropic.AsyncAnthropic, base_url="http://gateway", http_client=http, max_retries=0)
     ann, bob, nobody = (made(api_key=key).messages.batches for key in names)
     first = await ann.create(requests=[{"custom_id": "a", "params": PARAMS}])

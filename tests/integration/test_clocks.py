@@ -1,4 +1,4 @@
-"""Hosts whose clocks are wrong: nothing that two of them compare depends on it."""
+"""Hosts with wrong clocks: no time that two hosts compare depends on their own clock."""
 
 import json
 import time
@@ -21,7 +21,7 @@ SKEWS = [-40.0, 40.0, -100_000.0, 100_000.0]
 
 @pytest.fixture
 def host(monkeypatch):
-    """Run with the clock of a host that is wrong by so many seconds."""
+    """Run with a clock that is wrong by some seconds."""
     right, right_ns = time.time, time.time_ns
 
     @contextmanager
@@ -47,9 +47,9 @@ async def _closed():
 
 
 async def say(server):
-    await slots.beat(async_client(server.url), "host-1-1")
+    await slots.send_heartbeat(async_client(server.url), "host-1-1")
     with redis.Redis(port=server.port) as connection:
-        workers.say(connection, workers.Worker("host-1", None, "api_key", 1))
+        workers.announce(connection, workers.Worker("host-1", None, "api_key", 1))
 
 
 @pytest.mark.parametrize("skew", SKEWS)
@@ -58,7 +58,7 @@ async def test_a_host_with_another_clock_sees_a_live_worker(api, server, host, s
     with host(skew):
         assert (await api.get("/health")).json()["status"] == "ok"
         assert (await tick())["Slots"] == 1
-        assert slots.alive_of(redis.Redis(port=server.port), "host") == 1
+        assert slots.count_live(redis.Redis(port=server.port), "host") == 1
 
 
 @pytest.mark.parametrize("skew", SKEWS)
@@ -80,12 +80,12 @@ async def test_a_dead_worker_is_seen_by_a_host_with_another_clock(api, server, s
         seen = (await api.get("/health")).json()
         assert (seen["reason"], seen["workers"], seen["slots"]) == ("no_worker", 0, 0)
         assert (await tick())["Slots"] == 0
-        assert slots.alive_of(redis.Redis(port=server.port), "host") == 0
+        assert slots.count_live(redis.Redis(port=server.port), "host") == 0
         assert (await counters.read(async_client(server.url))).slots == {}
 
 
-async def test_slots_without_their_worker_are_not_called_ok(api, server):
-    await slots.beat(async_client(server.url), "host-1-1")
+async def test_slots_without_their_worker_are_not_ok(api, server):
+    await slots.send_heartbeat(async_client(server.url), "host-1-1")
     assert (await api.get("/health")).json()["reason"] == "no_worker"
 
 
@@ -111,7 +111,7 @@ async def test_a_finished_job_is_readable_until_it_expires(api, store, host, ske
 
 
 @pytest.mark.parametrize("skew", SKEWS)
-async def test_today_is_the_stores_for_usage_and_the_last_hour(api, server, store, host, skew):
+async def test_usage_and_the_last_hour_follow_the_clock_of_the_store(api, server, store, host, skew):
     client = async_client(server.url)
     now = await clock.now(client)
     store.hset(f"cg:spend:anonymous:{now // 86_400_000}", mapping={"cost": "1.5", "jobs": "1"})
@@ -127,7 +127,7 @@ async def test_today_is_the_stores_for_usage_and_the_last_hour(api, server, stor
 
 
 @pytest.mark.parametrize("skew", SKEWS)
-async def test_a_secret_that_is_replaced_signs_for_a_day(api, server, store, host, skew):
+async def test_a_replaced_secret_signs_for_a_day(api, server, store, host, skew):
     client = async_client(server.url)
     [old] = await signing_secrets.of_gateway(client)
     with host(skew):
@@ -139,7 +139,7 @@ async def test_a_secret_that_is_replaced_signs_for_a_day(api, server, store, hos
     assert signing_secrets.valid(stored, now + 86_500_000) == [new]
 
 
-async def test_a_key_is_created_by_the_stores_clock(api, server, host):
+async def test_a_key_is_created_by_the_clock_of_the_store(api, server, host):
     client = async_client(server.url)
     with host(40):
         await callers.create(client, "a")
@@ -148,7 +148,7 @@ async def test_a_key_is_created_by_the_stores_clock(api, server, host):
 
 
 @pytest.mark.parametrize("skew", SKEWS)
-async def test_cached_answers_are_counted_by_the_stores_clock(api, server, store, host, skew):
+async def test_cached_answers_are_counted_by_the_clock_of_the_store(api, server, store, host, skew):
     store.zadd(keys.CACHED, {"fresh": (time.time() + 10) * 1000, "stale": (time.time() - 10) * 1000})
     with host(skew):
         assert await operations.cached_answers(async_client(server.url)) == 1
@@ -159,4 +159,4 @@ async def test_a_status_is_read_in_one_round_trip_with_the_time(api, round_trips
     round_trips.clear()
     assert (await api.get(f"/api/query/{job}")).status_code == 200
     assert (await api.get("/health")).status_code == 200
-    assert len(round_trips) <= 3  # health's script may not be known to the server yet
+    assert len(round_trips) <= 3  # the server may not know the script of health yet

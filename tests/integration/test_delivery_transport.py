@@ -1,4 +1,4 @@
-"""The way of webhooks to the network, on real sockets of loopback."""
+"""The network transport of webhooks, on real loopback sockets."""
 
 import socket
 import ssl
@@ -18,7 +18,7 @@ LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 @pytest.fixture
 async def post():
-    """Post once, through a transport with these networks allowed."""
+    """Post once through a transport that allows these networks."""
     clients = []
 
     async def post(url, allowed=LOOPBACK):
@@ -39,7 +39,7 @@ def receiver():
 
 @pytest.fixture
 def listener():
-    """A socket that listens on every address of this machine, to see whether anybody comes."""
+    """A socket that listens on every address of this machine, to record connections."""
     with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as listener:
         listener.setblocking(False)
         yield listener
@@ -47,7 +47,7 @@ def listener():
 
 @pytest.fixture
 def resolves(monkeypatch):
-    """Let every name resolve to these."""
+    """Resolve every name to these addresses."""
 
     def resolves(*addresses):
         async def resolve(target, owner):
@@ -58,7 +58,7 @@ def resolves(monkeypatch):
     return resolves
 
 
-async def test_a_webhook_arrives_as_it_was_sent(post, receiver):
+async def test_a_webhook_is_delivered_unchanged(post, receiver):
     assert (await post(f"{receiver.url}/hook?a=b")).status == 204
     [hook] = receiver.hooks
     assert (hook.path, hook.body, hook.headers["webhook-id"]) == ("/hook?a=b", '{"a": 1}', "msg_1")
@@ -79,7 +79,7 @@ async def test_an_address_of_this_machine_is_refused_without_a_connection(post, 
 
 
 @pytest.mark.parametrize("addresses", [["127.0.0.1"], ["8.8.8.8", "127.0.0.1"], ["::ffff:127.0.0.1"]])
-async def test_a_name_that_changed_its_mind_is_refused_without_a_connection(post, listener, resolves, addresses):
+async def test_a_rebound_host_name_is_refused_without_a_connection(post, listener, resolves, addresses):
     resolves(*addresses)
     seen = await post(f"http://rebound.example:{listener.getsockname()[1]}/", allowed=())
     assert "not sent" in seen.error
@@ -101,12 +101,12 @@ async def test_no_proxy_of_the_environment_is_used(post, receiver, listener, mon
     assert (await post(receiver.url)).status == 204
 
 
-async def test_an_answer_without_end_is_left(post, receiver):
+async def test_an_endless_response_is_abandoned(post, receiver):
     receiver.reply = lambda hook: "endless"
     assert (await post(receiver.url)).status == 200
 
 
-async def test_what_goes_wrong_is_told_in_a_few_words_of_our_own(post, receiver, resolves, monkeypatch):
+async def test_errors_are_described_in_our_own_words(post, receiver, resolves, monkeypatch):
     monkeypatch.setattr(attempt, "TRY_WITHIN", 0.3)
     receiver.reply = lambda hook: "hang"
     assert (await post(receiver.url)).error == "no answer within 0.3 s"
@@ -120,18 +120,18 @@ async def test_what_goes_wrong_is_told_in_a_few_words_of_our_own(post, receiver,
     assert (await post("http://no-address.example/")).error == "its name does not resolve"
 
 
-async def test_tls_and_host_speak_of_the_name_and_the_certificate_must_be_its(post, resolves, tmp_path, monkeypatch):
+async def test_tls_and_host_use_the_name_and_check_its_certificate(post, resolves, tmp_path, monkeypatch):
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     resolves("127.0.0.1")
-    asked = []
+    server_names = []
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("hooks.example").configure_cert(context)
-    context.sni_callback = lambda connection, name, _: asked.append(name)
+    context.sni_callback = lambda connection, name, _: server_names.append(name)
     with Receiver() as receiver:
         receiver.server.socket = context.wrap_socket(receiver.server.socket, server_side=True)
         assert (await post(f"https://hooks.example:{receiver.port}/")).status == 204
         assert receiver.hooks[0].headers["host"] == f"hooks.example:{receiver.port}"
         assert (await post(f"https://other.example:{receiver.port}/")).error == "its certificate does not verify"
-    assert asked == ["hooks.example", "other.example"]
+    assert server_names == ["hooks.example", "other.example"]

@@ -1,4 +1,4 @@
-"""Following a job: everything once and in order, whatever cuts the stream, by each way to serve it."""
+"""Following a job: every event once and in order, however often the stream is cut."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ def text_of(stream):
     return "".join(json.loads(event.data)["text"] for event in stream.events if event.kind == "delta")
 
 
-def test_a_stream_tells_the_states_the_text_as_it_is_written_and_the_end(gateway, script):
+def test_a_stream_has_the_states_the_text_deltas_and_the_end(gateway, script):
     script(lambda _: Text(WORDS, delay_between=0.003))
     job = gateway.submit("follow me")
     stream = Stream(gateway.client, job).to_the_end()
@@ -36,11 +36,11 @@ def test_a_stream_tells_the_states_the_text_as_it_is_written_and_the_end(gateway
     assert json.loads(stream.events[-1].data) == gateway.job(job)
     progress = [json.loads(event.data)["progress"] for event in stream.events if event.kind == "state"]
     assert progress == sorted(progress)
-    # A few dozen pieces a second at most, however the model writes.
+    # A few dozen deltas a second at most, however fast the model writes.
     assert 3 < sum(event.kind == "delta" for event in stream.events) < 150
 
 
-def test_a_stream_that_is_cut_fifty_times_is_byte_for_byte_the_whole_one(gateway, script):
+def test_a_stream_resumed_fifty_times_equals_the_whole_one(gateway, script):
     script(lambda _: Text(WORDS, delay_between=0.003))
     job = gateway.submit("cut me")
     chance = random.Random(11)  # noqa: S311 -- no secret
@@ -54,7 +54,7 @@ def test_a_stream_that_is_cut_fifty_times_is_byte_for_byte_the_whole_one(gateway
 
 
 @pytest.mark.once
-def test_a_new_attempt_takes_back_what_was_told(gateway, script):
+def test_a_new_attempt_retracts_the_text_of_the_last(gateway, script):
     tries = []
 
     def reply(_):
@@ -75,7 +75,7 @@ def test_a_new_attempt_takes_back_what_was_told(gateway, script):
 
 
 @pytest.mark.once
-def test_a_stream_ends_with_its_job_when_that_is_cancelled(gateway, script):
+def test_a_stream_ends_when_its_job_is_cancelled(gateway, script):
     go = threading.Event()
     script(lambda _: Hang(go))
     job = gateway.submit("cancel me")
@@ -90,7 +90,7 @@ def test_a_stream_ends_with_its_job_when_that_is_cancelled(gateway, script):
 
 
 @pytest.mark.emulated
-def test_in_lambda_an_answer_ends_within_a_second_of_the_first_news(gateway, script):
+def test_in_lambda_a_stream_ends_within_a_second_of_its_first_event(gateway, script):
     go = threading.Event()
     script(lambda _: Hang(go))
     job = gateway.submit("slow")
@@ -105,7 +105,7 @@ def test_in_lambda_an_answer_ends_within_a_second_of_the_first_news(gateway, scr
 
 
 @pytest.mark.once
-def test_after_the_end_there_is_nothing_more_and_a_client_is_told_so(gateway, script):
+def test_resuming_after_the_last_event_gets_nothing_more(gateway, script):
     script(lambda _: Text("done"))
     stream = Stream(gateway.client, gateway.submit("end")).to_the_end()
     assert not stream.read()
@@ -114,7 +114,7 @@ def test_after_the_end_there_is_nothing_more_and_a_client_is_told_so(gateway, sc
 
 
 @pytest.mark.once
-def test_the_last_event_can_be_named_in_the_query(gateway, script):
+def test_the_last_event_id_can_be_a_query_parameter(gateway, script):
     script(lambda _: Text("done"))
     whole = Stream(gateway.client, gateway.submit("poly")).to_the_end()
     path = f"/api/query/{whole.job_id}/events"
@@ -124,7 +124,7 @@ def test_the_last_event_can_be_named_in_the_query(gateway, script):
     assert f"id: {second}\n" not in rest.text
     assert f"id: {whole.events[2].id}\n" in rest.text
     assert gateway.client.get(path, params={"lastEventId": last}).status_code == 204
-    # A browser sends the URL that it was given again, and the header with what it has seen since.
+    # A browser repeats the original URL, and adds the header with the last event id.
     newer = gateway.client.get(path, params={"lastEventId": second}, headers={"Last-Event-ID": last})
     assert newer.status_code == 204
     assert gateway.client.get(path, params={"lastEventId": "x"}).status_code == 422
@@ -132,7 +132,7 @@ def test_the_last_event_can_be_named_in_the_query(gateway, script):
 
 
 @pytest.mark.once
-def test_separators_of_unicode_end_no_line(gateway, script):
+def test_unicode_separators_do_not_end_a_line(gateway, script):
     text = "a\u2028b\u2029c\u0085d"
     script(lambda _: Text(text))
     job = gateway.submit(f"separate {text}", metadata={"note": text})
@@ -142,12 +142,12 @@ def test_separators_of_unicode_end_no_line(gateway, script):
     assert len(raw.splitlines()) == raw.count("\n")
     assert json.loads(stream.events[-1].data)["metadata"] == {"note": text}
     with Client(gateway.url, None) as client:
-        told = [data for _, kind, data in client.events(f"/api/query/{job}/events", None) if kind == "delta"]
-    assert "".join(one["text"] for one in told) == text
+        deltas = [data for _, kind, data in client.events(f"/api/query/{job}/events", None) if kind == "delta"]
+    assert "".join(one["text"] for one in deltas) == text
 
 
 @pytest.mark.once
-def test_head_of_a_stream_ends_at_once(gateway, script):
+def test_a_head_request_for_a_stream_ends_at_once(gateway, script):
     go = threading.Event()
     script(lambda _: Hang(go))
     job = gateway.submit("head of me")
@@ -158,7 +158,7 @@ def test_head_of_a_stream_ends_at_once(gateway, script):
 
 @pytest.mark.once
 @pytest.mark.slow
-def test_a_stream_after_an_event_that_never_was_ends_with_the_job(gateway, script):
+def test_a_stream_resumed_after_an_unknown_event_ends_with_the_job(gateway, script):
     go = threading.Event()
     script(lambda _: Hang(go))
     job = gateway.submit("a while")
@@ -175,7 +175,7 @@ def test_a_stream_after_an_event_that_never_was_ends_with_the_job(gateway, scrip
     ({}, "01a00000-0000-7000-8000-000000000000", 404),
     ({}, "nothing", 404),
 ])  # fmt: skip
-def test_what_cannot_be_followed_is_a_problem(gateway, script, headers, job, status):
+def test_a_job_that_cannot_be_followed_is_a_problem(gateway, script, headers, job, status):
     script(lambda _: Text("done"))
     job = job or gateway.ask("something")["jobId"]
     answer = gateway.client.get(f"/api/query/{job}/events", headers=headers)
@@ -183,7 +183,7 @@ def test_what_cannot_be_followed_is_a_problem(gateway, script, headers, job, sta
 
 
 async def open_streams(address, job, count):
-    """Follow a job by so many raw connections; return once each has been told that it runs."""
+    """Follow a job by many raw connections; return once each has received the event that it runs."""
     streams = await asyncio.gather(*(asyncio.open_connection(*address) for _ in range(count)))
     for _, writer in streams:
         writer.write(f"GET /api/query/{job}/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())

@@ -1,4 +1,4 @@
-"""A primary that is demoted while connections to it stay open: the process finds the new one by itself."""
+"""A primary that is demoted while connections to it stay open: clients move to the new one."""
 
 import asyncio
 import threading
@@ -53,7 +53,7 @@ def _until(holds):
 
 
 def demote(store, second, switch):
-    """Make the second server the primary; the first leads nowhere, as one that a failover cut off."""
+    """Make the second server the primary; the first becomes unreachable, as after a failover."""
     with redis.Redis(port=second.port) as other:
         store.wait(1, 5000)
         other.replicaof("NO", "ONE")
@@ -77,7 +77,7 @@ CODES = [
 
 
 @pytest.mark.parametrize("error", CODES, ids=lambda error: error.split(" ")[0])
-async def test_such_an_answer_is_asked_for_again_on_a_new_connection(server, store, error):
+async def test_a_failover_reply_is_retried_on_a_new_connection(server, store, error):
     with Switch(server.port) as switch:
         client, blocking = async_client(switch.url), sync_client(switch.url)
         await client.set("a", 1)
@@ -94,7 +94,7 @@ async def test_such_an_answer_is_asked_for_again_on_a_new_connection(server, sto
         with blocking.pipeline() as several:
             several.set("a", "b")
             assert several.execute() == [True]
-        await slots.beat(client, "host-1-1")
+        await slots.send_heartbeat(client, "host-1-1")
         blocking.close()
 
 
@@ -120,7 +120,7 @@ async def test_health_is_down_while_the_address_leads_to_a_replica(pair, server,
     assert (await client.get("/health")).json()["status"] == "degraded"
 
 
-async def test_who_only_reads_leaves_the_old_primary_too(pair, second, store, connect):
+async def test_a_client_that_only_reads_leaves_the_old_primary(pair, second, store, connect):
     client = await connect(pair.url, AUTH_ENABLED="false")
     job = (await client.post("/api/query", json={"query": "q"})).json()["jobId"]
     demote(store, second, pair)
@@ -133,13 +133,13 @@ async def test_who_only_reads_leaves_the_old_primary_too(pair, second, store, co
 
 async def test_subscriptions_move_to_the_new_primary(pair, second, store):
     client = async_client(pair.url)
-    heard = asyncio.Event()
+    received = asyncio.Event()
 
     async def cancelled():
-        while not heard.is_set():
+        while not received.is_set():
             try:
                 async for _ in claims.cancellations(client):
-                    heard.set()
+                    received.set()
                     return
             except RedisConnectionError:
                 await asyncio.sleep(0.1)
@@ -152,7 +152,7 @@ async def test_subscriptions_move_to_the_new_primary(pair, second, store):
         ear.heard.clear()
         with redis.Redis(port=second.port) as other:
             async with asyncio.timeout(10):
-                while not (heard.is_set() and ear.heard.is_set()):
+                while not (received.is_set() and ear.heard.is_set()):
                     await ask(client, ("PING",))
                     other.publish(keys.CANCELLED, "job")
                     other.publish(keys.heard("job"), "end")
@@ -160,7 +160,7 @@ async def test_subscriptions_move_to_the_new_primary(pair, second, store):
     await subscribed
 
 
-async def test_a_blocked_pop_goes_on_with_the_new_primary(pair, second, store):
+async def test_a_blocked_pop_continues_on_the_new_primary(pair, second, store):
     blocking, found = sync_client(pair.url), []
     blocking.ping()
     thread = threading.Thread(target=lambda: found.append(blocking.blpop([keys.WAKE], 10)))
@@ -182,7 +182,7 @@ async def test_a_wrong_password_closes_no_connection_that_works(server, store):
     before = {one["id"] for one in store.client_list() if one["user"] == "moved"}
     store.acl_setuser("moved", enabled=True, passwords=["+two", "-one"])
     with pytest.raises(RedisConnectionError):
-        await ask(client, ("SET", "a", 2))  # needs a connection of its own, and is not let in
+        await ask(client, ("SET", "a", 2))  # opens its own connection, and is refused
     assert await client.set("a", 3)
     assert before <= {one["id"] for one in store.client_list() if one["user"] == "moved"}
     store.acl_deluser("moved")
@@ -206,8 +206,8 @@ async def test_connections_are_closed_again_when_the_name_changes_late(server, s
             await asyncio.sleep(0.02)
 
 
-async def test_a_script_error_of_ours_is_raised_as_it_is(server, store):
+async def test_our_own_script_error_is_raised_unchanged(server, store):
     client = async_client(server.url)
     store.set(keys.SLOTS, "not a sorted set")
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
-        await scripts.run(client, "heartbeat", "slot", 1)
+        await scripts.run(client, "heartbeat", slot="slot", alive_ms=1)

@@ -1,4 +1,4 @@
-"""The emulator end to end: HTTP in, the template's handlers in processes of their own, HTTP out."""
+"""The emulator end to end: HTTP in, the template's handlers in their own processes, HTTP out."""
 
 import json
 import os
@@ -38,7 +38,7 @@ Resources:
         Any: { Type: HttpApi, Properties: { ApiId: !Ref Api, Method: ANY, Path: "/plain/{what}" } }
 """
 
-# As a function of ours is made, and the answer says whether it came as base64.
+# Built like our functions; the answer says whether it was base64.
 WEB = """
 from typing import Annotated
 from fastapi import FastAPI, Query, Request, Response
@@ -68,7 +68,7 @@ def handler(event, context):
     return answer
 """
 
-# Without a framework, for what Lambda itself does; and quick to start many of.
+# Without a framework, to test what Lambda itself does; many of them start quickly.
 PLAIN = """
 import os, socket, subprocess, sys
 
@@ -116,7 +116,7 @@ uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(sys.argv[2]))])
 
 
 class Emulator:
-    """A running emulator: its process, a client of it, and where it writes."""
+    """A running emulator: its process, a client, and its log."""
 
     def __init__(self, process: subprocess.Popen[bytes], client: httpx.Client, folder: Path) -> None:
         self.process, self.client, self.folder = process, client, folder
@@ -134,7 +134,7 @@ def emulator(folder: Path, longest: float = 90) -> Iterator[Emulator]:
     (folder / "template.yaml").write_text(TEMPLATE)
     (folder / "web.py").write_text(WEB)
     (folder / "plain.py").write_text(PLAIN)
-    # Listens before the server runs, so that nobody has to ask when it does.
+    # Listens before the server runs, so that connections wait for it.
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         (folder / "out").open("wb") as out,
@@ -166,7 +166,7 @@ def running(tmp_path_factory) -> Iterator[Emulator]:
 
 @pytest.fixture
 def meeting() -> Iterator[socket.socket]:
-    """Where handlers that wait report, and are let go."""
+    """A socket at which waiting handlers report and are released."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         listener.settimeout(60)
         yield listener
@@ -184,7 +184,7 @@ def port(meeting: socket.socket) -> int:
     return number
 
 
-def test_a_binary_body_arrives_and_returns_byte_for_byte(running):
+def test_a_binary_body_passes_unchanged_both_ways(running):
     body = bytes(range(256))
     answer = running.client.post("/echo", content=body, headers={"content-type": "application/octet-stream"})
     assert answer.content == body
@@ -192,7 +192,7 @@ def test_a_binary_body_arrives_and_returns_byte_for_byte(running):
 
 
 @pytest.mark.parametrize("kind", ["application/json", "text/plain; charset=utf-8", "application/x-www-form-urlencoded"])
-def test_a_text_body_arrives_and_returns_byte_for_byte(running, kind):
+def test_a_text_body_passes_unchanged_both_ways(running, kind):
     body = ' "é\r\n\x00\u2028\N{CAT FACE}" '.encode()
     answer = running.client.post("/echo", content=body, headers={"content-type": kind})
     assert answer.content == body
@@ -205,7 +205,7 @@ def test_a_problem_stays_text(running):
     assert answer.headers["x-base64"] == "False"
 
 
-def test_path_query_and_cookies_arrive_as_they_were_meant(running):
+def test_path_query_and_cookies_arrive_unchanged(running):
     answer = running.client.get(
         "/items/a%2Fb%20%C3%A9?tag=1&tag=x%26y&tag=", headers=[("cookie", "first=1; second=2"), ("cookie", "third=3")]
     )
@@ -220,12 +220,12 @@ def test_path_query_and_cookies_arrive_as_they_were_meant(running):
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/nowhere"), ("GET", "/echo"), ("TRACE", "/%0A"), ("OPTIONS", "/")]
 )
-def test_without_a_route_the_gateway_itself_says_not_found(running, method, path):
+def test_without_a_route_the_gateway_itself_answers_404(running, method, path):
     answer = running.client.request(method, path)
     assert (answer.status_code, answer.json()) == (404, {"message": "Not Found"})
 
 
-def test_a_route_for_any_method_takes_any(running):
+def test_a_route_for_any_method_accepts_any(running):
     assert running.client.request("TRACE", "/plain/run").status_code == 200
 
 
@@ -236,7 +236,7 @@ def test_a_handler_that_fails_is_a_500_and_the_next_request_is_answered(running,
     assert running.pid()
 
 
-def test_an_exception_leaves_its_environment_alive_and_its_trace_in_the_log(running):
+def test_an_exception_is_logged_and_keeps_its_environment(running):
     before = running.pid()
     running.client.get("/plain/raise")
     assert running.pid() == before
@@ -250,48 +250,48 @@ def test_an_environment_that_died_while_idle_is_replaced(running):
     assert running.pid() != process.pid
 
 
-def test_what_a_handler_prints_goes_to_the_log_and_not_into_an_answer(running):
+def test_output_of_a_handler_goes_to_the_log(running):
     assert running.pid("print")
     log = (running.folder / "err").read_text()
     assert all(word in log for word in ("printed", "written", "echoed"))
     assert (running.folder / "out").read_bytes() == b""
 
 
-def test_a_handler_is_told_of_its_invocation(running):
-    told = running.client.get("/plain/context").json()
-    assert told["id"]
-    assert told["name"] == ["Plain", "Plain"]
-    assert told["arn"].endswith(":function:Plain")
-    assert told["memory"].isdecimal()
-    assert 25_000 < told["remaining"] <= 29_000
+def test_a_handler_gets_the_context_of_its_invocation(running):
+    context = running.client.get("/plain/context").json()
+    assert context["id"]
+    assert context["name"] == ["Plain", "Plain"]
+    assert context["arn"].endswith(":function:Plain")
+    assert context["memory"].isdecimal()
+    assert 25_000 < context["remaining"] <= 29_000
 
 
 def test_one_environment_serves_one_request_after_the_other(running):
     assert len({running.pid() for _ in range(5)}) == 1
 
 
-def test_waiting_requests_wait_beside_each_other_and_those_beyond_the_limit_wait_for_a_place(running, meeting):
+def test_requests_run_concurrently_up_to_the_limit(running, meeting):
     extra = 5
     with ThreadPoolExecutor(MOST_ENVIRONMENTS + extra) as threads:
-        asked = [threads.submit(running.pid, "wait", port=port(meeting)) for _ in range(MOST_ENVIRONMENTS + extra)]
-        # None of these has been let go: they run at the same time.
+        pending = [threads.submit(running.pid, "wait", port=port(meeting)) for _ in range(MOST_ENVIRONMENTS + extra)]
+        # None of these has been released, so they run at the same time.
         waiting = [arrival(meeting) for _ in range(MOST_ENVIRONMENTS)]
         for _ in range(extra):
             waiting.pop().close()
             waiting.append(arrival(meeting))
         for handler in waiting:
             handler.close()
-        pids = {answer.result() for answer in asked}
+        pids = {answer.result() for answer in pending}
     assert len(pids) == MOST_ENVIRONMENTS
 
 
-def test_a_long_wait_holds_up_nobody(running, meeting):
+def test_a_long_wait_delays_no_other_request(running, meeting):
     with ThreadPoolExecutor(1) as threads:
-        asked = threads.submit(running.pid, "wait", port=port(meeting))
+        pending = threads.submit(running.pid, "wait", port=port(meeting))
         with arrival(meeting):
             assert running.pid()
-            assert not asked.done()
-        assert asked.result()
+            assert not pending.done()
+        assert pending.result()
 
 
 def test_a_request_of_more_than_ten_megabytes_is_refused(running):
@@ -299,7 +299,7 @@ def test_a_request_of_more_than_ten_megabytes_is_refused(running):
     assert (answer.status_code, answer.json()) == (413, {"message": "Request Entity Too Large"})
 
 
-def test_an_event_of_more_than_six_megabytes_is_refused_where_its_body_alone_would_fit(running):
+def test_an_event_above_six_megabytes_is_refused(running):
     body = b"x" * (5 << 20)
     assert running.client.post("/echo", content=body, headers={"content-type": "text/plain"}).content == body
     answer = running.client.post("/echo", content=body, headers={"content-type": "image/png"})
@@ -310,24 +310,24 @@ def test_an_answer_of_more_than_six_megabytes_is_a_500(running):
     def large(size):
         return running.client.get("/plain/large", params={"bytes": size})
 
-    # The function's answer is JSON: two quotes belong to it.
+    # The function's answer is JSON, so two quotes belong to it.
     assert len(large(6_291_556 - 2).content) == 6_291_556 - 2
     assert (large(6_291_556 - 1).status_code, large(1).text) == (500, "x")
 
 
-def test_an_answer_that_takes_too_long_is_a_503_and_its_environment_is_not_asked_again(tmp_path, meeting):
+def test_a_timeout_is_a_503_and_its_environment_is_discarded(tmp_path, meeting):
     with emulator(tmp_path, longest=3) as running:
         before = running.pid()
         with ThreadPoolExecutor(1) as threads:
-            asked = threads.submit(running.client.get, "/plain/wait", params={"port": port(meeting)})
+            pending = threads.submit(running.client.get, "/plain/wait", params={"port": port(meeting)})
             with arrival(meeting) as handler:
-                answer = asked.result()
-                assert handler.recv(1) == b""  # it ended
+                answer = pending.result()
+                assert handler.recv(1) == b""  # the environment has ended
         assert (answer.status_code, answer.json()) == (503, {"message": "Service Unavailable"})
         assert running.pid() != before
 
 
-def test_the_end_of_the_server_is_the_end_of_its_environments(tmp_path):
+def test_environments_end_with_the_server(tmp_path):
     with emulator(tmp_path) as running:
         environment = psutil.Process(running.pid())
         running.client.close()
@@ -337,17 +337,17 @@ def test_the_end_of_the_server_is_the_end_of_its_environments(tmp_path):
         assert "Traceback" not in (tmp_path / "err").read_text()
 
 
-def test_a_server_that_is_killed_takes_a_busy_environment_with_it(tmp_path, meeting):
+def test_a_busy_environment_ends_with_a_killed_server(tmp_path, meeting):
     with emulator(tmp_path) as running, ThreadPoolExecutor(1) as threads:
-        asked = threads.submit(running.client.get, "/plain/wait", params={"port": port(meeting)})
+        pending = threads.submit(running.client.get, "/plain/wait", params={"port": port(meeting)})
         with arrival(meeting) as handler:
             running.process.kill()
             assert handler.recv(1) == b""
         with pytest.raises(httpx.TransportError):
-            asked.result()
+            pending.result()
 
 
-def test_bytes_that_are_no_text_make_no_error(running):
+def test_invalid_utf8_is_no_server_error(running):
     answer = running.client.get("/items/%FF%00?tag=%FF", headers={"x-odd": b"\xff\xfe"})
     assert answer.status_code == 200
     assert json.loads(answer.content)["tags"] == ["\ufffd"]

@@ -1,4 +1,4 @@
-"""Everything that a client chooses and the gateway stores, lists or repeats has a limit."""
+"""Everything that a client sends and the gateway stores, lists or repeats has a limit."""
 
 import json
 
@@ -14,9 +14,9 @@ from shared.store.webhooks.history import Try
 from tests.support.slot import RESULT, run
 
 MESSAGES = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "q"}]}
-# Control characters have the most characters in JSON, six each.
+# Control characters are the longest in JSON, with six characters each.
 FULL = {f"{number:02}".ljust(64, "k"): "\x01" * 512 for number in range(16)}
-# One character each, and the most bytes.
+# One character with the most bytes in UTF-8.
 WIDE = {f"{number:02}".ljust(64, "\N{PILE OF POO}"): "\N{PILE OF POO}" * 512 for number in range(16)}
 WRONG = [
     ({str(number): "x" for number in range(17)}, "16 keys"),
@@ -38,7 +38,7 @@ def bodies(metadata):
 
 @pytest.mark.parametrize("path", bodies({}))
 @pytest.mark.parametrize(("metadata", "limit"), WRONG, ids=["keys", "key", "value", "huge key"])
-async def test_metadata_beyond_a_limit_is_refused_and_the_limit_named(connect, store, path, metadata, limit):
+async def test_metadata_above_a_limit_is_refused_with_the_limit(connect, store, path, metadata, limit):
     client = await connect()
     answer = await client.post(path.strip(), json=bodies(metadata)[path])
     assert answer.status_code in {400, 422}
@@ -49,7 +49,7 @@ async def test_metadata_beyond_a_limit_is_refused_and_the_limit_named(connect, s
 
 
 @pytest.mark.parametrize("path", bodies({}))
-async def test_metadata_at_its_limits_is_taken(connect, path):
+async def test_metadata_at_its_limits_is_accepted(connect, path):
     client = await connect()
     assert (await client.post(path.strip(), json=bodies(FULL)[path])).status_code in {200, 202}
 
@@ -71,7 +71,7 @@ async def list_all(client, path, headers=None):
 
 @pytest.mark.parametrize("metadata", [FULL, WIDE], ids=["characters", "bytes"])
 @pytest.mark.parametrize("path", ["/api/query", "/admin/api/jobs"])
-async def test_a_page_of_jobs_ends_at_its_limit_and_the_next_goes_on(connect, path, metadata):
+async def test_a_page_of_jobs_ends_at_its_limit_and_the_next_continues(connect, path, metadata):
     client = await connect(ADMIN_ENABLED="true", ADMIN_PASSWORD="long enough to be one")
     auth = {"Authorization": "Basic YWRtaW46bG9uZyBlbm91Z2ggdG8gYmUgb25l"}
     made = []
@@ -84,7 +84,7 @@ async def test_a_page_of_jobs_ends_at_its_limit_and_the_next_goes_on(connect, pa
     assert all(size < PAGE_BYTES + 10_000 for _, size in sizes)
 
 
-async def test_a_page_of_batches_ends_at_its_limit_and_the_next_goes_on(connect):
+async def test_a_page_of_batches_ends_at_its_limit_and_the_next_continues(connect):
     client = await connect()
     made = []
     for number in range(40):
@@ -96,7 +96,7 @@ async def test_a_page_of_batches_ends_at_its_limit_and_the_next_goes_on(connect)
     assert all(size < PAGE_BYTES + 10_000 for _, size in sizes)
 
 
-async def test_an_item_that_is_larger_than_a_page_is_a_page(connect, server, store):
+async def test_an_item_larger_than_a_page_is_a_page(connect, server, store):
     client = await connect()
     made = [(await client.post("/api/query", json={"query": str(number)})).json()["jobId"] for number in range(3)]
     store.hset(keys.job(made[1]), "meta", json.dumps({"old": "x" * (PAGE_BYTES + 1)}))
@@ -111,7 +111,7 @@ def test_a_page_has_what_fits_and_one_item_at_least(sizes, count):
     assert len(fitting(sizes, lambda size: size, 8)) == count
 
 
-def test_deliveries_go_on_where_a_page_ended():
+def test_deliveries_continue_where_a_page_ended():
     tries = [
         Try(f"a{number % 3}", "r", "query.completed", "u" * 2000, number, 500, "x" * 500, 1, number // 2, None)
         for number in range(2000)
@@ -128,7 +128,7 @@ def test_deliveries_go_on_where_a_page_ended():
 
 
 @pytest.mark.parametrize("cursor", ["x", "1_2", "1_2_g", "9" * 20 + "_1_a", "1_1_" + "a" * 61])
-async def test_a_cursor_that_is_none_is_refused_and_not_repeated(connect, cursor):
+async def test_an_invalid_cursor_is_refused_and_not_echoed(connect, cursor):
     client = await connect()
     job_id = (await client.post("/api/query", json={"query": "q"})).json()["jobId"]
     answer = await client.get(f"/api/query/{job_id}/deliveries?cursor={cursor}")
@@ -161,12 +161,12 @@ async def test_results_in_lambda_come_in_pages(connect, server, monkeypatch):
 
 
 @pytest.mark.slow
-async def test_thousands_of_joined_submissions_are_told_again_at_once(connect, server, store):
+async def test_thousands_of_joined_submissions_are_redelivered_at_once(connect, server, store):
     client = await connect(DEDUP_ENABLED="true", WEBHOOK_ALLOWED_NETWORKS="127.0.0.0/8")
     body = {"query": "q", "webhookUrl": "http://127.0.0.1:9/"}
     job_id = (await client.post("/api/query", json=body)).json()["jobId"]
-    told = "http://127.0.0.1:9/\n127.0.0.1:9\n"
-    store.hset(f"cg:job:{job_id}:joined", mapping={f"r{number}": told for number in range(8200)})
+    target = "http://127.0.0.1:9/\n127.0.0.1:9\n"
+    store.hset(f"cg:job:{job_id}:joined", mapping={f"r{number}": target for number in range(8200)})
     await run(server.url)
     answer = await client.post(f"/api/query/{job_id}/redeliver")
     assert (answer.status_code, len(answer.json()["requestIds"])) == (202, 8201)
@@ -190,7 +190,7 @@ DIGITS = "1" * 5000
     ],
     ids=["in a list", "field", "unknown", "alone", "deep", "deeper", "long name"],
 )
-async def test_json_beyond_what_is_taken_is_an_error_with_its_limit(connect, text, pointer, limit):
+async def test_json_above_a_limit_is_an_error_with_the_limit(connect, text, pointer, limit):
     client = await connect()
     answer = await client.post("/api/query", content=text, headers={"content-type": "application/json"})
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
@@ -216,7 +216,7 @@ async def test_an_error_lists_no_more_fields_than_its_limit(connect):
         ("/v1/messages/batches", {"requests": [{"custom_id": "a" * 65, "params": MESSAGES}]}),
     ],
 )
-async def test_other_apis_repeat_little_of_a_long_name(connect, path, body):
+async def test_compat_apis_shorten_a_long_name_in_errors(connect, path, body):
     client = await connect()
     answer = await client.post(path, json=body)
     assert (answer.status_code, len(answer.content) < 1000) == (400, True)

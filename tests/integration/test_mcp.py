@@ -11,20 +11,22 @@ from pathlib import Path
 import psutil
 import pytest
 
+from functions.worker.cli.plan import plan_for
 from functions.worker.cli.run import Run
 from functions.worker.cli.warm import WarmCli
 from functions.worker.jobs.outcome import judge
 from shared.configuration.settings import WorkerSettings
 from shared.host import processes
 from tests.support.ports import free_port
+from tests.support.processes import running
 from tests.support.real_cli import isolated_environment
 from tests.support.scripted_model import Text, ToolUse
 
 ROOT = Path(__file__).parents[2]
 TESTS = {"command": "python", "args": [str(ROOT / "tests/support/mcp_server.py")]}
 
-# Says hello, and ends at the next question.
-DIES_WHEN_ASKED = """
+# Answers `initialize`, and ends at the next request.
+DIES_AT_INITIALIZE = """
 import json
 hello = json.loads(input())
 version, info = hello["params"]["protocolVersion"], {"name": "x", "version": "1"}
@@ -33,7 +35,7 @@ print(json.dumps({"jsonrpc": "2.0", "id": hello["id"], "result": result}))
 input()
 """
 
-# Takes 8 s before it reads anything, or before it says hello.
+# Takes 8 s before it reads anything, or before it answers `initialize`.
 STARTS_IN_8_S = """
 import json, sys, time
 if sys.argv[1] == "before":
@@ -57,24 +59,24 @@ for line in sys.stdin:
 
 @pytest.fixture
 def worker(tmp_path, monkeypatch, model):
-    """Run requests as a slot does, with the servers of a file."""
+    """Run requests as a slot does, with the servers of a configuration."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     for name, value in isolated_environment(tmp_path, model.url).items():
         monkeypatch.setenv(name, value)
     processes.adopt_orphans()
 
-    async def run(servers, *replies, asked=None, until=None, beside=()):
+    async def run(servers, *replies, names=None, until=None, beside=()):
         path = tmp_path / "mcp.json"
         path.write_text(json.dumps({"mcpServers": servers}) if isinstance(servers, dict) else servers.read_text())
         settings = WorkerSettings(mcp_enabled=True, mcp_config=path)
-        request = {"query": "go", "mcpServers": asked or sorted(settings.servers)}
+        request = {"query": "go", "mcpServers": names or sorted(settings.servers)}
         model.script(*replies)
-        # What the model is told last, it answers.
+        # The model answers with the last content of its request.
         model.reply = lambda body: Text(json.dumps(body["messages"][-1]["content"]))
         warm = WarmCli(settings)
         monkeypatch.setattr(warm, "spared", lambda: asyncio.sleep(0, set(beside)))
-        run = Run(settings, warm, lambda text: None)
-        answer = asyncio.create_task(run.answer(request))
+        run = Run(settings, warm)
+        answer = asyncio.create_task(run.answer(plan_for(request, settings), lambda text: None))
         over = asyncio.create_task(until or asyncio.sleep(60))
         try:
             await asyncio.wait({answer, over}, return_when=asyncio.FIRST_COMPLETED)
@@ -95,7 +97,7 @@ def response(outcome):
     return outcome.body["result"]["response"]
 
 
-async def test_the_examples_work_out_of_the_box_and_their_tools_results_reach_the_answer(worker, model):
+async def test_the_example_servers_work_and_their_results_reach_the_answer(worker, model):
     calls = [
         ToolUse("mcp__files__read_file", {"path": "welcome.md"}),
         ToolUse("mcp__files__read_file", {"path": "../../../pyproject.toml"}),
@@ -104,24 +106,22 @@ async def test_the_examples_work_out_of_the_box_and_their_tools_results_reach_th
         ToolUse("mcp__time__get_current_time", {"timezone": "Asia/Tokyo"}),
     ]
     outcome = await worker(ROOT / "local/mcp.json", calls)
-    told = response(outcome)
+    results = response(outcome)
     assert outcome.absent == ()
     for text in ("heliotrope", "is outside the directory", "teapot", "readonly", "Asia/Tokyo"):
-        assert text in told
+        assert text in results
     offered = {tool["name"].split("__")[1] for tool in model.requests[-1].body["tools"]}
     assert offered == {"files", "database", "time"}, "nothing else, and fetching only where it is allowed"
 
 
-async def test_a_server_sees_what_its_entry_gives_and_nothing_of_the_clis(worker, monkeypatch):
+async def test_a_server_gets_only_the_environment_of_its_entry(worker, monkeypatch):
     monkeypatch.setenv("TOKEN_OF_MINE", "s3cret")
-    for name in ("LOGNAME", "SHELL", "TERM", "USER"):  # as in a slot, see `scrub`
-        monkeypatch.delenv(name, raising=False)
-    tell = ToolUse("mcp__a__environment", {})
-    told = response(await worker({"a": {**TESTS, "env": {"TOKEN": "${TOKEN_OF_MINE}", "LEVEL": "1"}}}, tell))
-    seen = json.loads(json.loads(told)[0]["content"])
+    call = ToolUse("mcp__a__environment", {})
+    answer = response(await worker({"a": {**TESTS, "env": {"TOKEN": "${TOKEN_OF_MINE}", "LEVEL": "1"}}}, call))
+    seen = json.loads(json.loads(answer)[0]["content"])
     seen = seen.get("result", seen)
     assert (seen["TOKEN"], seen["LEVEL"]) == ("s3cret", "1")
-    # Python itself sets the last one.
+    # Python sets the last one.
     assert set(seen) <= {"TOKEN", "LEVEL", "HOME", "LANG", "PATH", "TMPDIR", "LC_CTYPE"}
 
 
@@ -132,25 +132,25 @@ async def test_only_the_tools_of_the_allow_list_may_be_used(worker):
 
 async def test_servers_that_do_not_start_are_left_out_and_named(worker):
     servers = {"gone": {"command": "/nonexistent"}, "ends": {"command": "false"}, "there": TESTS}
-    outcome = await worker(servers, Text("ok"), asked=["gone", "ends", "there", "elsewhere"])
+    outcome = await worker(servers, Text("ok"), names=["gone", "ends", "there", "elsewhere"])
     assert response(outcome) == "ok"
     assert outcome.absent == ("elsewhere", "ends", "gone")
 
 
 @pytest.mark.parametrize("entry", [{"command": "false"}, TESTS], ids=["does not start", "dies"])
-async def test_a_job_fails_without_a_server_that_it_cannot_do_without(worker, entry):
+async def test_a_job_fails_without_a_required_server(worker, entry):
     outcome = await worker({"a": {**entry, "routing": {"required": True}}}, ToolUse("mcp__a__die", {}))
     assert (outcome.code, outcome.absent) == ("mcp_unavailable", ("a",))
 
 
-async def test_a_server_that_dies_is_named_and_the_job_goes_on(worker):
+async def test_a_server_that_dies_is_named_and_the_job_continues(worker):
     outcome = await worker({"a": TESTS}, ToolUse("mcp__a__die", {}))
     assert "Connection closed" in response(outcome)
     assert outcome.absent == ("a",)
 
 
-async def test_a_server_that_dies_before_it_has_told_its_tools_is_not_there(worker):
-    outcome = await worker({"a": {"command": "python", "args": ["-c", DIES_WHEN_ASKED]}}, Text("ok"))
+async def test_a_server_that_dies_before_listing_its_tools_is_unavailable(worker):
+    outcome = await worker({"a": {"command": "python", "args": ["-c", DIES_AT_INITIALIZE]}}, Text("ok"))
     assert outcome.absent == ("a",)
 
 
@@ -175,24 +175,24 @@ async def test_a_server_has_ten_seconds_to_start(worker, when):
 
 
 async def test_a_result_that_the_cli_cuts_is_named(worker):
-    outcome = await worker({"a": TESTS}, ToolUse("mcp__a__large", {"size": 600_000}))
+    outcome = await worker({"a": TESTS}, ToolUse("mcp__a__large", {"size": 60_000}))
     assert "Output too large" in response(outcome)
     assert outcome.seen["truncated"] == ["mcp__a__large"]
-    assert "truncated" not in (await worker({"a": TESTS}, ToolUse("mcp__a__large", {"size": 400_000}))).seen
+    assert "truncated" not in (await worker({"a": TESTS}, ToolUse("mcp__a__large", {"size": 10_000}))).seen
 
 
 async def test_large_ids_of_the_example_database_arrive_whole(worker):
     sql = "SELECT 9223372036854775807 AS id"
-    told = response(await worker(ROOT / "local/mcp.json", ToolUse("mcp__database__query", {"sql": sql})))
-    assert "9223372036854775807" in told
+    answer = response(await worker(ROOT / "local/mcp.json", ToolUse("mcp__database__query", {"sql": sql})))
+    assert "9223372036854775807" in answer
 
 
-async def test_a_tool_that_hangs_ends_with_its_job_and_the_model_hears_nothing_of_it(worker, model, tmp_path):
+async def test_a_hanging_tool_ends_with_its_job_unseen_by_the_model(worker, model, tmp_path):
     seen = len(model.requests)
     hangs = tmp_path / "hangs"
 
     async def called():
-        while not hangs.exists():  # noqa: ASYNC110 -- nothing else tells of another process's file
+        while not hangs.exists():  # noqa: ASYNC110 -- another process writes the file
             await asyncio.sleep(0.01)
 
     assert await worker({"a": TESTS}, ToolUse("mcp__a__hang", {"sign": str(hangs)}), until=called()) is None
@@ -203,7 +203,7 @@ async def test_a_tool_that_hangs_ends_with_its_job_and_the_model_hears_nothing_o
 async def served_over_http():
     """Serve the tests' tools over HTTP; yield their entry, and the process."""
     port = free_port()
-    with psutil.Popen([sys.executable, *TESTS["args"], str(port)], stderr=subprocess.DEVNULL) as server:
+    with running(psutil.Popen([sys.executable, *TESTS["args"], str(port)], stderr=subprocess.DEVNULL)) as server:
         try:
             async with asyncio.timeout(20):
                 while not [one for one in server.net_connections("tcp") if one.status == "LISTEN"]:  # noqa: ASYNC110
@@ -227,7 +227,7 @@ async def test_a_server_over_http_that_dies_is_named_too(worker):
     assert outcome.absent == ("far",)
 
 
-async def test_a_server_over_http_that_went_away_between_two_calls_is_named(worker):
+async def test_a_server_over_http_lost_between_two_calls_is_named(worker):
     async with served_over_http() as (entry, pid):
         calls = (ToolUse("mcp__far__token", {}), ToolUse("mcp__far__die", {}), ToolUse("mcp__far__token", {}))
         outcome = await worker({"far": entry}, *calls, beside=[pid])

@@ -1,4 +1,4 @@
-"""Webhooks from the outbox to a receiver: at least once, one id, in the schedule's order, on a real Redis."""
+"""Webhooks from the outbox to a receiver: at least once, with one id, by the schedule, on a real Redis."""
 
 import asyncio
 import os
@@ -21,6 +21,7 @@ from shared.store.redis.client import async_client
 from shared.store.webhooks import history, outbox, signing_secrets
 from tests.support.dying_deliverer import POINTS
 from tests.support.gateway import ROOT
+from tests.support.processes import running
 from tests.support.receiver import Receiver
 from tests.support.slot import ERROR, run
 
@@ -35,7 +36,7 @@ def receiver():
 
 @pytest.fixture
 async def deliver(server):
-    """Deliver, in this process, while in the block."""
+    """Run the dispatcher in this process within the block."""
 
     @asynccontextmanager
     async def deliver():
@@ -57,7 +58,7 @@ async def until(look):
 
 
 def hurry(store):
-    """Let everything be due now: what the schedule's seconds are for is not waited for."""
+    """Make everything due now, without waiting for the seconds of the schedule."""
     for caller in store.zrange(keys.DUE, 0, -1):
         for host in store.zrange(f"cg:due:{caller}", 0, -1):
             for request in store.zrange(f"cg:due:{caller}:{host}", 0, -1):
@@ -77,23 +78,21 @@ async def tries(client, job_id):
     return (await client.get(f"/api/query/{job_id}/deliveries")).json()["deliveries"]
 
 
-async def test_every_submission_that_asked_is_told_once_with_its_own_id_and_metadata(
-    connect, server, store, receiver, deliver
-):
+async def test_every_webhook_is_delivered_once_with_its_own_id_and_metadata(connect, server, store, receiver, deliver):
     client = await connect(**OPEN, DEDUP_ENABLED="true")
     leader = await submit(client, f"{receiver.url}/leader", metadata={"who": "leader"})
     joined = await submit(client, f"{receiver.url}/joined", metadata={"who": "joined"})
-    await client.post("/api/query", json={"query": "q"})  # joins, and wants to hear nothing
+    await client.post("/api/query", json={"query": "q"})  # joins without a webhook
     assert await run(server.url) == leader["jobId"]
     cached = await submit(client, f"{receiver.url}/cached", metadata={"who": "cached"})
     assert (joined["status"], cached["status"]) == ("duplicate", "cached")
     async with deliver():
         await until(lambda: _pending(store, 0))
-    told = {hook.path: hook.event for hook in receiver.hooks}
+    events = {hook.path: hook.event for hook in receiver.hooks}
     assert len(receiver.hooks) == 3
     for path, submission in {"/leader": leader, "/joined": joined, "/cached": cached}.items():
-        data = told[path]["data"]
-        assert told[path]["type"] == "query.completed"
+        data = events[path]["data"]
+        assert events[path]["type"] == "query.completed"
         assert (data["requestId"], data["jobId"]) == (submission["requestId"], leader["jobId"])
         assert data["metadata"] == {"who": path.strip("/")}
         assert data["result"]["response"] == "4"
@@ -107,7 +106,7 @@ async def _pending(store, count):
     return int(store.hget(keys.COUNTERS, "webhooks_pending") or 0) == count
 
 
-async def test_a_failure_and_a_cancellation_are_told_too(connect, server, store, receiver, deliver):
+async def test_a_failure_and_a_cancellation_are_delivered_too(connect, server, store, receiver, deliver):
     client = await connect(**OPEN)
     failed = await submit(client, receiver.url, query="fails")
     await run(server.url, ERROR)
@@ -115,16 +114,14 @@ async def test_a_failure_and_a_cancellation_are_told_too(connect, server, store,
     await client.delete(f"/api/query/{cancelled['jobId']}")
     async with deliver():
         await until(lambda: _pending(store, 0))
-    told = {hook.event["data"]["jobId"]: hook.event for hook in receiver.hooks}
-    assert told[failed["jobId"]]["type"] == "query.failed"
-    assert told[failed["jobId"]]["data"]["error"] == ERROR["error"]
-    assert told[cancelled["jobId"]]["type"] == "query.cancelled"
-    assert told[cancelled["jobId"]]["data"] == (await client.get(f"/api/query/{cancelled['jobId']}")).json()
+    events = {hook.event["data"]["jobId"]: hook.event for hook in receiver.hooks}
+    assert events[failed["jobId"]]["type"] == "query.failed"
+    assert events[failed["jobId"]]["data"]["error"] == ERROR["error"]
+    assert events[cancelled["jobId"]]["type"] == "query.cancelled"
+    assert events[cancelled["jobId"]]["data"] == (await client.get(f"/api/query/{cancelled['jobId']}")).json()
 
 
-async def test_a_receiver_that_fails_in_every_way_is_tried_in_the_order_of_the_schedule(
-    connect, server, store, receiver, deliver, monkeypatch
-):
+async def test_a_failing_receiver_is_retried_by_the_schedule(connect, server, store, receiver, deliver, monkeypatch):
     monkeypatch.setattr(attempt, "TRY_WITHIN", 0.3)
     replies = [(500, {}), "hang", "reset", (302, {"location": "/elsewhere"}), (503, {"retry-after": "9"}), (200, {})]
     receiver.reply = lambda hook: replies[len(receiver.hooks) - 1]
@@ -156,7 +153,7 @@ async def test_a_receiver_that_fails_in_every_way_is_tried_in_the_order_of_the_s
     assert (await client.get(f"/api/query/{job}")).json()["state"] == "completed"
 
 
-async def test_410_and_the_end_of_the_schedule_end_the_tries(connect, server, store, receiver, deliver):
+async def test_410_and_the_end_of_the_schedule_end_a_delivery(connect, server, store, receiver, deliver):
     receiver.reply = lambda hook: (410 if hook.path == "/gone" else 500, {})
     client = await connect(**OPEN | {"WEBHOOK_RETRY_SCHEDULE": "1"})
     gone = (await submit(client, f"{receiver.url}/gone", query="gone"))["jobId"]
@@ -171,15 +168,15 @@ async def test_410_and_the_end_of_the_schedule_end_the_tries(connect, server, st
 
 
 @pytest.mark.parametrize("point", POINTS)
-async def test_a_deliverer_killed_between_two_steps_costs_no_webhook(connect, server, store, receiver, point):
+async def test_a_dispatcher_killed_between_two_steps_loses_no_webhook(connect, server, store, receiver, point):
     client = await connect(**OPEN)
     job = (await submit(client, receiver.url))["jobId"]
     await run(server.url)
     environment = {**os.environ, "REDIS_URL": server.url}
     start = [sys.executable, "-m", "tests.support.dying_deliverer"]
-    with psutil.Popen([*start, point], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as first:
+    with running(psutil.Popen([*start, point], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)) as first:
         assert await asyncio.to_thread(first.wait, 30) == -signal.SIGKILL
-    with psutil.Popen(start, cwd=ROOT, env=environment, stdout=subprocess.PIPE) as second:
+    with running(psutil.Popen(start, cwd=ROOT, env=environment, stdout=subprocess.PIPE)) as second:
         await asyncio.to_thread(second.stdout.readline)
         await until(lambda: _pending(store, 0))
         hurry(store)
@@ -200,14 +197,14 @@ async def test_a_host_that_never_answers_delays_no_other(connect, server, store,
             await submit(client, f"{receiver.url}/{number}", query=f"alive {number}")
             await run(server.url)
         async with deliver():
-            # It answers nothing before all of these have arrived: whoever waited for it would wait for ever.
+            # It answers only when all of these have arrived, so waiting for its answer first would hang.
             await until(lambda: _pending(store, 60))
             dead.closing.set()
         assert Counter(hook.path for hook in receiver.hooks) == Counter(f"/{number}" for number in range(60))
         assert len(dead.hooks) <= 8
 
 
-async def test_a_redelivery_has_the_same_id_and_the_whole_schedule_before_it(connect, server, store, receiver, deliver):
+async def test_a_redelivery_has_the_same_id_and_a_new_schedule(connect, server, store, receiver, deliver):
     client = await connect(**OPEN, DEDUP_ENABLED="true")
     first = await submit(client, f"{receiver.url}/first")
     second = await submit(client, f"{receiver.url}/second")
@@ -230,7 +227,7 @@ async def test_a_redelivery_has_the_same_id_and_the_whole_schedule_before_it(con
     assert (stranger.status_code, stranger.json()["code"]) == (404, "not_found")
 
 
-async def test_a_redelivery_asked_for_while_it_is_sent_is_sent_once_more(connect, server, store, receiver, deliver):
+async def test_a_redelivery_requested_during_an_attempt_is_sent_again(connect, server, store, receiver, deliver):
     client = await connect(**OPEN)
     job = (await submit(client, receiver.url))["jobId"]
     await run(server.url)
@@ -246,7 +243,7 @@ async def test_a_redelivery_asked_for_while_it_is_sent_is_sent_once_more(connect
     assert [one["statusCode"] for one in await tries(client, job)] == [200, 204]
 
 
-async def test_a_job_without_a_webhook_has_nothing_to_deliver_again(connect, server):
+async def test_a_job_without_a_webhook_has_nothing_to_redeliver(connect, server):
     client = await connect()
     job = (await client.post("/api/query", json={"query": "q"})).json()["jobId"]
     await run(server.url)
@@ -255,9 +252,7 @@ async def test_a_job_without_a_webhook_has_nothing_to_deliver_again(connect, ser
     assert await tries(client, job) == []
 
 
-async def test_a_host_that_fails_for_days_is_paused_tried_when_asked_and_resumed(
-    connect, server, store, receiver, deliver
-):
+async def test_a_host_that_fails_for_days_is_paused_and_resumed(connect, server, store, receiver, deliver):
     receiver.reply = lambda hook: (500, {})
     client = await connect(**OPEN | {"WEBHOOK_RETRY_SCHEDULE": "1"}, WEBHOOK_DISABLE_AFTER="60")
     first = (await submit(client, receiver.url, query="first"))["jobId"]
@@ -265,7 +260,7 @@ async def test_a_host_that_fails_for_days_is_paused_tried_when_asked_and_resumed
     handle = async_client(server.url)
     async with deliver():
         await until(lambda: history.failing_hosts(handle))
-        store.hincrby(keys.host(f"127.0.0.1:{receiver.port}"), "failing", -60_000)  # as if it had begun a minute ago
+        store.hincrby(keys.host(f"127.0.0.1:{receiver.port}"), "failing", -60_000)  # as if it had started a minute ago
         await until(lambda: _pending(store, 0))
         [host] = await history.failing_hosts(handle)
         assert (host.host, host.failures) == (f"127.0.0.1:{receiver.port}", 2)
@@ -277,7 +272,7 @@ async def test_a_host_that_fails_for_days_is_paused_tried_when_asked_and_resumed
         assert (spared["statusCode"], spared["attempt"]) == (None, 1)
         assert "paused" in spared["error"]
         assert len(receiver.hooks) == 2
-        # Whoever asks for it gets a try, and one that arrives opens the host again.
+        # A redelivery is attempted, and a success resumes the host.
         receiver.reply = lambda hook: (200, {})
         await client.post(f"/api/query/{first}/redeliver")
         await until(lambda: _pending(store, 0))
@@ -289,14 +284,12 @@ async def test_a_host_that_fails_for_days_is_paused_tried_when_asked_and_resumed
     assert await history.failing_hosts(handle) == []
 
 
-async def test_a_job_is_kept_out_of_sight_until_its_webhook_is_told_and_the_cache_forgot_it(
-    connect, server, store, receiver, deliver
-):
+async def test_an_expired_job_is_kept_hidden_for_its_webhook_and_the_cache(connect, server, store, receiver, deliver):
     client = await connect(**OPEN)
     job = (await submit(client, receiver.url))["jobId"]
     await run(server.url, keep_for=0)
     handle = async_client(server.url)
-    assert await scripts.run(handle, "reap", 10) == 0
+    assert await scripts.run(handle, "forget_expired", most=10) == 0
     assert (await client.get(f"/api/query/{job}")).status_code == 404
     assert (await client.get("/api/query")).json()["jobs"] == []
     again = await submit(client, receiver.url)
@@ -305,16 +298,16 @@ async def test_a_job_is_kept_out_of_sight_until_its_webhook_is_told_and_the_cach
         await until(lambda: _pending(store, 0))
     assert [hook.event["data"]["jobId"] for hook in receiver.hooks] == [job, job]
     store.zadd(keys.EXPIRES, {job: 1})
-    assert await scripts.run(handle, "reap", 10) == 0
+    assert await scripts.run(handle, "forget_expired", most=10) == 0
     for key in store.keys("cg:cache:*"):
         store.delete(key)
     store.zadd(keys.EXPIRES, {job: 1})
-    assert await scripts.run(handle, "reap", 10) == 1
+    assert await scripts.run(handle, "forget_expired", most=10) == 1
     left = [key for key in store.keys("cg:*") if not key.startswith("cg:hit:")]  # expires by itself
     assert [key for key in left if job in key or again["requestId"] in key] == []
 
 
-async def test_redis_away_between_post_and_record_repeats_nothing(connect, server, store, receiver, deliver):
+async def test_redis_down_between_post_and_record_repeats_nothing(connect, server, store, receiver, deliver):
     def cut(hook):
         store.execute_command("CLIENT", "PAUSE", "1500", "ALL")
         return (204, {})
@@ -324,12 +317,12 @@ async def test_redis_away_between_post_and_record_repeats_nothing(connect, serve
     job = (await submit(client, receiver.url))["jobId"]
     await run(server.url)
     async with deliver():
-        await until(lambda: _told(receiver, 1))
+        await until(lambda: _received(receiver, 1))
         await asyncio.sleep(1.6)
         await until(lambda: _pending(store, 0))
     assert len(receiver.hooks) == 1
     assert [one["statusCode"] for one in await tries(client, job)] == [204]
 
 
-async def _told(receiver, count):
+async def _received(receiver, count):
     return len(receiver.hooks) >= count

@@ -1,4 +1,4 @@
-"""Redis's users in the Compose stack and the documents: enough for each part, no more, and safe at a restart."""
+"""The users of Redis in the Compose stack and the documents: minimal permissions, and safe at a restart."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from tests.support.redis_server import ServerWithUsers
 from tests.support.scripted_model import Error
 
 LINE = re.compile(r"^user (\w+) (.*)$", re.MULTILINE)
-# They differ in what they replay as the user `default`; tests/deployment has the server of the Compose stack.
+# Servers differ in what they replay as the user `default`; tests/deployment tests that of the Compose stack.
 SERVERS = {"bundled": find_server(), "redis": shutil.which("redis-server")}
 
 
@@ -47,7 +47,7 @@ def refused(server, *command, **login):
 
 @pytest.mark.once
 async def test_jobs_and_keys_survive_a_killed_store(with_users, connect):
-    """Catches a `default` user without rights: replaying the append-only file then drops every transaction."""
+    """Catches a `default` user without permissions: replaying the append-only file then drops every transaction."""
     api = with_users.url_of("api")
     client = await connect(api)
     accepted = [await submit(client, number) for number in range(5)]
@@ -75,8 +75,8 @@ async def read(client, job_id):
     return answer.json()
 
 
-def test_nobody_logs_in_as_the_default_user(with_users):
-    """Catches rights of `default` that a client could use: it has all of them, for the append-only file alone."""
+def test_the_default_user_cannot_log_in(with_users):
+    """Catches a login as `default`, which has every permission for the sake of the append-only file."""
     assert "Authentication required" in refused(with_users, "GET", "cg:x")
     for password in ("", "default", "nopass", "health"):
         answer = refused(with_users, "PING", username="default", password=password)
@@ -100,7 +100,7 @@ def test_the_documented_users_are_the_shipped_ones():
 
 
 @pytest.mark.slow
-def test_api_and_worker_do_their_work_as_users_of_their_own(tmp_path, model):
+def test_api_and_worker_work_as_their_own_users(tmp_path, model):
     deployment = Deployment(tmp_path, model.url, QUEUE_CONCURRENCY="1")
     deployment.redis = server = ServerWithUsers(find_server(), tmp_path / "redis")
     deployment.environment["REDIS_URL"] = server.url_of("api")

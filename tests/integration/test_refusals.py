@@ -1,4 +1,4 @@
-"""A Redis that answers and refuses: clients are told which refusal it is, and no more than that."""
+"""A Redis that refuses commands: errors name the kind of refusal and nothing else."""
 
 import pytest
 import redis
@@ -11,7 +11,7 @@ from tests.support.redis_server import RedisServer
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    """A Redis that a test may spoil."""
+    """A Redis that a test may break."""
     monkeypatch.setattr(failures, "_logged", {})
     (tmp_path / "own").mkdir()
     with RedisServer(find_server(), tmp_path / "own") as server, redis.Redis(port=server.port) as admin:
@@ -39,23 +39,23 @@ def logged(caplog, code):
     assert "a secret question" not in caplog.text
 
 
-async def test_a_store_that_is_out_of_memory_says_so(own, connect, caplog):
+async def test_a_store_out_of_memory_is_reported(own, connect, caplog):
     server, admin = own
     client = await connect(server.url, AUTH_ENABLED="false")
     job = (await client.post("/api/query", json={"query": "before"})).json()["jobId"]
     admin.config_set("maxmemory", 1)
     await refused(client, "The store is out of memory", "redis_out_of_memory")
-    assert (await client.get(f"/api/query/{job}")).status_code == 200  # reading goes on
+    assert (await client.get(f"/api/query/{job}")).status_code == 200  # reads still work
     logged(caplog, "OOM")
     admin.config_set("maxmemory", 0)
     assert (await client.get("/health")).json()["status"] == "degraded"
 
 
-async def test_a_store_that_cannot_write_to_disk_says_so(own, connect, caplog, tmp_path):
+async def test_a_store_that_cannot_write_to_disk_is_reported(own, connect, caplog, tmp_path):
     server, admin = own
     client = await connect(server.url, AUTH_ENABLED="false")
     admin.config_set("save", "3600 1")
-    (tmp_path / "own" / "dump.rdb").mkdir()  # no file can be put in its place
+    (tmp_path / "own" / "dump.rdb").mkdir()  # no file can replace it
     admin.bgsave()
     while admin.info("persistence")["rdb_last_bgsave_status"] == "ok":
         pass
@@ -63,7 +63,7 @@ async def test_a_store_that_cannot_write_to_disk_says_so(own, connect, caplog, t
     logged(caplog, "MISCONF")
 
 
-async def test_a_user_without_a_right_says_so(own, connect, caplog):
+async def test_a_missing_permission_of_a_user_is_reported(own, connect, caplog):
     server, admin = own
     admin.acl_setuser("api", enabled=True, passwords=["+hush-hush"], commands=["+@all", "-set", "-hset"], keys=["cg:*"])
     client = await connect(f"redis://api:hush-hush@127.0.0.1:{server.port}/0", AUTH_ENABLED="false")
@@ -72,7 +72,7 @@ async def test_a_user_without_a_right_says_so(own, connect, caplog):
     assert "hush-hush" not in caplog.text
 
 
-async def test_a_wrong_password_says_so(own, connect, caplog):
+async def test_a_wrong_password_is_reported(own, connect, caplog):
     server, admin = own
     admin.config_set("requirepass", "other")
     client = await connect(f"redis://:hush-hush@127.0.0.1:{server.port}/0", AUTH_ENABLED="false")
@@ -84,7 +84,7 @@ async def test_a_wrong_password_says_so(own, connect, caplog):
     assert (await client.get("/health")).json()["status"] == "degraded"
 
 
-async def test_a_mistake_of_ours_is_not_called_a_failure_of_the_store(own, connect, caplog):
+async def test_our_own_error_is_not_reported_as_a_store_failure(own, connect, caplog):
     server, admin = own
     client = await connect(server.url, AUTH_ENABLED="false")
     admin.set(keys.WAITING, "not a sorted set")

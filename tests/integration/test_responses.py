@@ -1,4 +1,4 @@
-"""Responses through the API, without a CLI: what is told again, and what a read can ask."""
+"""Responses through the API, without a CLI: returned fields, and parameters of reads."""
 
 import asyncio
 
@@ -17,12 +17,12 @@ def body(**fields):
     return {"model": "m", "input": "q", "background": True, **fields}
 
 
-def schemed(schema, **told):
-    return {"text": {"format": {"type": "json_schema", "schema": schema, **told}}}
+def schemed(schema, **extra):
+    return {"text": {"format": {"type": "json_schema", "schema": schema, **extra}}}
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "returned"),
     [
         ({"name": "n", "strict": True}, {"name": "n", "strict": True}),
         ({"name": "n", "strict": False, "description": None}, {"name": "n", "strict": False}),
@@ -30,16 +30,16 @@ def schemed(schema, **told):
     ],
 )
 @pytest.mark.parametrize("schema", [SCHEMA, {}])
-async def test_the_format_is_told_again_as_it_was_given(connect, server, given, told, schema):
+async def test_the_format_is_returned_as_it_was_given(connect, server, given, returned, schema):
     client = await connect(server.url)
     made = (await client.post("/v1/responses", json=body(**schemed(schema, **given)))).json()
-    expected = {"type": "json_schema", "schema": schema, **told}
+    expected = {"type": "json_schema", "schema": schema, **returned}
     assert made["text"]["format"] == expected
     await run(server.url)
     assert (await client.get(f"/v1/responses/{made['id']}")).json()["text"]["format"] == expected
 
 
-async def test_what_a_response_brings_is_cached_for_others_whatever_its_format_is_called(connect, server):
+async def test_results_are_cached_whatever_the_name_of_their_format(connect, server):
     client = await connect(server.url)
     await client.post("/v1/responses", json=body(store=False, **schemed(SCHEMA, name="n")))
     first = await run(server.url)
@@ -47,7 +47,7 @@ async def test_what_a_response_brings_is_cached_for_others_whatever_its_format_i
     assert (answer["status"], answer["jobId"]) == ("cached", first)
 
 
-async def test_a_key_with_another_name_for_the_format_comes_with_another_body(connect, server):
+async def test_another_format_name_under_the_same_key_is_another_body(connect, server):
     client = await connect(server.url)
     header = {"Idempotency-Key": "k"}
     first, again, other = [
@@ -59,19 +59,19 @@ async def test_a_key_with_another_name_for_the_format_comes_with_another_body(co
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "parameter",
     [
         "stream=1", "stream=", "stream=True", "stream=yes", "starting_after=-1&stream=true", "starting_after=3",
         "starting_after=3&stream=false", "starting_after=&stream=true", "starting_after=\u0663&stream=true",
         "starting_after=1000000000&stream=true", "include_obfuscation=true&stream=true", "bogus=1",
     ],
 )  # fmt: skip
-async def test_a_read_that_cannot_be_is_refused_by_name(connect, server, asked):
+async def test_an_invalid_read_parameter_is_refused_by_name(connect, server, parameter):
     client = await connect(server.url)
     made = (await client.post("/v1/responses", json=body())).json()["id"]
     await run(server.url)
-    answer = await client.get(f"/v1/responses/{made}?{asked}")
-    assert (answer.status_code, answer.json()["error"]["param"]) == (400, asked.partition("=")[0])
+    answer = await client.get(f"/v1/responses/{made}?{parameter}")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, parameter.partition("=")[0])
 
 
 async def test_a_response_cannot_be_deleted_and_stays(connect, server):
@@ -83,20 +83,20 @@ async def test_a_response_cannot_be_deleted_and_stays(connect, server):
     assert (await client.get(f"/v1/responses/{made}")).status_code == 200
 
 
-async def test_a_read_streams_exactly_when_it_says_so(connect, server):
+async def test_a_read_streams_only_when_requested(connect, server):
     client = await connect(server.url)
     made = (await client.post("/v1/responses", json=body())).json()["id"]
     await run(server.url)
-    for asked, kind in (("", "application/json"), ("?stream=false", "application/json"),
+    for query, kind in (("", "application/json"), ("?stream=false", "application/json"),
                         ("?stream=true&include_obfuscation=false", "text/event-stream")):  # fmt: skip
-        answer = await client.get(f"/v1/responses/{made}{asked}")
+        answer = await client.get(f"/v1/responses/{made}{query}")
         assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (200, kind)
     after = (await client.get(f"/v1/responses/{made}?stream=true&starting_after=0")).text
     assert "response.created" not in after
     assert "response.queued" in after
 
 
-async def test_in_lambda_an_answer_without_news_is_held_until_there_is_some(connect, server, monkeypatch):
+async def test_in_lambda_a_silent_stream_waits_for_an_event(connect, server, monkeypatch):
     client = await connect(server.url, AWS_LAMBDA_FUNCTION_NAME="responses", AUTH_ENABLED="false")
     monkeypatch.setattr(following, "_BUFFERED_AFTER", 0.05)
     made = (await client.post("/v1/responses", json=body())).json()["id"]
@@ -105,14 +105,14 @@ async def test_in_lambda_an_answer_without_news_is_held_until_there_is_some(conn
     assert seen.count("event: ") == 3
     assert '"sequence_number": 2' in seen
     read = asyncio.create_task(client.get(f"/v1/responses/{made}?stream=true&starting_after=2"))
-    # What it has been told before is counted anew, and would end it after 0.05 s if that were news.
+    # Old events are sent again; if they counted as new ones, the stream would end after 0.05 s.
     done, _ = await asyncio.wait({read}, timeout=0.5)
     assert not done
     await claims.settle(async_client(server.url), claims.finish(claim, "completed", {"result": RESULT}, keep_for=60))
     assert "response.completed" in (await read).text
 
 
-async def test_what_is_not_told_to_a_client_does_not_keep_its_stream_silent(connect, server, monkeypatch):
+async def test_events_left_out_do_not_silence_a_stream(connect, server, monkeypatch):
     client = await connect(server.url)
     monkeypatch.setattr(following, "_COMMENT_EVERY", 0.2)
     await client.post("/v1/responses", json=body(**schemed(SCHEMA)))
@@ -120,10 +120,10 @@ async def test_what_is_not_told_to_a_client_does_not_keep_its_stream_silent(conn
     piece = 0
     async with asyncio.timeout(10):
         clock = following.Clock(settings)
-        async for told in following.hear(claim.job_id, events.FIRST, "anonymous", settings, clock):
-            if told is None:
+        async for event in following.subscribe(claim.job_id, events.FIRST, "anonymous", settings, clock):
+            if event is None:
                 break
-            # As soon as one piece is heard, the next is written.
+            # The next piece is written as soon as the last has arrived.
             piece += 1
-            await claims.keep(async_client(server.url), claim, 10, piece, "x")
+            await claims.renew(async_client(server.url), claim, 10, piece, "x")
     assert piece > 1

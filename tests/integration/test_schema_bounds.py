@@ -1,4 +1,4 @@
-"""Schemas that are slow to check, through each API that takes them."""
+"""Schemas that are slow to check, through each API that accepts them."""
 
 import pytest
 
@@ -19,14 +19,14 @@ BODIES = {
 
 @pytest.fixture(autouse=True)
 def _checks_take_too_long(monkeypatch):
-    """Shorten the bound, which few schemas of the size that is allowed exceed."""
+    """Shorten the bound, which few schemas of the allowed size exceed."""
     monkeypatch.setattr(process, "WITHIN", 0.01)
     yield
     checking.close()
 
 
 @pytest.mark.parametrize("path", BODIES)
-async def test_a_slow_schema_is_an_error_of_the_request_and_soon(connect, path):
+async def test_a_slow_schema_is_refused_quickly(connect, path):
     client = await connect()
     answer = await client.post(path, json=BODIES[path])
     assert answer.status_code in {400, 422}

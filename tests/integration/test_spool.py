@@ -1,4 +1,4 @@
-"""Results on disk: written when their own Redis is back, by whichever worker is there then."""
+"""Results on disk: settled when their own Redis is back, by any worker."""
 
 import asyncio
 import errno
@@ -10,26 +10,24 @@ import stat
 import pytest
 import redis
 
-from functions.worker.jobs.rescuer import Reconciler
+from functions.worker.jobs.rescuer import Rescuer
 from functions.worker.jobs.spool import Spool
 from local.embedded_redis import find_server
 from shared.configuration.settings import SettingsError, WorkerSettings
 from shared.store import keys
 from shared.store.callers.spending import Spend
-from shared.store.jobs import claims, records, settlements
-from shared.store.redis import scripts
+from shared.store.jobs import claims, maintenance, records, settlements
 from shared.store.redis.client import async_client
 from tests.support.redis_server import RedisServer
-from tests.support.slot import RESULT
+from tests.support.slot import RESULT, pop_one
 
 
 async def finish(connect, url):
-    """Run a job, and return what is to be written at its end."""
+    """Run a job, and return its settlement."""
     client = await connect(url)
     await client.post("/api/query", json={"query": "x"})
     handle = async_client(url)
-    text = await scripts.run(handle, "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now")
-    job = await claims.take(handle, claims.Claim.parse(text), "slot")
+    job = await claims.take(handle, pop_one(url), "slot")
     assert job is not None
     return claims.finish(job.claim, "completed", {"result": RESULT}, keep_for=60)
 
@@ -65,7 +63,7 @@ async def state(server, settlement):
 
 
 async def spooled(spool, settlement):
-    """Let a slot leave a settlement on disk because Redis does not answer before the slot has to end."""
+    """Stop a slot while Redis is down, so that it leaves a settlement on disk."""
     stop = asyncio.Event()
     stop.set()
     assert await spool.settle(redis.asyncio.Redis(port=1), settlement, stop) == "spooled"
@@ -85,7 +83,7 @@ def logged(caplog, event):
     return [record.fields for record in caplog.records if record.getMessage() == event]
 
 
-async def test_a_result_waits_on_disk_until_redis_is_there(finished, server, folder):
+async def test_a_result_waits_on_disk_until_redis_is_back(finished, server, folder):
     spool = Spool(folder)
     server.kill()
     writing = asyncio.create_task(spool.settle(async_client(server.url), finished, asyncio.Event()))
@@ -97,14 +95,14 @@ async def test_a_result_waits_on_disk_until_redis_is_there(finished, server, fol
     assert content(folder) == []
 
 
-async def test_a_worker_that_has_to_end_leaves_it_to_the_next(finished, server, folder, connection):
+async def test_a_stopping_worker_leaves_its_spool_to_the_next(finished, server, folder, connection):
     await spooled(Spool(folder), finished)
     Spool(folder).write_all(connection)
     assert await state(server, finished) == "completed"
     assert content(folder) == []
 
 
-async def test_a_result_goes_to_its_own_redis_alone(connect, finished, server, other, folder, caplog):
+async def test_a_result_goes_only_to_its_own_redis(connect, finished, server, other, folder, caplog):
     theirs = await finish(connect, other.url)
     for settlement in (finished, theirs):
         await spooled(Spool(folder), settlement)
@@ -137,7 +135,7 @@ async def test_a_redis_that_lost_its_data_does_not_take_the_results(finished, st
     if how == "replaced":
         store.set(keys.DEPLOYMENT, "another")
     spool = Spool(folder)
-    # The slot is not kept waiting for a store that is gone.
+    # The slot does not wait for a lost store.
     assert (
         await spool.settle(
             async_client(f"redis://127.0.0.1:{store.get_connection_kwargs()['port']}/0"), finished, asyncio.Event()
@@ -149,7 +147,7 @@ async def test_a_redis_that_lost_its_data_does_not_take_the_results(finished, st
     assert not store.exists(f"cg:spent:{finished.job_id}-1")
 
 
-async def test_a_claim_that_was_given_to_another_slot_is_taken_as_void(finished, server, store, folder):
+async def test_a_result_of_a_claim_given_to_another_slot_is_dropped(finished, server, store, folder):
     await spooled(Spool(folder), finished)
     store.hset(f"cg:job:{finished.job_id}", "n", 2)
     Spool(folder).write_all(store)
@@ -179,7 +177,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
-async def test_a_file_that_is_no_settlement_is_set_aside_once(finished, store, folder, caplog, text):
+async def test_a_file_that_is_no_settlement_is_moved_aside_once(finished, store, folder, caplog, text):
     spool = Spool(folder)
     await spooled(spool, finished)
     (folder / "0.json").write_bytes(text.encode("utf-8", "surrogateescape"))
@@ -207,7 +205,7 @@ async def test_a_wrong_field_changes_nothing_in_redis(finished, server, store, f
     assert await state(server, finished) == "active"
 
 
-async def test_a_file_without_a_field_is_set_aside(finished, store, folder):
+async def test_a_file_without_a_field_is_moved_aside(finished, store, folder):
     fields = json.loads(finished.to_json())
     spool = Spool(folder)
     for number, name in enumerate(fields):
@@ -216,14 +214,14 @@ async def test_a_file_without_a_field_is_set_aside(finished, store, folder):
     assert content(folder) == ["refused"]
 
 
-async def test_a_settlement_that_its_script_refuses_is_set_aside(finished, server, store, folder, caplog):
+async def test_a_settlement_refused_by_its_script_is_moved_aside(finished, server, store, folder, caplog):
     await spooled(Spool(folder), finished)
     store.delete("cg:active")
     store.set("cg:active", "of a type that the script does not expect")
     Spool(folder).write_all(store)
     assert content(folder) == ["refused"]
     assert len(logged(caplog, "spooled_result_refused")) == 1
-    # The slot does not wait for ever for what will never be.
+    # The slot does not wait for it forever.
     assert await Spool(folder).settle(async_client(server.url), finished, asyncio.Event()) == "refused"
     assert len(list((folder / "refused").iterdir())) == 2
 
@@ -240,7 +238,7 @@ STATES = {
 
 
 @pytest.mark.parametrize("name", STATES)
-async def test_a_redis_that_takes_no_write_now_gets_the_result_later(finished, server, store, folder, name):
+async def test_a_redis_that_refuses_writes_gets_the_result_later(finished, server, store, folder, name):
     before, after = STATES[name]
     spool = Spool(folder)
     await spooled(spool, finished)
@@ -255,15 +253,6 @@ async def test_a_redis_that_takes_no_write_now_gets_the_result_later(finished, s
     spool.write_all(store)
     assert content(folder) == []
     assert await state(server, finished) == "completed"
-
-
-@pytest.mark.parametrize(
-    "code",
-    ["MISCONF x", "BUSY x", "NOREPLICAS x", "UNKILLABLE x", "ERR Error running script: @user_script: 3: -READONLY x"],
-)
-def test_a_reply_about_the_state_of_redis_refuses_no_file(code):
-    assert not settlements.is_refusal(redis.ResponseError(code))
-    assert settlements.is_refusal(redis.ResponseError("ERR user_script:3: attempt to compare nil with number"))
 
 
 def fifo(path, _):
@@ -291,7 +280,7 @@ def directory(path, _):
 
 
 def unix_socket(path, _):
-    # By way of a shorter path: a socket's name has 108 bytes at most.
+    # Through a shorter path: a socket's path has 108 bytes at most.
     parent = os.open(path.parent, os.O_RDONLY)
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(f"/proc/self/fd/{parent}/{path.name}")
@@ -323,9 +312,7 @@ NOT_OURS = [
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("named", ["as ours", "otherwise"])
 @pytest.mark.parametrize("make", NOT_OURS)
-async def test_what_is_no_file_of_ours_is_set_aside_and_not_read(
-    finished, server, store, folder, tmp_path, caplog, make, named
-):
+async def test_a_foreign_file_is_moved_aside_unread(finished, server, store, folder, tmp_path, caplog, make, named):
     spool = Spool(folder)
     await spooled(spool, finished)
     elsewhere = tmp_path / "elsewhere.json"
@@ -341,7 +328,7 @@ async def test_what_is_no_file_of_ours_is_set_aside_and_not_read(
     assert await state(server, finished) == "completed"
 
 
-async def test_many_files_that_belong_to_nobody_are_moved_in_steps(finished, server, store, folder):
+async def test_many_orphaned_files_are_moved_in_batches(finished, server, store, folder):
     spool = Spool(folder)
     for number in range(250):
         (folder / f"{number}.json").touch()
@@ -354,7 +341,7 @@ async def test_many_files_that_belong_to_nobody_are_moved_in_steps(finished, ser
     assert content(folder) == ["refused"]
 
 
-async def test_a_disk_that_is_read_only_stops_nothing(finished, server, store, folder, monkeypatch, caplog):
+async def test_a_read_only_disk_does_not_stop_the_worker(finished, server, store, folder, monkeypatch, caplog):
     caplog.set_level("INFO")
     spool = Spool(folder)
     await spooled(spool, finished)
@@ -372,12 +359,14 @@ async def test_a_disk_that_is_read_only_stops_nothing(finished, server, store, f
     assert await state(server, finished) == "completed"
     assert len(logged(caplog, "spooled_result_refused")) == 1
     assert len(logged(caplog, "spooled_result_written")) == 1
-    # After a restart it is written once more, which changes nothing.
+    # After a restart it is settled again, which changes nothing.
     Spool(folder).write_all(store)
     assert content(folder) == ["refused"]
 
 
-async def test_a_place_for_refused_files_that_is_taken_stops_nothing(finished, server, store, folder, tmp_path, caplog):
+async def test_a_blocked_folder_for_refused_files_does_not_stop_the_worker(
+    finished, server, store, folder, tmp_path, caplog
+):
     spool = Spool(folder)
     await spooled(spool, finished)
     (tmp_path / "elsewhere").mkdir()
@@ -411,7 +400,7 @@ async def test_a_full_disk_keeps_the_result_in_memory(finished, server, folder, 
     assert await state(server, finished) == "completed"
 
 
-async def test_neither_redis_nor_disk_is_said_plainly(finished, folder, caplog):
+async def test_losing_both_redis_and_disk_is_logged(finished, folder, caplog):
     spool, stop = Spool(folder), asyncio.Event()
     folder.rmdir()
     folder.touch()
@@ -420,7 +409,7 @@ async def test_neither_redis_nor_disk_is_said_plainly(finished, folder, caplog):
     assert logged(caplog, "settlement_lost") == [{"job_id": finished.job_id}]
 
 
-async def test_a_directory_that_was_removed_is_made_again(finished, folder, store):
+async def test_a_removed_directory_is_created_again(finished, folder, store):
     spool = Spool(folder)
     folder.rmdir()
     await spooled(spool, finished)
@@ -428,7 +417,7 @@ async def test_a_directory_that_was_removed_is_made_again(finished, folder, stor
     assert content(folder) == []
 
 
-async def test_what_a_crash_left_half_written_goes(folder, store):
+async def test_a_half_written_file_of_a_crash_is_removed(folder, store):
     spool = Spool(folder)
     for name in (".spool-old", ".spool-new"):
         (folder / name).touch()
@@ -437,40 +426,41 @@ async def test_what_a_crash_left_half_written_goes(folder, store):
     assert content(folder) == [".spool-new"]
 
 
-@pytest.mark.parametrize("wrong", ["spool", "cancel_revoked", "reap", "unpark"])
-def test_a_step_that_is_refused_does_not_stop_the_others(store, folder, monkeypatch, caplog, wrong):
+@pytest.mark.parametrize("wrong", ["spool", "cancel_revoked", "forget_expired", "queue_next_turns"])
+def test_a_refused_step_does_not_stop_the_others(store, folder, monkeypatch, caplog, wrong):
     done = []
 
-    def run(_connection, name, *_):
-        if name == wrong:
-            raise redis.ResponseError("WRONGTYPE")
-        done.append(name)
-        return []
+    def step(name):
+        def run(*_, **__):
+            if name == wrong:
+                raise redis.ResponseError("WRONGTYPE")
+            done.append(name)
+            return []
 
-    def written(_connection):
-        run(_connection, "spool")
+        return run
 
     spool = Spool(folder)
-    monkeypatch.setattr(spool, "write_all", written)
-    monkeypatch.setattr("functions.worker.jobs.rescuer.run_sync", run)
-    reconciler = Reconciler(store, WorkerSettings(), spool)
-    reconciler._in_contact_since -= 60
+    monkeypatch.setattr(spool, "write_all", step("spool"))
+    for name in ("cancel_revoked", "forget_expired", "queue_next_turns", "rescue"):
+        monkeypatch.setattr(maintenance, name, step(name))
+    rescuer = Rescuer(store, WorkerSettings(), spool)
+    rescuer._in_contact_since -= 60
     for _ in range(3):
         done.clear()
-        reconciler.look()
+        rescuer.run_once()
     # A job whose result may be on disk is not given to another slot.
-    steps = {"spool", "cancel_revoked", "reap", "unpark", "rescue"}
+    steps = {"spool", "cancel_revoked", "forget_expired", "queue_next_turns", "rescue"}
     expected = steps - {wrong} - ({"rescue"} if wrong == "spool" else set())
     assert set(done) == expected
     assert [line["step"] for line in logged(caplog, "maintenance_refused")] == [wrong]
 
 
-def test_it_is_kept_for_its_owner_alone(folder):
+def test_the_spool_is_readable_by_its_owner_only(folder):
     Spool(folder)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
-def test_a_directory_that_is_not_ours_alone_is_refused(tmp_path):
+def test_a_directory_accessible_to_others_is_refused(tmp_path):
     (tmp_path / "open").mkdir(mode=0o755)
     (tmp_path / "file").touch()
     os.mkfifo(tmp_path / "fifo")
@@ -483,13 +473,64 @@ def test_a_directory_that_is_not_ours_alone_is_refused(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_a_file_says_what_each_field_is():
+def test_a_spool_file_has_named_fields():
     claim = claims.Claim("job", 3, "here")
     written = json.loads(claims.retry(claim, 5, "overloaded", claims.Upstream("limited", wait=7)).to_json())
     assert written == {
-        "version": 2, "script": "retry", "deployment": "here", "job_id": "job", "number": 3, "delay_ms": 5,
+        "version": 3, "script": "retry", "deployment": "here", "job_id": "job", "number": 3, "delay_ms": 5,
         "upstream": "limited", "code": "overloaded", "wait_ms": 7, "spend": "", "seen": "",
     }  # fmt: skip
+
+
+# As version 2 wrote them, without `seen` at first.
+VERSION_2 = {
+    "version": 2, "script": "finish", "deployment": "", "job_id": "", "number": 1, "state": "completed",
+    "body": json.dumps({**RESULT, "sessionId": "kept"}), "keep_ms": 60000,
+    "spend": '[{"model": "m", "cost": 0.25, "tokens": {"input": 1, "output": 1, "cache_read": 0}}]',
+    "upstream": "answered", "code": "", "wait_ms": 0, "saves_usd": 0.25, "absent": "", "conversation": "kept",
+    "keep_conversation_s": 604800,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("added", [{}, {"seen": '{"model": "m"}'}])
+async def test_a_file_of_the_previous_version_is_written(finished, server, store, folder, added):
+    Spool(folder)
+    fields = {**VERSION_2, "deployment": finished.deployment, "job_id": finished.job_id, **added}
+    path = folder / f"{finished.deployment}.{finished.job_id}-1.json"
+    path.write_text(json.dumps(fields))
+    path.chmod(0o600)
+    store.rpush(f"cg:turn:{finished.job_id}-1:-:kept", "line")
+    Spool(folder).write_all(store)
+    job = await records.read(async_client(server.url), finished.job_id, keys.ANONYMOUS)
+    assert job is not None
+    assert (job.record["state"], job.record["cost"]) == ("completed", "0.25")
+    assert store.lrange("cg:talk:anonymous:-:kept", 0, -1) == ["line"]
+    assert content(folder) == []
+
+
+@pytest.mark.parametrize("script", ["retry", "hand_back", "spent"])
+def test_every_kind_of_file_of_version_2_is_read(script):
+    fields = {"version": 2, "script": script, "deployment": "here", "job_id": "job", "number": 3, "spend": ""}
+    if script == "retry":
+        fields |= {"delay_ms": 5, "upstream": "limited", "code": "overloaded", "wait_ms": 7}
+    if script == "spent":
+        fields["caller"] = "caller"
+    read = settlements.parse(json.dumps(fields))
+    assert json.loads(read.to_json()) == {
+        **fields, "version": settlements.VERSION, **({"seen": ""} if script == "retry" else {}),
+    }  # fmt: skip
+
+
+async def test_a_file_of_a_newer_version_stays_for_its_worker(finished, store, folder, caplog):
+    spool = Spool(folder)
+    await spooled(spool, finished)
+    [path] = folder.glob("*.json")
+    newer = json.loads(path.read_text()) | {"version": settlements.VERSION + 1, "more": 1}
+    path.write_text(json.dumps(newer))
+    for _ in range(3):
+        spool.write_all(store)
+    assert content(folder) == [path.name]
+    assert len(logged(caplog, "spooled_result_of_a_newer_version")) == 1
 
 
 def test_each_settlement_is_read_as_it_was_written():
@@ -497,7 +538,15 @@ def test_each_settlement_is_read_as_it_was_written():
     spend = [Spend("m", 0.5, input=1)]
     for settlement in (
         claims.finish(
-            claim, "completed", {"result": {"costUsd": 1.5, "x": "\ud800é"}}, keep_for=9, spend=spend, absent=["s"]
+            claim,
+            "completed",
+            {"result": {"x": "\ud800é"}},
+            keep_for=9,
+            spend=spend,
+            absent=["s"],
+            saves_usd=1.5,
+            session_id="s",
+            keep_session_for=5,
         ),
         claims.finish(claim, "failed", {"error": {"code": "c"}}, keep_for=9),
         claims.retry(claim, 5, "overloaded", claims.Upstream(), [Spend("m", None, output=1)]),

@@ -1,4 +1,4 @@
-"""What API and worker log of a Redis that is away: where it is, what is wrong and what to do; not once for each try."""
+"""The log of API and worker during an outage of Redis: address, problem and remedy, once and not per attempt."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from tests.support.deployment import Deployment
 from tests.support.ports import free_port
 
 COMMAND = str(Path(sys.executable).parent / "claude-gateway")
-# Both try several times within this; seconds.
+# Seconds in which both try several times.
 WATCHED = 6.0
 
 
@@ -28,7 +28,7 @@ def failures_in(text):
 @pytest.mark.parametrize(
     ("host", "code"), [("127.0.0.1", "REFUSED"), ("no-such-host.invalid", "NAME")], ids=["refused", "unknown"]
 )
-def test_a_store_that_is_away_at_the_start_is_logged_once(tmp_path, part, host, code):
+def test_a_store_down_at_the_start_is_logged_once(tmp_path, part, host, code):
     port, api_port = free_port(), free_port()
     environment = {
         "PATH": os.environ["PATH"], "HOME": str(tmp_path), "TMPDIR": str(tmp_path), "ANTHROPIC_API_KEY": "k",
@@ -58,7 +58,7 @@ def test_a_store_that_is_away_at_the_start_is_logged_once(tmp_path, part, host, 
 
 
 @pytest.mark.slow
-def test_a_store_that_goes_away_is_logged_once_by_each_of_api_and_worker(tmp_path, model):
+def test_a_store_outage_is_logged_once_by_api_and_worker_each(tmp_path, model):
     with Deployment(tmp_path, model.url, QUEUE_CONCURRENCY="2", LOG_FORMAT="json") as deployment:
         deployment.start_worker()
         deployment.wait_for_slots(2)
@@ -67,7 +67,7 @@ def test_a_store_that_goes_away_is_logged_once_by_each_of_api_and_worker(tmp_pat
         text = (tmp_path / "log").read_text()
         found = [(line["code"], line["redis"]) for line in failures_in(text)]
         assert {code for code, _ in found} <= {"REFUSED", "BROKEN"}
-        # One of each kind by the API and by the worker's pool, and none by slots and by the deliverer.
+        # One of each kind by the API and by the worker's pool, and none by slots and dispatchers.
         assert len(found) <= 4
         assert len(text.splitlines()) < 60
         deployment.redis.start()

@@ -29,12 +29,12 @@ def variables():
 
 @pytest.fixture
 def hold(gateway, script):
-    """Hold the model's answers to queries that begin with `hold` until the test lets them go, or ends."""
+    """Hold the model's answers to queries that begin with `hold` until the test releases them or ends."""
     go = threading.Event()
     script(lambda body: Hang(until=go) if user_query(body).startswith("hold") else Text(user_query(body)))
     yield go
     go.set()
-    # A CLI that has not asked yet would ask, and be held by, the next test.
+    # A CLI that has not sent its request yet would be held by the next test.
     gateway.until(lambda: gateway.client.get("/health").json(), lambda seen: seen["waiting"] + seen["active"] == 0)
 
 
@@ -43,14 +43,14 @@ def post(gateway, body, **headers):
 
 
 def occupy(gateway):
-    """Fill both slots with queries that hold."""
+    """Fill both slots with held queries."""
     jobs = [gateway.submit(f"hold {time.monotonic_ns()}") for _ in range(2)]
     for job in jobs:
         gateway.until(lambda job=job: gateway.job(job)["state"], lambda state: state == "active")
     return jobs
 
 
-def test_a_second_identical_query_is_answered_from_the_cache_with_a_request_of_its_own(gateway, model):
+def test_an_identical_query_is_cached_with_its_own_request_id(gateway, model):
     first = gateway.ask("cached once")
     before = len(model.requests)
     answer = post(gateway, {"query": "cached once"})
@@ -76,13 +76,13 @@ def test_a_second_identical_query_is_answered_from_the_cache_with_a_request_of_i
     ],
     ids=["case", "space", "context", "turns", "model", "timeout", "system"],
 )
-def test_a_query_that_differs_in_anything_is_another(gateway, other):
+def test_a_query_that_differs_in_any_field_is_not_cached(gateway, other):
     gateway.ask("sensitive", cache={"mode": "refresh"})
     assert post(gateway, other).json()["status"] == "queued"
 
 
 @pytest.mark.once
-def test_what_does_not_change_the_answer_does_not_change_the_cache(gateway):
+def test_fields_that_do_not_change_the_answer_do_not_change_the_cache(gateway):
     first = gateway.ask("same", priority="low", metadata={"a": "1"})
     answer = post(gateway, {"metadata": {"b": "2"}, "priority": "high", "query": "same"})
     assert answer.json()["jobId"] == first["jobId"]
@@ -132,7 +132,7 @@ def test_a_tool_that_is_not_allowed_is_forbidden(gateway):
         ("timeoutMs", 120_001, "CLAUDE_TIMEOUT"),
     ],
 )
-def test_each_limit_names_itself(gateway, field, value, limit):
+def test_each_limit_is_named_in_its_error(gateway, field, value, limit):
     answer = post(gateway, {"query": "x", field: value})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == f"/{field}"
@@ -141,7 +141,7 @@ def test_each_limit_names_itself(gateway, field, value, limit):
 
 @pytest.mark.once
 @pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])
-def test_many_identical_queries_at_once_make_one_run_and_share_its_end(gateway, model, script, end):
+def test_many_identical_concurrent_queries_share_one_run(gateway, model, script, end):
     go, before = threading.Event(), len(model.requests)
     script(lambda body: Hang(until=go))
     with ThreadPoolExecutor(16) as pool:
@@ -154,7 +154,7 @@ def test_many_identical_queries_at_once_make_one_run_and_share_its_end(gateway, 
     model.wait_for_requests(before + 1)
     if end == "cancelled":
         gateway.client.delete(f"/api/query/{job_id}")
-    if end != "failed":  # that is the end of its clock
+    if end != "failed":  # its timeout is over
         go.set()
     job = gateway.finished(job_id)
     assert job["state"] == end
@@ -165,7 +165,7 @@ def test_many_identical_queries_at_once_make_one_run_and_share_its_end(gateway, 
 
 @pytest.mark.once
 @pytest.mark.parametrize("how", ["cancelled", "failed"])
-def test_a_leader_that_ended_badly_does_not_block_the_next(gateway, script, how):
+def test_a_failed_leader_does_not_block_the_next(gateway, script, how):
     go = threading.Event()
     script(lambda body: Hang(until=go) if how == "cancelled" else Error(400, "invalid_request_error", "no"))
     leader = gateway.submit(f"leader {how}")
@@ -191,7 +191,7 @@ def test_a_joiner_of_higher_priority_raises_a_waiting_job(gateway, hold):
     assert gateway.job(ahead)["queuePosition"] == 1
 
 
-def test_the_same_key_and_body_get_the_first_answer_again(gateway):
+def test_the_same_key_and_body_return_the_first_answer(gateway):
     first = post(gateway, {"query": "keyed"}, Idempotency_Key="k1")
     again = post(gateway, {"query": "keyed", "priority": "normal"}, Idempotency_Key="k1")
     assert "idempotent-replayed" not in first.headers
@@ -208,7 +208,7 @@ def test_the_same_key_with_another_body_is_refused(gateway):
 
 
 @pytest.mark.once
-def test_the_same_key_at_once_makes_one_job(gateway):
+def test_concurrent_requests_with_the_same_key_make_one_job(gateway):
     with ThreadPoolExecutor(16) as pool:
         body = {"query": "at once", "cache": {"mode": "bypass"}}
         answers = list(pool.map(lambda _: post(gateway, body, Idempotency_Key="k3"), range(16)))
@@ -223,7 +223,7 @@ def test_a_refused_request_does_not_use_its_key(gateway):
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "with space"])
-def test_a_key_that_is_not_one_is_refused(gateway, key):
+def test_an_invalid_key_is_refused(gateway, key):
     assert post(gateway, {"query": "x"}, Idempotency_Key=key).status_code == 422
 
 
@@ -236,7 +236,7 @@ def test_priorities_are_strict_and_first_in_first_out_within_one(gateway, hold):
     expected = ["high 2", "high 5", "normal 1", "normal 4", "low 0", "low 3"]
     positions = {gateway.job(jobs[name])["queuePosition"]: name for name in jobs}
     assert [positions[place] for place in range(6)] == expected
-    # One slot takes them all: two that take a job each at once may say so in either order.
+    # One slot takes them all: two slots could report their jobs in either order.
     assert gateway.client.delete(f"/api/query/{leaving}").status_code == 200
     for job_id in jobs.values():
         gateway.finished(job_id)
@@ -260,11 +260,11 @@ def test_a_waiting_job_that_is_cancelled_never_runs(gateway, model, hold):
     assert (again.status_code, again.json()["code"]) == (409, "already_finished")
 
 
-def test_a_running_job_that_is_cancelled_is_gone_soon(gateway, hold):
+def test_a_cancelled_running_job_ends_soon(gateway, hold):
     job_id = gateway.submit("hold to cancel")
     clis = gateway.until(gateway.running, bool)
     assert gateway.client.delete(f"/api/query/{job_id}").json()["state"] == "cancelled"
-    # Two seconds on a machine that does nothing else; a run that is not ended would hang for ever.
+    # Two seconds on an idle machine; a run that is not ended would hang forever.
     _, alive = psutil.wait_procs(clis, timeout=10)
     assert not alive
     assert gateway.job(job_id)["state"] == "cancelled"
@@ -272,7 +272,7 @@ def test_a_running_job_that_is_cancelled_is_gone_soon(gateway, hold):
 
 @pytest.mark.once
 def test_cancelling_and_completing_have_one_winner(gateway):
-    # Bounded, and each a race of its own; what is told must be what stays.
+    # Each of these is a race of its own: the reported state must be the final one.
     for number in range(6):
         job_id = gateway.submit(f"race {number}", cache={"mode": "bypass"})
         least = 10 + number % 2
@@ -303,7 +303,7 @@ def test_prefer_wait_answers_with_the_finished_job_or_the_usual_202(gateway, hol
 
 
 @pytest.mark.parametrize("seconds", ["0", "1e-270", "0.000001", "0.05"])
-def test_a_wait_of_next_to_nothing_is_answered_at_once(gateway, hold, seconds):
+def test_a_tiny_wait_is_answered_at_once(gateway, hold, seconds):
     job_id = gateway.submit(f"hold {seconds}")
     for _ in range(20):
         assert gateway.client.get(f"/api/query/{job_id}?wait={seconds}", timeout=5).status_code == 200
@@ -324,7 +324,7 @@ def test_lists_are_newest_first_filtered_and_paged_without_gaps(gateway):
     JobPage.model_validate(first)
     assert [job["jobId"] for job in first["jobs"]] == made[:-3:-1]
     assert "result" not in first["jobs"][0]
-    # A job that comes between two pages moves neither.
+    # A new job between two pages moves neither.
     gateway.ask("in between")
     seen, cursor = [], first["nextCursor"]
     while cursor:
@@ -345,7 +345,7 @@ def test_a_wrong_list_parameter_is_named(gateway, query):
 
 
 @pytest.mark.once
-def test_a_queue_that_is_full_says_so_and_takes_more_when_it_is_not(gateway, hold):
+def test_a_full_queue_refuses_jobs_until_it_has_room(gateway, hold):
     occupy(gateway)
     jobs: list[str] = []
     while (answer := post(gateway, {"query": f"filler {len(jobs)}"})).status_code == 202:
@@ -359,7 +359,7 @@ def test_a_queue_that_is_full_says_so_and_takes_more_when_it_is_not(gateway, hol
 
 
 @pytest.mark.slow
-async def test_five_hundred_wait_on_one_process_while_it_answers_others(tmp_path):
+async def test_five_hundred_waiting_requests_do_not_block_others(tmp_path):
     go = threading.Event()
     hanging = ScriptedModel(lambda body: Hang(until=go))
     variables = {"ANTHROPIC_API_KEY": "k", "QUEUE_CONCURRENCY": "1"}
@@ -372,7 +372,7 @@ async def test_five_hundred_wait_on_one_process_while_it_answers_others(tmp_path
         for _, writer in waiting:
             writer.write(f"GET /api/query/{job_id}?wait=25 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
             await writer.drain()
-        # One process answers in turn: when it answers this, it has heard of all the others.
+        # One process serves requests in order: when it answers this one, it has accepted all the others.
         assert gateway.client.get("/health").status_code == 200
         assert api.num_threads() <= threads + 2
         assert gateway.client.delete(f"/api/query/{job_id}").status_code == 200

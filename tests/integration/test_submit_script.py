@@ -14,7 +14,7 @@ from shared.store.redis import scripts
 from shared.store.redis.client import async_client
 from tests.support.gateway import ROOT
 from tests.support.lossy_proxy import LossyProxy
-from tests.support.slot import ERROR, RESULT, run
+from tests.support.slot import ERROR, RESULT, pop_one, run, take
 
 
 def milliseconds(store):
@@ -26,7 +26,7 @@ def retry_of(claim):
     return claims.retry(claim, 0, "server_error", claims.Upstream())
 
 
-async def test_a_lost_reply_leaves_one_whole_job(connect, server, store):
+async def test_a_lost_reply_leaves_one_complete_job(connect, server, store):
     with LossyProxy(server.port) as proxy:
         client = await connect(proxy.url)
         await client.post("/api/query", json={"query": "connect first"})
@@ -38,7 +38,7 @@ async def test_a_lost_reply_leaves_one_whole_job(connect, server, store):
     assert json.loads(store.get(keys.job_input(answer.json()["jobId"])))["query"] == "one whole job"
 
 
-async def test_a_lost_reply_to_a_keyed_submission_is_not_told_as_a_replay(connect, server, store):
+async def test_a_lost_reply_to_a_keyed_submission_is_not_a_replay(connect, server, store):
     with LossyProxy(server.port) as proxy:
         client = await connect(proxy.url)
         await client.post("/api/query", json={"query": "connect first"})
@@ -64,27 +64,27 @@ async def test_a_lost_reply_to_a_joiner_joins_once(connect, server, store):
 TABLE = re.findall(r"^\| ([a-z, ]+) \| (\d) \|$", (ROOT / "docs" / "performance.md").read_text(), re.MULTILINE)
 
 
-def test_the_table_of_round_trips_was_found():
+def test_the_table_of_round_trips_exists():
     assert len(TABLE) == 8
 
 
 @pytest.mark.parametrize(("what", "trips"), TABLE)
-async def test_round_trips_are_those_of_the_table(connect, server, round_trips, what, trips):
+async def test_round_trips_match_the_table(connect, server, round_trips, what, trips):
     client = await connect(AUTH_ENABLED="true" if "key" in what else "false")
     headers = {}
     if "key" in what:
         headers["X-API-Key"] = (await callers.create(async_client(server.url), "c")).key
     made = (await client.post("/api/query", json={"query": "x"}, headers=headers)).json()["jobId"]
     if what == "submit, key not cached":
-        http_callers._known.clear()
+        http_callers._cache.clear()
     if what == "wait, ended":
         await run(server.url)
-    # The first of each script also teaches it to the server; and health has a connection of its own.
+    # The first call of each script also loads it; and health has its own connection.
     await client.get("/health")
     await client.get("/api/query", headers=headers)
     await client.delete(f"/api/query/{new_id()}", headers=headers)
     if what == "submit, key not cached":
-        http_callers._known.clear()
+        http_callers._cache.clear()
 
     round_trips.clear()
     calls = {
@@ -118,7 +118,7 @@ async def test_all_that_joined_see_the_same_failure(connect, server):
     assert seen == [ERROR["error"]] * 3
 
 
-async def test_a_leader_that_vanished_does_not_poison_the_next(connect, store):
+async def test_a_vanished_leader_does_not_block_the_next(connect, store):
     client = await connect(DEDUP_ENABLED="true")
     leader = (await client.post("/api/query", json={"query": "ghost"})).json()["jobId"]
     store.delete(keys.job(leader))
@@ -135,11 +135,11 @@ async def test_nothing_is_left_of_a_job_whose_time_is_over(connect, server, stor
     await run(server.url, keep_for=0)
     assert (await client.get(f"/api/query/{job_id}")).status_code == 404
     assert (await client.get("/api/query")).json()["jobs"] == []
-    assert await scripts.run(async_client(server.url), "reap", 100) == 1
+    assert await scripts.run(async_client(server.url), "forget_expired", most=100) == 1
     left = {key for key in store.scan_iter() if not key.startswith(("cg:minute:", "cg:spend:"))} - before
-    # Of a minute and of a day, counters and the queue's own stay; RQ's job was made here, and RQ deletes it in a slot.
-    assert {key for key in left if job_id in key} == {f"rq:job:{job_id}-1"}
-    assert left <= {keys.DEPLOYMENT, keys.SEQUENCE, keys.WAKE, keys.COUNTERS, "rq:i", f"rq:job:{job_id}-1"}
+    # The counters of a minute and of a day, and the queue's own keys stay.
+    assert not any(job_id in key for key in left)
+    assert left <= {keys.DEPLOYMENT, keys.SEQUENCE, keys.WAKE, keys.COUNTERS}
 
 
 async def test_memory_is_flat_over_many_short_jobs(connect, server, store):
@@ -148,21 +148,18 @@ async def test_memory_is_flat_over_many_short_jobs(connect, server, store):
     async def many(count):
         for number in range(count):
             await client.post("/api/query", json={"query": f"q {number}"})
-            job_id = await run(server.url, keep_for=0)
-            store.delete(f"rq:job:{job_id}-1", "rq:i")
-            await scripts.run(async_client(server.url), "reap", 10)
+            await run(server.url, keep_for=0)
+            await scripts.run(async_client(server.url), "forget_expired", most=10)
         return len([key for key in store.scan_iter() if not key.startswith("cg:minute:")])
 
     assert await many(20) == await many(200)
 
 
-async def test_a_store_that_is_full_refuses_new_jobs_and_ends_old_ones(connect, server, store):
+async def test_a_full_store_refuses_new_jobs_and_ends_old_ones(connect, server, store):
     client = await connect()
     accepted = (await client.post("/api/query", json={"query": "before"})).json()["jobId"]
     handle = async_client(server.url)
-    text = await scripts.run(handle, "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now")
-    claim = claims.Claim.parse(text)
-    await claims.take(handle, claim, "slot")
+    claim = await take(server.url)
     store.config_set("maxmemory", "1")
     store.config_set("maxmemory-policy", "noeviction")
     try:
@@ -177,14 +174,13 @@ async def test_a_store_that_is_full_refuses_new_jobs_and_ends_old_ones(connect, 
     assert store.zcard(keys.WAITING) == 0
 
 
-async def test_jobs_start_in_the_order_of_the_queue_whichever_slot_claims_first(connect, server, store):
+async def test_jobs_start_in_queue_order_whichever_slot_claims_first(connect, server, store):
     client = await connect()
     handle = async_client(server.url)
     popped = []
     for query in ("first", "second"):
         await client.post("/api/query", json={"query": query})
-        text = await scripts.run(handle, "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now")
-        popped.append(claims.Claim.parse(text))
+        popped.append(pop_one(server.url))
         then = milliseconds(store)
         while milliseconds(store) == then:
             pass
@@ -194,17 +190,16 @@ async def test_jobs_start_in_the_order_of_the_queue_whichever_slot_claims_first(
     assert first < second
 
 
-async def test_the_fence_holds_against_a_slot_that_was_given_up(connect, server):
+async def test_the_fence_stops_a_slot_that_was_given_up(connect, server):
     client = await connect()
     job_id = (await client.post("/api/query", json={"query": "x"})).json()["jobId"]
     handle = async_client(server.url)
-    first = claims.Claim.parse(await scripts.run(handle, "pop", "rq:i", "rq:job:", "claude", "f", 1, 60, "now"))
-    assert await claims.take(handle, first, "slot 1") is not None
+    first = await take(server.url, "slot 1")
     assert await claims.settle(handle, claims.hand_back(first)) == "settled"
     assert await run(server.url) == job_id
     before = await records.read(handle, job_id, keys.ANONYMOUS)
     assert await claims.take(handle, first, "slot 1") is None
-    assert not await claims.keep(handle, first, 50)
+    assert not await claims.renew(handle, first, 50)
     late = [claims.finish(first, "failed", ERROR, keep_for=1), claims.hand_back(first), retry_of(first)]
     assert [await claims.settle(handle, settlement) for settlement in late] == ["void"] * 3
     assert await records.read(handle, job_id, keys.ANONYMOUS) == before
@@ -219,7 +214,7 @@ async def test_a_result_of_any_size_is_read_whole(connect, server, size):
     assert (await client.get(f"/api/query/{made}")).json()["result"]["response"] == response
 
 
-async def test_an_answer_without_one_of_its_servers_is_not_cached_and_the_next_run_tells_anew(connect, server, store):
+async def test_an_answer_missing_a_server_is_not_cached(connect, server, store):
     client = await connect(CACHE_TTL="60")
     job = (await client.post("/api/query", json={"query": "less"})).json()["jobId"]
     await run(server.url, ERROR, absent=["tickets"])

@@ -1,4 +1,4 @@
-"""A CLI that waits: the real one, with a scripted model."""
+"""Warm CLIs: the real CLI, with a scripted model."""
 
 import asyncio
 import errno
@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from functions.worker.cli import warm
+from functions.worker.cli.plan import plan_for
 from functions.worker.cli.run import Run
 from functions.worker.cli.warm import WarmCli, _Spare
 from functions.worker.cli.workspace import Workspace
@@ -19,7 +20,7 @@ from tests.support.real_cli import isolated_environment
 
 @pytest.fixture
 def slot(tmp_path, monkeypatch, model):
-    """Stand where a slot's process would: adopt what is left, and have the model's address."""
+    """Act as the process of a slot: adopt orphans, and know the model's address."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     for name, value in isolated_environment(tmp_path, model.url).items():
         monkeypatch.setenv(name, value)
@@ -39,7 +40,7 @@ async def kept_warm(settings=None):
 
 
 async def ready(cli, *, but=None):
-    """Wait until one waits that is not `but`, and return its pid."""
+    """Wait until a CLI other than `but` is ready, and return its pid."""
     async with asyncio.timeout(30):
         while not (cli._spare and cli._spare.ready and cli._spare.cli.pid != but):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -47,7 +48,7 @@ async def ready(cli, *, but=None):
 
 
 async def born(cli):
-    """Wait until one is being started, and return its pid."""
+    """Wait until a CLI is being started, and return its pid."""
     async with asyncio.timeout(30):
         while not (cli._spare and cli._spare.cli.pid):  # noqa: ASYNC110
             await asyncio.sleep(0.001)
@@ -56,18 +57,21 @@ async def born(cli):
 
 
 async def answer(cli, settings=None, **request):
-    """Run a request; return what it answered and which process did."""
+    """Run a request; return its answer and the pid of its CLI."""
     settings = settings or WorkerSettings()
-    run = Run(settings, cli, lambda text: None)
+    run = Run(settings, cli)
     try:
-        outcome = judge(await run.answer({"query": "hello", **request}), max_output_bytes=10_000)
+        outcome = judge(
+            await run.answer(plan_for({"query": "hello", **request}, settings), lambda text: None),
+            max_output_bytes=10_000,
+        )
         assert run._cli is not None
         return outcome.body["result"]["response"], run._cli.pid
     finally:
         await run.end()
 
 
-async def test_a_job_with_the_default_options_gets_the_one_that_waits_and_the_next_another(slot):
+async def test_each_job_with_default_options_gets_its_own_warm_cli(slot):
     async with kept_warm() as cli:
         first = await ready(cli)
         assert await answer(cli) == ("hello", first)
@@ -75,17 +79,17 @@ async def test_a_job_with_the_default_options_gets_the_one_that_waits_and_the_ne
         assert await answer(cli, context={"a": 1}) == ("hello", second)
 
 
-async def test_a_job_that_comes_while_one_starts_gets_that_one(slot):
+async def test_a_job_that_arrives_during_the_start_gets_that_cli(slot):
     async with kept_warm() as cli:
         starting = await born(cli)
         assert await answer(cli) == ("hello", starting)
 
 
-async def test_one_that_fails_while_it_starts_fails_the_job_that_waits_for_it_and_no_other(slot):
+async def test_a_failing_start_fails_only_the_waiting_job(slot):
     async with kept_warm() as cli:
         starting = await born(cli)
-        run = Run(WorkerSettings(), cli, lambda text: None)
-        answering = asyncio.create_task(run.answer({"query": "hello"}))
+        run = Run(WorkerSettings(), cli)
+        answering = asyncio.create_task(run.answer(plan_for({"query": "hello"}, WorkerSettings()), lambda text: None))
         await asyncio.sleep(0)
         assert cli._spare is None
         os.kill(starting, 9)
@@ -95,12 +99,12 @@ async def test_one_that_fails_while_it_starts_fails_the_job_that_waits_for_it_an
 
 
 @pytest.mark.parametrize("alone", [60.0, 0.01])
-async def test_the_next_one_is_started_when_the_job_has_ended_or_has_had_its_start_to_itself(slot, monkeypatch, alone):
+async def test_the_next_cli_starts_after_the_job_or_its_start_up(slot, monkeypatch, alone):
     monkeypatch.setattr(warm, "_ALONE", alone)
     async with kept_warm() as cli:
         first = await ready(cli)
-        run = Run(WorkerSettings(), cli, lambda text: None)
-        await run.answer({"query": "hello"})
+        run = Run(WorkerSettings(), cli)
+        await run.answer(plan_for({"query": "hello"}, WorkerSettings()), lambda text: None)
         if alone > 1:
             assert cli._spare is None
         else:
@@ -109,7 +113,7 @@ async def test_the_next_one_is_started_when_the_job_has_ended_or_has_had_its_sta
         assert await ready(cli, but=first)
 
 
-async def test_a_job_with_other_options_starts_its_own_and_lets_the_waiting_one_wait(slot):
+async def test_a_job_with_other_options_starts_its_own_cli(slot):
     async with kept_warm() as cli:
         waiting = await ready(cli)
         for request in ({"systemPrompt": "x"}, {"model": "claude-sonnet-4-5"}, {"maxTurns": 2}, {"effort": "low"}):
@@ -119,11 +123,11 @@ async def test_a_job_with_other_options_starts_its_own_and_lets_the_waiting_one_
         assert await ready(cli) == waiting
 
 
-async def test_one_that_died_is_never_given_to_a_job_and_is_replaced(slot):
+async def test_a_dead_cli_is_replaced_and_given_to_no_job(slot):
     async with kept_warm() as cli:
         dead = await ready(cli)
         os.kill(dead, 9)
-        # Dead to the kernel; nobody else has noticed.
+        # Dead, but not reaped yet.
         with suppress(ChildProcessError):  # unless asyncio has
             os.waitid(os.P_PID, dead, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222
         text, pid = await answer(cli)
@@ -132,7 +136,7 @@ async def test_one_that_died_is_never_given_to_a_job_and_is_replaced(slot):
         assert await ready(cli, but=dead)
 
 
-async def test_one_that_grew_old_is_replaced(slot, monkeypatch):
+async def test_an_old_cli_is_replaced(slot, monkeypatch):
     monkeypatch.setattr(warm, "_OLD", 0.2)
     async with kept_warm() as cli:
         old = await ready(cli)
@@ -140,7 +144,7 @@ async def test_one_that_grew_old_is_replaced(slot, monkeypatch):
         assert old not in processes.descendants(os.getpid())
 
 
-async def test_a_cli_that_does_not_start_is_tried_again_later_and_later_and_jobs_fail_by_themselves(slot, monkeypatch):
+async def test_a_failing_start_is_retried_with_growing_pauses(slot, monkeypatch):
     pauses = []
     sleep = asyncio.sleep
 
@@ -158,7 +162,7 @@ async def test_a_cli_that_does_not_start_is_tried_again_later_and_later_and_jobs
     assert pauses[:5] == [0.0, 0.5, 1.0, 2.0, 4.0]
 
 
-async def test_switched_off_nothing_waits(slot):
+async def test_switched_off_no_cli_waits(slot):
     async with kept_warm(WorkerSettings(claude_warm=False)) as cli:
         assert await cli.spared() == set()
         text, _ = await answer(cli)
@@ -166,16 +170,16 @@ async def test_switched_off_nothing_waits(slot):
         assert not processes.descendants(os.getpid())
 
 
-async def test_one_whose_start_has_failed_is_given_to_no_job(slot):
+async def test_a_cli_whose_start_failed_is_given_to_no_job(slot):
     cli = WarmCli(WorkerSettings(claude_command="/nowhere/claude"))
-    failed = cli._new({})
+    failed = cli._new(plan_for({}, WorkerSettings()))
     await asyncio.wait({failed.begin()})
     cli._spare = _Spare(failed)
-    assert cli.take({}) is not failed
+    assert cli.take(plan_for({}, WorkerSettings())) is not failed
     await failed.kill()
 
 
-async def test_a_full_disk_is_told_and_tried_again(slot, monkeypatch, caplog):
+async def test_a_full_disk_is_logged_and_retried(slot, monkeypatch, caplog):
     made: list[None] = []
     create = Workspace.create
 

@@ -27,7 +27,7 @@ def credentials(model, **more):
 @pytest.mark.parametrize(
     "options", [pytest.param([], id="uvicorn"), pytest.param(["--lambda"], id="lambda", marks=pytest.mark.slow)]
 )
-def test_ctrl_c_stops_everything_within_ten_seconds_and_leaves_nothing(tmp_path, options):
+def test_ctrl_c_stops_everything_and_leaves_nothing(tmp_path, options):
     never = threading.Event()
     with (
         ScriptedModel(lambda body: Hang(until=never)) as model,
@@ -44,7 +44,7 @@ def test_ctrl_c_stops_everything_within_ten_seconds_and_leaves_nothing(tmp_path,
 
 
 @pytest.mark.slow
-def test_what_waited_when_it_was_stopped_is_run_when_it_starts_again(tmp_path):
+def test_a_waiting_job_runs_after_a_restart(tmp_path):
     never = threading.Event()
     with ScriptedModel(lambda body: Hang(until=never)) as model, Gateway(tmp_path, **credentials(model)) as gateway:
         job_ids = [gateway.submit(f"job {number}") for number in range(4)]
@@ -54,22 +54,30 @@ def test_what_waited_when_it_was_stopped_is_run_when_it_starts_again(tmp_path):
     with ScriptedModel(echo=True) as model, Gateway(tmp_path, **credentials(model)) as gateway:
         jobs = [gateway.finished(job_id) for job_id in job_ids]
         assert [job["result"]["response"] for job in jobs] == [f"job {number}" for number in range(4)]
-        # Those that ran were handed back, which does not use an attempt.
+        # The running ones were handed back, which does not count as an attempt.
         assert [job["attempts"] for job in jobs] == [1, 1, 1, 1]
 
 
-def test_without_credentials_the_demo_model_answers_and_says_so(tmp_path):
-    with Gateway(tmp_path, QUEUE_CONCURRENCY="1") as gateway:
-        answer = gateway.ask("What is 2+2?")["result"]["response"]
-        assert "4" in answer
-        assert "demo" in answer.lower()
-        told = "".join(gateway.log)
-        assert "demo model" in told
-        assert "ANTHROPIC_API_KEY" in told
-        assert gateway.client.get("/health").json()["credentials"] == ["demo"]
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """A gateway without credentials."""
+    tools = {"CLAUDE_TOOLS": "Bash", "MCP_ENABLED": "true", "MCP_CONFIG": str(ROOT / "local/mcp.json")}
+    folder = tmp_path_factory.mktemp("demo")
+    with Gateway(folder, QUEUE_CONCURRENCY="1", CLAUDE_MAX_RETRIES="1", **tools) as gateway:
+        yield gateway
 
 
-def test_the_demo_costs_nothing_and_its_answers_are_not_served_for_claudes(tmp_path):
+def test_without_credentials_the_demo_model_answers_and_says_so(demo):
+    answer = demo.ask("What is 2+2?")["result"]["response"]
+    assert "4" in answer
+    assert "demo" in answer.lower()
+    log = "".join(demo.log)
+    assert "demo model" in log
+    assert "ANTHROPIC_API_KEY" in log
+    assert demo.client.get("/health").json()["credentials"] == ["demo"]
+
+
+def test_demo_answers_cost_nothing_and_are_not_cached_for_claude(tmp_path):
     with Gateway(tmp_path, QUEUE_CONCURRENCY="1") as gateway:
         first = gateway.ask("Who answers?")["result"]
         assert first["costUsd"] == 0
@@ -78,40 +86,39 @@ def test_the_demo_costs_nothing_and_its_answers_are_not_served_for_claudes(tmp_p
         assert again["status"] == "cached"
         usage = gateway.client.get("/api/usage").json()
         assert (usage["totalUsd"], usage["savedUsd"]) == (0, 0)
+        assert [model["model"] for day in usage["days"] for model in day["models"]] == ["demo-model"]
     with ScriptedModel() as model, Gateway(tmp_path, **credentials(model, QUEUE_CONCURRENCY="1")) as gateway:
         assert gateway.ask("Who answers?")["result"]["response"] == "ok"
 
 
-def test_the_demo_model_follows_the_instructions_of_a_query(tmp_path):
-    tools = {"CLAUDE_TOOLS": "Bash", "MCP_ENABLED": "true", "MCP_CONFIG": str(ROOT / "local/mcp.json")}
-    with Gateway(tmp_path, QUEUE_CONCURRENCY="1", CLAUDE_MAX_RETRIES="1", **tools) as gateway:
-        assert gateway.ask("demo: fail 529")["error"]["code"] == "overloaded"
-        assert gateway.ask("demo: stream 3")["result"]["response"].endswith("word1 word2 word3")
-        ran = gateway.ask('demo: tool Bash {"command": "echo $((6*7))"}', tools=["Bash"])
-        assert "42" in ran["result"]["response"]
-        query = 'demo: mcp time get_current_time {"timezone": "Asia/Tokyo"}'
-        assert "Asia/Tokyo" in gateway.ask(query, mcpServers=["time"])["result"]["response"]
-        started = time.monotonic()
-        assert gateway.ask("demo: slow 1")["state"] == "completed"
-        assert time.monotonic() - started >= 1
+def test_the_demo_model_follows_the_instructions_of_a_query(demo):
+    assert demo.ask("demo: fail 529")["error"]["code"] == "overloaded"
+    assert demo.ask("demo: stream 3")["result"]["response"].endswith("word1 word2 word3")
+    ran = demo.ask('demo: tool Bash {"command": "echo $((6*7))"}', tools=["Bash"])
+    assert "42" in ran["result"]["response"]
+    query = 'demo: mcp time get_current_time {"timezone": "Asia/Tokyo"}'
+    assert "Asia/Tokyo" in demo.ask(query, mcpServers=["time"])["result"]["response"]
+    started = time.monotonic()
+    assert demo.ask("demo: slow 1")["state"] == "completed"
+    assert time.monotonic() - started >= 1
 
 
 @pytest.mark.slow
-def test_with_credentials_there_is_no_demo_model_and_the_log_holds_ids_and_no_query_and_no_credential(tmp_path):
+def test_with_credentials_no_demo_model_runs_and_the_log_has_no_secret(tmp_path):
     variables = {"LOG_LEVEL": "DEBUG", "LOG_FORMAT": "json"}
     with ScriptedModel(echo=True) as model, Gateway(tmp_path, **credentials(model, **variables)) as gateway:
         assert not [process for process in gateway.processes() if "local.demo_model" in process.cmdline()]
         gateway.ask("my dearest secret", metadata={"m": "hidden-metadata"}, systemPrompt="hidden-prompt")
         gateway.client.post("/api/query", json={"query": "x", "priority": "hidden-priority"})
         gateway.stop()
-        told = "".join(gateway.log)
-    lines = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
-    asked = next(line for line in lines if line["event"] == "request" and line["status"] == 202)
+        log = "".join(gateway.log)
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    accepted = next(line for line in lines if line["event"] == "request" and line["status"] == 202)
     ran = [line for line in lines if line["event"] in {"job_started", "job_ended"}]
     assert len(ran) == 2
-    assert {(line["job_id"], line["request_id"]) for line in ran} == {(asked["job_id"], asked["request_id"])}
+    assert {(line["job_id"], line["request_id"]) for line in ran} == {(accepted["job_id"], accepted["request_id"])}
     for secret in ("dearest", "hidden-", "ANTHROPIC_API_KEY", "demo"):
-        assert secret not in told
+        assert secret not in log
 
 
 @pytest.mark.slow
@@ -127,20 +134,20 @@ def test_a_second_gateway_on_the_same_data_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("command", "variables", "told"),
+    ("command", "variables", "message"),
     [
         ("local", {"QUEUE_CONCURRENCY": "none"}, "QUEUE_CONCURRENCY: should be a whole number"),
         ("api", {"RATE_LIMIT": "often"}, "RATE_LIMIT: should be a number and a unit"),
         ("worker", {"REDIS_PORT": "0"}, "REDIS_PORT: should be a whole number from 1 to 65535"),
     ],
 )
-def test_a_setting_that_cannot_be_used_is_named_at_the_start(tmp_path, command, variables, told):
+def test_an_invalid_setting_is_named_at_the_start(tmp_path, command, variables, message):
     done = subprocess.run(
         [COMMAND, command], cwd=tmp_path, env={"PATH": os.environ["PATH"], **variables},
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert done.returncode == 2
-    assert told in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -156,7 +163,7 @@ def test_a_port_that_is_taken_is_named(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_gateway_that_is_killed_takes_everything_with_it(tmp_path):
+def test_nothing_survives_a_killed_gateway(tmp_path):
     with ScriptedModel(echo=True) as model, Gateway(tmp_path, **credentials(model)) as gateway:
         processes = gateway.processes()
         gateway.process.send_signal(signal.SIGKILL)
@@ -165,8 +172,8 @@ def test_a_gateway_that_is_killed_takes_everything_with_it(tmp_path):
 
 
 @pytest.mark.parametrize("auth", ["true", "false"])
-def test_the_start_says_where_to_look_and_standard_output_has_one_line(tmp_path, auth):
-    """Catches advice on standard output, which programs read, and a command that does not run as it is printed."""
+def test_the_start_prints_its_address_and_one_line_to_stdout(tmp_path, auth):
+    """Catches advice on standard output, which programs read, and a printed command that does not run."""
     with ScriptedModel() as model, Gateway(tmp_path, **credentials(model, AUTH_ENABLED=auth)) as gateway:
         lines = gateway.until(lambda: "".join(gateway.log), lambda text: "Stop: Ctrl-C" in text)
         assert f"Start page: {gateway.url}/\n" in lines

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,14 +16,14 @@ import psutil
 from tests.support.client import GatewayClient
 
 ROOT = Path(__file__).parents[2]
-# Starting means importing everything, several times at once, on a machine that may be busy.
+# The start imports everything in several processes at once, on a machine that may be busy.
 START_TIMEOUT = 60.0
 
 
 class Gateway(GatewayClient):
-    """`claude-gateway local` in a process of its own, from `with` to the end of it.
+    """`claude-gateway local` in its own process; runs within a `with` block.
 
-    `variables` are its environment, beside PATH and HOME; nothing else of ours gets in.
+    `variables` are its environment, with PATH and HOME; it inherits nothing else.
     """
 
     def __init__(self, folder: Path, *options: str, **variables: str) -> None:
@@ -39,7 +40,7 @@ class Gateway(GatewayClient):
         command = Path(sys.executable).parent / "claude-gateway"
         self.process = subprocess.Popen(
             [str(command), "local", "--data", str(self.data), *self._options],
-            # Not in the checkout: a developer's .env is not the tests' business.
+            # Not in the checkout, because a developer's .env must not affect tests.
             cwd=self._folder,
             env={**environment, **self._variables},
             stdin=subprocess.DEVNULL,
@@ -48,7 +49,7 @@ class Gateway(GatewayClient):
             text=True,
         )
         assert self.process.stdout is not None
-        self._listener = threading.Thread(target=self._listen)
+        self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
         watchdog = threading.Timer(START_TIMEOUT, self.process.kill)
         watchdog.start()
@@ -63,13 +64,13 @@ class Gateway(GatewayClient):
 
     @property
     def runs(self) -> Path:
-        """Where runs have their directories: the temporary directory of all its processes."""
+        """The parent of the runs' directories: the temporary directory of all its processes."""
         directory = self._folder / "tmp"
         directory.mkdir(exist_ok=True)
         return directory
 
     def run_directories(self) -> list[Path]:
-        """List the directories of runs, those too of CLIs that wait for a job."""
+        """List the directories of runs, including those of warm CLIs."""
         return list(self.runs.glob("claude-worker-*/claude-run-*"))
 
     def _listen(self) -> None:
@@ -83,26 +84,33 @@ class Gateway(GatewayClient):
         self.stop()
 
     def stop(self) -> int:
-        """Stop it as Ctrl-C does, and return its exit status."""
+        """Stop it as Ctrl-C does, and return its exit status; after 20 s kill it and raise TimeoutExpired."""
+        below: list[psutil.Process] = []
         if self.process.poll() is None:
+            with suppress(psutil.NoSuchProcess):
+                below = self.processes()
             self.process.send_signal(signal.SIGINT)
         try:
             status = self.process.wait(20)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            # A surviving process would hold its standard error open and block the reader.
+            for process in below:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
             raise
         finally:
             assert self.process.stdout is not None
             self.process.stdout.close()
-            self._listener.join()
+            self._listener.join(10)
         return status
 
     def processes(self) -> list[psutil.Process]:
-        """List its processes: those below it, itself not among them."""
+        """List its descendants."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def clis(self) -> list[psutil.Process]:
-        """List the CLIs, those too that wait for a job."""
+        """List the CLIs, including warm ones."""
         found = []
         for process in self.processes():
             try:
@@ -113,7 +121,7 @@ class Gateway(GatewayClient):
         return found
 
     def running(self) -> list[psutil.Process]:
-        """List the CLIs that talk to the model."""
+        """List the CLIs with a connection to the model."""
         found = []
         for cli in self.clis():
             try:

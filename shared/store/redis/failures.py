@@ -16,6 +16,7 @@ from redis.exceptions import (
     AuthenticationError,
     AuthenticationWrongNumberOfArgsError,
     AuthorizationError,
+    DataError,
     InvalidResponse,
     MaxConnectionsError,
     RedisError,
@@ -110,7 +111,14 @@ _ANSWERED = {
             "NOREPLICAS", "redis_replicas", "The store has too few replicas",
             "connect the replicas that min-replicas-to-write asks for, or lower it",
         ),
+        _switching(
+            "NOSCRIPT", "redis_failover", "The store is switching to another server",
+            "the server has lost its scripts, as after a restart; they are sent again",
+        ),
         _switching("BUSY", "redis_busy", "The store is busy", "a script runs for long: see SLOWLOG, and SCRIPT KILL"),
+        _switching(
+            "UNKILLABLE", "redis_busy", "The store is busy", "a script that has written runs for long: see SLOWLOG"
+        ),
         Failure(
             "DENIED", "redis_login", "The store refuses the gateway's login",
             "Redis runs in protected mode: set a password, or bind it to the address that the gateway uses",
@@ -118,6 +126,9 @@ _ANSWERED = {
         ),
         Failure(
             "MOVED", "redis_cluster", "The store cannot be used", "cluster mode is not supported: use one primary"
+        ),
+        Failure(
+            "ASK", "redis_cluster", "The store cannot be used", "cluster mode is not supported: use one primary"
         ),
         Failure(
             "CROSSSLOT", "redis_cluster", "The store cannot be used", "cluster mode is not supported: use one primary"
@@ -133,6 +144,8 @@ _ANSWERED = {
     )
 }  # fmt: skip
 _REFUSED = _away("REFUSED", "start Redis there, or correct REDIS_URL or REDIS_HOST and REDIS_PORT")
+_NO_FILE = _away("NO_FILE", "the socket or certificate of REDIS_URL does not exist: start Redis, or correct the path")
+_NO_ACCESS = _away("NO_ACCESS", "this user may not use the socket or certificate of REDIS_URL: see its permissions")
 _NAME = _away("NAME", "the host name does not resolve: correct REDIS_URL or REDIS_HOST, or see the DNS")
 _TIMEOUT = _away("TIMEOUT", "see whether Redis is overloaded or stopped, or a firewall drops the packets")
 _BROKEN = _away("BROKEN", "the connection broke: see whether Redis was restarted, and its log")
@@ -164,6 +177,8 @@ def code_in(text: str) -> str:
         return "NOPERM"
     if _UNKNOWN_COMMAND.search(text):
         return "UNSUPPORTED"
+    if "SCRIPT KILL" in text:  # An operator ended a script that had not written yet.
+        return "BUSY"
     return codes[0] if codes else "ERR"
 
 
@@ -188,6 +203,11 @@ def classify(error: BaseException) -> Failure | None:
     return _not_reached(error)
 
 
+def is_refusal(error: BaseException) -> bool:
+    """Return whether Redis refuses this command itself, and would refuse it again in any state."""
+    return isinstance(error, DataError) or (isinstance(error, ResponseError) and classify(error) is None)
+
+
 def _not_reached(error: BaseException) -> Failure:
     for cause in _causes(error):
         match cause:
@@ -195,6 +215,10 @@ def _not_reached(error: BaseException) -> Failure:
                 return _NAME
             case ConnectionRefusedError():
                 return _REFUSED
+            case FileNotFoundError():
+                return _NO_FILE
+            case PermissionError():
+                return _NO_ACCESS
             case ssl.SSLError():
                 return _TLS
             case InvalidResponse():

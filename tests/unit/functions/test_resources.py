@@ -1,4 +1,4 @@
-"""The bounds of a run's processes, looked at as often as what it may do asks for."""
+"""The limits of a run's processes, sampled by whether the run has tools."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ async def nobody():
 
 
 @pytest.mark.parametrize("has_tools", [True, False])
-async def test_a_run_with_tools_is_looked_at_in_its_own_rhythm(monkeypatch, has_tools):
+async def test_a_run_with_tools_is_sampled_at_its_own_interval(monkeypatch, has_tools):
     monkeypatch.setattr(processes, "run_processes", lambda spared: [os.getpid()])
     monkeypatch.setattr(resources, "_LOOK_EVERY", 0.01 if has_tools else 60.0)
     monkeypatch.setattr(resources, "_LOOK_EVERY_WITHOUT_TOOLS", 60.0 if has_tools else 0.01)

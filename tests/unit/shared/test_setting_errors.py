@@ -1,4 +1,4 @@
-"""What is wrong with a setting is said in plain words, for every field of every class, and never with a secret."""
+"""Errors of settings are in plain English for every field of every class, and never contain a secret."""
 
 import os
 import re
@@ -17,7 +17,7 @@ BAD = [
     "host:6379",
     "whsec_x", "1,2,x", "1\n2", "\x7f",
 ]  # fmt: skip
-# Pydantic's, Python's and json's own.
+# Wordings of Pydantic, Python and json.
 JARGON = re.compile(
     r"input should|valid (tuple|integer|boolean|number|string|list)|type=|input_|Value error|unable to parse|validation"
     r"|tuple|boolean|NoneType|Traceback|object at 0x|errors\.pydantic|does not appear|permitted|literal|invalid ",
@@ -52,7 +52,7 @@ def _is_secret(one, name):
 
 
 @pytest.mark.parametrize(("one", "name"), FIELDS, ids=lambda part: getattr(part, "__name__", part))
-def test_no_message_holds_words_of_pydantic(one, name):
+def test_no_message_has_the_wording_of_pydantic(one, name):
     for value in BAD:
         for line in _problems(one, **{name: value}):
             assert line.startswith(f"{name.upper()}: "), line
@@ -71,7 +71,7 @@ def test_a_number_says_its_range_and_an_example(one, name):
 
 
 @pytest.mark.parametrize(("one", "name"), FIELDS, ids=lambda part: getattr(part, "__name__", part))
-def test_a_boolean_is_taken_in_any_usual_form(one, name):
+def test_a_boolean_is_accepted_in_any_usual_form(one, name):
     if "bool" not in str(one.model_fields[name].annotation):
         return
     with pytest.MonkeyPatch.context() as patch:
@@ -110,7 +110,7 @@ def test_the_value_of_a_secret_is_in_no_message(one, name):
 @pytest.mark.parametrize(
     "value", ["redis://:hunter2@h:6379", "user:hunter2@h", "sk-ant-hunter2", "whsec_hunter2", "cgk_hunter2"]
 )
-def test_a_secret_in_the_wrong_variable_is_not_repeated(value):
+def test_a_secret_in_the_wrong_variable_is_not_echoed(value):
     for one, name in FIELDS:
         assert "hunter2" not in "\n".join(_problems(one, **{name: value}))
 
@@ -137,7 +137,7 @@ def test_no_text_breaks_a_setting(name, value):
         assert not JARGON.search(line.replace(repr(value.strip())[1:-1][:20], "")), line
 
 
-def test_all_that_is_wrong_is_reported_at_once_and_each_thing_once(monkeypatch):
+def test_all_errors_are_reported_at_once_and_each_once(monkeypatch):
     monkeypatch.setenv("REDIS_PORT", "x")
     monkeypatch.setenv("CACHE_TTL", "1h")
     monkeypatch.setenv("QUEUE_CONCURRENCY", "many")
@@ -153,7 +153,7 @@ def test_a_time_says_its_unit():
 
 
 @pytest.mark.parametrize("name", ["redis_port", "port"])
-def test_a_variable_of_kubernetes_says_what_to_do(name):
+def test_a_variable_of_kubernetes_gets_a_remedy(name):
     one = next(one for one, field in FIELDS if field == name)
     (line,) = _problems(one, **{name: "tcp://10.0.0.1:6379"})
     assert "enableServiceLinks: false" in line
@@ -161,12 +161,12 @@ def test_a_variable_of_kubernetes_says_what_to_do(name):
 
 
 @pytest.mark.parametrize("variable", ["REDIS_PORT", "REDIS_HOST"])
-def test_a_variable_that_redis_url_replaces_stops_no_start(variable):
+def test_an_unused_redis_variable_does_not_prevent_the_start(variable):
     url = {"redis_url": "redis://h:6379/0"}
     assert all(_problems(one, **url, **{variable: "tcp://10.0.0.1:6379"}) == [] for one in ALL_SETTINGS)
 
 
-def test_a_password_of_a_dashboard_that_is_off_stops_no_start():
+def test_an_unused_dashboard_password_does_not_prevent_the_start():
     for one in ALL_SETTINGS:
         assert _problems(one, admin_password="short") == []
         assert _problems(one, admin_password="same", admin_viewer_password="same") == []

@@ -1,8 +1,0 @@
-"""The responses function: its app, and its Lambda handler."""
-
-from functions.responses.routes import router
-from shared.configuration.settings import StatusSettings, SubmitSettings
-from shared.http.app import create_app, lambda_handler
-
-app = create_app(router)
-handler = lambda_handler(app, StatusSettings, SubmitSettings)

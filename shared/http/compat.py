@@ -1,0 +1,110 @@
+"""Errors in the form of the compat APIs (OpenAI, Anthropic), selected by path and headers of the request.
+
+Every function needs them, because an unknown path may reach any function.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from fastapi import Response
+from pydantic import BaseModel
+
+from shared.api.errors import GatewayError, RefusedParameter
+
+_OPENAI = {
+    401: ("invalid_request_error", "invalid_api_key"),
+    403: ("invalid_request_error", "forbidden"),
+    404: ("invalid_request_error", "not_found"),
+    413: ("invalid_request_error", "payload_too_large"),
+    429: ("rate_limit_error", "rate_limit_exceeded"),
+    500: ("server_error", "server_error"),
+    503: ("server_error", "unavailable"),
+}
+_ANTHROPIC = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    500: "api_error",
+    503: "overloaded_error",
+}
+Writer = Callable[[GatewayError, str | None], Response]
+
+
+class OpenAIErrorDetail(BaseModel):
+    """The error; `param` is the path of the parameter, such as `input[0].content`."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class OpenAIError(BaseModel):
+    """An error in the form of OpenAI's API."""
+
+    error: OpenAIErrorDetail
+
+
+class AnthropicErrorDetail(BaseModel):
+    """The error; `message` begins with the path of the invalid parameter, if there is one."""
+
+    type: str
+    message: str
+
+
+class AnthropicError(BaseModel):
+    """An error in the form of Anthropic's API."""
+
+    type: Literal["error"]
+    error: AnthropicErrorDetail
+    request_id: str | None
+
+
+def as_openai(error: GatewayError, _request_id: str | None = None) -> Response:
+    """Write an error in the form of OpenAI's API, whose packages read the request id from `x-request-id`."""
+    # OpenAI's API has one status for all invalid requests.
+    status = 400 if error.status in {415, 422} else error.status
+    kind, code = _OPENAI.get(status, ("invalid_request_error", error.code))
+    if isinstance(error, RefusedParameter):
+        code = error.openai_code
+    elif error.code == "budget_exhausted":
+        code = "insufficient_quota"
+    param = as_path(error.errors[0].pointer) if error.errors else None
+    body = {"error": {"message": error.detail or error.title, "type": kind, "param": param or None, "code": code}}
+    return Response(json.dumps(body), status, error.headers, "application/json")
+
+
+def as_anthropic(error: GatewayError, request_id: str | None = None) -> Response:
+    """Write an error in the form of Anthropic's API, whose packages read the request id from `request-id`."""
+    # Anthropic's API has one status for all invalid requests.
+    status = 400 if error.status in {409, 415, 422} else error.status
+    body = {
+        "type": "error",
+        "error": {"type": _ANTHROPIC.get(status, "invalid_request_error"), "message": error.detail or error.title},
+        "request_id": request_id,
+    }
+    return Response(json.dumps(body), status, error.headers, "application/json")
+
+
+def writer_for(scope: Mapping[str, Any]) -> Writer | None:
+    """Return the function that writes the errors of a request; None for the gateway's own form."""
+    path = scope["path"]
+    if not path.startswith("/v1/"):
+        return None
+    # Anthropic's packages send this header with every request, even to paths of OpenAI's API.
+    versioned = any(name == b"anthropic-version" for name, _ in scope["headers"])
+    return as_anthropic if versioned or f"{path}/".startswith("/v1/messages/") else as_openai
+
+
+def as_path(pointer: str) -> str:
+    """Write a pointer such as `/input/0/content` as `input[0].content`; a path is returned unchanged."""
+    if not pointer.startswith("/"):
+        return pointer
+    path = ""
+    for part in pointer[1:].split("/"):
+        name = part.replace("~1", "/").replace("~0", "~")
+        path += f"[{name}]" if name.isascii() and name.isdecimal() else f".{name}"
+    return path.removeprefix(".")

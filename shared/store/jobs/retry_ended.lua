@@ -1,0 +1,48 @@
+-- Let a failed or cancelled job run again, with its whole clock and all its attempts.
+-- ARGV
+--   job_id
+-- Returns 'waiting', 'missing', 'running' when it has not ended, 'completed' when it was a success, or 'revoked' when its
+-- caller's key is revoked.
+local id = ARGV[1]
+local job = read(id, 'caller', 'state', 'prio', 'seq', 'n', 'fp', 'round', 'expires', 'talk', 'batch')
+local time = now()
+if not job.caller or tonumber(job.expires or time + 1) <= time then return 'missing' end
+if job.state == 'completed' then return 'completed' end
+if is_revoked(job.caller) then return 'revoked' end
+if job.state ~= 'failed' and job.state ~= 'cancelled' then return 'running' end
+-- Withdraw the webhooks of the end that is undone.
+local function supersede_webhooks(of)
+  for _, name in ipairs(redis.call('SMEMBERS', hooks_of(of))) do
+    local hook = redis.call('HMGET', hook_of(name), 'state', 'host')
+    if hook[1] == 'pending' then count('webhooks_pending', -1) end
+    redis.call('HSET', hook_of(name), 'state', 'superseded')
+    redis.call('ZREM', due_of(job.caller, hook[2]), name)
+    due_by_its_first(job.caller, hook[2])
+  end
+end
+supersede_webhooks(id)
+if job.batch and redis.call('EXISTS', batch_of(job.batch)) == 1 then
+  redis.call('HINCRBY', batch_of(job.batch), job.state, -1)
+  redis.call('HDEL', batch_of(job.batch), 'cancelling') -- an earlier cancellation is done
+  if redis.call('HINCRBY', batch_of(job.batch), 'left', 1) == 1 then
+    supersede_webhooks(job.batch)
+    redis.call('HDEL', batch_of(job.batch), 'finished', 'expires')
+    expire_keys(job.batch)
+    redis.call('HINCRBY', batch_of(job.batch), 'round', 1)
+    redis.call('ZREM', BATCHES_EXPIRE, job.batch)
+    for _, one in ipairs(jobs_in(job.batch, 0, -1)) do keep_for_batch(one, time) end
+  end
+end
+change_state(id, job.caller, job.seq, job.state, 'waiting')
+redis.call('HDEL', record_of(id), 'error', 'started', 'finished', 'expires', 'slot', 'lost', 'absent', 'tried')
+redis.call('HSET', record_of(id), 'n', job.n + 1, 'attempts', 0, 'progress', 0, 'round', (job.round or 0) + 1)
+redis.call('HSET', record_of(id), 'paid', redis.call('HGET', record_of(id), 'cost') or 0)
+redis.call('ZREM', EXPIRES, id)
+expire_keys(id)
+if job.fp and redis.call('EXISTS', flight_of(job.fp)) == 0 then redis.call('SET', flight_of(job.fp), id) end
+enqueue_or_park(id, job.caller, job.talk, job.prio, job.seq)
+-- Subscribers get the events of the new round only.
+redis.call('DEL', events_of(id))
+publish(id, 'reset', '')
+publish_state(id, 'waiting', 0)
+return 'waiting'
