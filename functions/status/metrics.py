@@ -13,6 +13,7 @@ from shared.api.vocabulary import ErrorCode
 from shared.http import traffic
 from shared.http.headers import wants_openmetrics
 from shared.store import keys
+from shared.store.fleet import workers
 from shared.store.fleet.counters import Figures
 
 # Counters without labels: the metric, the field of the store, and the help text.
@@ -88,10 +89,14 @@ class _Deployment(Collector):
             sizes.add_metric([state], count)
         yield sizes
         busy = sum(1 for job in self._figures.slots.values() if job)
-        workers = GaugeMetricFamily("claude_workers", "Live slots", labels=["state"])
-        workers.add_metric(["busy"], busy)
-        workers.add_metric(["idle"], len(self._figures.slots) - busy)
-        yield workers
+        live = GaugeMetricFamily("claude_workers", "Live slots", labels=["state"])
+        live.add_metric(["busy"], busy)
+        live.add_metric(["idle"], len(self._figures.slots) - busy)
+        yield live
+        sandbox = GaugeMetricFamily("claude_sandbox", "Live workers, by the sandbox of their runs", labels=["kind"])
+        for kind in workers.SANDBOXES:
+            sandbox.add_metric([kind], sum(1 for one in self._figures.workers if one.sandbox == kind))
+        yield sandbox
         oldest = (self._figures.oldest or 0) / 1000
         yield GaugeMetricFamily("claude_queue_oldest_seconds", "Age of the oldest waiting job", value=oldest)
         pending = float(self._figures.counters.get("webhooks_pending", 0))

@@ -12,7 +12,7 @@ from shared.api.models import JobPage, Status
 from shared.api.views import listed, page_of, status_of
 from shared.api.vocabulary import State
 from shared.configuration.settings import StatusSettings
-from shared.store.fleet import counters, slots
+from shared.store.fleet import counters, slots, workers
 from shared.store.jobs import endings, events, records
 from shared.store.redis import failures
 from shared.store.redis.client import async_client
@@ -23,6 +23,9 @@ HEALTH_TIMEOUT = 1.2
 
 class HealthReport(BaseModel):
     """Readiness and its parts; `cli` and `credentials` are the versions and kinds that the workers have.
+
+    `sandbox` is `namespaces` if a live worker gives each run a sandbox of its own, `off` if tools run without one, and
+    `unavailable` if jobs with tools are refused.
 
     The status is `ok`, `degraded` if queued jobs do not start, or `down` if Redis does not answer or refuses writes.
 
@@ -44,6 +47,7 @@ class HealthReport(BaseModel):
                     "slots": 5,
                     "cli": ["2.1.330"],
                     "credentials": ["api_key"],
+                    "sandbox": "namespaces",
                     "waiting": 0,
                     "active": 1,
                     "delayed": 0,
@@ -59,6 +63,7 @@ class HealthReport(BaseModel):
     slots: int | None
     cli: list[str] | None
     credentials: list[str] | None
+    sandbox: Literal["namespaces", "off", "unavailable"] | None
     waiting: int | None
     active: int | None
     delayed: int | None
@@ -110,7 +115,7 @@ async def health(settings: StatusSettings) -> HealthReport:
             seen = await slots.health(async_client(settings.redis_address))
     except (RedisError, OSError, TimeoutError) as error:
         failure = failures.report(settings.redis_address, error)
-        unknown = dict.fromkeys(("workers", "slots", "cli", "credentials", "waiting", "active", "delayed"))
+        unknown = dict.fromkeys(("workers", "slots", "cli", "credentials", "sandbox", "waiting", "active", "delayed"))
         cause = failure.reason if failure else "redis"
         return HealthReport.model_validate({"status": "down", "reason": cause, "redis": "down", **unknown})
     reason = _reason(seen)
@@ -122,6 +127,7 @@ async def health(settings: StatusSettings) -> HealthReport:
         slots=seen.slots,
         cli=sorted({one.cli for one in seen.workers if one.cli}),
         credentials=sorted({one.credentials for one in seen.workers}),
+        sandbox=workers.best_sandbox(seen.workers),
         waiting=seen.waiting,
         active=seen.active,
         delayed=seen.delayed,

@@ -17,6 +17,7 @@
     ├── InvalidRequest 422
     │   └── RefusedParameter 422
     ├── NoWebhook 422
+    ├── SandboxUnavailable 422
     ├── WebhookUrlRefused 422
     ├── BudgetExhausted 429
     ├── RateLimited 429
@@ -165,6 +166,12 @@ class WebhookUrlRefused(GatewayError):
     """The gateway does not send requests to the webhook's URL."""
 
     status, code, title = 422, "webhook_url_refused", "Webhook URL refused"
+
+
+class SandboxUnavailable(GatewayError):
+    """The job has built-in tools, and no live worker has a sandbox for them."""
+
+    status, code, title = 422, "sandbox_unavailable", "No sandbox available"
 
 
 class RateLimited(GatewayError):

@@ -16,6 +16,7 @@ from shared.api.errors import (
     PayloadTooLarge,
     QueueFull,
     RateLimited,
+    SandboxUnavailable,
     Unauthorized,
     Unavailable,
     UnsupportedMediaType,
@@ -39,7 +40,14 @@ _DEFAULT_ERRORS: dict[int, type[GatewayError]] = {
     503: Unavailable,
 }
 # Errors that only submissions have.
-SUBMISSION_ERRORS = (IdempotencyMismatch, WebhookUrlRefused, RateLimited, BudgetExhausted, QueueFull)
+SUBMISSION_ERRORS = (
+    IdempotencyMismatch,
+    WebhookUrlRefused,
+    SandboxUnavailable,
+    RateLimited,
+    BudgetExhausted,
+    QueueFull,
+)
 # The models of bodies that routes read themselves, so FastAPI does not know them.
 BODIES: dict[str, type[BaseModel]] = {}
 

@@ -13,6 +13,7 @@ from shared.api.errors import (
     NotFound,
     QueueFull,
     RateLimited,
+    SandboxUnavailable,
 )
 from shared.api.fingerprint import digest, fingerprint
 from shared.api.ids import is_id, new_id
@@ -60,7 +61,7 @@ async def submit(
     `body` is the content that an Idempotency-Key stands for, as JSON; the request by default.
 
     Raises InvalidRequest, Forbidden or WebhookUrlRefused if this deployment does not allow the request, and
-    IdempotencyMismatch, RateLimited, BudgetExhausted, QueueFull or KeyRevoked.
+    IdempotencyMismatch, RateLimited, BudgetExhausted, QueueFull, SandboxUnavailable or KeyRevoked.
     """
     submission = await prepare(
         request, request_id=request_id, caller=caller, idempotency_key=idempotency_key, settings=settings
@@ -145,6 +146,10 @@ def refuse(kind: str, reset: int, headers: dict[str, str], settings: SubmitSetti
                 "Invalid idempotency key reuse: the body differs from the first request with this Idempotency-Key. "
                 "Use a new key for a new request"
             )
+        case "no_sandbox":
+            raise SandboxUnavailable(
+                "tools: no live worker has a sandbox, which a run with built-in tools needs; see RUN_SANDBOX"
+            )
         case "revoked":
             raise KeyRevoked
         case _:
@@ -219,6 +224,7 @@ def _submission(
         webhook_host=host,
         mcp=chosen.to_json(),
         session_id="" if request.fork else request.session_id or "",
+        sandbox=bool(request.tools),
     )
 
 

@@ -116,6 +116,8 @@ async def test_the_example_servers_work_and_their_results_reach_the_answer(worke
 
 async def test_a_server_gets_only_the_environment_of_its_entry(worker, monkeypatch):
     monkeypatch.setenv("TOKEN_OF_MINE", "s3cret")
+    for name in ("LOGNAME", "SHELL", "TERM", "USER"):  # as in a slot, see `scrub`
+        monkeypatch.delenv(name, raising=False)
     call = ToolUse("mcp__a__environment", {})
     answer = response(await worker({"a": {**TESTS, "env": {"TOKEN": "${TOKEN_OF_MINE}", "LEVEL": "1"}}}, call))
     seen = json.loads(json.loads(answer)[0]["content"])
@@ -175,10 +177,10 @@ async def test_a_server_has_ten_seconds_to_start(worker, when):
 
 
 async def test_a_result_that_the_cli_cuts_is_named(worker):
-    outcome = await worker({"a": TESTS}, ToolUse("mcp__a__large", {"size": 60_000}))
+    outcome = await worker({"a": TESTS}, ToolUse("mcp__a__large", {"size": 600_000}))
     assert "Output too large" in response(outcome)
     assert outcome.seen["truncated"] == ["mcp__a__large"]
-    assert "truncated" not in (await worker({"a": TESTS}, ToolUse("mcp__a__large", {"size": 10_000}))).seen
+    assert "truncated" not in (await worker({"a": TESTS}, ToolUse("mcp__a__large", {"size": 400_000}))).seen
 
 
 async def test_large_ids_of_the_example_database_arrive_whole(worker):

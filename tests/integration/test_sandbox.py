@@ -11,6 +11,7 @@ from claude_agent_sdk import ClaudeSDKClient, ResultMessage, ToolResultBlock, Us
 
 from functions.worker.cli.environment import for_run
 from functions.worker.cli.options import options_for
+from functions.worker.cli.plan import plan_for
 from functions.worker.cli.workspace import Workspace
 from functions.worker.sandbox import bubblewrap, system
 from functions.worker.sandbox.policy import CONFIG, GIVEN, HOME, PLACES, TEMPORARY, Policy, slot_variables
@@ -178,7 +179,8 @@ async def ask(tmp_path, policy, model, *, tools=(), pause=0.0):
         "ANTHROPIC_API_KEY": "placeholder",
     }
     program = launcher(policy, tmp_path, environment)
-    options = options_for({"tools": list(tools)}, WorkerSettings(), Workspace(tmp_path))
+    settings = WorkerSettings()
+    options = options_for(plan_for({"tools": list(tools)}, settings), settings, Workspace(tmp_path))
     client = ClaudeSDKClient(replace(options, cli_path=str(program), env=environment))
     with SocketRelay(tmp_path / "given" / "relay.sock", model.url):
         await client.connect()

@@ -22,13 +22,13 @@ def say(server):
 
     def say(*kinds):
         for kind in kinds:
-            workers.say(sync_client(server.url), workers.Worker(f"worker-{kind}", None, "api_key", 1, kind))
+            workers.announce(sync_client(server.url), workers.Worker(f"worker-{kind}", None, "api_key", 1, kind))
 
     return say
 
 
-async def next_id(url, takes="all"):
-    claim = await pop(url, takes)
+def next_id(url, takes="all"):
+    claim = pop(url, takes)
     assert claim is not None
     return claim.job_id
 
@@ -63,10 +63,10 @@ async def test_a_worker_without_a_sandbox_takes_the_other_jobs_in_their_order(cl
         (await client.post("/api/query", json=body)).json()["jobId"]
         for body in (TOOLS, {"query": "first"}, {"query": "high", "priority": "high"})
     ]
-    assert [await next_id(server.url, "plain") for _ in range(2)] == [ids[2], ids[1]]
-    assert await pop(server.url, "plain") is None
+    assert [next_id(server.url, "plain") for _ in range(2)] == [ids[2], ids[1]]
+    assert pop(server.url, "plain") is None
     assert (await client.get(f"/api/query/{ids[0]}")).json()["queuePosition"] == 0
-    assert await next_id(server.url) == ids[0]
+    assert next_id(server.url) == ids[0]
     assert (store.zcard(keys.WAITING), store.zcard(keys.PLAIN)) == (0, 0)
 
 
@@ -74,19 +74,19 @@ async def test_a_worker_with_a_sandbox_takes_all_jobs_in_their_order(client, say
     say("namespaces")
     bodies = ({"query": "first"}, TOOLS, {"query": "third"})
     ids = [(await client.post("/api/query", json=body)).json()["jobId"] for body in bodies]
-    assert [await next_id(server.url) for _ in ids] == ids
+    assert [next_id(server.url) for _ in ids] == ids
     assert store.zcard(keys.PLAIN) == 0
 
 
 async def test_a_job_that_is_handed_back_waits_for_a_sandbox_again(client, say, server):
     say("namespaces")
     job_id = (await client.post("/api/query", json=TOOLS)).json()["jobId"]
-    claim = await pop(server.url)
+    claim = pop(server.url)
     assert claim is not None
     assert await claims.take(async_client(server.url), claim, "slot") is not None
     await claims.settle(async_client(server.url), claims.hand_back(claim, ()))
-    assert await pop(server.url, "plain") is None
-    assert await next_id(server.url) == job_id
+    assert pop(server.url, "plain") is None
+    assert next_id(server.url) == job_id
 
 
 async def test_a_cancelled_job_is_in_no_list(client, say, store):
@@ -100,7 +100,7 @@ async def test_a_cancelled_job_is_in_no_list(client, say, store):
 async def test_jobs_that_waited_before_the_upgrade_are_taken(client, server, store):
     job_id = (await client.post("/api/query", json={"query": "old"})).json()["jobId"]
     store.delete(keys.PLAIN)
-    assert await next_id(server.url, "plain") == job_id
+    assert next_id(server.url, "plain") == job_id
     assert store.zcard(keys.WAITING) == 0
 
 
@@ -118,5 +118,5 @@ async def test_health_and_metrics_say_which_sandbox_there_is(client, say, kinds,
 
 
 async def test_a_worker_of_an_earlier_version_counts_as_one_without(client, server, store):
-    workers.say(sync_client(server.url), workers.Worker("old", None, "api_key", 1))
+    workers.announce(sync_client(server.url), workers.Worker("old", None, "api_key", 1))
     assert (await client.get("/health")).json()["sandbox"] == "unavailable"

@@ -97,7 +97,9 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
                 "TARGET_RUNS": str(gateway.runs),
                 "TARGET_SPOOL": str(spool),
                 "TARGET_HOME": str(Path.home()),
-                "TARGET_PIDS": " ".join(str(one.pid) for one in (*gateway.processes(), gateway.process)),
+                "TARGET_PIDS": " ".join(
+                    str(pid) for pid in (gateway.process.pid, *(one.pid for one in gateway.processes()))
+                ),
                 "TARGET_PORTS": " ".join(str(port) for port in _ports(gateway.url, model.url, server.url)),
                 "TARGET_HOST": "127.0.0.1",
             }

@@ -12,7 +12,7 @@ TOGETHER = 6
 @pytest.fixture(scope="module")
 def said(target):
     """Run them all; return what each printed, by its name."""
-    found = {}
+    found: dict[str, str] = {}
     for first in range(0, len(ATTACKS), TOGETHER):
         attacks = ATTACKS[first : first + TOGETHER]
         job = target.run(*(attack.script for attack in attacks))

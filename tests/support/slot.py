@@ -14,10 +14,10 @@ RESULT = {
 ERROR = {"error": {"code": "server_error", "message": "no", "retryable": True}}
 
 
-def pop(url: str) -> claims.Claim | None:
+def pop(url: str, takes: queue.Takes = "all") -> claims.Claim | None:
     """Take the next job off the queue, and return its claim; None when nothing waits."""
     with sync_client(url) as client:
-        return queue.pop(client)
+        return queue.pop(client, takes=takes)
 
 
 def pop_one(url: str) -> claims.Claim:

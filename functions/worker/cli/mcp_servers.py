@@ -1,31 +1,15 @@
 """The MCP servers of a run: what the CLI is told of them, and which of them are not there."""
 
-import json
-import os
 import re
-import shutil
-import sys
-from pathlib import Path
-from typing import Any
 
 from claude_agent_sdk import AssistantMessage, SystemMessage, ToolResultBlock, ToolUseBlock, UserMessage
 from claude_agent_sdk.types import Message
 
-from functions.worker.cli import mcp_launch
 from functions.worker.cli.plan import McpPlan
-from shared.mcp.config import Server, Servers
+from shared.mcp.config import Servers
 
-# Programs of our own environment come first: the servers that are installed with the gateway.
-_OURS = str(Path(sys.executable).parent)
-# What the CLI gives as a tool's whole result when its server has ended; its status goes on saying "connected". A tool
-# may give the first by itself, so that the server's process is looked at as well.
+# What the CLI gives as a tool's whole result when it shows the model only the beginning of it.
 _CUT = "<persisted-output>\nOutput too large"
-_CLOSED = re.compile(r"(?:MCP error -32000: )?Connection closed")
-_GONE = re.compile(
-    r"MCP server .+ is not connected"
-    r"|ECONNREFUSED: Unable to connect\..*|ECONNRESET: The socket connection was closed unexpectedly\..*",
-    re.DOTALL,
-)
 
 
 def allowed_tools(servers: Servers) -> list[str]:
@@ -40,35 +24,12 @@ def allowed_tools(servers: Servers) -> list[str]:
     return names
 
 
-def write(path: Path, servers: Servers) -> None:
-    """Write the file that the CLI reads, open to nobody else; nothing for no servers."""
-    if servers:
-        entries = {name: _entry(server, _pid_file(path.parent, name)) for name, server in servers.items()}
-        path.touch(mode=0o600)
-        path.write_text(json.dumps({"mcpServers": entries}), encoding="utf-8")
-
-
-def _pid_file(folder: Path, name: str) -> Path:
-    return folder / f"mcp-{name}.pid"
-
-
-def _entry(server: Server, pid_file: Path) -> dict[str, Any]:
-    entry = server.entry() | {"type": server.type}
-    if server.command is None:
-        return entry
-    # The CLI would give a server all that it has itself, its credentials too.
-    command = shutil.which(server.command, path=f"{_OURS}{os.pathsep}{os.environ.get('PATH', '')}") or server.command
-    kept = ",".join(sorted({*mcp_launch.KEPT, *server.env}))
-    launch = [sys.executable, "-I", "-S", mcp_launch.__file__, str(pid_file), kept, command, *server.args]
-    return entry | {"command": launch[0], "args": launch[1:]}
-
-
 class Expected:
     """The servers that a run was promised, as its messages show which of them are there."""
 
-    def __init__(self, plan: McpPlan, folder: Path) -> None:
-        """Expect the servers of a plan, whose process ids are in files of a folder."""
-        self._folder = folder
+    def __init__(self, plan: McpPlan, gone: set[str]) -> None:
+        """Expect the servers of a plan; `gone` names those that the broker has lost."""
+        self._gone = gone
         self._names = set(plan.names)
         self._required = {name for name, server in plan.servers.items() if server.routing.required}
         # A server that this worker does not have is absent from the start.
@@ -79,7 +40,7 @@ class Expected:
     @property
     def absent(self) -> tuple[str, ...]:
         """Those that did not start, or died."""
-        return tuple(sorted(self._absent))
+        return tuple(sorted(self._absent | self._gone))
 
     @property
     def truncated(self) -> tuple[str, ...]:
@@ -89,7 +50,7 @@ class Expected:
     @property
     def required_is_absent(self) -> bool:
         """Whether the run is of no use any more."""
-        return bool(self._absent & self._required)
+        return bool((self._absent | self._gone) & self._required)
 
     def look(self, message: Message) -> None:
         """Take down what a message shows of them."""
@@ -108,25 +69,8 @@ class Expected:
                 pass
 
     def _look_at_result(self, tool: str, block: ToolResultBlock) -> None:
-        name, text = _server_of(tool), str(block.content)
-        if not block.is_error:
-            if name in self._names and text.startswith(_CUT):
-                self._truncated.add(tool)
-        elif _GONE.fullmatch(text) or (_CLOSED.fullmatch(text) and not _runs(_pid_file(self._folder, name))):
-            self._absent |= self._names & {name}
-
-
-def _runs(pid_file: Path) -> bool:
-    """Say whether the process that a file names runs; one that has ended and is not yet waited for does not."""
-    try:
-        pid = int(pid_file.read_text(encoding="ascii")[:20])
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text(encoding="latin-1").rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        # Without /proc the kernel's word is all there is; without the file the server has never run.
-        return pid_file.exists()
-    except (OSError, ValueError, OverflowError):
-        return False
+        if not block.is_error and _server_of(tool) in self._names and str(block.content).startswith(_CUT):
+            self._truncated.add(tool)
 
 
 def _server_of(tool: str) -> str:

@@ -27,7 +27,7 @@ def options_for(
     return ClaudeAgentOptions(
         cli_path=settings.claude_command,
         cwd=workspace.work,
-        env=for_run(workspace.home, workspace.config) | _output_limit(asked),
+        env=for_run(workspace.home, workspace.config, workspace.temporary) | _output_limit(asked),
         model=asked.model,
         system_prompt=_system_prompt(asked, workspace),
         max_turns=asked.max_turns,
@@ -38,8 +38,6 @@ def options_for(
         tools=list(asked.tools),
         allowed_tools=[*asked.tools, *mcp_servers.allowed_tools(plan.mcp.servers)],
         setting_sources=[],
-        # A file: on the command line everybody could read the secrets of its entries.
-        mcp_servers=workspace.servers if plan.mcp.servers else {},
         strict_mcp_config=True,
         extra_args={
             "restricted": None,

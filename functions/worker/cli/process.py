@@ -13,6 +13,8 @@ from typing import Any
 from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient
 from claude_agent_sdk.types import Message
 
+from functions.worker.cli.mcp_broker import Broker
+from functions.worker.cli.passthrough import Passthrough
 from functions.worker.cli.workspace import Workspace
 from shared.host import processes
 
@@ -35,8 +37,16 @@ class Cli:
     `refused_schema` says that it ended because it cannot use its schema, although that was written for it.
     """
 
-    def __init__(self, workspace: Workspace, options: ClaudeAgentOptions) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        options: ClaudeAgentOptions,
+        broker: Broker | None = None,
+        relay: Passthrough | None = None,
+    ) -> None:
         self._workspace = workspace
+        self.broker = broker or Broker({}, workspace.root)
+        self._relay = relay
         # Not to the worker's log: it may hold what a client sent, line breaks too.
         self._client = ClaudeSDKClient(replace(options, stderr=self._note))
         self._starting: asyncio.Task[None] | None = None
@@ -56,6 +66,8 @@ class Cli:
         await self.begin()
 
     async def _start(self) -> None:
+        if self._relay is not None:
+            await self._relay.open()
         await self._client.connect()
         with suppress(OSError):
             processes.write_oom_score(self.pid, _FIRST_TO_DIE)
@@ -137,4 +149,6 @@ class Cli:
             # The SDK leaves its end of a pipe open that still holds what nobody read.
             with suppress(Exception):
                 await process.aclose()
+        if self._relay is not None:
+            await self._relay.close()
         await asyncio.to_thread(self._workspace.remove)

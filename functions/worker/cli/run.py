@@ -17,6 +17,7 @@ from functions.worker.cli.structured import structured
 from functions.worker.cli.usage import Meter
 from functions.worker.cli.warm import WarmCli
 from functions.worker.jobs.outcome import Report, Structured
+from functions.worker.sandbox.confine import SandboxUnavailableError
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
 from shared.store.callers.spending import Spend
@@ -51,9 +52,17 @@ class Run:
                 return Report(failure="session_not_found")
         except RedisError:
             return Report(failure="server_error")
-        self._cli = self._warm.take(plan, session)
+        try:
+            self._cli = self._warm.take(plan, session)
+        except SandboxUnavailableError:
+            # The queue gives such a job to no worker like this one.
+            event(log, "sandbox_unavailable", logging.ERROR)
+            return Report(failure="server_error")
         self._conversation = asyncio.create_task(self._converse(self._cli, plan, on_text))
-        bounds = asyncio.create_task(resources.exceeded(self._warm.spared, self._settings, has_tools=plan.uses_tools))
+        watch = resources.exceeded(
+            self._warm.spared, self._settings, has_tools=plan.uses_tools, folder=self._cli.folder
+        )
+        bounds = asyncio.create_task(watch)
         try:
             # Not cancelled when this is: its processes go first, for the SDK's own way to close is to wait for them.
             await asyncio.wait({self._conversation, bounds}, return_when=asyncio.FIRST_COMPLETED)
@@ -89,7 +98,7 @@ class Run:
         report.structured = None if schema is None else Structured(fits=False)
         try:
             await cli.start()
-            expected = mcp_servers.Expected(plan.mcp, cli.folder)
+            expected = mcp_servers.Expected(plan.mcp, cli.broker.gone)
             await hear(cli.ask(messages_of(plan.prompt)), report, self._settings, on_text, expected)
             if report.envelope is None:
                 # Not at `end`, which may be a while: its own retry comes half a second after it was announced.

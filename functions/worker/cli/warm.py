@@ -2,16 +2,19 @@
 
 import asyncio
 import logging
+import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from functions.worker.cli import mcp_servers
+from functions.worker.cli.mcp_broker import Broker
 from functions.worker.cli.options import options_for
+from functions.worker.cli.passthrough import Passthrough
 from functions.worker.cli.plan import RunPlan, plan_for
 from functions.worker.cli.process import Cli
 from functions.worker.cli.workspace import Workspace
+from functions.worker.sandbox.confine import Sandbox
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
 from shared.store.jobs.sessions import StagedSession
@@ -43,8 +46,9 @@ class WarmCli:
     One is used as soon as it is there: a job that comes while it starts waits for the rest of its start.
     """
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self, settings: WorkerSettings, sandbox: Sandbox | None = None) -> None:
         self._settings = settings
+        self._sandbox = sandbox or Sandbox("off")
         self._spare: _Spare | None = None
         self._taken = asyncio.Event()
         self._left = asyncio.Event()
@@ -124,11 +128,21 @@ class WarmCli:
                 await ended
 
     def _new(self, plan: RunPlan, session: StagedSession | None = None) -> Cli:
+        self._sandbox.check(has_tools=bool(plan.options.tools))
         workspace = Workspace.create()
         if plan.options.system_prompt is not None:
             workspace.system_prompt.write_text(plan.options.system_prompt, encoding="utf-8", newline="")
-        mcp_servers.write(workspace.servers, plan.mcp.servers)
-        return Cli(workspace, options_for(plan, self._settings, workspace, session))
+        broker = Broker(plan.mcp.servers, workspace.root)
+        options = replace(options_for(plan, self._settings, workspace, session), mcp_servers=broker.configuration())
+        if self._sandbox.kind != "namespaces":
+            return Cli(workspace, options, broker)
+        relay = Passthrough(workspace.given / "relay.sock", os.environ.get("ANTHROPIC_BASE_URL", ""))
+        options.env |= {
+            "ANTHROPIC_UNIX_SOCKET": str(workspace.given / "relay.sock"),
+            "ANTHROPIC_BASE_URL": "http://relay",
+            "ANTHROPIC_API_KEY": "placeholder",
+        }
+        return Cli(workspace, self._sandbox.confine(options, workspace.root), broker, relay)
 
     def _is_default(self, plan: RunPlan) -> bool:
         """Return whether a plan needs no option that the CLI reads only when it starts."""

@@ -18,9 +18,10 @@ from functions.worker.cli.environment import credential_kind
 from functions.worker.cli.workspace import WorkerFolder
 from functions.worker.jobs.rescuer import Rescuer
 from functions.worker.jobs.spool import Spool, spool_dir
-from functions.worker.pool import forkserver, redis_check
+from functions.worker.pool import forkserver, redis_check, sandbox_check
 from functions.worker.pool.ecs_protection import Protection
 from functions.worker.pool.redis_retries import Patience
+from functions.worker.sandbox.confine import Sandbox
 from functions.worker.webhooks.process import DispatcherProcess
 from shared.configuration.settings import WorkerSettings
 from shared.host import processes
@@ -63,7 +64,7 @@ class SlotProcess:
 class SlotPool:
     """Slots in processes of their own, restarted with back-off; beside them the webhook dispatcher and the rescuer."""
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self, settings: WorkerSettings, sandbox: Sandbox) -> None:
         self._patience = Patience()
         self._stop_at: float | None = None
         self._connection = sync_client(settings.redis_address, retry=self._patience)
@@ -75,6 +76,7 @@ class SlotPool:
         self._rescuer = Rescuer(self._connection, settings, Spool(spool, settings.max_output_bytes))
         # Slots have another temporary directory, and the same spool.
         self._settings = settings.model_copy(update={"spool_dir": spool})
+        self._sandbox = sandbox
         self._folder = WorkerFolder()
         self._dispatcher = DispatcherProcess(settings)
         self._announced_at = 0.0
@@ -83,6 +85,7 @@ class SlotPool:
             version.of_cli(settings),
             "demo" if settings.demo_model else credential_kind(os.environ),
             settings.queue_concurrency,
+            sandbox.kind,
         )
         self._servers: set[int] = set()
         self._orphans: list[int] = []
@@ -106,7 +109,8 @@ class SlotPool:
         busy = context.RawValue(ctypes.c_bool)
         # The settings go through a pipe, so that no secret stands in an environment. The process is a daemon, so that a
         # pool that ends by an exception terminates it instead of waiting for it.
-        process = context.Process(target=_run_slot, args=(name, self._settings, busy), name=name, daemon=True)
+        arguments = (name, self._settings, busy, self._sandbox)
+        process = context.Process(target=_run_slot, args=arguments, name=name, daemon=True)
         started_at = time.monotonic()
         process.start()
         self._slots[name] = SlotProcess(name, process, busy, started_at)
@@ -203,11 +207,11 @@ class SlotPool:
         self._folder.remove()
 
 
-def _run_slot(name: str, settings: WorkerSettings, busy: Any) -> None:
+def _run_slot(name: str, settings: WorkerSettings, busy: Any, sandbox: Sandbox) -> None:
     """Run in a slot's process; only a slot imports the SDK."""
     from functions.worker.pool.slot import run_slot  # noqa: PLC0415
 
-    run_slot(name, settings, busy)
+    run_slot(name, settings, busy, sandbox)
 
 
 def wait_for_redis(settings: WorkerSettings) -> None:
@@ -234,10 +238,11 @@ def run_pool(settings: WorkerSettings) -> None:
     """
     processes.adopt_orphans()
     processes.hide_memory()
+    sandbox = sandbox_check.find(settings)
     wait_for_redis(settings)
-    pool = SlotPool(settings)
+    pool = SlotPool(settings, sandbox)
     protection = Protection(settings.ecs_agent_uri, lambda: pool.busy) if settings.ecs_agent_uri else None
-    event(log, "worker_started", slots=settings.queue_concurrency)
+    event(log, "worker_started", slots=settings.queue_concurrency, sandbox=sandbox.kind)
     pool.run()
     pool.close()
     if protection is not None:

@@ -20,6 +20,7 @@ from functions.worker.jobs.spool import Spool, spool_dir
 from functions.worker.pool.redis_retries import Patience
 from functions.worker.pool.rq_adapter import RqWorker
 from functions.worker.pool.tasks import end, wait_here
+from functions.worker.sandbox.confine import Sandbox
 from shared import logs
 from shared.configuration.settings import WorkerSettings
 from shared.host import processes
@@ -46,7 +47,7 @@ class Flag(Protocol):
 class AsyncSide:
     """The thread in which a slot's event loop runs."""
 
-    def __init__(self, name: str, settings: WorkerSettings, busy: Flag) -> None:
+    def __init__(self, name: str, settings: WorkerSettings, busy: Flag, sandbox: Sandbox) -> None:
         self.name = name
         self.settings = settings
         self._busy = busy
@@ -54,7 +55,7 @@ class AsyncSide:
         self._running: str | None = None
         # Whether a stop left the settlement of the last job in the spool, since Redis did not take it.
         self.spooled = False
-        self._warm = WarmCli(settings)
+        self._warm = WarmCli(settings, sandbox)
         self._spool = Spool(spool_dir(settings), settings.max_output_bytes)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="async side", daemon=True)
@@ -129,11 +130,12 @@ class AsyncSide:
 class Slot(RqWorker):
     """RQ's loop in the main thread, around the asynchronous thread that does the work."""
 
-    def __init__(self, name: str, settings: WorkerSettings, busy: Flag) -> None:
+    def __init__(self, name: str, settings: WorkerSettings, busy: Flag, sandbox: Sandbox) -> None:
         self._patience = Patience()
-        super().__init__(name, sync_client(settings.redis_address, reply_timeout=_REPLY_TIMEOUT, retry=self._patience))
+        connection = sync_client(settings.redis_address, reply_timeout=_REPLY_TIMEOUT, retry=self._patience)
+        super().__init__(name, connection, "all" if sandbox.takes_tools else "plain")
         self._grace = settings.shutdown_grace
-        self._async = AsyncSide(name, settings, busy)
+        self._async = AsyncSide(name, settings, busy, sandbox)
 
     def run_claim(self, claim: str) -> None:
         """Run the job of one claim to its end."""
@@ -154,7 +156,7 @@ class Slot(RqWorker):
         super().teardown()
 
 
-def run_slot(name: str, settings: WorkerSettings, busy: Flag) -> None:
+def run_slot(name: str, settings: WorkerSettings, busy: Flag, sandbox: Sandbox) -> None:
     """Run a slot until a stop is requested or the pool ends; `busy` shows the pool whether a job runs."""
     # A session of its own, so that Ctrl-C on the pool's terminal does not reach the CLI.
     os.setsid()
@@ -164,7 +166,7 @@ def run_slot(name: str, settings: WorkerSettings, busy: Flag) -> None:
     processes.hide_memory()
     logs.configure(settings)
     try:
-        Slot(name, settings, busy).work(with_scheduler=False)
+        Slot(name, settings, busy, sandbox).work(with_scheduler=False)
     except RedisError as error:
         # A slot needs Redis before its loop starts; the pool starts another.
         logs.event(log, "slot_not_started", logging.WARNING, slot=name, error=type(error).__name__)

@@ -1,7 +1,7 @@
 -- Read what metrics and the dashboard show of the deployment as a whole.
 -- ARGV: none
--- Returns {counters, http, {state, count, …}, {live slot, job or '', …}, ms of the oldest waiting job or -1}, where the
--- first two are flat lists of name and value.
+-- Returns {counters, http, {state, count, …}, {live slot, job or '', …}, ms of the oldest waiting job or -1, now,
+-- {worker's JSON, …}}, where the first two are flat lists of name and value.
 local time = now()
 local jobs = {}
 for _, state in ipairs({'waiting', 'active', 'delayed', 'completed', 'failed', 'cancelled'}) do
@@ -21,4 +21,5 @@ for priority = 0, 2 do
   local created = first and redis.call('HGET', record_of(first), 'created')
   if created then oldest = math.max(oldest, time - created) end
 end
-return {redis.call('HGETALL', COUNTERS), redis.call('HGETALL', HTTP), jobs, slots, oldest}
+return {redis.call('HGETALL', COUNTERS), redis.call('HGETALL', HTTP), jobs, slots, oldest, time,
+  redis.call('HVALS', WORKERS)}

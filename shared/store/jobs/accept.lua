@@ -21,6 +21,19 @@ local function over_limits(caller, limits, more, time, reset)
   return false, reset
 end
 
+-- Return whether no live worker takes jobs that need a sandbox. Without any live worker such a job waits.
+local function lacks_sandbox(time)
+  local alive = false
+  for _, text in ipairs(redis.call('HVALS', WORKERS)) do
+    local worker = cjson.decode(text)
+    if worker.at > time - 15000 then
+      alive = true
+      if worker.sandbox == 'namespaces' or worker.sandbox == 'off' then return false end
+    end
+  end
+  return alive
+end
+
 -- Write a new job and put it into the queue; the fields of `submission` are listed in submit.lua.
 local function accept(submission, request, metadata, time)
   local id, seq = submission.job_id, redis.call('INCR', SEQUENCE)
@@ -31,6 +44,7 @@ local function accept(submission, request, metadata, time)
   if submission.webhook_url ~= '' then
     redis.call('HSET', record_of(id), 'hook', submission.webhook_url, 'host', submission.webhook_host)
   end
+  if submission.sandbox then redis.call('HSET', record_of(id), 'sandbox', 1) end
   if submission.session_id ~= '' then redis.call('HSET', record_of(id), 'talk', submission.session_id) end
   if submission.mcp ~= '' then redis.call('HSET', record_of(id), 'mcp', submission.mcp) end
   if submission.fingerprint ~= '' then

@@ -17,7 +17,8 @@
 --   queries ...  four for each query: submission, request and metadata as in submit.lua, and the caller's own name for
 --             the query, or ''
 -- Returns {kind, batch id, request id, ms since the epoch of the first answer, submissions left, ms until all are left again}.
--- The kind is queued or replayed, or a refusal: full, mismatch, limited, broke or revoked.
+-- The kind is queued or replayed, or a refusal: full, mismatch, limited, broke, revoked or
+-- no_sandbox.
 local batch, limits, queries = cjson.decode(ARGV[1]), cjson.decode(ARGV[2]), rest(ARGV, 3)
 local time, id, caller, total = now(), batch.batch_id, batch.caller, #queries / 4
 if is_revoked(caller) then return {'revoked', '', '', 0, -1, 0} end -- as in submit.lua
@@ -29,6 +30,9 @@ if first and first.body ~= batch.body then return {'mismatch', '', '', 0, -1, 0}
 if first then return {'replayed', first.job, first.req, tonumber(first.at), -1, 0} end
 local limited, left, reset = over_rate(caller, limits, time)
 if limited then return {'limited', '', '', 0, left, reset} end
+for i = 1, #queries, 4 do
+  if cjson.decode(queries[i]).sandbox and lacks_sandbox(time) then return {'no_sandbox', '', '', 0, left, reset} end
+end
 local refused
 refused, reset = over_limits(caller, limits, total, time, reset)
 if refused then return {refused, '', '', 0, left, reset} end

@@ -40,6 +40,7 @@ elseif job.state ~= 'active' or job.slot ~= slot then
   return nil -- another slot has it; this slot has it already when the reply to this very claim was lost
 end
 redis.call('ZREM', WAITING, id)
+redis.call('ZREM', PLAIN, id)
 redis.call('ZADD', ACTIVE, whole(time + lease_ms), id)
 redis.call('SETNX', DEPLOYMENT, new_deployment)
 return {redis.call('GET', input_of(id)), tonumber(job.attempts), job.timeout - (time - started), job.req,

@@ -1,9 +1,21 @@
 -- Take the next job off the queue, and due jobs back into it.
 -- ARGV
 --   claim_ms  ms until the claim must have been made
+--   takes     'plain' when the worker takes no job that needs a sandbox, 'all' otherwise
 -- Returns the claim, `JOB-N`, or nil when nothing may start.
-local claim_ms = ARGV[1]
+local claim_ms, takes = ARGV[1], ARGV[2]
 local time = now()
+
+-- Return the first job of the queue; for a worker without a sandbox the first that needs none.
+local function first_job()
+  local id = redis.call('ZRANGE', takes == 'plain' and PLAIN or WAITING, 0, 0)[1]
+  if id or takes ~= 'plain' then return id end
+  -- Jobs that waited before the gateway was upgraded are in no list of their own.
+  for _, other in ipairs(redis.call('ZRANGE', WAITING, 0, 99)) do
+    if redis.call('HEXISTS', record_of(other), 'sandbox') == 0 then return other end
+  end
+end
+
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', DELAYED, '-inf', whole(time), 'LIMIT', 0, 100)) do
   redis.call('ZREM', DELAYED, id)
   local job = read(id, 'caller', 'state', 'prio', 'seq', 'progress')
@@ -20,8 +32,10 @@ local probing = tonumber(held[1] or 0) >= HELD_AFTER
 if probing and time < tonumber(held[2]) then return nil end
 local id, n
 repeat
-  id = redis.call('ZPOPMIN', WAITING)[1]
+  id = first_job()
   if not id then return nil end
+  redis.call('ZREM', WAITING, id)
+  redis.call('ZREM', PLAIN, id)
   local job = redis.call('HMGET', record_of(id), 'n', 'caller')
   -- `cancel_revoked.lua` ends the jobs of a caller whose key is revoked; until then none of them may start.
   n = job[1] and not is_revoked(job[2]) and job[1]

@@ -1,6 +1,6 @@
 """The queue of waiting jobs, from a worker's side: pop the next one, or wait until there may be one."""
 
-from typing import Any
+from typing import Any, Literal
 
 import redis
 
@@ -10,11 +10,13 @@ from shared.store.redis import scripts
 
 # Milliseconds between a pop and its claim, after which the rescuer gives the job back: the slot has died in between.
 CLAIM_WITHIN = 10_000
+# A worker without a sandbox takes `plain` jobs: those without built-in tools.
+Takes = Literal["all", "plain"]
 
 
-def pop(client: redis.Redis, claim_within: int = CLAIM_WITHIN) -> Claim | None:
+def pop(client: redis.Redis, claim_within: int = CLAIM_WITHIN, takes: Takes = "all") -> Claim | None:
     """Take the next job off the queue; return its claim, or None when nothing may start."""
-    text: Any = scripts.run_sync(client, "pop", claim_ms=claim_within)
+    text: Any = scripts.run_sync(client, "pop", claim_ms=claim_within, takes=takes)
     if text is None:
         return None
     return Claim.parse(text.decode() if isinstance(text, bytes) else text)  # a client may decode or not

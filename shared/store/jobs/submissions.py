@@ -9,7 +9,7 @@ import redis.asyncio
 from shared.store import keys
 from shared.store.redis import scripts
 
-Kind = Literal["queued", "duplicate", "cached", "full", "mismatch", "limited", "broke", "revoked"]
+Kind = Literal["queued", "duplicate", "cached", "full", "mismatch", "limited", "broke", "revoked", "no_sandbox"]
 
 
 class Limits(NamedTuple):
@@ -48,6 +48,7 @@ class Submission(NamedTuple):
     webhook_host: str = ""
     mcp: str = ""
     session_id: str = ""
+    sandbox: bool = False
 
     @property
     def fields(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@
 --     webhook_host  host of the URL
 --     mcp           JSON of the MCP servers and the reasons for them, '' for none
 --     session_id    the session that the job continues, one job at a time; '' for none
+--     sandbox       whether only a worker with a sandbox may run the job
 --   limits      JSON: the limits of the deployment
 --     max_waiting       jobs that may wait
 --     rate              submissions that a caller may make in a window, 0 for any number
@@ -26,8 +27,8 @@
 --   request     what the worker reads, JSON
 --   metadata    the caller's metadata, JSON, or ''
 -- Returns {kind, request id, job id, result JSON or '', 1 if replayed, submissions left, ms until all are left again, ms since
--- the epoch of the first answer}. The kind is queued, duplicate or cached, or a refusal: full, mismatch, limited, broke or
--- revoked; for broke, the ms are those until the next day.
+-- the epoch of the first answer}. The kind is queued, duplicate or cached, or a refusal: full, mismatch, limited, broke,
+-- revoked or no_sandbox; for broke, the ms are those until the next day.
 local submission, limits, request, metadata = cjson.decode(ARGV[1]), cjson.decode(ARGV[2]), ARGV[3], ARGV[4]
 local id, request_id, caller, fingerprint =
   submission.job_id, submission.request_id, submission.caller, submission.fingerprint
@@ -85,6 +86,8 @@ if fingerprint ~= '' and submission.join then
     return answer('duplicate', request_id, leader)
   end
 end
+
+if submission.sandbox and lacks_sandbox(time) then return answer('no_sandbox', '', '') end
 
 local refused
 refused, reset = over_limits(caller, limits, 1, time, reset)

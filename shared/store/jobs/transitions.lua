@@ -12,7 +12,9 @@ end
 
 -- Put a job into the queue, at the place that its priority and its order of arrival give it.
 local function enqueue(id, priority, seq)
-  redis.call('ZADD', WAITING, whole(priority * 2 ^ 50 + seq), id)
+  local place = whole(priority * 2 ^ 50 + seq)
+  redis.call('ZADD', WAITING, place, id)
+  if redis.call('HEXISTS', record_of(id), 'sandbox') == 0 then redis.call('ZADD', PLAIN, place, id) end
   redis.call('LPUSH', WAKE, 1)
   redis.call('LTRIM', WAKE, 0, 63) -- as many slots as could be idle
 end
@@ -183,6 +185,7 @@ end
 local function end_job(id, job, to, time, keep_ms, code)
   redis.call('ZREM', ACTIVE, id)
   redis.call('ZREM', WAITING, id)
+  redis.call('ZREM', PLAIN, id)
   redis.call('ZREM', DELAYED, id)
   redis.call('ZREM', PARKED, id)
   change_state(id, job.caller, job.seq, job.state, to)

@@ -76,7 +76,7 @@ def test_a_credential_can_be_read_from_a_file(tmp_path: Path):
 
 
 def test_a_run_has_its_own_directories_and_one_layer_of_retries(tmp_path: Path):
-    environment = for_run(tmp_path / "home", tmp_path / "config")
+    environment = for_run(tmp_path / "home", tmp_path / "config", tmp_path / "temporary")
     assert environment["HOME"] == str(tmp_path / "home")
     assert environment["CLAUDE_CONFIG_DIR"] == str(tmp_path / "config")
     assert environment["CLAUDE_CODE_MAX_RETRIES"] == "1"
