@@ -12,6 +12,8 @@ RUN python -m venv /opt/gateway \
  && chmod 755 /opt/gateway/bin/claude-gateway
 
 FROM ${PYTHON_IMAGE}
+# Each run lives in a sandbox that bubblewrap makes.
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends bubblewrap && rm -rf /var/lib/apt/lists/*
 # Nothing is written but where a run works and where results wait for Redis; a volume of either is this user's.
 RUN groupadd --gid 10001 gateway && useradd --uid 10001 --gid gateway --no-create-home --home-dir /nonexistent gateway \
  && install -d -o gateway -g gateway -m 700 /work /spool

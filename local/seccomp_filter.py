@@ -1,12 +1,17 @@
-"""Compiles the sandbox's seccomp filter: `python -m local.seccomp_filter` (make seccomp).
+"""Writes the seccomp filter of the sandbox and that of the worker's container: `make seccomp`.
 
-The filter is kept in the repository, so that a worker needs no libseccomp. One program covers x86-64 and AArch64; every
-other instruction set, 32-bit x86 and x32 among them, ends the process that uses it.
+Both are kept in the repository, so that a worker needs no libseccomp. The sandbox's is compiled: one program for x86-64
+and AArch64; every other instruction set, 32-bit x86 and x32 among them, ends the process that uses it. The container's
+is JSON for Docker. Docker's own would keep bubblewrap from making a sandbox.
 """
 
 import errno
+import json
+from contextlib import suppress
 from pathlib import Path
 
+# The container's filter: every system call that libseccomp knows, but for those that neither gateway nor sandbox needs.
+PROFILE = Path(__file__).with_name("seccomp.json")
 FILTER = Path(__file__).parents[1] / "functions" / "worker" / "sandbox" / "seccomp.bpf"
 
 # System calls that a tool never needs and that reach a part of the kernel where faults were found.
@@ -26,6 +31,12 @@ REFUSED = (
 # System calls that programs try and do without: a filter cannot see the flags of `clone3`, and memory of a `memfd` that
 # nobody has mapped counts for no process.
 MISSING = ("clone3", "io_uring_setup", "io_uring_enter", "io_uring_register", "memfd_create")
+# What bubblewrap needs to make a sandbox, so that the container's filter allows it.
+FOR_BUBBLEWRAP = {"unshare", "setns", "mount", "umount2", "pivot_root"}
+# What the container is refused beside what the sandbox is.
+REFUSED_TO_CONTAINER = {"io_uring_setup", "io_uring_enter", "io_uring_register"}
+# Numbers of system calls end here in every version of libseccomp.
+_LAST = 600
 # Flags of `clone` that make a namespace: time, mount, cgroup, UTS, IPC, user, PID, network.
 NEW_NAMESPACES = (0x80, 0x20000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000)
 # Terminal requests that type into the terminal of another process.
@@ -66,5 +77,28 @@ def compile_filter(target: Path) -> None:
         rules.export_bpf(file)
 
 
+def profile() -> str:
+    """Return the container's filter as Docker reads it."""
+    import pyseccomp as seccomp  # noqa: PLC0415 -- it fails where libseccomp is not installed
+
+    known: set[str] = set()
+    for machine in (seccomp.Arch.X86_64, seccomp.Arch.AARCH64):
+        for number in range(_LAST):
+            with suppress(ValueError):
+                known.add(seccomp.resolve_syscall(machine, number).decode())
+    allowed = sorted(known - (set(REFUSED) - FOR_BUBBLEWRAP) - REFUSED_TO_CONTAINER)
+    filter_ = {
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "defaultErrnoRet": errno.ENOSYS,
+        "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64"],
+        "syscalls": [
+            {"names": allowed, "action": "SCMP_ACT_ALLOW"},
+            {"names": sorted(set(REFUSED) - FOR_BUBBLEWRAP), "action": "SCMP_ACT_ERRNO", "errnoRet": errno.EPERM},
+        ],
+    }
+    return json.dumps(filter_, indent=1) + "\n"
+
+
 if __name__ == "__main__":
     compile_filter(FILTER)
+    PROFILE.write_text(profile(), encoding="utf-8")

@@ -53,7 +53,7 @@ def test_the_probe_finds_that_this_machine_can_make_one():
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
-        ("bwrap: No permissions to create new namespace, likely because …", "may not create user namespaces"),
+        ("bwrap: No permissions to creating new namespace, likely because …", "may not create user namespaces"),
         ("bwrap: Can't mount proc on /newroot/proc: Operation not permitted", "systempaths=unconfined"),
         ("bwrap: setting up uid map: Permission denied", "may not create user namespaces"),
         ("bwrap: Creating new namespace failed: No space left on device", "max_user_namespaces is 0"),

@@ -19,7 +19,7 @@ _CAUSES = (
     (("No space left on device",), "user namespaces are switched off: user.max_user_namespaces is 0"),
     (("mount proc",), "/proc cannot be mounted: a container needs `systempaths=unconfined`"),
     (
-        ("No permissions to create", "Creating new namespace failed", "setting up uid map", "Operation not permitted"),
+        ("No permissions to creat", "Creating new namespace failed", "setting up uid map", "Operation not permitted"),
         (
             "the worker's user may not create user namespaces: a container needs the seccomp profile of the Compose "
             "file, and Ubuntu 24.04 an AppArmor profile for bwrap or kernel.apparmor_restrict_unprivileged_userns=0"
