@@ -16,6 +16,7 @@ CLIENTS := .venv-clients/.installed
 BIOME := tests/lint/node_modules/.installed
 SETS := submit status webhook batches openai anthropic admin local dev sam clients
 
+.PHONY: redteam redteam-short seccomp
 .PHONY: help install install-sam install-clients install-hooks run up down logs test test-pythons slow docs-test \
 	browser chaos chaos-short deployment coverage sam-lint sam-build lint lint-python lint-lua lint-pages format bench \
 	requirements openapi clean
@@ -77,7 +78,7 @@ logs:  ## follow what they say
 	@$(PYTHON) -m local.up logs
 
 # What `make test` runs; coverage is measured of the same.
-QUICK := -n auto --maxprocesses 4 --dist loadfile --ignore tests/chaos --ignore tests/browser \
+QUICK := -n auto --maxprocesses 4 --dist loadfile --ignore tests/chaos --ignore tests/redteam --ignore tests/browser \
 	--ignore tests/deployment --ignore tests/docs -m 'not slow'
 
 test: $(STAMP)  ## run every test that this machine can, but for `slow`, `docs-test`, `browser`, `chaos` and `deployment`
@@ -109,6 +110,15 @@ browser: $(STAMP)  ## use the start page and the dashboard in Chromium; takes th
 
 chaos: $(STAMP)  ## kill slots, workers and Redis and see that no job is lost; takes a quarter of an hour
 	$(BIN)/python -m pytest tests/chaos --full -o faulthandler_timeout=0
+
+redteam: $(STAMP)  ## let a hostile model attack the sandbox, the Compose stack's too; needs Docker, takes six minutes
+	$(BIN)/python -m pytest tests/redteam --full --timeout 900
+
+redteam-short: $(STAMP)  ## the same attacks against processes of this machine alone; takes three minutes
+	$(BIN)/python -m pytest tests/redteam
+
+seccomp: $(STAMP)  ## write the filters of system calls; needs libseccomp
+	$(BIN)/python -m local.seccomp_filter
 
 chaos-short: $(STAMP)  ## the same trials with fewer jobs; takes five minutes
 	$(BIN)/python -m pytest tests/chaos -o faulthandler_timeout=0

@@ -445,8 +445,8 @@ ATTACKS = [
         """
         for program in (["su", "-c", "id"], ["sudo", "-n", "id"], ["newgrp"], ["pkexec", "id"], ["mount"]):
             try:
-                said = subprocess.run(program, capture_output=True, timeout=5, stdin=subprocess.DEVNULL).stdout
-                if b"uid=0" in said:
+                output = subprocess.run(program, capture_output=True, timeout=5, stdin=subprocess.DEVNULL).stdout
+                if b"uid=0" in output:
                     breach(program)
             except (OSError, subprocess.TimeoutExpired):
                 pass
@@ -633,9 +633,9 @@ ATTACKS = [
                     relay.settimeout(3)
                     relay.connect("/run/claude/relay.sock")
                     relay.send(f"GET {path} HTTP/1.1\\r\\nHost: relay\\r\\nConnection: close\\r\\n\\r\\n".encode())
-                    said = relay.recv(4096).decode("utf-8", "replace")
-                    print(said)
-                    if said.startswith("HTTP/1.1 2"):
+                    output = relay.recv(4096).decode("utf-8", "replace")
+                    print(output)
+                    if output.startswith("HTTP/1.1 2"):
                         breach(path)
             except OSError as error:
                 print(error)

@@ -33,7 +33,7 @@ class Target:
         self.gateway, self.model, self._facts = gateway, model, facts
 
     def run(self, *scripts: str, **request: Any) -> dict[str, Any]:
-        """Let the model run scripts as a tool; return the job, with what the tool printed as `said`."""
+        """Let the model run scripts as a tool; return the job, with what the tool printed as `output`."""
         command = "; ".join(self._command(script) for script in scripts)
         attack = ToolUse("Bash", {"command": command, "timeout": 60_000})
         self.model.reply = lambda body: Text("done") if _tool_results(body) else attack
@@ -44,8 +44,8 @@ class Target:
         assert answer.status_code in {200, 202}, job
         while "state" not in job or job["state"] not in {"completed", "failed", "cancelled"}:
             job = self.gateway.client.get(f"/api/query/{job['jobId']}", params={"wait": 25}).json()
-        said = [result for received in self.model.requests[seen:] for result in _tool_results(received.body)]
-        return {**job, "said": "\n".join(said)}
+        output = [result for received in self.model.requests[seen:] for result in _tool_results(received.body)]
+        return {**job, "output": "\n".join(output)}
 
     def _command(self, script: str) -> str:
         source = script if script.startswith("#!/bin/sh") else PRELUDE + script

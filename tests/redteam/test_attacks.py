@@ -10,24 +10,24 @@ TOGETHER = 6
 
 
 @pytest.fixture(scope="module")
-def said(target):
+def output(target):
     """Run them all; return what each printed, by its name."""
     found: dict[str, str] = {}
     for first in range(0, len(ATTACKS), TOGETHER):
         attacks = ATTACKS[first : first + TOGETHER]
         job = target.run(*(attack.script for attack in attacks))
         assert job["state"] == "completed", job
-        parts = job["said"].split(THE_END)
-        assert len(parts) == len(attacks) + 1, job["said"]
+        parts = job["output"].split(THE_END)
+        assert len(parts) == len(attacks) + 1, job["output"]
         found |= {attack.name: part for attack, part in zip(attacks, parts, strict=False)}
     return found
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
-def test_an_attack_reaches_nothing(said, attack):
-    assert "Traceback" not in said[attack.name]
-    assert "BREACH" not in said[attack.name]
-    assert CANARY not in said[attack.name]
+def test_an_attack_reaches_nothing(output, attack):
+    assert "Traceback" not in output[attack.name]
+    assert "BREACH" not in output[attack.name]
+    assert CANARY not in output[attack.name]
 
 
 def test_the_catalogue_has_no_attack_twice():

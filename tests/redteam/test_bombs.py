@@ -105,8 +105,8 @@ def test_a_bomb_harms_only_its_own_job(target, name, script, code):
         after = target.run(TRACES)
         assert after["state"] == "completed"
         assert after["attempts"] == 1
-        assert "BREACH" not in after["said"]
-        assert CANARY not in after["said"]
+        assert "BREACH" not in after["output"]
+        assert CANARY not in after["output"]
     until(lambda: len(folders(target)) <= 2, "directories of runs are left")
     until(lambda: left_processes(target) == [], "processes of runs are left")
     until(lambda: before - free(target) < 32 << 20, "the disk is not as free as before")

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 
 class SocketRelay:
-    """Listens on `path` from `with` to the end of it, and connects whoever comes to the server at `url`."""
+    """Listens on `path` from `with` to the end of it, and connects each client to the server at `url`."""
 
     def __init__(self, path: Path, url: str) -> None:
         parts = urlsplit(url)
