@@ -75,7 +75,7 @@ def test_a_path_that_is_clean_is_checked():
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("a.py", "def run_anew(): ...", ["anew"]),
+        ("a.py", "def retry(): ...", ["anew"]),
         ("a.py", "class OpenEar: ...", ["ear"]),
         ("a.py", "def f(asked): ...", ["asked"]),
         ("a.py", "x.told = 1", ["told"]),
