@@ -50,8 +50,8 @@ A webhook is the outbox row of one submission, and is deleted with its job. Its 
 `requestId.ROUND` for the end of a job that was retried after its end:
 
     cg:hook:NAME           hash   job caller req url host meta event at state n tries attempt leased again
-                                  n is the fence of its delivery attempts; tries counts those of the schedule, attempt all
-                                  of them; again is `asked`, or `during` when a redelivery is requested while it is sent
+                                  n is the fence of its delivery attempts; tries counts those of the schedule, attempt
+                                  all of them; again is `asked`, or `during` when it was asked for while it is sent
     cg:hook:NAME:tries     list   number, time, time of the next, and what was seen as JSON, a line each
     cg:due:CALLER:HOST     zset   NAME → ms when due, or when its lease ends
     cg:due:CALLER          zset   HOST → ms when the first of its webhooks is due
