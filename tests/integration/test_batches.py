@@ -1,4 +1,4 @@
-"""Batches in the store and through the API: all or none, counted at every look, told of once."""
+"""Batches in the store and through the API: atomic, always counted right, reported by one webhook."""
 
 import json
 import socket
@@ -72,7 +72,7 @@ async def test_a_retried_job_reopens_its_batch_and_sends_another_event(connect, 
     assert await scripts.run(async_client(server.url), "retry_ended", job_id=failed) == "waiting"
     again = (await client.get(place)).json()
     assert (again["state"], again["counts"]["waiting"], again["counts"]["failed"]) == ("running", 1, 0)
-    assert store.zcard(keys.DUE) == 0  # what was to be told is not true any more
+    assert store.zcard(keys.DUE) == 0  # the pending webhook is no longer true
     await run(server.url)
     assert (await client.get(place)).json()["counts"]["completed"] == 2
     assert store.zcard(keys.DUE) == 1
@@ -181,7 +181,7 @@ async def test_a_result_deleted_during_the_batch_is_a_line_without_a_state(conne
 
 async def test_all_hosts_of_a_batch_are_resolved_within_one_timeout(connect, server, monkeypatch):
     client = await connect(server.url, **OPEN)
-    await client.get("/health")  # there is a connection to the store
+    await client.get("/health")  # opens a connection to the store
     monkeypatch.setattr(allowed, "_RESOLVE_WITHIN", 0.2)
     looked_up, ends = [], threading.Event()
 
@@ -228,7 +228,7 @@ async def test_an_invalid_page_parameter_is_refused_by_name(connect, server, par
 
 
 def ask(custom_id="a", **params):
-    """Return a request of Anthropic's API."""
+    """Return a request of a message batch."""
     wanted = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "q"}]}
     return {"custom_id": custom_id, "params": {**wanted, **params}}
 

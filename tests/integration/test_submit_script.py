@@ -76,15 +76,15 @@ async def test_round_trips_match_the_table(connect, server, round_trips, what, t
         headers["X-API-Key"] = (await callers.create(async_client(server.url), "c")).key
     made = (await client.post("/api/query", json={"query": "x"}, headers=headers)).json()["jobId"]
     if what == "submit, key not cached":
-        http_callers._known.clear()
+        http_callers._cache.clear()
     if what == "wait, ended":
         await run(server.url)
-    # The first of each script also teaches it to the server; and health has a connection of its own.
+    # The first call of each script also loads it; and health has its own connection.
     await client.get("/health")
     await client.get("/api/query", headers=headers)
     await client.delete(f"/api/query/{new_id()}", headers=headers)
     if what == "submit, key not cached":
-        http_callers._known.clear()
+        http_callers._cache.clear()
 
     round_trips.clear()
     calls = {
