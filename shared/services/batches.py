@@ -58,14 +58,15 @@ async def create(
     batch = batches.Batch(
         batch_id=new_id(),
         request_id=request_id,
-        items=items,
-        hook=webhook_url,
-        host=host,
+        caller=caller,
+        queries=items,
+        webhook_url=webhook_url,
+        webhook_host=host,
         metadata=to_json(metadata).decode() if metadata else "",
         idempotency=idempotency,
         body=body,
     )
-    answer = await batches.create(async_client(settings.redis_address), batch)
+    answer = await batches.create(async_client(settings.redis_address), batch, submitting.limits(settings))
     headers = submitting.rate_headers(answer.left, answer.reset, settings)
     submitting.refuse(answer.kind, answer.reset, headers, settings)
     if answer.kind == "replayed":

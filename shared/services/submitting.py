@@ -67,7 +67,7 @@ async def submit(
     )
     if idempotency_key and body is not None:
         submission = submission._replace(body=digest(body))
-    answer = await submissions.submit(async_client(settings.redis_address), submission)
+    answer = await submissions.submit(async_client(settings.redis_address), submission, limits(settings))
     headers = rate_headers(answer.left, answer.reset, settings)
     refuse(answer.kind, answer.reset, headers, settings)
     return Submitted(answer, headers)
@@ -109,6 +109,17 @@ async def prepare(
     if request.webhook_url:
         host = await allowed.webhook_host(request.webhook_url, caller, settings, until.names)
     return _submission(request, request_id, caller, idempotency_key, settings, host)
+
+
+def limits(settings: SubmitSettings) -> submissions.Limits:
+    """Return the limits of the deployment that the store applies."""
+    rate, seconds = settings.rate_limit or (0, 0)
+    return submissions.Limits(
+        max_waiting=settings.max_queue_depth,
+        rate=rate,
+        window_ms=seconds * 1000,
+        daily_budget_usd=settings.daily_budget_usd or 0,
+    )
 
 
 def refuse(kind: str, reset: int, headers: dict[str, str], settings: SubmitSettings) -> None:
@@ -189,16 +200,14 @@ def _submission(
         name = fingerprint(caller, {**effective, "timeoutMs": timeout})
     mode = request.cache.mode
     ttl = settings.cache_ttl if request.cache.ttl is None else request.cache.ttl
-    rate, seconds = settings.rate_limit or (0, 0)
     return submissions.Submission(
         job_id=job_id,
         request_id=request_id,
         caller=caller,
         priority=PRIORITIES.index(request.priority),
-        timeout=timeout,
+        timeout_ms=timeout,
         request=_text(decisive),
         metadata=_text(request.metadata) if request.metadata else "",
-        max_waiting=settings.max_queue_depth,
         fingerprint=name,
         read_cache=settings.cache_ttl > 0 and mode == "default",
         join=settings.dedup_enabled and mode == "default",
@@ -206,13 +215,10 @@ def _submission(
         cache_ttl=ttl if settings.cache_ttl and mode != "bypass" else 0,
         idempotency=_key_record(caller, idempotency_key) if idempotency_key else "",
         body=digest(normalized(request)) if idempotency_key else "",
-        rate=rate,
-        window=seconds * 1000,
-        hook=request.webhook_url or "",
-        host=host,
+        webhook_url=request.webhook_url or "",
+        webhook_host=host,
         mcp=chosen.to_json(),
-        budget=settings.daily_budget_usd or 0,
-        talk="" if request.fork else request.session_id or "",
+        session_id="" if request.fork else request.session_id or "",
     )
 
 

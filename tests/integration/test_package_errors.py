@@ -1,4 +1,4 @@
-"""Every error of the compat APIs as the official packages read it: class, shape, request id, parameter."""
+"""Errors of the compat APIs as the official packages parse them: class, shape, request id, parameter."""
 
 from typing import Any, cast
 
@@ -18,7 +18,7 @@ MESSAGE: Any = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "co
 
 @pytest.fixture
 async def http(connect, server):
-    """Give a transport to the app, which has a caller's key nowhere and takes bodies of 1,000 bytes."""
+    """Return a transport to the app, which knows no key and accepts bodies of 1,000 bytes."""
     await connect(server.url, MAX_BODY_BYTES="1000", AUTH_ENABLED="false", ALLOWED_HOSTS="gateway")
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app, raise_app_exceptions=False)) as client:
         yield client

@@ -1,4 +1,4 @@
-"""OpenAI's requests as queries, and a job's events as those of its streams: what is told, and in what order."""
+"""OpenAI's requests as queries, and the events of a job as those of OpenAI's streams."""
 
 import json
 
@@ -22,7 +22,7 @@ SYSTEM = {"role": "system", "content": "s"}
 
 
 def translate(happened, answer=None, *, state="completed", kind="text"):
-    """Translate what happened and the end; return the events as they are read."""
+    """Translate the events of a job and its end; return the translated events."""
     first = {"id": f"resp_{JOB}", "status": "queued", "text": {"format": {"type": kind}}}
     translation = Translation(JOB, first)
     written = translation.begin()
@@ -40,7 +40,7 @@ def deltas(events):
 
 
 def items(events):
-    """Return the items that were ended: number, status and text."""
+    """Return the ended items: number, status and text."""
     ended = [event for event in events if event["type"] == "response.output_item.done"]
     texts = [event["text"] for event in events if event["type"] == "response.output_text.done"]
     return [
