@@ -102,7 +102,7 @@ def test_a_server_can_be_switched_on_by_a_variable(written):
         ({"command": "a", "args": "x"}, "server 'a': args: "),
         (
             {"command": "a", "routing": {"keyword": []}},
-            "server 'a': routing.keyword: is not a field",
+            "server 'a': routing.keyword: is an unknown field",
         ),
         ({"command": "a", "routing": {"tools": ["a b"]}}, "server 'a': routing.tools.0: "),
         (
