@@ -38,7 +38,7 @@ async def fill(url: str) -> None:
 
     async def some(count: int) -> None:
         for _ in range(count):
-            job = submissions.Submission(new_id(), new_id(), "other", 1, 1000, "{}", max_waiting=10**9)
+            job = submissions.Submission(new_id(), new_id(), "other", 1, 1000, "{}")
             await submissions.submit(client, job)
 
     await asyncio.gather(*(some(DEPTH // 32) for _ in range(32)))

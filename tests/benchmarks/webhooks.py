@@ -31,7 +31,7 @@ async def _fill(url: str, hooks: list[str], caller: str = "me") -> None:
 
     async def one(hook: str) -> None:
         host = hook.removeprefix("http://")
-        job = submissions.Submission(new_id(), new_id(), caller, 1, 1000, "{}", hook=hook, host=host)
+        job = submissions.Submission(new_id(), new_id(), caller, 1, 1000, "{}", webhook_url=hook, webhook_host=host)
         await submissions.submit(client, job)
         await run(url)
 

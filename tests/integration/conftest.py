@@ -87,7 +87,7 @@ async def connect(store, server, monkeypatch):
         for name, value in {"REDIS_URL": url, **variables}.items():
             monkeypatch.setenv(name, value)
         load.cache_clear()
-        http_callers._known.clear()
+        http_callers._cache.clear()
         client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway")
         clients.append(client)
         return client

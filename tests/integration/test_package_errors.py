@@ -171,7 +171,7 @@ async def test_an_unknown_path_lists_what_exists_and_what_to_use(http, path, use
     message = answer.json()["error"]["message"]
     assert f"Use {use}" in message or f" {use}" in message.split(" instead. ", maxsplit=1)[0]
     for known in ("POST /v1/responses", "GET /v1/messages/batches/{batchId}/results"):
-        assert known in message.partition("Under /v1 there are: ")[2]
+        assert known in message.partition("Paths below /v1: ")[2]
 
 
 @pytest.mark.parametrize("path", ["/v1", "/v1/", "/v1/embeddings", "/v1/files/x"])

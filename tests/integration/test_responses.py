@@ -120,10 +120,10 @@ async def test_events_left_out_do_not_silence_a_stream(connect, server, monkeypa
     piece = 0
     async with asyncio.timeout(10):
         clock = following.Clock(settings)
-        async for event in following.hear(claim.job_id, events.FIRST, "anonymous", settings, clock):
+        async for event in following.subscribe(claim.job_id, events.FIRST, "anonymous", settings, clock):
             if event is None:
                 break
             # The next piece is written as soon as the last has arrived.
             piece += 1
-            await claims.keep(async_client(server.url), claim, 10, piece, "x")
+            await claims.renew(async_client(server.url), claim, 10, piece, "x")
     assert piece > 1

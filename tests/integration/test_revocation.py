@@ -11,7 +11,7 @@ from functions.worker.jobs.rescuer import Rescuer
 from functions.worker.jobs.spool import Spool
 from shared.api.errors import KeyRevoked
 from shared.configuration.settings import StatusSettings, WorkerSettings, load
-from shared.services.following import Clock, hear
+from shared.services.following import Clock, subscribe
 from shared.store import keys
 from shared.store.callers import callers
 from shared.store.jobs import batches, claims, endings, events, operations
@@ -45,10 +45,10 @@ async def revoke_and_die(server, caller):
     """Revoke a key in a process that dies after the first of the scripts."""
     run_script = scripts.run
 
-    async def run_first(client, name, *arguments):
+    async def run_first(client, name, **arguments):
         if name != "revoke":
             raise RedisConnectionError
-        return await run_script(client, name, *arguments)
+        return await run_script(client, name, **arguments)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scripts, "run", run_first)
@@ -82,7 +82,7 @@ async def test_every_job_of_a_revoked_key_is_cancelled(two, server, store):
     assert await callers.revoke(client, leaves.id, keep_for=600)
     for job_id in (active, delayed, waiting, *parked):
         assert store.hget(keys.job(job_id), "state") == "cancelled"
-    assert not await claims.keep(client, claim, 50)
+    assert not await claims.renew(client, claim, 50)
     ended = await batches.read(client, batch, leaves.id)
     assert ended is not None
     assert (ended.ended, ended.counts["cancelled"]) == (True, 250)
@@ -172,7 +172,7 @@ async def test_a_request_waiting_for_a_revoked_job_ends_without_its_result(two, 
     client = async_client(server.url)
 
     async def follow():
-        return [event async for event in hear(job, events.FIRST, leaves.id, settings, Clock(settings))]
+        return [event async for event in subscribe(job, events.FIRST, leaves.id, settings, Clock(settings))]
 
     settings = load(StatusSettings)
     following = asyncio.create_task(follow())
@@ -195,7 +195,7 @@ async def test_a_revocation_ends_silent_streams(two, server):
     client, settings = async_client(server.url), load(StatusSettings)
 
     async def follow(caller, job):
-        return [event async for event in hear(job, events.FIRST, caller.id, settings, Clock(settings))]
+        return [event async for event in subscribe(job, events.FIRST, caller.id, settings, Clock(settings))]
 
     streams = [asyncio.create_task(follow(caller, await caller.submit("silent"))) for caller in two]
     await subscribed(client, "cg:heard:*")

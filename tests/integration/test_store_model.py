@@ -64,7 +64,7 @@ class Store(RuleBasedStateMachine):
     )
     def submit(self, caller, query, priority, key, join):
         submission = submissions.Submission(
-            job_id=new_id(), request_id=new_id(), caller=caller, priority=priority, timeout=1000, request="{}",
+            job_id=new_id(), request_id=new_id(), caller=caller, priority=priority, timeout_ms=1000, request="{}",
             fingerprint=f"{caller}-{query}", join=join, joinable=True, body=query,
             idempotency=keys.idempotency(caller, key) if key else "",
         )  # fmt: skip

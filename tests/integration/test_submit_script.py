@@ -75,7 +75,7 @@ async def test_round_trips_match_the_table(connect, server, round_trips, what, t
         headers["X-API-Key"] = (await callers.create(async_client(server.url), "c")).key
     made = (await client.post("/api/query", json={"query": "x"}, headers=headers)).json()["jobId"]
     if what == "submit, key not cached":
-        http_callers._known.clear()
+        http_callers._cache.clear()
     if what == "wait, ended":
         await run(server.url)
     # The first call of each script also loads it; and health has its own connection.
@@ -83,7 +83,7 @@ async def test_round_trips_match_the_table(connect, server, round_trips, what, t
     await client.get("/api/query", headers=headers)
     await client.delete(f"/api/query/{new_id()}", headers=headers)
     if what == "submit, key not cached":
-        http_callers._known.clear()
+        http_callers._cache.clear()
 
     round_trips.clear()
     calls = {
@@ -198,7 +198,7 @@ async def test_the_fence_stops_a_slot_that_was_given_up(connect, server):
     assert await run(server.url) == job_id
     before = await records.read(handle, job_id, keys.ANONYMOUS)
     assert await claims.take(handle, first, "slot 1") is None
-    assert not await claims.keep(handle, first, 50)
+    assert not await claims.renew(handle, first, 50)
     late = [claims.finish(first, "failed", ERROR, keep_for=1), claims.hand_back(first), retry_of(first)]
     assert [await claims.settle(handle, settlement) for settlement in late] == ["void"] * 3
     assert await records.read(handle, job_id, keys.ANONYMOUS) == before

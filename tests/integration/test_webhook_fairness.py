@@ -31,7 +31,7 @@ async def webhook(connect, server):
     async def webhook(caller, host, path="/"):
         job_id = new_id()
         hook = f"http://{host}{path}"
-        one = submissions.Submission(job_id, new_id(), caller, 1, 1000, "{}", hook=hook, host=host)
+        one = submissions.Submission(job_id, new_id(), caller, 1, 1000, "{}", webhook_url=hook, webhook_host=host)
         assert (await submissions.submit(client, one)).kind == "queued"
         assert await records.cancel(client, job_id, caller, keep_for=600) == "cancelled"
 

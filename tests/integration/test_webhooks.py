@@ -151,7 +151,7 @@ def test_the_command_line_lists_and_redelivers(gateway, receiver):
         shown = json.loads(command(gateway, "webhooks", "list", job, "--json", *options).stdout)
         assert [one["attempt"] for one in shown["deliveries"]] == [1, 2]
         missing = command(gateway, "webhooks", "list", "nothing", *options)
-        assert (missing.returncode, "There is no such job" in missing.stderr) == (2, True)
+        assert (missing.returncode, "Job not found" in missing.stderr) == (2, True)
 
 
 def test_listen_receives_verifies_and_prints(gateway):
