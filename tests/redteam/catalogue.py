@@ -310,7 +310,7 @@ ATTACKS = [
         """,
     ),
     Attack(
-        "Talk to the hypervisor or other parts of the kernel by socket",
+        "Reach the hypervisor and other parts of the kernel by socket",
         "the seccomp filter leaves local, IPv4, IPv6 and routing sockets",
         """
         for family in (*range(3, 10), 11, 12, 15, *range(18, 46)):
