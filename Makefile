@@ -12,10 +12,12 @@ TESTS ?=
 SAM := .venv-sam/.installed
 # The generators that a test makes clients of the OpenAPI document with, each in an environment of its own.
 CLIENTS := .venv-clients/.installed
-SETS := submit status webhook responses batches admin local dev sam clients
+# The linter of JavaScript and CSS; a machine without npm leaves it out, CI does not.
+BIOME := tests/lint/node_modules/.installed
+SETS := submit status webhook batches openai anthropic admin local dev sam clients
 
-.PHONY: help install install-sam install-clients run up down logs test test-pythons slow docs-test browser chaos \
-	chaos-short deployment sam-lint sam-build lint format bench \
+.PHONY: help install install-sam install-clients install-hooks run up down logs test test-pythons slow docs-test \
+	browser chaos chaos-short deployment coverage sam-lint sam-build lint lint-python lint-lua lint-pages format bench \
 	requirements openapi clean
 
 help:  ## show this list
@@ -48,6 +50,13 @@ $(CLIENTS): requirements/clients.txt tests/clients/package-lock.json
 	@cd tests/clients && npm ci --silent --ignore-scripts --no-audit --no-fund
 	@touch $@
 
+$(BIOME): tests/lint/package-lock.json
+	@cd tests/lint && npm ci --silent --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+install-hooks: $(STAMP)  ## check style and types before every commit of this clone
+	$(BIN)/pre-commit install
+
 install-clients: $(CLIENTS)  ## make .venv-clients with what generates clients; needs Node 20 and npm
 
 install-sam: $(SAM)  ## make .venv-sam with what builds for AWS
@@ -55,7 +64,7 @@ install-sam: $(SAM)  ## make .venv-sam with what builds for AWS
 # The store is looked for before the installation, which takes its time.
 run:  ## run API, worker, store and, without credentials, the demo model on this machine
 	@test -z "$(PYTHON)" || $(PYTHON) -m local.server_program
-	@$(MAKE) --no-print-directory install
+	@$(MAKE) --no-print-directory --silent install
 	@exec $(BIN)/claude-gateway local
 
 up:  ## run API, worker, Valkey, Prometheus and Grafana in containers; without credentials the demo model
@@ -67,9 +76,19 @@ down:  ## end them, and remove all that they kept
 logs:  ## follow what they say
 	@$(PYTHON) local/up.py logs
 
+# What `make test` runs; coverage is measured of the same.
+QUICK := -n auto --maxprocesses 4 --dist loadfile --ignore tests/chaos --ignore tests/browser \
+	--ignore tests/deployment --ignore tests/docs -m 'not slow'
+
 test: $(STAMP)  ## run every test that this machine can, but for `slow`, `docs-test`, `browser`, `chaos` and `deployment`
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --ignore tests/chaos --ignore tests/browser \
-		--ignore tests/deployment --ignore tests/docs -m 'not slow' $(TESTS)
+	$(BIN)/python -m pytest $(QUICK) $(TESTS)
+
+coverage: $(STAMP)  ## run `make test` and fail when it covers less than the floor; build/coverage/html shows the lines
+	@rm -rf build/coverage && mkdir -p build/coverage
+	$(BIN)/coverage run -m pytest $(QUICK) $(TESTS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage html --quiet
+	$(BIN)/coverage report
 
 test-pythons:  ## the same on each of Python 3.11, 3.12 and 3.13 that is installed, each in a .venv of its own
 	@for python in $(PYTHONS); do \
@@ -89,13 +108,13 @@ browser: $(STAMP)  ## use the start page and the dashboard in Chromium; takes th
 	$(BIN)/python -m pytest tests/browser
 
 chaos: $(STAMP)  ## kill slots, workers and Redis and see that no job is lost; takes a quarter of an hour
-	$(BIN)/python -m pytest tests/chaos --full
+	$(BIN)/python -m pytest tests/chaos --full -o faulthandler_timeout=0
 
 chaos-short: $(STAMP)  ## the same trials with fewer jobs; takes five minutes
-	$(BIN)/python -m pytest tests/chaos
+	$(BIN)/python -m pytest tests/chaos -o faulthandler_timeout=0
 
 deployment: $(STAMP) $(SAM)  ## build for AWS and run it with SAM and Compose; needs Docker, takes five minutes
-	$(BIN)/python -m pytest tests/deployment --timeout 900
+	$(BIN)/python -m pytest tests/deployment --timeout 900 -o faulthandler_timeout=0
 
 sam-lint: $(SAM)  ## check the template with SAM, cfn-lint and checkov
 	.venv-sam/bin/cfn-lint --include-checks I -- template.yaml
@@ -106,14 +125,28 @@ sam-build: $(SAM)  ## build the functions; ARCHITECTURE=arm64 for Graviton
 	SAM_CLI_TELEMETRY=0 ARCHITECTURE=$(ARCHITECTURE) .venv-sam/bin/sam build \
 		--parameter-overrides Architecture=$(ARCHITECTURE)
 
-lint: $(STAMP)  ## check style, types and the generated files
+lint: lint-python lint-lua lint-pages  ## check style, types, names and the scripts of Redis and of the pages
+
+lint-python: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+lint-lua: $(STAMP)
+	$(BIN)/python -m tests.lint.lua
+
+lint-pages:
+ifneq ($(shell command -v npm),)
+	@$(MAKE) --no-print-directory $(BIOME)
+	tests/lint/node_modules/.bin/biome check --error-on-warnings --colors=off
+else
+	@echo 'npm is not installed: JavaScript and CSS are not checked' >&2; test -z "$$CI"
+endif
+
 format: $(STAMP)  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	@test ! -e $(BIOME) || tests/lint/node_modules/.bin/biome format --write --colors=off
 
 bench: $(STAMP)  ## measure every figure of docs/performance.md on this machine; takes five minutes
 	$(BIN)/python -m tests.benchmarks
@@ -122,9 +155,9 @@ openapi: $(STAMP)  ## write the OpenAPI document and docs/api.md
 	$(BIN)/python -m local.openapi
 	$(BIN)/python -m local.api_reference
 
-requirements:  ## compile requirements/*.txt from pyproject.toml (needs uv on the path)
+requirements:  ## compile requirements/*.txt from pyproject.toml (needs uv on the path); UPGRADE=1 takes newer versions
 	@for set in $(SETS); do \
-		uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --upgrade \
+		uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate $(if $(UPGRADE),--upgrade) \
 			--extra $$set --custom-compile-command 'make requirements' -o requirements/$$set.txt pyproject.toml || exit 1; \
 	done
 
@@ -132,7 +165,7 @@ requirements:  ## compile requirements/*.txt from pyproject.toml (needs uv on th
 # taken for Lambda and not for this machine. SAM does not say for which architecture it builds: the environment does.
 ARCHITECTURE ?= x86_64
 MACHINE := $(ARCHITECTURE:arm64=aarch64)
-FUNCTIONS := Submit Status Webhook Responses Batches Admin
+FUNCTIONS := Submit Status Webhook Batches Openai Anthropic Admin
 .PHONY: $(FUNCTIONS:%=build-%Function)
 $(FUNCTIONS:%=build-%Function): build-%Function:
 	@name=$$(echo $* | tr A-Z a-z) && \
@@ -140,7 +173,7 @@ $(FUNCTIONS:%=build-%Function): build-%Function:
 	cp functions/__init__.py "$(ARTIFACTS_DIR)/functions/" && \
 	cp -R functions/$$name "$(ARTIFACTS_DIR)/functions/" && \
 	cp -R shared "$(ARTIFACTS_DIR)/" && \
-	{ case $$name in submit|responses|batches) ;; *) false ;; esac && [ -f mcp.json ] && cp mcp.json "$(ARTIFACTS_DIR)/" || true; } && \
+	{ case $$name in submit|batches|openai|anthropic) ;; *) false ;; esac && [ -f mcp.json ] && cp mcp.json "$(ARTIFACTS_DIR)/" || true; } && \
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 		--only-binary=:all: --implementation cp --python-version 3.13 \
 		--platform manylinux2014_$(MACHINE) --platform manylinux_2_28_$(MACHINE) \
@@ -149,4 +182,4 @@ $(FUNCTIONS:%=build-%Function): build-%Function:
 	rm -rf "$(ARTIFACTS_DIR)/bin"
 
 clean:  ## remove what make made, but not .data
-	rm -rf .venv .venv-* tests/clients/node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache .aws-sam
+	rm -rf .venv .venv-* tests/clients/node_modules tests/lint/node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache .aws-sam

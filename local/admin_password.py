@@ -4,7 +4,7 @@ import os
 import secrets
 import sys
 
-from shared import env_file
+from shared.configuration import env_file
 
 
 def make_if_missing() -> None:

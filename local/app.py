@@ -10,23 +10,23 @@ from redis.exceptions import RedisError
 
 from functions.admin.pages import pages as admin_pages
 from functions.admin.routes import router as admin
-from functions.batches.anthropic_routes import router as anthropic_batches
+from functions.anthropic.routes import router as anthropic
 from functions.batches.routes import lists as batch_lists
 from functions.batches.routes import router as batches
-from functions.responses.routes import router as responses
+from functions.openai.routes import router as openai
 from functions.status.routes import polled
 from functions.status.routes import router as status
 from functions.status.start import start
 from functions.submit.routes import router as submit
 from functions.webhook.routes import router as webhook
-from functions.worker.hiding import hide
 from local.store_watch import watch
+from shared.configuration.settings import HTTP_SETTINGS, ApiSettings, load
+from shared.host.environment import hide
 from shared.http.app import create_app
 from shared.http.traffic import traffic
 from shared.logs import configure, event
-from shared.settings import HTTP_SETTINGS, ApiSettings, load
-from shared.store import callers
-from shared.store.client import async_client, close_clients
+from shared.store.callers import callers
+from shared.store.redis.client import async_client, close_clients
 
 log = logging.getLogger("api")
 
@@ -60,10 +60,10 @@ app = create_app(
     status,
     start,
     webhook,
-    responses,
     batches,
     batch_lists,
-    anthropic_batches,
+    openai,
+    anthropic,
     admin,
     admin_pages,
     lifespan=_lifespan,

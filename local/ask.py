@@ -20,7 +20,7 @@ from local.output import complain
 from local.paths import job_path
 from local.standard_input import query_text
 from local.waiting import Waiting
-from shared.times import rfc3339
+from shared.api.times import rfc3339
 
 
 @dataclass(frozen=True, slots=True)

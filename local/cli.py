@@ -17,7 +17,7 @@ from local.output import checked_output
 from shared.version import VERSION
 
 if TYPE_CHECKING:
-    from shared.settings import ApiSettings
+    from shared.configuration.settings import ApiSettings
 
 # Commands that no other one has to import, by the modules that hold them.
 _MODULES = {"ask": "local.ask_command", "jobs": "local.jobs", "keys": "local.keys", "webhooks": "local.webhooks"}
@@ -71,8 +71,8 @@ def default_url() -> str:
     """Return where the gateway of this machine is, by the PORT that it reads itself."""
     port = os.environ.get("PORT")
     if not port and Path(".env").exists():
-        from shared import env_file  # noqa: PLC0415 -- most have no such file, and every `ask` would wait for it
-        from shared.setting_errors import SettingsError  # noqa: PLC0415 -- as above
+        from shared.configuration import env_file  # noqa: PLC0415 -- most have no such file, and every `ask` would wait for it
+        from shared.configuration.errors import SettingsError  # noqa: PLC0415 -- as above
 
         try:
             port = env_file.read().get("PORT")
@@ -104,16 +104,16 @@ def _fail(error: Exception) -> NoReturn:
 
 def _check(*, with_api: bool, with_worker: bool) -> None:
     """Read every setting of what is to run: all that is wrong is reported now, and not by a first request."""
-    from functions.worker.environment import with_dotenv  # noqa: PLC0415 -- what talks to a gateway does without
-    from functions.worker.hiding import hide  # noqa: PLC0415 -- as above
-    from functions.worker.version import check_command  # noqa: PLC0415 -- as above
-    from shared.settings import (  # noqa: PLC0415 -- as above
+    from functions.worker.cli.environment import with_dotenv  # noqa: PLC0415 -- what talks to a gateway does without
+    from functions.worker.cli.version import check_command  # noqa: PLC0415 -- as above
+    from shared.configuration.settings import (  # noqa: PLC0415 -- as above
         HTTP_SETTINGS,
         SettingsError,
         WorkerSettings,
         load,
         load_all,
     )
+    from shared.host.environment import hide  # noqa: PLC0415 -- as above
 
     try:
         # What `local` starts has the same file, and `local` has reported it.
@@ -135,7 +135,7 @@ def _check(*, with_api: bool, with_worker: bool) -> None:
 def _settings(*, with_worker: bool) -> "ApiSettings":
     """Check the settings of the API, and of a worker if asked; return those of serving HTTP."""
     _check(with_api=True, with_worker=with_worker)
-    from shared.settings import ApiSettings, load  # noqa: PLC0415 -- as above
+    from shared.configuration.settings import ApiSettings, load  # noqa: PLC0415 -- as above
 
     found: ApiSettings = load(ApiSettings)
     return found
@@ -167,8 +167,8 @@ def local(
 ) -> None:
     """Run everything on this machine: API, worker, Redis and, without credentials, a demo model."""
     from local import admin_password  # noqa: PLC0415 -- no other command needs it
-    from shared import env_file  # noqa: PLC0415 -- as above
-    from shared.setting_errors import SettingsError  # noqa: PLC0415 -- as above
+    from shared.configuration import env_file  # noqa: PLC0415 -- as above
+    from shared.configuration.errors import SettingsError  # noqa: PLC0415 -- as above
 
     try:
         admin_password.make_if_missing()
@@ -194,7 +194,7 @@ def api(
 
     from local.connections import most_connections, raise_descriptor_limit  # noqa: PLC0415 -- as above
     from local.http_protocol import BoundedProtocol  # noqa: PLC0415 -- as above
-    from shared.settings import SettingsError  # noqa: PLC0415 -- as above
+    from shared.configuration.settings import SettingsError  # noqa: PLC0415 -- as above
 
     raise_descriptor_limit()
     try:

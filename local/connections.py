@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from uvicorn.server import ServerState
 
-from shared.settings import ApiSettings, SettingsError, load
+from shared.configuration.settings import ApiSettings, SettingsError, load
 
 # Descriptors for everything else: Redis, the loop, the listening socket, and connections above the limit while they are
 # refused.

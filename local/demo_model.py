@@ -20,7 +20,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from functions.worker.processes import end_with_parent
 from local import demo_answers
 from local.demo_instances import minimal_instance
 from local.demo_script import ERROR_TYPES, Script, script_of
@@ -39,6 +38,7 @@ from local.messages_api import (
     query_of,
     tool_results,
 )
+from shared.host.processes import end_with_parent
 
 MODEL = "demo-model"
 

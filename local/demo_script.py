@@ -13,12 +13,14 @@ their lines; the answer follows when each has its result.
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from local.messages_api import JsonObject, ToolCall
 
 MOST_SECONDS, MOST_WORDS = 600.0, 10_000
+N = TypeVar("N", int, float)
 # Claude's error types, by the status that they come with.
 ERROR_TYPES = {
     400: "invalid_request_error",
@@ -59,9 +61,9 @@ def script_of(query: str) -> Script:
         try:
             match verb.lower():
                 case "slow":
-                    found["seconds"] = min(max(float(rest), 0.0), MOST_SECONDS)
+                    found["seconds"] = _number(rest, float, "seconds", MOST_SECONDS)
                 case "stream":
-                    found["words"] = min(max(int(rest), 0), MOST_WORDS)
+                    found["words"] = _number(rest, int, "words", MOST_WORDS)
                 case "think":
                     found["thinks"] = True
                 case "fail":
@@ -78,6 +80,16 @@ def script_of(query: str) -> Script:
         except ValueError as error:
             return Script(problem=f"`demo: {verb}` {error}")
     return Script(calls=tuple(calls), **found)
+
+
+def _number(text: str, kind: Callable[[str], N], unit: str, most: N) -> N:
+    try:
+        number = kind(text)
+    except ValueError:
+        number = most + 1
+    if not 0 <= number <= most:  # never true of NaN
+        raise ValueError(f"takes a number of {unit} from 0 to {most:.0f}")
+    return number
 
 
 def _status(text: str) -> int:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from dotenv.parser import parse_stream
 
-from functions.worker.environment import is_credential, is_plain
-from shared import env_file
-from shared.settings import ALL_SETTINGS
+from functions.worker.cli.environment import is_credential, is_plain
+from shared.configuration import env_file
+from shared.configuration.settings import ALL_SETTINGS
 
 # Of the command line, and of `make up`, which gives the same file to Compose.
 _OTHERS = frozenset(

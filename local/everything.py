@@ -9,11 +9,11 @@ from pathlib import Path
 
 import httpx
 
-from functions.worker.environment import has_credentials, with_dotenv
+from functions.worker.cli.environment import has_credentials, with_dotenv
 from local.cli import SUPERVISED
 from local.embedded_redis import EmbeddedRedis, EmbeddedRedisError
 from local.supervisor import Child, Stopped, Supervisor
-from shared.settings import ApiSettings, WorkerSettings, is_loopback, load
+from shared.configuration.settings import ApiSettings, WorkerSettings, is_loopback, load
 
 _COMMAND = [sys.executable, "-m", "local"]
 _READY_TIMEOUT = 60.0

@@ -10,7 +10,7 @@ from local.live import follow_live
 from local.output import FAILED, OK, is_terminal, visible, write, write_json
 from local.paths import job_path
 from local.waiting import Waiting
-from shared.vocabulary import TERMINAL
+from shared.api.vocabulary import TERMINAL
 
 _FIRST_PAUSE, _LAST_PAUSE, _PAUSE_GROWTH = 0.1, 1.0, 1.5  # s: a short answer is seen at once, a long one is cheap
 _PATIENCE = 30.0  # s for which polling outlives a gateway that restarts or has lost its Redis

@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from local.connections import Sweeper, most_connections
 from local.http_refusals import UNKNOWN, Full, as_bytes, too_many
-from shared.errors import GatewayError, HeadTooLarge, MalformedRequest, RequestTimeout
+from shared.api.errors import GatewayError, HeadTooLarge, MalformedRequest, RequestTimeout
 from shared.http.problems import refusal
 from shared.http.security_headers import request_id_headers
 

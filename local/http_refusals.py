@@ -6,7 +6,7 @@ from fastapi import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from shared.errors import Unavailable
+from shared.api.errors import Unavailable
 from shared.http.problems import refusal
 from shared.http.security_headers import missing
 

@@ -17,4 +17,4 @@ def print_jobs(jobs: list[Body]) -> None:
             job["finishedAt"], error["code"] if error else None,
         )  # fmt: skip
         table.add_row(*("" if field is None else visible(str(field)) for field in fields))
-    Console(width=180, markup=False, highlight=False).print(table)
+    Console(width=180, markup=False, emoji=False, highlight=False).print(table)

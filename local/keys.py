@@ -14,11 +14,12 @@ from rich.console import Console
 from rich.table import Table
 
 from local.embedded_redis import address_in
-from local.output import OutputFailed, complain, write
-from shared.settings import CommonSettings, SettingsError, load
-from shared.store import callers
-from shared.store.client import async_client, close_clients
-from shared.times import rfc3339
+from local.output import OutputFailed, complain, visible, write
+from shared.api.times import rfc3339
+from shared.configuration.settings import CommonSettings, SettingsError, load
+from shared.store.callers import callers
+from shared.store.redis import failures
+from shared.store.redis.client import async_client, close_clients
 
 app = typer.Typer(
     name="keys", add_completion=False, help="Callers' API keys: shown once, stored hashed.", no_args_is_help=True
@@ -34,23 +35,28 @@ class _RevokeSettings(CommonSettings):
 def with_store(data: Path, work: Callable[[redis.asyncio.Redis], Awaitable[T]]) -> T:
     """Do something with the gateway's Redis: the configured one, else that of a running `claude-gateway local`."""
 
-    async def do() -> T:
+    async def do(url: str) -> T:
         try:
-            settings = load(CommonSettings)
-            configured = {"redis_url", "redis_host"} & settings.model_fields_set
-            address = settings.redis_address if configured else address_in(data / "redis") or settings.redis_address
-            return await work(async_client(address))
+            return await work(async_client(url))
         finally:
             await close_clients()
 
     try:
-        return asyncio.run(do())
-    except (RedisError, OSError):
-        typer.echo("Redis does not answer: start the gateway, or set REDIS_URL to its Redis", err=True)
-        raise typer.Exit(1) from None
+        settings = load(CommonSettings)
+        configured = {"redis_url", "redis_host"} & settings.model_fields_set
+        local_url = None if configured else address_in(data / "redis")
+        url = local_url or settings.redis_address
     except SettingsError as error:
-        typer.echo(str(error), err=True)
+        complain(str(error))
         raise typer.Exit(2) from None
+    try:
+        return asyncio.run(do(url))
+    except (RedisError, OSError) as error:
+        failure = failures.classify(error)
+        problem = f"{failure.title}: {failure.advice}" if failure else "The store refuses the command"
+        here = "" if configured or local_url else f"; or run the command where {data} of `claude-gateway local` is"
+        complain(f"Redis at {failures.address(url)}: {problem}{here}")
+        raise typer.Exit(1) from None
 
 
 @app.command()
@@ -91,8 +97,8 @@ def list_(
         return
     table = Table("id", "name", "created", box=None)
     for caller in found:
-        table.add_row(caller.id, caller.name, rfc3339(caller.created))
-    Console(width=120).print(table)
+        table.add_row(caller.id, visible(caller.name), rfc3339(caller.created))
+    Console(width=180, markup=False, emoji=False, highlight=False).print(table)
 
 
 @app.command()

@@ -8,12 +8,12 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from local.app import app
-from shared.errors import GatewayError
+from shared.api.errors import GatewayError
+from shared.api.models import Cached, Status
 from shared.http.describe import BODIES, all_errors
 from shared.http.other_apis import AnthropicError, OpenAIError
 from shared.http.problems import Problem, problem_body
 from shared.http.route_table import DOCUMENT
-from shared.models import Cached, Status
 
 # Schemas of errors, which routes write by themselves; and two from whose examples FastAPI would leave out every null.
 _BY_NAME: tuple[type[BaseModel], ...] = (Problem, OpenAIError, AnthropicError, Status, Cached)

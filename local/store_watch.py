@@ -4,8 +4,8 @@ import asyncio
 
 from redis.exceptions import RedisError
 
-from shared.store import clock, failures
-from shared.store.client import async_client
+from shared.store.redis import clock, failures
+from shared.store.redis.client import async_client
 
 # Also the time within which a subscription to a server that is not the primary any more is made again; seconds.
 _EVERY = 5.0

@@ -13,9 +13,9 @@ from queue import SimpleQueue
 from types import FrameType, TracebackType
 from typing import IO, Any, Self
 
-from functions.worker.environment import plain
-from functions.worker.processes import adopt_orphans, descendants, send
+from functions.worker.cli.environment import plain
 from local.tied import tied
+from shared.host.processes import adopt_orphans, descendants, send
 
 # Together with what it takes to kill what is left, ten seconds at most.
 _STOP_WITHIN = 9.0

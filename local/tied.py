@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from functions.worker.processes import end_with_parent
+from shared.host.processes import end_with_parent
 
 
 def tied(argv: list[str]) -> list[str]:

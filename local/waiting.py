@@ -34,7 +34,7 @@ class Waiting:
         self._is_terminal = is_terminal(sys.stderr) and os.environ.get("TERM") not in {"dumb", "unknown"}
         self._over = threading.Event()
         self._display: Progress | None = None
-        self._text, self._done = "submitting", 0
+        self._text, self._done = "connecting", 0
         self._health: Body = {}
         self._printed = ""
         self._began = time.monotonic()

@@ -14,8 +14,9 @@ from local.client import Client, Stop
 from local.keys import Data, with_store
 from local.output import complain, visible
 from local.paths import job_path
-from shared.store import keys, webhook_secrets, webhooks
-from shared.times import rfc3339, when
+from shared.api.times import rfc3339, when
+from shared.store import keys
+from shared.store.webhooks import history, signing_secrets
 from shared.webhook_secret import check_secret
 
 app = typer.Typer(
@@ -53,7 +54,7 @@ def list_(job: Job, url: Url, api_key: ApiKey = None, *, as_json: AsJson = False
             one["url"], one["requestId"],
         )  # fmt: skip
         table.add_row(*("" if field is None else visible(str(field)) for field in fields))
-    Console(width=220, markup=False, highlight=False).print(table)
+    Console(width=220, markup=False, emoji=False, highlight=False).print(table)
 
 
 @app.command()
@@ -73,7 +74,7 @@ def redeliver(
 @app.command()
 def secret(*, data: Data = _DATA) -> None:
     """Show the secret that signs where callers have no keys, unless WEBHOOK_SECRET is set."""
-    typer.echo(with_store(data, webhook_secrets.of_gateway)[0])
+    typer.echo(with_store(data, signing_secrets.of_gateway)[0])
 
 
 @app.command()
@@ -85,7 +86,7 @@ def rotate(
     data: Data = _DATA,
 ) -> None:
     """Make a new secret; the one before signs beside it for a day."""
-    new = with_store(data, lambda client: webhook_secrets.rotate(client, caller_id))
+    new = with_store(data, lambda client: signing_secrets.rotate(client, caller_id))
     if new is None:
         complain("There is no key with this id")
         raise typer.Exit(1)
@@ -96,7 +97,7 @@ def rotate(
 @app.command()
 def hosts(*, as_json: AsJson = False, data: Data = _DATA) -> None:
     """List the hosts that fail, and those that are paused because they did for WEBHOOK_DISABLE_AFTER."""
-    found = with_store(data, webhooks.failing_hosts)
+    found = with_store(data, history.failing_hosts)
     shown = [
         {
             "host": host.host,
@@ -112,7 +113,7 @@ def hosts(*, as_json: AsJson = False, data: Data = _DATA) -> None:
     table = Table("host", "failures", "failing since", "paused since", box=None)
     for one in shown:
         table.add_row(*("" if field is None else str(field) for field in one.values()))
-    Console(width=160, markup=False, highlight=False).print(table)
+    Console(width=160, markup=False, emoji=False, highlight=False).print(table)
 
 
 @app.command()
@@ -120,7 +121,7 @@ def resume(
     host: Annotated[str, typer.Argument(help="As `hosts` shows it, such as example.com:443.")], *, data: Data = _DATA
 ) -> None:
     """Let a host be tried again; what was not tried meanwhile is sent by `redeliver`."""
-    if not with_store(data, lambda client: webhooks.resume(client, host)):
+    if not with_store(data, lambda client: history.resume(client, host)):
         complain("This host does not fail")
         raise typer.Exit(1)
 
@@ -142,5 +143,5 @@ def listen(
     except ValueError as error:
         complain(f"WEBHOOK_SECRET: {error}")
         raise typer.Exit(2) from None
-    secrets = given or with_store(data, webhook_secrets.of_gateway)
+    secrets = given or with_store(data, signing_secrets.of_gateway)
     receive(port, secrets)

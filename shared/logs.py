@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from shared.settings import CommonSettings
-from shared.times import rfc3339
+from shared.api.times import rfc3339
+from shared.configuration.settings import CommonSettings
 
 # What logging would find out for each line, and no line of ours tells: the thread and the process that it comes from.
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

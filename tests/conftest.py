@@ -1,5 +1,6 @@
 import asyncio
 import os
+import signal
 
 import pytest
 
@@ -10,6 +11,10 @@ os.environ.setdefault("ALLOWED_HOSTS", "gateway,testserver")
 # Held here, it is one loop for all of them, and it is closed.
 _mangums = asyncio.new_event_loop()
 asyncio.set_event_loop(_mangums)
+
+# A shell without job control starts `make test &` with SIGINT ignored, which every process below would inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

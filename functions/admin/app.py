@@ -2,8 +2,8 @@
 
 from functions.admin.pages import pages
 from functions.admin.routes import router
+from shared.configuration.settings import AdminSettings
 from shared.http.app import create_app, lambda_handler
-from shared.settings import AdminSettings
 
 app = create_app(router, pages)
 handler = lambda_handler(app, AdminSettings)

@@ -1,4 +1,4 @@
-"""The dashboard's passwords: what is derived from them, and the comparison with what a client sends."""
+"""The dashboard's passwords: the secrets derived from them, and the comparison with a client's credentials."""
 
 import asyncio
 import base64
@@ -8,16 +8,16 @@ import hmac
 from fastapi import Request
 from pydantic import SecretStr
 
-from shared.settings import AdminSettings
-from shared.store.sessions import Role, Verifiers
+from shared.configuration.settings import AdminSettings
+from shared.store.callers.dashboard_sessions import Role, Verifiers
 
-# The cost of a guess for whoever has a copy of the store: 16 MB of memory and some 50 ms.
+# The cost of one guess against a copy of the store: 16 MB of memory and about 50 ms.
 _COST, _BLOCK = 1 << 14, 8
 _derived: dict[tuple[Role, str, SecretStr], bytes] = {}
 
 
 async def verifiers_of(settings: AdminSettings) -> Verifiers:
-    """Return the secrets derived from the passwords, computed once in a process."""
+    """Return the secrets derived from the passwords; each process computes them once."""
     passwords: dict[Role, SecretStr | None] = {
         "admin": settings.admin_password,
         "viewer": settings.admin_viewer_password,
@@ -39,24 +39,24 @@ def _derive(role: Role, username: str, password: SecretStr) -> bytes:
 
 
 def credential_digest(username: str, password: str, verifiers: Verifiers) -> str:
-    """Return the digest under which a credential is counted; without the verifier it cannot be guessed from."""
+    """Return the digest under which a guess is counted; it reveals nothing without the verifier."""
     text = f"{len(username)} {username}{password}".encode("utf-8", "surrogatepass")
     return hmac.digest(verifiers["admin"], text, "sha256")[:16].hex()
 
 
 def role_for(username: str, password: str, settings: AdminSettings) -> Role | None:
-    """Return the role of a name and password in constant time; None for wrong ones."""
-    named = _same(username, settings.admin_username)
+    """Return the role for a name and password, in constant time; None for wrong ones."""
+    name_matches = _same(username, settings.admin_username)
     first, second = settings.admin_password, settings.admin_viewer_password
     admin = _same(password, first.get_secret_value()) if first else False
     viewer = _same(password, second.get_secret_value()) if second else False
-    if named and admin:
+    if name_matches and admin:
         return "admin"
-    return "viewer" if named and viewer else None
+    return "viewer" if name_matches and viewer else None
 
 
 def basic_in(request: Request) -> tuple[str, str] | None:
-    """Return the name and password of an `Authorization: Basic` header; None without a usable one."""
+    """Return the name and password of an `Authorization: Basic` header; None without a valid header."""
     scheme, _, value = request.headers.get("authorization", "").strip().partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -67,7 +67,7 @@ def basic_in(request: Request) -> tuple[str, str] | None:
     return (username, password) if separator else None
 
 
-def _same(given: str, right: str) -> bool:
-    # Of digests, so that not even the length of the right one decides how long it takes.
-    one, other = (hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in (given, right))
+def _same(given: str, expected: str) -> bool:
+    # Compare digests, so that the time does not depend on the length of the password.
+    one, other = (hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in (given, expected))
     return hmac.compare_digest(one, other)

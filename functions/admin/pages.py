@@ -1,4 +1,4 @@
-"""The dashboard's page, what it is made of, and its login."""
+"""The dashboard's page, its static files, and login and logout."""
 
 import logging
 from functools import cache
@@ -10,17 +10,14 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import ConfigDict, StrictStr
 
-from functions.admin import door, same_site
-from functions.admin.credentials import verifiers_of
-from shared.errors import Unauthorized
+from functions.admin import access, same_site
+from shared.api.errors import Unauthorized
+from shared.api.models import Wire
 from shared.http.body import read_json
 from shared.http.describe import problems, takes
 from shared.http.forwarded import prefix_of
 from shared.http.page_files import PAGE_HEADERS, page_file
 from shared.logs import event
-from shared.models import Wire
-from shared.store import sessions
-from shared.store.client import async_client
 from shared.version import VERSION
 
 log = logging.getLogger("admin.audit")
@@ -37,7 +34,7 @@ class _CookieOptions(TypedDict):
 
 
 class Login(Wire):
-    """A name and a password."""
+    """The credentials of a login."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -53,15 +50,15 @@ def _page() -> str:
 
 @pages.get("/admin", summary="The dashboard", response_class=HTMLResponse, responses=problems(404))
 async def dashboard() -> Response:
-    """Serve the page; it holds nothing until somebody logs in."""
-    door.enabled()
+    """Serve the page. It contains no data before a login."""
+    access.enabled()
     return HTMLResponse(_page(), headers=PAGE_HEADERS)
 
 
 @pages.get("/admin/static/{name}", include_in_schema=False)
 async def static(name: str) -> Response:
-    """Serve a script or a style of the page."""
-    door.enabled()
+    """Serve a script or a style sheet of the page."""
+    access.enabled()
     return page_file(_HERE / "static", name)
 
 
@@ -72,37 +69,34 @@ async def static(name: str) -> Response:
     openapi_extra=takes(Login),
 )
 async def login(request: Request) -> JSONResponse:
-    """Compare a name and a password, and set the session cookie. A login over plain HTTP needs a loopback host."""
-    settings = door.enabled()
+    """Check the credentials and set the session cookie. Plain HTTP is accepted on a loopback host only."""
+    settings = access.enabled()
     same_site.check_same_site(request)
     same_site.check_cookie_is_kept(request)
     given = await read_json(request, Login, max_bytes=settings.max_body_bytes)
-    role = await door.role_for(request, given.username, given.password, settings)
+    role = await access.role_for(request, given.username, given.password, settings)
     if role is None:
-        raise Unauthorized("The name or the password is wrong")
+        raise Unauthorized("Invalid name or password")
     answer = JSONResponse({"role": role}, headers=PAGE_HEADERS)
-    verifiers = await verifiers_of(settings)
-    replaced = request.cookies.get(door.COOKIE)
-    token = await sessions.begin(async_client(settings.redis_address), role, verifiers, replaced)
-    answer.set_cookie(door.COOKIE, token, **_cookie(request))
+    token = await access.begin_session(request, role, settings)
+    answer.set_cookie(access.COOKIE, token, **_cookie(request))
     event(log, "admin_action", action="login", role=role, request_id=request.state.request_id)
     return answer
 
 
 @pages.post("/admin/logout", summary="Log out of the dashboard", responses=problems(403, 404, 503))
 async def logout(request: Request) -> JSONResponse:
-    """End a session; without one there is nothing to do."""
-    settings = door.enabled()
+    """End the session. Without a session nothing happens."""
+    settings = access.enabled()
     same_site.check_same_site(request)
-    if token := request.cookies.get(door.COOKIE):
-        await sessions.end(async_client(settings.redis_address), token)
+    await access.end_session(request, settings)
     answer = JSONResponse({"role": None}, headers=PAGE_HEADERS)
-    answer.delete_cookie(door.COOKIE, **_cookie(request))
+    answer.delete_cookie(access.COOKIE, **_cookie(request))
     return answer
 
 
 def _cookie(request: Request) -> _CookieOptions:
-    # Without `__Host-`, which wants the path `/`: the cookie is not for the API beside the dashboard.
+    # No `__Host-` prefix: it requires the path `/`, and the API beside the dashboard must not get the cookie.
     return {
         "path": f"{prefix_of(request)}/admin",
         "httponly": True,
@@ -113,6 +107,6 @@ def _cookie(request: Request) -> _CookieOptions:
 
 @pages.get("/admin/session", include_in_schema=False)
 async def session(request: Request) -> JSONResponse:
-    """Tell the page who is logged in; nobody is an answer, not an error."""
-    settings = door.enabled()
-    return JSONResponse({"role": await door.logged_in(request, settings)}, headers=PAGE_HEADERS)
+    """Return the role of the session; null without a session, which is not an error."""
+    settings = access.enabled()
+    return JSONResponse({"role": await access.session_role(request, settings)}, headers=PAGE_HEADERS)

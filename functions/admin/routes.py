@@ -1,4 +1,4 @@
-"""The dashboard's JSON API: what it shows and does, for scripts too."""
+"""The routes of the dashboard's JSON API, which scripts use too."""
 
 import logging
 from typing import Annotated, Any
@@ -8,28 +8,26 @@ from fastapi.responses import JSONResponse
 from pydantic import ConfigDict
 
 from functions.admin import service
-from functions.admin.door import may_change, may_see
-from shared.errors import AlreadyFinished, NotFinished, NotFound
+from functions.admin.access import require_admin, require_viewer
+from shared.api.errors import AlreadyFinished, NotFinished
+from shared.api.models import Wire
+from shared.api.vocabulary import Priority, State
+from shared.configuration.settings import AdminSettings, load
 from shared.http.body import read_json
 from shared.http.describe import problems, takes
 from shared.logs import event
-from shared.models import Wire
-from shared.settings import AdminSettings, load
-from shared.store import callers, operations, webhooks
-from shared.store.client import async_client
-from shared.vocabulary import Priority, State
 
 log = logging.getLogger("admin.audit")
 
 router = APIRouter(prefix="/admin/api", tags=["admin"], responses=problems(401, 403, 404, 422, 429, 503))
 JobId = Annotated[str, Path(alias="jobId")]
 Body = dict[str, Any]
-_SEE, _CHANGE = [Depends(may_see)], [Depends(may_change)]
-_NOT_RETRIED = problems(NotFinished, AlreadyFinished)
+_VIEWER, _ADMIN = [Depends(require_viewer)], [Depends(require_admin)]
+_RETRY_ERRORS = problems(NotFinished, AlreadyFinished)
 
 
 class NewPriority(Wire):
-    """The priority that a job is to have."""
+    """The new priority of a job."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -37,132 +35,134 @@ class NewPriority(Wire):
 
 
 def _audited(request: Request, action: str, answer: Body, **fields: Any) -> JSONResponse:
-    """Leave a line that says who did what, and answer."""
+    """Write a line to the audit log and return the response."""
     role, request_id = request.state.role, request.state.request_id
     event(log, "admin_action", action=action, role=role, request_id=request_id, **fields)
     return JSONResponse(answer)
 
 
-@router.get("/stats", summary="The deployment as a whole", dependencies=_SEE)
+@router.get("/stats", summary="Read the state of the deployment", dependencies=_VIEWER)
 async def stats() -> JSONResponse:
-    """Show counts, slots, the last hour, cache, spend and webhooks."""
+    """Return job counts, slots, the last hour, cache, cost and webhooks."""
     return JSONResponse(await service.stats(load(AdminSettings)))
 
 
-@router.get("/jobs", summary="List all jobs", dependencies=_SEE)
+@router.get("/jobs", summary="List the jobs of all callers", dependencies=_VIEWER)
 async def list_jobs(
     state: State | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     cursor: Annotated[str | None, Query(pattern="^[0-9]{1,15}$")] = None,
-    job_id: Annotated[str | None, Query(alias="jobId", max_length=36, description="Only this one.")] = None,
+    job_id: Annotated[str | None, Query(alias="jobId", max_length=36, description="Only the job with this id.")] = None,
 ) -> JSONResponse:
-    """List everybody's jobs, newest first."""
+    """List the jobs of all callers, newest first."""
     return JSONResponse(await service.job_page(state, limit, cursor, job_id, load(AdminSettings)))
 
 
-@router.get("/jobs/{jobId}", summary="Read any job", dependencies=_SEE)
+@router.get("/jobs/{jobId}", summary="Read a job of any caller", dependencies=_VIEWER)
 async def read_job(job_id: JobId) -> JSONResponse:
-    """Show all that is known of a job, with what was asked and answered."""
+    """Return the whole record of a job, with its request and its result."""
     return JSONResponse(await service.job(job_id, load(AdminSettings)))
 
 
-@router.post("/jobs/retry-failed", summary="Run every failed job anew", dependencies=_CHANGE)
+@router.post("/jobs/retry-failed", summary="Retry every failed job", dependencies=_ADMIN)
 async def retry_failed(request: Request) -> JSONResponse:
-    """Let every failed job run again, as if for the first time."""
-    count = await operations.run_failed_anew(async_client(load(AdminSettings).redis_address))
+    """Queue every failed job again, with all its attempts."""
+    count = await service.retry_failed(load(AdminSettings))
     return _audited(request, "retry_failed", {"retried": count}, count=count)
 
 
-@router.post("/jobs/purge-finished", summary="Forget every finished job", dependencies=_CHANGE)
+@router.post("/jobs/purge-finished", summary="Delete every finished job", dependencies=_ADMIN)
 async def purge_finished(request: Request) -> JSONResponse:
-    """Forget every finished job, with what the cache would answer with it."""
-    count = await operations.forget_finished(async_client(load(AdminSettings).redis_address))
+    """Delete every finished job and its cached answer."""
+    count = await service.purge_finished(load(AdminSettings))
     return _audited(request, "purge_finished", {"purged": count}, count=count)
 
 
-@router.post("/jobs/{jobId}/retry", summary="Run a job anew", dependencies=_CHANGE, responses=_NOT_RETRIED)
+@router.post("/jobs/{jobId}/retry", summary="Retry a job", dependencies=_ADMIN, responses=_RETRY_ERRORS)
 async def retry_job(request: Request, job_id: JobId) -> JSONResponse:
-    """Let a job that failed or was cancelled run again, as if for the first time."""
+    """Queue a failed or cancelled job again, with all its attempts."""
     return _audited(request, "retry", await service.retry(job_id, load(AdminSettings)), job_id=job_id)
 
 
 @router.post(
-    "/jobs/{jobId}/cancel", summary="Cancel any job", dependencies=_CHANGE, responses=problems(AlreadyFinished)
+    "/jobs/{jobId}/cancel",
+    summary="Cancel a job of any caller",
+    dependencies=_ADMIN,
+    responses=problems(AlreadyFinished),
 )
 async def cancel_job(request: Request, job_id: JobId) -> JSONResponse:
-    """Cancel a job, whoever submitted it."""
+    """Cancel a job of any caller."""
     return _audited(request, "cancel", await service.cancel(job_id, load(AdminSettings)), job_id=job_id)
 
 
 @router.post(
     "/jobs/{jobId}/priority",
     summary="Change a job's priority",
-    dependencies=_CHANGE,
+    dependencies=_ADMIN,
     responses=problems(400, AlreadyFinished, 413, 415),
     openapi_extra=takes(NewPriority),
 )
 async def change_priority(request: Request, job_id: JobId) -> JSONResponse:
-    """Give a job that has not ended another priority."""
+    """Change the priority of a job that has not ended."""
     settings = load(AdminSettings)
     wanted = await read_json(request, NewPriority, max_bytes=settings.max_body_bytes)
     answer = await service.reprioritize(job_id, wanted.priority, settings)
     return _audited(request, "priority", answer, job_id=job_id, priority=wanted.priority)
 
 
-@router.post("/jobs/{jobId}/redeliver", summary="Send a job's webhooks again", dependencies=_CHANGE)
+@router.post("/jobs/{jobId}/redeliver", summary="Redeliver a job's webhooks", dependencies=_ADMIN)
 async def redeliver(request: Request, job_id: JobId) -> JSONResponse:
-    """Send the terminal event again to all that asked."""
+    """Send the terminal event again to every submission that has a webhook."""
     return _audited(request, "redeliver", await service.redeliver(job_id, load(AdminSettings)), job_id=job_id)
 
 
-@router.delete("/jobs/{jobId}", summary="Forget a finished job", dependencies=_CHANGE, responses=problems(NotFinished))
+@router.delete("/jobs/{jobId}", summary="Delete a finished job", dependencies=_ADMIN, responses=problems(NotFinished))
 async def delete_job(request: Request, job_id: JobId) -> JSONResponse:
-    """Forget a finished job, with what the cache would answer with it."""
+    """Delete a finished job and its cached answer."""
     return _audited(request, "delete", await service.delete(job_id, load(AdminSettings)), job_id=job_id)
 
 
-@router.post("/queue/pause", summary="Let no job start", dependencies=_CHANGE)
+@router.post("/queue/pause", summary="Pause the queue", dependencies=_ADMIN)
 async def pause(request: Request) -> JSONResponse:
-    """Let no job start; those that run go on."""
-    await operations.pause(async_client(load(AdminSettings).redis_address))
+    """Start no further jobs. Running jobs continue."""
+    await service.pause(load(AdminSettings))
     return _audited(request, "pause", {"held": "paused"})
 
 
-@router.post("/queue/resume", summary="Let jobs start", dependencies=_CHANGE)
+@router.post("/queue/resume", summary="Resume the queue", dependencies=_ADMIN)
 async def resume(request: Request) -> JSONResponse:
-    """Let jobs start, after a pause or when Claude's refusals held the queue."""
-    await operations.resume(async_client(load(AdminSettings).redis_address))
+    """Start jobs again after a pause, or while refusals by Claude hold the queue."""
+    await service.resume(load(AdminSettings))
     return _audited(request, "resume", {"held": None})
 
 
-@router.delete("/cache", summary="Clear the cache", dependencies=_CHANGE)
+@router.delete("/cache", summary="Clear the cache", dependencies=_ADMIN)
 async def clear_cache(
     request: Request,
-    job_id: Annotated[str | None, Query(alias="jobId", max_length=36, description="Only what it answers.")] = None,
+    job_id: Annotated[
+        str | None, Query(alias="jobId", max_length=36, description="Only the answer of this job.")
+    ] = None,
 ) -> JSONResponse:
-    """Clear the cache of all answers, or of one job's."""
-    count = await operations.clear_cache(async_client(load(AdminSettings).redis_address), job_id)
+    """Delete all cached answers, or the answer of one job."""
+    count = await service.clear_cache(job_id, load(AdminSettings))
     return _audited(request, "clear_cache", {"cleared": count}, job_id=job_id, count=count)
 
 
-@router.get("/callers", summary="List the callers", dependencies=_SEE)
+@router.get("/callers", summary="List the callers", dependencies=_VIEWER)
 async def list_callers() -> JSONResponse:
-    """List the callers that have keys, without anything secret."""
+    """List the callers that have keys. The response contains no secret."""
     return JSONResponse(await service.caller_list(load(AdminSettings)))
 
 
-@router.delete("/callers/{callerId}", summary="Revoke a caller's key", dependencies=_CHANGE)
+@router.delete("/callers/{callerId}", summary="Revoke a caller's key", dependencies=_ADMIN)
 async def revoke_caller(request: Request, caller_id: Annotated[str, Path(alias="callerId")]) -> JSONResponse:
-    """Revoke a caller's key, cancel its jobs that have not ended, and end its open streams; all within 5 s."""
-    settings = load(AdminSettings)
-    if not await callers.revoke(async_client(settings.redis_address), caller_id, keep_for=settings.result_ttl):
-        raise NotFound("There is no caller with this id")
+    """Revoke a caller's key, cancel its unfinished jobs and end its open streams, within 5 s."""
+    await service.revoke_caller(caller_id, load(AdminSettings))
     return _audited(request, "revoke_caller", {"revoked": caller_id}, caller=caller_id)
 
 
-@router.post("/webhooks/hosts/{host}/resume", summary="Try a webhook host again", dependencies=_CHANGE)
+@router.post("/webhooks/hosts/{host}/resume", summary="Resume deliveries to a webhook host", dependencies=_ADMIN)
 async def resume_host(request: Request, host: str) -> JSONResponse:
-    """Let a webhook host that fails, or is paused, be tried as if it had never failed."""
-    if not await webhooks.resume(async_client(load(AdminSettings).redis_address), host):
-        raise NotFound("This host does not fail")
+    """Forget the failures of a webhook host and resume its deliveries at once."""
+    await service.resume_host(host, load(AdminSettings))
     return _audited(request, "resume_host", {"resumed": host}, host=host)

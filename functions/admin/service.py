@@ -1,30 +1,33 @@
-"""What the dashboard shows and does, as plain functions."""
+"""The operations of the dashboard as plain functions."""
 
 import asyncio
 from typing import Any
 
-from shared.errors import AlreadyFinished, NotFinished, NotFound
-from shared.ids import is_id
-from shared.settings import AdminSettings
-from shared.store import callers, figures, jobs, operations, slots, spending, webhooks
-from shared.store.client import async_client
-from shared.times import rfc3339, when
-from shared.views import attempts_for_operators, latest_deliveries, listed, page_of, status_of
-from shared.vocabulary import PRIORITIES, Priority, State
+from shared.api.errors import AlreadyFinished, NotFinished, NotFound
+from shared.api.ids import is_id
+from shared.api.times import rfc3339, when
+from shared.api.views import attempts_for_operators, latest_deliveries, listed, page_of, status_of
+from shared.api.vocabulary import PRIORITIES, Priority, State
+from shared.configuration.settings import AdminSettings
+from shared.store.callers import callers, spending
+from shared.store.fleet import counters, slots
+from shared.store.jobs import operations, records
+from shared.store.redis.client import async_client
+from shared.store.webhooks import history
 
 
 async def stats(settings: AdminSettings) -> dict[str, Any]:
-    """Return the deployment as a whole, and its last hour."""
+    """Return the state of the deployment and the counts of its last hour."""
     client = async_client(settings.redis_address)
     seen, health, hour, cached, hosts, spent = await asyncio.gather(
-        figures.read(client),
+        counters.read(client),
         slots.health(client),
         operations.last_hour(client),
         operations.cached_answers(client),
-        webhooks.failing_hosts(client),
+        history.failing_hosts(client),
         spending.by_caller_today(client),
     )
-    counters = seen.counters
+    counts = seen.counters
     return {
         "jobs": seen.jobs,
         "oldestWaitingMs": seen.oldest,
@@ -40,14 +43,14 @@ async def stats(settings: AdminSettings) -> dict[str, Any]:
         ],
         "cache": {
             "entries": cached,
-            "hits": int(counters.get("cache_hits", 0)),
-            "misses": int(counters.get("cache_misses", 0)),
-            "savedUsd": float(counters.get("cache_saved_usd", 0)),
+            "hits": int(counts.get("cache_hits", 0)),
+            "misses": int(counts.get("cache_misses", 0)),
+            "savedUsd": float(counts.get("cache_saved_usd", 0)),
         },
-        "costUsd": {name[5:]: float(value) for name, value in counters.items() if name.startswith("cost:")},
+        "costUsd": {name[5:]: float(value) for name, value in counts.items() if name.startswith("cost:")},
         "costTodayUsd": spent,
         "webhooks": {
-            "pending": int(counters.get("webhooks_pending", 0)),
+            "pending": int(counts.get("webhooks_pending", 0)),
             "hosts": [
                 {
                     "host": host.host,
@@ -64,24 +67,24 @@ async def stats(settings: AdminSettings) -> dict[str, Any]:
 async def job_page(
     state: State | None, limit: int, cursor: str | None, job_id: str | None, settings: AdminSettings
 ) -> dict[str, Any]:
-    """List everybody's jobs, newest first; with `job_id`, that one if there is such a job."""
+    """List the jobs of all callers, newest first; with `job_id`, that job alone if it exists."""
     client = async_client(settings.redis_address)
     if job_id is not None:
-        one = await jobs.read(client, job_id, None) if is_id(job_id) else None
+        one = await records.read(client, job_id, None) if is_id(job_id) else None
         found, end = ([one] if one else []), None
     else:
         before = None if cursor is None else int(cursor)
-        found, end = await jobs.page(client, None, state=state, limit=limit, before=before)
+        found, end = await records.page(client, None, state=state, limit=limit, before=before)
     page, following = page_of(found, end)
     return {"jobs": [_listed(job) for job in page], "nextCursor": following}
 
 
 async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
-    """Return all that is known of a job, with what was asked and answered; raises NotFound."""
+    """Return the whole record of a job, with its request and its result; raises NotFound."""
     client = async_client(settings.redis_address)
     found = await _read(job_id, settings)
     caller = found.record["caller"]
-    request, tries = await asyncio.gather(jobs.request_of(client, job_id), webhooks.tries(client, job_id, caller))
+    request, tries = await asyncio.gather(records.request_of(client, job_id), history.tries(client, job_id, caller))
     return {
         **status_of(found).model_dump(by_alias=True),
         "caller": caller,
@@ -92,58 +95,95 @@ async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
         "runAnew": int(found.record.get("round", 0)),
         "request": request,
         "cached": await operations.is_cached(client, job_id, found.record.get("fp")),
-        # The latest that fit: all of them are at GET /api/query/{jobId}/deliveries.
+        # The latest that fit; GET /api/query/{jobId}/deliveries has all.
         "deliveries": [one.model_dump(by_alias=True) for one in latest_deliveries(tries or [])],
     }
 
 
 async def retry(job_id: str, settings: AdminSettings) -> dict[str, Any]:
-    """Let a job that failed or was cancelled run anew; raises NotFound, NotFinished, AlreadyFinished."""
+    """Queue a failed or cancelled job again; raises NotFound, NotFinished or AlreadyFinished."""
     answer = await operations.run_anew(async_client(settings.redis_address), job_id) if is_id(job_id) else "missing"
     match answer:
         case "missing":
-            raise NotFound("There is no such job")
+            raise NotFound("Job not found")
         case "running":
-            raise NotFinished("It waits or runs already")
+            raise NotFinished("The job is waiting or running")
         case "completed":
-            raise AlreadyFinished("It has completed: there is nothing to run again")
+            raise AlreadyFinished("The job has completed; only failed and cancelled jobs can be retried")
         case "revoked":
-            raise AlreadyFinished("Its caller's key is revoked: no job of this caller runs again")
+            raise AlreadyFinished("The key of the job's caller is revoked; its jobs cannot be retried")
         case _:
             return await job(job_id, settings)
 
 
 async def cancel(job_id: str, settings: AdminSettings) -> dict[str, Any]:
-    """Cancel anybody's job; raises NotFound, or AlreadyFinished."""
+    """Cancel a job of any caller; raises NotFound or AlreadyFinished."""
     found = await _read(job_id, settings)
     client = async_client(settings.redis_address)
-    if await jobs.cancel(client, job_id, found.record["caller"], keep_for=settings.result_ttl) == "finished":
-        raise AlreadyFinished("It had ended when the request came, and stays as it is")
+    if await records.cancel(client, job_id, found.record["caller"], keep_for=settings.result_ttl) == "finished":
+        raise AlreadyFinished("The job ended before the request arrived and is unchanged")
     return await job(job_id, settings)
 
 
 async def delete(job_id: str, settings: AdminSettings) -> dict[str, Any]:
-    """Forget a finished job; raises NotFound, or NotFinished."""
+    """Delete a finished job; raises NotFound or NotFinished."""
     await _read(job_id, settings)
     if not await operations.forget(async_client(settings.redis_address), job_id):
-        raise NotFinished("It waits or runs: cancel it first")
+        raise NotFinished("The job is waiting or running; cancel it first")
     return {"deleted": 1}
 
 
 async def reprioritize(job_id: str, priority: Priority, settings: AdminSettings) -> dict[str, Any]:
-    """Change a job's priority; raises NotFound, or AlreadyFinished."""
+    """Change a job's priority; raises NotFound or AlreadyFinished."""
     await _read(job_id, settings)
     answer = await operations.reprioritize(async_client(settings.redis_address), job_id, PRIORITIES.index(priority))
     if answer == "finished":
-        raise AlreadyFinished("It has ended")
+        raise AlreadyFinished("The job has ended; its priority cannot change")
     return await job(job_id, settings)
 
 
 async def redeliver(job_id: str, settings: AdminSettings) -> dict[str, Any]:
-    """Send a job's webhooks again; raises NotFound."""
+    """Redeliver a job's webhooks; raises NotFound."""
     found = await _read(job_id, settings)
-    _, told = await webhooks.redeliver(async_client(settings.redis_address), job_id, found.record["caller"], None)
-    return {"requestIds": sorted(told)}
+    _, request_ids = await history.redeliver(async_client(settings.redis_address), job_id, found.record["caller"], None)
+    return {"requestIds": sorted(request_ids)}
+
+
+async def retry_failed(settings: AdminSettings) -> int:
+    """Queue every failed job again; return how many."""
+    return await operations.run_failed_anew(async_client(settings.redis_address))
+
+
+async def purge_finished(settings: AdminSettings) -> int:
+    """Delete every finished job; return how many."""
+    return await operations.forget_finished(async_client(settings.redis_address))
+
+
+async def pause(settings: AdminSettings) -> None:
+    """Start no further jobs."""
+    await operations.pause(async_client(settings.redis_address))
+
+
+async def resume(settings: AdminSettings) -> None:
+    """Start jobs again."""
+    await operations.resume(async_client(settings.redis_address))
+
+
+async def clear_cache(job_id: str | None, settings: AdminSettings) -> int:
+    """Delete all cached answers, or the answer of one job; return how many."""
+    return await operations.clear_cache(async_client(settings.redis_address), job_id)
+
+
+async def revoke_caller(caller_id: str, settings: AdminSettings) -> None:
+    """Revoke a caller's key; raises NotFound."""
+    if not await callers.revoke(async_client(settings.redis_address), caller_id, keep_for=settings.result_ttl):
+        raise NotFound("Caller not found")
+
+
+async def resume_host(host: str, settings: AdminSettings) -> None:
+    """Resume the deliveries to a webhook host; raises NotFound unless the host is failing."""
+    if not await history.resume(async_client(settings.redis_address), host):
+        raise NotFound("This webhook host is not failing")
 
 
 async def caller_list(settings: AdminSettings) -> dict[str, Any]:
@@ -152,12 +192,12 @@ async def caller_list(settings: AdminSettings) -> dict[str, Any]:
     return {"callers": [{"id": one.id, "name": one.name, "createdAt": rfc3339(one.created)} for one in found]}
 
 
-def _listed(found: jobs.StoredJob) -> dict[str, Any]:
+def _listed(found: records.StoredJob) -> dict[str, Any]:
     return {**listed(found).model_dump(by_alias=True), "caller": found.record["caller"]}
 
 
-async def _read(job_id: str, settings: AdminSettings) -> jobs.StoredJob:
-    found = await jobs.read(async_client(settings.redis_address), job_id, None) if is_id(job_id) else None
+async def _read(job_id: str, settings: AdminSettings) -> records.StoredJob:
+    found = await records.read(async_client(settings.redis_address), job_id, None) if is_id(job_id) else None
     if found is None:
-        raise NotFound("There is no such job")
+        raise NotFound("Job not found")
     return found

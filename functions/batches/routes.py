@@ -1,6 +1,5 @@
 """The routes of our own batches."""
 
-import json
 import re
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -9,8 +8,12 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from functions.batches import service
-from functions.batches.pages import as_lines
-from shared.errors import FieldError, InvalidRequest, NotFinished
+from functions.batches.views import result_line
+from shared.api.errors import FieldError, InvalidRequest, NotFinished
+from shared.api.models import BatchPage, BatchStatus
+from shared.api.requests import BatchRequest
+from shared.api.views import batch_status
+from shared.configuration.settings import StatusSettings, SubmitSettings, load
 from shared.http.answers import as_json
 from shared.http.body import read_json
 from shared.http.callers import caller_of
@@ -18,12 +21,8 @@ from shared.http.describe import SUBMISSION_ERRORS, in_path, problems, takes
 from shared.http.direct import DirectRoute
 from shared.http.forwarded import prefix_of
 from shared.http.idempotency import IDEMPOTENCY_KEY, idempotency_key_in
-from shared.lines import as_one_line
-from shared.models import BatchPage, BatchStatus
-from shared.requests import BatchRequest
-from shared.settings import StatusSettings, SubmitSettings, load
-from shared.store.jobs import StoredJob
-from shared.views import batch_status, listed
+from shared.http.json_lines import as_lines
+from shared.services import batches
 
 router = APIRouter(tags=["batches"], route_class=DirectRoute)
 lists = APIRouter(tags=["batches"])
@@ -56,7 +55,7 @@ async def submit_batch(request: Request) -> Response:
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
     asked = await read_json(request, BatchRequest, max_bytes=settings.max_body_bytes)
-    batch, headers = await service.create(
+    batch, headers = await batches.create(
         asked.queries,
         request_id=request.state.request_id,
         caller=caller,
@@ -100,7 +99,7 @@ async def read_batch(request: Request) -> Response:
     """Tell how many of a batch's jobs wait, run and have ended."""
     settings = load(StatusSettings)
     caller = await caller_of(request, settings)
-    found = await service.look(request.path_params["batchId"], caller=caller, settings=settings)
+    found = await batches.read(request.path_params["batchId"], caller=caller, settings=settings)
     return as_json(batch_status(found))
 
 
@@ -119,12 +118,12 @@ async def read_results(request: Request) -> Response:
     settings = load(StatusSettings)
     caller = await caller_of(request, settings)
     batch_id, first = request.path_params["batchId"], _cursor_in(request)
-    found = await service.results(batch_id, caller=caller, settings=settings, first=first)
+    found = await batches.results(batch_id, caller=caller, settings=settings, first=first)
 
     async def lines() -> AsyncIterator[str]:
         index = first
         async for job_id, name, job in found:
-            yield as_one_line(json.dumps(_line(index, job_id, name, job), ensure_ascii=False)) + "\n"
+            yield result_line(index, job_id, name, job)
             index += 1
 
     def next_page(count: int) -> dict[str, str]:
@@ -144,15 +143,8 @@ async def cancel_batch(request: Request) -> Response:
     """Cancel all of its jobs that have not ended; those that have keep their results."""
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
-    found = await service.cancel(request.path_params["batchId"], caller=caller, settings=settings)
+    found = await batches.cancel(request.path_params["batchId"], caller=caller, settings=settings)
     return as_json(batch_status(found))
-
-
-def _line(index: int, job_id: str, name: str, job: StoredJob | None) -> dict[str, object]:
-    told = {"index": index, "customId": name or None, "jobId": job_id}
-    if job is None:  # an operator has let it be forgotten
-        return {**told, "state": None, "result": None, "error": None}
-    return {**told, **listed(job).model_dump(mode="json", by_alias=True), "result": job.result}
 
 
 def _cursor_in(request: Request) -> int:

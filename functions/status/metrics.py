@@ -9,11 +9,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from shared.api.vocabulary import ErrorCode
 from shared.http import traffic
 from shared.http.headers import wants_openmetrics
 from shared.store import keys
-from shared.store.figures import Figures
-from shared.vocabulary import ErrorCode
+from shared.store.fleet.counters import Figures
 
 # Counters without labels: the metric, the field of the store, and what it tells.
 _PLAIN = (

@@ -8,17 +8,17 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from functions.status import service
 from functions.status import usage as spent
-from shared.errors import NotFound
+from shared.api.errors import NotFound
+from shared.api.models import JobPage, Status, UsageReport
+from shared.api.vocabulary import State
+from shared.configuration.settings import StatusSettings, load
 from shared.http.answers import as_json, event_stream
 from shared.http.callers import caller_of, require_key
 from shared.http.describe import in_path, problems
 from shared.http.direct import DirectRoute
 from shared.http.problems import invalid_fields
 from shared.http.query import refuse_unknown
-from shared.models import JobPage, Status, UsageReport
 from shared.services.following import follow
-from shared.settings import StatusSettings, load
-from shared.vocabulary import State
 
 router = APIRouter()
 # What is asked again and again, and so is to cost little.

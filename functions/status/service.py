@@ -6,14 +6,16 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 from redis.exceptions import RedisError
 
-from shared.errors import NotFound
-from shared.ids import is_id
-from shared.models import JobPage, Status
-from shared.settings import StatusSettings
-from shared.store import endings, events, failures, figures, jobs, slots
-from shared.store.client import async_client
-from shared.views import listed, page_of, status_of
-from shared.vocabulary import State
+from shared.api.errors import NotFound
+from shared.api.ids import is_id
+from shared.api.models import JobPage, Status
+from shared.api.views import listed, page_of, status_of
+from shared.api.vocabulary import State
+from shared.configuration.settings import StatusSettings
+from shared.store.fleet import counters, slots
+from shared.store.jobs import endings, events, records
+from shared.store.redis import failures
+from shared.store.redis.client import async_client
 
 # Readiness is asked for by machines that give up soon; a store that takes longer is as good as away.
 HEALTH_TIMEOUT = 1.2
@@ -78,7 +80,7 @@ async def can_be_followed(job_id: str, after: str | None, *, caller: str, settin
     Raises NotFound for any other job.
     """
     client = async_client(settings.redis_address)
-    job = await jobs.read(client, job_id, caller) if is_id(job_id) else None
+    job = await records.read(client, job_id, caller) if is_id(job_id) else None
     if job is None:
         raise NotFound("There is no such job")
     # Nothing comes after `done`; before it there is always something.
@@ -91,7 +93,7 @@ async def job_page(
     """List the caller's jobs, newest first, from where the page with that cursor ended."""
     before = None if cursor is None else int(cursor)
     client = async_client(settings.redis_address)
-    found, end = await jobs.page(client, caller, state=state, limit=limit, before=before)
+    found, end = await records.page(client, caller, state=state, limit=limit, before=before)
     page, cursor = page_of(found, end)
     return JobPage(jobs=[listed(job) for job in page], next_cursor=cursor)
 
@@ -101,7 +103,7 @@ async def metrics(accept: str, settings: StatusSettings) -> tuple[bytes, str]:
     # Here and not at import: a cold start does not pay for what few requests need.
     from functions.status.metrics import exposition  # noqa: PLC0415
 
-    return exposition(await figures.read(async_client(settings.redis_address)), accept)
+    return exposition(await counters.read(async_client(settings.redis_address)), accept)
 
 
 async def health(settings: StatusSettings) -> HealthReport:

@@ -8,9 +8,9 @@ from string import Template
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
+from shared.configuration.settings import StatusSettings, load
 from shared.http.forwarded import prefix_of
 from shared.http.page_files import PAGE_HEADERS, page_file
-from shared.settings import StatusSettings, load
 from shared.version import VERSION
 
 start = APIRouter(tags=["pages"])

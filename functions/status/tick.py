@@ -5,9 +5,9 @@ Here and not in the worker, for one that is dead tells nobody that the queue gro
 
 from collections.abc import Mapping
 
-from shared.settings import StatusSettings, load
-from shared.store import figures, slots
-from shared.store.client import async_client
+from shared.configuration.settings import StatusSettings, load
+from shared.store.fleet import counters, slots
+from shared.store.redis.client import async_client
 
 
 async def tick() -> Mapping[str, float]:
@@ -17,7 +17,7 @@ async def tick() -> Mapping[str, float]:
     """
     client = async_client(load(StatusSettings).redis_address)
     seen = await slots.health(client)
-    oldest = (await figures.read(client)).oldest
+    oldest = (await counters.read(client)).oldest
     # While Claude takes no job, or an operator wants none started, more slots would only wait with the others.
     demand = 1.0 if seen.slots and seen.hold else (seen.waiting + seen.active) / max(seen.slots, 1)
     return {

@@ -1,10 +1,10 @@
 """What a caller has spent, by day and model."""
 
-from shared.models import Budget, ModelUsage, UsageDay, UsageReport
-from shared.settings import StatusSettings
-from shared.store import spending
-from shared.store.client import async_client
-from shared.times import rfc3339
+from shared.api.models import Budget, ModelUsage, UsageDay, UsageReport
+from shared.api.times import rfc3339
+from shared.configuration.settings import StatusSettings
+from shared.store.callers import spending
+from shared.store.redis.client import async_client
 
 _DAY = 86_400
 

@@ -2,7 +2,11 @@
 
 from fastapi import APIRouter, Request, Response
 
-from shared.errors import AlreadyFinished
+from shared.api.errors import AlreadyFinished
+from shared.api.models import Accepted, Cached, Route, Status
+from shared.api.requests import RouteRequest, SubmitRequest
+from shared.api.views import status_of
+from shared.configuration.settings import SubmitSettings, load
 from shared.http.answers import as_json
 from shared.http.body import read_json
 from shared.http.callers import caller_of
@@ -11,12 +15,8 @@ from shared.http.direct import DirectRoute
 from shared.http.forwarded import prefix_of
 from shared.http.headers import preferred_wait
 from shared.http.idempotency import IDEMPOTENCY_KEY, idempotency_key_in
-from shared.models import Accepted, Cached, Route, Status
-from shared.requests import RouteRequest, SubmitRequest
 from shared.services import servers
 from shared.services import submitting as service
-from shared.settings import SubmitSettings, load
-from shared.views import status_of
 
 router = APIRouter(tags=["queries"], route_class=DirectRoute)
 _LONGEST_WAIT = 25.0

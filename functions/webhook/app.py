@@ -1,8 +1,8 @@
 """The webhook function: its app, and its Lambda handler."""
 
 from functions.webhook.routes import router
+from shared.configuration.settings import WebhookSettings
 from shared.http.app import create_app, lambda_handler
-from shared.settings import WebhookSettings
 
 app = create_app(router)
 handler = lambda_handler(app, WebhookSettings)

@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from functions.webhook import service
-from shared.errors import NotFinished, NoWebhook
+from shared.api.errors import NotFinished, NoWebhook
+from shared.api.models import Deliveries, Redelivery
+from shared.api.views import DELIVERY_CURSOR
+from shared.configuration.settings import WebhookSettings, load
 from shared.http.answers import as_json
 from shared.http.callers import caller_of
 from shared.http.describe import problems
-from shared.models import Deliveries, Redelivery
-from shared.settings import WebhookSettings, load
-from shared.views import DELIVERY_CURSOR
 
 router = APIRouter(tags=["webhooks"])
 JobId = Annotated[str, Path(alias="jobId", description="As told when the query was submitted.")]

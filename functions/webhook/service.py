@@ -1,12 +1,12 @@
 """Deliveries of webhooks: what was tried, and another try."""
 
-from shared.errors import NotFinished, NotFound, NoWebhook
-from shared.ids import is_id
-from shared.models import Deliveries, Redelivery
-from shared.settings import WebhookSettings
-from shared.store import webhooks
-from shared.store.client import async_client
-from shared.views import delivery_page
+from shared.api.errors import NotFinished, NotFound, NoWebhook
+from shared.api.ids import is_id
+from shared.api.models import Deliveries, Redelivery
+from shared.api.views import delivery_page
+from shared.configuration.settings import WebhookSettings
+from shared.store.redis.client import async_client
+from shared.store.webhooks import history
 
 
 async def deliveries(job_id: str, cursor: str | None, *, caller: str, settings: WebhookSettings) -> Deliveries:
@@ -14,7 +14,7 @@ async def deliveries(job_id: str, cursor: str | None, *, caller: str, settings: 
 
     Raises NotFound for any other job.
     """
-    tries = await webhooks.tries(async_client(settings.redis_address), job_id, caller) if is_id(job_id) else None
+    tries = await history.tries(async_client(settings.redis_address), job_id, caller) if is_id(job_id) else None
     if tries is None:
         raise NotFound("There is no such job")
     page, following = delivery_page(tries, cursor)
@@ -28,7 +28,7 @@ async def redeliver(job_id: str, request_id: str | None, *, caller: str, setting
     """
     answer, told = "missing", list[str]()
     if is_id(job_id):
-        answer, told = await webhooks.redeliver(async_client(settings.redis_address), job_id, caller, request_id)
+        answer, told = await history.redeliver(async_client(settings.redis_address), job_id, caller, request_id)
     match answer:
         case "missing":
             raise NotFound("There is no such job, or no such submission of it")

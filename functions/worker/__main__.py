@@ -22,12 +22,12 @@ def main() -> int:
     for number in STOP_SIGNALS:
         signal.signal(number, _end)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-    from functions.worker.environment import scrub  # noqa: PLC0415
-    from functions.worker.hiding import hide  # noqa: PLC0415
-    from functions.worker.pool import run_pool  # noqa: PLC0415
-    from functions.worker.version import check_command  # noqa: PLC0415
+    from functions.worker.cli.environment import scrub  # noqa: PLC0415
+    from functions.worker.cli.version import check_command  # noqa: PLC0415
+    from functions.worker.pool.pool import run_pool  # noqa: PLC0415
     from shared import logs  # noqa: PLC0415
-    from shared.settings import SettingsError, WorkerSettings, load  # noqa: PLC0415
+    from shared.configuration.settings import SettingsError, WorkerSettings, load  # noqa: PLC0415
+    from shared.host.environment import hide  # noqa: PLC0415
 
     try:
         settings = load(WorkerSettings)

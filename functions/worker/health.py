@@ -3,7 +3,7 @@
 import socket
 import sys
 
-from functions.worker.hiding import hide
+from shared.host.environment import hide
 
 
 def main() -> int:
@@ -11,9 +11,9 @@ def main() -> int:
     # The check is started beside the tools of runs, with the container's variables, such as the store's password. They
     # are blanked before the large imports.
     hide()
-    from shared.settings import CommonSettings, SettingsError, load  # noqa: PLC0415 -- as above
-    from shared.store import slots  # noqa: PLC0415
-    from shared.store.client import sync_client  # noqa: PLC0415
+    from shared.configuration.settings import CommonSettings, SettingsError, load  # noqa: PLC0415 -- as above
+    from shared.store.fleet import slots  # noqa: PLC0415
+    from shared.store.redis.client import sync_client  # noqa: PLC0415
 
     try:
         address = load(CommonSettings).redis_address

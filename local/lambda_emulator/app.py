@@ -14,9 +14,9 @@ from starlette.types import Receive, Scope, Send
 from local.lambda_emulator.event import Incoming, gateway_error, raw_path, to_event, to_response
 from local.lambda_emulator.function import EventTooLarge, Function, FunctionError
 from local.lambda_emulator.routes import Route, read_routes
+from shared.configuration.settings import ApiSettings, ProxySettings, load
 from shared.http.hosts import Hosts
 from shared.logs import configure, event
-from shared.settings import ApiSettings, ProxySettings, load
 
 log = logging.getLogger("lambda")
 

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from functions.worker.hiding import hide
-from functions.worker.processes import end_with_parent
+from shared.host.environment import hide
+from shared.host.processes import end_with_parent
 
 
 @dataclass(frozen=True, slots=True)

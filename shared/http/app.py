@@ -9,11 +9,11 @@ from fastapi import APIRouter, FastAPI
 from mangum import Mangum
 from mangum.handlers import HTTPGateway
 
+from shared.configuration.settings import CommonSettings, ProxySettings, SettingsError, load_all
 from shared.http.documents import documents
 from shared.http.forwarded import Forwarded
 from shared.http.observe import Observe
 from shared.http.problems import install_problems
-from shared.settings import CommonSettings, ProxySettings, SettingsError, load_all
 from shared.version import VERSION
 
 TITLE = "Claude API Gateway"

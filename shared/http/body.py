@@ -7,7 +7,14 @@ from typing import Any, TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
-from shared.errors import FieldError, GatewayError, InvalidRequest, MalformedJson, PayloadTooLarge, UnsupportedMediaType
+from shared.api.errors import (
+    FieldError,
+    GatewayError,
+    InvalidRequest,
+    MalformedJson,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+)
 from shared.http.headers import declared_length, media_type
 from shared.http.problems import invalid_fields
 

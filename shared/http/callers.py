@@ -5,12 +5,13 @@ from collections import OrderedDict
 
 from fastapi import Request
 
-from shared.errors import Unauthorized
+from shared.api.errors import Unauthorized
+from shared.configuration.settings import CommonSettings
 from shared.http.headers import credentials
 from shared.http.query import refuse_unknown
-from shared.settings import CommonSettings
-from shared.store import callers, keys
-from shared.store.client import async_client
+from shared.store import keys
+from shared.store.callers import callers
+from shared.store.redis.client import async_client
 
 # A known key costs no round trip for so long. A revoked one can still read for as long, and submits nothing; s.
 _REMEMBER_FOR = 2.0

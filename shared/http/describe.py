@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from shared.errors import (
+from shared.api.errors import (
     BudgetExhausted,
     Forbidden,
     GatewayError,

@@ -11,10 +11,10 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from shared.egress import Network
+from shared.configuration.settings import ProxySettings, load
+from shared.egress.targets import Network
 from shared.http.authority import Origin, parse_host
 from shared.http.route_table import is_route
-from shared.settings import ProxySettings, load
 
 _WITH_PORT = re.compile(r"\[(?P<v6>[^\]]+)\](?::[0-9]+)?|(?P<v4>[0-9.]+):[0-9]+")
 

@@ -11,10 +11,10 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from shared.errors import Forbidden
+from shared.api.errors import Forbidden
+from shared.configuration.settings import CommonSettings, load
 from shared.http.headers import host_of
 from shared.http.problems import refusal
-from shared.settings import CommonSettings, load
 
 # Load balancers and orchestrators check liveness by an address; the answer holds nothing.
 _EXEMPT = "/health/live"

@@ -4,7 +4,7 @@ import re
 
 from fastapi import Request
 
-from shared.errors import FieldError, InvalidRequest
+from shared.api.errors import FieldError, InvalidRequest
 from shared.http.describe import header
 
 _KEY = "[!-~]{1,255}"

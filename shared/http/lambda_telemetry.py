@@ -16,7 +16,7 @@ from aws_lambda_powertools.logging.formatter import BasePowertoolsFormatter
 from aws_lambda_powertools.metrics import MetricUnit
 
 from shared import logs
-from shared.settings import CommonSettings, load
+from shared.configuration.settings import CommonSettings, load
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 Scheduled = Callable[[], Awaitable[Mapping[str, float]]]

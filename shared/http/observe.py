@@ -6,14 +6,14 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.api.ids import is_id, new_id
+from shared.configuration.settings import CommonSettings, load
 from shared.http.head import as_get
 from shared.http.hosts import refused
 from shared.http.security_headers import missing, request_id_headers
 from shared.http.traffic import traffic
-from shared.ids import is_id, new_id
 from shared.logs import event
-from shared.settings import CommonSettings, load
-from shared.store.client import async_client
+from shared.store.redis.client import async_client
 
 log = logging.getLogger("http")
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from fastapi import Response
 from pydantic import BaseModel
 
-from shared.errors import GatewayError, RefusedParameter
+from shared.api.errors import GatewayError, RefusedParameter
 
 _OPENAI = {
     401: ("invalid_request_error", "invalid_api_key"),

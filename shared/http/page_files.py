@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fastapi import Response
 
-from shared.errors import NotFound
+from shared.api.errors import NotFound
 
 # Styles and scripts that every page uses; each page serves them beside its own, so that all its URLs are relative.
 _SHARED = Path(__file__).parent / "pages"

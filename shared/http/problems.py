@@ -12,12 +12,12 @@ from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from shared.errors import FieldError, GatewayError, InvalidRequest, Unavailable
+from shared.api.errors import FieldError, GatewayError, InvalidRequest, Unavailable
+from shared.configuration.settings import CommonSettings, load
 from shared.http.other_apis import writer_for
 from shared.http.route_table import unrouted
 from shared.http.security_headers import missing, request_id_headers
-from shared.settings import CommonSettings, load
-from shared.store import failures
+from shared.store.redis import failures
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import Request
 
-from shared.errors import FieldError, InvalidRequest
+from shared.api.errors import FieldError, InvalidRequest
 
 _MESSAGE = "unknown query parameter"
 

@@ -9,7 +9,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from shared.errors import GatewayError, MethodNotAllowed, NotFound
+from shared.api.errors import GatewayError, MethodNotAllowed, NotFound
 
 DOCUMENT = Path(__file__).parent / "openapi.json"
 # What serves the purpose of well-known paths of other APIs that do not exist here.

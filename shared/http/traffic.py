@@ -9,7 +9,7 @@ from contextlib import suppress
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from shared.store import figures
+from shared.store.fleet import counters
 
 # Upper bounds of the histogram, s; a wait lasts 25.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 30)
@@ -41,7 +41,7 @@ class Traffic:
         if not counts:
             return
         try:
-            await figures.add_http(client, counts, seconds)
+            await counters.add_http(client, counts, seconds)
         except (RedisError, OSError):
             self._counts.update(counts)
             for name, total in seconds.items():

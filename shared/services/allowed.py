@@ -4,10 +4,10 @@ import asyncio
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from shared import egress
-from shared.errors import FieldError, Forbidden, InvalidRequest, WebhookUrlRefused
-from shared.requests import SubmitRequest
-from shared.settings import SubmitSettings
+from shared.api.errors import FieldError, Forbidden, InvalidRequest, WebhookUrlRefused
+from shared.api.requests import SubmitRequest
+from shared.configuration.settings import SubmitSettings
+from shared.egress import targets
 
 # A name server that takes longer is as one that does not know the name; s.
 _RESOLVE_WITHIN = 2.0
@@ -34,10 +34,10 @@ async def webhook_host(url: str, caller: str, settings: SubmitSettings, until: f
     A name that does not resolve yet is accepted: every address is checked again when it is connected to.
     """
     try:
-        target = egress.parse(url)
+        target = targets.parse(url)
         with suppress(OSError, UnicodeError):  # a timeout is an OSError
-            egress.check(await egress.resolve(target, caller, until), settings.webhook_allowed_networks)
-    except egress.EgressRefused as refusal:
+            targets.check(await targets.resolve(target, caller, until), settings.webhook_allowed_networks)
+    except targets.EgressRefused as refusal:
         error = FieldError("/webhookUrl", str(refusal))
         raise WebhookUrlRefused(f"webhookUrl: {refusal}", errors=(error,)) from None
     return str(target)
@@ -47,9 +47,9 @@ async def _problem_of(schema: dict[str, Any] | None, caller: str, until: float) 
     if schema is None:
         return None
     # Here and not at import: a cold start does not pay for what few requests need.
-    from shared import schema_checking  # noqa: PLC0415
+    from shared.json_schema import checking  # noqa: PLC0415
 
-    problem = await schema_checking.problem_of(schema, caller=caller, until=until)
+    problem = await checking.problem_of(schema, caller=caller, until=until)
     if problem is None:
         return None
     where = f", at {problem.place}" if problem.place else ""

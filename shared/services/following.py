@@ -11,14 +11,15 @@ from typing import TypeVar
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from shared.errors import KeyRevoked
-from shared.lines import as_one_line
-from shared.settings import StatusSettings
-from shared.store import callers, events, jobs
-from shared.store.client import async_client
-from shared.store.endings import within
-from shared.store.listening import listening
-from shared.views import status_of
+from shared.api.errors import KeyRevoked
+from shared.api.lines import as_one_line
+from shared.api.views import status_of
+from shared.configuration.settings import StatusSettings
+from shared.store.callers import callers
+from shared.store.jobs import events, records
+from shared.store.jobs.endings import within
+from shared.store.redis.client import async_client
+from shared.store.redis.pubsub import listening
 
 # A silent stream says so, that nobody on its way takes it for dead; s.
 _COMMENT_EVERY = 10.0
@@ -40,7 +41,7 @@ class Told:
     """An event, and the job when the event is its end."""
 
     event: events.Event
-    job: jobs.StoredJob | None = None
+    job: records.StoredJob | None = None
 
 
 async def follow(job_id: str, after: str | None, caller: str, settings: StatusSettings) -> AsyncIterator[bytes]:
@@ -113,7 +114,7 @@ class _Teller:
                     if event.kind != "done":
                         yield Told(event)
                         continue
-                    job = await self._read(jobs.read(self._client, self._job_id, self._caller))
+                    job = await self._read(records.read(self._client, self._job_id, self._caller))
                     # One that an operator has let run anew goes on.
                     self.over = job is None or job.ended
                     if job is not None and job.ended:
@@ -124,7 +125,7 @@ class _Teller:
     async def look_for_the_job(self) -> bool:
         """Return whether it has ended; over when it has been forgotten, since then nothing will ever be told."""
         try:
-            job = await self._read(jobs.read(self._client, self._job_id, self._caller))
+            job = await self._read(records.read(self._client, self._job_id, self._caller))
         except (RedisError, KeyRevoked):
             job = None
         self.over = job is None

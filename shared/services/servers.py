@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from shared.errors import FieldError, InvalidRequest, NotFound
-from shared.mcp_config import digests
-from shared.requests import SubmitRequest
-from shared.settings import SubmitSettings
+from shared.api.errors import FieldError, InvalidRequest, NotFound
+from shared.api.requests import SubmitRequest
+from shared.configuration.settings import SubmitSettings
+from shared.mcp.config import digests
 
 if TYPE_CHECKING:
-    from shared.routing import Router, Score
+    from shared.mcp.router import Router, Score
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def route(query: str, settings: SubmitSettings) -> dict[str, Any]:
 @lru_cache(1)
 def router(settings: SubmitSettings) -> "Router":
     """Return the router of these settings, made once."""
-    from shared.routing import Router  # noqa: PLC0415 -- of no use without MCP_ENABLED
+    from shared.mcp.router import Router  # noqa: PLC0415 -- of no use without MCP_ENABLED
 
     return Router(settings.servers)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from shared.errors import (
+from shared.api.errors import (
     AlreadyFinished,
     BudgetExhausted,
     IdempotencyMismatch,
@@ -14,14 +14,14 @@ from shared.errors import (
     QueueFull,
     RateLimited,
 )
-from shared.fingerprint import digest, fingerprint
-from shared.ids import is_id, new_id
-from shared.requests import SubmitRequest
+from shared.api.fingerprint import digest, fingerprint
+from shared.api.ids import is_id, new_id
+from shared.api.requests import SubmitRequest
+from shared.api.vocabulary import PRIORITIES
+from shared.configuration.settings import SubmitSettings
 from shared.services import allowed, servers
-from shared.settings import SubmitSettings
-from shared.store import endings, jobs, keys, submissions
-from shared.store.client import async_client
-from shared.vocabulary import PRIORITIES
+from shared.store.jobs import endings, records, submissions
+from shared.store.redis.client import async_client
 
 # How the job is handled, not what is run: these stay in its record.
 _NOT_FOR_THE_WORKER = {
@@ -139,20 +139,20 @@ def refuse(kind: str, reset: int, headers: dict[str, str], settings: SubmitSetti
             pass
 
 
-async def at_end(job_id: str, seconds: float, *, caller: str, settings: SubmitSettings) -> jobs.StoredJob | None:
+async def at_end(job_id: str, seconds: float, *, caller: str, settings: SubmitSettings) -> records.StoredJob | None:
     """Return the job of a submission when it has ended, or as it stands after so many seconds."""
     return await endings.read_at_end(async_client(settings.redis_address), job_id, caller, seconds)
 
 
-async def cancel(job_id: str, *, caller: str, settings: SubmitSettings) -> jobs.StoredJob:
+async def cancel(job_id: str, *, caller: str, settings: SubmitSettings) -> records.StoredJob:
     """Cancel one of the caller's jobs; raises NotFound, or AlreadyFinished when its end came first."""
     client = async_client(settings.redis_address)
     outcome = "missing"
     if is_id(job_id):
-        outcome = await jobs.cancel(client, job_id, caller, keep_for=settings.result_ttl)
+        outcome = await records.cancel(client, job_id, caller, keep_for=settings.result_ttl)
     if outcome == "finished":
         raise AlreadyFinished("It had ended when the request came, and stays as it is")
-    job = await jobs.read(client, job_id, caller) if outcome == "cancelled" else None
+    job = await records.read(client, job_id, caller) if outcome == "cancelled" else None
     if job is None:
         raise NotFound("There is no such job")
     return job
@@ -217,7 +217,7 @@ def _submission(
 
 
 def _key_record(caller: str, idempotency_key: str) -> str:
-    return keys.idempotency(caller, digest(["POST /api/query", idempotency_key]))
+    return submissions.idempotency_record(caller, digest(["POST /api/query", idempotency_key]))
 
 
 def _text(value: Any) -> str:

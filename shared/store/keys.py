@@ -1,4 +1,4 @@
-"""The names of everything that the gateway keeps in Redis; `common_names.lua` writes them for the scripts.
+"""The names of everything that the gateway keeps in Redis; `redis/names.lua` writes them for the scripts.
 
 A job is up to seven keys, so that what is polled stays small and what is large is read once:
 
@@ -58,7 +58,7 @@ Beside them:
 
     cg:jobs:CALLER:STATE  zset    a caller's jobs of one state: job id → seq
     cg:all:STATE          zset    the same of all callers
-    cg:talk:CALLER:-:ID   list    a kept conversation, and more beside it: see `conversations.py`; expires
+    cg:talk:CALLER:-:ID   list    a kept conversation, and more beside it: see `jobs/sessions.py`; expires
     cg:turn:CLAIM:-:ID    list    what a running claim has added to it; expires
     cg:turns:CALLER:ID    list    jobs that go on with a conversation, in order: the first has its turn
     cg:spend:…, cg:spent:…  see `spending.py`
@@ -79,7 +79,7 @@ Beside them:
     cg:guessers           zset    address that has such a set → ms of its last guess; expires
     cg:minute:MINUTE      hash    jobs that ended in a minute since the epoch, by state; expires after two hours
     cg:hit:REQUEST        string  a cached answer that has been counted; expires after 10 s
-    cg:counters           hash    what has been counted, over all processes; see `figures.py`
+    cg:counters           hash    what has been counted, over all processes; see `fleet/counters.py`
 """
 
 PREFIX = "cg:"

@@ -11,7 +11,7 @@ import httpx
 import uvloop
 
 from local.embedded_redis import find_server
-from shared.store.client import close_clients
+from shared.store.redis.client import close_clients
 from tests.benchmarks import servers
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.load import Request, post, rate

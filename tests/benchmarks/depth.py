@@ -15,12 +15,12 @@ from pydantic import SecretStr
 from functions.admin import service as admin
 from functions.status import service as status
 from local.embedded_redis import find_server
-from shared.ids import new_id
-from shared.requests import SubmitRequest
+from shared.api.ids import new_id
+from shared.api.requests import SubmitRequest
+from shared.configuration.settings import AdminSettings, StatusSettings, SubmitSettings
 from shared.services import submitting as submit
-from shared.settings import AdminSettings, StatusSettings, SubmitSettings
-from shared.store import submissions
-from shared.store.client import async_client, close_clients
+from shared.store.jobs import submissions
+from shared.store.redis.client import async_client, close_clients
 from tests.benchmarks import servers
 from tests.benchmarks.api import CONNECTIONS, in_turn, ratio
 from tests.benchmarks.figures import Figure

@@ -17,11 +17,11 @@ from unittest.mock import patch
 import httpx
 from claude_agent_sdk import ResultMessage
 
-from functions.worker.cli import Cli
-from functions.worker.options import options_for
-from functions.worker.prompt import prompt
-from functions.worker.workspace import Workspace
-from shared.settings import WorkerSettings
+from functions.worker.cli.options import options_for
+from functions.worker.cli.process import Cli
+from functions.worker.cli.prompt import prompt
+from functions.worker.cli.workspace import Workspace
+from shared.configuration.settings import WorkerSettings
 from tests.benchmarks.figures import Figure
 from tests.support.gateway import Gateway
 from tests.support.real_cli import ask_real_cli

@@ -11,8 +11,8 @@ import redis.asyncio
 from pydantic import SecretStr
 
 from local.embedded_redis import find_server
-from shared.requests import SubmitRequest
-from shared.settings import SubmitSettings
+from shared.api.requests import SubmitRequest
+from shared.configuration.settings import SubmitSettings
 from shared.store import keys
 from tests.benchmarks import servers
 from tests.benchmarks.figures import Figure

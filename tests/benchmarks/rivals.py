@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from redis import Redis
 from rq import Queue
 
-from shared.requests import SubmitRequest
+from shared.api.requests import SubmitRequest
 
 plain = FastAPI()
 constant = FastAPI()

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from shared.mcp_config import read
-from shared.routing import Router
+from shared.mcp.config import read
+from shared.mcp.router import Router
 from tests.benchmarks.figures import Figure
 
 DATA = Path(__file__).parents[1] / "data"

@@ -12,12 +12,12 @@ from typing import Literal
 
 from pydantic import SecretStr
 
-from functions.worker.deliver import Deliverer
+from functions.worker.webhooks.dispatcher import Deliverer
 from local.embedded_redis import find_server
-from shared.ids import new_id
-from shared.settings import WorkerSettings
-from shared.store import submissions
-from shared.store.client import async_client, close_clients
+from shared.api.ids import new_id
+from shared.configuration.settings import WorkerSettings
+from shared.store.jobs import submissions
+from shared.store.redis.client import async_client, close_clients
 from tests.benchmarks.figures import Figure
 from tests.support.receiver import Receiver
 from tests.support.redis_server import RedisServer

@@ -36,7 +36,7 @@ def told(page, text):
     expect(page.locator("#notes")).to_contain_text(text)
 
 
-def test_a_wrong_password_is_told_and_a_right_one_opens(browser, gateway):
+def test_a_wrong_password_is_reported_and_a_right_one_logs_in(browser, gateway):
     context = browser.new_context()
     page = context.new_page()
     page.goto(f"{gateway.url}/admin")
@@ -54,7 +54,7 @@ def test_a_wrong_password_is_told_and_a_right_one_opens(browser, gateway):
     context.close()
 
 
-def test_the_overview_lives_without_reloading(visit, gateway, running):
+def test_the_overview_updates_without_reloading(visit, gateway, running):
     page = visit()
     expect(page.locator(".slots .busy a")).to_have_attribute("href", f"#/jobs/{running}")
     waiting = page.locator(".tile", has_text="waiting").first.locator("dd")
@@ -94,7 +94,7 @@ def test_a_waiting_job_is_raised_cancelled_and_deleted(visit, gateway, running):
     assert gateway.client.get(f"/api/query/{job}").status_code == 404
 
 
-def test_a_failed_job_is_run_again(visit, gateway, script):
+def test_a_failed_job_is_retried(visit, gateway, script):
     script(lambda body: Error(404, "not_found_error"))
     job = gateway.submit("fails at first")
     assert gateway.finished(job)["error"]["code"] == "model_not_found"
@@ -106,7 +106,7 @@ def test_a_failed_job_is_run_again(visit, gateway, script):
     expect(page.get_by_label("Answer")).to_have_text("now it is well")
 
 
-def test_all_failed_jobs_are_run_again_and_all_finished_ones_purged(visit, gateway, script):
+def test_all_failed_jobs_are_retried_and_finished_ones_purged(visit, gateway, script):
     script(lambda body: Error(404, "not_found_error"))
     jobs = [gateway.submit(f"fails {number}") for number in range(2)]
     for job in jobs:
@@ -140,7 +140,7 @@ def test_jobs_are_found_by_state_by_page_and_by_id(visit, gateway, running):
         gateway.client.delete(f"/api/query/{job}")
 
 
-def test_hostile_text_stays_text_and_is_shown_whole_when_asked(visit, gateway, script):
+def test_hostile_text_stays_text_and_can_be_expanded(visit, gateway, script):
     script(lambda body: Text(HOSTILE + "y" * 600))
     job = gateway.ask(HOSTILE + "x" * 600, metadata={"<b>k</b>": HOSTILE})["jobId"]
     page = visit(f"jobs/{job}")
@@ -157,7 +157,7 @@ def test_hostile_text_stays_text_and_is_shown_whole_when_asked(visit, gateway, s
     assert page.locator("main script, main img").count() == 0
 
 
-def test_the_cache_is_cleared_of_one_answer_and_of_all(visit, gateway):
+def test_one_cached_answer_and_the_whole_cache_are_cleared(visit, gateway):
     job = gateway.ask("cache me")["jobId"]
     page = visit(f"jobs/{job}")
     page.get_by_role("button", name="Forget the cached answer").click()
@@ -172,7 +172,7 @@ def test_the_cache_is_cleared_of_one_answer_and_of_all(visit, gateway):
     assert gateway.submit("cache me") not in {job, again}
 
 
-def test_webhooks_are_shown_and_sent_again_and_a_host_is_resumed(visit, gateway):
+def test_webhooks_are_shown_and_resent_and_a_host_is_resumed(visit, gateway):
     with Receiver(lambda hook: (500, {})) as receiver:
         job = gateway.ask("tell", webhookUrl=f"{receiver.url}/hook")["jobId"]
         page = visit(f"jobs/{job}")
@@ -210,7 +210,7 @@ def test_everything_can_be_done_by_keyboard(visit, gateway):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_nothing_stands_in_anybodys_way_and_nothing_overflows(visit, gateway, width, scheme):
+def test_the_dashboard_is_accessible_and_does_not_overflow(visit, gateway, width, scheme):
     job = gateway.ask(f"{width} {scheme} " * 100, webhookUrl="http://127.0.0.1:9/hook")["jobId"]
     page = visit(width=width, scheme=scheme)
     for path, there in {"": ".slots", "jobs": "tbody", f"jobs/{job}": "pre", "system": "text=Callers"}.items():
@@ -222,7 +222,7 @@ def test_nothing_stands_in_anybodys_way_and_nothing_overflows(visit, gateway, wi
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
 
 
-def test_the_page_asks_nobody_else_for_anything(visit, gateway):
+def test_the_page_sends_no_request_to_another_host(visit, gateway):
     page = visit()
     asked = []
     page.on("request", lambda request: asked.append(request.url))

@@ -132,6 +132,6 @@ def test_over_plain_http_the_page_says_that_a_login_needs_https(page, proxy):
     assert "HTTPS" in answer[1]
 
 
-def test_a_cookie_that_is_not_kept_is_named_with_its_cure(page, proxy):
+def test_a_dropped_cookie_is_reported_with_its_fix(page, proxy):
     log_in(page, proxy["untold prefix"])
     expect(page.get_by_role("alert")).to_contain_text("ROOT_PATH")

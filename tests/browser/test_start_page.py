@@ -84,7 +84,7 @@ def test_an_answer_is_shown_as_it_is_written(start, gateway, script):
     expect(page.locator("#answer")).to_contain_text("word7")
 
 
-def test_a_paused_queue_is_given_as_the_reason_of_a_wait(start, gateway):
+def test_a_paused_queue_is_shown_as_the_reason_for_waiting(start, gateway):
     """Catches a page that waits in silence while nothing can start."""
     admin = ("admin", "correct horse battery")
     gateway.client.post("/admin/api/queue/pause", auth=admin).raise_for_status()
@@ -180,7 +180,7 @@ def test_a_lost_submission_makes_one_job(start, gateway):
     assert len(gateway.client.get("/api/query", params={"limit": 100}).json()["jobs"]) == before + 1
 
 
-def test_a_blank_query_is_not_sent_and_says_why(start, gateway):
+def test_a_blank_query_is_refused_with_a_reason(start, gateway):
     page = start(gateway)
     send(page, "  \n ")
     assert page.locator("#query").evaluate("one => one.validationMessage") == "Write a query first."
@@ -232,7 +232,7 @@ def test_without_keys_the_page_has_no_field_for_one(start, gateway):
     assert page.get_by_role("link", name="API documentation").first.get_attribute("href") == "docs"
 
 
-def test_answers_of_the_demo_model_are_called_so(start, demo, gateway):
+def test_answers_of_the_demo_model_are_labeled(start, demo, gateway):
     page = start(demo)
     expect(page.locator("#demo")).to_be_visible()
     send(page, "What is 6*7?")
@@ -258,7 +258,7 @@ def test_a_query_is_sent_and_cancelled_by_keyboard(start, gateway, script):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_nothing_is_inaccessible_and_nothing_overflows(start, gateway, guarded, script, width, scheme):
+def test_the_start_page_is_accessible_and_does_not_overflow(start, gateway, guarded, script, width, scheme):
     script(lambda body: Text("a long answer " + "x" * 500))
     for served in (gateway, guarded):
         page = start(served, width=width, scheme=scheme)
@@ -269,7 +269,7 @@ def test_nothing_is_inaccessible_and_nothing_overflows(start, gateway, guarded, 
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_the_page_asks_no_other_host(start, gateway):
+def test_the_page_sends_no_request_to_another_host(start, gateway):
     page = start(gateway)
     asked = []
     page.on("request", lambda request: asked.append(request.url))

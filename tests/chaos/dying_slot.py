@@ -9,10 +9,12 @@ import sys
 from ctypes import c_bool
 from typing import Any
 
-from functions.worker import claude, slot, spool
-from functions.worker.environment import scrub
-from shared.settings import WorkerSettings, load
-from shared.store import claims
+from functions.worker.cli import run
+from functions.worker.cli.environment import scrub
+from functions.worker.jobs import spool
+from functions.worker.pool import slot
+from shared.configuration.settings import WorkerSettings, load
+from shared.store.jobs import claims
 
 POINTS = ("between pop and claim", "between claim and run", "between run and result", "between result and end")
 
@@ -26,11 +28,11 @@ def _arrange(point: str) -> None:
         case "between pop and claim":
             claims.take = _die
         case "between claim and run":
-            claude.Run.answer = _die  # type: ignore[method-assign]
+            run.Run.answer = _die  # type: ignore[method-assign]
         case "between run and result":
             spool.Spool.settle = _die  # type: ignore[method-assign]
         case "between result and end":
-            claude.Run.end = _die  # type: ignore[method-assign]
+            run.Run.end = _die  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

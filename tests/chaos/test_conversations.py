@@ -7,7 +7,7 @@ from tests.support.deployment import Deployment
 from tests.support.scripted_replies import Hang, Text
 
 
-def test_a_conversation_over_three_workers_of_which_one_is_killed(model, script, tmp_path):
+def test_a_session_survives_a_killed_worker(model, script, tmp_path):
     with Deployment(tmp_path, model.url, QUEUE_CONCURRENCY="1") as gateway:
         gateway.start_worker()
         session = gateway.ask("one", session=True)["result"]["sessionId"]

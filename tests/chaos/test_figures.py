@@ -16,7 +16,7 @@ VARIABLES = {
 }  # fmt: skip
 
 
-def test_every_figure_equals_the_scripts_count(model, tmp_path, row):
+def test_every_metric_equals_the_count_of_the_script(model, tmp_path, row):
     go = threading.Event()
     busy = set()
 

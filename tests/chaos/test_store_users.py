@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from local.embedded_redis import find_server
-from shared.store import callers
-from shared.store.client import async_client, close_clients
+from shared.store.callers import callers
+from shared.store.redis.client import async_client, close_clients
 from tests.support.deployment import Deployment
 from tests.support.redis_server import ServerWithUsers
 

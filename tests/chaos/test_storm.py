@@ -6,13 +6,13 @@ import statistics
 
 import pytest
 
-from shared.vocabulary import PRIORITIES
+from shared.api.vocabulary import PRIORITIES
 from tests.chaos.storm import Watch, rage
 from tests.support.deployment import Deployment
 
 
 @pytest.mark.timeout(2400)
-def test_whatever_is_killed_each_accepted_job_ends_once(tmp_path, model, full, row):
+def test_each_accepted_job_ends_once_whatever_is_killed(tmp_path, model, full, row):
     jobs, seconds = (2000, 90.0) if full else (100, 15.0)
     with Deployment(tmp_path, model.url, QUEUE_CONCURRENCY="4") as deployment, Watch(deployment.redis.port) as watch:
         deployment.start_worker()

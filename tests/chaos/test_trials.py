@@ -24,7 +24,7 @@ from tests.support.scripted_model import Hang, Text, ToolUse
 
 
 @pytest.mark.timeout(300)
-def test_a_slot_killed_between_any_two_steps_loses_nothing_and_repeats_only_the_run(tmp_path, model, row):
+def test_a_slot_killed_between_two_steps_repeats_only_the_run(tmp_path, model, row):
     with Deployment(tmp_path, model.url, QUEUE_CONCURRENCY="1") as deployment:
         ids = {}
         for number, point in enumerate(POINTS):
@@ -45,7 +45,7 @@ def test_a_slot_killed_between_any_two_steps_loses_nothing_and_repeats_only_the_
 
 
 @pytest.mark.timeout(300)
-def test_redis_killed_under_load_knows_every_job_that_it_accepted(tmp_path, model, full, row):
+def test_redis_killed_under_load_keeps_every_accepted_job(tmp_path, model, full, row):
     most = 400 if full else 40
     accepted: list[str] = []
 
@@ -72,7 +72,7 @@ def test_redis_killed_under_load_knows_every_job_that_it_accepted(tmp_path, mode
 
 
 @pytest.mark.timeout(300)
-def test_redis_away_across_the_end_of_a_job_costs_no_second_run(tmp_path, model, full, row):
+def test_redis_down_at_the_end_of_a_job_causes_no_second_run(tmp_path, model, full, row):
     away, go = 60 if full else 10, threading.Event()
     model.reply = lambda body: Hang(until=go)
     with Deployment(tmp_path, model.url, QUEUE_CONCURRENCY="1") as deployment:
@@ -96,7 +96,7 @@ def test_redis_away_across_the_end_of_a_job_costs_no_second_run(tmp_path, model,
 
 
 @pytest.mark.timeout(300)
-def test_two_gateways_that_share_a_spool_get_each_its_own_results(tmp_path, model, row):
+def test_two_gateways_sharing_a_spool_get_their_own_results(tmp_path, model, row):
     go = threading.Event()
     model.reply = lambda body: Hang(until=go)
     for name in ("one", "two", "tmp"):
@@ -145,7 +145,7 @@ def test_two_gateways_that_share_a_spool_get_each_its_own_results(tmp_path, mode
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("end", ["timeout", "cancel", "kill"])
-def test_a_tools_child_in_a_session_of_its_own_ends_with_its_run(tmp_path, model, row, end):
+def test_a_tools_child_in_its_own_session_ends_with_the_run(tmp_path, model, row, end):
     number = f"36{os.getpid()}{len(end)}"
     command = f"setsid sleep {number} >/dev/null 2>&1 & disown; sleep {number}"
     model.reply = lambda body: ToolUse("Bash", {"command": command}) if len(model.requests) < 2 else Text("done")
@@ -174,7 +174,7 @@ def test_a_tools_child_in_a_session_of_its_own_ends_with_its_run(tmp_path, model
 
 
 @pytest.mark.timeout(300)
-def test_a_cli_that_runs_wild_fails_its_own_job_and_no_other(tmp_path, model, row):
+def test_a_runaway_cli_fails_only_its_own_job(tmp_path, model, row):
     wild = {
         "hang": "timeout",
         "flood": "output_too_large",
@@ -234,7 +234,7 @@ def test_a_deploy_repeats_nothing_and_loses_nothing(tmp_path, model, row):
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("state", ["refusing", "hanging"])
-def test_a_worker_ends_that_redis_has_left_alone_for_long(tmp_path, model, full, row, state):
+def test_a_worker_without_redis_for_long_exits(tmp_path, model, full, row, state):
     # Longer than the 30 s after which RQ's maintenance is due in each slot.
     away, go = 60 if full else 35, threading.Event()
     model.reply = lambda body: Hang(until=go)

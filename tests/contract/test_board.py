@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from functions.status.metrics import exposition
-from shared.store.figures import Figures
+from shared.store.fleet.counters import Figures
 
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = ROOT / "local/prometheus/prometheus.yml"
@@ -46,11 +46,11 @@ def expressions():
     return asked + [rule["expr"] for rule in rules()]
 
 
-def test_prometheus_takes_the_configuration_and_the_rules():
+def test_prometheus_accepts_the_configuration_and_the_rules():
     promtool("check", "config", str(CONFIGURATION))
 
 
-def test_every_alert_fires_when_it_should_and_is_silent_when_all_is_well(tmp_path):
+def test_every_alert_fires_when_it_should_and_only_then(tmp_path):
     test = tmp_path / "rules_test.yml"
     test.write_text((ROOT / "tests/data/rules_test.yml").read_text().replace("RULES", str(RULES)))
     promtool("test", "rules", str(test))
@@ -59,7 +59,7 @@ def test_every_alert_fires_when_it_should_and_is_silent_when_all_is_well(tmp_pat
 
 
 @pytest.mark.parametrize("expression", expressions())
-def test_an_expression_asks_for_metrics_that_are_there(expression):
+def test_an_expression_uses_metrics_that_exist(expression):
     text = exposition(SEEN, "")[0].decode()
     there = set(re.findall(r"^([a-z_]+)(?:\{| )", text, re.MULTILINE)) | {"up"}
     there |= {rule["record"] for rule in rules() if "record" in rule}
@@ -68,14 +68,14 @@ def test_an_expression_asks_for_metrics_that_are_there(expression):
     assert asked <= there
 
 
-def test_every_alert_says_what_to_do():
+def test_every_alert_has_a_severity_and_a_description():
     for rule in rules():
         if "alert" in rule:
             assert rule["labels"]["severity"] in {"warning", "critical"}
             assert len(rule["annotations"]["description"]) > len(rule["annotations"]["summary"])
 
 
-def test_every_panel_says_what_it_shows_and_stands_alone():
+def test_every_panel_has_a_description_and_does_not_overlap():
     taken: set[tuple[int, int]] = set()
     for panel in BOARD["panels"]:
         place = panel["gridPos"]
@@ -103,7 +103,7 @@ def test_the_board_and_its_source_load_without_a_click():
     assert provider["options"]["path"] == "/var/lib/grafana/dashboards"
 
 
-def test_what_shows_the_board_is_reached_from_this_machine_alone_and_mounts_what_is_there():
+def test_grafana_listens_on_loopback_and_mounts_existing_files():
     services = yaml.safe_load((ROOT / "local/compose.yaml").read_text())["services"]
     for service in services.values():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))

@@ -8,7 +8,7 @@ import yaml
 
 from local import up
 from local.up import COMPOSE_FILE
-from shared.settings import HTTP_SETTINGS, WorkerSettings
+from shared.configuration.settings import HTTP_SETTINGS, WorkerSettings
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = set(re.findall(r"^#([A-Z][A-Z0-9_]*)=", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE))
@@ -23,26 +23,26 @@ OF_THE_API = {"AUTH_ENABLED", "METRICS_ENABLED", "ALLOWED_HOSTS"}
 OF_THE_PLATFORM = {"ECS_AGENT_URI"}
 
 
-def test_every_variable_of_the_example_reaches_a_container_but_for_those_that_the_stack_decides():
+def test_every_other_variable_of_the_example_reaches_a_container():
     assert EXAMPLE - set(GATEWAY) - set(WORKER) == DECIDED - {"REDIS_URL"}
 
 
-def test_those_that_the_stack_decides_are_named_where_the_stack_is_explained():
+def test_variables_set_by_the_stack_are_documented():
     told = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
     assert [name for name in sorted(DECIDED) if f"`{name}`" not in told] == []
 
 
 @pytest.mark.parametrize("settings", HTTP_SETTINGS, ids=lambda settings: settings.__name__)
-def test_the_gateway_is_given_every_variable_that_it_reads(settings):
+def test_the_gateway_gets_every_variable_it_reads(settings):
     assert {name.upper() for name in settings.model_fields} - DECIDED <= set(GATEWAY)
 
 
-def test_the_worker_is_given_every_variable_that_it_reads():
+def test_the_worker_gets_every_variable_it_reads():
     names = {name.upper() for name in WorkerSettings.model_fields}
     assert names - DECIDED - OF_THE_API - OF_THE_PLATFORM <= set(WORKER)
 
 
-def test_a_variable_that_is_not_the_stacks_own_comes_as_it_was_given_or_with_a_default():
+def test_other_variables_pass_through_or_have_a_default():
     for environment in (GATEWAY, WORKER):
         for name in EXAMPLE & set(environment) - DECIDED:
             value = environment[name]
@@ -56,19 +56,19 @@ def test_the_image_is_built_by_one_service_and_never_pulled_by_the_others():
     assert {name for name, one in users.items() if one.get("pull_policy") == "never"} == {"worker", "demo-model"}
 
 
-def test_what_the_stack_does_not_know_reaches_the_worker_alone_and_need_not_be_there():
+def test_the_optional_worker_env_file_reaches_only_the_worker():
     given = {name: one["env_file"] for name, one in SERVICES.items() if "env_file" in one}
     assert given == {"worker": [{"path": "../.data/worker.env", "required": False}]}
 
 
-def test_every_foreign_image_can_be_pinned_by_its_digest():
+def test_every_foreign_image_can_be_pinned_by_digest():
     """Catches an image that an operator could pin only by editing a file of the project."""
     images = {one["image"] for one in SERVICES.values()} - {"claude-gateway:local"}
     pinned = dict(re.findall(r"^\$\{([A-Z]+_IMAGE):-([^}]+)\}$", "\n".join(images), re.MULTILINE))
     assert len(pinned) == len(images)
     assert set(pinned) == {"VALKEY_IMAGE", "PROMETHEUS_IMAGE", "GRAFANA_IMAGE"}
     assert up._IMAGES.items() <= pinned.items()
-    dockerfile = (ROOT / "functions/worker/Dockerfile").read_text(encoding="utf-8")
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     [base] = re.findall(r"^ARG PYTHON_IMAGE=(.+)$", dockerfile, re.MULTILINE)
     assert set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)) == {"${PYTHON_IMAGE}"}
     assert SERVICES["gateway"]["build"]["args"] == {"PYTHON_IMAGE": f"${{PYTHON_IMAGE:-{base}}}"}

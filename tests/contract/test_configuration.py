@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.settings import ALL_SETTINGS, HTTP_SETTINGS, SettingsError, WorkerSettings, load
+from shared.configuration.settings import ALL_SETTINGS, HTTP_SETTINGS, SettingsError, WorkerSettings, load
 from tests.contract.test_env_example import CONTRACT
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/configuration.md").read_text(encoding="utf-8")
@@ -42,14 +42,14 @@ def test_every_variable_has_a_row_and_every_row_a_variable():
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_a_row_says_who_reads_the_variable(name):
+def test_a_row_names_the_readers_of_the_variable(name):
     of_api = any(one in HTTP_SETTINGS for one in _readers(name))
     of_worker = WorkerSettings in _readers(name)
     assert ROWS[name][0] == ("both" if of_api and of_worker else "api" if of_api else "worker")
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_the_default_of_a_row_is_the_one_of_every_reader(name, monkeypatch):
+def test_the_default_of_a_row_is_that_of_every_reader(name, monkeypatch):
     written = ROWS[name][2]
     for one in _readers(name):
         default = one.model_fields[name.lower()].default

@@ -6,10 +6,13 @@ from typing import get_args
 
 import pytest
 
-from functions.worker import deliver, delivery
-from shared import requests, schema
-from shared.store import claims, outbox, sessions
-from shared.vocabulary import ErrorCode
+from functions.worker.webhooks import attempt, dispatcher
+from shared.api import requests
+from shared.api.vocabulary import ErrorCode
+from shared.json_schema import schema
+from shared.store.callers import dashboard_sessions
+from shared.store.jobs import claims
+from shared.store.webhooks import outbox
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,25 +23,25 @@ def text_of(name):
 
 CLAIMS = [
     ("docs/operations.md", r"the lease \((\d+) s\)", claims.LEASE / 1000),
-    ("docs/webhooks.md", r"A 2xx within (\d+) s is success", delivery.TRY_WITHIN),
-    ("docs/webhooks.md", r"each try is leased for (\d+) s", outbox.LEASE / 1000),
-    ("docs/webhooks.md", r"one deliverer: (\d+) tries at once", deliver.AT_ONCE),
-    ("docs/webhooks.md", r"tries at once, of one caller (\d+) to one host", deliver.PER_HOST),
+    ("docs/webhooks.md", r"A 2xx within (\d+) s is success", attempt.TRY_WITHIN),
+    ("docs/webhooks.md", r"Each attempt is leased for (\d+) s", outbox.LEASE / 1000),
+    ("docs/webhooks.md", r"one dispatcher: (\d+) attempts at once", dispatcher.AT_ONCE),
+    ("docs/webhooks.md", r"attempts at once, of one caller (\d+) to one host", dispatcher.PER_HOST),
     ("docs/batches.md", r"Up to ([\d,]+) queries accepted together", requests.MOST_QUERIES),
     ("docs/events.md", r"more than ([\d,]+) bytes as JSON", schema.MAX_BYTES),
-    ("docs/observability.md", r"\*\*Sessions\*\* end after (\d+) h", sessions.IDLE / 3_600_000),
+    ("docs/observability.md", r"\*\*Sessions\*\* end after (\d+) h", dashboard_sessions.IDLE / 3_600_000),
 ]
 
 
 @pytest.mark.parametrize(("document", "sentence", "figure"), CLAIMS, ids=[claim[1][:40] for claim in CLAIMS])
-def test_a_figure_of_the_documents_is_the_one_of_the_code(document, sentence, figure):
+def test_a_number_in_the_documents_is_that_of_the_code(document, sentence, figure):
     """Catches a limit that was changed in the code and not where operators read of it."""
     [written] = re.findall(sentence, text_of(document))
     assert int(written.replace(",", "")) == figure
 
 
 def test_every_error_code_is_explained():
-    table = (ROOT / "docs/worker.md").read_text(encoding="utf-8").split("## What a job can end with")[1].split("## ")[0]
+    table = (ROOT / "docs/worker.md").read_text(encoding="utf-8").split("## Error codes")[1].split("## ")[0]
     explained = {
         code
         for line in table.splitlines()
@@ -48,18 +51,18 @@ def test_every_error_code_is_explained():
     assert explained - {"error"} == set(get_args(ErrorCode))
 
 
-def test_the_figures_of_the_readme_are_those_of_the_last_measurement():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8").split("## Figures")[1].split("## More")[0]
+def test_the_numbers_of_the_readme_are_those_of_the_last_benchmark():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").split("## Performance")[1].split("## More")[0]
     measured = {
         line.split("|")[1].strip(): line.split("|")[3].strip()
         for line in (ROOT / "docs/performance.md").read_text(encoding="utf-8").splitlines()
         if line.startswith("| ") and line.count("|") == 7
     }
     pairs = {
-        "jobs a second, all slots busy": "jobs a second, all slots busy",
+        "jobs per second, all slots busy": "jobs a second, all slots busy",
         "CPU of an idle worker with five slots": "CPU of an idle worker, 5 slots",
-        "cached answers a second, one API process": "cached answers a second",
-        "status reads a second, 50,000 jobs waiting": "status reads a second, 50,000 waiting",
+        "cached answers per second, one API process": "cached answers a second",
+        "status reads per second, 50,000 jobs waiting": "status reads a second, 50,000 waiting",
     }
     shown = {
         line.split("|")[1].strip(): line.split("|")[3].strip() for line in readme.splitlines() if line.count("|") == 4

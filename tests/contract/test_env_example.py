@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.settings import ALL_SETTINGS
+from shared.configuration.settings import ALL_SETTINGS
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
@@ -46,7 +46,7 @@ ADDED = [
 OF_THE_PLATFORM = {"ECS_AGENT_URI"}
 
 
-def test_the_example_holds_the_variables_of_the_contract_in_order_then_what_is_added():
+def test_the_example_lists_the_contracts_variables_first_in_order():
     names = [name for name, _ in VARIABLE.findall(GATEWAY)]
     assert names[: len(CONTRACT)] == CONTRACT
     assert sorted(names[len(CONTRACT) :]) == sorted(ADDED)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import get_args
 
 from local.api_reference import REFERENCE, reference, request_codes
-from shared.vocabulary import ErrorCode
+from shared.api.vocabulary import ErrorCode
 
 ROOT = Path(__file__).parents[2]
 TROUBLESHOOTING = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
@@ -23,16 +23,16 @@ def test_the_committed_reference_is_the_generated_one():
     assert REFERENCE.read_text(encoding="utf-8") == reference(), "run `make openapi`"
 
 
-def test_each_error_code_of_a_request_has_a_cure():
+def test_each_error_code_of_a_request_has_a_remedy():
     """Catches a code that an operator meets and finds nowhere."""
     assert codes_in("Errors of requests") == set(request_codes())
 
 
-def test_each_error_code_of_a_job_has_a_cure():
+def test_each_error_code_of_a_job_has_a_remedy():
     assert codes_in("Errors of jobs") == set(get_args(ErrorCode))
 
 
-def test_each_link_between_documents_leads_somewhere():
+def test_each_link_between_documents_resolves():
     """Catches a link to a page or a heading that was renamed."""
     for document in DOCUMENTS:
         for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):

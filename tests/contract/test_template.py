@@ -8,7 +8,7 @@ import yaml
 
 from local.lambda_emulator.app import TEMPLATE
 from local.lambda_emulator.routes import _Loader, read_routes
-from shared.settings import (
+from shared.configuration.settings import (
     AdminSettings,
     CommonSettings,
     ProxySettings,
@@ -22,7 +22,8 @@ DOCUMENT = yaml.load(TEMPLATE.read_text(encoding="utf-8"), _Loader)  # noqa: S50
 RESOURCES = DOCUMENT["Resources"]
 FUNCTIONS = {
     "SubmitFunction": SubmitSettings, "StatusFunction": StatusSettings, "WebhookFunction": WebhookSettings,
-    "ResponsesFunction": SubmitSettings, "BatchesFunction": SubmitSettings, "AdminFunction": AdminSettings,
+    "BatchesFunction": SubmitSettings, "OpenaiFunction": SubmitSettings, "AnthropicFunction": SubmitSettings,
+    "AdminFunction": AdminSettings,
 }  # fmt: skip
 TOOLS = {"POWERTOOLS_SERVICE_NAME"}
 
@@ -32,22 +33,22 @@ def known(settings: type[CommonSettings]) -> set[str]:
 
 
 @pytest.mark.parametrize(("function", "settings"), FUNCTIONS.items())
-def test_a_function_is_given_variables_that_it_reads(function, settings):
+def test_a_function_gets_variables_it_reads(function, settings):
     shared = DOCUMENT["Globals"]["Function"]["Environment"]["Variables"]
     own = RESOURCES[function]["Properties"].get("Environment", {}).get("Variables", {})
     assert set(shared) <= known(CommonSettings) | known(ProxySettings)
     assert set(own) <= known(settings)
 
 
-def test_the_worker_is_given_variables_that_it_reads():
+def test_the_worker_gets_variables_it_reads():
     [container] = RESOURCES["WorkerTask"]["Properties"]["ContainerDefinitions"]
     names = {one["Name"] for one in [*container["Environment"], *container["Secrets"]] if isinstance(one, dict)}
     assert names <= known(WorkerSettings)
     assert {one["Name"] for one in container["Secrets"] if isinstance(one, dict)} == {"REDIS_PASSWORD"}
 
 
-@pytest.mark.parametrize("function", ["SubmitFunction", "ResponsesFunction", "BatchesFunction"])
-def test_who_accepts_and_who_works_agree_on_what_both_read(function):
+@pytest.mark.parametrize("function", ["SubmitFunction", "BatchesFunction", "OpenaiFunction", "AnthropicFunction"])
+def test_functions_and_worker_agree_on_shared_variables(function):
     submit = RESOURCES[function]["Properties"]["Environment"]["Variables"]
     [container] = RESOURCES["WorkerTask"]["Properties"]["ContainerDefinitions"]
     worker = {one["Name"]: one["Value"] for one in container["Environment"] if isinstance(one, dict)}
@@ -63,7 +64,7 @@ def test_who_accepts_and_who_works_agree_on_what_both_read(function):
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_has_a_role_and_a_log_of_its_own_and_calls_no_other_service(function):
+def test_a_function_has_its_own_role_and_log_and_no_other_permission(function):
     name = function.removesuffix("Function")
     properties = RESOURCES[function]["Properties"]
     assert properties["Role"] == f"{name}Role.Arn"
@@ -74,14 +75,14 @@ def test_a_function_has_a_role_and_a_log_of_its_own_and_calls_no_other_service(f
     assert statement["Resource"] == f"{name}Logs.Arn"
 
 
-def test_there_is_a_recorded_event_for_each_route_and_for_nothing_else():
+def test_each_route_has_a_recorded_event_and_nothing_else_has():
     events = {path.stem for path in (Path(__file__).parents[1] / "events").glob("*.json")}
     named = {name for function in FUNCTIONS for name in RESOURCES[function]["Properties"]["Events"]}
     assert events == named
     assert len(read_routes(TEMPLATE)) == len(events) - 1  # the schedule has no route
 
 
-def test_the_store_forgets_nothing_and_is_no_cluster():
+def test_the_store_evicts_nothing_and_is_no_cluster():
     store = RESOURCES["Store"]["Properties"]
     assert RESOURCES["StoreParameters"]["Properties"]["Properties"]["maxmemory-policy"] == "noeviction"
     assert "NumNodeGroups" not in store

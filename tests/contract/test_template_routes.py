@@ -33,14 +33,14 @@ def routed(function: str) -> set[tuple[str | None, str | None]]:
 
 
 @pytest.mark.parametrize("function", HANDLERS)
-def test_the_template_has_an_event_for_each_route_of_a_function_and_for_nothing_else(function):
+def test_the_template_has_exactly_the_routes_of_each_function(function):
     documents = DOCUMENTS if function == ASKED_FOR_DOCUMENTS else set()
     app = MODULES[function].app
     assert served(app) >= DOCUMENTS
     assert routed(function) == served(app) - DOCUMENTS | documents
 
 
-def test_the_composed_app_has_every_event_and_nothing_else():
+def test_the_composed_app_has_exactly_the_routes_of_the_template():
     assert served(composed) == {(route.method, route.path) for route in ROUTES if route.path is not None}
 
 
@@ -52,11 +52,11 @@ def test_a_handler_is_where_the_template_says(function):
 def test_the_template_has_these_functions():
     assert read_handlers(TEMPLATE) == {
         f"{name.capitalize()}Function": f"functions.{name}.app.handler"
-        for name in ("submit", "status", "webhook", "responses", "batches", "admin")
+        for name in ("submit", "status", "webhook", "batches", "openai", "anthropic", "admin")
     }
 
 
-def test_what_no_route_takes_goes_to_status():
+def test_unmatched_requests_go_to_status():
     assert [route.function for route in ROUTES if route.key == "$default"] == ["StatusFunction"]
 
 

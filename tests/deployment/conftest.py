@@ -59,7 +59,7 @@ def server(tmp_path_factory) -> Iterator[RedisServer]:
 def image(checkout) -> str:
     """The gateway's image, of the checkout."""
     docker(
-        *("build", "--network", "host", "--quiet", "--file", str(checkout / "functions/worker/Dockerfile")),
+        *("build", "--network", "host", "--quiet", "--file", str(checkout / "Dockerfile")),
         *("--tag", "claude-gateway:local", str(checkout)),
         timeout=600,
     )

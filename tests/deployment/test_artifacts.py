@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.sam import run_sam
 
-NAMES = ("submit", "status", "webhook", "responses", "batches", "admin")
+NAMES = ("submit", "status", "webhook", "batches", "openai", "anthropic", "admin")
 LIMIT = 12 * 1024 * 1024
 
 
@@ -47,7 +47,9 @@ def test_an_artifact_holds_its_function_what_is_shared_and_libraries(build, name
 
 
 def test_a_change_in_shared_is_in_the_next_build(build, checkout):
-    with (checkout / "shared/times.py").open("a", encoding="utf-8") as file:
+    with (checkout / "shared/api/times.py").open("a", encoding="utf-8") as file:
         file.write("\nCHANGED = True\n")
     run_sam("build", "SubmitFunction", "--build-dir", "second", "--config-file", "samconfig.toml", cwd=checkout)
-    assert "CHANGED = True" in (artifact(checkout / "second", "submit") / "shared/times.py").read_text(encoding="utf-8")
+    assert "CHANGED = True" in (artifact(checkout / "second", "submit") / "shared/api/times.py").read_text(
+        encoding="utf-8"
+    )

@@ -104,7 +104,7 @@ def kill_and_start(container):
 
 
 @pytest.mark.parametrize("stop", [lambda one: docker("restart", one), kill_and_start], ids=["restart", "kill"])
-def test_what_was_accepted_survives_a_restart_of_valkey(stack, stop):
+def test_an_accepted_job_survives_a_restart_of_valkey(stack, stop):
     """Catches an ACL with which Valkey cannot replay its append-only file: every job and key is gone then."""
     [gateway], [valkey] = stack.containers("gateway"), stack.containers("valkey")
     auth = ("admin", SECRETS["ADMIN_PASSWORD"])
@@ -173,7 +173,7 @@ def test_a_scan_of_the_running_worker_finds_no_right_and_no_secret(stack):
         assert not [name for name in SECRETS.values() if name in environments]
 
 
-def test_a_worker_that_is_killed_in_the_middle_of_a_job_leaves_it_to_the_other(stack):
+def test_a_job_of_a_killed_worker_runs_on_the_other(stack):
     [model] = stack.containers("demo-model")
     docker("pause", model)
     try:
@@ -191,7 +191,7 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_job_leaves_it_to_the_other(s
     assert "51" in ended["result"]["response"]
 
 
-def test_make_up_answers_and_make_down_leaves_nothing(image, checkout):
+def test_make_up_serves_and_make_down_leaves_nothing(image, checkout):
     project = f"claude-gateway-test-{os.getpid()}"
     environment = {
         **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},

@@ -106,7 +106,7 @@ def test_a_function_answers_every_one_of_its_routes(functions, job, function):
     assert {line["xray_trace_id"] for line in lines} == {"1-6921c1f0-0123456789abcdef01234567"}
 
 
-def test_a_job_is_cancelled_by_the_function_that_took_it(functions):
+def test_a_job_is_cancelled_by_the_submit_function(functions):
     _, body = functions["SubmitFunction"].answer("SubmitQuery", "")
     assert functions["SubmitFunction"].answer("CancelJob", json.loads(body)["jobId"])[0] == 200
 
@@ -116,7 +116,7 @@ def test_every_route_of_the_template_has_an_answer_here():
     assert {path.stem for path in Path(ROOT / "tests/events").glob("*.json")} == handled
 
 
-def test_the_schedule_publishes_what_scaling_goes_by(functions, job):
+def test_the_schedule_publishes_the_scaling_metric(functions, job):
     told = functions["StatusFunction"].api.invoke(event("Tick"))
     assert set(told) == {"Waiting", "Active", "Delayed", "Slots", "OldestSeconds", "Demand"}
     lines = [json.loads(line) for line in functions["StatusFunction"].container.log().splitlines() if '"_aws"' in line]
@@ -125,7 +125,7 @@ def test_the_schedule_publishes_what_scaling_goes_by(functions, job):
     assert metrics["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service"]]
 
 
-def test_the_first_invocation_after_a_frozen_start_connects_afresh(start, server):
+def test_the_first_invocation_after_a_frozen_start_reconnects(start, server):
     with redis.Redis(port=server.port, decode_responses=True) as client:
         function = start("StatusFunction", AWS_LAMBDA_INITIALIZATION_TYPE="snap-start")
         assert function.api.snapshot.wait(60)
@@ -139,7 +139,7 @@ def test_the_first_invocation_after_a_frozen_start_connects_afresh(start, server
         assert before < connections(client) <= before + 2
 
 
-def test_an_invocation_after_a_freeze_in_which_the_store_hung_up_is_answered(start, server):
+def test_an_invocation_after_the_store_closed_the_connection_succeeds(start, server):
     with redis.Redis(port=server.port, decode_responses=True) as client:
         function = start("StatusFunction")
         assert function.answer("Health", "")[0] == 200

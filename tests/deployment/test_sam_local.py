@@ -64,9 +64,7 @@ def test_every_recorded_event_is_answered(build, variables, checkout, tmp_path):
     assert statuses == {name: special.get(name, 200) for name in names}
 
 
-def test_the_main_job_through_sam_local_start_api_and_a_worker_container(
-    build, variables, server, image, checkout, tmp_path
-):
+def test_a_job_runs_through_sam_local_and_a_worker_container(build, variables, server, image, checkout, tmp_path):
     places = ("--read-only", "--tmpfs", "/work:uid=10001,mode=700,exec", "--tmpfs", "/spool:uid=10001,mode=700")
     with ScriptedModel(echo=True) as model, Sam("start-api", checkout, tmp_path / "log") as gateway:
         worker = Container(

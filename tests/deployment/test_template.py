@@ -5,7 +5,7 @@ import subprocess
 from tests.support.gateway import ROOT
 
 
-def test_sam_cfn_lint_and_checkov_find_nothing_without_a_written_reason(checkout):
+def test_sam_cfn_lint_and_checkov_find_nothing(checkout):
     done = subprocess.run(["make", "--silent", "sam-lint"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Failed checks: 0" in done.stdout

@@ -43,7 +43,7 @@ def gateway(tmp_path_factory) -> Iterator[Gateway]:
 
 
 @pytest.mark.parametrize(("document", "kind"), SCRIPTS)
-def test_the_commands_of_a_document_run_as_they_stand(gateway, document, kind):
+def test_the_commands_of_a_document_run(gateway, document, kind):
     """Catches a command, an option, a field or an import that is not there any more."""
     script = "\n".join(block.text for block in blocks_of(document) if block.kind == kind and block.reason is None)
     folder = gateway.data.parent
@@ -71,7 +71,7 @@ def test_the_commands_of_a_document_run_as_they_stand(gateway, document, kind):
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT)))
-def test_a_block_that_is_not_run_says_why(document):
+def test_a_skipped_block_has_a_reason(document):
     """Catches a block that is skipped without anybody knowing why."""
     text = document.read_text(encoding="utf-8")
     assert text.count("<!-- not run") == len([block for block in blocks_of(document) if block.reason is not None])

@@ -7,9 +7,9 @@ import redis.asyncio
 
 from local.app import app
 from local.embedded_redis import find_server
+from shared.configuration.settings import load
 from shared.http import callers as http_callers
-from shared.settings import load
-from shared.store.client import close_clients
+from shared.store.redis.client import close_clients
 from tests.support.gateway import Gateway
 from tests.support.redis_server import RedisServer
 from tests.support.scripted_model import ScriptedModel

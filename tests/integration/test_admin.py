@@ -5,9 +5,12 @@ import json
 
 import pytest
 
-from shared.settings import SettingsError
-from shared.store import callers, claims, keys, operations, scripts
-from shared.store.client import async_client
+from shared.configuration.settings import SettingsError
+from shared.store import keys
+from shared.store.callers import callers
+from shared.store.jobs import claims, operations
+from shared.store.redis import scripts
+from shared.store.redis.client import async_client
 from tests.support.slot import ERROR, run
 
 PASSWORD, VIEWER = "correct horse battery", "only looking around"
@@ -40,7 +43,7 @@ LOOKS = ["/admin/api/stats", "/admin/api/jobs", "/admin/api/jobs/{job}", "/admin
 
 
 def test_the_dashboard_does_not_start_without_a_password(monkeypatch, tmp_path):
-    from shared.settings import AdminSettings, load
+    from shared.configuration.settings import AdminSettings, load
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ADMIN_ENABLED", "true")
@@ -53,13 +56,13 @@ def test_the_dashboard_does_not_start_without_a_password(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("path", ["/admin", "/admin/static/dashboard.js", "/admin/session", *LOOKS])
-async def test_without_admin_enabled_there_is_nothing(connect, path):
+async def test_without_admin_enabled_nothing_is_served(connect, path):
     client = await connect(ADMIN_ENABLED="false")
     answer = await client.get(path.format(job="x"), headers=basic())
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
-async def test_nobody_else_gets_in(connect, server):
+async def test_requests_without_the_login_are_refused(connect, server):
     client = await connect(**ON)
     job = await submit(client, "q")
     made = await callers.create(async_client(server.url), "a caller")
@@ -71,7 +74,7 @@ async def test_nobody_else_gets_in(connect, server):
             assert answer.headers["www-authenticate"].startswith("Basic")
 
 
-async def test_a_viewer_sees_everything_and_changes_nothing(connect, store):
+async def test_a_viewer_can_read_everything_and_change_nothing(connect, store):
     client = await connect(**ON)
     job = await submit(client, "q")
     for path in LOOKS:
@@ -83,7 +86,7 @@ async def test_a_viewer_sees_everything_and_changes_nothing(connect, store):
     assert {key: store.dump(key) for key in store.scan_iter()} == before
 
 
-async def test_a_failed_job_runs_anew_as_if_for_the_first_time(admin, server, store):
+async def test_a_retried_job_starts_over(admin, server, store):
     job = await submit(admin, "q", webhookUrl="http://127.0.0.1:9/")
     await run(server.url, ERROR)
     assert store.hget(keys.COUNTERS, "webhooks_pending") == "1"
@@ -104,7 +107,7 @@ async def test_a_failed_job_runs_anew_as_if_for_the_first_time(admin, server, st
     assert len(told.json()["requestIds"]) == 1
 
 
-async def test_all_failed_jobs_run_anew_and_finished_ones_are_purged(admin, server, store):
+async def test_all_failed_jobs_are_retried_and_finished_ones_purged(admin, server, store):
     failed = [await submit(admin, f"fails {number}") for number in range(3)]
     for _ in failed:
         await run(server.url, ERROR)
@@ -162,7 +165,7 @@ async def test_a_paused_queue_starts_nothing_until_it_is_resumed(admin, server, 
         (keys.NOT_BEFORE, "rate_limited", "rate_limited"),
     ],
 )
-async def test_what_claude_holds_is_told_and_can_be_let_go(admin, server, store, key, value, reason):
+async def test_an_upstream_hold_is_shown_and_can_be_lifted(admin, server, store, key, value, reason):
     store.hset(key, mapping=value) if isinstance(value, dict) else store.set(key, value)
     job = await submit(admin, "q")
     assert await run(server.url) is None
@@ -171,7 +174,7 @@ async def test_what_claude_holds_is_told_and_can_be_let_go(admin, server, store,
     assert await run(server.url) == job
 
 
-async def test_the_cache_is_cleared_of_one_answer_or_of_all(admin, server):
+async def test_one_cached_answer_or_the_whole_cache_is_cleared(admin, server):
     jobs = [await submit(admin, f"q {number}") for number in range(3)]
     for _ in jobs:
         await run(server.url)
@@ -183,7 +186,7 @@ async def test_the_cache_is_cleared_of_one_answer_or_of_all(admin, server):
     assert (await admin.post("/api/query", json={"query": "q 1"})).json()["status"] == "queued"
 
 
-async def test_jobs_of_all_callers_are_listed_newest_first_by_page_by_state_and_by_id(admin, server):
+async def test_jobs_of_all_callers_are_listed_by_page_state_and_id(admin, server):
     jobs = [await submit(admin, f"q {number}") for number in range(5)]
     await run(server.url)
     first = (await admin.get("/admin/api/jobs", params={"limit": 3})).json()
@@ -197,7 +200,7 @@ async def test_jobs_of_all_callers_are_listed_newest_first_by_page_by_state_and_
     assert (await admin.get("/admin/api/jobs", params={"jobId": "x"})).json() == {"jobs": [], "nextCursor": None}
 
 
-async def test_a_jobs_page_shows_what_was_asked_who_ran_it_and_what_it_cost(admin, server):
+async def test_a_jobs_page_shows_its_query_worker_and_cost(admin, server):
     job = await submit(admin, "ask me", context={"a": 1}, metadata={"b": "c"})
     await run(server.url)
     shown = (await admin.get(f"/admin/api/jobs/{job}")).json()
@@ -215,7 +218,7 @@ async def test_callers_are_listed_and_revoked(admin, server):
     assert (await admin.delete(f"/admin/api/callers/{made.id}")).status_code == 404
 
 
-async def test_every_change_leaves_a_line_that_says_who_did_it(admin, caplog):
+async def test_every_change_is_logged_with_its_author(admin, caplog):
     caplog.set_level("INFO", "admin.audit")
     job = await submit(admin, "a secret query")
     await admin.post(f"/admin/api/jobs/{job}/cancel")

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from functions.admin import credentials
 from local.app import app
-from shared.settings import load
-from shared.store import keys, sessions
-from shared.store.client import async_client
+from shared.configuration.settings import load
+from shared.store import keys
+from shared.store.callers import dashboard_sessions
+from shared.store.redis.client import async_client
 from tests.integration.test_admin import CHANGES, PASSWORD, VIEWER, basic
 from tests.integration.test_admin import ON as ADMIN_ON
 
@@ -105,7 +106,7 @@ async def test_a_changed_password_leaves_the_other_roles_sessions(login, monkeyp
     assert (await client.get(STATS, headers=held)).status_code == 200
 
 
-async def test_a_process_with_the_old_password_ends_no_new_session(login, monkeypatch):
+async def test_a_process_with_the_old_password_keeps_new_sessions(login, monkeypatch):
     # During a rolling deployment both kinds of process serve the same browser.
     client, held = await login()
     set_password(monkeypatch, ADMIN_PASSWORD="another long password")
@@ -212,7 +213,7 @@ async def test_a_locked_address_stays_locked_for_a_right_password(connect, store
     assert (await client.get(STATS, headers=basic())).status_code == 200
 
 
-async def test_a_lock_hides_which_of_the_passwords_was_right(connect, compared):
+async def test_a_locked_address_does_not_learn_which_password_was_right(connect, compared):
     # A script uses the right one from the address that an attacker shares: else each guess would be answered.
     client = await connect(**ON)
     assert (await client.get(STATS, headers=basic())).status_code == 200
@@ -251,7 +252,7 @@ async def test_the_addresses_of_one_ipv6_network_are_one_client(connect):
     assert await status_from("2001:db8:0:1::1") == 200
 
 
-async def test_a_session_goes_on_at_a_locked_address(login):
+async def test_a_session_continues_at_a_locked_address(login):
     client, held = await login()
     for number in range(7):
         await client.get(STATS, headers=basic(f"guess {number}"))
@@ -261,14 +262,14 @@ async def test_a_session_goes_on_at_a_locked_address(login):
 
 async def test_the_count_of_guesses_is_bounded(connect, server, store, monkeypatch):
     await connect(**ON)
-    monkeypatch.setattr(sessions, "ADDRESSES", 10)
+    monkeypatch.setattr(dashboard_sessions, "ADDRESSES", 10)
     client = async_client(server.url)
     for address in range(40):
         for number in range(9):
-            await sessions.count_guess(client, f"10.0.0.{address}", f"{number}")
+            await dashboard_sessions.count_guess(client, f"10.0.0.{address}", f"{number}")
     kept = list(store.scan_iter("cg:guesses:*"))
     assert len(kept) == 10
-    assert {store.scard(key) for key in kept} == {sessions.GUESSES + 1}
+    assert {store.scard(key) for key in kept} == {dashboard_sessions.GUESSES + 1}
     assert store.zcard("cg:guessers") == 10
     assert all(0 < store.pttl(key) <= 60_000 for key in [*kept, "cg:guessers"])
 
@@ -292,7 +293,7 @@ async def test_without_trusted_proxies_a_header_changes_no_address(connect):
     assert guesses == [401] * 5 + [429] * 3
 
 
-async def test_a_real_server_believes_no_header_from_loopback(gateway):
+async def test_a_real_server_ignores_proxy_headers_from_loopback(gateway):
     # The server under the app has an opinion of its own on these headers.
     seen = [
         gateway.client.get(
@@ -328,7 +329,7 @@ async def test_a_real_server_believes_no_header_from_loopback(gateway):
     ],
     ids=str,
 )
-async def test_a_change_that_another_site_asks_for_is_refused(connect, store, headers):
+async def test_a_cross_site_change_is_refused(connect, store, headers):
     client = await connect(**ON)
     for method, path in [*CHANGES, ("POST", "/admin/login"), ("POST", "/admin/logout")]:
         answer = await client.request(method, path.format(job="x"), headers={**basic(), **headers}, json={})
@@ -357,7 +358,7 @@ async def test_an_origin_is_compared_with_the_host_by_its_parts(connect, origin,
     assert (await client.post(f"{url}/admin/api/queue/resume", headers=headers)).status_code == status
 
 
-async def test_a_trusted_proxy_names_the_host_that_the_browser_shows(connect):
+async def test_a_trusted_proxy_names_the_public_host_of_the_browser(connect):
     client = await connect(**ON, TRUSTED_PROXIES="127.0.0.1")
     proxied = {**basic(), "X-Forwarded-For": "6.6.6.6", "X-Forwarded-Host": "gw.example", "X-Forwarded-Proto": "https"}
     resume = "http://127.0.0.1:3000/admin/api/queue/resume"
@@ -368,7 +369,7 @@ async def test_a_trusted_proxy_names_the_host_that_the_browser_shows(connect):
     assert (await client.post(resume, headers={**proxied, "Origin": "https://gw.example"})).status_code == 403
 
 
-async def test_a_browsers_own_word_counts_where_a_proxy_rewrites_the_host(connect):
+async def test_sec_fetch_site_decides_where_a_proxy_rewrites_the_host(connect):
     client = await connect(**ON)
     headers = {**basic(), "Origin": "https://gw.example", "Sec-Fetch-Site": "same-origin"}
     assert (await client.post("http://127.0.0.1:3000/admin/api/queue/resume", headers=headers)).status_code == 200
@@ -400,7 +401,7 @@ async def test_no_header_is_a_server_error(connect, request_, headers):
 # Plain HTTP, and prefixes
 
 
-async def test_a_login_over_plain_http_says_why_it_cannot_be_kept(connect, compared):
+async def test_a_login_over_plain_http_explains_why_it_is_refused(connect, compared):
     client = await connect(**ON)
     for headers in ({}, {"Origin": "http://gateway"}):
         answer = await client.post("/admin/login", json=LOGIN, headers=headers)

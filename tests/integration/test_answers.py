@@ -32,7 +32,7 @@ def test_the_answer_is_all_text_of_the_last_message(gateway, script, message, ex
     assert gateway.ask(f"answer with {expected}")["result"]["response"] == expected
 
 
-def test_thinking_alone_is_no_answer(gateway, script):
+def test_thinking_alone_is_not_an_answer(gateway, script):
     script(lambda _: [Thinking("hm")])
     assert gateway.ask("think")["error"]["code"] == "empty_result"
 
@@ -80,7 +80,7 @@ def test_usage_holds_the_tokens_of_subagents_too(gateway, script, model):
     ("fields", "thinks"),
     [({"max_tokens": 512}, False), ({"max_tokens": 1024}, False), ({"max_tokens": 1025}, True)],
 )
-def test_a_short_answer_is_asked_for_without_thinking(gateway, model, fields, thinks):
+def test_a_short_answer_is_requested_without_thinking(gateway, model, fields, thinks):
     message = {"model": "claude-haiku-4-5", "messages": [{"role": "user", "content": "short"}], **fields}
     batch = {"requests": [{"custom_id": "a", "params": message}]}
     before = len(model.requests)

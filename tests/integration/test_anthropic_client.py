@@ -81,7 +81,7 @@ def test_a_batch_is_cancelled(client, gateway, script):
         ({"max_tokens": 0}, "requests.1.params"),
     ],
 )  # fmt: skip
-def test_what_a_run_cannot_honour_is_refused_by_name(client, params, named):
+def test_an_unsupported_option_is_refused_by_name(client, params, named):
     with pytest.raises(anthropic.BadRequestError) as refused:
         client.messages.batches.create(requests=[ask("a"), ask("b", **params)])
     told = cast("dict[str, Any]", refused.value.body)["error"]
@@ -89,7 +89,7 @@ def test_what_a_run_cannot_honour_is_refused_by_name(client, params, named):
     assert named in told["message"]
 
 
-def test_an_answer_under_a_schema_is_text_that_fits_it(client, script):
+def test_structured_output_is_text_that_fits_the_schema(client, script):
     script(lambda body: ToolUse("StructuredOutput", {"n": 4}))
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     batch = client.messages.batches.create(
@@ -112,7 +112,7 @@ def test_errors_are_the_packages_own_exceptions(client):
         client.messages.batches.create(requests=[ask("a"), ask("a")])
 
 
-def test_a_path_that_there_is_not_is_refused_as_that_api_does(client):
+def test_an_unknown_path_gets_the_error_of_that_api(client):
     with pytest.raises(anthropic.NotFoundError) as refused:
         client.messages.create(model="m", max_tokens=9, messages=[{"role": "user", "content": "q"}])
     assert cast("dict[str, Any]", refused.value.body)["error"]["type"] == "not_found_error"
@@ -122,7 +122,7 @@ def test_a_path_that_there_is_not_is_refused_as_that_api_does(client):
     assert cast("dict[str, Any]", not_so.value.body)["error"]["type"] == "invalid_request_error"
 
 
-def test_the_packages_beta_resources_list_the_same_batches(client):
+def test_the_beta_resources_of_the_package_list_the_same_batches(client):
     batch = client.beta.messages.batches.create(requests=[ask("a")])
     client.messages.batches.cancel(batch.id)
     assert client.beta.messages.batches.list(limit=1).data[0].id == batch.id

@@ -26,7 +26,7 @@ def test_the_status_lists_each_attempt_with_its_code_and_model(gateway, model):
     assert listed["attemptsDetail"] == job["attemptsDetail"]
 
 
-def test_operators_see_what_claude_answered_and_the_log_has_no_message(gateway, script):
+def test_operators_see_the_answers_of_claude_and_the_log_does_not(gateway, script):
     script(lambda _: Error(400, "invalid_request_error", "a very particular reason"))
     job = gateway.ask("one refusal")
     assert job["error"]["code"] == "invalid_request"
@@ -40,7 +40,7 @@ def test_operators_see_what_claude_answered_and_the_log_has_no_message(gateway, 
     assert "particular" not in "".join(gateway.log)
 
 
-def test_an_operators_retry_forgets_the_attempts_before(gateway, script):
+def test_a_retry_by_an_operator_clears_earlier_attempts(gateway, script):
     script(lambda _: Error(400, "invalid_request_error"))
     job = gateway.ask("run again")
     script(lambda _: Text("done"))
@@ -49,7 +49,7 @@ def test_an_operators_retry_forgets_the_attempts_before(gateway, script):
     assert [one["code"] for one in again["attemptsDetail"]] == [None]
 
 
-def test_a_deep_look_at_a_job_that_was_never_run_has_no_attempts(gateway):
+def test_a_detailed_status_of_a_job_never_run_has_no_attempts(gateway):
     gateway.client.post("/admin/api/queue/pause", auth=ADMIN)
     job = gateway.submit("never run")
     assert gateway.job(job)["attemptsDetail"] == []

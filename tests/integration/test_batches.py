@@ -6,11 +6,15 @@ import threading
 
 import pytest
 
-from functions.worker.deliver import told_by
-from shared.ids import new_id
+from functions.worker.webhooks.dispatcher import told_by
+from shared.api.ids import new_id
 from shared.services import allowed
-from shared.store import batches, callers, keys, operations, outbox, scripts
-from shared.store.client import async_client
+from shared.store import keys
+from shared.store.callers import callers
+from shared.store.jobs import batches, operations
+from shared.store.redis import scripts
+from shared.store.redis.client import async_client
+from shared.store.webhooks import outbox
 from tests.support.slot import ERROR, run
 
 UNKNOWN = "019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22"
@@ -21,7 +25,7 @@ def many(count, **fields):
     return {"queries": [{"query": f"q{number}", "customId": f"c{number}"} for number in range(count)], **fields}
 
 
-async def test_results_come_in_order_and_counts_are_right_at_every_look(connect, server):
+async def test_results_are_in_order_and_counts_always_add_up(connect, server):
     client = await connect(server.url)
     answer = await client.post("/api/batches", json=many(5, metadata={"team": "a"}))
     assert (answer.status_code, answer.json()["metadata"]) == (202, {"team": "a"})
@@ -43,7 +47,7 @@ async def test_results_come_in_order_and_counts_are_right_at_every_look(connect,
     assert (lines[2]["error"]["code"], lines[4]["result"]["response"]) == ("server_error", "4")
 
 
-async def test_one_webhook_tells_of_the_end_of_all(connect, server, store):
+async def test_one_webhook_reports_the_end_of_a_batch(connect, server, store):
     client = await connect(server.url, **OPEN)
     body = many(3, webhookUrl="http://127.0.0.1:9/")
     batch = (await client.post("/api/batches", json=body)).json()["batchId"]
@@ -57,14 +61,14 @@ async def test_one_webhook_tells_of_the_end_of_all(connect, server, store):
     assert (told["type"], told["data"]["batchId"], told["data"]["counts"]["completed"]) == ("batch.ended", batch, 3)
 
 
-async def test_a_job_that_is_run_anew_opens_its_batch_again_and_its_end_is_another_event(connect, server, store):
+async def test_a_retried_job_reopens_its_batch_and_sends_another_event(connect, server, store):
     client = await connect(server.url, **OPEN)
     body = many(2, webhookUrl="http://127.0.0.1:9/")
     place = (await client.post("/api/batches", json=body)).headers["location"]
     failed = await run(server.url, ERROR)
     await run(server.url)
     assert (await client.get(place)).json()["state"] == "ended"
-    assert await scripts.run(async_client(server.url), "run_anew", failed) == "waiting"
+    assert await scripts.run(async_client(server.url), "run_again", failed) == "waiting"
     again = (await client.get(place)).json()
     assert (again["state"], again["counts"]["waiting"], again["counts"]["failed"]) == ("running", 1, 0)
     assert store.zcard(keys.DUE) == 0  # what was to be told is not true any more
@@ -73,7 +77,7 @@ async def test_a_job_that_is_run_anew_opens_its_batch_again_and_its_end_is_anoth
     assert store.zcard(keys.DUE) == 1
 
 
-async def test_cancelling_ends_what_has_not_ended_and_keeps_the_rest(connect, server):
+async def test_cancelling_a_batch_keeps_finished_results(connect, server):
     client = await connect(server.url)
     place = (await client.post("/api/batches", json=many(150))).headers["location"]
     await run(server.url)
@@ -85,18 +89,18 @@ async def test_cancelling_ends_what_has_not_ended_and_keeps_the_rest(connect, se
     assert states == ["completed"] + ["cancelled"] * 149
 
 
-async def test_a_cancelled_batch_of_which_a_job_is_run_anew_runs(connect, server):
+async def test_retrying_a_job_of_a_cancelled_batch_reopens_it(connect, server):
     client = await connect(server.url)
     place = (await client.post("/api/batches", json=many(2))).headers["location"]
     name = place.replace("/api/batches/", "/v1/messages/batches/msgbatch_")
     await client.delete(place)
     [job, _] = [json.loads(line)["jobId"] for line in (await client.get(f"{place}/results")).text.splitlines()]
-    assert await scripts.run(async_client(server.url), "run_anew", job) == "waiting"
+    assert await scripts.run(async_client(server.url), "run_again", job) == "waiting"
     assert (await client.get(place)).json()["state"] == "running"
     assert (await client.get(name)).json()["processing_status"] == "in_progress"
 
 
-async def test_one_wrong_query_refuses_all_and_is_named(connect, server, store):
+async def test_one_invalid_query_refuses_the_batch_and_is_named(connect, server, store):
     client = await connect(server.url, MAX_QUERY_BYTES="10")
     body = {"queries": [{"query": "fine"}, {"query": "x" * 11}]}
     refused = await client.post("/api/batches", json=body)
@@ -107,14 +111,14 @@ async def test_one_wrong_query_refuses_all_and_is_named(connect, server, store):
     assert store.zcard(keys.WAITING) == 0
 
 
-async def test_a_batch_that_does_not_fit_into_the_queue_is_refused_whole(connect, server, store):
+async def test_a_batch_too_large_for_the_queue_is_refused_whole(connect, server, store):
     client = await connect(server.url, MAX_QUEUE_DEPTH="5")
     assert (await client.post("/api/batches", json=many(6))).json()["code"] == "queue_full"
     assert store.zcard(keys.WAITING) == 0
     assert (await client.post("/api/batches", json=many(5))).status_code == 202
 
 
-async def test_what_a_query_of_a_batch_brings_is_cached_for_others_whatever_it_is_called(connect, server):
+async def test_results_of_a_batch_are_cached_whatever_their_custom_id(connect, server):
     client = await connect(server.url)
     await client.post("/api/batches", json={"queries": [{"query": "q", "customId": "a"}]})
     first = await run(server.url)
@@ -122,7 +126,7 @@ async def test_what_a_query_of_a_batch_brings_is_cached_for_others_whatever_it_i
     assert (answer["status"], answer["jobId"]) == ("cached", first)
 
 
-async def test_the_same_key_and_body_get_the_first_batch_again(connect, server, store):
+async def test_the_same_key_and_body_return_the_first_batch(connect, server, store):
     client = await connect(server.url)
     header = {"Idempotency-Key": "k"}
     first = await client.post("/api/batches", json=many(2), headers=header)
@@ -135,7 +139,7 @@ async def test_the_same_key_and_body_get_the_first_batch_again(connect, server, 
     assert store.zcard(keys.WAITING) == 2
 
 
-async def test_a_batch_sent_twice_because_its_reply_was_lost_is_there_once(connect, server, store):
+async def test_a_batch_resent_after_a_lost_reply_exists_once(connect, server, store):
     client = await connect(server.url)
     place = (await client.post("/api/batches", json=many(2))).headers["location"]
     batch = place.rpartition("/")[2]
@@ -146,7 +150,7 @@ async def test_a_batch_sent_twice_because_its_reply_was_lost_is_there_once(conne
     assert store.lrange(keys.batch_jobs(batch), 0, -1) == entries
 
 
-async def test_results_are_kept_until_the_whole_batch_goes_and_then_nothing_is_left(connect, server, store):
+async def test_results_are_kept_until_the_batch_expires_as_a_whole(connect, server, store):
     client = await connect(server.url, CACHE_TTL="0")
     place = (await client.post("/api/batches", json=many(2))).headers["location"]
     first = await run(server.url, keep_for=0)
@@ -158,9 +162,7 @@ async def test_results_are_kept_until_the_whole_batch_goes_and_then_nothing_is_l
     assert not [name for name in store.keys("cg:*") if ":batch" in name or first in name]
 
 
-async def test_a_result_that_an_operator_let_be_forgotten_while_the_batch_ran_is_a_line_without_a_state(
-    connect, server, store
-):
+async def test_a_result_deleted_during_the_batch_is_a_line_without_a_state(connect, server, store):
     client = await connect(server.url)
     place = (await client.post("/api/batches", json=many(3))).headers["location"]
     gone = await run(server.url)
@@ -176,7 +178,7 @@ async def test_a_result_that_an_operator_let_be_forgotten_while_the_batch_ran_is
     assert [line["result"]["type"] for line in theirs] == ["expired", "succeeded", "succeeded"]
 
 
-async def test_all_the_names_of_a_batch_are_looked_up_within_one_time(connect, server, monkeypatch):
+async def test_all_hosts_of_a_batch_are_resolved_within_one_timeout(connect, server, monkeypatch):
     client = await connect(server.url, **OPEN)
     await client.get("/health")  # there is a connection to the store
     monkeypatch.setattr(allowed, "_RESOLVE_WITHIN", 0.2)
@@ -193,7 +195,7 @@ async def test_all_the_names_of_a_batch_are_looked_up_within_one_time(connect, s
     assert (answer.status_code, looked_up) == (202, ["0.example"])
 
 
-async def test_pages_of_batches_lead_to_the_oldest_and_back(connect, server, store):
+async def test_pages_of_batches_reach_the_oldest_and_back(connect, server, store):
     client = await connect(server.url)
     made = [(await client.post("/api/batches", json=many(1))).json()["batchId"] for _ in range(5)]
 
@@ -218,7 +220,7 @@ async def test_pages_of_batches_lead_to_the_oldest_and_back(connect, server, sto
         f"before_id={UNKNOWN}&after_id={UNKNOWN}", "foo=1", "foo=1&limit=1", "beta=false",
     ],
 )  # fmt: skip
-async def test_a_page_that_cannot_be_is_refused_by_name(connect, server, asked):
+async def test_an_invalid_page_parameter_is_refused_by_name(connect, server, asked):
     client = await connect(server.url)
     answer = await client.get(f"/v1/messages/batches?{asked}")
     assert (answer.status_code, answer.json()["error"]["message"].split(":")[0]) == (400, asked.partition("=")[0])
@@ -248,9 +250,7 @@ def schemed(schema):
         (ask(query="q"), "requests.1.params.query"),
     ],
 )
-async def test_what_anthropics_api_calls_otherwise_is_refused_by_the_name_that_it_has_there(
-    connect, server, wrong, named
-):
+async def test_an_error_of_the_messages_api_uses_its_field_names(connect, server, wrong, named):
     client = await connect(server.url, MAX_QUERY_BYTES="10")
     body = json.dumps({"requests": [ask("first"), wrong]})
     answer = await client.post("/v1/messages/batches", content=body, headers={"content-type": "application/json"})
@@ -258,7 +258,7 @@ async def test_what_anthropics_api_calls_otherwise_is_refused_by_the_name_that_i
     assert answer.json()["error"]["message"].split(": ")[0] == named
 
 
-async def test_our_own_door_names_our_own_fields(connect, server):
+async def test_an_error_of_our_own_api_uses_our_field_names(connect, server):
     client = await connect(server.url)
     query = {"query": "q", "outputSchema": {"type": "object", "$ref": "https://example.com/x"}}
     refused = await client.post("/api/batches", json={"queries": [query]})
@@ -287,7 +287,7 @@ async def test_an_unknown_batch_is_a_problem_of_its_own(connect, server, batch_i
 
 
 @pytest.mark.parametrize("path", ["/api/batches/", "/v1/messages/batches/msgbatch_", "/v1/responses/resp_"])
-async def test_a_store_that_is_away_is_told_at_every_door_and_logged(connect, unused_tcp_port, caplog, path):
+async def test_a_store_outage_is_reported_by_every_api_and_logged(connect, unused_tcp_port, caplog, path):
     client = await connect(f"redis://127.0.0.1:{unused_tcp_port}/0")
     answer = await client.get(f"{path}{UNKNOWN}")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
@@ -320,7 +320,7 @@ async def test_batches_are_listed_in_pages_to_their_caller_only(connect, server)
 
 
 @pytest.mark.parametrize("asked", ["limit=0", "limit=101", "limit=x", "cursor=x", "cursor=-1", "state=ended"])
-async def test_a_page_of_batches_that_cannot_be_is_refused_by_name(connect, server, asked):
+async def test_an_invalid_page_of_batches_is_refused_by_name(connect, server, asked):
     client = await connect(server.url)
     answer = await client.get(f"/api/batches?{asked}")
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, f"/{asked.partition('=')[0]}")

@@ -63,7 +63,7 @@ def nginx(tmp_path_factory):
 
 @pytest.mark.parametrize("way", ["plain", "unbuffered", "kept"])
 @pytest.mark.parametrize(("path", "status"), [("refuse", 413), ("keep", 401)])
-def test_an_answer_before_the_body_comes_through(nginx, way, path, status):
+def test_an_early_answer_passes_through(nginx, way, path, status):
     body = b"x" * (4 << 20)
     with ThreadPoolExecutor(8) as several:
         answers = several.map(lambda _: nginx.post(f"/{way}/{path}", content=body).status_code, range(40))

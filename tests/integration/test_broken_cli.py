@@ -6,12 +6,12 @@ import time
 
 import pytest
 
-from functions.worker import processes
-from functions.worker.claude import Run
-from functions.worker.cli import GRACE
-from functions.worker.outcome import judge
-from functions.worker.warm import WarmCli
-from shared.settings import WorkerSettings
+from functions.worker.cli.process import GRACE
+from functions.worker.cli.run import Run
+from functions.worker.cli.warm import WarmCli
+from functions.worker.jobs.outcome import judge
+from shared.configuration.settings import WorkerSettings
+from shared.host import processes
 from tests.support.fake_cli import fake_cli
 
 
@@ -61,7 +61,7 @@ async def test_a_cli_that_behaves_is_a_success(tmp_path, runs):
     assert (await outcome(tmp_path, "success")).state == "completed"
 
 
-async def test_a_cli_that_is_not_there_is_a_failure(runs):
+async def test_a_missing_cli_is_a_failure(runs):
     assert (await run(WorkerSettings(claude_command="/nowhere/claude"))).code == "cli_crashed"
     assert not list(runs.iterdir())
 
@@ -81,13 +81,13 @@ async def test_a_cli_that_hangs_and_ignores_sigterm_is_killed_with_its_run(tmp_p
     [("forks", {"max_run_processes": 50}), ("allocates", {"max_run_memory": 200 << 20})],
     ids=["forks", "allocates"],
 )
-async def test_a_cli_that_takes_too_much_is_ended_and_named(tmp_path, runs, behaviour, limits):
+async def test_a_cli_above_its_limits_is_ended_with_the_reason(tmp_path, runs, behaviour, limits):
     found = await outcome(tmp_path, behaviour, **limits)
     assert (found.code, found.body["error"]["retryable"]) == ("resource_exceeded", False)
     assert not processes.descendants(os.getpid())
 
 
-async def test_children_in_sessions_of_their_own_that_ignore_sigterm_end_with_the_run(tmp_path, runs):
+async def test_children_in_their_own_sessions_end_with_the_run(tmp_path, runs):
     assert (await outcome(tmp_path, "leaves_children")).state == "completed"
     assert not processes.descendants(os.getpid())
     assert not list(runs.iterdir())

@@ -61,13 +61,13 @@ def caller(gateway):
 @pytest.mark.parametrize(
     "headers", [{}, {"Authorization": "Bearer cgk_wrong"}, {"X-API-Key": "x"}, {"Authorization": "Basic eA=="}]
 )
-def test_without_a_key_that_is_one_everything_is_unauthorized(gateway, method, path, headers):
+def test_without_a_valid_key_everything_is_unauthorized(gateway, method, path, headers):
     answer = gateway.client.request(method, path, headers=headers, json={"query": "x"} if method == "POST" else None)
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
     assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
-def test_a_conversation_of_another_caller_does_not_exist(gateway, caller):
+def test_a_session_of_another_caller_does_not_exist(gateway, caller):
     (mine, _), (theirs, _) = caller("Ada"), caller("Bob")
     kept = mine.post("/api/query", json={"query": "remember", "session": True}).json()["jobId"]
     session = mine.get(f"/api/query/{kept}", params={"wait": 20}).json()["result"]["sessionId"]
@@ -77,7 +77,7 @@ def test_a_conversation_of_another_caller_does_not_exist(gateway, caller):
         assert (ended["state"], ended["error"]["code"]) == ("failed", "session_not_found")
 
 
-def test_with_no_key_made_yet_it_says_how_to_make_one(gateway):
+def test_without_any_key_the_error_says_how_to_create_one(gateway):
     assert any("no_caller_has_a_key" in line and "keys create" in line for line in gateway.log)
 
 
@@ -87,7 +87,7 @@ def test_health_and_documents_need_no_key(gateway):
 
 
 @pytest.mark.parametrize("header", ["Authorization", "X-API-Key"])
-def test_a_key_opens_by_either_header(caller, header):
+def test_a_key_is_accepted_in_either_header(caller, header):
     client, made = caller(f"one by {header}", header)
     assert set(made) == {"id", "name", "key", "webhookSecret"}
     assert made["key"].startswith("cgk_")
@@ -95,7 +95,7 @@ def test_a_key_opens_by_either_header(caller, header):
     assert client.post("/api/query", json={"query": "x"}).status_code == 202
 
 
-def test_another_callers_things_do_not_exist(caller):
+def test_resources_of_another_caller_do_not_exist(caller):
     (mine, _), (theirs, _) = caller("mine"), caller("theirs")
     unknown = theirs.get("/api/query/019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22").json()
     body, header = {"query": "between us"}, {"Idempotency-Key": "shared", "Prefer": "wait=25"}
@@ -114,7 +114,7 @@ def test_another_callers_things_do_not_exist(caller):
     assert mine.post("/api/query", json=body).json()["status"] == "cached"
 
 
-def test_a_key_is_listed_without_its_secrets_and_is_worthless_once_revoked(gateway, caller):
+def test_keys_are_listed_without_secrets_and_end_when_revoked(gateway, caller):
     client, made = caller("to be revoked")
     assert client.get("/api/query").status_code == 200
     listed = keys(gateway, "list", "--json").stdout
@@ -132,13 +132,13 @@ def test_a_key_is_listed_without_its_secrets_and_is_worthless_once_revoked(gatew
 
 
 @pytest.mark.parametrize("name", ["", " ", "\n", "a\x1b[31m", "n" * 101])
-def test_a_name_that_names_nobody_is_refused(gateway, name):
+def test_an_invalid_caller_name_is_refused(gateway, name):
     done = keys(gateway, "create", name)
     assert (done.returncode, done.stdout) == (2, "")
     assert "NAME should have 1 to 100 printable characters" in done.stderr
 
 
-def test_a_name_belongs_to_one_caller_until_its_key_is_revoked(gateway):
+def test_a_caller_name_is_unique_until_its_key_is_revoked(gateway):
     first = json.loads(keys(gateway, "create", "unique", "--json").stdout)
     again = keys(gateway, "create", "unique", "--json")
     assert (again.returncode, again.stdout) == (2, "")
@@ -147,7 +147,45 @@ def test_a_name_belongs_to_one_caller_until_its_key_is_revoked(gateway):
     assert keys(gateway, "create", "unique").returncode == 0
 
 
-def test_a_caller_has_a_rate_of_its_own_and_is_told_of_it(caller):
+@pytest.mark.parametrize("same", [" twin", "twin ", "twin\u2003"])
+def test_names_that_look_the_same_are_one_name(gateway, same):
+    keys(gateway, "create", "twin")
+    assert "A caller has the name 'twin' already" in keys(gateway, "create", same).stderr
+
+
+def test_the_two_forms_of_an_accented_letter_are_one_name(gateway):
+    assert keys(gateway, "create", "Zo\u00eb").returncode == 0
+    assert "already" in keys(gateway, "create", "Zoe\u0308").stderr
+
+
+def test_a_name_is_listed_as_it_is_and_never_as_markup(gateway):
+    names = ["[/closing]", "[red]colored", ":smile:"]
+    for name in names:
+        assert keys(gateway, "create", name).returncode == 0
+    listed = keys(gateway, "list")
+    assert listed.returncode == 0
+    assert [name for name in names if name not in listed.stdout] == []
+
+
+def test_a_store_that_keys_cannot_use_is_described(tmp_path):
+    for url, words in (
+        ("redis://:hush-hush@127.0.0.1:1/0", ["redis://127.0.0.1:1/0", "start Redis there"]),
+        (
+            f"unix://{tmp_path}/none",
+            [f"unix://{tmp_path}/none", "certificate of REDIS_URL does not exist"],
+        ),
+    ):
+        done = subprocess.run(
+            [COMMAND, "keys", "list"], cwd=tmp_path, env={"PATH": "/usr/bin:/bin", "REDIS_URL": url},
+            capture_output=True, text=True, timeout=30, check=False,
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert [word for word in words if word not in done.stderr] == []
+        assert "hush" not in done.stderr + done.stdout
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_caller_has_its_own_rate_limit_and_sees_it(caller):
     (busy, _), (quiet, _) = caller("busy"), caller("quiet")
     answers = [busy.post("/api/query", json={"query": "x"}) for _ in range(41)]
     assert {answer.status_code for answer in answers[:40]} <= {200, 202}

@@ -8,8 +8,8 @@ import openai
 import pytest
 
 from local.app import app
-from shared.store import callers
-from shared.store.client import async_client
+from shared.store.callers import callers
+from shared.store.redis.client import async_client
 
 PARAMS: anthropic.types.message_create_params.MessageCreateParamsNonStreaming = {
     "model": "m",
@@ -31,7 +31,7 @@ async def http(names):
         yield client
 
 
-async def test_another_callers_response_does_not_exist_and_a_wrong_key_is_told(names, http):
+async def test_responses_of_others_do_not_exist_and_a_wrong_key_is_refused(names, http):
     made = partial(openai.AsyncOpenAI, base_url="http://gateway/v1", http_client=http, max_retries=0)
     ann, bob, nobody = (made(api_key=key).responses for key in names)
     first = await ann.create(model="m", input="q", background=True)
@@ -47,7 +47,7 @@ async def test_another_callers_response_does_not_exist_and_a_wrong_key_is_told(n
         await ann.create(model="m", input="q", background=True)
 
 
-async def test_another_callers_batch_does_not_exist_and_a_wrong_key_is_told(names, http):
+async def test_batches_of_others_do_not_exist_and_a_wrong_key_is_refused(names, http):
     made = partial(anthropic.AsyncAnthropic, base_url="http://gateway", http_client=http, max_retries=0)
     ann, bob, nobody = (made(api_key=key).messages.batches for key in names)
     first = await ann.create(requests=[{"custom_id": "a", "params": PARAMS}])

@@ -8,8 +8,13 @@ import pytest
 import redis
 
 from functions.status.tick import tick
-from shared.store import callers, clock, figures, keys, operations, slots, spending, webhook_secrets, workers
-from shared.store.client import async_client, close_clients
+from shared.store import keys
+from shared.store.callers import callers, spending
+from shared.store.fleet import counters, slots, workers
+from shared.store.jobs import operations
+from shared.store.redis import clock
+from shared.store.redis.client import async_client, close_clients
+from shared.store.webhooks import signing_secrets
 
 SKEWS = [-40.0, 40.0, -100_000.0, 100_000.0]
 
@@ -76,10 +81,10 @@ async def test_a_dead_worker_is_seen_by_a_host_with_another_clock(api, server, s
         assert (seen["reason"], seen["workers"], seen["slots"]) == ("no_worker", 0, 0)
         assert (await tick())["Slots"] == 0
         assert slots.alive_of(redis.Redis(port=server.port), "host") == 0
-        assert (await figures.read(async_client(server.url))).slots == {}
+        assert (await counters.read(async_client(server.url))).slots == {}
 
 
-async def test_slots_without_their_worker_are_not_called_ok(api, server):
+async def test_slots_without_their_worker_are_not_ok(api, server):
     await slots.beat(async_client(server.url), "host-1-1")
     assert (await api.get("/health")).json()["reason"] == "no_worker"
 
@@ -106,7 +111,7 @@ async def test_a_finished_job_is_readable_until_it_expires(api, store, host, ske
 
 
 @pytest.mark.parametrize("skew", SKEWS)
-async def test_today_is_the_stores_for_usage_and_the_last_hour(api, server, store, host, skew):
+async def test_usage_and_the_last_hour_follow_the_clock_of_the_store(api, server, store, host, skew):
     client = async_client(server.url)
     now = await clock.now(client)
     store.hset(f"cg:spend:anonymous:{now // 86_400_000}", mapping={"cost": "1.5", "jobs": "1"})
@@ -122,19 +127,19 @@ async def test_today_is_the_stores_for_usage_and_the_last_hour(api, server, stor
 
 
 @pytest.mark.parametrize("skew", SKEWS)
-async def test_a_secret_that_is_replaced_signs_for_a_day(api, server, store, host, skew):
+async def test_a_replaced_secret_signs_for_a_day(api, server, store, host, skew):
     client = async_client(server.url)
-    [old] = await webhook_secrets.of_gateway(client)
+    [old] = await signing_secrets.of_gateway(client)
     with host(skew):
-        new = await webhook_secrets.rotate(client, keys.ANONYMOUS)
-        assert await webhook_secrets.of_gateway(client) == [new, old]
+        new = await signing_secrets.rotate(client, keys.ANONYMOUS)
+        assert await signing_secrets.of_gateway(client) == [new, old]
     stored = store.get(keys.secret(keys.ANONYMOUS))
     now = await clock.now(client)
-    assert webhook_secrets.valid(stored, now + 86_000_000) == [new, old]
-    assert webhook_secrets.valid(stored, now + 86_500_000) == [new]
+    assert signing_secrets.valid(stored, now + 86_000_000) == [new, old]
+    assert signing_secrets.valid(stored, now + 86_500_000) == [new]
 
 
-async def test_a_key_is_created_by_the_stores_clock(api, server, host):
+async def test_a_key_is_created_by_the_clock_of_the_store(api, server, host):
     client = async_client(server.url)
     with host(40):
         await callers.create(client, "a")
@@ -143,7 +148,7 @@ async def test_a_key_is_created_by_the_stores_clock(api, server, host):
 
 
 @pytest.mark.parametrize("skew", SKEWS)
-async def test_cached_answers_are_counted_by_the_stores_clock(api, server, store, host, skew):
+async def test_cached_answers_are_counted_by_the_clock_of_the_store(api, server, store, host, skew):
     store.zadd(keys.CACHED, {"fresh": (time.time() + 10) * 1000, "stale": (time.time() - 10) * 1000})
     with host(skew):
         assert await operations.cached_answers(async_client(server.url)) == 1

@@ -11,6 +11,7 @@ import threading
 import httpx
 import pytest
 
+from tests.support.processes import running
 from tests.support.scripted_replies import Error, Hang
 from tests.support.terminal import COMMAND, Terminal, environment
 
@@ -74,7 +75,7 @@ def job_in(text):
     return found[0]
 
 
-def test_the_answer_goes_to_a_pipe_and_nothing_to_standard_error(command):
+def test_a_pipe_gets_the_answer_and_standard_error_nothing(command):
     done = command("ask", "to a pipe")
     assert (done.returncode, done.stdout, done.stderr) == (0, "to a pipe\n", "")
 
@@ -85,7 +86,7 @@ def test_standard_input_of_a_pipe_is_appended_to_the_query(command, model):
     assert model.queries()[-1] == "Explain:\n\nline\n"
 
 
-def test_standard_input_that_stays_open_does_not_hold_the_query_for_ever(command):
+def test_standard_input_that_stays_open_does_not_block_the_query(command):
     reading, writing = os.pipe()
     try:
         done = command("ask", "nobody writes", stdin=reading)
@@ -104,7 +105,7 @@ def test_json_has_one_shape_whether_the_answer_is_new_or_cached(command, gateway
     assert cached | {"requestId": new["requestId"]} == new
 
 
-def test_json_of_a_job_that_fails_is_its_status_and_the_error_is_said_once(command, script, gateway):
+def test_json_of_a_failed_job_is_its_status_and_prints_the_error_once(command, script, gateway):
     script(lambda _: Error(400, "invalid_request_error", "no"))
     done = command("ask", "fail", "--json")
     assert (done.returncode, done.stderr) == (1, "")
@@ -131,7 +132,7 @@ def test_fields_of_the_submission_reach_the_model(command, model, tmp_path):
     assert "CLAUDE_TOOLS" in done.stderr
 
 
-def test_a_session_begins_and_goes_on(command, model):
+def test_a_session_starts_and_continues(command, model):
     begun = command("ask", "My name is Ada.", "--session", "new")
     session = re.search(r"--session (\S+)", begun.stderr)
     assert session
@@ -139,7 +140,7 @@ def test_a_session_begins_and_goes_on(command, model):
     assert "My name is Ada." in model.said()
 
 
-def test_a_terminal_says_that_the_queue_is_paused_and_then_shows_the_answer(terminal, gateway, paused):
+def test_a_terminal_shows_that_the_queue_is_paused_then_the_answer(terminal, gateway, paused):
     asked = terminal("ask", "wait for me")
     asked.until("the queue is paused by an operator, first in the queue")
     gateway.client.post("/admin/api/queue/resume", auth=ADMIN)
@@ -153,11 +154,13 @@ def test_a_terminal_shows_the_place_in_the_queue(terminal, gateway, paused):
     asked.until("1 before it")
 
 
-def test_without_a_terminal_the_reason_of_a_wait_is_one_line(gateway, paused, tmp_path):
-    with subprocess.Popen(
-        [COMMAND, "ask", "wait in a log"],
-        cwd=tmp_path, env=environment(gateway.url), text=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+def test_without_a_terminal_the_reason_for_waiting_is_one_line(gateway, paused, tmp_path):
+    with running(
+        subprocess.Popen(
+            [COMMAND, "ask", "wait in a log"],
+            cwd=tmp_path, env=environment(gateway.url), text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
     ) as process:  # fmt: skip
         assert process.stderr is not None
         assert process.stderr.readline().endswith("waits: the queue is paused by an operator\n")
@@ -166,7 +169,7 @@ def test_without_a_terminal_the_reason_of_a_wait_is_one_line(gateway, paused, tm
 
 
 @pytest.mark.parametrize("simple", [{"TERM": "dumb"}, {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}], ids=str)
-def test_a_simple_terminal_gets_the_reason_and_the_answer(terminal, gateway, paused, simple):
+def test_a_dumb_terminal_gets_the_reason_and_the_answer(terminal, gateway, paused, simple):
     asked = terminal("ask", f"schön {len(simple)}", **simple)
     asked.until("the queue is paused by an operator")
     gateway.client.post("/admin/api/queue/resume", auth=ADMIN)
@@ -187,7 +190,7 @@ def test_a_first_interrupt_leaves_the_job_and_a_second_cancels_it(terminal, gate
     assert gateway.job(job)["state"] == "cancelled"
 
 
-def test_after_one_interrupt_the_job_goes_on_and_can_be_followed(terminal, gateway, command, hang):
+def test_after_one_interrupt_the_job_continues_and_can_be_followed(terminal, gateway, command, hang):
     asked = terminal("ask", "interrupt me once")
     asked.until("active")
     asked.signal()
@@ -206,7 +209,7 @@ def test_after_one_interrupt_the_job_goes_on_and_can_be_followed(terminal, gatew
     assert command("jobs", "follow", job).stdout == "ok\n"
 
 
-def test_an_interrupt_while_it_waits_for_a_place_cancels_a_waiting_job(terminal, gateway, paused):
+def test_a_second_interrupt_cancels_a_waiting_job(terminal, gateway, paused):
     asked = terminal("ask", "never started")
     asked.until("paused by an operator")
     asked.signal()
@@ -219,10 +222,12 @@ def test_an_interrupt_while_it_waits_for_a_place_cancels_a_waiting_job(terminal,
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_without_a_terminal_an_interrupt_ends_it_with_the_jobs_id(gateway, hang, model, tmp_path, number, status):
     query = f"interrupted by {number}"
-    with subprocess.Popen(
-        [COMMAND, "ask", query],
-        cwd=tmp_path, env=environment(gateway.url), text=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    with running(
+        subprocess.Popen(
+            [COMMAND, "ask", query],
+            cwd=tmp_path, env=environment(gateway.url), text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
     ) as process:  # fmt: skip
         gateway.until(model.queries, lambda found: query in found)
         process.send_signal(number)
@@ -234,7 +239,7 @@ def test_without_a_terminal_an_interrupt_ends_it_with_the_jobs_id(gateway, hang,
     gateway.client.delete(f"/api/query/{job}")
 
 
-def test_jobs_are_listed_read_cancelled_and_run_again(command, gateway, hang):
+def test_jobs_are_listed_read_cancelled_and_retried(command, gateway, hang):
     job = gateway.submit("by hand", priority="low", metadata={"team": "ops"})
     listed = command("jobs", "list", "--limit", "1")
     assert job in listed.stdout
@@ -262,7 +267,7 @@ def test_jobs_are_listed_read_cancelled_and_run_again(command, gateway, hang):
 
 
 @pytest.mark.parametrize("arguments", [("get",), ("follow",), ("cancel",)])
-def test_a_job_that_is_not_there_is_named_so(command, arguments):
+def test_a_missing_job_is_reported(command, arguments):
     for job in (MISSING, "..", "../../health", "?wait=1", "\x1b[2J"):
         done = command("jobs", *arguments, job)
         assert (done.returncode, done.stdout) == (2, "")
@@ -300,7 +305,7 @@ def unwritable(kind):
     "kind", ["full", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("broken pipe", "closed"))]
 )
 @pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
-def test_an_output_that_cannot_be_written_is_one_clear_line(gateway, tmp_path, arguments, kind):
+def test_an_output_that_cannot_be_written_is_a_one_line_error(gateway, tmp_path, arguments, kind):
     data = ["--data", str(gateway.data)] if arguments[0] in {"keys", "webhooks"} else []
     output = unwritable(kind)
     close = ["/bin/sh", "-c", 'exec "$@" >&-', "sh"] if kind == "closed" else []
@@ -332,16 +337,18 @@ def test_a_closed_standard_error_adds_nothing_to_standard_output(gateway, tmp_pa
     assert done.stdout == ("without standard error\n" if arguments[0] == "ask" else "")
 
 
-def test_a_proxy_of_the_environment_does_not_catch_the_gateway_of_this_machine(command):
+def test_a_proxy_of_the_environment_is_not_used_for_loopback(command):
     proxy = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", "ALL_PROXY": "http://127.0.0.1:9"}
     assert command("ask", "past the proxy", variables=proxy).stdout == "past the proxy\n"
 
 
 def test_a_receiver_of_webhooks_ends_when_nobody_reads_it(tmp_path):
-    with subprocess.Popen(
-        [COMMAND, "webhooks", "listen", "--secret", "whsec_" + "A" * 32],
-        cwd=tmp_path, env=environment("http://127.0.0.1:1"), text=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    with running(
+        subprocess.Popen(
+            [COMMAND, "webhooks", "listen", "--secret", "whsec_" + "A" * 32],
+            cwd=tmp_path, env=environment("http://127.0.0.1:1"), text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
     ) as process:  # fmt: skip
         assert process.stdout is not None
         url = process.stdout.readline().split()[1]

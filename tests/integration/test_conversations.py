@@ -8,10 +8,10 @@ import pytest
 from claude_agent_sdk.testing import run_session_store_conformance
 
 from local.messages_api import user_query
-from shared.ids import new_id
+from shared.api.ids import new_id
 from shared.store import keys
-from shared.store.client import async_client, close_clients
-from shared.store.conversations import TranscriptStore
+from shared.store.jobs.sessions import TranscriptStore
+from shared.store.redis.client import async_client, close_clients
 from tests.support.gateway import Gateway
 from tests.support.scripted_replies import Error, Hang, Text
 
@@ -25,7 +25,7 @@ async def test_the_store_passes_the_conformance_suite_of_the_sdk(store, server):
 
 
 @pytest.mark.once
-def test_a_conversation_goes_on_with_what_was_said(gateway, model):
+def test_a_session_continues_with_earlier_turns(gateway, model):
     first = gateway.ask("my name is Ada", session=True)["result"]
     second = gateway.ask("what is it?", sessionId=first["sessionId"])["result"]
     assert second["sessionId"] == first["sessionId"]
@@ -35,7 +35,7 @@ def test_a_conversation_goes_on_with_what_was_said(gateway, model):
 
 
 @pytest.mark.once
-def test_a_fork_goes_its_own_way(gateway, model):
+def test_a_fork_does_not_change_its_parent(gateway, model):
     session = gateway.ask("begin", session=True)["result"]["sessionId"]
     fork = gateway.ask("aside", sessionId=session, fork=True)["result"]["sessionId"]
     assert fork != session
@@ -46,7 +46,7 @@ def test_a_fork_goes_its_own_way(gateway, model):
 
 
 @pytest.mark.once
-def test_two_turns_at_once_run_one_after_the_other_without_holding_a_slot(gateway, model, script):
+def test_concurrent_turns_run_in_order_without_holding_a_slot(gateway, model, script):
     session = gateway.ask("zero", session=True)["result"]["sessionId"]
     go = threading.Event()
     script(lambda body: Hang(go) if user_query(body) == "one" else Text(user_query(body)))
@@ -72,7 +72,7 @@ def test_a_turn_that_failed_leaves_no_trace(gateway, model, script):
 
 
 @pytest.mark.slow
-def test_what_the_cli_writes_after_its_answer_does_not_stay_behind(tmp_path, model, store, server):
+def test_writes_of_the_cli_after_its_answer_are_discarded(tmp_path, model, store, server):
     variables = {"REDIS_URL": server.url, "ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "k"}
     with Gateway(tmp_path, **variables, QUEUE_CONCURRENCY="1") as gateway:
         session = gateway.ask("kept", session=True)["result"]["sessionId"]
@@ -84,7 +84,7 @@ def test_what_the_cli_writes_after_its_answer_does_not_stay_behind(tmp_path, mod
 
 @pytest.mark.once
 @pytest.mark.parametrize("session", ["01a00000-0000-7000-8000-000000000000", "none-of-that-name"])
-def test_a_conversation_that_is_not_there_fails_the_job_and_asks_nobody(gateway, model, session):
+def test_a_missing_session_fails_the_job_without_calling_claude(gateway, model, session):
     asked = len(model.requests)
     job = gateway.ask("hello?", sessionId=session)
     assert (job["state"], job["error"]["code"], job["error"]["retryable"]) == ("failed", "session_not_found", False)
@@ -92,13 +92,13 @@ def test_a_conversation_that_is_not_there_fails_the_job_and_asks_nobody(gateway,
 
 
 @pytest.mark.once
-def test_a_fork_of_nothing_is_refused_by_name(gateway):
+def test_a_fork_without_a_session_is_refused_by_name(gateway):
     answer = gateway.client.post("/api/query", json={"query": "x", "fork": True})
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/fork")
 
 
-async def test_a_turn_whose_predecessor_is_gone_is_released_by_the_reconciler(connect, store):
-    from shared.store.scripts import run_sync
+async def test_a_turn_whose_predecessor_is_gone_is_released(connect, store):
+    from shared.store.redis.scripts import run_sync
 
     client = await connect(AUTH_ENABLED="false")
     jobs = []

@@ -8,9 +8,9 @@ import httpx
 import pytest
 import trustme
 
-from functions.worker import delivery
-from functions.worker.delivery_transport import DeliveryTransport
-from shared import egress
+from functions.worker.webhooks import attempt
+from functions.worker.webhooks.transport import DeliveryTransport
+from shared.egress import targets
 from tests.support.receiver import Receiver
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
@@ -24,7 +24,7 @@ async def post():
     async def post(url, allowed=LOOPBACK):
         client = httpx.AsyncClient(transport=DeliveryTransport(allowed, connections=4), trust_env=False, timeout=5)
         clients.append(client)
-        return (await delivery.post(client, url, '{"a": 1}', {"webhook-id": "msg_1"})).seen
+        return (await attempt.post(client, url, '{"a": 1}', {"webhook-id": "msg_1"})).seen
 
     yield post
     for client in clients:
@@ -53,12 +53,12 @@ def resolves(monkeypatch):
         async def resolve(target, owner):
             return list(addresses)
 
-        monkeypatch.setattr(egress, "resolve", resolve)
+        monkeypatch.setattr(targets, "resolve", resolve)
 
     return resolves
 
 
-async def test_a_webhook_arrives_as_it_was_sent(post, receiver):
+async def test_a_webhook_is_delivered_unchanged(post, receiver):
     assert (await post(f"{receiver.url}/hook?a=b")).status == 204
     [hook] = receiver.hooks
     assert (hook.path, hook.body, hook.headers["webhook-id"]) == ("/hook?a=b", '{"a": 1}', "msg_1")
@@ -79,7 +79,7 @@ async def test_an_address_of_this_machine_is_refused_without_a_connection(post, 
 
 
 @pytest.mark.parametrize("addresses", [["127.0.0.1"], ["8.8.8.8", "127.0.0.1"], ["::ffff:127.0.0.1"]])
-async def test_a_name_that_changed_its_mind_is_refused_without_a_connection(post, listener, resolves, addresses):
+async def test_a_rebound_host_name_is_refused_without_a_connection(post, listener, resolves, addresses):
     resolves(*addresses)
     seen = await post(f"http://rebound.example:{listener.getsockname()[1]}/", allowed=())
     assert "not sent" in seen.error
@@ -101,13 +101,13 @@ async def test_no_proxy_of_the_environment_is_used(post, receiver, listener, mon
     assert (await post(receiver.url)).status == 204
 
 
-async def test_an_answer_without_end_is_left(post, receiver):
+async def test_an_endless_response_is_abandoned(post, receiver):
     receiver.reply = lambda hook: "endless"
     assert (await post(receiver.url)).status == 200
 
 
-async def test_what_goes_wrong_is_told_in_a_few_words_of_our_own(post, receiver, resolves, monkeypatch):
-    monkeypatch.setattr(delivery, "TRY_WITHIN", 0.3)
+async def test_errors_are_described_in_our_own_words(post, receiver, resolves, monkeypatch):
+    monkeypatch.setattr(attempt, "TRY_WITHIN", 0.3)
     receiver.reply = lambda hook: "hang"
     assert (await post(receiver.url)).error == "no answer within 0.3 s"
     receiver.reply = lambda hook: "reset"
@@ -120,7 +120,7 @@ async def test_what_goes_wrong_is_told_in_a_few_words_of_our_own(post, receiver,
     assert (await post("http://no-address.example/")).error == "its name does not resolve"
 
 
-async def test_tls_and_host_speak_of_the_name_and_the_certificate_must_be_its(post, resolves, tmp_path, monkeypatch):
+async def test_tls_and_host_use_the_name_and_check_its_certificate(post, resolves, tmp_path, monkeypatch):
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))

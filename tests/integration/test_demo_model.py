@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from local.demo_answers import LABEL
+from tests.support.processes import running
 from tests.support.real_cli import ask_real_cli
 
 COMMAND = [sys.executable, "-m", "local.demo_model", "--port", "0"]
@@ -15,9 +16,8 @@ COMMAND = [sys.executable, "-m", "local.demo_model", "--port", "0"]
 
 @pytest.fixture
 def demo_process():
-    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, text=True) as process:
+    with running(subprocess.Popen(COMMAND, stdout=subprocess.PIPE, text=True)) as process:
         yield process
-        process.kill()
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def demo_url(demo_process):
     return line.removeprefix("listening ").strip()
 
 
-def test_the_real_cli_gets_a_labelled_answer_with_the_sum_from_the_demo_model(demo_url, tmp_path):
+def test_the_real_cli_gets_a_labeled_answer_of_the_demo_model(demo_url, tmp_path):
     envelope = ask_real_cli("What is 2+2?", demo_url, tmp_path)
     assert envelope["is_error"] is False
     assert envelope["result"] == f"{LABEL} 2+2 = 4"
@@ -40,7 +40,7 @@ def test_the_real_cli_gets_structured_output_that_satisfies_its_schema(demo_url,
     assert envelope["structured_output"] == {"kind": "a"}
 
 
-def test_an_answer_is_streamed_in_pieces_and_the_whole_one_says_the_same(demo_url):
+def test_a_streamed_answer_equals_the_whole_one(demo_url):
     request = {"model": "m", "messages": [{"role": "user", "content": "tell me more"}]}
     streamed = httpx.post(f"{demo_url}/v1/messages?beta=true", json={**request, "stream": True})
     whole = httpx.post(f"{demo_url}/v1/messages", json=request).json()
@@ -51,7 +51,7 @@ def test_an_answer_is_streamed_in_pieces_and_the_whole_one_says_the_same(demo_ur
     assert "".join(pieces) == whole["content"][0]["text"]
 
 
-def test_the_other_endpoints_answer_and_a_broken_body_is_refused(demo_url):
+def test_other_endpoints_respond_and_a_broken_body_is_refused(demo_url):
     request = {"model": "m", "messages": [{"role": "user", "content": "x" * 400}]}
     assert httpx.post(f"{demo_url}/v1/messages/count_tokens", json=request).json()["input_tokens"] >= 100
     assert httpx.get(f"{demo_url}/v1/models").json()["data"][0]["id"] == "demo-model"
@@ -61,7 +61,7 @@ def test_the_other_endpoints_answer_and_a_broken_body_is_refused(demo_url):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_cleanly_although_a_client_is_connected(demo_process, demo_url, number):
+def test_a_signal_ends_it_cleanly_while_a_client_is_connected(demo_process, demo_url, number):
     with httpx.Client() as client:
         client.get(f"{demo_url}/v1/models")
         demo_process.send_signal(number)
@@ -73,7 +73,7 @@ def test_a_signal_ends_it_cleanly_although_a_client_is_connected(demo_process, d
 def test_it_ends_when_its_parent_is_killed():
     # The parent passes its own standard output on, so end of file there means that the demo model has ended too.
     starter = f"import subprocess, sys; subprocess.run({COMMAND!r})"
-    with subprocess.Popen([sys.executable, "-c", starter], stdout=subprocess.PIPE, text=True) as parent:
+    with running(subprocess.Popen([sys.executable, "-c", starter], stdout=subprocess.PIPE, text=True)) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline().startswith("listening")
         os.kill(parent.pid, signal.SIGKILL)

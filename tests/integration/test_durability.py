@@ -4,17 +4,17 @@ import logging
 
 import redis
 
-from functions.worker import durability
+from functions.worker.pool import redis_check
 
 
 def told(server, caplog):
     caplog.clear()
     with caplog.at_level(logging.WARNING), redis.Redis(port=server.port) as connection:
-        durability.warn(connection)
+        redis_check.warn(connection)
     return {record.message for record in caplog.records}
 
 
-def test_a_redis_that_may_forget_is_warned_of(server, store, caplog):
+def test_a_redis_that_may_lose_data_logs_a_warning(server, store, caplog):
     assert told(server, caplog) == set()
     store.config_set("maxmemory-policy", "allkeys-lru")
     assert told(server, caplog) == {"redis_may_evict"}

@@ -82,7 +82,7 @@ def test_data_survive_a_restart_and_nothing_else_remains(data):
         assert client.get("k") == b"v"
 
 
-def test_what_was_answered_survives_the_kill_of_the_server_and_the_parent_says_who_ended(data):
+def test_answered_writes_survive_a_kill_and_the_parent_reports_it(data):
     with redis_on(data) as (parent, server, client):
         client.set("k", "v")
         server.kill()
@@ -93,7 +93,7 @@ def test_what_was_answered_survives_the_kill_of_the_server_and_the_parent_says_w
         assert client.get("k") == b"v"
 
 
-def test_a_second_start_on_the_same_directory_is_refused_and_harms_nothing(data):
+def test_a_second_start_on_the_same_directory_is_refused(data):
     with redis_on(data) as (_, _, client):
         with run(data) as second:
             _, told = second.communicate(timeout=10)
@@ -103,7 +103,7 @@ def test_a_second_start_on_the_same_directory_is_refused_and_harms_nothing(data)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
-def test_a_parent_that_is_killed_leaves_no_redis_and_no_lock_and_the_next_removes_its_socket(data):
+def test_a_killed_parent_leaves_no_redis_no_lock_and_no_stale_socket(data):
     with redis_on(data) as (parent, server, client):
         client.set("k", "v")
         socket = Path(client.connection_pool.connection_kwargs["path"])
@@ -117,7 +117,7 @@ def test_a_parent_that_is_killed_leaves_no_redis_and_no_lock_and_the_next_remove
         assert not socket.parent.exists()
 
 
-def test_data_that_cannot_be_read_end_the_start_at_once_with_the_last_line_of_the_log(data):
+def test_unreadable_data_fails_the_start_with_the_last_log_line(data):
     data.mkdir()
     (data / "appendonly.aof").write_bytes(b"not an append-only file\n")
     with run(data) as parent:
@@ -127,7 +127,7 @@ def test_data_that_cannot_be_read_end_the_start_at_once_with_the_last_line_of_th
     assert (data / "redis.log").read_text().splitlines()[-1] in told
 
 
-def test_only_its_owner_reaches_it_and_nobody_by_the_network(data):
+def test_only_the_owner_can_connect_and_only_by_socket(data):
     with redis_on(data) as (_, server, client):
         socket = Path(client.connection_pool.connection_kwargs["path"])
         assert socket.stat().st_mode & 0o777 == 0o700
@@ -136,7 +136,7 @@ def test_only_its_owner_reaches_it_and_nobody_by_the_network(data):
         assert server.net_connections("inet") == []
 
 
-def test_it_runs_with_the_options_that_keep_data_safe(data):
+def test_it_runs_with_durable_options(data):
     """Catches a document that promises more than the server does."""
     text = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
     promised = re.search(r"the embedded store of `claude-gateway local`[^.]*`appendfsync (\w+)`", text, re.IGNORECASE)
@@ -146,7 +146,7 @@ def test_it_runs_with_the_options_that_keep_data_safe(data):
         assert {name: client.config_get(name)[name] for name in options} == options
 
 
-def test_data_of_the_redis_that_was_bundled_before_are_loaded(data):
+def test_data_of_the_previously_bundled_redis_are_loaded(data):
     """Catches an update that starts with an empty store beside the old file."""
     data.mkdir()
     (data / "appendonly.aof").write_bytes(FROM_REDIS_6)

@@ -26,7 +26,7 @@ def text_of(stream):
     return "".join(json.loads(event.data)["text"] for event in stream.events if event.kind == "delta")
 
 
-def test_a_stream_tells_the_states_the_text_as_it_is_written_and_the_end(gateway, script):
+def test_a_stream_has_the_states_the_text_deltas_and_the_end(gateway, script):
     script(lambda _: Text(WORDS, delay_between=0.003))
     job = gateway.submit("follow me")
     stream = Stream(gateway.client, job).to_the_end()
@@ -40,7 +40,7 @@ def test_a_stream_tells_the_states_the_text_as_it_is_written_and_the_end(gateway
     assert 3 < sum(event.kind == "delta" for event in stream.events) < 150
 
 
-def test_a_stream_that_is_cut_fifty_times_is_byte_for_byte_the_whole_one(gateway, script):
+def test_a_stream_resumed_fifty_times_equals_the_whole_one(gateway, script):
     script(lambda _: Text(WORDS, delay_between=0.003))
     job = gateway.submit("cut me")
     chance = random.Random(11)  # noqa: S311 -- no secret
@@ -54,7 +54,7 @@ def test_a_stream_that_is_cut_fifty_times_is_byte_for_byte_the_whole_one(gateway
 
 
 @pytest.mark.once
-def test_a_new_attempt_takes_back_what_was_told(gateway, script):
+def test_a_new_attempt_retracts_the_text_of_the_last(gateway, script):
     tries = []
 
     def reply(_):
@@ -75,7 +75,7 @@ def test_a_new_attempt_takes_back_what_was_told(gateway, script):
 
 
 @pytest.mark.once
-def test_a_stream_ends_with_its_job_when_that_is_cancelled(gateway, script):
+def test_a_stream_ends_when_its_job_is_cancelled(gateway, script):
     go = threading.Event()
     script(lambda _: Hang(go))
     job = gateway.submit("cancel me")
@@ -90,7 +90,7 @@ def test_a_stream_ends_with_its_job_when_that_is_cancelled(gateway, script):
 
 
 @pytest.mark.emulated
-def test_in_lambda_an_answer_ends_within_a_second_of_the_first_news(gateway, script):
+def test_in_lambda_a_stream_ends_within_a_second_of_its_first_event(gateway, script):
     go = threading.Event()
     script(lambda _: Hang(go))
     job = gateway.submit("slow")
@@ -105,7 +105,7 @@ def test_in_lambda_an_answer_ends_within_a_second_of_the_first_news(gateway, scr
 
 
 @pytest.mark.once
-def test_after_the_end_there_is_nothing_more_and_a_client_is_told_so(gateway, script):
+def test_resuming_after_the_last_event_gets_nothing_more(gateway, script):
     script(lambda _: Text("done"))
     stream = Stream(gateway.client, gateway.submit("end")).to_the_end()
     assert not stream.read()
@@ -114,7 +114,7 @@ def test_after_the_end_there_is_nothing_more_and_a_client_is_told_so(gateway, sc
 
 
 @pytest.mark.once
-def test_the_last_event_can_be_named_in_the_query(gateway, script):
+def test_the_last_event_id_can_be_a_query_parameter(gateway, script):
     script(lambda _: Text("done"))
     whole = Stream(gateway.client, gateway.submit("poly")).to_the_end()
     path = f"/api/query/{whole.job_id}/events"
@@ -132,7 +132,7 @@ def test_the_last_event_can_be_named_in_the_query(gateway, script):
 
 
 @pytest.mark.once
-def test_separators_of_unicode_end_no_line(gateway, script):
+def test_unicode_separators_do_not_end_a_line(gateway, script):
     text = "a\u2028b\u2029c\u0085d"
     script(lambda _: Text(text))
     job = gateway.submit(f"separate {text}", metadata={"note": text})
@@ -147,7 +147,7 @@ def test_separators_of_unicode_end_no_line(gateway, script):
 
 
 @pytest.mark.once
-def test_head_of_a_stream_ends_at_once(gateway, script):
+def test_a_head_request_for_a_stream_ends_at_once(gateway, script):
     go = threading.Event()
     script(lambda _: Hang(go))
     job = gateway.submit("head of me")
@@ -158,7 +158,7 @@ def test_head_of_a_stream_ends_at_once(gateway, script):
 
 @pytest.mark.once
 @pytest.mark.slow
-def test_a_stream_after_an_event_that_never_was_ends_with_the_job(gateway, script):
+def test_a_stream_resumed_after_an_unknown_event_ends_with_the_job(gateway, script):
     go = threading.Event()
     script(lambda _: Hang(go))
     job = gateway.submit("a while")
@@ -175,7 +175,7 @@ def test_a_stream_after_an_event_that_never_was_ends_with_the_job(gateway, scrip
     ({}, "01a00000-0000-7000-8000-000000000000", 404),
     ({}, "nothing", 404),
 ])  # fmt: skip
-def test_what_cannot_be_followed_is_a_problem(gateway, script, headers, job, status):
+def test_a_job_that_cannot_be_followed_is_a_problem(gateway, script, headers, job, status):
     script(lambda _: Text("done"))
     job = job or gateway.ask("something")["jobId"]
     answer = gateway.client.get(f"/api/query/{job}/events", headers=headers)

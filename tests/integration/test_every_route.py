@@ -178,6 +178,6 @@ async def test_head_is_get_without_its_body(connect, path):
         assert head.headers["content-length"] == answer.headers["content-length"]
 
 
-async def test_where_get_is_allowed_head_is_named(connect):
+async def test_head_is_in_the_allow_header_wherever_get_is(connect):
     client = await connect()
     assert (await client.request("PATCH", "/api/usage")).headers["allow"] == "GET, HEAD"

@@ -9,10 +9,13 @@ import redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from local.embedded_redis import find_server
-from shared.store import claims, failover, keys, scripts, slots
-from shared.store.client import async_client, close_clients, sync_client
-from shared.store.listening import listening
-from shared.store.together import ask, get
+from shared.store import keys
+from shared.store.fleet import slots
+from shared.store.jobs import claims
+from shared.store.redis import failover, scripts
+from shared.store.redis.client import async_client, close_clients, sync_client
+from shared.store.redis.pipelining import ask, get
+from shared.store.redis.pubsub import listening
 from tests.support.redis_server import RedisServer
 from tests.support.switch import Switch
 
@@ -74,7 +77,7 @@ CODES = [
 
 
 @pytest.mark.parametrize("error", CODES, ids=lambda error: error.split(" ")[0])
-async def test_such_an_answer_is_asked_for_again_on_a_new_connection(server, store, error):
+async def test_a_failover_reply_is_retried_on_a_new_connection(server, store, error):
     with Switch(server.port) as switch:
         client, blocking = async_client(switch.url), sync_client(switch.url)
         await client.set("a", 1)
@@ -117,7 +120,7 @@ async def test_health_is_down_while_the_address_leads_to_a_replica(pair, server,
     assert (await client.get("/health")).json()["status"] == "degraded"
 
 
-async def test_who_only_reads_leaves_the_old_primary_too(pair, second, store, connect):
+async def test_a_client_that_only_reads_leaves_the_old_primary(pair, second, store, connect):
     client = await connect(pair.url, AUTH_ENABLED="false")
     job = (await client.post("/api/query", json={"query": "q"})).json()["jobId"]
     demote(store, second, pair)
@@ -157,7 +160,7 @@ async def test_subscriptions_move_to_the_new_primary(pair, second, store):
     await subscribed
 
 
-async def test_a_blocked_pop_goes_on_with_the_new_primary(pair, second, store):
+async def test_a_blocked_pop_continues_on_the_new_primary(pair, second, store):
     blocking, found = sync_client(pair.url), []
     blocking.ping()
     thread = threading.Thread(target=lambda: found.append(blocking.blpop([keys.WAKE], 10)))
@@ -203,8 +206,8 @@ async def test_connections_are_closed_again_when_the_name_changes_late(server, s
             await asyncio.sleep(0.02)
 
 
-async def test_a_script_error_of_ours_is_raised_as_it_is(server, store):
+async def test_our_own_script_error_is_raised_unchanged(server, store):
     client = async_client(server.url)
     store.set(keys.SLOTS, "not a sorted set")
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
-        await scripts.run(client, "beat", "slot", 1)
+        await scripts.run(client, "heartbeat", "slot", 1)

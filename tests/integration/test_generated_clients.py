@@ -102,7 +102,7 @@ def test_every_operation_has_a_function(package):
     assert made == {operation["operationId"] for operations in paths.values() for operation in operations.values()}
 
 
-def test_a_query_is_submitted_waited_for_listed_and_followed(client, package, queries, script):
+def test_a_query_is_submitted_awaited_listed_and_followed(client, package, queries, script):
     script(lambda body: Text("4"))
     models = package(".models")
     asked = models.SubmitRequest(query="What is 2+2?", priority=models.SubmitRequestPriority.HIGH)
@@ -123,7 +123,7 @@ def test_a_query_is_submitted_waited_for_listed_and_followed(client, package, qu
     assert queries("usage")(client=client).parsed.days[0].jobs == 1
 
 
-def test_an_answer_under_a_schema_is_read(client, package, queries, script):
+def test_structured_output_is_read(client, package, queries, script):
     script(lambda body: ToolUse("StructuredOutput", {"n": 4}))
     models = package(".models")
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}

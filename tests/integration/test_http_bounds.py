@@ -49,7 +49,7 @@ def test_a_head_just_below_the_bound_is_served(patient):
     assert patient.ask(b"GET /ok HTTP/1.1\r\n" + fields + END).startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_large_head_that_comes_with_a_body_is_one_request(patient):
+def test_a_large_head_sent_with_a_body_is_one_request(patient):
     head = b"POST /ok HTTP/1.1\r\nX-Long: " + b"x" * 60_000 + b"\r\nContent-Length: 300000\r\n" + END
     assert patient.ask(head + b"y" * 300_000).endswith(b"y" * 300_000)
 
@@ -93,7 +93,7 @@ def connection_survives(connection, trickle):
 
 
 @pytest.mark.parametrize("trickle", [b"X-A: 1\r\n", b"\r\n"])
-def test_a_head_that_trickles_is_timed_out_all_the_same(peer, trickle):
+def test_a_trickling_head_is_timed_out(peer, trickle):
     with peer.connect() as connection:
         connection.sendall(b"" if trickle == b"\r\n" else b"GET / HTTP/1.1\r\n")
         assert not connection_survives(connection, trickle)
@@ -135,7 +135,7 @@ def test_a_refused_body_that_stops_holds_no_connection(peer):
 
 
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
-def test_an_answer_that_comes_before_the_body_is_not_lost(patient, version):
+def test_an_answer_sent_before_the_body_is_not_lost(patient, version):
     head = b"POST /refuse HTTP/%b\r\nHost: x\r\nContent-Length: 8388608\r\n\r\n" % version
     for _ in range(10):
         with patient.connect() as connection:
@@ -144,7 +144,7 @@ def test_an_answer_that_comes_before_the_body_is_not_lost(patient, version):
             assert read_all(connection).endswith(b"too large")
 
 
-def test_a_body_that_was_not_wanted_does_not_disturb_the_next_request(patient):
+def test_an_unread_body_does_not_disturb_the_next_request(patient):
     with patient.connect() as connection:
         connection.sendall(b"POST /keep HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
         assert read_answer(connection).endswith(b"no key")
@@ -161,7 +161,7 @@ def test_a_body_that_was_not_wanted_does_not_disturb_the_next_request(patient):
     b"zz\r\n",
     b"ffffffffffffffffff\r\n",
 ])  # fmt: skip
-def test_a_chunked_body_of_framing_alone_is_refused(patient, flood):
+def test_a_chunked_body_that_is_mostly_framing_is_refused(patient, flood):
     answer = patient.ask(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + flood)
     assert answer.split(b" ")[1] in {b"400", b"431"}
 
@@ -198,13 +198,13 @@ def test_a_pipeline_is_answered_in_order_up_to_a_bound(patient):
     assert b"connection: close" in answer.rpartition(b"HTTP/1.1 200")[2]
 
 
-def test_what_is_wrong_behind_a_request_does_not_take_its_answer(patient):
+def test_garbage_after_a_request_does_not_lose_its_answer(patient):
     answer = patient.ask(b"GET /first HTTP/1.1\r\nHost: x\r\n\r\nNONSENSE\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert answer.endswith(b"/first ")
 
 
-def test_an_offer_of_another_protocol_is_not_taken(patient):
+def test_an_offered_protocol_upgrade_is_ignored(patient):
     offer = b"Host: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
     with patient.connect() as connection:
         for _ in range(2):

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from shared.store import keys, operations, scripts
-from shared.store.client import async_client
+from shared.store import keys
+from shared.store.jobs import operations
+from shared.store.redis import scripts
+from shared.store.redis.client import async_client
 from tests.support.slot import ERROR, run, take
 
 HEADER = {"Idempotency-Key": "k"}
@@ -129,7 +131,7 @@ async def test_prefer_wait_answers_202_for_a_job_that_is_gone(connect, server):
     assert (again.status_code, again.text) == (202, first.text)
 
 
-async def test_prefer_wait_is_applied_afresh_to_a_finished_job(connect, server):
+async def test_prefer_wait_applies_again_to_a_finished_job(connect, server):
     client = await connect()
     await client.post("/api/query", json={"query": "q"}, headers=HEADER)
     await run(server.url)
@@ -167,7 +169,7 @@ async def test_a_cancelled_job_keeps_its_key(connect, store):
     assert (again.text, again.headers["idempotent-replayed"]) == (first.text, "true")
 
 
-async def test_a_job_that_is_run_again_keeps_its_key_until_its_end(connect, server, store):
+async def test_a_retried_job_keeps_its_key_until_it_ends(connect, server, store):
     client = await connect()
     job_id = (await client.post("/api/query", json={"query": "q"}, headers=HEADER)).json()["jobId"]
     await run(server.url, ERROR)
@@ -177,7 +179,7 @@ async def test_a_job_that_is_run_again_keeps_its_key_until_its_end(connect, serv
     assert store.ttl(record(store)) <= DAY
 
 
-async def test_a_key_that_names_another_job_by_now_is_left_alone(connect, server, store):
+async def test_a_key_that_now_names_another_job_is_left_alone(connect, server, store):
     client = await connect()
     await client.post("/api/query", json={"query": "q"}, headers=HEADER)
     store.hset(record(store), "job", "another")
@@ -195,7 +197,7 @@ async def test_equal_submissions_at_once_make_one_job(connect, server, store, pa
     assert store.zcard(keys.WAITING) == len(DOORS[path].get("queries", [None]))
 
 
-async def test_a_field_with_its_default_value_is_as_good_as_none(connect, store):
+async def test_a_field_with_its_default_value_equals_an_absent_one(connect, store):
     client = await connect()
     await client.post("/api/query", json={"query": "q"}, headers=HEADER)
     body = {"query": "q", "priority": "normal", "cache": {"mode": "default"}, "tools": [], "metadata": {}}
@@ -203,7 +205,7 @@ async def test_a_field_with_its_default_value_is_as_good_as_none(connect, store)
     assert store.zcard(keys.WAITING) == 1
 
 
-async def test_a_response_is_replayed_when_the_one_before_it_is_gone(connect, server, store):
+async def test_a_response_is_replayed_when_its_predecessor_is_gone(connect, server, store):
     client = await connect()
     previous = (await client.post("/v1/responses", json=RESPONSE)).json()["id"]
     await run(server.url)

@@ -184,7 +184,7 @@ def port(meeting: socket.socket) -> int:
     return number
 
 
-def test_a_binary_body_arrives_and_returns_byte_for_byte(running):
+def test_a_binary_body_passes_unchanged_both_ways(running):
     body = bytes(range(256))
     answer = running.client.post("/echo", content=body, headers={"content-type": "application/octet-stream"})
     assert answer.content == body
@@ -192,7 +192,7 @@ def test_a_binary_body_arrives_and_returns_byte_for_byte(running):
 
 
 @pytest.mark.parametrize("kind", ["application/json", "text/plain; charset=utf-8", "application/x-www-form-urlencoded"])
-def test_a_text_body_arrives_and_returns_byte_for_byte(running, kind):
+def test_a_text_body_passes_unchanged_both_ways(running, kind):
     body = ' "é\r\n\x00\u2028\N{CAT FACE}" '.encode()
     answer = running.client.post("/echo", content=body, headers={"content-type": kind})
     assert answer.content == body
@@ -205,7 +205,7 @@ def test_a_problem_stays_text(running):
     assert answer.headers["x-base64"] == "False"
 
 
-def test_path_query_and_cookies_arrive_as_they_were_meant(running):
+def test_path_query_and_cookies_arrive_unchanged(running):
     answer = running.client.get(
         "/items/a%2Fb%20%C3%A9?tag=1&tag=x%26y&tag=", headers=[("cookie", "first=1; second=2"), ("cookie", "third=3")]
     )
@@ -220,12 +220,12 @@ def test_path_query_and_cookies_arrive_as_they_were_meant(running):
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/nowhere"), ("GET", "/echo"), ("TRACE", "/%0A"), ("OPTIONS", "/")]
 )
-def test_without_a_route_the_gateway_itself_says_not_found(running, method, path):
+def test_without_a_route_the_gateway_itself_answers_404(running, method, path):
     answer = running.client.request(method, path)
     assert (answer.status_code, answer.json()) == (404, {"message": "Not Found"})
 
 
-def test_a_route_for_any_method_takes_any(running):
+def test_a_route_for_any_method_accepts_any(running):
     assert running.client.request("TRACE", "/plain/run").status_code == 200
 
 
@@ -236,7 +236,7 @@ def test_a_handler_that_fails_is_a_500_and_the_next_request_is_answered(running,
     assert running.pid()
 
 
-def test_an_exception_leaves_its_environment_alive_and_its_trace_in_the_log(running):
+def test_an_exception_is_logged_and_keeps_its_environment(running):
     before = running.pid()
     running.client.get("/plain/raise")
     assert running.pid() == before
@@ -250,14 +250,14 @@ def test_an_environment_that_died_while_idle_is_replaced(running):
     assert running.pid() != process.pid
 
 
-def test_what_a_handler_prints_goes_to_the_log_and_not_into_an_answer(running):
+def test_output_of_a_handler_goes_to_the_log(running):
     assert running.pid("print")
     log = (running.folder / "err").read_text()
     assert all(word in log for word in ("printed", "written", "echoed"))
     assert (running.folder / "out").read_bytes() == b""
 
 
-def test_a_handler_is_told_of_its_invocation(running):
+def test_a_handler_gets_the_context_of_its_invocation(running):
     told = running.client.get("/plain/context").json()
     assert told["id"]
     assert told["name"] == ["Plain", "Plain"]
@@ -270,7 +270,7 @@ def test_one_environment_serves_one_request_after_the_other(running):
     assert len({running.pid() for _ in range(5)}) == 1
 
 
-def test_waiting_requests_wait_beside_each_other_and_those_beyond_the_limit_wait_for_a_place(running, meeting):
+def test_requests_run_concurrently_up_to_the_limit(running, meeting):
     extra = 5
     with ThreadPoolExecutor(MOST_ENVIRONMENTS + extra) as threads:
         asked = [threads.submit(running.pid, "wait", port=port(meeting)) for _ in range(MOST_ENVIRONMENTS + extra)]
@@ -285,7 +285,7 @@ def test_waiting_requests_wait_beside_each_other_and_those_beyond_the_limit_wait
     assert len(pids) == MOST_ENVIRONMENTS
 
 
-def test_a_long_wait_holds_up_nobody(running, meeting):
+def test_a_long_wait_delays_no_other_request(running, meeting):
     with ThreadPoolExecutor(1) as threads:
         asked = threads.submit(running.pid, "wait", port=port(meeting))
         with arrival(meeting):
@@ -299,7 +299,7 @@ def test_a_request_of_more_than_ten_megabytes_is_refused(running):
     assert (answer.status_code, answer.json()) == (413, {"message": "Request Entity Too Large"})
 
 
-def test_an_event_of_more_than_six_megabytes_is_refused_where_its_body_alone_would_fit(running):
+def test_an_event_above_six_megabytes_is_refused(running):
     body = b"x" * (5 << 20)
     assert running.client.post("/echo", content=body, headers={"content-type": "text/plain"}).content == body
     answer = running.client.post("/echo", content=body, headers={"content-type": "image/png"})
@@ -315,7 +315,7 @@ def test_an_answer_of_more_than_six_megabytes_is_a_500(running):
     assert (large(6_291_556 - 1).status_code, large(1).text) == (500, "x")
 
 
-def test_an_answer_that_takes_too_long_is_a_503_and_its_environment_is_not_asked_again(tmp_path, meeting):
+def test_a_timeout_is_a_503_and_its_environment_is_discarded(tmp_path, meeting):
     with emulator(tmp_path, longest=3) as running:
         before = running.pid()
         with ThreadPoolExecutor(1) as threads:
@@ -327,7 +327,7 @@ def test_an_answer_that_takes_too_long_is_a_503_and_its_environment_is_not_asked
         assert running.pid() != before
 
 
-def test_the_end_of_the_server_is_the_end_of_its_environments(tmp_path):
+def test_environments_end_with_the_server(tmp_path):
     with emulator(tmp_path) as running:
         environment = psutil.Process(running.pid())
         running.client.close()
@@ -337,7 +337,7 @@ def test_the_end_of_the_server_is_the_end_of_its_environments(tmp_path):
         assert "Traceback" not in (tmp_path / "err").read_text()
 
 
-def test_a_server_that_is_killed_takes_a_busy_environment_with_it(tmp_path, meeting):
+def test_a_busy_environment_ends_with_a_killed_server(tmp_path, meeting):
     with emulator(tmp_path) as running, ThreadPoolExecutor(1) as threads:
         asked = threads.submit(running.client.get, "/plain/wait", params={"port": port(meeting)})
         with arrival(meeting) as handler:
@@ -347,7 +347,7 @@ def test_a_server_that_is_killed_takes_a_busy_environment_with_it(tmp_path, meet
             asked.result()
 
 
-def test_bytes_that_are_no_text_make_no_error(running):
+def test_invalid_utf8_is_no_server_error(running):
     answer = running.client.get("/items/%FF%00?tag=%FF", headers={"x-odd": b"\xff\xfe"})
     assert answer.status_code == 200
     assert json.loads(answer.content)["tags"] == ["\ufffd"]

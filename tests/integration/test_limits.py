@@ -4,12 +4,13 @@ import json
 
 import pytest
 
+from shared.api.pages import PAGE_BYTES, fitting
+from shared.api.views import delivery_page
 from shared.http.body import MAX_DEPTH
-from shared.pages import PAGE_BYTES, fitting
-from shared.store import jobs, keys, operations
-from shared.store.client import async_client
-from shared.store.webhooks import Try
-from shared.views import delivery_page
+from shared.store import keys
+from shared.store.jobs import operations, records
+from shared.store.redis.client import async_client
+from shared.store.webhooks.history import Try
 from tests.support.slot import RESULT, run
 
 MESSAGES = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "q"}]}
@@ -37,7 +38,7 @@ def bodies(metadata):
 
 @pytest.mark.parametrize("path", bodies({}))
 @pytest.mark.parametrize(("metadata", "limit"), WRONG, ids=["keys", "key", "value", "huge key"])
-async def test_metadata_beyond_a_limit_is_refused_and_the_limit_named(connect, store, path, metadata, limit):
+async def test_metadata_above_a_limit_is_refused_with_the_limit(connect, store, path, metadata, limit):
     client = await connect()
     answer = await client.post(path.strip(), json=bodies(metadata)[path])
     assert answer.status_code in {400, 422}
@@ -48,7 +49,7 @@ async def test_metadata_beyond_a_limit_is_refused_and_the_limit_named(connect, s
 
 
 @pytest.mark.parametrize("path", bodies({}))
-async def test_metadata_at_its_limits_is_taken(connect, path):
+async def test_metadata_at_its_limits_is_accepted(connect, path):
     client = await connect()
     assert (await client.post(path.strip(), json=bodies(FULL)[path])).status_code in {200, 202}
 
@@ -70,7 +71,7 @@ async def list_all(client, path, headers=None):
 
 @pytest.mark.parametrize("metadata", [FULL, WIDE], ids=["characters", "bytes"])
 @pytest.mark.parametrize("path", ["/api/query", "/admin/api/jobs"])
-async def test_a_page_of_jobs_ends_at_its_limit_and_the_next_goes_on(connect, path, metadata):
+async def test_a_page_of_jobs_ends_at_its_limit_and_the_next_continues(connect, path, metadata):
     client = await connect(ADMIN_ENABLED="true", ADMIN_PASSWORD="long enough to be one")
     auth = {"Authorization": "Basic YWRtaW46bG9uZyBlbm91Z2ggdG8gYmUgb25l"}
     made = []
@@ -83,7 +84,7 @@ async def test_a_page_of_jobs_ends_at_its_limit_and_the_next_goes_on(connect, pa
     assert all(size < PAGE_BYTES + 10_000 for _, size in sizes)
 
 
-async def test_a_page_of_batches_ends_at_its_limit_and_the_next_goes_on(connect):
+async def test_a_page_of_batches_ends_at_its_limit_and_the_next_continues(connect):
     client = await connect()
     made = []
     for number in range(40):
@@ -95,13 +96,13 @@ async def test_a_page_of_batches_ends_at_its_limit_and_the_next_goes_on(connect)
     assert all(size < PAGE_BYTES + 10_000 for _, size in sizes)
 
 
-async def test_an_item_that_is_larger_than_a_page_is_a_page(connect, server, store):
+async def test_an_item_larger_than_a_page_is_a_page(connect, server, store):
     client = await connect()
     made = [(await client.post("/api/query", json={"query": str(number)})).json()["jobId"] for number in range(3)]
     store.hset(keys.job(made[1]), "meta", json.dumps({"old": "x" * (PAGE_BYTES + 1)}))
     seen, sizes = await list_all(client, "/api/query")
     assert (seen, [count for count, _ in sizes]) == (made[::-1], [1, 1, 1])
-    found, _ = await jobs.page(async_client(server.url), None, state=None, limit=9, before=None)
+    found, _ = await records.page(async_client(server.url), None, state=None, limit=9, before=None)
     assert len(found) == 3
 
 
@@ -110,7 +111,7 @@ def test_a_page_has_what_fits_and_one_item_at_least(sizes, count):
     assert len(fitting(sizes, lambda size: size, 8)) == count
 
 
-def test_deliveries_go_on_where_a_page_ended():
+def test_deliveries_continue_where_a_page_ended():
     tries = [
         Try(f"a{number % 3}", "r", "query.completed", "u" * 2000, number, 500, "x" * 500, 1, number // 2, None)
         for number in range(2000)
@@ -127,7 +128,7 @@ def test_deliveries_go_on_where_a_page_ended():
 
 
 @pytest.mark.parametrize("cursor", ["x", "1_2", "1_2_g", "9" * 20 + "_1_a", "1_1_" + "a" * 61])
-async def test_a_cursor_that_is_none_is_refused_and_not_repeated(connect, cursor):
+async def test_an_invalid_cursor_is_refused_and_not_echoed(connect, cursor):
     client = await connect()
     job_id = (await client.post("/api/query", json={"query": "q"})).json()["jobId"]
     answer = await client.get(f"/api/query/{job_id}/deliveries?cursor={cursor}")
@@ -160,7 +161,7 @@ async def test_results_in_lambda_come_in_pages(connect, server, monkeypatch):
 
 
 @pytest.mark.slow
-async def test_thousands_of_joined_submissions_are_told_again_at_once(connect, server, store):
+async def test_thousands_of_joined_submissions_are_redelivered_at_once(connect, server, store):
     client = await connect(DEDUP_ENABLED="true", WEBHOOK_ALLOWED_NETWORKS="127.0.0.0/8")
     body = {"query": "q", "webhookUrl": "http://127.0.0.1:9/"}
     job_id = (await client.post("/api/query", json=body)).json()["jobId"]
@@ -189,7 +190,7 @@ DIGITS = "1" * 5000
     ],
     ids=["in a list", "field", "unknown", "alone", "deep", "deeper", "long name"],
 )
-async def test_json_beyond_what_is_taken_is_an_error_with_its_limit(connect, text, pointer, limit):
+async def test_json_above_a_limit_is_an_error_with_the_limit(connect, text, pointer, limit):
     client = await connect()
     answer = await client.post("/api/query", content=text, headers={"content-type": "application/json"})
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
@@ -215,7 +216,7 @@ async def test_an_error_lists_no_more_fields_than_its_limit(connect):
         ("/v1/messages/batches", {"requests": [{"custom_id": "a" * 65, "params": MESSAGES}]}),
     ],
 )
-async def test_other_apis_repeat_little_of_a_long_name(connect, path, body):
+async def test_compat_apis_shorten_a_long_name_in_errors(connect, path, body):
     client = await connect()
     answer = await client.post(path, json=body)
     assert (answer.status_code, len(answer.content) < 1000) == (400, True)

@@ -11,12 +11,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from functions.worker import processes
-from functions.worker.claude import Run
-from functions.worker.outcome import judge
-from functions.worker.warm import WarmCli
-from shared.settings import WorkerSettings
+from functions.worker.cli.run import Run
+from functions.worker.cli.warm import WarmCli
+from functions.worker.jobs.outcome import judge
+from shared.configuration.settings import WorkerSettings
+from shared.host import processes
 from tests.support.ports import free_port
+from tests.support.processes import running
 from tests.support.real_cli import isolated_environment
 from tests.support.scripted_model import Text, ToolUse
 
@@ -95,7 +96,7 @@ def response(outcome):
     return outcome.body["result"]["response"]
 
 
-async def test_the_examples_work_out_of_the_box_and_their_tools_results_reach_the_answer(worker, model):
+async def test_the_example_servers_work_and_their_results_reach_the_answer(worker, model):
     calls = [
         ToolUse("mcp__files__read_file", {"path": "welcome.md"}),
         ToolUse("mcp__files__read_file", {"path": "../../../pyproject.toml"}),
@@ -112,7 +113,7 @@ async def test_the_examples_work_out_of_the_box_and_their_tools_results_reach_th
     assert offered == {"files", "database", "time"}, "nothing else, and fetching only where it is allowed"
 
 
-async def test_a_server_sees_what_its_entry_gives_and_nothing_of_the_clis(worker, monkeypatch):
+async def test_a_server_gets_only_the_environment_of_its_entry(worker, monkeypatch):
     monkeypatch.setenv("TOKEN_OF_MINE", "s3cret")
     tell = ToolUse("mcp__a__environment", {})
     told = response(await worker({"a": {**TESTS, "env": {"TOKEN": "${TOKEN_OF_MINE}", "LEVEL": "1"}}}, tell))
@@ -136,18 +137,18 @@ async def test_servers_that_do_not_start_are_left_out_and_named(worker):
 
 
 @pytest.mark.parametrize("entry", [{"command": "false"}, TESTS], ids=["does not start", "dies"])
-async def test_a_job_fails_without_a_server_that_it_cannot_do_without(worker, entry):
+async def test_a_job_fails_without_a_required_server(worker, entry):
     outcome = await worker({"a": {**entry, "routing": {"required": True}}}, ToolUse("mcp__a__die", {}))
     assert (outcome.code, outcome.absent) == ("mcp_unavailable", ("a",))
 
 
-async def test_a_server_that_dies_is_named_and_the_job_goes_on(worker):
+async def test_a_server_that_dies_is_named_and_the_job_continues(worker):
     outcome = await worker({"a": TESTS}, ToolUse("mcp__a__die", {}))
     assert "Connection closed" in response(outcome)
     assert outcome.absent == ("a",)
 
 
-async def test_a_server_that_dies_before_it_has_told_its_tools_is_not_there(worker):
+async def test_a_server_that_dies_before_listing_its_tools_is_unavailable(worker):
     outcome = await worker({"a": {"command": "python", "args": ["-c", DIES_WHEN_ASKED]}}, Text("ok"))
     assert outcome.absent == ("a",)
 
@@ -185,7 +186,7 @@ async def test_large_ids_of_the_example_database_arrive_whole(worker):
     assert "9223372036854775807" in told
 
 
-async def test_a_tool_that_hangs_ends_with_its_job_and_the_model_hears_nothing_of_it(worker, model, tmp_path):
+async def test_a_hanging_tool_ends_with_its_job_unseen_by_the_model(worker, model, tmp_path):
     seen = len(model.requests)
     hangs = tmp_path / "hangs"
 
@@ -201,7 +202,7 @@ async def test_a_tool_that_hangs_ends_with_its_job_and_the_model_hears_nothing_o
 async def served_over_http():
     """Serve the tests' tools over HTTP; yield their entry, and the process."""
     port = free_port()
-    with psutil.Popen([sys.executable, *TESTS["args"], str(port)], stderr=subprocess.DEVNULL) as server:
+    with running(psutil.Popen([sys.executable, *TESTS["args"], str(port)], stderr=subprocess.DEVNULL)) as server:
         try:
             async with asyncio.timeout(20):
                 while not [one for one in server.net_connections("tcp") if one.status == "LISTEN"]:  # noqa: ASYNC110
@@ -225,7 +226,7 @@ async def test_a_server_over_http_that_dies_is_named_too(worker):
     assert outcome.absent == ("far",)
 
 
-async def test_a_server_over_http_that_went_away_between_two_calls_is_named(worker):
+async def test_a_server_over_http_lost_between_two_calls_is_named(worker):
     async with served_over_http() as (entry, pid):
         calls = (ToolUse("mcp__far__token", {}), ToolUse("mcp__far__die", {}), ToolUse("mcp__far__token", {}))
         outcome = await worker({"far": entry}, *calls, beside=[pid])

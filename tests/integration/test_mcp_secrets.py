@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.support.ports import free_port
+from tests.support.processes import running
 
 COMMAND = str(Path(sys.executable).parent / "claude-gateway")
 SERVERS = {"mcpServers": {"tickets": {"url": "https://mcp.example/", "headers": {"Authorization": "${TICKETS}"}}}}
@@ -23,19 +24,16 @@ def variables(tmp_path):
     return {"PATH": os.environ["PATH"], "MCP_ENABLED": "true", "REDIS_URL": "redis://127.0.0.1:1/0"}
 
 
-def test_the_api_starts_without_them_and_routes(tmp_path, variables):
+def test_the_api_starts_and_routes_without_the_secrets(tmp_path, variables):
     port = free_port()
     served = {**variables, "PORT": str(port)}
-    with subprocess.Popen(
+    process = subprocess.Popen(
         [COMMAND, "api"], cwd=tmp_path, env=served, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as api:
-        try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
-                assert answers(client, api)
-                told = client.post("/api/mcp/route", json={"query": "which tickets are open?"})
-                assert [score["server"] for score in told.json()["scores"]] == ["tickets"]
-        finally:
-            api.terminate()
+    )
+    with running(process) as api, httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        assert answers(client, api)
+        told = client.post("/api/mcp/route", json={"query": "which tickets are open?"})
+        assert [score["server"] for score in told.json()["scores"]] == ["tickets"]
 
 
 def answers(client, api):
@@ -49,7 +47,7 @@ def answers(client, api):
 
 
 @pytest.mark.parametrize("command", ["local", "worker"])
-def test_who_runs_jobs_names_what_is_missing_at_the_start(tmp_path, variables, command):
+def test_a_worker_names_missing_secrets_at_the_start(tmp_path, variables, command):
     done = subprocess.run(
         [COMMAND, command], cwd=tmp_path, env={**variables, "PORT": "0"},
         capture_output=True, text=True, timeout=30, check=False,

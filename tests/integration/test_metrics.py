@@ -7,9 +7,12 @@ import subprocess
 
 import pytest
 
-from shared.store import callers, claims, keys, scripts
-from shared.store.client import async_client
-from shared.store.spending import Spend
+from shared.store import keys
+from shared.store.callers import callers
+from shared.store.callers.spending import Spend
+from shared.store.jobs import claims
+from shared.store.redis import scripts
+from shared.store.redis.client import async_client
 from tests.support.scrape import parse, scrape
 from tests.support.slot import ERROR, RESULT, run, take
 
@@ -37,12 +40,12 @@ async def test_metrics_can_be_put_behind_a_callers_key(connect, server):
 @pytest.mark.parametrize(("auth", "metrics_auth", "status"), [
     ("true", "", 401), ("true", "true", 401), ("true", "false", 200), ("false", "", 200), ("false", "true", 401),
 ])  # fmt: skip
-async def test_metrics_need_a_key_where_everything_does(connect, auth, metrics_auth, status):
+async def test_metrics_need_a_key_where_every_route_does(connect, auth, metrics_auth, status):
     client = await connect(**ON, AUTH_ENABLED=auth, METRICS_AUTH=metrics_auth)
     assert (await client.get("/metrics")).status_code == status
 
 
-async def test_what_happens_to_jobs_is_counted_where_it_happens(connect, server, store):
+async def test_job_events_are_counted_where_they_happen(connect, server, store):
     client = await connect(**ON, DEDUP_ENABLED="true")
     handle = async_client(server.url)
     spend = Spend("m", 0.25, 10, 5, 3, 2)
@@ -69,7 +72,7 @@ async def test_what_happens_to_jobs_is_counted_where_it_happens(connect, server,
     await claims.settle(handle, claims.hand_back(await take(server.url)))
     for _ in range(2):
         await take(server.url, "dead")
-        await scripts.run(handle, "recover", 10, 2, 3, 60_000, json.dumps(ERROR["error"]), "dead")
+        await scripts.run(handle, "rescue", 10, 2, 3, 60_000, json.dumps(ERROR["error"]), "dead")
     await submit("e")
     await take(server.url, "alive")
     await submit("f")
@@ -106,7 +109,7 @@ async def test_a_scrape_changes_nothing_and_is_one_round_trip(connect, store, ro
     assert {key: store.dump(key) for key in store.scan_iter() if key != keys.HTTP} == before
 
 
-async def test_openmetrics_is_there_when_it_is_asked_for(connect):
+async def test_openmetrics_is_served_when_requested(connect):
     client = await connect(**ON)
     answer = await client.get("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
@@ -147,7 +150,7 @@ def test_promtool_accepts_the_metrics(gateway):
 
 
 @pytest.mark.emulated
-def test_a_function_tells_cloudwatch_by_emf_and_every_line_has_its_ids(gateway):
+def test_a_function_logs_emf_metrics_and_every_line_has_its_ids(gateway):
     gateway.client.get("/api/query/nothing")
     lines = [json.loads(line) for line in gateway.log if line.startswith("{")]
     metrics = [line for line in lines if "_aws" in line and line["route"] == "GET /api/query/{jobId}"]

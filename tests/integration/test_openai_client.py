@@ -54,7 +54,7 @@ def strung(client, response_id, first):
     return events
 
 
-def test_a_stream_that_is_cut_goes_on_exactly_where_it_was(client, script):
+def test_a_stream_resumes_exactly_where_it_was_cut(client, script):
     script(lambda body: Text([f"piece {number} " for number in range(12)], delay_between=0.05))
     stream = client.responses.create(model="m", input="tell me", background=True, stream=True)
     first = next(iter(stream))
@@ -74,7 +74,7 @@ def test_a_stream_that_is_cut_goes_on_exactly_where_it_was(client, script):
 
 
 @pytest.mark.once
-def test_an_attempt_that_failed_after_it_had_written_leaves_an_incomplete_item(client, model, script):
+def test_a_failed_attempt_that_wrote_leaves_an_incomplete_item(client, model, script):
     model.script(Error(529, "overloaded_error", after_chunks=2))
     script(lambda body: Text("well"))
     events = list(client.responses.create(model="m", input="again", background=True, stream=True))
@@ -85,7 +85,7 @@ def test_an_attempt_that_failed_after_it_had_written_leaves_an_incomplete_item(c
 
 
 @pytest.mark.once
-def test_a_response_is_cancelled_and_stays_so(client, script):
+def test_a_cancelled_response_stays_cancelled(client, script):
     script(lambda body: Text("late", delay_before=20))
     response = client.responses.create(model="m", input="slow", background=True)
     assert client.responses.cancel(response.id).status == "cancelled"
@@ -93,7 +93,7 @@ def test_a_response_is_cancelled_and_stays_so(client, script):
 
 
 @pytest.mark.once
-def test_what_is_not_stored_runs_each_time_and_cannot_be_gone_on_from(client):
+def test_an_unstored_response_is_not_cached_and_cannot_be_continued(client):
     asked = {"model": "m", "input": "the same", "background": True, "store": False}
     first, second = (ended(client, client.responses.create(**asked)) for _ in range(2))
     assert first.id != second.id
@@ -103,7 +103,7 @@ def test_what_is_not_stored_runs_each_time_and_cannot_be_gone_on_from(client):
 
 
 @pytest.mark.once
-def test_the_previous_response_is_gone_on_from_as_often_as_one_likes(client, model):
+def test_a_previous_response_can_be_continued_many_times(client, model):
     first = ended(client, client.responses.create(model="m", input="one", background=True))
     for question in ("two", "another two"):
         second = client.responses.create(model="m", input=question, background=True, previous_response_id=first.id)
@@ -113,7 +113,7 @@ def test_the_previous_response_is_gone_on_from_as_often_as_one_likes(client, mod
 
 
 @pytest.mark.once
-def test_an_answer_under_a_schema_is_told_whole(client, script):
+def test_structured_output_is_one_delta(client, script):
     script(lambda body: ToolUse("StructuredOutput", {"n": 4}))
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     text = {"format": {"type": "json_schema", "name": "n", "schema": schema, "strict": True}}
@@ -130,7 +130,7 @@ class Sum(pydantic.BaseModel):
 
 
 @pytest.mark.once
-def test_what_the_model_says_before_an_answer_under_a_schema_is_not_told(client, script):
+def test_text_before_structured_output_is_left_out(client, script):
     script(lambda body: [Text("Here it is: "), ToolUse("StructuredOutput", {"n": 4})])
     asked = {"model": "m", "input": "said before", "background": True, "text_format": Sum}
     with client.responses.stream(**asked) as stream:
@@ -147,7 +147,7 @@ def test_what_the_model_says_before_an_answer_under_a_schema_is_not_told(client,
 
 
 @pytest.mark.emulated
-def test_in_lambda_going_on_with_a_silent_response_waits_for_news(client, gateway, script):
+def test_in_lambda_resuming_a_silent_response_waits_for_an_event(client, gateway, script):
     go = threading.Event()
     script(lambda body: Hang(go))
     response = client.responses.create(model="m", input="slow", background=True)
@@ -180,7 +180,7 @@ def test_in_lambda_going_on_with_a_silent_response_waits_for_news(client, gatewa
         ({"previous_response_id": "resp_019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22"}, "previous_response_id"),
     ],
 )
-def test_what_a_run_cannot_honour_is_refused_by_name(client, fields, named):
+def test_an_unsupported_option_is_refused_by_name(client, fields, named):
     with pytest.raises(openai.BadRequestError) as refused:
         client.responses.create(**{"model": "m", "input": "hello", "background": True, **fields})
     assert refused.value.param == named
@@ -199,7 +199,7 @@ def test_errors_are_the_packages_own_exceptions(client):
 
 
 @pytest.mark.once
-def test_a_path_that_there_is_not_is_refused_as_that_api_does(client):
+def test_an_unknown_path_gets_the_error_of_that_api(client):
     with pytest.raises(openai.NotFoundError) as refused:
         client.models.list()
     assert cast("dict[str, Any]", refused.value.body)["type"] == "invalid_request_error"

@@ -12,13 +12,16 @@ import psutil
 import pytest
 from standardwebhooks import Webhook
 
-from functions.worker import delivery
-from functions.worker.deliver import Deliverer
-from shared.settings import WorkerSettings, load
-from shared.store import keys, outbox, scripts, webhook_secrets, webhooks
-from shared.store.client import async_client
+from functions.worker.webhooks import attempt
+from functions.worker.webhooks.dispatcher import Deliverer
+from shared.configuration.settings import WorkerSettings, load
+from shared.store import keys
+from shared.store.redis import scripts
+from shared.store.redis.client import async_client
+from shared.store.webhooks import history, outbox, signing_secrets
 from tests.support.dying_deliverer import POINTS
 from tests.support.gateway import ROOT
+from tests.support.processes import running
 from tests.support.receiver import Receiver
 from tests.support.slot import ERROR, run
 
@@ -75,9 +78,7 @@ async def tries(client, job_id):
     return (await client.get(f"/api/query/{job_id}/deliveries")).json()["deliveries"]
 
 
-async def test_every_submission_that_asked_is_told_once_with_its_own_id_and_metadata(
-    connect, server, store, receiver, deliver
-):
+async def test_every_webhook_is_delivered_once_with_its_own_id_and_metadata(connect, server, store, receiver, deliver):
     client = await connect(**OPEN, DEDUP_ENABLED="true")
     leader = await submit(client, f"{receiver.url}/leader", metadata={"who": "leader"})
     joined = await submit(client, f"{receiver.url}/joined", metadata={"who": "joined"})
@@ -96,7 +97,7 @@ async def test_every_submission_that_asked_is_told_once_with_its_own_id_and_meta
         assert data["metadata"] == {"who": path.strip("/")}
         assert data["result"]["response"] == "4"
     assert len({hook.id for hook in receiver.hooks}) == 3
-    [secret] = await webhook_secrets.of_gateway(async_client(server.url))
+    [secret] = await signing_secrets.of_gateway(async_client(server.url))
     for hook in receiver.hooks:
         Webhook(secret).verify(hook.body, hook.headers)
 
@@ -105,7 +106,7 @@ async def _pending(store, count):
     return int(store.hget(keys.COUNTERS, "webhooks_pending") or 0) == count
 
 
-async def test_a_failure_and_a_cancellation_are_told_too(connect, server, store, receiver, deliver):
+async def test_a_failure_and_a_cancellation_are_delivered_too(connect, server, store, receiver, deliver):
     client = await connect(**OPEN)
     failed = await submit(client, receiver.url, query="fails")
     await run(server.url, ERROR)
@@ -120,10 +121,8 @@ async def test_a_failure_and_a_cancellation_are_told_too(connect, server, store,
     assert told[cancelled["jobId"]]["data"] == (await client.get(f"/api/query/{cancelled['jobId']}")).json()
 
 
-async def test_a_receiver_that_fails_in_every_way_is_tried_in_the_order_of_the_schedule(
-    connect, server, store, receiver, deliver, monkeypatch
-):
-    monkeypatch.setattr(delivery, "TRY_WITHIN", 0.3)
+async def test_a_failing_receiver_is_retried_by_the_schedule(connect, server, store, receiver, deliver, monkeypatch):
+    monkeypatch.setattr(attempt, "TRY_WITHIN", 0.3)
     replies = [(500, {}), "hang", "reset", (302, {"location": "/elsewhere"}), (503, {"retry-after": "9"}), (200, {})]
     receiver.reply = lambda hook: replies[len(receiver.hooks) - 1]
     client = await connect(**OPEN | {"WEBHOOK_RETRY_SCHEDULE": "2 3 4 5 6 7 8"})
@@ -154,7 +153,7 @@ async def test_a_receiver_that_fails_in_every_way_is_tried_in_the_order_of_the_s
     assert (await client.get(f"/api/query/{job}")).json()["state"] == "completed"
 
 
-async def test_410_and_the_end_of_the_schedule_end_the_tries(connect, server, store, receiver, deliver):
+async def test_410_and_the_end_of_the_schedule_end_a_delivery(connect, server, store, receiver, deliver):
     receiver.reply = lambda hook: (410 if hook.path == "/gone" else 500, {})
     client = await connect(**OPEN | {"WEBHOOK_RETRY_SCHEDULE": "1"})
     gone = (await submit(client, f"{receiver.url}/gone", query="gone"))["jobId"]
@@ -169,15 +168,15 @@ async def test_410_and_the_end_of_the_schedule_end_the_tries(connect, server, st
 
 
 @pytest.mark.parametrize("point", POINTS)
-async def test_a_deliverer_killed_between_two_steps_costs_no_webhook(connect, server, store, receiver, point):
+async def test_a_dispatcher_killed_between_two_steps_loses_no_webhook(connect, server, store, receiver, point):
     client = await connect(**OPEN)
     job = (await submit(client, receiver.url))["jobId"]
     await run(server.url)
     environment = {**os.environ, "REDIS_URL": server.url}
     start = [sys.executable, "-m", "tests.support.dying_deliverer"]
-    with psutil.Popen([*start, point], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as first:
+    with running(psutil.Popen([*start, point], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)) as first:
         assert await asyncio.to_thread(first.wait, 30) == -signal.SIGKILL
-    with psutil.Popen(start, cwd=ROOT, env=environment, stdout=subprocess.PIPE) as second:
+    with running(psutil.Popen(start, cwd=ROOT, env=environment, stdout=subprocess.PIPE)) as second:
         await asyncio.to_thread(second.stdout.readline)
         await until(lambda: _pending(store, 0))
         hurry(store)
@@ -205,7 +204,7 @@ async def test_a_host_that_never_answers_delays_no_other(connect, server, store,
         assert len(dead.hooks) <= 8
 
 
-async def test_a_redelivery_has_the_same_id_and_the_whole_schedule_before_it(connect, server, store, receiver, deliver):
+async def test_a_redelivery_has_the_same_id_and_a_new_schedule(connect, server, store, receiver, deliver):
     client = await connect(**OPEN, DEDUP_ENABLED="true")
     first = await submit(client, f"{receiver.url}/first")
     second = await submit(client, f"{receiver.url}/second")
@@ -228,7 +227,7 @@ async def test_a_redelivery_has_the_same_id_and_the_whole_schedule_before_it(con
     assert (stranger.status_code, stranger.json()["code"]) == (404, "not_found")
 
 
-async def test_a_redelivery_asked_for_while_it_is_sent_is_sent_once_more(connect, server, store, receiver, deliver):
+async def test_a_redelivery_requested_during_an_attempt_is_sent_again(connect, server, store, receiver, deliver):
     client = await connect(**OPEN)
     job = (await submit(client, receiver.url))["jobId"]
     await run(server.url)
@@ -244,7 +243,7 @@ async def test_a_redelivery_asked_for_while_it_is_sent_is_sent_once_more(connect
     assert [one["statusCode"] for one in await tries(client, job)] == [200, 204]
 
 
-async def test_a_job_without_a_webhook_has_nothing_to_deliver_again(connect, server):
+async def test_a_job_without_a_webhook_has_nothing_to_redeliver(connect, server):
     client = await connect()
     job = (await client.post("/api/query", json={"query": "q"})).json()["jobId"]
     await run(server.url)
@@ -253,19 +252,17 @@ async def test_a_job_without_a_webhook_has_nothing_to_deliver_again(connect, ser
     assert await tries(client, job) == []
 
 
-async def test_a_host_that_fails_for_days_is_paused_tried_when_asked_and_resumed(
-    connect, server, store, receiver, deliver
-):
+async def test_a_host_that_fails_for_days_is_paused_and_resumed(connect, server, store, receiver, deliver):
     receiver.reply = lambda hook: (500, {})
     client = await connect(**OPEN | {"WEBHOOK_RETRY_SCHEDULE": "1"}, WEBHOOK_DISABLE_AFTER="60")
     first = (await submit(client, receiver.url, query="first"))["jobId"]
     await run(server.url)
     handle = async_client(server.url)
     async with deliver():
-        await until(lambda: webhooks.failing_hosts(handle))
+        await until(lambda: history.failing_hosts(handle))
         store.hincrby(keys.host(f"127.0.0.1:{receiver.port}"), "failing", -60_000)  # as if it had begun a minute ago
         await until(lambda: _pending(store, 0))
-        [host] = await webhooks.failing_hosts(handle)
+        [host] = await history.failing_hosts(handle)
         assert (host.host, host.failures) == (f"127.0.0.1:{receiver.port}", 2)
         assert host.paused
         second = (await submit(client, receiver.url, query="second"))["jobId"]
@@ -279,17 +276,15 @@ async def test_a_host_that_fails_for_days_is_paused_tried_when_asked_and_resumed
         receiver.reply = lambda hook: (200, {})
         await client.post(f"/api/query/{first}/redeliver")
         await until(lambda: _pending(store, 0))
-        assert await webhooks.failing_hosts(handle) == []
+        assert await history.failing_hosts(handle) == []
     store.hset(keys.host("a:1"), mapping={"failing": 1, "failures": 1, "paused": 2})
     store.sadd(keys.FAILING_HOSTS, "a:1")
-    assert await webhooks.resume(handle, "a:1")
-    assert not await webhooks.resume(handle, "a:1")
-    assert await webhooks.failing_hosts(handle) == []
+    assert await history.resume(handle, "a:1")
+    assert not await history.resume(handle, "a:1")
+    assert await history.failing_hosts(handle) == []
 
 
-async def test_a_job_is_kept_out_of_sight_until_its_webhook_is_told_and_the_cache_forgot_it(
-    connect, server, store, receiver, deliver
-):
+async def test_an_expired_job_is_kept_hidden_for_its_webhook_and_the_cache(connect, server, store, receiver, deliver):
     client = await connect(**OPEN)
     job = (await submit(client, receiver.url))["jobId"]
     await run(server.url, keep_for=0)
@@ -312,7 +307,7 @@ async def test_a_job_is_kept_out_of_sight_until_its_webhook_is_told_and_the_cach
     assert [key for key in left if job in key or again["requestId"] in key] == []
 
 
-async def test_redis_away_between_post_and_record_repeats_nothing(connect, server, store, receiver, deliver):
+async def test_redis_down_between_post_and_record_repeats_nothing(connect, server, store, receiver, deliver):
     def cut(hook):
         store.execute_command("CLIENT", "PAUSE", "1500", "ALL")
         return (204, {})

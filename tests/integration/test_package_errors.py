@@ -8,8 +8,8 @@ import openai
 import pytest
 
 from local.app import app
+from shared.configuration.settings import load
 from shared.http.route_table import DOCUMENT
-from shared.settings import load
 from tests.support.ports import free_port
 
 UNKNOWN = "019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22"
@@ -45,8 +45,8 @@ def refuse(monkeypatch, server):
         if way == "401":
             monkeypatch.setenv("AUTH_ENABLED", "true")
         elif way == "500":
-            monkeypatch.setattr("functions.batches.service.look", mistake)
-            monkeypatch.setattr("functions.responses.service.find", mistake)
+            monkeypatch.setattr("shared.services.batches.read", mistake)
+            monkeypatch.setattr("functions.openai.service.find", mistake)
         elif way == "503":
             monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
         load.cache_clear()
@@ -97,7 +97,7 @@ def anthropic_requests(client: anthropic.AsyncAnthropic) -> dict[str, Any]:
         ("503", 503, "overloaded_error"),
     ],
 )
-async def test_every_error_to_anthropics_package_is_in_its_shape(claude, refuse, way, status, kind):
+async def test_every_error_of_the_messages_api_has_its_shape(claude, refuse, way, status, kind):
     refuse(way)
     with pytest.raises(anthropic.APIStatusError) as refused:
         await anthropic_requests(claude)[way]()
@@ -138,7 +138,7 @@ def openai_requests(client: openai.AsyncOpenAI) -> dict[str, Any]:
         ("503", openai.InternalServerError, "unavailable", None),
     ],
 )
-async def test_every_error_to_openais_package_is_in_its_shape(gpt, refuse, way, kind, code, param):
+async def test_every_error_of_the_responses_api_has_its_shape(gpt, refuse, way, kind, code, param):
     refuse(way)
     with pytest.raises(kind) as refused:
         await openai_requests(gpt)[way]()
@@ -166,7 +166,7 @@ async def test_answers_have_the_id_of_their_request(claude, gpt):
         ("/v1/batches", "POST /api/batches"),
     ],
 )
-async def test_an_unknown_path_says_what_exists_and_what_to_use(http, path, use):
+async def test_an_unknown_path_lists_what_exists_and_what_to_use(http, path, use):
     answer = await http.get(f"http://gateway{path}")
     message = answer.json()["error"]["message"]
     assert f"Use {use}" in message or f" {use}" in message.split(" instead. ", maxsplit=1)[0]
@@ -175,7 +175,7 @@ async def test_an_unknown_path_says_what_exists_and_what_to_use(http, path, use)
 
 
 @pytest.mark.parametrize("path", ["/v1", "/v1/", "/v1/embeddings", "/v1/files/x"])
-async def test_any_unknown_path_under_v1_says_what_exists(http, path):
+async def test_any_unknown_path_under_v1_lists_what_exists(http, path):
     answer = await http.post(f"http://gateway{path}")
     assert answer.status_code == 404
     assert "POST /v1/responses" in answer.text

@@ -7,14 +7,14 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from functions.worker import protection
-from functions.worker.protection import Protection
+from functions.worker.pool import ecs_protection
+from functions.worker.pool.ecs_protection import Protection
 
 
 @pytest.fixture
 def agent(monkeypatch):
     """Note what is asked of the agent; refuse the first."""
-    monkeypatch.setattr(protection, "_LOOK_EVERY", 0.01)
+    monkeypatch.setattr(ecs_protection, "_LOOK_EVERY", 0.01)
     asked: queue.Queue[object] = queue.Queue()
     statuses = iter([500])
 
@@ -36,7 +36,7 @@ def agent(monkeypatch):
         thread.join()
 
 
-def test_a_task_is_protected_while_a_job_runs_and_asked_again_when_the_agent_fails(agent):
+def test_a_task_is_protected_during_a_job_and_agent_errors_are_retried(agent):
     url, asked = agent
     busy = threading.Event()
     watcher = Protection(url, busy.is_set)

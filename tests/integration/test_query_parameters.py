@@ -31,19 +31,19 @@ async def test_an_unknown_query_parameter_is_refused_by_name(connect, method, pa
         assert repr(name) in answer.json()["detail"]
 
 
-async def test_nobody_without_a_key_learns_what_a_route_takes(connect):
+async def test_without_a_key_no_error_reveals_the_parameters_of_a_route(connect):
     client = await connect(AUTH_ENABLED="true", ADMIN_ENABLED="true", ADMIN_PASSWORD="a long password")
     for path in ("/api/query?q=x", "/api/batches?q=x", "/admin/api/stats?q=x"):
         assert (await client.get(path)).status_code == 401
 
 
-async def test_a_name_that_is_no_text_is_refused_too(connect):
+async def test_a_name_that_is_not_utf8_is_refused_too(connect):
     client = await connect()
     for query in ("%ff=1", "%00=1", "=1", "x" * 5000 + "=1", "&".join(f"p{n}=1" for n in range(500))):
         assert (await client.get(f"/api/query?{query}")).status_code == 422
 
 
-async def test_parameters_that_a_route_has_are_taken(connect):
+async def test_known_parameters_are_accepted(connect):
     client = await connect()
     assert (await client.get("/api/query?limit=1&state=waiting")).status_code == 200
     job = (await client.post("/api/query", json={"query": "q"})).json()["jobId"]

@@ -21,7 +21,7 @@ def slot_of(gateway, cli):
 
 @pytest.mark.once
 @pytest.mark.slow
-def test_a_job_whose_slot_is_killed_runs_again_and_all_that_joined_get_its_answer(gateway, model, script):
+def test_a_job_of_a_killed_slot_runs_again_for_all_joined_submissions(gateway, model, script):
     never = threading.Event()
     script(lambda body: Hang(until=never))
     submitted = [gateway.client.post("/api/query", json={"query": "survive"}).json() for _ in range(20)]

@@ -9,8 +9,8 @@ import pytest
 import redis
 import trustme
 
-from shared.redis_address import address, check_host, check_url
-from shared.store.client import async_client, close_clients, sync_client
+from shared.configuration.redis_address import address, check_host, check_url
+from shared.store.redis.client import async_client, close_clients, sync_client
 from tests.support.ports import free_port
 
 pytestmark = pytest.mark.once
@@ -74,7 +74,7 @@ async def test_a_host_of_either_kind_is_reached(server, host):
     await close_clients()
 
 
-async def test_a_certificate_of_nobody_known_is_refused(server):
+async def test_an_unknown_certificate_is_refused(server):
     with pytest.raises(redis.ConnectionError):
         await async_client(check_url(f"rediss://localhost:{server['tls']}")).ping()
     await close_clients()

@@ -8,8 +8,8 @@ import pytest
 import redis
 
 from local.embedded_redis import find_server
-from shared.store import callers
-from shared.store.client import async_client
+from shared.store.callers import callers
+from shared.store.redis.client import async_client
 from tests.support.deployment import Deployment
 from tests.support.gateway import ROOT
 from tests.support.redis_server import ServerWithUsers
@@ -75,7 +75,7 @@ async def read(client, job_id):
     return answer.json()
 
 
-def test_nobody_logs_in_as_the_default_user(with_users):
+def test_the_default_user_cannot_log_in(with_users):
     """Catches rights of `default` that a client could use: it has all of them, for the append-only file alone."""
     assert "Authentication required" in refused(with_users, "GET", "cg:x")
     for password in ("", "default", "nopass", "health"):
@@ -100,7 +100,7 @@ def test_the_documented_users_are_the_shipped_ones():
 
 
 @pytest.mark.slow
-def test_api_and_worker_do_their_work_as_users_of_their_own(tmp_path, model):
+def test_api_and_worker_work_as_their_own_users(tmp_path, model):
     deployment = Deployment(tmp_path, model.url, QUEUE_CONCURRENCY="1")
     deployment.redis = server = ServerWithUsers(find_server(), tmp_path / "redis")
     deployment.environment["REDIS_URL"] = server.url_of("api")

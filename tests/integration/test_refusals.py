@@ -4,7 +4,8 @@ import pytest
 import redis
 
 from local.embedded_redis import find_server
-from shared.store import failures, keys
+from shared.store import keys
+from shared.store.redis import failures
 from tests.support.redis_server import RedisServer
 
 
@@ -38,7 +39,7 @@ def logged(caplog, code):
     assert "a secret question" not in caplog.text
 
 
-async def test_a_store_that_is_out_of_memory_says_so(own, connect, caplog):
+async def test_a_store_out_of_memory_is_reported(own, connect, caplog):
     server, admin = own
     client = await connect(server.url, AUTH_ENABLED="false")
     job = (await client.post("/api/query", json={"query": "before"})).json()["jobId"]
@@ -50,7 +51,7 @@ async def test_a_store_that_is_out_of_memory_says_so(own, connect, caplog):
     assert (await client.get("/health")).json()["status"] == "degraded"
 
 
-async def test_a_store_that_cannot_write_to_disk_says_so(own, connect, caplog, tmp_path):
+async def test_a_store_that_cannot_write_to_disk_is_reported(own, connect, caplog, tmp_path):
     server, admin = own
     client = await connect(server.url, AUTH_ENABLED="false")
     admin.config_set("save", "3600 1")
@@ -62,7 +63,7 @@ async def test_a_store_that_cannot_write_to_disk_says_so(own, connect, caplog, t
     logged(caplog, "MISCONF")
 
 
-async def test_a_user_without_a_right_says_so(own, connect, caplog):
+async def test_a_missing_permission_of_a_user_is_reported(own, connect, caplog):
     server, admin = own
     admin.acl_setuser("api", enabled=True, passwords=["+hush-hush"], commands=["+@all", "-set", "-hset"], keys=["cg:*"])
     client = await connect(f"redis://api:hush-hush@127.0.0.1:{server.port}/0", AUTH_ENABLED="false")
@@ -71,7 +72,7 @@ async def test_a_user_without_a_right_says_so(own, connect, caplog):
     assert "hush-hush" not in caplog.text
 
 
-async def test_a_wrong_password_says_so(own, connect, caplog):
+async def test_a_wrong_password_is_reported(own, connect, caplog):
     server, admin = own
     admin.config_set("requirepass", "other")
     client = await connect(f"redis://:hush-hush@127.0.0.1:{server.port}/0", AUTH_ENABLED="false")
@@ -83,7 +84,7 @@ async def test_a_wrong_password_says_so(own, connect, caplog):
     assert (await client.get("/health")).json()["status"] == "degraded"
 
 
-async def test_a_mistake_of_ours_is_not_called_a_failure_of_the_store(own, connect, caplog):
+async def test_our_own_error_is_not_reported_as_a_store_failure(own, connect, caplog):
     server, admin = own
     client = await connect(server.url, AUTH_ENABLED="false")
     admin.set(keys.WAITING, "not a sorted set")

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
+from shared.configuration.settings import StatusSettings, load
 from shared.services import following
-from shared.settings import StatusSettings, load
-from shared.store import claims, events
-from shared.store.client import async_client
+from shared.store.jobs import claims, events
+from shared.store.redis.client import async_client
 from tests.support.slot import RESULT, run, take
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
@@ -30,7 +30,7 @@ def schemed(schema, **told):
     ],
 )
 @pytest.mark.parametrize("schema", [SCHEMA, {}])
-async def test_the_format_is_told_again_as_it_was_given(connect, server, given, told, schema):
+async def test_the_format_is_returned_as_it_was_given(connect, server, given, told, schema):
     client = await connect(server.url)
     made = (await client.post("/v1/responses", json=body(**schemed(schema, **given)))).json()
     expected = {"type": "json_schema", "schema": schema, **told}
@@ -39,7 +39,7 @@ async def test_the_format_is_told_again_as_it_was_given(connect, server, given, 
     assert (await client.get(f"/v1/responses/{made['id']}")).json()["text"]["format"] == expected
 
 
-async def test_what_a_response_brings_is_cached_for_others_whatever_its_format_is_called(connect, server):
+async def test_results_are_cached_whatever_the_name_of_their_format(connect, server):
     client = await connect(server.url)
     await client.post("/v1/responses", json=body(store=False, **schemed(SCHEMA, name="n")))
     first = await run(server.url)
@@ -47,7 +47,7 @@ async def test_what_a_response_brings_is_cached_for_others_whatever_its_format_i
     assert (answer["status"], answer["jobId"]) == ("cached", first)
 
 
-async def test_a_key_with_another_name_for_the_format_comes_with_another_body(connect, server):
+async def test_another_format_name_under_the_same_key_is_another_body(connect, server):
     client = await connect(server.url)
     header = {"Idempotency-Key": "k"}
     first, again, other = [
@@ -66,7 +66,7 @@ async def test_a_key_with_another_name_for_the_format_comes_with_another_body(co
         "starting_after=1000000000&stream=true", "include_obfuscation=true&stream=true", "bogus=1",
     ],
 )  # fmt: skip
-async def test_a_read_that_cannot_be_is_refused_by_name(connect, server, asked):
+async def test_an_invalid_read_parameter_is_refused_by_name(connect, server, asked):
     client = await connect(server.url)
     made = (await client.post("/v1/responses", json=body())).json()["id"]
     await run(server.url)
@@ -83,7 +83,7 @@ async def test_a_response_cannot_be_deleted_and_stays(connect, server):
     assert (await client.get(f"/v1/responses/{made}")).status_code == 200
 
 
-async def test_a_read_streams_exactly_when_it_says_so(connect, server):
+async def test_a_read_streams_only_when_requested(connect, server):
     client = await connect(server.url)
     made = (await client.post("/v1/responses", json=body())).json()["id"]
     await run(server.url)
@@ -96,7 +96,7 @@ async def test_a_read_streams_exactly_when_it_says_so(connect, server):
     assert "response.queued" in after
 
 
-async def test_in_lambda_an_answer_without_news_is_held_until_there_is_some(connect, server, monkeypatch):
+async def test_in_lambda_a_silent_stream_waits_for_an_event(connect, server, monkeypatch):
     client = await connect(server.url, AWS_LAMBDA_FUNCTION_NAME="responses", AUTH_ENABLED="false")
     monkeypatch.setattr(following, "_BUFFERED_AFTER", 0.05)
     made = (await client.post("/v1/responses", json=body())).json()["id"]
@@ -112,7 +112,7 @@ async def test_in_lambda_an_answer_without_news_is_held_until_there_is_some(conn
     assert "response.completed" in (await read).text
 
 
-async def test_what_is_not_told_to_a_client_does_not_keep_its_stream_silent(connect, server, monkeypatch):
+async def test_events_left_out_do_not_silence_a_stream(connect, server, monkeypatch):
     client = await connect(server.url)
     monkeypatch.setattr(following, "_COMMENT_EVERY", 0.2)
     await client.post("/v1/responses", json=body(**schemed(SCHEMA)))

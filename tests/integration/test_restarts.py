@@ -45,7 +45,7 @@ def test_a_killed_worker_starts_again_with_its_host_and_pid(server, store, tmp_p
     assert "Traceback" not in worker.log
 
 
-def test_a_first_process_sees_a_stop_whenever_it_comes(server, store, tmp_path):
+def test_pid_1_handles_a_stop_at_any_time(server, store, tmp_path):
     # The kernel drops signals to a first process that has no handler for them.
     for delay in (0.2, 0.5, 1.0):
         with Worker(tmp_path, server.url, prefix=UNSHARE) as worker:

@@ -40,7 +40,7 @@ def watched(gateway, job_id):
     [Error(500, "api_error"), Error(529, "overloaded_error"), Error(429, "rate_limit_error")],
     ids=["server_error", "overloaded", "rate_limited"],
 )
-def test_what_may_pass_is_tried_again_and_counts(gateway, model, script, trouble):
+def test_transient_errors_are_retried_and_count(gateway, model, script, trouble):
     query = f"passes {trouble.status}"
     script(failing(query, trouble))
     states, job = watched(gateway, gateway.submit(query))
@@ -49,7 +49,7 @@ def test_what_may_pass_is_tried_again_and_counts(gateway, model, script, trouble
     assert len(asked(model, query)) == 2
 
 
-def test_a_stream_that_is_cut_is_tried_again(gateway, model, script):
+def test_a_cut_stream_is_retried(gateway, model, script):
     script(failing("cut", Error(500, "api_error", after_chunks=3)))
     job = gateway.ask("cut")
     assert (job["state"], job["result"]["response"], job["attempts"]) == ("completed", "fine", 2)
@@ -64,14 +64,14 @@ def test_attempts_end_at_the_limit_with_the_last_error(gateway, model, script):
 
 
 @pytest.mark.parametrize("status", [401, 402, 404])
-def test_what_does_not_pass_is_not_tried_again(gateway, script, status):
+def test_permanent_errors_are_not_retried(gateway, script, status):
     script(failing(f"no {status}", *[Error(status, "some_error")] * 9))
     job = gateway.ask(f"no {status}")
     assert (job["state"], job["attempts"], job["error"]["retryable"]) == ("failed", 1, False)
     gateway.ask(f"well again {status}")
 
 
-def test_silence_before_the_first_token_is_an_error_that_is_tried_again(gateway, script):
+def test_silence_before_the_first_token_is_retried(gateway, script):
     never = threading.Event()
     script(failing("silent", Hang(until=never)))
     job = gateway.ask("silent")
@@ -79,13 +79,13 @@ def test_silence_before_the_first_token_is_an_error_that_is_tried_again(gateway,
     assert (job["state"], job["attempts"]) == ("completed", 2)
 
 
-def test_one_that_could_not_start_again_in_time_fails_for_its_own_reason(gateway, script):
+def test_a_job_without_time_for_a_retry_fails_with_its_own_error(gateway, script):
     script(failing("no time", *[Error(529, "overloaded_error", headers={"retry-after": "30"})] * 9))
     job = gateway.ask("no time", timeoutMs=10_000)
     assert (job["error"]["code"], job["attempts"]) == ("overloaded", 1)
 
 
-def test_a_rate_limit_holds_the_whole_fleet_for_as_long_as_the_api_says(gateway, model, script):
+def test_a_rate_limit_holds_the_whole_fleet_until_retry_after(gateway, model, script):
     script(failing("limited", Error(429, "rate_limit_error", headers={"retry-after": "3"})))
     first = gateway.submit("limited")
     gateway.until(lambda: gateway.job(first)["state"], lambda state: state == "delayed")
@@ -99,7 +99,7 @@ def test_a_rate_limit_holds_the_whole_fleet_for_as_long_as_the_api_says(gateway,
     assert gateway.client.get("/health").json()["status"] == "ok"
 
 
-def test_a_job_that_waits_for_its_next_attempt_can_be_cancelled(gateway, model, script):
+def test_a_job_waiting_for_its_next_attempt_can_be_cancelled(gateway, model, script):
     script(failing("give up", *[Error(500, "api_error")] * 9))
     job_id = gateway.submit("give up")
     gateway.until(lambda: gateway.job(job_id)["state"], lambda state: state == "delayed")

@@ -5,13 +5,16 @@ import asyncio
 import pytest
 from redis import Redis
 
-from functions.worker.reconcile import Reconciler
-from functions.worker.spool import Spool
-from shared.errors import KeyRevoked
+from functions.worker.jobs.rescuer import Reconciler
+from functions.worker.jobs.spool import Spool
+from shared.api.errors import KeyRevoked
+from shared.configuration.settings import StatusSettings, WorkerSettings, load
 from shared.services.following import Clock, hear
-from shared.settings import StatusSettings, WorkerSettings, load
-from shared.store import batches, callers, claims, endings, events, keys, operations, scripts
-from shared.store.client import async_client
+from shared.store import keys
+from shared.store.callers import callers
+from shared.store.jobs import batches, claims, endings, events, operations
+from shared.store.redis import scripts
+from shared.store.redis.client import async_client
 from tests.support.slot import RESULT, pop, run, take
 
 
@@ -77,7 +80,7 @@ async def test_every_job_of_a_revoked_key_is_cancelled(two, server, store):
     assert await run(server.url) == kept
 
 
-async def test_a_revocation_that_stops_half_way_is_finished_by_a_worker(two, server, store, tmp_path):
+async def test_an_interrupted_revocation_is_finished_by_a_worker(two, server, store, tmp_path):
     leaves, stays = two
     queries = [{"query": str(number)} for number in range(250)]
     assert (await leaves.post("/api/batches", {"queries": queries})).status_code == 202
@@ -116,7 +119,7 @@ async def test_a_run_handed_back_after_the_revocation_is_cancelled(two, server, 
     assert store.hget(keys.job(job), "state") == "cancelled"
 
 
-async def test_a_process_that_remembers_the_key_accepts_no_job(two, server, store):
+async def test_a_process_that_cached_the_key_accepts_no_job(two, server, store):
     leaves, _ = two
     first = await leaves.post("/api/query", {"query": "before"}, **{"Idempotency-Key": "k"})
     assert first.status_code == 202
@@ -134,7 +137,7 @@ async def test_a_process_that_remembers_the_key_accepts_no_job(two, server, stor
     assert store.zcard(keys.every("cancelled")) == 1
 
 
-async def test_an_operator_cannot_run_a_revoked_callers_job_again(two, server, store):
+async def test_an_operator_cannot_retry_the_job_of_a_revoked_caller(two, server, store):
     leaves, _ = two
     job = await leaves.submit("cancelled")
     client = async_client(server.url)
@@ -149,7 +152,7 @@ async def test_a_revocation_may_be_sent_twice_and_is_done_once(two, server):
     assert not await callers.revoke(async_client(server.url), leaves.id, keep_for=600)
 
 
-async def test_what_waits_for_a_job_ends_without_its_result(two, server):
+async def test_a_request_waiting_for_a_revoked_job_ends_without_its_result(two, server):
     """A job that completes after the revocation, before it is cancelled, is told to nobody."""
     leaves, _ = two
     job = await leaves.submit("secret")
@@ -174,7 +177,7 @@ async def test_what_waits_for_a_job_ends_without_its_result(two, server):
     assert "done" not in [one.event.kind for one in told]
 
 
-async def test_the_revocation_itself_ends_silent_streams(two, server):
+async def test_a_revocation_ends_silent_streams(two, server):
     """Nobody cancels the job here, so that only the message of the revocation can end them."""
     leaves, _ = two
     client, settings = async_client(server.url), load(StatusSettings)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared import schema_checking, schema_process
+from shared.json_schema import checking, process
 
 SLOW = {"type": "object", "allOf": [{}] * 25_000}
 MESSAGES = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "q"}]}
@@ -20,13 +20,13 @@ BODIES = {
 @pytest.fixture(autouse=True)
 def _checks_take_too_long(monkeypatch):
     """Shorten the bound, which few schemas of the size that is allowed exceed."""
-    monkeypatch.setattr(schema_process, "WITHIN", 0.01)
+    monkeypatch.setattr(process, "WITHIN", 0.01)
     yield
-    schema_checking.close()
+    checking.close()
 
 
 @pytest.mark.parametrize("path", BODIES)
-async def test_a_slow_schema_is_an_error_of_the_request_and_soon(connect, path):
+async def test_a_slow_schema_is_refused_quickly(connect, path):
     client = await connect()
     answer = await client.post(path, json=BODIES[path])
     assert answer.status_code in {400, 422}

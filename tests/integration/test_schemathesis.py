@@ -23,7 +23,7 @@ def variables(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_nothing_that_is_sent_breaks_the_contract(gateway, tmp_path):
+def test_no_generated_request_breaks_the_contract(gateway, tmp_path):
     options = {
         "--checks": "all",
         # DELETE cancels: the job stays readable, as the contract has it.

@@ -24,7 +24,7 @@ def test_the_real_cli_reports_a_refusal_in_its_envelope(tmp_path, status, kind):
     assert (envelope["terminal_reason"], envelope["api_error_status"]) == ("api_error", status)
 
 
-def test_the_real_cli_gets_its_own_query_echoed_with_the_scripted_usage(tmp_path):
+def test_the_real_cli_gets_its_query_echoed_with_the_scripted_usage(tmp_path):
     with ScriptedModel(echo=True) as model:
         envelope = ask_real_cli("@/etc/hostname is <b>mine</b>", model.url, tmp_path, "--restricted")
         assert model.queries() == ["@/etc/hostname is <b>mine</b>"]
@@ -32,7 +32,7 @@ def test_the_real_cli_gets_its_own_query_echoed_with_the_scripted_usage(tmp_path
     assert (envelope["usage"]["input_tokens"], envelope["usage"]["output_tokens"]) == (10, 5)
 
 
-def test_the_real_cli_asks_once_more_after_an_empty_answer(tmp_path):
+def test_the_real_cli_repeats_the_request_after_an_empty_answer(tmp_path):
     with ScriptedModel() as model:
         model.script(Empty(), Text(["at ", "last"]))
         assert ask_real_cli("hello", model.url, tmp_path)["result"] == "at last"
@@ -45,7 +45,7 @@ def test_the_real_cli_fails_when_every_stream_is_cut(tmp_path):
     assert (envelope["is_error"], envelope["api_error_status"]) == (True, None)
 
 
-def test_a_list_is_one_message_and_scripted_replies_come_in_order_before_the_function():
+def test_scripted_replies_are_used_in_order_before_the_function():
     with ScriptedModel(lambda _: Text("later")) as model:
         model.script([Text("first"), ToolUse("Read", {"path": "a"})], Text("second"))
         replies = [post(model).json()["content"] for _ in range(3)]
@@ -90,7 +90,7 @@ def test_closing_cuts_a_request_that_hangs_and_one_that_is_late():
             reply.exception(timeout=5)  # answered or cut, but over
 
 
-def test_a_script_that_raises_fails_its_test_and_so_does_waiting_in_vain():
+def test_a_script_that_raises_and_an_unmet_wait_fail_the_test():
     def faulty(body):
         raise KeyError("no such thing")
 

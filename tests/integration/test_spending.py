@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from local.messages_api import Usage
-from shared.store import claims, scripts
-from shared.store.client import async_client, close_clients
-from shared.store.spending import Spend, read_days, to_json
+from shared.store.callers.spending import Spend, read_days, to_json
+from shared.store.jobs import claims
+from shared.store.redis import scripts
+from shared.store.redis.client import async_client, close_clients
 from tests.support.scrape import scrape
 from tests.support.scripted_replies import Error, Text, ToolUse
 
@@ -44,7 +45,7 @@ def seen(gateway):
 
 
 @pytest.mark.once
-def test_usage_the_dashboard_the_metrics_and_the_upstream_agree(gateway, script, model):
+def test_usage_dashboard_metrics_and_upstream_agree(gateway, script, model):
     sent = {"input": 0, "output": 0}
 
     def reply(body):
@@ -104,7 +105,7 @@ def spent(cost: Any, tokens_in: int, tokens_out: int) -> Spend:
 SO_FAR = Spend(MODEL, None, input=100, output=10)
 
 
-async def test_a_run_that_was_cancelled_adds_what_it_spent_once(claimed, server, store):
+async def test_a_cancelled_run_adds_its_cost_once(claimed, server, store):
     claim, handle, client = await claimed()
     store.hset("cg:prices", MODEL, 4e-6)
     assert await claims.keep(handle, claim, 20, 1, "text", to_json([SO_FAR]))
@@ -117,10 +118,10 @@ async def test_a_run_that_was_cancelled_adds_what_it_spent_once(claimed, server,
     assert (await count(server, "anonymous")).models == [spent(250 * 4e-6, 100, 30)]
 
 
-async def test_a_run_whose_slot_is_gone_has_spent_what_it_told(claimed, server, store):
+async def test_a_run_of_a_lost_slot_adds_its_last_reported_cost(claimed, server, store):
     claim, handle, _ = await claimed()
     assert await claims.keep(handle, claim, 20, 1, "text", to_json([SO_FAR]))
-    await scripts.run(handle, "recover", 10, 2, 3, 60_000, "{}", "slot")
+    await scripts.run(handle, "rescue", 10, 2, 3, 60_000, "{}", "slot")
     day = await count(server, "anonymous")
     assert [(one.input, one.output) for one in day.models] == [(100, 10)]
     # Given up for dead, it wakes and tells its end: nothing twice, and its own sum counts.
@@ -128,9 +129,7 @@ async def test_a_run_whose_slot_is_gone_has_spent_what_it_told(claimed, server, 
     assert (await count(server, "anonymous")).models == [spent(0.5, 100, 40)]
 
 
-async def test_a_caller_whose_budget_is_spent_is_refused_until_tomorrow_and_what_waits_is_put_off(
-    connect, claimed, store, server
-):
+async def test_an_exhausted_budget_refuses_and_delays_jobs_until_tomorrow(connect, claimed, store, server):
     claim, handle, _ = await claimed()
     client = await connect(AUTH_ENABLED="false", DAILY_BUDGET_USD="0.4", CACHE_TTL="3600")
     waiting = (await client.post("/api/query", json={"query": "in time"})).json()["jobId"]
@@ -148,7 +147,7 @@ async def test_a_caller_whose_budget_is_spent_is_refused_until_tomorrow_and_what
     assert store.zscore("cg:delayed", waiting) % 86_400_000 == 0
 
 
-async def test_what_is_told_twice_of_a_claim_counts_once_however_it_ended(claimed, server, store):
+async def test_the_cost_of_a_claim_counts_once_however_it_ended(claimed, server, store):
     cost, told = 0.0, [Spend(MODEL, 0.5, 100, 10)]
     for query, settlement in {
         "back": lambda claim: claims.hand_back(claim, told),
@@ -164,7 +163,7 @@ async def test_what_is_told_twice_of_a_claim_counts_once_however_it_ended(claime
         assert (await count(server, "anonymous")).cost == pytest.approx(cost)
 
 
-async def test_a_result_that_comes_too_late_counts_what_it_cost(claimed, server):
+async def test_a_late_result_still_adds_its_cost(claimed, server):
     claim, handle, client = await claimed()
     assert (await client.delete(f"/api/query/{claim.job_id}")).status_code == 200
     late = claims.finish(claim, "completed", {"result": {"costUsd": 0.5}}, keep_for=60, spend=[Spend(MODEL, 0.5, 10)])
@@ -172,7 +171,7 @@ async def test_a_result_that_comes_too_late_counts_what_it_cost(claimed, server)
     assert (await count(server, "anonymous")).cost == pytest.approx(0.5)
 
 
-async def test_a_run_that_was_refused_in_a_later_turn_has_paid_for_those_before(claimed, server, store):
+async def test_a_run_refused_in_a_later_turn_pays_for_earlier_turns(claimed, server, store):
     claim, handle, _ = await claimed()
     store.hset("cg:upstream", mapping={"refused": 5, "code": "billing_error", "probe": 0})
     upstream = claims.Upstream("refused", "billing_error")
@@ -183,16 +182,16 @@ async def test_a_run_that_was_refused_in_a_later_turn_has_paid_for_those_before(
     assert (await count(server, "anonymous")).cost == pytest.approx(0.5)
 
 
-async def test_a_price_that_is_known_later_takes_nothing_off_what_was_counted_without_one(claimed, server, store):
+async def test_a_price_known_later_does_not_lower_the_cost(claimed, server, store):
     claim, handle, _ = await claimed()
     assert await claims.keep(handle, claim, 20, 1, "text", to_json([SO_FAR]))
-    await scripts.run(handle, "recover", 10, 2, 3, 60_000, "{}", "slot")
+    await scripts.run(handle, "rescue", 10, 2, 3, 60_000, "{}", "slot")
     store.hset("cg:prices", MODEL, 1.0)
     await claims.settle(handle, claims.spent(claim, "anonymous", [Spend(MODEL, 0.5, input=100, output=10)]))
     assert (await count(server, "anonymous")).cost == pytest.approx(0.5)
 
 
-async def test_a_job_that_has_begun_goes_on_when_the_budget_is_spent_and_knows_what_it_has_cost(claimed, store):
+async def test_a_running_job_continues_after_the_budget_is_exhausted(claimed, store):
     claim, handle, client = await claimed()
     spend = [Spend(MODEL, 0.5, 10)]
     await claims.settle(handle, claims.retry(claim, 0, "overloaded", claims.Upstream(), spend))
@@ -204,7 +203,7 @@ async def test_a_job_that_has_begun_goes_on_when_the_budget_is_spent_and_knows_w
     assert job.cost == pytest.approx(0.5)
     # An operator who lets it run anew gives it the whole of its own budget again.
     await client.delete(f"/api/query/{claim.job_id}")
-    assert await scripts.run(handle, "run_anew", claim.job_id) == "waiting"
+    assert await scripts.run(handle, "run_again", claim.job_id) == "waiting"
     number = int(store.hget(f"cg:job:{claim.job_id}", "n"))
     anew = await claims.take(handle, claims.Claim(claim.job_id, number), "slot")
     assert anew is not None
@@ -228,7 +227,7 @@ def test_the_attempts_of_a_job_share_its_budget(gateway, script, model):
 
 
 @pytest.mark.once
-def test_a_run_that_was_cut_off_is_valued_by_the_name_that_the_cli_has_for_its_model(gateway, script):
+def test_an_interrupted_run_is_priced_by_the_clis_model_name(gateway, script):
     script(lambda _: Text("well", model=f"{MODEL}-20260101"))
     gateway.ask("whole")
     script(lambda _: Text(["a "] * 2000, delay_between=0.05, model=f"{MODEL}-20260101"))
@@ -240,6 +239,6 @@ def test_a_run_that_was_cut_off_is_valued_by_the_name_that_the_cli_has_for_its_m
 
 
 @pytest.mark.once
-def test_spending_can_be_read_as_far_back_as_it_is_kept(gateway):
+def test_spending_can_be_read_for_as_long_as_it_is_kept(gateway):
     assert gateway.client.get("/api/usage?days=400").status_code == 200
     assert gateway.client.get("/api/usage?days=401").status_code == 422

@@ -10,13 +10,15 @@ import stat
 import pytest
 import redis
 
-from functions.worker.reconcile import Reconciler
-from functions.worker.spool import Spool
+from functions.worker.jobs.rescuer import Reconciler
+from functions.worker.jobs.spool import Spool
 from local.embedded_redis import find_server
-from shared.settings import SettingsError, WorkerSettings
-from shared.store import claims, jobs, keys, scripts, settlements
-from shared.store.client import async_client
-from shared.store.spending import Spend
+from shared.configuration.settings import SettingsError, WorkerSettings
+from shared.store import keys
+from shared.store.callers.spending import Spend
+from shared.store.jobs import claims, records, settlements
+from shared.store.redis import scripts
+from shared.store.redis.client import async_client
 from tests.support.redis_server import RedisServer
 from tests.support.slot import RESULT
 
@@ -57,7 +59,7 @@ def connection(server):
 
 
 async def state(server, settlement):
-    job = await jobs.read(async_client(server.url), settlement.job_id, keys.ANONYMOUS)
+    job = await records.read(async_client(server.url), settlement.job_id, keys.ANONYMOUS)
     assert job is not None
     return job.record["state"]
 
@@ -83,7 +85,7 @@ def logged(caplog, event):
     return [record.fields for record in caplog.records if record.getMessage() == event]
 
 
-async def test_a_result_waits_on_disk_until_redis_is_there(finished, server, folder):
+async def test_a_result_waits_on_disk_until_redis_is_back(finished, server, folder):
     spool = Spool(folder)
     server.kill()
     writing = asyncio.create_task(spool.settle(async_client(server.url), finished, asyncio.Event()))
@@ -95,14 +97,14 @@ async def test_a_result_waits_on_disk_until_redis_is_there(finished, server, fol
     assert content(folder) == []
 
 
-async def test_a_worker_that_has_to_end_leaves_it_to_the_next(finished, server, folder, connection):
+async def test_a_stopping_worker_leaves_its_spool_to_the_next(finished, server, folder, connection):
     await spooled(Spool(folder), finished)
     Spool(folder).write_all(connection)
     assert await state(server, finished) == "completed"
     assert content(folder) == []
 
 
-async def test_a_result_goes_to_its_own_redis_alone(connect, finished, server, other, folder, caplog):
+async def test_a_result_goes_only_to_its_own_redis(connect, finished, server, other, folder, caplog):
     theirs = await finish(connect, other.url)
     for settlement in (finished, theirs):
         await spooled(Spool(folder), settlement)
@@ -147,7 +149,7 @@ async def test_a_redis_that_lost_its_data_does_not_take_the_results(finished, st
     assert not store.exists(f"cg:spent:{finished.job_id}-1")
 
 
-async def test_a_claim_that_was_given_to_another_slot_is_taken_as_void(finished, server, store, folder):
+async def test_a_result_of_a_claim_given_to_another_slot_is_dropped(finished, server, store, folder):
     await spooled(Spool(folder), finished)
     store.hset(f"cg:job:{finished.job_id}", "n", 2)
     Spool(folder).write_all(store)
@@ -177,7 +179,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
-async def test_a_file_that_is_no_settlement_is_set_aside_once(finished, store, folder, caplog, text):
+async def test_a_file_that_is_no_settlement_is_moved_aside_once(finished, store, folder, caplog, text):
     spool = Spool(folder)
     await spooled(spool, finished)
     (folder / "0.json").write_bytes(text.encode("utf-8", "surrogateescape"))
@@ -205,7 +207,7 @@ async def test_a_wrong_field_changes_nothing_in_redis(finished, server, store, f
     assert await state(server, finished) == "active"
 
 
-async def test_a_file_without_a_field_is_set_aside(finished, store, folder):
+async def test_a_file_without_a_field_is_moved_aside(finished, store, folder):
     fields = json.loads(finished.to_json())
     spool = Spool(folder)
     for number, name in enumerate(fields):
@@ -214,7 +216,7 @@ async def test_a_file_without_a_field_is_set_aside(finished, store, folder):
     assert content(folder) == ["refused"]
 
 
-async def test_a_settlement_that_its_script_refuses_is_set_aside(finished, server, store, folder, caplog):
+async def test_a_settlement_refused_by_its_script_is_moved_aside(finished, server, store, folder, caplog):
     await spooled(Spool(folder), finished)
     store.delete("cg:active")
     store.set("cg:active", "of a type that the script does not expect")
@@ -238,7 +240,7 @@ STATES = {
 
 
 @pytest.mark.parametrize("name", STATES)
-async def test_a_redis_that_takes_no_write_now_gets_the_result_later(finished, server, store, folder, name):
+async def test_a_redis_that_refuses_writes_gets_the_result_later(finished, server, store, folder, name):
     before, after = STATES[name]
     spool = Spool(folder)
     await spooled(spool, finished)
@@ -259,7 +261,7 @@ async def test_a_redis_that_takes_no_write_now_gets_the_result_later(finished, s
     "code",
     ["MISCONF x", "BUSY x", "NOREPLICAS x", "UNKILLABLE x", "ERR Error running script: @user_script: 3: -READONLY x"],
 )
-def test_a_reply_about_the_state_of_redis_refuses_no_file(code):
+def test_an_error_about_the_state_of_redis_moves_no_file_aside(code):
     assert not settlements.is_refusal(redis.ResponseError(code))
     assert settlements.is_refusal(redis.ResponseError("ERR user_script:3: attempt to compare nil with number"))
 
@@ -321,9 +323,7 @@ NOT_OURS = [
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("named", ["as ours", "otherwise"])
 @pytest.mark.parametrize("make", NOT_OURS)
-async def test_what_is_no_file_of_ours_is_set_aside_and_not_read(
-    finished, server, store, folder, tmp_path, caplog, make, named
-):
+async def test_a_foreign_file_is_moved_aside_unread(finished, server, store, folder, tmp_path, caplog, make, named):
     spool = Spool(folder)
     await spooled(spool, finished)
     elsewhere = tmp_path / "elsewhere.json"
@@ -339,7 +339,7 @@ async def test_what_is_no_file_of_ours_is_set_aside_and_not_read(
     assert await state(server, finished) == "completed"
 
 
-async def test_many_files_that_belong_to_nobody_are_moved_in_steps(finished, server, store, folder):
+async def test_many_orphaned_files_are_moved_in_batches(finished, server, store, folder):
     spool = Spool(folder)
     for number in range(250):
         (folder / f"{number}.json").touch()
@@ -352,7 +352,7 @@ async def test_many_files_that_belong_to_nobody_are_moved_in_steps(finished, ser
     assert content(folder) == ["refused"]
 
 
-async def test_a_disk_that_is_read_only_stops_nothing(finished, server, store, folder, monkeypatch, caplog):
+async def test_a_read_only_disk_does_not_stop_the_worker(finished, server, store, folder, monkeypatch, caplog):
     caplog.set_level("INFO")
     spool = Spool(folder)
     await spooled(spool, finished)
@@ -375,7 +375,9 @@ async def test_a_disk_that_is_read_only_stops_nothing(finished, server, store, f
     assert content(folder) == ["refused"]
 
 
-async def test_a_place_for_refused_files_that_is_taken_stops_nothing(finished, server, store, folder, tmp_path, caplog):
+async def test_a_blocked_folder_for_refused_files_does_not_stop_the_worker(
+    finished, server, store, folder, tmp_path, caplog
+):
     spool = Spool(folder)
     await spooled(spool, finished)
     (tmp_path / "elsewhere").mkdir()
@@ -409,7 +411,7 @@ async def test_a_full_disk_keeps_the_result_in_memory(finished, server, folder, 
     assert await state(server, finished) == "completed"
 
 
-async def test_neither_redis_nor_disk_is_said_plainly(finished, folder, caplog):
+async def test_losing_both_redis_and_disk_is_logged(finished, folder, caplog):
     spool, stop = Spool(folder), asyncio.Event()
     folder.rmdir()
     folder.touch()
@@ -418,7 +420,7 @@ async def test_neither_redis_nor_disk_is_said_plainly(finished, folder, caplog):
     assert logged(caplog, "settlement_lost") == [{"job_id": finished.job_id}]
 
 
-async def test_a_directory_that_was_removed_is_made_again(finished, folder, store):
+async def test_a_removed_directory_is_created_again(finished, folder, store):
     spool = Spool(folder)
     folder.rmdir()
     await spooled(spool, finished)
@@ -426,7 +428,7 @@ async def test_a_directory_that_was_removed_is_made_again(finished, folder, stor
     assert content(folder) == []
 
 
-async def test_what_a_crash_left_half_written_goes(folder, store):
+async def test_a_half_written_file_of_a_crash_is_removed(folder, store):
     spool = Spool(folder)
     for name in (".spool-old", ".spool-new"):
         (folder / name).touch()
@@ -436,7 +438,7 @@ async def test_what_a_crash_left_half_written_goes(folder, store):
 
 
 @pytest.mark.parametrize("wrong", ["spool", "cancel_revoked", "reap", "unpark"])
-def test_a_step_that_is_refused_does_not_stop_the_others(store, folder, monkeypatch, caplog, wrong):
+def test_a_refused_step_does_not_stop_the_others(store, folder, monkeypatch, caplog, wrong):
     done = []
 
     def run(_connection, name, *_):
@@ -450,25 +452,25 @@ def test_a_step_that_is_refused_does_not_stop_the_others(store, folder, monkeypa
 
     spool = Spool(folder)
     monkeypatch.setattr(spool, "write_all", written)
-    monkeypatch.setattr("functions.worker.reconcile.run_sync", run)
+    monkeypatch.setattr("functions.worker.jobs.rescuer.run_sync", run)
     reconciler = Reconciler(store, WorkerSettings(), spool)
     reconciler._in_contact_since -= 60
     for _ in range(3):
         done.clear()
         reconciler.look()
     # A job whose result may be on disk is not given to another slot.
-    steps = {"spool", "cancel_revoked", "reap", "unpark", "recover"}
-    expected = steps - {wrong} - ({"recover"} if wrong == "spool" else set())
+    steps = {"spool", "cancel_revoked", "reap", "unpark", "rescue"}
+    expected = steps - {wrong} - ({"rescue"} if wrong == "spool" else set())
     assert set(done) == expected
     assert [line["step"] for line in logged(caplog, "maintenance_refused")] == [wrong]
 
 
-def test_it_is_kept_for_its_owner_alone(folder):
+def test_the_spool_is_readable_by_its_owner_only(folder):
     Spool(folder)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
-def test_a_directory_that_is_not_ours_alone_is_refused(tmp_path):
+def test_a_directory_accessible_to_others_is_refused(tmp_path):
     (tmp_path / "open").mkdir(mode=0o755)
     (tmp_path / "file").touch()
     os.mkfifo(tmp_path / "fifo")
@@ -481,7 +483,7 @@ def test_a_directory_that_is_not_ours_alone_is_refused(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_a_file_says_what_each_field_is():
+def test_a_spool_file_has_named_fields():
     claim = claims.Claim("job", 3, "here")
     written = json.loads(claims.retry(claim, 5, "overloaded", claims.Upstream("limited", wait=7)).to_json())
     assert written == {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.settings import ALL_SETTINGS
+from shared.configuration.settings import ALL_SETTINGS
 
 ROOT = Path(__file__).parents[2]
 SECRETS = {"ADMIN_PASSWORD": "hunter2", "WEBHOOK_SECRET": "hunter2", "REDIS_URL": "redis://:hunter2#@h"}
@@ -41,7 +41,7 @@ def _lines(done):
 
 
 @pytest.mark.parametrize("command", ["local", "api", "worker"])
-def test_a_server_reports_all_that_is_wrong_and_no_secret(start, command):
+def test_a_server_reports_every_wrong_setting_and_no_secret(start, command):
     lines = _lines(start(command, **SECRETS, ADMIN_ENABLED="true", CLAUDE_TIMEOUT="2m", LOG_LEVEL="loud"))
     names = {line.partition(":")[0] for line in lines}
     assert {"REDIS_URL", "CLAUDE_TIMEOUT", "LOG_LEVEL"} <= names
@@ -51,7 +51,7 @@ def test_a_server_reports_all_that_is_wrong_and_no_secret(start, command):
     assert "hunter2" not in "".join(lines)
 
 
-def test_the_worker_module_and_keys_report_what_they_read(start):
+def test_the_worker_module_and_keys_report_the_settings_they_read(start):
     (line,) = _lines(start(program="functions.worker", QUEUE_CONCURRENCY="many"))
     assert line.startswith("QUEUE_CONCURRENCY: ")
     (line,) = _lines(start("keys", "list", REDIS_URL="http://:hunter2@h"))
@@ -80,7 +80,7 @@ def test_a_dotenv_file_that_cannot_be_read_ends_every_command(start, tmp_path, c
 
 
 @pytest.mark.parametrize("command", ["local", "worker"])
-def test_a_file_of_a_credential_that_cannot_be_read_is_named(start, tmp_path, command):
+def test_an_unreadable_credential_file_is_named(start, tmp_path, command):
     (tmp_path / "empty").touch()
     for path in ("/missing/hunter2", str(tmp_path / "empty"), str(tmp_path)):
         (line,) = _lines(start(command, ANTHROPIC_API_KEY_FILE=path))
@@ -89,18 +89,18 @@ def test_a_file_of_a_credential_that_cannot_be_read_is_named(start, tmp_path, co
 
 
 @pytest.mark.parametrize(("command", "program"), [("local", "local"), ("worker", "local"), (None, "functions.worker")])
-def test_a_command_that_is_no_program_ends_the_worker(start, command, program):
+def test_an_invalid_command_ends_the_worker(start, command, program):
     (line,) = _lines(start(*([command] if command else []), program=program, CLAUDE_COMMAND="/nowhere/claude"))
     assert line.startswith("CLAUDE_COMMAND: should be the path of a program")
 
 
-def test_a_webhook_secret_of_the_receiver_is_checked_and_not_repeated(start):
+def test_the_webhook_secret_of_the_receiver_is_checked_and_not_echoed(start):
     (line,) = _lines(start("webhooks", "listen", WEBHOOK_SECRET="hunter2"))
     assert line.startswith("WEBHOOK_SECRET: should be whsec_")
     assert "hunter2" not in line
 
 
-def test_a_misspelt_name_is_reported_before_what_is_wrong(start, tmp_path):
+def test_a_misspelled_name_is_reported_before_other_errors(start, tmp_path):
     (tmp_path / ".env").write_text("QUEUE_CONCURENCY=3\n")
     first, second = _lines(start("worker", QUEUE_CONCURRENCY="many"))
     assert first.endswith("is it QUEUE_CONCURRENCY?")
@@ -112,12 +112,12 @@ def test_a_redis_port_of_kubernetes_stops_no_local_gateway(start):
     assert [line.partition(":")[0] for line in lines] == ["LOG_FORMAT"]
 
 
-def test_a_host_that_is_not_this_machines_is_named(start):
+def test_a_host_that_is_not_local_is_named(start):
     (line,) = _lines(start("api", HOST="192.0.2.1", REDIS_URL="redis://127.0.0.1:1"))
     assert line.startswith("HOST: 192.0.2.1 cannot be used: ")
 
 
-def test_a_function_of_lambda_ends_before_its_first_request(tmp_path):
+def test_a_lambda_function_with_wrong_settings_ends_at_its_start(tmp_path):
     environment = {**os.environ, "AWS_LAMBDA_FUNCTION_NAME": "submit", "PYTHONPATH": str(ROOT)} | SECRETS
     done = subprocess.run(
         [sys.executable, "-c", "import functions.submit.app"],

@@ -14,7 +14,7 @@ import pytest
          ["admin", "metrics"], []),
     ],
 )  # fmt: skip
-async def test_the_page_shows_what_this_deployment_has(connect, variables, shown, hidden):
+async def test_the_page_shows_the_features_of_the_deployment(connect, variables, shown, hidden):
     """Catches a link to what is off, and a field for a key that nobody needs."""
     client = await connect(**variables)
     page = await client.get("/")

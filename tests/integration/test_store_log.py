@@ -28,7 +28,7 @@ def failures_in(text):
 @pytest.mark.parametrize(
     ("host", "code"), [("127.0.0.1", "REFUSED"), ("no-such-host.invalid", "NAME")], ids=["refused", "unknown"]
 )
-def test_a_store_that_is_away_at_the_start_is_logged_once(tmp_path, part, host, code):
+def test_a_store_down_at_the_start_is_logged_once(tmp_path, part, host, code):
     port, api_port = free_port(), free_port()
     environment = {
         "PATH": os.environ["PATH"], "HOME": str(tmp_path), "TMPDIR": str(tmp_path), "ANTHROPIC_API_KEY": "k",
@@ -58,7 +58,7 @@ def test_a_store_that_is_away_at_the_start_is_logged_once(tmp_path, part, host, 
 
 
 @pytest.mark.slow
-def test_a_store_that_goes_away_is_logged_once_by_each_of_api_and_worker(tmp_path, model):
+def test_a_store_outage_is_logged_once_by_api_and_worker_each(tmp_path, model):
     with Deployment(tmp_path, model.url, QUEUE_CONCURRENCY="2", LOG_FORMAT="json") as deployment:
         deployment.start_worker()
         deployment.wait_for_slots(2)

@@ -9,9 +9,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from shared.ids import new_id
-from shared.store import claims, jobs, keys, scripts, submissions, together
-from shared.vocabulary import TERMINAL
+from shared.api.ids import new_id
+from shared.api.vocabulary import TERMINAL
+from shared.store import keys
+from shared.store.jobs import claims, records, submissions
+from shared.store.redis import pipelining, scripts
 
 CALLERS = ("ann", "bob")
 RESULT = {"result": {"costUsd": 0.5}}
@@ -40,7 +42,7 @@ class Store(RuleBasedStateMachine):
         return self.loop.run_until_complete(work)
 
     def teardown(self) -> None:
-        self.do(together.close(self.client))
+        self.do(pipelining.close(self.client))
         self.do(self.client.aclose())
         self.loop.close()
 
@@ -148,7 +150,7 @@ class Store(RuleBasedStateMachine):
         if not job_id:
             return
         owner, state = self.states[job_id]
-        answer = self.do(jobs.cancel(self.client, job_id, caller, keep_for=1000))
+        answer = self.do(records.cancel(self.client, job_id, caller, keep_for=1000))
         if owner != caller:
             assert answer == "missing"
         elif state in TERMINAL:
@@ -168,20 +170,20 @@ class Store(RuleBasedStateMachine):
         waiting = [job_id for _, _, job_id in sorted(self.order)]
         assert self.do(self.client.zrange(keys.WAITING, 0, -1)) == waiting
         for job_id, (caller, state) in self.states.items():
-            job = self.do(jobs.read(self.client, job_id, caller))
+            job = self.do(records.read(self.client, job_id, caller))
             assert job is not None
             assert job.record["state"] == state
             assert job.position == (waiting.index(job_id) if state == "waiting" else None)
             other = next(name for name in CALLERS if name != caller)
-            assert self.do(jobs.read(self.client, job_id, other)) is None
+            assert self.do(records.read(self.client, job_id, other)) is None
         for caller in CALLERS:
-            page, _ = self.do(jobs.page(self.client, caller, state=None, limit=100, before=None))
+            page, _ = self.do(records.page(self.client, caller, state=None, limit=100, before=None))
             mine = [job_id for job_id, (owner, _) in self.states.items() if owner == caller]
             assert [job.job_id for job in page] == mine[::-1]
 
 
 @pytest.mark.slow
-def test_every_accepted_job_ends_once_and_nobody_sees_anothers(server):
+def test_every_accepted_job_ends_once_and_is_private_to_its_caller(server):
     machine = type("Machine", (Store,), {"server": server})
     few = settings(
         max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck), database=None

@@ -13,14 +13,14 @@ SCHEMA = {
 }
 
 
-def test_an_answer_that_fits_comes_back_as_json(gateway, script, model):
+def test_an_answer_that_fits_is_returned_as_json(gateway, script, model):
     script(lambda _: ToolUse("StructuredOutput", {"sum": 4}))
     job = gateway.ask("2 + 2", outputSchema=SCHEMA)
     assert (job["state"], job["result"]["format"], job["result"]["structured"]) == ("completed", "json", {"sum": 4})
     assert job["result"]["response"] == '{"sum": 4}'
 
 
-def test_an_answer_that_is_no_object_comes_back_as_what_it_is(gateway, script):
+def test_an_answer_that_is_no_object_is_returned_as_it_is(gateway, script):
     script(lambda _: ToolUse("StructuredOutput", {"value": ["a", "b"]}))
     job = gateway.ask("letters", outputSchema={"type": "array", "items": {"type": "string", "pattern": "^[a-z]$"}})
     assert job["result"]["structured"] == ["a", "b"]
@@ -33,7 +33,7 @@ def test_an_answer_without_the_json_is_schema_unsatisfied(gateway, script):
 
 
 @pytest.mark.slow
-def test_an_expression_that_takes_for_ever_takes_no_slot(gateway, script):
+def test_an_endless_regular_expression_blocks_no_slot(gateway, script):
     script(lambda _: ToolUse("StructuredOutput", {"text": "a" * 40 + "!"}))
     schema = {"type": "object", "properties": {"text": {"type": "string", "pattern": "^(a|a|a)*$"}}}
     job = gateway.submit("slow", outputSchema=schema, timeoutMs=3000)
@@ -43,7 +43,7 @@ def test_an_expression_that_takes_for_ever_takes_no_slot(gateway, script):
 
 
 @pytest.mark.slow
-def test_a_schema_that_doubles_at_each_step_ends_with_its_jobs_clock(gateway, script):
+def test_an_exponential_schema_ends_with_the_timeout_of_its_job(gateway, script):
     # The CLI looks at the value 2^40 times, and so would the gateway.
     steps = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(40)}
     schema = {"type": "object", "properties": {"n": {"$ref": "#/$defs/a0"}}, "$defs": {**steps, "a40": {}}}
@@ -54,7 +54,7 @@ def test_a_schema_that_doubles_at_each_step_ends_with_its_jobs_clock(gateway, sc
     assert gateway.ask("free again?")["state"] == "completed"
 
 
-def test_a_schema_of_a_later_draft_with_keywords_of_a_tool_is_held_to_by_us(gateway, script):
+def test_the_gateway_checks_keywords_that_the_cli_does_not_know(gateway, script):
     pair = {"prefixItems": [{"type": "integer"}, {"type": "string"}], "items": False, "x-note": "of a tool"}
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -69,7 +69,7 @@ def test_a_schema_of_a_later_draft_with_keywords_of_a_tool_is_held_to_by_us(gate
     assert gateway.ask("another pair", outputSchema=schema)["error"]["code"] == "schema_unsatisfied"
 
 
-def test_an_enum_that_names_a_value_twice_can_be_answered(gateway, script):
+def test_an_enum_with_a_repeated_value_can_be_answered(gateway, script):
     script(lambda _: ToolUse("StructuredOutput", {"color": "red"}))
     schema = {"type": "object", "properties": {"color": {"enum": ["red", "blue", "red"]}}}
     assert gateway.ask("a color", outputSchema=schema)["result"]["structured"] == {"color": "red"}
@@ -79,7 +79,7 @@ def test_an_enum_that_names_a_value_twice_can_be_answered(gateway, script):
     ("schema", "place"),
     [({"type": "nothing"}, "/type"), ({"$ref": "http://example.com/x"}, ""), ({"required": "n"}, "/required")],
 )
-def test_what_is_no_schema_is_refused_at_submit(gateway, schema, place):
+def test_an_invalid_schema_is_refused_at_submit(gateway, schema, place):
     answer = gateway.client.post("/api/query", json={"query": "x", "outputSchema": schema})
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [f"/outputSchema{place}"]
@@ -102,7 +102,7 @@ def test_two_schemas_are_two_requests(gateway, script):
     ],
     ids=["long where the model does not see it", "an expression that nothing compiles"],
 )
-def test_a_schema_that_is_refused_at_submit_is_told_why(gateway, schema, told):
+def test_a_schema_refused_at_submit_has_a_reason(gateway, schema, told):
     answer = gateway.client.post("/api/query", json={"query": "x", "outputSchema": schema})
     assert answer.status_code == 422
     assert told in answer.json()["errors"][0]["message"]
@@ -125,7 +125,7 @@ def test_integers_keep_the_digits_that_the_model_wrote(gateway, script):
         ({"type": "object", "properties": {"größe": {"type": "integer"}}, "required": ["größe"]}, {"größe": 4}),
     ],
 )
-def test_a_root_that_the_api_refuses_is_wrapped_for_it(gateway, script, model, root, answer):
+def test_a_root_that_the_api_refuses_is_wrapped(gateway, script, model, root, answer):
     script(lambda _: ToolUse("StructuredOutput", {"value": answer}))
     assert gateway.ask("wrapped", outputSchema=root)["result"]["structured"] == answer
     [tool] = [tool for tool in model.requests[-1].body["tools"] if tool["name"] == "StructuredOutput"]
@@ -133,7 +133,7 @@ def test_a_root_that_the_api_refuses_is_wrapped_for_it(gateway, script, model, r
 
 
 @pytest.mark.parametrize(("text", "state"), [("a-b", "completed"), ("a+b", "failed")])
-def test_an_expression_that_the_cli_cannot_compile_is_held_by_us(gateway, script, text, state):
+def test_the_gateway_checks_expressions_that_the_cli_cannot_compile(gateway, script, text, state):
     script(lambda _: ToolUse("StructuredOutput", {"text": text}))
     schema = {"type": "object", "properties": {"text": {"type": "string", "pattern": r"^a\-b$"}}}
     assert gateway.ask(f"expression for {text}", outputSchema=schema)["state"] == state
@@ -150,14 +150,14 @@ def test_an_expression_that_the_cli_cannot_compile_is_held_by_us(gateway, script
         ("é", {"type": "string", "pattern": r"^\p{L}$"}),
     ],
 )
-def test_an_answer_that_fits_as_javascript_and_decimals_have_it_is_taken(gateway, script, number, schema):
+def test_an_answer_that_fits_in_javascript_and_in_decimals_is_accepted(gateway, script, number, schema):
     script(lambda _: ToolUse("StructuredOutput", {"n": number}))
     job = gateway.ask(f"fits {number!r}", outputSchema={"type": "object", "properties": {"n": schema}})
     assert job["result"]["structured"] == {"n": number}
 
 
 @pytest.mark.parametrize(("number", "schema"), [(4.025, {"multipleOf": 0.01}), (2**63 - 1, {"minimum": 2**63})])
-def test_an_answer_that_the_cli_takes_by_rounding_is_held_to_its_digits(gateway, script, number, schema):
+def test_an_answer_that_the_cli_rounds_is_checked_by_its_digits(gateway, script, number, schema):
     script(lambda _: ToolUse("StructuredOutput", {"n": number}))
     job = gateway.ask(f"fits not {number!r}", outputSchema={"type": "object", "properties": {"n": schema}})
     assert job["error"]["code"] == "schema_unsatisfied"

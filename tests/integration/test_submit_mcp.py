@@ -27,7 +27,7 @@ async def ask(client, query=MOON, **fields):
     return (await client.post("/api/query", json={"query": query, **fields})).json()
 
 
-async def test_the_jobs_record_says_where_it_goes_and_why(with_servers):
+async def test_the_record_of_a_job_has_its_servers_and_the_reasons(with_servers):
     client = await with_servers()
     job = (await client.get(f"/api/query/{(await ask(client))['jobId']}")).json()
     assert job["mcpServers"] == ["moon"]
@@ -40,7 +40,7 @@ async def test_the_jobs_record_says_where_it_goes_and_why(with_servers):
     assert [score["server"] for score in told["scores"]] == ["moon", "tide"]
 
 
-async def test_a_request_names_its_servers_or_none_in_place_of_the_router(with_servers):
+async def test_a_request_can_name_its_servers_or_none_instead_of_routing(with_servers):
     client = await with_servers()
     for named, wanted in ((["tide"], ["tide"]), ([], []), (["tide", "moon", "tide"], ["moon", "tide"])):
         job = (await client.get(f"/api/query/{(await ask(client, mcpServers=named))['jobId']}")).json()
@@ -50,9 +50,7 @@ async def test_a_request_names_its_servers_or_none_in_place_of_the_router(with_s
     assert "moon, tide" in refused["detail"]
 
 
-async def test_only_what_goes_to_cacheable_servers_is_joined_and_cached_and_not_after_a_change_of_them(
-    with_servers, server
-):
+async def test_only_queries_to_unchanged_cacheable_servers_are_cached(with_servers, server):
     client = await with_servers()
     assert [(await ask(client))["status"] for _ in range(2)] == ["queued", "queued"]
     client = await with_servers(cacheable=True)
@@ -65,7 +63,7 @@ async def test_only_what_goes_to_cacheable_servers_is_joined_and_cached_and_not_
     assert (await ask(client))["status"] == "queued"
 
 
-async def test_without_mcp_there_is_no_route_and_no_server(connect):
+async def test_without_mcp_there_is_no_routing_and_no_server(connect):
     client = await connect()
     assert (await client.post("/api/mcp/route", json={"query": MOON})).status_code == 404
     assert (await ask(client, mcpServers=["moon"]))["code"] == "invalid_request"

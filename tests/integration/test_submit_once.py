@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from local.messages_api import user_query
-from shared.models import JobPage, Status
+from shared.api.models import JobPage, Status
 from tests.support.gateway import Gateway
 from tests.support.scripted_model import Error, Hang, ScriptedModel, Text
 
@@ -50,7 +50,7 @@ def occupy(gateway):
     return jobs
 
 
-def test_a_second_identical_query_is_answered_from_the_cache_with_a_request_of_its_own(gateway, model):
+def test_an_identical_query_is_cached_with_its_own_request_id(gateway, model):
     first = gateway.ask("cached once")
     before = len(model.requests)
     answer = post(gateway, {"query": "cached once"})
@@ -76,13 +76,13 @@ def test_a_second_identical_query_is_answered_from_the_cache_with_a_request_of_i
     ],
     ids=["case", "space", "context", "turns", "model", "timeout", "system"],
 )
-def test_a_query_that_differs_in_anything_is_another(gateway, other):
+def test_a_query_that_differs_in_any_field_is_not_cached(gateway, other):
     gateway.ask("sensitive", cache={"mode": "refresh"})
     assert post(gateway, other).json()["status"] == "queued"
 
 
 @pytest.mark.once
-def test_what_does_not_change_the_answer_does_not_change_the_cache(gateway):
+def test_fields_that_do_not_change_the_answer_do_not_change_the_cache(gateway):
     first = gateway.ask("same", priority="low", metadata={"a": "1"})
     answer = post(gateway, {"metadata": {"b": "2"}, "priority": "high", "query": "same"})
     assert answer.json()["jobId"] == first["jobId"]
@@ -132,7 +132,7 @@ def test_a_tool_that_is_not_allowed_is_forbidden(gateway):
         ("timeoutMs", 120_001, "CLAUDE_TIMEOUT"),
     ],
 )
-def test_each_limit_names_itself(gateway, field, value, limit):
+def test_each_limit_is_named_in_its_error(gateway, field, value, limit):
     answer = post(gateway, {"query": "x", field: value})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == f"/{field}"
@@ -141,7 +141,7 @@ def test_each_limit_names_itself(gateway, field, value, limit):
 
 @pytest.mark.once
 @pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])
-def test_many_identical_queries_at_once_make_one_run_and_share_its_end(gateway, model, script, end):
+def test_many_identical_concurrent_queries_share_one_run(gateway, model, script, end):
     go, before = threading.Event(), len(model.requests)
     script(lambda body: Hang(until=go))
     with ThreadPoolExecutor(16) as pool:
@@ -165,7 +165,7 @@ def test_many_identical_queries_at_once_make_one_run_and_share_its_end(gateway, 
 
 @pytest.mark.once
 @pytest.mark.parametrize("how", ["cancelled", "failed"])
-def test_a_leader_that_ended_badly_does_not_block_the_next(gateway, script, how):
+def test_a_failed_leader_does_not_block_the_next(gateway, script, how):
     go = threading.Event()
     script(lambda body: Hang(until=go) if how == "cancelled" else Error(400, "invalid_request_error", "no"))
     leader = gateway.submit(f"leader {how}")
@@ -191,7 +191,7 @@ def test_a_joiner_of_higher_priority_raises_a_waiting_job(gateway, hold):
     assert gateway.job(ahead)["queuePosition"] == 1
 
 
-def test_the_same_key_and_body_get_the_first_answer_again(gateway):
+def test_the_same_key_and_body_return_the_first_answer(gateway):
     first = post(gateway, {"query": "keyed"}, Idempotency_Key="k1")
     again = post(gateway, {"query": "keyed", "priority": "normal"}, Idempotency_Key="k1")
     assert "idempotent-replayed" not in first.headers
@@ -208,7 +208,7 @@ def test_the_same_key_with_another_body_is_refused(gateway):
 
 
 @pytest.mark.once
-def test_the_same_key_at_once_makes_one_job(gateway):
+def test_concurrent_requests_with_the_same_key_make_one_job(gateway):
     with ThreadPoolExecutor(16) as pool:
         body = {"query": "at once", "cache": {"mode": "bypass"}}
         answers = list(pool.map(lambda _: post(gateway, body, Idempotency_Key="k3"), range(16)))
@@ -223,7 +223,7 @@ def test_a_refused_request_does_not_use_its_key(gateway):
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "with space"])
-def test_a_key_that_is_not_one_is_refused(gateway, key):
+def test_an_invalid_key_is_refused(gateway, key):
     assert post(gateway, {"query": "x"}, Idempotency_Key=key).status_code == 422
 
 
@@ -260,7 +260,7 @@ def test_a_waiting_job_that_is_cancelled_never_runs(gateway, model, hold):
     assert (again.status_code, again.json()["code"]) == (409, "already_finished")
 
 
-def test_a_running_job_that_is_cancelled_is_gone_soon(gateway, hold):
+def test_a_cancelled_running_job_ends_soon(gateway, hold):
     job_id = gateway.submit("hold to cancel")
     clis = gateway.until(gateway.running, bool)
     assert gateway.client.delete(f"/api/query/{job_id}").json()["state"] == "cancelled"
@@ -303,7 +303,7 @@ def test_prefer_wait_answers_with_the_finished_job_or_the_usual_202(gateway, hol
 
 
 @pytest.mark.parametrize("seconds", ["0", "1e-270", "0.000001", "0.05"])
-def test_a_wait_of_next_to_nothing_is_answered_at_once(gateway, hold, seconds):
+def test_a_tiny_wait_is_answered_at_once(gateway, hold, seconds):
     job_id = gateway.submit(f"hold {seconds}")
     for _ in range(20):
         assert gateway.client.get(f"/api/query/{job_id}?wait={seconds}", timeout=5).status_code == 200
@@ -345,7 +345,7 @@ def test_a_wrong_list_parameter_is_named(gateway, query):
 
 
 @pytest.mark.once
-def test_a_queue_that_is_full_says_so_and_takes_more_when_it_is_not(gateway, hold):
+def test_a_full_queue_refuses_jobs_until_it_has_room(gateway, hold):
     occupy(gateway)
     jobs: list[str] = []
     while (answer := post(gateway, {"query": f"filler {len(jobs)}"})).status_code == 202:
@@ -359,7 +359,7 @@ def test_a_queue_that_is_full_says_so_and_takes_more_when_it_is_not(gateway, hol
 
 
 @pytest.mark.slow
-async def test_five_hundred_wait_on_one_process_while_it_answers_others(tmp_path):
+async def test_five_hundred_waiting_requests_do_not_block_others(tmp_path):
     go = threading.Event()
     hanging = ScriptedModel(lambda body: Hang(until=go))
     variables = {"ANTHROPIC_API_KEY": "k", "QUEUE_CONCURRENCY": "1"}

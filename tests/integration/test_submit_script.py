@@ -5,10 +5,13 @@ import re
 
 import pytest
 
+from shared.api.ids import new_id
 from shared.http import callers as http_callers
-from shared.ids import new_id
-from shared.store import callers, claims, jobs, keys, operations, scripts
-from shared.store.client import async_client
+from shared.store import keys
+from shared.store.callers import callers
+from shared.store.jobs import claims, operations, records
+from shared.store.redis import scripts
+from shared.store.redis.client import async_client
 from tests.support.gateway import ROOT
 from tests.support.lossy_proxy import LossyProxy
 from tests.support.slot import ERROR, RESULT, run
@@ -23,7 +26,7 @@ def retry_of(claim):
     return claims.retry(claim, 0, "server_error", claims.Upstream())
 
 
-async def test_a_lost_reply_leaves_one_whole_job(connect, server, store):
+async def test_a_lost_reply_leaves_one_complete_job(connect, server, store):
     with LossyProxy(server.port) as proxy:
         client = await connect(proxy.url)
         await client.post("/api/query", json={"query": "connect first"})
@@ -35,7 +38,7 @@ async def test_a_lost_reply_leaves_one_whole_job(connect, server, store):
     assert json.loads(store.get(keys.job_input(answer.json()["jobId"])))["query"] == "one whole job"
 
 
-async def test_a_lost_reply_to_a_keyed_submission_is_not_told_as_a_replay(connect, server, store):
+async def test_a_lost_reply_to_a_keyed_submission_is_not_a_replay(connect, server, store):
     with LossyProxy(server.port) as proxy:
         client = await connect(proxy.url)
         await client.post("/api/query", json={"query": "connect first"})
@@ -61,12 +64,12 @@ async def test_a_lost_reply_to_a_joiner_joins_once(connect, server, store):
 TABLE = re.findall(r"^\| ([a-z, ]+) \| (\d) \|$", (ROOT / "docs" / "performance.md").read_text(), re.MULTILINE)
 
 
-def test_the_table_of_round_trips_was_found():
+def test_the_table_of_round_trips_exists():
     assert len(TABLE) == 8
 
 
 @pytest.mark.parametrize(("what", "trips"), TABLE)
-async def test_round_trips_are_those_of_the_table(connect, server, round_trips, what, trips):
+async def test_round_trips_match_the_table(connect, server, round_trips, what, trips):
     client = await connect(AUTH_ENABLED="true" if "key" in what else "false")
     headers = {}
     if "key" in what:
@@ -115,7 +118,7 @@ async def test_all_that_joined_see_the_same_failure(connect, server):
     assert seen == [ERROR["error"]] * 3
 
 
-async def test_a_leader_that_vanished_does_not_poison_the_next(connect, store):
+async def test_a_vanished_leader_does_not_block_the_next(connect, store):
     client = await connect(DEDUP_ENABLED="true")
     leader = (await client.post("/api/query", json={"query": "ghost"})).json()["jobId"]
     store.delete(keys.job(leader))
@@ -153,7 +156,7 @@ async def test_memory_is_flat_over_many_short_jobs(connect, server, store):
     assert await many(20) == await many(200)
 
 
-async def test_a_store_that_is_full_refuses_new_jobs_and_ends_old_ones(connect, server, store):
+async def test_a_full_store_refuses_new_jobs_and_ends_old_ones(connect, server, store):
     client = await connect()
     accepted = (await client.post("/api/query", json={"query": "before"})).json()["jobId"]
     handle = async_client(server.url)
@@ -174,7 +177,7 @@ async def test_a_store_that_is_full_refuses_new_jobs_and_ends_old_ones(connect, 
     assert store.zcard(keys.WAITING) == 0
 
 
-async def test_jobs_start_in_the_order_of_the_queue_whichever_slot_claims_first(connect, server, store):
+async def test_jobs_start_in_queue_order_whichever_slot_claims_first(connect, server, store):
     client = await connect()
     handle = async_client(server.url)
     popped = []
@@ -191,7 +194,7 @@ async def test_jobs_start_in_the_order_of_the_queue_whichever_slot_claims_first(
     assert first < second
 
 
-async def test_the_fence_holds_against_a_slot_that_was_given_up(connect, server):
+async def test_the_fence_stops_a_slot_that_was_given_up(connect, server):
     client = await connect()
     job_id = (await client.post("/api/query", json={"query": "x"})).json()["jobId"]
     handle = async_client(server.url)
@@ -199,12 +202,12 @@ async def test_the_fence_holds_against_a_slot_that_was_given_up(connect, server)
     assert await claims.take(handle, first, "slot 1") is not None
     assert await claims.settle(handle, claims.hand_back(first)) == "settled"
     assert await run(server.url) == job_id
-    before = await jobs.read(handle, job_id, keys.ANONYMOUS)
+    before = await records.read(handle, job_id, keys.ANONYMOUS)
     assert await claims.take(handle, first, "slot 1") is None
     assert not await claims.keep(handle, first, 50)
     late = [claims.finish(first, "failed", ERROR, keep_for=1), claims.hand_back(first), retry_of(first)]
     assert [await claims.settle(handle, settlement) for settlement in late] == ["void"] * 3
-    assert await jobs.read(handle, job_id, keys.ANONYMOUS) == before
+    assert await records.read(handle, job_id, keys.ANONYMOUS) == before
 
 
 @pytest.mark.parametrize("size", [65_535, 65_536, 65_537, 200_000])
@@ -216,7 +219,7 @@ async def test_a_result_of_any_size_is_read_whole(connect, server, size):
     assert (await client.get(f"/api/query/{made}")).json()["result"]["response"] == response
 
 
-async def test_an_answer_without_one_of_its_servers_is_not_cached_and_the_next_run_tells_anew(connect, server, store):
+async def test_an_answer_missing_a_server_is_not_cached(connect, server, store):
     client = await connect(CACHE_TTL="60")
     job = (await client.post("/api/query", json={"query": "less"})).json()["jobId"]
     await run(server.url, ERROR, absent=["tickets"])

@@ -105,7 +105,7 @@ def ended(process, family):
 
 @linux
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_every_child_one_that_ignores_it_and_a_grandchild_in_its_own_session(number):
+def test_a_signal_ends_every_child_and_grandchild(number):
     children = [child("quiet", QUIET), child("stubborn", STUBBORN, stop_timeout=0.2), child("deep", WITH_GRANDCHILD)]
     with supervisor(*children) as process:
         family = until_all(process)
@@ -117,7 +117,7 @@ def test_a_signal_ends_every_child_one_that_ignores_it_and_a_grandchild_in_its_o
 
 
 @linux
-def test_a_child_that_ends_brings_the_rest_down_and_is_named_with_its_status():
+def test_a_child_that_exits_ends_the_rest_and_is_named_with_its_status():
     with supervisor(child("first", QUIET), child("doomed", QUIET), child("deep", WITH_GRANDCHILD)) as process:
         family = until_all(process)
         family[1].kill()
@@ -127,7 +127,7 @@ def test_a_child_that_ends_brings_the_rest_down_and_is_named_with_its_status():
 
 
 @linux
-def test_an_orphan_that_ends_is_no_reason_to_stop():
+def test_an_orphan_that_exits_does_not_stop_the_supervisor():
     with supervisor(child("deep", ORPHANING)) as process:
         orphan = psutil.Process(int(process.stdout.readline().split()[1]))
         family = until_all(process)
@@ -141,7 +141,7 @@ def test_an_orphan_that_ends_is_no_reason_to_stop():
 
 
 @linux
-def test_a_supervisor_that_is_killed_takes_its_children_with_it():
+def test_children_end_with_a_killed_supervisor():
     with supervisor(child("one", QUIET), child("two", QUIET)) as process:
         family = until_all(process)
         assert len(family) == 2
@@ -185,7 +185,7 @@ def test_a_second_ctrl_c_kills_at_once():
         assert (status, told) == (0, "stopping at once\n")
 
 
-def test_all_stubborn_children_together_have_no_longer_than_the_whole_has():
+def test_all_stubborn_children_share_one_deadline():
     children = [child(name, STUBBORN, stop_timeout=60) for name in ("one", "two", "three")]
     with supervisor(*children, stop_within=0.5) as process:
         family = until_all(process)
@@ -205,7 +205,7 @@ def test_ctrl_c_while_a_child_starts_stops_what_was_started():
         assert ended(process, family)[0] == 0
 
 
-def test_a_child_that_ends_before_it_is_ready_is_named_and_its_last_words_are_told():
+def test_a_child_that_exits_before_it_is_ready_is_named_with_its_output():
     failing = child("failing", "import sys; print('port taken', flush=True); sys.exit(3)")
     with supervisor(child("first", QUIET), failing) as process:
         status, told = ended(process, [])
@@ -213,7 +213,7 @@ def test_a_child_that_ends_before_it_is_ready_is_named_and_its_last_words_are_to
         assert sorted(told.splitlines()) == ["failing ended with status 3", "port taken"]
 
 
-def test_a_child_that_ends_while_a_later_one_starts_is_told_without_waiting_for_that_one():
+def test_a_child_that_exits_during_the_start_is_reported_at_once():
     never = child("never", "import signal; print('not yet', flush=True); signal.pause()")
     with supervisor(child("doomed", QUIET), never) as process:
         assert process.stdout.readline() == "ready\n"
@@ -224,7 +224,7 @@ def test_a_child_that_ends_while_a_later_one_starts_is_told_without_waiting_for_
         assert (status, told) == (1, "doomed ended with status -9\n")
 
 
-def test_a_child_that_closes_its_output_before_it_is_ready_does_not_hold_the_start_forever():
+def test_a_child_that_closes_its_output_early_does_not_block_the_start():
     closing = child("closing", "import os, signal; os.close(1); signal.pause()")
     with supervisor(closing) as process:
         status, told = ended(process, [])
@@ -232,14 +232,14 @@ def test_a_child_that_closes_its_output_before_it_is_ready_does_not_hold_the_sta
         assert "closing closed its standard output before it was ready" in told
 
 
-def test_a_program_that_does_not_exist_is_an_end_of_that_child():
+def test_a_missing_program_is_reported_as_the_exit_of_its_child():
     with supervisor(child("first", QUIET), {"name": "missing", "argv": ["/no/such/program"]}) as process:
         status, told = ended(process, [])
         assert status == 1
         assert "missing ended with status 1" in told
 
 
-def test_what_children_print_reaches_standard_error_unchanged_and_standard_output_has_ready_lines_only():
+def test_children_write_to_stderr_and_only_ready_lines_to_stdout():
     talk = r"""
 import os, signal
 os.write(1, b"before\nready at 7\nready again\nraw \xff\r\n")

@@ -23,7 +23,7 @@ async def test_demand_is_the_jobs_for_each_slot(gateway_app, store):
     assert (await tick())["Demand"] == 1.5
 
 
-async def test_no_slot_is_asked_for_while_none_would_start_a_job(gateway_app, store):
+async def test_no_slot_is_demanded_while_no_job_could_start(gateway_app, store):
     for number in range(6):
         await gateway_app.post("/api/query", json={"query": f"job {number}"})
     store.zadd(keys.SLOTS, {"host-1-1": time.time() + 10})

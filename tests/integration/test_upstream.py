@@ -5,8 +5,10 @@ from typing import Literal
 import pytest
 import redis
 
-from shared.store import claims, jobs, keys, slots, workers
-from shared.store.client import async_client
+from shared.store import keys
+from shared.store.fleet import slots, workers
+from shared.store.jobs import claims, records
+from shared.store.redis.client import async_client
 from tests.support.slot import RESULT, pop, take
 
 REFUSED = claims.Upstream("refused", "authentication_failed")
@@ -74,20 +76,18 @@ async def test_refusals_that_are_not_in_a_row_hold_nothing(six, server):
         assert (await run(server.url, upstream))[1] == "settled"
 
 
-async def test_what_ran_when_the_queue_was_held_is_not_lost_to_it(six, server):
+async def test_a_job_running_when_the_queue_is_held_is_delayed(six, server):
     running = await take(server.url, "another slot")
     for _ in range(3):
         await run(server.url, REFUSED)
     assert await end(server.url, running, REFUSED) == "held"
-    job = await jobs.read(async_client(server.url), running.job_id, keys.ANONYMOUS)
+    job = await records.read(async_client(server.url), running.job_id, keys.ANONYMOUS)
     assert job is not None
     assert job.record["state"] == "delayed"
     assert await end(server.url, running, REFUSED) == "held", "told again after a lost reply"
 
 
-async def test_a_rate_limit_lets_nobody_start_until_it_is_over_and_a_shorter_one_does_not_shorten_it(
-    six, server, store
-):
+async def test_a_rate_limit_holds_all_starts_and_is_never_shortened(six, server, store):
     for wait in (60_000, 1000):
         claim = await pop(server.url) if wait == 60_000 else None
         if claim:

@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from functions.worker import processes, warm
-from functions.worker.claude import Run
-from functions.worker.outcome import judge
-from functions.worker.warm import WarmCli, _Spare
-from functions.worker.workspace import Workspace
-from shared.settings import WorkerSettings
+from functions.worker.cli import warm
+from functions.worker.cli.run import Run
+from functions.worker.cli.warm import WarmCli, _Spare
+from functions.worker.cli.workspace import Workspace
+from functions.worker.jobs.outcome import judge
+from shared.configuration.settings import WorkerSettings
+from shared.host import processes
 from tests.support.real_cli import isolated_environment
 
 
@@ -66,7 +67,7 @@ async def answer(cli, settings=None, **request):
         await run.end()
 
 
-async def test_a_job_with_the_default_options_gets_the_one_that_waits_and_the_next_another(slot):
+async def test_each_job_with_default_options_gets_its_own_warm_cli(slot):
     async with kept_warm() as cli:
         first = await ready(cli)
         assert await answer(cli) == ("hello", first)
@@ -74,13 +75,13 @@ async def test_a_job_with_the_default_options_gets_the_one_that_waits_and_the_ne
         assert await answer(cli, context={"a": 1}) == ("hello", second)
 
 
-async def test_a_job_that_comes_while_one_starts_gets_that_one(slot):
+async def test_a_job_that_arrives_during_the_start_gets_that_cli(slot):
     async with kept_warm() as cli:
         starting = await born(cli)
         assert await answer(cli) == ("hello", starting)
 
 
-async def test_one_that_fails_while_it_starts_fails_the_job_that_waits_for_it_and_no_other(slot):
+async def test_a_failing_start_fails_only_the_waiting_job(slot):
     async with kept_warm() as cli:
         starting = await born(cli)
         run = Run(WorkerSettings(), cli, lambda text: None)
@@ -94,7 +95,7 @@ async def test_one_that_fails_while_it_starts_fails_the_job_that_waits_for_it_an
 
 
 @pytest.mark.parametrize("alone", [60.0, 0.01])
-async def test_the_next_one_is_started_when_the_job_has_ended_or_has_had_its_start_to_itself(slot, monkeypatch, alone):
+async def test_the_next_cli_starts_after_the_job_or_its_start_up(slot, monkeypatch, alone):
     monkeypatch.setattr(warm, "_ALONE", alone)
     async with kept_warm() as cli:
         first = await ready(cli)
@@ -108,7 +109,7 @@ async def test_the_next_one_is_started_when_the_job_has_ended_or_has_had_its_sta
         assert await ready(cli, but=first)
 
 
-async def test_a_job_with_other_options_starts_its_own_and_lets_the_waiting_one_wait(slot):
+async def test_a_job_with_other_options_starts_its_own_cli(slot):
     async with kept_warm() as cli:
         waiting = await ready(cli)
         for request in ({"systemPrompt": "x"}, {"model": "claude-sonnet-4-5"}, {"maxTurns": 2}, {"effort": "low"}):
@@ -118,7 +119,7 @@ async def test_a_job_with_other_options_starts_its_own_and_lets_the_waiting_one_
         assert await ready(cli) == waiting
 
 
-async def test_one_that_died_is_never_given_to_a_job_and_is_replaced(slot):
+async def test_a_dead_cli_is_replaced_and_given_to_no_job(slot):
     async with kept_warm() as cli:
         dead = await ready(cli)
         os.kill(dead, 9)
@@ -131,7 +132,7 @@ async def test_one_that_died_is_never_given_to_a_job_and_is_replaced(slot):
         assert await ready(cli, but=dead)
 
 
-async def test_one_that_grew_old_is_replaced(slot, monkeypatch):
+async def test_an_old_cli_is_replaced(slot, monkeypatch):
     monkeypatch.setattr(warm, "_OLD", 0.2)
     async with kept_warm() as cli:
         old = await ready(cli)
@@ -139,7 +140,7 @@ async def test_one_that_grew_old_is_replaced(slot, monkeypatch):
         assert old not in processes.descendants(os.getpid())
 
 
-async def test_a_cli_that_does_not_start_is_tried_again_later_and_later_and_jobs_fail_by_themselves(slot, monkeypatch):
+async def test_a_failing_start_is_retried_with_growing_pauses(slot, monkeypatch):
     pauses = []
     sleep = asyncio.sleep
 
@@ -147,7 +148,7 @@ async def test_a_cli_that_does_not_start_is_tried_again_later_and_later_and_jobs
         pauses.append(seconds)
         await sleep(min(seconds, 0.01))
 
-    monkeypatch.setattr("functions.worker.warm.asyncio.sleep", note)
+    monkeypatch.setattr("functions.worker.cli.warm.asyncio.sleep", note)
     cli = WarmCli(WorkerSettings(claude_command="/nowhere/claude"))
     keeping = asyncio.create_task(cli.run())
     while len(pauses) < 5:
@@ -157,7 +158,7 @@ async def test_a_cli_that_does_not_start_is_tried_again_later_and_later_and_jobs
     assert pauses[:5] == [0.0, 0.5, 1.0, 2.0, 4.0]
 
 
-async def test_switched_off_nothing_waits(slot):
+async def test_switched_off_no_cli_waits(slot):
     async with kept_warm(WorkerSettings(claude_warm=False)) as cli:
         assert await cli.spared() == set()
         text, _ = await answer(cli)
@@ -165,7 +166,7 @@ async def test_switched_off_nothing_waits(slot):
         assert not processes.descendants(os.getpid())
 
 
-async def test_one_whose_start_has_failed_is_given_to_no_job(slot):
+async def test_a_cli_whose_start_failed_is_given_to_no_job(slot):
     cli = WarmCli(WorkerSettings(claude_command="/nowhere/claude"))
     failed = cli._new({})
     await asyncio.wait({failed.begin()})
@@ -174,7 +175,7 @@ async def test_one_whose_start_has_failed_is_given_to_no_job(slot):
     await failed.kill()
 
 
-async def test_a_full_disk_is_told_and_tried_again(slot, monkeypatch, caplog):
+async def test_a_full_disk_is_logged_and_retried(slot, monkeypatch, caplog):
     made: list[None] = []
     create = Workspace.create
 

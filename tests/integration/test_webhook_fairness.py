@@ -8,13 +8,15 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from functions.worker import deliver as deliver_module
-from functions.worker.deliver import AT_ONCE, Deliverer
-from shared import names
-from shared.ids import new_id
-from shared.settings import WorkerSettings, load
-from shared.store import jobs, keys, outbox, submissions
-from shared.store.client import async_client
+from functions.worker.webhooks import dispatcher as deliver_module
+from functions.worker.webhooks.dispatcher import AT_ONCE, Deliverer
+from shared.api.ids import new_id
+from shared.configuration.settings import WorkerSettings, load
+from shared.egress import names
+from shared.store import keys
+from shared.store.jobs import records, submissions
+from shared.store.redis.client import async_client
+from shared.store.webhooks import outbox
 from tests.support.receiver import Receiver
 
 SHARE = AT_ONCE // 2
@@ -31,7 +33,7 @@ async def webhook(connect, server):
         hook = f"http://{host}{path}"
         one = submissions.Submission(job_id, new_id(), caller, 1, 1000, "{}", hook=hook, host=host)
         assert (await submissions.submit(client, one)).kind == "queued"
-        assert await jobs.cancel(client, job_id, caller, keep_for=600) == "cancelled"
+        assert await records.cancel(client, job_id, caller, keep_for=600) == "cancelled"
 
     return webhook
 
@@ -75,7 +77,7 @@ async def until(condition):
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-async def test_a_thousand_tarpits_leave_places_to_other_callers(server, store, webhook, tarpit, workers):
+async def test_a_thousand_tarpits_leave_room_for_other_callers(server, store, webhook, tarpit, workers):
     opened, host = tarpit
     for number in range(1000):
         await webhook("them", host(number))
@@ -89,7 +91,7 @@ async def test_a_thousand_tarpits_leave_places_to_other_callers(server, store, w
             assert (len(opened), store.hget(keys.COUNTERS, "webhooks:retried")) == (SHARE * workers, None)
 
 
-async def test_callers_with_tarpits_share_the_places_evenly(server, store, webhook):
+async def test_callers_with_tarpits_share_attempts_evenly(server, store, webhook):
     client = async_client(server.url)
     for caller in ("a", "b", "c"):
         for number in range(100):
@@ -103,7 +105,7 @@ async def test_callers_with_tarpits_share_the_places_evenly(server, store, webho
     assert store.hget(keys.hook(first.name), "caller") == "d"
 
 
-async def test_callers_that_wait_longer_do_not_hide_another(server, store, webhook):
+async def test_callers_that_wait_longer_do_not_starve_another(server, store, webhook):
     """The caller whose share is used up has more hosts due, and for longer, than one lease looks at."""
     client = async_client(server.url)
     for number in range(400):
@@ -114,7 +116,7 @@ async def test_callers_that_wait_longer_do_not_hide_another(server, store, webho
     assert store.hget(keys.hook(first.name), "caller") == "me"
 
 
-async def test_sixty_tarpits_of_one_caller_leave_places_to_its_other_hosts(server, store, webhook, tarpit):
+async def test_sixty_tarpits_of_a_caller_leave_room_for_its_other_hosts(server, store, webhook, tarpit):
     """Without keys all are one caller, whose hosts share its places."""
     opened, host = tarpit
     for number in range(480):

@@ -27,7 +27,7 @@ def credentials(model, **more):
 @pytest.mark.parametrize(
     "options", [pytest.param([], id="uvicorn"), pytest.param(["--lambda"], id="lambda", marks=pytest.mark.slow)]
 )
-def test_ctrl_c_stops_everything_within_ten_seconds_and_leaves_nothing(tmp_path, options):
+def test_ctrl_c_stops_everything_and_leaves_nothing(tmp_path, options):
     never = threading.Event()
     with (
         ScriptedModel(lambda body: Hang(until=never)) as model,
@@ -44,7 +44,7 @@ def test_ctrl_c_stops_everything_within_ten_seconds_and_leaves_nothing(tmp_path,
 
 
 @pytest.mark.slow
-def test_what_waited_when_it_was_stopped_is_run_when_it_starts_again(tmp_path):
+def test_a_waiting_job_runs_after_a_restart(tmp_path):
     never = threading.Event()
     with ScriptedModel(lambda body: Hang(until=never)) as model, Gateway(tmp_path, **credentials(model)) as gateway:
         job_ids = [gateway.submit(f"job {number}") for number in range(4)]
@@ -69,7 +69,7 @@ def test_without_credentials_the_demo_model_answers_and_says_so(tmp_path):
         assert gateway.client.get("/health").json()["credentials"] == ["demo"]
 
 
-def test_the_demo_costs_nothing_and_its_answers_are_not_served_for_claudes(tmp_path):
+def test_demo_answers_cost_nothing_and_are_not_cached_for_claude(tmp_path):
     with Gateway(tmp_path, QUEUE_CONCURRENCY="1") as gateway:
         first = gateway.ask("Who answers?")["result"]
         assert first["costUsd"] == 0
@@ -97,7 +97,7 @@ def test_the_demo_model_follows_the_instructions_of_a_query(tmp_path):
 
 
 @pytest.mark.slow
-def test_with_credentials_there_is_no_demo_model_and_the_log_holds_ids_and_no_query_and_no_credential(tmp_path):
+def test_with_credentials_no_demo_model_runs_and_the_log_has_no_secret(tmp_path):
     variables = {"LOG_LEVEL": "DEBUG", "LOG_FORMAT": "json"}
     with ScriptedModel(echo=True) as model, Gateway(tmp_path, **credentials(model, **variables)) as gateway:
         assert not [process for process in gateway.processes() if "local.demo_model" in process.cmdline()]
@@ -134,7 +134,7 @@ def test_a_second_gateway_on_the_same_data_is_refused(tmp_path):
         ("worker", {"REDIS_PORT": "0"}, "REDIS_PORT: should be a whole number from 1 to 65535"),
     ],
 )
-def test_a_setting_that_cannot_be_used_is_named_at_the_start(tmp_path, command, variables, told):
+def test_an_invalid_setting_is_named_at_the_start(tmp_path, command, variables, told):
     done = subprocess.run(
         [COMMAND, command], cwd=tmp_path, env={"PATH": os.environ["PATH"], **variables},
         capture_output=True, text=True, timeout=30, check=False,
@@ -156,7 +156,7 @@ def test_a_port_that_is_taken_is_named(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_gateway_that_is_killed_takes_everything_with_it(tmp_path):
+def test_nothing_survives_a_killed_gateway(tmp_path):
     with ScriptedModel(echo=True) as model, Gateway(tmp_path, **credentials(model)) as gateway:
         processes = gateway.processes()
         gateway.process.send_signal(signal.SIGKILL)
@@ -165,7 +165,7 @@ def test_a_gateway_that_is_killed_takes_everything_with_it(tmp_path):
 
 
 @pytest.mark.parametrize("auth", ["true", "false"])
-def test_the_start_says_where_to_look_and_standard_output_has_one_line(tmp_path, auth):
+def test_the_start_prints_its_address_and_one_line_to_stdout(tmp_path, auth):
     """Catches advice on standard output, which programs read, and a command that does not run as it is printed."""
     with ScriptedModel() as model, Gateway(tmp_path, **credentials(model, AUTH_ENABLED=auth)) as gateway:
         lines = gateway.until(lambda: "".join(gateway.log), lambda text: "Stop: Ctrl-C" in text)

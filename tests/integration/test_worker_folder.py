@@ -9,8 +9,8 @@ import tempfile
 
 import pytest
 
-from functions.worker.removal import remove_tree
-from functions.worker.workspace import WorkerFolder, Workspace
+from functions.worker.cli.removal import remove_tree
+from functions.worker.cli.workspace import WorkerFolder, Workspace
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def directory(lock, _):
 
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("make", [fifo, link, link_to_nothing, second_name, directory])
-def test_a_lock_that_is_no_file_of_ours_neither_hangs_nor_misleads(temporary, treasure, make):
+def test_a_foreign_lock_file_neither_hangs_nor_misleads(temporary, treasure, make):
     folder = abandoned(temporary)
     (folder / "lock").unlink()
     make(folder / "lock", treasure)
@@ -177,7 +177,7 @@ print(os.listdir(root))
 """
 
 
-def test_no_mode_keeps_a_directory_alive():
+def test_file_modes_do_not_prevent_removal():
     # Not below pytest's directory, which no other user may enter.
     with tempfile.TemporaryDirectory(dir="/tmp") as root:
         done = subprocess.run([sys.executable, "-c", REMOVE, root], capture_output=True, text=True, check=True)
@@ -185,7 +185,7 @@ def test_no_mode_keeps_a_directory_alive():
 
 
 @pytest.mark.timeout(60)
-def test_no_depth_keeps_a_directory_alive(tmp_path):
+def test_deep_nesting_does_not_prevent_removal(tmp_path):
     root = tmp_path / "run"
     root.mkdir()
     at = os.open(root, os.O_RDONLY)

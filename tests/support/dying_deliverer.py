@@ -9,10 +9,10 @@ import signal
 import sys
 from typing import Any
 
-from functions.worker import deliver
-from shared.settings import WorkerSettings, load
-from shared.store import outbox
-from shared.store.client import async_client
+from functions.worker.webhooks import dispatcher
+from shared.configuration.settings import WorkerSettings, load
+from shared.store.redis.client import async_client
+from shared.store.webhooks import outbox
 
 POINTS = ("between lease and read", "between read and post", "between post and record", "after the record")
 
@@ -27,9 +27,9 @@ def _arrange(point: str) -> None:
         case "between lease and read":
             outbox.read = _die
         case "between read and post":
-            vars(deliver)["post"] = _die
+            vars(dispatcher)["post"] = _die
         case "between post and record":
-            vars(deliver)["judge"] = _die
+            vars(dispatcher)["judge"] = _die
         case "after the record":
 
             async def record_and_die(*args: Any, **options: Any) -> bool:
@@ -45,7 +45,7 @@ async def _deliver() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     sys.stdout.write("can be told to stop\n")
     sys.stdout.flush()
-    await deliver.Deliverer(async_client(settings.redis_address), settings, lease_for=500).run(stop, 1)
+    await dispatcher.Deliverer(async_client(settings.redis_address), settings, lease_for=500).run(stop, 1)
 
 
 if __name__ == "__main__":

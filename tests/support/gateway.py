@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -48,7 +49,7 @@ class Gateway(GatewayClient):
             text=True,
         )
         assert self.process.stdout is not None
-        self._listener = threading.Thread(target=self._listen)
+        self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
         watchdog = threading.Timer(START_TIMEOUT, self.process.kill)
         watchdog.start()
@@ -83,18 +84,25 @@ class Gateway(GatewayClient):
         self.stop()
 
     def stop(self) -> int:
-        """Stop it as Ctrl-C does, and return its exit status."""
+        """Stop it as Ctrl-C does, and return its exit status; TimeoutExpired, with all of it killed, after 20 s."""
+        below: list[psutil.Process] = []
         if self.process.poll() is None:
+            with suppress(psutil.NoSuchProcess):
+                below = self.processes()
             self.process.send_signal(signal.SIGINT)
         try:
             status = self.process.wait(20)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            # What outlives it holds its standard error open, and would keep its reader waiting.
+            for process in below:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
             raise
         finally:
             assert self.process.stdout is not None
             self.process.stdout.close()
-            self._listener.join()
+            self._listener.join(10)
         return status
 
     def processes(self) -> list[psutil.Process]:

@@ -6,9 +6,9 @@ As after 30 s by itself. Everything else is the worker's own code.
 import sys
 from ctypes import c_bool
 
-from functions.worker import slot
-from functions.worker.environment import scrub
-from shared.settings import WorkerSettings, load
+from functions.worker.cli.environment import scrub
+from functions.worker.pool import slot
+from shared.configuration.settings import WorkerSettings, load
 
 if __name__ == "__main__":
     slot.Slot.should_run_maintenance_tasks = property(lambda self: True)  # type: ignore[assignment]

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from shared.store import claims, scripts
-from shared.store.client import async_client
+from shared.store.jobs import claims
+from shared.store.redis import scripts
+from shared.store.redis.client import async_client
 
 RESULT = {
     "response": "4", "format": "text", "structured": None, "sessionId": None, "model": "m", "costUsd": 0.25,

@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 
-from shared.ids import new_id
-from shared.requests import SubmitRequest
+from shared.api.ids import new_id
+from shared.api.requests import SubmitRequest
+from shared.configuration.settings import SubmitSettings
 from shared.services import submitting as service
-from shared.settings import SubmitSettings
 from shared.store import keys
-from shared.store.client import close_clients
+from shared.store.redis.client import close_clients
 
 
 async def submit_all(settings: SubmitSettings, requests: Sequence[SubmitRequest]) -> list[str]:

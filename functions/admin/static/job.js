@@ -20,7 +20,11 @@ function facts(job) {
     pair("State", state(job.state), job.error && ` ${job.error.code}: ${job.error.message}`),
     pair("Progress", `${job.progress} %`),
     pair("Priority", job.priority),
-    pair("Attempts", String(job.attemptsDetail.length), job.workersLost ? `, ${job.workersLost} lost with their worker` : ""),
+    pair(
+      "Attempts",
+      String(job.attemptsDetail.length),
+      job.workersLost ? `, ${job.workersLost} lost with their worker` : "",
+    ),
     pair("Submitted", clock(job.createdAt)),
     pair("Waited", between(job.createdAt, job.startedAt)),
     pair("Ran", between(job.startedAt, job.finishedAt)),
@@ -32,7 +36,11 @@ function facts(job) {
     job.runAnew > 0 && pair("Run anew", `${job.runAnew} times`),
     job.result && pair("Model", job.result.model),
     job.costUsd > 0 && pair("Cost of all attempts", usd(job.costUsd)),
-    usage && pair("Tokens", `${number(usage.inputTokens)} in, ${number(usage.outputTokens)} out, ${number(usage.cacheReadTokens)} cached`),
+    usage &&
+      pair(
+        "Tokens",
+        `${number(usage.inputTokens)} in, ${number(usage.outputTokens)} out, ${number(usage.cacheReadTokens)} cached`,
+      ),
     pair("Cached", job.cached ? "answers identical queries" : "no"),
     job.mcpServers.length > 0 && pair("MCP servers", servers(job)),
     Object.keys(job.metadata).length > 0 && pair("Metadata", JSON.stringify(job.metadata)),
@@ -58,7 +66,12 @@ function attempts(job) {
             `${clock(one.startedAt)}, ${between(one.startedAt, one.endedAt)}: ${one.code ?? "completed"}`,
             one.model && ` (${one.model})`,
             !one.counts && ", does not count: the queue was held",
-            one.requests.length > 0 && h("ul", {}, one.requests.map((request) => h("li", {}, `${clock(request.at)} Claude answered ${said(request)}`))),
+            one.requests.length > 0 &&
+              h(
+                "ul",
+                {},
+                one.requests.map((request) => h("li", {}, `${clock(request.at)} Claude answered ${said(request)}`)),
+              ),
           ),
         ),
       ),
@@ -76,7 +89,9 @@ function actions(job, context) {
     {
       id: "priority",
       onchange: (event) =>
-        context.act("POST", `${path}/priority`, `The priority is ${event.target.value}`, { priority: event.target.value }),
+        context.act("POST", `${path}/priority`, `The priority is ${event.target.value}`, {
+          priority: event.target.value,
+        }),
     },
     ["high", "normal", "low"].map((name) => h("option", { value: name, selected: job.priority === name }, name)),
   );
@@ -110,7 +125,9 @@ function actions(job, context) {
       ),
     !ended && h("label", { for: "priority" }, "Priority"),
     !ended && priority,
-    ended && job.deliveries.length > 0 && button("Send webhooks again", () => context.act("POST", `${path}/redeliver`, "They are sent again")),
+    ended &&
+      job.deliveries.length > 0 &&
+      button("Send webhooks again", () => context.act("POST", `${path}/redeliver`, "They are sent again")),
     job.cached &&
       button("Forget the cached answer", () =>
         context.actIfSure(
@@ -149,7 +166,15 @@ function deliveries(job) {
     h(
       "table",
       {},
-      h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col" }, name)))),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          names.map((name) => h("th", { scope: "col" }, name)),
+        ),
+      ),
       h(
         "tbody",
         {},

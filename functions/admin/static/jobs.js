@@ -43,7 +43,13 @@ function filters(context) {
     STATES.map((name) => h("option", { value: name, selected: query.get("state") === name }, name)),
   );
   const id = h("input", { id: "job-id", placeholder: "job id", value: query.get("jobId") || "", spellcheck: "false" });
-  const search = h("form", { class: "row", role: "search" }, h("label", { for: "job-id" }, "Id"), id, h("button", {}, "Find"));
+  const search = h(
+    "form",
+    { class: "row", role: "search" },
+    h("label", { for: "job-id" }, "Id"),
+    id,
+    h("button", {}, "Find"),
+  );
   search.addEventListener("submit", (event) => {
     event.preventDefault();
     go({ jobId: id.value.trim(), state: null, cursor: null });
@@ -99,7 +105,15 @@ export function jobsPage(context) {
       const rows = h(
         "table",
         {},
-        h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col" }, name)))),
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            names.map((name) => h("th", { scope: "col" }, name)),
+          ),
+        ),
         h("tbody", {}, found.jobs.map(line)),
       );
       fill(
@@ -109,8 +123,7 @@ export function jobsPage(context) {
           "div",
           { class: "row" },
           query.get("cursor") && h("button", { type: "button", onclick: () => go({ cursor: null }) }, "Newest"),
-          found.nextCursor &&
-            h("button", { type: "button", onclick: () => go({ cursor: found.nextCursor }) }, "Older"),
+          found.nextCursor && h("button", { type: "button", onclick: () => go({ cursor: found.nextCursor }) }, "Older"),
         ),
       );
     },

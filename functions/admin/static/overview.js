@@ -49,7 +49,8 @@ function queue(stats, context) {
 }
 
 function slots(stats) {
-  if (!stats.slots.length) return h("section", {}, h("h2", {}, "Slots"), h("p", { class: "held" }, "No worker is alive."));
+  if (!stats.slots.length)
+    return h("section", {}, h("h2", {}, "Slots"), h("p", { class: "held" }, "No worker is alive."));
   return h(
     "section",
     {},

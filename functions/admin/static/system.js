@@ -8,8 +8,26 @@ function table(names, rows, none) {
   return h(
     "table",
     {},
-    h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col" }, name)))),
-    h("tbody", {}, rows.map((row) => h("tr", {}, row.map((cell, index) => h("td", { "data-label": names[index] }, cell))))),
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        names.map((name) => h("th", { scope: "col" }, name)),
+      ),
+    ),
+    h(
+      "tbody",
+      {},
+      rows.map((row) =>
+        h(
+          "tr",
+          {},
+          row.map((cell, index) => h("td", { "data-label": names[index] }, cell)),
+        ),
+      ),
+    ),
   );
 }
 

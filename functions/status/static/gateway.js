@@ -17,7 +17,8 @@ export class GatewayError extends Error {
 export async function send(method, path, { key, headers = {}, body, signal } = {}) {
   const sent = { ...headers };
   // Else fetch would refuse the header as if the gateway were away.
-  if (key && !/^[!-~]+$/.test(key)) throw new GatewayError(401, "The API key has characters that no key has.", "unauthorized", 0);
+  if (key && !/^[!-~]+$/.test(key))
+    throw new GatewayError(401, "The API key has characters that no key has.", "unauthorized", 0);
   if (key) sent.authorization = `Bearer ${key}`;
   if (body !== undefined) sent["content-type"] = "application/json";
   let response;

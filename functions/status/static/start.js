@@ -36,7 +36,12 @@ async function look() {
 // The same key each time: a request that was lost on its way makes one job.
 async function submit(text, one) {
   const random = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0"));
-  const request = { key: one.key, headers: { "idempotency-key": random.join("") }, body: { query: text }, signal: one.signal };
+  const request = {
+    key: one.key,
+    headers: { "idempotency-key": random.join("") },
+    body: { query: text },
+    signal: one.signal,
+  };
   for (let tries = 1; ; tries += 1) {
     try {
       return await read("POST", "api/query", request);
@@ -115,8 +120,18 @@ function ended(job, words) {
     answer.hidden = false;
     answer.textContent = visible(response);
     show(words ?? "Completed");
-    const shown = { Model: model, Time: duration(durationMs), Tokens: `${usage.inputTokens} in, ${usage.outputTokens} out`, Cost: usd(costUsd) };
-    fill(facts, Object.entries(shown).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, visible(String(value))))));
+    const shown = {
+      Model: model,
+      Time: duration(durationMs),
+      Tokens: `${usage.inputTokens} in, ${usage.outputTokens} out`,
+      Cost: usd(costUsd),
+    };
+    fill(
+      facts,
+      Object.entries(shown).map(([name, value]) =>
+        h("div", {}, h("dt", {}, name), h("dd", {}, visible(String(value)))),
+      ),
+    );
   } else if (job.state === "failed") {
     show("Failed");
     wrong.textContent = visible(`${job.error.message} (${job.error.code})`);
@@ -179,6 +194,6 @@ by("shell").textContent = [
   `curl -X POST '${BASE}api/query' \\`,
   ...(needsKey ? ['  -H "Authorization: Bearer $KEY" \\'] : []),
   "  -H 'Content-Type: application/json' -H 'Prefer: wait=25' \\",
-  "  -d '{\"query\":\"What is 2+2?\"}'",
+  '  -d \'{"query":"What is 2+2?"}\'',
 ].join("\n");
 look();

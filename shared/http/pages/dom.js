@@ -13,7 +13,9 @@ export function h(name, attributes = {}, ...children) {
 
 // Puts these into an element, in place of what it holds; what is null, undefined or false is nothing.
 export function fill(element, ...children) {
-  element.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.replaceChildren(
+    ...children.flat().filter((child) => child !== null && child !== undefined && child !== false),
+  );
 }
 
 export function svg(name, attributes = {}, ...children) {
@@ -23,11 +25,13 @@ export function svg(name, attributes = {}, ...children) {
   return element;
 }
 
-// Control characters and what turns the direction of text are written out, so that nothing hides.
+// Control characters, and those that turn the direction of text.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the purpose of this expression.
+const INVISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+// Writes invisible characters as escapes, so that text cannot hide anything.
 export function visible(text) {
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, (found) =>
-    `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+  return text.replace(INVISIBLE, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 const SHORT = 400;

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from functions.worker.delivery import Answer, _seconds, judge
-from shared.store.outbox import Seen
+from functions.worker.webhooks.attempt import Answer, _seconds, judge
+from shared.store.webhooks.outbox import Seen
 
 SCHEDULE = (5, 300, 1800)
 
@@ -21,16 +21,16 @@ def test_any_2xx_is_a_delivery(status):
 
 
 @pytest.mark.parametrize("status", [None, 101, 301, 302, 307, 308, 400, 401, 404, 429, 500, 503])
-def test_anything_else_is_tried_again(status):
+def test_any_other_answer_is_retried(status):
     assert judge(answer(status), 0, SCHEDULE) == ("retried", 5)
 
 
-def test_tries_follow_the_schedule_to_its_end():
+def test_attempts_follow_the_schedule_to_its_end():
     told = [judge(answer(500), tries, SCHEDULE) for tries in range(4)]
     assert told == [("retried", 5), ("retried", 300), ("retried", 1800), ("abandoned", 0)]
 
 
-def test_410_ends_the_tries():
+def test_410_ends_the_attempts():
     assert judge(answer(410), 0, SCHEDULE) == ("abandoned", 0)
 
 

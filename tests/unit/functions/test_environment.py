@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from functions.worker.environment import allowed, for_run, has_credentials, with_dotenv
-from shared.settings import SettingsError
+from functions.worker.cli.environment import allowed, for_run, has_credentials, with_dotenv
+from shared.configuration.settings import SettingsError
 
 
 def test_the_gateways_own_settings_do_not_reach_the_cli():
@@ -14,7 +14,7 @@ def test_the_gateways_own_settings_do_not_reach_the_cli():
     assert allowed(own) == {}
 
 
-def test_what_the_cli_needs_reaches_it_as_it_is():
+def test_what_the_cli_needs_reaches_it_unchanged():
     needed = {
         "PATH": "/bin", "LANG": "C.UTF-8", "LC_ALL": "C", "HTTPS_PROXY": "http://proxy", "NODE_EXTRA_CA_CERTS": "/ca",
         "ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": "http://x", "CLAUDE_CODE_OAUTH_TOKEN": "t",
@@ -27,11 +27,11 @@ def test_what_the_cli_needs_reaches_it_as_it_is():
     ({"https_proxy": "http://proxy", "NO_PROXY": "corp"}, "corp,127.0.0.1,localhost,::1"),
     ({"NO_PROXY": "corp"}, "corp"),
 ])  # fmt: skip
-def test_a_proxy_is_not_asked_for_this_machine(given, excluded):
+def test_a_proxy_is_not_used_for_loopback(given, excluded):
     assert allowed(given)["NO_PROXY"] == excluded
 
 
-def test_a_clouds_credentials_are_the_clis_only_when_it_uses_that_cloud():
+def test_cloud_credentials_reach_the_cli_only_when_it_uses_that_cloud():
     role = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/x"}
     assert allowed(role) == {}
     assert allowed({**role, "CLAUDE_CODE_USE_BEDROCK": "1"}) == {**role, "CLAUDE_CODE_USE_BEDROCK": "1"}
@@ -45,7 +45,7 @@ def test_any_way_to_claude_counts_as_credentials(name):
     assert not has_credentials({name: ""})
 
 
-def test_credentials_of_a_dotenv_file_lie_beneath_the_environment(tmp_path: Path):
+def test_the_environment_wins_over_credentials_of_a_dotenv_file(tmp_path: Path):
     (tmp_path / ".env").write_text("ANTHROPIC_API_KEY=file\nANTHROPIC_BASE_URL=http://file\nREDIS_PASSWORD=x\n")
     merged = with_dotenv({"ANTHROPIC_API_KEY": "environment"}, tmp_path / ".env")
     assert merged == {"ANTHROPIC_API_KEY": "environment", "ANTHROPIC_BASE_URL": "http://file"}
@@ -66,7 +66,7 @@ def test_a_file_that_holds_no_credential_is_refused(tmp_path: Path, content):
     assert str(tmp_path) not in str(caught.value)
 
 
-def test_a_credential_may_stand_in_a_file_of_its_own(tmp_path: Path):
+def test_a_credential_can_be_read_from_a_file(tmp_path: Path):
     (tmp_path / "token").write_text("from-a-file\n")
     given = {"CLAUDE_CODE_OAUTH_TOKEN_FILE": str(tmp_path / "token"), "CLAUDE_CODE_OAUTH_TOKEN": ""}
     assert with_dotenv(given, tmp_path / ".env")["CLAUDE_CODE_OAUTH_TOKEN"] == "from-a-file"
@@ -75,7 +75,7 @@ def test_a_credential_may_stand_in_a_file_of_its_own(tmp_path: Path):
         with_dotenv({"ANTHROPIC_API_KEY_FILE": str(tmp_path / "missing")}, tmp_path / ".env")
 
 
-def test_a_run_has_directories_of_its_own_and_one_layer_of_retries(tmp_path: Path):
+def test_a_run_has_its_own_directories_and_one_layer_of_retries(tmp_path: Path):
     environment = for_run(tmp_path / "home", tmp_path / "config")
     assert environment["HOME"] == str(tmp_path / "home")
     assert environment["CLAUDE_CONFIG_DIR"] == str(tmp_path / "config")

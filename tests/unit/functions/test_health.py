@@ -6,9 +6,9 @@ import sys
 from tests.support.gateway import ROOT
 
 
-def test_the_health_check_hides_its_variables_before_it_imports_anything_large():
+def test_the_health_check_hides_its_variables_before_large_imports():
     """Catches the store's password readable in /proc for as long as the check's imports take."""
-    large = ("pydantic", "redis", "shared.settings")
+    large = ("pydantic", "redis", "shared.configuration.settings")
     program = f"import sys, functions.worker.health; print([name for name in {large!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"

@@ -3,9 +3,9 @@
 import pytest
 from claude_agent_sdk import ResultMessage
 
-from functions.worker.outcome import RETRYABLE, Report, failed, judge
-from shared.models import Result
-from shared.vocabulary import ErrorCode
+from functions.worker.jobs.outcome import RETRYABLE, Report, failed, judge
+from shared.api.models import Result
+from shared.api.vocabulary import ErrorCode
 
 LIMIT = 1_000_000
 
@@ -37,7 +37,7 @@ def code(report: Report) -> ErrorCode:
     return found
 
 
-def test_a_clean_envelope_is_a_result_with_its_own_figures():
+def test_a_clean_envelope_is_a_result_with_its_usage():
     outcome = judge(Report(envelope(), model="m", text="4"), max_output_bytes=LIMIT)
     assert outcome.state == "completed"
     result = Result.model_validate(outcome.body["result"])
@@ -73,7 +73,7 @@ def test_the_usage_adds_up_every_model_of_the_run():
         (529, "overloaded"),
     ],
 )
-def test_an_api_error_is_told_by_its_status_although_the_subtype_says_success(status, expected):
+def test_an_api_error_is_recognized_by_its_status_despite_its_subtype(status, expected):
     # 529 comes as the kind server_error, 400 and 402 as unknown: the status knows better.
     report = Report(envelope(is_error=True, api_error_status=status), error_kind="server_error")
     assert code(report) == expected
@@ -92,11 +92,11 @@ def test_an_api_error_is_told_by_its_status_although_the_subtype_says_success(st
         (None, "server_error"),
     ],
 )
-def test_an_api_error_without_a_status_is_told_by_its_kind(kind, expected):
+def test_an_api_error_without_a_status_is_recognized_by_its_kind(kind, expected):
     assert code(Report(envelope(is_error=True), error_kind=kind)) == expected
 
 
-def test_a_kind_that_says_more_than_the_status_counts():
+def test_a_more_specific_kind_wins_over_the_status():
     # "Your credit balance is too low" comes as a 400.
     assert code(Report(envelope(is_error=True, api_error_status=400), error_kind="billing_error")) == "billing_error"
 
@@ -111,7 +111,7 @@ def test_a_kind_that_says_more_than_the_status_counts():
         ("error_of_a_later_release", "server_error"),
     ],
 )
-def test_an_envelope_that_is_an_error_is_told_by_its_subtype(subtype, expected):
+def test_an_error_envelope_is_recognized_by_its_subtype(subtype, expected):
     assert code(Report(envelope(subtype=subtype, is_error=True), model="m")) == expected
 
 
@@ -133,7 +133,7 @@ def test_no_envelope_is_a_crash():
     assert code(Report()) == "cli_crashed"
 
 
-def test_a_failure_on_the_way_counts_more_than_an_envelope():
+def test_a_failure_of_the_run_wins_over_the_envelope():
     assert code(Report(envelope(), model="m", failure="output_too_large")) == "output_too_large"
 
 
@@ -143,5 +143,5 @@ def test_a_result_above_the_limit_is_too_large_counted_as_json():
 
 
 @pytest.mark.parametrize("name", ["timeout", "max_turns", "authentication_failed", "cli_crashed", "overloaded"])
-def test_a_failure_says_whether_trying_again_makes_sense(name):
+def test_a_failure_says_whether_a_retry_makes_sense(name):
     assert failed(name).body["error"]["retryable"] is (name in RETRYABLE)

@@ -7,8 +7,8 @@ import time
 import pytest
 import redis
 
-from functions.worker.patience import Patience
-from shared.store.client import sync_client
+from functions.worker.pool.redis_retries import Patience
+from shared.store.redis.client import sync_client
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def mute():
         yield f"redis://127.0.0.1:{server.getsockname()[1]}/0"
 
 
-def test_after_a_stop_one_reply_is_waited_for_and_no_more(mute):
+def test_after_a_stop_one_reply_is_awaited_and_no_more(mute):
     patience = Patience()
     client = sync_client(mute, reply_timeout=0.3, retry=patience)
     patience.end(within=60)

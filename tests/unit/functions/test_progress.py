@@ -1,8 +1,8 @@
 import pytest
 import redis.asyncio
 
-from functions.worker.lease import Lease
-from shared.store.claims import Claim
+from functions.worker.jobs.lease import Lease
+from shared.store.jobs.claims import Claim
 
 
 async def test_progress_starts_at_ten_grows_and_stays_below_ninety():

@@ -4,7 +4,7 @@ import pytest
 import redis
 from rq.serializers import JSONSerializer
 
-from functions.worker.queue import FUNCTION, ClaimJob
+from functions.worker.pool.rq_adapter import FUNCTION, ClaimJob
 
 CLAIM = "019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22-1"
 

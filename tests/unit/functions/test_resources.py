@@ -5,8 +5,9 @@ import os
 
 import pytest
 
-from functions.worker import processes, resources
-from shared.settings import WorkerSettings
+from functions.worker.cli import resources
+from shared.configuration.settings import WorkerSettings
+from shared.host import processes
 
 
 async def nobody():
@@ -14,7 +15,7 @@ async def nobody():
 
 
 @pytest.mark.parametrize("has_tools", [True, False])
-async def test_a_run_with_tools_is_looked_at_in_its_own_rhythm(monkeypatch, has_tools):
+async def test_a_run_with_tools_is_sampled_at_its_own_interval(monkeypatch, has_tools):
     monkeypatch.setattr(processes, "run_processes", lambda spared: [os.getpid()])
     monkeypatch.setattr(resources, "_LOOK_EVERY", 0.01 if has_tools else 60.0)
     monkeypatch.setattr(resources, "_LOOK_EVERY_WITHOUT_TOOLS", 60.0 if has_tools else 0.01)

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from functions.responses.requests import ResponseRequest, asked_by
-from functions.responses.stream import Translation
-from shared.errors import RefusedParameter
+from functions.openai.requests import ResponseRequest, asked_by
+from functions.openai.stream import Translation
+from shared.api.errors import RefusedParameter
 from shared.services.following import Told
-from shared.store.events import Event
-from shared.store.jobs import StoredJob
+from shared.store.jobs.events import Event
+from shared.store.jobs.records import StoredJob
 
 JOB = "019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22"
 WAITING, ACTIVE = (("state", json.dumps({"state": state, "progress": 0})) for state in ("waiting", "active"))
@@ -56,28 +56,28 @@ def test_an_answer_is_one_item_with_its_deltas():
     assert items(events) == [(0, "completed", "ab")]
 
 
-def test_only_a_change_of_the_status_is_told():
+def test_only_a_change_of_the_status_is_an_event():
     events = told([ACTIVE, RISEN, WAITING, RISEN], "x")
     statuses = [event["response"]["status"] for event in events if "response" in event]
     assert statuses == ["queued", "queued", "in_progress", "queued", "in_progress", "completed"]
 
 
-def test_text_of_turns_before_the_last_is_not_followed_by_the_answer_once_more():
+def test_text_of_earlier_turns_is_not_followed_by_the_answer_again():
     events = told([("delta", "I look. "), ("delta", "It is 4.")], "It is 4.")
     assert (deltas(events), items(events)) == (["I look. ", "It is 4."], [(0, "completed", "I look. It is 4.")])
 
 
-def test_an_attempt_that_wrote_before_it_failed_leaves_an_incomplete_item():
+def test_a_failed_attempt_that_wrote_leaves_an_incomplete_item():
     events = told([("delta", "he"), RESET, ("delta", "hello")], "hello")
     assert items(events) == [(0, "incomplete", "he"), (1, "completed", "hello")]
 
 
-def test_an_answer_that_was_never_told_in_pieces_is_told_whole_even_if_an_attempt_before_began_with_it():
+def test_an_answer_without_deltas_is_sent_whole():
     events = told([("delta", "he"), RESET], "hello")
     assert (deltas(events), items(events)) == (["he", "hello"], [(0, "incomplete", "he"), (1, "completed", "hello")])
 
 
-def test_a_stream_that_has_lost_its_beginning_tells_the_answer_whole_in_an_item_of_its_own():
+def test_a_stream_without_its_beginning_sends_the_answer_as_a_new_item():
     events = told([("delta", "lo")], "hello")
     assert items(events) == [(0, "incomplete", "lo"), (1, "completed", "hello")]
 
@@ -90,18 +90,18 @@ def test_an_empty_answer_is_an_item_without_a_delta():
 @pytest.mark.parametrize(
     "said", [[], [("delta", "Here: ")], [("delta", '{"n": 4}')], [("delta", "He"), RESET, ("delta", "Here: ")]]
 )
-def test_an_answer_under_a_schema_is_one_item_of_one_delta_whatever_the_model_said_beside_it(said):
+def test_structured_output_is_one_item_of_one_delta(said):
     events = told([ACTIVE, *said], '{"n": 4}', kind="json_schema")
     assert (deltas(events), items(events)) == (['{"n": 4}'], [(0, "completed", '{"n": 4}')])
 
 
-def test_what_was_said_beside_an_answer_that_never_came_is_no_item():
+def test_text_beside_structured_output_that_never_came_is_no_item():
     events = told([("delta", "he")], state="failed", kind="json_schema")
     assert [event["type"] for event in events] == ["response.created", "response.queued", "response.failed"]
 
 
 @pytest.mark.parametrize(("state", "last"), [("failed", "response.failed"), ("cancelled", "response.incomplete")])
-def test_a_job_without_an_answer_ends_what_was_begun_as_incomplete(state, last):
+def test_a_job_without_an_answer_ends_its_items_as_incomplete(state, last):
     events = told([("delta", "he")], state=state)
     assert (items(events), events[-1]["type"]) == ([(0, "incomplete", "he")], last)
 
@@ -120,7 +120,7 @@ def asked(**fields):
         {"truncation": "disabled", "service_tier": "auto", "stream_options": {"include_obfuscation": False}},
     ],
 )
-def test_what_says_nothing_or_what_is_done_anyway_is_taken(nothing):
+def test_options_that_change_nothing_are_accepted(nothing):
     assert asked(**nothing) == asked()
 
 
@@ -161,19 +161,19 @@ def test_what_says_nothing_or_what_is_done_anyway_is_taken(nothing):
         ({"stream_options": {"include_obfuscation": True}}, "stream_options"),
     ],
 )
-def test_what_cannot_be_honoured_is_named(fields, named):
+def test_unsupported_options_are_named(fields, named):
     with pytest.raises(RefusedParameter) as refused:
         asked(**fields)
     assert refused.value.errors[0].pointer == named
 
 
-def test_an_item_may_say_that_it_is_a_message():
+def test_an_item_can_have_the_type_message():
     system = {"type": "message", "role": "system", "content": [PART], "phase": None}
     query = asked(input=[system, {**USER, "type": "message"}]).query
     assert (query.query, query.system_prompt) == ("q", "p")
 
 
-def test_instructions_are_those_given_and_those_in_messages_of_a_system():
+def test_instructions_include_system_messages():
     said = [{"role": "developer", "content": "two"}, {"role": "user", "content": [{"type": "input_text", "text": "q"}]}]
     query = asked(instructions="one", input=said).query
     assert (query.query, query.system_prompt) == ("q", "one\n\ntwo")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from redis.exceptions import AuthenticationError
 
-from functions.worker.slot import Slot
+from functions.worker.pool.slot import Slot
 from shared.logs import JsonFormatter
 
 if TYPE_CHECKING:

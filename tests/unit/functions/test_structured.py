@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import psutil
 
-from functions.worker.structured import structured
+from functions.worker.cli.structured import structured
 
 # Each step looks at the value twice, so that a check takes 2^40 looks.
 STEPS = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(40)}
@@ -13,7 +13,7 @@ ENDLESS = {"type": "object", "properties": {"a": {"$ref": "#/$defs/a0"}}, "$defs
 PATTERN = {"type": "object", "properties": {"a": {"pattern": "^(a+)+$"}}}
 
 
-async def test_the_process_that_checks_an_answer_has_limited_memory_and_ends_with_its_task():
+async def test_the_checking_process_has_limited_memory_and_ends_with_its_task():
     task = asyncio.create_task(structured(ENDLESS, {"a": 1}))
     me, limits = psutil.Process(), None
     async with asyncio.timeout(20):
@@ -28,7 +28,7 @@ async def test_the_process_that_checks_an_answer_has_limited_memory_and_ends_wit
     assert not [child for child in me.children() if child.status() != psutil.STATUS_ZOMBIE and "-c" in child.cmdline()]
 
 
-async def test_an_answer_that_fits_is_told_apart_from_one_that_does_not():
+async def test_an_answer_is_checked_against_its_schema():
     fits = await structured(PATTERN, {"a": "aaa"})
     assert (fits.fits, fits.value) == (True, {"a": "aaa"})
     assert not (await structured(PATTERN, {"a": "b"})).fits

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from functions.worker.tasks import wait_here
+from functions.worker.pool.tasks import wait_here
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def told():
 
 
 @pytest.mark.timeout(20)
-def test_a_signal_that_does_not_interrupt_the_wait_is_handled_while_it_lasts(told):
+def test_a_signal_is_handled_while_the_main_thread_waits(told):
     done: Future[None] = Future()
     seen = []
 
@@ -43,7 +43,7 @@ def test_a_signal_that_does_not_interrupt_the_wait_is_handled_while_it_lasts(tol
     assert seen == [True]
 
 
-async def test_what_the_work_raised_is_raised_where_it_is_waited_for():
+async def test_an_exception_of_the_work_is_raised_to_the_waiter():
     async def work() -> None:
         raise TimeoutError("its own")
 

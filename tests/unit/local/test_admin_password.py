@@ -13,7 +13,7 @@ def _elsewhere(monkeypatch, tmp_path):
         monkeypatch.delenv(name)
 
 
-def test_a_password_is_made_and_told_once_when_the_dashboard_has_none(monkeypatch, capsys):
+def test_a_missing_dashboard_password_is_generated_and_printed_once(monkeypatch, capsys):
     monkeypatch.setenv("ADMIN_ENABLED", "true")
     make_if_missing()
     made = os.environ["ADMIN_PASSWORD"]
@@ -23,7 +23,7 @@ def test_a_password_is_made_and_told_once_when_the_dashboard_has_none(monkeypatc
     assert (os.environ["ADMIN_PASSWORD"], capsys.readouterr().err) == (made, "")
 
 
-def test_a_password_that_is_there_stays_and_is_not_told(tmp_path, capsys):
+def test_an_existing_password_stays_and_is_not_printed(tmp_path, capsys):
     (tmp_path / ".env").write_text("ADMIN_ENABLED=true\nADMIN_PASSWORD=correct horse battery\n")
     make_if_missing()
     assert "ADMIN_PASSWORD" not in os.environ

@@ -8,7 +8,7 @@ import pytest
 
 from local.ask import Question, ask
 from local.attended import Attended
-from shared.models import Status
+from shared.api.models import Status
 
 URL = "http://127.0.0.1:3000"
 JOB = "019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22"
@@ -104,13 +104,13 @@ def desk(monkeypatch):
     return Desk(monkeypatch)
 
 
-def test_a_pipe_gets_the_bare_answer_and_nothing_else(desk):
+def test_a_pipe_gets_only_the_answer(desk):
     assert desk.ask(QUEUED, status("waiting"), status("active"), completed("4")) == 0
     assert desk.out.written == "4\n"
     assert desk.err.written == ""
 
 
-def test_the_query_is_sent_as_it_was_typed(desk):
+def test_the_query_is_sent_as_typed(desk):
     desk.ask(QUEUED, completed("4"), query=" --version\r\n@/etc/hosts ä\t")
     submit, poll = desk.requests
     assert (submit.method, submit.url.path) == ("POST", "/api/query")
@@ -135,7 +135,7 @@ def standard_input(monkeypatch, tmp_path):
         stream.close()
 
 
-def test_a_dash_reads_standard_input_to_the_byte(desk, standard_input):
+def test_a_dash_reads_standard_input_unchanged(desk, standard_input):
     standard_input("ä\r\n2+2\n".encode())
     assert desk.ask(QUEUED, completed("4"), query="-") == 0
     assert json.loads(desk.requests[0].content) == {"query": "ä\r\n2+2\n"}
@@ -154,20 +154,20 @@ def test_input_that_is_not_utf8_is_refused_before_anything_is_sent(desk, standar
 @pytest.mark.parametrize(
     ("answer", "code"), [(completed("\x1b\x9b\ud83d ä\n"), 0), (FAILED, 1)], ids=["completed", "failed"]
 )
-def test_json_is_the_whole_status_body_and_safe_to_show(desk, answer, code):
+def test_json_is_the_whole_status_body_and_safe_to_print(desk, answer, code):
     assert desk.ask(QUEUED, answer, as_json=True) == code
     assert json.loads(desk.out.written) == answer[1]
     assert not set(desk.out.written) & {"\x1b", "\x9b"}
 
 
-def test_polling_starts_quick_and_slows_down_to_a_second(desk):
+def test_polling_starts_fast_and_slows_to_once_a_second(desk):
     desk.ask((*QUEUED, {"Retry-After": "1"}), *[status("active")] * 9, completed("4"))
     assert desk.pauses[0] == 0.1
     assert desk.pauses == sorted(desk.pauses)
     assert desk.pauses[-1] == 1
 
 
-def test_retry_after_of_a_status_is_honoured(desk):
+def test_retry_after_of_a_status_is_honored(desk):
     desk.ask(QUEUED, (*status("waiting"), {"Retry-After": "7"}), completed("4"))
     assert desk.pauses == [0.1, 7]
 
@@ -188,20 +188,20 @@ TROUBLES = {
 
 
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
-def test_a_passing_trouble_while_polling_is_outlived_in_silence(desk, trouble):
+def test_a_transient_error_while_polling_is_retried_silently(desk, trouble):
     assert desk.ask(QUEUED, trouble, trouble, completed("4")) == 0
     assert desk.out.written == "4\n"
     assert desk.err.written == ""
 
 
 @pytest.mark.parametrize("hint", ["0", "4", "3600"])
-def test_a_trouble_that_lasts_thirty_seconds_ends_the_polling_with_the_job_id(desk, hint):
+def test_thirty_seconds_of_errors_end_the_polling_with_the_job_id(desk, hint):
     assert desk.ask(QUEUED, (*AWAY, {"Retry-After": hint})) == 2
     assert 30 <= desk.now < 31
     assert desk.err.written == f"{REASON}\n{ID}"
 
 
-def test_troubles_far_apart_are_each_given_thirty_seconds(desk):
+def test_errors_far_apart_each_get_thirty_seconds(desk):
     trouble, fine = (*AWAY, {"Retry-After": "20"}), status("active")
     assert desk.ask(QUEUED, trouble, fine, trouble, fine, trouble, completed("4")) == 0
 
@@ -217,7 +217,7 @@ STRANGERS = {
 
 
 @pytest.mark.parametrize("answers", STRANGERS.values(), ids=STRANGERS)
-def test_a_server_that_is_no_gateway_is_told_as_such(desk, answers):
+def test_a_server_that_is_no_gateway_is_reported(desk, answers):
     assert desk.ask(*answers) == 2
     assert "not how a gateway answers" in desk.err.written
 
@@ -227,7 +227,7 @@ BAD_OPTIONS = [{"timeout": 0}, {"timeout": float("nan")}, {"api_key": "a\nb"}, {
 
 
 @pytest.mark.parametrize("wrong", [*({"url": url} for url in BAD_URLS), *BAD_OPTIONS], ids=str)
-def test_an_option_that_cannot_be_used_is_told_and_nothing_is_sent(desk, wrong):
+def test_an_invalid_option_is_reported_and_nothing_is_sent(desk, wrong):
     assert desk.ask(QUEUED, completed("4"), **wrong) == 2
     assert desk.err.written.startswith("--")
     assert "secret" not in desk.err.written
@@ -240,7 +240,7 @@ def test_the_timeout_ends_the_polling_and_names_the_job(desk):
     assert desk.err.written == f"gave up after 2.5 s, while the job goes on\n{ID}"
 
 
-def test_a_terminal_sees_the_progress_on_standard_error_alone(desk):
+def test_a_terminal_shows_progress_on_standard_error_only(desk):
     desk.terminal(out=True, err=True)
     assert desk.ask(QUEUED, status("waiting", queuePosition=3), completed("4")) == 0
     assert desk.out.written == "4\n"
@@ -254,7 +254,7 @@ def test_a_state_cannot_carry_an_escape_to_the_terminal(desk):
     assert "\x1b]0;" not in desk.err.written
 
 
-def test_progress_goes_to_a_terminal_only_whatever_gets_the_answer(desk):
+def test_progress_is_shown_only_on_a_terminal(desk):
     for out, err in ((True, False), (False, True)):
         desk.terminal(out=out, err=err)
         assert desk.ask(QUEUED, status("active"), completed("4")) == 0
@@ -278,19 +278,19 @@ ENDS = {
 
 
 @pytest.mark.parametrize(("answers", "code", "told"), ENDS.values(), ids=ENDS)
-def test_every_end_without_an_answer_has_its_status_and_its_words(desk, answers, code, told):
+def test_every_failure_has_its_exit_status_and_message(desk, answers, code, told):
     assert desk.ask(*answers) == code
     assert desk.err.written == told
     assert desk.out.written == ""
     assert len(desk.requests) == len(answers), "it asked again what was answered"
 
 
-def test_a_wrong_certificate_is_told_as_what_it_is(desk):
+def test_a_wrong_certificate_is_reported(desk):
     assert desk.ask(httpx.ConnectError("self-signed certificate"), url="https://gateway.test") == 2
     assert desk.err.written == "no gateway answers at https://gateway.test: self-signed certificate\n"
 
 
-def test_a_key_and_a_path_of_the_url_go_with_every_request(desk):
+def test_the_key_and_the_path_of_the_url_are_used_for_every_request(desk):
     desk.ask(QUEUED, completed("4"), api_key="k-1", url="http://gateway.test/claude/")
     assert [request.headers["Authorization"] for request in desk.requests] == ["Bearer k-1"] * 2
     assert [request.url.path for request in desk.requests] == ["/claude/api/query", f"/claude/api/query/{JOB}"]
@@ -301,7 +301,7 @@ JOINED = 202, QUEUED[1] | {"status": "duplicate"}
 
 
 @pytest.mark.parametrize("answers", [[CACHED], [JOINED, completed("4")]], ids=["cached", "joined"])
-def test_an_answer_shared_with_others_is_printed_like_any(desk, answers):
+def test_a_joined_answer_is_printed_like_any_other(desk, answers):
     assert desk.ask(*answers) == 0
     assert desk.out.written == "4\n"
     assert len(desk.requests) == len(answers)
@@ -318,13 +318,13 @@ PRINTED = [
 
 
 @pytest.mark.parametrize(("terminal", "response", "printed"), PRINTED)
-def test_control_characters_pass_a_pipe_and_are_spelled_out_on_a_terminal(desk, terminal, response, printed):
+def test_control_characters_are_escaped_on_a_terminal_only(desk, terminal, response, printed):
     desk.terminal(out=terminal)
     assert desk.ask(QUEUED, completed(response)) == 0
     assert desk.out.written == printed
 
 
-def test_json_of_a_failure_is_all_that_is_printed(desk):
+def test_json_of_a_failure_is_the_only_output(desk):
     assert desk.ask(QUEUED, FAILED, as_json=True) == 1
     assert json.loads(desk.out.written) == FAILED[1]
     assert desk.err.written == ""
@@ -333,7 +333,7 @@ def test_json_of_a_failure_is_all_that_is_printed(desk):
 PRODUCER = status("completed", progress=100, requestId="other", metadata={"of": "another"}, result={"response": "4"})
 
 
-def test_json_of_a_cached_answer_is_the_status_of_the_job_that_produced_it(desk):
+def test_json_of_a_cached_answer_is_the_status_of_its_job(desk):
     assert desk.ask(CACHED, PRODUCER, as_json=True) == 0
     assert json.loads(desk.out.written) == PRODUCER[1] | {"requestId": "r", "metadata": {}}
     assert [request.method for request in desk.requests] == ["POST", "GET"]
@@ -342,7 +342,7 @@ def test_json_of_a_cached_answer_is_the_status_of_the_job_that_produced_it(desk)
 GONE = problem(404, "Not found", "There is no such job")
 
 
-def test_json_of_a_cached_answer_outlives_the_job_that_produced_it(desk):
+def test_json_of_a_cached_answer_outlives_its_job(desk):
     gone = (GONE[0], GONE[1] | {"code": "not_found"})
     assert desk.ask(CACHED, gone, as_json=True) == 0
     body = json.loads(desk.out.written)
@@ -357,27 +357,27 @@ def test_json_of_a_joined_query_names_its_own_submission(desk):
     assert json.loads(desk.out.written)["requestId"] == "mine"
 
 
-def test_a_session_that_begins_is_named_on_standard_error(desk):
+def test_a_new_session_is_named_on_standard_error(desk):
     begun = completed("4")[1] | {"result": {"response": "4", "sessionId": "s-1"}}
     assert desk.ask(QUEUED, (200, begun), fields={"session": True}) == 0
     assert (desk.out.written, desk.err.written) == ("4\n", "Continue with --session s-1\n")
 
 
 @pytest.mark.parametrize("fields", [{"model": "\udcff"}, {"outputSchema": {"const": float("nan")}}], ids=str)
-def test_what_json_cannot_carry_is_refused_before_anything_is_sent(desk, fields):
+def test_text_that_json_cannot_encode_is_refused_before_sending(desk, fields):
     assert desk.ask(QUEUED, fields=fields) == 2
     assert desk.err.written.startswith("the request cannot be written as JSON")
     assert desk.requests == []
 
 
-def test_json_when_the_time_is_up_is_the_last_status(desk):
+def test_json_after_a_timeout_is_the_last_status(desk):
     assert desk.ask(QUEUED, status("active"), timeout=2.5, as_json=True) == 2
     assert json.loads(desk.out.written) == status("active")[1]
     assert desk.err.written.startswith("gave up after 2.5 s")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupt_while_it_submits_waits_for_the_jobs_id(desk, number, code):
+def test_an_interrupt_during_submission_waits_for_the_job_id(desk, number, code):
     def interrupted():
         signal.raise_signal(number)
         return QUEUED
@@ -387,7 +387,7 @@ def test_an_interrupt_while_it_submits_waits_for_the_jobs_id(desk, number, code)
     assert len(desk.requests) == 1
 
 
-def test_a_second_interrupt_while_it_submits_ends_it_at_once(desk):
+def test_a_second_interrupt_during_submission_ends_it_at_once(desk):
     def interrupted():
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)

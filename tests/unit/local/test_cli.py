@@ -19,11 +19,11 @@ def test_every_command_is_listed():
 
 
 @pytest.mark.parametrize(("group", "command"), [("keys", "revoke"), ("webhooks", "redeliver"), ("jobs", "follow")])
-def test_a_group_lists_its_own(group, command):
+def test_a_group_lists_its_commands(group, command):
     assert command in run(app, [group, "--help"]).output
 
 
-def test_a_group_that_is_misspelt_is_suggested():
+def test_a_misspelled_group_gets_a_suggestion():
     failed = run(app, ["webhook"])
     assert failed.exit_code == 2
     assert "Did you mean 'webhooks'?" in failed.output
@@ -40,7 +40,7 @@ def test_a_group_that_is_misspelt_is_suggested():
         ({"PORT": '"3100"'}, None, 3100),
     ],
 )
-def test_a_gateway_is_looked_for_where_this_machine_would_start_one(monkeypatch, tmp_path, environment, written, port):
+def test_the_default_address_is_that_of_a_local_gateway(monkeypatch, tmp_path, environment, written, port):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PORT", raising=False)
     for name, value in environment.items():
@@ -54,7 +54,7 @@ def test_a_gateway_is_looked_for_where_this_machine_would_start_one(monkeypatch,
     "command",
     [["ask", "x"], ["jobs", "list"], ["jobs", "get", "x"], ["webhooks", "list", "x"], ["webhooks", "redeliver", "x"]],
 )
-def test_what_asks_a_gateway_goes_by_port_unless_it_is_told_where(monkeypatch, tmp_path, command):
+def test_clients_use_port_unless_a_url_is_set(monkeypatch, tmp_path, command):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CLAUDE_GATEWAY_URL", raising=False)
     monkeypatch.setenv("PORT", "1")
@@ -105,7 +105,7 @@ def test_the_options_of_ask_are_fields_of_the_submission(sent, tmp_path):
     ("options", "fields"),
     [("", {}), ("--session new", {"session": True}), ("--no-mcp", {"mcpServers": []})],
 )
-def test_an_option_that_is_not_given_sends_no_field(sent, options, fields):
+def test_an_absent_option_sends_no_field(sent, options, fields):
     assert run(app, ["ask", "q", *options.split()]).exit_code == 0
     assert sent[0].fields == fields
 
@@ -121,7 +121,7 @@ def test_a_schema_that_is_no_json_object_is_refused(sent, tmp_path, content):
 
 
 @pytest.mark.parametrize("options", [["--priority", "urgent"], ["--no-mcp", "--mcp", "time"]])
-def test_options_that_no_submission_can_have_are_refused(sent, options):
+def test_options_out_of_range_are_refused(sent, options):
     assert run(app, ["ask", "q", *options]).exit_code == 2
     assert sent == []
 

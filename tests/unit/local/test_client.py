@@ -38,7 +38,7 @@ LOOPBACK = ["127.0.0.1", "localhost", "LOCALHOST", "localhost.", "127.0.0.2", "[
 
 
 @pytest.mark.parametrize("host", LOOPBACK)
-def test_a_proxy_does_not_catch_loopback(proxy, host):
+def test_a_proxy_is_not_used_for_loopback(proxy, host):
     with Client(f"http://{host}:1", None) as client, pytest.raises(Stop, match="no gateway answers"):
         client.send("GET", "/health")
     assert proxy == []

@@ -32,14 +32,14 @@ def shop(request, tmp_path, monkeypatch):
         "BEGIN",
     ],
 )
-def test_what_is_no_select_is_refused_and_leaves_no_file(shop, sql):
+def test_statements_other_than_select_are_refused_and_leave_no_file(shop, sql):
     with pytest.raises(ToolError, match="readonly: only a SELECT is run"):
         database.query(sql.format(shop))
     assert list(shop.iterdir()) == []
 
 
 @pytest.mark.parametrize("sql", ["SELECT load_extension('x')", "SELECT file FROM pragma_database_list"])
-def test_no_select_loads_an_extension_or_tells_where_the_file_is(shop, sql):
+def test_no_select_loads_an_extension_or_reveals_the_file(shop, sql):
     with pytest.raises(ToolError, match="not authorized"):
         database.query(sql)
 
@@ -60,11 +60,11 @@ def test_no_select_loads_an_extension_or_tells_where_the_file_is(shop, sql):
         ("SELECT value FROM json_each('[1, 2]')", [{"value": 1}, {"value": 2}]),
     ],
 )
-def test_a_select_with_joins_aggregates_and_tables_of_its_own_is_answered(shop, sql, rows):
+def test_a_select_with_joins_aggregates_and_ctes_is_answered(shop, sql, rows):
     assert json.loads(database.query(sql)) == rows
 
 
-def test_large_integers_and_bytes_come_as_text_that_keeps_them(shop):
+def test_large_integers_and_bytes_are_returned_as_text(shop):
     assert database.query("SELECT 9223372036854775807 AS id, x'00ff' AS raw") == (
         '[{"id": 9223372036854775807, "raw": "00ff"}]'
     )

@@ -19,19 +19,19 @@ from local.demo_instances import minimal_instance
         ('{"year": 2026}\n\nWhat is 17 % 5', "2"),
     ],
 )
-def test_a_calculation_in_a_query_is_done(query, value):
+def test_a_calculation_in_a_query_is_evaluated(query, value):
     found = arithmetic(query)
     assert found is not None
     assert found[1] == value
 
 
 @pytest.mark.parametrize("query", ["", "on 2026-10-31", "call 42", "...", "((((", "1 +", "2(3)", "a - b", "C++ --- **"])
-def test_what_only_looks_like_a_calculation_is_left_alone(query):
+def test_text_that_resembles_a_calculation_is_left_alone(query):
     assert arithmetic(query) is None
 
 
 @pytest.mark.parametrize("query", ["9**9**9", "9^999999999", "9" * 60 + " * 2", "((9^150)^150)^150", "2.5^190^2"])
-def test_a_calculation_too_large_ends_at_once_with_a_word_about_it(query):
+def test_a_calculation_too_large_is_refused_at_once(query):
     assert "too large" in answer(query)
 
 
@@ -40,20 +40,20 @@ def test_division_by_zero_and_roots_of_negatives_are_no_failure():
     assert arithmetic("(0-1)^0.5") is None
 
 
-def test_hello_is_answered_and_help_tells_how_to_use_the_real_claude():
+def test_hello_is_answered_and_help_explains_real_credentials():
     assert "Hello" in answer("hi there")
     assert "ANTHROPIC_API_KEY" in answer("Who are you?")
     assert "CLAUDE_CODE_OAUTH_TOKEN" in answer("help")
 
 
-def test_anything_else_is_counted_and_repeated_in_short():
+def test_other_queries_are_counted_and_echoed_in_short():
     assert "3 words: “tell me more”" in answer(" tell  me\nmore ")
     assert "1 word:" in answer("more")
     assert len(answer("word " * 50_000)) < 200
 
 
 @given(st.text())
-def test_every_answer_says_that_it_is_not_claudes(query):
+def test_every_answer_is_labeled_as_not_from_claude(query):
     assert answer(query).startswith(LABEL)
 
 
@@ -63,7 +63,7 @@ def test_no_arithmetic_breaks_the_evaluator(query):
 
 
 @given(st.text())
-def test_the_chunks_of_a_text_are_few_and_join_to_it(text):
+def test_the_chunks_of_a_text_are_few_and_join_to_the_text(text):
     pieces = chunks(text)
     assert "".join(pieces) == text
     assert len(pieces) <= 24

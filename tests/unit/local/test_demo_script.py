@@ -17,7 +17,7 @@ def test_a_query_without_instructions_has_none():
     assert script_of("What is a demo: a show?").is_empty
 
 
-def test_instructions_stand_one_a_line():
+def test_instructions_are_one_per_line():
     script = script_of("Please\ndemo: slow 2.5\n  demo: stream 7\nDemo is no instruction\ndemo: think")
     assert (script.seconds, script.words, script.thinks) == (2.5, 7, True)
 
@@ -37,7 +37,7 @@ def test_tools_are_called_one_after_another():
     assert said(request).endswith("returned: r2")
 
 
-def test_the_demo_thinks_before_it_answers_when_asked_to():
+def test_the_demo_thinks_before_it_answers_on_request():
     blocks = compose({"messages": [{"role": "user", "content": "demo: think"}]}).blocks
     assert isinstance(blocks[0], ThinkingBlock)
 
@@ -48,3 +48,12 @@ def test_the_demo_thinks_before_it_answers_when_asked_to():
 def test_an_instruction_that_cannot_be_followed_is_named_in_the_answer(line):
     answer = said({"messages": [{"role": "user", "content": f"demo: {line}"}]})
     assert f"`demo: {line.split()[0]}`" in answer
+
+
+@pytest.mark.parametrize(
+    "line", ["slow soon", "slow nan", "slow -1", "slow 601", "slow inf", "stream 10001", "stream 1.5"]
+)
+def test_a_number_out_of_bounds_is_answered_with_the_bounds(line):
+    answer = said({"messages": [{"role": "user", "content": f"demo: {line}"}]})
+    unit, most = ("seconds", 600) if line.startswith("slow") else ("words", 10000)
+    assert answer.endswith(f"takes a number of {unit} from 0 to {most}.")

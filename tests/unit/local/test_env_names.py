@@ -3,7 +3,7 @@
 import pytest
 
 from local.env_names import warnings
-from shared.settings import ALL_SETTINGS
+from shared.configuration.settings import ALL_SETTINGS
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def _folder(monkeypatch, tmp_path):
         ("METRICS_ENABLE=true", "METRICS_ENABLED"),
     ],
 )
-def test_a_misspelt_name_comes_with_the_nearest(tmp_path, line, right):
+def test_a_misspelled_name_gets_the_nearest_suggestion(tmp_path, line, right):
     (tmp_path / ".env").write_text(f"# a comment\n{line}\n")
     (warning,) = warnings()
     assert warning.startswith(".env: line 2: ")
@@ -49,12 +49,12 @@ def test_every_name_that_has_an_effect_is_known(tmp_path):
     assert warnings() == []
 
 
-def test_a_name_of_something_else_is_nobodys_mistake(tmp_path):
+def test_a_name_of_another_program_is_no_error(tmp_path):
     (tmp_path / ".env").write_text("DATABASE_DSN=1\nMY_APP=1\nCOMPOSE_PROJECT_NAME=x\n")
     assert warnings() == []
 
 
-def test_a_line_that_is_no_variable_is_named_by_its_number_alone(tmp_path):
+def test_an_invalid_line_is_named_by_its_number_only(tmp_path):
     (tmp_path / ".env").write_text("PORT=1\nhunter2 is here\nPORT\n\n# comment\n")
     assert warnings() == [
         ".env: line 2 is ignored: it should be NAME=value",

@@ -40,26 +40,26 @@ def follow():
     return follow
 
 
-def test_text_is_printed_as_it_comes_with_its_control_characters_spelled_out(follow, capsys):
+def test_text_is_printed_as_it_arrives_with_control_characters_escaped(follow, capsys):
     body, _ = follow("".join(HELLO) + DONE)
     assert body["state"] == "completed"
     assert capsys.readouterr().out == "Hello\\u001b\n"
 
 
-def test_a_stream_that_ends_early_is_taken_up_where_it_was(follow, capsys):
+def test_a_stream_that_ends_early_is_resumed(follow, capsys):
     _, asked = follow(HELLO[0], HELLO[1], DONE)
     assert asked == [None, "1-1", "1-2"]
     assert capsys.readouterr().out == "Hello\\u001b\n"
 
 
-def test_what_an_attempt_wrote_that_failed_is_called_so(follow, capsys):
+def test_text_of_a_failed_attempt_is_labeled(follow, capsys):
     follow(HELLO[0] + event(3, "reset", "{}") + "".join(HELLO) + DONE)
     seen = capsys.readouterr()
     assert seen.out == "Hel\nHello\\u001b\n"
     assert "made again" in seen.err
 
 
-def test_the_answer_comes_last_when_more_than_it_was_written(follow, capsys):
+def test_the_answer_is_printed_last_when_other_text_was_written(follow, capsys):
     follow(
         event(1, "delta", '{"text": "Let me look."}')
         + event(9, "done", '{"state": "completed", "result": {"response": "Found it."}}')
@@ -67,7 +67,7 @@ def test_the_answer_comes_last_when_more_than_it_was_written(follow, capsys):
     assert capsys.readouterr().out == "Let me look.\nFound it.\n"
 
 
-def test_a_gateway_that_is_away_is_waited_for_and_one_that_refuses_is_not(follow, capsys):
+def test_an_unreachable_gateway_is_retried_and_a_refusal_is_not(follow, capsys):
     away = httpx.Response(503, json={"title": "away", "detail": "later"})
     assert follow(away, away, "".join(HELLO) + DONE)[0]["state"] == "completed"
     with pytest.raises(Stop, match="no such job"):

@@ -21,7 +21,7 @@ def blocks(*texts: str) -> dict[str, Any]:
     return {"role": "user", "content": [{"type": "text", "text": text} for text in texts]}
 
 
-def test_a_stream_opens_fills_and_closes_each_block_before_the_message_stops():
+def test_a_stream_closes_each_block_before_the_message_stops():
     answer = Answer("m", [TextBlock(["Hel", "lo"]), ToolCall("Read", {"path": "a"}, id="toolu_1")], id="msg_1")
     events = list(answer_events(answer))
     assert [(event["type"], event.get("index")) for event in events] == [
@@ -38,14 +38,14 @@ def test_a_stream_opens_fills_and_closes_each_block_before_the_message_stops():
     ]
 
 
-def test_a_stream_carries_the_text_in_its_chunks_and_a_tools_input_as_json_text():
+def test_a_stream_has_text_chunks_and_tool_input_as_json():
     events = list(answer_events(Answer("m", [TextBlock(["Hel", "lo"]), ToolCall("Read", {"path": "a"})])))
     deltas = [event["delta"] for event in events if event["type"] == "content_block_delta"]
     assert [delta.get("text") for delta in deltas[:2]] == ["Hel", "lo"]
     assert json.loads(deltas[2]["partial_json"]) == {"path": "a"}
 
 
-def test_a_stream_names_the_final_usage_and_stop_reason_only_at_its_end():
+def test_the_usage_and_stop_reason_are_at_the_end_of_a_stream():
     usage = Usage(10, 20, cache_read_input_tokens=3, cache_creation_input_tokens=4)
     events = list(answer_events(Answer("m", [TextBlock(["x"])], usage)))
     first, last = events[0]["message"], events[-2]
@@ -64,13 +64,13 @@ def test_an_answer_without_content_has_no_block_at_all():
     assert answer_body(Answer("m"))["content"] == []
 
 
-def test_a_tool_call_stops_the_turn_for_its_tool_unless_another_reason_is_given():
+def test_a_tool_call_has_the_stop_reason_tool_use_by_default():
     call = ToolCall("Read", {})
     assert answer_body(Answer("m", blocks=[call]))["stop_reason"] == "tool_use"
     assert answer_body(Answer("m", blocks=[call], stop_reason="max_tokens"))["stop_reason"] == "max_tokens"
 
 
-def test_a_whole_answer_says_the_same_as_its_stream():
+def test_a_whole_answer_equals_its_stream():
     body = answer_body(
         Answer("m", [TextBlock(["Hel", "lo"]), ToolCall("Read", {"path": "a"}, id="toolu_1")], id="msg_1")
     )
@@ -85,21 +85,21 @@ def test_two_answers_have_different_ids():
     assert Answer("m").id != Answer("m").id
 
 
-def test_an_event_is_one_frame_whatever_its_text_holds():
+def test_an_event_is_one_frame_whatever_its_text():
     frame = encode_event({"type": "content_block_delta", "delta": {"text": "a\n\nevent: message_stop\r\u2028"}})
     assert frame.count(b"\n\n") == 1
     assert frame.startswith(b"event: content_block_delta\ndata: ")
     assert json.loads(frame.split(b"data: ")[1])["delta"]["text"] == "a\n\nevent: message_stop\r\u2028"
 
 
-def test_an_error_has_the_apis_own_shape():
+def test_an_error_has_the_shape_of_the_api():
     assert error_body("overloaded_error", "Overloaded") == {
         "type": "error",
         "error": {"type": "overloaded_error", "message": "Overloaded"},
     }
 
 
-def test_the_query_is_found_as_a_string_and_as_blocks_beside_reminders():
+def test_the_query_is_found_as_a_string_and_among_blocks():
     assert user_query({"messages": [{"role": "user", "content": " as it is\n"}]}) == " as it is\n"
     assert user_query({"messages": [blocks(REMINDER, REMINDER, "mine")]}) == "mine"
     assert last_user_texts({"messages": [blocks(REMINDER, "mine")]}) == [REMINDER, "mine"]
@@ -112,12 +112,12 @@ def test_a_query_that_looks_like_a_reminder_is_still_the_query():
     assert user_query({"messages": [blocks("<system-reminder> unclosed")]}) == "<system-reminder> unclosed"
 
 
-def test_only_the_last_user_message_is_read_even_when_others_follow_it():
+def test_only_the_last_user_message_is_read():
     system = {"role": "system", "content": [{"type": "text", "text": "# Environment"}]}
     request = {"messages": [blocks("old"), {"role": "assistant", "content": "x"}, blocks("new"), system]}
     assert user_query(request) == "new"
 
 
-def test_a_request_without_a_users_text_has_an_empty_query():
+def test_a_request_without_user_text_has_an_empty_query():
     result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "x"}]}
     assert [user_query(body) for body in ({}, {"messages": None}, {"messages": [result]})] == ["", "", ""]

@@ -34,19 +34,19 @@ def pipe(stdin):
         yield end
 
 
-def test_a_pipe_is_appended_after_an_empty_line_to_the_byte(pipe):
+def test_a_pipe_is_appended_unchanged_after_an_empty_line(pipe):
     pipe.write("ä\r\n line\n".encode())
     pipe.close()
     assert query_text("Explain:", append=None) == "Explain:\n\nä\r\n line\n"
 
 
-def test_a_file_is_appended_from_where_it_stands(stdin, tmp_path):
+def test_a_file_is_appended_from_its_current_position(stdin, tmp_path):
     (tmp_path / "input").write_text("one")
     stdin(os.open(tmp_path / "input", os.O_RDONLY))
     assert query_text("q", append=None) == "q\n\none"
 
 
-def test_a_socket_is_appended_as_a_pipe_is(stdin):
+def test_a_socket_is_appended_like_a_pipe(stdin):
     ours, theirs = socket.socketpair()
     with theirs:
         stdin(ours.detach())
@@ -66,27 +66,27 @@ def test_an_empty_pipe_adds_nothing(pipe):
     assert query_text("q", append=None) == "q"
 
 
-def test_a_pipe_that_stays_open_is_given_up_and_named(pipe, monkeypatch, capsys):
+def test_a_pipe_that_stays_open_is_abandoned_and_named(pipe, monkeypatch, capsys):
     monkeypatch.setattr(standard_input, "FIRST_BYTE_WITHIN", 0.05)
     assert query_text("q", append=None) == "q"
     assert "nothing came on standard input within 0.05 s" in capsys.readouterr().err
 
 
-def test_a_pipe_is_left_alone_when_that_is_asked_for(pipe, capsys):
+def test_a_pipe_is_not_read_when_disabled(pipe, capsys):
     pipe.write(b"more")
     assert query_text("q", append=False) == "q"
     assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("append", [None, True])
-def test_without_standard_input_the_query_stands_alone(monkeypatch, append):
+def test_without_standard_input_only_the_query_is_sent(monkeypatch, append):
     monkeypatch.setattr(sys, "stdin", None)
     assert query_text("q", append=append) == "q"
     with pytest.raises(Stop, match="standard input is closed"):
         query_text("-", append=append)
 
 
-def test_input_without_an_end_is_refused(pipe, monkeypatch):
+def test_endless_input_is_refused(pipe, monkeypatch):
     monkeypatch.setattr(standard_input, "MOST_BYTES", 10)
     pipe.write(b"x" * 11)
     with pytest.raises(Stop, match="more than 10 bytes"):

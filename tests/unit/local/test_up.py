@@ -49,13 +49,13 @@ def calls(monkeypatch, tmp_path):
         ("NAME=first\nNAME=last", "last"),
     ],
 )
-def test_a_line_of_a_dotenv_file_is_read_as_everywhere_else(tmp_path, line, value):
+def test_a_dotenv_line_is_read_as_by_the_gateway(tmp_path, line, value):
     (tmp_path / ".env").write_text(line + "\n")
     assert up.setting("NAME") == value
     assert (dotenv_values(tmp_path / ".env").get("NAME") or "") == value
 
 
-def test_a_credential_that_is_exported_in_the_file_keeps_the_demo_model_away(tmp_path, calls, capsys):
+def test_a_credential_in_the_dotenv_file_disables_the_demo_model(tmp_path, calls, capsys):
     (tmp_path / ".env").write_text("export ANTHROPIC_API_KEY=key\n")
     assert up.main("up") == 0
     assert "demo model" not in capsys.readouterr().err
@@ -72,7 +72,7 @@ def test_a_credential_that_is_exported_in_the_file_keeps_the_demo_model_away(tmp
         ({}, "ADMIN_ENABLED=False\n", "no dashboard"),
     ],
 )
-def test_it_tells_who_may_use_the_dashboard_and_where_the_password_stands(
+def test_the_dashboard_user_and_the_password_file_are_printed(
     monkeypatch, tmp_path, capsys, environment, written, told
 ):
     for name, value in environment.items():
@@ -83,9 +83,7 @@ def test_it_tells_who_may_use_the_dashboard_and_where_the_password_stands(
 
 
 @pytest.mark.parametrize(("vertex", "passed_on"), [("1", True), ("", False)])
-def test_a_google_key_goes_to_the_workers_when_vertex_is_the_way_and_never_else(
-    monkeypatch, tmp_path, calls, vertex, passed_on
-):
+def test_a_google_key_reaches_the_workers_only_with_vertex(monkeypatch, tmp_path, calls, vertex, passed_on):
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "keys/google.json")
     monkeypatch.setenv("CLAUDE_CODE_USE_VERTEX", vertex)
     up.main("up")
@@ -93,7 +91,7 @@ def test_a_google_key_goes_to_the_workers_when_vertex_is_the_way_and_never_else(
 
 
 @pytest.mark.parametrize(("others", "left"), [([], False), (["worker.env"], True)])
-def test_down_leaves_no_folder_that_it_made_and_nothing_that_it_did_not_make(tmp_path, others, left):
+def test_down_removes_only_the_folders_it_created(tmp_path, others, left):
     up.main("up")
     for name in others:
         (tmp_path / ".data" / name).touch()
@@ -102,7 +100,7 @@ def test_down_leaves_no_folder_that_it_made_and_nothing_that_it_did_not_make(tmp
     assert not (tmp_path / ".data/compose.env").exists()
 
 
-def test_it_needs_nothing_but_the_standard_library():
+def test_make_up_needs_only_the_standard_library():
     lines = (line.split() for line in Path(up.__file__).read_text(encoding="utf-8").splitlines())
     imported = {words[1].partition(".")[0] for words in lines if words[:1] in (["import"], ["from"])}
     assert imported <= sys.stdlib_module_names

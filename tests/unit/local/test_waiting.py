@@ -32,7 +32,7 @@ def test_a_job_is_described_by_state_reason_and_place(status, health, text):
     assert where_it_is(status, health) == text
 
 
-def test_a_status_without_health_keeps_the_reason_that_was_seen():
+def test_a_status_without_health_keeps_the_last_reason():
     waiting = Waiting(lambda: pytest.fail("nothing is polled"))
     waiting.note(WAITING, {"reason": "paused"})
     waiting.note(WAITING)
@@ -41,11 +41,11 @@ def test_a_status_without_health_keeps_the_reason_that_was_seen():
     assert waiting._text == "active"
 
 
-def test_only_a_job_that_waits_has_a_reason():
+def test_only_a_waiting_job_has_a_reason():
     assert reason_of({"state": "completed"}, {"reason": "paused"}) == ""
 
 
-def test_details_leave_out_what_is_not_there():
+def test_details_leave_out_absent_fields():
     lines = details_of({"jobId": "j", "state": "failed", "error": {"code": "timeout", "message": "Too slow"}}, {})
     assert "error        timeout: Too slow" in lines
     assert "model" not in lines

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from shared import env_file
-from shared.settings import ApiSettings, SettingsError, SubmitSettings, load
+from shared.configuration import env_file
+from shared.configuration.settings import ApiSettings, SettingsError, SubmitSettings, load
 
 
 @pytest.fixture(autouse=True)
@@ -15,11 +15,11 @@ def _empty(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
-def test_no_file_is_no_variable():
+def test_a_missing_file_defines_no_variable():
     assert env_file.read() == {}
 
 
-def test_a_byte_order_mark_of_utf8_is_no_part_of_the_first_name(tmp_path):
+def test_a_byte_order_mark_is_not_part_of_the_first_name(tmp_path):
     (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfPORT=3100\r\nHOST=::1\r\n")
     assert load.__wrapped__(ApiSettings).port == 3100
     assert load.__wrapped__(ApiSettings).host == "::1"
@@ -72,7 +72,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
         (" \r\n", "PORT", 3000),
     ],
 )
-def test_what_tools_leave_around_a_value_is_removed(monkeypatch, written, name, value):
+def test_quotes_and_spaces_around_a_value_are_removed(monkeypatch, written, name, value):
     monkeypatch.setenv(name, written)
     assert getattr(load.__wrapped__(ApiSettings), name.lower()) == value
 

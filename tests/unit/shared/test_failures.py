@@ -8,7 +8,7 @@ import pytest
 import redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from shared.store import failures
+from shared.store.redis import failures
 
 URL = "rediss://user:s3cret-word@redis.example:6380/2?password=also-s3cret&ssl_cert_reqs=none"
 
@@ -39,6 +39,8 @@ def caused(error, cause):
         (redis.ResponseError("ERR unknown command 'ZPOPMIN', with args beginning with: "), "UNSUPPORTED"),
         (caused(RedisConnectionError("Error -2"), socket.gaierror(-2, "Name or service not known")), "NAME"),
         (caused(RedisConnectionError("Error 111"), ConnectionRefusedError(111, "refused")), "REFUSED"),
+        (caused(RedisConnectionError("Error 2"), FileNotFoundError(2, "No such file or directory")), "NO_FILE"),
+        (caused(RedisConnectionError("Error 13"), PermissionError(13, "Permission denied")), "NO_ACCESS"),
         (redis.TimeoutError("Timeout reading from socket"), "TIMEOUT"),
         (TimeoutError(), "TIMEOUT"),
         (RedisConnectionError("Connection closed by server."), "BROKEN"),
@@ -64,7 +66,7 @@ def test_each_failure_is_known_by_its_code(error, code):
     ],
     ids=str,
 )
-def test_a_mistake_of_ours_is_no_failure_of_the_store(error):
+def test_our_own_error_is_no_failure_of_the_store(error):
     assert failures.classify(error) is None
 
 
@@ -101,14 +103,14 @@ def test_a_failure_is_logged_once_and_then_each_minute(caplog, monkeypatch):
     assert "s3cret" not in str([record.__dict__ for record in caplog.records])
 
 
-def test_one_process_of_a_worker_logs_what_all_of_them_meet(caplog):
+def test_one_process_of_a_worker_logs_a_failure_for_all(caplog):
     failures.report(URL, redis.TimeoutError("x"), beside_pool=True)
     assert not caplog.messages
     failures.report(URL, redis.exceptions.NoPermissionError("x", status_code="NOPERM"), beside_pool=True)
     assert caplog.messages == ["redis_failed"]
 
 
-def test_a_server_that_was_reached_and_is_away_again_is_logged_at_once(caplog):
+def test_a_new_outage_after_a_recovery_is_logged_at_once(caplog):
     refused = caused(RedisConnectionError("Error 111"), ConnectionRefusedError(111, "refused"))
     failures.report(URL, refused)
     failures.report(URL, refused)

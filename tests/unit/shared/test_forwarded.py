@@ -10,11 +10,11 @@ from fastapi import APIRouter, Request
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from shared.errors import NotFound
+from shared.api.errors import NotFound
+from shared.configuration.settings import ProxySettings, SettingsError, load
 from shared.http.app import create_app, lambda_handler
 from shared.http.authority import Origin, parse_host, parse_origin
 from shared.http.forwarded import client_address, client_network, prefix_of, public_origin
-from shared.settings import ProxySettings, SettingsError, load
 
 router = APIRouter()
 
@@ -66,13 +66,13 @@ def behind(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("peer", ["10.0.0.1", "127.0.0.1", "::1"])
-async def test_nobody_is_believed_without_trusted_proxies(behind, peer):
+async def test_without_trusted_proxies_no_header_is_used(behind, peer):
     headers = {"X-Forwarded-For": "6.6.6.6", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example"}
     body = (await behind()(headers, peer)).json()
     assert (body["address"], body["scheme"], body["host"]) == (peer, "http", "gateway:80")
 
 
-async def test_a_peer_that_is_not_in_the_list_is_not_believed(behind):
+async def test_headers_of_an_unlisted_peer_are_ignored(behind):
     get = behind("10.0.0.0/30, 192.168.1.1")
     assert (await get({"X-Forwarded-For": "6.6.6.6"}, "10.0.0.4")).json()["address"] == "10.0.0.4"
     assert (await get({"X-Forwarded-For": "6.6.6.6"}, "10.0.0.3")).json()["address"] == "6.6.6.6"
@@ -102,7 +102,7 @@ async def test_a_peer_that_is_not_in_the_list_is_not_believed(behind):
         ("6.6.6.6:x", "10.0.0.1"),
     ],
 )
-async def test_the_client_is_the_nearest_hop_that_is_no_trusted_proxy(behind, forwarded, address):
+async def test_the_client_is_the_nearest_untrusted_hop(behind, forwarded, address):
     assert (await behind("10.0.0.0/24")({"X-Forwarded-For": forwarded})).json()["address"] == address
 
 
@@ -124,7 +124,7 @@ async def test_several_header_lines_are_one_list(behind):
         ("", "https", "https"),
     ],
 )
-async def test_the_scheme_is_the_one_that_the_client_used(behind, hops, schemes, scheme):
+async def test_the_scheme_is_that_of_the_client(behind, hops, schemes, scheme):
     headers = {"X-Forwarded-For": hops, "X-Forwarded-Proto": schemes}
     assert (await behind("10.0.0.0/24")(headers)).json()["scheme"] == scheme
 
@@ -199,7 +199,7 @@ def test_no_text_breaks_the_parser_of_hosts_and_origins(text, scheme):
 @pytest.mark.parametrize(
     "host", ["localhost", "a.localhost:3000", "127.0.0.1", "127.9.9.9:1", "[::1]:3000", "LOCALHOST."]
 )
-def test_a_loopback_host_is_one_in_each_of_its_spellings(host):
+def test_a_loopback_host_is_recognized_in_each_spelling(host):
     found = parse_host(host, "http")
     assert found is not None
     assert found.is_loopback
@@ -245,7 +245,7 @@ async def test_a_problem_and_the_document_name_the_public_path(behind):
 @pytest.mark.parametrize(
     "value", ["gateway", "/a//b", "/a/../b", "/a b", "/a;Path=/", "https://x/y", "/admin", "/admin/x"]
 )
-def test_a_root_path_that_is_no_prefix_is_refused_by_name(monkeypatch, tmp_path, value):
+def test_an_invalid_root_path_is_refused_by_name(monkeypatch, tmp_path, value):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ROOT_PATH", value)
     load.cache_clear()
@@ -254,7 +254,7 @@ def test_a_root_path_that_is_no_prefix_is_refused_by_name(monkeypatch, tmp_path,
     load.cache_clear()
 
 
-def test_a_trusted_proxy_that_is_no_network_is_refused_by_name(monkeypatch, tmp_path):
+def test_an_invalid_trusted_proxy_is_refused_by_name(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TRUSTED_PROXIES", "10.0.0.1,proxy.example")
     load.cache_clear()

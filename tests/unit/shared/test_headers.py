@@ -28,13 +28,13 @@ def of(*pairs):
     (['note="a, wait=5"'], 0), (["respond-async; wait=5"], 0), ([r'note="a\", wait=9", wait=5'], 5), (["wait=٣"], 0),
     ([", ,wait=5"], 5), (["wait=" + "9" * 400], 0), (['wait="5'], 0),
 ])  # fmt: skip
-def test_prefer_is_read_as_rfc_7240_has_it(lines, seconds):
+def test_prefer_is_parsed_by_rfc_7240(lines, seconds):
     raw = [(b"prefer", line.encode()) for line in lines]
     assert headers.preferred_wait(Headers(raw=raw), 25.0) == seconds
 
 
 @pytest.mark.parametrize("line", ['"' * 60_000, '\\"' * 30_000, "; " * 30_000, " " * 60_000, "a=" * 30_000])
-def test_a_long_prefer_costs_nothing(line):
+def test_a_long_prefer_header_is_parsed_quickly(line):
     started = time.monotonic()
     headers.preferred_wait(of(*[("prefer", line)] * 100), 25.0)
     assert time.monotonic() - started < 5
@@ -48,7 +48,7 @@ def test_a_long_prefer_costs_nothing(line):
     (PROMETHEUS, True),
     ("text/plain, application/openmetrics-text; q=0.1", False), ("application/openmetrics-text; q=nan", False),
 ])  # fmt: skip
-def test_openmetrics_is_chosen_when_it_is_asked_for(accept, wanted):
+def test_openmetrics_is_chosen_when_accepted(accept, wanted):
     assert headers.wants_openmetrics(accept) is wanted
 
 
@@ -59,7 +59,7 @@ def test_openmetrics_is_chosen_when_it_is_asked_for(accept, wanted):
     ("localhost,evil", None), ("::1", None), ("[localhost]", None), ("löcalhost", None), ("localhost\x00", None),
     ("localhost\n", None), ("-", "-"),
 ])  # fmt: skip
-def test_a_host_is_taken_apart(value, host):
+def test_a_host_is_split_into_name_and_port(value, host):
     assert headers.host_of(value) == host
 
 

@@ -7,10 +7,10 @@ import pytest
 from fastapi import APIRouter, Request
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from shared.errors import QueueFull
+from shared.api.errors import QueueFull
+from shared.api.requests import SubmitRequest
 from shared.http.app import create_app
 from shared.http.body import read_json
-from shared.requests import SubmitRequest
 
 router = APIRouter()
 
@@ -55,24 +55,24 @@ def problem(answer, status, code):
     "body",
     [b"", b"{", b'{"query": NaN}', b"\xff\xfe", b"[" * 400, b'{"query": "x"} x', b'{"query": "\xc3"}', b"1" * 999],
 )
-async def test_what_is_not_json_is_malformed(client, body):
+async def test_a_body_that_is_not_json_is_malformed(client, body):
     answer = await send(client, body)
     assert answer.status_code in {400, 422}  # nesting and long numbers are JSON, and not an object
     problem(answer, answer.status_code, {400: "malformed_json", 422: "invalid_request"}[answer.status_code])
 
 
 @pytest.mark.parametrize("context", [rb'"\ud800"', rb'{"\udfff": 1}', b"[" * 260 + b"]" * 260, b"1e999", b"-Infinity"])
-async def test_json_that_could_not_be_carried_on_is_refused(client, context):
+async def test_json_that_cannot_be_stored_is_refused(client, context):
     answer = await send(client, b'{"query": "x", "context": {"a": ' + context + b"}}")
     problem(answer, answer.status_code, {400: "malformed_json", 422: "invalid_request"}[answer.status_code])
 
 
-async def test_a_mark_of_the_order_of_bytes_before_json_is_no_error(client):
+async def test_a_byte_order_mark_before_json_is_accepted(client):
     assert (await send(client, b'\xef\xbb\xbf{"query":"x"}')).status_code == 200
 
 
 @pytest.mark.parametrize("body", [b"null", b"[]", b'"x"', b"1", b"{}"])
-async def test_json_that_is_not_the_object_asked_for_is_invalid(client, body):
+async def test_json_that_is_not_an_object_is_invalid(client, body):
     assert problem(await send(client, body), 422, "invalid_request")["errors"]
 
 
@@ -82,12 +82,12 @@ async def test_each_wrong_field_has_its_pointer(client):
     assert {error["pointer"] for error in found} == {"/query", "/a~1b~0c", "/metadata/x"}
 
 
-async def test_a_field_by_the_name_that_it_has_in_our_code_is_unknown_and_named(client):
+async def test_an_internal_field_name_is_an_unknown_field(client):
     body = problem(await send(client, b'{"query": "x", "max_turns": 3}'), 422, "invalid_request")
     assert body["errors"] == [{"pointer": "/max_turns", "message": "unknown field 'max_turns'"}]
 
 
-async def test_a_value_that_a_client_sent_is_not_repeated(client):
+async def test_a_value_of_the_client_is_not_echoed(client):
     body = problem(await send(client, b'{"query": "x", "priority": "my-secret"}'), 422, "invalid_request")
     assert "my-secret" not in json.dumps(body)
 
@@ -97,7 +97,7 @@ async def test_a_body_that_is_not_declared_as_json_is_refused(client, kind):
     problem(await send(client, b'{"query":"x"}', kind), 415, "unsupported_media_type")
 
 
-async def test_what_curl_sends_without_a_type_is_taken_and_a_page_elsewhere_cannot_send_it(client):
+async def test_the_default_type_of_curl_is_accepted_but_not_across_sites(client):
     headers = {"content-type": "application/x-www-form-urlencoded"}
     assert (await client.post("/take", content=b'{"query":"x"}', headers=headers)).status_code == 200
     forged = await client.post("/take", content=b'{"query":"x"}', headers={**headers, "origin": "https://elsewhere"})
@@ -112,7 +112,7 @@ async def test_a_body_above_the_limit_is_refused_by_its_declared_length(client):
     assert "1000" in problem(await send(client, b"x" * 1001), 413, "payload_too_large")["detail"]
 
 
-async def test_a_body_that_does_not_declare_its_length_is_refused_when_it_grows_too_large(client):
+async def test_a_body_of_unknown_length_is_refused_above_the_limit(client):
     taken = []
 
     async def endless():
@@ -135,7 +135,7 @@ async def test_a_known_path_with_another_method_says_what_is_allowed(client, met
     assert allowed in answer.headers["allow"]
 
 
-async def test_a_store_that_is_away_is_unavailable_and_keeps_its_secret(client):
+async def test_a_store_outage_is_503_without_the_password(client):
     answer = await client.get("/away")
     assert "secret" not in json.dumps(problem(answer, 503, "unavailable"))
     assert answer.headers["retry-after"] == "1"
@@ -147,6 +147,6 @@ async def test_an_error_keeps_its_headers(client):
     assert answer.headers["retry-after"] == "5"
 
 
-async def test_every_answer_has_a_request_id_of_its_own(client):
+async def test_every_answer_has_its_own_request_id(client):
     first, second = await client.get("/full"), await client.get("/full")
     assert first.headers["x-request-id"] != second.headers["x-request-id"]

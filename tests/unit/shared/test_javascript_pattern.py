@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from shared.javascript_pattern import compiles_in_javascript
+from shared.json_schema.javascript_pattern import compiles_in_javascript
 
 TAKEN = [
     "", "a", "^[a-z]+$", r"\d{2,3}?", r"(?:a|b)*", r"(?<year>\d{4})-\d\d", r"[\w.\-]+@[\w\-]+", r"\/path\/\.", "a{2}",
@@ -19,16 +19,16 @@ LEFT_OUT = [
 
 
 @pytest.mark.parametrize("pattern", TAKEN)
-def test_what_javascript_compiles_is_kept(pattern):
+def test_patterns_that_javascript_compiles_are_kept(pattern):
     assert compiles_in_javascript(pattern)
 
 
 @pytest.mark.parametrize("pattern", LEFT_OUT)
-def test_what_javascript_may_refuse_is_left_out(pattern):
+def test_patterns_that_javascript_may_refuse_are_left_out(pattern):
     assert not compiles_in_javascript(pattern)
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="no JavaScript engine on this machine")
-def test_a_javascript_engine_compiles_all_that_is_kept():
+def test_a_javascript_engine_compiles_every_kept_pattern():
     script = "for (const p of JSON.parse(process.argv[1])) new RegExp(p, 'u')"
     subprocess.run(["node", "-e", script, json.dumps(TAKEN)], check=True, timeout=20)

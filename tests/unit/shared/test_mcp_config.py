@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from shared.mcp_config import McpConfigError, Routing, digests, read
+from shared.mcp.config import McpConfigError, Routing, digests, read
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def written(tmp_path):
     return write
 
 
-def test_a_file_of_the_cli_works_as_it_is(written):
+def test_a_configuration_of_the_cli_works_unchanged(written):
     path = written(
         git={"command": "uvx", "args": ["mcp-server-git"], "env": {"A": "b"}},
         far={"type": "http", "url": "https://example.com/mcp", "headers": {"Authorization": "Bearer x"}, "oauth": {}},
@@ -29,7 +29,7 @@ def test_a_file_of_the_cli_works_as_it_is(written):
     assert servers["short"].type == "http"
 
 
-def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path):
+def test_a_byte_order_mark_is_ignored(tmp_path):
     path = tmp_path / "mcp.json"
     path.write_text('{"mcpServers": {"a": {"command": "a"}}}', encoding="utf-8-sig")
     assert set(read(path, {}, expand=True)) == {"a"}
@@ -48,7 +48,7 @@ def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path):
         (b"[]", "mcpServers: should be an object"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_named_with_what_to_do(tmp_path, content, message):
+def test_an_unreadable_file_is_named_with_a_remedy(tmp_path, content, message):
     path = tmp_path / "mcp.json"
     path.write_bytes(content)
     with pytest.raises(McpConfigError, match=message):
@@ -67,7 +67,7 @@ def test_a_file_that_cannot_be_read_is_named_with_what_to_do(tmp_path, content, 
         {"command": "a", "routing": {"tools": ["a b"]}}, {"command": "a", "routing": {"keywords": [""]}},
     ],
 )  # fmt: skip
-def test_no_message_holds_words_of_pydantic(written, entry):
+def test_no_message_has_the_wording_of_pydantic(written, entry):
     with pytest.raises(McpConfigError) as caught:
         read(written(a=entry), {}, expand=True)
     for line in str(caught.value).splitlines():
@@ -76,7 +76,7 @@ def test_no_message_holds_words_of_pydantic(written, entry):
         )
 
 
-def test_variables_are_filled_in_for_the_worker_only_and_are_not_part_of_the_digest(written):
+def test_variables_are_expanded_for_the_worker_only(written):
     path = written(a={"command": "${BIN:-/bin}/a", "args": ["${X}"], "env": {"T": "${TOKEN}"}})
     there, here = read(path, {"X": "1", "TOKEN": "secret"}, expand=True), read(path, {}, expand=False)
     assert there["a"].entry() == {"command": "/bin/a", "args": ["1"], "env": {"T": "secret"}}
@@ -120,13 +120,13 @@ def test_a_server_can_be_switched_on_by_a_variable(written):
     ],
     ids=str,
 )
-def test_what_is_wrong_is_named_with_its_server_and_field(written, entry, told):
+def test_an_error_names_its_server_and_field(written, entry, told):
     with pytest.raises(McpConfigError, match=r"mcp\.json") as error:
         read(written(a=entry), {}, expand=True)
     assert told in str(error.value)
 
 
-def test_a_name_that_the_cli_would_change_and_a_file_that_is_none_are_refused(written, tmp_path):
+def test_an_invalid_server_name_and_an_invalid_file_are_refused(written, tmp_path):
     with pytest.raises(McpConfigError, match="letters, digits"):
         read(written(**{"a b": {"command": "a"}}), {}, expand=False)
     with pytest.raises(McpConfigError, match="cannot be read: No such file"):
@@ -140,13 +140,13 @@ def test_a_name_that_the_cli_would_change_and_a_file_that_is_none_are_refused(wr
 @pytest.mark.parametrize(
     "name", ["a__b", "a_", "__", "workspace", "claude-in-chrome", "computer-use", "ide", "constructor"]
 )
-def test_a_name_whose_tools_could_not_be_used_or_that_the_cli_keeps_for_itself_is_refused(written, name):
+def test_a_server_name_that_the_cli_reserves_is_refused(written, name):
     with pytest.raises(
         McpConfigError, match=rf"mcp\.json: server '{name}': the (name should have no '__'|CLI reserves)"
     ):
         read(written(**{name: {"command": "a"}}), {}, expand=False)
 
 
-def test_a_name_with_an_underscore_and_keywords_in_any_script_are_taken(written):
+def test_underscores_in_names_and_keywords_in_any_script_are_valid(written):
     entry = {"command": "a", "routing": {"keywords": ["*.txt", "時間", "Ü", "7"]}}
     assert set(read(written(_a_b=entry, ide2=entry), {}, expand=False)) == {"_a_b", "ide2"}

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from shared.requests import BatchRequest, SubmitRequest
+from shared.api.requests import BatchRequest, SubmitRequest
 
 
 def errors(body: dict[str, object]) -> dict[str, str]:
@@ -11,16 +11,16 @@ def errors(body: dict[str, object]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("query", ["", " ", "\t\r\n", "\ufeff", "\u00a0\u2003\u3000", "\v\f\u2028\u2029"])
-def test_a_query_that_javascript_would_trim_to_nothing_is_blank(query):
+def test_a_query_of_javascript_whitespace_is_blank(query):
     assert "query" in errors({"query": query})
 
 
 @pytest.mark.parametrize("query", ["--version", "-", "\x1c", "\u200b", " x", "\x00"])
-def test_a_query_with_anything_else_is_not_blank_and_stays_as_it_is(query):
+def test_any_other_query_is_not_blank_and_is_unchanged(query):
     assert SubmitRequest.model_validate({"query": query}).query == query
 
 
-def test_a_whole_number_written_with_a_point_is_that_number():
+def test_a_whole_number_with_a_decimal_point_is_accepted():
     # JSON Schema has one kind of number, and so have the clients that are made from the document.
     assert SubmitRequest.model_validate({"query": "x", "maxTurns": 5.0}).max_turns == 5
 
@@ -33,11 +33,11 @@ def test_an_unknown_field_is_named():
     ("field", "value"),
     [("max_turns", 3), ("webhook_url", "https://example.com/"), ("system_prompt", "x"), ("output_schema", {})],
 )
-def test_a_name_that_only_our_code_knows_is_an_unknown_field(field, value):
+def test_an_internal_name_is_an_unknown_field(field, value):
     assert errors({"query": "x", field: value}) == {field: "extra_forbidden"}
 
 
-def test_a_batch_and_its_queries_know_no_names_of_our_code_either():
+def test_internal_names_are_unknown_in_a_batch_too():
     with pytest.raises(ValidationError) as caught:
         BatchRequest.model_validate(
             {"queries": [{"query": "x", "custom_id": "a"}], "webhook_url": "https://a.example/"}
@@ -71,5 +71,5 @@ def test_a_wrong_value_is_an_error_of_its_field(field, value):
     assert any(place.startswith(field) for place in errors({"query": "x", field: value}))
 
 
-def test_a_lone_surrogate_is_refused_and_not_a_crash():
+def test_a_lone_surrogate_is_refused():
     assert "query" in errors({"query": "\ud800"})

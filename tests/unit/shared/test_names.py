@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from shared import names
+from shared.egress import names
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ async def until(condition):
             await asyncio.sleep(0.01)
 
 
-async def test_names_that_never_resolve_leave_threads_to_other_callers(server):
+async def test_hosts_that_never_resolve_leave_threads_to_other_callers(server):
     answers, asked = server
     stuck = [asyncio.create_task(names.look_up(f"dead-{n}", 443, "them")) for n in range(2 * names.THREADS)]
     await until(lambda: len(asked) == names.THREADS // 2)
@@ -44,7 +44,7 @@ async def test_names_that_never_resolve_leave_threads_to_other_callers(server):
     assert len(await asyncio.gather(*stuck)) == 2 * names.THREADS
 
 
-async def test_a_look_up_given_up_holds_its_thread_until_it_ends(server):
+async def test_an_abandoned_lookup_holds_its_thread_until_it_ends(server):
     answers, asked = server
     for number in range(names.THREADS):
         with pytest.raises(TimeoutError):
@@ -55,7 +55,7 @@ async def test_a_look_up_given_up_holds_its_thread_until_it_ends(server):
     assert await names.look_up("later", 443, "them") == [("later", 443)]
 
 
-async def test_a_name_that_is_not_there_is_an_error(server):
+async def test_an_unknown_host_is_an_error(server):
     server[0].set()
     with pytest.raises(socket.gaierror):
         await names.look_up("unknown", 443, "me")

@@ -17,7 +17,7 @@ async def client():
     ("path", "code"),
     [("/v1/responses/a/b", "not_found"), ("/v1/messages2", "not_found"), ("/v1/responses", "method_not_allowed")],
 )
-async def test_under_v1_nothing_is_there_as_openais_api_says_it(client, path, code):
+async def test_an_unknown_path_under_v1_has_openais_error(client, path, code):
     answer = await client.put(path)
     assert answer.status_code == {"not_found": 404, "method_not_allowed": 405}[code]
     assert set(answer.json()) == {"error"}
@@ -33,13 +33,13 @@ async def test_under_v1_nothing_is_there_as_openais_api_says_it(client, path, co
         ("/v1/messages/batches", 405, "invalid_request_error"),
     ],
 )
-async def test_under_messages_nothing_is_there_as_anthropics_api_says_it(client, path, status, kind):
+async def test_an_unknown_path_under_messages_has_anthropics_error(client, path, status, kind):
     answer = await client.put(path)
     assert (answer.status_code, answer.json()["type"], answer.json()["error"]["type"]) == (status, "error", kind)
     assert ("Allow" in answer.headers) == (status == 405)
 
 
 @pytest.mark.parametrize("path", ["/v1", "/v10/responses", "/api/v1/messages"])
-async def test_elsewhere_it_is_a_problem_of_our_own(client, path):
+async def test_an_unknown_path_elsewhere_is_a_problem(client, path):
     answer = await client.get(path)
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.connection import parse_url
 
-from shared.redis_address import address, check_host, check_url
+from shared.configuration.redis_address import address, check_host, check_url
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=30)
 FORMS = ["redis://:{}@h:6379/0", "redis://{}", "redis://h:{}", "redis://h/{}", "rediss://h?{}", "unix://{}@/s"]
@@ -30,7 +30,7 @@ FORMS = ["redis://:{}@h:6379/0", "redis://{}", "redis://h:{}", "redis://h/{}", "
         ("rediss://h?ssl_ca_certs=/etc/hostname", {"host": "h", "ssl_ca_certs": "/etc/hostname"}),
     ],
 )
-def test_a_url_is_read_as_it_was_meant(url, parts):
+def test_a_url_is_parsed_as_intended(url, parts):
     found = parse_url(check_url(url))
     found.pop("connection_class", None)
     assert found == parts
@@ -82,7 +82,7 @@ def test_a_url_is_read_as_it_was_meant(url, parts):
         ("unix:///" + "x" * 120, "107 bytes"),
     ],
 )
-def test_a_url_that_cannot_be_used_is_refused_with_what_to_do(url, message):
+def test_an_invalid_url_is_refused_with_a_remedy(url, message):
     with pytest.raises(ValueError, match=message):
         check_url(url)
 
@@ -123,13 +123,13 @@ def test_an_address_with_a_zone_reaches_redis_py_whole():
         ("*", "host name or an address"),
     ],
 )
-def test_a_host_that_is_none_is_refused_with_what_to_do(host, message):
+def test_an_invalid_host_is_refused_with_a_remedy(host, message):
     with pytest.raises(ValueError, match=message):
         check_host(host)
 
 
 @given(password=TEXT, host=st.sampled_from(["h", "[::1]"]))
-def test_a_password_apart_from_the_url_needs_no_encoding(password, host):
+def test_a_password_outside_the_url_needs_no_encoding(password, host):
     for url in (f"redis://{host}:6380/1", f"redis://user@{host}:6380/1", f"redis://:@{host}:6380/1"):
         parts = parse_url(address(check_url(url), "unused", 1, password))
         assert parts["password"] == password
@@ -137,7 +137,7 @@ def test_a_password_apart_from_the_url_needs_no_encoding(password, host):
 
 
 @given(before=TEXT, after=TEXT, form=st.sampled_from(FORMS))
-def test_any_password_is_read_or_refused_and_never_repeated(before, after, form):
+def test_any_password_is_read_or_refused_and_never_echoed(before, after, form):
     message = ""
     try:
         found = parse_url(check_url(form.format(f"{before}hunter2{after}")))

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.mcp_config import Routing, Server, read
-from shared.routing import _URL, Router, _Keyword
-from shared.routing_words import words
+from shared.mcp.config import Routing, Server, read
+from shared.mcp.router import _URL, Router, _Keyword
+from shared.mcp.words import words
 
 DATA = Path(__file__).parents[2] / "data"
 NEAR_MISSES = [
@@ -36,7 +36,7 @@ def router():
 
 
 @pytest.mark.parametrize("half", ["development", "kept"])
-def test_of_what_is_routed_nearly_all_should_be_and_of_what_should_be_nearly_all_is(router, half):
+def test_routing_has_a_high_precision_and_recall(router, half):
     queries = labelled(f"routing_{half}.tsv")
     assert len(queries) >= 100
     assert sum(not wanted for wanted, _ in queries) >= len(queries) / 3
@@ -51,7 +51,7 @@ def test_near_misses_are_not_routed(router, query):
     assert router.choose(query)[0] == []
 
 
-def test_a_decision_is_explained_and_the_same_each_time(router):
+def test_a_decision_is_explained_and_deterministic(router):
     servers, scores = router.choose("Who reviewed pull request 482?")
     assert servers == ["github"]
     assert scores[0].reasons[0] == 'keyword "pull request"'
@@ -59,12 +59,12 @@ def test_a_decision_is_explained_and_the_same_each_time(router):
     assert router.choose("Who reviewed pull request 482?") == (servers, scores)
 
 
-def test_a_query_that_is_an_example_goes_to_its_server():
+def test_a_query_equal_to_an_example_is_routed_to_its_server():
     router = Router({"moon": Server(command="m", routing=Routing(examples=("How full is the moon tonight?",)))})
     assert router.choose("how full is the Moon tonight")[0] == ["moon"]
 
 
-def test_what_is_always_on_goes_beside_the_best():
+def test_an_always_on_server_is_added_to_the_best():
     servers = {
         "log": Server(command="l", routing=Routing(always=True)),
         "moon": Server(command="m", routing=Routing(keywords=("phase of the moon",))),
@@ -77,7 +77,7 @@ def test_a_server_without_routing_is_chosen_by_name_only():
     assert Router({"plain": Server(command="p")}).choose("plain")[0] == []
 
 
-def test_of_a_long_query_only_its_ends_decide(router):
+def test_only_both_ends_of_a_long_query_decide(router):
     filler = "lorem ipsum " * 20_000
     assert router.choose(f"{filler} what time is it in Tokyo? {filler}")[0] == []
     assert router.choose(f"{filler} What time is it in Tokyo?")[0] == ["time"]
@@ -100,7 +100,7 @@ def test_no_query_makes_matching_slow(query):
 
 
 @given(st.text("ab ,", max_size=9), st.text("ab* ", min_size=1, max_size=6).filter(lambda text: text.strip(" *")))
-def test_a_keyword_with_stars_matches_as_if_every_place_were_tried(query, text):
+def test_a_keyword_with_wildcards_matches_at_every_position(query, text):
     body = re.escape(text).replace(r"\*", r"[^\s,;]+").replace(r"\ ", r"\s+")
     before = r"(?<!\w)" if text[0].isalnum() else ""
     after = r"(?:s|es)?(?!\w)" if text[-1].isalnum() else ""

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from shared import schema
+from shared.json_schema import schema
 
 OBJECT = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 
@@ -40,7 +40,7 @@ def nested(levels):
         nested(180),
     ],
 )
-def test_a_schema_that_stands_by_itself_is_one(good):
+def test_a_self_contained_schema_is_accepted(good):
     assert told(good) == ""
 
 
@@ -73,16 +73,16 @@ def test_a_schema_that_stands_by_itself_is_one(good):
         (nested(600), "too deep"),
     ],
 )
-def test_what_is_no_schema_or_asks_for_another_is_told_by_name(bad, why):
+def test_an_invalid_schema_or_a_remote_reference_is_named(bad, why):
     assert why in told(bad)
 
 
-def test_a_long_schema_is_refused_before_anything_is_done_with_it():
+def test_a_long_schema_is_refused_before_any_work():
     assert "120000 bytes" in told({"description": "x" * 120_000})
     assert told({"description": "x" * 100_000}) == ""
 
 
-def test_a_long_schema_is_refused_also_where_the_model_is_given_little_of_it_or_more_than_was_sent():
+def test_a_schema_is_measured_as_sent_and_as_given_to_the_model():
     assert "120000 bytes" in told({"type": "object", "x": "y" * 120_000})
     assert told({"type": "object", "x": "y" * 100_000}) == ""
     # As draft 07 has it, each reference of a schema that is no object is longer.

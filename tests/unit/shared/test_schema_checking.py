@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared import schema_checking
-from shared.errors import Unavailable
-from shared.schema import MAX_BYTES, Problem, problem_in
-from shared.schema_process import MEMORY, TOO_COSTLY, WITHIN, Checker
+from shared.api.errors import Unavailable
+from shared.json_schema import checking
+from shared.json_schema.process import MEMORY, TOO_COSTLY, WITHIN, Checker
+from shared.json_schema.schema import MAX_BYTES, Problem, problem_in
 from tests.unit.shared.test_schema import nested
 
 WIDE = "[a-\uffff]"
@@ -31,9 +31,9 @@ LARGE = {"type": "object", "properties": {f"f{number}": {"type": "string"} for n
 
 @pytest.fixture(autouse=True)
 def _no_process_is_left():
-    schema_checking._known.clear()
+    checking._known.clear()
     yield
-    schema_checking.close()
+    checking.close()
 
 
 def until():
@@ -41,14 +41,14 @@ def until():
 
 
 async def ask(schema, caller="a", by=None):
-    return await schema_checking.problem_of(schema, caller=caller, until=by or until())
+    return await checking.problem_of(schema, caller=caller, until=by or until())
 
 
 @pytest.mark.parametrize("kind", SLOW)
 async def test_a_slow_schema_is_refused_within_its_bound(kind):
     checker = Checker()  # started before, so that the bound is what is measured
-    schema_checking._idle.append(checker)
-    assert not schema_checking.is_ordinary(json.dumps(SLOW[kind]))
+    checking._idle.append(checker)
+    assert not checking.is_ordinary(json.dumps(SLOW[kind]))
     started = time.monotonic()
     found = await ask(SLOW[kind])
     assert time.monotonic() - started < WITHIN + 2
@@ -64,7 +64,7 @@ async def test_a_pattern_that_is_too_long_is_refused_with_its_place():
     assert found.place == "/patternProperties"
 
 
-async def test_a_data_field_named_pattern_is_no_pattern():
+async def test_a_property_named_pattern_is_no_pattern():
     assert await ask({"properties": {"pattern": {"const": {"pattern": "x" * 5000}}}}) is None
 
 
@@ -72,36 +72,36 @@ async def test_a_schema_that_is_too_long_is_not_sent_to_a_process():
     found = await ask({"description": "x" * MAX_BYTES})
     assert found is not None
     assert str(MAX_BYTES) in found.message
-    assert not schema_checking._idle
+    assert not checking._idle
 
 
-async def test_the_process_has_a_bound_of_memory_and_none_of_our_environment(monkeypatch):
+async def test_the_process_has_limited_memory_and_no_environment(monkeypatch):
     monkeypatch.setenv("ANTHROPIC_API_KEY", "secret")
     await ask(LARGE)
-    [checker] = schema_checking._idle
+    [checker] = checking._idle
     process = psutil.Process(checker.pid)
     assert process.rlimit(psutil.RLIMIT_AS) == (MEMORY, MEMORY)
     assert "ANTHROPIC_API_KEY" not in process.environ()
     assert process.rlimit(psutil.RLIMIT_CPU)[0] > 0
 
 
-async def test_one_process_checks_many_schemas_and_is_replaced_when_it_was_killed():
+async def test_one_process_checks_many_schemas_and_is_replaced_if_killed():
     assert await ask(LARGE) is None
-    [first] = schema_checking._idle
+    [first] = checking._idle
     assert await ask({**LARGE, "title": "second"}) is None
-    assert [first] == schema_checking._idle
+    assert [first] == checking._idle
     os.kill(first.pid, 9)
     psutil.wait_procs([psutil.Process(first.pid)], timeout=5)
     assert await ask({**LARGE, "title": "third"}) is None
-    assert first not in schema_checking._idle
+    assert first not in checking._idle
 
 
-async def test_a_large_schema_gets_the_same_answer_as_in_this_process():
+async def test_a_large_schema_gets_the_same_result_as_in_process():
     for schema in (LARGE, {**LARGE, "required": [5]}, {**LARGE, "$ref": "#/no"}, {"anyOf": [nested(170)] * 3}):
         assert await ask(schema) == problem_in(json.dumps(schema))
 
 
-async def test_the_process_ends_with_the_end_of_its_input():
+async def test_the_process_ends_when_its_input_ends():
     checker = Checker()
     assert checker._process.stdin is not None
     checker._process.stdin.close()
@@ -111,7 +111,7 @@ async def test_the_process_ends_with_the_end_of_its_input():
 
 
 async def test_a_slow_schema_does_not_delay_an_ordinary_one_or_another_caller():
-    schema_checking._idle.extend([Checker(), Checker()])
+    checking._idle.extend([Checker(), Checker()])
     slow = [asyncio.create_task(ask({**SLOW["branches"], "title": str(n)}, "slow")) for n in range(4)]
     await asyncio.sleep(0)
     started = time.monotonic()
@@ -122,19 +122,19 @@ async def test_a_slow_schema_does_not_delay_an_ordinary_one_or_another_caller():
     await asyncio.gather(*slow)
 
 
-async def test_a_request_that_finds_no_process_is_told_to_come_again():
-    turns = schema_checking._turns.setdefault(asyncio.get_running_loop(), schema_checking._Turns())
-    for _ in range(schema_checking.PROCESSES):
+async def test_a_request_without_a_free_process_gets_retry_after():
+    turns = checking._turns.setdefault(asyncio.get_running_loop(), checking._Turns())
+    for _ in range(checking.PROCESSES):
         await turns.free.acquire()
     with pytest.raises(Unavailable) as refused:
         await ask(LARGE, by=asyncio.get_running_loop().time() + 0.05)
     assert refused.value.headers
-    for _ in range(schema_checking.PROCESSES):
+    for _ in range(checking.PROCESSES):
         turns.free.release()
     assert await ask(LARGE) is None
 
 
-async def test_a_client_that_goes_away_gives_its_process_back():
+async def test_a_disconnected_client_releases_its_process():
     task = asyncio.create_task(ask(LARGE))
     await asyncio.sleep(0)
     task.cancel()
@@ -144,7 +144,7 @@ async def test_a_client_that_goes_away_gives_its_process_back():
 
 async def test_an_accepted_schema_is_remembered_and_a_slow_one_is_not(monkeypatch):
     assert await ask(LARGE) is None
-    monkeypatch.setattr(schema_checking, "_check", lambda text: TOO_COSTLY)
+    monkeypatch.setattr(checking, "_check", lambda text: TOO_COSTLY)
     assert await ask(LARGE) is None
     other = {**LARGE, "title": "other"}
     assert await ask(other) == TOO_COSTLY
@@ -152,14 +152,14 @@ async def test_an_accepted_schema_is_remembered_and_a_slow_one_is_not(monkeypatc
     assert await ask(other) is None
 
 
-async def test_no_more_schemas_than_the_bound_are_remembered(monkeypatch):
-    monkeypatch.setattr(schema_checking, "_REMEMBERED", 3)
+async def test_the_number_of_remembered_schemas_is_bounded(monkeypatch):
+    monkeypatch.setattr(checking, "_REMEMBERED", 3)
     for number in range(9):
         await ask({"title": str(number)})
-    assert len(schema_checking._known) == 3
+    assert len(checking._known) == 3
 
 
-async def test_schemas_of_one_request_have_a_bound_together():
+async def test_schemas_of_one_request_share_a_bound():
     found = await ask({"title": "late"}, by=asyncio.get_running_loop().time() - 1)
     assert found is not None
     assert "too long to check" in found.message
@@ -179,9 +179,9 @@ PARTS = st.recursive(
 
 @settings(max_examples=60, deadline=None)
 @given(PARTS)
-def test_an_ordinary_schema_is_checked_in_no_time(schema):
+def test_an_ordinary_schema_is_checked_quickly(schema):
     text = json.dumps(schema if isinstance(schema, dict) else {"not": schema}, separators=(",", ":"))
-    if schema_checking.is_ordinary(text):
+    if checking.is_ordinary(text):
         started = time.thread_time()
         problem_in(text)
         assert time.thread_time() - started < 1

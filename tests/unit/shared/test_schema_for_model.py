@@ -3,13 +3,13 @@ import json
 import pytest
 from jsonschema_rs import Draft7Validator
 
-from shared import schema
-from shared.schema_for_model import for_the_model, unwrapped
+from shared.json_schema import schema
+from shared.json_schema.for_model import for_the_model, unwrapped
 
 OBJECT = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 
 
-def test_what_is_no_object_is_asked_for_in_one():
+def test_a_schema_of_no_object_is_wrapped_in_one():
     given = {"type": "array", "items": {"$ref": "#/$defs/item"}, "$defs": {"item": {"type": "string"}}}
     asked = for_the_model(given)
     assert asked["type"] == "object"
@@ -21,7 +21,7 @@ def test_what_is_no_object_is_asked_for_in_one():
         unwrapped(given, {"other": 1})
 
 
-def test_an_object_is_asked_for_as_it_is():
+def test_an_object_schema_is_not_wrapped():
     assert for_the_model(OBJECT) == OBJECT
     assert unwrapped(OBJECT, {"n": 1}) == {"n": 1}
     with pytest.raises(ValueError, match="no answer"):
@@ -42,7 +42,7 @@ def test_an_object_is_asked_for_as_it_is():
         ({"contains": {}, "minContains": 0}, {}),
     ],
 )
-def test_the_model_is_given_what_the_cli_knows_and_data_stays_as_it_is(given, left):
+def test_the_model_gets_known_keywords_and_data_unchanged(given, left):
     asked = for_the_model({"type": "object", "properties": {"a": given}})
     assert asked == {"type": "object", "properties": {"a": left}}
 
@@ -66,12 +66,12 @@ BAD = r"a\-b"
         ({"patternProperties": {BAD: {}, "b": {}}, "additionalProperties": False}, {"patternProperties": {"b": {}}}),
     ],
 )
-def test_the_model_is_never_given_a_narrower_schema(given, left):
+def test_the_schema_for_the_model_is_never_narrower(given, left):
     asked = for_the_model({"type": "object", "properties": {"a": given}})
     assert asked == {"type": "object", "properties": {"a": left}}
 
 
-def test_a_schema_that_refers_to_itself_below_not_is_written():
+def test_a_recursive_schema_below_not_is_written():
     loop = {"type": "object", "not": {"$ref": "#"}, "properties": {"a": {"$ref": "#"}}}
     assert for_the_model(loop)["properties"]["value"]["not"] == {"$ref": "#/properties/value"}
 
@@ -90,7 +90,7 @@ def test_a_schema_that_refers_to_itself_below_not_is_written():
         {"properties": {"": {}}},
     ],
 )
-def test_what_the_api_refuses_at_the_root_is_wrapped(root):
+def test_a_root_that_the_api_refuses_is_wrapped(root):
     given = {**OBJECT, **root}
     asked = for_the_model(given)
     assert set(asked) == {"type", "properties", "required"}

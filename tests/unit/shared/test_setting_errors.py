@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from shared.settings import ALL_SETTINGS, SettingsError, WorkerSettings, load, load_all
+from shared.configuration.settings import ALL_SETTINGS, SettingsError, WorkerSettings, load, load_all
 
 FIELDS = sorted(((one, name) for one in ALL_SETTINGS for name in one.model_fields), key=lambda pair: pair[1])
 BAD = [
@@ -52,7 +52,7 @@ def _is_secret(one, name):
 
 
 @pytest.mark.parametrize(("one", "name"), FIELDS, ids=lambda part: getattr(part, "__name__", part))
-def test_no_message_holds_words_of_pydantic(one, name):
+def test_no_message_has_the_wording_of_pydantic(one, name):
     for value in BAD:
         for line in _problems(one, **{name: value}):
             assert line.startswith(f"{name.upper()}: "), line
@@ -71,7 +71,7 @@ def test_a_number_says_its_range_and_an_example(one, name):
 
 
 @pytest.mark.parametrize(("one", "name"), FIELDS, ids=lambda part: getattr(part, "__name__", part))
-def test_a_boolean_is_taken_in_any_usual_form(one, name):
+def test_a_boolean_is_accepted_in_any_usual_form(one, name):
     if "bool" not in str(one.model_fields[name].annotation):
         return
     with pytest.MonkeyPatch.context() as patch:
@@ -110,7 +110,7 @@ def test_the_value_of_a_secret_is_in_no_message(one, name):
 @pytest.mark.parametrize(
     "value", ["redis://:hunter2@h:6379", "user:hunter2@h", "sk-ant-hunter2", "whsec_hunter2", "cgk_hunter2"]
 )
-def test_a_secret_in_the_wrong_variable_is_not_repeated(value):
+def test_a_secret_in_the_wrong_variable_is_not_echoed(value):
     for one, name in FIELDS:
         assert "hunter2" not in "\n".join(_problems(one, **{name: value}))
 
@@ -137,7 +137,7 @@ def test_no_text_breaks_a_setting(name, value):
         assert not JARGON.search(line.replace(repr(value.strip())[1:-1][:20], "")), line
 
 
-def test_all_that_is_wrong_is_reported_at_once_and_each_thing_once(monkeypatch):
+def test_all_errors_are_reported_at_once_and_each_once(monkeypatch):
     monkeypatch.setenv("REDIS_PORT", "x")
     monkeypatch.setenv("CACHE_TTL", "1h")
     monkeypatch.setenv("QUEUE_CONCURRENCY", "many")
@@ -153,7 +153,7 @@ def test_a_time_says_its_unit():
 
 
 @pytest.mark.parametrize("name", ["redis_port", "port"])
-def test_a_variable_of_kubernetes_says_what_to_do(name):
+def test_a_variable_of_kubernetes_gets_a_remedy(name):
     one = next(one for one, field in FIELDS if field == name)
     (line,) = _problems(one, **{name: "tcp://10.0.0.1:6379"})
     assert "enableServiceLinks: false" in line
@@ -161,12 +161,12 @@ def test_a_variable_of_kubernetes_says_what_to_do(name):
 
 
 @pytest.mark.parametrize("variable", ["REDIS_PORT", "REDIS_HOST"])
-def test_a_variable_that_redis_url_replaces_stops_no_start(variable):
+def test_an_unused_redis_variable_does_not_prevent_the_start(variable):
     url = {"redis_url": "redis://h:6379/0"}
     assert all(_problems(one, **url, **{variable: "tcp://10.0.0.1:6379"}) == [] for one in ALL_SETTINGS)
 
 
-def test_a_password_of_a_dashboard_that_is_off_stops_no_start():
+def test_an_unused_dashboard_password_does_not_prevent_the_start():
     for one in ALL_SETTINGS:
         assert _problems(one, admin_password="short") == []
         assert _problems(one, admin_password="same", admin_viewer_password="same") == []

@@ -1,6 +1,13 @@
 import pytest
 
-from shared.settings import ApiSettings, CommonSettings, SettingsError, SubmitSettings, WorkerSettings, load
+from shared.configuration.settings import (
+    ApiSettings,
+    CommonSettings,
+    SettingsError,
+    SubmitSettings,
+    WorkerSettings,
+    load,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +54,7 @@ def test_redis_password_is_for_a_url_that_has_none(monkeypatch, url, address):
     assert load(ApiSettings).redis_address == address
 
 
-def test_an_error_names_the_variable_and_what_it_should_be(monkeypatch):
+def test_an_error_names_the_variable_and_the_expected_value(monkeypatch):
     monkeypatch.setenv("QUEUE_CONCURRENCY", "many")
     monkeypatch.setenv("CLAUDE_TIMEOUT", "10")
     with pytest.raises(SettingsError) as caught:
@@ -56,7 +63,7 @@ def test_an_error_names_the_variable_and_what_it_should_be(monkeypatch):
     assert "CLAUDE_TIMEOUT: should be a whole number of milliseconds from 1000 to 86400000" in str(caught.value)
 
 
-def test_a_secret_that_is_wrong_is_not_repeated(monkeypatch):
+def test_a_wrong_secret_is_not_echoed(monkeypatch):
     class Secretive(CommonSettings):
         redis_password: int  # type: ignore[assignment]
 
@@ -92,7 +99,7 @@ def test_lists_are_written_with_commas_or_spaces(monkeypatch):
         ({"AUTH_ENABLED": "true"}, True),
     ],
 )
-def test_callers_need_a_key_wherever_others_could_call_unless_switched_off_by_name(monkeypatch, environment, auth):
+def test_callers_need_a_key_off_loopback_unless_disabled(monkeypatch, environment, auth):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert load(SubmitSettings).auth is auth
@@ -105,7 +112,7 @@ def test_a_rate_is_a_number_and_a_unit(monkeypatch, text, rate):
 
 
 @pytest.mark.parametrize("text", ["60", "0/minute", "-1/hour", "many/minute", "60/fortnight", "1.5/second"])
-def test_a_rate_that_is_not_one_is_refused_by_name(monkeypatch, text):
+def test_an_invalid_rate_is_refused_by_name(monkeypatch, text):
     monkeypatch.setenv("RATE_LIMIT", text)
     with pytest.raises(SettingsError, match="RATE_LIMIT"):
         load(SubmitSettings)
@@ -118,7 +125,7 @@ def test_a_dotenv_file_is_read_and_the_environment_wins(monkeypatch, tmp_path):
     assert load(ApiSettings).log_level == "DEBUG"
 
 
-def test_mcp_servers_that_cannot_be_used_are_told_at_the_start_with_their_names(tmp_path, monkeypatch):
+def test_unusable_mcp_servers_are_named_at_the_start(tmp_path, monkeypatch):
     path = tmp_path / "mcp.json"
     path.write_text('{"mcpServers": {"a": {"command": "a", "env": {"T": "${NOT_SET}"}}, "b": {"command": "b"}}}')
     monkeypatch.setenv("MCP_ENABLED", "true")
@@ -132,9 +139,7 @@ def test_mcp_servers_that_cannot_be_used_are_told_at_the_start_with_their_names(
 @pytest.mark.parametrize(
     ("environment", "token"), [({}, "of-the-file"), ({"T": ""}, "of-the-file"), ({"T": "given"}, "given")]
 )
-def test_a_variable_of_an_mcp_server_may_stand_in_a_dotenv_file_and_the_environment_wins(
-    tmp_path, monkeypatch, environment, token
-):
+def test_an_mcp_variable_is_read_from_dotenv_or_the_environment(tmp_path, monkeypatch, environment, token):
     servers = '{"mcpServers": {"a": {"command": "a", "env": {"T": "${T}"}, "routing": {"enabled": "${ON:-false}"}}}}'
     (tmp_path / "mcp.json").write_text(servers)
     (tmp_path / ".env").write_text("MCP_ENABLED=true\nT=of-the-file\nON=true\nNO_VALUE\n")

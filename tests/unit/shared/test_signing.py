@@ -43,7 +43,7 @@ def test_a_changed_header_does_not_verify(changed):
         Webhook(OLD).verify(BODY, {**signing.headers("msg_1", BODY, [OLD]), **changed})
 
 
-def test_a_time_that_was_moved_by_a_second_does_not_verify():
+def test_a_timestamp_changed_by_a_second_does_not_verify():
     headers = signing.headers("msg_1", BODY, [OLD])
     moved = {**headers, "webhook-timestamp": str(int(headers["webhook-timestamp"]) - 1)}
     with pytest.raises(WebhookVerificationError):
@@ -58,10 +58,10 @@ def test_a_changed_body_does_not_verify():
 @pytest.mark.parametrize(
     "wrong", ["", "whsec_", "whsec_AAAA", "whsec_ü", "AAAA" * 8, "whsec_" + "A" * 200, "whsec_!!!!" * 8]
 )
-def test_what_is_not_a_secret_of_24_to_64_bytes_is_refused(wrong):
+def test_a_secret_outside_24_to_64_bytes_is_refused(wrong):
     with pytest.raises(ValueError, match="whsec_"):
         check_secret(wrong)
 
 
-def test_a_new_secret_is_one():
+def test_a_new_secret_is_valid():
     assert check_secret(new_secret()) != check_secret(new_secret())

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from shared import logs
-from shared.ids import is_id, new_id
-from shared.settings import CommonSettings
-from shared.times import rfc3339
+from shared.api.ids import is_id, new_id
+from shared.api.times import rfc3339
+from shared.configuration.settings import CommonSettings
 
 
 def test_ids_are_uuids_of_version_7_and_sort_by_time():
@@ -24,7 +24,7 @@ def test_ids_are_uuids_of_version_7_and_sort_by_time():
     "text",
     ["", "x", "../../etc", "019A9C3E-5A70-7B02-8B1D-6C1F0E7A9D22", "019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22\n", "0" * 36],
 )
-def test_what_is_not_an_id_of_ours_is_told_apart(text):
+def test_a_foreign_id_is_recognized(text):
     assert not is_id(text)
 
 
@@ -32,7 +32,7 @@ def test_times_are_rfc_3339_in_utc():
     assert rfc3339(1_769_860_800_007) == "2026-01-31T12:00:00.007Z"
 
 
-def test_a_json_log_line_holds_its_fields_and_no_message_of_an_exception():
+def test_a_json_log_line_has_its_fields_and_no_exception_message():
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logs.JsonFormatter())
@@ -47,7 +47,7 @@ def test_a_json_log_line_holds_its_fields_and_no_message_of_an_exception():
     assert "query" not in stream.getvalue()
 
 
-def test_a_log_line_that_is_no_utf_8_is_written_all_the_same():
+def test_a_log_line_that_is_not_utf_8_is_written_anyway():
     record = logging.LogRecord("test", logging.INFO, "", 0, "cannot read caf\udce9", (), None)
     assert json.loads(logs.JsonFormatter().format(record))["event"] == "cannot read caf\udce9"
 

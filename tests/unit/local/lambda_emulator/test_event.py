@@ -34,7 +34,7 @@ def event_of(path="/jobs/1", *, query="", headers=(), body=b"", parameters=None)
     return to_event(Incoming(request, body, ROUTE, parameters or {}))
 
 
-def test_an_event_says_what_was_asked_where_and_by_whom():
+def test_an_event_has_the_request_its_path_and_its_client():
     before = time.time()
     event = event_of(headers=[("user-agent", "curl/8")], parameters={"id": "1"})
     context = event["requestContext"]
@@ -59,13 +59,13 @@ def test_two_requests_have_two_ids():
     assert event_of()["requestContext"]["requestId"] != event_of()["requestContext"]["requestId"]
 
 
-def test_the_path_comes_decoded_as_from_the_real_service():
+def test_the_path_is_decoded_as_by_the_real_service():
     event = event_of("/jobs/a%2Fb%20%C3%A9%3Fx%23")
     assert event["rawPath"] == event["requestContext"]["http"]["path"] == "/jobs/a/b é?x#"
     assert event["rawQueryString"] == ""
 
 
-def test_the_query_comes_encoded_and_also_decoded_and_joined():
+def test_the_query_is_given_encoded_and_also_decoded_and_joined():
     event = event_of(query="a=1&b=x%20y&a=2&c=&d=1+2")
     assert event["rawQueryString"] == "a=1&b=x%20y&a=2&c=&d=1+2"
     assert event["queryStringParameters"] == {"a": "1,2", "b": "x y", "c": "", "d": "1 2"}
@@ -75,17 +75,17 @@ def test_a_query_of_any_bytes_makes_an_event():
     assert event_of(query="é=%FF")["rawQueryString"]
 
 
-def test_headers_that_are_sent_twice_are_joined():
+def test_repeated_headers_are_joined():
     assert event_of(headers=[("x-a", "1"), ("x-b", "3"), ("x-a", "2")])["headers"]["x-a"] == "1,2"
 
 
-def test_cookies_of_every_header_have_a_field_of_their_own():
+def test_cookies_of_every_header_have_their_own_field():
     event = event_of(headers=[("cookie", "a=1; b=2"), ("cookie", "c=3")])
     assert event["cookies"] == ["a=1", "b=2", "c=3"]
     assert "cookie" not in event["headers"]
 
 
-def test_the_gateway_adds_whom_it_speaks_for():
+def test_the_gateway_adds_forwarding_headers():
     assert event_of()["headers"]["x-forwarded-for"] == "192.0.2.7"
     forged = event_of(headers=[("x-forwarded-for", "10.0.0.1"), ("x-forwarded-proto", "gopher")])["headers"]
     assert forged["x-forwarded-for"] == "10.0.0.1, 192.0.2.7"
@@ -126,7 +126,7 @@ def test_text_that_is_not_utf8_is_base64():
     assert (base64.b64decode(event["body"]), event["isBase64Encoded"]) == (b'"\xff"', True)
 
 
-def test_what_is_empty_is_left_out():
+def test_empty_fields_are_left_out():
     event = event_of()
     assert not {"body", "cookies", "queryStringParameters", "pathParameters"} & set(event)
     assert (event["isBase64Encoded"], event["rawQueryString"]) == (False, "")

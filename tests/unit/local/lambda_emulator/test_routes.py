@@ -8,7 +8,7 @@ import yaml
 from local.lambda_emulator.app import TEMPLATE as GATEWAY
 from local.lambda_emulator.app import Emulator
 from local.lambda_emulator.routes import Route, read_handlers, read_routes
-from shared.settings import load
+from shared.configuration.settings import load
 
 TEMPLATE = """
 Transform: AWS::Serverless-2016-10-31
@@ -112,7 +112,7 @@ def test_a_dot_in_a_path_is_a_dot(template):
     assert taken(template, "GET", "/v1x0") == ("ANY /{proxy+}", {"proxy": "v1x0"})
 
 
-def test_what_is_encoded_without_need_is_the_same_path(template):
+def test_a_needlessly_encoded_path_is_the_same_path(template):
     assert taken(template, "GET", "/pets/%64og/1") == ("GET /pets/dog/1", {})
 
 
@@ -127,7 +127,7 @@ def test_without_default_an_unknown_path_has_no_route(tmp_path):
     assert taken(template, "GET", "/x/") is None
 
 
-def test_every_handler_is_told_and_each_route_knows_its_own(template):
+def test_every_handler_is_read_and_each_route_has_its_own(template):
     assert read_handlers(template) == {
         "First": "first.handler",
         "Second": "second.handler",
@@ -164,7 +164,7 @@ def test_a_path_is_matched_segment_by_segment(path, raw_path, expected):
     ],
     ids=lambda value: value[:20],
 )
-def test_a_base_path_is_left_out_once_where_routes_are_matched(tmp_path, monkeypatch, path, key):
+def test_a_base_path_is_removed_once_before_matching(tmp_path, monkeypatch, path, key):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ROOT_PATH", "/base")
     load.cache_clear()

@@ -1,0 +1,8 @@
+"""The anthropic function: its app, and its Lambda handler."""
+
+from functions.anthropic.routes import router
+from shared.configuration.settings import StatusSettings, SubmitSettings
+from shared.http.app import create_app, lambda_handler
+
+app = create_app(router)
+handler = lambda_handler(app, StatusSettings, SubmitSettings)

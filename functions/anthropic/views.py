@@ -1,0 +1,84 @@
+"""Batches and their results in the shapes of Anthropic's API."""
+
+import json
+from typing import Any
+
+from shared.api.lines import as_one_line
+from shared.api.times import when
+from shared.store.jobs.batches import StoredBatch
+from shared.store.jobs.records import StoredJob
+
+PREFIX = "msgbatch_"
+_DAY = 86_400_000
+# What Anthropic's API itself would have said, by our code.
+_ERRORS = {
+    "authentication_failed": "authentication_error",
+    "billing_error": "billing_error",
+    "rate_limited": "rate_limit_error",
+    "overloaded": "overloaded_error",
+    "invalid_request": "invalid_request_error",
+    "model_not_found": "not_found_error",
+    "timeout": "timeout_error",
+}
+
+
+def batch_of(batch: StoredBatch) -> dict[str, Any]:
+    """Write a batch; as that API has it, nothing is counted as ended before all is."""
+    counts, ended = batch.counts, batch.ended
+    created, cancelling = batch.moment("created"), batch.moment("cancelling")
+    name = PREFIX + batch.batch_id
+    return {
+        "id": name,
+        "type": "message_batch",
+        "processing_status": "ended" if ended else "canceling" if cancelling else "in_progress",
+        "request_counts": {
+            "processing": 0 if ended else counts["total"],
+            "succeeded": counts["completed"] if ended else 0,
+            "errored": counts["failed"] if ended else 0,
+            "canceled": counts["cancelled"] if ended else 0,
+            "expired": 0,
+        },
+        "created_at": when(created),
+        # It does not end by itself; its results are kept for so long.
+        "expires_at": when(batch.moment("expires") or (created or 0) + _DAY),
+        "ended_at": when(batch.moment("finished")),
+        "cancel_initiated_at": when(cancelling),
+        "archived_at": None,
+        "results_url": f"/v1/messages/batches/{name}/results" if ended else None,
+    }
+
+
+def line_of(name: str, job: StoredJob | None) -> str:
+    """Write what came of one request as a line."""
+    return as_one_line(json.dumps({"custom_id": name, "result": _result(job)}, ensure_ascii=False)) + "\n"
+
+
+def _result(job: StoredJob | None) -> dict[str, Any]:
+    if job is None:
+        return {"type": "expired"}
+    if job.result is not None:
+        return {"type": "succeeded", "message": _message(job.job_id, job.result)}
+    if job.error is None:
+        return {"type": "canceled"}
+    code = job.error["code"]
+    error = {"type": _ERRORS.get(code, "api_error"), "message": f"{code}: {job.error['message']}"}
+    return {"type": "errored", "error": {"type": "error", "error": error, "request_id": job.record["req"]}}
+
+
+def _message(job_id: str, result: dict[str, Any]) -> dict[str, Any]:
+    usage = result["usage"]
+    return {
+        "id": f"msg_{job_id}",
+        "type": "message",
+        "role": "assistant",
+        "model": result["model"],
+        "content": [{"type": "text", "text": result["response"], "citations": None}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {
+            "input_tokens": usage["inputTokens"],
+            "output_tokens": usage["outputTokens"],
+            "cache_read_input_tokens": usage["cacheReadTokens"],
+            "cache_creation_input_tokens": usage["cacheCreationTokens"],
+        },
+    }

@@ -1,0 +1,83 @@
+"""Jobs in the shapes of OpenAI's API."""
+
+from typing import Any
+
+from functions.openai.requests import PREFIX
+from shared.store.jobs.records import StoredJob
+
+STATUSES = {"waiting": "queued", "delayed": "queued", "active": "in_progress"}
+_ERRORS = {
+    "rate_limited": "rate_limit_exceeded",
+    "overloaded": "rate_limit_exceeded",
+    "invalid_request": "invalid_prompt",
+}
+
+
+def response_of(job: StoredJob, request: dict[str, Any], *, model: str | None) -> dict[str, Any]:
+    """Write a job as a response; `request` is what was asked, `model` what the deployment takes when nothing was."""
+    state = job.record["state"]
+    result, talk = job.result, request.get("conversation", {})
+    resumed = talk.get("from")
+    schema, told = request.get("outputSchema"), request.get("textFormat", {})
+    held = {"type": "json_schema", "name": "answer", "schema": schema, **told}
+    return {
+        "id": PREFIX + job.job_id,
+        "object": "response",
+        "created_at": int(job.record["created"]) // 1000,
+        "status": STATUSES.get(state, state),
+        "background": True,
+        "error": _error(job),
+        "incomplete_details": None,
+        "instructions": request.get("systemPrompt"),
+        "max_output_tokens": request.get("maxOutputTokens"),
+        "model": (result or {}).get("model") or request.get("model") or model or "default",
+        "output": [] if result is None else [message(job.job_id, 0, result["response"])],
+        "parallel_tool_calls": False,
+        # A conversation begins with the job whose id it has.
+        "previous_response_id": PREFIX + resumed if resumed else None,
+        "reasoning": {"effort": request.get("effort"), "summary": None},
+        "store": bool(talk),
+        "temperature": None,
+        "text": {"format": {"type": "text"} if schema is None else held},
+        "tool_choice": "none",
+        "tools": [],
+        "top_p": None,
+        "truncation": "disabled",
+        "usage": None if result is None else _usage(result["usage"]),
+        "metadata": job.metadata,
+    }
+
+
+def message(job_id: str, number: int, text: str, status: str = "completed") -> dict[str, Any]:
+    """Write the text of an answer as an item of the output."""
+    parts = [part(text)] if text or status == "completed" else []
+    return {"id": item_id(job_id, number), "type": "message", "status": status, "role": "assistant", "content": parts}
+
+
+def part(text: str) -> dict[str, Any]:
+    """Write a part of an item."""
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+def item_id(job_id: str, number: int) -> str:
+    """Name an item of a response's output."""
+    return f"msg_{job_id}" if number == 0 else f"msg_{job_id}_{number}"
+
+
+def _error(job: StoredJob) -> dict[str, str] | None:
+    if job.error is None:
+        return None
+    code = job.error["code"]
+    return {"code": _ERRORS.get(code, "server_error"), "message": f"{code}: {job.error['message']}"}
+
+
+def _usage(usage: dict[str, int]) -> dict[str, Any]:
+    read = usage["inputTokens"] + usage["cacheReadTokens"] + usage["cacheCreationTokens"]
+    cached = {"cached_tokens": usage["cacheReadTokens"], "cache_write_tokens": usage["cacheCreationTokens"]}
+    return {
+        "input_tokens": read,
+        "input_tokens_details": cached,
+        "output_tokens": usage["outputTokens"],
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": read + usage["outputTokens"],
+    }

@@ -1,0 +1,134 @@
+"""One run of the CLI: a query in, a report of what was seen out, and nothing left behind."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from claude_agent_sdk import CLIJSONDecodeError
+from redis.exceptions import RedisError
+
+from functions.worker.cli import mcp_servers, resources
+from functions.worker.cli.process import GRACE, Cli
+from functions.worker.cli.prompt import prompt
+from functions.worker.cli.stream import hear
+from functions.worker.cli.structured import structured
+from functions.worker.cli.usage import Meter
+from functions.worker.cli.warm import WarmCli
+from functions.worker.jobs.outcome import Report, Structured
+from shared.configuration.settings import WorkerSettings
+from shared.logs import event
+from shared.store.callers.spending import Spend
+from shared.store.jobs.sessions import Turn
+
+log = logging.getLogger("worker.claude")
+
+
+class Run:
+    """A run, from `answer` to `end`; whoever makes one has to call `end`, whatever happens."""
+
+    def __init__(self, settings: WorkerSettings, warm: WarmCli, on_text: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._warm = warm
+        self._on_text = on_text
+        self._cli: Cli | None = None
+        self._conversation: asyncio.Task[None] | None = None
+        self._report = Report(meter=Meter(), is_free=settings.demo_model)
+        self._leaves_something = True
+
+    async def answer(self, request: dict[str, Any], turn: Turn | None = None) -> Report:
+        """Ask, as the turn of a conversation if it is one, and report what was seen.
+
+        Cancelling is the caller's way to stop a run, and then `end` ends it.
+        """
+        # A tool or a server may have to be told to end, and a conversation to be kept; an answer alone leaves nothing.
+        self._leaves_something = any(request.get(kind) for kind in ("tools", "mcpServers", "conversation"))
+        resumed = request.get("conversation", {}).get("from")
+        try:
+            if turn is not None and resumed and not await turn.knows(resumed):
+                return Report(failure="session_not_found")
+        except RedisError:
+            return Report(failure="server_error")
+        self._cli = self._warm.take(request, turn)
+        self._conversation = asyncio.create_task(self._converse(self._cli, request))
+        has_tools = bool(request.get("tools") or request.get("mcpServers"))
+        bounds = asyncio.create_task(resources.exceeded(self._warm.spared, self._settings, has_tools=has_tools))
+        try:
+            # Not cancelled when this is: its processes go first, for the SDK's own way to close is to wait for them.
+            await asyncio.wait({self._conversation, bounds}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            bounds.cancel()
+        if not self._conversation.done():
+            self._report.failure = "resource_exceeded"
+        return self._report
+
+    @property
+    def spends(self) -> Sequence[Spend]:
+        """What it has cost so far."""
+        return self._report.spends
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """The MCP servers that it was to have, and that are not there."""
+        return self._report.absent
+
+    @property
+    def seen(self) -> dict[str, Any]:
+        """What the job's record keeps of it so far."""
+        return self._report.seen
+
+    async def end(self) -> None:
+        """End what the run started and remove its directories, to the last, even if cancelled meanwhile."""
+        self._warm.leave()
+        await _unhurried(self._clear_up())
+
+    async def _converse(self, cli: Cli, request: dict[str, Any]) -> None:
+        report, schema = self._report, request.get("outputSchema")
+        # Until it has been seen to fit.
+        report.structured = None if schema is None else Structured(fits=False)
+        try:
+            await cli.start()
+            expected = mcp_servers.Expected(request, self._settings.servers, cli.folder)
+            await hear(cli.ask(prompt(request)), report, self._settings, self._on_text, expected)
+            if report.envelope is None:
+                # Not at `end`, which may be a while: its own retry comes half a second after it was announced.
+                cli.silence()
+            elif schema is not None:
+                report.structured = await structured(schema, report.structured_input)
+        except CLIJSONDecodeError as error:
+            report.failure = "output_too_large" if "maximum buffer size" in str(error) else "cli_crashed"
+        except Exception as error:  # noqa: BLE001 -- what comes out of a broken CLI breaks the SDK in any way it likes
+            # An envelope that came before is still the truth; without one the CLI crashed.
+            event(log, "cli_failed", logging.WARNING, error=type(error).__name__)
+            if cli.refused_schema:
+                report.failure = "invalid_request"
+
+    async def _clear_up(self) -> None:
+        cli, conversation = self._cli, self._conversation
+        if cli is None or conversation is None:
+            return
+        if self._leaves_something and conversation.done() and self._report.envelope is not None:
+            await cli.let_go()
+        # Before what it had started: a tool that ends is told to the model.
+        cli.silence()
+        await cli.end(self._warm.spared)
+        # It ends as after a crash; one that had not started anything yet is told to end.
+        if not (await asyncio.wait({conversation}, timeout=GRACE))[0]:
+            conversation.cancel()
+            await asyncio.wait({conversation})
+            await cli.end(self._warm.spared)
+        await cli.close()
+
+
+async def _unhurried(work: Coroutine[Any, Any, None]) -> None:
+    """Await something to its end, and let a cancellation that comes meanwhile wait for it."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    task.result()
+    if cancelled is not None:
+        raise cancelled

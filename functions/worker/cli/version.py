@@ -1,0 +1,56 @@
+"""Which version of the CLI the slots run."""
+
+import os
+import re
+import shutil
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+from shared.configuration.settings import SettingsError, WorkerSettings
+
+# A CLI that is slower is not waited for: its slots have work to do; s.
+_WITHIN = 2.0
+
+
+def check_command(settings: WorkerSettings) -> None:
+    """Raise SettingsError unless CLAUDE_COMMAND is unset or names a program that can be run."""
+    if settings.claude_command is not None and shutil.which(settings.claude_command) is None:
+        raise SettingsError(
+            "CLAUDE_COMMAND: should be the path of a program that the gateway's user can run, such as "
+            f"/usr/local/bin/claude; unset it for the bundled CLI (it is {settings.claude_command!r})"
+        )
+
+
+def of_cli(settings: WorkerSettings) -> str | None:
+    """Return the version of the CLI; None when it does not say."""
+    if settings.claude_command is None:
+        return _of_bundled()
+    try:
+        done = subprocess.run(
+            [settings.claude_command, "--version"],
+            env=dict(os.environ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_WITHIN,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return _version_in(done.stdout.decode("utf-8", "replace"))
+
+
+def _of_bundled() -> str | None:
+    """Read which CLI the SDK brings, without importing the SDK or starting the CLI."""
+    spec = find_spec("claude_agent_sdk")
+    if spec is None or spec.origin is None:
+        return None
+    try:
+        return _version_in((Path(spec.origin).parent / "_bundled" / "claude.version").read_text(encoding="utf-8"))
+    except OSError:
+        return None
+
+
+def _version_in(text: str) -> str | None:
+    found = re.match(r"[0-9][0-9A-Za-z.+-]{0,40}", text)
+    return found[0] if found else None

@@ -1,0 +1,269 @@
+"""What came of a run: read from the CLI's result envelope and the API's error, never from an exit code.
+
+what the run showed                                              code
+---------------------------------------------------------------  ---------------------
+the envelope is a success, a model's turn, with text             completed
+… without a turn of a model, or without text                     empty_result
+… without an answer that fits the outputSchema                   schema_unsatisfied
+envelope error_max_turns                                         max_turns
+envelope error_max_budget_usd                                    budget_exceeded
+envelope error_max_structured_output_retries                     schema_unsatisfied
+envelope error_during_execution or unknown                       server_error
+API error, by its kind (see _BY_KIND) when that says more than   …
+  "server_error", else by its HTTP status (see _BY_STATUS), else server_error
+nothing from the API for CLAUDE_SILENCE_TIMEOUT                  server_error
+more than MAX_OUTPUT_BYTES                                       output_too_large
+a conversation that is not there, or not any more                session_not_found
+a required MCP server that did not start or died                 mcp_unavailable
+more than MAX_RUN_MEMORY or MAX_RUN_PROCESSES                    resource_exceeded
+the end of the clock                                             timeout
+no envelope, whatever the exit code                              cli_crashed
+two workers that vanished with the job (see `reconcile`)         worker_lost
+"""
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from shared.api.vocabulary import ErrorCode
+from shared.store.jobs.claims import Upstream
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    # The pool judges nothing itself, and has no use for what this would import.
+    from claude_agent_sdk import ResultMessage
+
+    from functions.worker.cli.usage import Meter
+    from shared.store.callers.spending import Spend
+
+_BY_STATUS: dict[int, ErrorCode] = {
+    400: "invalid_request",
+    401: "authentication_failed",
+    402: "billing_error",
+    403: "authentication_failed",
+    404: "model_not_found",
+    413: "invalid_request",
+    422: "invalid_request",
+    429: "rate_limited",
+}
+_BY_KIND: dict[str, ErrorCode] = {
+    "authentication_failed": "authentication_failed",
+    "oauth_org_not_allowed": "authentication_failed",
+    "billing_error": "billing_error",
+    "rate_limit": "rate_limited",
+    "overloaded": "overloaded",
+    "invalid_request": "invalid_request",  # a prompt too long, or a refusal by the model's safeguards
+    "model_not_found": "model_not_found",
+    "max_output_tokens": "output_too_large",
+}
+_BY_SUBTYPE: dict[str, ErrorCode] = {
+    "error_max_turns": "max_turns",
+    "error_max_budget_usd": "budget_exceeded",
+    "error_max_structured_output_retries": "schema_unsatisfied",
+}
+# What a client is told: our own words, for the CLI's may name paths and what the API's hold is not ours to show.
+_MESSAGES: dict[ErrorCode, str] = {
+    "authentication_failed": "Claude did not accept the gateway's credentials",
+    "billing_error": "Claude refused for a reason of billing",
+    "rate_limited": "Claude's rate limit was reached",
+    "overloaded": "Claude is overloaded",
+    "server_error": "Claude failed to answer",
+    "invalid_request": "Claude did not accept the request",
+    "model_not_found": "Claude does not know the model, or it is not open to this account",
+    "timeout": "The job was not done within its timeoutMs",
+    "cli_crashed": "The CLI ended without a result",
+    "worker_lost": "The job lost its worker, and may not run again",
+    "empty_result": "The model gave no answer",
+    "max_turns": "The job was not done within its maxTurns",
+    "budget_exceeded": "The job was not done within its maxBudgetUsd",
+    "resource_exceeded": "The run took more memory or processes than MAX_RUN_MEMORY or MAX_RUN_PROCESSES",
+    "output_too_large": "The answer is larger than MAX_OUTPUT_BYTES or the model's own limit",
+    "mcp_unavailable": "An MCP server that the job cannot do without did not start, or died",
+    "session_not_found": "There is no such conversation, or none any more",
+    "schema_unsatisfied": "The model gave no answer that fits the outputSchema",
+}
+RETRYABLE: frozenset[ErrorCode] = frozenset(
+    {"rate_limited", "overloaded", "server_error", "cli_crashed", "worker_lost"}
+)
+_REFUSED: frozenset[ErrorCode] = frozenset({"authentication_failed", "billing_error"})
+# These do not say whether Claude would have answered.
+_SILENT: frozenset[ErrorCode] = frozenset(
+    {"overloaded", "server_error", "timeout", "cli_crashed", "worker_lost", "resource_exceeded", "session_not_found"}
+)
+# The CLI does not tell of a `retry-after` above this, but gives up at once; ms, measured.
+_LONGEST_TOLD = 60_000
+_LONGEST_WAIT = 600_000
+# Failed requests that are kept of one attempt.
+_MOST_REQUESTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Structured:
+    """What a run brought that was asked for an answer under a schema: JSON, if it `fits`."""
+
+    fits: bool
+    value: Any = None
+
+
+@dataclass(slots=True)
+class Report:
+    """What was seen of a run; `structured` is None unless a schema was given.
+
+    `text` is the answer: all text blocks of the last message that has any (see `answer_text`); `structured_input` is
+    the input of the model's StructuredOutput call with its exact digits. What `is_free` costs nothing, whatever the
+    CLI computes: the demo model answers.
+
+    `absent` are the MCP servers that did not start, or died; `truncated` the tools whose results were cut; `requests`
+    the requests to Claude that failed: `at`, `status`, `type`, `message`.
+
+    `failure` is set when something other than the CLI ended it. An API error is in `error_kind`, `error_status` and,
+    when the API said how long to stay away, `retry_after` in ms; `gave_up` is set when the CLI was about to ask again.
+    """
+
+    envelope: "ResultMessage | None" = None
+    error_kind: str | None = None
+    error_status: int | None = None
+    retry_after: int | None = None
+    gave_up: bool = False
+    model: str | None = None
+    failure: ErrorCode | None = None
+    absent: tuple[str, ...] = ()
+    truncated: tuple[str, ...] = ()
+    requests: "list[dict[str, Any]]" = field(default_factory=list)
+    text: str = ""
+    text_bytes: int = 0
+    structured_input: Any = None
+    structured: "Structured | None" = None
+    meter: "Meter | None" = None
+    is_free: bool = False
+
+    @property
+    def seen(self) -> dict[str, Any]:
+        """What the job's record keeps of this attempt; empty values are left out."""
+        every = {"model": self.model, "truncated": list(self.truncated), "requests": self.requests[-_MOST_REQUESTS:]}
+        return {name: value for name, value in every.items() if value}
+
+    @property
+    def spends(self) -> "Sequence[Spend]":
+        """What it cost: by the CLI's own sum, or else as far as the API told."""
+        # Here and not at import: the pool has no use for it.
+        from functions.worker.cli.usage import of_envelope  # noqa: PLC0415
+
+        if self.envelope is not None:
+            spends = of_envelope(self.envelope, self.model)
+        else:
+            spends = [] if self.meter is None else self.meter.spends
+        return [replace(spend, cost=0.0) for spend in spends] if self.is_free else spends
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended: `body` is `{"result": …}` or `{"error": …}` as the API shows it.
+
+    `retry_after` is how long Claude wants no request, in ms; None when it did not say.
+    """
+
+    state: Literal["completed", "failed"]
+    body: dict[str, Any]
+    retry_after: int | None = None
+    spend: "Sequence[Spend]" = ()
+    absent: tuple[str, ...] = ()
+    seen: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def code(self) -> ErrorCode | None:
+        """The error's code; None for a success."""
+        code: ErrorCode | None = self.body.get("error", {}).get("code")
+        return code
+
+    @property
+    def upstream(self) -> Upstream:
+        """What this shows of Claude, for the whole fleet."""
+        code = self.code
+        if code in _REFUSED:
+            return Upstream("refused", code)
+        if code == "rate_limited":
+            return Upstream("limited", code, min(self.retry_after or 0, _LONGEST_WAIT))
+        return Upstream("" if code in _SILENT else "answered")
+
+
+def failed(code: ErrorCode, retry_after: int | None = None) -> Outcome:
+    """Make the outcome of a failure."""
+    error = {"code": code, "message": _MESSAGES[code], "retryable": code in RETRYABLE}
+    return Outcome("failed", {"error": error}, retry_after)
+
+
+def judge(report: Report, *, max_output_bytes: int) -> Outcome:
+    """Turn what was seen of a run into its outcome, with what it cost and what it went without."""
+    return replace(_judge(report, max_output_bytes), spend=report.spends, absent=report.absent, seen=report.seen)
+
+
+def _judge(report: Report, max_output_bytes: int) -> Outcome:
+    if report.failure is not None:
+        return failed(report.failure)
+    if report.gave_up:
+        return failed(_api_error(report.error_status, report.error_kind), report.retry_after)
+    envelope = report.envelope
+    if envelope is None:
+        return failed("cli_crashed")
+    if envelope.subtype != "success":
+        return failed(_BY_SUBTYPE.get(envelope.subtype, "server_error"))
+    if envelope.is_error or report.error_kind is not None:
+        code = _api_error(envelope.api_error_status, report.error_kind)
+        return failed(code, report.retry_after or (_LONGEST_TOLD if code == "rate_limited" else None))
+    return _answer(report, envelope, max_output_bytes)
+
+
+def _answer(report: Report, envelope: "ResultMessage", max_output_bytes: int) -> Outcome:
+    """Judge a run that the CLI calls a success."""
+    if report.structured is not None and not report.structured.fits:
+        return failed("schema_unsatisfied")
+    silent = report.structured is None and not report.text.strip()
+    if envelope.num_turns < 1 or report.model is None or silent:
+        return failed("empty_result")
+    result = _result(report, envelope, report.model)
+    if len(_json_bytes(result)) > max_output_bytes:
+        return failed("output_too_large")
+    return Outcome("completed", {"result": result})
+
+
+def _api_error(status: int | None, kind: str | None) -> ErrorCode:
+    # A 529 has the kind server_error, a 402 none; a credit balance that is too low is a 400 with a kind of its own.
+    if kind in _BY_KIND:
+        return _BY_KIND[kind]
+    if status is None or status >= 500:
+        return "overloaded" if status == 529 else "server_error"
+    return _BY_STATUS.get(status, "invalid_request")
+
+
+def _json_bytes(value: dict[str, Any]) -> bytes:
+    # A lone surrogate that a model wrote counts like any other character.
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def _result(report: Report, envelope: "ResultMessage", model: str) -> dict[str, Any]:
+    structured = report.structured
+    response = report.text if structured is None else json.dumps(structured.value, ensure_ascii=False)
+    return {
+        # JavaScript lets a lone surrogate pass, which no UTF-8 text can hold.
+        "response": response.encode("utf-16", "surrogatepass").decode("utf-16", "replace"),
+        "format": "text" if structured is None else "json",
+        "structured": None if structured is None else structured.value,
+        "sessionId": None,
+        "model": model,
+        "usage": _usage(report.spends),
+        "costUsd": sum(spend.cost or 0.0 for spend in report.spends),
+        "durationMs": envelope.duration_ms,
+        "turns": envelope.num_turns,
+    }
+
+
+def _usage(spends: "Sequence[Spend]") -> dict[str, int]:
+    """Add up the tokens of every model that the run asked, subagents' included: what is billed."""
+    return {
+        "inputTokens": sum(spend.input for spend in spends),
+        "outputTokens": sum(spend.output for spend in spends),
+        "cacheReadTokens": sum(spend.cache_read for spend in spends),
+        "cacheCreationTokens": sum(spend.cache_creation for spend in spends),
+    }

@@ -1,0 +1,13 @@
+"""What the server imports that slots are forked from; it ends with the pool, and keeps out of /proc, as they do."""
+
+import os
+
+from functions.worker.pool import slot
+from shared.host import processes
+
+__all__ = ["slot"]
+
+processes.name_this("cg-forkserver")
+# By itself it would end with the last of its slots, and they end with it.
+processes.end_with_parent(os.getppid())
+processes.hide_memory()

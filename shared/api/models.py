@@ -1,0 +1,296 @@
+"""What clients are told: the shapes of the API, camelCase on the wire."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from shared.api.vocabulary import ErrorCode, Priority, State
+
+
+class Wire(BaseModel):
+    """A JSON object of the API."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+
+class Accepted(Wire):
+    """The answer to a submission that was queued, or joined to an identical job in flight."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "requestId": "019a9c3e-5a70-7a31-9c55-2f6f2d1f4c11",
+                    "status": "queued",
+                    "jobId": "019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22",
+                }
+            ]
+        }
+    )
+
+    request_id: str
+    status: Literal["queued", "duplicate"]
+    job_id: str
+
+
+class Usage(Wire):
+    """Tokens as the CLI's envelope counts them."""
+
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_creation_tokens: int
+
+
+class Result(Wire):
+    """What a completed job brought."""
+
+    response: str
+    format: Literal["text", "json"]
+    structured: Any = Field(description="The answer as JSON when `outputSchema` was given; null otherwise.")
+    session_id: str | None
+    model: str
+    usage: Usage
+    cost_usd: float
+    duration_ms: int
+    turns: int
+
+
+class JobError(Wire):
+    """Why a job failed."""
+
+    code: ErrorCode
+    message: str
+    retryable: bool
+
+
+class ServerScore(Wire):
+    """How well an MCP server fits a query: 0 to 1, and what decided."""
+
+    server: str
+    score: float
+    reasons: list[str]
+
+
+class Route(Wire):
+    """Where a query goes: the servers chosen, and how all were scored, the best first."""
+
+    servers: list[str]
+    scores: list[ServerScore]
+
+
+class McpRun(Wire):
+    """How a job came by its MCP servers, and which of them did not start or died.
+
+    `truncated` names the tools whose results the CLI cut, since they have more than 50,000 characters.
+    """
+
+    scores: list[ServerScore]
+    unavailable: list[str]
+    truncated: list[str]
+
+
+class Cached(Wire):
+    """The answer to a submission that was answered from the cache; `jobId` is the job that produced it."""
+
+    request_id: str
+    status: Literal["cached"]
+    job_id: str
+    result: Result
+
+
+class AttemptDetail(Wire):
+    """One attempt of a job: when it ran, the error code that it ended with or null, and the model that answered."""
+
+    started_at: str
+    ended_at: str
+    code: ErrorCode | None
+    model: str | None
+
+
+class Listed(Wire):
+    """A job in a list: its status without the result."""
+
+    job_id: str
+    request_id: str
+    state: State
+    progress: int = Field(ge=0, le=100)
+    error: JobError | None
+    priority: Priority
+    attempts: int
+    attempts_detail: list[AttemptDetail]
+    mcp_servers: list[str]
+    metadata: dict[str, str]
+    batch_id: str | None = Field(description="The batch that it belongs to; null for a job of its own.")
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    queue_position: int | None = Field(description="How many jobs start before this one; null unless it waits.")
+
+
+class JobPage(Wire):
+    """A page of a caller's jobs, newest first; `nextCursor` is null on the last."""
+
+    jobs: list[Listed]
+    next_cursor: str | None
+
+
+class Status(Listed):
+    """Where a job is, and what came of it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "jobId": "019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22",
+                    "requestId": "019a9c3e-5a70-7a31-9c55-2f6f2d1f4c11",
+                    "state": "completed",
+                    "progress": 100,
+                    "result": {
+                        "response": "4",
+                        "format": "text",
+                        "structured": None,
+                        "sessionId": None,
+                        "model": "claude-sonnet-5",
+                        "usage": {
+                            "inputTokens": 12,
+                            "outputTokens": 1,
+                            "cacheReadTokens": 0,
+                            "cacheCreationTokens": 0,
+                        },
+                        "costUsd": 0.0001,
+                        "durationMs": 812,
+                        "turns": 1,
+                    },
+                    "error": None,
+                    "priority": "normal",
+                    "attempts": 1,
+                    "attemptsDetail": [],
+                    "mcpServers": [],
+                    "metadata": {},
+                    "batchId": None,
+                    "createdAt": "2026-01-31T12:00:00.000Z",
+                    "startedAt": "2026-01-31T12:00:00.040Z",
+                    "finishedAt": "2026-01-31T12:00:00.870Z",
+                    "queuePosition": None,
+                }
+            ]
+        }
+    )
+
+    result: Result | None
+    mcp: McpRun | None = Field(
+        None, exclude_if=lambda mcp: mcp is None, description="Only there when the job goes to MCP servers."
+    )
+
+
+class ModelUsage(Usage):
+    """Tokens of one model, and what they cost."""
+
+    model: str
+    cost_usd: float
+
+
+class UsageDay(Wire):
+    """One day, UTC: what was spent, what cached answers saved, and how many jobs ended."""
+
+    date: str
+    cost_usd: float
+    saved_usd: float
+    jobs: int
+    models: list[ModelUsage]
+
+
+class Budget(Wire):
+    """DAILY_BUDGET_USD, and what is spent of it."""
+
+    daily_usd: float
+    spent_usd: float
+    resets_at: str
+
+
+class UsageReport(Wire):
+    """What a caller spent, the latest day first; days without anything are left out."""
+
+    total_usd: float
+    saved_usd: float
+    days: list[UsageDay]
+    budget: Budget | None
+
+
+class BatchCounts(Wire):
+    """How many of a batch's jobs have which state, all at one moment."""
+
+    total: int
+    waiting: int
+    active: int
+    delayed: int
+    completed: int
+    failed: int
+    cancelled: int
+
+
+class BatchStatus(Wire):
+    """Where a batch is."""
+
+    batch_id: str
+    request_id: str
+    state: Literal["running", "cancelling", "ended"]
+    counts: BatchCounts
+    metadata: dict[str, str]
+    created_at: str
+    finished_at: str | None
+    expires_at: str | None = Field(description="When its results are forgotten.")
+
+
+class BatchPage(Wire):
+    """A page of a caller's batches, newest first; `nextCursor` is null on the last."""
+
+    batches: list[BatchStatus]
+    next_cursor: str | None
+
+
+class BatchEvent(Wire):
+    """What a batch's webhook is sent, once, when all of its jobs have ended."""
+
+    type: Literal["batch.ended"]
+    timestamp: str
+    data: BatchStatus
+
+
+class WebhookEvent(Wire):
+    """What a webhook is sent: `data` is the status with the submission's own requestId and metadata."""
+
+    type: Literal["query.completed", "query.failed", "query.cancelled"]
+    timestamp: str
+    data: Status
+
+
+class Delivery(Wire):
+    """One try of a webhook; `id` is the `webhook-id` that it carried."""
+
+    id: str
+    request_id: str
+    event: str
+    url: str
+    attempt: int
+    status_code: int | None
+    error: str | None
+    duration_ms: int
+    at: str
+    next_attempt_at: str | None
+
+
+class Deliveries(Wire):
+    """A page of the tries of all webhooks of a job, oldest first; `nextCursor` is null on the last."""
+
+    deliveries: list[Delivery]
+    next_cursor: str | None = None
+
+
+class Redelivery(Wire):
+    """The submissions that are told again."""
+
+    job_id: str
+    request_ids: list[str]

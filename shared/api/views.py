@@ -1,0 +1,141 @@
+"""Jobs as clients see them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from shared.api.models import BatchEvent, BatchStatus, Delivery, Listed, Status, WebhookEvent
+from shared.api.pages import PAGE_BYTES, fitting, json_bytes
+from shared.api.times import rfc3339, when
+from shared.api.vocabulary import PRIORITIES
+from shared.store.jobs.batches import StoredBatch
+from shared.store.jobs.records import Attempt, StoredJob
+from shared.store.webhooks.history import Try
+
+
+def status_of(job: StoredJob) -> Status:
+    """Return a job's status body."""
+    mcp = None
+    if job.mcp["servers"]:
+        cut = job.attempts[-1].seen.get("truncated", []) if job.attempts else []
+        mcp = {"scores": job.mcp["scores"], "unavailable": job.unavailable, "truncated": cut}
+    return Status.model_validate({**_common(job), "result": job.result, "mcp": mcp})
+
+
+def page_of(found: Sequence[StoredJob], end: int | None) -> tuple[list[StoredJob], str | None]:
+    """Return as many jobs of a list as fit on a page, and the cursor of the next; `end` is where the list ended."""
+    page = fitting(found, lambda job: json_bytes(listed(job)))
+    if len(page) < len(found):
+        end = int(page[-1].record["seq"])
+    return page, None if end is None else str(end)
+
+
+def listed(job: StoredJob) -> Listed:
+    """Return a job as lists show it: without the result."""
+    return Listed.model_validate(_common(job))
+
+
+def webhook_id(name: str) -> str:
+    """Return the id of the event that a webhook tells, by its name: one, however often it is sent."""
+    return f"msg_{name}"
+
+
+def delivery_of(one: Try) -> Delivery:
+    """Return one try of a webhook."""
+    return Delivery(
+        id=webhook_id(one.name),
+        request_id=one.request_id,
+        event=one.event,
+        url=one.url,
+        attempt=one.number,
+        status_code=one.status,
+        error=one.error,
+        duration_ms=one.duration,
+        at=rfc3339(one.at),
+        next_attempt_at=when(one.next_at),
+    )
+
+
+DELIVERY_CURSOR = "^[0-9]{1,15}_[0-9]{1,9}_[0-9a-f.-]{1,60}$"
+
+
+def delivery_page(tries: Sequence[Try], cursor: str | None) -> tuple[list[Delivery], str | None]:
+    """Return a page of tries, which are in the order of their times, and the cursor of the next page."""
+    if cursor is not None:
+        at, number, name = cursor.split("_")
+        after = (int(at), name, int(number))
+        tries = [one for one in tries if (one.at, one.name, one.number) > after]
+    found = [delivery_of(one) for one in tries]
+    page = fitting(found, json_bytes)
+    if len(page) == len(found):
+        return page, None
+    last = tries[len(page) - 1]
+    return page, f"{last.at}_{last.number}_{last.name}"
+
+
+def latest_deliveries(tries: Sequence[Try]) -> list[Delivery]:
+    """Return the latest tries that fit on a quarter of a page, oldest first."""
+    newest = (delivery_of(one) for one in reversed(tries))
+    found = fitting(newest, json_bytes, PAGE_BYTES // 4)
+    return found[::-1]
+
+
+def webhook_event(job: StoredJob, event: str, at: int, request_id: str, metadata: dict[str, str]) -> WebhookEvent:
+    """Return what a submission is told of a job's end; `at` in ms."""
+    told = status_of(job).model_copy(update={"request_id": request_id, "metadata": metadata})
+    return WebhookEvent.model_validate({"type": event, "timestamp": rfc3339(at), "data": told})
+
+
+def batch_status(batch: StoredBatch) -> BatchStatus:
+    """Return a batch's status body."""
+    running = "cancelling" if "cancelling" in batch.record else "running"
+    return BatchStatus.model_validate(
+        {
+            "batchId": batch.batch_id,
+            "requestId": batch.record["req"],
+            "state": "ended" if batch.ended else running,
+            "counts": batch.counts,
+            "metadata": batch.metadata,
+            "createdAt": when(batch.moment("created")),
+            "finishedAt": when(batch.moment("finished")),
+            "expiresAt": when(batch.moment("expires")),
+        }
+    )
+
+
+def batch_event(batch: StoredBatch, at: int) -> BatchEvent:
+    """Return what a batch's webhook is told of its end; `at` in ms."""
+    return BatchEvent(type="batch.ended", timestamp=rfc3339(at), data=batch_status(batch))
+
+
+def _attempt(one: Attempt) -> dict[str, Any]:
+    return {
+        "startedAt": rfc3339(one.began),
+        "endedAt": rfc3339(one.ended),
+        "code": one.code,
+        "model": one.seen.get("model"),
+    }
+
+
+def attempts_for_operators(job: StoredJob) -> list[dict[str, Any]]:
+    """Return every attempt with what Claude answered to its failed requests, those too that do not count."""
+    return [{**_attempt(one), "counts": one.counts, "requests": one.seen.get("requests", [])} for one in job.attempts]
+
+
+def _common(job: StoredJob) -> dict[str, Any]:
+    return {
+        "jobId": job.job_id,
+        "requestId": job.record["req"],
+        "state": job.record["state"],
+        "progress": int(job.record["progress"]),
+        "error": job.error,
+        "priority": PRIORITIES[int(job.record["prio"])],
+        "attempts": int(job.record["attempts"]),
+        "attemptsDetail": [_attempt(one) for one in job.attempts if one.counts],
+        "mcpServers": job.mcp["servers"],
+        "metadata": job.metadata,
+        "batchId": job.record.get("batch"),
+        "createdAt": when(job.moment("created")),
+        "startedAt": when(job.moment("started")),
+        "finishedAt": when(job.moment("finished")),
+        "queuePosition": job.position,
+    }

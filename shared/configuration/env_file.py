@@ -1,0 +1,68 @@
+"""Variables as text, before they become settings: those of the process, and those of the file `.env`."""
+
+import codecs
+import io
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from shared.configuration.errors import SettingsError
+
+ENV_FILE = Path(".env")
+_HOW = "; it should be a text file in UTF-8 with a line NAME=value for each variable"
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+# It would report a line that it cannot parse on its own; `claude-gateway` does, with what the line should be.
+logging.getLogger("dotenv.main").setLevel(logging.ERROR)
+
+
+def read(path: Path = ENV_FILE) -> dict[str, str]:
+    """Return the variables of a file, none that is empty; {} without the file. Raise SettingsError as `text` does."""
+    content = text(path)
+    return {name: value for name, value in dotenv_values(stream=io.StringIO(content)).items() if value}
+
+
+def text(path: Path = ENV_FILE) -> str:
+    """Return the file's text, "" without the file; raise SettingsError when it cannot be read."""
+    try:
+        if path.is_dir():
+            if (path / "pyvenv.cfg").exists():  # a virtual environment, which some call so
+                return ""
+            raise SettingsError(f"{path.name}: is a directory, as a mount of a missing file leaves it{_HOW}")
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        why = f"{path.name}: cannot be read: {error.strerror}. Let the gateway's user read it, or remove it"
+        raise SettingsError(why) from None
+    if data.startswith(_UTF_16) or b"\0" in data:
+        raise SettingsError(f"{path.name}: is UTF-16 or no text{_HOW}. Save it again as UTF-8")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise SettingsError(f"{path.name}: line {line} is not UTF-8{_HOW}. Save it again as UTF-8") from None
+
+
+def cleaned(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without what its tools leave around values.
+
+    `docker run --env-file` keeps quotes and the `\\r` of Windows, and a secret that was made from a file its last
+    newline.
+    """
+    return {name: _clean(name, value) for name, value in environ.items()}
+
+
+def given() -> dict[str, str]:
+    """Return the variables of `.env` and of the environment, which wins; none that is empty."""
+    return {**read(), **{name: value for name, value in cleaned(os.environ).items() if value}}
+
+
+def _clean(name: str, value: str) -> str:
+    # A space at the end of a password may be a part of it; a newline cannot be meant.
+    value = value.strip("\r\n") if "PASSWORD" in name.upper() else value.strip()
+    is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return value[1:-1] if is_quoted else value

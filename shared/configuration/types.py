@@ -1,0 +1,143 @@
+"""The types of settings that are written as one line of text: lists, networks, secrets and rates."""
+
+import re
+from ipaddress import ip_network
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic_settings import NoDecode
+
+from shared.configuration.redis_address import check_host
+from shared.egress.targets import Network
+from shared.webhook_secret import check_secret
+
+
+def _split(value: object) -> object:
+    return tuple(part for part in value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""A list written with commas or spaces between its items."""
+
+
+_LONGEST_PAUSE = 604_800
+
+
+def _pauses(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    parts = value.replace(",", " ").split()
+    if any(not re.fullmatch(r"[0-9]{1,6}", part) or not 1 <= int(part) <= _LONGEST_PAUSE for part in parts):
+        raise ValueError(f"should be whole numbers of seconds from 1 to {_LONGEST_PAUSE}, such as 5,300,1800")
+    return tuple(int(part) for part in parts)
+
+
+Pauses = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_pauses)]
+"""Seconds, written like Names."""
+
+
+def _networks(value: object) -> object:
+    return tuple(_network(part) for part in value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+def _network(text: str) -> Network:
+    try:
+        return ip_network(text)
+    except ValueError:
+        pass
+    try:
+        wider = ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError("should be addresses or networks, such as 10.0.0.1,172.16.0.0/12,fd00::/8") from None
+    raise ValueError(f"should be networks without bits of a host, such as {wider}")
+
+
+Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
+"""Networks in CIDR form, written like Names."""
+
+
+_HOST_NAME = re.compile(r"(\*\.)?[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*|[0-9a-f:.]*:[0-9a-f:.]*")
+
+
+def _host_names(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    names = tuple(part.lower().strip("[]").rstrip(".") for part in value.replace(",", " ").split())
+    for name in names:
+        if _HOST_NAME.fullmatch(name) is None:
+            raise ValueError("should be host names without port, such as gateway.example.com or *.example.com")
+    return names
+
+
+HostNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_host_names)]
+"""Host names and addresses in lower case, `*.` before a domain for all below it, written like Names."""
+
+
+def _secrets(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return tuple(SecretStr(check_secret(part)) for part in value.split())
+    except ValueError:
+        raise ValueError(
+            "should be whsec_ followed by base64 of 24 to 64 bytes, such as that of openssl rand -base64 32; several "
+            "are separated by spaces"
+        ) from None
+
+
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_secrets)]
+"""Webhook secrets, written with spaces between them."""
+
+
+_UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+
+
+def _rate(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"\s*([1-9][0-9]{0,8})\s*/\s*(second|minute|hour|day)s?\s*", value)
+    if found is None:
+        raise ValueError("should be a number and a unit, such as 60/minute (second, minute, hour or day)")
+    return int(found[1]), _UNITS[found[2]]
+
+
+Rate = Annotated[tuple[int, int], NoDecode, BeforeValidator(_rate)]
+"""How many in how many seconds, written `60/minute`."""
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
+LogFormat = Annotated[Literal["json", "text"], BeforeValidator(_lower)]
+
+RedisHost = Annotated[str, AfterValidator(check_host)]
+
+
+def _listen_host(host: str) -> str:
+    try:
+        return check_host(host)
+    except ValueError:
+        raise ValueError(
+            "should be one address or name of this machine, without port, such as 127.0.0.1, ::1 or 0.0.0.0 for all; "
+            "the port goes into PORT"
+        ) from None
+
+
+ListenHost = Annotated[str, AfterValidator(_listen_host)]
+
+
+def check_root_path(path: str) -> str:
+    """Return a path prefix without its last slash; raise ValueError for text that is none."""
+    prefix = path.rstrip("/")
+    segments = prefix.split("/")[1:]
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]{1,64}){0,8}", prefix) or {".", ".."} & set(segments):
+        raise ValueError("should be a path such as /gateway, of letters, digits and . _ ~ - between slashes")
+    if segments[:1] == ["admin"]:
+        raise ValueError("should begin with another segment than admin, which is the dashboard's own")
+    return prefix

@@ -1,0 +1,135 @@
+"""JSON Schemas that clients send: whether an answer can be held to one."""
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, NamedTuple
+
+from jsonschema_rs import ValidationError, ValidationErrorKind, validator_for
+
+from shared.json_schema.for_model import for_the_model
+from shared.json_schema.parts import every, every_place, parts, target_of
+
+# Of what a client sends, and of what the model is given: that goes to the CLI as one argument, of which Linux allows
+# 128 KiB.
+MAX_BYTES = 120_000
+_TYPES = 7  # there are no more
+_MAX_PATTERN = 4096
+_SHOWN = 100
+_DEFAULT_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_DIALECTS = frozenset(
+    {
+        _DEFAULT_DIALECT,
+        "https://json-schema.org/draft/2019-09/schema",
+        "http://json-schema.org/draft-07/schema",
+        "http://json-schema.org/draft-06/schema",
+    }
+)
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+
+
+class Problem(NamedTuple):
+    """Why an object is no schema that an answer could be held to; `place` is a JSON Pointer, empty where it is unknown.
+
+    One that `may_pass` is due to the machine's load too, and is not remembered.
+    """
+
+    message: str
+    place: str = ""
+    may_pass: bool = False
+
+
+def too_long() -> Problem:
+    """Return the problem of a schema that is too long."""
+    return Problem(f"may have {MAX_BYTES} bytes as JSON in ASCII")
+
+
+def problem_in(text: str) -> Problem | None:
+    """Return why a schema, given as JSON, cannot be used; None when it can. A long one takes a second or more.
+
+    It has to stand by itself: nothing is fetched for it.
+    """
+    try:
+        schema = json.loads(text)
+        return _first_problem(schema, len(text))
+    except ValidationError as error:
+        is_expression = isinstance(error.kind, ValidationErrorKind.Format)
+        what = "has a regular expression that cannot be compiled" if is_expression else "is no JSON Schema"
+        return Problem(what, _pointer(error.instance_path))
+    except RecursionError:
+        return Problem("is nested too deep")
+    except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError):
+        # The libraries take the keywords to have the types that only a schema's have.
+        return Problem("is no JSON Schema")
+
+
+def _first_problem(schema: dict[str, Any], sent: int) -> Problem | None:
+    dialect = schema.get("$schema", _DEFAULT_DIALECT)
+    if not isinstance(dialect, str) or dialect.rstrip("#") not in _DIALECTS:
+        return Problem("should be of draft 2020-12, 2019-09, 07 or 06, by its $schema", "/$schema")
+    if max(sent, len(json.dumps(for_the_model(schema)))) > MAX_BYTES:
+        return too_long()
+    for place, part in every_place(schema):
+        if not isinstance(part, dict):
+            continue
+        types = part.get("type")
+        # The library would compare each with each, however many there are.
+        if isinstance(types, list) and len(types) > _TYPES:
+            return Problem(f"may name {_TYPES} types in one place", _pointer((*place, "type")))
+        if place and ("$id" in part or "$schema" in part):
+            return Problem("may have $id and $schema at its root only", _pointer(place))
+        for where, pattern in _patterns(part):
+            if len(pattern) > _MAX_PATTERN:
+                return Problem(f"may have {_MAX_PATTERN} characters in a pattern", _pointer((*place, where)))
+    why = _problem_of_references(schema)
+    if why is None:
+        validator_for(schema)
+        why = _problem_of_references(for_the_model(schema))
+    return Problem(why) if why else None
+
+
+def _patterns(part: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if isinstance(pattern := part.get("pattern"), str):
+        yield "pattern", pattern
+    if isinstance(named := part.get("patternProperties"), dict):
+        yield from (("patternProperties", name) for name in named)
+
+
+def _pointer(path: Iterable[Any]) -> str:
+    """Write a place as a JSON Pointer, of a length that an error can carry."""
+    parts = (str(part)[:_SHOWN].replace("~", "~0").replace("/", "~1") for part in islice(path, _SHOWN))
+    return "".join("/" + part for part in parts)
+
+
+def _problem_of_references(schema: dict[str, Any]) -> str | None:
+    known = {id(part) for part in every(schema)}
+    targets: dict[int, list[Any]] = {}
+    for part in every(schema):
+        for reference in (part[name] for name in _REFERENCES if isinstance(part, dict) and name in part):
+            if not (reference == "#" or reference.startswith("#/")):
+                return "may refer to its own parts only, as in #/$defs/name"
+            target = target_of(reference, schema)
+            if target is None:
+                return "refers to a part that it does not have"
+            if id(target) not in known:
+                return "refers to a part that is no schema"
+            targets.setdefault(id(part), []).append(target)
+    return "refers to itself without an end" if _is_endless(schema, targets) else None
+
+
+def _is_endless(schema: dict[str, Any], targets: dict[int, list[Any]]) -> bool:
+    """Say whether holding one value to a schema comes back to holding the same value to it."""
+    done: set[int] = set()
+
+    def leads_back(part: Any, above: frozenset[int]) -> bool:
+        if id(part) in above:
+            return True
+        if not isinstance(part, dict) or id(part) in done:
+            return False
+        further = [*parts(part, in_place=True), *targets.get(id(part), ())]
+        if any(leads_back(one, above | {id(part)}) for one in further):
+            return True
+        done.add(id(part))
+        return False
+
+    return any(leads_back(part, frozenset()) for part in every(schema))

@@ -1,0 +1,196 @@
+"""The file of MCP servers: the CLI's own `mcpServers` format, with `routing` beside each server.
+
+    {"mcpServers": {"time": {"command": "mcp-server-time", "args": [], "env": {"KEY": "${KEY}"},
+                             "routing": {"examples": ["What time is it in Rome?"], "cacheable": false}}}}
+
+Whatever else an entry holds goes to the CLI as it is. Only the worker fills in `${VAR}`: who accepts queries needs no
+server's secret.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from shared.api.fingerprint import digest
+from shared.configuration.errors import plain
+
+# ${NAME}, or ${NAME:-default} as the CLI has it.
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# The CLI keeps them for itself, and loads no server of a file by these names.
+_RESERVED = frozenset(["workspace", "claude-in-chrome", "computer-use", "ide", "constructor"])
+
+
+def _says_something(keyword: str) -> str:
+    # Others are in nearly every query: they are found at its spaces, or at its signs.
+    if not any(character.isalnum() for character in keyword):
+        raise ValueError("should have a letter or a digit")
+    return keyword
+
+
+Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Keyword = Annotated[Sentence, AfterValidator(_says_something)]
+_TOOL = re.compile(r"[A-Za-z0-9_./-]{1,128}")
+
+
+def _is_tool(name: str) -> str:
+    if not _TOOL.fullmatch(name):
+        raise ValueError("should have 1 to 128 letters, digits and . _ - /")
+    return name
+
+
+def _is_web_address(url: str | None) -> str | None:
+    if url is not None and not url.startswith(("http://", "https://", "${")):
+        raise ValueError("should begin with http:// or https://")
+    return url
+
+
+Tool = Annotated[str, AfterValidator(_is_tool)]
+
+
+class McpConfigError(ValueError):
+    """The file cannot be used; the text names server and field."""
+
+
+class Routing(BaseModel):
+    """When a server is used, and how what it does may be."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    description: str = Field("", max_length=2000)
+    examples: tuple[Sentence, ...] = ()
+    keywords: tuple[Keyword, ...] = ()
+    always: bool = False
+    tools: tuple[Tool, ...] | None = None
+    cacheable: bool = False
+    required: bool = False
+    enabled: bool | str = True
+
+
+class Server(BaseModel):
+    """One entry of the file."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: Literal["stdio", "http", "sse"] = "stdio"
+    command: str | None = Field(None, min_length=1)
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    url: Annotated[str | None, AfterValidator(_is_web_address)] = None
+    headers: dict[str, str] = {}
+    routing: Routing = Routing()
+
+    @model_validator(mode="after")
+    def _has_a_way(self) -> Self:
+        if self.type == "stdio" and self.command is None:
+            raise ValueError("command: is needed; or type http or sse, and a url")
+        if self.type != "stdio" and self.url is None:
+            raise ValueError(f"url: is needed with type {self.type}")
+        return self
+
+    def entry(self) -> dict[str, Any]:
+        """Return it as the CLI reads it, without what is ours."""
+        return self.model_dump(mode="json", exclude={"routing"}, exclude_defaults=True)
+
+
+Servers = Mapping[str, Server]
+
+
+def read(path: Path, environ: Mapping[str, str], *, expand: bool) -> dict[str, Server]:
+    """Read the servers that are enabled; with `expand` every variable is filled in. Raises McpConfigError."""
+    document = _document(path)
+    entries = document.get("mcpServers") if isinstance(document, dict) else None
+    if not isinstance(entries, dict):
+        raise McpConfigError(f"{path}: mcpServers: should be an object")
+    found = {name: _server(path, name, entry) for name, entry in entries.items()}
+    enabled = {name: server for name, server in found.items() if _is_enabled(path, name, server, environ)}
+    return {name: _expanded(path, name, server, environ) for name, server in enabled.items()} if expand else enabled
+
+
+def digests(servers: Servers, names: Iterable[str]) -> dict[str, str]:
+    """Return what the configuration of each named server is, as a hash: not the values of its variables."""
+    return {name: digest(servers[name].entry() | {"tools": servers[name].routing.tools}) for name in names}
+
+
+def _document(path: Path) -> Any:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise McpConfigError(f"{path} cannot be read: {error.strerror}") from None
+    try:
+        # The bytes of UTF-16 may be UTF-8 too, with NUL between the letters.
+        text = data.replace(b"\0", b"\xff").decode("utf-8-sig")
+        return json.loads(text)
+    except UnicodeDecodeError:
+        raise McpConfigError(f"{path} is not UTF-8, but UTF-16 or no text; save it again as UTF-8") from None
+    except ValueError as error:  # also a number with thousands of digits
+        raise McpConfigError(f"{path} is not JSON: {error}") from None
+    except RecursionError:
+        raise McpConfigError(f"{path} cannot be used: its values are nested too deep") from None
+
+
+def _server(path: Path, name: str, entry: Any) -> Server:
+    if not _NAME.fullmatch(name):
+        raise McpConfigError(f"{path}: {name[:80]!r}: should have 1 to 64 letters, digits, '_' or '-'")
+    if "__" in name or name.endswith("_"):
+        why = "its tools are named mcp__NAME__TOOL, in which the CLI could not tell where the name ends"
+        raise McpConfigError(f"{path}: server {name!r}: the name should have no '__' and not end in '_': {why}")
+    if name in _RESERVED:
+        raise McpConfigError(f"{path}: server {name!r}: the CLI reserves this name and would not load the server")
+    # The CLI takes an entry with a URL alone for HTTP.
+    if isinstance(entry, dict) and "url" in entry and "type" not in entry:
+        entry = {"type": "http", **entry}
+    try:
+        return Server.model_validate(entry)
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors(include_url=False, include_input=False):
+            field = ".".join(_field(problem["loc"]))
+            lines.append(f"{path}: server {name!r}: {field}{': ' if field else ''}{plain(problem)}")
+        raise McpConfigError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _field(place: tuple[int | str, ...]) -> list[str]:
+    """Return the names on the way to a value, without those of the types that pydantic tried for it."""
+    names = [str(part) for part in place]
+    return names[:2] if names[:2] == ["routing", "enabled"] else names
+
+
+def _is_enabled(path: Path, name: str, server: Server, environ: Mapping[str, str]) -> bool:
+    enabled = server.routing.enabled
+    if isinstance(enabled, bool):
+        return enabled
+    value = _fill(enabled, environ, f"{path}: server {name!r}: routing.enabled").lower()
+    if value not in {"true", "false", "1", "0", "yes", "no"}:
+        raise McpConfigError(f"{path}: server {name!r}: routing.enabled: should be true or false")
+    return value in {"true", "1", "yes"}
+
+
+def _expanded(path: Path, name: str, server: Server, environ: Mapping[str, str]) -> Server:
+    def fill(value: Any, field: str) -> Any:
+        match value:
+            case str():
+                return _fill(value, environ, f"{path}: server {name!r}: {field}")
+            case dict():
+                return {key: fill(item, f"{field}.{key}") for key, item in value.items()}
+            case list():
+                return [fill(item, f"{field}.{index}") for index, item in enumerate(value)]
+            case _:
+                return value
+
+    filled = {field: fill(value, field) for field, value in server.entry().items()}
+    return _server(path, name, {**filled, "type": server.type, "routing": server.routing})
+
+
+def _fill(text: str, environ: Mapping[str, str], where: str) -> str:
+    def value(found: re.Match[str]) -> str:
+        given = environ.get(found[1]) or found[2]
+        if given is None:
+            raise McpConfigError(f"{where}: the variable {found[1]} is not set")
+        return given
+
+    return _VARIABLE.sub(value, text)

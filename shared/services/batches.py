@@ -1,0 +1,110 @@
+"""Create, read and cancel batches: what our own API and the compat APIs have in common."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import TypeVar
+
+from pydantic_core import to_json
+
+from shared.api.errors import FieldError, GatewayError, NotFinished, NotFound
+from shared.api.fingerprint import digest
+from shared.api.ids import is_id, new_id
+from shared.api.requests import BatchQuery
+from shared.configuration.settings import CommonSettings, SubmitSettings
+from shared.services import allowed, submitting
+from shared.store.jobs import batches, submissions
+from shared.store.jobs.records import StoredJob
+from shared.store.redis.client import async_client
+
+E = TypeVar("E", bound=GatewayError)
+
+# Yield to the event loop after this many queries.
+_YIELD_EVERY = 20
+
+
+async def create(
+    queries: Sequence[BatchQuery],
+    *,
+    request_id: str,
+    caller: str,
+    idempotency_key: str | None,
+    settings: SubmitSettings,
+    place: str,
+    webhook_url: str = "",
+    metadata: Mapping[str, str] | None = None,
+) -> tuple[batches.StoredBatch, dict[str, str]]:
+    """Accept queries together, all or none; return the batch as it was accepted, and headers.
+
+    Every query runs: none is answered from the cache, or joined to another. Raises what submitting one of them would,
+    and names the invalid query by its `place` in the body, which differs between the APIs.
+    """
+    until = allowed.until_from_now()  # together: a thousand names may be slow
+    host = await allowed.webhook_host(webhook_url, caller, settings, until.names) if webhook_url else ""
+    items = []
+    for number, query in enumerate(queries):
+        if number % _YIELD_EVERY == 0:
+            await asyncio.sleep(0)
+        try:
+            one = await submitting.prepare(
+                query, request_id=new_id(), caller=caller, idempotency_key=None, settings=settings, until=until
+            )
+        except GatewayError as error:
+            raise error_at(error, place.format(number)) from None
+        items.append((one._replace(read_cache=False, join=False), query.custom_id or ""))
+    idempotency = body = ""
+    if idempotency_key:
+        idempotency = submissions.idempotency_record(caller, digest([f"POST batch of {place}", idempotency_key]))
+        body = digest([webhook_url, metadata or {}, *(submitting.normalized(query) for query in queries)])
+    batch = batches.Batch(
+        batch_id=new_id(),
+        request_id=request_id,
+        items=items,
+        hook=webhook_url,
+        host=host,
+        metadata=to_json(metadata).decode() if metadata else "",
+        idempotency=idempotency,
+        body=body,
+    )
+    answer = await batches.create(async_client(settings.redis_address), batch)
+    headers = submitting.rate_headers(answer.left, answer.reset, settings)
+    submitting.refuse(answer.kind, answer.reset, headers, settings)
+    if answer.kind == "replayed":
+        headers["Idempotent-Replayed"] = "true"
+    return batches.accepted(batch, answer), headers
+
+
+def error_at(error: E, place: str) -> E:
+    """Return an error of one query as an error of the batch; `place` is where the query is in the body."""
+    above = "/" + place.replace(".", "/")
+    fields = tuple(FieldError(above + field.pointer, field.message) for field in error.errors)
+    return type(error)(f"{place}: {error.detail}", errors=fields, headers=error.headers)
+
+
+async def read(batch_id: str, *, caller: str, settings: CommonSettings) -> batches.StoredBatch:
+    """Return one of the caller's batches; raises NotFound for any other."""
+    client = async_client(settings.redis_address)
+    batch = await batches.read(client, batch_id, caller) if is_id(batch_id) else None
+    if batch is None:
+        raise NotFound("There is no such batch")
+    return batch
+
+
+async def results(
+    batch_id: str, *, caller: str, settings: CommonSettings, first: int = 0
+) -> AsyncIterator[tuple[str, str, StoredJob | None]]:
+    """Return what yields the batch's jobs in the order of its queries, each with its id and the caller's name for it.
+
+    Raises NotFound, or NotFinished while one has not ended.
+    """
+    batch = await read(batch_id, caller=caller, settings=settings)
+    if not batch.ended:
+        raise NotFinished("There are results when the last of its jobs has ended")
+    return batches.results(async_client(settings.redis_address), batch_id, caller, first)
+
+
+async def cancel(batch_id: str, *, caller: str, settings: SubmitSettings) -> batches.StoredBatch:
+    """Cancel all of a batch that has not ended, and return it; raises NotFound."""
+    client = async_client(settings.redis_address)
+    if not is_id(batch_id) or not await batches.cancel(client, batch_id, caller, keep_for=settings.result_ttl):
+        raise NotFound("There is no such batch")
+    return await read(batch_id, caller=caller, settings=settings)

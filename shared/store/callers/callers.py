@@ -1,0 +1,119 @@
+"""Callers and their keys: a key is shown once and kept as its SHA-256."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import secrets
+import unicodedata
+from collections.abc import Awaitable
+from dataclasses import asdict, dataclass
+from typing import TypeVar
+
+import redis.asyncio
+
+from shared.api.errors import KeyRevoked
+from shared.api.ids import new_id
+from shared.store import keys
+from shared.store.redis import clock, scripts
+from shared.store.redis.pipelining import get
+from shared.store.webhooks import signing_secrets
+from shared.webhook_secret import new_secret
+
+# Says what it is to a person, and to tools that look for secrets in code.
+KEY_PREFIX = "cgk_"
+T = TypeVar("T")
+# What a name may have; characters.
+LONGEST_NAME = 100
+# Jobs that one script cancels: others wait for Redis meanwhile.
+CANCELLED_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who a key belongs to; `id` is the namespace of its jobs, `created` ms."""
+
+    id: str
+    name: str
+    created: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key that was just made: the one time that its secrets are known."""
+
+    id: str
+    name: str
+    key: str
+    webhook_secret: str
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+class NameRefused(ValueError):
+    """A name that a caller cannot have; the text says why."""
+
+
+async def create(client: redis.asyncio.Redis, name: str) -> NewKey:
+    """Make a key of 256 random bits for a new caller; raises NameRefused.
+
+    Two names that look the same are one: the name is kept without spaces at its ends, in its composed form.
+    """
+    name = unicodedata.normalize("NFC", name.strip())
+    if not name or len(name) > LONGEST_NAME or not name.isprintable():
+        raise NameRefused(f"NAME should have 1 to {LONGEST_NAME} printable characters, and not only spaces")
+    new = NewKey(new_id(), name, KEY_PREFIX + secrets.token_urlsafe(32), new_secret())
+    found = json.dumps(asdict(Caller(new.id, name, await clock.now(client))))
+    digest = _digest(new.key)
+    secrets_of = signing_secrets.first(new.webhook_secret)
+    if not await scripts.run(client, "create_key", new.id, name, digest, found, secrets_of):
+        raise NameRefused(f"A caller has the name {name!r} already: choose another, or revoke that caller's key")
+    return new
+
+
+async def find(client: redis.asyncio.Redis, key: str) -> Caller | None:
+    """Return the caller that a key belongs to, in one round trip; None for a key that is not one, or was revoked."""
+    digest = _digest(key)
+    found: dict[str, str]
+    [found] = await get(client, ("HGETALL", keys.caller_key(digest)))
+    # The look-up by hash has decided already; this makes sure that time tells nothing of a near miss.
+    if not hmac.compare_digest(found.get("digest", ""), digest):
+        return None
+    return Caller(**json.loads(found["caller"]))
+
+
+async def every(client: redis.asyncio.Redis) -> list[Caller]:
+    """List all callers, oldest first."""
+    found = [json.loads(text) for text in (await client.hgetall(keys.KEYS)).values()]
+    callers = [Caller(**json.loads(item["caller"])) for item in found]
+    return sorted(callers, key=lambda caller: (caller.created, caller.id))
+
+
+async def revoke(client: redis.asyncio.Redis, caller_id: str, *, keep_for: int) -> bool:
+    """Revoke a key and cancel all jobs of its caller, readable for `keep_for` s; False when there is no such key.
+
+    From the first script on no job of the caller is accepted or started. Should this process end before the jobs are
+    cancelled, every worker's reconciler goes on.
+    """
+    if not await scripts.run(client, "revoke", caller_id, new_id(), signing_secrets.AFTER_REVOCATION):
+        return False
+    while await scripts.run(client, "cancel_revoked", CANCELLED_AT_ONCE, keep_for * 1000):
+        pass
+    return True
+
+
+async def check(client: redis.asyncio.Redis, caller_id: str) -> None:
+    """Raise KeyRevoked when the caller's key is revoked; for a request that stays open."""
+    if caller_id != keys.ANONYMOUS and (await get(client, ("HEXISTS", keys.REVOKED, caller_id)))[0]:
+        raise KeyRevoked
+
+
+async def checked(client: redis.asyncio.Redis, caller_id: str, reading: Awaitable[T]) -> T:
+    """Return what is read when the caller's key is not revoked; raise KeyRevoked otherwise.
+
+    The check travels in the round trip of the first command that is read.
+    """
+    found, _ = await asyncio.gather(reading, check(client, caller_id))
+    return found

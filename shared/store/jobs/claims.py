@@ -1,0 +1,201 @@
+"""What a slot does with jobs: claim one, keep the claim, and settle it.
+
+Every write names the claim's `n`. A slot that was given up for dead, and wakes, changes nothing.
+"""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+from uuid import uuid4
+
+import redis
+import redis.asyncio
+
+from shared.store import keys
+from shared.store.callers.spending import Spend, to_json
+from shared.store.jobs.settlements import Finish, HandBack, Retry, Settlement, Spent
+from shared.store.redis import scripts
+
+# A slot renews its lease every LEASE/5; a lease that ended means that the slot, or its host, is gone.
+LEASE = 15_000
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One handing-out of a job; `number` is its fence, `deployment` the store that it belongs to once it is taken."""
+
+    job_id: str
+    number: int
+    deployment: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> "Claim":
+        """Read a claim's id, `JOB-N`; raise ValueError when it is not one."""
+        job_id, separator, number = text.rpartition("-")
+        if not separator or not job_id or not number.isdecimal():
+            raise ValueError("a claim is written JOB-N")
+        return cls(job_id, int(number))
+
+    def __str__(self) -> str:
+        return f"{self.job_id}-{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedJob:
+    """What a slot needs to run a job; `time_left`: ms on one clock over all attempts; `cost`: USD of those before.
+
+    `claim` names the deployment. Settle with it, so that no other store takes the settlement.
+    """
+
+    claim: Claim
+    request: dict[str, Any]
+    attempts: int
+    time_left: int
+    request_id: str
+    caller: str
+    cost: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """What an attempt showed of Claude: that it answers us, refuses us, or wants no request for `wait` ms."""
+
+    shows: Literal["answered", "refused", "limited", ""] = ""
+    code: str = ""
+    wait: int = 0
+
+
+async def take(client: redis.asyncio.Redis, claim: Claim, slot: str, budget: float = 0) -> ClaimedJob | None:
+    """Claim a job for a slot; None when the record expects another claim, or none any more.
+
+    Also None when its caller has spent the `budget` of the day, in USD, if there is one: then it runs the next day.
+    """
+    new_deployment = uuid4().hex
+    reply = await scripts.run(client, "claim", claim.job_id, claim.number, slot, LEASE, budget, new_deployment)
+    if reply is None:
+        return None
+    request, attempts, time_left, request_id, caller, cost, deployment = reply
+    claim = replace(claim, deployment=deployment)
+    return ClaimedJob(claim, json.loads(request), attempts, time_left, request_id, caller, float(cost))
+
+
+async def keep(
+    client: redis.asyncio.Redis, claim: Claim, progress: int, piece: int = 0, text: str = "", spent: str = ""
+) -> bool:
+    """Renew the lease, move progress, tell a piece of the answer's text, and what the run has cost, if that is new.
+
+    False when the claim no longer holds and the run is to be given up. A piece that is sent again under its number is
+    told once.
+    """
+    told = (progress, LEASE, piece, text, spent)
+    return bool(await scripts.run(client, "keep", claim.job_id, claim.number, *told))
+
+
+def finish(  # noqa: PLR0913 -- each is a field of the settlement
+    claim: Claim,
+    state: Literal["completed", "failed"],
+    outcome: dict[str, Any],
+    *,
+    keep_for: int,
+    upstream: Upstream = Upstream(),
+    spend: Sequence[Spend] = (),
+    absent: Sequence[str] = (),
+    keep_talk_for: int = 0,
+    seen: dict[str, Any] | None = None,
+) -> Settlement:
+    """End the job: `outcome` is `{"result": …}` or `{"error": …}`, readable for `keep_for` s.
+
+    `absent` are the MCP servers that were not there. A conversation that the result names is kept for
+    `keep_talk_for` s. `seen` is what is kept of the attempt: `model`, `truncated`, `requests`.
+    """
+    result = outcome.get("result")
+    return Finish(
+        deployment=claim.deployment,
+        job_id=claim.job_id,
+        number=claim.number,
+        state=state,
+        body=json.dumps(result or outcome["error"]),
+        keep_ms=keep_for * 1000,
+        spend=to_json(spend),
+        upstream=upstream.shows,
+        code=outcome["error"]["code"] if "error" in outcome else "",
+        wait_ms=upstream.wait,
+        saves_usd=result["costUsd"] if result else 0,
+        absent=json.dumps(absent) if absent else "",
+        conversation=(result.get("sessionId") or "") if result else "",
+        keep_conversation_s=keep_talk_for,
+        seen=json.dumps(seen) if seen else "",
+    )
+
+
+def retry(
+    claim: Claim,
+    delay: int,
+    code: str,
+    upstream: Upstream,
+    spend: Sequence[Spend] = (),
+    seen: dict[str, Any] | None = None,
+) -> Settlement:
+    """Let the job run again after `delay` ms; the attempt counts. `seen` is as for `finish`."""
+    return Retry(
+        deployment=claim.deployment,
+        job_id=claim.job_id,
+        number=claim.number,
+        delay_ms=delay,
+        upstream=upstream.shows,
+        code=code,
+        wait_ms=upstream.wait,
+        spend=to_json(spend),
+        seen=json.dumps(seen) if seen else "",
+    )
+
+
+def hand_back(claim: Claim, spend: Sequence[Spend] = ()) -> Settlement:
+    """Put a running job back at the front of its priority without using an attempt."""
+    return HandBack(deployment=claim.deployment, job_id=claim.job_id, number=claim.number, spend=to_json(spend))
+
+
+def spent(claim: Claim, caller: str, spend: Sequence[Spend]) -> Settlement:
+    """Count what a run cost whose claim does not hold any more."""
+    return Spent(
+        deployment=claim.deployment, job_id=claim.job_id, number=claim.number, caller=caller, spend=to_json(spend)
+    )
+
+
+Settled = Literal["void", "settled", "held", "foreign"]
+_SETTLED: tuple[Settled, ...] = ("void", "settled", "held", "foreign")
+
+
+async def settle(client: redis.asyncio.Redis, settlement: Settlement) -> Settled:
+    """Write a settlement; `held` when the job waits because Claude refuses everybody, `void` without a claim.
+
+    `foreign` when the store belongs to another deployment than the claim; then nothing is written.
+    """
+    reply: int = await scripts.run(client, settlement.script, *settlement.arguments())
+    return _SETTLED[reply]
+
+
+def settle_sync(client: redis.Redis, settlement: Settlement) -> Settled:
+    """Write a settlement from a thread that blocks."""
+    reply: int = scripts.run_sync(client, settlement.script, *settlement.arguments())
+    return _SETTLED[reply]
+
+
+def deployment(client: redis.Redis) -> str:
+    """Return the deployment that the store belongs to; empty before its first claim."""
+    found: bytes | str = client.get(keys.DEPLOYMENT) or ""  # a client may decode or not
+    return found.decode("utf-8", "replace") if isinstance(found, bytes) else found
+
+
+def knows(client: redis.Redis, job_id: str) -> bool:
+    """Return whether the store has a job's record."""
+    return bool(client.exists(keys.job(job_id)))
+
+
+async def cancellations(client: redis.asyncio.Redis) -> AsyncIterator[str]:
+    """Yield the ids of jobs as they are cancelled; ends with an error of the connection."""
+    async with client.pubsub(ignore_subscribe_messages=True) as channel:
+        await channel.subscribe(keys.CANCELLED)
+        async for message in channel.listen():
+            yield message["data"]

@@ -1,0 +1,26 @@
+"""What a job's event stream tells, as the scripts wrote it."""
+
+from dataclasses import dataclass
+
+import redis.asyncio
+
+from shared.store import keys
+from shared.store.redis.pipelining import get
+
+# Every job waits first; that goes without writing, and comes before anything that is written.
+FIRST = "0-0"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry: `kind` is state, delta, reset or done, `data` JSON for a state, text for a delta, else empty."""
+
+    id: str
+    kind: str
+    data: str
+
+
+async def since(client: redis.asyncio.Redis, job_id: str, after: str, most: int) -> list[Event]:
+    """Return what a job tells after an event, the oldest first, in one round trip."""
+    [found] = await get(client, ("XRANGE", keys.events(job_id), f"({after}", "+", "COUNT", most))
+    return [Event(entry, fields["k"], fields["d"]) for entry, fields in found]

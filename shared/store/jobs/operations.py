@@ -1,0 +1,108 @@
+"""What an operator does with the jobs of all callers, with the queue and with the cache."""
+
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import redis.asyncio
+
+from shared.store import keys
+from shared.store.redis import scripts
+
+# So many jobs at a time, so that nobody waits long for Redis.
+_BATCH = 200
+_WAKE_ALL = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """How many jobs ended in one minute; `at` is its beginning in ms."""
+
+    at: int
+    completed: int
+    failed: int
+    cancelled: int
+
+
+RunAnew = Literal["waiting", "missing", "running", "completed", "revoked"]
+
+
+async def run_anew(client: redis.asyncio.Redis, job_id: str) -> RunAnew:
+    """Let a job that failed or was cancelled run again, as if for the first time."""
+    answer: RunAnew = await scripts.run(client, "run_again", job_id)
+    return answer
+
+
+async def run_failed_anew(client: redis.asyncio.Redis) -> int:
+    """Let every failed job run again; return how many."""
+    count = 0
+    # Those that fail again while this goes on are not taken twice.
+    for job_id in cast("list[str]", await client.zrange(keys.every("failed"), 0, -1)):
+        count += await run_anew(client, job_id) == "waiting"
+    return count
+
+
+async def forget(client: redis.asyncio.Redis, *job_ids: str) -> int:
+    """Forget finished jobs, with what the cache would answer with them; return how many had ended and were there."""
+    count: int = await scripts.run(client, "forget", *job_ids)
+    return count
+
+
+async def forget_finished(client: redis.asyncio.Redis) -> int:
+    """Forget every finished job; return how many."""
+    count = 0
+    for state in ("completed", "failed", "cancelled"):
+        while job_ids := cast("list[str]", await client.zrange(keys.every(state), 0, _BATCH - 1)):
+            forgotten = await forget(client, *job_ids)
+            count += forgotten
+            if not forgotten:
+                break
+    return count
+
+
+async def reprioritize(
+    client: redis.asyncio.Redis, job_id: str, priority: int
+) -> Literal["done", "missing", "finished"]:
+    """Give a job that has not ended another place in the order; `priority` is its place in PRIORITIES."""
+    answer: Literal["done", "missing", "finished"] = await scripts.run(client, "reprioritize", job_id, priority)
+    return answer
+
+
+async def pause(client: redis.asyncio.Redis) -> None:
+    """Let no job start; those that run go on."""
+    await client.set(keys.PAUSED, 1)
+
+
+async def resume(client: redis.asyncio.Redis) -> None:
+    """Let jobs start: after a pause, and also when Claude's refusals or its rate limit held the queue."""
+    async with client.pipeline(transaction=True) as pipe:
+        pipe.delete(keys.PAUSED, keys.UPSTREAM, keys.NOT_BEFORE)
+        pipe.lpush(keys.WAKE, *([1] * _WAKE_ALL))
+        pipe.ltrim(keys.WAKE, 0, _WAKE_ALL - 1)
+        await pipe.execute()
+
+
+async def cached_answers(client: redis.asyncio.Redis) -> int:
+    """Count what the cache can answer now."""
+    count: int = await scripts.run(client, "count_cached")
+    return count
+
+
+async def clear_cache(client: redis.asyncio.Redis, job_id: str | None = None) -> int:
+    """Clear the cache of what one job answers, or all of it; return how many answers."""
+    if job_id is not None:
+        return int(await scripts.run(client, "uncache", job_id, 0))
+    count = 0
+    while cleared := await scripts.run(client, "uncache", "", _BATCH):
+        count += int(cleared)
+    return count
+
+
+async def last_hour(client: redis.asyncio.Redis) -> list[Minute]:
+    """Return how many jobs ended in each of the last sixty minutes, the oldest first, in one round trip."""
+    flat = await scripts.run(client, "last_hour")
+    return [Minute(flat[index] * 60_000, *flat[index + 1 : index + 4]) for index in range(0, len(flat), 4)]
+
+
+async def is_cached(client: redis.asyncio.Redis, job_id: str, fingerprint: str | None) -> bool:
+    """Say whether the cache answers with a job."""
+    return fingerprint is not None and await client.hget(keys.cache(fingerprint), "job") == job_id

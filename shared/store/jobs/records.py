@@ -1,0 +1,188 @@
+"""What the API does with jobs: read one, cancel one, list a caller's."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import redis.asyncio
+
+from shared.api.vocabulary import TERMINAL, State
+from shared.store import keys
+from shared.store.redis import clock, scripts
+from shared.store.redis.pipelining import Command, get
+
+# Of a result that is larger only the beginning travels with other requests' commands; then it is read by itself. Bytes.
+_SMALL = 65_536
+STATES: tuple[State, ...] = ("waiting", "active", "delayed", "completed", "failed", "cancelled")
+
+
+class Record:
+    """What the records of jobs and of batches have alike."""
+
+    __slots__ = ()
+    record: dict[str, str]
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The submitter's metadata."""
+        found: dict[str, str] = json.loads(self.record.get("meta", "{}"))
+        return found
+
+    def moment(self, field: str) -> int | None:
+        """Return a time of the record in ms, or None when it has not come."""
+        value = self.record.get(field)
+        return None if value is None else int(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run of a job: times in ms, `code` None for a success; `seen` as `claims.finish` was given it.
+
+    One that does not count was refused for a reason that holds the whole queue.
+    """
+
+    began: int
+    ended: int
+    code: str | None
+    counts: bool
+    seen: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredJob(Record):
+    """A job as it stands: the fields of its record, its result if it has one, and its place if it waits."""
+
+    job_id: str
+    record: dict[str, str]
+    result: dict[str, Any] | None
+    position: int | None
+
+    @property
+    def error(self) -> dict[str, Any] | None:
+        """Why it failed."""
+        text = self.record.get("error")
+        return None if text is None else json.loads(text)
+
+    @property
+    def ended(self) -> bool:
+        """Whether its state is final."""
+        return self.record["state"] in TERMINAL
+
+    @property
+    def mcp(self) -> dict[str, Any]:
+        """The MCP servers that it goes to, `servers`, and why, `scores`."""
+        found: dict[str, Any] = json.loads(self.record.get("mcp", '{"servers": [], "scores": []}'))
+        return found
+
+    @property
+    def unavailable(self) -> list[str]:
+        """Those of its MCP servers that did not start, or died."""
+        found: list[str] = json.loads(self.record.get("absent", "[]"))
+        return found
+
+    @property
+    def attempts(self) -> "list[Attempt]":
+        """What the record keeps of each attempt, oldest first."""
+        lines = (line.split(" ", 4) for line in self.record.get("tried", "").splitlines())
+        return [
+            Attempt(int(began), int(ended), None if code == "-" else code, counts == "1", json.loads(seen))
+            for began, ended, code, counts, seen in lines
+        ]
+
+    def is_of(self, caller: str | None, now: int) -> bool:
+        """Say whether the caller can see it: its own job, and none that is to be forgotten; None sees everybody's.
+
+        `now` is in ms by Redis's clock.
+        """
+        owner = self.record.get("caller")
+        seen = owner is not None and caller in {None, owner}
+        return seen and int(self.record.get("expires", 1 << 60)) > now
+
+
+async def read(client: redis.asyncio.Redis, job_id: str, caller: str | None) -> StoredJob | None:
+    """Read one of a caller's jobs, or anybody's; None when there is none to see.
+
+    One round trip, two for a large result.
+    """
+    # Not a transaction, which a store that is full refuses even to read. The record comes first: a job that has
+    # completed has its result, and what came since the record was read is not told.
+    place = ("ZRANK", keys.WAITING, job_id)
+    record, result, position, time = await get(client, *_parts(job_id), place, clock.TIME)
+    job = _stored(job_id, record, await _whole(client, job_id, result), position)
+    return job if job.is_of(caller, clock.milliseconds(time)) else None
+
+
+async def read_with_request(
+    client: redis.asyncio.Redis, job_id: str, caller: str
+) -> tuple[StoredJob, dict[str, Any]] | None:
+    """Read one of a caller's jobs and what was asked, as the worker reads it; see `read`."""
+    record, result, request, time = await get(client, *_parts(job_id), ("GET", keys.job_input(job_id)), clock.TIME)
+    job = _stored(job_id, record, await _whole(client, job_id, result))
+    return (job, json.loads(request or "{}")) if job.is_of(caller, clock.milliseconds(time)) else None
+
+
+async def read_many(client: redis.asyncio.Redis, job_ids: Sequence[str]) -> list[StoredJob | None]:
+    """Read jobs with their results in one round trip, whoever's they are; None for one that is gone."""
+    # By themselves: together they are large, whatever each one is.
+    async with client.pipeline(transaction=False) as pipe:
+        for job_id in job_ids:
+            pipe.hgetall(keys.job(job_id))
+            pipe.get(keys.job_output(job_id))
+        replies = await pipe.execute()
+    found = zip(job_ids, replies[::2], replies[1::2], strict=True)
+    return [_stored(job_id, record, result) if record else None for job_id, record, result in found]
+
+
+def _parts(job_id: str) -> tuple[Command, Command]:
+    return ("HGETALL", keys.job(job_id)), ("GETRANGE", keys.job_output(job_id), 0, _SMALL - 1)
+
+
+async def _whole(client: redis.asyncio.Redis, job_id: str, beginning: bytes) -> str | bytes | None:
+    return beginning if len(beginning) < _SMALL else await client.get(keys.job_output(job_id))
+
+
+def _stored(job_id: str, record: dict[str, str], result: str | bytes | None, position: int | None = None) -> StoredJob:
+    state = record.get("state")
+    told = json.loads(result) if result and state == "completed" else None
+    return StoredJob(job_id, record, told, position if state == "waiting" else None)
+
+
+async def request_of(client: redis.asyncio.Redis, job_id: str) -> dict[str, Any]:
+    """Return what was asked, as the worker reads it; empty when it is gone."""
+    text = await client.get(keys.job_input(job_id))
+    return {} if text is None else json.loads(text)
+
+
+async def cancel(
+    client: redis.asyncio.Redis, job_id: str, caller: str, *, keep_for: int
+) -> Literal["cancelled", "finished", "missing"]:
+    """Cancel one of a caller's jobs; it stays readable for `keep_for` s."""
+    answer: Literal["cancelled", "finished", "missing"] = await scripts.run(
+        client, "cancel", job_id, caller, keep_for * 1000
+    )
+    return answer
+
+
+async def page(
+    client: redis.asyncio.Redis, caller: str | None, *, state: State | None, limit: int, before: int | None
+) -> tuple[list[StoredJob], int | None]:
+    """List a caller's jobs, or everybody's, newest first, without their results, in two round trips.
+
+    `before` is where an earlier page ended; the second of what is returned is where this one did, None at the end.
+    """
+    states = (state,) if state else STATES
+    # One more than asked for tells whether there is a next page.
+    edge = "+inf" if before is None else f"({before}"
+    flat = await scripts.run(client, "page", caller or "", limit + 1, edge, *states)
+    found = [(flat[index], int(flat[index + 1])) for index in range(0, len(flat), 2)]
+    if not found:
+        return [], None
+    shown = found[:limit]
+    told = ((("HGETALL", keys.job(job_id)), ("ZRANK", keys.WAITING, job_id)) for job_id, _ in shown)
+    time, *replies = await get(client, clock.TIME, *(command for pair in told for command in pair))
+    jobs = [
+        StoredJob(job_id, replies[2 * index], None, replies[2 * index + 1]) for index, (job_id, _) in enumerate(shown)
+    ]
+    now = clock.milliseconds(time)
+    return [job for job in jobs if job.is_of(caller, now)], shown[-1][1] if len(found) > limit else None

@@ -1,0 +1,69 @@
+"""Run Lua scripts. Each lies beside the module that calls it, and its header lists its arguments and its result."""
+
+from functools import cache
+from hashlib import sha1
+from pathlib import Path
+from typing import Any
+
+import redis
+import redis.asyncio
+from redis.exceptions import NoScriptError
+
+from shared.store import keys
+from shared.store.redis.pipelining import ask
+
+_FILES = {path.stem: path for path in Path(__file__).parents[1].rglob("*.lua")}
+_COMMON = ("names", "counts", "transitions")
+_SETTLING = ("finish", "retry", "hand_back", "spent")
+_ALSO = {
+    "submit": ("idempotency", "accept"),
+    "batch": ("idempotency", "accept"),
+    "recall": ("idempotency",),
+    **dict.fromkeys(_SETTLING, ("settlement",)),
+    "finish": ("settlement", "note_attempt"),
+    "retry": ("settlement", "note_attempt"),
+    "rescue": ("note_attempt",),
+}
+
+
+def names() -> list[str]:
+    """Return the name of every script."""
+    parts_of_others = {*_COMMON, *(part for parts in _ALSO.values() for part in parts)}
+    return sorted(_FILES.keys() - parts_of_others)
+
+
+def files(name: str) -> list[Path]:
+    """Return the files of a script in the order in which they are joined; the last one is the script's own."""
+    return [_FILES[part] for part in (*_COMMON, *_ALSO.get(name, ()), name)]
+
+
+def preamble() -> str:
+    """Return the line that comes before the files of every script: constants that Python defines."""
+    return f"local BUCKETS = {{{', '.join(f'{bucket:g}' for bucket in keys.BUCKETS)}}}\n"
+
+
+@cache
+def _source(name: str) -> tuple[str, str]:
+    """Return the text of a script, and the digest by which Redis knows it."""
+    text = preamble() + "".join(path.read_text(encoding="utf-8") for path in files(name))
+    return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+async def run(client: redis.asyncio.Redis, name: str, *args: Any) -> Any:
+    """Run a script in one round trip; a server that does not know it yet costs one more, once."""
+    text, digest = _source(name)
+    [reply] = await ask(client, ("EVALSHA", digest, 0, *args))
+    if isinstance(reply, NoScriptError):
+        [reply] = await ask(client, ("EVAL", text, 0, *args))
+    if isinstance(reply, Exception):
+        raise reply
+    return reply
+
+
+def run_sync(client: redis.Redis, name: str, *args: Any) -> Any:
+    """Run a script from a thread that blocks; see `run`."""
+    text, digest = _source(name)
+    try:
+        return client.evalsha(digest, 0, *args)
+    except NoScriptError:
+        return client.eval(text, 0, *args)

@@ -1,0 +1,100 @@
+"""What is known of webhooks: the tries of a job's, another delivery, and the hosts that fail."""
+
+import json
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import redis.asyncio
+
+from shared.store import keys
+from shared.store.jobs.records import StoredJob
+from shared.store.redis import clock, scripts
+
+# Callers choose the hosts, and so how many fail.
+_MOST_HOSTS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One try of a webhook; times in ms, `next_at` when another is planned."""
+
+    name: str
+    request_id: str
+    event: str
+    url: str
+    number: int
+    status: int | None
+    error: str | None
+    duration: int
+    at: int
+    next_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FailingHost:
+    """A webhook host whose last tries all failed; times in ms, `paused` when it is not tried any more."""
+
+    host: str
+    failing: int
+    failures: int
+    paused: int | None
+
+
+async def tries(client: redis.asyncio.Redis, job_id: str, caller: str) -> list[Try] | None:
+    """List the tries of a caller's job's webhooks, oldest first; None when there is no such job."""
+    async with client.pipeline(transaction=False) as pipe:
+        pipe.hgetall(keys.job(job_id))
+        pipe.smembers(keys.hooks(job_id))
+        pipe.time()
+        fields, names, time = await pipe.execute()
+    if not StoredJob(job_id, fields, None, None).is_of(caller, clock.milliseconds(time)):
+        return None
+    names = sorted(names)
+    async with client.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.hmget(keys.hook(name), "req", "event", "url", "state")
+            pipe.lrange(keys.tries(name), 0, -1)
+        replies = await pipe.execute()
+    found = []
+    for index, name in enumerate(names):
+        (request_id, event, url, state), lines = replies[2 * index : 2 * index + 2]
+        for line in lines:
+            number, at, due, text = line.split("\n", 3)
+            seen = json.loads(text)
+            last = line is lines[-1]
+            next_at = int(due) if due and last and state == "pending" else None
+            what = (int(number), seen["status"], seen["error"], seen["duration"], int(at), next_at)
+            found.append(Try(name, request_id, event, url, *what))
+    return sorted(found, key=lambda one: (one.at, one.name, one.number))
+
+
+async def redeliver(
+    client: redis.asyncio.Redis, job_id: str, caller: str, request_id: str | None
+) -> tuple[Literal["missing", "running", "none", "told"], list[str]]:
+    """Let the end of a caller's job be told again: to one submission, or to all that asked."""
+    answer, *told = await scripts.run(client, "redeliver", job_id, caller, request_id or "")
+    return answer, told
+
+
+async def failing_hosts(client: redis.asyncio.Redis) -> list[FailingHost]:
+    """List the webhook hosts that fail, the longest failing first, of so many as the dashboard can show."""
+    names = sorted(cast("set[str]", await client.smembers(keys.FAILING_HOSTS)))[:_MOST_HOSTS]
+    async with client.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.hmget(keys.host(name), "failing", "failures", "paused")
+        replies = await pipe.execute()
+    known = [
+        FailingHost(name, int(failing), int(failures), None if paused is None else int(paused))
+        for name, (failing, failures, paused) in zip(names, replies, strict=True)
+        if failing is not None
+    ]
+    return sorted(known, key=lambda host: (host.failing, host.host))
+
+
+async def resume(client: redis.asyncio.Redis, host: str) -> bool:
+    """Let a host be tried again as if it had never failed; False when it does not fail."""
+    async with client.pipeline(transaction=True) as pipe:
+        pipe.delete(keys.host(host))
+        pipe.srem(keys.FAILING_HOSTS, host)
+        removed, _ = await pipe.execute()
+    return bool(removed)
