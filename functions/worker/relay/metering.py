@@ -5,7 +5,7 @@ import zlib
 from typing import Any
 
 from functions.worker.relay.prices import cost_of
-from shared.store.spending import Spend
+from shared.store.callers.spending import Spend
 
 # A longer line is no message_start or message_delta; the rest of it is skipped. Bytes.
 _LONGEST_LINE = 1 << 20

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from functions.worker.relay.models import Allowed
 from functions.worker.relay.request import RelayRequest
-from shared.vocabulary import ErrorCode
+from shared.api.vocabulary import ErrorCode
 
 # Tools that Claude runs itself, by the beginning of their type, and the CLI's tool that a job needs for them.
 _SERVER_TOOLS = {"web_search_": "WebSearch", "web_fetch_": "WebFetch"}

@@ -5,7 +5,7 @@ import random
 import time
 from email.utils import parsedate_to_datetime
 
-from shared.vocabulary import ErrorCode
+from shared.api.vocabulary import ErrorCode
 
 _FIRST, _LAST = 0.5, 30.0
 _JITTER = 0.25

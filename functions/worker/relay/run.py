@@ -10,8 +10,8 @@ from functions.worker.relay.models import resolve
 from functions.worker.relay.policy import Limits, Policy, Refusal
 from functions.worker.relay.request import RelayRequest
 from functions.worker.relay.retrying import code_of
-from shared.times import rfc3339
-from shared.vocabulary import ErrorCode
+from shared.api.times import rfc3339
+from shared.api.vocabulary import ErrorCode
 
 # Failed requests that are kept of one run: the first and the latest.
 _FIRST, _LATEST = 5, 45
