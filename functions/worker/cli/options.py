@@ -6,8 +6,9 @@ from claude_agent_sdk import ClaudeAgentOptions
 from claude_agent_sdk.types import SessionStore, SystemPromptFile, SystemPromptPreset, ThinkingConfigDisabled
 
 from functions.worker.cli import mcp_servers
-from functions.worker.cli.environment import for_run
+from functions.worker.cli.environment import for_relay, for_run
 from functions.worker.cli.workspace import Workspace
+from functions.worker.relay.credential import Credential
 from shared.configuration.settings import WorkerSettings
 from shared.json_schema.for_model import for_the_model
 from shared.store.jobs.sessions import Turn
@@ -19,21 +20,29 @@ _SHORT_ANSWER = 1024
 
 
 def options_for(
-    request: dict[str, Any], settings: WorkerSettings, workspace: Workspace, turn: Turn | None = None
+    request: dict[str, Any],
+    settings: WorkerSettings,
+    workspace: Workspace,
+    turn: Turn | None = None,
+    credential: Credential | None = None,
 ) -> ClaudeAgentOptions:
-    """Say how the CLI is to be started for a request, as the submit function stored it; `turn` keeps what is said."""
+    """Say how the CLI is to be started for a request, as the submit function stored it; `turn` keeps what is said.
+
+    With a credential the CLI reaches Claude through the relay, which counts turns and cost.
+    """
     servers = mcp_servers.of_request(request, settings.servers)
     talk = request.get("conversation", {})
     resumed, kept = talk.get("from"), talk.get("id")
     budgets = [limit for limit in (request.get("maxBudgetUsd"), settings.max_budget_usd) if limit is not None]
+    relayed = {} if credential is None else for_relay(workspace.socket_for_cli, credential)
     return ClaudeAgentOptions(
         cli_path=settings.claude_command,
         cwd=workspace.work,
-        env=for_run(workspace.home, workspace.config) | _longest(request),
+        env=for_run(workspace.home, workspace.config) | relayed | _longest(request),
         model=request.get("model") or settings.claude_model,
         system_prompt=_system_prompt(request, workspace),
-        max_turns=request.get("maxTurns"),
-        max_budget_usd=min(budgets, default=None),
+        max_turns=None if credential else request.get("maxTurns"),
+        max_budget_usd=None if credential else min(budgets, default=None),
         effort=request.get("effort"),
         thinking=_thinking(request),
         # Nothing but what the gateway gives: no other tool, no file of settings, no server, no command, no transcript.

@@ -16,6 +16,9 @@ from functions.worker.cli.structured import structured
 from functions.worker.cli.usage import Meter
 from functions.worker.cli.warm import WarmCli
 from functions.worker.jobs.outcome import Report, Structured
+from functions.worker.relay.plan import policy_for
+from functions.worker.relay.run import RelayedRun, Watcher
+from shared.api.vocabulary import ErrorCode
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
 from shared.store.callers.spending import Spend
@@ -27,8 +30,15 @@ log = logging.getLogger("worker.claude")
 class Run:
     """A run, from `answer` to `end`; whoever makes one has to call `end`, whatever happens."""
 
-    def __init__(self, settings: WorkerSettings, warm: WarmCli, on_text: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        warm: WarmCli,
+        on_text: Callable[[str], None],
+        watcher: Watcher | None = None,
+    ) -> None:
         self._settings = settings
+        self._watcher = watcher
         self._warm = warm
         self._on_text = on_text
         self._cli: Cli | None = None
@@ -36,8 +46,10 @@ class Run:
         self._report = Report(meter=Meter(), is_free=settings.demo_model)
         self._leaves_something = True
 
-    async def answer(self, request: dict[str, Any], turn: Turn | None = None) -> Report:
+    async def answer(self, request: dict[str, Any], turn: Turn | None = None, deadline: float | None = None) -> Report:
         """Ask, as the turn of a conversation if it is one, and report what was seen.
+
+        The relay retries until the deadline, on the loop's clock.
 
         Cancelling is the caller's way to stop a run, and then `end` ends it.
         """
@@ -49,18 +61,41 @@ class Run:
                 return Report(failure="session_not_found")
         except RedisError:
             return Report(failure="server_error")
-        self._cli = self._warm.take(request, turn)
-        self._conversation = asyncio.create_task(self._converse(self._cli, request))
+        cli = self._cli = self._warm.take(request, turn)
+        relayed = self._report.relayed = self._relay(request, deadline)
+        cli.begin_relaying(relayed)
+        self._conversation = asyncio.create_task(self._converse(cli, request))
         has_tools = bool(request.get("tools") or request.get("mcpServers"))
         bounds = asyncio.create_task(resources.exceeded(self._warm.spared, self._settings, has_tools=has_tools))
         try:
             # Not cancelled when this is: its processes go first, for the SDK's own way to close is to wait for them.
-            await asyncio.wait({self._conversation, bounds}, return_when=asyncio.FIRST_COMPLETED)
+            over: set[asyncio.Future[Any]] = {self._conversation, bounds}
+            over |= set() if relayed is None else {relayed.ended}
+            await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
         finally:
             bounds.cancel()
-        if not self._conversation.done():
+        cli.end_relaying()
+        if relayed is not None and relayed.ended.done():
+            why = relayed.ended.result()
+            self._report.failure = why.code
+            self._report.retry_after = None if why.retry_after is None else int(why.retry_after * 1000)
+        elif not self._conversation.done():
             self._report.failure = "resource_exceeded"
         return self._report
+
+    def _relay(self, request: dict[str, Any], deadline: float | None) -> RelayedRun | None:
+        relay = self._warm.relay
+        if relay is None:
+            return None
+        if deadline is None:
+            deadline = asyncio.get_running_loop().time() + self._settings.claude_timeout / 1000
+        return RelayedRun(policy_for(request, self._settings, relay.environ, deadline), self._watcher, relay.environ)
+
+    @property
+    def waits_for(self) -> ErrorCode | None:
+        """The error of Claude's that the relay waits to be over; None when it does not wait."""
+        waiting = None if self._report.relayed is None else self._report.relayed.waiting
+        return None if waiting is None else waiting.code
 
     @property
     def spends(self) -> Sequence[Spend]:

@@ -11,6 +11,8 @@ from functions.worker.cli import mcp_servers
 from functions.worker.cli.options import options_for
 from functions.worker.cli.process import Cli
 from functions.worker.cli.workspace import Workspace
+from functions.worker.relay.credential import Credential
+from functions.worker.relay.relay import Relay
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
 from shared.store.jobs.sessions import Turn
@@ -42,8 +44,9 @@ class WarmCli:
     One is used as soon as it is there: a job that comes while it starts waits for the rest of its start.
     """
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self, settings: WorkerSettings, relay: Relay | None = None) -> None:
         self._settings = settings
+        self.relay = relay
         self._spare: _Spare | None = None
         self._taken = asyncio.Event()
         self._left = asyncio.Event()
@@ -126,9 +129,17 @@ class WarmCli:
         if (system_prompt := request.get("systemPrompt")) is not None:
             workspace.system_prompt.write_text(system_prompt, encoding="utf-8", newline="")
         mcp_servers.write(workspace.servers, mcp_servers.of_request(request, self._settings.servers))
-        return Cli(workspace, options_for(request, self._settings, workspace, turn))
+        line = None if self.relay is None else self.relay.line()
+        return Cli(workspace, options_for(request, self._settings, workspace, turn, self._credential), line)
 
     def _is_default(self, request: dict[str, Any]) -> bool:
         """Say whether a request asks for nothing that has to be said when the CLI starts."""
         anywhere = Workspace.nowhere()
-        return options_for(request, self._settings, anywhere) == options_for({}, self._settings, anywhere)
+        asked, default = (
+            options_for(one, self._settings, anywhere, credential=self._credential) for one in (request, {})
+        )
+        return asked == default
+
+    @property
+    def _credential(self) -> Credential | None:
+        return None if self.relay is None else self.relay.credential

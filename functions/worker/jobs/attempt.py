@@ -15,6 +15,7 @@ from functions.worker.cli.warm import WarmCli
 from functions.worker.jobs.lease import Lease
 from functions.worker.jobs.outcome import RETRYABLE, Outcome, failed, judge
 from functions.worker.jobs.spool import Spool
+from functions.worker.jobs.upstream_report import UpstreamReport
 from functions.worker.pool.tasks import end
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
@@ -66,10 +67,12 @@ async def attempt(claim: claims.Claim, slot: str, means: Means, asked: Asked) ->
     event(log, "job_started", **ids, n=claim.number)
     clock = asyncio.get_running_loop().time() + job.time_left / 1000
     lease = Lease(means.client, claim)
-    run = Run(means.settings, means.warm, lease.hear)
+    report = UpstreamReport(means.client, job)
+    run = Run(means.settings, means.warm, lease.hear, report)
     lease.spends = lambda: run.spends
     turn = _turn(job, means)
     keeper = asyncio.create_task(lease.keep())
+    reporter = asyncio.create_task(report.run())
     how = ""
     try:
         outcome = await _outcome(run, job, turn, keeper, clock, means, asked)
@@ -91,7 +94,7 @@ async def attempt(claim: claims.Claim, slot: str, means: Means, asked: Asked) ->
         if outcome.state != "completed":
             how = await _settle(job, outcome, clock, means, asked)
     finally:
-        await end(keeper)
+        await end(keeper, reporter)
         # What is on disk is still to take it over.
         if turn is not None and how != "spooled":
             with suppress(RedisError):  # it goes by itself in time
@@ -114,7 +117,7 @@ async def _outcome(
     if budget is not None and budget <= 0:
         return failed("budget_exceeded")
     request = job.request if budget is None else {**job.request, "maxBudgetUsd": budget}
-    answer = asyncio.create_task(run.answer(request, turn))
+    answer = asyncio.create_task(run.answer(request, turn, clock))
     stopped = asyncio.create_task(asked.stop.wait())
     cancelled = asyncio.create_task(asked.cancel.wait())
     try:
@@ -129,7 +132,8 @@ async def _outcome(
             raise ClaimLostError
         if stopped.done():
             raise ShutdownError
-        return replace(failed("timeout"), spend=run.spends, absent=run.absent, seen=run.seen)
+        # A job that waited for Claude fails for what it waited for.
+        return replace(failed(run.waits_for or "timeout"), spend=run.spends, absent=run.absent, seen=run.seen)
     finally:
         await _cancel(answer)
         await _cancel(stopped)
@@ -175,10 +179,6 @@ async def _settle(job: claims.ClaimedJob, outcome: Outcome, clock: float, means:
             seen=outcome.seen,
         )
     ids: dict[str, Any] = {"job_id": job.claim.job_id, "request_id": job.request_id}
-    for request in outcome.seen.get("requests", []):
-        # Without the message, which may quote the query.
-        failed_with = {name: request[name] for name in ("at", "status", "type")}
-        event(log, "claude_request_failed", logging.WARNING, **ids, **failed_with)
     how = await means.spool.settle(means.client, settlement, asked.stop)
     ended = "job_ended" if settlement.script == "finish" and how != "held" else "job_delayed"
     event(log, _NOT_ENDED.get(how, ended), **ids, state=outcome.state, code=code)

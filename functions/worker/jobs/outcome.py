@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from claude_agent_sdk import ResultMessage
 
     from functions.worker.cli.usage import Meter
+    from functions.worker.relay.run import RelayedRun
     from shared.store.callers.spending import Spend
 
 _BY_STATUS: dict[int, ErrorCode] = {
@@ -95,7 +96,7 @@ _SILENT: frozenset[ErrorCode] = frozenset(
 _LONGEST_TOLD = 60_000
 _LONGEST_WAIT = 600_000
 # Failed requests that are kept of one attempt.
-_MOST_REQUESTS = 10
+_MOST_REQUESTS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,23 +115,22 @@ class Report:
     the input of the model's StructuredOutput call with its exact digits. What `is_free` costs nothing, whatever the
     CLI computes: the demo model answers.
 
-    `absent` are the MCP servers that did not start, or died; `truncated` the tools whose results were cut; `requests`
-    the requests to Claude that failed: `at`, `status`, `type`, `message`.
+    `absent` are the MCP servers that did not start, or died; `truncated` the tools whose results were cut; `shown` the
+    requests to Claude that failed as far as the CLI shows them, which the relay, `relayed`, knows better.
 
-    `failure` is set when something other than the CLI ended it. An API error is in `error_kind`, `error_status` and,
-    when the API said how long to stay away, `retry_after` in ms; `gave_up` is set when the CLI was about to ask again.
+    `failure` is set when something other than the CLI ended it. An API error is in `error_kind` and, when the API said
+    how long to stay away, `retry_after` in ms.
     """
 
     envelope: "ResultMessage | None" = None
     error_kind: str | None = None
-    error_status: int | None = None
     retry_after: int | None = None
-    gave_up: bool = False
     model: str | None = None
     failure: ErrorCode | None = None
     absent: tuple[str, ...] = ()
     truncated: tuple[str, ...] = ()
-    requests: "list[dict[str, Any]]" = field(default_factory=list)
+    shown: "list[dict[str, Any]]" = field(default_factory=list)
+    relayed: "RelayedRun | None" = None
     text: str = ""
     text_bytes: int = 0
     structured_input: Any = None
@@ -141,16 +141,20 @@ class Report:
     @property
     def seen(self) -> dict[str, Any]:
         """What the job's record keeps of this attempt; empty values are left out."""
-        every = {"model": self.model, "truncated": list(self.truncated), "requests": self.requests[-_MOST_REQUESTS:]}
+        requests = self.shown if self.relayed is None else self.relayed.failures
+        every = {"model": self.model, "truncated": list(self.truncated), "requests": requests[-_MOST_REQUESTS:]}
         return {name: value for name, value in every.items() if value}
 
     @property
     def spends(self) -> "Sequence[Spend]":
-        """What it cost: by the CLI's own sum, or else as far as the API told."""
+        """What it cost: by the relay's meter; without one by the CLI's own sum, or else as far as the API told."""
         # Here and not at import: the pool has no use for it.
         from functions.worker.cli.usage import of_envelope  # noqa: PLC0415
 
-        if self.envelope is not None:
+        spends: Sequence[Spend]
+        if self.relayed is not None:
+            spends = self.relayed.ledger.spends
+        elif self.envelope is not None:
             spends = of_envelope(self.envelope, self.model)
         else:
             spends = [] if self.meter is None else self.meter.spends
@@ -201,9 +205,7 @@ def judge(report: Report, *, max_output_bytes: int) -> Outcome:
 
 def _judge(report: Report, max_output_bytes: int) -> Outcome:
     if report.failure is not None:
-        return failed(report.failure)
-    if report.gave_up:
-        return failed(_api_error(report.error_status, report.error_kind), report.retry_after)
+        return failed(report.failure, report.retry_after)
     envelope = report.envelope
     if envelope is None:
         return failed("cli_crashed")

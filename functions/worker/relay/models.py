@@ -36,6 +36,11 @@ class Allowed:
         """Return whether a run may ask a model."""
         return self._names is None or base_name(model) in self._names
 
+    def add(self, model: str) -> None:
+        """Allow one more model."""
+        if self._names is not None:
+            self._names.add(base_name(model))
+
     def has_small(self, model: str) -> bool:
         """Return whether the CLI may ask a model for a small request of its own."""
         return model.startswith(_SMALL) or base_name(model) == self._small

@@ -29,6 +29,8 @@ class Policy:
     fallbacks: tuple[str, ...] = ()
     max_turns: int | None = None
     max_budget_usd: float | None = None
+    # The CLI chooses the model. Its first request comes before any tool has run, and may ask it.
+    has_default_model: bool = False
 
 
 @dataclass(slots=True)
@@ -41,11 +43,13 @@ class Limits:
 
     def check(self, request: RelayRequest, cost: float) -> Refusal | None:
         """Return why a request may not be passed on; None when it may."""
-        policy = self.policy
+        policy, counts = self.policy, self.counts(request)
         if policy.max_budget_usd is not None and cost >= policy.max_budget_usd:
             return Refusal("budget_exceeded", "The run has used its maxBudgetUsd", ends_run=True)
-        if policy.max_turns is not None and self.turns >= policy.max_turns and self.counts(request):
+        if policy.max_turns is not None and self.turns >= policy.max_turns and counts:
             return Refusal("max_turns", "The run has used its maxTurns", ends_run=True)
+        if policy.has_default_model and request.model == self.model:
+            policy.allowed.add(request.model)
         small = not request.has_tools and policy.allowed.has_small(request.model)
         if not policy.allowed.has(request.model) and not small:
             return Refusal("model_not_found", f"The run may not ask the model {request.model[:200]!r}")

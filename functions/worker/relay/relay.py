@@ -7,6 +7,7 @@ authenticate. Until a run has begun, and after its end, every request is refused
 import asyncio
 import logging
 import os
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,10 +27,6 @@ MAX_PATH = 100
 _NO_RUN = Refusal("invalid_request", "No run may use this relay now")
 
 
-class SocketPathError(ValueError):
-    """The path of a run's socket is too long."""
-
-
 class Line:
     """A run's socket, from `open` to `close`; `begin` says what the run may do."""
 
@@ -40,13 +37,10 @@ class Line:
         self._server: asyncio.Server | None = None
 
     async def open(self, path: Path) -> None:
-        """Listen on a path; raise SocketPathError."""
-        if len(os.fsencode(path)) > MAX_PATH:
-            raise SocketPathError(f"The socket's path has more than {MAX_PATH} bytes: set a shorter TMPDIR")
+        """Listen on a path, whose directory nobody else can enter."""
         self._server = await asyncio.get_running_loop().create_unix_server(
-            lambda: RunConnection(self._handle, self._budget), str(path)
+            lambda: RunConnection(self._handle, self._budget), sock=_bound(path)
         )
-        os.chmod(path, 0o600)  # noqa: PTH101 -- does not wait
 
     def begin(self, run: RelayedRun) -> None:
         """Let a run use it."""
@@ -76,10 +70,28 @@ class Line:
         await exchange(head, method, body, connection, self._run, self._upstream)
 
 
+def _bound(path: Path) -> socket.socket:
+    """Return a socket that is bound to a path, which may be longer than an address."""
+    found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        short = len(os.fsencode(path)) <= MAX_PATH
+        found.bind(str(path) if short else f"/proc/self/fd/{folder}/{path.name}")
+        found.setblocking(False)
+    except BaseException:
+        found.close()
+        raise
+    finally:
+        os.close(folder)
+    return found
+
+
 class Relay:
     """What the runs of a slot have in common: the credential, and connections to Claude that outlive them."""
 
     def __init__(self, credential: Credential, environ: Mapping[str, str], first_byte: float) -> None:
+        self.credential = credential
+        self.environ = environ
         self._upstream = Upstream(credential, environ, first_byte)
 
     def line(self) -> Line:

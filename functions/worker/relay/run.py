@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from functions.worker.relay.request import RelayRequest
 from functions.worker.relay.retrying import code_of
 from shared.api.times import rfc3339
 from shared.api.vocabulary import ErrorCode
+from shared.store.jobs.waiting import Waiting
 
 # Failed requests that are kept of one run: the first and the latest.
 _FIRST, _LATEST = 5, 45
@@ -37,15 +39,6 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """Why a run waits: since when and until when, in ms since the epoch."""
-
-    code: ErrorCode
-    since: int
-    retry_at: int
-
-
-@dataclass(frozen=True, slots=True)
 class Ended:
     """Why the relay has ended a run; `retry_after` is how long Claude wants no request, in s."""
 
@@ -62,22 +55,23 @@ class Watcher:
     def retries(self, code: ErrorCode, delay: float, attempt: int) -> None:
         """Receive a pause of so many seconds before the next try."""
 
-    def waits(self, waiting: Waiting | None) -> None:
+    def waits(self, why: Waiting | None) -> None:
         """Receive why the run waits now; None when it does not."""
-
-    def asks(self, count: int) -> None:
-        """Receive how many requests wait for their first byte."""
 
 
 class RelayedRun:
     """The state of one run, from the moment that its job is taken."""
 
-    def __init__(self, policy: Policy, watcher: Watcher | None = None, environ: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, policy: Policy, watcher: Watcher | None = None, environ: Mapping[str, str] | None = None
+    ) -> None:
         self.limits = Limits(policy)
         self.ledger = Ledger()
         self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self.failures: list[dict[str, Any]] = []
         self.answered = 0
+        # Receives how many requests wait for their first byte.
+        self.on_asks: Callable[[int], None] | None = None
         self._watcher = watcher or Watcher()
         self._fallbacks = [resolve(model, environ or {}) for model in policy.fallbacks]
         self._models: list[str] = []
@@ -163,4 +157,5 @@ class RelayedRun:
     def asks(self, change: int) -> None:
         """Note that one more or one less request waits for its first byte."""
         self._asking += change
-        self._watcher.asks(self._asking)
+        if self.on_asks is not None:
+            self.on_asks(self._asking)

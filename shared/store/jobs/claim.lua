@@ -30,6 +30,7 @@ if job.state == 'waiting' then
   -- What an earlier claim told of the answer is not true any more.
   if redis.call('HDEL', record_of(id), 'said') == 1 then say(id, 'reset', '') end
   say_state(id, 'active', progress)
+  redis.call('HDEL', record_of(id), 'waiting')
   redis.call('HSET', RUNNING, ARGV[3], id)
   if not job.started then observe('queue_wait', started - job.created) end
 elseif job.state ~= 'active' or job.slot ~= ARGV[3] then
