@@ -47,7 +47,7 @@ function facts(job) {
   );
 }
 
-const said = (one) => [one.status, one.type, one.message].filter((part) => part !== null).join(" ");
+const said = (one) => [one.status ?? "nothing", one.type, one.message, one.requestId].filter((part) => part).join(" ");
 
 function attempts(job) {
   return (
