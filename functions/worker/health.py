@@ -20,7 +20,7 @@ def main() -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 -- a container's health check shows it
         return 1
-    alive = slots.alive_of(sync_client(address), socket.gethostname())
+    alive = slots.count_live(sync_client(address), socket.gethostname())
     return 0 if alive else 1
 
 

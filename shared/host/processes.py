@@ -57,7 +57,7 @@ def end_with_pool() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def name_this(name: str) -> None:
+def set_name(name: str) -> None:
     """Give this process the name by which `ps` and `top` show it: 15 bytes at most."""
     if _LINUX:
         ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)

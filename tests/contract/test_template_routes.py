@@ -1,4 +1,4 @@
-"""What a function serves and what the template sends to it are the same."""
+"""The routes of a function are those that the template sends to it."""
 
 from importlib import import_module
 
@@ -12,12 +12,12 @@ from local.lambda_emulator.routes import read_handlers, read_routes
 
 HANDLERS = read_handlers(TEMPLATE)
 ROUTES = read_routes(TEMPLATE)
-# Before any test runs: Mangum makes an event loop for itself, and never closes it, where a test has put away the one of
+# Imported before any test runs: Mangum creates an event loop and never closes it when a test has removed the one of
 # tests/conftest.py.
 MODULES = {function: import_module(handler.rpartition(".")[0]) for function, handler in HANDLERS.items()}
-# Every function serves these, but only one is asked for them.
+# Every function serves these, but the template sends them to one.
 DOCUMENTS = {("GET", "/docs"), ("GET", "/openapi.json")}
-ASKED_FOR_DOCUMENTS = "StatusFunction"
+DOCUMENTS_FUNCTION = "StatusFunction"
 
 
 def served(app: FastAPI) -> set[tuple[str, str | None]]:
@@ -34,7 +34,7 @@ def routed(function: str) -> set[tuple[str | None, str | None]]:
 
 @pytest.mark.parametrize("function", HANDLERS)
 def test_the_template_has_exactly_the_routes_of_each_function(function):
-    documents = DOCUMENTS if function == ASKED_FOR_DOCUMENTS else set()
+    documents = DOCUMENTS if function == DOCUMENTS_FUNCTION else set()
     app = MODULES[function].app
     assert served(app) >= DOCUMENTS
     assert routed(function) == served(app) - DOCUMENTS | documents

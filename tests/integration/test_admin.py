@@ -9,9 +9,8 @@ from shared.configuration.settings import SettingsError
 from shared.store import keys
 from shared.store.callers import callers
 from shared.store.jobs import claims, operations
-from shared.store.redis import scripts
 from shared.store.redis.client import async_client
-from tests.support.slot import ERROR, run
+from tests.support.slot import ERROR, run, take
 
 PASSWORD, VIEWER = "correct horse battery", "only looking around"
 ON = {"ADMIN_ENABLED": "true", "ADMIN_PASSWORD": PASSWORD, "ADMIN_VIEWER_PASSWORD": VIEWER}
@@ -93,7 +92,7 @@ async def test_a_retried_job_starts_over(admin, server, store):
     again = await admin.post(f"/admin/api/jobs/{job}/retry")
     assert (again.status_code, again.json()["state"], again.json()["runAnew"]) == (200, "waiting", 1)
     assert (again.json()["error"], again.json()["finishedAt"], again.json()["attempts"]) == (None, None, [])
-    # What was to be told of an end that is undone is not told.
+    # A webhook about an end that a retry undoes is not delivered.
     assert store.hget(keys.COUNTERS, "webhooks_pending") == "0"
     running = await admin.post(f"/admin/api/jobs/{job}/retry")
     assert (running.status_code, running.json()["code"]) == (409, "not_finished")
@@ -103,8 +102,8 @@ async def test_a_retried_job_starts_over(admin, server, store):
     assert events == {"query.failed": "superseded", "query.completed": "pending"}
     done = await admin.post(f"/admin/api/jobs/{job}/retry")
     assert (done.status_code, done.json()["code"]) == (409, "already_finished")
-    told = await admin.post(f"/admin/api/jobs/{job}/redeliver")
-    assert len(told.json()["requestIds"]) == 1
+    redelivered = await admin.post(f"/admin/api/jobs/{job}/redeliver")
+    assert len(redelivered.json()["requestIds"]) == 1
 
 
 async def test_all_failed_jobs_are_retried_and_finished_ones_purged(admin, server, store):
@@ -119,7 +118,7 @@ async def test_all_failed_jobs_are_retried_and_finished_ones_purged(admin, serve
     assert states == {**dict.fromkeys([*failed, waiting], "waiting"), done: "completed"}
     assert (await admin.post("/admin/api/jobs/purge-finished")).json() == {"purged": 1}
     assert [key for key in store.scan_iter() if done in key and key.startswith("cg:")] == []
-    # What the cache would have answered is gone with it.
+    # The cached answer is gone too.
     assert (await admin.post("/api/query", json={"query": "done"})).json()["status"] == "queued"
 
 
@@ -231,7 +230,7 @@ async def test_every_change_is_logged_with_its_author(admin, caplog):
 
 
 async def test_the_first_page_costs_the_same_whatever_the_number_of_jobs(admin, round_trips):
-    # What it costs is what Redis is asked for: so many commands, none of which looks through all jobs.
+    # The cost is a fixed number of Redis commands, none of which scans all jobs.
     async def cost():
         round_trips.clear()
         assert (await admin.get("/admin/api/stats")).status_code == 200
@@ -261,9 +260,8 @@ async def test_a_slot_shows_what_it_runs(admin, server, store):
     job = await submit(admin, "q")
     handle = async_client(server.url)
     store.zadd(keys.SLOTS, {"host-1-1": 4_000_000_000})
-    text = await scripts.run(handle, "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now")
-    await claims.take(handle, claims.Claim.parse(text), "host-1-1")
+    claim = await take(server.url, "host-1-1")
     assert (await admin.get("/admin/api/stats")).json()["slots"] == [{"slot": "host-1-1", "jobId": job}]
-    await operations.forget(handle, job)  # it runs: nothing happens
-    await claims.settle(handle, claims.hand_back(claims.Claim.parse(text)))
+    await operations.forget(handle, job)  # a running job is left alone
+    await claims.settle(handle, claims.hand_back(claim))
     assert (await admin.get("/admin/api/stats")).json()["slots"] == [{"slot": "host-1-1", "jobId": None}]

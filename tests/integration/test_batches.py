@@ -1,4 +1,4 @@
-"""Batches in the store and through the API: all or none, counted at every look, told of once."""
+"""Batches in the store and through the API: atomic, always counted right, reported by one webhook."""
 
 import json
 import socket
@@ -6,12 +6,12 @@ import threading
 
 import pytest
 
-from functions.worker.webhooks.dispatcher import told_by
+from functions.worker.webhooks.dispatcher import event_of
 from shared.api.ids import new_id
 from shared.services import allowed
 from shared.store import keys
 from shared.store.callers import callers
-from shared.store.jobs import batches, operations
+from shared.store.jobs import batches, operations, submissions
 from shared.store.redis import scripts
 from shared.store.redis.client import async_client
 from shared.store.webhooks import outbox
@@ -38,9 +38,9 @@ async def test_results_are_in_order_and_counts_always_add_up(connect, server):
         await run(server.url, ERROR if done == 2 else None)
     ended = (await client.get(place)).json()
     assert (ended["state"], ended["counts"]["failed"]) == ("ended", 1)
-    told = await client.get(f"{place}/results")
-    assert told.headers["content-type"].startswith("application/jsonl")
-    lines = [json.loads(line) for line in told.text.splitlines()]
+    results = await client.get(f"{place}/results")
+    assert results.headers["content-type"].startswith("application/jsonl")
+    lines = [json.loads(line) for line in results.text.splitlines()]
     assert [(line["index"], line["customId"], line["state"]) for line in lines] == [
         (number, f"c{number}", "failed" if number == 2 else "completed") for number in range(5)
     ]
@@ -57,8 +57,9 @@ async def test_one_webhook_reports_the_end_of_a_batch(connect, server, store):
     [leased], _ = await outbox.lease(async_client(server.url), 10, {}, per_host=10)
     webhook = await outbox.read(async_client(server.url), leased)
     assert webhook is not None
-    told = json.loads(told_by(webhook).model_dump_json(by_alias=True))
-    assert (told["type"], told["data"]["batchId"], told["data"]["counts"]["completed"]) == ("batch.ended", batch, 3)
+    payload = json.loads(event_of(webhook).model_dump_json(by_alias=True))
+    assert (payload["type"], payload["data"]["batchId"]) == ("batch.ended", batch)
+    assert payload["data"]["counts"]["completed"] == 3
 
 
 async def test_a_retried_job_reopens_its_batch_and_sends_another_event(connect, server, store):
@@ -68,10 +69,10 @@ async def test_a_retried_job_reopens_its_batch_and_sends_another_event(connect, 
     failed = await run(server.url, ERROR)
     await run(server.url)
     assert (await client.get(place)).json()["state"] == "ended"
-    assert await scripts.run(async_client(server.url), "run_again", failed) == "waiting"
+    assert await scripts.run(async_client(server.url), "retry_ended", job_id=failed) == "waiting"
     again = (await client.get(place)).json()
     assert (again["state"], again["counts"]["waiting"], again["counts"]["failed"]) == ("running", 1, 0)
-    assert store.zcard(keys.DUE) == 0  # what was to be told is not true any more
+    assert store.zcard(keys.DUE) == 0  # the pending webhook is no longer true
     await run(server.url)
     assert (await client.get(place)).json()["counts"]["completed"] == 2
     assert store.zcard(keys.DUE) == 1
@@ -95,7 +96,7 @@ async def test_retrying_a_job_of_a_cancelled_batch_reopens_it(connect, server):
     name = place.replace("/api/batches/", "/v1/messages/batches/msgbatch_")
     await client.delete(place)
     [job, _] = [json.loads(line)["jobId"] for line in (await client.get(f"{place}/results")).text.splitlines()]
-    assert await scripts.run(async_client(server.url), "run_again", job) == "waiting"
+    assert await scripts.run(async_client(server.url), "retry_ended", job_id=job) == "waiting"
     assert (await client.get(place)).json()["state"] == "running"
     assert (await client.get(name)).json()["processing_status"] == "in_progress"
 
@@ -144,9 +145,9 @@ async def test_a_batch_resent_after_a_lost_reply_exists_once(connect, server, st
     place = (await client.post("/api/batches", json=many(2))).headers["location"]
     batch = place.rpartition("/")[2]
     entries = store.lrange(keys.batch_jobs(batch), 0, -1)
-    ask = {"batchId": batch, "requestId": new_id(), "caller": "anonymous"}
-    kind, found, request_id, *_ = await scripts.run(async_client(server.url), "batch", json.dumps(ask))
-    assert (kind, found, request_id) == ("queued", batch, ask["requestId"])
+    again = batches.Batch(batch_id=batch, request_id=new_id(), caller="anonymous", queries=[])
+    answer = await batches.create(async_client(server.url), again, submissions.UNLIMITED)
+    assert (answer.kind, answer.batch_id, answer.request_id) == ("queued", batch, again.request_id)
     assert store.lrange(keys.batch_jobs(batch), 0, -1) == entries
 
 
@@ -154,10 +155,10 @@ async def test_results_are_kept_until_the_batch_expires_as_a_whole(connect, serv
     client = await connect(server.url, CACHE_TTL="0")
     place = (await client.post("/api/batches", json=many(2))).headers["location"]
     first = await run(server.url, keep_for=0)
-    await scripts.run(async_client(server.url), "reap", 100)
+    await scripts.run(async_client(server.url), "forget_expired", most=100)
     assert (await client.get(f"/api/query/{first}")).status_code == 200
     await run(server.url, keep_for=0)
-    await scripts.run(async_client(server.url), "reap", 100)
+    await scripts.run(async_client(server.url), "forget_expired", most=100)
     assert (await client.get(place)).status_code == 404
     assert not [name for name in store.keys("cg:*") if ":batch" in name or first in name]
 
@@ -180,7 +181,7 @@ async def test_a_result_deleted_during_the_batch_is_a_line_without_a_state(conne
 
 async def test_all_hosts_of_a_batch_are_resolved_within_one_timeout(connect, server, monkeypatch):
     client = await connect(server.url, **OPEN)
-    await client.get("/health")  # there is a connection to the store
+    await client.get("/health")  # opens a connection to the store
     monkeypatch.setattr(allowed, "_RESOLVE_WITHIN", 0.2)
     looked_up, ends = [], threading.Event()
 
@@ -199,9 +200,9 @@ async def test_pages_of_batches_reach_the_oldest_and_back(connect, server, store
     client = await connect(server.url)
     made = [(await client.post("/api/batches", json=many(1))).json()["batchId"] for _ in range(5)]
 
-    async def page(**asked):
-        told = (await client.get("/v1/messages/batches", params={"limit": 2, **asked})).json()
-        return [made.index(batch["id"].removeprefix("msgbatch_")) for batch in told["data"]], told["has_more"]
+    async def page(**parameters):
+        listed = (await client.get("/v1/messages/batches", params={"limit": 2, **parameters})).json()
+        return [made.index(batch["id"].removeprefix("msgbatch_")) for batch in listed["data"]], listed["has_more"]
 
     assert await page() == await page(beta="true") == ([4, 3], True)
     assert await page(after_id=f"msgbatch_{made[3]}") == ([2, 1], True)
@@ -213,21 +214,21 @@ async def test_pages_of_batches_reach_the_oldest_and_back(connect, server, store
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "parameter",
     [
         "limit=0", "limit=x", "limit=", "limit=101", "limit=0000000010000", f"limit=1{'0' * 30}",
         f"limit=000000001{'0' * 5000}", "limit=\u0665", "limit=-1", "after_id=x", "before_id=",
         f"before_id={UNKNOWN}&after_id={UNKNOWN}", "foo=1", "foo=1&limit=1", "beta=false",
     ],
 )  # fmt: skip
-async def test_an_invalid_page_parameter_is_refused_by_name(connect, server, asked):
+async def test_an_invalid_page_parameter_is_refused_by_name(connect, server, parameter):
     client = await connect(server.url)
-    answer = await client.get(f"/v1/messages/batches?{asked}")
-    assert (answer.status_code, answer.json()["error"]["message"].split(":")[0]) == (400, asked.partition("=")[0])
+    answer = await client.get(f"/v1/messages/batches?{parameter}")
+    assert (answer.status_code, answer.json()["error"]["message"].split(":")[0]) == (400, parameter.partition("=")[0])
 
 
 def ask(custom_id="a", **params):
-    """Return a request of Anthropic's API."""
+    """Return a request of a message batch."""
     wanted = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "q"}]}
     return {"custom_id": custom_id, "params": {**wanted, **params}}
 
@@ -319,8 +320,8 @@ async def test_batches_are_listed_in_pages_to_their_caller_only(connect, server)
     assert answer.json() == {"batches": [], "nextCursor": None}
 
 
-@pytest.mark.parametrize("asked", ["limit=0", "limit=101", "limit=x", "cursor=x", "cursor=-1", "state=ended"])
-async def test_an_invalid_page_of_batches_is_refused_by_name(connect, server, asked):
+@pytest.mark.parametrize("parameter", ["limit=0", "limit=101", "limit=x", "cursor=x", "cursor=-1", "state=ended"])
+async def test_an_invalid_page_of_batches_is_refused_by_name(connect, server, parameter):
     client = await connect(server.url)
-    answer = await client.get(f"/api/batches?{asked}")
-    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, f"/{asked.partition('=')[0]}")
+    answer = await client.get(f"/api/batches?{parameter}")
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, f"/{parameter.partition('=')[0]}")

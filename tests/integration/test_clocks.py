@@ -1,4 +1,4 @@
-"""Hosts whose clocks are wrong: nothing that two of them compare depends on it."""
+"""Hosts with wrong clocks: no time that two hosts compare depends on their own clock."""
 
 import json
 import time
@@ -21,7 +21,7 @@ SKEWS = [-40.0, 40.0, -100_000.0, 100_000.0]
 
 @pytest.fixture
 def host(monkeypatch):
-    """Run with the clock of a host that is wrong by so many seconds."""
+    """Run with a clock that is wrong by some seconds."""
     right, right_ns = time.time, time.time_ns
 
     @contextmanager
@@ -47,9 +47,9 @@ async def _closed():
 
 
 async def say(server):
-    await slots.beat(async_client(server.url), "host-1-1")
+    await slots.send_heartbeat(async_client(server.url), "host-1-1")
     with redis.Redis(port=server.port) as connection:
-        workers.say(connection, workers.Worker("host-1", None, "api_key", 1))
+        workers.announce(connection, workers.Worker("host-1", None, "api_key", 1))
 
 
 @pytest.mark.parametrize("skew", SKEWS)
@@ -58,7 +58,7 @@ async def test_a_host_with_another_clock_sees_a_live_worker(api, server, host, s
     with host(skew):
         assert (await api.get("/health")).json()["status"] == "ok"
         assert (await tick())["Slots"] == 1
-        assert slots.alive_of(redis.Redis(port=server.port), "host") == 1
+        assert slots.count_live(redis.Redis(port=server.port), "host") == 1
 
 
 @pytest.mark.parametrize("skew", SKEWS)
@@ -80,12 +80,12 @@ async def test_a_dead_worker_is_seen_by_a_host_with_another_clock(api, server, s
         seen = (await api.get("/health")).json()
         assert (seen["reason"], seen["workers"], seen["slots"]) == ("no_worker", 0, 0)
         assert (await tick())["Slots"] == 0
-        assert slots.alive_of(redis.Redis(port=server.port), "host") == 0
+        assert slots.count_live(redis.Redis(port=server.port), "host") == 0
         assert (await counters.read(async_client(server.url))).slots == {}
 
 
 async def test_slots_without_their_worker_are_not_ok(api, server):
-    await slots.beat(async_client(server.url), "host-1-1")
+    await slots.send_heartbeat(async_client(server.url), "host-1-1")
     assert (await api.get("/health")).json()["reason"] == "no_worker"
 
 
@@ -159,4 +159,4 @@ async def test_a_status_is_read_in_one_round_trip_with_the_time(api, round_trips
     round_trips.clear()
     assert (await api.get(f"/api/query/{job}")).status_code == 200
     assert (await api.get("/health")).status_code == 200
-    assert len(round_trips) <= 3  # health's script may not be known to the server yet
+    assert len(round_trips) <= 3  # the server may not know the script of health yet

@@ -1,4 +1,4 @@
-"""A primary that is demoted while connections to it stay open: the process finds the new one by itself."""
+"""A primary that is demoted while connections to it stay open: clients move to the new one."""
 
 import asyncio
 import threading
@@ -53,7 +53,7 @@ def _until(holds):
 
 
 def demote(store, second, switch):
-    """Make the second server the primary; the first leads nowhere, as one that a failover cut off."""
+    """Make the second server the primary; the first becomes unreachable, as after a failover."""
     with redis.Redis(port=second.port) as other:
         store.wait(1, 5000)
         other.replicaof("NO", "ONE")
@@ -94,7 +94,7 @@ async def test_a_failover_reply_is_retried_on_a_new_connection(server, store, er
         with blocking.pipeline() as several:
             several.set("a", "b")
             assert several.execute() == [True]
-        await slots.beat(client, "host-1-1")
+        await slots.send_heartbeat(client, "host-1-1")
         blocking.close()
 
 
@@ -133,13 +133,13 @@ async def test_a_client_that_only_reads_leaves_the_old_primary(pair, second, sto
 
 async def test_subscriptions_move_to_the_new_primary(pair, second, store):
     client = async_client(pair.url)
-    heard = asyncio.Event()
+    received = asyncio.Event()
 
     async def cancelled():
-        while not heard.is_set():
+        while not received.is_set():
             try:
                 async for _ in claims.cancellations(client):
-                    heard.set()
+                    received.set()
                     return
             except RedisConnectionError:
                 await asyncio.sleep(0.1)
@@ -152,7 +152,7 @@ async def test_subscriptions_move_to_the_new_primary(pair, second, store):
         ear.heard.clear()
         with redis.Redis(port=second.port) as other:
             async with asyncio.timeout(10):
-                while not (heard.is_set() and ear.heard.is_set()):
+                while not (received.is_set() and ear.heard.is_set()):
                     await ask(client, ("PING",))
                     other.publish(keys.CANCELLED, "job")
                     other.publish(keys.heard("job"), "end")
@@ -182,7 +182,7 @@ async def test_a_wrong_password_closes_no_connection_that_works(server, store):
     before = {one["id"] for one in store.client_list() if one["user"] == "moved"}
     store.acl_setuser("moved", enabled=True, passwords=["+two", "-one"])
     with pytest.raises(RedisConnectionError):
-        await ask(client, ("SET", "a", 2))  # needs a connection of its own, and is not let in
+        await ask(client, ("SET", "a", 2))  # opens its own connection, and is refused
     assert await client.set("a", 3)
     assert before <= {one["id"] for one in store.client_list() if one["user"] == "moved"}
     store.acl_deluser("moved")
@@ -210,4 +210,4 @@ async def test_our_own_script_error_is_raised_unchanged(server, store):
     client = async_client(server.url)
     store.set(keys.SLOTS, "not a sorted set")
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
-        await scripts.run(client, "heartbeat", "slot", 1)
+        await scripts.run(client, "heartbeat", slot="slot", alive_ms=1)

@@ -1,4 +1,4 @@
-"""The emulator end to end: HTTP in, the template's handlers in processes of their own, HTTP out."""
+"""The emulator end to end: HTTP in, the template's handlers in their own processes, HTTP out."""
 
 import json
 import os
@@ -38,7 +38,7 @@ Resources:
         Any: { Type: HttpApi, Properties: { ApiId: !Ref Api, Method: ANY, Path: "/plain/{what}" } }
 """
 
-# As a function of ours is made, and the answer says whether it came as base64.
+# Built like our functions; the answer says whether it was base64.
 WEB = """
 from typing import Annotated
 from fastapi import FastAPI, Query, Request, Response
@@ -68,7 +68,7 @@ def handler(event, context):
     return answer
 """
 
-# Without a framework, for what Lambda itself does; and quick to start many of.
+# Without a framework, to test what Lambda itself does; many of them start quickly.
 PLAIN = """
 import os, socket, subprocess, sys
 
@@ -116,7 +116,7 @@ uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(sys.argv[2]))])
 
 
 class Emulator:
-    """A running emulator: its process, a client of it, and where it writes."""
+    """A running emulator: its process, a client, and its log."""
 
     def __init__(self, process: subprocess.Popen[bytes], client: httpx.Client, folder: Path) -> None:
         self.process, self.client, self.folder = process, client, folder
@@ -134,7 +134,7 @@ def emulator(folder: Path, longest: float = 90) -> Iterator[Emulator]:
     (folder / "template.yaml").write_text(TEMPLATE)
     (folder / "web.py").write_text(WEB)
     (folder / "plain.py").write_text(PLAIN)
-    # Listens before the server runs, so that nobody has to ask when it does.
+    # Listens before the server runs, so that connections wait for it.
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         (folder / "out").open("wb") as out,
@@ -166,7 +166,7 @@ def running(tmp_path_factory) -> Iterator[Emulator]:
 
 @pytest.fixture
 def meeting() -> Iterator[socket.socket]:
-    """Where handlers that wait report, and are let go."""
+    """A socket at which waiting handlers report and are released."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         listener.settimeout(60)
         yield listener
@@ -258,12 +258,12 @@ def test_output_of_a_handler_goes_to_the_log(running):
 
 
 def test_a_handler_gets_the_context_of_its_invocation(running):
-    told = running.client.get("/plain/context").json()
-    assert told["id"]
-    assert told["name"] == ["Plain", "Plain"]
-    assert told["arn"].endswith(":function:Plain")
-    assert told["memory"].isdecimal()
-    assert 25_000 < told["remaining"] <= 29_000
+    context = running.client.get("/plain/context").json()
+    assert context["id"]
+    assert context["name"] == ["Plain", "Plain"]
+    assert context["arn"].endswith(":function:Plain")
+    assert context["memory"].isdecimal()
+    assert 25_000 < context["remaining"] <= 29_000
 
 
 def test_one_environment_serves_one_request_after_the_other(running):
@@ -273,25 +273,25 @@ def test_one_environment_serves_one_request_after_the_other(running):
 def test_requests_run_concurrently_up_to_the_limit(running, meeting):
     extra = 5
     with ThreadPoolExecutor(MOST_ENVIRONMENTS + extra) as threads:
-        asked = [threads.submit(running.pid, "wait", port=port(meeting)) for _ in range(MOST_ENVIRONMENTS + extra)]
-        # None of these has been let go: they run at the same time.
+        pending = [threads.submit(running.pid, "wait", port=port(meeting)) for _ in range(MOST_ENVIRONMENTS + extra)]
+        # None of these has been released, so they run at the same time.
         waiting = [arrival(meeting) for _ in range(MOST_ENVIRONMENTS)]
         for _ in range(extra):
             waiting.pop().close()
             waiting.append(arrival(meeting))
         for handler in waiting:
             handler.close()
-        pids = {answer.result() for answer in asked}
+        pids = {answer.result() for answer in pending}
     assert len(pids) == MOST_ENVIRONMENTS
 
 
 def test_a_long_wait_delays_no_other_request(running, meeting):
     with ThreadPoolExecutor(1) as threads:
-        asked = threads.submit(running.pid, "wait", port=port(meeting))
+        pending = threads.submit(running.pid, "wait", port=port(meeting))
         with arrival(meeting):
             assert running.pid()
-            assert not asked.done()
-        assert asked.result()
+            assert not pending.done()
+        assert pending.result()
 
 
 def test_a_request_of_more_than_ten_megabytes_is_refused(running):
@@ -310,7 +310,7 @@ def test_an_answer_of_more_than_six_megabytes_is_a_500(running):
     def large(size):
         return running.client.get("/plain/large", params={"bytes": size})
 
-    # The function's answer is JSON: two quotes belong to it.
+    # The function's answer is JSON, so two quotes belong to it.
     assert len(large(6_291_556 - 2).content) == 6_291_556 - 2
     assert (large(6_291_556 - 1).status_code, large(1).text) == (500, "x")
 
@@ -319,10 +319,10 @@ def test_a_timeout_is_a_503_and_its_environment_is_discarded(tmp_path, meeting):
     with emulator(tmp_path, longest=3) as running:
         before = running.pid()
         with ThreadPoolExecutor(1) as threads:
-            asked = threads.submit(running.client.get, "/plain/wait", params={"port": port(meeting)})
+            pending = threads.submit(running.client.get, "/plain/wait", params={"port": port(meeting)})
             with arrival(meeting) as handler:
-                answer = asked.result()
-                assert handler.recv(1) == b""  # it ended
+                answer = pending.result()
+                assert handler.recv(1) == b""  # the environment has ended
         assert (answer.status_code, answer.json()) == (503, {"message": "Service Unavailable"})
         assert running.pid() != before
 
@@ -339,12 +339,12 @@ def test_environments_end_with_the_server(tmp_path):
 
 def test_a_busy_environment_ends_with_a_killed_server(tmp_path, meeting):
     with emulator(tmp_path) as running, ThreadPoolExecutor(1) as threads:
-        asked = threads.submit(running.client.get, "/plain/wait", params={"port": port(meeting)})
+        pending = threads.submit(running.client.get, "/plain/wait", params={"port": port(meeting)})
         with arrival(meeting) as handler:
             running.process.kill()
             assert handler.recv(1) == b""
         with pytest.raises(httpx.TransportError):
-            asked.result()
+            pending.result()
 
 
 def test_invalid_utf8_is_no_server_error(running):

@@ -1,4 +1,4 @@
-"""A query in, Claude's answer out: the real CLI, a real Redis, through uvicorn and through the Lambda emulator."""
+"""A job from query to answer: with the real CLI and a real Redis, through uvicorn and the Lambda emulator."""
 
 import json
 import threading
@@ -136,8 +136,8 @@ def test_options_and_context_reach_the_cli(gateway, model):
 def test_a_system_prompt_reaches_the_model_unchanged(gateway, model, text):
     before = len(model.requests)
     assert gateway.ask(f"prompted by {len(text)}", systemPrompt=text)["state"] == "completed"
-    told = [block["text"] for block in model.requests[before].body["system"]]
-    assert told[2:] == ([text] if text else [])
+    system = [block["text"] for block in model.requests[before].body["system"]]
+    assert system[2:] == ([text] if text else [])
 
 
 @pytest.mark.once
@@ -159,9 +159,9 @@ def test_an_api_error_is_the_error_of_the_job_without_details(gateway, model, sc
     assert job["state"] == "failed"
     assert job["result"] is None
     assert job["error"]["code"] == code
-    told = json.dumps(job)
-    assert "secret" not in told
-    assert "127.0.0.1" not in told
+    shown = json.dumps(job)
+    assert "secret" not in shown
+    assert "127.0.0.1" not in shown
 
 
 @pytest.mark.once
@@ -184,7 +184,7 @@ def test_the_timeout_ends_the_run_its_processes_and_the_job(gateway, script):
     assert (job["state"], job["error"]["code"], job["error"]["retryable"]) == ("failed", "timeout", False)
     _, alive = psutil.wait_procs(clis, timeout=10)
     assert not alive
-    # Those of the CLIs that wait in the two slots stay.
+    # The directories of the two warm CLIs stay.
     gateway.until(lambda: len(gateway.run_directories()), lambda left: left <= 2)
 
 

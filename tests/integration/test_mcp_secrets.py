@@ -1,4 +1,4 @@
-"""Who accepts queries starts without the MCP servers' secrets; who runs jobs says at the start which one is missing."""
+"""The API starts without the MCP servers' secrets; a worker names a missing one at the start."""
 
 import json
 import os
@@ -20,7 +20,7 @@ SERVERS = {"mcpServers": {"tickets": {"url": "https://mcp.example/", "headers": 
 @pytest.fixture
 def variables(tmp_path):
     (tmp_path / "mcp.json").write_text(json.dumps(SERVERS))
-    # A Redis that is not there: whoever reads the settings has not asked for it yet.
+    # No Redis listens there: settings are read before the first connection.
     return {"PATH": os.environ["PATH"], "MCP_ENABLED": "true", "REDIS_URL": "redis://127.0.0.1:1/0"}
 
 
@@ -32,8 +32,8 @@ def test_the_api_starts_and_routes_without_the_secrets(tmp_path, variables):
     )
     with running(process) as api, httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
         assert answers(client, api)
-        told = client.post("/api/mcp/route", json={"query": "which tickets are open?"})
-        assert [score["server"] for score in told.json()["scores"]] == ["tickets"]
+        answer = client.post("/api/mcp/route", json={"query": "which tickets are open?"})
+        assert [score["server"] for score in answer.json()["scores"]] == ["tickets"]
 
 
 def answers(client, api):

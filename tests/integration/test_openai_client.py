@@ -1,4 +1,4 @@
-"""OpenAI's own package against the gateway: its background mode, unchanged but for the base URL."""
+"""The openai package against the gateway: its background mode, with nothing changed but the base URL."""
 
 import threading
 import time
@@ -46,7 +46,7 @@ def test_a_response_is_created_polled_and_read(client, model):
 
 
 def strung(client, response_id, first):
-    """Go on where an answer ended, as often as answers end."""
+    """Resume the stream whenever a response ends."""
     events = list(first)
     while events[-1].type not in {"response.completed", "response.failed"}:
         after = events[-1].sequence_number
@@ -94,12 +94,12 @@ def test_a_cancelled_response_stays_cancelled(client, script):
 
 @pytest.mark.once
 def test_an_unstored_response_is_not_cached_and_cannot_be_continued(client):
-    asked = {"model": "m", "input": "the same", "background": True, "store": False}
-    first, second = (ended(client, client.responses.create(**asked)) for _ in range(2))
+    request = {"model": "m", "input": "the same", "background": True, "store": False}
+    first, second = (ended(client, client.responses.create(**request)) for _ in range(2))
     assert first.id != second.id
     assert (first.output_text, second.output_text, first.store) == ("the same", "the same", False)
     with pytest.raises(openai.BadRequestError, match="was not stored"):
-        client.responses.create(**{**asked, "store": True, "previous_response_id": first.id})
+        client.responses.create(**{**request, "store": True, "previous_response_id": first.id})
 
 
 @pytest.mark.once
@@ -109,7 +109,7 @@ def test_a_previous_response_can_be_continued_many_times(client, model):
         second = client.responses.create(model="m", input=question, background=True, previous_response_id=first.id)
         assert second.previous_response_id == first.id
         assert ended(client, second).status == "completed"
-        assert model.said() == ["one", "one", question]
+        assert model.texts() == ["one", "one", question]
 
 
 @pytest.mark.once
@@ -124,7 +124,7 @@ def test_structured_output_is_one_delta(client, script):
 
 
 class Sum(pydantic.BaseModel):
-    """What the package asks for as a schema, and reads the answer as."""
+    """The model whose schema the package sends, and that it parses the answer into."""
 
     n: int
 
@@ -132,8 +132,8 @@ class Sum(pydantic.BaseModel):
 @pytest.mark.once
 def test_text_before_structured_output_is_left_out(client, script):
     script(lambda body: [Text("Here it is: "), ToolUse("StructuredOutput", {"n": 4})])
-    asked = {"model": "m", "input": "said before", "background": True, "text_format": Sum}
-    with client.responses.stream(**asked) as stream:
+    request = {"model": "m", "input": "said before", "background": True, "text_format": Sum}
+    with client.responses.stream(**request) as stream:
         events = list(stream)
         final = stream.get_final_response()
     assert final.output_parsed == Sum(n=4)

@@ -1,4 +1,4 @@
-"""Results on disk: written when their own Redis is back, by whichever worker is there then."""
+"""Results on disk: settled when their own Redis is back, by any worker."""
 
 import asyncio
 import errno
@@ -10,26 +10,24 @@ import stat
 import pytest
 import redis
 
-from functions.worker.jobs.rescuer import Reconciler
+from functions.worker.jobs.rescuer import Rescuer
 from functions.worker.jobs.spool import Spool
 from local.embedded_redis import find_server
 from shared.configuration.settings import SettingsError, WorkerSettings
 from shared.store import keys
 from shared.store.callers.spending import Spend
-from shared.store.jobs import claims, records, settlements
-from shared.store.redis import scripts
+from shared.store.jobs import claims, maintenance, records, settlements
 from shared.store.redis.client import async_client
 from tests.support.redis_server import RedisServer
-from tests.support.slot import RESULT
+from tests.support.slot import RESULT, pop_one
 
 
 async def finish(connect, url):
-    """Run a job, and return what is to be written at its end."""
+    """Run a job, and return its settlement."""
     client = await connect(url)
     await client.post("/api/query", json={"query": "x"})
     handle = async_client(url)
-    text = await scripts.run(handle, "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now")
-    job = await claims.take(handle, claims.Claim.parse(text), "slot")
+    job = await claims.take(handle, pop_one(url), "slot")
     assert job is not None
     return claims.finish(job.claim, "completed", {"result": RESULT}, keep_for=60)
 
@@ -65,7 +63,7 @@ async def state(server, settlement):
 
 
 async def spooled(spool, settlement):
-    """Let a slot leave a settlement on disk because Redis does not answer before the slot has to end."""
+    """Stop a slot while Redis is down, so that it leaves a settlement on disk."""
     stop = asyncio.Event()
     stop.set()
     assert await spool.settle(redis.asyncio.Redis(port=1), settlement, stop) == "spooled"
@@ -137,7 +135,7 @@ async def test_a_redis_that_lost_its_data_does_not_take_the_results(finished, st
     if how == "replaced":
         store.set(keys.DEPLOYMENT, "another")
     spool = Spool(folder)
-    # The slot is not kept waiting for a store that is gone.
+    # The slot does not wait for a lost store.
     assert (
         await spool.settle(
             async_client(f"redis://127.0.0.1:{store.get_connection_kwargs()['port']}/0"), finished, asyncio.Event()
@@ -223,7 +221,7 @@ async def test_a_settlement_refused_by_its_script_is_moved_aside(finished, serve
     Spool(folder).write_all(store)
     assert content(folder) == ["refused"]
     assert len(logged(caplog, "spooled_result_refused")) == 1
-    # The slot does not wait for ever for what will never be.
+    # The slot does not wait for it forever.
     assert await Spool(folder).settle(async_client(server.url), finished, asyncio.Event()) == "refused"
     assert len(list((folder / "refused").iterdir())) == 2
 
@@ -257,15 +255,6 @@ async def test_a_redis_that_refuses_writes_gets_the_result_later(finished, serve
     assert await state(server, finished) == "completed"
 
 
-@pytest.mark.parametrize(
-    "code",
-    ["MISCONF x", "BUSY x", "NOREPLICAS x", "UNKILLABLE x", "ERR Error running script: @user_script: 3: -READONLY x"],
-)
-def test_an_error_about_the_state_of_redis_moves_no_file_aside(code):
-    assert not settlements.is_refusal(redis.ResponseError(code))
-    assert settlements.is_refusal(redis.ResponseError("ERR user_script:3: attempt to compare nil with number"))
-
-
 def fifo(path, _):
     os.mkfifo(path)
 
@@ -291,7 +280,7 @@ def directory(path, _):
 
 
 def unix_socket(path, _):
-    # By way of a shorter path: a socket's name has 108 bytes at most.
+    # Through a shorter path: a socket's path has 108 bytes at most.
     parent = os.open(path.parent, os.O_RDONLY)
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(f"/proc/self/fd/{parent}/{path.name}")
@@ -370,7 +359,7 @@ async def test_a_read_only_disk_does_not_stop_the_worker(finished, server, store
     assert await state(server, finished) == "completed"
     assert len(logged(caplog, "spooled_result_refused")) == 1
     assert len(logged(caplog, "spooled_result_written")) == 1
-    # After a restart it is written once more, which changes nothing.
+    # After a restart it is settled again, which changes nothing.
     Spool(folder).write_all(store)
     assert content(folder) == ["refused"]
 
@@ -437,29 +426,30 @@ async def test_a_half_written_file_of_a_crash_is_removed(folder, store):
     assert content(folder) == [".spool-new"]
 
 
-@pytest.mark.parametrize("wrong", ["spool", "cancel_revoked", "reap", "unpark"])
+@pytest.mark.parametrize("wrong", ["spool", "cancel_revoked", "forget_expired", "queue_next_turns"])
 def test_a_refused_step_does_not_stop_the_others(store, folder, monkeypatch, caplog, wrong):
     done = []
 
-    def run(_connection, name, *_):
-        if name == wrong:
-            raise redis.ResponseError("WRONGTYPE")
-        done.append(name)
-        return []
+    def step(name):
+        def run(*_, **__):
+            if name == wrong:
+                raise redis.ResponseError("WRONGTYPE")
+            done.append(name)
+            return []
 
-    def written(_connection):
-        run(_connection, "spool")
+        return run
 
     spool = Spool(folder)
-    monkeypatch.setattr(spool, "write_all", written)
-    monkeypatch.setattr("functions.worker.jobs.rescuer.run_sync", run)
-    reconciler = Reconciler(store, WorkerSettings(), spool)
-    reconciler._in_contact_since -= 60
+    monkeypatch.setattr(spool, "write_all", step("spool"))
+    for name in ("cancel_revoked", "forget_expired", "queue_next_turns", "rescue"):
+        monkeypatch.setattr(maintenance, name, step(name))
+    rescuer = Rescuer(store, WorkerSettings(), spool)
+    rescuer._in_contact_since -= 60
     for _ in range(3):
         done.clear()
-        reconciler.look()
+        rescuer.run_once()
     # A job whose result may be on disk is not given to another slot.
-    steps = {"spool", "cancel_revoked", "reap", "unpark", "rescue"}
+    steps = {"spool", "cancel_revoked", "forget_expired", "queue_next_turns", "rescue"}
     expected = steps - {wrong} - ({"rescue"} if wrong == "spool" else set())
     assert set(done) == expected
     assert [line["step"] for line in logged(caplog, "maintenance_refused")] == [wrong]
@@ -487,9 +477,60 @@ def test_a_spool_file_has_named_fields():
     claim = claims.Claim("job", 3, "here")
     written = json.loads(claims.retry(claim, 5, "overloaded", claims.Upstream("limited", wait=7)).to_json())
     assert written == {
-        "version": 2, "script": "retry", "deployment": "here", "job_id": "job", "number": 3, "delay_ms": 5,
+        "version": 3, "script": "retry", "deployment": "here", "job_id": "job", "number": 3, "delay_ms": 5,
         "upstream": "limited", "code": "overloaded", "wait_ms": 7, "spend": "", "seen": "",
     }  # fmt: skip
+
+
+# As version 2 wrote them, without `seen` at first.
+VERSION_2 = {
+    "version": 2, "script": "finish", "deployment": "", "job_id": "", "number": 1, "state": "completed",
+    "body": json.dumps({**RESULT, "sessionId": "kept"}), "keep_ms": 60000,
+    "spend": '[{"model": "m", "cost": 0.25, "tokens": {"input": 1, "output": 1, "cache_read": 0}}]',
+    "upstream": "answered", "code": "", "wait_ms": 0, "saves_usd": 0.25, "absent": "", "conversation": "kept",
+    "keep_conversation_s": 604800,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("added", [{}, {"seen": '{"model": "m"}'}])
+async def test_a_file_of_the_previous_version_is_written(finished, server, store, folder, added):
+    Spool(folder)
+    fields = {**VERSION_2, "deployment": finished.deployment, "job_id": finished.job_id, **added}
+    path = folder / f"{finished.deployment}.{finished.job_id}-1.json"
+    path.write_text(json.dumps(fields))
+    path.chmod(0o600)
+    store.rpush(f"cg:turn:{finished.job_id}-1:-:kept", "line")
+    Spool(folder).write_all(store)
+    job = await records.read(async_client(server.url), finished.job_id, keys.ANONYMOUS)
+    assert job is not None
+    assert (job.record["state"], job.record["cost"]) == ("completed", "0.25")
+    assert store.lrange("cg:talk:anonymous:-:kept", 0, -1) == ["line"]
+    assert content(folder) == []
+
+
+@pytest.mark.parametrize("script", ["retry", "hand_back", "spent"])
+def test_every_kind_of_file_of_version_2_is_read(script):
+    fields = {"version": 2, "script": script, "deployment": "here", "job_id": "job", "number": 3, "spend": ""}
+    if script == "retry":
+        fields |= {"delay_ms": 5, "upstream": "limited", "code": "overloaded", "wait_ms": 7}
+    if script == "spent":
+        fields["caller"] = "caller"
+    read = settlements.parse(json.dumps(fields))
+    assert json.loads(read.to_json()) == {
+        **fields, "version": settlements.VERSION, **({"seen": ""} if script == "retry" else {}),
+    }  # fmt: skip
+
+
+async def test_a_file_of_a_newer_version_stays_for_its_worker(finished, store, folder, caplog):
+    spool = Spool(folder)
+    await spooled(spool, finished)
+    [path] = folder.glob("*.json")
+    newer = json.loads(path.read_text()) | {"version": settlements.VERSION + 1, "more": 1}
+    path.write_text(json.dumps(newer))
+    for _ in range(3):
+        spool.write_all(store)
+    assert content(folder) == [path.name]
+    assert len(logged(caplog, "spooled_result_of_a_newer_version")) == 1
 
 
 def test_each_settlement_is_read_as_it_was_written():
@@ -497,7 +538,15 @@ def test_each_settlement_is_read_as_it_was_written():
     spend = [Spend("m", 0.5, input=1)]
     for settlement in (
         claims.finish(
-            claim, "completed", {"result": {"costUsd": 1.5, "x": "\ud800é"}}, keep_for=9, spend=spend, absent=["s"]
+            claim,
+            "completed",
+            {"result": {"x": "\ud800é"}},
+            keep_for=9,
+            spend=spend,
+            absent=["s"],
+            saves_usd=1.5,
+            session_id="s",
+            keep_session_for=5,
         ),
         claims.finish(claim, "failed", {"error": {"code": "c"}}, keep_for=9),
         claims.retry(claim, 5, "overloaded", claims.Upstream(), [Spend("m", None, output=1)]),

@@ -1,4 +1,4 @@
-"""Answers under a schema, by the real CLI."""
+"""Structured output, with the real CLI."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_an_endless_regular_expression_blocks_no_slot(gateway, script):
 
 @pytest.mark.slow
 def test_an_exponential_schema_ends_with_the_timeout_of_its_job(gateway, script):
-    # The CLI looks at the value 2^40 times, and so would the gateway.
+    # The CLI checks the value 2^40 times, and so would the gateway.
     steps = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(40)}
     schema = {"type": "object", "properties": {"n": {"$ref": "#/$defs/a0"}}, "$defs": {**steps, "a40": {}}}
     script(lambda _: ToolUse("StructuredOutput", {"n": 1}))
@@ -95,17 +95,17 @@ def test_two_schemas_are_two_requests(gateway, script):
 
 
 @pytest.mark.parametrize(
-    ("schema", "told"),
+    ("schema", "reason"),
     [
         ({"type": "object", "x": "y" * 130_000}, "120000 bytes"),
         ({"type": "string", "pattern": "[z-a]"}, "a regular expression that cannot be compiled, at /pattern"),
     ],
     ids=["long where the model does not see it", "an expression that nothing compiles"],
 )
-def test_a_schema_refused_at_submit_has_a_reason(gateway, schema, told):
+def test_a_schema_refused_at_submit_has_a_reason(gateway, schema, reason):
     answer = gateway.client.post("/api/query", json={"query": "x", "outputSchema": schema})
     assert answer.status_code == 422
-    assert told in answer.json()["errors"][0]["message"]
+    assert reason in answer.json()["errors"][0]["message"]
 
 
 def test_integers_keep_the_digits_that_the_model_wrote(gateway, script):

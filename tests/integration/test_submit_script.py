@@ -14,7 +14,7 @@ from shared.store.redis import scripts
 from shared.store.redis.client import async_client
 from tests.support.gateway import ROOT
 from tests.support.lossy_proxy import LossyProxy
-from tests.support.slot import ERROR, RESULT, run
+from tests.support.slot import ERROR, RESULT, pop_one, run, take
 
 
 def milliseconds(store):
@@ -76,15 +76,15 @@ async def test_round_trips_match_the_table(connect, server, round_trips, what, t
         headers["X-API-Key"] = (await callers.create(async_client(server.url), "c")).key
     made = (await client.post("/api/query", json={"query": "x"}, headers=headers)).json()["jobId"]
     if what == "submit, key not cached":
-        http_callers._known.clear()
+        http_callers._cache.clear()
     if what == "wait, ended":
         await run(server.url)
-    # The first of each script also teaches it to the server; and health has a connection of its own.
+    # The first call of each script also loads it; and health has its own connection.
     await client.get("/health")
     await client.get("/api/query", headers=headers)
     await client.delete(f"/api/query/{new_id()}", headers=headers)
     if what == "submit, key not cached":
-        http_callers._known.clear()
+        http_callers._cache.clear()
 
     round_trips.clear()
     calls = {
@@ -135,11 +135,11 @@ async def test_nothing_is_left_of_a_job_whose_time_is_over(connect, server, stor
     await run(server.url, keep_for=0)
     assert (await client.get(f"/api/query/{job_id}")).status_code == 404
     assert (await client.get("/api/query")).json()["jobs"] == []
-    assert await scripts.run(async_client(server.url), "reap", 100) == 1
+    assert await scripts.run(async_client(server.url), "forget_expired", most=100) == 1
     left = {key for key in store.scan_iter() if not key.startswith(("cg:minute:", "cg:spend:"))} - before
-    # Of a minute and of a day, counters and the queue's own stay; RQ's job was made here, and RQ deletes it in a slot.
-    assert {key for key in left if job_id in key} == {f"rq:job:{job_id}-1"}
-    assert left <= {keys.DEPLOYMENT, keys.SEQUENCE, keys.WAKE, keys.COUNTERS, "rq:i", f"rq:job:{job_id}-1"}
+    # The counters of a minute and of a day, and the queue's own keys stay.
+    assert not any(job_id in key for key in left)
+    assert left <= {keys.DEPLOYMENT, keys.SEQUENCE, keys.WAKE, keys.COUNTERS}
 
 
 async def test_memory_is_flat_over_many_short_jobs(connect, server, store):
@@ -148,9 +148,8 @@ async def test_memory_is_flat_over_many_short_jobs(connect, server, store):
     async def many(count):
         for number in range(count):
             await client.post("/api/query", json={"query": f"q {number}"})
-            job_id = await run(server.url, keep_for=0)
-            store.delete(f"rq:job:{job_id}-1", "rq:i")
-            await scripts.run(async_client(server.url), "reap", 10)
+            await run(server.url, keep_for=0)
+            await scripts.run(async_client(server.url), "forget_expired", most=10)
         return len([key for key in store.scan_iter() if not key.startswith("cg:minute:")])
 
     assert await many(20) == await many(200)
@@ -160,9 +159,7 @@ async def test_a_full_store_refuses_new_jobs_and_ends_old_ones(connect, server, 
     client = await connect()
     accepted = (await client.post("/api/query", json={"query": "before"})).json()["jobId"]
     handle = async_client(server.url)
-    text = await scripts.run(handle, "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now")
-    claim = claims.Claim.parse(text)
-    await claims.take(handle, claim, "slot")
+    claim = await take(server.url)
     store.config_set("maxmemory", "1")
     store.config_set("maxmemory-policy", "noeviction")
     try:
@@ -183,8 +180,7 @@ async def test_jobs_start_in_queue_order_whichever_slot_claims_first(connect, se
     popped = []
     for query in ("first", "second"):
         await client.post("/api/query", json={"query": query})
-        text = await scripts.run(handle, "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now")
-        popped.append(claims.Claim.parse(text))
+        popped.append(pop_one(server.url))
         then = milliseconds(store)
         while milliseconds(store) == then:
             pass
@@ -198,13 +194,12 @@ async def test_the_fence_stops_a_slot_that_was_given_up(connect, server):
     client = await connect()
     job_id = (await client.post("/api/query", json={"query": "x"})).json()["jobId"]
     handle = async_client(server.url)
-    first = claims.Claim.parse(await scripts.run(handle, "pop", "rq:i", "rq:job:", "claude", "f", 1, 60, "now"))
-    assert await claims.take(handle, first, "slot 1") is not None
+    first = await take(server.url, "slot 1")
     assert await claims.settle(handle, claims.hand_back(first)) == "settled"
     assert await run(server.url) == job_id
     before = await records.read(handle, job_id, keys.ANONYMOUS)
     assert await claims.take(handle, first, "slot 1") is None
-    assert not await claims.keep(handle, first, 50)
+    assert not await claims.renew(handle, first, 50)
     late = [claims.finish(first, "failed", ERROR, keep_for=1), claims.hand_back(first), retry_of(first)]
     assert [await claims.settle(handle, settlement) for settlement in late] == ["void"] * 3
     assert await records.read(handle, job_id, keys.ANONYMOUS) == before

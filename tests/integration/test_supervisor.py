@@ -1,4 +1,4 @@
-"""Whatever happens to the supervisor or to one of its children, all of them end together."""
+"""The supervisor and its children always end together."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import pytest
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux adopts orphans and ends with a parent")
 ROOT = Path(__file__).parents[2]
-# Starts the children it is given, prints their ready lines, and then `all`.
+# Starts the given children, prints their ready lines, and then `all`.
 PROGRAM = """
 import json, sys
 from local.supervisor import Child, Stopped, Supervisor
@@ -39,7 +39,7 @@ print("ready", flush=True)
 while True:
     signal.pause()
 """
-# Its own child has a session of its own, ignores what can be ignored, and is up before the parent is ready.
+# Its child has its own session, ignores signals, and is up before the parent is ready.
 WITH_GRANDCHILD = f"""
 import signal, subprocess, sys
 below = subprocess.Popen([sys.executable, "-c", {STUBBORN!r}], start_new_session=True, stdout=subprocess.PIPE)
@@ -47,7 +47,7 @@ below.stdout.readline()
 print("ready", flush=True)
 signal.pause()
 """
-# Tells, when it is ready, the process that its own child left behind.
+# Its ready line names the orphan that its child left behind.
 ORPHANING = f"""
 import signal, subprocess, sys
 leave = "import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', sys.argv[1]], stdout=2).pid)"
@@ -62,7 +62,7 @@ def child(name, code, **more):
 
 @contextmanager
 def supervisor(*children, **options):
-    """Run a supervisor of `children`; whatever a test finds, none of its processes is left afterwards."""
+    """Run a supervisor of `children`, and end all its processes afterwards."""
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, json.dumps(options), json.dumps(children)],
         cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -96,11 +96,11 @@ def below(process):
 
 
 def ended(process, family):
-    """Return the exit status and what was said, once the supervisor has ended and left nothing."""
-    _, told = process.communicate(timeout=10)
+    """Return the exit status and standard error once the supervisor has ended and left nothing."""
+    _, errors = process.communicate(timeout=10)
     # Already gone when the supervisor is, not soon after.
     assert [left for left in family if left.is_running()] == []
-    return process.returncode, told
+    return process.returncode, errors
 
 
 @linux
@@ -111,9 +111,9 @@ def test_a_signal_ends_every_child_and_grandchild(number):
         family = until_all(process)
         assert len(family) == 4
         process.send_signal(number)
-        status, told = ended(process, family)
+        status, errors = ended(process, family)
         assert status == 0
-        assert "Traceback" not in told
+        assert "Traceback" not in errors
 
 
 @linux
@@ -121,9 +121,9 @@ def test_a_child_that_exits_ends_the_rest_and_is_named_with_its_status():
     with supervisor(child("first", QUIET), child("doomed", QUIET), child("deep", WITH_GRANDCHILD)) as process:
         family = until_all(process)
         family[1].kill()
-        status, told = ended(process, family)
+        status, errors = ended(process, family)
         assert status == 1
-        assert "doomed ended with status -9" in told
+        assert "doomed ended with status -9" in errors
 
 
 @linux
@@ -133,7 +133,7 @@ def test_an_orphan_that_exits_does_not_stop_the_supervisor():
         family = until_all(process)
         assert orphan.ppid() == process.pid
         orphan.kill()
-        # Gone from the process table, which its new parent sees to: so the supervisor has seen its end.
+        # Gone from the process table, so its new parent, the supervisor, has reaped it.
         assert not psutil.wait_procs([orphan], timeout=10)[1]
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
@@ -145,7 +145,7 @@ def test_children_end_with_a_killed_supervisor():
     with supervisor(child("one", QUIET), child("two", QUIET)) as process:
         family = until_all(process)
         assert len(family) == 2
-        # Descriptors that tell of an end, whoever has to wait for the process and however late that one does.
+        # Descriptors that become readable when a process ends, also when another process is its parent.
         ends = [os.pidfd_open(left.pid) for left in family]
         process.kill()
         for end in ends:
@@ -170,9 +170,9 @@ signal.pause()
     with supervisor(*children) as process:
         family = until_all(process)
         process.send_signal(signal.SIGINT)
-        _, told = ended(process, family)
+        _, errors = ended(process, family)
         expected = [f"{name} {what}" for name in ("api", "worker", "redis") for what in ("asked", "leaves")]
-        assert told.splitlines() == expected
+        assert errors.splitlines() == expected
 
 
 def test_a_second_ctrl_c_kills_at_once():
@@ -181,8 +181,8 @@ def test_a_second_ctrl_c_kills_at_once():
         process.send_signal(signal.SIGINT)
         assert process.stderr.readline() == "will not\n"
         process.send_signal(signal.SIGINT)
-        status, told = ended(process, family)
-        assert (status, told) == (0, "stopping at once\n")
+        status, errors = ended(process, family)
+        assert (status, errors) == (0, "stopping at once\n")
 
 
 def test_all_stubborn_children_share_one_deadline():
@@ -208,9 +208,9 @@ def test_ctrl_c_while_a_child_starts_stops_what_was_started():
 def test_a_child_that_exits_before_it_is_ready_is_named_with_its_output():
     failing = child("failing", "import sys; print('port taken', flush=True); sys.exit(3)")
     with supervisor(child("first", QUIET), failing) as process:
-        status, told = ended(process, [])
+        status, errors = ended(process, [])
         assert status == 1
-        assert sorted(told.splitlines()) == ["failing ended with status 3", "port taken"]
+        assert sorted(errors.splitlines()) == ["failing ended with status 3", "port taken"]
 
 
 def test_a_child_that_exits_during_the_start_is_reported_at_once():
@@ -220,34 +220,34 @@ def test_a_child_that_exits_during_the_start_is_reported_at_once():
         assert process.stderr.readline() == "not yet\n"
         family = below(process)
         family[0].kill()
-        status, told = ended(process, family)
-        assert (status, told) == (1, "doomed ended with status -9\n")
+        status, errors = ended(process, family)
+        assert (status, errors) == (1, "doomed ended with status -9\n")
 
 
 def test_a_child_that_closes_its_output_early_does_not_block_the_start():
     closing = child("closing", "import os, signal; os.close(1); signal.pause()")
     with supervisor(closing) as process:
-        status, told = ended(process, [])
+        status, errors = ended(process, [])
         assert status == 1
-        assert "closing closed its standard output before it was ready" in told
+        assert "closing closed its standard output before it was ready" in errors
 
 
 def test_a_missing_program_is_reported_as_the_exit_of_its_child():
     with supervisor(child("first", QUIET), {"name": "missing", "argv": ["/no/such/program"]}) as process:
-        status, told = ended(process, [])
+        status, errors = ended(process, [])
         assert status == 1
-        assert "missing ended with status 1" in told
+        assert "missing ended with status 1" in errors
 
 
 def test_children_write_to_stderr_and_only_ready_lines_to_stdout():
-    talk = r"""
+    noise = r"""
 import os, signal
 os.write(1, b"before\nready at 7\nready again\nraw \xff\r\n")
 os.write(2, b"said\n")
 os.write(1, b"last\n")
 signal.pause()
 """
-    with supervisor(child("talks", talk), child("without ready", talk, ready=None)) as process:
+    with supervisor(child("talks", noise), child("without ready", noise, ready=None)) as process:
         ready = [process.stdout.readline() for _ in range(3)]
         lines = [process.stderr.buffer.readline() for _ in range(11)]
         process.send_signal(signal.SIGINT)
@@ -261,5 +261,5 @@ signal.pause()
 def test_ctrl_c_on_the_terminal_cannot_reach_a_child():
     with supervisor(child("one", QUIET)) as process:
         [only] = until_all(process)
-        # A terminal signals a process group, which does not reach into another session.
+        # A terminal signals a process group, which has no members in another session.
         assert os.getsid(only.pid) == only.pid

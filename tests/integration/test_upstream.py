@@ -1,4 +1,4 @@
-"""Claude that refuses everybody holds the queue; the clock of the probes is set by hand."""
+"""Refusals by Claude hold the queue; tests set the clock of the probes."""
 
 from typing import Literal
 
@@ -24,7 +24,7 @@ async def six(connect, server):
 
 
 async def run(url, upstream):
-    """Do what a slot does with the next job; return its id and how its end was taken."""
+    """Do what a slot does with the next job; return its id and the reply to its settlement."""
     claim = await take(url)
     return claim.job_id, await end(url, claim, upstream)
 
@@ -40,19 +40,19 @@ async def test_three_refusals_in_a_row_hold_the_queue_and_a_probe_opens_it(six, 
     client, ids = six
     for job_id in ids[:3]:
         assert await run(server.url, REFUSED) == (job_id, "settled")
-    assert await pop(server.url) is None
+    assert pop(server.url) is None
     health = (await client.get("/health")).json()
     assert (health["reason"], health["waiting"]) == ("no_worker", 3)
-    await slots.beat(async_client(server.url), "host-1-1")
+    await slots.send_heartbeat(async_client(server.url), "host-1-1")
     with redis.Redis(port=server.port) as connection:
-        workers.say(connection, workers.Worker("host-1", None, "api_key", 1))
+        workers.announce(connection, workers.Worker("host-1", None, "api_key", 1))
     health = (await client.get("/health")).json()
     assert (health["status"], health["reason"]) == ("degraded", "authentication_failed")
 
     store.hset(keys.UPSTREAM, "probe", 0)
-    # The probe is refused: it is not lost, and not the next one.
+    # The refused probe is not lost, and not the next one.
     assert await run(server.url, REFUSED) == (ids[3], "held")
-    assert await pop(server.url) is None
+    assert pop(server.url) is None
     aside = (await client.get(f"/api/query/{ids[3]}")).json()
     assert (aside["state"], aside["attempts"], aside["startedAt"]) == ("delayed", 0, None)
     store.hset(keys.UPSTREAM, "probe", 0)
@@ -67,8 +67,8 @@ async def test_one_probe_at_a_time(six, server, store):
     for _ in range(3):
         await run(server.url, REFUSED)
     store.hset(keys.UPSTREAM, "probe", 0)
-    assert await pop(server.url) is not None
-    assert await pop(server.url) is None
+    assert pop(server.url) is not None
+    assert pop(server.url) is None
 
 
 async def test_refusals_that_are_not_in_a_row_hold_nothing(six, server):
@@ -89,13 +89,13 @@ async def test_a_job_running_when_the_queue_is_held_is_delayed(six, server):
 
 async def test_a_rate_limit_holds_all_starts_and_is_never_shortened(six, server, store):
     for wait in (60_000, 1000):
-        claim = await pop(server.url) if wait == 60_000 else None
+        claim = pop(server.url) if wait == 60_000 else None
         if claim:
             first = claim
             await claims.take(async_client(server.url), claim, "slot")
         limited = claims.Upstream("limited", "rate_limited", wait)
         await claims.settle(async_client(server.url), claims.retry(first, 0, "rate_limited", limited))
-    assert await pop(server.url) is None
+    assert pop(server.url) is None
     assert store.pttl(keys.NOT_BEFORE) > 50_000
     store.delete(keys.NOT_BEFORE)
-    assert await pop(server.url) is not None
+    assert pop(server.url) is not None

@@ -1,4 +1,4 @@
-"""A CLI that waits: the real one, with a scripted model."""
+"""Warm CLIs: the real CLI, with a scripted model."""
 
 import asyncio
 import errno
@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from functions.worker.cli import warm
+from functions.worker.cli.plan import plan_for
 from functions.worker.cli.run import Run
 from functions.worker.cli.warm import WarmCli, _Spare
 from functions.worker.cli.workspace import Workspace
@@ -19,7 +20,7 @@ from tests.support.real_cli import isolated_environment
 
 @pytest.fixture
 def slot(tmp_path, monkeypatch, model):
-    """Stand where a slot's process would: adopt what is left, and have the model's address."""
+    """Act as the process of a slot: adopt orphans, and know the model's address."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     for name, value in isolated_environment(tmp_path, model.url).items():
         monkeypatch.setenv(name, value)
@@ -39,7 +40,7 @@ async def kept_warm(settings=None):
 
 
 async def ready(cli, *, but=None):
-    """Wait until one waits that is not `but`, and return its pid."""
+    """Wait until a CLI other than `but` is ready, and return its pid."""
     async with asyncio.timeout(30):
         while not (cli._spare and cli._spare.ready and cli._spare.cli.pid != but):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -47,7 +48,7 @@ async def ready(cli, *, but=None):
 
 
 async def born(cli):
-    """Wait until one is being started, and return its pid."""
+    """Wait until a CLI is being started, and return its pid."""
     async with asyncio.timeout(30):
         while not (cli._spare and cli._spare.cli.pid):  # noqa: ASYNC110
             await asyncio.sleep(0.001)
@@ -56,11 +57,14 @@ async def born(cli):
 
 
 async def answer(cli, settings=None, **request):
-    """Run a request; return what it answered and which process did."""
+    """Run a request; return its answer and the pid of its CLI."""
     settings = settings or WorkerSettings()
-    run = Run(settings, cli, lambda text: None)
+    run = Run(settings, cli)
     try:
-        outcome = judge(await run.answer({"query": "hello", **request}), max_output_bytes=10_000)
+        outcome = judge(
+            await run.answer(plan_for({"query": "hello", **request}, settings), lambda text: None),
+            max_output_bytes=10_000,
+        )
         assert run._cli is not None
         return outcome.body["result"]["response"], run._cli.pid
     finally:
@@ -84,8 +88,8 @@ async def test_a_job_that_arrives_during_the_start_gets_that_cli(slot):
 async def test_a_failing_start_fails_only_the_waiting_job(slot):
     async with kept_warm() as cli:
         starting = await born(cli)
-        run = Run(WorkerSettings(), cli, lambda text: None)
-        answering = asyncio.create_task(run.answer({"query": "hello"}))
+        run = Run(WorkerSettings(), cli)
+        answering = asyncio.create_task(run.answer(plan_for({"query": "hello"}, WorkerSettings()), lambda text: None))
         await asyncio.sleep(0)
         assert cli._spare is None
         os.kill(starting, 9)
@@ -99,8 +103,8 @@ async def test_the_next_cli_starts_after_the_job_or_its_start_up(slot, monkeypat
     monkeypatch.setattr(warm, "_ALONE", alone)
     async with kept_warm() as cli:
         first = await ready(cli)
-        run = Run(WorkerSettings(), cli, lambda text: None)
-        await run.answer({"query": "hello"})
+        run = Run(WorkerSettings(), cli)
+        await run.answer(plan_for({"query": "hello"}, WorkerSettings()), lambda text: None)
         if alone > 1:
             assert cli._spare is None
         else:
@@ -123,7 +127,7 @@ async def test_a_dead_cli_is_replaced_and_given_to_no_job(slot):
     async with kept_warm() as cli:
         dead = await ready(cli)
         os.kill(dead, 9)
-        # Dead to the kernel; nobody else has noticed.
+        # Dead, but not reaped yet.
         with suppress(ChildProcessError):  # unless asyncio has
             os.waitid(os.P_PID, dead, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222
         text, pid = await answer(cli)
@@ -168,10 +172,10 @@ async def test_switched_off_no_cli_waits(slot):
 
 async def test_a_cli_whose_start_failed_is_given_to_no_job(slot):
     cli = WarmCli(WorkerSettings(claude_command="/nowhere/claude"))
-    failed = cli._new({})
+    failed = cli._new(plan_for({}, WorkerSettings()))
     await asyncio.wait({failed.begin()})
     cli._spare = _Spare(failed)
-    assert cli.take({}) is not failed
+    assert cli.take(plan_for({}, WorkerSettings())) is not failed
     await failed.kill()
 
 

@@ -1,11 +1,10 @@
-"""What a slot does with a job in the store, without a CLI."""
+"""The steps of a slot with a job in the store, without a CLI."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from shared.store.jobs import claims
-from shared.store.redis import scripts
-from shared.store.redis.client import async_client
+from shared.store.jobs import claims, queue
+from shared.store.redis.client import async_client, sync_client
 
 RESULT = {
     "response": "4", "format": "text", "structured": None, "sessionId": None, "model": "m", "costUsd": 0.25,
@@ -15,16 +14,22 @@ RESULT = {
 ERROR = {"error": {"code": "server_error", "message": "no", "retryable": True}}
 
 
-async def pop(url: str) -> claims.Claim | None:
+def pop(url: str) -> claims.Claim | None:
     """Take the next job off the queue, and return its claim; None when nothing waits."""
-    text = await scripts.run(async_client(url), "pop", "rq:i", "rq:job:", "claude", "f", 10_000, 60, "now")
-    return claims.Claim.parse(text) if text else None
+    with sync_client(url) as client:
+        return queue.pop(client)
+
+
+def pop_one(url: str) -> claims.Claim:
+    """Take the next job off the queue, which has one, and return its claim."""
+    claim = pop(url)
+    assert claim is not None, "nothing waits"
+    return claim
 
 
 async def take(url: str, slot: str = "slot") -> claims.Claim:
-    """Begin the next job in a slot of that name, and return its claim."""
-    claim = await pop(url)
-    assert claim is not None, "nothing waits"
+    """Claim the next job for a slot of that name, and return the claim."""
+    claim = pop_one(url)
     assert await claims.take(async_client(url), claim, slot) is not None
     return claim
 
@@ -34,12 +39,13 @@ async def run(
 ) -> str | None:
     """Do what a slot does with the next job, without a CLI; return its id, or None when nothing waits."""
     client = async_client(url)
-    claim = await pop(url)
+    claim = pop(url)
     if claim is None:
         return None
     assert await claims.take(client, claim, "slot") is not None
     outcome = outcome or {"result": RESULT}
     state: Literal["completed", "failed"] = "completed" if "result" in outcome else "failed"
-    settlement = claims.finish(claim, state, outcome, keep_for=keep_for, absent=absent)
+    saves = outcome.get("result", {}).get("costUsd", 0)
+    settlement = claims.finish(claim, state, outcome, keep_for=keep_for, absent=absent, saves_usd=saves)
     assert await claims.settle(client, settlement) == "settled"
     return claim.job_id

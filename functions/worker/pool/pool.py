@@ -1,4 +1,4 @@
-"""The pool: keeps QUEUE_CONCURRENCY slots alive until told to stop."""
+"""The pool: keeps QUEUE_CONCURRENCY slots alive until a stop is requested."""
 
 import ctypes
 import logging
@@ -6,177 +6,185 @@ import os
 import signal
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any
 
 import redis
-from rq.worker_pool import WorkerData, WorkerPool
 
 from functions.worker.cli import version
 from functions.worker.cli.environment import credential_kind
 from functions.worker.cli.workspace import WorkerFolder
-from functions.worker.jobs.rescuer import Reconciler
+from functions.worker.jobs.rescuer import Rescuer
 from functions.worker.jobs.spool import Spool, spool_dir
 from functions.worker.pool import forkserver, redis_check
 from functions.worker.pool.ecs_protection import Protection
 from functions.worker.pool.redis_retries import Patience
-from functions.worker.pool.rq_adapter import NAME, ClaimQueue
-from functions.worker.webhooks.process import DelivererProcess
+from functions.worker.webhooks.process import DispatcherProcess
 from shared.configuration.settings import WorkerSettings
 from shared.host import processes
 from shared.logs import event
-from shared.store.fleet import slot_names, workers
+from shared.store.fleet import rq_view, slot_names, workers
 from shared.store.redis import failures
 from shared.store.redis.client import sync_client
 
 log = logging.getLogger("worker.pool")
 
-# A slot that dies before it could do anything is not started again at once: seconds, doubled each time up to the last.
+# Seconds before a slot is started in place of one that lived shorter than _LIVED_LONG; doubled up to the last.
 _BACKOFF_FIRST, _BACKOFF_LAST, _LIVED_LONG = 0.5, 30.0, 3.0
-# Seconds between two looks at the slots, while they run and while they stop.
-_LOOK_EVERY, _LOOK_EVERY_STOPPING = 1.0, 0.1
-# Seconds after the grace by which slots are killed that have not ended, and by which everything else has to be done:
-# ECS kills the container 10 s after it.
+# Seconds between two checks of the slots, while they run and while they stop.
+_CHECK_EVERY, _CHECK_EVERY_STOPPING = 1.0, 0.1
+# Seconds after the grace by which slots that have not ended are killed, and by which everything else has to be done:
+# ECS kills the container 10 s after the grace.
 _KILL_AFTER, _DONE_AFTER = 7.0, 8.5
 
 
-class SlotPool(WorkerPool):
-    """RQ's pool with our slots in it, started again with back-off."""
+@dataclass(frozen=True, slots=True)
+class SlotProcess:
+    """A slot of this pool; `busy` is shared memory, true while it runs a job."""
+
+    name: str
+    process: BaseProcess
+    busy: Any
+    started_at: float
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid or 0
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal, unless it has ended."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+
+class SlotPool:
+    """Slots in processes of their own, restarted with back-off; beside them the webhook dispatcher and the rescuer."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._patience = Patience()
         self._stop_at: float | None = None
-        super().__init__(
-            [NAME],
-            connection=sync_client(settings.redis_address, retry=self._patience),
-            num_workers=settings.queue_concurrency,
-            queue_class=ClaimQueue,
-        )
-        # From here on: a stop during what follows must neither be lost nor leave anything behind.
-        self._install_signal_handlers()  # type: ignore[no-untyped-call]
+        self._connection = sync_client(settings.redis_address, retry=self._patience)
+        self._slots: dict[str, SlotProcess] = {}
+        # A stop during what follows must neither be lost nor leave anything behind.
+        signal.signal(signal.SIGINT, self.request_stop)
+        signal.signal(signal.SIGTERM, self.request_stop)
         spool = spool_dir(settings)
-        self._reconciler = Reconciler(self.connection, settings, Spool(spool, settings.max_output_bytes))
+        self._rescuer = Rescuer(self._connection, settings, Spool(spool, settings.max_output_bytes))
         # Slots have another temporary directory, and the same spool.
         self._settings = settings.model_copy(update={"spool_dir": spool})
         self._folder = WorkerFolder()
-        self._deliverer = DelivererProcess(settings)
-        self._told = 0.0
+        self._dispatcher = DispatcherProcess(settings)
+        self._announced_at = 0.0
         self._worker = workers.Worker(
             slot_names.new_worker(),
             version.of_cli(settings),
             "demo" if settings.demo_model else credential_kind(os.environ),
             settings.queue_concurrency,
         )
-        self._busy: dict[str, Any] = {}
-        self._ours: set[int] = set()
+        self._servers: set[int] = set()
         self._orphans: list[int] = []
-        self._born: dict[str, float] = {}
         self._backoff = 0.0
         self._not_before = 0.0
         self._number = 0
 
-    def get_worker_process(self, name: str, *_args: Any, **_options: Any) -> BaseProcess:
-        """Make a slot's process.
-
-        Not forked from the pool: a copy of a warm CLI's input would keep that CLI alive for ever.
-        """
-        context = forkserver.context()
-        self._busy[name] = context.RawValue(ctypes.c_bool)
-        # The settings go through a pipe, so that no secret stands in an environment.
-        arguments = (name, self._settings, self._busy[name])
-        # A daemon, which a pool that ends by an error tells to stop, where it would wait for any other for ever.
-        return context.Process(target=_be_a_slot, args=arguments, name=name, daemon=True)
-
     @property
     def busy(self) -> bool:
         """Whether any slot runs a job."""
-        return any(flag.value for flag in list(self._busy.values()))
+        return any(slot.busy.value for slot in list(self._slots.values()))
 
-    def start_worker(self, *_counts: Any, **_options: Any) -> None:
-        """Start one slot, unless a stop is requested, or slots die so fast that it is better to wait."""
+    def start_slot(self) -> None:
+        """Start one slot, unless a stop is requested or slots die too fast."""
         if self._stop_at is not None or time.monotonic() < self._not_before:
             return
         self._number += 1
         name = slot_names.slot_of(self._worker.name, self._number)
-        self._born[name] = time.monotonic()
-        process = self.get_worker_process(name)
+        # Not forked from the pool: a copy of a warm CLI's input would keep that CLI alive.
+        context = forkserver.context()
+        busy = context.RawValue(ctypes.c_bool)
+        # The settings go through a pipe, so that no secret stands in an environment. The process is a daemon, so that a
+        # pool that ends by an exception terminates it instead of waiting for it.
+        process = context.Process(target=_run_slot, args=(name, self._settings, busy), name=name, daemon=True)
+        started_at = time.monotonic()
         process.start()
-        self.worker_dict[name] = WorkerData(name, process.pid or 0, process)
-        # The server that slots are forked from, and what multiprocessing starts beside the first.
-        self._ours.update(processes.children(os.getpid()))
+        self._slots[name] = SlotProcess(name, process, busy, started_at)
+        # The server that slots are forked from, and the process that multiprocessing starts beside the first.
+        self._servers.update(processes.children(os.getpid()))
         event(log, "slot_started", slot=name, pid=process.pid)
 
-    def check_workers(self, respawn: bool = True) -> None:
-        """Look after the slots, and after what crashes left behind."""
-        super().check_workers(respawn)
+    def check(self) -> None:
+        """Replace slots that have ended, and maintain what this worker maintains in Redis."""
+        self.remove_ended_slots()
+        for _ in range(self._settings.queue_concurrency - len(self._slots)):
+            self.start_slot()
         self._orphans = processes.collect(self._orphans)
-        self._deliverer.look()
-        self._reconciler.look()
-        self._tell()
+        self._dispatcher.check()
+        self._rescuer.run_once()
+        self._announce()
 
-    def _tell(self) -> None:
-        """Say now and then that this worker is alive, and what it is."""
-        if time.monotonic() - self._told >= workers.SAY_EVERY:
-            try:
-                workers.say(self.connection, self._worker)
-                self._told = time.monotonic()
-            except redis.RedisError as error:
-                failures.report(self._settings.redis_address, error)
+    def _announce(self) -> None:
+        """Record now and then that this worker is alive, and what it runs; refresh what `rq info` shows."""
+        try:
+            rq_view.refresh(self._connection)
+            if time.monotonic() - self._announced_at >= workers.ANNOUNCE_EVERY:
+                workers.announce(self._connection, self._worker)
+                self._announced_at = time.monotonic()
+        except redis.RedisError as error:
+            failures.report(self._settings.redis_address, error)
 
-    def reap_workers(self) -> None:
-        """Handle the slots that have ended; RQ would wait a tenth of a second for each that has not."""
-        for data in list(self.worker_dict.values()):
-            if not data.process.is_alive():
-                self.handle_dead_worker(data)
+    def remove_ended_slots(self) -> None:
+        """Handle the slots that have ended."""
+        for slot in list(self._slots.values()):
+            if not slot.process.is_alive():
+                self._slot_ended(slot)
 
     def request_stop(self, _signum: int | None = None, _frame: FrameType | None = None) -> None:
         """Request the end of all slots; a second signal changes nothing, so that jobs keep their grace."""
         if self._stop_at is None:
             self._stop_at = time.monotonic()
-            self.status = self.Status.STOPPED
             self._patience.end(within=self._settings.shutdown_grace + _DONE_AFTER)
-            self.stop_workers()  # type: ignore[no-untyped-call]
+            self._terminate_slots()
+
+    def _terminate_slots(self) -> None:
+        for slot in list(self._slots.values()):
+            slot.send(signal.SIGTERM)
 
     def run(self) -> None:
         """Keep the slots running until a stop is requested, then wait until the last has ended."""
         while self._stop_at is None:
-            self.check_workers()
-            time.sleep(_LOOK_EVERY)
+            self.check()
+            time.sleep(_CHECK_EVERY)
         killed = False
-        while not self.all_workers_have_stopped():
+        while not self._have_all_ended():
             overtime = time.monotonic() - self._stop_at - self._settings.shutdown_grace
             if overtime > 0:
-                self._deliverer.terminate()
+                self._dispatcher.terminate()
             if overtime > _KILL_AFTER and not killed:
                 killed = True
-                for data in list(self.worker_dict.values()):
-                    event(log, "slot_killed", logging.ERROR, slot=data.name)
-                    self.stop_worker(data, signal.SIGKILL)
-            time.sleep(_LOOK_EVERY_STOPPING)
+                for slot in list(self._slots.values()):
+                    event(log, "slot_killed", logging.ERROR, slot=slot.name)
+                    slot.send(signal.SIGKILL)
+            time.sleep(_CHECK_EVERY_STOPPING)
 
-    def stop_worker(self, worker_data: WorkerData, sig: signal.Signals = signal.SIGTERM) -> None:
-        """Tell one slot to stop; not by RQ's SIGINT, which a slot that still starts answers with a traceback."""
-        super().stop_worker(worker_data, sig)
+    def _have_all_ended(self) -> bool:
+        """Return whether no slot is left; signal the others again, since one may have been starting before."""
+        self.remove_ended_slots()
+        self._terminate_slots()
+        return not self._slots
 
-    def all_workers_have_stopped(self) -> bool:
-        """Say whether no slot is left; signal again those that are, one of which may have been starting before."""
-        self.reap_workers()
-        self.stop_workers()  # type: ignore[no-untyped-call]
-        return not self.worker_dict
-
-    def handle_dead_worker(self, worker_data: WorkerData) -> None:
-        """Note a slot's end; what it leaves behind was adopted by us, and is ended."""
-        super().handle_dead_worker(worker_data)
-        spared = {*self._ours, self._deliverer.pid}
-        orphans = [pid for pid in processes.children(os.getpid()) if pid not in spared]
+    def _slot_ended(self, slot: SlotProcess) -> None:
+        """Record a slot's end, and end the processes that it left behind, which this process has adopted."""
+        del self._slots[slot.name]
+        excluded = {*self._servers, self._dispatcher.pid}
+        orphans = [pid for pid in processes.children(os.getpid()) if pid not in excluded]
         self._orphans += [pid for orphan in orphans for pid in (orphan, *processes.descendants(orphan))]
         processes.send(signal.SIGKILL, self._orphans)
-        self._folder.remove_runs_of(worker_data.pid)
-        del self._busy[worker_data.name]
-        self._reconciler.slot_died(worker_data.name)
-        lived = time.monotonic() - self._born.pop(worker_data.name)
-        event(log, "slot_ended", slot=worker_data.name, status=worker_data.process.exitcode)
+        self._folder.remove_runs_of(slot.pid)
+        self._rescuer.add_dead_slot(slot.name)
+        lived = time.monotonic() - slot.started_at
+        event(log, "slot_ended", slot=slot.name, status=slot.process.exitcode)
         self._backoff = 0.0 if lived > _LIVED_LONG else min(max(self._backoff * 2, _BACKOFF_FIRST), _BACKOFF_LAST)
         self._not_before = time.monotonic() + self._backoff
 
@@ -184,26 +192,26 @@ class SlotPool(WorkerPool):
         """Leave nothing behind, when no slot is left."""
         stop_at = self._stop_at if self._stop_at is not None else time.monotonic()
         done_at = stop_at + self._settings.shutdown_grace + _DONE_AFTER
-        self._deliverer.stop(within=max(0.0, min(done_at - time.monotonic(), self._settings.shutdown_grace + 3.0)))
+        self._dispatcher.stop(within=max(0.0, min(done_at - time.monotonic(), self._settings.shutdown_grace + 3.0)))
         # Redis may be back since the stop was requested.
         self._patience.try_again()
-        self._reconciler.finish()
+        self._rescuer.finish()
         with suppress(redis.RedisError):
-            workers.leave(self.connection, self._worker.name)
-        left = [pid for pid in processes.children(os.getpid()) if pid not in self._ours]
+            workers.leave(self._connection, self._worker.name)
+        left = [pid for pid in processes.children(os.getpid()) if pid not in self._servers]
         processes.send(signal.SIGKILL, left)
         self._folder.remove()
 
 
-def _be_a_slot(name: str, settings: WorkerSettings, busy: Any) -> None:
-    """Run in a slot's process; only there is the SDK imported, which the pool has no use for."""
+def _run_slot(name: str, settings: WorkerSettings, busy: Any) -> None:
+    """Run in a slot's process; only a slot imports the SDK."""
     from functions.worker.pool.slot import run_slot  # noqa: PLC0415
 
     run_slot(name, settings, busy)
 
 
 def wait_for_redis(settings: WorkerSettings) -> None:
-    """Wait until Redis answers; log why it does not, once and then each minute."""
+    """Wait until Redis answers; log why it does not, at once and then each minute."""
     client = sync_client(settings.redis_address)
     wait = 0.2
     while True:
@@ -220,9 +228,9 @@ def wait_for_redis(settings: WorkerSettings) -> None:
 
 
 def run_pool(settings: WorkerSettings) -> None:
-    """Run slots until SIGTERM or SIGINT, then until the last has ended; raises SettingsError.
+    """Run slots until SIGTERM or SIGINT, then until the last has ended; raise SettingsError.
 
-    Until the pool exists there is nothing to end: the caller's handlers may raise.
+    Until the pool exists there is nothing to end, so the caller's signal handlers may raise.
     """
     processes.adopt_orphans()
     processes.hide_memory()

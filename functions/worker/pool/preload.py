@@ -9,7 +9,7 @@ from shared.host.environment import hide
 __all__ = ["slot"]
 
 hide()
-processes.name_this("cg-forkserver")
+processes.set_name("cg-forkserver")
 # By itself it would end with the last of its slots, and they end with it.
 processes.end_with_parent(os.getppid())
 processes.hide_memory()

@@ -1,133 +1,129 @@
-"""RQ's queue and job as the gateway uses them: one sorted set with priorities, and one function that may run."""
+"""Everything that the gateway uses of RQ. No other module imports `rq`; `tests/contract/test_rq.py` holds that.
+
+| What RQ does | What we do instead | Why |
+|---|---|---|
+| `work()`: signal handlers, the loop of pop and execute, registration | RQ's own, in `RqWorker` | it is what people who know RQ expect, and `rq info` shows these workers |
+| a list of job ids, moved to an intermediate list by BLMOVE | a sorted set, popped by `pop.lua`, which leases the job (`shared/store/jobs/queue.py`) | priorities, constant-time position and cancellation; a lost job is rescued after 10 s instead of 61 s |
+| a hash for each job, with the function, its arguments and callbacks | the claim's id alone; the job object lives in the process | a crafted hash made RQ run `os.system`; nothing in Redis names code any more |
+| executions, registries, results, dependents: about 55 commands a job | nothing; the outcome is one transaction of the store | nothing of ours reads them |
+| heartbeats of worker and job by the loop, none while a `SimpleWorker` runs a job | the slot's heartbeat, and `rq_view.lua` once a second | a worker that runs a long job must not expire, and a killed one must not stay for a day |
+| maintenance that fails abandoned jobs | the rescuer, by leases | it notices a killed worker after 813 s by default |
+| job timeouts by signals or threads | one clock over all attempts (`functions/worker/jobs`) | RQ's signal could interrupt the transaction that records the outcome |
+| a stop signal raises `StopRequested` out of whatever runs | a flag that the loop reads | it could raise between a pop and its claim |
+| `rq suspend`, and commands over a channel | pausing by the admin API | `rq suspend` cannot be seen by `/health` and the dashboard |
+| connections: retry for ever, end at a refusal such as READONLY | wait and connect again, also after a refusal | a failover must not end the slots |
+| `WorkerPool` | `functions/worker/pool/pool.py` | its slots are forked from threads, get SIGINT, start a scheduler, and restart without a back-off |
+"""  # noqa: E501 -- a table
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, cast
+import time
+from contextlib import suppress
+from types import FrameType
+from typing import Any
 
 import redis
-from rq import Queue
-from rq.defaults import RQ_KEY_PREFIX
-from rq.exceptions import DequeueTimeout, StopRequested
-from rq.intermediate_queue import IntermediateQueue
+from rq import Queue, SimpleWorker
+from rq.exceptions import StopRequested
 from rq.job import Job
-from rq.timeouts import BaseDeathPenalty
-from rq.utils import now, utcformat
+from rq.worker import WorkerStatus
 
 from shared.logs import event
-from shared.store import keys
-from shared.store.redis import failures, scripts
+from shared.store.fleet import rq_view
+from shared.store.jobs import queue
+from shared.store.jobs.claims import Claim
 
-log = logging.getLogger("worker.queue")
+log = logging.getLogger("worker.slot")
 
-NAME = "claude"
-FUNCTION = "functions.worker.run_claim"
-# Between the pop and the claim lie milliseconds; a slot that has died there is noticed after this, in ms.
-_UNCLAIMED = 10_000
-# What RQ knows of a claim's length; time is ours, so it only has to be longer than any run, in s.
-_RQ_TIMEOUT = 86_400
-# The fields of an RQ job that we write. Callbacks, webhooks, dependencies and retries are not among them.
-_FIELDS = {
-    b"data", b"origin", b"status", b"created_at", b"enqueued_at", b"started_at", b"ended_at", b"timeout",
-    b"result_ttl", b"failure_ttl", b"description", b"last_heartbeat", b"worker_name",
-}  # fmt: skip
+# Seconds that one blocking wait for a job lasts; a stop request is noticed in between.
+_WAIT = 1
+# Seconds before a store that refuses or does not answer is asked again.
+_PAUSE = 1.0
 
 
-@contextmanager
-def _refusals_are_waited_out() -> Iterator[None]:
-    """Turn a refusal, as of a Redis whose disk is full, into the error for which RQ waits and tries again."""
-    try:
-        yield
-    except redis.ResponseError as error:
-        if failures.classify(error) is None:
-            raise
-        raise redis.ConnectionError("Redis refuses the command") from error
+class RqWorker(SimpleWorker):
+    """RQ's worker loop around `run_claim`, which a subclass implements; nothing is forked."""
 
-
-class NoDeathPenalty(BaseDeathPenalty):
-    """RQ never ends a run: time is ours."""
-
-    def setup_death_penalty(self) -> None:
-        """Set nothing up."""
-
-    def cancel_death_penalty(self) -> None:
-        """Cancel nothing."""
-
-
-class ClaimJob(Job):
-    """An RQ job that is one claim; whatever else stands in its hash, nothing but our function runs."""
-
-    run_claim: Callable[[str], None] | None = None
-
-    def restore(self, raw_data: dict[bytes, bytes]) -> Any:
-        """Read only the fields that we write, so that no callback or webhook can be slipped in."""
-        return super().restore({name: value for name, value in raw_data.items() if name in _FIELDS})
-
-    def _execute(self) -> None:
-        # The names are compared, and never looked up: a crafted hash must not choose what is imported.
-        if self.func_name != FUNCTION or list(self.args) != [self.id] or self.kwargs or self.run_claim is None:
-            event(log, "job_refused", logging.ERROR, rq_job=self.id)
-            raise PermissionError("this worker runs claims and nothing else")
-        self.run_claim(self.id)
-
-
-class ClaimQueue(Queue):
-    """The queue of waiting jobs: strict priorities, first in first out within one.
-
-    RQ's list does not exist. Its intermediate list does, and holds the claims that have been popped.
-    """
-
-    job_class = ClaimJob
-    stopping = threading.Event()
-
-    @classmethod
-    def dequeue_any(cls, *args: Any, **options: Any) -> Any:
-        """Wait for a job; raise StopRequested when a stop is, also while Redis fails before anything is popped."""
-        if cls.stopping.is_set():
-            raise StopRequested
-        return super().dequeue_any(*args, **options)
-
-    @classmethod
-    def lmove(cls, connection: redis.Redis, queue_key: str, timeout: int | None) -> tuple[str, bytes] | None:
-        """Pop the next job as a claim; with a timeout wait so many seconds for one, then raise DequeueTimeout."""
-        for _ in range(timeout or 1):
-            if cls.stopping.is_set():
-                raise StopRequested
-            with _refusals_are_waited_out():
-                claim = scripts.run_sync(
-                    connection,
-                    "pop",
-                    IntermediateQueue.get_intermediate_queue_key(queue_key),
-                    f"{RQ_KEY_PREFIX}:job:",
-                    NAME,
-                    FUNCTION,
-                    _UNCLAIMED,
-                    _RQ_TIMEOUT,
-                    utcformat(now()),
-                )
-                if claim is not None:
-                    return queue_key, claim
-                if timeout is None:
-                    return None
-                # A token is a hint and no more: what it stands for may have been taken, or may wait without one.
-                connection.blpop([keys.WAKE], 1)
-        raise DequeueTimeout(timeout, queue_key)
+    def __init__(self, name: str, connection: redis.Redis) -> None:
+        self._stopping = threading.Event()
+        super().__init__(
+            [Queue(rq_view.QUEUE, connection=connection)], name=name, connection=connection, worker_ttl=rq_view.TTL
+        )
 
     @property
-    def count(self) -> int:
-        """How many jobs wait."""
-        return int(self.connection.zcard(keys.WAITING))
+    def is_stopping(self) -> bool:
+        """Whether a stop has been requested."""
+        return self._stopping.is_set()
 
-    def get_job_ids(self, offset: int = 0, length: int = -1) -> list[str]:
-        """List ids of waiting jobs, in the order in which they will start."""
-        end = offset + length - 1 if length >= 0 else -1
-        names = cast("list[bytes]", self.connection.zrange(keys.WAITING, offset, end))
-        return [name.decode() for name in names]
+    def pop(self) -> Claim | None:
+        """Take the next job off the queue."""
+        return queue.pop(self.connection)
 
-    def push_job_id(self, job_id: str, pipeline: Any = None, at_front: bool = False) -> None:
-        """Refuse: jobs come by the submit script alone, never through RQ."""
-        raise NotImplementedError(f"RQ may not enqueue {job_id}")
+    def run_claim(self, claim: str) -> None:
+        """Run the job of one claim to its end."""
+        raise NotImplementedError
 
-    def remove(self, job_or_id: Any, pipeline: Any = None) -> None:
-        """Do nothing: a claim is on no list that RQ could take it from."""
+    def request_stop(self, _signum: int, _frame: FrameType | None) -> None:
+        """Take no new job. Never raises, since the signal may arrive between the pop of a job and its claim."""
+        self._stopping.set()
+        self._stop_requested = True
+
+    @property
+    def should_run_maintenance_tasks(self) -> bool:
+        """Return False: the rescuer looks after lost jobs."""
+        return False
+
+    def _set_connection(self, connection: redis.Redis) -> redis.Redis:
+        """Keep the connection's timeout: RQ would wait 15 s for each reply, and so would a stop."""
+        return connection
+
+    def bootstrap(self, *_logging: object) -> None:
+        """Register the worker, without RQ's log handlers and its command channel."""
+        self.register_birth()  # type: ignore[no-untyped-call]
+        self.set_state(WorkerStatus.STARTED)
+
+    def check_for_suspension(self, burst: bool) -> None:
+        """Do nothing: the queue is paused by the pop script."""
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        """Do nothing: `rq_view.lua` refreshes the records of live slots."""
+
+    def dequeue_job_and_maintain_ttl(self, *_timeouts: int | None) -> Any:
+        """Wait for the next job, also while the store is down or refuses commands; raise StopRequested for a stop."""
+        while not self._stopping.is_set():
+            try:
+                if self.get_state() != WorkerStatus.IDLE:
+                    self.set_state(WorkerStatus.IDLE)
+                claim = self.pop()
+                if claim is not None:
+                    return Job(str(claim), connection=self.connection), self.queues[0]
+                queue.wait(self.connection, _WAIT)
+            except redis.RedisError as error:
+                if self._stopping.is_set():
+                    break
+                event(log, "queue_not_read", logging.DEBUG, slot=self.name, error=type(error).__name__)
+                # The server that refuses may be a demoted primary: a new connection finds the present one.
+                self.connection.connection_pool.disconnect()
+                time.sleep(_PAUSE)
+        raise StopRequested
+
+    def execute_job(self, job: Job, _queue: Queue) -> None:
+        """Run one claim in this process, and count it for `rq info`; log an error without its traceback.
+
+        The text of the traceback can quote keys of Redis.
+        """
+        try:
+            self.run_claim(job.id)
+        except Exception:
+            log.exception("claim_failed", extra={"fields": {"slot": self.name, "claim": job.id}})
+            count = self.increment_failed_job_count
+        else:
+            count = self.increment_successful_job_count
+        # The count is for people; a store that is down must not end the slot.
+        with suppress(redis.RedisError):
+            count()
+
+    def teardown(self) -> None:
+        """Take the worker off RQ's lists, if the store answers."""
+        with suppress(redis.RedisError):
+            super().teardown()  # type: ignore[no-untyped-call]

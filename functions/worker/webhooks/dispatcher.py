@@ -20,6 +20,7 @@ from shared.api.views import batch_event, webhook_event, webhook_id
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
 from shared.store import keys
+from shared.store.jobs.batches import StoredBatch
 from shared.store.redis import failures
 from shared.store.webhooks import outbox, signing_secrets
 
@@ -31,11 +32,18 @@ AT_ONCE, PER_HOST = 256, 8
 _LOOK_EVERY = 1.0
 
 
-def told_by(webhook: outbox.Webhook) -> WebhookEvent | BatchEvent:
-    """Return what a webhook tells."""
-    if webhook.batch is not None:
-        return batch_event(webhook.batch, webhook.at)
-    return webhook_event(webhook.job, webhook.event, webhook.at, webhook.request_id, webhook.metadata)
+def event_of(webhook: outbox.Webhook) -> WebhookEvent | BatchEvent:
+    """Return the event that a webhook delivers."""
+    if isinstance(webhook.subject, StoredBatch):
+        return batch_event(webhook.subject, webhook.at)
+    return webhook_event(webhook.subject, webhook.event, webhook.at, webhook.request_id, webhook.metadata)
+
+
+def _ids(webhook: outbox.Webhook) -> dict[str, str]:
+    """Return the field of a log event that names the job, or the batch."""
+    if isinstance(webhook.subject, StoredBatch):
+        return {"batch_id": webhook.subject.batch_id}
+    return {"job_id": webhook.subject.job_id}
 
 
 class Deliverer:
@@ -106,14 +114,14 @@ class Deliverer:
                 secrets = [secret.get_secret_value() for secret in self._settings.webhook_secret]
             elif not secrets:
                 secrets = await signing_secrets.of_gateway(self._client)
-            told = told_by(webhook).model_dump_json(by_alias=True)
+            told = event_of(webhook).model_dump_json(by_alias=True)
             headers = signing.headers(webhook_id(webhook.leased.name), told, secrets)
             answer = await post(self._http, webhook.url, told, headers)
             outcome, pause = judge(answer, webhook.tries, self._settings.webhook_retry_schedule)
             await self._record(webhook, outcome, answer.seen, pause, lease_ends)
         except RedisError as error:
             # The lease ends by itself, and the try is made again.
-            event(log, "try_not_recorded", logging.WARNING, error=type(error).__name__, job_id=webhook.job.job_id)
+            event(log, "try_not_recorded", logging.WARNING, error=type(error).__name__, **_ids(webhook))
 
     def _ended(self, of: str, host: str, one: "asyncio.Task[None]") -> None:
         self._tries.discard(one)
@@ -140,7 +148,7 @@ class Deliverer:
                     raise
                 await asyncio.sleep(_LOOK_EVERY / 4)
         event(
-            log, "webhook_tried" if held else "webhook_lease_lost", job_id=webhook.job.job_id,
+            log, "webhook_tried" if held else "webhook_lease_lost", logging.INFO, **_ids(webhook),
             request_id=webhook.request_id, outcome=outcome, status=seen.status, error=seen.error,
             ms=seen.duration,
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The deliverer's process: one in each worker container, started again when it dies."""
+"""The webhook dispatcher's process: one in each worker, restarted when it dies."""
 
 import asyncio
 import logging
@@ -13,16 +13,16 @@ from shared.configuration.settings import WorkerSettings
 from shared.host import processes
 from shared.store.redis.client import async_client, close_clients
 
-log = logging.getLogger("worker.deliverer")
+log = logging.getLogger("worker.dispatcher")
 
-# What is being sent when the worker ends gets so long; inside what ECS leaves after SHUTDOWN_GRACE; s.
+# Seconds that delivery attempts get to end when the worker stops; less than ECS leaves after SHUTDOWN_GRACE.
 _GRACE = 5.0
-# One that dies at once is not started again at once; s.
+# Seconds between two starts, at least.
 _BACKOFF = 5.0
 
 
-class DelivererProcess:
-    """Keeps a deliverer alive for the pool, which calls `look` each second."""
+class DispatcherProcess:
+    """Keeps a dispatcher alive for the pool, which calls `check` each second."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
@@ -31,29 +31,29 @@ class DelivererProcess:
 
     @property
     def pid(self) -> int | None:
-        """Its process id, while it lives."""
+        """The process id, while it is alive."""
         return self._process.pid if self._process is not None else None
 
-    def look(self) -> None:
-        """Start it, unless it lives, or has just been started."""
+    def check(self) -> None:
+        """Start the process, unless it is alive or has just been started."""
         if self._process is not None and not self._process.is_alive():
-            logs.event(log, "deliverer_ended", logging.WARNING, status=self._process.exitcode)
+            logs.event(log, "dispatcher_ended", logging.WARNING, status=self._process.exitcode)
             self._process.close()
             self._process = None
         if self._process is None and time.monotonic() >= self._not_before:
             self._not_before = time.monotonic() + _BACKOFF
-            # A daemon for the reason that slots are.
-            self._process = forkserver.context().Process(target=_be_the_deliverer, args=(self._settings,), daemon=True)
+            # A daemon for the same reason as the slots.
+            self._process = forkserver.context().Process(target=_run_dispatcher, args=(self._settings,), daemon=True)
             self._process.start()
-            logs.event(log, "deliverer_started", pid=self._process.pid)
+            logs.event(log, "dispatcher_started", pid=self._process.pid)
 
     def terminate(self) -> None:
-        """Request its end: it leases nothing new, and what is being sent gets a short grace."""
+        """Request its end: it leases nothing more, and delivery attempts get a short grace."""
         if self._process is not None:
             self._process.terminate()
 
     def stop(self, within: float) -> None:
-        """End it, after so many seconds by force."""
+        """Terminate it, and kill it after so many seconds."""
         self.terminate()
         if self._process is not None:
             self._process.join(within)
@@ -65,22 +65,22 @@ def _grace(settings: WorkerSettings) -> float:
     return min(_GRACE, settings.shutdown_grace)
 
 
-def _be_the_deliverer(settings: WorkerSettings) -> None:
-    """Run in the deliverer's process; only there is its HTTP client imported."""
+def _run_dispatcher(settings: WorkerSettings) -> None:
+    """Run in the dispatcher's process; only that one imports its HTTP client."""
     os.setsid()
-    processes.name_this("cg-deliverer")
+    processes.set_name("cg-dispatcher")
     processes.end_with_pool()
     processes.hide_memory()
     logs.configure(settings)
-    asyncio.run(_deliver(settings))
+    asyncio.run(_dispatch(settings))
 
 
-async def _deliver(settings: WorkerSettings) -> None:
-    from functions.worker.webhooks.dispatcher import Deliverer  # noqa: PLC0415
+async def _dispatch(settings: WorkerSettings) -> None:
+    from functions.worker.webhooks.dispatcher import Deliverer as Dispatcher  # noqa: PLC0415
 
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await Deliverer(async_client(settings.redis_address), settings).run(stop, _grace(settings))
+    await Dispatcher(async_client(settings.redis_address), settings).run(stop, _grace(settings))
     await close_clients()

@@ -1,4 +1,4 @@
--- Put before every script, second of three: what is counted, and what jobs cost.
+-- Put before every script, second of three: counters, histograms and costs.
 local function count(what, by)
   redis.call('HINCRBY', COUNTERS, what, by or 1)
 end
@@ -17,36 +17,40 @@ local function observe(what, duration)
 end
 
 
--- Add to what a caller, and everybody together, spent today.
+-- Add to what a caller, and all callers together, spent today.
+local is_kept = {}
 local function add_to_day(caller, field, by)
   for _, name in ipairs({spend_of(caller, day_of(now())), spend_of('', day_of(now()))}) do
     redis.call('HINCRBYFLOAT', name, field, by)
-    redis.call('EXPIRE', name, KEPT_DAYS)
+    if not is_kept[name] then
+      redis.call('EXPIRE', name, KEPT_DAYS)
+      is_kept[name] = true
+    end
   end
 end
 
--- Tokens as if all were of input, by the proportions of Claude's price list.
+-- Tokens converted to input tokens, by the proportions of Claude's price list.
 local function weight(tokens)
   return (tokens.input or 0) + 5 * (tokens.output or 0) + 0.1 * (tokens.cache_read or 0)
     + 1.25 * (tokens.cache_creation or 0)
 end
 
 local function value_of(spend)
-  return spend.cost or (tonumber(redis.call('HGET', 'cg:prices', spend.model) or 0) * weight(spend.tokens))
+  return spend.cost or (tonumber(redis.call('HGET', PRICES, spend.model) or 0) * weight(spend.tokens))
 end
 
--- Count what a claim cost: JSON of an array of model, cost in USD if it is known, and tokens by kind; '' for nothing.
--- Of what was counted of the same claim before, only what is beyond it counts. Returns what is counted by now, as JSON.
+-- Count what a claim cost: a JSON array of model, cost in USD if it is known, and tokens by kind; '' for nothing. Only
+-- what exceeds the amount counted for the same claim before is added. Returns what is counted now, as JSON.
 local function count_spend(id, caller, text, before)
   local counted, all = {}, {}
   for _, spend in ipairs(before and before ~= '' and cjson.decode(before) or {}) do counted[spend.model] = spend end
   for _, spend in ipairs(text ~= '' and cjson.decode(text) or {}) do
     local model, old = spend.model, counted[spend.model] or {tokens = {}, cost = 0}
-    -- At the price of the moment: it stays counted so when another price is known.
+    -- At the present price; a later price does not change what is counted.
     local cost = math.max(old.cost, value_of(spend))
     local now_counted = {model = model, cost = cost, tokens = {}}
     if spend.cost and spend.cost > 0 and weight(spend.tokens) > 0 then
-      redis.call('HSET', 'cg:prices', model, spend.cost / weight(spend.tokens))
+      redis.call('HSET', PRICES, model, spend.cost / weight(spend.tokens))
     end
     redis.call('HINCRBYFLOAT', COUNTERS, 'cost:' .. model, cost - old.cost)
     add_to_day(caller, 'cost', cost - old.cost)
@@ -56,7 +60,7 @@ local function count_spend(id, caller, text, before)
     for kind, tokens in pairs(spend.tokens) do
       local more = math.max(0, tokens - (old.tokens[kind] or 0))
       count('tokens:' .. kind .. ':' .. model, more)
-      add_to_day(caller, 'tokens:' .. kind .. ':' .. model, more)
+      if more > 0 then add_to_day(caller, 'tokens:' .. kind .. ':' .. model, more) end
       now_counted.tokens[kind] = (old.tokens[kind] or 0) + more
     end
     counted[model] = now_counted
@@ -65,14 +69,14 @@ local function count_spend(id, caller, text, before)
   return #all > 0 and cjson.encode(all) or ''
 end
 
--- Count what a claim cost that may be told of again: the same told twice counts once. Nothing is told of no caller's.
+-- Count what a claim cost once, although the same may be reported twice. Without a caller nothing is counted.
 local function count_once(id, n, caller, text)
   if text == '' or not caller then return end
   local marker = spent_of(id, n)
   redis.call('SET', marker, count_spend(id, caller, text, redis.call('GET', marker) or ''), 'EX', 86400)
 end
 
--- Count what a running claim had spent when it is taken away; what its run tells later is counted beyond that.
+-- Count what a running claim had spent when it is taken away; what its run reports later is counted beyond that.
 local function count_so_far(id, caller, n)
   local spent = redis.call('HGET', record_of(id), 'spent')
   if spent then

@@ -1,4 +1,4 @@
-"""Which worker containers there are, and what each says of its CLI."""
+"""The live workers, and the CLI that each of them has."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -8,14 +8,13 @@ import redis
 from shared.store import keys
 from shared.store.redis import scripts
 
-# A worker says so every third of this; ms.
-_ALIVE_FOR = 15_000
-SAY_EVERY = 5.0
+# Seconds between two announcements of a worker, and ms after which a worker without one counts as dead.
+ANNOUNCE_EVERY, _ALIVE_FOR = 5.0, 15_000
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A worker container; `credentials` is the kind that its CLI has, `cli` its version."""
+    """A worker; `cli` is the version of its CLI, `credentials` their kind."""
 
     name: str
     cli: str | None
@@ -23,18 +22,19 @@ class Worker:
     slots: int
 
 
-def say(client: redis.Redis, worker: Worker) -> None:
-    """Say that a worker is alive, and forget those that have not for long; from a thread that blocks."""
-    scripts.run_sync(client, "announce_worker", worker.name, json.dumps(asdict(worker)), 4 * _ALIVE_FOR)
+def announce(client: redis.Redis, worker: Worker) -> None:
+    """Record that a worker is alive and what it runs, and remove those that died long ago."""
+    entry = json.dumps(asdict(worker))
+    scripts.run_sync(client, "announce_worker", worker=worker.name, entry=entry, forget_ms=4 * _ALIVE_FOR)
 
 
 def leave(client: redis.Redis, name: str) -> None:
-    """Say that a worker has ended."""
+    """Remove a worker that ends."""
     client.hdel(keys.WORKERS, name)
 
 
 def read(texts: list[str], now: int) -> list[Worker]:
-    """Return the workers that are alive, by name, of what is stored; `now` in ms by Redis's clock."""
+    """Parse stored announcements; return the live workers, by name. `now` is in ms by Redis's clock."""
     found = [json.loads(text) for text in texts]
     alive = [entry for entry in found if entry.pop("at") > now - _ALIVE_FOR]
     return sorted((Worker(**entry) for entry in alive), key=lambda worker: worker.name)

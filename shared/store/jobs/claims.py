@@ -71,8 +71,10 @@ async def take(client: redis.asyncio.Redis, claim: Claim, slot: str, budget: flo
 
     Also None when its caller has spent the `budget` of the day, in USD, if there is one: then it runs the next day.
     """
-    new_deployment = uuid4().hex
-    reply = await scripts.run(client, "claim", claim.job_id, claim.number, slot, LEASE, budget, new_deployment)
+    reply = await scripts.run(
+        client, "claim", job_id=claim.job_id, number=claim.number, slot=slot, lease_ms=LEASE, daily_budget_usd=budget,
+        new_deployment=uuid4().hex,
+    )  # fmt: skip
     if reply is None:
         return None
     request, attempts, time_left, request_id, caller, cost, deployment = reply
@@ -80,16 +82,19 @@ async def take(client: redis.asyncio.Redis, claim: Claim, slot: str, budget: flo
     return ClaimedJob(claim, json.loads(request), attempts, time_left, request_id, caller, float(cost))
 
 
-async def keep(
-    client: redis.asyncio.Redis, claim: Claim, progress: int, piece: int = 0, text: str = "", spent: str = ""
+async def renew(
+    client: redis.asyncio.Redis, claim: Claim, progress: int, piece: int = 0, text: str = "", spend: str = ""
 ) -> bool:
-    """Renew the lease, move progress, tell a piece of the answer's text, and what the run has cost, if that is new.
+    """Renew the lease, with the progress, the next piece of the text, and the cost so far if it has changed.
 
-    False when the claim no longer holds and the run is to be given up. A piece that is sent again under its number is
-    told once.
+    Return False when the claim no longer holds, so that the run has to be abandoned. A piece that is sent again under
+    its number is published once.
     """
-    told = (progress, LEASE, piece, text, spent)
-    return bool(await scripts.run(client, "keep", claim.job_id, claim.number, *told))
+    held = await scripts.run(
+        client, "renew", job_id=claim.job_id, number=claim.number, progress=progress, lease_ms=LEASE, piece=piece,
+        text=text, spend=spend,
+    )  # fmt: skip
+    return bool(held)
 
 
 def finish(  # noqa: PLR0913 -- each is a field of the settlement
@@ -101,30 +106,32 @@ def finish(  # noqa: PLR0913 -- each is a field of the settlement
     upstream: Upstream = Upstream(),
     spend: Sequence[Spend] = (),
     absent: Sequence[str] = (),
-    keep_talk_for: int = 0,
+    saves_usd: float = 0.0,
+    session_id: str | None = None,
+    keep_session_for: int = 0,
     seen: dict[str, Any] | None = None,
 ) -> Settlement:
     """End the job: `outcome` is `{"result": …}` or `{"error": …}`, readable for `keep_for` s.
 
-    `absent` are the MCP servers that were not there. A conversation that the result names is kept for
-    `keep_talk_for` s. `seen` is what is kept of the attempt: `model`, `truncated`, `requests`.
+    `absent` are the MCP servers that did not start or died; `saves_usd` is what a cached copy of the result saves.
+    The session is kept for `keep_session_for` s. `seen` is what the record keeps of the attempt: `model`, `truncated`,
+    `requests`.
     """
-    result = outcome.get("result")
     return Finish(
         deployment=claim.deployment,
         job_id=claim.job_id,
         number=claim.number,
         state=state,
-        body=json.dumps(result or outcome["error"]),
+        body=json.dumps(outcome["result"] if "result" in outcome else outcome["error"]),
         keep_ms=keep_for * 1000,
         spend=to_json(spend),
         upstream=upstream.shows,
         code=outcome["error"]["code"] if "error" in outcome else "",
         wait_ms=upstream.wait,
-        saves_usd=result["costUsd"] if result else 0,
+        saves_usd=saves_usd,
         absent=json.dumps(absent) if absent else "",
-        conversation=(result.get("sessionId") or "") if result else "",
-        keep_conversation_s=keep_talk_for,
+        session_id=session_id or "",
+        keep_session_s=keep_session_for,
         seen=json.dumps(seen) if seen else "",
     )
 
@@ -172,13 +179,13 @@ async def settle(client: redis.asyncio.Redis, settlement: Settlement) -> Settled
 
     `foreign` when the store belongs to another deployment than the claim; then nothing is written.
     """
-    reply: int = await scripts.run(client, settlement.script, *settlement.arguments())
+    reply: int = await scripts.run(client, settlement.script, **settlement.arguments())
     return _SETTLED[reply]
 
 
 def settle_sync(client: redis.Redis, settlement: Settlement) -> Settled:
     """Write a settlement from a thread that blocks."""
-    reply: int = scripts.run_sync(client, settlement.script, *settlement.arguments())
+    reply: int = scripts.run_sync(client, settlement.script, **settlement.arguments())
     return _SETTLED[reply]
 
 

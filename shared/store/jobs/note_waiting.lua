@@ -1,11 +1,15 @@
 -- Note why a running job waits for Claude, publish its retries, and hold the queue for as long as Claude asks.
--- ARGV  1 JSON: jobId number holdMs
---         waiting  {"code","since","retryAt"} in ms as JSON text, '' when the job does not wait
---         retries  {"code","delayMs","attempt"} as JSON texts, in their order
+-- ARGV
+--   told  JSON:
+--     job_id
+--     number   claim number
+--     hold_ms  ms for which Claude accepts no request
+--     waiting  why the job waits, JSON: code, since and retryAt in ms; '' when it does not wait
+--     retries  the retries since the last call, each as JSON: code, delayMs, attempt
 -- Returns 1 while the claim holds, else 0.
 local told = cjson.decode(ARGV[1])
-local id = told.jobId
-note_upstream(told.holdMs > 0 and 'limited' or '', 'rate_limited', told.holdMs, now())
+local id = told.job_id
+note_upstream(told.hold_ms > 0 and 'limited' or '', 'rate_limited', told.hold_ms, now())
 local job = read(id, 'state', 'n')
 if job.state ~= 'active' or tonumber(job.n) ~= told.number then return 0 end
 if told.waiting ~= '' then
@@ -13,5 +17,5 @@ if told.waiting ~= '' then
 else
   redis.call('HDEL', record_of(id), 'waiting')
 end
-for _, retry in ipairs(told.retries) do say(id, 'retry', retry) end
+for _, retry in ipairs(told.retries) do publish(id, 'retry', retry) end
 return 1

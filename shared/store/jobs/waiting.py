@@ -39,12 +39,12 @@ async def note(
         else json.dumps({"code": waiting.code, "since": waiting.since, "retryAt": waiting.retry_at})
     )
     told = {
-        "jobId": claim.job_id,
+        "job_id": claim.job_id,
         "number": claim.number,
-        "holdMs": hold,
+        "hold_ms": hold,
         "waiting": written,
         "retries": [
             json.dumps({"code": retry.code, "delayMs": retry.delay, "attempt": retry.attempt}) for retry in retries
         ],
     }
-    return bool(await scripts.run(client, "note_waiting", json.dumps(told)))
+    return bool(await scripts.run(client, "note_waiting", told=told))

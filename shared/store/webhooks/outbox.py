@@ -30,9 +30,9 @@ class Leased:
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """What is told to whom: a submission's metadata, and `at` in ms; `secrets` are the caller's, the newest first.
+    """A webhook with all that its event holds: the job or the batch that has ended, and the submission's metadata.
 
-    With a `batch` it is that which has ended, and there is no job.
+    `at` is in ms; `secrets` are the caller's, the newest first.
     """
 
     leased: Leased
@@ -45,8 +45,7 @@ class Webhook:
     caller: str
     metadata: dict[str, str]
     secrets: list[str]
-    job: StoredJob
-    batch: StoredBatch | None = None
+    subject: StoredJob | StoredBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,30 +73,37 @@ async def lease(
     `busy` is how many of each caller's hosts are being tried here already. A caller holds at most as many places as are
     left free, and `per_host` for one host.
     """
-    spared = json.dumps(asdict(_SPARED))
-    wait, *flat = await scripts.run(client, "lease", free, lease_for, per_host, json.dumps(busy), spared)
+    wait, *flat = await scripts.run(
+        client, "lease", free=free, lease_ms=lease_for, per_host=per_host, busy=json.dumps(busy),
+        spared=json.dumps(asdict(_SPARED)),
+    )  # fmt: skip
     leased = [Leased(flat[index], flat[index + 1]) for index in range(0, len(flat), 2)]
     return leased, None if wait < 0 else wait / 1000
 
 
 async def read(client: redis.asyncio.Redis, leased: Leased) -> Webhook | None:
-    """Read what a webhook tells, in two round trips; None when it went with its job."""
+    """Read a webhook and its subject, in two round trips, three for a batch; None when its job or batch is gone."""
     names = ("job", "caller", "req", "url", "host", "event", "at", "tries", "meta")
     found = cast("list[Any]", await client.hmget(keys.hook(leased.name), names))
     job_id, caller, request_id, url, host, event, at, tries, metadata = found
     if job_id is None:
         return None
+    subject: StoredJob | StoredBatch | None
     async with client.pipeline(transaction=False) as pipe:
-        pipe.hgetall(keys.job(job_id))
-        pipe.get(keys.job_output(job_id))
         pipe.get(keys.secret(caller))
         pipe.time()
-        record, result, secrets, time = await pipe.execute()
-    batch = await batches.read(client, job_id, caller, expired=True) if event == batches.ENDED else None
-    if event == batches.ENDED and batch is None:
+        if event != batches.ENDED:
+            pipe.hgetall(keys.job(job_id))
+            pipe.get(keys.job_output(job_id))
+        secrets, time, *parts = await pipe.execute()
+    if event == batches.ENDED:
+        subject = await batches.read(client, job_id, caller, expired=True)
+    else:
+        record, result = parts
+        subject = StoredJob(job_id, record, json.loads(result) if result else None, None)
+    if subject is None:
         return None
     return Webhook(
-        batch=batch,
         leased=leased,
         request_id=request_id,
         url=url,
@@ -108,7 +114,7 @@ async def read(client: redis.asyncio.Redis, leased: Leased) -> Webhook | None:
         caller=caller,
         metadata=json.loads(metadata or "{}"),
         secrets=signing_secrets.valid(secrets, clock.milliseconds(time)),
-        job=StoredJob(job_id, record, json.loads(result) if result else None, None),
+        subject=subject,
     )
 
 
@@ -119,6 +125,8 @@ async def record(
 
     After `disable_after` s of nothing but failures the host is paused. Safe to send twice.
     """
-    told: dict[str, Any] = asdict(seen)
-    args = (leased.name, leased.number, outcome, pause * 1000, json.dumps(told), disable_after * 1000)
-    return bool(await scripts.run(client, "settle_delivery", *args))
+    recorded = await scripts.run(
+        client, "settle_delivery", name=leased.name, number=leased.number, outcome=outcome, pause_ms=pause * 1000,
+        seen=json.dumps(asdict(seen)), disable_ms=disable_after * 1000,
+    )  # fmt: skip
+    return bool(recorded)

@@ -1,4 +1,4 @@
-"""What follows a try of a webhook."""
+"""The verdict on a delivery attempt."""
 
 import email.utils
 import time
@@ -26,8 +26,8 @@ def test_any_other_answer_is_retried(status):
 
 
 def test_attempts_follow_the_schedule_to_its_end():
-    told = [judge(answer(500), tries, SCHEDULE) for tries in range(4)]
-    assert told == [("retried", 5), ("retried", 300), ("retried", 1800), ("abandoned", 0)]
+    verdicts = [judge(answer(500), tries, SCHEDULE) for tries in range(4)]
+    assert verdicts == [("retried", 5), ("retried", 300), ("retried", 1800), ("abandoned", 0)]
 
 
 def test_410_ends_the_attempts():

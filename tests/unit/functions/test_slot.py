@@ -1,27 +1,22 @@
-"""What a slot logs of RQ's failures."""
+"""What a slot logs of a claim that fails."""
 
 import json
 import logging
-import sys
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import Any
+from unittest.mock import Mock
 
 from redis.exceptions import AuthenticationError
+from rq.job import Job
 
-from functions.worker.pool.slot import Slot
+from functions.worker.pool.rq_adapter import RqWorker
 from shared.logs import JsonFormatter
-
-if TYPE_CHECKING:
-    from rq.job import Job
 
 
 def test_a_claim_that_fails_is_logged_without_a_traceback(caplog):
-    slot = object.__new__(Slot)
-    slot.name = "s"
-    try:
-        raise AuthenticationError("WRONGPASS s3cret")
-    except AuthenticationError:
-        slot.handle_exception(cast("Job", SimpleNamespace(id="job-1")), *sys.exc_info())
+    worker: Any = object.__new__(RqWorker)
+    worker.name, worker.connection = "s", Mock()
+    worker.run_claim = Mock(side_effect=AuthenticationError("WRONGPASS s3cret"))
+    worker.execute_job(Job("job-1", connection=Mock()), Mock())
     [record] = caplog.records
     line = JsonFormatter().format(record)
     assert (record.levelno, record.name) == (logging.ERROR, "worker.slot")
@@ -29,3 +24,4 @@ def test_a_claim_that_fails_is_logged_without_a_traceback(caplog):
     assert json.loads(line)["error"] == "AuthenticationError"
     assert "Traceback" not in line
     assert "s3cret" not in line
+    worker.connection.hincrby.assert_called_once_with("rq:worker:s", "failed_job_count", 1)

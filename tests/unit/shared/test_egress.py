@@ -1,4 +1,4 @@
-"""Where webhooks may go, in every spelling of an address."""
+"""Allowed targets of webhooks, in every spelling of an address."""
 
 import asyncio
 import socket
@@ -11,7 +11,7 @@ from shared.egress import targets
 
 LOOPBACK = [ip_network("127.0.0.0/8")]
 
-# Each leads to an address that is not public: dotted, short, decimal, octal, hexadecimal, and within IPv6.
+# Private addresses: dotted, short, decimal, octal, hexadecimal, and within IPv6.
 REFUSED_HOSTS = [
     "127.0.0.1", "127.1", "127.0.1", "2130706433", "0177.0.0.1", "017700000001", "0x7f.0.0.1", "0x7f000001", "0x7F.1",
     "127.0.0.1.", "0", "0.0.0.0", "10.1.2.3", "0xa.1", "167837955", "172.16.0.1", "172.31.255.255", "192.168.1.1",
@@ -98,12 +98,12 @@ async def test_a_name_is_judged_by_what_it_resolves_to(name):
 
 async def test_after_the_timeout_only_literal_addresses_are_allowed(monkeypatch):
     loop = asyncio.get_running_loop()
-    asked = []
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: asked.append(1))
+    lookups = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: lookups.append(1))
     with pytest.raises(TimeoutError):
         await targets.resolve(targets.Target("example.com", 443), "me", loop.time())
     assert await targets.resolve(targets.Target("::1", 443), "me", loop.time()) == ["::1"]
-    assert asked == []
+    assert lookups == []
 
 
 async def test_a_hanging_name_server_is_bounded_by_the_timeout(monkeypatch):
