@@ -631,7 +631,7 @@ ATTACKS = [
             try:
                 with socket.socket(socket.AF_UNIX) as relay:
                     relay.settimeout(3)
-                    relay.connect("/run/claude/relay.sock")
+                    relay.connect("/run/claude/relay")
                     relay.send(f"GET {path} HTTP/1.1\\r\\nHost: relay\\r\\nConnection: close\\r\\n\\r\\n".encode())
                     output = relay.recv(4096).decode("utf-8", "replace")
                     print(output)

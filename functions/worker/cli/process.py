@@ -14,8 +14,9 @@ from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient
 from claude_agent_sdk.types import Message
 
 from functions.worker.cli.mcp_broker import Broker
-from functions.worker.cli.passthrough import Passthrough
 from functions.worker.cli.workspace import Workspace
+from functions.worker.relay.relay import Line
+from functions.worker.relay.run import RelayedRun
 from shared.host import processes
 
 log = logging.getLogger("worker.cli")
@@ -41,12 +42,12 @@ class Cli:
         self,
         workspace: Workspace,
         options: ClaudeAgentOptions,
+        line: Line | None = None,
         broker: Broker | None = None,
-        relay: Passthrough | None = None,
     ) -> None:
         self._workspace = workspace
+        self._line = line
         self.broker = broker or Broker({}, workspace.root)
-        self._relay = relay
         # Not to the worker's log: it may hold what a client sent, line breaks too.
         self._client = ClaudeSDKClient(replace(options, stderr=self._note))
         self._starting: asyncio.Task[None] | None = None
@@ -66,8 +67,8 @@ class Cli:
         await self.begin()
 
     async def _start(self) -> None:
-        if self._relay is not None:
-            await self._relay.open()
+        if self._line is not None:
+            await self._line.open(self._workspace.socket)
         await self._client.connect()
         with suppress(OSError):
             processes.write_oom_score(self.pid, _FIRST_TO_DIE)
@@ -112,6 +113,16 @@ class Cli:
         async for message in self._client.receive_messages():
             yield message
 
+    def begin_relaying(self, run: RelayedRun | None) -> None:
+        """Let it ask Claude through its relay, if it has one."""
+        if self._line is not None and run is not None:
+            self._line.begin(run)
+
+    def end_relaying(self) -> None:
+        """Let nothing of it ask Claude any more, and end what is asked."""
+        if self._line is not None:
+            self._line.end()
+
     async def let_go(self) -> None:
         """Let a CLI that has answered go by itself, at the end of its input."""
         if self._process is not None:
@@ -143,12 +154,12 @@ class Cli:
     async def close(self) -> None:
         """Close the streams of one that has ended, and remove its directories."""
         process = self._process
+        if self._line is not None:
+            await self._line.close()
         with suppress(Exception):  # it only closes its streams now
             await self._client.disconnect()
         if process is not None:
             # The SDK leaves its end of a pipe open that still holds what nobody read.
             with suppress(Exception):
                 await process.aclose()
-        if self._relay is not None:
-            await self._relay.close()
         await asyncio.to_thread(self._workspace.remove)

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -10,10 +9,11 @@ from typing import Any
 
 from functions.worker.cli.mcp_broker import Broker
 from functions.worker.cli.options import options_for
-from functions.worker.cli.passthrough import Passthrough
 from functions.worker.cli.plan import RunPlan, plan_for
 from functions.worker.cli.process import Cli
 from functions.worker.cli.workspace import Workspace
+from functions.worker.relay.credential import Credential
+from functions.worker.relay.relay import Relay
 from functions.worker.sandbox.confine import Sandbox
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
@@ -46,9 +46,10 @@ class WarmCli:
     One is used as soon as it is there: a job that comes while it starts waits for the rest of its start.
     """
 
-    def __init__(self, settings: WorkerSettings, sandbox: Sandbox | None = None) -> None:
+    def __init__(self, settings: WorkerSettings, relay: Relay | None = None, sandbox: Sandbox | None = None) -> None:
         self._settings = settings
         self._sandbox = sandbox or Sandbox("off")
+        self.relay = relay
         self._spare: _Spare | None = None
         self._taken = asyncio.Event()
         self._left = asyncio.Event()
@@ -133,18 +134,19 @@ class WarmCli:
         if plan.options.system_prompt is not None:
             workspace.system_prompt.write_text(plan.options.system_prompt, encoding="utf-8", newline="")
         broker = Broker(plan.mcp.servers, workspace.root)
-        options = replace(options_for(plan, self._settings, workspace, session), mcp_servers=broker.configuration())
-        if self._sandbox.kind != "namespaces":
-            return Cli(workspace, options, broker)
-        relay = Passthrough(workspace.given / "relay.sock", os.environ.get("ANTHROPIC_BASE_URL", ""))
-        options.env |= {
-            "ANTHROPIC_UNIX_SOCKET": str(workspace.given / "relay.sock"),
-            "ANTHROPIC_BASE_URL": "http://relay",
-            "ANTHROPIC_API_KEY": "placeholder",
-        }
-        return Cli(workspace, self._sandbox.confine(options, workspace.root), broker, relay)
+        line = None if self.relay is None else self.relay.line()
+        options = options_for(plan, self._settings, workspace, session, self._credential)
+        options = replace(options, mcp_servers=broker.configuration())
+        return Cli(workspace, self._sandbox.confine(options, workspace.root), line, broker)
 
     def _is_default(self, plan: RunPlan) -> bool:
         """Return whether a plan needs no option that the CLI reads only when it starts."""
         anywhere = Workspace.nowhere()
-        return options_for(plan, self._settings, anywhere) == options_for(self._default, self._settings, anywhere)
+        asked, default = (
+            options_for(one, self._settings, anywhere, credential=self._credential) for one in (plan, self._default)
+        )
+        return asked == default
+
+    @property
+    def _credential(self) -> Credential | None:
+        return None if self.relay is None else self.relay.credential

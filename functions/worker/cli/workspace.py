@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from functions.worker.cli.removal import empty, remove_at, remove_tree
+from functions.worker.relay.relay import MAX_PATH
 from functions.worker.sandbox.policy import PLACES
 from shared.host.private_files import UnsafeFileError, names, open_regular, opened, opened_shared
 
@@ -65,9 +66,14 @@ class Workspace:
         return self.root / "given"
 
     @property
-    def servers(self) -> Path:
-        """The file that tells the CLI of its MCP servers, outside a sandbox."""
-        return self.root / "mcp.json"
+    def socket(self) -> Path:
+        """The socket of the run's relay."""
+        return self.given / "relay"
+
+    @property
+    def socket_for_cli(self) -> str:
+        """The socket as the CLI, in its working directory, names it: a long path does not fit into an address."""
+        return str(self.socket) if len(os.fsencode(self.socket)) <= MAX_PATH else "../given/relay"
 
     @property
     def system_prompt(self) -> Path:

@@ -8,8 +8,11 @@ from claude_agent_sdk import ClaudeAgentOptions
 from claude_agent_sdk.types import SystemPromptFile
 
 from functions.worker.sandbox import bubblewrap, system
-from functions.worker.sandbox.policy import PLACES, Policy, hidden_places, slot_variables
+from functions.worker.sandbox.policy import GIVEN, PLACES, Policy, hidden_places, slot_variables
 from functions.worker.sandbox.probe import Kind
+
+# The variable by which the CLI finds its relay.
+_SOCKET = "ANTHROPIC_UNIX_SOCKET"
 
 
 class SandboxUnavailableError(Exception):
@@ -50,6 +53,9 @@ class Sandbox:
         system.write_etc(root / "etc")
         policy = Policy(self.cli, root, root / "etc", self.read, hidden_places(self.hidden), self.largest)
         environment = {name: _inside(value, root) for name, value in options.env.items()}
+        if _SOCKET in environment:
+            # Outside it may be named from the working directory, where its path is too long.
+            environment[_SOCKET] = str(GIVEN / "relay")
         launcher = bubblewrap.write_launcher(root, self.bwrap, policy, slot_variables(environment))
         prompt = options.system_prompt
         if isinstance(prompt, dict) and prompt["type"] == "file":
