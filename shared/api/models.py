@@ -110,11 +110,14 @@ class AttemptDetail(Wire):
 
 
 class WaitingFor(Wire):
-    """Why a running job waits: the error of Claude's, since when, and when the request is sent again."""
+    """Why a job waits: the error of Claude's that a running job met, or `sandbox_unavailable` for a job with tools.
 
-    code: ErrorCode
+    The latter waits for a worker with a sandbox; then `retryAt` is null.
+    """
+
+    code: ErrorCode | Literal["sandbox_unavailable"]
     since: str
-    retry_at: str
+    retry_at: str | None
 
 
 class Listed(Wire):

@@ -145,4 +145,9 @@ def _common(job: StoredJob) -> dict[str, Any]:
 def _waiting_for(waiting: dict[str, Any] | None) -> dict[str, Any] | None:
     if waiting is None:
         return None
-    return {"code": waiting["code"], "since": rfc3339(waiting["since"]), "retryAt": rfc3339(waiting["retryAt"])}
+    retry_at = waiting["retryAt"]
+    return {
+        "code": waiting["code"],
+        "since": rfc3339(waiting["since"]),
+        "retryAt": None if retry_at is None else rfc3339(retry_at),
+    }

@@ -92,6 +92,7 @@ PREFIX = "cg:"
 ANONYMOUS = "anonymous"  # the only caller where no key is required
 WAITING = PREFIX + "waiting"  # zset: job id → prio · 2⁵⁰ + seq
 PLAIN = PREFIX + "waiting:plain"  # zset: the waiting jobs that need no sandbox, with the same score
+SANDBOXED = PREFIX + "sandboxed"  # string: ms when a worker that takes jobs with tools last announced itself
 PARKED = PREFIX + "parked"  # zset: id of a job that waits for its turn in a session → seq
 DELAYED = PREFIX + "delayed"  # zset: job id → ms when due
 ACTIVE = PREFIX + "active"  # zset: job id → ms when its lease ends

@@ -120,3 +120,15 @@ async def test_health_and_metrics_say_which_sandbox_there_is(client, say, kinds,
 async def test_a_worker_of_an_earlier_version_counts_as_one_without(client, server, store):
     workers.announce(sync_client(server.url), workers.Worker("old", None, "api_key", 1))
     assert (await client.get("/health")).json()["sandbox"] == "unavailable"
+
+
+async def test_the_status_names_a_sandbox_that_is_waited_for(client, say, store):
+    say("namespaces")
+    job_id = (await client.post("/api/query", json=TOOLS)).json()["jobId"]
+    assert (await client.get(f"/api/query/{job_id}")).json()["waitingFor"] is None
+    store.set(keys.SANDBOXED, int(store.get(keys.SANDBOXED)) - 20_000)
+    waiting = (await client.get(f"/api/query/{job_id}")).json()["waitingFor"]
+    assert (waiting["code"], waiting["retryAt"]) == ("sandbox_unavailable", None)
+    assert waiting["since"]
+    other = (await client.post("/api/query", json={"query": "without"})).json()["jobId"]
+    assert (await client.get(f"/api/query/{other}")).json()["waitingFor"] is None

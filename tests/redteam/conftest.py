@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from local.embedded_redis import find_server
@@ -29,8 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 class Target:
     """A gateway, and the model that its runs ask."""
 
-    def __init__(self, gateway: Gateway, model: ScriptedModel, facts: dict[str, str]) -> None:
-        self.gateway, self.model, self._facts = gateway, model, facts
+    def __init__(self, client: httpx.Client, model: ScriptedModel, facts: dict[str, str]) -> None:
+        self.client, self.model, self._facts = client, model, facts
 
     def run(self, *scripts: str, **request: Any) -> dict[str, Any]:
         """Let the model run scripts as a tool; return the job, with what the tool printed as `output`."""
@@ -39,11 +40,11 @@ class Target:
         self.model.reply = lambda body: Text("done") if _tool_results(body) else attack
         seen = len(self.model.requests)
         body = {"query": "attack", "tools": ["Bash"], **request}
-        answer = self.gateway.client.post("/api/query", json=body, headers={"Prefer": "wait=25"})
+        answer = self.client.post("/api/query", json=body, headers={"Prefer": "wait=25"})
         job: dict[str, Any] = answer.json()
         assert answer.status_code in {200, 202}, job
         while "state" not in job or job["state"] not in {"completed", "failed", "cancelled"}:
-            job = self.gateway.client.get(f"/api/query/{job['jobId']}", params={"wait": 25}).json()
+            job = self.client.get(f"/api/query/{job['jobId']}", params={"wait": 25}).json()
         output = [result for received in self.model.requests[seen:] for result in _tool_results(received.body)]
         return {**job, "output": "\n".join(output)}
 
@@ -56,6 +57,14 @@ class Target:
         return f"echo {written} | base64 -d > /tmp/attack; env {given} {program} /tmp/attack 2>&1; echo {THE_END}"
 
 
+class LocalTarget(Target):
+    """A gateway whose processes and files a test can look at."""
+
+    def __init__(self, gateway: Gateway, model: ScriptedModel, facts: dict[str, str]) -> None:
+        super().__init__(gateway.client, model, facts)
+        self.gateway = gateway
+
+
 def _tool_results(body: dict[str, Any]) -> list[str]:
     blocks = [
         block for message in body["messages"] if isinstance(message["content"], list) for block in message["content"]
@@ -64,7 +73,7 @@ def _tool_results(body: dict[str, Any]) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalTarget]:
     """Start `claude-gateway local`, with secrets in every place that it keeps them in."""
     folder = tmp_path_factory.mktemp("redteam")
     (folder / "redis").mkdir()
@@ -103,7 +112,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
                 "TARGET_PORTS": " ".join(str(port) for port in _ports(gateway.url, model.url, server.url)),
                 "TARGET_HOST": "127.0.0.1",
             }
-            yield Target(gateway, model, facts)
+            yield LocalTarget(gateway, model, facts)
 
 
 def _ports(*urls: str) -> list[int]:

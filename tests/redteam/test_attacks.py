@@ -9,8 +9,7 @@ from tests.redteam.conftest import CANARY, THE_END
 TOGETHER = 6
 
 
-@pytest.fixture(scope="module")
-def output(target):
+def run_all(target):
     """Run them all; return what each printed, by its name."""
     found: dict[str, str] = {}
     for first in range(0, len(ATTACKS), TOGETHER):
@@ -21,6 +20,11 @@ def output(target):
         assert len(parts) == len(attacks) + 1, job["output"]
         found |= {attack.name: part for attack, part in zip(attacks, parts, strict=False)}
     return found
+
+
+@pytest.fixture(scope="module")
+def output(target):
+    return run_all(target)
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)

@@ -1,4 +1,4 @@
-"""A relay for tests: a Unix socket whose connections go to an HTTP server on loopback, byte for byte."""
+"""Relays for tests: connections of a Unix socket or a port go to an HTTP server on loopback, byte for byte."""
 
 import socket
 import threading
@@ -10,19 +10,17 @@ from typing import Self
 from urllib.parse import urlsplit
 
 
-class SocketRelay:
-    """Listens on `path` from `with` to the end of it, and connects each client to the server at `url`."""
+class _Relay:
+    """Accepts connections from `with` to the end of it, and connects each to the server at a URL."""
 
-    def __init__(self, path: Path, url: str) -> None:
+    def __init__(self, listener: socket.socket, url: str) -> None:
         parts = urlsplit(url)
         self._target = (parts.hostname or "", parts.port or 80)
-        self._path = path
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener = listener
         self._open: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
-        self._listener.bind(str(self._path))
         self._listener.listen()
         self._start(self._accept)
         return self
@@ -53,7 +51,24 @@ class SocketRelay:
             thread.join()
         for connection in self._open:
             connection.close()
-        self._path.unlink(missing_ok=True)
+
+
+class SocketRelay(_Relay):
+    """Listens on a Unix socket."""
+
+    def __init__(self, path: Path, url: str) -> None:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(str(path))
+        super().__init__(listener, url)
+
+
+class PortRelay(_Relay):
+    """Listens on a free port of an address; `url` is where."""
+
+    def __init__(self, host: str, url: str) -> None:
+        listener = socket.create_server((host, 0))
+        super().__init__(listener, url)
+        self.url = f"http://{host}:{listener.getsockname()[1]}"
 
 
 def _copy(source: socket.socket, target: socket.socket) -> None:

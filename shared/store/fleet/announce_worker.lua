@@ -8,6 +8,7 @@ local worker, entry, forget_ms = ARGV[1], cjson.decode(ARGV[2]), ARGV[3]
 local time = now()
 entry.at = time
 redis.call('HSET', WORKERS, worker, cjson.encode(entry))
+if entry.sandbox == 'namespaces' or entry.sandbox == 'off' then redis.call('SET', SANDBOXED, whole(time)) end
 local known = redis.call('HGETALL', WORKERS)
 for i = 1, #known, 2 do
   if cjson.decode(known[i + 1]).at < time - forget_ms then redis.call('HDEL', WORKERS, known[i]) end

@@ -9,7 +9,7 @@ from shared.store import keys
 from shared.store.redis import scripts
 
 # Seconds between two announcements of a worker, and ms after which a worker without one counts as dead.
-ANNOUNCE_EVERY, _ALIVE_FOR = 5.0, 15_000
+ANNOUNCE_EVERY, ALIVE_FOR = 5.0, 15_000
 # What the runs of a worker may have, the best first.
 SANDBOXES = ("namespaces", "off", "unavailable")
 
@@ -38,7 +38,7 @@ def best_sandbox(live: list[Worker]) -> str:
 def announce(client: redis.Redis, worker: Worker) -> None:
     """Record that a worker is alive and what it runs, and remove those that died long ago."""
     entry = json.dumps(asdict(worker))
-    scripts.run_sync(client, "announce_worker", worker=worker.name, entry=entry, forget_ms=4 * _ALIVE_FOR)
+    scripts.run_sync(client, "announce_worker", worker=worker.name, entry=entry, forget_ms=4 * ALIVE_FOR)
 
 
 def leave(client: redis.Redis, name: str) -> None:
@@ -49,7 +49,7 @@ def leave(client: redis.Redis, name: str) -> None:
 def read(texts: list[str], now: int) -> list[Worker]:
     """Parse stored announcements; return the live workers, by name. `now` is in ms by Redis's clock."""
     found = [json.loads(text) for text in texts]
-    alive = [entry for entry in found if entry.pop("at") > now - _ALIVE_FOR]
+    alive = [entry for entry in found if entry.pop("at") > now - ALIVE_FOR]
     # A worker of a later version may announce fields that this version does not have.
     names = {field.name for field in fields(Worker)}
     known = ({name: value for name, value in entry.items() if name in names} for entry in alive)

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import redis.asyncio
 
 from shared.api.vocabulary import TERMINAL, State
 from shared.store import keys
+from shared.store.fleet.workers import ALIVE_FOR
 from shared.store.redis import clock, scripts
 from shared.store.redis.pipelining import Command, get
 
@@ -57,6 +58,8 @@ class StoredJob(Record):
     record: dict[str, str]
     result: dict[str, Any] | None
     position: int | None
+    # Since when no live worker has a sandbox for it, in ms; None when one has, or the job needs none.
+    without_sandbox_since: int | None = None
 
     @property
     def error(self) -> dict[str, Any] | None:
@@ -77,7 +80,9 @@ class StoredJob(Record):
 
     @property
     def waiting(self) -> dict[str, Any] | None:
-        """Why it waits for Claude while it runs: `code`, and `since` and `retryAt` in ms."""
+        """Why it waits for Claude while it runs, or for a sandbox: `code`, and `since` and `retryAt` in ms."""
+        if self.without_sandbox_since is not None:
+            return {"code": "sandbox_unavailable", "since": self.without_sandbox_since, "retryAt": None}
         text = self.record.get("waiting") if self.record["state"] == "active" else None
         return None if text is None else json.loads(text)
 
@@ -114,9 +119,18 @@ async def read(client: redis.asyncio.Redis, job_id: str, caller: str | None) -> 
     # Not a transaction, which a full store refuses even for reads. The record comes first: a job that has completed
     # has its result, and a result that came after the record was read is not shown.
     place = ("ZRANK", keys.WAITING, job_id)
-    record, result, position, time = await get(client, *_parts(job_id), place, clock.TIME)
+    sandboxed = ("GET", keys.SANDBOXED)
+    record, result, position, announced, time = await get(client, *_parts(job_id), place, sandboxed, clock.TIME)
     job = _stored(job_id, record, await _whole(client, job_id, result), position)
-    return job if job.is_of(caller, clock.milliseconds(time)) else None
+    now = clock.milliseconds(time)
+    if job.record.get("state") == "waiting" and "sandbox" in job.record:
+        job = replace(job, without_sandbox_since=_without_sandbox_since(job, announced, now))
+    return job if job.is_of(caller, now) else None
+
+
+def _without_sandbox_since(job: StoredJob, announced: str | None, now: int) -> int | None:
+    lost = 0 if announced is None else int(announced) + ALIVE_FOR
+    return None if lost > now else max(lost, job.moment("created") or 0)
 
 
 async def read_with_request(
