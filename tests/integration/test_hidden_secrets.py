@@ -42,7 +42,7 @@ def test_no_process_shows_a_tool_the_gateways_secrets(gateway, model, script):
 @pytest.mark.once
 def test_a_run_has_no_credential_anywhere(gateway, model, script):
     find = f"grep -raE '[{KEY[0]}]{KEY[1:]}|^CLAUDE_CONFIG_DIR|^ANTHROPIC'"
-    places = '"$CLAUDE_CONFIG_DIR" "$HOME" "$TMPDIR" "$PWD" "$PWD/.."'
+    places = '"$CLAUDE_CONFIG_DIR" "$HOME" "$TMPDIR" "$PWD" /run /etc'
     processes = "(cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline; env) 2>/dev/null | tr '\\0' '\\n'"
     # Not from the transcript, which holds this very command.
     command = f"{processes} | {find} | sort -u | head -50; {find} {places} 2>/dev/null | cut -c1-300 | head -50"

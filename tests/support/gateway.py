@@ -108,15 +108,13 @@ class Gateway(GatewayClient):
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def clis(self) -> list[psutil.Process]:
-        """List the CLIs, including warm ones."""
-        found = []
+        """List the CLIs, including warm ones: of a sandbox, the process that the slot has started."""
+        found = {}
         for process in self.processes():
-            try:
+            with suppress(psutil.NoSuchProcess):
                 if "stream-json" in process.cmdline():
-                    found.append(process)
-            except psutil.NoSuchProcess:
-                pass
-        return found
+                    found[process.pid] = process
+        return [process for process in found.values() if _parent(process) not in found]
 
     def running(self) -> list[psutil.Process]:
         """List the CLIs that ask the model, through the sockets of their relays."""
@@ -124,9 +122,16 @@ class Gateway(GatewayClient):
         found = []
         for cli in self.clis():
             with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-                if str(Path(cli.cwd()).parent / "relay") in connected:
+                if str(Path(cli.cwd()).parent / "given/relay") in connected:
                     found.append(cli)
         return found
+
+
+def _parent(process: psutil.Process) -> int | None:
+    try:
+        return process.ppid()
+    except psutil.NoSuchProcess:
+        return None
 
 
 def _connected_sockets() -> set[str]:

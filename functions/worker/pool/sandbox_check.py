@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 
 from functions.worker.cli import version
 from functions.worker.cli.environment import uses_cloud
@@ -9,6 +10,7 @@ from functions.worker.jobs.spool import spool_dir
 from functions.worker.sandbox.confine import Sandbox
 from functions.worker.sandbox.probe import Probe, probe
 from shared.configuration.settings import SettingsError, WorkerSettings
+from shared.host import processes
 from shared.logs import event
 
 log = logging.getLogger("worker.pool")
@@ -29,6 +31,7 @@ def find(settings: WorkerSettings) -> Sandbox:
         if uses_cloud(os.environ)
         else probe(cli, settings.run_read_paths)
     )
+    _collect_children()
     if found.kind != "namespaces":
         if settings.run_sandbox == "required":
             raise SettingsError(f"RUN_SANDBOX: is required, and this machine has none: {found.reason}")
@@ -36,3 +39,10 @@ def find(settings: WorkerSettings) -> Sandbox:
         return Sandbox("unavailable")
     hidden = (spool_dir(settings).absolute(),)
     return Sandbox("namespaces", found.bwrap, cli, settings.run_read_paths, hidden, settings.max_workspace_bytes)
+
+
+def _collect_children() -> None:
+    """Wait for what bubblewrap leaves to the pool, which adopts orphans and has started no other process yet."""
+    deadline = time.monotonic() + 1.0
+    while processes.collect(processes.children(os.getpid())) and time.monotonic() < deadline:
+        time.sleep(0.01)
