@@ -118,11 +118,12 @@ class Gateway(GatewayClient):
 
     def running(self) -> list[psutil.Process]:
         """List the CLIs that ask the model, through the sockets of their relays."""
-        connected = _connected_sockets()
         found = []
         for cli in self.clis():
             with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-                if str(Path(cli.cwd()).parent / "given/relay") in connected:
+                relay = str(Path(cli.cwd()).parent / "given/relay")
+                # A connection belongs to the network namespace of the process that opened it.
+                if any(relay in _connected_sockets(one.pid) for one in (cli, *cli.children(recursive=True))):
                     found.append(cli)
         return found
 
@@ -134,7 +135,10 @@ def _parent(process: psutil.Process) -> int | None:
         return None
 
 
-def _connected_sockets() -> set[str]:
-    """Return the paths of the Unix sockets that have a connection now."""
-    rows = (line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:])
-    return {row[7] for row in rows if len(row) > 7 and row[5] == "03"}
+def _connected_sockets(pid: int) -> set[str]:
+    """Return the paths of the Unix sockets that have a connection now, in a process's network namespace."""
+    try:
+        lines = Path(f"/proc/{pid}/net/unix").read_text().splitlines()[1:]
+    except OSError:
+        return set()
+    return {row[7] for row in map(str.split, lines) if len(row) > 7 and row[5] == "03"}
