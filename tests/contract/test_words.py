@@ -71,7 +71,7 @@ def test_a_path_that_is_clean_is_checked():
         ("a.py", "heart = wear = pretold = 1", []),
         ("a.lua", "local told = redis.call('GET', 'x')", ["told"]),
         ("a.lua", "-- is told\nlocal x = ask.talk", ["told", "talk"]),
-        ("a.js", "const runAnew = 1; // anew", ["anew", "anew"]),
+        ("a.js", "const tellAnew = 1; // anew", ["tell", "anew", "anew"]),
         ("a.js", "const x = `${y} is told`;", ["told"]),
         ("a.html", "<p>Nobody was told</p>", ["told"]),
         ("a.md", "The gateway was asked; see `not_heard`.", ["heard"]),

@@ -91,7 +91,7 @@ class RawUpstream:
 
 
 class Noting(Watcher):
-    """Keeps what a run is told."""
+    """Records the notifications of a run."""
 
     def __init__(self) -> None:
         self.delays: list[tuple[str, float, int]] = []
