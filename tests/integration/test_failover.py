@@ -148,7 +148,7 @@ async def test_subscriptions_move_to_the_new_primary(pair, second, store):
                 while not (received.is_set() and ear.heard.is_set()):
                     await ask(client, ("PING",))
                     other.publish(keys.CANCELLED, "job")
-                    other.publish(keys.heard("job"), "end")
+                    other.publish(keys.channel("job"), "end")
                     await asyncio.sleep(0.1)
     await subscribed
 

@@ -172,7 +172,7 @@ async def test_a_retried_job_keeps_its_key_until_it_ends(connect, server, store)
     client = await connect()
     job_id = (await client.post("/api/query", json={"query": "q"}, headers=HEADER)).json()["jobId"]
     await run(server.url, ERROR)
-    await operations.run_anew(async_client(server.url), job_id)
+    await operations.retry(async_client(server.url), job_id)
     assert store.ttl(record(store)) > 30 * DAY
     await run(server.url)
     assert store.ttl(record(store)) <= DAY

@@ -59,7 +59,7 @@ def hurry(store):
                 store.zadd(f"cg:due:{caller}:{host}", {request: 1})
             store.zadd(f"cg:due:{caller}", {host: 1})
         store.zadd(keys.DUE, {caller: 1})
-    store.publish(keys.TOLD, "")
+    store.publish(keys.WEBHOOK_DUE, "")
 
 
 async def submit(client, url, **fields):

@@ -153,7 +153,7 @@ async def test_an_operator_cannot_retry_the_job_of_a_revoked_caller(two, server,
     job = await leaves.submit("cancelled")
     client = async_client(server.url)
     assert await callers.revoke(client, leaves.id, keep_for=600)
-    assert await operations.run_anew(client, job) == "revoked"
+    assert await operations.retry(client, job) == "revoked"
 
 
 async def test_a_revocation_may_be_sent_twice_and_is_done_once(two, server):
@@ -176,7 +176,7 @@ async def test_a_request_waiting_for_a_revoked_job_ends_without_its_result(two, 
     settings = load(StatusSettings)
     following = asyncio.create_task(follow())
     waiting = asyncio.create_task(endings.read_at_end(client, job, leaves.id, 25))
-    await subscribed(client, keys.heard(job))
+    await subscribed(client, keys.channel(job))
     # In one transaction, so that subscriptions see both or neither.
     finish = claims.finish(claim, "completed", {"result": RESULT}, keep_for=60)
     await revoke_and_die(server, leaves)

@@ -218,7 +218,7 @@ async def test_an_answer_missing_a_server_is_not_cached(connect, server, store):
     job = (await client.post("/api/query", json={"query": "less"})).json()["jobId"]
     await run(server.url, ERROR, absent=["tickets"])
     assert store.hget(keys.job(job), "absent") == '["tickets"]'
-    await operations.run_anew(async_client(server.url), job)
+    await operations.retry(async_client(server.url), job)
     await run(server.url)
     assert store.hget(keys.job(job), "absent") is None
     assert (await client.post("/api/query", json={"query": "less"})).json()["status"] == "cached"
