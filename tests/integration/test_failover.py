@@ -138,14 +138,14 @@ async def test_subscriptions_move_to_the_new_primary(pair, second, store):
                 await asyncio.sleep(0.1)
 
     subscribed = asyncio.create_task(cancelled())
-    with listening(client, "job") as ear:
-        await asyncio.wait_for(ear.ready.wait(), 5)
+    with listening(client, "job") as subscription:
+        await asyncio.wait_for(subscription.ready.wait(), 5)
         await ask(client, ("PING",))
         demote(store, second, pair)
-        ear.heard.clear()
+        subscription.heard.clear()
         with redis.Redis(port=second.port) as other:
             async with asyncio.timeout(10):
-                while not (received.is_set() and ear.heard.is_set()):
+                while not (received.is_set() and subscription.heard.is_set()):
                     await ask(client, ("PING",))
                     other.publish(keys.CANCELLED, "job")
                     other.publish(keys.channel("job"), "end")
