@@ -91,7 +91,7 @@ class RawUpstream:
 
 
 class Noting(Watcher):
-    """Records the notifications of a run."""
+    """Keeps the events of a run."""
 
     def __init__(self) -> None:
         self.delays: list[tuple[str, float, int]] = []
