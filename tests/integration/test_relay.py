@@ -309,7 +309,7 @@ async def test_connections_to_claude_are_kept(folder):
         assert relay.upstream.connections == 1
 
 
-async def test_a_kept_connection_that_claude_closed_is_replaced_without_a_failure(folder):
+async def test_a_kept_connection_that_claude_closed_is_replaced(folder):
     async with relayed(folder, GOOD, None) as relay:
         await relay.post()
         assert (await relay.post()).status_code == 200

@@ -91,7 +91,7 @@ class RawUpstream:
 
 
 class Noting(Watcher):
-    """Keeps what a run is told."""
+    """Records the calls of a relay."""
 
     def __init__(self) -> None:
         self.delays: list[tuple[str, float, int]] = []
