@@ -17,17 +17,6 @@ from functions.worker.relay.server import MAX_BODY
 from tests.support.raw_upstream import BODY, EVENTS, GOOD, answer, chunk, error, relayed, sse
 
 
-@pytest.fixture
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("r")
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Shorten the back-off."""
-    monkeypatch.setattr(retrying, "_FIRST", 0.02)
-
-
 async def test_an_answer_passes_as_it_came_and_is_metered(folder):
     async with relayed(folder) as relay:
         got = await relay.post()
