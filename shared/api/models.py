@@ -2,16 +2,11 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import ConfigDict, Field
 
+from shared.api.attempts import AttemptDetail, WaitingFor
 from shared.api.vocabulary import ErrorCode, Priority, State
-
-
-class Wire(BaseModel):
-    """A JSON object of the API."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+from shared.api.wire import Wire as Wire  # noqa: PLC0414 -- for all that define an object of the API
 
 
 class Accepted(Wire):
@@ -98,23 +93,6 @@ class Cached(Wire):
     status: Literal["cached"]
     job_id: str
     result: Result
-
-
-class AttemptDetail(Wire):
-    """One attempt of a job: its times, its error code or null, and the model that answered."""
-
-    started_at: str
-    ended_at: str
-    code: ErrorCode | None
-    model: str | None
-
-
-class WaitingFor(Wire):
-    """Why a running job waits: the error of Claude's, since when, and when the request is sent again."""
-
-    code: ErrorCode
-    since: str
-    retry_at: str
 
 
 class Listed(Wire):

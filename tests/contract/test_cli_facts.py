@@ -114,7 +114,7 @@ def test_the_cli_ends_at_403_and_retries_nothing_by_itself(ask, tmp_path):
 
 
 @pytest.mark.parametrize("alias", models._ALIASES)
-def test_an_alias_of_a_model_is_that_of_the_cli(ask, tmp_path, alias):
+def test_an_alias_of_a_model_is_the_model_that_the_cli_asks(ask, tmp_path, alias):
     """Catches a release in which an alias stands for another model."""
     with Socket(tmp_path / "s") as socket:
         ask("--model", alias)

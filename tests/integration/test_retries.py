@@ -184,7 +184,7 @@ def test_the_end_of_the_clock_fails_a_job_for_what_it_waited_for(gateway, script
     assert (job["error"]["code"], job["error"]["retryable"], job["attempts"]) == (code, True, 1)
 
 
-def test_a_job_without_time_to_resend_fails_with_its_own_error(gateway, script):
+def test_a_job_that_cannot_retry_in_time_fails_at_once(gateway, script):
     script(failing("no time", *[Error(529, "overloaded_error", headers={"retry-after": "30"})] * 9))
     job = gateway.ask("no time", timeoutMs=10_000)
     assert (job["error"]["code"], job["attempts"]) == ("overloaded", 1)
