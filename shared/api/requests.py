@@ -71,6 +71,10 @@ ToolName = Annotated[StrictStr, Field(min_length=1, max_length=100, pattern=r"^[
 McpServerName = Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
+CREDENTIAL_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+CredentialName = Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=CREDENTIAL_NAME)]
+
+
 class RouteRequest(Sent):
     """A query whose routing is to be shown."""
 
@@ -163,6 +167,11 @@ class SubmitRequest(Sent):
         None, description="Continue a kept conversation, one turn at a time."
     )
     fork: StrictBool = Field(False, description="Continue it as a conversation of its own, and leave it as it is.")
+    credential: CredentialName | None = Field(
+        None,
+        description="The caller's credential of the kind `anthropic_api_key` that the job runs on instead of the "
+        "deployment's own.",
+    )
     cache: CacheControl = Field(default_factory=CacheControl)
     timeout_ms: Milliseconds | None = Field(None, description="At most CLAUDE_TIMEOUT.")
     metadata: Metadata = Field(default_factory=dict, description="Echoed in the status; never part of what is run.")

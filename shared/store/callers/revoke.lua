@@ -8,6 +8,7 @@ if not known then return 0 end
 -- The first write frees memory, see end_job.
 redis.call('HDEL', 'cg:keys', caller)
 redis.call('DEL', 'cg:key:' .. cjson.decode(known).digest)
+redis.call('DEL', credentials_of(caller))
 redis.call('HSET', REVOKED, caller, revocation)
 redis.call('SADD', REVOKING, caller)
 -- Webhooks of the cancelled jobs are still signed.

@@ -19,6 +19,17 @@ local function no_room(ask, more, time, reset)
   return false, reset
 end
 
+-- Find the credential that a submission names, and make its version part of the fingerprint: a job on another value is
+-- another job. Returns whether the caller has one that a job can run on.
+local function bind_credential(ask)
+  if ask.credential == '' then return true end
+  local entry = redis.call('HGET', credentials_of(ask.caller), ask.credential)
+  local found = entry and cjson.decode(entry) or {}
+  if found.kind ~= 'anthropic_api_key' then return false end
+  if ask.fingerprint ~= '' then ask.fingerprint = ask.fingerprint .. '.' .. found.version end
+  return true
+end
+
 local function accept(ask, request, metadata, time)
   local seq = redis.call('INCR', SEQUENCE)
   redis.call('HSET', record_of(ask.jobId), 'v', 1, 'caller', ask.caller, 'req', ask.requestId, 'state', 'waiting',
@@ -26,6 +37,7 @@ local function accept(ask, request, metadata, time)
   if metadata ~= '' then redis.call('HSET', record_of(ask.jobId), 'meta', metadata) end
   if ask.hook ~= '' then redis.call('HSET', record_of(ask.jobId), 'hook', ask.hook, 'host', ask.host) end
   if ask.talk ~= '' then redis.call('HSET', record_of(ask.jobId), 'talk', ask.talk) end
+  if ask.credential ~= '' then redis.call('HSET', record_of(ask.jobId), 'cred', ask.credential) end
   if ask.mcp ~= '' then redis.call('HSET', record_of(ask.jobId), 'mcp', ask.mcp) end
   if ask.fingerprint ~= '' then
     redis.call('HSET', record_of(ask.jobId), 'fp', ask.fingerprint, 'ttl', ask.cacheTtl)

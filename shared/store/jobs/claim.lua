@@ -1,11 +1,12 @@
 -- Claim a job: succeeds once for each n, and only while the record expects that n.
 -- ARGV  1 job id  2 n  3 slot  4 lease ms  5 USD that a caller may spend a day, 0 for any
 --       6 the id that the deployment gets if it has none
--- Returns {request JSON, attempts, ms left on the clock, requestId, caller, USD that its attempts cost so far, deployment},
+-- Returns {request JSON, attempts, ms left on the clock, requestId, caller, USD that its attempts cost so far, deployment,
+-- JSON of the credential that it runs on, '' when it has none or none any more},
 -- or nil when the claim is void.
 local id = ARGV[1]
 local job = read(id, 'state', 'n', 'slot', 'started', 'timeout', 'attempts', 'progress', 'caller', 'seq',
-  'created', 'req', 'taken', 'cost', 'paid')
+  'created', 'req', 'taken', 'cost', 'paid', 'cred')
 local time = now()
 local started = job.started or job.taken or time
 if job.n ~= ARGV[2] then return nil end
@@ -39,4 +40,5 @@ redis.call('ZREM', WAITING, id)
 redis.call('ZADD', ACTIVE, whole(time + ARGV[4]), id)
 redis.call('SETNX', DEPLOYMENT, ARGV[6])
 return {redis.call('GET', input_of(id)), tonumber(job.attempts), job.timeout - (time - started), job.req,
-  job.caller, tostring((job.cost or 0) - (job.paid or 0)), redis.call('GET', DEPLOYMENT)}
+  job.caller, tostring((job.cost or 0) - (job.paid or 0)), redis.call('GET', DEPLOYMENT),
+  job.cred and redis.call('HGET', credentials_of(job.caller), job.cred) or ''}

@@ -5,7 +5,7 @@ Every write names the claim's `n`. A slot that was given up for dead, and wakes,
 
 import json
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -45,7 +45,8 @@ class Claim:
 class ClaimedJob:
     """What a slot needs to run a job; `time_left`: ms on one clock over all attempts; `cost`: USD of those before.
 
-    `claim` names the deployment. Settle with it, so that no other store takes the settlement.
+    `claim` names the deployment. Settle with it, so that no other store takes the settlement. `credential` is the entry
+    of the caller's credential that the request names; empty when it is not there.
     """
 
     claim: Claim
@@ -55,6 +56,7 @@ class ClaimedJob:
     request_id: str
     caller: str
     cost: float = 0.0
+    credential: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +77,9 @@ async def take(client: redis.asyncio.Redis, claim: Claim, slot: str, budget: flo
     reply = await scripts.run(client, "claim", claim.job_id, claim.number, slot, LEASE, budget, new_deployment)
     if reply is None:
         return None
-    request, attempts, time_left, request_id, caller, cost, deployment = reply
+    request, attempts, time_left, request_id, caller, cost, deployment, credential = reply
     claim = replace(claim, deployment=deployment)
-    return ClaimedJob(claim, json.loads(request), attempts, time_left, request_id, caller, float(cost))
+    return ClaimedJob(claim, json.loads(request), attempts, time_left, request_id, caller, float(cost), credential)
 
 
 async def keep(

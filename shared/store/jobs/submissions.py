@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from shared.store import keys
 from shared.store.redis import scripts
 
-Kind = Literal["queued", "duplicate", "cached", "full", "mismatch", "limited", "broke", "revoked"]
+Kind = Literal["queued", "duplicate", "cached", "full", "mismatch", "limited", "broke", "revoked", "no_credential"]
 
 
 class Submission(NamedTuple):
@@ -22,7 +22,7 @@ class Submission(NamedTuple):
     key's record, and `body` is the hash of the normalised body. At most `rate` submissions in `window` ms, 0 for any.
     `hook` is the URL that is told of the end, `host` where it leads. `mcp` is JSON of the MCP servers and why.
     `talk` is the conversation that it goes on with, one turn at a time. `budget` is what a caller may spend a day,
-    USD.
+    USD. `credential` names the caller's credential that the job runs on.
     """
 
     job_id: str
@@ -47,6 +47,7 @@ class Submission(NamedTuple):
     mcp: str = ""
     talk: str = ""
     budget: float = 0
+    credential: str = ""
 
     def _decisive(self) -> str:
         told = {name: getattr(self, field) for name, field in _TOLD}

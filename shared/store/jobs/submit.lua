@@ -8,11 +8,12 @@
 --         hook host      where to tell of the end, '' for nowhere
 --         mcp            JSON of the MCP servers and why, '' for none
 --         budget         USD that a caller may spend a day, 0 for any
+--         credential     name of the caller's credential that the job runs on, '' for the deployment's own
 --         talk           the conversation that it goes on with, '' for none
 --       2 request JSON  3 metadata JSON or ''
 -- Returns {kind, requestId, jobId, result JSON or '', 1 if replayed, left, ms until all are left again, ms since the epoch of
 -- the first answer}
--- with kind: queued duplicate cached | full mismatch limited broke revoked; for broke, the ms are those until the next day.
+-- with kind: queued duplicate cached | full mismatch limited broke revoked no_credential; for broke, the ms are those until the next day.
 local ask = cjson.decode(ARGV[1])
 local time = now()
 local left, reset = -1, 0
@@ -35,6 +36,7 @@ end
 local limited
 limited, left, reset = over_rate(ask, time)
 if limited then return answer('limited', '', '') end
+if not bind_credential(ask) then return answer('no_credential', '', '') end
 
 if ask.fingerprint ~= '' and ask.readCache then
   local kept = redis.call('HMGET', cache_of(ask.fingerprint), 'job', 'cost')

@@ -53,6 +53,9 @@ local function session_of(digest) return 'cg:session:' .. digest end
 local function spend_of(caller, day) return 'cg:spend:' .. caller .. ':' .. day end
 local function spent_of(id, n) return 'cg:spent:' .. id .. '-' .. n end
 
+-- Of a caller: name of a credential → JSON of what is known of it, with the sealed value.
+local function credentials_of(caller) return 'cg:credentials:' .. caller end
+
 local function whole(number) return string.format('%.0f', number) end
 
 -- The time by Redis's clock, ms since the epoch; the same during one script.
