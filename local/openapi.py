@@ -39,6 +39,7 @@ _TAGS = {
     "queries": "Submit queries; read, follow, list and cancel their jobs.",
     "batches": "Many queries in one submission.",
     "webhooks": "The deliveries of a job's webhooks.",
+    "credentials": "Secrets of the caller's own that jobs use and nobody can read.",
     "OpenAI's responses": "The Responses API in background mode, for OpenAI's packages.",
     "Anthropic's batches": "The Message Batches API, for Anthropic's packages.",
     "health": "Health and metrics of the deployment.",

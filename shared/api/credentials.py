@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr, StrictStr, ValidationInfo, field_validator
 
 from shared.api.models import Wire
-from shared.api.requests import Sent
+from shared.api.requests import Body
 
 Kind = Literal["anthropic_api_key", "git", "header"]
 
@@ -32,7 +32,7 @@ def _hosts(hosts: list[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-class CredentialRequest(Sent):
+class CredentialRequest(Body):
     """A credential to store."""
 
     kind: Kind = Field(description="`anthropic_api_key` runs jobs; `git` and `header` are for what jobs reach.")

@@ -18,7 +18,7 @@ HOSTILE = (
 
 @pytest.fixture
 def running(gateway, script):
-    """A job that runs until the test lets it end, so that the one slot takes no other."""
+    """A job that runs until the test ends it, so that the only slot is busy."""
     go = threading.Event()
     script(lambda body: Hang(until=go))
     job = gateway.submit("keeps the slot busy", cache={"mode": "bypass"})

@@ -1,4 +1,4 @@
-"""Batches in the store and through the API: all or none, counted at every look, told of once."""
+"""Batches in the store and through the API: atomic, always counted right, reported by one webhook."""
 
 import json
 import socket
@@ -11,7 +11,7 @@ from shared.api.ids import new_id
 from shared.services import allowed
 from shared.store import keys
 from shared.store.callers import callers
-from shared.store.jobs import batches, operations
+from shared.store.jobs import batches, operations, submissions
 from shared.store.redis import scripts
 from shared.store.redis.client import async_client
 from shared.store.webhooks import outbox
@@ -69,10 +69,10 @@ async def test_a_retried_job_reopens_its_batch_and_sends_another_event(connect, 
     failed = await run(server.url, ERROR)
     await run(server.url)
     assert (await client.get(place)).json()["state"] == "ended"
-    assert await scripts.run(async_client(server.url), "run_again", failed) == "waiting"
+    assert await scripts.run(async_client(server.url), "retry_ended", job_id=failed) == "waiting"
     again = (await client.get(place)).json()
     assert (again["state"], again["counts"]["waiting"], again["counts"]["failed"]) == ("running", 1, 0)
-    assert store.zcard(keys.DUE) == 0  # what was to be told is not true any more
+    assert store.zcard(keys.DUE) == 0  # the pending webhook is no longer true
     await run(server.url)
     assert (await client.get(place)).json()["counts"]["completed"] == 2
     assert store.zcard(keys.DUE) == 1
@@ -96,7 +96,7 @@ async def test_retrying_a_job_of_a_cancelled_batch_reopens_it(connect, server):
     name = place.replace("/api/batches/", "/v1/messages/batches/msgbatch_")
     await client.delete(place)
     [job, _] = [json.loads(line)["jobId"] for line in (await client.get(f"{place}/results")).text.splitlines()]
-    assert await scripts.run(async_client(server.url), "run_again", job) == "waiting"
+    assert await scripts.run(async_client(server.url), "retry_ended", job_id=job) == "waiting"
     assert (await client.get(place)).json()["state"] == "running"
     assert (await client.get(name)).json()["processing_status"] == "in_progress"
 
@@ -145,9 +145,9 @@ async def test_a_batch_resent_after_a_lost_reply_exists_once(connect, server, st
     place = (await client.post("/api/batches", json=many(2))).headers["location"]
     batch = place.rpartition("/")[2]
     entries = store.lrange(keys.batch_jobs(batch), 0, -1)
-    ask = {"batchId": batch, "requestId": new_id(), "caller": "anonymous"}
-    kind, found, request_id, *_ = await scripts.run(async_client(server.url), "batch", json.dumps(ask))
-    assert (kind, found, request_id) == ("queued", batch, ask["requestId"])
+    again = batches.Batch(batch_id=batch, request_id=new_id(), caller="anonymous", queries=[])
+    answer = await batches.create(async_client(server.url), again, submissions.UNLIMITED)
+    assert (answer.kind, answer.batch_id, answer.request_id) == ("queued", batch, again.request_id)
     assert store.lrange(keys.batch_jobs(batch), 0, -1) == entries
 
 
@@ -155,10 +155,10 @@ async def test_results_are_kept_until_the_batch_expires_as_a_whole(connect, serv
     client = await connect(server.url, CACHE_TTL="0")
     place = (await client.post("/api/batches", json=many(2))).headers["location"]
     first = await run(server.url, keep_for=0)
-    await scripts.run(async_client(server.url), "reap", 100)
+    await scripts.run(async_client(server.url), "forget_expired", most=100)
     assert (await client.get(f"/api/query/{first}")).status_code == 200
     await run(server.url, keep_for=0)
-    await scripts.run(async_client(server.url), "reap", 100)
+    await scripts.run(async_client(server.url), "forget_expired", most=100)
     assert (await client.get(place)).status_code == 404
     assert not [name for name in store.keys("cg:*") if ":batch" in name or first in name]
 
@@ -181,7 +181,7 @@ async def test_a_result_deleted_during_the_batch_is_a_line_without_a_state(conne
 
 async def test_all_hosts_of_a_batch_are_resolved_within_one_timeout(connect, server, monkeypatch):
     client = await connect(server.url, **OPEN)
-    await client.get("/health")  # there is a connection to the store
+    await client.get("/health")  # opens a connection to the store
     monkeypatch.setattr(allowed, "_RESOLVE_WITHIN", 0.2)
     looked_up, ends = [], threading.Event()
 
@@ -228,7 +228,7 @@ async def test_an_invalid_page_parameter_is_refused_by_name(connect, server, par
 
 
 def ask(custom_id="a", **params):
-    """Return a request of Anthropic's API."""
+    """Return a request of a message batch."""
     wanted = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "q"}]}
     return {"custom_id": custom_id, "params": {**wanted, **params}}
 

@@ -1,4 +1,4 @@
-"""The first answer under an Idempotency-Key, whatever has become of the job since."""
+"""The first answer under an Idempotency-Key is repeated, whatever has happened to the job since."""
 
 import asyncio
 import json
@@ -26,12 +26,12 @@ SUBMISSIONS: dict[str, dict[str, Any]] = {
 
 
 async def forget(server, how, keep_for=60):
-    """Run what waits, and let it be forgotten in one of the ways there are."""
+    """Run the waiting job, and remove it in one of several ways."""
     client, done = async_client(server.url), []
     while job_id := await run(server.url, keep_for=0 if how in {"expired", "reaped"} else keep_for):
         done.append(job_id)
     if how == "reaped":
-        await scripts.run(client, "reap", 100)
+        await scripts.run(client, "forget_expired", most=100)
     elif how == "purged":
         await operations.forget_finished(client)
     elif how == "deleted":

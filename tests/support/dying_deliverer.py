@@ -1,6 +1,7 @@
-"""A deliverer that kills itself with -9 at one point of its first try: `python -m tests.support.dying_deliverer POINT`.
+"""A dispatcher that kills itself with -9 at one point of its first attempt.
 
-Everything but that point is the worker's own code; without a point it lives until SIGTERM. Leases last half a second.
+Usage: `python -m tests.support.dying_deliverer POINT`. Everything else is the worker's own code; without a point it
+runs until SIGTERM. Leases last half a second.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What a slot does with a job in the store, without a CLI."""
+"""The steps of a slot with a job in the store, without a CLI."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -28,7 +28,7 @@ def pop_one(url: str) -> claims.Claim:
 
 
 async def take(url: str, slot: str = "slot") -> claims.Claim:
-    """Begin the next job in a slot of that name, and return its claim."""
+    """Claim the next job for a slot of that name, and return the claim."""
     claim = pop_one(url)
     assert await claims.take(async_client(url), claim, slot) is not None
     return claim

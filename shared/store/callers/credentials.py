@@ -55,7 +55,13 @@ async def put(
     fields: dict[str, Any] = {"kind": kind, "hosts": hosts, "key": key, "sealed": sealed}
     # A new version each time, also for the same value: jobs that are joined or cached run on one version.
     outcome, *entry = await scripts.run(
-        client, "put_credential", caller, name, new_id(), json.dumps(fields, separators=(",", ":")), most
+        client,
+        "put_credential",
+        caller=caller,
+        name=name,
+        version=new_id(),
+        credential=json.dumps(fields, separators=(",", ":")),
+        most=most,
     )
     return outcome, SealedCredential.parse(name, entry[0]) if entry else None
 
@@ -90,4 +96,7 @@ async def replace_seal(
     client: redis.asyncio.Redis, caller: str, before: SealedCredential, after: SealedCredential
 ) -> bool:
     """Write a credential under its new seal; False when it was changed or deleted meanwhile."""
-    return bool(await scripts.run(client, "reseal_credential", caller, before.name, before.entry, after.entry))
+    done = await scripts.run(
+        client, "reseal_credential", caller=caller, name=before.name, before=before.entry, after=after.entry
+    )
+    return bool(done)

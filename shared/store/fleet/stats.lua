@@ -1,5 +1,5 @@
 -- Read what metrics and the dashboard show of the deployment as a whole.
--- ARGV  none
+-- ARGV: none
 -- Returns {counters, http, {state, count, …}, {live slot, job or '', …}, ms of the oldest waiting job or -1}, where the
 -- first two are flat lists of name and value.
 local time = now()
@@ -21,4 +21,4 @@ for priority = 0, 2 do
   local created = first and redis.call('HGET', record_of(first), 'created')
   if created then oldest = math.max(oldest, time - created) end
 end
-return {redis.call('HGETALL', COUNTERS), redis.call('HGETALL', 'cg:http'), jobs, slots, oldest}
+return {redis.call('HGETALL', COUNTERS), redis.call('HGETALL', HTTP), jobs, slots, oldest}

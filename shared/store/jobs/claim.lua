@@ -1,44 +1,48 @@
--- Claim a job: succeeds once for each n, and only while the record expects that n.
--- ARGV  1 job id  2 n  3 slot  4 lease ms  5 USD that a caller may spend a day, 0 for any
---       6 the id that the deployment gets if it has none
--- Returns {request JSON, attempts, ms left on the clock, requestId, caller, USD that its attempts cost so far, deployment,
--- JSON of the credential that it runs on, '' when it has none or none any more},
--- or nil when the claim is void.
-local id = ARGV[1]
+-- Claim a job. A claim number succeeds once, and only while the record expects that number.
+-- ARGV
+--   job_id
+--   number            claim number
+--   slot              the slot that claims
+--   lease_ms          ms until the lease ends
+--   daily_budget_usd  what a caller may spend a day, 0 for any sum
+--   new_deployment    the id that the deployment gets if it has none
+-- Returns {request JSON, attempts, ms left on the clock, request id, caller, cost of the earlier attempts in USD, deployment,
+-- the entry of the caller's credential that the job runs on, JSON, or '' when it has none or none any more}, or nil when the
+-- claim is void.
+local id, number, slot, lease_ms, daily_budget_usd, new_deployment =
+  ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local job = read(id, 'state', 'n', 'slot', 'started', 'timeout', 'attempts', 'progress', 'caller', 'seq',
   'created', 'req', 'taken', 'cost', 'paid', 'cred')
 local time = now()
 local started = job.started or job.taken or time
-if job.n ~= ARGV[2] then return nil end
+if job.n ~= number then return nil end
 if is_revoked(job.caller) then return nil end -- popped before the revocation: `cancel_revoked.lua` ends it
-local budget = tonumber(ARGV[5])
-if job.state == 'waiting' and not job.started and budget > 0
-  and tonumber(redis.call('HGET', spend_of(job.caller, day_of(time)), 'cost') or 0) >= budget then
-  -- It was accepted before the budget was used up: it runs when there is another. One that has begun goes on: its clock
-  -- runs.
+if job.state == 'waiting' and not job.started and daily_budget_usd > 0
+  and tonumber(redis.call('HGET', spend_of(job.caller, day_of(time)), 'cost') or 0) >= daily_budget_usd then
+  -- The job was accepted before the budget was spent, and runs on the next day. A job that has begun continues, because its
+  -- clock runs.
   redis.call('ZREM', ACTIVE, id)
   change_state(id, job.caller, job.seq, 'waiting', 'delayed')
   redis.call('HSET', record_of(id), 'n', job.n + 1)
   redis.call('ZADD', DELAYED, whole(time - time % DAY + DAY), id)
-  say_state(id, 'delayed', job.progress)
+  publish_state(id, 'delayed', job.progress)
   return nil
 end
 if job.state == 'waiting' then
   change_state(id, job.caller, job.seq, 'waiting', 'active')
   local progress = math.max(10, tonumber(job.progress))
-  redis.call('HSET', record_of(id), 'slot', ARGV[3], 'started', whole(started), 'begun', whole(time),
-    'progress', progress)
-  -- What an earlier claim told of the answer is not true any more.
-  if redis.call('HDEL', record_of(id), 'said') == 1 then say(id, 'reset', '') end
-  say_state(id, 'active', progress)
-  redis.call('HSET', RUNNING, ARGV[3], id)
+  redis.call('HSET', record_of(id), 'slot', slot, 'started', whole(started), 'begun', whole(time), 'progress', progress)
+  -- Text that an earlier claim has published is not part of this answer.
+  if redis.call('HDEL', record_of(id), 'said') == 1 then publish(id, 'reset', '') end
+  publish_state(id, 'active', progress)
+  redis.call('HSET', RUNNING, slot, id)
   if not job.started then observe('queue_wait', started - job.created) end
-elseif job.state ~= 'active' or job.slot ~= ARGV[3] then
-  return nil -- not ours; ours already means that the reply to this very claim was lost
+elseif job.state ~= 'active' or job.slot ~= slot then
+  return nil -- another slot has it; this slot has it already when the reply to this very claim was lost
 end
 redis.call('ZREM', WAITING, id)
-redis.call('ZADD', ACTIVE, whole(time + ARGV[4]), id)
-redis.call('SETNX', DEPLOYMENT, ARGV[6])
+redis.call('ZADD', ACTIVE, whole(time + lease_ms), id)
+redis.call('SETNX', DEPLOYMENT, new_deployment)
 return {redis.call('GET', input_of(id)), tonumber(job.attempts), job.timeout - (time - started), job.req,
   job.caller, tostring((job.cost or 0) - (job.paid or 0)), redis.call('GET', DEPLOYMENT),
   job.cred and redis.call('HGET', credentials_of(job.caller), job.cred) or ''}

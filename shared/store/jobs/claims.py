@@ -73,8 +73,10 @@ async def take(client: redis.asyncio.Redis, claim: Claim, slot: str, budget: flo
 
     Also None when its caller has spent the `budget` of the day, in USD, if there is one: then it runs the next day.
     """
-    new_deployment = uuid4().hex
-    reply = await scripts.run(client, "claim", claim.job_id, claim.number, slot, LEASE, budget, new_deployment)
+    reply = await scripts.run(
+        client, "claim", job_id=claim.job_id, number=claim.number, slot=slot, lease_ms=LEASE, daily_budget_usd=budget,
+        new_deployment=uuid4().hex,
+    )  # fmt: skip
     if reply is None:
         return None
     request, attempts, time_left, request_id, caller, cost, deployment, credential = reply
@@ -82,16 +84,19 @@ async def take(client: redis.asyncio.Redis, claim: Claim, slot: str, budget: flo
     return ClaimedJob(claim, json.loads(request), attempts, time_left, request_id, caller, float(cost), credential)
 
 
-async def keep(
-    client: redis.asyncio.Redis, claim: Claim, progress: int, piece: int = 0, text: str = "", spent: str = ""
+async def renew(
+    client: redis.asyncio.Redis, claim: Claim, progress: int, piece: int = 0, text: str = "", spend: str = ""
 ) -> bool:
-    """Renew the lease, move progress, tell a piece of the answer's text, and what the run has cost, if that is new.
+    """Renew the lease, with the progress, the next piece of the text, and the cost so far if it has changed.
 
-    False when the claim no longer holds and the run is to be given up. A piece that is sent again under its number is
-    told once.
+    Return False when the claim no longer holds, so that the run has to be abandoned. A piece that is sent again under
+    its number is published once.
     """
-    told = (progress, LEASE, piece, text, spent)
-    return bool(await scripts.run(client, "keep", claim.job_id, claim.number, *told))
+    held = await scripts.run(
+        client, "renew", job_id=claim.job_id, number=claim.number, progress=progress, lease_ms=LEASE, piece=piece,
+        text=text, spend=spend,
+    )  # fmt: skip
+    return bool(held)
 
 
 def finish(  # noqa: PLR0913 -- each is a field of the settlement
@@ -176,13 +181,13 @@ async def settle(client: redis.asyncio.Redis, settlement: Settlement) -> Settled
 
     `foreign` when the store belongs to another deployment than the claim; then nothing is written.
     """
-    reply: int = await scripts.run(client, settlement.script, *settlement.arguments())
+    reply: int = await scripts.run(client, settlement.script, **settlement.arguments())
     return _SETTLED[reply]
 
 
 def settle_sync(client: redis.Redis, settlement: Settlement) -> Settled:
     """Write a settlement from a thread that blocks."""
-    reply: int = scripts.run_sync(client, settlement.script, *settlement.arguments())
+    reply: int = scripts.run_sync(client, settlement.script, **settlement.arguments())
     return _SETTLED[reply]
 
 

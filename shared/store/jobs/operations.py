@@ -28,7 +28,7 @@ RunAnew = Literal["waiting", "missing", "running", "completed", "revoked"]
 
 async def run_anew(client: redis.asyncio.Redis, job_id: str) -> RunAnew:
     """Let a job that failed or was cancelled run again, as if for the first time."""
-    answer: RunAnew = await scripts.run(client, "run_again", job_id)
+    answer: RunAnew = await scripts.run(client, "retry_ended", job_id=job_id)
     return answer
 
 
@@ -43,7 +43,7 @@ async def run_failed_anew(client: redis.asyncio.Redis) -> int:
 
 async def forget(client: redis.asyncio.Redis, *job_ids: str) -> int:
     """Forget finished jobs, with what the cache would answer with them; return how many had ended and were there."""
-    count: int = await scripts.run(client, "forget", *job_ids)
+    count: int = await scripts.run(client, "forget", job_ids=job_ids)
     return count
 
 
@@ -63,7 +63,9 @@ async def reprioritize(
     client: redis.asyncio.Redis, job_id: str, priority: int
 ) -> Literal["done", "missing", "finished"]:
     """Give a job that has not ended another place in the order; `priority` is its place in PRIORITIES."""
-    answer: Literal["done", "missing", "finished"] = await scripts.run(client, "reprioritize", job_id, priority)
+    answer: Literal["done", "missing", "finished"] = await scripts.run(
+        client, "reprioritize", job_id=job_id, priority=priority
+    )
     return answer
 
 
@@ -90,9 +92,9 @@ async def cached_answers(client: redis.asyncio.Redis) -> int:
 async def clear_cache(client: redis.asyncio.Redis, job_id: str | None = None) -> int:
     """Clear the cache of what one job answers, or all of it; return how many answers."""
     if job_id is not None:
-        return int(await scripts.run(client, "uncache", job_id, 0))
+        return int(await scripts.run(client, "uncache", job_id=job_id, most=0))
     count = 0
-    while cleared := await scripts.run(client, "uncache", "", _BATCH):
+    while cleared := await scripts.run(client, "uncache", job_id="", most=_BATCH):
         count += int(cleared)
     return count
 

@@ -159,7 +159,7 @@ async def cancel(
 ) -> Literal["cancelled", "finished", "missing"]:
     """Cancel one of a caller's jobs; it stays readable for `keep_for` s."""
     answer: Literal["cancelled", "finished", "missing"] = await scripts.run(
-        client, "cancel", job_id, caller, keep_for * 1000
+        client, "cancel", job_id=job_id, caller=caller, keep_ms=keep_for * 1000
     )
     return answer
 
@@ -174,7 +174,7 @@ async def page(
     states = (state,) if state else STATES
     # One more than asked for tells whether there is a next page.
     edge = "+inf" if before is None else f"({before}"
-    flat = await scripts.run(client, "page", caller or "", limit + 1, edge, *states)
+    flat = await scripts.run(client, "page", caller=caller or "", most=limit + 1, before=edge, states=states)
     found = [(flat[index], int(flat[index + 1])) for index in range(0, len(flat), 2)]
     if not found:
         return [], None

@@ -34,7 +34,10 @@ class TranscriptStore:
         subpath = key.get("subpath", "")
         pairs = [part for line in entries for part in (line.get("uuid", ""), json.dumps(line))]
         subs = f"{self._session(key)}:subs" if subpath else ""
-        await scripts.run(self._client, "append_session", self._transcript(key), subs, subpath, self._keep_for, *pairs)
+        await scripts.run(
+            self._client, "append_session", transcript=self._transcript(key), subpaths=subs, subpath=subpath,
+            keep_s=self._keep_for, lines=pairs,
+        )  # fmt: skip
 
     async def load(self, key: Key) -> list[Line] | None:
         """Return a transcript, None for one that was never written; it is kept anew."""

@@ -72,7 +72,7 @@ async def redeliver(
     client: redis.asyncio.Redis, job_id: str, caller: str, request_id: str | None
 ) -> tuple[Literal["missing", "running", "none", "told"], list[str]]:
     """Let the end of a caller's job be told again: to one submission, or to all that asked."""
-    answer, *told = await scripts.run(client, "redeliver", job_id, caller, request_id or "")
+    answer, *told = await scripts.run(client, "redeliver", job_id=job_id, caller=caller, request_id=request_id or "")
     return answer, told
 
 

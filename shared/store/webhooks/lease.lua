@@ -1,13 +1,18 @@
 -- Take webhooks that are due, and lease them to one deliverer.
--- ARGV  1 how many of the deliverer's places are free  2 lease ms  3 how many of a caller's host at a time
---       4 JSON: caller → host → how many places of the deliverer it holds  5 the try that a paused host is spared, JSON
 -- A caller takes another place only while it holds fewer than are free, so that one takes half at most, two a third each,
 -- and another caller's first webhook finds a place. Likewise a host takes of what is left to its caller. Who holds the
 -- fewest comes first, then who is due the longest. A host that fails is tried with one of a caller's at a time. What is due
 -- for a paused host ends here, untried, unless somebody asked for it again.
+-- ARGV
+--   free      how many of the deliverer's places are free
+--   lease_ms  ms until the leases end
+--   per_host  how many of a caller's host at a time
+--   busy      JSON of caller → host → how many places of the deliverer it holds
+--   spared    the try that a paused host is spared, JSON
 -- Returns {ms until the next caller is due or -1, name, n, name, n, …}.
-local time, free, lease_ms, per_host = now(), tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
-local busy, spared = cjson.decode(ARGV[4]), ARGV[5]
+local free, lease_ms, per_host, busy, spared =
+  tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), cjson.decode(ARGV[4]), ARGV[5]
+local time = now()
 local taken, touched, looks = {0}, {}, 1000
 
 local function due_in(list, most)

@@ -73,8 +73,10 @@ async def lease(
     `busy` is how many of each caller's hosts are being tried here already. A caller holds at most as many places as are
     left free, and `per_host` for one host.
     """
-    spared = json.dumps(asdict(_SPARED))
-    wait, *flat = await scripts.run(client, "lease", free, lease_for, per_host, json.dumps(busy), spared)
+    wait, *flat = await scripts.run(
+        client, "lease", free=free, lease_ms=lease_for, per_host=per_host, busy=json.dumps(busy),
+        spared=json.dumps(asdict(_SPARED)),
+    )  # fmt: skip
     leased = [Leased(flat[index], flat[index + 1]) for index in range(0, len(flat), 2)]
     return leased, None if wait < 0 else wait / 1000
 
@@ -123,6 +125,8 @@ async def record(
 
     After `disable_after` s of nothing but failures the host is paused. Safe to send twice.
     """
-    told: dict[str, Any] = asdict(seen)
-    args = (leased.name, leased.number, outcome, pause * 1000, json.dumps(told), disable_after * 1000)
-    return bool(await scripts.run(client, "settle_delivery", *args))
+    recorded = await scripts.run(
+        client, "settle_delivery", name=leased.name, number=leased.number, outcome=outcome, pause_ms=pause * 1000,
+        seen=json.dumps(asdict(seen)), disable_ms=disable_after * 1000,
+    )  # fmt: skip
+    return bool(recorded)

@@ -1,4 +1,4 @@
-"""`make up` by itself, without Docker: what it reads of `.env`, and what it tells."""
+"""`make up` without Docker: reading of `.env`, and printed messages."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from local import up
 
 @pytest.fixture(autouse=True)
 def calls(monkeypatch, tmp_path):
-    """Put everything into a folder of the test's, and return the environments in which Compose was called."""
+    """Use a folder of the test, and return the environments of the calls of Compose."""
     monkeypatch.setattr(up, "_ROOT", tmp_path)
     monkeypatch.setattr(up, "_OWN", tmp_path / ".data/compose.env")
     monkeypatch.setattr(up, "_GIVEN", tmp_path / ".env")

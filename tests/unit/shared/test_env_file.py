@@ -1,4 +1,4 @@
-"""Variables as text: what a `.env` may be, and what tools leave around the values of the environment."""
+"""Variables as text: forms of a `.env`, and quotes and spaces around values of the environment."""
 
 import os
 
@@ -53,7 +53,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
     (tmp_path / ".env").touch()
 
     def refuse(_path):
-        raise PermissionError(13, "Permission denied")  # root may read everything
+        raise PermissionError(13, "Permission denied")  # root can read everything
 
     monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
     with pytest.raises(SettingsError, match=r"^\.env: cannot be read: Permission denied"):

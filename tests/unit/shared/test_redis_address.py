@@ -1,4 +1,4 @@
-"""REDIS_URL and REDIS_HOST: what is taken, what is refused, and that no message repeats a password."""
+"""REDIS_URL and REDIS_HOST: accepted and refused values, and no message with a password."""
 
 import pytest
 from hypothesis import given

@@ -8,13 +8,13 @@ OBJECT = {"type": "object", "properties": {"n": {"type": "integer"}}, "required"
 
 
 def problem_of(given):
-    """Return what is wrong with a schema, and where."""
+    """Return the problem of a schema, and its place."""
     found = schema.problem_in(json.dumps(given))
     return f"{found.message}, at {found.place}" if found else ""
 
 
 def nested(levels):
-    """Return a schema in so many others."""
+    """Return a schema nested a number of times."""
     return {"items": nested(levels - 1)} if levels else {}
 
 
@@ -85,6 +85,6 @@ def test_a_long_schema_is_refused_before_any_work():
 def test_a_schema_is_measured_as_sent_and_as_given_to_the_model():
     assert "120000 bytes" in problem_of({"type": "object", "x": "y" * 120_000})
     assert problem_of({"type": "object", "x": "y" * 100_000}) == ""
-    # As draft 07 has it, each reference of a schema that is no object is longer.
+    # In draft 07 each reference in a schema of no object is longer.
     references = {"anyOf": [{"$ref": "#/$defs/a"}] * 5000, "$defs": {"a": {"type": "string"}}}
     assert "120000 bytes" in problem_of(references)

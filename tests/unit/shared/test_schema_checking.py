@@ -1,4 +1,4 @@
-"""What a schema may cost, and that one caller's slow schemas do not delay another's."""
+"""Limits on the cost of schemas; slow schemas of one caller do not delay another's."""
 
 import asyncio
 import json
@@ -46,13 +46,13 @@ async def ask(schema, caller="a", by=None):
 
 @pytest.mark.parametrize("kind", SLOW)
 async def test_a_slow_schema_is_refused_within_its_bound(kind):
-    checker = Checker()  # started before, so that the bound is what is measured
+    checker = Checker()  # started before, so that only the bound is measured
     checking._idle.append(checker)
     assert not checking.is_ordinary(json.dumps(SLOW[kind]))
     started = time.monotonic()
     found = await ask(SLOW[kind])
     assert time.monotonic() - started < WITHIN + 2
-    if found is not None:  # on a fast machine some of them are done in time
+    if found is not None:  # on a fast machine some of them finish in time
         assert (found, checker.alive) == (TOO_COSTLY, False)
 
 
