@@ -41,7 +41,7 @@ def run_everything(host: str, port: int, data: Path, *, emulate_lambda: bool) ->
                 environment["DEMO_MODEL"] = "true"
             of_api, of_worker = _sealing_keys(data)
             worker_environment = environment | of_api | model | of_worker
-            # The API must not have the private key, not even one that this process was given.
+            # The API must not have the private key, even if this process was given one.
             environment |= of_api | {"CREDENTIALS_PRIVATE_KEY": ""}
             supervisor.start(Child("worker", [*_COMMAND, "worker"], worker_environment, stop_timeout=6))
             api = [*_COMMAND, "api", *(["--lambda"] if emulate_lambda else [])]

@@ -8,6 +8,7 @@ import pytest
 from dotenv import dotenv_values
 
 from local import up
+from tests.support.processes import running
 
 
 @pytest.fixture(autouse=True)
@@ -104,5 +105,6 @@ def test_make_up_needs_only_the_standard_library():
     """Catches an import of a package, with which `make up` would fail where the project is not installed."""
     # Isolated and without site packages: only the standard library and the project's own files.
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[3])!r}); import local.up"
-    with subprocess.Popen([sys.executable, "-I", "-S", "-c", code], stderr=subprocess.PIPE, text=True) as child:
+    process = subprocess.Popen([sys.executable, "-I", "-S", "-c", code], stderr=subprocess.PIPE, text=True)
+    with running(process) as child:
         assert child.communicate()[1] == ""
