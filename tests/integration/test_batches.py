@@ -70,7 +70,7 @@ async def test_a_retried_job_reopens_its_batch_and_sends_another_event(connect, 
     assert failed is not None
     await run(server.url)
     assert (await client.get(place)).json()["state"] == "ended"
-    assert await operations.run_anew(async_client(server.url), failed) == "waiting"
+    assert await operations.retry(async_client(server.url), failed) == "waiting"
     again = (await client.get(place)).json()
     assert (again["state"], again["counts"]["waiting"], again["counts"]["failed"]) == ("running", 1, 0)
     assert store.zcard(keys.DUE) == 0  # the pending webhook is no longer true
@@ -97,7 +97,7 @@ async def test_retrying_a_job_of_a_cancelled_batch_reopens_it(connect, server):
     name = place.replace("/api/batches/", "/v1/messages/batches/msgbatch_")
     await client.delete(place)
     [job, _] = [json.loads(line)["jobId"] for line in (await client.get(f"{place}/results")).text.splitlines()]
-    assert await operations.run_anew(async_client(server.url), job) == "waiting"
+    assert await operations.retry(async_client(server.url), job) == "waiting"
     assert (await client.get(place)).json()["state"] == "running"
     assert (await client.get(name)).json()["processing_status"] == "in_progress"
 

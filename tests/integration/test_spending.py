@@ -203,7 +203,7 @@ async def test_a_running_job_continues_after_the_budget_is_exhausted(claimed, st
     assert job.cost == pytest.approx(0.5)
     # A retry by an operator gives the job its whole budget again.
     await client.delete(f"/api/query/{claim.job_id}")
-    assert await operations.run_anew(handle, claim.job_id) == "waiting"
+    assert await operations.retry(handle, claim.job_id) == "waiting"
     number = int(store.hget(f"cg:job:{claim.job_id}", "n"))
     retried = await claims.take(handle, claims.Claim(claim.job_id, number), "slot")
     assert retried is not None
