@@ -26,16 +26,21 @@ class CredentialUnavailableError(Exception):
     """The credential that a job names cannot be used; the log has the reason."""
 
 
-def credential_of(job: ClaimedJob, settings: WorkerSettings, messages_api: SplitResult | None) -> Credential | None:
-    """Open the credential that a job runs on; None for a job on the deployment's own.
+def is_on_own_credential(job: ClaimedJob) -> bool:
+    """Return whether a job runs on its caller's credential and not on the deployment's."""
+    return job.request.get("credential") is not None
+
+
+def api_key_of(job: ClaimedJob, settings: WorkerSettings, messages_api: SplitResult | None) -> str | None:
+    """Open the API key that a job runs on; None for a job on the deployment's credential.
 
     `messages_api` is where the relay sends requests; None without a relay. Raises CredentialUnavailableError.
     """
-    name = job.request.get("credential")
-    if name is None:
+    if not is_on_own_credential(job):
         return None
+    name = job.request["credential"]
     try:
-        return _opened(job, name, settings, messages_api)
+        return _opened(job, name, settings, messages_api).value
     except NotOpenedError as error:
         ids = {"job_id": job.claim.job_id, "request_id": job.request_id}
         event(log, "credential_unavailable", logging.WARNING, **ids, credential=name, reason=str(error))
@@ -58,8 +63,8 @@ def _opened(job: ClaimedJob, name: str, settings: WorkerSettings, messages_api: 
     return credential
 
 
-def on_own_credential(outcome: Outcome) -> Outcome:
-    """Return the outcome of a job on its caller's own credential: it shows nothing of the deployment's."""
+def outcome_on_own_credential(outcome: Outcome) -> Outcome:
+    """Return the outcome of a job on its caller's credential: it shows nothing of the deployment's credential."""
     body, code = outcome.body, outcome.code
     if code in _MESSAGES:
         body = {"error": {**body["error"], "message": _MESSAGES[code]}}
