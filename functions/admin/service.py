@@ -84,7 +84,9 @@ async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
     client = async_client(settings.redis_address)
     found = await _read(job_id, settings)
     caller = found.record["caller"]
-    request, tries = await asyncio.gather(records.request_of(client, job_id), history.tries(client, job_id, caller))
+    request, attempts = await asyncio.gather(
+        records.request_of(client, job_id), history.attempts(client, job_id, caller)
+    )
     return {
         **status_of(found).model_dump(by_alias=True),
         "caller": caller,
@@ -96,7 +98,7 @@ async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
         "request": request,
         "cached": await operations.is_cached(client, job_id, found.record.get("fp")),
         # The latest that fit; GET /api/query/{jobId}/deliveries has all.
-        "deliveries": [one.model_dump(by_alias=True) for one in latest_deliveries(tries or [])],
+        "deliveries": [one.model_dump(by_alias=True) for one in latest_deliveries(attempts or [])],
     }
 
 

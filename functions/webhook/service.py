@@ -1,4 +1,4 @@
-"""Deliveries of webhooks: what was tried, and another try."""
+"""Deliveries of webhooks: their attempts, and redelivery."""
 
 from shared.api.errors import NotFinished, NotFound, NoWebhook
 from shared.api.ids import is_id
@@ -10,14 +10,14 @@ from shared.store.webhooks import history
 
 
 async def deliveries(job_id: str, cursor: str | None, *, caller: str, settings: WebhookSettings) -> Deliveries:
-    """List the tries of the webhooks of one of the caller's jobs, oldest first, after the page with that cursor.
+    """List the delivery attempts of one of the caller's jobs, oldest first, after the page with that cursor.
 
     Raises NotFound for any other job.
     """
-    tries = await history.tries(async_client(settings.redis_address), job_id, caller) if is_id(job_id) else None
-    if tries is None:
+    attempts = await history.attempts(async_client(settings.redis_address), job_id, caller) if is_id(job_id) else None
+    if attempts is None:
         raise NotFound("There is no such job")
-    page, following = delivery_page(tries, cursor)
+    page, following = delivery_page(attempts, cursor)
     return Deliveries(deliveries=page, next_cursor=following)
 
 
@@ -26,9 +26,9 @@ async def redeliver(job_id: str, request_id: str | None, *, caller: str, setting
 
     Raises NotFound, NotFinished while there is nothing to tell, or NoWebhook when nobody asked.
     """
-    answer, told = "missing", list[str]()
+    answer, request_ids = "missing", list[str]()
     if is_id(job_id):
-        answer, told = await history.redeliver(async_client(settings.redis_address), job_id, caller, request_id)
+        answer, request_ids = await history.redeliver(async_client(settings.redis_address), job_id, caller, request_id)
     match answer:
         case "missing":
             raise NotFound("There is no such job, or no such submission of it")
@@ -37,4 +37,4 @@ async def redeliver(job_id: str, request_id: str | None, *, caller: str, setting
         case "none":
             raise NoWebhook("No submission of it had a webhookUrl")
         case _:
-            return Redelivery(job_id=job_id, request_ids=sorted(told))
+            return Redelivery(job_id=job_id, request_ids=sorted(request_ids))

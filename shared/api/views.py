@@ -9,7 +9,7 @@ from shared.api.times import rfc3339, when
 from shared.api.vocabulary import PRIORITIES
 from shared.store.jobs.batches import StoredBatch
 from shared.store.jobs.records import Attempt, StoredJob
-from shared.store.webhooks.history import Try
+from shared.store.webhooks.history import DeliveryAttempt
 
 
 def status_of(job: StoredJob) -> Status:
@@ -39,7 +39,7 @@ def webhook_id(name: str) -> str:
     return f"msg_{name}"
 
 
-def delivery_of(one: Try) -> Delivery:
+def delivery_of(one: DeliveryAttempt) -> Delivery:
     """Return one try of a webhook."""
     return Delivery(
         id=webhook_id(one.name),
@@ -58,23 +58,23 @@ def delivery_of(one: Try) -> Delivery:
 DELIVERY_CURSOR = "^[0-9]{1,15}_[0-9]{1,9}_[0-9a-f.-]{1,60}$"
 
 
-def delivery_page(tries: Sequence[Try], cursor: str | None) -> tuple[list[Delivery], str | None]:
-    """Return a page of tries, which are in the order of their times, and the cursor of the next page."""
+def delivery_page(attempts: Sequence[DeliveryAttempt], cursor: str | None) -> tuple[list[Delivery], str | None]:
+    """Return a page of attempts, which are in the order of their times, and the cursor of the next page."""
     if cursor is not None:
         at, number, name = cursor.split("_")
         after = (int(at), name, int(number))
-        tries = [one for one in tries if (one.at, one.name, one.number) > after]
-    found = [delivery_of(one) for one in tries]
+        attempts = [one for one in attempts if (one.at, one.name, one.number) > after]
+    found = [delivery_of(one) for one in attempts]
     page = fitting(found, json_bytes)
     if len(page) == len(found):
         return page, None
-    last = tries[len(page) - 1]
+    last = attempts[len(page) - 1]
     return page, f"{last.at}_{last.number}_{last.name}"
 
 
-def latest_deliveries(tries: Sequence[Try]) -> list[Delivery]:
-    """Return the latest tries that fit on a quarter of a page, oldest first."""
-    newest = (delivery_of(one) for one in reversed(tries))
+def latest_deliveries(attempts: Sequence[DeliveryAttempt]) -> list[Delivery]:
+    """Return the latest attempts that fit on a quarter of a page, oldest first."""
+    newest = (delivery_of(one) for one in reversed(attempts))
     found = fitting(newest, json_bytes, PAGE_BYTES // 4)
     return found[::-1]
 

@@ -19,7 +19,7 @@ from shared.store.callers import callers
 from shared.store.jobs import events, records
 from shared.store.jobs.endings import within
 from shared.store.redis.client import async_client
-from shared.store.redis.pubsub import listening
+from shared.store.redis.pubsub import subscribed
 
 # A silent stream says so, that nobody on its way takes it for dead; s.
 _COMMENT_EVERY = 10.0
@@ -67,18 +67,18 @@ async def hear(
     """
     client = async_client(settings.redis_address)
     teller = _Teller(client, job_id, caller, after)
-    with listening(client, job_id) as ear:
-        await within(clock.next_look(), ear.ready)
+    with subscribed(client, job_id) as subscription:
+        await within(clock.next_look(), subscription.ready)
         ended = False
         while not teller.over:
-            ear.heard.clear()
+            subscription.changed.clear()
             async for told in teller.tell():
                 yield told
             if ended:
                 # Whoever asks says to have seen an event that there never was: the end is not after it.
                 return
             # What is heard need not be news: the time may be up although something came.
-            if not teller.over and not (await within(clock.next_look(), ear.heard) and clock.has_time):
+            if not teller.over and not (await within(clock.next_look(), subscription.changed) and clock.has_time):
                 if clock.is_over:
                     return
                 clock.note_comment()

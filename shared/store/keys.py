@@ -110,7 +110,7 @@ WRITTEN = PREFIX + "written"  # string: when readiness last tried a write, ms
 REVOKED = PREFIX + "revoked"  # hash: caller whose key is revoked → id of the revocation; kept for good
 REVOKING = PREFIX + "revoking"  # set: those of them whose jobs are still to be cancelled
 REVOCATIONS = PREFIX + "revocations"  # channel: callers whose keys are revoked
-TOLD = PREFIX + "told"  # channel: a webhook may be due
+DELIVERY_DUE = PREFIX + "told"  # channel: a delivery may be due
 
 # Upper bounds of the histograms of jobs, s.
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
@@ -131,7 +131,7 @@ def events(job_id: str) -> str:
     return f"{PREFIX}job:{job_id}:events"
 
 
-def heard(job_id: str) -> str:
+def job_channel(job_id: str) -> str:
     """Name the channel of a job: `end` when it has ended, anything else when its events have grown."""
     return f"{PREFIX}heard:{job_id}"
 
@@ -191,8 +191,8 @@ def hook(name: str) -> str:
     return f"{PREFIX}hook:{name}"
 
 
-def tries(name: str) -> str:
-    """Name the tries of a webhook."""
+def delivery_attempts(name: str) -> str:
+    """Name the attempts of a delivery."""
     return f"{PREFIX}hook:{name}:tries"
 
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from functions.worker.webhooks.dispatcher import told_by
+from functions.worker.webhooks.dispatcher import event_of
 from shared.api.ids import new_id
 from shared.services import allowed
 from shared.store import keys
@@ -57,7 +57,7 @@ async def test_one_webhook_reports_the_end_of_a_batch(connect, server, store):
     [leased], _ = await outbox.lease(async_client(server.url), 10, {}, per_host=10)
     webhook = await outbox.read(async_client(server.url), leased)
     assert webhook is not None
-    told = json.loads(told_by(webhook).model_dump_json(by_alias=True))
+    told = json.loads(event_of(webhook).model_dump_json(by_alias=True))
     assert (told["type"], told["data"]["batchId"], told["data"]["counts"]["completed"]) == ("batch.ended", batch, 3)
 
 

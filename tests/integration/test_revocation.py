@@ -165,7 +165,7 @@ async def test_a_request_waiting_for_a_revoked_job_ends_without_its_result(two, 
     settings = load(StatusSettings)
     following = asyncio.create_task(follow())
     waiting = asyncio.create_task(endings.read_at_end(client, job, leaves.id, 25))
-    await subscribed(client, keys.heard(job))
+    await subscribed(client, keys.job_channel(job))
     # In one transaction: what listens sees both, or neither.
     finish = claims.finish(claim, "completed", {"result": RESULT}, keep_for=60)
     await revoke_and_die(server, leaves)

@@ -162,7 +162,7 @@ def test_links_of_a_run_are_removed_and_not_followed(temporary, treasure):
 REMOVE = """
 import os, sys
 from pathlib import Path
-from functions.worker.removal import remove_tree
+from functions.worker.cli.removal import remove_tree
 root = Path(sys.argv[1])
 if os.geteuid() == 0:
     os.chown(root, 12345, -1)

@@ -74,7 +74,7 @@ local function forget_hook(name)
     redis.call('ZREM', due_of(hook[3], hook[2]), name)
     due_by_its_first(hook[3], hook[2])
   end
-  redis.call('DEL', hook_of(name), tries_of(name))
+  redis.call('DEL', hook_of(name), attempts_of(name))
 end
 
 -- Forget all webhooks of a job, or of a batch.
@@ -123,7 +123,7 @@ local function tell(id, caller, name, request, url, host, meta, event, time)
   redis.call('SADD', hooks_of(id), name)
   count('webhooks_pending')
   deliver_at(name, caller, host, time)
-  redis.call('PUBLISH', TOLD, '')
+  redis.call('PUBLISH', DELIVERY_DUE, '')
 end
 
 -- What ends again, for it was run anew, has another end, in another `round`, and that is another event.

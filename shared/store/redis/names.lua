@@ -9,7 +9,7 @@ local REVOKED, REVOKING, REVOCATIONS = 'cg:revoked', 'cg:revoking', 'cg:revocati
 local MOST_EVENTS = 20000
 local SLOTS, RUNNING, CACHED = 'cg:slots', 'cg:running', 'cg:cached'
 local WORKERS, WRITTEN = 'cg:workers', 'cg:written'
-local DUE, FAILING_HOSTS, TOLD = 'cg:due:callers', 'cg:hosts', 'cg:told'
+local DUE, FAILING_HOSTS, DELIVERY_DUE = 'cg:due:callers', 'cg:hosts', 'cg:told'
 local UPSTREAM, NOT_BEFORE = 'cg:upstream', 'cg:notbefore'
 -- So many refusals in a row hold the queue; then one job each so many ms finds out whether Claude takes us again.
 local HELD_AFTER, PROBE_EVERY = 3, 30000
@@ -31,7 +31,7 @@ local function all_of(state) return 'cg:all:' .. state end
 
 local function hooks_of(id) return 'cg:job:' .. id .. ':hooks' end
 local function hook_of(request) return 'cg:hook:' .. request end
-local function tries_of(request) return 'cg:hook:' .. request .. ':tries' end
+local function attempts_of(request) return 'cg:hook:' .. request .. ':tries' end
 local function due_hosts_of(caller) return 'cg:due:' .. caller end
 local function due_of(caller, host) return 'cg:due:' .. caller .. ':' .. host end
 local function host_of(host) return 'cg:host:' .. host end

@@ -1,4 +1,4 @@
-"""Run Lua scripts. Each lies beside the module that calls it, and its header lists its arguments and its result."""
+"""Run Lua scripts. Each is beside the module that calls it; its header lists its arguments and its result."""
 
 from functools import cache
 from hashlib import sha1
@@ -10,7 +10,7 @@ import redis.asyncio
 from redis.exceptions import NoScriptError
 
 from shared.store import keys
-from shared.store.redis.pipelining import ask
+from shared.store.redis.pipelining import send
 
 _FILES = {path.stem: path for path in Path(__file__).parents[1].rglob("*.lua")}
 _COMMON = ("names", "counts", "transitions")
@@ -50,11 +50,11 @@ def _source(name: str) -> tuple[str, str]:
 
 
 async def run(client: redis.asyncio.Redis, name: str, *args: Any) -> Any:
-    """Run a script in one round trip; a server that does not know it yet costs one more, once."""
+    """Run a script in one round trip; the first use on a server costs one more."""
     text, digest = _source(name)
-    [reply] = await ask(client, ("EVALSHA", digest, 0, *args))
+    [reply] = await send(client, ("EVALSHA", digest, 0, *args))
     if isinstance(reply, NoScriptError):
-        [reply] = await ask(client, ("EVAL", text, 0, *args))
+        [reply] = await send(client, ("EVAL", text, 0, *args))
     if isinstance(reply, Exception):
         raise reply
     return reply
