@@ -68,13 +68,13 @@ run:  ## run API, worker, store and, without credentials, the demo model on this
 	@exec $(BIN)/claude-gateway local
 
 up:  ## run API, worker, Valkey, Prometheus and Grafana in containers; without credentials the demo model
-	@$(PYTHON) local/up.py up
+	@$(PYTHON) -m local.up up
 
 down:  ## end them, and remove all that they kept
-	@$(PYTHON) local/up.py down
+	@$(PYTHON) -m local.up down
 
 logs:  ## follow what they say
-	@$(PYTHON) local/up.py logs
+	@$(PYTHON) -m local.up logs
 
 # What `make test` runs; coverage is measured of the same.
 QUICK := -n auto --maxprocesses 4 --dist loadfile --ignore tests/chaos --ignore tests/browser \

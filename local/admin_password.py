@@ -5,13 +5,14 @@ import secrets
 import sys
 
 from shared.configuration import env_file
+from shared.configuration.booleans import parse_boolean
 
 
 def make_if_missing() -> None:
     """Put a new ADMIN_PASSWORD into the environment and print it, this once; nothing when none is needed."""
     # Not through the settings, which refuse what is mended here.
     given = env_file.given()
-    wanted = given.get("ADMIN_ENABLED", "").lower() in {"1", "true", "t", "yes", "y", "on"}
+    wanted = parse_boolean(given.get("ADMIN_ENABLED", ""))
     if wanted and "ADMIN_PASSWORD" not in given:
         os.environ["ADMIN_PASSWORD"] = secrets.token_urlsafe(12)
         name = given.get("ADMIN_USERNAME") or "admin"

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.api import event_stream
+
 JsonObject = dict[str, Any]
 
 
@@ -112,7 +114,7 @@ def _streamed(block: Block) -> tuple[JsonObject, list[JsonObject]]:
 
 def encode_event(event: JsonObject) -> bytes:
     """Write one event as a server-sent event."""
-    return f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
+    return event_stream.encode_event(event["type"], json.dumps(event))
 
 
 def answer_body(answer: Answer) -> JsonObject:

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from local.app import app
 from shared.api.errors import GatewayError
 from shared.api.models import Cached, Status
+from shared.http.compat import AnthropicError, OpenAIError
 from shared.http.describe import BODIES, all_errors
-from shared.http.other_apis import AnthropicError, OpenAIError
 from shared.http.problems import Problem, problem_body
 from shared.http.route_table import DOCUMENT
 

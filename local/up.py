@@ -12,6 +12,8 @@ from base64 import b64encode
 from contextlib import suppress
 from pathlib import Path
 
+from shared.configuration.booleans import parse_boolean
+
 _ROOT = Path(__file__).parent.parent
 COMPOSE_FILE = _ROOT / "local/compose.yaml"
 _OWN = _ROOT / ".data" / "compose.env"
@@ -72,7 +74,7 @@ def _up() -> int:
 
 def _about_dashboard() -> str:
     """Return where the dashboard is and where its password stands, by what Compose takes first."""
-    if (setting("ADMIN_ENABLED") or "true").lower() not in {"1", "true", "t", "yes", "y", "on"}:
+    if not parse_boolean(setting("ADMIN_ENABLED") or "true"):
         return "no dashboard: ADMIN_ENABLED is off"
     place = str(_OWN.relative_to(_ROOT))
     if setting("ADMIN_PASSWORD"):

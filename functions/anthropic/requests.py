@@ -116,6 +116,8 @@ def _part(part: Any, place: str) -> str:
                 if value is not None:
                     raise refused(f"{place}.{str(name)[:60]}", "cannot be honoured by a run of the CLI")
             return text
+        case {"type": "text"}:
+            raise refused(f"{place}.text", "should be text")
         case {"type": str(kind)}:
             raise refused(place, f"{kind[:40]} cannot be honoured by a run of the CLI; text can")
         case _:

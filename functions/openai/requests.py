@@ -9,7 +9,7 @@ from pydantic import ConfigDict, ValidationError
 from shared.api.errors import FieldError, InvalidRequest, RefusedParameter
 from shared.api.models import Wire
 from shared.api.requests import ResponseQuery
-from shared.http.other_apis import as_path
+from shared.http.compat import as_path
 from shared.http.problems import not_valid
 
 PREFIX = "resp_"
@@ -154,6 +154,8 @@ def _part(part: Any, where: str) -> str:
         case {"type": "input_text", "text": str(text), **rest}:
             _nothing_more(rest, where)
             return text
+        case {"type": "input_text"}:
+            raise RefusedParameter(f"{where}.text", "should be text")
         case {"type": str(kind)}:
             why = f"{kind[:40]} cannot be honoured by a run of the CLI; input_text can"
             raise RefusedParameter(f"{where}.type", why)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from functions.openai import views
-from shared.api.lines import as_one_line
+from shared.api.event_stream import encode_event
 from shared.configuration.settings import StatusSettings
 from shared.services.following import COMMENT, Clock, Told, hear
 from shared.store.jobs import events
@@ -100,8 +100,7 @@ class Translation:
     def _tell(self, kind: str, **fields: Any) -> None:
         if self._number > self._after:
             body = {"type": kind, "sequence_number": self._number, **fields}
-            data = as_one_line(json.dumps(body, ensure_ascii=False))
-            self._due.append(f"event: {kind}\ndata: {data}\n\n".encode())
+            self._due.append(encode_event(kind, json.dumps(body, ensure_ascii=False)))
         self._number += 1
 
     def _written(self) -> list[bytes]:

@@ -1,20 +1,30 @@
-"""Every error that a client can be told, each with its HTTP status and its code.
+"""The errors of the API, each with its HTTP status and its code.
 
-    GatewayError
-    ├── MalformedJson 400          ├── UnsupportedMediaType 415
-    ├── MalformedRequest 400       ├── HeadTooLarge 431
-    ├── RequestTimeout 408         │
-    ├── Unauthorized 401           ├── InvalidRequest 422
-    │   └── KeyRevoked             │
-    ├── Forbidden 403              │   └── RefusedParameter
-    ├── NotFound 404               ├── IdempotencyMismatch 422
-    ├── MethodNotAllowed 405       ├── RateLimited 429
-    ├── AlreadyFinished 409        ├── BudgetExhausted 429
-    ├── NotFinished 409            ├── QueueFull 503
-    ├── PayloadTooLarge 413        ├── Unavailable 503
-    └── WebhookUrlRefused 422      └── NoWebhook 422
+    GatewayError 500
+    ├── MalformedJson 400
+    ├── MalformedRequest 400
+    ├── Unauthorized 401
+    │   └── KeyRevoked 401
+    ├── Forbidden 403
+    ├── NotFound 404
+    ├── MethodNotAllowed 405
+    ├── RequestTimeout 408
+    ├── AlreadyFinished 409
+    ├── NotFinished 409
+    ├── PayloadTooLarge 413
+    ├── UnsupportedMediaType 415
+    ├── IdempotencyMismatch 422
+    ├── InvalidRequest 422
+    │   └── RefusedParameter 422
+    ├── NoWebhook 422
+    ├── WebhookUrlRefused 422
+    ├── BudgetExhausted 429
+    ├── RateLimited 429
+    ├── HeadTooLarge 431
+    ├── QueueFull 503
+    └── Unavailable 503
 
-The codes are those of the API's error table; `shared.http.problems` turns an error into problem+json.
+`shared.http.problems` writes an error as problem+json, `shared.http.compat` in the form of another product's API.
 """
 
 from dataclasses import dataclass
@@ -23,18 +33,18 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """What is wrong with one field; `pointer` is an RFC 6901 pointer into the body, such as `/priority`."""
+    """The error of one field; `pointer` is an RFC 6901 pointer into the body, such as `/priority`."""
 
     pointer: str
     message: str
 
 
 class GatewayError(Exception):
-    """An answer other than the one asked for; subclasses fix status, code and title."""
+    """An error response; subclasses define status, code and title."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
-    title: str = "The gateway made a mistake"
+    title: str = "Internal server error"
 
     def __init__(
         self, detail: str, *, errors: tuple[FieldError, ...] = (), headers: dict[str, str] | None = None
@@ -46,139 +56,139 @@ class GatewayError(Exception):
 
 
 class MalformedJson(GatewayError):
-    """The body is not JSON."""
+    """The body is not valid JSON."""
 
-    status, code, title = 400, "malformed_json", "The body is not valid JSON"
+    status, code, title = 400, "malformed_json", "Malformed JSON"
 
 
 class MalformedRequest(GatewayError):
-    """The bytes that were sent are not HTTP/1.1."""
+    """The client did not send an HTTP/1.1 request."""
 
-    status, code, title = 400, "malformed_request", "The request is malformed"
+    status, code, title = 400, "malformed_request", "Malformed request"
 
 
 class RequestTimeout(GatewayError):
-    """The client did not send its request in time."""
+    """The client did not send the whole request in time."""
 
-    status, code, title = 408, "request_timeout", "The request timed out"
+    status, code, title = 408, "request_timeout", "Request timeout"
 
 
 class HeadTooLarge(GatewayError):
-    """The request line and the header fields are too large, or the fields too many."""
+    """The request line or the header fields are too large, or there are too many fields."""
 
-    status, code, title = 431, "head_too_large", "The request header fields are too large"
+    status, code, title = 431, "head_too_large", "Request header fields too large"
 
 
 class Unauthorized(GatewayError):
-    """The request has no credentials, or unknown ones; `WWW-Authenticate` says how to send them."""
+    """The credentials are missing or unknown; `WWW-Authenticate` names the scheme."""
 
-    status, code, title = 401, "unauthorized", "A key is needed"
+    status, code, title = 401, "unauthorized", "API key required"
 
 
 class KeyRevoked(Unauthorized):
-    """The key was revoked after the request had been accepted."""
+    """The key was revoked after the gateway accepted the request."""
 
     def __init__(self) -> None:
-        super().__init__("The key is revoked", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+        super().__init__("The API key is revoked", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
 
 
 class Forbidden(GatewayError):
-    """The caller may not do this, or the host of the request is not served."""
+    """The caller has no permission, or the gateway does not serve the request's host."""
 
-    status, code, title = 403, "forbidden", "Not allowed"
+    status, code, title = 403, "forbidden", "Forbidden"
 
 
 class NotFound(GatewayError):
-    """No such thing, or it belongs to another caller: the two look the same."""
+    """The object does not exist or belongs to another caller. The error is the same for both."""
 
     status, code, title = 404, "not_found", "Not found"
 
 
 class MethodNotAllowed(GatewayError):
-    """The path exists, with other methods; `Allow` names them."""
+    """The path does not have this method; `Allow` lists its methods."""
 
     status, code, title = 405, "method_not_allowed", "Method not allowed"
 
 
 class AlreadyFinished(GatewayError):
-    """The job has ended, so this can no longer be done."""
+    """The job has already ended."""
 
-    status, code, title = 409, "already_finished", "The job has already finished"
+    status, code, title = 409, "already_finished", "Job already finished"
 
 
 class NotFinished(GatewayError):
-    """The job or the batch has not ended yet."""
+    """The job or batch has not ended yet."""
 
-    status, code, title = 409, "not_finished", "The job has not finished"
+    status, code, title = 409, "not_finished", "Job not finished"
 
 
 class PayloadTooLarge(GatewayError):
     """The body is larger than MAX_BODY_BYTES."""
 
-    status, code, title = 413, "payload_too_large", "The body is too large"
+    status, code, title = 413, "payload_too_large", "Payload too large"
 
 
 class UnsupportedMediaType(GatewayError):
-    """The body is not declared as JSON."""
+    """The `Content-Type` is not a JSON media type."""
 
     status, code, title = 415, "unsupported_media_type", "Unsupported media type"
 
 
 class InvalidRequest(GatewayError):
-    """One or more fields are wrong; `errors` names each."""
+    """One or more fields are invalid; `errors` has an entry for each."""
 
-    status, code, title = 422, "invalid_request", "The request is not valid"
+    status, code, title = 422, "invalid_request", "Invalid request"
 
 
 class RefusedParameter(InvalidRequest):
-    """The refusal of one parameter of OpenAI's API, with that API's code and the whole path of the parameter."""
+    """One parameter of OpenAI's API is refused; has that API's code and the whole path of the parameter."""
 
     def __init__(self, name: str, why: str, openai_code: str = "unsupported_parameter") -> None:
-        name = name[:200]  # what the client sent
+        name = name[:200]  # sent by the client
         super().__init__(f"{name}: {why}", errors=(FieldError(name, why),))
         self.openai_code = openai_code
 
 
 class IdempotencyMismatch(GatewayError):
-    """The Idempotency-Key was used with another body."""
+    """The Idempotency-Key was used before with another body."""
 
-    status, code, title = 422, "idempotency_mismatch", "The Idempotency-Key was used for another request"
+    status, code, title = 422, "idempotency_mismatch", "Invalid idempotency key reuse"
 
 
 class NoWebhook(GatewayError):
     """No submission of the job has a webhook."""
 
-    status, code, title = 422, "no_webhook", "The job has no webhook"
+    status, code, title = 422, "no_webhook", "No webhook"
 
 
 class WebhookUrlRefused(GatewayError):
-    """The webhook's URL is not one that the gateway posts to."""
+    """The gateway does not send requests to the webhook's URL."""
 
-    status, code, title = 422, "webhook_url_refused", "The webhook URL is refused"
+    status, code, title = 422, "webhook_url_refused", "Webhook URL refused"
 
 
 class RateLimited(GatewayError):
-    """The caller sends more than RATE_LIMIT allows; `Retry-After` says when to go on."""
+    """The caller exceeds RATE_LIMIT; `Retry-After` has the seconds to wait."""
 
     status, code, title = 429, "rate_limited", "Too many requests"
 
 
 class BudgetExhausted(GatewayError):
-    """The caller has spent DAILY_BUDGET_USD; `Retry-After` says when the next day begins."""
+    """The caller has spent DAILY_BUDGET_USD; `Retry-After` has the seconds until the next day."""
 
-    status, code, title = 429, "budget_exhausted", "The budget of the day is spent"
+    status, code, title = 429, "budget_exhausted", "Daily budget exhausted"
 
 
 class QueueFull(GatewayError):
-    """MAX_QUEUE_DEPTH jobs are waiting already."""
+    """MAX_QUEUE_DEPTH jobs are waiting."""
 
-    status, code, title = 503, "queue_full", "The queue is full"
+    status, code, title = 503, "queue_full", "Queue full"
 
 
 class Unavailable(GatewayError):
-    """Redis cannot be reached or refuses the command, or too many connections are open; the title says which."""
+    """Redis is unreachable or refuses the command, or too many connections are open; the title names the cause."""
 
-    status, code, title = 503, "unavailable", "The gateway cannot do this now"
+    status, code, title = 503, "unavailable", "Service unavailable"
 
     def __init__(self, detail: str, *, title: str | None = None, headers: dict[str, str] | None = None) -> None:
         super().__init__(detail, headers=headers)

@@ -8,12 +8,15 @@ from ipaddress import IPv6Address
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote_to_bytes
 
+from shared.configuration.booleans import parse_boolean
+
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 _ZONE = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 _EXAMPLE = "such as redis://127.0.0.1:6379/0"
 _SCHEMES = ("redis", "rediss", "unix")
 # Options of redis-py that only say how TLS is checked. Others would replace what the gateway's own code depends on.
-_FLAGS = {"ssl_check_hostname": ("true", "false"), "ssl_cert_reqs": ("required", "optional", "none")}
+_CHECK_HOSTNAME = "ssl_check_hostname"
+_FLAGS = {_CHECK_HOSTNAME: ("true", "false"), "ssl_cert_reqs": ("required", "optional", "none")}
 _FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 _LONGEST_SOCKET_PATH = 107
 _BY_PASSWORD = (
@@ -149,13 +152,21 @@ def _options(scheme: str, query: str) -> list[str]:
                 f"should have no option but {', '.join(taken)} after the ?; the gateway sets the others itself"
             )
         _check_option(name, value)
-    return [f"{name}={quote(value.lower() if name in _FLAGS else value, safe='/')}" for name, value in found]
+    return [f"{name}={quote(_normalized(name, value), safe='/')}" for name, value in found]
+
+
+def _normalized(name: str, value: str) -> str:
+    """Return the value of an option as redis-py expects it."""
+    if name == _CHECK_HOSTNAME:
+        return str(parse_boolean(value)).lower()
+    return value.lower() if name in _FLAGS else value
 
 
 def _check_option(name: str, value: str) -> None:
     if name == "db" and not re.fullmatch(r"[0-9]{1,5}", value):
         raise ValueError("should have a number as the option db, such as ?db=0")
-    if name in _FLAGS and value.lower() not in _FLAGS[name]:
+    is_boolean = name == _CHECK_HOSTNAME and parse_boolean(value) is not None
+    if name in _FLAGS and not is_boolean and value.lower() not in _FLAGS[name]:
         raise ValueError(
             f"should have {' or '.join(_FLAGS[name])} as the option {name}, such as ?{name}={_FLAGS[name][0]}"
         )

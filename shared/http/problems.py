@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 
 from shared.api.errors import FieldError, GatewayError, InvalidRequest, Unavailable
 from shared.configuration.settings import CommonSettings, load
-from shared.http.other_apis import writer_for
+from shared.http.compat import writer_for
 from shared.http.route_table import unrouted
 from shared.http.security_headers import missing, request_id_headers
 from shared.store.redis import failures

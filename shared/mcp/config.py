@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from shared.api.fingerprint import digest
+from shared.configuration.booleans import parse_boolean
 from shared.configuration.errors import plain
 
 # ${NAME}, or ${NAME:-default} as the CLI has it.
@@ -164,10 +165,10 @@ def _is_enabled(path: Path, name: str, server: Server, environ: Mapping[str, str
     enabled = server.routing.enabled
     if isinstance(enabled, bool):
         return enabled
-    value = _fill(enabled, environ, f"{path}: server {name!r}: routing.enabled").lower()
-    if value not in {"true", "false", "1", "0", "yes", "no"}:
+    value = parse_boolean(_fill(enabled, environ, f"{path}: server {name!r}: routing.enabled"))
+    if value is None:
         raise McpConfigError(f"{path}: server {name!r}: routing.enabled: should be true or false")
-    return value in {"true", "1", "yes"}
+    return value
 
 
 def _expanded(path: Path, name: str, server: Server, environ: Mapping[str, str]) -> Server:

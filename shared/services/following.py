@@ -12,7 +12,7 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from shared.api.errors import KeyRevoked
-from shared.api.lines import as_one_line
+from shared.api.event_stream import encode_event
 from shared.api.views import status_of
 from shared.configuration.settings import StatusSettings
 from shared.store.callers import callers
@@ -50,7 +50,7 @@ async def follow(job_id: str, after: str | None, caller: str, settings: StatusSe
     yield _RETRY
     if after is None:
         clock.note_news()
-        yield _encode(events.FIRST, "state", '{"state":"waiting","progress":0}')
+        yield encode_event("state", '{"state":"waiting","progress":0}', events.FIRST)
     async for told in hear(job_id, after or events.FIRST, caller, settings, clock):
         if told is not None:
             clock.note_news()
@@ -135,10 +135,10 @@ class _Teller:
 def _written(told: Told) -> bytes:
     event = told.event
     if told.job is not None:
-        return _encode(event.id, "done", status_of(told.job).model_dump_json(by_alias=True))
+        return encode_event("done", status_of(told.job).model_dump_json(by_alias=True), event.id)
     if event.kind == "delta":
-        return _encode(event.id, "delta", json.dumps({"text": event.data}, ensure_ascii=False))
-    return _encode(event.id, event.kind, event.data or "{}")
+        return encode_event("delta", json.dumps({"text": event.data}, ensure_ascii=False), event.id)
+    return encode_event(event.kind, event.data or "{}", event.id)
 
 
 class Clock:
@@ -174,7 +174,3 @@ class Clock:
     def is_over(self) -> bool:
         """Whether the answer ends here."""
         return time.monotonic() >= self._ends
-
-
-def _encode(event_id: str, kind: str, data: str) -> bytes:
-    return f"id: {event_id}\nevent: {kind}\ndata: {as_one_line(data)}\n\n".encode()

@@ -86,8 +86,8 @@ async def reads(ports: dict[str, int], jobs: dict[str, str]) -> dict[str, list[f
     """Return the status reads a second of each server, of a job that waits."""
 
     def way(name: str) -> Any:
-        asked = get(f"/api/query/{jobs[name]}")
-        return lambda seconds: rate(ports[name], lambda _: asked, 200, connections=CONNECTIONS, seconds=seconds)
+        request = get(f"/api/query/{jobs[name]}")
+        return lambda seconds: rate(ports[name], lambda _: request, 200, connections=CONNECTIONS, seconds=seconds)
 
     return await in_turn({name: way(name) for name in ports})
 

@@ -18,8 +18,9 @@ import httpx
 from claude_agent_sdk import ResultMessage
 
 from functions.worker.cli.options import options_for
+from functions.worker.cli.plan import Prompt, plan_for
 from functions.worker.cli.process import Cli
-from functions.worker.cli.prompt import prompt
+from functions.worker.cli.prompt import messages_of
 from functions.worker.cli.workspace import Workspace
 from shared.configuration.settings import WorkerSettings
 from tests.benchmarks.figures import Figure
@@ -111,11 +112,11 @@ async def _the_cli_alone(url: str) -> float:
     with patch.dict(os.environ, {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": "k"}):
         for number in range(CLI_RUNS):
             workspace = Workspace.create()
-            cli = Cli(workspace, options_for({}, settings, workspace))
+            cli = Cli(workspace, options_for(plan_for({}, settings), settings, workspace))
             await cli.start()
             await asyncio.sleep(PAUSE / 2)
             started = time.perf_counter()
-            async for message in cli.ask(prompt({"query": f"hello {number}"})):
+            async for message in cli.ask(messages_of(Prompt(f"hello {number}"))):
                 if isinstance(message, ResultMessage):
                     break
             took.append((time.perf_counter() - started) * 1000)

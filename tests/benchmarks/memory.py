@@ -33,8 +33,8 @@ async def _redis(url: str) -> tuple[float, float]:
         await submit_all(settings, [SubmitRequest(query=f"{QUERY}{number:08}") for number in range(JOBS)])
         after = (await client.info("memory"))["used_memory"]
         record = await client.hgetall(keys.job(warm[0]))
-        asked = await client.strlen(keys.job_input(warm[0]))
-    held = sum(len(name) + len(value) for name, value in record.items()) + asked + len(warm[0])
+        input_bytes = await client.strlen(keys.job_input(warm[0]))
+    held = sum(len(name) + len(value) for name, value in record.items()) + input_bytes + len(warm[0])
     return (after - before) / JOBS, held
 
 

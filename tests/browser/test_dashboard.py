@@ -32,7 +32,7 @@ def say_yes(page):
     page.click("#ask-yes")
 
 
-def told(page, text):
+def sees_message(page, text):
     expect(page.locator("#notes")).to_contain_text(text)
 
 
@@ -75,7 +75,7 @@ def test_the_queue_is_paused_and_resumed(visit, gateway):
     expect(page.get_by_role("alert")).to_contain_text("paused")
     assert gateway.client.get("/health").json()["reason"] == "paused"
     page.get_by_role("button", name="Resume").click()
-    told(page, "Jobs start again")
+    sees_message(page, "Jobs start again")
     assert gateway.client.get("/health").json()["reason"] is None
 
 
@@ -83,7 +83,7 @@ def test_a_waiting_job_is_raised_cancelled_and_deleted(visit, gateway, running):
     job = gateway.submit("to be cancelled")
     page = visit(f"jobs/{job}")
     page.select_option("#priority", "high")
-    told(page, "The priority is high")
+    sees_message(page, "The priority is high")
     assert gateway.job(job)["priority"] == "high"
     page.get_by_role("button", name="Cancel", exact=True).last.click()
     say_yes(page)
@@ -121,7 +121,7 @@ def test_all_failed_jobs_are_retried_and_finished_ones_purged(visit, gateway, sc
         assert gateway.finished(job)["state"] == "completed"
     page.get_by_role("button", name="Purge finished").click()
     say_yes(page)
-    told(page, "deleted")
+    sees_message(page, "deleted")
     assert gateway.client.get("/api/query").json()["jobs"] == []
 
 
@@ -162,13 +162,13 @@ def test_one_cached_answer_and_the_whole_cache_are_cleared(visit, gateway):
     page = visit(f"jobs/{job}")
     page.get_by_role("button", name="Forget the cached answer").click()
     say_yes(page)
-    told(page, "forgotten")
+    sees_message(page, "forgotten")
     again = gateway.ask("cache me")["jobId"]
     assert again != job
     page.goto(f"{gateway.url}/admin#/system")
     page.get_by_role("button", name="Clear the cache").click()
     say_yes(page)
-    told(page, "The cache is empty")
+    sees_message(page, "The cache is empty")
     assert gateway.submit("cache me") not in {job, again}
 
 
@@ -224,9 +224,9 @@ def test_the_dashboard_is_accessible_and_does_not_overflow(visit, gateway, width
 
 def test_the_page_sends_no_request_to_another_host(visit, gateway):
     page = visit()
-    asked = []
-    page.on("request", lambda request: asked.append(request.url))
+    requested = []
+    page.on("request", lambda request: requested.append(request.url))
     page.reload()
     page.wait_for_selector(".tiles")
-    assert asked
-    assert [url for url in asked if not url.startswith(f"{gateway.url}/admin")] == []
+    assert requested
+    assert [url for url in requested if not url.startswith(f"{gateway.url}/admin")] == []

@@ -200,7 +200,7 @@ def test_hostile_text_is_shown_as_text(start, gateway, script):
     assert page.locator("main script, main img").count() == 0
 
 
-def test_a_key_is_asked_for_where_one_is_needed(start, guarded):
+def test_a_key_field_is_shown_where_a_key_is_needed(start, guarded):
     """Catches a key that outlives the page in the browser's storage."""
     page = start(guarded)
     send(page)
@@ -271,10 +271,10 @@ def test_the_start_page_is_accessible_and_does_not_overflow(start, gateway, guar
 
 def test_the_page_sends_no_request_to_another_host(start, gateway):
     page = start(gateway)
-    asked = []
-    page.on("request", lambda request: asked.append(request.url))
+    requested = []
+    page.on("request", lambda request: requested.append(request.url))
     page.reload()
     send(page)
     state(page, "Completed")
-    assert asked
-    assert [url for url in asked if not url.startswith(f"{gateway.url}/")] == []
+    assert requested
+    assert [url for url in requested if not url.startswith(f"{gateway.url}/")] == []

@@ -22,4 +22,4 @@ def test_a_session_survives_a_killed_worker(model, script, tmp_path):
         gateway.start_worker()
         assert gateway.finished(turn, timeout=60)["state"] == "completed"
         gateway.ask("three", sessionId=session)
-        assert model.said() == ["one", "one", "two", "two", "three"]
+        assert model.texts() == ["one", "one", "two", "two", "three"]

@@ -81,9 +81,9 @@ def test_redis_down_at_the_end_of_a_job_causes_no_second_run(tmp_path, model, fu
         model.wait_for_requests(1, timeout=30)
         deployment.redis.kill()
         go.set()
-        asked_at = time.monotonic()
+        sent_at = time.monotonic()
         assert deployment.client.get(f"/api/query/{job_id}").status_code == 503
-        refused_in = time.monotonic() - asked_at
+        refused_in = time.monotonic() - sent_at
         time.sleep(away)
         deployment.redis.start()
         job = deployment.finished(job_id, timeout=60)
@@ -134,7 +134,7 @@ def test_two_gateways_sharing_a_spool_get_their_own_results(tmp_path, model, row
             assert gateway.ask("alive")["state"] == "completed"
         log = "".join((gateway.folder / "log").read_text() for gateway in gateways)
         assert "claim_void" not in log
-        assert "job_recovered" not in log
+        assert "job_rescued" not in log
         assert log.count("spooled_result_written") == 2
         assert log.count("spooled_result_refused") == 3
         row(

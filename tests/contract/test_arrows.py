@@ -63,8 +63,8 @@ OUTSIDE_THE_STORE = [path for path in MODULES if "store" not in path.relative_to
 CONSTANTS = {"ANONYMOUS", "BUCKETS"}
 # Exceptions; none may be added, and one that is no longer needed has to be removed.
 USES_KEYS = {"functions/worker/pool/rq_adapter.py", "functions/worker/webhooks/dispatcher.py"}
-RUNS_SCRIPTS = {"functions/worker/jobs/rescuer.py", "functions/worker/pool/rq_adapter.py"}
-SCRIPTS_WITH_KEYS = {"accept", "counts", "create_key", "finish", "revoke", "stats", "submit"}
+RUNS_SCRIPTS = {"functions/worker/pool/rq_adapter.py"}
+SCRIPTS_WITH_KEYS = {"accept", "counts", "create_key", "revoke", "stats", "submit"}
 
 
 def trees(paths: list[Path]) -> dict[str, ast.AST]:

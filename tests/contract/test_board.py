@@ -42,8 +42,8 @@ def rules():
 
 
 def expressions():
-    asked = [target["expr"] for panel in PANELS for target in panel["targets"]]
-    return asked + [rule["expr"] for rule in rules()]
+    of_panels = [target["expr"] for panel in PANELS for target in panel["targets"]]
+    return of_panels + [rule["expr"] for rule in rules()]
 
 
 def test_prometheus_accepts_the_configuration_and_the_rules():
@@ -63,9 +63,9 @@ def test_an_expression_uses_metrics_that_exist(expression):
     text = exposition(SEEN, "")[0].decode()
     there = set(re.findall(r"^([a-z_]+)(?:\{| )", text, re.MULTILINE)) | {"up"}
     there |= {rule["record"] for rule in rules() if "record" in rule}
-    asked = set(re.findall(r"\b(?:job:)?(?:claude|http)_[a-z_]+(?::[a-z0-9]+)?|\bup\b", expression))
-    assert asked
-    assert asked <= there
+    used = set(re.findall(r"\b(?:job:)?(?:claude|http)_[a-z_]+(?::[a-z0-9]+)?|\bup\b", expression))
+    assert used
+    assert used <= there
 
 
 def test_every_alert_has_a_severity_and_a_description():

@@ -28,8 +28,8 @@ def test_every_other_variable_of_the_example_reaches_a_container():
 
 
 def test_variables_set_by_the_stack_are_documented():
-    told = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
-    assert [name for name in sorted(DECIDED) if f"`{name}`" not in told] == []
+    documentation = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
+    assert [name for name in sorted(DECIDED) if f"`{name}`" not in documentation] == []
 
 
 @pytest.mark.parametrize("settings", HTTP_SETTINGS, ids=lambda settings: settings.__name__)

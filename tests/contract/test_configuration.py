@@ -75,7 +75,7 @@ def test_the_range_and_the_unit_of_a_row_are_those_of_the_message(name, monkeypa
     with pytest.raises(SettingsError) as caught:
         _read(name, "wrong", monkeypatch)
     words, *unit, bounds = re.split(", (?!at most)", kind)
-    said = f"{words} of {unit[0]}" if unit else words
+    noun = f"{words} of {unit[0]}" if unit else words
     spoken = bounds.replace("more than", "greater than").replace(", at most 1000000", " and 1000000 at most")
-    expected = f"should be a {said} {spoken if 'than' in spoken else f'from {spoken}'}"
+    expected = f"should be a {noun} {spoken if 'than' in spoken else f'from {spoken}'}"
     assert expected in str(caught.value)

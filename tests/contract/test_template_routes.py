@@ -17,7 +17,7 @@ ROUTES = read_routes(TEMPLATE)
 MODULES = {function: import_module(handler.rpartition(".")[0]) for function, handler in HANDLERS.items()}
 # Every function serves these, but only one is asked for them.
 DOCUMENTS = {("GET", "/docs"), ("GET", "/openapi.json")}
-ASKED_FOR_DOCUMENTS = "StatusFunction"
+DOCUMENTS_FUNCTION = "StatusFunction"
 
 
 def served(app: FastAPI) -> set[tuple[str, str | None]]:
@@ -34,7 +34,7 @@ def routed(function: str) -> set[tuple[str | None, str | None]]:
 
 @pytest.mark.parametrize("function", HANDLERS)
 def test_the_template_has_exactly_the_routes_of_each_function(function):
-    documents = DOCUMENTS if function == ASKED_FOR_DOCUMENTS else set()
+    documents = DOCUMENTS if function == DOCUMENTS_FUNCTION else set()
     app = MODULES[function].app
     assert served(app) >= DOCUMENTS
     assert routed(function) == served(app) - DOCUMENTS | documents

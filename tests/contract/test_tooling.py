@@ -97,7 +97,7 @@ def test_python_packages_are_pinned_without_a_registry(path):
     assert HOSTS.findall(path.read_text(encoding="utf-8")) == []
 
 
-def test_requirements_are_upgraded_only_when_asked():
+def test_requirements_are_upgraded_only_on_request():
     [command] = re.findall(r"uv pip compile.*(?:\\\n.*)*", MAKEFILE)
     assert "$(if $(UPGRADE),--upgrade)" in command
     assert command.count("--upgrade") == 1

@@ -86,9 +86,9 @@ def test_every_container_is_healthy_and_hardened(stack):
 
 def test_a_query_is_answered_and_followed(stack):
     stream = Stream(stack.client, stack.submit("hello there")).to_the_end()
-    told = "".join(json.loads(event.data)["text"] for event in stream.events if event.kind == "delta")
-    assert json.loads(stream.events[-1].data)["result"]["response"] == told
-    assert "[Demo model, not Claude]" in told
+    streamed = "".join(json.loads(event.data)["text"] for event in stream.events if event.kind == "delta")
+    assert json.loads(stream.events[-1].data)["result"]["response"] == streamed
+    assert "[Demo model, not Claude]" in streamed
 
 
 def test_a_key_is_made_in_the_image_that_serves(stack):

@@ -117,8 +117,8 @@ def test_every_route_of_the_template_has_an_answer_here():
 
 
 def test_the_schedule_publishes_the_scaling_metric(functions, job):
-    told = functions["StatusFunction"].api.invoke(event("Tick"))
-    assert set(told) == {"Waiting", "Active", "Delayed", "Slots", "OldestSeconds", "Demand"}
+    published = functions["StatusFunction"].api.invoke(event("Tick"))
+    assert set(published) == {"Waiting", "Active", "Delayed", "Slots", "OldestSeconds", "Demand"}
     lines = [json.loads(line) for line in functions["StatusFunction"].container.log().splitlines() if '"_aws"' in line]
     [metrics] = [line for line in lines if "Demand" in line]
     assert metrics["service"] == "gateway"

@@ -102,8 +102,8 @@ async def test_a_retried_job_starts_over(admin, server, store):
     assert events == {"query.failed": "superseded", "query.completed": "pending"}
     done = await admin.post(f"/admin/api/jobs/{job}/retry")
     assert (done.status_code, done.json()["code"]) == (409, "already_finished")
-    told = await admin.post(f"/admin/api/jobs/{job}/redeliver")
-    assert len(told.json()["requestIds"]) == 1
+    redelivered = await admin.post(f"/admin/api/jobs/{job}/redeliver")
+    assert len(redelivered.json()["requestIds"]) == 1
 
 
 async def test_all_failed_jobs_are_retried_and_finished_ones_purged(admin, server, store):

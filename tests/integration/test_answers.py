@@ -43,10 +43,11 @@ def test_text_beside_a_tool_call_is_not_part_of_a_later_answer(gateway, script):
     assert gateway.ask("look", tools=["Bash"])["result"]["response"] == "Done."
 
 
-def test_an_empty_last_message_leaves_the_text_beside_the_tool_call(gateway, script):
-    replies = iter([[Text("The answer is 42."), ToolUse("Bash", {"command": "true"})], Empty(), Empty()])
+@pytest.mark.parametrize("last", [Empty(), Text(" \n"), Thinking("hm")], ids=["empty", "blank", "thinking"])
+def test_an_empty_last_message_leaves_the_text_beside_the_tool_call(gateway, script, last):
+    replies = iter([[Text("The answer is 42."), ToolUse("Bash", {"command": "true"})], [last], [last]])
     script(lambda _: next(replies))
-    assert gateway.ask("answer", tools=["Bash"])["result"]["response"] == "The answer is 42."
+    assert gateway.ask(f"answer before {last}", tools=["Bash"])["result"]["response"] == "The answer is 42."
 
 
 def test_streamed_text_and_the_answer_are_the_same(gateway, script):
@@ -71,9 +72,9 @@ def test_usage_holds_the_tokens_of_subagents_too(gateway, script, model):
     before = len(model.requests)
     job = gateway.ask("delegate", tools=["Task"])
     assert job["result"]["response"] == "It is seven."
-    asked = len(model.requests) - before
-    assert asked >= 3
-    assert job["result"]["usage"]["outputTokens"] == 5 * asked
+    requests = len(model.requests) - before
+    assert requests >= 3
+    assert job["result"]["usage"]["outputTokens"] == 5 * requests
 
 
 @pytest.mark.parametrize(
@@ -86,6 +87,6 @@ def test_a_short_answer_is_requested_without_thinking(gateway, model, fields, th
     before = len(model.requests)
     made = gateway.client.post("/v1/messages/batches", json=batch, headers={"anthropic-version": "2023-06-01"})
     assert made.status_code == 200, made.text
-    asked = model.wait_for_requests(before + 1, 30)[-1].body
-    assert asked["max_tokens"] == fields["max_tokens"]
-    assert (asked.get("thinking", {}).get("type", "disabled") != "disabled") is thinks
+    request = model.wait_for_requests(before + 1, 30)[-1].body
+    assert request["max_tokens"] == fields["max_tokens"]
+    assert (request.get("thinking", {}).get("type", "disabled") != "disabled") is thinks

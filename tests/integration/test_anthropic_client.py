@@ -84,9 +84,9 @@ def test_a_batch_is_cancelled(client, gateway, script):
 def test_an_unsupported_option_is_refused_by_name(client, params, named):
     with pytest.raises(anthropic.BadRequestError) as refused:
         client.messages.batches.create(requests=[ask("a"), ask("b", **params)])
-    told = cast("dict[str, Any]", refused.value.body)["error"]
-    assert told["type"] == "invalid_request_error"
-    assert named in told["message"]
+    error = cast("dict[str, Any]", refused.value.body)["error"]
+    assert error["type"] == "invalid_request_error"
+    assert named in error["message"]
 
 
 def test_structured_output_is_text_that_fits_the_schema(client, script):

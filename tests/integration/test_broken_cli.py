@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from functions.worker.cli.plan import plan_for
 from functions.worker.cli.process import GRACE
 from functions.worker.cli.run import Run
 from functions.worker.cli.warm import WarmCli
@@ -25,9 +26,12 @@ def runs(tmp_path, monkeypatch):
 
 
 async def run(settings):
-    run = Run(settings, WarmCli(settings), lambda text: None)
+    run = Run(settings, WarmCli(settings))
     try:
-        return judge(await run.answer({"query": "hello"}), max_output_bytes=settings.max_output_bytes)
+        return judge(
+            await run.answer(plan_for({"query": "hello"}, settings), lambda text: None),
+            max_output_bytes=settings.max_output_bytes,
+        )
     finally:
         await run.end()
 

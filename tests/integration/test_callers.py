@@ -217,8 +217,8 @@ def test_revoking_a_key_ends_its_jobs_and_its_open_streams(gateway, caller, mode
         pool = end.enter_context(ThreadPoolExecutor(8))
         end.callback(go.set)
         receiver = end.enter_context(Receiver())
-        asked = {"query": "runs", "webhookUrl": receiver.url}
-        running = leaves.post("/api/query", json=asked).json()["jobId"]
+        submission = {"query": "runs", "webhookUrl": receiver.url}
+        running = leaves.post("/api/query", json=submission).json()["jobId"]
         kept = stays.post("/api/query", json={"query": "kept"}).json()["jobId"]
         gateway.until(lambda: [job["state"] for job in stays.get("/api/query").json()["jobs"]], ["active"].__eq__)
         waiting = [leaves.post("/api/query", json={"query": f"waits {n}"}).json()["jobId"] for n in range(5)]
@@ -237,14 +237,14 @@ def test_revoking_a_key_ends_its_jobs_and_its_open_streams(gateway, caller, mode
 
         revoked = time.monotonic()
         assert keys(gateway, "revoke", made["id"]).returncode == 0
-        told = [stream.result(10) for stream in streams]
+        streamed = [stream.result(10) for stream in streams]
         answers = [answer.result(10) for answer in held]
         gateway.until(lambda: len(gateway.running()), (1).__eq__, timeout=10)
         gateway.until(lambda: leaves.get("/api/query").status_code, (401).__eq__, timeout=10)
         assert time.monotonic() - revoked < 9  # 5 s are promised; this machine may be busy
 
-        assert [status for status, _ in told] == [200, 200]
-        assert all("completed" not in text for _, text in told)
+        assert [status for status, _ in streamed] == [200, 200]
+        assert all("completed" not in text for _, text in streamed)
         assert [answer.status_code for answer in answers] == [401, 401]
         gateway.until(lambda: len(receiver.hooks), (1).__eq__)
         assert receiver.hooks[0].event["type"] == "query.cancelled"

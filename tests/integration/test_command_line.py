@@ -137,21 +137,21 @@ def test_a_session_starts_and_continues(command, model):
     session = re.search(r"--session (\S+)", begun.stderr)
     assert session
     assert command("ask", "What is my name?", "--session", session[1]).returncode == 0
-    assert "My name is Ada." in model.said()
+    assert "My name is Ada." in model.texts()
 
 
 def test_a_terminal_shows_that_the_queue_is_paused_then_the_answer(terminal, gateway, paused):
-    asked = terminal("ask", "wait for me")
-    asked.until("the queue is paused by an operator, first in the queue")
+    process = terminal("ask", "wait for me")
+    process.until("the queue is paused by an operator, first in the queue")
     gateway.client.post("/admin/api/queue/resume", auth=ADMIN)
-    assert asked.end() == 0
-    assert asked.shown.endswith("wait for me\r\n")
+    assert process.end() == 0
+    assert process.shown.endswith("wait for me\r\n")
 
 
 def test_a_terminal_shows_the_place_in_the_queue(terminal, gateway, paused):
     gateway.submit("before it")
-    asked = terminal("ask", "second")
-    asked.until("1 before it")
+    process = terminal("ask", "second")
+    process.until("1 before it")
 
 
 def test_without_a_terminal_the_reason_for_waiting_is_one_line(gateway, paused, tmp_path):
@@ -170,35 +170,35 @@ def test_without_a_terminal_the_reason_for_waiting_is_one_line(gateway, paused, 
 
 @pytest.mark.parametrize("simple", [{"TERM": "dumb"}, {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}], ids=str)
 def test_a_dumb_terminal_gets_the_reason_and_the_answer(terminal, gateway, paused, simple):
-    asked = terminal("ask", f"schön {len(simple)}", **simple)
-    asked.until("the queue is paused by an operator")
+    process = terminal("ask", f"schön {len(simple)}", **simple)
+    process.until("the queue is paused by an operator")
     gateway.client.post("/admin/api/queue/resume", auth=ADMIN)
-    assert asked.end() == 0
-    assert ("sch\\xf6n" if "PYTHONUTF8" in simple else "schön") in asked.shown
+    assert process.end() == 0
+    assert ("sch\\xf6n" if "PYTHONUTF8" in simple else "schön") in process.shown
 
 
 def test_a_first_interrupt_leaves_the_job_and_a_second_cancels_it(terminal, gateway, hang):
-    asked = terminal("ask", "interrupt me twice")
-    asked.until("active")
-    asked.signal()
-    asked.until("Press Ctrl-C again within 5 s to cancel it")
-    job = job_in(asked.shown)
+    process = terminal("ask", "interrupt me twice")
+    process.until("active")
+    process.signal()
+    process.until("Press Ctrl-C again within 5 s to cancel it")
+    job = job_in(process.shown)
     assert gateway.job(job)["state"] == "active"
-    asked.signal()
-    assert asked.end() == 130
-    assert f"job {job} is cancelled" in asked.shown
+    process.signal()
+    assert process.end() == 130
+    assert f"job {job} is cancelled" in process.shown
     assert gateway.job(job)["state"] == "cancelled"
 
 
 def test_after_one_interrupt_the_job_continues_and_can_be_followed(terminal, gateway, command, hang):
-    asked = terminal("ask", "interrupt me once")
-    asked.until("active")
-    asked.signal()
-    asked.until("or Enter to leave now.")
-    asked.type("\n")
-    assert asked.end() == 130
-    job = job_in(asked.shown)
-    assert f"claude-gateway jobs follow {job}" in asked.shown
+    process = terminal("ask", "interrupt me once")
+    process.until("active")
+    process.signal()
+    process.until("or Enter to leave now.")
+    process.type("\n")
+    assert process.end() == 130
+    job = job_in(process.shown)
+    assert f"claude-gateway jobs follow {job}" in process.shown
     assert gateway.job(job)["state"] == "active"
     follower = terminal("jobs", "follow", job)
     follower.until("active")
@@ -210,13 +210,13 @@ def test_after_one_interrupt_the_job_continues_and_can_be_followed(terminal, gat
 
 
 def test_a_second_interrupt_cancels_a_waiting_job(terminal, gateway, paused):
-    asked = terminal("ask", "never started")
-    asked.until("paused by an operator")
-    asked.signal()
-    asked.until("Press Ctrl-C again")
-    asked.signal()
-    assert asked.end() == 130
-    assert gateway.job(job_in(asked.shown))["state"] == "cancelled"
+    process = terminal("ask", "never started")
+    process.until("paused by an operator")
+    process.signal()
+    process.until("Press Ctrl-C again")
+    process.signal()
+    assert process.end() == 130
+    assert gateway.job(job_in(process.shown))["state"] == "cancelled"
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -29,9 +29,9 @@ def test_a_session_continues_with_earlier_turns(gateway, model):
     first = gateway.ask("my name is Ada", session=True)["result"]
     second = gateway.ask("what is it?", sessionId=first["sessionId"])["result"]
     assert second["sessionId"] == first["sessionId"]
-    assert model.said() == ["my name is Ada", "my name is Ada", "what is it?"]
+    assert model.texts() == ["my name is Ada", "my name is Ada", "what is it?"]
     gateway.ask("and now?", sessionId=first["sessionId"])
-    assert model.said()[-3:] == ["what is it?", "what is it?", "and now?"]
+    assert model.texts()[-3:] == ["what is it?", "what is it?", "and now?"]
 
 
 @pytest.mark.once
@@ -40,9 +40,9 @@ def test_a_fork_does_not_change_its_parent(gateway, model):
     fork = gateway.ask("aside", sessionId=session, fork=True)["result"]["sessionId"]
     assert fork != session
     gateway.ask("on", sessionId=session)
-    assert model.said() == ["begin", "begin", "on"]
+    assert model.texts() == ["begin", "begin", "on"]
     gateway.ask("further aside", sessionId=fork)
-    assert model.said() == ["begin", "begin", "aside", "aside", "further aside"]
+    assert model.texts() == ["begin", "begin", "aside", "aside", "further aside"]
 
 
 @pytest.mark.once
@@ -59,7 +59,7 @@ def test_concurrent_turns_run_in_order_without_holding_a_slot(gateway, model, sc
     assert gateway.client.delete(f"/api/query/{turns[1]}").json()["state"] == "cancelled"
     go.set()
     assert [gateway.finished(turn)["state"] for turn in turns] == ["completed", "cancelled", "completed"]
-    assert model.said() == ["zero", "zero", "one", "ok", "two", "two", "four"]
+    assert model.texts() == ["zero", "zero", "one", "ok", "two", "two", "four"]
 
 
 @pytest.mark.once
@@ -68,7 +68,7 @@ def test_a_turn_that_failed_leaves_no_trace(gateway, model, script):
     script(lambda body: Error(404, "not_found_error") if user_query(body) == "fails" else Text(user_query(body)))
     assert gateway.ask("fails", sessionId=session)["state"] == "failed"
     gateway.ask("after", sessionId=session)
-    assert model.said() == ["before", "before", "after"]
+    assert model.texts() == ["before", "before", "after"]
 
 
 @pytest.mark.slow
@@ -85,10 +85,10 @@ def test_writes_of_the_cli_after_its_answer_are_discarded(tmp_path, model, store
 @pytest.mark.once
 @pytest.mark.parametrize("session", ["01a00000-0000-7000-8000-000000000000", "none-of-that-name"])
 def test_a_missing_session_fails_the_job_without_calling_claude(gateway, model, session):
-    asked = len(model.requests)
+    requests = len(model.requests)
     job = gateway.ask("hello?", sessionId=session)
     assert (job["state"], job["error"]["code"], job["error"]["retryable"]) == ("failed", "session_not_found", False)
-    assert len(model.requests) == asked
+    assert len(model.requests) == requests
 
 
 @pytest.mark.once

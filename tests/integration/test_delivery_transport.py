@@ -125,13 +125,13 @@ async def test_tls_and_host_use_the_name_and_check_its_certificate(post, resolve
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     resolves("127.0.0.1")
-    asked = []
+    server_names = []
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("hooks.example").configure_cert(context)
-    context.sni_callback = lambda connection, name, _: asked.append(name)
+    context.sni_callback = lambda connection, name, _: server_names.append(name)
     with Receiver() as receiver:
         receiver.server.socket = context.wrap_socket(receiver.server.socket, server_side=True)
         assert (await post(f"https://hooks.example:{receiver.port}/")).status == 204
         assert receiver.hooks[0].headers["host"] == f"hooks.example:{receiver.port}"
         assert (await post(f"https://other.example:{receiver.port}/")).error == "its certificate does not verify"
-    assert asked == ["hooks.example", "other.example"]
+    assert server_names == ["hooks.example", "other.example"]

@@ -7,7 +7,7 @@ import redis
 from functions.worker.pool import redis_check
 
 
-def told(server, caplog):
+def warnings(server, caplog):
     caplog.clear()
     with caplog.at_level(logging.WARNING), redis.Redis(port=server.port) as connection:
         redis_check.warn(connection)
@@ -15,12 +15,12 @@ def told(server, caplog):
 
 
 def test_a_redis_that_may_lose_data_logs_a_warning(server, store, caplog):
-    assert told(server, caplog) == set()
+    assert warnings(server, caplog) == set()
     store.config_set("maxmemory-policy", "allkeys-lru")
-    assert told(server, caplog) == {"redis_may_evict"}
+    assert warnings(server, caplog) == {"redis_may_evict"}
     store.config_set("appendonly", "no")
     try:
-        assert told(server, caplog) == {"redis_may_evict", "redis_not_durable"}
+        assert warnings(server, caplog) == {"redis_may_evict", "redis_not_durable"}
     finally:
         store.config_set("maxmemory-policy", "noeviction")
         store.config_set("appendonly", "yes")

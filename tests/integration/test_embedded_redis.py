@@ -86,9 +86,9 @@ def test_answered_writes_survive_a_kill_and_the_parent_reports_it(data):
     with redis_on(data) as (parent, server, client):
         client.set("k", "v")
         server.kill()
-        _, told = parent.communicate(timeout=10)
+        _, errors = parent.communicate(timeout=10)
         assert parent.returncode == 1
-        assert f"redis ended with status -{int(signal.SIGKILL)}" in told
+        assert f"redis ended with status -{int(signal.SIGKILL)}" in errors
     with redis_on(data) as (_, _, client):
         assert client.get("k") == b"v"
 
@@ -96,9 +96,9 @@ def test_answered_writes_survive_a_kill_and_the_parent_reports_it(data):
 def test_a_second_start_on_the_same_directory_is_refused(data):
     with redis_on(data) as (_, _, client):
         with run(data) as second:
-            _, told = second.communicate(timeout=10)
+            _, errors = second.communicate(timeout=10)
         assert second.returncode == 1
-        assert told.strip() == f"Another gateway uses {data}: stop it, or give --data"
+        assert errors.strip() == f"Another gateway uses {data}: stop it, or give --data"
         assert client.ping()
 
 
@@ -121,10 +121,10 @@ def test_unreadable_data_fails_the_start_with_the_last_log_line(data):
     data.mkdir()
     (data / "appendonly.aof").write_bytes(b"not an append-only file\n")
     with run(data) as parent:
-        _, told = parent.communicate(timeout=10)
+        _, errors = parent.communicate(timeout=10)
     assert parent.returncode == 1
-    assert "redis ended with status 1: " in told
-    assert (data / "redis.log").read_text().splitlines()[-1] in told
+    assert "redis ended with status 1: " in errors
+    assert (data / "redis.log").read_text().splitlines()[-1] in errors
 
 
 def test_only_the_owner_can_connect_and_only_by_socket(data):

@@ -142,8 +142,8 @@ def test_unicode_separators_do_not_end_a_line(gateway, script):
     assert len(raw.splitlines()) == raw.count("\n")
     assert json.loads(stream.events[-1].data)["metadata"] == {"note": text}
     with Client(gateway.url, None) as client:
-        told = [data for _, kind, data in client.events(f"/api/query/{job}/events", None) if kind == "delta"]
-    assert "".join(one["text"] for one in told) == text
+        deltas = [data for _, kind, data in client.events(f"/api/query/{job}/events", None) if kind == "delta"]
+    assert "".join(one["text"] for one in deltas) == text
 
 
 @pytest.mark.once

@@ -133,13 +133,13 @@ async def test_a_client_that_only_reads_leaves_the_old_primary(pair, second, sto
 
 async def test_subscriptions_move_to_the_new_primary(pair, second, store):
     client = async_client(pair.url)
-    heard = asyncio.Event()
+    received = asyncio.Event()
 
     async def cancelled():
-        while not heard.is_set():
+        while not received.is_set():
             try:
                 async for _ in claims.cancellations(client):
-                    heard.set()
+                    received.set()
                     return
             except RedisConnectionError:
                 await asyncio.sleep(0.1)
@@ -152,7 +152,7 @@ async def test_subscriptions_move_to_the_new_primary(pair, second, store):
         subscription.changed.clear()
         with redis.Redis(port=second.port) as other:
             async with asyncio.timeout(10):
-                while not (heard.is_set() and subscription.changed.is_set()):
+                while not (received.is_set() and subscription.changed.is_set()):
                     await send(client, ("PING",))
                     other.publish(keys.CANCELLED, "job")
                     other.publish(keys.job_channel("job"), "end")

@@ -55,12 +55,12 @@ def package(tmp_path_factory):
     folder = tmp_path_factory.mktemp("generated")
     # Its own formatting of what it makes is left out: nobody reads it here.
     (folder / "config.yaml").write_text("post_hooks: []\n")
-    said = generated(
+    output = generated(
         PYTHON / "openapi-python-client", "generate", "--path", str(DOCUMENT), "--meta", "none",
         "--config", "config.yaml", "--output-path", "generated_gateway", cwd=folder,
     )  # fmt: skip
-    assert set(re.findall(r"WARNING parsing (\S+ \S+)", said)) == UNREAD, said
-    assert "will not be generated" not in said
+    assert set(re.findall(r"WARNING parsing (\S+ \S+)", output)) == UNREAD, output
+    assert "will not be generated" not in output
     sys.path.insert(0, str(folder))
 
     def part(name: str) -> ModuleType:
@@ -105,11 +105,11 @@ def test_every_operation_has_a_function(package):
 def test_a_query_is_submitted_awaited_listed_and_followed(client, package, queries, script):
     script(lambda body: Text("4"))
     models = package(".models")
-    asked = models.SubmitRequest(query="What is 2+2?", priority=models.SubmitRequestPriority.HIGH)
-    accepted = queries("submit_query")(client=client, body=asked, idempotency_key="one")
+    request = models.SubmitRequest(query="What is 2+2?", priority=models.SubmitRequestPriority.HIGH)
+    accepted = queries("submit_query")(client=client, body=request, idempotency_key="one")
     assert (accepted.status_code, accepted.parsed.status) == (202, models.AcceptedStatus.QUEUED)
     job_id = accepted.parsed.job_id
-    again = queries("submit_query")(client=client, body=asked, idempotency_key="one")
+    again = queries("submit_query")(client=client, body=request, idempotency_key="one")
     assert (again.parsed.job_id, again.headers["idempotent-replayed"]) == (job_id, "true")
     events = queries("follow_job")(job_id, client=client)
     assert isinstance(events.parsed, str)
@@ -118,7 +118,7 @@ def test_a_query_is_submitted_awaited_listed_and_followed(client, package, queri
     assert (seen.state, seen.result.response, seen.result.structured) == (models.StatusState.COMPLETED, "4", None)
     page = queries("list_jobs")(client=client, limit=1).parsed
     assert [one.job_id for one in page.jobs] == [job_id]
-    cached = queries("submit_query")(client=client, body=asked).parsed
+    cached = queries("submit_query")(client=client, body=request).parsed
     assert isinstance(cached, models.Cached)
     assert queries("usage")(client=client).parsed.days[0].jobs == 1
 
@@ -127,23 +127,23 @@ def test_structured_output_is_read(client, package, queries, script):
     script(lambda body: ToolUse("StructuredOutput", {"n": 4}))
     models = package(".models")
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
-    asked = models.SubmitRequest.from_dict({"query": "n?", "outputSchema": schema})
-    done = queries("submit_query")(client=client, body=asked, prefer="wait=25").parsed
+    request = models.SubmitRequest.from_dict({"query": "n?", "outputSchema": schema})
+    done = queries("submit_query")(client=client, body=request, prefer="wait=25").parsed
     assert (done.result.structured, done.result.format_) == ({"n": 4}, models.ResultFormat.JSON)
 
 
 def test_a_job_that_fails_says_why(client, package, queries, script):
     script(lambda body: Error(400, "invalid_request_error"))
-    asked = package(".models").SubmitRequest(query="refuse me")
-    done = queries("submit_query")(client=client, body=asked, prefer="wait=25").parsed
+    request = package(".models").SubmitRequest(query="refuse me")
+    done = queries("submit_query")(client=client, body=request, prefer="wait=25").parsed
     assert (done.state.value, done.error.code.value) == ("failed", "invalid_request")
 
 
 def test_a_batch_is_submitted_and_read(client, package, script):
     script(lambda body: Text("yes"))
     models, batches = package(".models"), ".api.batches"
-    asked = models.BatchRequest.from_dict({"queries": [{"query": "a"}, {"query": "b", "customId": "second"}]})
-    batch = package(f"{batches}.submit_batch").sync(client=client, body=asked)
+    request = models.BatchRequest.from_dict({"queries": [{"query": "a"}, {"query": "b", "customId": "second"}]})
+    batch = package(f"{batches}.submit_batch").sync(client=client, body=request)
     assert batch.counts.total == 2
     assert package(f"{batches}.read_batch").sync(batch.batch_id, client=client).batch_id == batch.batch_id
     assert package(f"{batches}.cancel_batch").sync(batch.batch_id, client=client).state.value in {"cancelling", "ended"}

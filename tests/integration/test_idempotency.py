@@ -17,7 +17,7 @@ DAY = 86_400
 GONE = ["expired", "reaped", "purged", "deleted"]
 RESPONSE = {"model": "m", "input": "q", "background": True}
 MESSAGES = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "q"}]}
-DOORS: dict[str, dict[str, Any]] = {
+SUBMISSIONS: dict[str, dict[str, Any]] = {
     "/api/query": {"query": "q", "cache": {"mode": "bypass"}},
     "/api/batches": {"queries": [{"query": "q"}, {"query": "r"}], "metadata": {"a": "b"}},
     "/v1/messages/batches": {"requests": [{"custom_id": "a", "params": MESSAGES}]},
@@ -45,38 +45,38 @@ def record(store):
 
 
 @pytest.mark.parametrize("how", GONE)
-@pytest.mark.parametrize("path", DOORS)
+@pytest.mark.parametrize("path", SUBMISSIONS)
 async def test_the_first_answer_is_repeated_when_the_job_is_gone(connect, server, store, path, how):
     client = await connect()
-    first = await client.post(path, json=DOORS[path], headers=HEADER)
+    first = await client.post(path, json=SUBMISSIONS[path], headers=HEADER)
     assert first.status_code in {200, 202}, first.text
     assert "idempotent-replayed" not in first.headers
     assert await forget(server, how)
-    again = await client.post(path, json=DOORS[path], headers=HEADER)
+    again = await client.post(path, json=SUBMISSIONS[path], headers=HEADER)
     assert again.headers["idempotent-replayed"] == "true"
     assert (again.status_code, again.text) == (first.status_code, first.text)
     assert again.headers.get("location") == first.headers.get("location")
     assert store.zcard(keys.WAITING) == 0
 
 
-@pytest.mark.parametrize("path", DOORS)
+@pytest.mark.parametrize("path", SUBMISSIONS)
 async def test_another_body_is_refused_when_the_job_is_gone(connect, server, store, path):
     client = await connect()
-    await client.post(path, json=DOORS[path], headers=HEADER)
+    await client.post(path, json=SUBMISSIONS[path], headers=HEADER)
     await forget(server, "deleted")
-    other = json.loads(json.dumps(DOORS[path]).replace('"q"', '"other"'))
+    other = json.loads(json.dumps(SUBMISSIONS[path]).replace('"q"', '"other"'))
     answer = await client.post(path, json=other, headers=HEADER)
     assert answer.status_code in {400, 422}
     assert "Idempotency-Key" in answer.text
     assert store.zcard(keys.WAITING) == 0
 
 
-@pytest.mark.parametrize("path", DOORS)
+@pytest.mark.parametrize("path", SUBMISSIONS)
 async def test_a_replay_answers_a_live_job_as_it_was_accepted(connect, server, path):
     client = await connect()
-    first = await client.post(path, json=DOORS[path], headers=HEADER)
+    first = await client.post(path, json=SUBMISSIONS[path], headers=HEADER)
     await take(server.url)
-    assert (await client.post(path, json=DOORS[path], headers=HEADER)).text == first.text
+    assert (await client.post(path, json=SUBMISSIONS[path], headers=HEADER)).text == first.text
 
 
 @pytest.mark.parametrize("how", GONE)
@@ -143,7 +143,7 @@ async def test_prefer_wait_applies_again_to_a_finished_job(connect, server):
 @pytest.mark.parametrize("path", ["/api/query", "/api/batches"])
 async def test_a_key_is_kept_while_its_job_has_not_ended(connect, server, store, path):
     client = await connect()
-    await client.post(path, json=DOORS[path], headers=HEADER)
+    await client.post(path, json=SUBMISSIONS[path], headers=HEADER)
     assert store.ttl(record(store)) > 30 * DAY
     # The job took 25 hours: its client may retry when it ends.
     store.hincrby(record(store), "at", -25 * 3_600_000)
@@ -187,14 +187,14 @@ async def test_a_key_that_now_names_another_job_is_left_alone(connect, server, s
     assert store.ttl(record(store)) > 30 * DAY
 
 
-@pytest.mark.parametrize("path", DOORS)
+@pytest.mark.parametrize("path", SUBMISSIONS)
 async def test_equal_submissions_at_once_make_one_job(connect, server, store, path):
     client = await connect()
-    posts = [client.post(path, json=DOORS[path], headers=HEADER) for _ in range(8)]
+    posts = [client.post(path, json=SUBMISSIONS[path], headers=HEADER) for _ in range(8)]
     answers = await asyncio.gather(*posts)
     assert len({answer.text for answer in answers}) == 1
     assert sum("idempotent-replayed" in answer.headers for answer in answers) == 7
-    assert store.zcard(keys.WAITING) == len(DOORS[path].get("queries", [None]))
+    assert store.zcard(keys.WAITING) == len(SUBMISSIONS[path].get("queries", [None]))
 
 
 async def test_a_field_with_its_default_value_equals_an_absent_one(connect, store):
@@ -234,10 +234,10 @@ async def test_a_replayed_stream_of_a_forgotten_response_ends_with_an_error(conn
 
 async def test_a_replay_is_one_round_trip(connect, server, round_trips):
     client = await connect()
-    for path, body in DOORS.items():
+    for path, body in SUBMISSIONS.items():
         await client.post(path, json=body, headers={"Idempotency-Key": path.replace("/", "-")})
     await forget(server, "purged")
-    for path, body in DOORS.items():
+    for path, body in SUBMISSIONS.items():
         round_trips.clear()
         answer = await client.post(path, json=body, headers={"Idempotency-Key": path.replace("/", "-")})
         assert answer.headers["idempotent-replayed"] == "true"

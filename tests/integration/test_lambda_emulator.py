@@ -258,12 +258,12 @@ def test_output_of_a_handler_goes_to_the_log(running):
 
 
 def test_a_handler_gets_the_context_of_its_invocation(running):
-    told = running.client.get("/plain/context").json()
-    assert told["id"]
-    assert told["name"] == ["Plain", "Plain"]
-    assert told["arn"].endswith(":function:Plain")
-    assert told["memory"].isdecimal()
-    assert 25_000 < told["remaining"] <= 29_000
+    context = running.client.get("/plain/context").json()
+    assert context["id"]
+    assert context["name"] == ["Plain", "Plain"]
+    assert context["arn"].endswith(":function:Plain")
+    assert context["memory"].isdecimal()
+    assert 25_000 < context["remaining"] <= 29_000
 
 
 def test_one_environment_serves_one_request_after_the_other(running):
@@ -273,7 +273,7 @@ def test_one_environment_serves_one_request_after_the_other(running):
 def test_requests_run_concurrently_up_to_the_limit(running, meeting):
     extra = 5
     with ThreadPoolExecutor(MOST_ENVIRONMENTS + extra) as threads:
-        asked = [threads.submit(running.pid, "wait", port=port(meeting)) for _ in range(MOST_ENVIRONMENTS + extra)]
+        pending = [threads.submit(running.pid, "wait", port=port(meeting)) for _ in range(MOST_ENVIRONMENTS + extra)]
         # None of these has been let go: they run at the same time.
         waiting = [arrival(meeting) for _ in range(MOST_ENVIRONMENTS)]
         for _ in range(extra):
@@ -281,17 +281,17 @@ def test_requests_run_concurrently_up_to_the_limit(running, meeting):
             waiting.append(arrival(meeting))
         for handler in waiting:
             handler.close()
-        pids = {answer.result() for answer in asked}
+        pids = {answer.result() for answer in pending}
     assert len(pids) == MOST_ENVIRONMENTS
 
 
 def test_a_long_wait_delays_no_other_request(running, meeting):
     with ThreadPoolExecutor(1) as threads:
-        asked = threads.submit(running.pid, "wait", port=port(meeting))
+        pending = threads.submit(running.pid, "wait", port=port(meeting))
         with arrival(meeting):
             assert running.pid()
-            assert not asked.done()
-        assert asked.result()
+            assert not pending.done()
+        assert pending.result()
 
 
 def test_a_request_of_more_than_ten_megabytes_is_refused(running):
@@ -319,9 +319,9 @@ def test_a_timeout_is_a_503_and_its_environment_is_discarded(tmp_path, meeting):
     with emulator(tmp_path, longest=3) as running:
         before = running.pid()
         with ThreadPoolExecutor(1) as threads:
-            asked = threads.submit(running.client.get, "/plain/wait", params={"port": port(meeting)})
+            pending = threads.submit(running.client.get, "/plain/wait", params={"port": port(meeting)})
             with arrival(meeting) as handler:
-                answer = asked.result()
+                answer = pending.result()
                 assert handler.recv(1) == b""  # it ended
         assert (answer.status_code, answer.json()) == (503, {"message": "Service Unavailable"})
         assert running.pid() != before
@@ -339,12 +339,12 @@ def test_environments_end_with_the_server(tmp_path):
 
 def test_a_busy_environment_ends_with_a_killed_server(tmp_path, meeting):
     with emulator(tmp_path) as running, ThreadPoolExecutor(1) as threads:
-        asked = threads.submit(running.client.get, "/plain/wait", params={"port": port(meeting)})
+        pending = threads.submit(running.client.get, "/plain/wait", params={"port": port(meeting)})
         with arrival(meeting) as handler:
             running.process.kill()
             assert handler.recv(1) == b""
         with pytest.raises(httpx.TransportError):
-            asked.result()
+            pending.result()
 
 
 def test_invalid_utf8_is_no_server_error(running):

@@ -167,8 +167,8 @@ async def test_thousands_of_joined_submissions_are_redelivered_at_once(connect, 
     client = await connect(DEDUP_ENABLED="true", WEBHOOK_ALLOWED_NETWORKS="127.0.0.0/8")
     body = {"query": "q", "webhookUrl": "http://127.0.0.1:9/"}
     job_id = (await client.post("/api/query", json=body)).json()["jobId"]
-    told = "http://127.0.0.1:9/\n127.0.0.1:9\n"
-    store.hset(f"cg:job:{job_id}:joined", mapping={f"r{number}": told for number in range(8200)})
+    target = "http://127.0.0.1:9/\n127.0.0.1:9\n"
+    store.hset(f"cg:job:{job_id}:joined", mapping={f"r{number}": target for number in range(8200)})
     await run(server.url)
     answer = await client.post(f"/api/query/{job_id}/redeliver")
     assert (answer.status_code, len(answer.json()["requestIds"])) == (202, 8201)

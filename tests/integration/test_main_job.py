@@ -136,8 +136,8 @@ def test_options_and_context_reach_the_cli(gateway, model):
 def test_a_system_prompt_reaches_the_model_unchanged(gateway, model, text):
     before = len(model.requests)
     assert gateway.ask(f"prompted by {len(text)}", systemPrompt=text)["state"] == "completed"
-    told = [block["text"] for block in model.requests[before].body["system"]]
-    assert told[2:] == ([text] if text else [])
+    system = [block["text"] for block in model.requests[before].body["system"]]
+    assert system[2:] == ([text] if text else [])
 
 
 @pytest.mark.once
@@ -159,9 +159,9 @@ def test_an_api_error_is_the_error_of_the_job_without_details(gateway, model, sc
     assert job["state"] == "failed"
     assert job["result"] is None
     assert job["error"]["code"] == code
-    told = json.dumps(job)
-    assert "secret" not in told
-    assert "127.0.0.1" not in told
+    shown = json.dumps(job)
+    assert "secret" not in shown
+    assert "127.0.0.1" not in shown
 
 
 @pytest.mark.once

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from functions.worker.cli.plan import plan_for
 from functions.worker.cli.run import Run
 from functions.worker.cli.warm import WarmCli
 from functions.worker.jobs.outcome import judge
@@ -25,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 TESTS = {"command": "python", "args": [str(ROOT / "tests/support/mcp_server.py")]}
 
 # Says hello, and ends at the next question.
-DIES_WHEN_ASKED = """
+DIES_AT_INITIALIZE = """
 import json
 hello = json.loads(input())
 version, info = hello["params"]["protocolVersion"], {"name": "x", "version": "1"}
@@ -64,18 +65,18 @@ def worker(tmp_path, monkeypatch, model):
         monkeypatch.setenv(name, value)
     processes.adopt_orphans()
 
-    async def run(servers, *replies, asked=None, until=None, beside=()):
+    async def run(servers, *replies, names=None, until=None, beside=()):
         path = tmp_path / "mcp.json"
         path.write_text(json.dumps({"mcpServers": servers}) if isinstance(servers, dict) else servers.read_text())
         settings = WorkerSettings(mcp_enabled=True, mcp_config=path)
-        request = {"query": "go", "mcpServers": asked or sorted(settings.servers)}
+        request = {"query": "go", "mcpServers": names or sorted(settings.servers)}
         model.script(*replies)
         # What the model is told last, it answers.
         model.reply = lambda body: Text(json.dumps(body["messages"][-1]["content"]))
         warm = WarmCli(settings)
         monkeypatch.setattr(warm, "spared", lambda: asyncio.sleep(0, set(beside)))
-        run = Run(settings, warm, lambda text: None)
-        answer = asyncio.create_task(run.answer(request))
+        run = Run(settings, warm)
+        answer = asyncio.create_task(run.answer(plan_for(request, settings), lambda text: None))
         over = asyncio.create_task(until or asyncio.sleep(60))
         try:
             await asyncio.wait({answer, over}, return_when=asyncio.FIRST_COMPLETED)
@@ -105,19 +106,19 @@ async def test_the_example_servers_work_and_their_results_reach_the_answer(worke
         ToolUse("mcp__time__get_current_time", {"timezone": "Asia/Tokyo"}),
     ]
     outcome = await worker(ROOT / "local/mcp.json", calls)
-    told = response(outcome)
+    results = response(outcome)
     assert outcome.absent == ()
     for text in ("heliotrope", "is outside the directory", "teapot", "readonly", "Asia/Tokyo"):
-        assert text in told
+        assert text in results
     offered = {tool["name"].split("__")[1] for tool in model.requests[-1].body["tools"]}
     assert offered == {"files", "database", "time"}, "nothing else, and fetching only where it is allowed"
 
 
 async def test_a_server_gets_only_the_environment_of_its_entry(worker, monkeypatch):
     monkeypatch.setenv("TOKEN_OF_MINE", "s3cret")
-    tell = ToolUse("mcp__a__environment", {})
-    told = response(await worker({"a": {**TESTS, "env": {"TOKEN": "${TOKEN_OF_MINE}", "LEVEL": "1"}}}, tell))
-    seen = json.loads(json.loads(told)[0]["content"])
+    call = ToolUse("mcp__a__environment", {})
+    answer = response(await worker({"a": {**TESTS, "env": {"TOKEN": "${TOKEN_OF_MINE}", "LEVEL": "1"}}}, call))
+    seen = json.loads(json.loads(answer)[0]["content"])
     seen = seen.get("result", seen)
     assert (seen["TOKEN"], seen["LEVEL"]) == ("s3cret", "1")
     # Python itself sets the last one.
@@ -131,7 +132,7 @@ async def test_only_the_tools_of_the_allow_list_may_be_used(worker):
 
 async def test_servers_that_do_not_start_are_left_out_and_named(worker):
     servers = {"gone": {"command": "/nonexistent"}, "ends": {"command": "false"}, "there": TESTS}
-    outcome = await worker(servers, Text("ok"), asked=["gone", "ends", "there", "elsewhere"])
+    outcome = await worker(servers, Text("ok"), names=["gone", "ends", "there", "elsewhere"])
     assert response(outcome) == "ok"
     assert outcome.absent == ("elsewhere", "ends", "gone")
 
@@ -149,7 +150,7 @@ async def test_a_server_that_dies_is_named_and_the_job_continues(worker):
 
 
 async def test_a_server_that_dies_before_listing_its_tools_is_unavailable(worker):
-    outcome = await worker({"a": {"command": "python", "args": ["-c", DIES_WHEN_ASKED]}}, Text("ok"))
+    outcome = await worker({"a": {"command": "python", "args": ["-c", DIES_AT_INITIALIZE]}}, Text("ok"))
     assert outcome.absent == ("a",)
 
 
@@ -182,8 +183,8 @@ async def test_a_result_that_the_cli_cuts_is_named(worker):
 
 async def test_large_ids_of_the_example_database_arrive_whole(worker):
     sql = "SELECT 9223372036854775807 AS id"
-    told = response(await worker(ROOT / "local/mcp.json", ToolUse("mcp__database__query", {"sql": sql})))
-    assert "9223372036854775807" in told
+    answer = response(await worker(ROOT / "local/mcp.json", ToolUse("mcp__database__query", {"sql": sql})))
+    assert "9223372036854775807" in answer
 
 
 async def test_a_hanging_tool_ends_with_its_job_unseen_by_the_model(worker, model, tmp_path):

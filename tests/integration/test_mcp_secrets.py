@@ -32,8 +32,8 @@ def test_the_api_starts_and_routes_without_the_secrets(tmp_path, variables):
     )
     with running(process) as api, httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
         assert answers(client, api)
-        told = client.post("/api/mcp/route", json={"query": "which tickets are open?"})
-        assert [score["server"] for score in told.json()["scores"]] == ["tickets"]
+        answer = client.post("/api/mcp/route", json={"query": "which tickets are open?"})
+        assert [score["server"] for score in answer.json()["scores"]] == ["tickets"]
 
 
 def answers(client, api):

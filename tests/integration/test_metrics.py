@@ -59,7 +59,9 @@ async def test_job_events_are_counted_where_they_happen(connect, server, store):
     await submit("a")
     assert (await submit("a"))["status"] == "duplicate"
     claim = await take(server.url)
-    await claims.settle(handle, claims.finish(claim, "completed", {"result": RESULT}, keep_for=60, spend=[spend]))
+    await claims.settle(
+        handle, claims.finish(claim, "completed", {"result": RESULT}, keep_for=60, spend=[spend], saves_usd=0.25)
+    )
     assert (await submit("a"))["status"] == "cached"
     # An attempt that is followed by another, which fails.
     await submit("b")
@@ -154,9 +156,9 @@ def test_a_function_logs_emf_metrics_and_every_line_has_its_ids(gateway):
     gateway.client.get("/api/query/nothing")
     lines = [json.loads(line) for line in gateway.log if line.startswith("{")]
     metrics = [line for line in lines if "_aws" in line and line["route"] == "GET /api/query/{jobId}"]
-    [told] = metrics[-1]["_aws"]["CloudWatchMetrics"]
-    assert told["Namespace"] == "ClaudeApiGateway"
-    assert {one["Name"] for one in told["Metrics"]} == {"Requests", "ServerErrors", "Latency"}
+    [directive] = metrics[-1]["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == "ClaudeApiGateway"
+    assert {one["Name"] for one in directive["Metrics"]} == {"Requests", "ServerErrors", "Latency"}
     assert metrics[-1]["Requests"] == [1.0]
     served = [line for line in lines if line.get("event") == "request" and line["route"] == "/api/query/{jobId}"]
     assert served[-1]["correlation_id"]

@@ -94,12 +94,12 @@ def test_a_cancelled_response_stays_cancelled(client, script):
 
 @pytest.mark.once
 def test_an_unstored_response_is_not_cached_and_cannot_be_continued(client):
-    asked = {"model": "m", "input": "the same", "background": True, "store": False}
-    first, second = (ended(client, client.responses.create(**asked)) for _ in range(2))
+    request = {"model": "m", "input": "the same", "background": True, "store": False}
+    first, second = (ended(client, client.responses.create(**request)) for _ in range(2))
     assert first.id != second.id
     assert (first.output_text, second.output_text, first.store) == ("the same", "the same", False)
     with pytest.raises(openai.BadRequestError, match="was not stored"):
-        client.responses.create(**{**asked, "store": True, "previous_response_id": first.id})
+        client.responses.create(**{**request, "store": True, "previous_response_id": first.id})
 
 
 @pytest.mark.once
@@ -109,7 +109,7 @@ def test_a_previous_response_can_be_continued_many_times(client, model):
         second = client.responses.create(model="m", input=question, background=True, previous_response_id=first.id)
         assert second.previous_response_id == first.id
         assert ended(client, second).status == "completed"
-        assert model.said() == ["one", "one", question]
+        assert model.texts() == ["one", "one", question]
 
 
 @pytest.mark.once
@@ -132,8 +132,8 @@ class Sum(pydantic.BaseModel):
 @pytest.mark.once
 def test_text_before_structured_output_is_left_out(client, script):
     script(lambda body: [Text("Here it is: "), ToolUse("StructuredOutput", {"n": 4})])
-    asked = {"model": "m", "input": "said before", "background": True, "text_format": Sum}
-    with client.responses.stream(**asked) as stream:
+    request = {"model": "m", "input": "said before", "background": True, "text_format": Sum}
+    with client.responses.stream(**request) as stream:
         events = list(stream)
         final = stream.get_final_response()
     assert final.output_parsed == Sum(n=4)

@@ -88,11 +88,11 @@ async def test_every_webhook_is_delivered_once_with_its_own_id_and_metadata(conn
     assert (joined["status"], cached["status"]) == ("duplicate", "cached")
     async with deliver():
         await until(lambda: _pending(store, 0))
-    told = {hook.path: hook.event for hook in receiver.hooks}
+    events = {hook.path: hook.event for hook in receiver.hooks}
     assert len(receiver.hooks) == 3
     for path, submission in {"/leader": leader, "/joined": joined, "/cached": cached}.items():
-        data = told[path]["data"]
-        assert told[path]["type"] == "query.completed"
+        data = events[path]["data"]
+        assert events[path]["type"] == "query.completed"
         assert (data["requestId"], data["jobId"]) == (submission["requestId"], leader["jobId"])
         assert data["metadata"] == {"who": path.strip("/")}
         assert data["result"]["response"] == "4"
@@ -114,11 +114,11 @@ async def test_a_failure_and_a_cancellation_are_delivered_too(connect, server, s
     await client.delete(f"/api/query/{cancelled['jobId']}")
     async with deliver():
         await until(lambda: _pending(store, 0))
-    told = {hook.event["data"]["jobId"]: hook.event for hook in receiver.hooks}
-    assert told[failed["jobId"]]["type"] == "query.failed"
-    assert told[failed["jobId"]]["data"]["error"] == ERROR["error"]
-    assert told[cancelled["jobId"]]["type"] == "query.cancelled"
-    assert told[cancelled["jobId"]]["data"] == (await client.get(f"/api/query/{cancelled['jobId']}")).json()
+    events = {hook.event["data"]["jobId"]: hook.event for hook in receiver.hooks}
+    assert events[failed["jobId"]]["type"] == "query.failed"
+    assert events[failed["jobId"]]["data"]["error"] == ERROR["error"]
+    assert events[cancelled["jobId"]]["type"] == "query.cancelled"
+    assert events[cancelled["jobId"]]["data"] == (await client.get(f"/api/query/{cancelled['jobId']}")).json()
 
 
 async def test_a_failing_receiver_is_retried_by_the_schedule(connect, server, store, receiver, deliver, monkeypatch):
@@ -319,12 +319,12 @@ async def test_redis_down_between_post_and_record_repeats_nothing(connect, serve
     job = (await submit(client, receiver.url))["jobId"]
     await run(server.url)
     async with deliver():
-        await until(lambda: _told(receiver, 1))
+        await until(lambda: _received(receiver, 1))
         await asyncio.sleep(1.6)
         await until(lambda: _pending(store, 0))
     assert len(receiver.hooks) == 1
     assert [one["statusCode"] for one in await tries(client, job)] == [204]
 
 
-async def _told(receiver, count):
+async def _received(receiver, count):
     return len(receiver.hooks) >= count

@@ -74,7 +74,7 @@ def test_every_expression_has_a_result_in_a_real_prometheus(gateway, prometheus,
     recorded = [rule["record"] for group in RULES for rule in group["rules"] if "record" in rule]
     alerts = [rule["expr"] for group in RULES for rule in group["rules"] if "alert" in rule]
     for expression in panels + recorded:
-        gateway.until(lambda asked=expression: found(prometheus, asked), bool)
+        gateway.until(lambda query=expression: found(prometheus, query), bool)
     for expression in alerts:
         found(prometheus, expression)
     health = prometheus.get("/api/v1/rules").json()["data"]["groups"]

@@ -15,7 +15,7 @@ from functions.worker.pool.ecs_protection import Protection
 def agent(monkeypatch):
     """Note what is asked of the agent; refuse the first."""
     monkeypatch.setattr(ecs_protection, "_LOOK_EVERY", 0.01)
-    asked: queue.Queue[object] = queue.Queue()
+    requests: queue.Queue[object] = queue.Queue()
     statuses = iter([500])
 
     class Agent(BaseHTTPRequestHandler):
@@ -23,7 +23,7 @@ def agent(monkeypatch):
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             self.send_response(next(statuses, 200))
             self.end_headers()
-            asked.put((self.path, body))
+            requests.put((self.path, body))
 
         def log_message(self, *_):
             pass
@@ -31,20 +31,20 @@ def agent(monkeypatch):
     with HTTPServer(("127.0.0.1", 0), Agent) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/api", asked
+        yield f"http://127.0.0.1:{server.server_port}/api", requests
         server.shutdown()
         thread.join()
 
 
 def test_a_task_is_protected_during_a_job_and_agent_errors_are_retried(agent):
-    url, asked = agent
+    url, requests = agent
     busy = threading.Event()
     watcher = Protection(url, busy.is_set)
     busy.set()
     path = "/api/task-protection/v1/state"
     wanted = {"ProtectionEnabled": True, "ExpiresInMinutes": 10}
-    assert [asked.get(timeout=10) for _ in range(2)] == [(path, wanted)] * 2
+    assert [requests.get(timeout=10) for _ in range(2)] == [(path, wanted)] * 2
     busy.clear()
-    assert asked.get(timeout=10) == (path, {"ProtectionEnabled": False})
+    assert requests.get(timeout=10) == (path, {"ProtectionEnabled": False})
     watcher.close()
-    assert asked.empty()
+    assert requests.empty()

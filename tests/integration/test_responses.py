@@ -17,12 +17,12 @@ def body(**fields):
     return {"model": "m", "input": "q", "background": True, **fields}
 
 
-def schemed(schema, **told):
-    return {"text": {"format": {"type": "json_schema", "schema": schema, **told}}}
+def schemed(schema, **extra):
+    return {"text": {"format": {"type": "json_schema", "schema": schema, **extra}}}
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "returned"),
     [
         ({"name": "n", "strict": True}, {"name": "n", "strict": True}),
         ({"name": "n", "strict": False, "description": None}, {"name": "n", "strict": False}),
@@ -30,10 +30,10 @@ def schemed(schema, **told):
     ],
 )
 @pytest.mark.parametrize("schema", [SCHEMA, {}])
-async def test_the_format_is_returned_as_it_was_given(connect, server, given, told, schema):
+async def test_the_format_is_returned_as_it_was_given(connect, server, given, returned, schema):
     client = await connect(server.url)
     made = (await client.post("/v1/responses", json=body(**schemed(schema, **given)))).json()
-    expected = {"type": "json_schema", "schema": schema, **told}
+    expected = {"type": "json_schema", "schema": schema, **returned}
     assert made["text"]["format"] == expected
     await run(server.url)
     assert (await client.get(f"/v1/responses/{made['id']}")).json()["text"]["format"] == expected
@@ -59,19 +59,19 @@ async def test_another_format_name_under_the_same_key_is_another_body(connect, s
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "parameter",
     [
         "stream=1", "stream=", "stream=True", "stream=yes", "starting_after=-1&stream=true", "starting_after=3",
         "starting_after=3&stream=false", "starting_after=&stream=true", "starting_after=\u0663&stream=true",
         "starting_after=1000000000&stream=true", "include_obfuscation=true&stream=true", "bogus=1",
     ],
 )  # fmt: skip
-async def test_an_invalid_read_parameter_is_refused_by_name(connect, server, asked):
+async def test_an_invalid_read_parameter_is_refused_by_name(connect, server, parameter):
     client = await connect(server.url)
     made = (await client.post("/v1/responses", json=body())).json()["id"]
     await run(server.url)
-    answer = await client.get(f"/v1/responses/{made}?{asked}")
-    assert (answer.status_code, answer.json()["error"]["param"]) == (400, asked.partition("=")[0])
+    answer = await client.get(f"/v1/responses/{made}?{parameter}")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, parameter.partition("=")[0])
 
 
 async def test_a_response_cannot_be_deleted_and_stays(connect, server):
@@ -87,9 +87,9 @@ async def test_a_read_streams_only_when_requested(connect, server):
     client = await connect(server.url)
     made = (await client.post("/v1/responses", json=body())).json()["id"]
     await run(server.url)
-    for asked, kind in (("", "application/json"), ("?stream=false", "application/json"),
+    for query, kind in (("", "application/json"), ("?stream=false", "application/json"),
                         ("?stream=true&include_obfuscation=false", "text/event-stream")):  # fmt: skip
-        answer = await client.get(f"/v1/responses/{made}{asked}")
+        answer = await client.get(f"/v1/responses/{made}{query}")
         assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (200, kind)
     after = (await client.get(f"/v1/responses/{made}?stream=true&starting_after=0")).text
     assert "response.created" not in after
@@ -120,8 +120,8 @@ async def test_events_left_out_do_not_silence_a_stream(connect, server, monkeypa
     piece = 0
     async with asyncio.timeout(10):
         clock = following.Clock(settings)
-        async for told in following.hear(claim.job_id, events.FIRST, "anonymous", settings, clock):
-            if told is None:
+        async for event in following.hear(claim.job_id, events.FIRST, "anonymous", settings, clock):
+            if event is None:
                 break
             # As soon as one piece is heard, the next is written.
             piece += 1

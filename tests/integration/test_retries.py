@@ -21,7 +21,7 @@ def failing(query, *replies):
     return lambda body: left.pop(0) if user_query(body) == query and left else Text("fine")
 
 
-def asked(model, query):
+def requests_of(model, query):
     return [request for request in model.requests if user_query(request.body) == query]
 
 
@@ -46,7 +46,7 @@ def test_transient_errors_are_retried_and_count(gateway, model, script, trouble)
     states, job = watched(gateway, gateway.submit(query))
     assert (job["state"], job["result"]["response"], job["attempts"]) == ("completed", "fine", 2)
     assert "delayed" in states
-    assert len(asked(model, query)) == 2
+    assert len(requests_of(model, query)) == 2
 
 
 def test_a_cut_stream_is_retried(gateway, model, script):
@@ -60,7 +60,7 @@ def test_attempts_end_at_the_limit_with_the_last_error(gateway, model, script):
     job = gateway.ask("stays")
     assert (job["state"], job["error"]["code"], job["error"]["retryable"]) == ("failed", "server_error", True)
     assert job["attempts"] == 3
-    assert len(asked(model, "stays")) == 3
+    assert len(requests_of(model, "stays")) == 3
 
 
 @pytest.mark.parametrize("status", [401, 402, 404])
@@ -93,7 +93,7 @@ def test_a_rate_limit_holds_the_whole_fleet_until_retry_after(gateway, model, sc
     assert (health["status"], health["reason"], health["delayed"]) == ("degraded", "rate_limited", 1)
     second = gateway.submit("another")
     assert {gateway.finished(job_id)["state"] for job_id in (first, second)} == {"completed"}
-    refused, again, other = asked(model, "limited") + asked(model, "another")
+    refused, again, other = requests_of(model, "limited") + requests_of(model, "another")
     assert again.at - refused.at >= 3
     assert other.at - refused.at >= 3
     assert gateway.client.get("/health").json()["status"] == "ok"
@@ -104,7 +104,7 @@ def test_a_job_waiting_for_its_next_attempt_can_be_cancelled(gateway, model, scr
     job_id = gateway.submit("give up")
     gateway.until(lambda: gateway.job(job_id)["state"], lambda state: state == "delayed")
     assert gateway.client.delete(f"/api/query/{job_id}").json()["state"] == "cancelled"
-    before = len(asked(model, "give up"))
+    before = len(requests_of(model, "give up"))
     gateway.ask("later than its next attempt would have been")
     assert gateway.job(job_id)["state"] == "cancelled"
-    assert len(asked(model, "give up")) == before
+    assert len(requests_of(model, "give up")) == before

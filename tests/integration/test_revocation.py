@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from redis import Redis
 
-from functions.worker.jobs.rescuer import Reconciler
+from functions.worker.jobs.rescuer import Rescuer
 from functions.worker.jobs.spool import Spool
 from shared.api.errors import KeyRevoked
 from shared.configuration.settings import StatusSettings, WorkerSettings, load
@@ -44,9 +44,9 @@ async def revoke_and_die(server, caller):
     assert await scripts.run(async_client(server.url), "revoke", caller.id, "revocation", 60) == 1
 
 
-def reconcile(server, tmp_path):
+def run_rescuer(server, tmp_path):
     with Redis(port=server.port) as connection:
-        Reconciler(connection, load(WorkerSettings), Spool(tmp_path / "spool")).look()
+        Rescuer(connection, load(WorkerSettings), Spool(tmp_path / "spool")).run_once()
 
 
 async def subscribed(client, channel):
@@ -91,7 +91,7 @@ async def test_an_interrupted_revocation_is_finished_by_a_worker(two, server, st
     assert popped is not None
     assert popped.job_id == kept
     assert pop(server.url) is None
-    reconcile(server, tmp_path)
+    run_rescuer(server, tmp_path)
     assert store.zrange(keys.every("waiting"), 0, -1) == [kept]
     assert store.zcard(keys.every("cancelled")) == 250
     assert store.exists(keys.REVOKING) == 0
@@ -104,7 +104,7 @@ async def test_a_job_popped_before_the_revocation_is_not_claimed(two, server, st
     assert claim is not None
     await revoke_and_die(server, leaves)
     assert await claims.take(async_client(server.url), claim, "slot") is None
-    reconcile(server, tmp_path)
+    run_rescuer(server, tmp_path)
     assert store.hget(keys.job(job), "state") == "cancelled"
 
 
@@ -115,7 +115,7 @@ async def test_a_run_handed_back_after_the_revocation_is_cancelled(two, server, 
     await revoke_and_die(server, leaves)
     assert await claims.settle(async_client(server.url), claims.hand_back(claim)) == "settled"
     assert pop(server.url) is None
-    reconcile(server, tmp_path)
+    run_rescuer(server, tmp_path)
     assert store.hget(keys.job(job), "state") == "cancelled"
 
 
@@ -160,7 +160,7 @@ async def test_a_request_waiting_for_a_revoked_job_ends_without_its_result(two, 
     client = async_client(server.url)
 
     async def follow():
-        return [told async for told in hear(job, events.FIRST, leaves.id, settings, Clock(settings))]
+        return [event async for event in hear(job, events.FIRST, leaves.id, settings, Clock(settings))]
 
     settings = load(StatusSettings)
     following = asyncio.create_task(follow())
@@ -171,10 +171,10 @@ async def test_a_request_waiting_for_a_revoked_job_ends_without_its_result(two, 
     await revoke_and_die(server, leaves)
     await claims.settle(client, finish)
     async with asyncio.timeout(5):
-        told = await following
+        followed = await following
         with pytest.raises(KeyRevoked):
             await waiting
-    assert "done" not in [one.event.kind for one in told]
+    assert "done" not in [one.event.kind for one in followed]
 
 
 async def test_a_revocation_ends_silent_streams(two, server):
@@ -183,7 +183,7 @@ async def test_a_revocation_ends_silent_streams(two, server):
     client, settings = async_client(server.url), load(StatusSettings)
 
     async def follow(caller, job):
-        return [told async for told in hear(job, events.FIRST, caller.id, settings, Clock(settings))]
+        return [event async for event in hear(job, events.FIRST, caller.id, settings, Clock(settings))]
 
     streams = [asyncio.create_task(follow(caller, await caller.submit("silent"))) for caller in two]
     await subscribed(client, "cg:heard:*")

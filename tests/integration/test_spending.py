@@ -148,17 +148,17 @@ async def test_an_exhausted_budget_refuses_and_delays_jobs_until_tomorrow(connec
 
 
 async def test_the_cost_of_a_claim_counts_once_however_it_ended(claimed, server, store):
-    cost, told = 0.0, [Spend(MODEL, 0.5, 100, 10)]
+    cost, spent_so_far = 0.0, [Spend(MODEL, 0.5, 100, 10)]
     for query, settlement in {
-        "back": lambda claim: claims.hand_back(claim, told),
-        "again": lambda claim: claims.retry(claim, 0, "overloaded", claims.Upstream(), told),
+        "back": lambda claim: claims.hand_back(claim, spent_so_far),
+        "again": lambda claim: claims.retry(claim, 0, "overloaded", claims.Upstream(), spent_so_far),
     }.items():
         claim, handle, _ = await claimed(query)
         # As after a reply that was lost, also when the job has been handed out again meanwhile.
         await claims.settle(handle, settlement(claim))
         store.hset(f"cg:job:{claim.job_id}", "state", "waiting")
         await claims.settle(handle, settlement(claim))
-        await claims.settle(handle, claims.spent(claim, "anonymous", told))
+        await claims.settle(handle, claims.spent(claim, "anonymous", spent_so_far))
         cost += 0.5
         assert (await count(server, "anonymous")).cost == pytest.approx(cost)
 
@@ -166,7 +166,7 @@ async def test_the_cost_of_a_claim_counts_once_however_it_ended(claimed, server,
 async def test_a_late_result_still_adds_its_cost(claimed, server):
     claim, handle, client = await claimed()
     assert (await client.delete(f"/api/query/{claim.job_id}")).status_code == 200
-    late = claims.finish(claim, "completed", {"result": {"costUsd": 0.5}}, keep_for=60, spend=[Spend(MODEL, 0.5, 10)])
+    late = claims.finish(claim, "completed", {"result": {}}, keep_for=60, spend=[Spend(MODEL, 0.5, 10)])
     assert [await claims.settle(handle, late) for _ in range(2)] == ["void", "void"]
     assert (await count(server, "anonymous")).cost == pytest.approx(0.5)
 
@@ -205,9 +205,9 @@ async def test_a_running_job_continues_after_the_budget_is_exhausted(claimed, st
     await client.delete(f"/api/query/{claim.job_id}")
     assert await scripts.run(handle, "run_again", claim.job_id) == "waiting"
     number = int(store.hget(f"cg:job:{claim.job_id}", "n"))
-    anew = await claims.take(handle, claims.Claim(claim.job_id, number), "slot")
-    assert anew is not None
-    assert anew.cost == pytest.approx(0)
+    retried = await claims.take(handle, claims.Claim(claim.job_id, number), "slot")
+    assert retried is not None
+    assert retried.cost == pytest.approx(0)
 
 
 @pytest.mark.once

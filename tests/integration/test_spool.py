@@ -10,13 +10,13 @@ import stat
 import pytest
 import redis
 
-from functions.worker.jobs.rescuer import Reconciler
+from functions.worker.jobs.rescuer import Rescuer
 from functions.worker.jobs.spool import Spool
 from local.embedded_redis import find_server
 from shared.configuration.settings import SettingsError, WorkerSettings
 from shared.store import keys
 from shared.store.callers.spending import Spend
-from shared.store.jobs import claims, records, settlements
+from shared.store.jobs import claims, maintenance, records, settlements
 from shared.store.redis.client import async_client
 from tests.support.redis_server import RedisServer
 from tests.support.slot import RESULT, pop_one
@@ -255,15 +255,6 @@ async def test_a_redis_that_refuses_writes_gets_the_result_later(finished, serve
     assert await state(server, finished) == "completed"
 
 
-@pytest.mark.parametrize(
-    "code",
-    ["MISCONF x", "BUSY x", "NOREPLICAS x", "UNKILLABLE x", "ERR Error running script: @user_script: 3: -READONLY x"],
-)
-def test_an_error_about_the_state_of_redis_moves_no_file_aside(code):
-    assert not settlements.is_refusal(redis.ResponseError(code))
-    assert settlements.is_refusal(redis.ResponseError("ERR user_script:3: attempt to compare nil with number"))
-
-
 def fifo(path, _):
     os.mkfifo(path)
 
@@ -435,29 +426,30 @@ async def test_a_half_written_file_of_a_crash_is_removed(folder, store):
     assert content(folder) == [".spool-new"]
 
 
-@pytest.mark.parametrize("wrong", ["spool", "cancel_revoked", "reap", "unpark"])
+@pytest.mark.parametrize("wrong", ["spool", "cancel_revoked", "forget_expired", "queue_next_turns"])
 def test_a_refused_step_does_not_stop_the_others(store, folder, monkeypatch, caplog, wrong):
     done = []
 
-    def run(_connection, name, *_):
-        if name == wrong:
-            raise redis.ResponseError("WRONGTYPE")
-        done.append(name)
-        return []
+    def step(name):
+        def run(*_, **__):
+            if name == wrong:
+                raise redis.ResponseError("WRONGTYPE")
+            done.append(name)
+            return []
 
-    def written(_connection):
-        run(_connection, "spool")
+        return run
 
     spool = Spool(folder)
-    monkeypatch.setattr(spool, "write_all", written)
-    monkeypatch.setattr("functions.worker.jobs.rescuer.run_sync", run)
-    reconciler = Reconciler(store, WorkerSettings(), spool)
-    reconciler._in_contact_since -= 60
+    monkeypatch.setattr(spool, "write_all", step("spool"))
+    for name in ("cancel_revoked", "forget_expired", "queue_next_turns", "rescue"):
+        monkeypatch.setattr(maintenance, name, step(name))
+    rescuer = Rescuer(store, WorkerSettings(), spool)
+    rescuer._in_contact_since -= 60
     for _ in range(3):
         done.clear()
-        reconciler.look()
+        rescuer.run_once()
     # A job whose result may be on disk is not given to another slot.
-    steps = {"spool", "cancel_revoked", "reap", "unpark", "rescue"}
+    steps = {"spool", "cancel_revoked", "forget_expired", "queue_next_turns", "rescue"}
     expected = steps - {wrong} - ({"rescue"} if wrong == "spool" else set())
     assert set(done) == expected
     assert [line["step"] for line in logged(caplog, "maintenance_refused")] == [wrong]
@@ -485,9 +477,60 @@ def test_a_spool_file_has_named_fields():
     claim = claims.Claim("job", 3, "here")
     written = json.loads(claims.retry(claim, 5, "overloaded", claims.Upstream("limited", wait=7)).to_json())
     assert written == {
-        "version": 2, "script": "retry", "deployment": "here", "job_id": "job", "number": 3, "delay_ms": 5,
+        "version": 3, "script": "retry", "deployment": "here", "job_id": "job", "number": 3, "delay_ms": 5,
         "upstream": "limited", "code": "overloaded", "wait_ms": 7, "spend": "", "seen": "",
     }  # fmt: skip
+
+
+# As version 2 wrote them, without `seen` at first.
+VERSION_2 = {
+    "version": 2, "script": "finish", "deployment": "", "job_id": "", "number": 1, "state": "completed",
+    "body": json.dumps({**RESULT, "sessionId": "kept"}), "keep_ms": 60000,
+    "spend": '[{"model": "m", "cost": 0.25, "tokens": {"input": 1, "output": 1, "cache_read": 0}}]',
+    "upstream": "answered", "code": "", "wait_ms": 0, "saves_usd": 0.25, "absent": "", "conversation": "kept",
+    "keep_conversation_s": 604800,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("added", [{}, {"seen": '{"model": "m"}'}])
+async def test_a_file_of_the_previous_version_is_written(finished, server, store, folder, added):
+    Spool(folder)
+    fields = {**VERSION_2, "deployment": finished.deployment, "job_id": finished.job_id, **added}
+    path = folder / f"{finished.deployment}.{finished.job_id}-1.json"
+    path.write_text(json.dumps(fields))
+    path.chmod(0o600)
+    store.rpush(f"cg:turn:{finished.job_id}-1:-:kept", "line")
+    Spool(folder).write_all(store)
+    job = await records.read(async_client(server.url), finished.job_id, keys.ANONYMOUS)
+    assert job is not None
+    assert (job.record["state"], job.record["cost"]) == ("completed", "0.25")
+    assert store.lrange("cg:talk:anonymous:-:kept", 0, -1) == ["line"]
+    assert content(folder) == []
+
+
+@pytest.mark.parametrize("script", ["retry", "hand_back", "spent"])
+def test_every_kind_of_file_of_version_2_is_read(script):
+    fields = {"version": 2, "script": script, "deployment": "here", "job_id": "job", "number": 3, "spend": ""}
+    if script == "retry":
+        fields |= {"delay_ms": 5, "upstream": "limited", "code": "overloaded", "wait_ms": 7}
+    if script == "spent":
+        fields["caller"] = "caller"
+    read = settlements.parse(json.dumps(fields))
+    assert json.loads(read.to_json()) == {
+        **fields, "version": settlements.VERSION, **({"seen": ""} if script == "retry" else {}),
+    }  # fmt: skip
+
+
+async def test_a_file_of_a_newer_version_stays_for_its_worker(finished, store, folder, caplog):
+    spool = Spool(folder)
+    await spooled(spool, finished)
+    [path] = folder.glob("*.json")
+    newer = json.loads(path.read_text()) | {"version": settlements.VERSION + 1, "more": 1}
+    path.write_text(json.dumps(newer))
+    for _ in range(3):
+        spool.write_all(store)
+    assert content(folder) == [path.name]
+    assert len(logged(caplog, "spooled_result_of_a_newer_version")) == 1
 
 
 def test_each_settlement_is_read_as_it_was_written():
@@ -495,7 +538,15 @@ def test_each_settlement_is_read_as_it_was_written():
     spend = [Spend("m", 0.5, input=1)]
     for settlement in (
         claims.finish(
-            claim, "completed", {"result": {"costUsd": 1.5, "x": "\ud800é"}}, keep_for=9, spend=spend, absent=["s"]
+            claim,
+            "completed",
+            {"result": {"x": "\ud800é"}},
+            keep_for=9,
+            spend=spend,
+            absent=["s"],
+            saves_usd=1.5,
+            session_id="s",
+            keep_session_for=5,
         ),
         claims.finish(claim, "failed", {"error": {"code": "c"}}, keep_for=9),
         claims.retry(claim, 5, "overloaded", claims.Upstream(), [Spend("m", None, output=1)]),

@@ -70,8 +70,8 @@ def test_a_worker_that_waits_for_redis_ends_at_once(server, store, tmp_path, sta
 
 def test_a_worker_stopped_while_slots_fail_to_start_ends(server, store, tmp_path):
     with in_state(server, "read-only"), Worker(tmp_path, server.url) as worker:
-        # By then the next start is seconds away.
-        worker.wait_for_line("slot_ended", times=6)
+        # By then the next start is at least a second away.
+        worker.wait_for_line("slot_ended", times=4)
         assert worker.stop() < MAY_TAKE
         assert worker.status == 0
         assert "Traceback" not in worker.log

@@ -95,17 +95,17 @@ def test_two_schemas_are_two_requests(gateway, script):
 
 
 @pytest.mark.parametrize(
-    ("schema", "told"),
+    ("schema", "reason"),
     [
         ({"type": "object", "x": "y" * 130_000}, "120000 bytes"),
         ({"type": "string", "pattern": "[z-a]"}, "a regular expression that cannot be compiled, at /pattern"),
     ],
     ids=["long where the model does not see it", "an expression that nothing compiles"],
 )
-def test_a_schema_refused_at_submit_has_a_reason(gateway, schema, told):
+def test_a_schema_refused_at_submit_has_a_reason(gateway, schema, reason):
     answer = gateway.client.post("/api/query", json={"query": "x", "outputSchema": schema})
     assert answer.status_code == 422
-    assert told in answer.json()["errors"][0]["message"]
+    assert reason in answer.json()["errors"][0]["message"]
 
 
 def test_integers_keep_the_digits_that_the_model_wrote(gateway, script):

@@ -35,9 +35,9 @@ async def test_the_record_of_a_job_has_its_servers_and_the_reasons(with_servers)
     plain = (await client.get(f"/api/query/{(await ask(client, 'Write a poem'))['jobId']}")).json()
     assert plain["mcpServers"] == []
     assert "mcp" not in plain
-    told = (await client.post("/api/mcp/route", json={"query": MOON})).json()
-    assert told["servers"] == ["moon"]
-    assert [score["server"] for score in told["scores"]] == ["moon", "tide"]
+    route = (await client.post("/api/mcp/route", json={"query": MOON})).json()
+    assert route["servers"] == ["moon"]
+    assert [score["server"] for score in route["scores"]] == ["moon", "tide"]
 
 
 async def test_a_request_can_name_its_servers_or_none_instead_of_routing(with_servers):

@@ -97,10 +97,10 @@ def below(process):
 
 def ended(process, family):
     """Return the exit status and what was said, once the supervisor has ended and left nothing."""
-    _, told = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=10)
     # Already gone when the supervisor is, not soon after.
     assert [left for left in family if left.is_running()] == []
-    return process.returncode, told
+    return process.returncode, errors
 
 
 @linux
@@ -111,9 +111,9 @@ def test_a_signal_ends_every_child_and_grandchild(number):
         family = until_all(process)
         assert len(family) == 4
         process.send_signal(number)
-        status, told = ended(process, family)
+        status, errors = ended(process, family)
         assert status == 0
-        assert "Traceback" not in told
+        assert "Traceback" not in errors
 
 
 @linux
@@ -121,9 +121,9 @@ def test_a_child_that_exits_ends_the_rest_and_is_named_with_its_status():
     with supervisor(child("first", QUIET), child("doomed", QUIET), child("deep", WITH_GRANDCHILD)) as process:
         family = until_all(process)
         family[1].kill()
-        status, told = ended(process, family)
+        status, errors = ended(process, family)
         assert status == 1
-        assert "doomed ended with status -9" in told
+        assert "doomed ended with status -9" in errors
 
 
 @linux
@@ -170,9 +170,9 @@ signal.pause()
     with supervisor(*children) as process:
         family = until_all(process)
         process.send_signal(signal.SIGINT)
-        _, told = ended(process, family)
+        _, errors = ended(process, family)
         expected = [f"{name} {what}" for name in ("api", "worker", "redis") for what in ("asked", "leaves")]
-        assert told.splitlines() == expected
+        assert errors.splitlines() == expected
 
 
 def test_a_second_ctrl_c_kills_at_once():
@@ -181,8 +181,8 @@ def test_a_second_ctrl_c_kills_at_once():
         process.send_signal(signal.SIGINT)
         assert process.stderr.readline() == "will not\n"
         process.send_signal(signal.SIGINT)
-        status, told = ended(process, family)
-        assert (status, told) == (0, "stopping at once\n")
+        status, errors = ended(process, family)
+        assert (status, errors) == (0, "stopping at once\n")
 
 
 def test_all_stubborn_children_share_one_deadline():
@@ -208,9 +208,9 @@ def test_ctrl_c_while_a_child_starts_stops_what_was_started():
 def test_a_child_that_exits_before_it_is_ready_is_named_with_its_output():
     failing = child("failing", "import sys; print('port taken', flush=True); sys.exit(3)")
     with supervisor(child("first", QUIET), failing) as process:
-        status, told = ended(process, [])
+        status, errors = ended(process, [])
         assert status == 1
-        assert sorted(told.splitlines()) == ["failing ended with status 3", "port taken"]
+        assert sorted(errors.splitlines()) == ["failing ended with status 3", "port taken"]
 
 
 def test_a_child_that_exits_during_the_start_is_reported_at_once():
@@ -220,34 +220,34 @@ def test_a_child_that_exits_during_the_start_is_reported_at_once():
         assert process.stderr.readline() == "not yet\n"
         family = below(process)
         family[0].kill()
-        status, told = ended(process, family)
-        assert (status, told) == (1, "doomed ended with status -9\n")
+        status, errors = ended(process, family)
+        assert (status, errors) == (1, "doomed ended with status -9\n")
 
 
 def test_a_child_that_closes_its_output_early_does_not_block_the_start():
     closing = child("closing", "import os, signal; os.close(1); signal.pause()")
     with supervisor(closing) as process:
-        status, told = ended(process, [])
+        status, errors = ended(process, [])
         assert status == 1
-        assert "closing closed its standard output before it was ready" in told
+        assert "closing closed its standard output before it was ready" in errors
 
 
 def test_a_missing_program_is_reported_as_the_exit_of_its_child():
     with supervisor(child("first", QUIET), {"name": "missing", "argv": ["/no/such/program"]}) as process:
-        status, told = ended(process, [])
+        status, errors = ended(process, [])
         assert status == 1
-        assert "missing ended with status 1" in told
+        assert "missing ended with status 1" in errors
 
 
 def test_children_write_to_stderr_and_only_ready_lines_to_stdout():
-    talk = r"""
+    noise = r"""
 import os, signal
 os.write(1, b"before\nready at 7\nready again\nraw \xff\r\n")
 os.write(2, b"said\n")
 os.write(1, b"last\n")
 signal.pause()
 """
-    with supervisor(child("talks", talk), child("without ready", talk, ready=None)) as process:
+    with supervisor(child("talks", noise), child("without ready", noise, ready=None)) as process:
         ready = [process.stdout.readline() for _ in range(3)]
         lines = [process.stderr.buffer.readline() for _ in range(11)]
         process.send_signal(signal.SIGINT)

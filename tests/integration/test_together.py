@@ -46,11 +46,11 @@ async def test_an_error_reaches_only_its_caller(client):
 
 
 async def test_cancelling_one_caller_does_not_affect_the_others(client):
-    asked = [asyncio.create_task(send(client, ("ECHO", number))) for number in range(5)]
+    pending = [asyncio.create_task(send(client, ("ECHO", number))) for number in range(5)]
     await asyncio.sleep(0)
-    asked[0].cancel()
-    asked[3].cancel()
-    assert [await asked[number] for number in (1, 2, 4)] == [["1"], ["2"], ["4"]]
+    pending[0].cancel()
+    pending[3].cancel()
+    assert [await pending[number] for number in (1, 2, 4)] == [["1"], ["2"], ["4"]]
 
 
 async def test_a_lost_reply_repeats_the_whole_batch(server, store):
@@ -77,12 +77,12 @@ async def test_a_slow_batch_is_awaited_while_replies_arrive(client):
 
 
 async def test_closing_leaves_no_connection_and_no_waiting_caller(client, store):
-    asked = asyncio.create_task(send(client, ("BLPOP", "nothing", 30)))
+    pending = asyncio.create_task(send(client, ("BLPOP", "nothing", 30)))
     while not any(one["cmd"] == "blpop" for one in store.client_list()):  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     await close_clients()
     with pytest.raises(RedisConnectionError):
-        await asked
+        await pending
     async with asyncio.timeout(5):  # Redis hears of it a little later
         while len(store.client_list()) > 1:  # noqa: ASYNC110
             await asyncio.sleep(0.01)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from functions.worker.cli import warm
+from functions.worker.cli.plan import plan_for
 from functions.worker.cli.run import Run
 from functions.worker.cli.warm import WarmCli, _Spare
 from functions.worker.cli.workspace import Workspace
@@ -58,9 +59,12 @@ async def born(cli):
 async def answer(cli, settings=None, **request):
     """Run a request; return what it answered and which process did."""
     settings = settings or WorkerSettings()
-    run = Run(settings, cli, lambda text: None)
+    run = Run(settings, cli)
     try:
-        outcome = judge(await run.answer({"query": "hello", **request}), max_output_bytes=10_000)
+        outcome = judge(
+            await run.answer(plan_for({"query": "hello", **request}, settings), lambda text: None),
+            max_output_bytes=10_000,
+        )
         assert run._cli is not None
         return outcome.body["result"]["response"], run._cli.pid
     finally:
@@ -84,8 +88,8 @@ async def test_a_job_that_arrives_during_the_start_gets_that_cli(slot):
 async def test_a_failing_start_fails_only_the_waiting_job(slot):
     async with kept_warm() as cli:
         starting = await born(cli)
-        run = Run(WorkerSettings(), cli, lambda text: None)
-        answering = asyncio.create_task(run.answer({"query": "hello"}))
+        run = Run(WorkerSettings(), cli)
+        answering = asyncio.create_task(run.answer(plan_for({"query": "hello"}, WorkerSettings()), lambda text: None))
         await asyncio.sleep(0)
         assert cli._spare is None
         os.kill(starting, 9)
@@ -99,8 +103,8 @@ async def test_the_next_cli_starts_after_the_job_or_its_start_up(slot, monkeypat
     monkeypatch.setattr(warm, "_ALONE", alone)
     async with kept_warm() as cli:
         first = await ready(cli)
-        run = Run(WorkerSettings(), cli, lambda text: None)
-        await run.answer({"query": "hello"})
+        run = Run(WorkerSettings(), cli)
+        await run.answer(plan_for({"query": "hello"}, WorkerSettings()), lambda text: None)
         if alone > 1:
             assert cli._spare is None
         else:
@@ -168,10 +172,10 @@ async def test_switched_off_no_cli_waits(slot):
 
 async def test_a_cli_whose_start_failed_is_given_to_no_job(slot):
     cli = WarmCli(WorkerSettings(claude_command="/nowhere/claude"))
-    failed = cli._new({})
+    failed = cli._new(plan_for({}, WorkerSettings()))
     await asyncio.wait({failed.begin()})
     cli._spare = _Spare(failed)
-    assert cli.take({}) is not failed
+    assert cli.take(plan_for({}, WorkerSettings())) is not failed
     await failed.kill()
 
 

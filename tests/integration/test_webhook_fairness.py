@@ -143,13 +143,13 @@ async def test_two_callers_at_one_host_do_not_wait_for_each_other(server, store,
 
 
 async def test_names_that_never_resolve_delay_no_other_caller(server, store, webhook, monkeypatch):
-    asked, ends = [], threading.Event()
+    looked_up, ends = [], threading.Event()
     real = socket.getaddrinfo
 
     def getaddrinfo(host, *arguments, **options):
         if not str(host).startswith("dead"):
             return real("127.0.0.1" if host == "alive" else host, *arguments, **options)
-        asked.append(host)
+        looked_up.append(host)
         ends.wait(60)
         raise socket.gaierror("no such name")
 
@@ -158,8 +158,8 @@ async def test_names_that_never_resolve_delay_no_other_caller(server, store, web
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     with Receiver() as receiver:
         async with delivering(server):
-            await until(lambda: len(asked) == names.THREADS // 2)
+            await until(lambda: len(looked_up) == names.THREADS // 2)
             await webhook("me", f"alive:{receiver.port}")
             await until(lambda: receiver.hooks)
-            assert (len(asked), store.hget(keys.COUNTERS, "webhooks:retried")) == (names.THREADS // 2, None)
+            assert (len(looked_up), store.hget(keys.COUNTERS, "webhooks:retried")) == (names.THREADS // 2, None)
             ends.set()

@@ -55,7 +55,7 @@ def one(gateway):
         yield one
 
 
-def told_of(gateway, receiver, job_id, count=1):
+def received(gateway, receiver, job_id, count=1):
     def hooks():
         return [hook for hook in receiver.hooks if hook.event["data"]["jobId"] == job_id]
 
@@ -74,7 +74,7 @@ def test_a_delivery_is_signed_with_the_secret_of_its_caller(gateway, receiver, o
     with caller(gateway, "two") as (other, others):
         body = {"query": "tell me", "webhookUrl": f"{receiver.url}/hook", "metadata": {"a": "b"}}
         job = client.post("/api/query", json=body).json()
-        [hook] = told_of(gateway, receiver, job["jobId"])
+        [hook] = received(gateway, receiver, job["jobId"])
         event = Webhook(made["webhookSecret"]).verify(hook.body, hook.headers)
         assert event["type"] == "query.completed"
         assert event["data"] == client.get(f"/api/query/{job['jobId']}").json()
@@ -91,7 +91,7 @@ def test_a_delivery_is_signed_with_the_secret_of_its_caller(gateway, receiver, o
         ):
             assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
         assert client.post(f"/api/query/{job['jobId']}/redeliver").status_code == 202
-        assert told_of(gateway, receiver, job["jobId"], 2)[1].id == hook.id
+        assert received(gateway, receiver, job["jobId"], 2)[1].id == hook.id
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_both_secrets_of_a_rotation_sign(gateway, receiver):
     with caller(gateway, "rotates") as (client, made):
         new = command(gateway, "webhooks", "rotate", made["id"]).stdout.strip()
         body = {"query": "rotated", "webhookUrl": receiver.url}
-        [hook] = told_of(gateway, receiver, client.post("/api/query", json=body).json()["jobId"])
+        [hook] = received(gateway, receiver, client.post("/api/query", json=body).json()["jobId"])
         for secret in (new, made["webhookSecret"]):
             Webhook(secret).verify(hook.body, hook.headers)
     assert command(gateway, "webhooks", "rotate", "nobody").returncode == 1
@@ -132,19 +132,19 @@ def test_webhooks_are_delivered_after_the_key_is_revoked(gateway, receiver, scri
         job = client.post("/api/query", json={"query": "promised", "webhookUrl": receiver.url}).json()["jobId"]
         assert command(gateway, "keys", "revoke", made["id"]).returncode == 0
         revoked.set()
-        [hook] = told_of(gateway, receiver, job)
+        [hook] = received(gateway, receiver, job)
         Webhook(made["webhookSecret"]).verify(hook.body, hook.headers)
 
 
 def test_the_command_line_lists_and_redelivers(gateway, receiver):
     with caller(gateway, "types") as (client, made):
         job = client.post("/api/query", json={"query": "typed", "webhookUrl": receiver.url}).json()["jobId"]
-        told_of(gateway, receiver, job)
+        received(gateway, receiver, job)
         deliveries(gateway, client, job, 1)
         options = ["--url", gateway.url, "--api-key", made["key"]]
         again = command(gateway, "webhooks", "redeliver", job, *options)
         assert (again.returncode, "1 are sent again" in again.stdout) == (0, True)
-        told_of(gateway, receiver, job, 2)
+        received(gateway, receiver, job, 2)
         deliveries(gateway, client, job, 2)
         listed = command(gateway, "webhooks", "list", job, *options)
         assert listed.stdout.count(" 204 ") == 2

@@ -56,12 +56,12 @@ class RuntimeApi:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
-                told = json.loads(body or b"null")
+                reported = json.loads(body or b"null")
                 parts = self.path.split("/")
                 if "invocation" in parts:
-                    api._given[parts[-2]].answers.put((parts[-1], told))
+                    api._given[parts[-2]].answers.put((parts[-1], reported))
                 else:  # init/error, restore/error
-                    api.failure = told
+                    api.failure = reported
                     api.snapshot.set()
                 self._answer({}, b"{}", 202)
 

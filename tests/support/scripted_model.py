@@ -90,8 +90,8 @@ class ScriptedModel:
         if self._faults and error is None:
             raise self._faults[0]
 
-    def said(self) -> list[str]:
-        """Return what the model was shown last of a conversation: the texts of its user and its own, in order."""
+    def texts(self) -> list[str]:
+        """Return the texts of the last request's messages, of user and model, in order."""
         texts = []
         for message in self.requests[-1].body["messages"]:
             blocks = message["content"] if isinstance(message["content"], list) else [{"text": message["content"]}]

@@ -45,6 +45,7 @@ async def run(
     assert await claims.take(client, claim, "slot") is not None
     outcome = outcome or {"result": RESULT}
     state: Literal["completed", "failed"] = "completed" if "result" in outcome else "failed"
-    settlement = claims.finish(claim, state, outcome, keep_for=keep_for, absent=absent)
+    saves = outcome.get("result", {}).get("costUsd", 0)
+    settlement = claims.finish(claim, state, outcome, keep_for=keep_for, absent=absent, saves_usd=saves)
     assert await claims.settle(client, settlement) == "settled"
     return claim.job_id

@@ -63,7 +63,7 @@ class Worker:
         )
 
     def _until(self, holds: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + 60
         while not holds():
             assert self.process.poll() is None, self.log
             assert time.monotonic() < deadline, self.log

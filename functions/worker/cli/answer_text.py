@@ -10,14 +10,14 @@ class AnswerText:
     """Collects the text of each message of the run itself, subagents excluded.
 
     The CLI's envelope holds the last text block alone, and nothing when a message ends with thinking. A message
-    without text leaves the text of the one before: a model that had said everything beside its last tool call often
-    ends with an empty message.
+    without text, or with white space alone, leaves the text of the one before: a model that had said everything beside
+    its last tool call often ends with an empty message.
     """
 
     def __init__(self) -> None:
         self.text = ""
         self._message_id: str | None = None
-        self._has_text = False
+        self._of_message = ""
 
     def look(self, message: Message) -> str:
         """Take the text from one message of the CLI; return what is new when it was streamed, else ``""``."""
@@ -33,7 +33,7 @@ class AnswerText:
     def _take_event(self, event: dict[str, Any]) -> str:
         match event:
             case {"type": "message_start", "message": {"id": str(message_id)}}:
-                self._message_id, self._has_text = message_id, False
+                self._message_id, self._of_message = message_id, ""
             case {"type": "content_block_delta", "delta": {"type": "text_delta", "text": str(text)}}:
                 self._add(text)
                 return text
@@ -48,12 +48,12 @@ class AnswerText:
         """
         if message.message_id == self._message_id:
             return
-        self._has_text = False
+        self._of_message = ""
         for block in message.content:
             if isinstance(block, TextBlock):
                 self._add(block.text)
 
     def _add(self, text: str) -> None:
-        if text:
-            self.text = self.text + text if self._has_text else text
-            self._has_text = True
+        self._of_message += text
+        if self._of_message and not self._of_message.isspace():
+            self.text = self._of_message

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from claude_agent_sdk import AssistantMessage, SystemMessage, ToolResultBlock, T
 from claude_agent_sdk.types import Message
 
 from functions.worker.cli import mcp_launch
+from functions.worker.cli.plan import McpPlan
 from shared.mcp.config import Server, Servers
 
 # Programs of our own environment come first: the servers that are installed with the gateway.
@@ -26,11 +26,6 @@ _GONE = re.compile(
     r"|ECONNREFUSED: Unable to connect\..*|ECONNRESET: The socket connection was closed unexpectedly\..*",
     re.DOTALL,
 )
-
-
-def of_request(request: Mapping[str, Any], servers: Servers) -> dict[str, Server]:
-    """Return the servers that a request goes to, as far as this worker knows them."""
-    return {name: servers[name] for name in request.get("mcpServers", ()) if name in servers}
 
 
 def allowed_tools(servers: Servers) -> list[str]:
@@ -71,13 +66,13 @@ def _entry(server: Server, pid_file: Path) -> dict[str, Any]:
 class Expected:
     """The servers that a run was promised, as its messages show which of them are there."""
 
-    def __init__(self, request: Mapping[str, Any], servers: Servers, folder: Path) -> None:
-        """Expect the servers of a request, whose process ids are in files of a folder."""
+    def __init__(self, plan: McpPlan, folder: Path) -> None:
+        """Expect the servers of a plan, whose process ids are in files of a folder."""
         self._folder = folder
-        self._names = set(request.get("mcpServers", ()))
-        self._required = {name for name in self._names if name in servers and servers[name].routing.required}
-        # One that this worker does not know of cannot be there.
-        self._absent = {name for name in self._names if name not in servers}
+        self._names = set(plan.names)
+        self._required = {name for name, server in plan.servers.items() if server.routing.required}
+        # A server that this worker does not have is absent from the start.
+        self._absent = self._names - plan.servers.keys()
         self._asked: dict[str, str] = {}
         self._truncated: set[str] = set()
 

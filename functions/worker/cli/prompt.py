@@ -1,20 +1,22 @@
-"""What the CLI is asked."""
+"""The user message of a run."""
 
 import json
 import secrets
 from collections.abc import AsyncIterator
 from typing import Any
 
+from functions.worker.cli.plan import Prompt
 
-async def prompt(request: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-    """Give the query in a block of its own, and the context, if any, in one before it.
 
-    The blocks cannot be confused: the model is told under a name that no client can foresee which one is data.
+async def messages_of(prompt: Prompt) -> AsyncIterator[dict[str, Any]]:
+    """Yield the user message: the query in a block of its own, and the context, if any, in a block before it.
+
+    The blocks cannot be confused: the context stands within a tag whose name no client can foresee.
     """
-    content = [{"type": "text", "text": request["query"]}]
-    if (context := request.get("context")) is not None:
+    content = [{"type": "text", "text": prompt.query}]
+    if prompt.context is not None:
         name = f"context-{secrets.token_hex(8)}"
-        data = json.dumps(context, ensure_ascii=False, indent=1)
-        told = f"Data that the application supplies for the message that follows:\n<{name}>\n{data}\n</{name}>"
-        content.insert(0, {"type": "text", "text": told})
+        data = json.dumps(prompt.context, ensure_ascii=False, indent=1)
+        block = f"Data that the application supplies for the message that follows:\n<{name}>\n{data}\n</{name}>"
+        content.insert(0, {"type": "text", "text": block})
     yield {"type": "user", "message": {"role": "user", "content": content}, "parent_tool_use_id": None}

@@ -9,8 +9,9 @@ from claude_agent_sdk import CLIJSONDecodeError
 from redis.exceptions import RedisError
 
 from functions.worker.cli import mcp_servers, resources
+from functions.worker.cli.plan import RunPlan
 from functions.worker.cli.process import GRACE, Cli
-from functions.worker.cli.prompt import prompt
+from functions.worker.cli.prompt import messages_of
 from functions.worker.cli.stream import hear
 from functions.worker.cli.structured import structured
 from functions.worker.cli.usage import Meter
@@ -19,7 +20,7 @@ from functions.worker.jobs.outcome import Report, Structured
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
 from shared.store.callers.spending import Spend
-from shared.store.jobs.sessions import Turn
+from shared.store.jobs.sessions import StagedSession
 
 log = logging.getLogger("worker.claude")
 
@@ -27,32 +28,32 @@ log = logging.getLogger("worker.claude")
 class Run:
     """A run, from `answer` to `end`; whoever makes one has to call `end`, whatever happens."""
 
-    def __init__(self, settings: WorkerSettings, warm: WarmCli, on_text: Callable[[str], None]) -> None:
+    def __init__(self, settings: WorkerSettings, warm: WarmCli) -> None:
         self._settings = settings
         self._warm = warm
-        self._on_text = on_text
         self._cli: Cli | None = None
         self._conversation: asyncio.Task[None] | None = None
         self._report = Report(meter=Meter(), is_free=settings.demo_model)
         self._leaves_something = True
 
-    async def answer(self, request: dict[str, Any], turn: Turn | None = None) -> Report:
-        """Ask, as the turn of a conversation if it is one, and report what was seen.
+    async def answer(
+        self, plan: RunPlan, on_text: Callable[[str], None], session: StagedSession | None = None
+    ) -> Report:
+        """Carry out a plan and report what was seen; `on_text` gets the text of the model as it is written.
 
-        Cancelling is the caller's way to stop a run, and then `end` ends it.
+        The caller stops a run by cancelling this; then `end` ends it.
         """
-        # A tool or a server may have to be told to end, and a conversation to be kept; an answer alone leaves nothing.
-        self._leaves_something = any(request.get(kind) for kind in ("tools", "mcpServers", "conversation"))
-        resumed = request.get("conversation", {}).get("from")
+        # A tool or a server may need time to end, and a session to be kept; an answer alone leaves nothing.
+        self._leaves_something = plan.uses_tools or plan.session is not None
+        resumes = plan.session.resumes if plan.session else None
         try:
-            if turn is not None and resumed and not await turn.knows(resumed):
+            if session is not None and resumes and not await session.exists(resumes):
                 return Report(failure="session_not_found")
         except RedisError:
             return Report(failure="server_error")
-        self._cli = self._warm.take(request, turn)
-        self._conversation = asyncio.create_task(self._converse(self._cli, request))
-        has_tools = bool(request.get("tools") or request.get("mcpServers"))
-        bounds = asyncio.create_task(resources.exceeded(self._warm.spared, self._settings, has_tools=has_tools))
+        self._cli = self._warm.take(plan, session)
+        self._conversation = asyncio.create_task(self._converse(self._cli, plan, on_text))
+        bounds = asyncio.create_task(resources.exceeded(self._warm.spared, self._settings, has_tools=plan.uses_tools))
         try:
             # Not cancelled when this is: its processes go first, for the SDK's own way to close is to wait for them.
             await asyncio.wait({self._conversation, bounds}, return_when=asyncio.FIRST_COMPLETED)
@@ -82,14 +83,14 @@ class Run:
         self._warm.leave()
         await _unhurried(self._clear_up())
 
-    async def _converse(self, cli: Cli, request: dict[str, Any]) -> None:
-        report, schema = self._report, request.get("outputSchema")
+    async def _converse(self, cli: Cli, plan: RunPlan, on_text: Callable[[str], None]) -> None:
+        report, schema = self._report, plan.options.output_schema
         # Until it has been seen to fit.
         report.structured = None if schema is None else Structured(fits=False)
         try:
             await cli.start()
-            expected = mcp_servers.Expected(request, self._settings.servers, cli.folder)
-            await hear(cli.ask(prompt(request)), report, self._settings, self._on_text, expected)
+            expected = mcp_servers.Expected(plan.mcp, cli.folder)
+            await hear(cli.ask(messages_of(plan.prompt)), report, self._settings, on_text, expected)
             if report.envelope is None:
                 # Not at `end`, which may be a while: its own retry comes half a second after it was announced.
                 cli.silence()

@@ -9,11 +9,12 @@ from typing import Any
 
 from functions.worker.cli import mcp_servers
 from functions.worker.cli.options import options_for
+from functions.worker.cli.plan import RunPlan, plan_for
 from functions.worker.cli.process import Cli
 from functions.worker.cli.workspace import Workspace
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
-from shared.store.jobs.sessions import Turn
+from shared.store.jobs.sessions import StagedSession
 
 log = logging.getLogger("worker.warm")
 
@@ -47,19 +48,20 @@ class WarmCli:
         self._spare: _Spare | None = None
         self._taken = asyncio.Event()
         self._left = asyncio.Event()
+        self._default = plan_for({}, settings)
 
-    def take(self, request: dict[str, Any], turn: Turn | None = None) -> Cli:
-        """Return a CLI for a request, which is the caller's to end: the warm one if it fits, else one to be started.
+    def take(self, plan: RunPlan, session: StagedSession | None = None) -> Cli:
+        """Return a CLI for a run, which is the caller's to end: the warm one if it fits, else one to be started.
 
         It is to be followed by `leave`.
         """
         spare = self._spare
-        if spare is not None and spare.usable and self._is_default(request):
+        if spare is not None and spare.usable and self._is_default(plan):
             self._spare = None
             self._left.clear()
             self._taken.set()
             return spare.cli
-        return self._new(request, turn)
+        return self._new(plan, session)
 
     def leave(self) -> None:
         """Let the next one be started at once: whoever took the last needs no core to itself any more."""
@@ -87,7 +89,7 @@ class WarmCli:
 
     async def _one(self) -> bool:
         """Keep one until it is taken and may be followed, old or dead; return whether it was of use."""
-        spare = self._spare = _Spare(self._new({}))
+        spare = self._spare = _Spare(self._new(self._default))
         self._taken.clear()
         starting, taken = spare.cli.begin(), asyncio.create_task(self._taken.wait())
         try:
@@ -121,14 +123,14 @@ class WarmCli:
             with suppress(asyncio.CancelledError):
                 await ended
 
-    def _new(self, request: dict[str, Any], turn: Turn | None = None) -> Cli:
+    def _new(self, plan: RunPlan, session: StagedSession | None = None) -> Cli:
         workspace = Workspace.create()
-        if (system_prompt := request.get("systemPrompt")) is not None:
-            workspace.system_prompt.write_text(system_prompt, encoding="utf-8", newline="")
-        mcp_servers.write(workspace.servers, mcp_servers.of_request(request, self._settings.servers))
-        return Cli(workspace, options_for(request, self._settings, workspace, turn))
+        if plan.options.system_prompt is not None:
+            workspace.system_prompt.write_text(plan.options.system_prompt, encoding="utf-8", newline="")
+        mcp_servers.write(workspace.servers, plan.mcp.servers)
+        return Cli(workspace, options_for(plan, self._settings, workspace, session))
 
-    def _is_default(self, request: dict[str, Any]) -> bool:
-        """Say whether a request asks for nothing that has to be said when the CLI starts."""
+    def _is_default(self, plan: RunPlan) -> bool:
+        """Return whether a plan needs no option that the CLI reads only when it starts."""
         anywhere = Workspace.nowhere()
-        return options_for(request, self._settings, anywhere) == options_for({}, self._settings, anywhere)
+        return options_for(plan, self._settings, anywhere) == options_for(self._default, self._settings, anywhere)

@@ -1,8 +1,7 @@
-"""One attempt at a job: claim it, run it, settle what came of it."""
+"""One attempt of a job: claim the job, run it, and settle its outcome."""
 
 import asyncio
 import logging
-import random
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,44 +9,44 @@ from typing import Any
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from functions.worker.cli.plan import plan_for
 from functions.worker.cli.run import Run
 from functions.worker.cli.warm import WarmCli
-from functions.worker.jobs.lease import Lease
-from functions.worker.jobs.outcome import RETRYABLE, Outcome, failed, judge
+from functions.worker.jobs.heartbeat import Heartbeat
+from functions.worker.jobs.outcome import Outcome, failed, judge
+from functions.worker.jobs.settling import settlement_of
 from functions.worker.jobs.spool import Spool
 from functions.worker.pool.tasks import end
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
 from shared.store.jobs import claims
-from shared.store.jobs.sessions import Turn
+from shared.store.jobs.sessions import StagedSession
 
 log = logging.getLogger("worker.attempt")
 
-# The pause before a second attempt; doubled for each that follows, up to the last; ms.
-_BACKOFF_FIRST, _BACKOFF_LAST = 1000, 60_000
-# What is logged of a job whose outcome no store has.
-_NOT_ENDED = {"void": "claim_lost", "lost": "result_lost", "refused": "result_refused"}
+# The log event of an outcome that is in no store.
+_NOT_SETTLED = {"void": "claim_lost", "lost": "result_lost", "refused": "result_refused"}
 
 
 class ClaimLostError(Exception):
-    """The job is not ours any more: it was cancelled, or given to another slot."""
+    """The job was cancelled, or given to another slot."""
 
 
 class ShutdownError(Exception):
-    """The slot has to end before the run did."""
+    """The slot has to end before the run has ended."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a slot may be asked while it runs a job: `stop` hands it back, `cancel` gives it up."""
+class Signals:
+    """Signals to a slot that runs a job: `stop` hands the job back, `cancel` abandons it."""
 
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     cancel: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
-    """What a slot has for its attempts."""
+class SlotContext:
+    """The parts of a slot that its attempts share."""
 
     client: redis.asyncio.Redis
     settings: WorkerSettings
@@ -55,137 +54,104 @@ class Means:
     spool: Spool
 
 
-async def attempt(claim: claims.Claim, slot: str, means: Means, asked: Asked) -> bool:
-    """Run the job of a claim, if the claim holds; return whether its settlement is left on disk, without Redis."""
-    job = await claims.take(means.client, claim, slot, means.settings.daily_budget_usd or 0)
+async def attempt(claim: claims.Claim, slot: str, context: SlotContext, signals: Signals) -> bool:
+    """Run the job of a claim, if the claim holds; return whether its settlement stays on disk because Redis is away."""
+    job = await claims.take(context.client, claim, slot, context.settings.daily_budget_usd or 0)
     if job is None:
         event(log, "claim_void", job_id=claim.job_id, n=claim.number)
         return False
-    claim = job.claim
-    ids: dict[str, Any] = {"job_id": claim.job_id, "request_id": job.request_id}
-    event(log, "job_started", **ids, n=claim.number)
-    clock = asyncio.get_running_loop().time() + job.time_left / 1000
-    lease = Lease(means.client, claim)
-    run = Run(means.settings, means.warm, lease.hear)
-    lease.spends = lambda: run.spends
-    turn = _turn(job, means)
-    keeper = asyncio.create_task(lease.keep())
-    how = ""
-    try:
-        outcome = await _outcome(run, job, turn, keeper, clock, means, asked)
-        await lease.tell_the_rest()
-        if outcome.state == "completed":
-            # Told before the run's processes have ended, which nobody who waits for the answer has to wait for.
-            how = await _settle(job, outcome, clock, means, asked)
-    except ClaimLostError:
-        event(log, "claim_lost", **ids, n=claim.number)
-        await run.end()
-        await means.spool.settle(means.client, claims.spent(claim, job.caller, run.spends), asked.stop)
-    except ShutdownError:
-        # Not before nothing of it runs any more: another slot may start the job at once.
-        await run.end()
-        how = await means.spool.settle(means.client, claims.hand_back(claim, run.spends), asked.stop)
-        event(log, "job_handed_back", **ids, n=claim.number, how=how)
-    else:
-        await run.end()
-        if outcome.state != "completed":
-            how = await _settle(job, outcome, clock, means, asked)
-    finally:
-        await end(keeper)
-        # What is on disk is still to take it over.
-        if turn is not None and how != "spooled":
-            with suppress(RedisError):  # it goes by itself in time
-                await turn.forget()
-    return how == "spooled"
+    event(log, "job_started", job_id=claim.job_id, request_id=job.request_id, n=claim.number)
+    return await _Attempt(job, context, signals).run() == "spooled"
 
 
-async def _outcome(
-    run: Run,
-    job: claims.ClaimedJob,
-    turn: Turn | None,
-    keeper: "asyncio.Task[None]",
-    clock: float,
-    means: Means,
-    asked: Asked,
-) -> Outcome:
-    if job.time_left <= 0:
-        return failed("timeout")
-    budget = _budget_left(job, means.settings)
-    if budget is not None and budget <= 0:
-        return failed("budget_exceeded")
-    request = job.request if budget is None else {**job.request, "maxBudgetUsd": budget}
-    answer = asyncio.create_task(run.answer(request, turn))
-    stopped = asyncio.create_task(asked.stop.wait())
-    cancelled = asyncio.create_task(asked.cancel.wait())
-    try:
-        left = clock - asyncio.get_running_loop().time()
-        await asyncio.wait({answer, keeper, stopped, cancelled}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        if answer.done():
-            outcome = judge(answer.result(), max_output_bytes=means.settings.max_output_bytes)
-            if outcome.state == "completed" and (talk := job.request.get("conversation")):
-                outcome.body["result"]["sessionId"] = talk["id"]
-            return outcome
-        if keeper.done() or cancelled.done():
-            raise ClaimLostError
-        if stopped.done():
-            raise ShutdownError
-        return replace(failed("timeout"), spend=run.spends, absent=run.absent, seen=run.seen)
-    finally:
-        await _cancel(answer)
-        await _cancel(stopped)
-        await _cancel(cancelled)
+class _Attempt:
+    """An attempt of a claimed job."""
+
+    def __init__(self, job: claims.ClaimedJob, context: SlotContext, signals: Signals) -> None:
+        self._job = job
+        self._context = context
+        self._signals = signals
+        self._ids: dict[str, Any] = {"job_id": job.claim.job_id, "request_id": job.request_id}
+        self._deadline = asyncio.get_running_loop().time() + job.time_left / 1000
+        self._plan = plan_for(job.request, context.settings, spent_usd=job.cost)
+        self._session: StagedSession | None = None
+        if self._plan.session is not None:
+            self._session = StagedSession(context.client, job.caller, str(job.claim), context.settings.session_ttl)
+        self._run = Run(context.settings, context.warm)
+        self._heartbeat = Heartbeat(context.client, job.claim, lambda: self._run.spends)
+
+    async def run(self) -> str:
+        """Run the job and settle its outcome; return how that was settled, as `Spool.settle` does."""
+        claim, spool, stop = self._job.claim, self._context.spool, self._signals.stop
+        heartbeat = asyncio.create_task(self._heartbeat.run())
+        how = ""
+        try:
+            outcome = await self._outcome(heartbeat)
+            await self._heartbeat.flush()
+            if outcome.state == "completed":
+                # Before the processes of the run have ended: nobody who waits for the answer has to wait for them.
+                how = await self._settle(outcome)
+        except ClaimLostError:
+            event(log, "claim_lost", **self._ids, n=claim.number)
+            await self._run.end()
+            await spool.settle(self._context.client, claims.spent(claim, self._job.caller, self._run.spends), stop)
+        except ShutdownError:
+            # Only after its processes have ended: another slot may start the job at once.
+            await self._run.end()
+            how = await spool.settle(self._context.client, claims.hand_back(claim, self._run.spends), stop)
+            event(log, "job_handed_back", **self._ids, n=claim.number, how=how)
+        else:
+            await self._run.end()
+            if outcome.state != "completed":
+                how = await self._settle(outcome)
+        finally:
+            await end(heartbeat)
+            # A settlement on disk still needs the staged session.
+            if self._session is not None and how != "spooled":
+                with suppress(RedisError):  # it expires
+                    await self._session.forget()
+        return how
+
+    async def _outcome(self, heartbeat: "asyncio.Task[None]") -> Outcome:
+        if self._job.time_left <= 0:
+            return failed("timeout")
+        budget = self._plan.options.max_budget_usd
+        if budget is not None and budget <= 0:
+            return failed("budget_exceeded")
+        answer = asyncio.create_task(self._run.answer(self._plan, self._heartbeat.add_text, self._session))
+        stopped = asyncio.create_task(self._signals.stop.wait())
+        cancelled = asyncio.create_task(self._signals.cancel.wait())
+        try:
+            waited_for = {answer, heartbeat, stopped, cancelled}
+            await asyncio.wait(waited_for, timeout=self._time_left(), return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                session_id = self._plan.session.session_id if self._plan.session else None
+                limit = self._context.settings.max_output_bytes
+                return judge(answer.result(), max_output_bytes=limit, session_id=session_id)
+            if heartbeat.done() or cancelled.done():
+                raise ClaimLostError
+            if stopped.done():
+                raise ShutdownError
+            return replace(failed("timeout"), spend=self._run.spends, absent=self._run.absent, seen=self._run.seen)
+        finally:
+            for task in (answer, stopped, cancelled):
+                await _cancel(task)
+
+    async def _settle(self, outcome: Outcome) -> str:
+        settlement = settlement_of(self._job, outcome, self._time_left(), self._context.settings)
+        for request in outcome.seen.get("requests", []):
+            # Without the message, which may quote the query.
+            failure = {name: request[name] for name in ("at", "status", "type")}
+            event(log, "claude_request_failed", logging.WARNING, **self._ids, **failure)
+        how = await self._context.spool.settle(self._context.client, settlement, self._signals.stop)
+        ended = "job_ended" if settlement.script == "finish" and how != "held" else "job_delayed"
+        event(log, _NOT_SETTLED.get(how, ended), **self._ids, state=outcome.state, code=outcome.code)
+        return how
+
+    def _time_left(self) -> float:
+        return self._deadline - asyncio.get_running_loop().time()
 
 
-def _budget_left(job: claims.ClaimedJob, settings: WorkerSettings) -> float | None:
-    """Return what the attempts before have left of the job's budget in USD; None when it has none, or all of it."""
-    budgets = [limit for limit in (job.request.get("maxBudgetUsd"), settings.max_budget_usd) if limit is not None]
-    return min(budgets) - job.cost if budgets and job.cost else None
-
-
-def _turn(job: claims.ClaimedJob, means: Means) -> Turn | None:
-    """Return the store of the conversation whose turn a job is."""
-    if "conversation" not in job.request:
-        return None
-    return Turn(means.client, job.caller, str(job.claim), means.settings.session_ttl)
-
-
-async def _cancel(task: "asyncio.Task[object]") -> None:
+async def _cancel(task: "asyncio.Task[Any]") -> None:
     task.cancel()
     await asyncio.wait({task})
-
-
-async def _settle(job: claims.ClaimedJob, outcome: Outcome, clock: float, means: Means, asked: Asked) -> str:
-    left = (clock - asyncio.get_running_loop().time()) * 1000
-    pause = _pause(job.attempts, outcome)
-    code = outcome.code
-    may_repeat = code in RETRYABLE and job.attempts + 1 < means.settings.claude_max_retries
-    # One that could not start again before its clock ends has failed for the reason that it has now.
-    if code is not None and may_repeat and pause < left:
-        settlement = claims.retry(job.claim, pause, code, outcome.upstream, outcome.spend, outcome.seen)
-    else:
-        settlement = claims.finish(
-            job.claim,
-            outcome.state,
-            outcome.body,
-            keep_for=means.settings.result_ttl,
-            upstream=outcome.upstream,
-            spend=outcome.spend,
-            absent=outcome.absent,
-            keep_talk_for=means.settings.session_ttl,
-            seen=outcome.seen,
-        )
-    ids: dict[str, Any] = {"job_id": job.claim.job_id, "request_id": job.request_id}
-    for request in outcome.seen.get("requests", []):
-        # Without the message, which may quote the query.
-        failed_with = {name: request[name] for name in ("at", "status", "type")}
-        event(log, "claude_request_failed", logging.WARNING, **ids, **failed_with)
-    how = await means.spool.settle(means.client, settlement, asked.stop)
-    ended = "job_ended" if settlement.script == "finish" and how != "held" else "job_delayed"
-    event(log, _NOT_ENDED.get(how, ended), **ids, state=outcome.state, code=code)
-    return how
-
-
-def _pause(attempts: int, outcome: Outcome) -> int:
-    """Return ms to the next attempt: exponential with jitter, and never before the API wants to hear of us."""
-    backoff = min(_BACKOFF_FIRST * 2**attempts, _BACKOFF_LAST) * random.uniform(0.75, 1.25)  # noqa: S311 -- no secret
-    return max(int(backoff), outcome.retry_after or 0)

@@ -154,14 +154,17 @@ class Report:
             spends = of_envelope(self.envelope, self.model)
         else:
             spends = [] if self.meter is None else self.meter.spends
-        return [replace(spend, cost=0.0) for spend in spends] if self.is_free else spends
+        if not self.is_free:
+            return spends
+        # The CLI books under the model that it asked for: no model of Claude's, but the demo, used these tokens.
+        return [replace(spend, cost=0.0, model=self.model or spend.model) for spend in spends]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How an attempt ended: `body` is `{"result": …}` or `{"error": …}` as the API shows it.
 
-    `retry_after` is how long Claude wants no request, in ms; None when it did not say.
+    `retry_after` is the time for which Claude accepts no request, ms; None when Claude did not say.
     """
 
     state: Literal["completed", "failed"]
@@ -176,6 +179,17 @@ class Outcome:
         """The error's code; None for a success."""
         code: ErrorCode | None = self.body.get("error", {}).get("code")
         return code
+
+    @property
+    def cost_usd(self) -> float:
+        """The cost of a success as its result shows it, USD; 0 for a failure."""
+        return float(self.body["result"]["costUsd"]) if "result" in self.body else 0.0
+
+    @property
+    def session_id(self) -> str | None:
+        """The session that a success is kept as."""
+        session_id: str | None = self.body.get("result", {}).get("sessionId")
+        return session_id
 
     @property
     def upstream(self) -> Upstream:
@@ -194,12 +208,16 @@ def failed(code: ErrorCode, retry_after: int | None = None) -> Outcome:
     return Outcome("failed", {"error": error}, retry_after)
 
 
-def judge(report: Report, *, max_output_bytes: int) -> Outcome:
-    """Turn what was seen of a run into its outcome, with what it cost and what it went without."""
-    return replace(_judge(report, max_output_bytes), spend=report.spends, absent=report.absent, seen=report.seen)
+def judge(report: Report, *, max_output_bytes: int, session_id: str | None = None) -> Outcome:
+    """Return the outcome of a run, with its cost and the MCP servers that were absent.
+
+    A success is kept as the session `session_id`.
+    """
+    outcome = _judge(report, max_output_bytes, session_id)
+    return replace(outcome, spend=report.spends, absent=report.absent, seen=report.seen)
 
 
-def _judge(report: Report, max_output_bytes: int) -> Outcome:
+def _judge(report: Report, max_output_bytes: int, session_id: str | None) -> Outcome:
     if report.failure is not None:
         return failed(report.failure)
     if report.gave_up:
@@ -212,17 +230,17 @@ def _judge(report: Report, max_output_bytes: int) -> Outcome:
     if envelope.is_error or report.error_kind is not None:
         code = _api_error(envelope.api_error_status, report.error_kind)
         return failed(code, report.retry_after or (_LONGEST_TOLD if code == "rate_limited" else None))
-    return _answer(report, envelope, max_output_bytes)
+    return _answer(report, envelope, max_output_bytes, session_id)
 
 
-def _answer(report: Report, envelope: "ResultMessage", max_output_bytes: int) -> Outcome:
+def _answer(report: Report, envelope: "ResultMessage", max_output_bytes: int, session_id: str | None) -> Outcome:
     """Judge a run that the CLI calls a success."""
     if report.structured is not None and not report.structured.fits:
         return failed("schema_unsatisfied")
     silent = report.structured is None and not report.text.strip()
     if envelope.num_turns < 1 or report.model is None or silent:
         return failed("empty_result")
-    result = _result(report, envelope, report.model)
+    result = _result(report, envelope, report.model, session_id)
     if len(_json_bytes(result)) > max_output_bytes:
         return failed("output_too_large")
     return Outcome("completed", {"result": result})
@@ -242,7 +260,7 @@ def _json_bytes(value: dict[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
-def _result(report: Report, envelope: "ResultMessage", model: str) -> dict[str, Any]:
+def _result(report: Report, envelope: "ResultMessage", model: str, session_id: str | None) -> dict[str, Any]:
     structured = report.structured
     response = report.text if structured is None else json.dumps(structured.value, ensure_ascii=False)
     return {
@@ -250,7 +268,7 @@ def _result(report: Report, envelope: "ResultMessage", model: str) -> dict[str, 
         "response": response.encode("utf-16", "surrogatepass").decode("utf-16", "replace"),
         "format": "text" if structured is None else "json",
         "structured": None if structured is None else structured.value,
-        "sessionId": None,
+        "sessionId": session_id,
         "model": model,
         "usage": _usage(report.spends),
         "costUsd": sum(spend.cost or 0.0 for spend in report.spends),

@@ -20,7 +20,8 @@ from functions.worker.jobs.spool_folder import Entry, SpoolFolder, deployment_of
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
 from shared.store.jobs.claims import Settled, deployment, knows, settle, settle_sync
-from shared.store.jobs.settlements import Settlement, is_refusal
+from shared.store.jobs.settlements import NewerVersionError, Settlement
+from shared.store.redis.failures import is_refusal
 
 log = logging.getLogger("worker.spool")
 
@@ -123,6 +124,9 @@ class Spool:
                 return True
         except FileNotFoundError:
             return True  # Its slot was first.
+        except NewerVersionError:
+            self._log_once("spooled_result_of_a_newer_version", deployment=own)
+            return True
         except _RefusedError as error:
             moved = self._folder.set_aside(folder, name)
             if not moved:
@@ -143,6 +147,8 @@ class Spool:
             if error.errno in _TRANSIENT:
                 raise
             raise _RefusedError(error.strerror or str(error)) from None
+        except NewerVersionError:
+            raise
         except ValueError:  # Its text quotes the file.
             raise _RefusedError("not a settlement of this version") from None
 

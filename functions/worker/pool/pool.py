@@ -16,7 +16,7 @@ import redis
 from functions.worker.cli import version
 from functions.worker.cli.environment import credential_kind
 from functions.worker.cli.workspace import WorkerFolder
-from functions.worker.jobs.rescuer import Reconciler
+from functions.worker.jobs.rescuer import Rescuer
 from functions.worker.jobs.spool import Spool, spool_dir
 from functions.worker.pool import forkserver, redis_check
 from functions.worker.pool.ecs_protection import Protection
@@ -72,7 +72,7 @@ class SlotPool:
         signal.signal(signal.SIGINT, self.request_stop)
         signal.signal(signal.SIGTERM, self.request_stop)
         spool = spool_dir(settings)
-        self._reconciler = Reconciler(self._connection, settings, Spool(spool, settings.max_output_bytes))
+        self._rescuer = Rescuer(self._connection, settings, Spool(spool, settings.max_output_bytes))
         # Slots have another temporary directory, and the same spool.
         self._settings = settings.model_copy(update={"spool_dir": spool})
         self._folder = WorkerFolder()
@@ -121,7 +121,7 @@ class SlotPool:
             self.start_slot()
         self._orphans = processes.collect(self._orphans)
         self._dispatcher.check()
-        self._reconciler.look()
+        self._rescuer.run_once()
         self._announce()
 
     def _announce(self) -> None:
@@ -182,7 +182,7 @@ class SlotPool:
         self._orphans += [pid for orphan in orphans for pid in (orphan, *processes.descendants(orphan))]
         processes.send(signal.SIGKILL, self._orphans)
         self._folder.remove_runs_of(slot.pid)
-        self._reconciler.slot_died(slot.name)
+        self._rescuer.add_dead_slot(slot.name)
         lived = time.monotonic() - slot.started_at
         event(log, "slot_ended", slot=slot.name, status=slot.process.exitcode)
         self._backoff = 0.0 if lived > _LIVED_LONG else min(max(self._backoff * 2, _BACKOFF_FIRST), _BACKOFF_LAST)
@@ -195,7 +195,7 @@ class SlotPool:
         self._dispatcher.stop(within=max(0.0, min(done_at - time.monotonic(), self._settings.shutdown_grace + 3.0)))
         # Redis may be back since the stop was requested.
         self._patience.try_again()
-        self._reconciler.finish()
+        self._rescuer.finish()
         with suppress(redis.RedisError):
             workers.leave(self._connection, self._worker.name)
         left = [pid for pid in processes.children(os.getpid()) if pid not in self._servers]

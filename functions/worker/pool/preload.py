@@ -1,4 +1,4 @@
-"""Imported by the fork server: the modules of a slot. The server ends with the pool and hides its memory, as slots do."""
+"""Imported by the fork server: a slot's modules. The server ends with the pool and hides its memory, as slots do."""
 
 import os
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from redis.exceptions import RedisError
 
 from functions.worker.cli.warm import WarmCli
-from functions.worker.jobs.attempt import Asked, Means, attempt
+from functions.worker.jobs.attempt import Signals, SlotContext, attempt
 from functions.worker.jobs.spool import Spool, spool_dir
 from functions.worker.pool.redis_retries import Patience
 from functions.worker.pool.rq_adapter import RqWorker
@@ -50,7 +50,7 @@ class AsyncSide:
         self.name = name
         self.settings = settings
         self._busy = busy
-        self._asked = Asked()
+        self._signals = Signals()
         self._running: str | None = None
         # Whether a stop left the settlement of the last job in the spool, since Redis did not take it.
         self.spooled = False
@@ -77,17 +77,17 @@ class AsyncSide:
         claim = Claim.parse(text)
         self._running = claim.job_id
         self._busy.value = True
-        self._asked.cancel.clear()
-        means = Means(async_client(self.settings.redis_address), self.settings, self._warm, self._spool)
+        self._signals.cancel.clear()
+        context = SlotContext(async_client(self.settings.redis_address), self.settings, self._warm, self._spool)
         try:
-            self.spooled = await attempt(claim, self.name, means, self._asked)
+            self.spooled = await attempt(claim, self.name, context, self._signals)
         finally:
             self._running = None
             self._busy.value = False
 
     def stop_after(self, seconds: float) -> None:
         """Hand back the job that runs after so many seconds; may be called from a signal handler."""
-        self._loop.call_soon_threadsafe(self._loop.call_later, seconds, self._asked.stop.set)
+        self._loop.call_soon_threadsafe(self._loop.call_later, seconds, self._signals.stop.set)
 
     def close(self) -> None:
         """Remove the slot from the list of live ones and end the thread."""
@@ -112,7 +112,7 @@ class AsyncSide:
             try:
                 async for job_id in cancellations(async_client(self.settings.redis_address)):
                     if job_id == self._running:
-                        self._asked.cancel.set()
+                        self._signals.cancel.set()
             except (RedisError, OSError) as error:
                 failures.report(self.settings.redis_address, error, beside_pool=True)
             await asyncio.sleep(1)

@@ -20,6 +20,7 @@ from shared.api.views import batch_event, webhook_event, webhook_id
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
 from shared.store import keys
+from shared.store.jobs.batches import StoredBatch
 from shared.store.redis import failures
 from shared.store.webhooks import outbox, signing_secrets
 
@@ -33,9 +34,16 @@ _POLL_EVERY = 1.0
 
 def event_of(webhook: outbox.Webhook) -> WebhookEvent | BatchEvent:
     """Return the event that a delivery carries."""
-    if webhook.batch is not None:
-        return batch_event(webhook.batch, webhook.at)
-    return webhook_event(webhook.job, webhook.event, webhook.at, webhook.request_id, webhook.metadata)
+    if isinstance(webhook.subject, StoredBatch):
+        return batch_event(webhook.subject, webhook.at)
+    return webhook_event(webhook.subject, webhook.event, webhook.at, webhook.request_id, webhook.metadata)
+
+
+def _ids(webhook: outbox.Webhook) -> dict[str, str]:
+    """Return the field of a log event that names the job, or the batch."""
+    if isinstance(webhook.subject, StoredBatch):
+        return {"batch_id": webhook.subject.batch_id}
+    return {"job_id": webhook.subject.job_id}
 
 
 class Dispatcher:
@@ -113,7 +121,7 @@ class Dispatcher:
             await self._record(webhook, outcome, response.result, pause, lease_ends)
         except RedisError as error:
             # The lease ends by itself, and the attempt is repeated.
-            event(log, "attempt_not_recorded", logging.WARNING, error=type(error).__name__, job_id=webhook.job.job_id)
+            event(log, "attempt_not_recorded", logging.WARNING, error=type(error).__name__, **_ids(webhook))
 
     def _ended(self, caller: str, host: str, task: "asyncio.Task[None]") -> None:
         self._attempts.discard(task)
@@ -145,7 +153,7 @@ class Dispatcher:
                     raise
                 await asyncio.sleep(_POLL_EVERY / 4)
         event(
-            log, "delivery_attempted" if held else "delivery_lease_lost", job_id=webhook.job.job_id,
+            log, "delivery_attempted" if held else "delivery_lease_lost", logging.INFO, **_ids(webhook),
             request_id=webhook.request_id, outcome=outcome, status=result.status, error=result.error,
             ms=result.duration,
         )  # fmt: skip

@@ -101,30 +101,32 @@ def finish(  # noqa: PLR0913 -- each is a field of the settlement
     upstream: Upstream = Upstream(),
     spend: Sequence[Spend] = (),
     absent: Sequence[str] = (),
-    keep_talk_for: int = 0,
+    saves_usd: float = 0.0,
+    session_id: str | None = None,
+    keep_session_for: int = 0,
     seen: dict[str, Any] | None = None,
 ) -> Settlement:
     """End the job: `outcome` is `{"result": …}` or `{"error": …}`, readable for `keep_for` s.
 
-    `absent` are the MCP servers that were not there. A conversation that the result names is kept for
-    `keep_talk_for` s. `seen` is what is kept of the attempt: `model`, `truncated`, `requests`.
+    `absent` are the MCP servers that did not start or died; `saves_usd` is what a cached copy of the result saves.
+    The session is kept for `keep_session_for` s. `seen` is what the record keeps of the attempt: `model`, `truncated`,
+    `requests`.
     """
-    result = outcome.get("result")
     return Finish(
         deployment=claim.deployment,
         job_id=claim.job_id,
         number=claim.number,
         state=state,
-        body=json.dumps(result or outcome["error"]),
+        body=json.dumps(outcome["result"] if "result" in outcome else outcome["error"]),
         keep_ms=keep_for * 1000,
         spend=to_json(spend),
         upstream=upstream.shows,
         code=outcome["error"]["code"] if "error" in outcome else "",
         wait_ms=upstream.wait,
-        saves_usd=result["costUsd"] if result else 0,
+        saves_usd=saves_usd,
         absent=json.dumps(absent) if absent else "",
-        conversation=(result.get("sessionId") or "") if result else "",
-        keep_conversation_s=keep_talk_for,
+        session_id=session_id or "",
+        keep_session_s=keep_session_for,
         seen=json.dumps(seen) if seen else "",
     )
 

@@ -71,10 +71,10 @@ class TranscriptStore:
         return self._session(key) + (f"/{key['subpath']}" if key.get("subpath") else "")
 
 
-class Turn:
-    """The store of one run: it reads what was kept, and what it adds is kept when its job completes, not before.
+class StagedSession:
+    """The session store of one run: it reads the kept transcript, and stages what the run adds.
 
-    So an attempt that fails, or was given up for dead, leaves no trace in the conversation.
+    The lines join the kept transcript when the job completes (finish.lua). An attempt that fails leaves no trace.
     """
 
     def __init__(self, client: redis.asyncio.Redis, caller: str, claim: str, keep_for: int) -> None:
@@ -100,6 +100,6 @@ class Turn:
         """List the subpaths of a kept session."""
         return await self._kept.list_subkeys({**key, "project_key": _PROJECT})
 
-    async def knows(self, session_id: str) -> bool:
-        """Say whether there is a conversation to go on with."""
+    async def exists(self, session_id: str) -> bool:
+        """Return whether there is a kept session of that id."""
         return await self.load({"project_key": _PROJECT, "session_id": session_id}) is not None

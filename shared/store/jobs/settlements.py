@@ -1,46 +1,23 @@
 """Settlements: the writes that end a claim, as values that can be sent twice and kept on disk.
 
-On disk a settlement is a JSON object of named fields with a version. The order of a model's fields is the order of its
-script's arguments.
+On disk a settlement is a JSON object of named fields with a version. The scripts read the same fields by name.
 """
 
 import json
-import re
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
-from redis.exceptions import (
-    AskError,
-    AuthenticationWrongNumberOfArgsError,
-    ClusterError,
-    DataError,
-    ExecAbortError,
-    ModuleError,
-    NoPermissionError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-    TryAgainError,
-)
 
-VERSION = 2
-
-# Errors that describe the state of Redis. The same settlement may be accepted later.
-_STATES = (
-    AskError, AuthenticationWrongNumberOfArgsError, ClusterError, ExecAbortError, ModuleError, NoPermissionError,
-    NoScriptError, OutOfMemoryError, ReadOnlyError, TryAgainError,
-)  # fmt: skip
-# The codes of such errors. Redis 6 and older wrap the code of an error within a script: "ERR Error running script …:
-# @user_script: 12: -READONLY …".
-_CODES = re.compile(
-    r"(?:^|: -|^-)(?:BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MISCONF|NOAUTH|NOPERM|NOREPLICAS|NOSCRIPT|OOM|READONLY"
-    r"|TRYAGAIN|UNKILLABLE|WRONGPASS)\b|SCRIPT KILL"
-)
+VERSION = 3
+# What version 2 calls a field, and what it is called now.
+_RENAMED = {"conversation": "session_id", "keep_conversation_s": "keep_session_s"}
 
 Count = Annotated[int, Field(ge=0)]
+
+
+class NewerVersionError(ValueError):
+    """A later version of the gateway wrote the settlement."""
 
 
 class _Model(BaseModel):
@@ -58,15 +35,18 @@ class _Spend(_Model):
 class _Settlement(_Model):
     """Ends a claim of one deployment; `deployment` is empty only for a settlement that is never written to disk."""
 
+    # Long texts, which the script gets beside the other fields.
+    _texts: ClassVar[tuple[str, ...]] = ()
+
     script: str
     deployment: str
     job_id: Annotated[str, Field(min_length=1)]
     number: Count
 
-    def arguments(self) -> tuple[str | int | float, ...]:
-        """Return the arguments of the script: the fields in order, and the deployment last."""
-        fields = self.model_dump(exclude={"script", "deployment"})
-        return (*fields.values(), self.deployment)
+    def arguments(self) -> tuple[str, ...]:
+        """Return the arguments of the script: the fields as JSON, then the long texts."""
+        fields = self.model_dump(exclude={"script", *self._texts})
+        return (json.dumps(fields), *(getattr(self, name) for name in self._texts))
 
     def to_json(self) -> str:
         """Write the settlement as it is kept on disk."""
@@ -75,6 +55,8 @@ class _Settlement(_Model):
 
 class Finish(_Settlement):
     """Ends the job; see finish.lua."""
+
+    _texts = ("body",)
 
     script: Literal["finish"] = "finish"
     state: Literal["completed", "failed"]
@@ -86,8 +68,8 @@ class Finish(_Settlement):
     wait_ms: Count
     saves_usd: Annotated[float, Field(allow_inf_nan=True)]
     absent: str
-    conversation: str
-    keep_conversation_s: Count
+    session_id: str
+    keep_session_s: Count
     seen: str
 
 
@@ -127,14 +109,12 @@ _OBJECT = TypeAdapter(dict[str, Any])
 
 
 def parse(text: str) -> Settlement:
-    """Read what `to_json` wrote; raise ValueError for anything else.
+    """Read what `to_json` wrote, in this version or the one before; raise ValueError for anything else.
 
     The JSON inside the fields is checked as well: a script that meets other JSON fails after its first writes.
     """
     fields = _load(text)
-    if not isinstance(fields, dict) or fields.pop("version", None) != VERSION:
-        raise ValueError(f"not a settlement of version {VERSION}")
-    settlement = _SETTLEMENT.validate_python(fields)
+    settlement = _SETTLEMENT.validate_python(_current(fields) if isinstance(fields, dict) else fields)
     if not settlement.deployment:
         raise ValueError("names no deployment")
     _check(_SPENDS.validate_python, settlement.spend)
@@ -144,6 +124,20 @@ def parse(text: str) -> Settlement:
         _OBJECT.validate_python(_load(settlement.body))
         _check(_NAMES.validate_python, settlement.absent)
     return settlement
+
+
+def _current(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields as this version names them."""
+    version = fields.pop("version", None)
+    if version == 2:
+        fields = {_RENAMED.get(name, name): value for name, value in fields.items()}
+        # The first files of version 2 have no `seen`.
+        return {"seen": "", **fields} if fields.get("script") in {"finish", "retry"} else fields
+    if type(version) is int and version > VERSION:
+        raise NewerVersionError(f"a settlement of version {version}")
+    if version != VERSION:
+        raise ValueError(f"not a settlement of version {VERSION}")
+    return fields
 
 
 def _load(text: str) -> Any:
@@ -156,10 +150,3 @@ def _load(text: str) -> Any:
 def _check(validate: Callable[[Any], object], text: str) -> None:
     if text:
         validate(_load(text))
-
-
-def is_refusal(error: RedisError) -> bool:
-    """Return whether Redis refuses this settlement itself, and would refuse it again in any state."""
-    if isinstance(error, DataError):
-        return True
-    return isinstance(error, ResponseError) and not isinstance(error, _STATES) and not _CODES.search(str(error))

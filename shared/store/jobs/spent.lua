@@ -1,6 +1,13 @@
--- Count what a run cost whose claim is over: it was cancelled, given to another slot, or ended too late.
--- ARGV  1 job id  2 n  3 caller  4 what it cost, see count_spend
--- and last the deployment, see settlement.lua
--- Returns 1.
-count_once(ARGV[1], ARGV[2], ARGV[3], ARGV[4])
+-- Count the cost of a run whose claim is over: the job was cancelled, given to another slot, or ended too late.
+-- ARGV
+--   settlement  JSON:
+--     job_id
+--     number      claim number
+--     caller
+--     spend       the cost of the run, JSON, see count_spend
+--     deployment  of the claim, see settlement.lua
+-- Returns 1, or 3 for a claim of another deployment.
+local settlement = cjson.decode(ARGV[1])
+if is_foreign(settlement.deployment) then return 3 end
+count_once(settlement.job_id, whole(settlement.number), settlement.caller, settlement.spend)
 return 1

@@ -16,6 +16,7 @@ from redis.exceptions import (
     AuthenticationError,
     AuthenticationWrongNumberOfArgsError,
     AuthorizationError,
+    DataError,
     InvalidResponse,
     MaxConnectionsError,
     RedisError,
@@ -110,7 +111,14 @@ _ANSWERED = {
             "NOREPLICAS", "redis_replicas", "The store has too few replicas",
             "connect the replicas that min-replicas-to-write asks for, or lower it",
         ),
+        _switching(
+            "NOSCRIPT", "redis_failover", "The store is switching to another server",
+            "the server has lost its scripts, as after a restart; they are sent again",
+        ),
         _switching("BUSY", "redis_busy", "The store is busy", "a script runs for long: see SLOWLOG, and SCRIPT KILL"),
+        _switching(
+            "UNKILLABLE", "redis_busy", "The store is busy", "a script that has written runs for long: see SLOWLOG"
+        ),
         Failure(
             "DENIED", "redis_login", "The store refuses the gateway's login",
             "Redis runs in protected mode: set a password, or bind it to the address that the gateway uses",
@@ -118,6 +126,9 @@ _ANSWERED = {
         ),
         Failure(
             "MOVED", "redis_cluster", "The store cannot be used", "cluster mode is not supported: use one primary"
+        ),
+        Failure(
+            "ASK", "redis_cluster", "The store cannot be used", "cluster mode is not supported: use one primary"
         ),
         Failure(
             "CROSSSLOT", "redis_cluster", "The store cannot be used", "cluster mode is not supported: use one primary"
@@ -166,6 +177,8 @@ def code_in(text: str) -> str:
         return "NOPERM"
     if _UNKNOWN_COMMAND.search(text):
         return "UNSUPPORTED"
+    if "SCRIPT KILL" in text:  # An operator ended a script that had not written yet.
+        return "BUSY"
     return codes[0] if codes else "ERR"
 
 
@@ -188,6 +201,11 @@ def classify(error: BaseException) -> Failure | None:
     elif not isinstance(error, OSError):
         return None
     return _not_reached(error)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Return whether Redis refuses this command itself, and would refuse it again in any state."""
+    return isinstance(error, DataError) or (isinstance(error, ResponseError) and classify(error) is None)
 
 
 def _not_reached(error: BaseException) -> Failure:

@@ -41,6 +41,9 @@ local function batch_of(id) return 'cg:batch:' .. id end
 local function batch_jobs_of(id) return 'cg:batch:' .. id .. ':jobs' end
 local function batches_of(caller) return 'cg:batches:' .. caller end
 
+-- Transcripts of the CLI; `-` stands for its project.
+local function session_transcript_of(caller, session) return 'cg:talk:' .. caller .. ':-:' .. session end
+local function staged_session_of(claim, session) return 'cg:turn:' .. claim .. ':-:' .. session end
 local function turns_of(caller, talk) return 'cg:turns:' .. caller .. ':' .. talk end
 
 local GUESSERS = 'cg:guessers'

@@ -30,7 +30,7 @@ class Leased:
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """A delivery, with the job or the `batch` that has ended; with a batch, `job` is empty.
+    """A delivery with all that its event holds: the job or the batch that has ended, and the submission's metadata.
 
     `at` is in ms; `attempts` were made in the present schedule; `secrets` are the caller's, the newest first.
     """
@@ -45,8 +45,7 @@ class Webhook:
     caller: str
     metadata: dict[str, str]
     secrets: list[str]
-    job: StoredJob
-    batch: StoredBatch | None = None
+    subject: StoredJob | StoredBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,23 +80,28 @@ async def lease(
 
 
 async def read(client: redis.asyncio.Redis, leased: Leased) -> Webhook | None:
-    """Read a delivery, in two round trips; None when it was deleted with its job."""
+    """Read a delivery and its subject, in two round trips, three for a batch; None when its job or batch is gone."""
     names = ("job", "caller", "req", "url", "host", "event", "at", "tries", "meta")
     found = cast("list[Any]", await client.hmget(keys.hook(leased.name), names))
     job_id, caller, request_id, url, host, event, at, attempts, metadata = found
     if job_id is None:
         return None
+    subject: StoredJob | StoredBatch | None
     async with client.pipeline(transaction=False) as pipe:
-        pipe.hgetall(keys.job(job_id))
-        pipe.get(keys.job_output(job_id))
         pipe.get(keys.secret(caller))
         pipe.time()
-        record, result, secrets, time = await pipe.execute()
-    batch = await batches.read(client, job_id, caller, expired=True) if event == batches.ENDED else None
-    if event == batches.ENDED and batch is None:
+        if event != batches.ENDED:
+            pipe.hgetall(keys.job(job_id))
+            pipe.get(keys.job_output(job_id))
+        secrets, time, *parts = await pipe.execute()
+    if event == batches.ENDED:
+        subject = await batches.read(client, job_id, caller, expired=True)
+    else:
+        record, result = parts
+        subject = StoredJob(job_id, record, json.loads(result) if result else None, None)
+    if subject is None:
         return None
     return Webhook(
-        batch=batch,
         leased=leased,
         request_id=request_id,
         url=url,
@@ -108,7 +112,7 @@ async def read(client: redis.asyncio.Redis, leased: Leased) -> Webhook | None:
         caller=caller,
         metadata=json.loads(metadata or "{}"),
         secrets=signing_secrets.valid(secrets, clock.milliseconds(time)),
-        job=StoredJob(job_id, record, json.loads(result) if result else None, None),
+        subject=subject,
     )
 
 

@@ -1,16 +1,15 @@
 import pytest
-import redis.asyncio
 
-from functions.worker.jobs.lease import Lease
+from functions.worker.jobs.progress import Progress
 from shared.store.jobs.claims import Claim
 
 
-async def test_progress_starts_at_ten_grows_and_stays_below_ninety():
-    lease = Lease(redis.asyncio.Redis(), Claim("job", 1))
-    seen = [lease.progress]
+def test_progress_starts_at_ten_grows_and_stays_below_ninety():
+    progress = Progress()
+    seen = [progress.percent]
     for _ in range(200):
-        lease.hear("x" * 500)
-        seen.append(lease.progress)
+        progress.add("x" * 500)
+        seen.append(progress.percent)
     assert seen[0] == 10
     assert seen == sorted(seen)
     assert 80 < seen[-1] <= 90

@@ -20,7 +20,7 @@ USER, PART = {"role": "user", "content": "q"}, {"type": "input_text", "text": "p
 SYSTEM = {"role": "system", "content": "s"}
 
 
-def told(happened, answer=None, *, state="completed", kind="text"):
+def translate(happened, answer=None, *, state="completed", kind="text"):
     """Translate what happened and the end; return the events as they are read."""
     first = {"id": f"resp_{JOB}", "status": "queued", "text": {"format": {"type": kind}}}
     translation = Translation(JOB, first)
@@ -48,7 +48,7 @@ def items(events):
 
 
 def test_an_answer_is_one_item_with_its_deltas():
-    events = told([ACTIVE, ("delta", "a"), ("delta", "b")], "ab")
+    events = translate([ACTIVE, ("delta", "a"), ("delta", "b")], "ab")
     assert [event["type"].removeprefix("response.") for event in events] == [
         "created", "queued", "in_progress", "output_item.added", "content_part.added", "output_text.delta",
         "output_text.delta", "output_text.done", "content_part.done", "output_item.done", "completed",
@@ -57,56 +57,56 @@ def test_an_answer_is_one_item_with_its_deltas():
 
 
 def test_only_a_change_of_the_status_is_an_event():
-    events = told([ACTIVE, RISEN, WAITING, RISEN], "x")
+    events = translate([ACTIVE, RISEN, WAITING, RISEN], "x")
     statuses = [event["response"]["status"] for event in events if "response" in event]
     assert statuses == ["queued", "queued", "in_progress", "queued", "in_progress", "completed"]
 
 
 def test_text_of_earlier_turns_is_not_followed_by_the_answer_again():
-    events = told([("delta", "I look. "), ("delta", "It is 4.")], "It is 4.")
+    events = translate([("delta", "I look. "), ("delta", "It is 4.")], "It is 4.")
     assert (deltas(events), items(events)) == (["I look. ", "It is 4."], [(0, "completed", "I look. It is 4.")])
 
 
 def test_a_failed_attempt_that_wrote_leaves_an_incomplete_item():
-    events = told([("delta", "he"), RESET, ("delta", "hello")], "hello")
+    events = translate([("delta", "he"), RESET, ("delta", "hello")], "hello")
     assert items(events) == [(0, "incomplete", "he"), (1, "completed", "hello")]
 
 
 def test_an_answer_without_deltas_is_sent_whole():
-    events = told([("delta", "he"), RESET], "hello")
+    events = translate([("delta", "he"), RESET], "hello")
     assert (deltas(events), items(events)) == (["he", "hello"], [(0, "incomplete", "he"), (1, "completed", "hello")])
 
 
 def test_a_stream_without_its_beginning_sends_the_answer_as_a_new_item():
-    events = told([("delta", "lo")], "hello")
+    events = translate([("delta", "lo")], "hello")
     assert items(events) == [(0, "incomplete", "lo"), (1, "completed", "hello")]
 
 
 def test_an_empty_answer_is_an_item_without_a_delta():
-    events = told([], "")
+    events = translate([], "")
     assert (deltas(events), items(events)) == ([], [(0, "completed", "")])
 
 
 @pytest.mark.parametrize(
-    "said", [[], [("delta", "Here: ")], [("delta", '{"n": 4}')], [("delta", "He"), RESET, ("delta", "Here: ")]]
+    "written", [[], [("delta", "Here: ")], [("delta", '{"n": 4}')], [("delta", "He"), RESET, ("delta", "Here: ")]]
 )
-def test_structured_output_is_one_item_of_one_delta(said):
-    events = told([ACTIVE, *said], '{"n": 4}', kind="json_schema")
+def test_structured_output_is_one_item_of_one_delta(written):
+    events = translate([ACTIVE, *written], '{"n": 4}', kind="json_schema")
     assert (deltas(events), items(events)) == (['{"n": 4}'], [(0, "completed", '{"n": 4}')])
 
 
 def test_text_beside_structured_output_that_never_came_is_no_item():
-    events = told([("delta", "he")], state="failed", kind="json_schema")
+    events = translate([("delta", "he")], state="failed", kind="json_schema")
     assert [event["type"] for event in events] == ["response.created", "response.queued", "response.failed"]
 
 
 @pytest.mark.parametrize(("state", "last"), [("failed", "response.failed"), ("cancelled", "response.incomplete")])
 def test_a_job_without_an_answer_ends_its_items_as_incomplete(state, last):
-    events = told([("delta", "he")], state=state)
+    events = translate([("delta", "he")], state=state)
     assert (items(events), events[-1]["type"]) == ([(0, "incomplete", "he")], last)
 
 
-def asked(**fields):
+def query_of(**fields):
     return asked_by(ResponseRequest.model_validate({"background": True, "input": "q", **fields}))
 
 
@@ -121,7 +121,7 @@ def asked(**fields):
     ],
 )
 def test_options_that_change_nothing_are_accepted(nothing):
-    assert asked(**nothing) == asked()
+    assert query_of(**nothing) == query_of()
 
 
 @pytest.mark.parametrize(
@@ -130,6 +130,7 @@ def test_options_that_change_nothing_are_accepted(nothing):
         ({"input": None}, "input"),
         ({"input": []}, "input"),
         ({"input": [{"role": "user", "content": [None]}]}, "input[0].content[0]"),
+        ({"input": [{"role": "user", "content": [{"type": "input_text", "text": 5}]}]}, "input[0].content[0].text"),
         ({"input": [{"role": "user", "content": None}]}, "input[0].content"),
         ({"input": [None]}, "input[0]"),
         ({"input": [{**USER, "type": "function_call"}]}, "input[0].type"),
@@ -163,17 +164,20 @@ def test_options_that_change_nothing_are_accepted(nothing):
 )
 def test_unsupported_options_are_named(fields, named):
     with pytest.raises(RefusedParameter) as refused:
-        asked(**fields)
+        query_of(**fields)
     assert refused.value.errors[0].pointer == named
 
 
 def test_an_item_can_have_the_type_message():
     system = {"type": "message", "role": "system", "content": [PART], "phase": None}
-    query = asked(input=[system, {**USER, "type": "message"}]).query
+    query = query_of(input=[system, {**USER, "type": "message"}]).query
     assert (query.query, query.system_prompt) == ("q", "p")
 
 
 def test_instructions_include_system_messages():
-    said = [{"role": "developer", "content": "two"}, {"role": "user", "content": [{"type": "input_text", "text": "q"}]}]
-    query = asked(instructions="one", input=said).query
+    messages = [
+        {"role": "developer", "content": "two"},
+        {"role": "user", "content": [{"type": "input_text", "text": "q"}]},
+    ]
+    query = query_of(instructions="one", input=messages).query
     assert (query.query, query.system_prompt) == ("q", "one\n\ntwo")

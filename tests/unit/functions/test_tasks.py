@@ -13,7 +13,7 @@ from functions.worker.pool.tasks import wait_here
 
 
 @pytest.fixture
-def told():
+def signaled():
     """Whether SIGTERM was handled; while it is there, the kernel interrupts another thread than the main one."""
     handled = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: handled.set())
@@ -24,7 +24,7 @@ def told():
 
 
 @pytest.mark.timeout(20)
-def test_a_signal_is_handled_while_the_main_thread_waits(told):
+def test_a_signal_is_handled_while_the_main_thread_waits(signaled):
     done: Future[None] = Future()
     seen = []
 
@@ -32,8 +32,8 @@ def test_a_signal_is_handled_while_the_main_thread_waits(told):
         time.sleep(0.2)  # nothing tells that the main thread waits by now
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         os.kill(os.getpid(), signal.SIGTERM)
-        told.wait(10)
-        seen.append(told.is_set())
+        signaled.wait(10)
+        seen.append(signaled.is_set())
         done.set_result(None)
 
     thread = threading.Thread(target=work)

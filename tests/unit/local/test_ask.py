@@ -277,10 +277,10 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize(("answers", "code", "told"), ENDS.values(), ids=ENDS)
-def test_every_failure_has_its_exit_status_and_message(desk, answers, code, told):
+@pytest.mark.parametrize(("answers", "code", "message"), ENDS.values(), ids=ENDS)
+def test_every_failure_has_its_exit_status_and_message(desk, answers, code, message):
     assert desk.ask(*answers) == code
-    assert desk.err.written == told
+    assert desk.err.written == message
     assert desk.out.written == ""
     assert len(desk.requests) == len(answers), "it asked again what was answered"
 

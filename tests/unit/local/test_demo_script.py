@@ -7,7 +7,7 @@ from local.demo_script import script_of
 from local.messages_api import TextBlock, ThinkingBlock, ToolCall, tool_results
 
 
-def said(request):
+def text_of(request):
     [block] = compose(request).blocks
     assert isinstance(block, TextBlock)
     return "".join(block.chunks)
@@ -34,7 +34,7 @@ def test_tools_are_called_one_after_another():
         result = {"type": "tool_result", "tool_use_id": call.id, "content": [{"type": "text", "text": f"r{number}"}]}
         request["messages"] += [{"role": "assistant", "content": []}, {"role": "user", "content": [result]}]
     assert tool_results(request) == ["r0", "r1", "r2"]
-    assert said(request).endswith("returned: r2")
+    assert text_of(request).endswith("returned: r2")
 
 
 def test_the_demo_thinks_before_it_answers_on_request():
@@ -46,7 +46,7 @@ def test_the_demo_thinks_before_it_answers_on_request():
     "line", ["slow soon", "fail 418", "fail", "tool", "tool Bash {", "tool Bash []", "mcp a", "dance", "stream many"]
 )
 def test_an_instruction_that_cannot_be_followed_is_named_in_the_answer(line):
-    answer = said({"messages": [{"role": "user", "content": f"demo: {line}"}]})
+    answer = text_of({"messages": [{"role": "user", "content": f"demo: {line}"}]})
     assert f"`demo: {line.split()[0]}`" in answer
 
 
@@ -54,6 +54,6 @@ def test_an_instruction_that_cannot_be_followed_is_named_in_the_answer(line):
     "line", ["slow soon", "slow nan", "slow -1", "slow 601", "slow inf", "stream 10001", "stream 1.5"]
 )
 def test_a_number_out_of_bounds_is_answered_with_the_bounds(line):
-    answer = said({"messages": [{"role": "user", "content": f"demo: {line}"}]})
+    answer = text_of({"messages": [{"role": "user", "content": f"demo: {line}"}]})
     unit, most = ("seconds", 600) if line.startswith("slow") else ("words", 10000)
     assert answer.endswith(f"takes a number of {unit} from 0 to {most}.")

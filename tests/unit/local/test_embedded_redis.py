@@ -147,10 +147,10 @@ def test_a_platform_with_a_wheel_passes_the_check(machine, system, kind):
 def test_a_platform_without_a_wheel_or_server_says_what_to_do(machine):
     """Catches an installation of most of a minute that ends in a start that cannot work."""
     machine("linux", "riscv64")
-    told = server_program.check()
-    assert told
+    problem = server_program.check()
+    assert problem
     for part in ("linux on riscv64", "apt-get install redis-server", "brew install valkey", "REDIS_URL"):
-        assert part in told
+        assert part in problem
 
 
 @pytest.mark.parametrize("name", ["redis-server", "valkey-server"])

@@ -22,10 +22,10 @@ DONE = event(9, "done", '{"state": "completed", "result": {"response": "Hello\\u
 @pytest.fixture
 def follow():
     def follow(*answers):
-        asked, left = [], list(answers)
+        resumed_from, left = [], list(answers)
 
         def serve(request):
-            asked.append(request.headers.get("last-event-id"))
+            resumed_from.append(request.headers.get("last-event-id"))
             answer = left.pop(0)
             if isinstance(answer, httpx.Response):
                 return answer
@@ -35,7 +35,7 @@ def follow():
         with Client("http://127.0.0.1:3000", None, httpx.MockTransport(serve)) as client:
             deadline = Deadline(500, sleep=lambda _: None, clock=lambda: next(clock))
             body = follow_live(client, JOB, Waiting(lambda: client), deadline)
-        return body, asked
+        return body, resumed_from
 
     return follow
 
@@ -47,8 +47,8 @@ def test_text_is_printed_as_it_arrives_with_control_characters_escaped(follow, c
 
 
 def test_a_stream_that_ends_early_is_resumed(follow, capsys):
-    _, asked = follow(HELLO[0], HELLO[1], DONE)
-    assert asked == [None, "1-1", "1-2"]
+    _, resumed_from = follow(HELLO[0], HELLO[1], DONE)
+    assert resumed_from == [None, "1-1", "1-2"]
     assert capsys.readouterr().out == "Hello\\u001b\n"
 
 

@@ -98,12 +98,12 @@ async def test_a_name_is_judged_by_what_it_resolves_to(name):
 
 async def test_after_the_timeout_only_literal_addresses_are_allowed(monkeypatch):
     loop = asyncio.get_running_loop()
-    asked = []
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: asked.append(1))
+    lookups = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: lookups.append(1))
     with pytest.raises(TimeoutError):
         await targets.resolve(targets.Target("example.com", 443), "me", loop.time())
     assert await targets.resolve(targets.Target("::1", 443), "me", loop.time()) == ["::1"]
-    assert asked == []
+    assert lookups == []
 
 
 async def test_a_hanging_name_server_is_bounded_by_the_timeout(monkeypatch):

@@ -70,6 +70,24 @@ def test_our_own_error_is_no_failure_of_the_store(error):
     assert failures.classify(error) is None
 
 
+STATES = [
+    "MISCONF x", "BUSY x", "NOREPLICAS x", "UNKILLABLE x", "NOSCRIPT x", "MASTERDOWN x", "TRYAGAIN x", "ASK 1 host:1",
+    "ERR Error running script: @user_script: 3: -READONLY x",
+    "ERR Error running script: Script killed by user with SCRIPT KILL.",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", STATES)
+def test_a_reply_about_the_state_of_redis_is_no_refusal(text):
+    assert not failures.is_refusal(redis.ResponseError(text))
+
+
+def test_a_command_that_redis_never_accepts_is_a_refusal():
+    assert failures.is_refusal(redis.ResponseError("ERR user_script:3: attempt to compare nil with number"))
+    assert failures.is_refusal(redis.DataError("Invalid input of type"))
+    assert not failures.is_refusal(RedisConnectionError("Connection closed by server."))
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [

@@ -93,7 +93,7 @@ def test_a_server_can_be_switched_on_by_a_variable(written):
 
 
 @pytest.mark.parametrize(
-    ("entry", "told"),
+    ("entry", "message"),
     [
         ({}, "server 'a': command: is needed"),
         ({"type": "http"}, "server 'a': url: is needed with type http"),
@@ -120,10 +120,10 @@ def test_a_server_can_be_switched_on_by_a_variable(written):
     ],
     ids=str,
 )
-def test_an_error_names_its_server_and_field(written, entry, told):
+def test_an_error_names_its_server_and_field(written, entry, message):
     with pytest.raises(McpConfigError, match=r"mcp\.json") as error:
         read(written(a=entry), {}, expand=True)
-    assert told in str(error.value)
+    assert message in str(error.value)
 
 
 def test_an_invalid_server_name_and_an_invalid_file_are_refused(written, tmp_path):

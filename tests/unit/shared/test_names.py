@@ -12,10 +12,10 @@ from shared.egress import names
 @pytest.fixture
 def server(monkeypatch):
     """A name server that answers for `alive`, and for any other name when the event is set."""
-    answers, asked = threading.Event(), []
+    answers, lookups = threading.Event(), []
 
     def getaddrinfo(host, port, **_options):
-        asked.append(host)
+        lookups.append(host)
         if host != "alive":
             answers.wait(30)
         if host == "unknown":
@@ -23,7 +23,7 @@ def server(monkeypatch):
         return [(host, port)]
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    yield answers, asked
+    yield answers, lookups
     answers.set()
 
 
@@ -34,22 +34,22 @@ async def until(condition):
 
 
 async def test_hosts_that_never_resolve_leave_threads_to_other_callers(server):
-    answers, asked = server
+    answers, lookups = server
     stuck = [asyncio.create_task(names.look_up(f"dead-{n}", 443, "them")) for n in range(2 * names.THREADS)]
-    await until(lambda: len(asked) == names.THREADS // 2)
+    await until(lambda: len(lookups) == names.THREADS // 2)
     async with asyncio.timeout(20):
         assert await names.look_up("alive", 443, "me") == [("alive", 443)]
-    assert len(asked) == names.THREADS // 2 + 1
+    assert len(lookups) == names.THREADS // 2 + 1
     answers.set()
     assert len(await asyncio.gather(*stuck)) == 2 * names.THREADS
 
 
 async def test_an_abandoned_lookup_holds_its_thread_until_it_ends(server):
-    answers, asked = server
+    answers, lookups = server
     for number in range(names.THREADS):
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(names.look_up(f"dead-{number}", 443, "them"), 0.001)
-    await until(lambda: len(asked) == names.THREADS // 2)
+    await until(lambda: len(lookups) == names.THREADS // 2)
     assert await names.look_up("alive", 443, "me") == [("alive", 443)]
     answers.set()
     assert await names.look_up("later", 443, "them") == [("later", 443)]

@@ -7,9 +7,9 @@ from shared.json_schema import schema
 OBJECT = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 
 
-def told(asked):
+def problem_of(given):
     """Return what is wrong with a schema, and where."""
-    found = schema.problem_in(json.dumps(asked))
+    found = schema.problem_in(json.dumps(given))
     return f"{found.message}, at {found.place}" if found else ""
 
 
@@ -41,7 +41,7 @@ def nested(levels):
     ],
 )
 def test_a_self_contained_schema_is_accepted(good):
-    assert told(good) == ""
+    assert problem_of(good) == ""
 
 
 @pytest.mark.parametrize(
@@ -74,17 +74,17 @@ def test_a_self_contained_schema_is_accepted(good):
     ],
 )
 def test_an_invalid_schema_or_a_remote_reference_is_named(bad, why):
-    assert why in told(bad)
+    assert why in problem_of(bad)
 
 
 def test_a_long_schema_is_refused_before_any_work():
-    assert "120000 bytes" in told({"description": "x" * 120_000})
-    assert told({"description": "x" * 100_000}) == ""
+    assert "120000 bytes" in problem_of({"description": "x" * 120_000})
+    assert problem_of({"description": "x" * 100_000}) == ""
 
 
 def test_a_schema_is_measured_as_sent_and_as_given_to_the_model():
-    assert "120000 bytes" in told({"type": "object", "x": "y" * 120_000})
-    assert told({"type": "object", "x": "y" * 100_000}) == ""
+    assert "120000 bytes" in problem_of({"type": "object", "x": "y" * 120_000})
+    assert problem_of({"type": "object", "x": "y" * 100_000}) == ""
     # As draft 07 has it, each reference of a schema that is no object is longer.
     references = {"anyOf": [{"$ref": "#/$defs/a"}] * 5000, "$defs": {"a": {"type": "string"}}}
-    assert "120000 bytes" in told(references)
+    assert "120000 bytes" in problem_of(references)

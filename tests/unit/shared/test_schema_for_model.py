@@ -11,11 +11,11 @@ OBJECT = {"type": "object", "properties": {"n": {"type": "integer"}}, "required"
 
 def test_a_schema_of_no_object_is_wrapped_in_one():
     given = {"type": "array", "items": {"$ref": "#/$defs/item"}, "$defs": {"item": {"type": "string"}}}
-    asked = for_the_model(given)
-    assert asked["type"] == "object"
-    assert schema.problem_in(json.dumps(asked)) is None
-    assert Draft7Validator(asked).is_valid({"value": ["a"]})
-    assert not Draft7Validator(asked).is_valid({"value": [1]})
+    schema_for_model = for_the_model(given)
+    assert schema_for_model["type"] == "object"
+    assert schema.problem_in(json.dumps(schema_for_model)) is None
+    assert Draft7Validator(schema_for_model).is_valid({"value": ["a"]})
+    assert not Draft7Validator(schema_for_model).is_valid({"value": [1]})
     assert unwrapped(given, {"value": ["a"]}) == ["a"]
     with pytest.raises(ValueError, match="no answer"):
         unwrapped(given, {"other": 1})
@@ -43,8 +43,8 @@ def test_an_object_schema_is_not_wrapped():
     ],
 )
 def test_the_model_gets_known_keywords_and_data_unchanged(given, left):
-    asked = for_the_model({"type": "object", "properties": {"a": given}})
-    assert asked == {"type": "object", "properties": {"a": left}}
+    schema_for_model = for_the_model({"type": "object", "properties": {"a": given}})
+    assert schema_for_model == {"type": "object", "properties": {"a": left}}
 
 
 BAD = r"a\-b"
@@ -67,8 +67,8 @@ BAD = r"a\-b"
     ],
 )
 def test_the_schema_for_the_model_is_never_narrower(given, left):
-    asked = for_the_model({"type": "object", "properties": {"a": given}})
-    assert asked == {"type": "object", "properties": {"a": left}}
+    schema_for_model = for_the_model({"type": "object", "properties": {"a": given}})
+    assert schema_for_model == {"type": "object", "properties": {"a": left}}
 
 
 def test_a_recursive_schema_below_not_is_written():
@@ -92,7 +92,7 @@ def test_a_recursive_schema_below_not_is_written():
 )
 def test_a_root_that_the_api_refuses_is_wrapped(root):
     given = {**OBJECT, **root}
-    asked = for_the_model(given)
-    assert set(asked) == {"type", "properties", "required"}
-    assert set(asked["properties"]) == {"value"}
+    schema_for_model = for_the_model(given)
+    assert set(schema_for_model) == {"type", "properties", "required"}
+    assert set(schema_for_model["properties"]) == {"value"}
     assert unwrapped(given, {"value": {"n": 1}}) == {"n": 1}

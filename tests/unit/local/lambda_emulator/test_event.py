@@ -50,8 +50,8 @@ def test_an_event_has_the_request_its_path_and_its_client():
     }
     assert (context["stage"], context["domainName"]) == ("$default", "api.test:3000")
     assert before * 1000 - 1 <= context["timeEpoch"] <= time.time() * 1000
-    told = datetime.strptime(context["time"], "%d/%b/%Y:%H:%M:%S %z")
-    assert told == datetime.fromtimestamp(context["timeEpoch"] // 1000, UTC)
+    parsed = datetime.strptime(context["time"], "%d/%b/%Y:%H:%M:%S %z")
+    assert parsed == datetime.fromtimestamp(context["timeEpoch"] // 1000, UTC)
     json.dumps(event)
 
 

@@ -21,8 +21,8 @@ async def test_an_unknown_path_under_v1_has_openais_error(client, path, code):
     answer = await client.put(path)
     assert answer.status_code == {"not_found": 404, "method_not_allowed": 405}[code]
     assert set(answer.json()) == {"error"}
-    told = answer.json()["error"]
-    assert (told["type"], told["code"], told["param"]) == ("invalid_request_error", code, None)
+    error = answer.json()["error"]
+    assert (error["type"], error["code"], error["param"]) == ("invalid_request_error", code, None)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,103 @@
+"""The plan of a run, made in one place from the stored request. Nothing after it reads the request."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.configuration.settings import WorkerSettings
+from shared.mcp.config import Server
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The input of the model: the query, and JSON data that the query is about; None for no data."""
+
+    query: str = ""
+    context: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """The options of the CLI, with the deployment's defaults and limits applied; None leaves a choice to the CLI."""
+
+    model: str | None = None
+    system_prompt: str | None = None
+    effort: Any = None
+    max_turns: int | None = None
+    max_output_tokens: int | None = None
+    max_budget_usd: float | None = None
+    tools: tuple[str, ...] = ()
+    output_schema: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class McpPlan:
+    """The MCP servers of a run: the names that the job was routed to, and the entries of those that this worker has."""
+
+    names: tuple[str, ...] = ()
+    servers: dict[str, Server] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPlan:
+    """The session that a run is kept as, `session_id`, and the session that it continues; None for a new one."""
+
+    session_id: str
+    resumes: str | None
+
+    @property
+    def is_fork(self) -> bool:
+        """Whether the run starts from another session and leaves that one as it is."""
+        return self.resumes is not None and self.resumes != self.session_id
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """Everything that a run needs to know of its job."""
+
+    prompt: Prompt = Prompt()
+    options: RunOptions = RunOptions()
+    mcp: McpPlan = field(default_factory=McpPlan)
+    session: SessionPlan | None = None
+    # Place of the sandbox policy, of the workspace (files, repositories, artifacts) and of the relay policy: one frozen
+    # class each, filled by a function below.
+
+    @property
+    def uses_tools(self) -> bool:
+        """Whether the run may start processes beside the CLI."""
+        return bool(self.options.tools or self.mcp.names)
+
+
+def plan_for(request: Mapping[str, Any], settings: WorkerSettings, *, spent_usd: float = 0.0) -> RunPlan:
+    """Plan a run of a stored request; `spent_usd` is the cost of the job's earlier attempts."""
+    return RunPlan(
+        prompt=Prompt(request.get("query", ""), request.get("context")),
+        options=_options(request, settings, spent_usd),
+        mcp=_mcp(request, settings),
+        session=_session(request),
+    )
+
+
+def _options(request: Mapping[str, Any], settings: WorkerSettings, spent_usd: float) -> RunOptions:
+    budgets = [limit for limit in (request.get("maxBudgetUsd"), settings.max_budget_usd) if limit is not None]
+    return RunOptions(
+        model=request.get("model") or settings.claude_model,
+        system_prompt=request.get("systemPrompt"),
+        effort=request.get("effort"),
+        max_turns=request.get("maxTurns"),
+        max_output_tokens=request.get("maxOutputTokens"),
+        max_budget_usd=min(budgets) - spent_usd if budgets else None,
+        tools=tuple(request.get("tools", ())),
+        output_schema=request.get("outputSchema"),
+    )
+
+
+def _mcp(request: Mapping[str, Any], settings: WorkerSettings) -> McpPlan:
+    names = tuple(request.get("mcpServers", ()))
+    return McpPlan(names, {name: settings.servers[name] for name in names if name in settings.servers})
+
+
+def _session(request: Mapping[str, Any]) -> SessionPlan | None:
+    # The stored request calls a session a conversation.
+    stored = request.get("conversation")
+    return None if stored is None else SessionPlan(stored["id"], stored.get("from"))
