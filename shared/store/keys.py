@@ -106,6 +106,7 @@ HTTP = PREFIX + "http"  # hash: what has been counted of HTTP, over all processe
 KEYS = PREFIX + "keys"  # hash: id of a caller's key → JSON of what is known of it
 CANCELLED = PREFIX + "cancelled"  # channel: ids of jobs that were cancelled
 NOTHING = PREFIX + "nothing"  # never there: deleting it finds out whether the server takes writes
+RQ_VIEW = PREFIX + "rqview"  # present while the copies for `rq info` are fresh; RQ_VIEW:lists for its long lists
 WRITTEN = PREFIX + "written"  # string: when readiness last tried a write, ms
 REVOKED = PREFIX + "revoked"  # hash: caller whose key is revoked → id of the revocation; kept for good
 REVOKING = PREFIX + "revoking"  # set: those of them whose jobs are still to be cancelled

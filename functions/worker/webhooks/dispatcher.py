@@ -166,10 +166,8 @@ class Dispatcher:
         """Subscribe to new deliveries; the outbox is polled every second as a fallback."""
         while True:
             try:
-                async with self._client.pubsub() as channel:
-                    await channel.subscribe(keys.DELIVERY_DUE)
-                    async for _ in channel.listen():
-                        self._wake.set()
+                async for _ in outbox.new_deliveries(self._client):
+                    self._wake.set()
             except (RedisError, OSError) as error:
                 failures.report(self._settings.redis_address, error, beside_pool=True)
             await asyncio.sleep(_POLL_EVERY)

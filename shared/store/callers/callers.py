@@ -1,4 +1,4 @@
-"""Callers and their keys: a key is shown once and kept as its SHA-256."""
+"""Callers and their keys: a key is shown once and stored as its SHA-256."""
 
 import asyncio
 import hashlib
@@ -20,18 +20,18 @@ from shared.store.redis.pipelining import get
 from shared.store.webhooks import signing_secrets
 from shared.webhook_secret import new_secret
 
-# Says what it is to a person, and to tools that look for secrets in code.
+# Identifies a key to people, and to tools that scan code for secrets.
 KEY_PREFIX = "cgk_"
 T = TypeVar("T")
-# What a name may have; characters.
+# Characters of a name.
 LONGEST_NAME = 100
-# Jobs that one script cancels: others wait for Redis meanwhile.
+# Jobs that one script cancels; other clients wait for Redis meanwhile.
 CANCELLED_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who a key belongs to; `id` is the namespace of its jobs, `created` ms."""
+    """The holder of a key; `id` is the namespace of its jobs, `created` is in ms."""
 
     id: str
     name: str
@@ -40,7 +40,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key that was just made: the one time that its secrets are known."""
+    """A new key, with its secrets, which are shown only once."""
 
     id: str
     name: str
@@ -53,11 +53,11 @@ def _digest(key: str) -> str:
 
 
 class NameRefused(ValueError):
-    """A name that a caller cannot have; the text says why."""
+    """A name that a caller cannot have; the message says why."""
 
 
 async def create(client: redis.asyncio.Redis, name: str) -> NewKey:
-    """Make a key of 256 random bits for a new caller; raises NameRefused.
+    """Create a key of 256 random bits for a new caller; raise NameRefused.
 
     Two names that look the same are one: the name is kept without spaces at its ends, in its composed form.
     """
@@ -74,11 +74,11 @@ async def create(client: redis.asyncio.Redis, name: str) -> NewKey:
 
 
 async def find(client: redis.asyncio.Redis, key: str) -> Caller | None:
-    """Return the caller that a key belongs to, in one round trip; None for a key that is not one, or was revoked."""
+    """Return the caller of a key, in one round trip; None for an unknown or revoked key."""
     digest = _digest(key)
     found: dict[str, str]
     [found] = await get(client, ("HGETALL", keys.caller_key(digest)))
-    # The look-up by hash has decided already; this makes sure that time tells nothing of a near miss.
+    # The look-up by digest has decided already; this keeps timing from revealing a near miss.
     if not hmac.compare_digest(found.get("digest", ""), digest):
         return None
     return Caller(**json.loads(found["caller"]))
@@ -94,8 +94,8 @@ async def every(client: redis.asyncio.Redis) -> list[Caller]:
 async def revoke(client: redis.asyncio.Redis, caller_id: str, *, keep_for: int) -> bool:
     """Revoke a key and cancel all jobs of its caller, readable for `keep_for` s; False when there is no such key.
 
-    From the first script on no job of the caller is accepted or started. Should this process end before the jobs are
-    cancelled, every worker's reconciler goes on.
+    From the first script on no job of the caller is accepted or started. If this process ends before all jobs are
+    cancelled, the rescuers of the workers continue.
     """
     if not await scripts.run(client, "revoke", caller_id, new_id(), signing_secrets.AFTER_REVOCATION):
         return False
@@ -105,15 +105,15 @@ async def revoke(client: redis.asyncio.Redis, caller_id: str, *, keep_for: int) 
 
 
 async def check(client: redis.asyncio.Redis, caller_id: str) -> None:
-    """Raise KeyRevoked when the caller's key is revoked; for a request that stays open."""
+    """Raise KeyRevoked if the caller's key is revoked; for requests that stay open."""
     if caller_id != keys.ANONYMOUS and (await get(client, ("HEXISTS", keys.REVOKED, caller_id)))[0]:
         raise KeyRevoked
 
 
 async def checked(client: redis.asyncio.Redis, caller_id: str, reading: Awaitable[T]) -> T:
-    """Return what is read when the caller's key is not revoked; raise KeyRevoked otherwise.
+    """Return the result of `reading`; raise KeyRevoked if the caller's key is revoked.
 
-    The check travels in the round trip of the first command that is read.
+    The check shares the round trip of the first command of `reading`.
     """
     found, _ = await asyncio.gather(reading, check(client, caller_id))
     return found

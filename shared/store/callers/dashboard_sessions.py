@@ -15,9 +15,9 @@ Role = Literal["admin", "viewer"]
 Verifiers = Mapping[Role, bytes]
 """A secret derived from the password of each role that has one."""
 
-# A session ends after so long without a request, and after so long in all; ms.
+# Milliseconds until a session ends: without a request, and in all.
 IDLE, LONGEST = 8 * 3_600_000, 7 * 86_400_000
-# Different credentials of one address that are compared within a window, ms; and addresses that are counted at once.
+# Different credentials of one address that are compared within a window; the window, ms; addresses that are counted.
 GUESSES, WINDOW, ADDRESSES = 5, 60_000, 10_000
 
 

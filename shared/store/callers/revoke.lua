@@ -1,16 +1,16 @@
--- Revoke a caller's key. May be sent twice. `cancel_revoked.lua` cancels the caller's jobs.
+-- Revoke a caller's key. Safe to send twice. `cancel_revoked.lua` cancels the caller's jobs.
 -- ARGV  1 caller  2 id of this revocation  3 s for which the caller's webhook secrets are kept
 -- Returns 1 when the key is revoked by this revocation, 0 when the caller has no key.
 local caller, revocation, keep_secrets = ARGV[1], ARGV[2], ARGV[3]
 if redis.call('HGET', REVOKED, caller) == revocation then return 1 end
-local known = redis.call('HGET', 'cg:keys', caller)
+local known = redis.call('HGET', CALLER_KEYS, caller)
 if not known then return 0 end
 -- The first write frees memory, see end_job.
-redis.call('HDEL', 'cg:keys', caller)
-redis.call('DEL', 'cg:key:' .. cjson.decode(known).digest)
+redis.call('HDEL', CALLER_KEYS, caller)
+redis.call('DEL', caller_key_of(cjson.decode(known).digest))
 redis.call('HSET', REVOKED, caller, revocation)
 redis.call('SADD', REVOKING, caller)
 -- Webhooks of the cancelled jobs are still signed.
-redis.call('EXPIRE', 'cg:secret:' .. caller, keep_secrets)
+redis.call('EXPIRE', secrets_of(caller), keep_secrets)
 redis.call('PUBLISH', REVOCATIONS, caller)
 return 1

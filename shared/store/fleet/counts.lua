@@ -36,7 +36,7 @@ local function weight(tokens)
 end
 
 local function value_of(spend)
-  return spend.cost or (tonumber(redis.call('HGET', 'cg:prices', spend.model) or 0) * weight(spend.tokens))
+  return spend.cost or (tonumber(redis.call('HGET', PRICES, spend.model) or 0) * weight(spend.tokens))
 end
 
 -- Count what a claim cost: a JSON array of model, cost in USD if it is known, and tokens by kind; '' for nothing. Only
@@ -50,7 +50,7 @@ local function count_spend(id, caller, text, before)
     local cost = math.max(old.cost, value_of(spend))
     local now_counted = {model = model, cost = cost, tokens = {}}
     if spend.cost and spend.cost > 0 and weight(spend.tokens) > 0 then
-      redis.call('HSET', 'cg:prices', model, spend.cost / weight(spend.tokens))
+      redis.call('HSET', PRICES, model, spend.cost / weight(spend.tokens))
     end
     redis.call('HINCRBYFLOAT', COUNTERS, 'cost:' .. model, cost - old.cost)
     add_to_day(caller, 'cost', cost - old.cost)

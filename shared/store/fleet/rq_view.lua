@@ -5,10 +5,9 @@
 -- Returns nothing.
 local queue, every, ttl, written_at = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local MOST_WAITING, MOST_ENDED, CHUNK = 100000, 10000, 2500
-local LOCK = 'cg:rqview'
 local list, wip = 'rq:queue:' .. queue, 'rq:wip:' .. queue
 local workers, workers_of_queue = 'rq:workers', 'rq:workers:' .. queue
-if not redis.call('SET', LOCK, '', 'NX', 'PX', whole(every)) then return end
+if not redis.call('SET', RQ_VIEW, '', 'NX', 'PX', whole(every)) then return end
 local seconds = now() / 1000
 
 -- The slots, each with the job that it runs.
@@ -36,7 +35,7 @@ end
 -- A long list takes longer to copy and is copied less often: 50,000 jobs take 20 ms, each 11 s.
 redis.call('SADD', 'rq:queues', list)
 local waiting = math.min(redis.call('ZCARD', WAITING), MOST_WAITING)
-if not redis.call('SET', LOCK .. ':lists', '', 'NX', 'PX', whole(every - 1 + waiting / 5)) then return end
+if not redis.call('SET', RQ_VIEW .. ':lists', '', 'NX', 'PX', whole(every - 1 + waiting / 5)) then return end
 
 -- Call `add` with members of a sorted set from one rank to another, CHUNK at a time.
 local function copy(from, first, last, add)

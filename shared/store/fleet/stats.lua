@@ -21,4 +21,4 @@ for priority = 0, 2 do
   local created = first and redis.call('HGET', record_of(first), 'created')
   if created then oldest = math.max(oldest, time - created) end
 end
-return {redis.call('HGETALL', COUNTERS), redis.call('HGETALL', 'cg:http'), jobs, slots, oldest}
+return {redis.call('HGETALL', COUNTERS), redis.call('HGETALL', HTTP), jobs, slots, oldest}

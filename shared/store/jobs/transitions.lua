@@ -2,7 +2,7 @@
 -- Tell those who follow a job's events.
 local function say(id, kind, data)
   redis.call('XADD', events_of(id), 'MAXLEN', '~', MOST_EVENTS, '*', 'k', kind, 'd', data)
-  redis.call('PUBLISH', heard_of(id), kind == 'done' and 'end' or '')
+  redis.call('PUBLISH', channel_of(id), kind == 'done' and 'end' or '')
 end
 
 local function say_state(id, state, progress)

@@ -1,5 +1,5 @@
 -- Put before every script, first of three. Keys are named here and not passed in: which ones a script touches depends on
--- what it reads, and the store does not run in cluster mode. `keys.py` says what each holds.
+-- what it reads, and the store does not run in cluster mode. `keys.py` describes each.
 local WAITING, DELAYED, ACTIVE, PAUSED = 'cg:waiting', 'cg:delayed', 'cg:active', 'cg:paused'
 local PARKED, DEPLOYMENT = 'cg:parked', 'cg:deployment'
 local SEQUENCE, WAKE, EXPIRES, COUNTERS = 'cg:seq', 'cg:wake', 'cg:expires', 'cg:counters'
@@ -8,10 +8,11 @@ local REVOKED, REVOKING, REVOCATIONS = 'cg:revoked', 'cg:revoking', 'cg:revocati
 -- A stream that grows beyond this loses its beginning.
 local MOST_EVENTS = 20000
 local SLOTS, RUNNING, CACHED = 'cg:slots', 'cg:running', 'cg:cached'
-local WORKERS, WRITTEN = 'cg:workers', 'cg:written'
+local WORKERS, WRITTEN, RQ_VIEW = 'cg:workers', 'cg:written', 'cg:rqview'
+local CALLER_KEYS, PRICES, HTTP = 'cg:keys', 'cg:prices', 'cg:http'
 local DUE, FAILING_HOSTS, DELIVERY_DUE = 'cg:due:callers', 'cg:hosts', 'cg:told'
 local UPSTREAM, NOT_BEFORE = 'cg:upstream', 'cg:notbefore'
--- So many refusals in a row hold the queue; then one job each so many ms finds out whether Claude takes us again.
+-- Refusals in a row that hold the queue, and ms between two jobs that then test whether Claude accepts jobs again.
 local HELD_AFTER, PROBE_EVERY = 3, 30000
 local HOUR, DAY, KEPT_DAYS = 3600000, 86400000, 400 * 86400
 
@@ -19,9 +20,9 @@ local function record_of(id) return 'cg:job:' .. id end
 local function input_of(id) return 'cg:job:' .. id .. ':in' end
 local function output_of(id) return 'cg:job:' .. id .. ':out' end
 local function events_of(id) return 'cg:job:' .. id .. ':events' end
-local function heard_of(id) return 'cg:heard:' .. id end
+local function channel_of(id) return 'cg:heard:' .. id end
 local function joined_of(id) return 'cg:job:' .. id .. ':joined' end
--- Of a job, or of a batch: the idempotency records that name it; and a copy of a job's result for those of cached answers.
+-- The idempotency records that name a job or a batch; and the copy of a job's result for records of cached answers.
 local function keys_of(id) return 'cg:job:' .. id .. ':keys' end
 local function kept_of(id) return 'cg:kept:' .. id end
 local function cache_of(fingerprint) return 'cg:cache:' .. fingerprint end
@@ -44,10 +45,12 @@ local function batches_of(caller) return 'cg:batches:' .. caller end
 -- Transcripts of the CLI; `-` stands for its project.
 local function session_transcript_of(caller, session) return 'cg:talk:' .. caller .. ':-:' .. session end
 local function staged_session_of(claim, session) return 'cg:turn:' .. claim .. ':-:' .. session end
-local function turns_of(caller, talk) return 'cg:turns:' .. caller .. ':' .. talk end
+local function turns_of(caller, session) return 'cg:turns:' .. caller .. ':' .. session end
 
 local GUESSERS = 'cg:guessers'
 local function guesses_of(address) return 'cg:guesses:' .. address end
+local function caller_key_of(digest) return 'cg:key:' .. digest end
+local function secrets_of(caller) return 'cg:secret:' .. caller end
 local function session_of(digest) return 'cg:session:' .. digest end
 
 local function spend_of(caller, day) return 'cg:spend:' .. caller .. ':' .. day end

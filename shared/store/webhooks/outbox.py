@@ -1,7 +1,7 @@
 """The outbox: lease due deliveries, read them, and record each attempt."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
@@ -77,6 +77,14 @@ async def lease(
     wait, *flat = await scripts.run(client, "lease", free, lease_for, per_host, json.dumps(busy), skipped)
     leased = [Leased(flat[index], flat[index + 1]) for index in range(0, len(flat), 2)]
     return leased, None if wait < 0 else wait / 1000
+
+
+async def new_deliveries(client: redis.asyncio.Redis) -> AsyncIterator[None]:
+    """Yield when deliveries may have become due, and once when subscribed; ends with an error of the connection."""
+    async with client.pubsub() as channel:
+        await channel.subscribe(keys.DELIVERY_DUE)
+        async for _ in channel.listen():
+            yield
 
 
 async def read(client: redis.asyncio.Redis, leased: Leased) -> Webhook | None:
