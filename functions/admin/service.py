@@ -5,8 +5,8 @@ from typing import Any
 
 from shared.api.errors import AlreadyFinished, NotFinished, NotFound
 from shared.api.ids import is_id
-from shared.api.times import rfc3339, when
-from shared.api.views import attempts_for_operators, latest_deliveries, listed, page_of, status_of
+from shared.api.times import rfc3339
+from shared.api.views import attempts_for_operators, failing_host, latest_deliveries, listed, page_of, status_of
 from shared.api.vocabulary import PRIORITIES, Priority, State
 from shared.configuration.settings import AdminSettings
 from shared.store.callers import callers, spending
@@ -51,15 +51,7 @@ async def stats(settings: AdminSettings) -> dict[str, Any]:
         "costTodayUsd": spent,
         "webhooks": {
             "pending": int(counts.get("webhooks_pending", 0)),
-            "hosts": [
-                {
-                    "host": host.host,
-                    "failures": host.failures,
-                    "failingSince": rfc3339(host.failing),
-                    "pausedSince": when(host.paused),
-                }
-                for host in hosts
-            ],
+            "hosts": [failing_host(host) for host in hosts],
         },
     }
 

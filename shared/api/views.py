@@ -9,7 +9,7 @@ from shared.api.times import rfc3339, when
 from shared.api.vocabulary import PRIORITIES
 from shared.store.jobs.batches import StoredBatch
 from shared.store.jobs.records import Attempt, StoredJob
-from shared.store.webhooks.history import DeliveryAttempt
+from shared.store.webhooks.history import DeliveryAttempt, FailingHost
 
 
 def status_of(job: StoredJob) -> Status:
@@ -70,6 +70,16 @@ def delivery_page(attempts: Sequence[DeliveryAttempt], cursor: str | None) -> tu
         return page, None
     last = attempts[len(page) - 1]
     return page, f"{last.at}_{last.number}_{last.name}"
+
+
+def failing_host(host: FailingHost) -> dict[str, Any]:
+    """Return a failing webhook host as the dashboard and the command line show it."""
+    return {
+        "host": host.host,
+        "failures": host.failures,
+        "failingSince": rfc3339(host.failing),
+        "pausedSince": when(host.paused),
+    }
 
 
 def latest_deliveries(attempts: Sequence[DeliveryAttempt]) -> list[Delivery]:

@@ -1,7 +1,6 @@
 """Callers and their keys: a key is shown once and stored as its SHA-256."""
 
 import asyncio
-import hashlib
 import hmac
 import json
 import secrets
@@ -12,6 +11,7 @@ from typing import TypeVar
 
 import redis.asyncio
 
+from shared import digests
 from shared.api.errors import KeyRevoked
 from shared.api.ids import new_id
 from shared.store import keys
@@ -48,10 +48,6 @@ class NewKey:
     webhook_secret: str
 
 
-def _digest(key: str) -> str:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
-
-
 class NameRefused(ValueError):
     """A name that a caller cannot have; the message says why."""
 
@@ -66,7 +62,7 @@ async def create(client: redis.asyncio.Redis, name: str) -> NewKey:
         raise NameRefused(f"NAME should have 1 to {LONGEST_NAME} printable characters, and not only spaces")
     new = NewKey(new_id(), name, KEY_PREFIX + secrets.token_urlsafe(32), new_secret())
     found = json.dumps(asdict(Caller(new.id, name, await clock.now(client))))
-    digest = _digest(new.key)
+    digest = digests.of_text(new.key)
     secrets_of = signing_secrets.first(new.webhook_secret)
     if not await scripts.run(client, "create_key", new.id, name, digest, found, secrets_of):
         raise NameRefused(f"A caller has the name {name!r} already: choose another, or revoke that caller's key")
@@ -75,11 +71,11 @@ async def create(client: redis.asyncio.Redis, name: str) -> NewKey:
 
 async def find(client: redis.asyncio.Redis, key: str) -> Caller | None:
     """Return the caller of a key, in one round trip; None for an unknown or revoked key."""
-    digest = _digest(key)
+    digest = digests.of_text(key)
     found: dict[str, str]
     [found] = await get(client, ("HGETALL", keys.caller_key(digest)))
     # The look-up by digest has decided already; this keeps timing from revealing a near miss.
-    if not hmac.compare_digest(found.get("digest", ""), digest):
+    if not hmac.comparedigests.of_text(found.get("digest", ""), digest):
         return None
     return Caller(**json.loads(found["caller"]))
 

@@ -1,6 +1,5 @@
 """Sessions of the dashboard, and the limit on guesses of its passwords."""
 
-import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
@@ -8,6 +7,7 @@ from typing import Literal, cast
 
 import redis.asyncio
 
+from shared import digests
 from shared.store import keys
 from shared.store.redis import scripts
 
@@ -21,10 +21,6 @@ IDLE, LONGEST = 8 * 3_600_000, 7 * 86_400_000
 GUESSES, WINDOW, ADDRESSES = 5, 60_000, 10_000
 
 
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
-
-
 def _proof(digest: str, verifier: bytes | None) -> str:
     """Bind a session to a password: neither another password nor write access to the store yields it."""
     return "" if verifier is None else hmac.digest(verifier, f"session {digest}".encode(), "sha256").hex()
@@ -33,22 +29,22 @@ def _proof(digest: str, verifier: bytes | None) -> str:
 async def begin(client: redis.asyncio.Redis, role: Role, verifiers: Verifiers, replaces: str | None = None) -> str:
     """Begin a session and end the one whose token is `replaces`; return its token, which is stored hashed."""
     token = secrets.token_urlsafe(32)
-    digest = _digest(token)
-    old = _digest(replaces) if replaces else ""
+    digest = digests.of_text(token)
+    old = digests.of_text(replaces) if replaces else ""
     await scripts.run(client, "begin_session", digest, role, _proof(digest, verifiers[role]), IDLE, LONGEST, old)
     return token
 
 
 async def role_of(client: redis.asyncio.Redis, token: str, verifiers: Verifiers) -> Role | None:
     """Return the role of a session and extend it; None for an unknown token or one of another password."""
-    digest = _digest(token)
+    digest = digests.of_text(token)
     proofs = [_proof(digest, verifiers.get("admin")), _proof(digest, verifiers.get("viewer"))]
     return cast("Role | None", await scripts.run(client, "read_session", digest, *proofs, IDLE))
 
 
 async def end(client: redis.asyncio.Redis, token: str) -> None:
     """End a session."""
-    await client.delete(keys.session(_digest(token)))
+    await client.delete(keys.session(digests.of_text(token)))
 
 
 async def count_guess(client: redis.asyncio.Redis, address: str, credential: str) -> int:
