@@ -1,4 +1,4 @@
-"""Names of the variables with which the CLI reaches Claude. Imports nothing, for programs without the project's packages."""
+"""Names of the variables with which the CLI reaches Claude. Needs no package, like `make up`, which reads them too."""
 
 # A secret, or the file that holds it under the same name with `_FILE`.
 SECRETS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")

@@ -48,7 +48,7 @@ the end of a job that was run anew:
 
     cg:hook:NAME           hash   job caller req url host meta event at state n tries attempt leased again
                                   n fences its tries; tries counts within the schedule, attempt over all; again is
-                                  `asked` or, while it is sent, `during` when somebody wants it sent once more
+                                  `requested`, or `during` while an attempt runs, when a redelivery was requested
     cg:hook:NAME:tries     list   number, time, time of the next, and what was seen as JSON, a line each
     cg:due:CALLER:HOST     zset   NAME → ms when due, or when its lease ends
     cg:due:CALLER          zset   HOST → ms when the first of its webhooks is due

@@ -4,7 +4,7 @@
 -- Returns whether it is too early, how many are left, and the ms until all are, or until one may come.
 local function over_rate(ask, time)
   if ask.rate == 0 then return false, -1, 0 end
-  local key, step = 'cg:rate:' .. ask.caller, ask.window / ask.rate
+  local key, step = rate_of(ask.caller), ask.window / ask.rate
   local arrival = math.max(time, tonumber(redis.call('GET', key) or 0)) + step
   if arrival - time > ask.window then return true, 0, math.ceil(arrival - ask.window - time) end
   redis.call('SET', key, whole(arrival), 'PX', whole(math.ceil(arrival - time)))

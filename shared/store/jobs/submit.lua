@@ -42,7 +42,7 @@ if ask.fingerprint ~= '' and ask.readCache then
   if result then
     remember(ask, 'cached', kept[1], time, result)
     -- Asked again after a lost reply, it has been counted.
-    if redis.call('SET', 'cg:hit:' .. ask.requestId, 1, 'NX', 'EX', 10) then
+    if redis.call('SET', hit_of(ask.requestId), 1, 'NX', 'EX', 10) then
       count('cache_hits')
       redis.call('HINCRBYFLOAT', COUNTERS, 'cache_saved_usd', kept[2])
       add_to_day(ask.caller, 'saved', kept[2])

@@ -68,6 +68,8 @@ local function now()
   return script_time
 end
 
+local function rate_of(caller) return 'cg:rate:' .. caller end
+local function hit_of(request) return 'cg:hit:' .. request end
 local function minute_of(number) return 'cg:minute:' .. whole(number) end
 local function is_revoked(caller) return redis.call('HEXISTS', REVOKED, caller) == 1 end
 

@@ -13,7 +13,7 @@ for _, request in ipairs(requests) do
   local hook = redis.call('HMGET', hook_of(request), 'state', 'host', 'leased', 'req')
   if hook[1] ~= 'superseded' and (only == '' or only == hook[4]) then
     if hook[1] ~= 'pending' then count('webhooks_pending') end
-    redis.call('HSET', hook_of(request), 'state', 'pending', 'tries', 0, 'again', 'asked')
+    redis.call('HSET', hook_of(request), 'state', 'pending', 'tries', 0, 'again', 'requested')
     if tonumber(hook[3] or 0) > time then
       redis.call('HSET', hook_of(request), 'again', 'during') -- an attempt runs, and another follows
     else

@@ -15,7 +15,7 @@ count('webhooks:' .. outcome)
 local due = outcome == 'retried' and whole(time + wait) or ''
 if hook[4] == 'during' then -- a redelivery was requested while the attempt ran
   due = whole(time)
-  redis.call('HSET', hook_of(request), 'again', 'asked')
+  redis.call('HSET', hook_of(request), 'again', 'requested')
 else
   redis.call('HINCRBY', hook_of(request), 'tries', 1)
 end
