@@ -23,10 +23,9 @@ if job.state == 'waiting' and not job.started and budget > 0
   return nil
 end
 if job.state == 'waiting' then
-  change_state(id, job.caller, job.seq, 'waiting', 'active')
   local progress = math.max(10, tonumber(job.progress))
-  redis.call('HSET', record_of(id), 'slot', ARGV[3], 'started', whole(started), 'begun', whole(time),
-    'progress', progress)
+  change_state(id, job.caller, job.seq, 'waiting', 'active', 'slot', ARGV[3], 'started', whole(started),
+    'begun', whole(time), 'progress', progress)
   -- What an earlier claim told of the answer is not true any more.
   if redis.call('HDEL', record_of(id), 'said') == 1 then say(id, 'reset', '') end
   say_state(id, 'active', progress)
@@ -37,6 +36,10 @@ elseif job.state ~= 'active' or job.slot ~= ARGV[3] then
 end
 redis.call('ZREM', WAITING, id)
 redis.call('ZADD', ACTIVE, whole(time + ARGV[4]), id)
-redis.call('SETNX', DEPLOYMENT, ARGV[6])
+local deployment = redis.call('GET', DEPLOYMENT)
+if not deployment then
+  deployment = ARGV[6]
+  redis.call('SET', DEPLOYMENT, deployment)
+end
 return {redis.call('GET', input_of(id)), tonumber(job.attempts), job.timeout - (time - started), job.req,
-  job.caller, tostring((job.cost or 0) - (job.paid or 0)), redis.call('GET', DEPLOYMENT)}
+  job.caller, tostring((job.cost or 0) - (job.paid or 0)), deployment}

@@ -9,6 +9,13 @@ local function say_state(id, state, progress)
   say(id, 'state', '{"state":"' .. state .. '","progress":' .. whole(progress) .. '}')
 end
 
+-- Read fields of a record by name.
+local function read(id, ...)
+  local names, values, job = {...}, redis.call('HMGET', record_of(id), ...), {}
+  for i, name in ipairs(names) do job[name] = values[i] or nil end
+  return job
+end
+
 -- Put a job among the waiting ones, at the place that its priority and its order of arrival give it.
 local function wait_in_line(id, priority, seq)
   redis.call('ZADD', WAITING, whole(priority * 2 ^ 50 + seq), id)
@@ -34,11 +41,11 @@ local function next_turn(caller, talk)
   end
 end
 
--- Change a job's state in its record and in the lists.
-local function change_state(id, caller, seq, from, to)
+-- Change a job's state in its record and in the lists, and other fields of the record with it.
+local function change_state(id, caller, seq, from, to, ...)
   redis.call('ZREM', jobs_of(caller, from), id)
   redis.call('ZREM', all_of(from), id)
-  redis.call('HSET', record_of(id), 'state', to)
+  redis.call('HSET', record_of(id), 'state', to, ...)
   redis.call('ZADD', jobs_of(caller, to), seq, id)
   redis.call('ZADD', all_of(to), seq, id)
 end
@@ -180,11 +187,13 @@ end
 -- write frees memory, so that a store that is full, and takes no new job, can still end those it has.
 local function end_job(id, job, to, time, keep_ms, code)
   redis.call('ZREM', ACTIVE, id)
-  redis.call('ZREM', WAITING, id)
-  redis.call('ZREM', DELAYED, id)
-  redis.call('ZREM', PARKED, id)
-  change_state(id, job.caller, job.seq, job.state, to)
-  redis.call('HSET', record_of(id), 'progress', 100, 'finished', whole(time), 'expires', whole(time + keep_ms))
+  if job.state ~= 'active' then
+    redis.call('ZREM', WAITING, id)
+    redis.call('ZREM', DELAYED, id)
+    redis.call('ZREM', PARKED, id)
+  end
+  change_state(id, job.caller, job.seq, job.state, to, 'progress', 100, 'finished', whole(time),
+    'expires', whole(time + keep_ms))
   redis.call('ZADD', EXPIRES, whole(time + keep_ms), id)
   redis.call('HDEL', record_of(id), 'said', 'spent')
   add_to_day(job.caller, 'jobs', 1)
@@ -192,19 +201,17 @@ local function end_job(id, job, to, time, keep_ms, code)
   leave_slot(id)
   count(to == 'failed' and 'failed:' .. code or to)
   local minute = minute_of(math.floor(time / 60000))
-  redis.call('HINCRBY', minute, to, 1)
-  redis.call('EXPIRE', minute, 7200)
-  local started = redis.call('HGET', record_of(id), 'started')
+  if redis.call('HINCRBY', minute, to, 1) == 1 then redis.call('EXPIRE', minute, 7200) end
+  local record = read(id, 'started', 'talk', 'batch')
+  local started, talk = record.started, record.talk
   if started and to ~= 'cancelled' then observe('execution', time - started) end
-  local talk = redis.call('HGET', record_of(id), 'talk')
   if talk then
     redis.call('LREM', turns_of(job.caller, talk), 0, id)
     next_turn(job.caller, talk)
   end
   expire_keys(id, time)
   tell_all(id, job.caller, to, time)
-  local batch = redis.call('HGET', record_of(id), 'batch')
-  if batch then end_in_batch(batch, id, to, time, keep_ms) end
+  if record.batch then end_in_batch(record.batch, id, to, time, keep_ms) end
   say(id, 'done', '')
 end
 
@@ -233,13 +240,6 @@ local function note_upstream(shows, code, wait, time)
     redis.call('HSET', UPSTREAM, 'since', whole(time), 'probe', whole(time + PROBE_EVERY))
   end
   return refused > HELD_AFTER
-end
-
--- Read fields of a record by name.
-local function read(id, ...)
-  local names, values, job = {...}, redis.call('HMGET', record_of(id), ...), {}
-  for i, name in ipairs(names) do job[name] = values[i] or nil end
-  return job
 end
 
 -- Cancel a job that has not ended: the claim that runs, and one on its way to a slot, are void.
