@@ -1,4 +1,4 @@
-"""Signatures of webhooks, by the Standard Webhooks specification."""
+"""Sign webhooks according to the Standard Webhooks specification."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -7,8 +7,8 @@ from standardwebhooks import Webhook
 
 
 def headers(webhook_id: str, body: str, secrets: Sequence[str]) -> dict[str, str]:
-    """Return the headers of a delivery that is made now, with a signature by each secret."""
-    # Aware and in UTC: the library signs any other time so that nobody can verify it.
+    """Return the headers of a delivery at the present time, with a signature for each secret."""
+    # Aware and in UTC; with any other time the library creates invalid signatures.
     now = datetime.now(UTC)
     return {
         "webhook-id": webhook_id,

@@ -1,4 +1,4 @@
-"""Secrets that webhooks are signed with, as the Standard Webhooks specification writes them."""
+"""Secrets of webhooks in the format of the Standard Webhooks specification."""
 
 import base64
 import secrets
@@ -12,7 +12,7 @@ def new_secret() -> str:
 
 
 def check_secret(secret: str) -> str:
-    """Return a secret as it is; raise ValueError when it is not `whsec_` and base64 of 24 to 64 bytes."""
+    """Return a secret unchanged; raises ValueError unless it is `whsec_` and base64 of 24 to 64 bytes."""
     try:
         size = len(base64.b64decode(secret.removeprefix(PREFIX), validate=True))
     except ValueError:

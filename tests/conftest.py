@@ -8,7 +8,7 @@ import pytest
 os.environ.setdefault("ALLOWED_HOSTS", "gateway,testserver")
 
 # Mangum sets an event loop when a handler is made, which is when its module is imported, and never closes it.
-# Held here, it is one loop for all of them, and it is closed.
+# One loop for all of them, which is closed at the end.
 _mangums = asyncio.new_event_loop()
 asyncio.set_event_loop(_mangums)
 
@@ -19,7 +19,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 @pytest.fixture
 def script(model):
-    """Let a test say how the model replies, and put it back afterwards."""
+    """Set the replies of the model for one test."""
     before = model.reply
 
     def reply(function):

@@ -1,4 +1,4 @@
-"""The admin function: its app, and its Lambda handler."""
+"""The app and the Lambda handler of the admin function."""
 
 from functions.admin.pages import pages
 from functions.admin.routes import router

@@ -1,4 +1,4 @@
-"""The anthropic function: its app, and its Lambda handler."""
+"""The app and the Lambda handler of the anthropic function."""
 
 from functions.anthropic.routes import router
 from shared.configuration.settings import StatusSettings, SubmitSettings

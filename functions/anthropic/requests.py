@@ -1,4 +1,4 @@
-"""Anthropic's batch requests as queries of ours; what a run of the CLI cannot honour is refused by its name."""
+"""Translate requests of Anthropic's Message Batches API into queries. Unsupported parameters are refused by name."""
 
 from typing import Any
 
@@ -7,12 +7,13 @@ from pydantic import ConfigDict, Field, ValidationError
 from shared.api.errors import FieldError, InvalidRequest
 from shared.api.models import Wire
 from shared.api.requests import MOST_QUERIES, BatchQuery
-from shared.http.problems import not_valid
+from shared.http.problems import invalid_request
 from shared.services.batches import error_at
 
+UNSUPPORTED = "not supported; remove it"
 _SAME = {"model": "model", "max_tokens": "maxOutputTokens"}
-# Where in `params` a client of that API has put what is a field of ours.
-_THEIRS = {
+# Our field → its place in `params` of Anthropic's API.
+_PLACES = {
     "query": "messages",
     "maxOutputTokens": "max_tokens",
     "systemPrompt": "system",
@@ -22,7 +23,7 @@ _THEIRS = {
 
 
 class MessageBatchRequest(Wire):
-    """The body, as far as it is the same for every request in it."""
+    """A body of Anthropic's API; `queries_of` checks each of its requests."""
 
     model_config = ConfigDict(extra="forbid", alias_generator=None)
 
@@ -30,16 +31,16 @@ class MessageBatchRequest(Wire):
 
 
 def queries_of(requests: list[dict[str, Any]]) -> list[BatchQuery]:
-    """Translate all; raises InvalidRequest for the first that cannot be, and names it as Anthropic's API does."""
+    """Translate all requests; raises InvalidRequest, which names the first invalid one as Anthropic's API does."""
     queries, names = [], set()
     for number, one in enumerate(requests):
         place = f"requests.{number}"
         name = one.get("custom_id")
         if not isinstance(name, str) or name in names:
-            raise refused(f"{place}.custom_id", "should be a text that no other request of the batch has")
+            raise refused(f"{place}.custom_id", "should be a string that is unique in the batch")
         names.add(name)
         if unknown := sorted(set(one) - {"custom_id", "params"}):
-            raise refused(f"{place}.{unknown[0][:60]}", "is not known here")
+            raise refused(f"{place}.{unknown[0][:60]}", "unknown field")
         params = one.get("params")
         if not isinstance(params, dict):
             raise refused(f"{place}.params", "should be an object")
@@ -47,22 +48,22 @@ def queries_of(requests: list[dict[str, Any]]) -> list[BatchQuery]:
         try:
             queries.append(BatchQuery.model_validate(fields))
         except ValidationError as error:
-            raise renamed(error_at(not_valid(error), f"{place}.params")) from None
+            raise as_parameter(error_at(invalid_request(error), f"{place}.params")) from None
     return queries
 
 
-def renamed(error: InvalidRequest) -> InvalidRequest:
-    """Return an error of ours, placed in the body, with the names that Anthropic's client knows."""
-    fields = tuple(FieldError(_theirs(field.pointer), field.message) for field in error.errors)
+def as_parameter(error: InvalidRequest) -> InvalidRequest:
+    """Return an error of the batch with the names of the parameters in Anthropic's API."""
+    fields = tuple(FieldError(_parameter(field.pointer), field.message) for field in error.errors)
     detail = "; ".join(f"{field.pointer.strip('/').replace('/', '.')}: {field.message}" for field in fields[:5])
     return InvalidRequest(detail or error.detail, errors=fields, headers=error.headers)
 
 
-def _theirs(pointer: str) -> str:
-    above, params, ours = pointer.partition("/params/")
-    name, *inside = ours.split("/")
-    # The one field that is beside `params`.
-    return f"{above}/custom_id" if name == "customId" else above + params + "/".join([_THEIRS.get(name, name), *inside])
+def _parameter(pointer: str) -> str:
+    above, params, field = pointer.partition("/params/")
+    name, *inside = field.split("/")
+    # The one field beside `params`.
+    return f"{above}/custom_id" if name == "customId" else above + params + "/".join([_PLACES.get(name, name), *inside])
 
 
 def _fields(params: dict[str, Any], place: str) -> dict[str, Any]:
@@ -79,24 +80,24 @@ def _fields(params: dict[str, Any], place: str) -> dict[str, Any]:
             case "system":
                 fields["systemPrompt"] = _text(value, where)
             case "metadata":
-                fields["metadata"] = {key: one for key, one in _object(value, where).items() if one is not None}
+                fields["metadata"] = {key: text for key, text in _object(value, where).items() if text is not None}
             case "output_config":
                 fields |= _output(_object(value, where), where)
             case _:
-                raise refused(where, "cannot be honoured by a run of the CLI")
-    for name, ours in {**_SAME, "messages": "query"}.items():
-        if ours not in fields:
-            raise refused(f"{place}.{name}", "is needed")
+                raise refused(where, UNSUPPORTED)
+    for name, field in {**_SAME, "messages": "query"}.items():
+        if field not in fields:
+            raise refused(f"{place}.{name}", "required")
     return fields
 
 
 def _query(messages: Any, place: str) -> str:
-    """Return the text of the one message that a conversation may have: there is no session in a batch."""
+    """Return the text of the only message; a batch has no sessions, so it cannot have earlier turns."""
     match messages:
         case [{"role": "user", "content": content, **rest}] if not rest:
             return _text(content, f"{place}.0.content")
         case _:
-            raise refused(place, "should be one message, of the user")
+            raise refused(place, "should be one user message")
 
 
 def _text(content: Any, place: str) -> str:
@@ -114,14 +115,14 @@ def _part(part: Any, place: str) -> str:
         case {"type": "text", "text": str(text), **rest}:
             for name, value in rest.items():
                 if value is not None:
-                    raise refused(f"{place}.{str(name)[:60]}", "cannot be honoured by a run of the CLI")
+                    raise refused(f"{place}.{str(name)[:60]}", UNSUPPORTED)
             return text
         case {"type": "text"}:
             raise refused(f"{place}.text", "should be text")
         case {"type": str(kind)}:
-            raise refused(place, f"{kind[:40]} cannot be honoured by a run of the CLI; text can")
+            raise refused(place, f"{kind[:40]} is not supported; use text")
         case _:
-            raise refused(place, "should be a block of text")
+            raise refused(place, "should be a text block")
 
 
 def _output(config: dict[str, Any], place: str) -> dict[str, Any]:
@@ -135,7 +136,7 @@ def _output(config: dict[str, Any], place: str) -> dict[str, Any]:
             case "format", {"type": "json_schema", "schema": dict(schema), **rest} if not rest:
                 fields["outputSchema"] = schema
             case _:
-                raise refused(f"{place}.{name[:60]}", "cannot be honoured by a run of the CLI")
+                raise refused(f"{place}.{name[:60]}", UNSUPPORTED)
     return fields
 
 
@@ -146,6 +147,6 @@ def _object(value: Any, place: str) -> dict[str, Any]:
 
 
 def refused(place: str, why: str) -> InvalidRequest:
-    """Return the refusal of one parameter, named by its place."""
+    """Return the error of one parameter, named by its place in the body."""
     pointer = "/" + place.replace(".", "/")
     return InvalidRequest(f"{place}: {why}", errors=(FieldError(pointer, why),))

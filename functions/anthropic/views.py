@@ -1,4 +1,4 @@
-"""Batches and their results in the shapes of Anthropic's API."""
+"""Batches and their results in the form of Anthropic's API."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from shared.store.jobs.records import StoredJob
 
 PREFIX = "msgbatch_"
 _DAY = 86_400_000
-# What Anthropic's API itself would have said, by our code.
+# Our error code → the type of Anthropic's API.
 _ERRORS = {
     "authentication_failed": "authentication_error",
     "billing_error": "billing_error",
@@ -23,7 +23,7 @@ _ERRORS = {
 
 
 def batch_of(batch: StoredBatch) -> dict[str, Any]:
-    """Write a batch; as that API has it, nothing is counted as ended before all is."""
+    """Write a batch. As in Anthropic's API, requests count as ended only when all have ended."""
     counts, ended = batch.counts, batch.ended
     created, cancelling = batch.moment("created"), batch.moment("cancelling")
     name = PREFIX + batch.batch_id
@@ -39,7 +39,7 @@ def batch_of(batch: StoredBatch) -> dict[str, Any]:
             "expired": 0,
         },
         "created_at": when(created),
-        # It does not end by itself; its results are kept for so long.
+        # A batch has no deadline of its own; this is when its results are deleted.
         "expires_at": when(batch.moment("expires") or (created or 0) + _DAY),
         "ended_at": when(batch.moment("finished")),
         "cancel_initiated_at": when(cancelling),
@@ -49,7 +49,7 @@ def batch_of(batch: StoredBatch) -> dict[str, Any]:
 
 
 def line_of(name: str, job: StoredJob | None) -> str:
-    """Write what came of one request as a line."""
+    """Write the result of one request as a line of JSON."""
     return as_one_line(json.dumps({"custom_id": name, "result": _result(job)}, ensure_ascii=False)) + "\n"
 
 

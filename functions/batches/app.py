@@ -1,4 +1,4 @@
-"""The batches function: its app, and its Lambda handler."""
+"""The app and the Lambda handler of the batches function."""
 
 from functions.batches.routes import lists, router
 from shared.configuration.settings import StatusSettings, SubmitSettings

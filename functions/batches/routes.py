@@ -1,4 +1,4 @@
-"""The routes of our own batches."""
+"""The routes of the gateway's own batches."""
 
 import re
 from collections.abc import AsyncIterator
@@ -26,15 +26,15 @@ from shared.services import batches
 
 router = APIRouter(tags=["batches"], route_class=DirectRoute)
 lists = APIRouter(tags=["batches"])
-_BATCH_ID = {"parameters": [in_path("batchId", "As told when the batch was submitted.")]}
+_BATCH_ID = {"parameters": [in_path("batchId", "The `batchId` of the batch.")]}
 _CURSOR = {
     "name": "cursor",
     "in": "query",
-    "description": "`index` of the first line; 0 by default.",
+    "description": "The `index` of the first line, 0 by default.",
     "schema": {"type": "string", "pattern": "^[0-9]{1,9}$"},
 }
 _LINES = {
-    "description": "For each query, in order, a line of JSON: `index`, `customId`, and the job as its status has it.",
+    "description": "A line of JSON for each query, in their order: `index`, `customId`, and the job as in its status.",
     "content": {"application/jsonl": {"schema": {"type": "string"}}},
 }
 
@@ -45,25 +45,25 @@ _LINES = {
     status_code=202,
     response_model=BatchStatus,
     responses={
-        202: {"description": "Accepted, all of it."},
+        202: {"description": "All queries are accepted."},
         **problems(400, 401, 403, 413, 415, 422, *SUBMISSION_ERRORS, 503),
     },
     openapi_extra={**takes(BatchRequest), "parameters": [IDEMPOTENCY_KEY]},
 )
 async def submit_batch(request: Request) -> Response:
-    """Accept up to 1,000 queries together, all or none. Each is a job of its own, and runs."""
+    """Accept up to 1,000 queries, all or none. Each becomes a job that runs."""
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
-    asked = await read_json(request, BatchRequest, max_bytes=settings.max_body_bytes)
+    body = await read_json(request, BatchRequest, max_bytes=settings.max_body_bytes)
     batch, headers = await batches.create(
-        asked.queries,
+        body.queries,
         request_id=request.state.request_id,
         caller=caller,
         idempotency_key=idempotency_key_in(request),
         settings=settings,
         place="queries.{}",
-        webhook_url=asked.webhook_url or "",
-        metadata=asked.metadata,
+        webhook_url=body.webhook_url or "",
+        metadata=body.metadata,
     )
     headers["Location"] = f"{prefix_of(request)}/api/batches/{batch.batch_id}"
     return as_json(batch_status(batch), 202, headers)
@@ -77,12 +77,12 @@ async def submit_batch(request: Request) -> Response:
 )
 async def list_batches(
     request: Request,
-    limit: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 20,
+    limit: Annotated[int, Query(ge=1, le=100, description="The number of batches at most.")] = 20,
     cursor: Annotated[
-        str | None, Query(pattern="^[0-9]{1,15}$", description="`nextCursor` of the page before.")
+        str | None, Query(pattern="^[0-9]{1,15}$", description="The `nextCursor` of the previous page.")
     ] = None,
 ) -> Response:
-    """List the caller's batches, newest first, whichever API they were submitted by."""
+    """List the caller's batches of all APIs, newest first."""
     settings = load(StatusSettings)
     caller = await caller_of(request, settings)
     return as_json(await service.page(limit, cursor, caller=caller, settings=settings))
@@ -92,11 +92,11 @@ async def list_batches(
     "/api/batches/{batchId}",
     summary="Read a batch",
     response_model=BatchStatus,
-    responses={200: {"description": "The batch, counted at one moment."}, **problems(401, 404, 422, 503)},
+    responses={200: {"description": "The batch; its counts are of one moment."}, **problems(401, 404, 422, 503)},
     openapi_extra=_BATCH_ID,
 )
 async def read_batch(request: Request) -> Response:
-    """Tell how many of a batch's jobs wait, run and have ended."""
+    """Return how many jobs of a batch wait, run and have ended."""
     settings = load(StatusSettings)
     caller = await caller_of(request, settings)
     found = await batches.read(request.path_params["batchId"], caller=caller, settings=settings)
@@ -111,9 +111,9 @@ async def read_batch(request: Request) -> Response:
     openapi_extra={"parameters": [*_BATCH_ID["parameters"], _CURSOR]},
 )
 async def read_results(request: Request) -> Response:
-    """Tell what came of each query as JSON Lines, in their order, when all have ended.
+    """Return the result of each query as JSON Lines, in their order, after all jobs have ended.
 
-    In Lambda an answer ends after 4 MiB, and `Link` has the next page.
+    In Lambda a response ends after 4 MiB, and `Link` has the next page.
     """
     settings = load(StatusSettings)
     caller = await caller_of(request, settings)
@@ -136,11 +136,11 @@ async def read_results(request: Request) -> Response:
     "/api/batches/{batchId}",
     summary="Cancel a batch",
     response_model=BatchStatus,
-    responses={200: {"description": "The batch, as it has ended."}, **problems(401, 404, 422, 503)},
+    responses={200: {"description": "The cancelled batch."}, **problems(401, 404, 422, 503)},
     openapi_extra=_BATCH_ID,
 )
 async def cancel_batch(request: Request) -> Response:
-    """Cancel all of its jobs that have not ended; those that have keep their results."""
+    """Cancel all jobs of a batch that have not ended. Finished jobs keep their results."""
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
     found = await batches.cancel(request.path_params["batchId"], caller=caller, settings=settings)
@@ -150,6 +150,6 @@ async def cancel_batch(request: Request) -> Response:
 def _cursor_in(request: Request) -> int:
     cursor = request.query_params.get("cursor", "0")
     if re.fullmatch("[0-9]{1,9}", cursor) is None:
-        message = "should be the index of a line: 1 to 9 digits"
+        message = "should be the index of a line, in 1 to 9 digits"
         raise InvalidRequest(f"cursor: {message}", errors=(FieldError("/cursor", message),))
     return int(cursor)

@@ -1,4 +1,4 @@
-"""The openai function: its app, and its Lambda handler."""
+"""The app and the Lambda handler of the openai function."""
 
 from functions.openai.routes import router
 from shared.configuration.settings import StatusSettings, SubmitSettings

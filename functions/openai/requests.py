@@ -1,4 +1,4 @@
-"""OpenAI's request as a query of ours; what a run of the CLI cannot honour is refused by its name."""
+"""Translate requests of OpenAI's Responses API into queries. Unsupported parameters are refused by name."""
 
 import re
 from dataclasses import dataclass
@@ -10,11 +10,12 @@ from shared.api.errors import FieldError, InvalidRequest, RefusedParameter
 from shared.api.models import Wire
 from shared.api.requests import ResponseQuery
 from shared.http.compat import as_path
-from shared.http.problems import not_valid
+from shared.http.problems import invalid_request
 
 PREFIX = "resp_"
-# What says what is done anyway, so that a program that always sends it is not refused.
-_NOTHING_NEW: dict[str, tuple[Any, ...]] = {
+UNSUPPORTED = "not supported; remove it"
+# Values that change nothing, accepted because some programs always send them.
+_NO_EFFECT: dict[str, tuple[Any, ...]] = {
     "tools": ([],),
     "tool_choice": ("auto", "none"),
     "include": ([],),
@@ -23,9 +24,10 @@ _NOTHING_NEW: dict[str, tuple[Any, ...]] = {
     "parallel_tool_calls": (True, False),
     "stream_options": ({}, {"include_obfuscation": False}),
 }
-# What an item of the input may say beside its role and its content.
+# The field that an item of the input may have beside role and content.
 _MESSAGE = ("type", "message")
-_OURS = {
+# Our field → the parameter of OpenAI's API.
+_PARAMETERS = {
     "query": "input",
     "systemPrompt": "instructions",
     "outputSchema": "text/format/schema",
@@ -35,7 +37,7 @@ _OURS = {
 
 
 class ResponseRequest(Wire):
-    """The body: whatever OpenAI's API takes, looked at field by field."""
+    """A body of OpenAI's API; `translate` checks its fields."""
 
     model_config = ConfigDict(extra="allow", alias_generator=None)
 
@@ -44,38 +46,36 @@ class ResponseRequest(Wire):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a body asks for; `previous` is the response that it goes on from."""
+class Translated:
+    """A body as a query; `previous` is the response that it continues."""
 
     query: ResponseQuery
     previous: str | None
     stream: bool
 
 
-def asked_by(body: ResponseRequest) -> Asked:
-    """Translate a body; raises InvalidRequest that names what is wrong."""
+def translate(body: ResponseRequest) -> Translated:
+    """Translate a body; raises RefusedParameter, which names the parameter."""
     given = {name: value for name, value in body.model_dump().items() if value is not None}
     if given.pop("background", None) is not True:
-        raise RefusedParameter("background", "should be true: answers are made by a queue", "unsupported_value")
+        raise RefusedParameter("background", "should be true; only background mode is supported", "unsupported_value")
     stream, store = (_flag(given, name, default) for name, default in (("stream", False), ("store", True)))
     previous = given.pop("previous_response_id", None)
     if previous is not None and not isinstance(previous, str):
-        raise RefusedParameter("previous_response_id", "should be text", "invalid_value")
+        raise RefusedParameter("previous_response_id", "should be a string", "invalid_value")
     if previous is not None and not store:
-        raise RefusedParameter(
-            "store", "should be true: what goes on from a response is kept with it", "unsupported_value"
-        )
-    # Each is read by its own id: one that the cache answers would be somebody's older job.
+        raise RefusedParameter("store", "should be true with previous_response_id", "unsupported_value")
+    # Refresh, because a response is read by its own id; a cached answer would have the id of an older job.
     fields: dict[str, Any] = {"session": store, "cache": {"mode": "refresh"}}
     for name, value in given.items():
-        if value not in _NOTHING_NEW.get(name, ()):
-            fields |= _field(name, value, fields)
+        if value not in _NO_EFFECT.get(name, ()):
+            fields |= _translate_field(name, value, fields)
     if "query" not in fields:
-        raise RefusedParameter("input", "is needed", "missing_required_parameter")
+        raise RefusedParameter("input", "required", "missing_required_parameter")
     try:
-        return Asked(ResponseQuery.model_validate(fields), previous, stream)
+        return Translated(ResponseQuery.model_validate(fields), previous, stream)
     except ValidationError as error:
-        raise renamed(not_valid(error), body.input) from None
+        raise as_parameter(invalid_request(error), body.input) from None
 
 
 def _flag(given: dict[str, Any], name: str, default: bool) -> bool:
@@ -85,16 +85,17 @@ def _flag(given: dict[str, Any], name: str, default: bool) -> bool:
     return value
 
 
-def renamed(error: InvalidRequest, given: Any) -> InvalidRequest:
-    """Return an error of the gateway's own with the path that OpenAI's client knows; `given` is the body's input."""
+def as_parameter(error: InvalidRequest, body_input: Any) -> InvalidRequest:
+    """Return an error of a query as the error of the parameter in OpenAI's API."""
     first = error.errors[0] if error.errors else FieldError("", error.detail)
     name, *inside = first.pointer.removeprefix("/").split("/")
-    # The query is the content of the last message.
-    theirs = f"input/{len(given) - 1}/content" if name == "query" and isinstance(given, list) else _OURS.get(name, name)
-    return RefusedParameter(as_path("/" + "/".join([theirs, *inside])), first.message, "invalid_value")
+    parameter = _PARAMETERS.get(name, name)
+    if name == "query" and isinstance(body_input, list):  # the query is the content of the last message
+        parameter = f"input/{len(body_input) - 1}/content"
+    return RefusedParameter(as_path("/" + "/".join([parameter, *inside])), first.message, "invalid_value")
 
 
-def _field(name: str, value: Any, fields: dict[str, Any]) -> dict[str, Any]:
+def _translate_field(name: str, value: Any, fields: dict[str, Any]) -> dict[str, Any]:
     match name, value:
         case "model" | "metadata", _:
             return {name: value}
@@ -109,34 +110,32 @@ def _field(name: str, value: Any, fields: dict[str, Any]) -> dict[str, Any]:
         case "text", dict():
             return _text(value)
         case "reasoning", dict():
-            _nothing_more({part: said for part, said in value.items() if part != "effort"}, "reasoning")
+            _refuse_others({part: given for part, given in value.items() if part != "effort"}, "reasoning")
             return {"effort": value.get("effort")}
         case _:
-            raise RefusedParameter(name, "cannot be honoured by a run of the CLI")
+            raise RefusedParameter(name, UNSUPPORTED)
 
 
 def _messages(items: list[Any], fields: dict[str, Any]) -> dict[str, Any]:
-    """Take messages of a system or a developer as instructions, and one of the user, the last, as the query."""
-    said: str | None = fields.get("systemPrompt")
+    """Translate system and developer messages into instructions, and the last message, the user's, into the query."""
+    instructions: str | None = fields.get("systemPrompt")
     for place, item in enumerate(items):
         where = f"input[{place}]"
         match item:
             case {"role": "system" | "developer", "content": content, **rest} if place < len(items) - 1:
-                _nothing_more(rest, where, _MESSAGE)
-                said = _joined(said, _content(content, f"{where}.content"))
+                _refuse_others(rest, where, _MESSAGE)
+                instructions = _joined(instructions, _content(content, f"{where}.content"))
             case {"type": str(kind)} if kind != "message":
-                raise RefusedParameter(
-                    f"{where}.type", f"{kind[:40]} cannot be honoured by a run of the CLI; message can"
-                )
+                raise RefusedParameter(f"{where}.type", f"{kind[:40]} is not supported; use message")
             case {"role": "user", "content": content, **rest} if place == len(items) - 1:
-                _nothing_more(rest, where, _MESSAGE)
-                told = {} if said is None else {"systemPrompt": said}
-                return {"query": _content(content, f"{where}.content"), **told}
+                _refuse_others(rest, where, _MESSAGE)
+                prompt = {} if instructions is None else {"systemPrompt": instructions}
+                return {"query": _content(content, f"{where}.content"), **prompt}
             case _:
                 raise RefusedParameter(
-                    where, "should be one message of the user, after those of a system; previous_response_id goes on"
+                    where, "should be system messages, then one user message; previous_response_id continues a response"
                 )
-    raise RefusedParameter("input", "should not be empty")
+    raise RefusedParameter("input", "should have at least one item")
 
 
 def _content(content: Any, where: str) -> str:
@@ -152,27 +151,26 @@ def _content(content: Any, where: str) -> str:
 def _part(part: Any, where: str) -> str:
     match part:
         case {"type": "input_text", "text": str(text), **rest}:
-            _nothing_more(rest, where)
+            _refuse_others(rest, where)
             return text
         case {"type": "input_text"}:
             raise RefusedParameter(f"{where}.text", "should be text")
         case {"type": str(kind)}:
-            why = f"{kind[:40]} cannot be honoured by a run of the CLI; input_text can"
-            raise RefusedParameter(f"{where}.type", why)
+            raise RefusedParameter(f"{where}.type", f"{kind[:40]} is not supported; use input_text")
         case _:
-            raise RefusedParameter(where, "should be a part of text")
+            raise RefusedParameter(where, "should be an input_text part")
 
 
 def _text(text: dict[str, Any]) -> dict[str, Any]:
-    _nothing_more({name: value for name, value in text.items() if name != "format"}, "text")
+    _refuse_others({name: value for name, value in text.items() if name != "format"}, "text")
     match text.get("format"):
         case None:
             return {}
         case {"type": "text", **rest}:
-            _nothing_more(rest, "text.format")
+            _refuse_others(rest, "text.format")
             return {}
         case {"type": "json_schema", "schema": dict(schema), **rest}:
-            return {"outputSchema": schema, "textFormat": _told_of_format(rest)}
+            return {"outputSchema": schema, "textFormat": _format_options(rest)}
         case {"type": "json_schema"}:
             raise RefusedParameter("text.format.schema", "should be a JSON Schema", "invalid_value")
         case {"type": _}:
@@ -181,23 +179,23 @@ def _text(text: dict[str, Any]) -> dict[str, Any]:
             raise RefusedParameter("text.format", "should be text or json_schema")
 
 
-def _told_of_format(given: dict[Any, Any]) -> dict[str, Any] | None:
-    """Return what is only told again of a format: an answer is held to its schema, strict or not."""
-    told = {name: given.pop(name) for name in ("name", "strict") if given.get(name) is not None}
-    _nothing_more(given, "text.format")
-    name = told.get("name", "answer")
+def _format_options(given: dict[Any, Any]) -> dict[str, Any] | None:
+    """Return name and strictness of a format, which responses repeat. Every answer conforms to its schema."""
+    options = {name: given.pop(name) for name in ("name", "strict") if given.get(name) is not None}
+    _refuse_others(given, "text.format")
+    name = options.get("name", "answer")
     if not (isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name)):
-        raise RefusedParameter("text.format.name", "should be up to 64 letters, digits, _ and -", "invalid_value")
-    if not isinstance(told.get("strict", False), bool):
+        raise RefusedParameter("text.format.name", "should be 1 to 64 letters, digits, _ and -", "invalid_value")
+    if not isinstance(options.get("strict", False), bool):
         raise RefusedParameter("text.format.strict", "should be true or false", "invalid_value")
-    return told or None
+    return options or None
 
 
-def _nothing_more(rest: dict[Any, Any], where: str, but: tuple[str, str] | None = None) -> None:
-    """Refuse what is left over of an object, but for one pair of a name and a value."""
+def _refuse_others(rest: dict[Any, Any], where: str, allowed: tuple[str, str] | None = None) -> None:
+    """Raise RefusedParameter for any remaining field of an object, except one pair of name and value."""
     for name, value in rest.items():
-        if value is not None and (name, value) != but:
-            raise RefusedParameter(f"{where}.{name[:60]}", "cannot be honoured by a run of the CLI")
+        if value is not None and (name, value) != allowed:
+            raise RefusedParameter(f"{where}.{name[:60]}", UNSUPPORTED)
 
 
 def _joined(first: str | None, second: str | None) -> str:

@@ -1,4 +1,4 @@
-"""The routes of OpenAI's Responses API, in its background mode."""
+"""The routes of OpenAI's Responses API in background mode."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -7,8 +7,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from functions.openai import service, views
-from functions.openai.requests import ResponseRequest
-from functions.openai.stream import forgotten, stream
+from functions.openai.requests import UNSUPPORTED, ResponseRequest
+from functions.openai.stream import deleted_response, stream
 from shared.api.errors import InvalidRequest, RefusedParameter
 from shared.configuration.settings import StatusSettings, SubmitSettings, load
 from shared.http.answers import event_stream
@@ -21,31 +21,31 @@ from shared.http.idempotency import idempotency_key_in
 router = APIRouter(tags=["OpenAI's responses"], route_class=DirectRoute)
 _OBJECT = {"content": {"application/json": {"schema": {"type": "object"}}}}
 _ERROR = {
-    "description": "In the shape of OpenAI's API.",
+    "description": "An error in the form of OpenAI's API.",
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/OpenAIError"}}},
 }
 _STREAMED = {"text/event-stream": {"schema": {"type": "string"}}}
-_RESPONSE_ID = in_path("responseId", "`resp_…`, as told when it was created.")
+_RESPONSE_ID = in_path("responseId", "The `id` of the response, `resp_…`.")
 
 
 def _answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     content = {**_OBJECT["content"], **_STREAMED}
-    told = {"description": "The response; its events when they are streamed.", "content": content}
-    return {200: told, **dict.fromkeys(statuses, _ERROR)}
+    success = {"description": "The response, or its events if `stream` is true.", "content": content}
+    return {200: success, **dict.fromkeys(statuses, _ERROR)}
 
 
 @router.post(
     "/v1/responses",
-    summary="Submit a query as to OpenAI's API",
+    summary="Create a response",
     responses=_answers(400, 401, 403, 413, 429, 503),
     openapi_extra=takes(ResponseRequest),
 )
 async def create_response(request: Request) -> Response:
-    """Accept a query in background mode; what a run of the CLI cannot honour is refused by its name."""
+    """Accept a query in background mode. Unsupported parameters are refused by name."""
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
     body = await read_json(request, ResponseRequest, max_bytes=settings.max_body_bytes)
-    found, asked, headers = await service.submit(
+    found, translated, headers = await service.submit(
         body,
         request_id=request.state.request_id,
         caller=caller,
@@ -53,16 +53,16 @@ async def create_response(request: Request) -> Response:
         settings=settings,
     )
     request.state.job_id = found.job.job_id
-    if asked.stream:
-        if "Idempotent-Replayed" in headers and not await service.is_there(found, caller=caller, settings=settings):
-            return event_stream(forgotten(found.job, found.request, settings.claude_model), headers)
+    if translated.stream:
+        if "Idempotent-Replayed" in headers and not await service.exists(found, caller=caller, settings=settings):
+            return event_stream(deleted_response(found.job, found.request, settings.claude_model), headers)
         return event_stream(_events(found, -1, caller), headers)
     return _json(found, headers)
 
 
 @router.get(
     "/v1/responses/{responseId}",
-    summary="Read a response as from OpenAI's API",
+    summary="Read a response",
     responses=_answers(400, 401, 404, 503),
     openapi_extra={
         "parameters": [
@@ -73,20 +73,20 @@ async def create_response(request: Request) -> Response:
     },
 )
 async def read_response(request: Request) -> Response:
-    """Tell where a response is, or stream its events after the one whose number is given."""
+    """Return a response, or stream its events after the event number `starting_after`."""
     settings = load(StatusSettings)
     caller = await caller_of(request, settings)
     query = request.query_params
     for name in query:
         if name not in {"stream", "starting_after"} and (name, query[name]) != ("include_obfuscation", "false"):
-            raise RefusedParameter(name[:60], "cannot be honoured by a run of the CLI")
+            raise RefusedParameter(name[:60], UNSUPPORTED)
     streamed, after = query.get("stream", "false"), query.get("starting_after")
     if streamed not in {"true", "false"}:
         raise RefusedParameter("stream", "should be true or false", "invalid_value")
     if after is not None and not (after.isascii() and after.isdecimal() and len(after) <= 9):
         raise RefusedParameter("starting_after", "should be the number of an event", "invalid_value")
     if after is not None and streamed == "false":
-        raise RefusedParameter("starting_after", "should come with stream=true", "invalid_value")
+        raise RefusedParameter("starting_after", "should be used with stream=true", "invalid_value")
     found = await service.find(request.path_params["responseId"], caller=caller, settings=settings)
     if streamed == "false":
         return _json(found, {})
@@ -95,12 +95,12 @@ async def read_response(request: Request) -> Response:
 
 @router.post(
     "/v1/responses/{responseId}/cancel",
-    summary="Cancel a response as at OpenAI's API",
+    summary="Cancel a response",
     responses=_answers(401, 404, 503),
     openapi_extra={"parameters": [_RESPONSE_ID]},
 )
 async def cancel_response(request: Request) -> Response:
-    """Cancel a response; one that has ended is told as it is."""
+    """Cancel a response. A response that has ended is returned unchanged."""
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
     return _json(await service.cancel(request.path_params["responseId"], caller=caller, settings=settings), {})
@@ -113,9 +113,9 @@ async def cancel_response(request: Request) -> Response:
     openapi_extra={"parameters": [_RESPONSE_ID]},
 )
 async def delete_response(request: Request) -> Response:
-    """Say that a response goes by itself."""
+    """Refuse: responses are deleted automatically."""
     await caller_of(request, load(StatusSettings))
-    raise InvalidRequest("delete: cannot be honoured; a response is forgotten after RESULT_TTL")
+    raise InvalidRequest("delete: not supported; a response is deleted automatically after RESULT_TTL")
 
 
 def _json(found: service.Found, headers: dict[str, str]) -> Response:

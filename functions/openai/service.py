@@ -1,10 +1,10 @@
-"""Responses: submit, read, cancel."""
+"""Submit, read and cancel responses of OpenAI's API."""
 
 import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from functions.openai.requests import PREFIX, Asked, ResponseRequest, asked_by, renamed
+from functions.openai.requests import PREFIX, ResponseRequest, Translated, as_parameter, translate
 from shared.api.errors import AlreadyFinished, InvalidRequest, NotFound, RefusedParameter
 from shared.api.ids import is_id
 from shared.api.requests import SubmitRequest
@@ -16,7 +16,7 @@ from shared.store.redis.client import async_client
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A job, and what was asked."""
+    """A job and its request."""
 
     job: records.StoredJob
     request: dict[str, Any]
@@ -24,38 +24,45 @@ class Found:
 
 async def submit(
     body: ResponseRequest, *, request_id: str, caller: str, idempotency_key: str | None, settings: SubmitSettings
-) -> tuple[Found, Asked, dict[str, str]]:
-    """Accept a body as a job; return it as it was accepted, what it asked, and headers.
+) -> tuple[Found, Translated, dict[str, str]]:
+    """Accept a body as a job; return the accepted job, the translated body, and headers.
 
-    A replay returns the same, whatever has become of the job, and of the response that it goes on from.
+    A replay returns the same, even after the job or the previous response has been deleted.
     """
-    asked = asked_by(body)
-    query, meant, kept = asked.query, [submitting.normalized(asked.query), asked.previous], None
-    if asked.previous is not None:
+    request = translate(body)
+    query, session = request.query, None
+    # The content that an Idempotency-Key stands for.
+    content = [submitting.normalized(query), request.previous]
+    if request.previous is not None:
         try:
-            kept = await _conversation(asked.previous, caller, settings)
+            session = await _session(request.previous, caller, settings)
         except RefusedParameter:
             first = None
             if idempotency_key:
                 first = await submitting.recall(
-                    meant, request_id=request_id, caller=caller, idempotency_key=idempotency_key, settings=settings
+                    content, request_id=request_id, caller=caller, idempotency_key=idempotency_key, settings=settings
                 )
             if first is None:
                 raise
-            # A conversation has the id of the job that it begins with.
-            return _accepted(first, query, asked.previous.removeprefix(PREFIX), caller), asked, _headers(first)
-        query = query.model_copy(update={"session_id": kept, "fork": True})
+            # A session has the id of its first job.
+            return _accepted(first, query, request.previous.removeprefix(PREFIX), caller), request, _headers(first)
+        query = query.model_copy(update={"session_id": session, "fork": True})
     try:
         done = await submitting.submit(
-            query, request_id=request_id, caller=caller, idempotency_key=idempotency_key, settings=settings, body=meant
+            query,
+            request_id=request_id,
+            caller=caller,
+            idempotency_key=idempotency_key,
+            settings=settings,
+            body=content,
         )
     except InvalidRequest as error:
-        raise renamed(error, body.input) from None
-    return _accepted(done.answer, query, kept, caller), asked, {**done.rate_headers, **_headers(done.answer)}
+        raise as_parameter(error, body.input) from None
+    return _accepted(done.answer, query, session, caller), request, {**done.rate_headers, **_headers(done.answer)}
 
 
 def _accepted(answer: submissions.Answer, query: SubmitRequest, resumed: str | None, caller: str) -> Found:
-    """Return a response as it was accepted."""
+    """Return a response in the state in which it was accepted."""
     record = {"state": "waiting", "created": str(answer.at), "req": answer.request_id, "caller": caller}
     record["meta"] = json.dumps(query.metadata)
     request = query.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -68,8 +75,8 @@ def _headers(answer: submissions.Answer) -> dict[str, str]:
     return {"Idempotent-Replayed": "true"} if answer.replayed else {}
 
 
-async def is_there(found: Found, *, caller: str, settings: CommonSettings) -> bool:
-    """Say whether a response has not been forgotten."""
+async def exists(found: Found, *, caller: str, settings: CommonSettings) -> bool:
+    """Return whether a response has not been deleted."""
     return await records.read(async_client(settings.redis_address), found.job.job_id, caller) is not None
 
 
@@ -78,12 +85,12 @@ async def find(response_id: str, *, caller: str, settings: CommonSettings) -> Fo
     client, job_id = async_client(settings.redis_address), response_id.removeprefix(PREFIX)
     found = await records.read_with_request(client, job_id, caller) if is_id(job_id) else None
     if found is None:
-        raise NotFound(f"There is no response {response_id[:60]!r}")
+        raise NotFound(f"Response {response_id[:60]!r} not found")
     return Found(*found)
 
 
 async def cancel(response_id: str, *, caller: str, settings: SubmitSettings) -> Found:
-    """Cancel one of the caller's responses; one that has ended stays as it is. Raises NotFound."""
+    """Cancel one of the caller's responses; a response that has ended is unchanged. Raises NotFound."""
     found = await find(response_id, caller=caller, settings=settings)
     try:
         job = await submitting.cancel(found.job.job_id, caller=caller, settings=settings)
@@ -92,14 +99,14 @@ async def cancel(response_id: str, *, caller: str, settings: SubmitSettings) -> 
     return replace(found, job=job)
 
 
-async def _conversation(response_id: str, caller: str, settings: SubmitSettings) -> str:
-    """Return the conversation of a response that another goes on from."""
+async def _session(response_id: str, caller: str, settings: SubmitSettings) -> str:
+    """Return the session of a response that another response continues; raises RefusedParameter."""
     try:
         found = await find(response_id, caller=caller, settings=settings)
     except NotFound as error:
         raise RefusedParameter("previous_response_id", error.detail, "previous_response_not_found") from None
-    kept: str | None = found.request.get("conversation", {}).get("id")
-    if kept is None or found.job.record["state"] != "completed":
-        why = "has not completed" if kept else "was not stored"
-        raise RefusedParameter("previous_response_id", f"it {why}", "previous_response_not_found")
-    return kept
+    session: str | None = found.request.get("conversation", {}).get("id")
+    if session is None or found.job.record["state"] != "completed":
+        why = "has not completed" if session else "was not stored"
+        raise RefusedParameter("previous_response_id", f"this response {why}", "previous_response_not_found")
+    return session

@@ -1,4 +1,4 @@
-"""Jobs in the shapes of OpenAI's API."""
+"""Jobs in the form of OpenAI's API."""
 
 from typing import Any
 
@@ -14,12 +14,12 @@ _ERRORS = {
 
 
 def response_of(job: StoredJob, request: dict[str, Any], *, model: str | None) -> dict[str, Any]:
-    """Write a job as a response; `request` is what was asked, `model` what the deployment takes when nothing was."""
+    """Write a job as a response; `request` is its request, `model` the deployment's default model."""
     state = job.record["state"]
-    result, talk = job.result, request.get("conversation", {})
-    resumed = talk.get("from")
-    schema, told = request.get("outputSchema"), request.get("textFormat", {})
-    held = {"type": "json_schema", "name": "answer", "schema": schema, **told}
+    result, session = job.result, request.get("conversation", {})
+    previous = session.get("from")
+    schema, options = request.get("outputSchema"), request.get("textFormat", {})
+    json_schema = {"type": "json_schema", "name": "answer", "schema": schema, **options}
     return {
         "id": PREFIX + job.job_id,
         "object": "response",
@@ -33,12 +33,12 @@ def response_of(job: StoredJob, request: dict[str, Any], *, model: str | None) -
         "model": (result or {}).get("model") or request.get("model") or model or "default",
         "output": [] if result is None else [message(job.job_id, 0, result["response"])],
         "parallel_tool_calls": False,
-        # A conversation begins with the job whose id it has.
-        "previous_response_id": PREFIX + resumed if resumed else None,
+        # A session has the id of its first job.
+        "previous_response_id": PREFIX + previous if previous else None,
         "reasoning": {"effort": request.get("effort"), "summary": None},
-        "store": bool(talk),
+        "store": bool(session),
         "temperature": None,
-        "text": {"format": {"type": "text"} if schema is None else held},
+        "text": {"format": {"type": "text"} if schema is None else json_schema},
         "tool_choice": "none",
         "tools": [],
         "top_p": None,
@@ -49,18 +49,18 @@ def response_of(job: StoredJob, request: dict[str, Any], *, model: str | None) -
 
 
 def message(job_id: str, number: int, text: str, status: str = "completed") -> dict[str, Any]:
-    """Write the text of an answer as an item of the output."""
+    """Write the text of an answer as an output item."""
     parts = [part(text)] if text or status == "completed" else []
     return {"id": item_id(job_id, number), "type": "message", "status": status, "role": "assistant", "content": parts}
 
 
 def part(text: str) -> dict[str, Any]:
-    """Write a part of an item."""
+    """Write a content part of an item."""
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
 def item_id(job_id: str, number: int) -> str:
-    """Name an item of a response's output."""
+    """Return the id of an output item."""
     return f"msg_{job_id}" if number == 0 else f"msg_{job_id}_{number}"
 
 

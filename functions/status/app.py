@@ -1,4 +1,4 @@
-"""The status function: its app, and its Lambda handler, which a schedule calls too."""
+"""The app and the Lambda handler of the status function. A schedule calls the handler too."""
 
 from functions.status.routes import polled, router
 from functions.status.start import start

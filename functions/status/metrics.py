@@ -1,4 +1,4 @@
-"""The figures of the whole deployment as Prometheus reads them; imported when `/metrics` is first asked for."""
+"""The metrics of the whole deployment for Prometheus; imported at the first request for `/metrics`."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,28 +15,28 @@ from shared.http.headers import wants_openmetrics
 from shared.store import keys
 from shared.store.fleet.counters import Metrics
 
-# Counters without labels: the metric, the field of the store, and what it tells.
+# Counters without labels: the metric, the field of the store, and the help text.
 _PLAIN = (
-    ("claude_jobs_completed", "completed", "Jobs that ended well"),
+    ("claude_jobs_completed", "completed", "Jobs that completed"),
     ("claude_jobs_cancelled", "cancelled", "Jobs that were cancelled"),
-    ("claude_jobs_stalled", "stalled", "Jobs found without the slot that ran them, and healed"),
+    ("claude_jobs_stalled", "stalled", "Jobs that were rescued after their slot was lost"),
     ("claude_jobs_deduplicated", "deduplicated", "Submissions that joined an identical job in flight"),
     ("claude_cache_hits", "cache_hits", "Submissions answered from the cache"),
-    ("claude_cache_misses", "cache_misses", "Jobs that the cache could have answered and did not"),
-    ("claude_cache_saved_usd", "cache_saved_usd", "What cached answers would have cost, USD"),
+    ("claude_cache_misses", "cache_misses", "Cacheable jobs that the cache could not answer"),
+    ("claude_cache_saved_usd", "cache_saved_usd", "Cost that cached answers saved, USD"),
 )
-# Counters with one label: the metric, the field's prefix, the label, what it tells.
-_LABELLED = (
+# Counters with one label: the metric, the field's prefix, the label, and the help text.
+_LABELED = (
     ("claude_jobs_failed", "failed:", "code", "Jobs that failed"),
-    ("claude_job_retries", "retries:", "code", "Attempts that failed and were followed by another"),
-    ("claude_cost_usd", "cost:", "model", "What all attempts cost, USD"),
-    ("claude_webhook_deliveries", "webhooks:", "outcome", "Tries of webhooks"),
+    ("claude_job_retries", "retries:", "code", "Failed attempts that another attempt followed"),
+    ("claude_cost_usd", "cost:", "model", "Cost of all attempts, USD"),
+    ("claude_webhook_deliveries", "webhooks:", "outcome", "Delivery attempts of webhooks"),
 )
 _HISTOGRAMS = (
     ("claude_execution_duration_seconds", "execution", "From the first start of a job to its end, completed or failed"),
     ("claude_queue_wait_seconds", "queue_wait", "From the submission of a job to its first start"),
 )
-# So that a series is there before its first event: Prometheus cannot see the rise from nothing to one.
+# Series that exist before their first event, because Prometheus cannot see an increase from no value to 1.
 _ALWAYS = {
     "failed:": get_args(ErrorCode),
     "retries:": ("rate_limited", "overloaded", "server_error", "cli_crashed", "worker_lost"),
@@ -46,10 +46,10 @@ _ALWAYS = {
 
 
 def exposition(figures: Metrics, accept: str) -> tuple[bytes, str]:
-    """Write all metrics in the form that an Accept header asks for; also return its content type."""
+    """Write all metrics in the format of an Accept header; also return its content type."""
     registry = CollectorRegistry()
     registry.register(_Deployment(figures))
-    # The library cannot parse every header that a client may send, and takes its own names.
+    # The library cannot parse every header that a client may send, so it gets a media type that it knows.
     encode, content_type = choose_encoder("application/openmetrics-text" if wants_openmetrics(accept) else "")
     return encode(registry), content_type
 
@@ -61,10 +61,10 @@ class _Deployment(Collector):
     def collect(self) -> Iterable[Metric]:
         yield from self._gauges()
         counters = self._figures.counters
-        for name, field, tells in _PLAIN:
-            yield CounterMetricFamily(name, tells, value=float(counters.get(field, 0)))
-        for name, prefix, label, tells in _LABELLED:
-            family = CounterMetricFamily(name, tells, labels=[label])
+        for name, field, text in _PLAIN:
+            yield CounterMetricFamily(name, text, value=float(counters.get(field, 0)))
+        for name, prefix, label, text in _LABELED:
+            family = CounterMetricFamily(name, text, labels=[label])
             found = dict.fromkeys(_ALWAYS[prefix], 0.0) | _with_prefix(counters, prefix)
             for value, count in found.items():
                 family.add_metric([value], count)
@@ -74,8 +74,8 @@ class _Deployment(Collector):
             kind, _, model = field.partition(":")
             tokens.add_metric([model, kind], count)
         yield tokens
-        for name, prefix, tells in _HISTOGRAMS:
-            histogram = HistogramMetricFamily(name, tells)
+        for name, prefix, text in _HISTOGRAMS:
+            histogram = HistogramMetricFamily(name, text)
             found = _with_prefix(counters, f"{prefix}:")
             total = found.pop("sum", 0.0)
             histogram.add_metric([], _cumulated(found, keys.BUCKETS), total)
@@ -83,19 +83,19 @@ class _Deployment(Collector):
         yield from self._http()
 
     def _gauges(self) -> Iterator[Metric]:
-        sizes = GaugeMetricFamily("claude_queue_size", "Jobs that are kept, by state", labels=["state"])
+        sizes = GaugeMetricFamily("claude_queue_size", "Jobs by state", labels=["state"])
         for state, count in self._figures.jobs.items():
             sizes.add_metric([state], count)
         yield sizes
         busy = sum(1 for job in self._figures.slots.values() if job)
-        workers = GaugeMetricFamily("claude_workers", "Slots that are alive", labels=["state"])
+        workers = GaugeMetricFamily("claude_workers", "Live slots", labels=["state"])
         workers.add_metric(["busy"], busy)
         workers.add_metric(["idle"], len(self._figures.slots) - busy)
         yield workers
         oldest = (self._figures.oldest or 0) / 1000
-        yield GaugeMetricFamily("claude_queue_oldest_seconds", "Age of the oldest job that waits", value=oldest)
+        yield GaugeMetricFamily("claude_queue_oldest_seconds", "Age of the oldest waiting job", value=oldest)
         pending = float(self._figures.counters.get("webhooks_pending", 0))
-        yield GaugeMetricFamily("claude_webhook_pending", "Webhooks that are still to be delivered", value=pending)
+        yield GaugeMetricFamily("claude_webhook_pending", "Deliveries that are still to be sent", value=pending)
 
     def _http(self) -> Iterator[Metric]:
         requests = CounterMetricFamily("http_requests", "HTTP requests", labels=["method", "route", "status"])
@@ -111,7 +111,7 @@ class _Deployment(Collector):
                 seconds[method, route] = float(value)
         yield requests
         durations = HistogramMetricFamily(
-            "http_request_duration_seconds", "From a request to the end of its answer", labels=["method", "route"]
+            "http_request_duration_seconds", "From a request to the end of its response", labels=["method", "route"]
         )
         for labels, found in buckets.items():
             durations.add_metric(labels, _cumulated(found, traffic.BUCKETS), seconds.get(labels, 0.0))
@@ -123,7 +123,7 @@ def _with_prefix(counters: Mapping[str, str], prefix: str) -> dict[str, float]:
 
 
 def _cumulated(found: Mapping[str, float], bounds: Iterable[float]) -> list[tuple[str, float]]:
-    """Turn counts of each bucket alone into Prometheus's, each of which holds those before it."""
+    """Turn the counts of single buckets into the cumulative counts of Prometheus."""
     names = [*(f"{bound:g}" for bound in bounds), "+Inf"]
     total, cumulated = 0.0, []
     for name in names:

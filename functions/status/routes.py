@@ -1,4 +1,4 @@
-"""The routes of status."""
+"""The routes of the status function."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 from pydantic import Field, TypeAdapter, ValidationError
 
 from functions.status import service
-from functions.status import usage as spent
+from functions.status import usage as usage_service
 from shared.api.errors import NotFound
 from shared.api.models import JobPage, Status, UsageReport
 from shared.api.vocabulary import State
@@ -21,14 +21,14 @@ from shared.http.query import refuse_unknown
 from shared.services.following import follow
 
 router = APIRouter()
-# What is asked again and again, and so is to cost little.
+# Polled often, so these routes skip FastAPI's request handling.
 polled = APIRouter(tags=["queries"], route_class=DirectRoute)
-# OpenAPI 3.1 describes a stream as the text that it is; it has no schema for one event.
+# OpenAPI 3.1 has no schema for a single event, so a stream is described as text.
 _EVENTS = {
     "type": "string",
     "description": (
         "Server-sent events. Each has an `id`, an `event` and JSON `data`: `state` has `{state, progress}`, `delta` "
-        "has `{text}`, `reset` has `{}` and means that the text so far is discarded, `done` has the Status."
+        "has `{text}`, `reset` has `{}` and discards the text so far, `done` has the Status."
     ),
     "examples": ['retry: 1000\n\nid: 1769860800700-0\nevent: delta\ndata: {"text": "4"}\n\n'],
 }
@@ -37,10 +37,10 @@ _SECONDS = TypeAdapter(Annotated[float, Field(ge=0, le=25)])
 _WAIT = {
     "name": "wait",
     "in": "query",
-    "description": "Seconds to hold the answer until it ends.",
+    "description": "Seconds to wait for the end of the job.",
     "schema": {"type": "number", "minimum": 0, "maximum": 25, "default": 0},
 }
-JobId = Annotated[str, Path(alias="jobId", description="As told when the query was submitted.")]
+JobId = Annotated[str, Path(alias="jobId", description="The `jobId` of the submission.")]
 
 
 @router.get(
@@ -52,10 +52,10 @@ JobId = Annotated[str, Path(alias="jobId", description="As told when the query w
 )
 async def list_jobs(
     request: Request,
-    state: Annotated[State | None, Query(description="Only jobs of this state.")] = None,
-    limit: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 20,
+    state: Annotated[State | None, Query(description="Only jobs in this state.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="The number of jobs at most.")] = 20,
     cursor: Annotated[
-        str | None, Query(pattern="^[0-9]{1,15}$", description="`nextCursor` of the page before.")
+        str | None, Query(pattern="^[0-9]{1,15}$", description="The `nextCursor` of the previous page.")
     ] = None,
 ) -> Response:
     """List the caller's own jobs, newest first, without their results."""
@@ -69,11 +69,11 @@ async def list_jobs(
     "/api/query/{jobId}",
     summary="Read a job",
     response_model=Status,
-    responses={200: {"description": "The job as it stands."}, **problems(401, 404, 422, 503)},
-    openapi_extra={"parameters": [in_path("jobId", "As told when the query was submitted."), _WAIT]},
+    responses={200: {"description": "The job."}, **problems(401, 404, 422, 503)},
+    openapi_extra={"parameters": [in_path("jobId", "The `jobId` of the submission."), _WAIT]},
 )
 async def read_job(request: Request) -> Response:
-    """Tell the state of a job, and its result or error when it has ended."""
+    """Return the state of a job, and its result or error after its end."""
     settings = load(StatusSettings)
     caller = await caller_of(request, settings)
     job_id, wait = request.path_params["jobId"], _wait_in(request)
@@ -87,10 +87,10 @@ async def read_job(request: Request) -> Response:
     response_class=StreamingResponse,
     responses={
         200: {
-            "description": "`state`, `delta`, `reset` and at last `done`, each with an id; a comment every 10 s.",
+            "description": "`state`, `delta` and `reset` events, then `done`, each with an id; a comment every 10 s.",
             "content": {"text/event-stream": {"schema": _EVENTS}},
         },
-        204: {"description": "Nothing comes after the event of `Last-Event-ID` or `lastEventId`: do not ask again."},
+        204: {"description": "No event follows `Last-Event-ID` or `lastEventId`; do not reconnect."},
         **problems(401, 404, 422, 503),
     },
 )
@@ -100,7 +100,9 @@ async def follow_job(
     in_header: Annotated[
         str,
         Header(
-            alias="Last-Event-ID", pattern=_EVENT_ID, description="The last event that was seen; all after it follow."
+            alias="Last-Event-ID",
+            pattern=_EVENT_ID,
+            description="The id of the last event received; the stream continues after it.",
         ),
     ] = "",
     in_query: Annotated[
@@ -108,11 +110,11 @@ async def follow_job(
         Query(
             alias="lastEventId",
             pattern=_EVENT_ID,
-            description="The same, for clients that cannot send the header; the header counts before it.",
+            description="The same for clients that cannot send the header, which takes precedence.",
         ),
     ] = "",
 ) -> Response:
-    """Tell what happens to a job as server-sent events, until its end; in Lambda in answers to be strung together."""
+    """Stream the events of a job until its end. In Lambda a response ends early, and the client reconnects."""
     settings = load(StatusSettings)
     caller = await caller_of(request, settings)
     after = in_header or in_query or None
@@ -123,34 +125,34 @@ async def follow_job(
 
 @router.get(
     "/api/usage",
-    summary="What you have spent",
+    summary="Read your usage",
     tags=["queries"],
     response_model=UsageReport,
-    responses={200: {"description": "By day (UTC) and model, the latest first."}, **problems(401, 422, 503)},
+    responses={200: {"description": "Usage by day (UTC) and model, the latest day first."}, **problems(401, 422, 503)},
 )
 async def usage(
-    request: Request, days: Annotated[int, Query(ge=1, le=400, description="How many, today among them.")] = 30
+    request: Request, days: Annotated[int, Query(ge=1, le=400, description="The number of days, including today.")] = 30
 ) -> Response:
-    """Tell what the caller's jobs cost, whatever came of them, and what cached answers saved."""
+    """Return the cost of all the caller's jobs, failed ones too, and the amount that cached answers saved."""
     settings = load(StatusSettings)
     caller = await caller_of(request, settings)
-    report = await spent.usage(days, caller=caller, settings=settings)
+    report = await usage_service.usage(days, caller=caller, settings=settings)
     return as_json(report)
 
 
 @router.get(
     "/health",
-    summary="Readiness",
+    summary="Read the readiness",
     tags=["health"],
     response_model=service.HealthReport,
     responses={
-        200: {"description": "`ok`, or `degraded` when no worker is alive."},
-        503: {"model": service.HealthReport, "description": "`down`: Redis does not answer, or takes no writes."},
+        200: {"description": "`ok`, or `degraded` if queued jobs do not start."},
+        503: {"model": service.HealthReport, "description": "`down`: Redis does not answer, or refuses writes."},
         **problems(422),
     },
 )
 async def health(request: Request) -> Response:
-    """Tell whether a query would be accepted (status code) and run (`ok`, not `degraded`)."""
+    """Return whether queries are accepted (the HTTP status) and run (`ok`, not `degraded`)."""
     refuse_unknown(request)
     report = await service.health(load(StatusSettings))
     return Response(report.model_dump_json(), 503 if report.status == "down" else 200, media_type="application/json")
@@ -158,10 +160,13 @@ async def health(request: Request) -> Response:
 
 @router.get(
     "/metrics",
-    summary="Metrics",
+    summary="Read the metrics",
     tags=["health"],
     response_class=PlainTextResponse,
-    responses={200: {"description": "Prometheus text, or OpenMetrics when asked for."}, **problems(401, 404, 422, 503)},
+    responses={
+        200: {"description": "Prometheus text, or OpenMetrics if the client accepts it."},
+        **problems(401, 404, 422, 503),
+    },
 )
 async def metrics(request: Request) -> Response:
     """Return the metrics of the whole deployment; 404 unless METRICS_ENABLED.
@@ -178,15 +183,15 @@ async def metrics(request: Request) -> Response:
     return Response(body, media_type=content_type)
 
 
-@router.get("/health/live", summary="Liveness", tags=["health"], responses=problems(422))
+@router.get("/health/live", summary="Read the liveness", tags=["health"], responses=problems(422))
 async def live(request: Request) -> dict[str, str]:
-    """Answer, because the process does."""
+    """Return 200 whenever the process responds."""
     refuse_unknown(request)
     return {"status": "ok"}
 
 
 def _wait_in(request: Request) -> float:
-    """Return the seconds that a request's answer may be held; raises InvalidRequest."""
+    """Return the seconds that a request waits for the end of the job; raises InvalidRequest."""
     try:
         return _SECONDS.validate_python(request.query_params.get("wait", 0))
     except ValidationError as error:

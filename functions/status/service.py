@@ -1,4 +1,4 @@
-"""Questions: one job, a caller's jobs, and whether the gateway is well."""
+"""Read one job, a caller's jobs, metrics and readiness."""
 
 import asyncio
 from typing import Literal
@@ -17,17 +17,17 @@ from shared.store.jobs import endings, events, records
 from shared.store.redis import failures
 from shared.store.redis.client import async_client
 
-# Readiness is asked for by machines that give up soon; a store that takes longer is as good as away.
+# Probes of readiness have short timeouts, so a store that takes longer counts as unavailable; s.
 HEALTH_TIMEOUT = 1.2
 
 
 class HealthReport(BaseModel):
-    """Readiness and each part: `cli` and `credentials` are the versions and kinds that the workers have.
+    """Readiness and its parts; `cli` and `credentials` are the versions and kinds that the workers have.
 
-    `ok`; `degraded` when nothing that is queued is started; `down` when Redis does not answer, or takes no writes.
+    The status is `ok`, `degraded` if queued jobs do not start, or `down` if Redis does not answer or refuses writes.
 
-    Reasons for `degraded` are `no_worker`; `paused` by an operator; `authentication_failed` or `billing_error` when
-    Claude refuses every job, and `rate_limited` when it wants none for a while. Reasons for `down` are `redis`, which
+    Reasons for `degraded` are `no_worker`; `paused` by an operator; `authentication_failed` or `billing_error` if
+    Claude refuses all jobs; `rate_limited` if it accepts none for some time. Reasons for `down` are `redis`, if it
     does not answer; `redis_read_only`, `redis_loading`, `redis_failover`, `redis_replicas`, `redis_busy`,
     `redis_clients`, `redis_out_of_memory`, `redis_disk`, `redis_permission`, `redis_login`, `redis_cluster`, and
     `redis_unsupported`.
@@ -65,25 +65,22 @@ class HealthReport(BaseModel):
 
 
 async def job_status(job_id: str, wait: float, *, caller: str, settings: StatusSettings) -> Status:
-    """Tell where one of the caller's jobs is, `wait` s later unless it ends before; raises NotFound for any other."""
+    """Return the status of one of the caller's jobs at its end or after `wait` s; raises NotFound for any other job."""
     job = None
     if is_id(job_id):
         job = await endings.read_at_end(async_client(settings.redis_address), job_id, caller, wait)
     if job is None:
-        raise NotFound("There is no such job")
+        raise NotFound("Job not found")
     return status_of(job)
 
 
 async def can_be_followed(job_id: str, after: str | None, *, caller: str, settings: StatusSettings) -> bool:
-    """Say whether one of the caller's jobs has, or will have, anything to tell after an event.
-
-    Raises NotFound for any other job.
-    """
+    """Return whether one of the caller's jobs has, or will have, events after an event; raises NotFound."""
     client = async_client(settings.redis_address)
     job = await records.read(client, job_id, caller) if is_id(job_id) else None
     if job is None:
-        raise NotFound("There is no such job")
-    # Nothing comes after `done`; before it there is always something.
+        raise NotFound("Job not found")
+    # `done` is always the last event.
     return after is None or not job.ended or bool(await events.since(client, job_id, after, 1))
 
 
@@ -100,22 +97,22 @@ async def job_page(
 
 async def metrics(accept: str, settings: StatusSettings) -> tuple[bytes, str]:
     """Write all metrics, in one round trip; also return their content type."""
-    # Here and not at import: a cold start does not pay for what few requests need.
+    # Imported here, because few requests need it and a cold start should not pay for it.
     from functions.status.metrics import exposition  # noqa: PLC0415
 
     return exposition(await counters.read(async_client(settings.redis_address)), accept)
 
 
 async def health(settings: StatusSettings) -> HealthReport:
-    """Ask the store who is alive, and whether it takes writes; never raises for what the store does."""
+    """Return the live workers and whether the store accepts writes; never raises an error of the store."""
     try:
         async with asyncio.timeout(HEALTH_TIMEOUT):
             seen = await slots.health(async_client(settings.redis_address))
     except (RedisError, OSError, TimeoutError) as error:
         failure = failures.report(settings.redis_address, error)
-        nothing = dict.fromkeys(("workers", "slots", "cli", "credentials", "waiting", "active", "delayed"))
-        why = failure.reason if failure else "redis"
-        return HealthReport.model_validate({"status": "down", "reason": why, "redis": "down", **nothing})
+        unknown = dict.fromkeys(("workers", "slots", "cli", "credentials", "waiting", "active", "delayed"))
+        cause = failure.reason if failure else "redis"
+        return HealthReport.model_validate({"status": "down", "reason": cause, "redis": "down", **unknown})
     reason = _reason(seen)
     return HealthReport(
         status="degraded" if reason else "ok",
@@ -132,8 +129,8 @@ async def health(settings: StatusSettings) -> HealthReport:
 
 
 def _reason(seen: slots.Health) -> str | None:
-    """Say why nothing that is queued is started.
+    """Return why queued jobs do not start; None if they do.
 
-    A slot lives only as long as its worker, so one without the other means that not all of it reaches the store.
+    A slot lives only as long as its worker, so one without the other means that the worker partly lost the store.
     """
     return seen.hold if seen.slots and seen.workers else "no_worker"

@@ -1,4 +1,4 @@
-"""The start page: a query box that shows the answer as Claude writes it, and links."""
+"""The start page: a form for a query, its answer as a stream, and links."""
 
 from functools import lru_cache
 from html import escape
@@ -22,7 +22,7 @@ def _page(prefix: str, *, auth: bool, admin: bool, metrics: bool) -> str:
     def hidden_unless(shown: bool) -> str:
         return "" if shown else "hidden"
 
-    # URLs are relative unless the prefix is known: the page is also served at the prefix without a final slash.
+    # With a prefix the base URL is needed, because the page is also served at the prefix without a final slash.
     return Template((_HERE / "templates/start.html").read_text(encoding="utf-8")).substitute(
         base=escape(f"{prefix}/") if prefix else "",
         version=VERSION,
@@ -35,7 +35,7 @@ def _page(prefix: str, *, auth: bool, admin: bool, metrics: bool) -> str:
 
 @start.get("/", summary="The start page", response_class=HTMLResponse)
 async def page(request: Request) -> Response:
-    """Serve the start page. It holds no data: its script uses the API with the caller's key."""
+    """Serve the start page. It contains no data; its script calls the API with the caller's key."""
     settings = load(StatusSettings)
     shown = _page(
         prefix_of(request), auth=settings.auth, admin=settings.admin_enabled, metrics=settings.metrics_enabled
@@ -45,5 +45,5 @@ async def page(request: Request) -> Response:
 
 @start.get("/start/{name}", include_in_schema=False)
 async def static(name: str) -> Response:
-    """Serve a script, a style or an image of the start page."""
+    """Serve a script, a style sheet or an image of the start page."""
     return page_file(_HERE / "static", name)

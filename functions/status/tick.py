@@ -1,6 +1,6 @@
-"""What a schedule asks each minute: the figures by which the worker is scaled and alarms are raised.
+"""Metrics for scaling and alarms, which a schedule reads each minute.
 
-Here and not in the worker, for one that is dead tells nobody that the queue grows.
+They are not in the worker, because a dead worker cannot report that the queue grows.
 """
 
 from collections.abc import Mapping
@@ -11,14 +11,14 @@ from shared.store.redis.client import async_client
 
 
 async def tick() -> Mapping[str, float]:
-    """Return `Waiting`, `Active`, `Delayed` (jobs), `Slots`, `OldestSeconds`, and `Demand`: jobs for each slot.
+    """Return `Waiting`, `Active`, `Delayed` (jobs), `Slots`, `OldestSeconds`, and `Demand`: jobs per slot.
 
-    Raises what the store raises: an invocation that fails is counted, and figures that are missing raise an alarm.
+    Raises errors of the store: AWS counts the failed invocation, and missing metrics raise an alarm.
     """
     client = async_client(load(StatusSettings).redis_address)
     seen = await slots.health(client)
     oldest = (await counters.read(client)).oldest
-    # While Claude takes no job, or an operator wants none started, more slots would only wait with the others.
+    # While the queue is held or paused, more slots would not start more jobs.
     demand = 1.0 if seen.slots and seen.hold else (seen.waiting + seen.active) / max(seen.slots, 1)
     return {
         "Waiting": seen.waiting,

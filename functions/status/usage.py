@@ -1,4 +1,4 @@
-"""What a caller has spent, by day and model."""
+"""A caller's usage by day and model."""
 
 from shared.api.models import Budget, ModelUsage, UsageDay, UsageReport
 from shared.api.times import rfc3339
@@ -10,7 +10,7 @@ _DAY = 86_400
 
 
 async def usage(days: int, *, caller: str, settings: StatusSettings) -> UsageReport:
-    """Report the last so many days, today among them, in one round trip."""
+    """Report the last `days` days, including today, in one round trip."""
     today, found = await spending.read_days(async_client(settings.redis_address), caller, days)
     spent = sum(day.cost for day in found if day.number == today)
     budget = None
@@ -20,12 +20,12 @@ async def usage(days: int, *, caller: str, settings: StatusSettings) -> UsageRep
     return UsageReport(
         total_usd=sum(day.cost for day in found),
         saved_usd=sum(day.saved for day in found),
-        days=[_told(day) for day in found],
+        days=[_usage_of(day) for day in found],
         budget=budget,
     )
 
 
-def _told(day: spending.Day) -> UsageDay:
+def _usage_of(day: spending.Day) -> UsageDay:
     models = [
         ModelUsage(
             model=one.model,

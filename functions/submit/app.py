@@ -1,4 +1,4 @@
-"""The submit function: its app, and its Lambda handler."""
+"""The app and the Lambda handler of the submit function."""
 
 from functions.submit.routes import router
 from shared.configuration.settings import SubmitSettings

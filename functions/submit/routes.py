@@ -1,4 +1,4 @@
-"""The routes of submit."""
+"""The routes of the submit function."""
 
 from fastapi import APIRouter, Request, Response
 
@@ -20,7 +20,7 @@ from shared.services import submitting as service
 
 router = APIRouter(tags=["queries"], route_class=DirectRoute)
 _LONGEST_WAIT = 25.0
-_PREFER = header("Prefer", "`wait=SECONDS`, at most 25: answer when it has ended.", {"type": "string"})
+_PREFER = header("Prefer", "`wait=SECONDS`, at most 25: respond at the end of the job.", {"type": "string"})
 
 
 @router.post(
@@ -28,14 +28,14 @@ _PREFER = header("Prefer", "`wait=SECONDS`, at most 25: answer when it has ended
     summary="Submit a query",
     status_code=202,
     responses={
-        200: {"model": Cached | Status, "description": "From the cache; or, with `Prefer: wait`, the finished job."},
-        202: {"model": Accepted, "description": "Queued, or joined to the same query.", "headers": ACCEPTED_HEADERS},
+        200: {"model": Cached | Status, "description": "The cached answer or, with `Prefer: wait`, the finished job."},
+        202: {"model": Accepted, "description": "Queued, or joined to an identical job.", "headers": ACCEPTED_HEADERS},
         **problems(400, 401, 403, 413, 415, 422, *SUBMISSION_ERRORS, 503),
     },
     openapi_extra={**takes(SubmitRequest), "parameters": [IDEMPOTENCY_KEY, _PREFER]},
 )
 async def submit_query(request: Request) -> Response:
-    """Accept a query as a job. The answer is at `GET /api/query/{jobId}` when the job has ended."""
+    """Accept a query as a job. After its end, `GET /api/query/{jobId}` has the result."""
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
     query = await read_json(request, SubmitRequest, max_bytes=settings.max_body_bytes)
@@ -65,28 +65,31 @@ async def submit_query(request: Request) -> Response:
 
 @router.post(
     "/api/mcp/route",
-    summary="Show where a query would go",
+    summary="Score the MCP servers for a query",
     response_model=Route,
-    responses={200: {"description": "The MCP servers, and why."}, **problems(400, 401, 404, 413, 415, 422, 503)},
+    responses={
+        200: {"description": "The chosen MCP servers and all scores."},
+        **problems(400, 401, 404, 413, 415, 422, 503),
+    },
     openapi_extra=takes(RouteRequest),
 )
 async def route_query(request: Request) -> Response:
-    """Score the MCP servers for a query as submitting it would, and run nothing; 404 while MCP_ENABLED is false."""
+    """Score the MCP servers as for a submission, without running anything; 404 while MCP_ENABLED is false."""
     settings = load(SubmitSettings)
     await caller_of(request, settings)
-    asked = await read_json(request, RouteRequest, max_bytes=settings.max_body_bytes)
-    return as_json(Route.model_validate(servers.route(asked.query, settings)))
+    body = await read_json(request, RouteRequest, max_bytes=settings.max_body_bytes)
+    return as_json(Route.model_validate(servers.route(body.query, settings)))
 
 
 @router.delete(
     "/api/query/{jobId}",
     summary="Cancel a job",
     response_model=Status,
-    responses={200: {"description": "The job, cancelled."}, **problems(401, 404, AlreadyFinished, 422, 503)},
-    openapi_extra={"parameters": [in_path("jobId", "As told when the query was submitted.")]},
+    responses={200: {"description": "The cancelled job."}, **problems(401, 404, AlreadyFinished, 422, 503)},
+    openapi_extra={"parameters": [in_path("jobId", "The `jobId` of the submission.")]},
 )
 async def cancel_job(request: Request) -> Response:
-    """Cancel a job: one that waits never runs, one that runs is ended. All submissions that joined share its end."""
+    """Cancel a waiting or running job. All submissions that joined the job are cancelled with it."""
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
     job = await service.cancel(request.path_params["jobId"], caller=caller, settings=settings)

@@ -1,4 +1,4 @@
-"""The webhook function: its app, and its Lambda handler."""
+"""The app and the Lambda handler of the webhook function."""
 
 from functions.webhook.routes import router
 from shared.configuration.settings import WebhookSettings

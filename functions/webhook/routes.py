@@ -1,4 +1,4 @@
-"""The routes of webhook."""
+"""The routes of the webhook function."""
 
 from typing import Annotated
 
@@ -14,23 +14,23 @@ from shared.http.callers import caller_of
 from shared.http.describe import problems
 
 router = APIRouter(tags=["webhooks"])
-JobId = Annotated[str, Path(alias="jobId", description="As told when the query was submitted.")]
+JobId = Annotated[str, Path(alias="jobId", description="The `jobId` of the submission.")]
 
 
 @router.get(
     "/api/query/{jobId}/deliveries",
-    summary="List the deliveries of a job's webhooks",
+    summary="List the delivery attempts of a job's webhooks",
     response_model=Deliveries,
-    responses={200: {"description": "A page of the tries, oldest first."}, **problems(401, 404, 422, 503)},
+    responses={200: {"description": "A page of delivery attempts, oldest first."}, **problems(401, 404, 422, 503)},
 )
 async def list_deliveries(
     request: Request,
     job_id: JobId,
     cursor: Annotated[
-        str | None, Query(pattern=DELIVERY_CURSOR, description="`nextCursor` of the page before.")
+        str | None, Query(pattern=DELIVERY_CURSOR, description="The `nextCursor` of the previous page.")
     ] = None,
 ) -> Response:
-    """Tell when each webhook of a job was tried, what came of it, and when it is tried next."""
+    """Return the time and outcome of each delivery attempt, and the time of the next."""
     settings = load(WebhookSettings)
     caller = await caller_of(request, settings)
     found = await service.deliveries(job_id, cursor, caller=caller, settings=settings)
@@ -39,11 +39,11 @@ async def list_deliveries(
 
 @router.post(
     "/api/query/{jobId}/redeliver",
-    summary="Deliver a job's webhooks again",
+    summary="Redeliver a job's webhooks",
     status_code=202,
     response_model=Redelivery,
     responses={
-        202: {"description": "They are sent soon, with their old ids."},
+        202: {"description": "The webhooks are queued, with their original ids."},
         **problems(401, 404, NotFinished, 422, NoWebhook, 503),
     },
 )
@@ -52,11 +52,15 @@ async def redeliver(
     job_id: JobId,
     request_id: Annotated[
         str | None,
-        Query(alias="requestId", max_length=100, description="Only to this submission; without it, to all that asked."),
+        Query(
+            alias="requestId",
+            max_length=100,
+            description="Only the webhook of this submission; all webhooks of the job by default.",
+        ),
     ] = None,
 ) -> Response:
-    """Send the terminal event again, with the same `webhook-id`, and with the whole schedule before it."""
+    """Send the terminal event again with the same `webhook-id` and a new schedule of attempts."""
     settings = load(WebhookSettings)
     caller = await caller_of(request, settings)
-    told = await service.redeliver(job_id, request_id, caller=caller, settings=settings)
-    return as_json(told, 202)
+    redelivery = await service.redeliver(job_id, request_id, caller=caller, settings=settings)
+    return as_json(redelivery, 202)

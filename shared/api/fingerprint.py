@@ -1,4 +1,4 @@
-"""What makes two requests the same: a hash of everything that can change the answer."""
+"""The fingerprint of a request: a digest of everything that can change the answer."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=F
 
 
 def canonical(value: Any) -> bytes:
-    """Write JSON in one way only: keys sorted, no spaces, UTF-8."""
+    """Write JSON in its canonical form: sorted keys, no spaces, UTF-8."""
     return _encode(value).encode()
 
 
@@ -21,7 +21,7 @@ def digest(value: Any) -> str:
 def fingerprint(caller: str, decisive: dict[str, Any]) -> str:
     """Return the fingerprint of a request in its caller's namespace.
 
-    `decisive` is the request as the worker gets it, with its limits and with the defaults that this deployment
-    fills in. Two callers never share an answer.
+    `decisive` is the request for the worker, with its limits and the defaults of this deployment. Two callers never
+    share an answer.
     """
     return digest({"caller": caller, "request": decisive})

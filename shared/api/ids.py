@@ -8,7 +8,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[
 
 
 def new_id() -> str:
-    """Return a UUID of version 7 (RFC 9562), so that ids sort by the time of their making."""
+    """Return a UUID of version 7 (RFC 9562), so that ids sort by creation time."""
     milliseconds = time.time_ns() // 1_000_000
     random = int.from_bytes(os.urandom(10))
     value = (milliseconds << 80) | (0x7 << 76) | ((random >> 68) << 64) | (0b10 << 62) | (random & (1 << 62) - 1)
@@ -17,5 +17,5 @@ def new_id() -> str:
 
 
 def is_id(text: str) -> bool:
-    """Say whether a text is an id as we write them: a lower-case UUID of version 4 or 7."""
+    """Return whether a text is an id of the gateway: a lower-case UUID of version 4 or 7."""
     return _UUID.match(text) is not None

@@ -1,4 +1,4 @@
-"""JSON that stays one line for readers that end lines at more than CR and LF, as Python's `splitlines` does."""
+"""JSON on one line, also for readers that end lines at more characters than CR and LF (Python's `splitlines`)."""
 
 # NEL, LINE SEPARATOR and PARAGRAPH SEPARATOR; JSON has these in strings only, where an escape means the same.
 _SEPARATORS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}

@@ -1,4 +1,4 @@
-"""What clients are told: the shapes of the API, camelCase on the wire."""
+"""The objects that clients receive; their names are camelCase in JSON."""
 
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ class Wire(BaseModel):
 
 
 class Accepted(Wire):
-    """The answer to a submission that was queued, or joined to an identical job in flight."""
+    """The answer to a submission that is queued, or joined to an identical job in flight."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -35,7 +35,7 @@ class Accepted(Wire):
 
 
 class Usage(Wire):
-    """Tokens as the CLI's envelope counts them."""
+    """Token counts, as in the CLI's result envelope."""
 
     input_tokens: int
     output_tokens: int
@@ -44,11 +44,11 @@ class Usage(Wire):
 
 
 class Result(Wire):
-    """What a completed job brought."""
+    """The result of a completed job."""
 
     response: str
     format: Literal["text", "json"]
-    structured: Any = Field(description="The answer as JSON when `outputSchema` was given; null otherwise.")
+    structured: Any = Field(description="The answer as JSON if the request has `outputSchema`, otherwise null.")
     session_id: str | None
     model: str
     usage: Usage
@@ -66,7 +66,7 @@ class JobError(Wire):
 
 
 class ServerScore(Wire):
-    """How well an MCP server fits a query: 0 to 1, and what decided."""
+    """The score of an MCP server for a query, from 0 to 1, and the reasons for it."""
 
     server: str
     score: float
@@ -74,16 +74,16 @@ class ServerScore(Wire):
 
 
 class Route(Wire):
-    """Where a query goes: the servers chosen, and how all were scored, the best first."""
+    """The MCP servers that are chosen for a query, and the scores of all servers, the best first."""
 
     servers: list[str]
     scores: list[ServerScore]
 
 
 class McpRun(Wire):
-    """How a job came by its MCP servers, and which of them did not start or died.
+    """The scores of a job's MCP servers, and the servers that did not start or died.
 
-    `truncated` names the tools whose results the CLI cut, since they have more than 50,000 characters.
+    `truncated` names the tools whose results the CLI truncated to 50,000 characters.
     """
 
     scores: list[ServerScore]
@@ -92,7 +92,7 @@ class McpRun(Wire):
 
 
 class Cached(Wire):
-    """The answer to a submission that was answered from the cache; `jobId` is the job that produced it."""
+    """The answer to a submission from the cache; `jobId` is the job that produced the result."""
 
     request_id: str
     status: Literal["cached"]
@@ -101,7 +101,7 @@ class Cached(Wire):
 
 
 class AttemptDetail(Wire):
-    """One attempt of a job: when it ran, the error code that it ended with or null, and the model that answered."""
+    """One attempt of a job: its times, its error code or null, and the model that answered."""
 
     started_at: str
     ended_at: str
@@ -122,11 +122,13 @@ class Listed(Wire):
     attempts_detail: list[AttemptDetail]
     mcp_servers: list[str]
     metadata: dict[str, str]
-    batch_id: str | None = Field(description="The batch that it belongs to; null for a job of its own.")
+    batch_id: str | None = Field(description="The batch of the job; null if it was submitted alone.")
     created_at: str
     started_at: str | None
     finished_at: str | None
-    queue_position: int | None = Field(description="How many jobs start before this one; null unless it waits.")
+    queue_position: int | None = Field(
+        description="The number of jobs that start before this one; null unless it is waiting."
+    )
 
 
 class JobPage(Wire):
@@ -137,7 +139,7 @@ class JobPage(Wire):
 
 
 class Status(Listed):
-    """Where a job is, and what came of it."""
+    """The state of a job, and its result or error."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -181,19 +183,19 @@ class Status(Listed):
 
     result: Result | None
     mcp: McpRun | None = Field(
-        None, exclude_if=lambda mcp: mcp is None, description="Only there when the job goes to MCP servers."
+        None, exclude_if=lambda mcp: mcp is None, description="Present only if the job has MCP servers."
     )
 
 
 class ModelUsage(Usage):
-    """Tokens of one model, and what they cost."""
+    """Tokens and cost of one model."""
 
     model: str
     cost_usd: float
 
 
 class UsageDay(Wire):
-    """One day, UTC: what was spent, what cached answers saved, and how many jobs ended."""
+    """One day in UTC: the cost, the amount that cached answers saved, and the number of jobs that ended."""
 
     date: str
     cost_usd: float
@@ -203,7 +205,7 @@ class UsageDay(Wire):
 
 
 class Budget(Wire):
-    """DAILY_BUDGET_USD, and what is spent of it."""
+    """DAILY_BUDGET_USD and the amount spent today."""
 
     daily_usd: float
     spent_usd: float
@@ -211,7 +213,7 @@ class Budget(Wire):
 
 
 class UsageReport(Wire):
-    """What a caller spent, the latest day first; days without anything are left out."""
+    """The cost of a caller's jobs, the latest day first; days without jobs are omitted."""
 
     total_usd: float
     saved_usd: float
@@ -220,7 +222,7 @@ class UsageReport(Wire):
 
 
 class BatchCounts(Wire):
-    """How many of a batch's jobs have which state, all at one moment."""
+    """The number of a batch's jobs in each state, all at one moment."""
 
     total: int
     waiting: int
@@ -232,7 +234,7 @@ class BatchCounts(Wire):
 
 
 class BatchStatus(Wire):
-    """Where a batch is."""
+    """The state of a batch."""
 
     batch_id: str
     request_id: str
@@ -241,7 +243,7 @@ class BatchStatus(Wire):
     metadata: dict[str, str]
     created_at: str
     finished_at: str | None
-    expires_at: str | None = Field(description="When its results are forgotten.")
+    expires_at: str | None = Field(description="When its results are deleted.")
 
 
 class BatchPage(Wire):
@@ -252,7 +254,7 @@ class BatchPage(Wire):
 
 
 class BatchEvent(Wire):
-    """What a batch's webhook is sent, once, when all of its jobs have ended."""
+    """The body of a batch's webhook, sent once, when all of its jobs have ended."""
 
     type: Literal["batch.ended"]
     timestamp: str
@@ -260,7 +262,7 @@ class BatchEvent(Wire):
 
 
 class WebhookEvent(Wire):
-    """What a webhook is sent: `data` is the status with the submission's own requestId and metadata."""
+    """The body of a job's webhook; `data` is the status with the submission's own requestId and metadata."""
 
     type: Literal["query.completed", "query.failed", "query.cancelled"]
     timestamp: str
@@ -268,7 +270,7 @@ class WebhookEvent(Wire):
 
 
 class Delivery(Wire):
-    """One try of a webhook; `id` is the `webhook-id` that it carried."""
+    """One delivery attempt of a webhook; `id` is its `webhook-id` header."""
 
     id: str
     request_id: str
@@ -283,14 +285,14 @@ class Delivery(Wire):
 
 
 class Deliveries(Wire):
-    """A page of the tries of all webhooks of a job, oldest first; `nextCursor` is null on the last."""
+    """A page of the delivery attempts of all webhooks of a job, oldest first; `nextCursor` is null on the last."""
 
     deliveries: list[Delivery]
     next_cursor: str | None = None
 
 
 class Redelivery(Wire):
-    """The submissions that are told again."""
+    """The submissions whose webhooks are sent again."""
 
     job_id: str
     request_ids: list[str]

@@ -1,4 +1,4 @@
-"""What clients send: a submission, checked before anything is done."""
+"""The objects that clients send, with their limits."""
 
 import math
 from typing import Annotated, Any, Literal
@@ -9,7 +9,7 @@ from shared.api.models import Wire
 from shared.api.vocabulary import Priority
 from shared.egress.targets import MAX_URL
 
-# What JavaScript's trim() removes: WhiteSpace and LineTerminator of ECMA-262.
+# The characters that JavaScript's trim() removes: WhiteSpace and LineTerminator of ECMA-262.
 _JS_SPACE = (
     "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000\ufeff"
@@ -23,10 +23,10 @@ def _not_blank(text: str) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """Refuse what JSON cannot carry on: 1e999 parses to infinity, which no canonical form has."""
+    """Refuse numbers that JSON cannot represent: 1e999 parses to infinity."""
     match value:
         case float() if not math.isfinite(value):
-            raise ValueError("should hold finite numbers only")
+            raise ValueError("should contain finite numbers only")
         case dict():
             for item in value.values():
                 _finite(item)
@@ -39,7 +39,7 @@ def _finite(value: Any) -> Any:
 
 
 def _integral(value: Any) -> Any:
-    """Take 5.0 for 5, as JSON Schema does: some languages have one kind of number and write it so."""
+    """Accept 5.0 as 5, as JSON Schema does: some languages have one type of number and write it like that."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -49,17 +49,17 @@ Tokens = Annotated[StrictInt, Field(ge=1, le=1_000_000), BeforeValidator(_integr
 Milliseconds = Annotated[StrictInt, Field(ge=1000, le=86_400_000), BeforeValidator(_integral)]
 
 
-class Sent(Wire):
-    """What a client sends: a field goes by its name in the API alone, and one that is not known is an error."""
+class Body(Wire):
+    """An object that a client sends. Only the names of the API are accepted, and an unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=False)
 
 
-class CacheControl(Sent):
-    """How the answer may be reused: bypass neither reads nor writes, refresh runs and overwrites."""
+class CacheControl(Body):
+    """The use of the cache: `bypass` neither reads nor writes it, `refresh` runs and overwrites."""
 
     mode: Literal["default", "bypass", "refresh"] = "default"
-    ttl: Seconds | None = Field(None, description="Seconds; CACHE_TTL when not given.")
+    ttl: Seconds | None = Field(None, description="Seconds to keep the answer; CACHE_TTL by default.")
 
 
 WebhookUrl = Annotated[StrictStr, Field(min_length=1, max_length=MAX_URL, json_schema_extra={"format": "uri"})]
@@ -71,8 +71,8 @@ ToolName = Annotated[StrictStr, Field(min_length=1, max_length=100, pattern=r"^[
 McpServerName = Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
-class RouteRequest(Sent):
-    """A query whose routing is to be shown."""
+class RouteRequest(Body):
+    """A query to score the MCP servers for."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"query": "What time is it in Tokyo?"}]})
 
@@ -83,18 +83,20 @@ MAX_METADATA, MAX_METADATA_KEY, MAX_METADATA_VALUE = 16, 64, 512
 
 
 def _bounded(metadata: dict[str, str]) -> dict[str, str]:
-    """Hold metadata to its limits. The messages name each, and a key only as far as it is allowed to be."""
+    """Check the limits of metadata. A message names the limit, and never a key that is too long."""
     if len(metadata) > MAX_METADATA:
-        raise ValueError(f"may have {MAX_METADATA} keys")
+        raise ValueError(f"should have at most {MAX_METADATA} keys")
     for key, value in metadata.items():
         if len(key) > MAX_METADATA_KEY:
-            raise ValueError(f"may have keys of {MAX_METADATA_KEY} characters")
+            raise ValueError(f"should have keys of at most {MAX_METADATA_KEY} characters")
         if len(value) > MAX_METADATA_VALUE:
-            raise ValueError(f"may have values of {MAX_METADATA_VALUE} characters; that of {key!r} has {len(value)}")
+            raise ValueError(
+                f"should have values of at most {MAX_METADATA_VALUE} characters; the value of {key!r} has {len(value)}"
+            )
     return metadata
 
 
-# Described and not declared limits: then the error names the field, and one rule holds for every API.
+# The limits are described here and checked above, so that the error names the field in every API.
 Metadata = Annotated[
     dict[StrictStr, StrictStr],
     AfterValidator(_bounded),
@@ -108,15 +110,15 @@ Metadata = Annotated[
 ]
 
 
-class SubmitRequest(Sent):
-    """A query and how to run it."""
+class SubmitRequest(Body):
+    """A query and the options of its run."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
                 {"query": "What is 2+2?"},
                 {
-                    "query": "Summarise the ticket.",
+                    "query": "Summarize the ticket.",
                     "priority": "high",
                     "context": {"ticket": {"id": 4711, "title": "Login fails"}},
                     "metadata": {"team": "support"},
@@ -127,68 +129,72 @@ class SubmitRequest(Sent):
 
     query: Annotated[StrictStr, AfterValidator(_not_blank)] = Field(
         min_length=1,
-        description="Reaches the model byte for byte. At most MAX_QUERY_BYTES of UTF-8, not blank.",
-        # Not blank, as the document can say it: JavaScript's expressions and its trim() know the same space.
+        description="The text for the model, passed on byte for byte. At most MAX_QUERY_BYTES of UTF-8, not blank.",
+        # "Not blank" in JSON Schema: `\\s` of JavaScript's expressions is what its trim() removes.
         json_schema_extra={"pattern": r"\S"},
     )
     webhook_url: WebhookUrl | None = Field(
         None,
-        description="Told of the outcome, signed by the Standard Webhooks specification; a public http or https URL.",
+        description="Receives the outcome as a signed Standard Webhooks event; a public http or https URL.",
     )
-    priority: Priority = Field("normal", description="A waiting high job always starts before a normal one.")
+    priority: Priority = Field("normal", description="A waiting job of a higher priority always starts first.")
     context: Annotated[dict[str, Any], AfterValidator(_finite)] | None = Field(
-        None, description="Data that the model is shown before the query."
+        None, description="Data that the model receives before the query."
     )
     model: Annotated[StrictStr, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][\w.:/@\[\]-]*$")] | None = (
-        Field(None, description="One of CLAUDE_MODELS when that is set.")
+        Field(None, description="One of CLAUDE_MODELS, if that is set.")
     )
     system_prompt: StrictStr | None = Field(None, description="Replaces the CLI's system prompt.")
     max_turns: Turns | None = None
     max_budget_usd: float | None = Field(None, gt=0, allow_inf_nan=False, strict=True)
     max_output_tokens: Tokens | None = Field(
-        None, description="For each message of the model; an answer that would be longer fails as `output_too_large`."
+        None, description="The limit for each message of the model; a longer answer fails with `output_too_large`."
     )
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
     tools: list[ToolName] = Field(
-        default_factory=list, max_length=50, description="Built-in tools to allow: a subset of CLAUDE_TOOLS."
+        default_factory=list, max_length=50, description="The built-in tools to allow, a subset of CLAUDE_TOOLS."
     )
     mcp_servers: list[McpServerName] | None = Field(
-        None, max_length=50, description="These servers instead of the router's choice; none for an empty list."
+        None,
+        max_length=50,
+        description="The MCP servers to use instead of the router's choice; an empty list for none.",
     )
     output_schema: Annotated[dict[str, Any], AfterValidator(_finite)] | None = Field(
-        None, description="A JSON Schema: the answer comes back as JSON that fits it, in `result.structured`."
+        None, description="A JSON Schema. The answer is JSON that conforms to it, in `result.structured`."
     )
-    session: StrictBool = Field(False, description="Keep the conversation: `result.sessionId` can be continued.")
+    session: StrictBool = Field(False, description="Keep the session, so that `result.sessionId` can be continued.")
     session_id: Annotated[StrictStr, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_-]+$")] | None = Field(
-        None, description="Continue a kept conversation, one turn at a time."
+        None, description="Continue a kept session, one turn at a time."
     )
-    fork: StrictBool = Field(False, description="Continue it as a conversation of its own, and leave it as it is.")
+    fork: StrictBool = Field(False, description="Continue the session `sessionId` as a new one and leave it unchanged.")
     cache: CacheControl = Field(default_factory=CacheControl)
     timeout_ms: Milliseconds | None = Field(None, description="At most CLAUDE_TIMEOUT.")
-    metadata: Metadata = Field(default_factory=dict, description="Echoed in the status; never part of what is run.")
+    metadata: Metadata = Field(
+        default_factory=dict, description="Returned in the status and in webhooks; not part of the run."
+    )
 
 
 class ResponseQuery(SubmitRequest):
-    """A query of OpenAI's door, with what it tells again of the format of the answer."""
+    """A query of OpenAI's API, with the options of its text format, which responses repeat."""
 
-    # Left out where there is none: what was asked with a key before is the same body still.
-    text_format: dict[str, Any] | None = Field(None, exclude_if=lambda told: told is None)
+    # Omitted when absent, so that digests of bodies that were stored before this field stay valid.
+    text_format: dict[str, Any] | None = Field(None, exclude_if=lambda options: options is None)
 
 
 MOST_QUERIES = 1000
-"""How many a batch may have."""
+"""The number of queries that a batch may have."""
 
 
 class BatchQuery(SubmitRequest):
-    """A query of a batch, with a name of the caller's own for it."""
+    """A query of a batch, with the caller's own name for it."""
 
     custom_id: Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")] | None = Field(
-        None, description="Told again beside the result."
+        None, description="Returned with the result."
     )
 
 
-class BatchRequest(Sent):
-    """Queries that are accepted together, and told of together."""
+class BatchRequest(Body):
+    """Queries that are accepted together, and reported by one webhook."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"queries": [{"query": "What is 2+2?"}, {"query": "And 3+3?"}]}]},
@@ -197,6 +203,6 @@ class BatchRequest(Sent):
     queries: list[BatchQuery] = Field(min_length=1, max_length=MOST_QUERIES)
     webhook_url: WebhookUrl | None = Field(
         None,
-        description="Told once, when all have ended.",
+        description="Receives one signed event when all jobs have ended.",
     )
-    metadata: Metadata = Field(default_factory=dict, description="Echoed in the batch's status.")
+    metadata: Metadata = Field(default_factory=dict, description="Returned in the batch's status.")

@@ -1,11 +1,11 @@
-"""Times as the API writes them."""
+"""Times in the form of the API."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
 
 
 def when(milliseconds: int | None) -> str | None:
-    """Write a time that may not have come."""
+    """Write a time, or None for no time."""
     return None if milliseconds is None else rfc3339(milliseconds)
 
 

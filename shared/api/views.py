@@ -1,4 +1,4 @@
-"""Jobs as clients see them."""
+"""Jobs, batches and webhooks in the form of the API."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,13 +16,13 @@ def status_of(job: StoredJob) -> Status:
     """Return a job's status body."""
     mcp = None
     if job.mcp["servers"]:
-        cut = job.attempts[-1].seen.get("truncated", []) if job.attempts else []
-        mcp = {"scores": job.mcp["scores"], "unavailable": job.unavailable, "truncated": cut}
+        truncated = job.attempts[-1].seen.get("truncated", []) if job.attempts else []
+        mcp = {"scores": job.mcp["scores"], "unavailable": job.unavailable, "truncated": truncated}
     return Status.model_validate({**_common(job), "result": job.result, "mcp": mcp})
 
 
 def page_of(found: Sequence[StoredJob], end: int | None) -> tuple[list[StoredJob], str | None]:
-    """Return as many jobs of a list as fit on a page, and the cursor of the next; `end` is where the list ended."""
+    """Return the jobs that fit on a page, and the cursor of the next page; `end` is where the list ended."""
     page = fitting(found, lambda job: json_bytes(listed(job)))
     if len(page) < len(found):
         end = int(page[-1].record["seq"])
@@ -30,17 +30,17 @@ def page_of(found: Sequence[StoredJob], end: int | None) -> tuple[list[StoredJob
 
 
 def listed(job: StoredJob) -> Listed:
-    """Return a job as lists show it: without the result."""
+    """Return a job for a list: without its result."""
     return Listed.model_validate(_common(job))
 
 
 def webhook_id(name: str) -> str:
-    """Return the id of the event that a webhook tells, by its name: one, however often it is sent."""
+    """Return the id of a webhook's event, which is the same for every attempt and redelivery."""
     return f"msg_{name}"
 
 
 def delivery_of(one: DeliveryAttempt) -> Delivery:
-    """Return one try of a webhook."""
+    """Return one delivery attempt."""
     return Delivery(
         id=webhook_id(one.name),
         request_id=one.request_id,
@@ -59,7 +59,7 @@ DELIVERY_CURSOR = "^[0-9]{1,15}_[0-9]{1,9}_[0-9a-f.-]{1,60}$"
 
 
 def delivery_page(attempts: Sequence[DeliveryAttempt], cursor: str | None) -> tuple[list[Delivery], str | None]:
-    """Return a page of attempts, which are in the order of their times, and the cursor of the next page."""
+    """Return a page of delivery attempts, which are in the order of their times, and the cursor of the next page."""
     if cursor is not None:
         at, number, name = cursor.split("_")
         after = (int(at), name, int(number))
@@ -83,16 +83,16 @@ def failing_host(host: FailingHost) -> dict[str, Any]:
 
 
 def latest_deliveries(attempts: Sequence[DeliveryAttempt]) -> list[Delivery]:
-    """Return the latest attempts that fit on a quarter of a page, oldest first."""
+    """Return the latest delivery attempts that fit on a quarter of a page, oldest first."""
     newest = (delivery_of(one) for one in reversed(attempts))
     found = fitting(newest, json_bytes, PAGE_BYTES // 4)
     return found[::-1]
 
 
 def webhook_event(job: StoredJob, event: str, at: int, request_id: str, metadata: dict[str, str]) -> WebhookEvent:
-    """Return what a submission is told of a job's end; `at` in ms."""
-    told = status_of(job).model_copy(update={"request_id": request_id, "metadata": metadata})
-    return WebhookEvent.model_validate({"type": event, "timestamp": rfc3339(at), "data": told})
+    """Return the body of a submission's webhook; `at` in ms."""
+    data = status_of(job).model_copy(update={"request_id": request_id, "metadata": metadata})
+    return WebhookEvent.model_validate({"type": event, "timestamp": rfc3339(at), "data": data})
 
 
 def batch_status(batch: StoredBatch) -> BatchStatus:
@@ -113,7 +113,7 @@ def batch_status(batch: StoredBatch) -> BatchStatus:
 
 
 def batch_event(batch: StoredBatch, at: int) -> BatchEvent:
-    """Return what a batch's webhook is told of its end; `at` in ms."""
+    """Return the body of a batch's webhook; `at` in ms."""
     return BatchEvent(type="batch.ended", timestamp=rfc3339(at), data=batch_status(batch))
 
 
@@ -127,7 +127,7 @@ def _attempt(one: Attempt) -> dict[str, Any]:
 
 
 def attempts_for_operators(job: StoredJob) -> list[dict[str, Any]]:
-    """Return every attempt with what Claude answered to its failed requests, those too that do not count."""
+    """Return every attempt with Claude's answers to its failed requests, including attempts that do not count."""
     return [{**_attempt(one), "counts": one.counts, "requests": one.seen.get("requests", [])} for one in job.attempts]
 
 

@@ -1,4 +1,4 @@
-"""The words that the API has for states, priorities and errors."""
+"""The API's names of states, priorities and error codes."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Request bodies: bounded before they are read, then JSON, then valid, each with its own error."""
+"""Read request bodies: limit the size, parse JSON, validate; each step has its own error."""
 
 import codecs
 import json
@@ -19,7 +19,7 @@ from shared.http.headers import declared_length, media_type
 from shared.http.problems import invalid_fields
 
 M = TypeVar("M", bound=BaseModel)
-# The parser's own limits, which it does not name: digits of an integer, and levels of objects and arrays.
+# The parser's limits, which its errors do not name: digits of an integer, and levels of objects and arrays.
 MAX_DIGITS, MAX_DEPTH = 4300, 200
 _SHOWN, _POINTER = 100, 1000
 _TOO_LONG = object()
@@ -28,38 +28,38 @@ _TOO_LONG = object()
 async def read_json(request: Request, model: type[M], *, max_bytes: int) -> M:
     """Read a body of at most `max_bytes` as `model`.
 
-    Raises UnsupportedMediaType, PayloadTooLarge (as soon as it is known), MalformedJson or InvalidRequest.
+    Raises UnsupportedMediaType, PayloadTooLarge (before reading the rest), MalformedJson or InvalidRequest.
     """
     if not _is_json(request):
-        raise UnsupportedMediaType("Send the body with Content-Type: application/json")
+        raise UnsupportedMediaType("Unsupported media type: send the body with Content-Type: application/json")
     text = (await _read(request, max_bytes)).removeprefix(codecs.BOM_UTF8)
     try:
-        # In one go; what is wrong, and where, is found out only when something is.
+        # Parse and validate in one step; the place of an error is searched for only if there is one.
         return model.model_validate_json(text)
     except ValidationError as error:
-        raise _problem_of(text, error) from None
+        raise _error_of(text, error) from None
 
 
-def _problem_of(text: bytes, refused: ValidationError) -> GatewayError:
+def _error_of(text: bytes, refused: ValidationError) -> GatewayError:
     try:
         found = json.loads(text, parse_constant=_refuse_constant, parse_int=_integer)
     except RecursionError:
         return _invalid("", f"should not be nested in more than {MAX_DEPTH} levels")
     except ValueError as error:
         place = f" at line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
-        return MalformedJson(f"The body cannot be read as JSON{place}")
+        return MalformedJson(f"Malformed JSON{place}")
     problems = refused.errors(include_url=False, include_input=False)
     first = problems[0]
     if first["type"] != "json_invalid":
         return invalid_fields(list(problems))
-    # JSON it is, but beyond what is taken.
+    # Valid JSON beyond the limits of the parser.
     pointer = _place_of(_TOO_LONG, found)
     if pointer is not None:
         return _invalid(pointer, f"should have at most {MAX_DIGITS} digits")
     if "recursion" in first["ctx"]["error"]:
         return _invalid("", f"should not be nested in more than {MAX_DEPTH} levels")
-    # What json.loads lets pass: half a surrogate pair, which no UTF-8 has.
-    return MalformedJson(f"The body cannot be read as JSON: {first['ctx']['error']}")
+    # json.loads accepts an unpaired surrogate, which UTF-8 cannot encode.
+    return MalformedJson(f"Malformed JSON: {first['ctx']['error']}")
 
 
 def _invalid(pointer: str, message: str) -> InvalidRequest:
@@ -67,27 +67,29 @@ def _invalid(pointer: str, message: str) -> InvalidRequest:
 
 
 def _integer(digits: str) -> object:
-    return _TOO_LONG if len(digits) > MAX_DIGITS else 0  # only where it stands is of interest
+    return _TOO_LONG if len(digits) > MAX_DIGITS else 0  # the value is not used, only its place
 
 
-def _place_of(wanted: object, body: Any) -> str | None:
-    """Return a JSON Pointer to where a body holds an object of ours; None when it is not there."""
-    due = [("", body)]
-    while due:
-        pointer, value = due.pop()
-        if value is wanted:
+def _place_of(marker: object, body: Any) -> str | None:
+    """Return a JSON Pointer to a marker object in a body; None without it."""
+    remaining = [("", body)]
+    while remaining:
+        pointer, value = remaining.pop()
+        if value is marker:
             return pointer
         inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
         for name, part in inner:
-            if part is wanted or isinstance(part, dict | list):
-                due.append((f"{pointer}/{str(name)[:_SHOWN].replace('~', '~0').replace('/', '~1')}"[:_POINTER], part))
+            if part is marker or isinstance(part, dict | list):
+                remaining.append(
+                    (f"{pointer}/{str(name)[:_SHOWN].replace('~', '~0').replace('/', '~1')}"[:_POINTER], part)
+                )
     return None
 
 
 def _is_json(request: Request) -> bool:
     kind = media_type(request.headers)
     if kind == "application/x-www-form-urlencoded":
-        # What `curl -d` calls everything. A browser lets any page send it here, and then says where it comes from.
+        # The default of `curl -d`. A browser lets pages of other sites send this type, but adds an Origin.
         return "origin" not in request.headers
     return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
@@ -97,9 +99,7 @@ def _refuse_constant(name: str) -> object:
 
 
 async def _read(request: Request, max_bytes: int) -> bytes:
-    too_large = PayloadTooLarge(
-        f"The body may have MAX_BODY_BYTES = {max_bytes} bytes", headers={"Connection": "close"}
-    )
+    too_large = PayloadTooLarge(f"The body exceeds MAX_BODY_BYTES = {max_bytes} bytes", headers={"Connection": "close"})
     if (declared_length(request.headers) or 0) > max_bytes:
         raise too_large
     body = bytearray()

@@ -1,4 +1,4 @@
-"""Who is calling, by the key that came with the request."""
+"""Identify the caller by the API key of the request."""
 
 import time
 from collections import OrderedDict
@@ -13,16 +13,16 @@ from shared.store import keys
 from shared.store.callers import callers
 from shared.store.redis.client import async_client
 
-# A known key costs no round trip for so long. A revoked one can still read for as long, and submits nothing; s.
-_REMEMBER_FOR = 2.0
-_REMEMBER_MOST = 10_000
-_known: OrderedDict[str, tuple[float, str]] = OrderedDict()
+# A known key is cached for this long. During it a revoked key can still read, but not submit; s.
+_CACHE_SECONDS = 2.0
+_CACHE_SIZE = 10_000
+_cache: OrderedDict[str, tuple[float, str]] = OrderedDict()
 
 
 async def caller_of(request: Request, settings: CommonSettings) -> str:
-    """Return the id of the caller; raises Unauthorized without a key that is one.
+    """Return the id of the caller; raises Unauthorized without a valid key.
 
-    Raises InvalidRequest for a query parameter that the route does not have: to nobody before it is known who asks.
+    Raises InvalidRequest for an unknown query parameter, after the authentication.
     """
     caller = await require_key(request, settings) if settings.auth else keys.ANONYMOUS
     refuse_unknown(request)
@@ -30,24 +30,25 @@ async def caller_of(request: Request, settings: CommonSettings) -> str:
 
 
 async def require_key(request: Request, settings: CommonSettings) -> str:
-    """Return the id of the caller, whether or not the deployment asks all for a key; raises Unauthorized."""
+    """Return the id of the caller, even if AUTH_ENABLED is false; raises Unauthorized."""
     key = _key_in(request)
     if key is None:
         raise Unauthorized(
-            "Send a key as Authorization: Bearer KEY, or as X-API-Key: KEY", headers={"WWW-Authenticate": "Bearer"}
+            "API key required: send it as Authorization: Bearer KEY or X-API-Key: KEY",
+            headers={"WWW-Authenticate": "Bearer"},
         )
-    remembered = _known.get(key)
-    if remembered is not None and remembered[0] > time.monotonic():
-        return remembered[1]
+    cached = _cache.get(key)
+    if cached is not None and cached[0] > time.monotonic():
+        return cached[1]
     caller = await callers.find(async_client(settings.redis_address), key)
     if caller is None:
-        _known.pop(key, None)
+        _cache.pop(key, None)
         challenge = 'Bearer error="invalid_token"'
-        raise Unauthorized("The key is not known", headers={"WWW-Authenticate": challenge})
-    _known[key] = (time.monotonic() + _REMEMBER_FOR, caller.id)
-    _known.move_to_end(key)
-    while len(_known) > _REMEMBER_MOST:
-        _known.popitem(last=False)
+        raise Unauthorized("Invalid API key", headers={"WWW-Authenticate": challenge})
+    _cache[key] = (time.monotonic() + _CACHE_SECONDS, caller.id)
+    _cache.move_to_end(key)
+    while len(_cache) > _CACHE_SIZE:
+        _cache.popitem(last=False)
     return caller.id
 
 

@@ -1,6 +1,6 @@
-"""Errors in the shapes of OpenAI's and Anthropic's APIs, chosen by the path and the headers of the request.
+"""Errors in the form of the compat APIs (OpenAI, Anthropic), selected by path and headers of the request.
 
-Every app needs them, since a path that does not exist may reach any function.
+Every function needs them, because an unknown path may reach any function.
 """
 
 import json
@@ -34,7 +34,7 @@ Writer = Callable[[GatewayError, str | None], Response]
 
 
 class OpenAIErrorDetail(BaseModel):
-    """What is wrong; `param` is the path of the parameter, such as `input[0].content`."""
+    """The error; `param` is the path of the parameter, such as `input[0].content`."""
 
     message: str
     type: str
@@ -43,20 +43,20 @@ class OpenAIErrorDetail(BaseModel):
 
 
 class OpenAIError(BaseModel):
-    """An error in the shape of OpenAI's API."""
+    """An error in the form of OpenAI's API."""
 
     error: OpenAIErrorDetail
 
 
 class AnthropicErrorDetail(BaseModel):
-    """What is wrong; `message` begins with the path of the parameter, if one is wrong."""
+    """The error; `message` begins with the path of the invalid parameter, if there is one."""
 
     type: str
     message: str
 
 
 class AnthropicError(BaseModel):
-    """An error in the shape of Anthropic's API."""
+    """An error in the form of Anthropic's API."""
 
     type: Literal["error"]
     error: AnthropicErrorDetail
@@ -64,8 +64,8 @@ class AnthropicError(BaseModel):
 
 
 def as_openai(error: GatewayError, _request_id: str | None = None) -> Response:
-    """Write an error as OpenAI's API writes its own; its packages read the request's id from `x-request-id`."""
-    # It has one status for every request that cannot be.
+    """Write an error in the form of OpenAI's API, whose packages read the request id from `x-request-id`."""
+    # OpenAI's API has one status for all invalid requests.
     status = 400 if error.status in {415, 422} else error.status
     kind, code = _OPENAI.get(status, ("invalid_request_error", error.code))
     if isinstance(error, RefusedParameter):
@@ -78,8 +78,8 @@ def as_openai(error: GatewayError, _request_id: str | None = None) -> Response:
 
 
 def as_anthropic(error: GatewayError, request_id: str | None = None) -> Response:
-    """Write an error as Anthropic's API writes its own; its packages read the id from `request-id`."""
-    # It has one status for every request that cannot be.
+    """Write an error in the form of Anthropic's API, whose packages read the request id from `request-id`."""
+    # Anthropic's API has one status for all invalid requests.
     status = 400 if error.status in {409, 415, 422} else error.status
     body = {
         "type": "error",
@@ -90,17 +90,17 @@ def as_anthropic(error: GatewayError, request_id: str | None = None) -> Response
 
 
 def writer_for(scope: Mapping[str, Any]) -> Writer | None:
-    """Return what writes an error in answer to a request; None for the gateway's own form."""
+    """Return the function that writes the errors of a request; None for the gateway's own form."""
     path = scope["path"]
     if not path.startswith("/v1/"):
         return None
-    # Anthropic's packages send this header with every request, also to paths that only OpenAI's API has.
+    # Anthropic's packages send this header with every request, even to paths of OpenAI's API.
     versioned = any(name == b"anthropic-version" for name, _ in scope["headers"])
     return as_anthropic if versioned or f"{path}/".startswith("/v1/messages/") else as_openai
 
 
 def as_path(pointer: str) -> str:
-    """Write a pointer such as `/input/0/content` as `input[0].content`; leave what is written so already."""
+    """Write a pointer such as `/input/0/content` as `input[0].content`; a path is returned unchanged."""
     if not pointer.startswith("/"):
         return pointer
     path = ""

@@ -1,4 +1,4 @@
-"""Pieces of OpenAPI that routes share."""
+"""OpenAPI descriptions that routes share."""
 
 import inspect
 from typing import Any
@@ -27,7 +27,7 @@ ACCEPTED_HEADERS: dict[str, Any] = {
     "Location": {"description": "The URL of the job.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds to wait before polling.", "schema": {"type": "integer"}},
 }
-_USUAL: dict[int, type[GatewayError]] = {
+_DEFAULT_ERRORS: dict[int, type[GatewayError]] = {
     400: MalformedJson,
     401: Unauthorized,
     403: Forbidden,
@@ -38,14 +38,14 @@ _USUAL: dict[int, type[GatewayError]] = {
     429: RateLimited,
     503: Unavailable,
 }
-# What a submission adds: the errors of its fields, of its key, of its caller's limits and of the queue.
+# Errors that only submissions have.
 SUBMISSION_ERRORS = (IdempotencyMismatch, WebhookUrlRefused, RateLimited, BudgetExhausted, QueueFull)
-# The models of bodies that routes read by themselves; FastAPI knows nothing of them.
+# The models of bodies that routes read themselves, so FastAPI does not know them.
 BODIES: dict[str, type[BaseModel]] = {}
 
 
 def all_errors() -> list[type[GatewayError]]:
-    """Return every class of error that has a code of its own, in the order in which they are declared."""
+    """Return the first class of each error code, in the order of declaration."""
     found: dict[str, type[GatewayError]] = {GatewayError.code: GatewayError}
     for error in GatewayError.__subclasses__():
         found.setdefault(error.code, error)
@@ -53,8 +53,8 @@ def all_errors() -> list[type[GatewayError]]:
 
 
 def problems(*errors: int | type[GatewayError]) -> dict[int | str, dict[str, Any]]:
-    """Describe the errors of a route: each is a class, or a status that stands for its most usual class."""
-    classes = [_USUAL[error] if isinstance(error, int) else error for error in errors]
+    """Describe the errors of a route: classes, or statuses that stand for their default classes."""
+    classes = [_DEFAULT_ERRORS[error] if isinstance(error, int) else error for error in errors]
     described: dict[int | str, dict[str, Any]] = {}
     for status in sorted({error.status for error in classes}):
         possible = {error.code: error for error in classes if error.status == status}
@@ -72,17 +72,17 @@ def problems(*errors: int | type[GatewayError]) -> dict[int | str, dict[str, Any
 
 
 def header(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """Describe a header that the route reads by itself."""
+    """Describe a header that the route reads itself."""
     return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
 
 
 def in_path(name: str, description: str) -> dict[str, Any]:
-    """Describe a part of the path that the route reads by itself."""
+    """Describe a path parameter that the route reads itself."""
     return {"name": name, "in": "path", "required": True, "description": description, "schema": {"type": "string"}}
 
 
 def takes(model: type[BaseModel]) -> dict[str, Any]:
-    """Describe a JSON body that the route reads by itself."""
+    """Describe a JSON body that the route reads itself."""
     BODIES[model.__name__] = model
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     examples = model.model_json_schema().get("examples", [])

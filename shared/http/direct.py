@@ -1,4 +1,4 @@
-"""Routes that FastAPI describes and matches, and that read the request by themselves."""
+"""Routes that FastAPI describes and matches, and that handle the request themselves."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from starlette.types import Receive, Scope, Send
 class DirectRoute(APIRoute):
     """A route whose endpoint takes the request alone and returns a response.
 
-    What FastAPI does around an endpoint, finding out what it wants and closing what it opened, costs more than what
-    such an endpoint does itself. Errors go to the app's handlers, as from every route.
+    FastAPI's handling of an endpoint (resolving and closing dependencies) would cost more than these endpoints do.
+    Errors go to the app's handlers, as from every route.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:

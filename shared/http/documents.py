@@ -18,7 +18,7 @@ _PAGE = Path(__file__).parent / "docs.html"
 
 @cache
 def _page() -> tuple[str, dict[str, str]]:
-    """Return the page and its policy: its own style and script by their hashes, and nothing else."""
+    """Return the page and its policy, which allows the page's own style and script by their hashes."""
     page = _PAGE.read_text(encoding="utf-8")
 
     def hashes(tag: str) -> str:
@@ -43,13 +43,13 @@ async def docs() -> Response:
 
 @documents.get("/openapi.json", include_in_schema=False)
 async def openapi(request: Request) -> Response:
-    """Serve the OpenAPI document as it was committed; under a path prefix, `servers` names the prefix."""
+    """Serve the committed OpenAPI document; with a path prefix, `servers` contains the prefix."""
     return Response(_document(prefix_of(request)), media_type="application/json")
 
 
 @lru_cache(maxsize=4)
 def _document(prefix: str) -> bytes:
-    """Return the document, the same object to all: an answer that nobody reads must not hold a copy."""
+    """Return the document as one shared object, so that responses that clients do not read hold no copies."""
     committed = DOCUMENT.read_bytes()
     if not prefix:
         return committed

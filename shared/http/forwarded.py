@@ -1,6 +1,6 @@
-"""The client address, scheme, host and path prefix of a request, as its client sees them.
+"""The client address, scheme, host and path prefix of a request, from the client's point of view.
 
-Only a peer in TRUSTED_PROXIES may set them, by `X-Forwarded-For`, `-Proto` and `-Host`. A malformed value is ignored.
+Only a peer in TRUSTED_PROXIES may set them, with `X-Forwarded-For`, `-Proto` and `-Host`. A malformed value is ignored.
 `Forwarded` (RFC 7239) is not read: a proxy that sets only the other headers passes a client's own value through.
 """
 
@@ -57,7 +57,7 @@ def client_address(request: Request) -> str:
 
 
 def client_network(request: Request) -> str:
-    """Return the address of the client for a limit: an IPv6 client is its /64, in which it may choose any address."""
+    """Return the address of the client for a limit; for IPv6 the /64, within which a client may choose any address."""
     text = client_address(request)
     address = _address(text)
     if isinstance(address, IPv6Address):
@@ -74,7 +74,7 @@ def _resolve(scope: Scope, trusted: Sequence[Network]) -> None:
         return
     hops = _values(scope, b"x-forwarded-for")
     index = len(hops)
-    # Each proxy appends its peer: the nearest entry that is not a trusted proxy is the client. What lies beyond it is
+    # Each proxy appends its peer, so the last entry that is not a trusted proxy is the client. Earlier entries are
     # the client's own text.
     while index > 0 and is_trusted(client) and (hop := _address(hops[index - 1])) is not None:
         client, index = hop, index - 1
@@ -88,7 +88,7 @@ def _resolve(scope: Scope, trusted: Sequence[Network]) -> None:
 
 
 def _at(values: list[str], index: int, hops: int) -> str:
-    """Return the value of the client's hop where each proxy appended one; else that of the nearest proxy."""
+    """Return the value of the client's hop if each proxy appended one, otherwise the value of the nearest proxy."""
     if not values:
         return ""
     return values[index] if len(values) == hops and index < hops else values[-1]
@@ -108,7 +108,7 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     if isinstance(address, IPv6Address):
-        # Without the zone, of which there may be any number.
+        # Without the zone, which the client could vary.
         return address.ipv4_mapped or IPv6Address(int(address))
     return address
 
@@ -116,11 +116,11 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
 def _remove_prefix(scope: Scope, root_path: str | None) -> None:
     path, prefix = scope["path"], root_path
     if prefix is None:
-        # API Gateway keeps the name of a stage in the path.
+        # API Gateway includes the name of the stage in the path.
         stage = scope.get("aws.event", {}).get("requestContext", {}).get("stage") or "$default"
         named = stage != "$default" and f"{path}/".startswith(f"/{stage}/")
         prefix = f"/{stage}" if named else ""
     scope["state"]["prefix"] = prefix
-    # A proxy may have removed it already; then what is left may begin like it: ROOT_PATH=/api.
+    # A proxy may have removed the prefix, and the rest may begin with the same text (ROOT_PATH=/api).
     if prefix and f"{path}/".startswith(f"{prefix}/") and not is_route(path):
         scope["path"] = path[len(prefix) :] or "/"

@@ -1,12 +1,12 @@
-"""HEAD, answered as GET without a body."""
+"""Handle HEAD as GET without a body."""
 
 from starlette.types import Message, Scope, Send
 
 
 def as_get(scope: Scope, send: Send) -> tuple[Scope, Send]:
-    """Return the scope of the same request by GET, and a `send` that ends the answer after its head.
+    """Return the scope of the same request with GET, and a `send` that ends the response after its headers.
 
-    The end of the answer is a disconnection to the app, so that a stream of events does not go on unread.
+    For the app this is a disconnection, so that an event stream does not continue.
     """
     ended = False
 

@@ -1,4 +1,4 @@
-"""Request headers, each parsed in one place: whatever a client sends, a value comes back and nothing is raised.
+"""Parse request headers. Every function returns a value for any text that a client sends, and raises nothing.
 
 | Header | Function |
 |---|---|
@@ -18,14 +18,14 @@ from starlette.datastructures import Headers
 _HOST = re.compile(
     r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9_-](?:[a-z0-9._-]{0,251}[a-z0-9_-])?)\.?(?::[0-9]{1,5})?", re.IGNORECASE
 )
-# A quoted string, a separator, or what stands between them.
+# A quoted string, a separator, or the text between them.
 _PIECES = re.compile(r'"(?:[^"\\]|\\.)*"|[,;]|[^",;]+|"')
-# Characters of a Prefer line that are looked at.
+# Characters of a Prefer line that are parsed.
 _PREFER_LENGTH = 1000
 
 
 def credentials(headers: Headers) -> tuple[str, str]:
-    """Return the scheme of Authorization in lower case and what follows it; two empty strings without one."""
+    """Return the scheme of Authorization in lower case and its value; two empty strings without the header."""
     scheme, _, value = headers.get("authorization", "").strip().partition(" ")
     return scheme.lower(), value.strip()
 
@@ -36,28 +36,28 @@ def media_type(headers: Headers) -> str:
 
 
 def declared_length(headers: Headers) -> int | None:
-    """Return the Content-Length; None without one that is a number."""
+    """Return the Content-Length; None without a valid number."""
     value = headers.get("content-length", "").strip()
     return int(value) if re.fullmatch("[0-9]{1,18}", value) else None
 
 
 def host_of(value: str) -> str | None:
-    """Return the host of `host` or `host:port` in lower case, an IPv6 address without brackets; None for neither."""
+    """Return the host of `host` or `host:port` in lower case, an IPv6 address without brackets; None if malformed."""
     found = _HOST.fullmatch(value)
     return None if found is None else found[1].strip("[]").lower()
 
 
-def preferred_wait(headers: Headers, most: float) -> float:
-    """Return the seconds of the preference `wait`, `most` at most; 0 without one.
+def preferred_wait(headers: Headers, limit: float) -> float:
+    """Return the seconds of the preference `wait`, at most `limit`; 0 without the preference.
 
-    A preference is never an error. The first `wait` of all Prefer lines counts, as RFC 7240 has it.
+    An invalid preference is ignored. The first `wait` of all Prefer lines counts (RFC 7240).
     """
     for line in headers.getlist("prefer"):
         for preference in _preferences(line[:_PREFER_LENGTH]):
             name, _, value = (part.strip() for part in preference.partition("="))
             if name.lower() == "wait":
                 found = re.fullmatch('([0-9]{1,9})|"([0-9]{1,9})"', value)
-                return min(float(found[1] or found[2]), most) if found else 0.0
+                return min(float(found[1] or found[2]), limit) if found else 0.0
     return 0.0
 
 
@@ -76,7 +76,7 @@ def _preferences(line: str) -> Iterator[str]:
 
 
 def wants_openmetrics(accept: str) -> bool:
-    """Say whether an Accept header asks for OpenMetrics 1.0.0 before Prometheus text."""
+    """Return whether an Accept header prefers OpenMetrics 1.0.0 to Prometheus text."""
     best = {"application/openmetrics-text": 0.0, "text/plain": 0.0}
     for entry in accept.split(","):
         kind, *parameters = (part.strip().lower() for part in entry.split(";"))

@@ -1,7 +1,7 @@
-"""Which hosts are served while AUTH is off, against DNS rebinding.
+"""Check the host of requests while AUTH_ENABLED is false, against DNS rebinding.
 
-A page of another site can point its own name at 127.0.0.1 and then reads answers as its own. The browser still sends
-that name as Host, so without keys only names that cannot be another site's are served.
+A page of another site can resolve its own name to 127.0.0.1 and then read responses as its own. The browser still sends
+that name as Host, so without keys the gateway serves only names that cannot belong to another site.
 """
 
 import os
@@ -16,27 +16,27 @@ from shared.configuration.settings import CommonSettings, load
 from shared.http.headers import host_of
 from shared.http.problems import refusal
 
-# Load balancers and orchestrators check liveness by an address; the answer holds nothing.
+# Load balancers and orchestrators check liveness by address; the response contains no data.
 _EXEMPT = "/health/live"
 _LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
 def refused(scope: Scope, settings: CommonSettings) -> Response | None:
-    """Return the answer to a request for another host while AUTH is off; None for one that is served.
+    """Return the refusal of a request for another host while AUTH_ENABLED is false; None if the host is served.
 
-    Lambda is not concerned: API Gateway serves its own names alone.
+    Not checked in Lambda, because API Gateway serves its own names only.
     """
     if settings.auth or _is_served(scope, settings.allowed_hosts):
         return None
     error = Forbidden(
-        "Without AUTH_ENABLED only loopback hosts and those of ALLOWED_HOSTS are served: send one of them as Host, or "
-        "add this one to ALLOWED_HOSTS"
+        "Host not allowed: without AUTH_ENABLED the gateway serves only loopback hosts and ALLOWED_HOSTS. Use one of "
+        "them as Host, or add this host to ALLOWED_HOSTS"
     )
     return refusal(error, scope)
 
 
 class Hosts:
-    """An ASGI app that refuses requests for other hosts, before an app without `Observe`."""
+    """ASGI middleware that refuses requests for other hosts; for apps without `Observe`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

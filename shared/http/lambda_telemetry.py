@@ -1,6 +1,6 @@
-"""What a function tells CloudWatch, by Powertools: log lines with ids, that of X-Ray's trace too, and EMF metrics.
+"""Logs and metrics of a Lambda function for CloudWatch, with Powertools: lines with request and trace ids, EMF metrics.
 
-Imported in Lambda only, when the handler is made, so that a snapshot holds it.
+Imported in Lambda only, when the handler is built, so that a snapshot contains it.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ from shared.configuration.settings import CommonSettings, load
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 Scheduled = Callable[[], Awaitable[Mapping[str, float]]]
-# Several deployments in one account tell their figures apart by it.
+# Distinguishes the metrics of several deployments in one account.
 SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", "claude-api-gateway")
 NAMESPACE = "ClaudeApiGateway"
 
 
 class _Formatter(BasePowertoolsFormatter):
-    """Our lines with Powertools' keys: its own would quote an exception's message, which may quote a client."""
+    """Our log lines with Powertools' keys. Its formatter would write exception messages, which may quote a client."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,47 +50,47 @@ class _Formatter(BasePowertoolsFormatter):
 
 
 def with_telemetry(adapter: Handler, scheduled: Scheduled | None) -> Handler:
-    """Wrap a handler; METRICS_ENABLED decides on the metrics of requests, the function's configuration on tracing.
+    """Wrap a handler with logging and metrics.
 
-    What `scheduled` returns becomes metrics always: a schedule has no other purpose.
+    METRICS_ENABLED controls the metrics of requests. The values of `scheduled` always become metrics.
     """
     formatter = _Formatter()
     logger = Logger(service=SERVICE, logger_formatter=formatter)
     metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
 
-    def count(answer: dict[str, Any], event: dict[str, Any], seconds: float) -> None:
+    def count_request(answer: dict[str, Any], event: dict[str, Any], seconds: float) -> None:
         metrics.add_dimension("route", event.get("routeKey") or "$default")
         metrics.add_metric("Requests", MetricUnit.Count, 1)
         metrics.add_metric("ServerErrors", MetricUnit.Count, int(answer["statusCode"] >= 500))
         metrics.add_metric("Latency", MetricUnit.Milliseconds, round(seconds * 1000, 1))
 
-    def publish(figures: Mapping[str, float]) -> dict[str, Any]:
-        for name, figure in figures.items():
-            metrics.add_metric(name, MetricUnit.NoUnit, figure)
+    def publish(values: Mapping[str, float]) -> dict[str, Any]:
+        for name, value in values.items():
+            metrics.add_metric(name, MetricUnit.NoUnit, value)
         metrics.flush_metrics()
-        return dict(figures)
+        return dict(values)
 
-    def counted(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         settings = load(CommonSettings)
         logs.configure(settings)
-        # Lambda itself traces each invocation; with the trace's id its lines are found, and the other way round.
+        # Lambda traces each invocation; the trace id in the log lines connects both.
         if trace := os.environ.get("_X_AMZN_TRACE_ID"):
             logger.append_keys(xray_trace_id=trace.partition(";")[0].removeprefix("Root="))
         for handler in logging.getLogger().handlers:
             handler.setFormatter(formatter)
         if scheduled is not None and "requestContext" not in event:
-            # On the adapter's own loop, where the connections are.
+            # On the adapter's event loop, which owns the connections.
             return publish(asyncio.get_event_loop().run_until_complete(_awaited(scheduled)))
         started = time.perf_counter()
         answer = adapter(event, context)
         if settings.metrics_enabled:
-            count(answer, event, time.perf_counter() - started)
+            count_request(answer, event, time.perf_counter() - started)
             metrics.flush_metrics()
         return answer
 
-    # Every invocation brings all the keys anew.
-    told: Handler = logger.inject_lambda_context(counted, correlation_id_path=correlation_paths.API_GATEWAY_HTTP)
-    return told
+    # Each invocation sets all keys again.
+    logged: Handler = logger.inject_lambda_context(handle, correlation_id_path=correlation_paths.API_GATEWAY_HTTP)
+    return logged
 
 
 async def _awaited(scheduled: Scheduled) -> Mapping[str, float]:

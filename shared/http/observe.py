@@ -1,4 +1,4 @@
-"""What happens around every request: its id, its host, security headers, one log line, and its count; HEAD as GET."""
+"""Middleware of every request: id, host check, security headers, log line, metrics; HEAD as GET."""
 
 import logging
 import time
@@ -19,9 +19,9 @@ log = logging.getLogger("http")
 
 
 class Observe:
-    """Gives each request an id, sent as `X-Request-Id`, and each answer its security headers; logs the end.
+    """Gives each request an id (`X-Request-Id`) and each response its security headers; logs the end.
 
-    Plain ASGI: Starlette's own base class for middleware costs a task and two queues a request.
+    Plain ASGI, because Starlette's base class for middleware costs a task and two queues per request.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -54,12 +54,12 @@ class Observe:
             await (refused(scope, settings) or self.app)(scope, receive, answer)
         finally:
             took = time.perf_counter() - started
-            # The route, not the path: a path can hold anything that a client writes.
+            # The route, not the path, which can contain any text of the client.
             route = getattr(scope.get("route"), "path", None)
-            # Machines ask for health all day long.
+            # Probes request the health endpoints continuously.
             level = logging.DEBUG if scope["path"].startswith("/health") else logging.INFO
             if log.isEnabledFor(level):
-                # Of a path that names a job, or of a submission that made or joined one.
+                # From the path, or from a submission that created or joined a job.
                 job_id = scope["state"].get("job_id") or scope.get("path_params", {}).get("jobId")
                 event(
                     log,

@@ -1,4 +1,4 @@
-"""Files and headers of the gateway's HTML pages: the dashboard and the start page."""
+"""Static files and headers of the dashboard and the start page."""
 
 from functools import cache
 from pathlib import Path
@@ -7,10 +7,10 @@ from fastapi import Response
 
 from shared.api.errors import NotFound
 
-# Styles and scripts that every page uses; each page serves them beside its own, so that all its URLs are relative.
+# Files that both pages use. Each page serves them beside its own, so that all its URLs are relative.
 _SHARED = Path(__file__).parent / "pages"
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-# Nothing from elsewhere, nothing inline: what a model wrote could not run even if it were taken for markup.
+# Nothing from other hosts and nothing inline, so that text of a model cannot run even if it became markup.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -32,8 +32,8 @@ def _files(folder: Path) -> dict[str, tuple[bytes, str]]:
 
 
 def page_file(folder: Path, name: str) -> Response:
-    """Return a script, a style or an image of the page whose files are in a folder; raises NotFound."""
+    """Return a static file of the page whose files are in a folder; raises NotFound."""
     found = _files(folder).get(name)
     if found is None:
-        raise NotFound("There is no such file")
+        raise NotFound("File not found")
     return Response(found[0], headers={**PAGE_HEADERS, "Cache-Control": "no-cache"}, media_type=found[1])

@@ -21,26 +21,26 @@ from shared.store.redis import failures
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
-# What a client sent is repeated up to here: names of fields by their characters, and so many errors.
+# Limits of what an error repeats of a request: characters of a field name, and number of errors.
 _SHOWN, MAX_ERRORS = 100, 100
 
 
 class ProblemField(BaseModel):
-    """What is wrong with one field."""
+    """The error of one field."""
 
     pointer: str
     message: str
 
 
 class Problem(BaseModel):
-    """An error, as RFC 9457 has it; `code` is the stable name to act on."""
+    """An error (RFC 9457); `code` is its stable name."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
                 {
                     "type": "about:blank",
-                    "title": "The request is not valid",
+                    "title": "Invalid request",
                     "status": 422,
                     "detail": "priority: Input should be 'high', 'normal' or 'low'",
                     "instance": "/api/query",
@@ -61,7 +61,7 @@ class Problem(BaseModel):
 
 
 def problem_body(error: GatewayError, path: str) -> dict[str, Any]:
-    """Return the members of an error that answers a request for `path`."""
+    """Return the members of the error of a request for `path`."""
     return {
         "type": "about:blank",
         "title": error.title,
@@ -74,13 +74,13 @@ def problem_body(error: GatewayError, path: str) -> dict[str, Any]:
 
 
 def problem_response(error: GatewayError, path: str) -> Response:
-    """Write an error as the answer to a request for `path`."""
-    # ASCII, so that a path with half a surrogate pair in it can still be written.
+    """Write an error as the response to a request for `path`."""
+    # ASCII, so that a path with an unpaired surrogate can be written.
     return Response(json.dumps(problem_body(error, path)).encode(), error.status, error.headers, MEDIA_TYPE)
 
 
 def refusal(error: GatewayError, scope: Mapping[str, Any]) -> Response:
-    """Write an error in the shape of the API that the request of an ASGI scope belongs to."""
+    """Write an error in the form of the API to which the request of an ASGI scope belongs."""
     state = scope.get("state", {})
     if write := writer_for(scope):
         return write(error, state.get("request_id"))
@@ -88,7 +88,7 @@ def refusal(error: GatewayError, scope: Mapping[str, Any]) -> Response:
 
 
 def invalid_fields(problems: list[Any]) -> InvalidRequest:
-    """Turn pydantic's problems into one error with an entry for each field; values are never repeated."""
+    """Turn the errors of pydantic into one error with an entry for each field; values are never repeated."""
     fields = []
     for problem in problems[:MAX_ERRORS]:
         names = (str(part)[:_SHOWN].replace("~", "~0").replace("/", "~1") for part in problem["loc"])
@@ -99,26 +99,26 @@ def invalid_fields(problems: list[Any]) -> InvalidRequest:
         fields.append(FieldError(pointer.encode("utf-8", "replace").decode(), message))
     detail = "; ".join(f"{field.pointer.lstrip('/') or 'body'}: {field.message}" for field in fields[:5])
     if len(problems) > MAX_ERRORS:
-        detail += f"; and {len(problems) - MAX_ERRORS} more than the {MAX_ERRORS} errors that are listed"
+        detail += f"; and {len(problems) - MAX_ERRORS} more errors, of which {MAX_ERRORS} are listed"
     return InvalidRequest(detail, errors=tuple(fields))
 
 
-def not_valid(error: ValidationError) -> InvalidRequest:
-    """Return what is told of a body that is not what its model wants."""
+def invalid_request(error: ValidationError) -> InvalidRequest:
+    """Return the error of a body that does not conform to its model."""
     return invalid_fields(list(error.errors(include_url=False, include_input=False)))
 
 
 def store_failed(error: Exception) -> GatewayError:
-    """Log that the store failed, and return the answer: 503 with the reason, 500 when the request to it was wrong."""
+    """Log a failure of the store and return its error: 503 with the reason, or 500 if the command was invalid."""
     failure = failures.report(load(CommonSettings).redis_address, error)
     if failure is None:
         log.error("store_request_failed", exc_info=error)
-        return GatewayError("The mistake was logged")
+        return GatewayError("The error is in the log of the gateway")
     return Unavailable(failure.detail, title=failure.title, headers={"Retry-After": str(failure.retry_after)})
 
 
 def install_problems(app: FastAPI) -> None:
-    """Answer every error of an app, as problem+json or as the API whose path it is does."""
+    """Handle every error of an app, as problem+json or in the form of a compat API."""
 
     def answer(request: Request, error: GatewayError) -> Response:
         return refusal(error, request.scope)
@@ -129,7 +129,7 @@ def install_problems(app: FastAPI) -> None:
 
     async def on_validation(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101 -- as above
-        # The first part says "query" or "path", where a pointer names the parameter alone.
+        # Without the first part, "query" or "path": the pointer names the parameter only.
         found = [{**item, "loc": item["loc"][1:]} for item in error.errors()]
         return answer(request, invalid_fields(found))
 
@@ -140,20 +140,20 @@ def install_problems(app: FastAPI) -> None:
         return answer(request, store_failed(error))
 
     async def on_disconnect(_request: Request, _error: Exception) -> Response:
-        # Nobody reads this; the status is the one that nginx logs.
+        # No client reads this. nginx logs the same status.
         return Response(status_code=499)
 
-    async def on_mistake(request: Request, _error: Exception) -> Response:
-        # Starlette raises it again after this answer, so the server logs it. No middleware sees the answer.
-        mistake = answer(request, GatewayError("The mistake was logged"))
-        mistake.raw_headers.extend(missing(mistake.raw_headers))
+    async def on_unexpected(request: Request, _error: Exception) -> Response:
+        # Starlette raises the error again after this response, so the server logs it. No middleware sees the response.
+        response = answer(request, GatewayError("The error is in the log of the gateway"))
+        response.raw_headers.extend(missing(response.raw_headers))
         if request_id := getattr(request.state, "request_id", None):
-            mistake.raw_headers.extend(request_id_headers(request.scope["path"], request_id))
-        return mistake
+            response.raw_headers.extend(request_id_headers(request.scope["path"], request_id))
+        return response
 
     app.add_exception_handler(GatewayError, on_gateway_error)
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(HTTPException, on_unrouted)
     app.add_exception_handler(RedisError, on_redis)
     app.add_exception_handler(ClientDisconnect, on_disconnect)
-    app.add_exception_handler(Exception, on_mistake)
+    app.add_exception_handler(Exception, on_unexpected)

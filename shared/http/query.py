@@ -1,4 +1,4 @@
-"""Query parameters that a route does not have are refused by name."""
+"""Refuse unknown query parameters by name."""
 
 from typing import Any
 
@@ -10,17 +10,17 @@ _MESSAGE = "unknown query parameter"
 
 
 def refuse_unknown(request: Request) -> None:
-    """Raise InvalidRequest when the URL has a query parameter that the request's route does not have.
+    """Raise InvalidRequest if the URL has a query parameter that the route does not have.
 
-    Routes in another API's shape decide by themselves.
+    Routes of compat APIs check their parameters themselves.
     """
     if not request.scope["query_string"] or request.scope["path"].startswith("/v1/"):
         return
-    known = _known_to(request.scope["route"])
+    known = _parameters_of(request.scope["route"])
     unknown = list(dict.fromkeys(_printable(name) for name in request.query_params if name not in known))
     if unknown:
-        takes = f"this path takes {', '.join(sorted(known))}" if known else "this path takes none"
-        detail = f"{_MESSAGE} {', '.join(map(repr, unknown[:5]))}: {takes}"
+        accepted = f"this path accepts {', '.join(sorted(known))}" if known else "this path accepts none"
+        detail = f"{_MESSAGE} {', '.join(map(repr, unknown[:5]))}: {accepted}"
         fields = (FieldError("/" + name.replace("~", "~0").replace("/", "~1"), _MESSAGE) for name in unknown[:20])
         raise InvalidRequest(detail, errors=tuple(fields))
 
@@ -29,8 +29,8 @@ def _printable(name: str) -> str:
     return name[:100].encode("utf-8", "replace").decode()
 
 
-def _known_to(route: Any) -> set[str]:
-    """Return the query parameters that a route declares, or describes because it reads them by itself."""
+def _parameters_of(route: Any) -> set[str]:
+    """Return the query parameters of a route: declared ones, and described ones that the route reads itself."""
     described = (route.openapi_extra or {}).get("parameters", ())
     return {field.alias for field in route.dependant.query_params} | {
         parameter["name"] for parameter in described if parameter["in"] == "query"

@@ -1,4 +1,4 @@
-"""What a process counts of HTTP, and adds to the store's figures once a second."""
+"""Count the HTTP requests of a process, and add the counts to the store once a second."""
 
 import asyncio
 import os
@@ -11,15 +11,15 @@ from redis.exceptions import RedisError
 
 from shared.store.fleet import counters
 
-# Upper bounds of the histogram, s; a wait lasts 25.
+# Upper bounds of the histogram, s. Requests with `wait` take up to 25.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 30)
 _FLUSH_EVERY = 1.0
-# A client may name any method, and each would be a series of its own.
+# A client may send any method, and each would become a time series.
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class Traffic:
-    """Counts requests of this process; one for all its apps."""
+    """Counts the requests of this process; all its apps share one instance."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -27,7 +27,7 @@ class Traffic:
         self._flushing: asyncio.Task[None] | None = None
 
     def add(self, method: str, route: str | None, status: int, seconds: float) -> None:
-        """Count one request; `route` is its pattern, None for a path that has none."""
+        """Count one request; `route` is its pattern, None for an unknown path."""
         name = f"{method if method in _METHODS else 'other'}|{route or 'none'}"
         bucket = next((f"{le:g}" for le in BUCKETS if seconds <= le), "+Inf")
         self._counts[f"n|{name}|{status}"] += 1
@@ -35,7 +35,7 @@ class Traffic:
         self._seconds[f"s|{name}"] += seconds
 
     async def flush(self, client: redis.asyncio.Redis) -> None:
-        """Add what was counted to the store; while that is away, it is kept."""
+        """Add the counts to the store; keep them while the store is unavailable."""
         counts, self._counts = self._counts, Counter()
         seconds, self._seconds = self._seconds, defaultdict(float)
         if not counts:
@@ -48,7 +48,7 @@ class Traffic:
                 self._seconds[name] += total
 
     async def flush_soon(self, client: Callable[[], redis.asyncio.Redis]) -> None:
-        """Let what was counted be added within a second; at once in Lambda, which freezes what is left to do."""
+        """Schedule a flush within a second. In Lambda flush at once, because Lambda freezes background tasks."""
         if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
             await self.flush(client())
         elif self._flushing is None or self._flushing.done():
@@ -59,7 +59,7 @@ class Traffic:
         await self.flush(client())
 
     async def close(self, client: redis.asyncio.Redis) -> None:
-        """Add what is left, at the end of the process."""
+        """Flush the remaining counts at the end of the process."""
         if self._flushing is not None:
             self._flushing.cancel()
             with suppress(asyncio.CancelledError):

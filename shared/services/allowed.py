@@ -1,4 +1,4 @@
-"""What this deployment allows of a well-formed request, checked within a bound of time."""
+"""Check, within a time limit, that this deployment allows a well-formed request."""
 
 import asyncio
 from contextlib import suppress
@@ -9,29 +9,29 @@ from shared.api.requests import SubmitRequest
 from shared.configuration.settings import SubmitSettings
 from shared.egress import targets
 
-# A name server that takes longer is as one that does not know the name; s.
+# A name that takes longer to resolve counts as one that does not resolve; s.
 _RESOLVE_WITHIN = 2.0
-# What all schemas of one request may take together, waiting for a process to check them too; s.
+# Time limit for checking all schemas of a request, including the wait for a process; s.
 ALL_WITHIN = 15.0
 
 
 class Until(NamedTuple):
-    """Until which moments of the loop a request, or a batch, may look up names, and have their schemas checked."""
+    """Deadlines of a request or batch for resolving names and for checking schemas, in the event loop's time."""
 
     names: float
     schemas: float
 
 
 def until_from_now() -> Until:
-    """Return how long a request may take, or the queries of a batch together."""
+    """Return the deadlines of a request, or of all queries of a batch together."""
     now = asyncio.get_running_loop().time()
     return Until(now + _RESOLVE_WITHIN, now + ALL_WITHIN)
 
 
 async def webhook_host(url: str, caller: str, settings: SubmitSettings, until: float) -> str:
-    """Return where a webhook's URL leads; raise WebhookUrlRefused when it may not.
+    """Return the target of a webhook's URL; raises WebhookUrlRefused if it is not allowed.
 
-    A name that does not resolve yet is accepted: every address is checked again when it is connected to.
+    A name that does not resolve yet is accepted, because each delivery attempt checks the address again.
     """
     try:
         target = targets.parse(url)
@@ -46,7 +46,7 @@ async def webhook_host(url: str, caller: str, settings: SubmitSettings, until: f
 async def _problem_of(schema: dict[str, Any] | None, caller: str, until: float) -> FieldError | None:
     if schema is None:
         return None
-    # Here and not at import: a cold start does not pay for what few requests need.
+    # Imported here, because few requests need it and a cold start should not pay for it.
     from shared.json_schema import checking  # noqa: PLC0415
 
     problem = await checking.problem_of(schema, caller=caller, until=until)
@@ -57,9 +57,9 @@ async def _problem_of(schema: dict[str, Any] | None, caller: str, until: float) 
 
 
 async def check(request: SubmitRequest, settings: SubmitSettings, caller: str, until: Until) -> None:
-    """Hold a well-formed request against what this deployment allows; name every field that is refused.
+    """Raise Forbidden or InvalidRequest, with every refused field, if this deployment does not allow a request.
 
-    Raises Forbidden, InvalidRequest, or Unavailable when its schema cannot be checked now.
+    Raises Unavailable when its schema cannot be checked at present.
     """
     schema_problem = await _problem_of(request.output_schema, caller, until.schemas)
     refused = [tool for tool in request.tools if tool not in settings.claude_tools]
@@ -70,15 +70,17 @@ async def check(request: SubmitRequest, settings: SubmitSettings, caller: str, u
         )
     errors = []
     if len(request.query.encode()) > settings.max_query_bytes:
-        errors.append(FieldError("/query", f"may have MAX_QUERY_BYTES = {settings.max_query_bytes} bytes of UTF-8"))
+        errors.append(
+            FieldError("/query", f"should have at most MAX_QUERY_BYTES = {settings.max_query_bytes} bytes of UTF-8")
+        )
     if request.model and settings.claude_models and request.model not in settings.claude_models:
         errors.append(FieldError("/model", f"should be one of CLAUDE_MODELS: {', '.join(settings.claude_models)}"))
     if request.timeout_ms and request.timeout_ms > settings.claude_timeout:
-        errors.append(FieldError("/timeoutMs", f"may be at most CLAUDE_TIMEOUT = {settings.claude_timeout}"))
+        errors.append(FieldError("/timeoutMs", f"should be at most CLAUDE_TIMEOUT = {settings.claude_timeout}"))
     if request.max_budget_usd and settings.max_budget_usd and request.max_budget_usd > settings.max_budget_usd:
-        errors.append(FieldError("/maxBudgetUsd", f"may be at most MAX_BUDGET_USD = {settings.max_budget_usd:g}"))
+        errors.append(FieldError("/maxBudgetUsd", f"should be at most MAX_BUDGET_USD = {settings.max_budget_usd:g}"))
     if request.fork and request.session_id is None:
-        errors.append(FieldError("/fork", "needs a sessionId"))
+        errors.append(FieldError("/fork", "requires sessionId"))
     if schema_problem:
         errors.append(schema_problem)
     if errors:

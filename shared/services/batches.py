@@ -33,12 +33,12 @@ async def create(
     webhook_url: str = "",
     metadata: Mapping[str, str] | None = None,
 ) -> tuple[batches.StoredBatch, dict[str, str]]:
-    """Accept queries together, all or none; return the batch as it was accepted, and headers.
+    """Accept queries, all or none; return the accepted batch and headers.
 
-    Every query runs: none is answered from the cache, or joined to another. Raises what submitting one of them would,
+    Every query runs: none is answered from the cache or joined to another job. Raises the errors of a submission,
     and names the invalid query by its `place` in the body, which differs between the APIs.
     """
-    until = allowed.until_from_now()  # together: a thousand names may be slow
+    until = allowed.until_from_now()  # for all queries together, since a thousand names may be slow
     host = await allowed.webhook_host(webhook_url, caller, settings, until.names) if webhook_url else ""
     items = []
     for number, query in enumerate(queries):
@@ -58,14 +58,15 @@ async def create(
     batch = batches.Batch(
         batch_id=new_id(),
         request_id=request_id,
-        items=items,
-        hook=webhook_url,
-        host=host,
+        caller=caller,
+        queries=items,
+        webhook_url=webhook_url,
+        webhook_host=host,
         metadata=to_json(metadata).decode() if metadata else "",
         idempotency=idempotency,
         body=body,
     )
-    answer = await batches.create(async_client(settings.redis_address), batch)
+    answer = await batches.create(async_client(settings.redis_address), batch, submitting.limits(settings))
     headers = submitting.rate_headers(answer.left, answer.reset, settings)
     submitting.refuse(answer.kind, answer.reset, headers, settings)
     if answer.kind == "replayed":
@@ -85,26 +86,26 @@ async def read(batch_id: str, *, caller: str, settings: CommonSettings) -> batch
     client = async_client(settings.redis_address)
     batch = await batches.read(client, batch_id, caller) if is_id(batch_id) else None
     if batch is None:
-        raise NotFound("There is no such batch")
+        raise NotFound("Batch not found")
     return batch
 
 
 async def results(
     batch_id: str, *, caller: str, settings: CommonSettings, first: int = 0
 ) -> AsyncIterator[tuple[str, str, StoredJob | None]]:
-    """Return what yields the batch's jobs in the order of its queries, each with its id and the caller's name for it.
+    """Return an iterator of a batch's jobs in the order of its queries: job id, the caller's name for it, job.
 
-    Raises NotFound, or NotFinished while one has not ended.
+    Raises NotFound, and NotFinished until all jobs have ended.
     """
     batch = await read(batch_id, caller=caller, settings=settings)
     if not batch.ended:
-        raise NotFinished("There are results when the last of its jobs has ended")
+        raise NotFinished("The batch has not ended; read its results when all jobs have ended")
     return batches.results(async_client(settings.redis_address), batch_id, caller, first)
 
 
 async def cancel(batch_id: str, *, caller: str, settings: SubmitSettings) -> batches.StoredBatch:
-    """Cancel all of a batch that has not ended, and return it; raises NotFound."""
+    """Cancel all jobs of a batch that have not ended, and return the batch; raises NotFound."""
     client = async_client(settings.redis_address)
     if not is_id(batch_id) or not await batches.cancel(client, batch_id, caller, keep_for=settings.result_ttl):
-        raise NotFound("There is no such batch")
+        raise NotFound("Batch not found")
     return await read(batch_id, caller=caller, settings=settings)

@@ -1,4 +1,4 @@
-"""A job's events as server-sent events: resumable, bounded where an answer has to end, and without polling."""
+"""Follow a job's events as server-sent events: resumable, bounded where a response must end, and without polling."""
 
 import json
 import math
@@ -21,14 +21,14 @@ from shared.store.jobs.endings import within
 from shared.store.redis.client import async_client
 from shared.store.redis.pubsub import subscribed
 
-# A silent stream says so, that nobody on its way takes it for dead; s.
+# Seconds of silence after which a comment is written, so that proxies keep the connection open.
 _COMMENT_EVERY = 10.0
-# What one look brings at most.
-_MOST = 500
-# Lambda buffers: its answer ends so soon after the first new event, and after so long without one; s.
+# Events that one read returns at most.
+_PAGE = 500
+# Lambda buffers the response: it ends this long after the first new event, or after this long without one; s.
 _BUFFERED_AFTER, _BUFFERED_MAX = 1.0, 25.0
 
-# A client that reads slowly is still sent what was read so long ago, before its key is checked again; s.
+# Events read longer ago are not sent before the caller's key is checked again, however slowly the client reads; s.
 _CHECK_EVERY = 2.0
 T = TypeVar("T")
 
@@ -37,56 +37,56 @@ COMMENT = b": still here\n\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """An event, and the job when the event is its end."""
+class Update:
+    """An event, and the job if the event is its end."""
 
     event: events.Event
     job: records.StoredJob | None = None
 
 
 async def follow(job_id: str, after: str | None, caller: str, settings: StatusSettings) -> AsyncIterator[bytes]:
-    """Write what `hear` tells of a job after an event, or from its beginning."""
+    """Write a job's events after an event, or from its first."""
     clock = Clock(settings)
     yield _RETRY
     if after is None:
-        clock.note_news()
+        clock.note_event()
         yield encode_event("state", '{"state":"waiting","progress":0}', events.FIRST)
-    async for told in hear(job_id, after or events.FIRST, caller, settings, clock):
-        if told is not None:
-            clock.note_news()
-        yield COMMENT if told is None else _written(told)
+    async for update in subscribe(job_id, after or events.FIRST, caller, settings, clock):
+        if update is not None:
+            clock.note_event()
+        yield COMMENT if update is None else _encode(update)
 
 
-async def hear(
+async def subscribe(
     job_id: str, after: str, caller: str, settings: StatusSettings, clock: "Clock"
-) -> AsyncIterator[Told | None]:
-    """Tell what happens to a job after an event, until its end or a bound; None after every 10 s of silence.
+) -> AsyncIterator[Update | None]:
+    """Yield a job's events after an event, until its end or a time limit; None after every 10 s of silence.
 
-    What of it is news to a client only the caller knows, who notes that on the clock. A store that goes away ends it:
-    who follows asks again. So does the revocation of the caller's key.
+    The consumer decides which events it writes to the client, and notes each on the clock. An unavailable store ends
+    the stream, and the client reconnects. The revocation of the caller's key ends it too.
     """
     client = async_client(settings.redis_address)
-    teller = _Teller(client, job_id, caller, after)
+    reader = _Reader(client, job_id, caller, after)
     with subscribed(client, job_id) as subscription:
-        await within(clock.next_look(), subscription.ready)
+        await within(clock.next_deadline(), subscription.ready)
         ended = False
-        while not teller.over:
+        while not reader.over:
             subscription.changed.clear()
-            async for told in teller.tell():
-                yield told
+            async for update in reader.read_new():
+                yield update
             if ended:
-                # Whoever asks says to have seen an event that there never was: the end is not after it.
+                # The client claims to have seen an event that never existed, so the end is not after it.
                 return
-            # What is heard need not be news: the time may be up although something came.
-            if not teller.over and not (await within(clock.next_look(), subscription.changed) and clock.has_time):
+            # A notification may arrive although the time is up.
+            if not reader.over and not (await within(clock.next_deadline(), subscription.changed) and clock.has_time):
                 if clock.is_over:
                     return
                 clock.note_comment()
                 yield None
-                ended = await teller.look_for_the_job()
+                ended = await reader.read_job()
 
 
-class _Teller:
+class _Reader:
     """Reads a job's events, each once; `over` when nothing follows."""
 
     def __init__(self, client: redis.asyncio.Redis, job_id: str, caller: str, after: str) -> None:
@@ -95,35 +95,35 @@ class _Teller:
         self._checked = 0.0
 
     async def _read(self, reading: Awaitable[T]) -> T:
-        """Return what is read, unless the caller's key is revoked."""
+        """Return the result of a read; raises KeyRevoked if the caller's key is revoked."""
         found = await callers.checked(self._client, self._caller, reading)
         self._checked = time.monotonic()
         return found
 
-    async def tell(self) -> AsyncIterator[Told]:
-        """Yield what is new, to the last."""
+    async def read_new(self) -> AsyncIterator[Update]:
+        """Yield all new events."""
         found: list[events.Event] | None = None
-        while not self.over and (found is None or len(found) == _MOST):
+        while not self.over and (found is None or len(found) == _PAGE):
             try:
-                found = await self._read(events.since(self._client, self._job_id, self._after, _MOST))
+                found = await self._read(events.since(self._client, self._job_id, self._after, _PAGE))
                 for event in found:
                     if time.monotonic() - self._checked > _CHECK_EVERY:
                         await callers.check(self._client, self._caller)
                         self._checked = time.monotonic()
                     self._after = event.id
                     if event.kind != "done":
-                        yield Told(event)
+                        yield Update(event)
                         continue
                     job = await self._read(records.read(self._client, self._job_id, self._caller))
-                    # One that an operator has let run anew goes on.
+                    # A job that an operator has retried continues after `done`.
                     self.over = job is None or job.ended
                     if job is not None and job.ended:
-                        yield Told(event, job)
+                        yield Update(event, job)
             except (RedisError, KeyRevoked):
                 self.over = True
 
-    async def look_for_the_job(self) -> bool:
-        """Return whether it has ended; over when it has been forgotten, since then nothing will ever be told."""
+    async def read_job(self) -> bool:
+        """Return whether the job has ended. A deleted job is over, because no event will follow."""
         try:
             job = await self._read(records.read(self._client, self._job_id, self._caller))
         except (RedisError, KeyRevoked):
@@ -132,45 +132,45 @@ class _Teller:
         return job is not None and job.ended
 
 
-def _written(told: Told) -> bytes:
-    event = told.event
-    if told.job is not None:
-        return encode_event("done", status_of(told.job).model_dump_json(by_alias=True), event.id)
+def _encode(update: Update) -> bytes:
+    event = update.event
+    if update.job is not None:
+        return encode_event("done", status_of(update.job).model_dump_json(by_alias=True), event.id)
     if event.kind == "delta":
         return encode_event("delta", json.dumps({"text": event.data}, ensure_ascii=False), event.id)
     return encode_event(event.kind, event.data or "{}", event.id)
 
 
 class Clock:
-    """When an answer ends, and when it has been silent for too long; s of the monotonic clock, inf for never."""
+    """When a response must end, and when it has been silent for too long; s of the monotonic clock, inf for never."""
 
     def __init__(self, settings: StatusSettings) -> None:
-        longest, self._after_news = settings.sse_max_seconds or math.inf, math.inf
+        longest, self._after_event = settings.sse_max_seconds or math.inf, math.inf
         if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
-            longest, self._after_news = min(longest, _BUFFERED_MAX), _BUFFERED_AFTER
+            longest, self._after_event = min(longest, _BUFFERED_MAX), _BUFFERED_AFTER
         self._written = time.monotonic()
         self._ends = self._written + longest
 
-    def note_news(self) -> None:
-        """Note that the client is told something new: the answer ends so long after the first."""
+    def note_event(self) -> None:
+        """Note that an event was written; a buffered response ends a fixed time after its first."""
         self._written = time.monotonic()
-        self._ends = min(self._ends, self._written + self._after_news)
-        self._after_news = math.inf
+        self._ends = min(self._ends, self._written + self._after_event)
+        self._after_event = math.inf
 
     def note_comment(self) -> None:
-        """Note that the client is told that there is nothing new."""
+        """Note that a comment was written."""
         self._written = time.monotonic()
 
-    def next_look(self) -> float:
-        """Return when the answer ends or has been silent for too long."""
+    def next_deadline(self) -> float:
+        """Return when the response must end, or when it has been silent for too long."""
         return min(self._ends, self._written + _COMMENT_EVERY)
 
     @property
     def has_time(self) -> bool:
-        """Whether that is still to come."""
-        return time.monotonic() < self.next_look()
+        """Whether the next deadline is in the future."""
+        return time.monotonic() < self.next_deadline()
 
     @property
     def is_over(self) -> bool:
-        """Whether the answer ends here."""
+        """Whether the response must end."""
         return time.monotonic() >= self._ends

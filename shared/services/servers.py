@@ -1,4 +1,4 @@
-"""Which MCP servers a query goes to: those that its request names, or the router's choice."""
+"""Choose the MCP servers of a query: those that the request names, or the router's choice."""
 
 import json
 from dataclasses import dataclass, field
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The servers of a query, why, and what their configuration is; `cacheable` says whether answers may be shared.
+    """The servers of a query, their scores and digests; `cacheable` is whether answers may be shared.
 
-    `scores` has those of the chosen servers only, and none when the request named them.
+    `scores` has the chosen servers only, and is empty if the request names the servers.
     """
 
     servers: list[str] = field(default_factory=list)
@@ -27,20 +27,20 @@ class Chosen:
     cacheable: bool = True
 
     def to_json(self) -> str:
-        """Write it as a job's record keeps it: an empty text for nothing."""
+        """Write the choice for a job's record; an empty string if there are no servers."""
         return json.dumps({"servers": self.servers, "scores": as_wire(self.scores)}) if self.servers else ""
 
 
 def choose(request: SubmitRequest, settings: SubmitSettings) -> Chosen:
-    """Choose the servers for a request; raise InvalidRequest when it names one that is not there."""
+    """Choose the servers for a request; raises InvalidRequest for an unknown name."""
     if request.mcp_servers is not None:
         names = sorted(set(request.mcp_servers))
         unknown = [name for name in names if name not in settings.servers]
         if unknown:
-            known = ", ".join(settings.servers) or "there are none"
+            known = ", ".join(settings.servers) or "none"
             raise InvalidRequest(
-                f"mcpServers: not known: {', '.join(unknown)} ({known})",
-                errors=(FieldError("/mcpServers", f"should be among: {known}"),),
+                f"mcpServers: unknown server: {', '.join(unknown)} (known: {known})",
+                errors=(FieldError("/mcpServers", f"should be some of: {known}"),),
             )
         scores: list[Score] = []
     elif not settings.mcp_enabled:
@@ -53,21 +53,21 @@ def choose(request: SubmitRequest, settings: SubmitSettings) -> Chosen:
 
 
 def route(query: str, settings: SubmitSettings) -> dict[str, Any]:
-    """Return where a query would go, and why; raise NotFound where there are no servers to go to."""
+    """Return the servers that a query would get, and their scores; raises NotFound without MCP_ENABLED."""
     if not settings.mcp_enabled:
-        raise NotFound("There is nothing here while MCP_ENABLED is false")
+        raise NotFound("MCP_ENABLED is false")
     names, scores = router(settings).choose(query)
     return {"servers": names, "scores": as_wire(scores)}
 
 
 @lru_cache(1)
 def router(settings: SubmitSettings) -> "Router":
-    """Return the router of these settings, made once."""
-    from shared.mcp.router import Router  # noqa: PLC0415 -- of no use without MCP_ENABLED
+    """Return the router of these settings; a process builds it once."""
+    from shared.mcp.router import Router  # noqa: PLC0415 -- needed with MCP_ENABLED only
 
     return Router(settings.servers)
 
 
 def as_wire(scores: "list[Score]") -> list[dict[str, Any]]:
-    """Write scores as clients are told of them."""
+    """Write scores for clients."""
     return [{"server": score.server, "score": score.score, "reasons": list(score.reasons)} for score in scores]

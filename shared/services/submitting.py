@@ -1,4 +1,4 @@
-"""Commands on jobs: submit, wait for the end, cancel; what every door of the gateway calls."""
+"""Submit, wait for and cancel jobs: the operations that all APIs of the gateway share."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ from shared.services import allowed, servers
 from shared.store.jobs import endings, records, submissions
 from shared.store.redis.client import async_client
 
-# How the job is handled, not what is run: these stay in its record.
+# Fields about the handling of a job, which are in its record. The worker does not need them.
 _NOT_FOR_THE_WORKER = {
     "priority",
     "metadata",
@@ -40,7 +40,7 @@ _NOT_FOR_THE_WORKER = {
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """What became of a submission; `rate_headers` tell of the rate limit when there is one."""
+    """The answer to a submission; `rate_headers` describe the rate limit, if there is one."""
 
     answer: submissions.Answer
     rate_headers: dict[str, str]
@@ -55,19 +55,19 @@ async def submit(
     settings: SubmitSettings,
     body: Any = None,
 ) -> Submitted:
-    """Accept a query, join it to one in flight, or answer it from the cache.
+    """Accept a query, join it to an identical job in flight, or answer it from the cache.
 
-    `body` is what an Idempotency-Key stands for, as JSON; the request itself by default.
+    `body` is the content that an Idempotency-Key stands for, as JSON; the request by default.
 
-    Raises InvalidRequest, Forbidden or WebhookUrlRefused for what this deployment does not allow, IdempotencyMismatch,
-    RateLimited, BudgetExhausted, QueueFull, or KeyRevoked.
+    Raises InvalidRequest, Forbidden or WebhookUrlRefused if this deployment does not allow the request, and
+    IdempotencyMismatch, RateLimited, BudgetExhausted, QueueFull or KeyRevoked.
     """
     submission = await prepare(
         request, request_id=request_id, caller=caller, idempotency_key=idempotency_key, settings=settings
     )
     if idempotency_key and body is not None:
         submission = submission._replace(body=digest(body))
-    answer = await submissions.submit(async_client(settings.redis_address), submission)
+    answer = await submissions.submit(async_client(settings.redis_address), submission, limits(settings))
     headers = rate_headers(answer.left, answer.reset, settings)
     refuse(answer.kind, answer.reset, headers, settings)
     return Submitted(answer, headers)
@@ -76,7 +76,7 @@ async def submit(
 async def recall(
     body: Any, *, request_id: str, caller: str, idempotency_key: str, settings: SubmitSettings
 ) -> submissions.Answer | None:
-    """Return what an Idempotency-Key was answered first; None when it is new. Raises IdempotencyMismatch."""
+    """Return the first answer under an Idempotency-Key; None for a new key. Raises IdempotencyMismatch."""
     name = _key_record(caller, idempotency_key)
     client = async_client(settings.redis_address)
     answer = await submissions.recall(client, request_id=request_id, idempotency=name, body=digest(body))
@@ -86,7 +86,7 @@ async def recall(
 
 
 def normalized(request: SubmitRequest) -> dict[str, Any]:
-    """Return a request as its idempotency compares it: a field with its default value is as good as none."""
+    """Return a request in the form in which idempotency compares it: without fields that have their default."""
     return request.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
@@ -99,9 +99,9 @@ async def prepare(
     settings: SubmitSettings,
     until: allowed.Until | None = None,
 ) -> submissions.Submission:
-    """Hold a request against what this deployment allows, and write it as the store takes it.
+    """Check that this deployment allows a request, and translate it into a submission of the store.
 
-    `until` bounds what the requests of a batch take together. Raises InvalidRequest, Forbidden or WebhookUrlRefused.
+    The requests of a batch share one `until`. Raises InvalidRequest, Forbidden or WebhookUrlRefused.
     """
     until = until or allowed.until_from_now()
     await allowed.check(request, settings, caller, until)
@@ -111,27 +111,39 @@ async def prepare(
     return _submission(request, request_id, caller, idempotency_key, settings, host)
 
 
+def limits(settings: SubmitSettings) -> submissions.Limits:
+    """Return the limits of the deployment that the store applies."""
+    rate, seconds = settings.rate_limit or (0, 0)
+    return submissions.Limits(
+        max_waiting=settings.max_queue_depth,
+        rate=rate,
+        window_ms=seconds * 1000,
+        daily_budget_usd=settings.daily_budget_usd or 0,
+    )
+
+
 def refuse(kind: str, reset: int, headers: dict[str, str], settings: SubmitSettings) -> None:
-    """Raise what the store's refusal of a submission, or of a batch, means to a client; `reset` in ms."""
+    """Raise the error for the store's refusal of a submission or batch; `reset` in ms."""
     match kind:
         case "full":
             raise QueueFull(
-                f"MAX_QUEUE_DEPTH = {settings.max_queue_depth} jobs are waiting; try again later",
+                f"The queue is full: MAX_QUEUE_DEPTH = {settings.max_queue_depth} jobs are waiting. Try again later",
                 headers={"Retry-After": "5", **headers},
             )
         case "limited":
             raise RateLimited(
-                "RATE_LIMIT is reached; Retry-After says when to go on",
+                "Rate limit exceeded (RATE_LIMIT). Wait for the seconds in Retry-After",
                 headers={"Retry-After": str(_seconds(reset)), **headers},
             )
         case "broke":
             raise BudgetExhausted(
-                f"DAILY_BUDGET_USD = {settings.daily_budget_usd:g} is spent; the next day begins at midnight UTC",
+                f"Daily budget exhausted: DAILY_BUDGET_USD = {settings.daily_budget_usd:g}, reset at midnight UTC",
                 headers={"Retry-After": str(_seconds(reset)), **headers},
             )
         case "mismatch":
             raise IdempotencyMismatch(
-                "Idempotency-Key was used with another body in the last 24 hours; use a new key for a new request"
+                "Invalid idempotency key reuse: the body differs from the first request with this Idempotency-Key. "
+                "Use a new key for a new request"
             )
         case "revoked":
             raise KeyRevoked
@@ -140,21 +152,21 @@ def refuse(kind: str, reset: int, headers: dict[str, str], settings: SubmitSetti
 
 
 async def at_end(job_id: str, seconds: float, *, caller: str, settings: SubmitSettings) -> records.StoredJob | None:
-    """Return the job of a submission when it has ended, or as it stands after so many seconds."""
+    """Return the job of a submission when it has ended, or after this many seconds."""
     return await endings.read_at_end(async_client(settings.redis_address), job_id, caller, seconds)
 
 
 async def cancel(job_id: str, *, caller: str, settings: SubmitSettings) -> records.StoredJob:
-    """Cancel one of the caller's jobs; raises NotFound, or AlreadyFinished when its end came first."""
+    """Cancel one of the caller's jobs; raises NotFound, or AlreadyFinished for a job that has ended."""
     client = async_client(settings.redis_address)
     outcome = "missing"
     if is_id(job_id):
         outcome = await records.cancel(client, job_id, caller, keep_for=settings.result_ttl)
     if outcome == "finished":
-        raise AlreadyFinished("It had ended when the request came, and stays as it is")
+        raise AlreadyFinished("The job ended before the request arrived and is unchanged")
     job = await records.read(client, job_id, caller) if outcome == "cancelled" else None
     if job is None:
-        raise NotFound("There is no such job")
+        raise NotFound("Job not found")
     return job
 
 
@@ -172,33 +184,30 @@ def _submission(
     if chosen.servers:
         decisive["mcpServers"] = chosen.servers
     if request.session or request.session_id:
-        # Of the caller's own, since nobody else's is where the worker looks.
-        # A new one has the id of the job that it begins with.
-        kept = job_id if request.fork or not request.session_id else request.session_id
-        decisive["conversation"] = {"id": kept, "from": request.session_id}
+        # A new session has the id of its first job. The worker looks for sessions of the caller only.
+        session_id = job_id if request.fork or not request.session_id else request.session_id
+        decisive["conversation"] = {"id": session_id, "from": request.session_id}
     timeout = request.timeout_ms or settings.claude_timeout
-    # What a tool does or sees is never the same twice, unless a server's entry says so; and a conversation goes on.
+    # Tools may return something else each time, unless the entry of their server is `cacheable`; sessions continue.
     may_share = not request.tools and chosen.cacheable and "conversation" not in decisive
     name = ""
     if may_share and (settings.cache_ttl or settings.dedup_enabled):
         effective = {"model": settings.claude_model, "maxBudgetUsd": settings.max_budget_usd, **decisive}
-        # What the demo model answered is never given out as Claude's.
+        # An answer of the demo model is never returned as an answer of Claude.
         effective |= {"demoModel": True} if settings.demo_model else {}
         effective |= {"mcpDigests": chosen.digests} if chosen.servers else {}
-        effective.pop("textFormat", None)  # told again, and no part of what is run
+        effective.pop("textFormat", None)  # returned in the status, not part of the run
         name = fingerprint(caller, {**effective, "timeoutMs": timeout})
     mode = request.cache.mode
     ttl = settings.cache_ttl if request.cache.ttl is None else request.cache.ttl
-    rate, seconds = settings.rate_limit or (0, 0)
     return submissions.Submission(
         job_id=job_id,
         request_id=request_id,
         caller=caller,
         priority=PRIORITIES.index(request.priority),
-        timeout=timeout,
+        timeout_ms=timeout,
         request=_text(decisive),
         metadata=_text(request.metadata) if request.metadata else "",
-        max_waiting=settings.max_queue_depth,
         fingerprint=name,
         read_cache=settings.cache_ttl > 0 and mode == "default",
         join=settings.dedup_enabled and mode == "default",
@@ -206,13 +215,10 @@ def _submission(
         cache_ttl=ttl if settings.cache_ttl and mode != "bypass" else 0,
         idempotency=_key_record(caller, idempotency_key) if idempotency_key else "",
         body=digest(normalized(request)) if idempotency_key else "",
-        rate=rate,
-        window=seconds * 1000,
-        hook=request.webhook_url or "",
-        host=host,
+        webhook_url=request.webhook_url or "",
+        webhook_host=host,
         mcp=chosen.to_json(),
-        budget=settings.daily_budget_usd or 0,
-        talk="" if request.fork else request.session_id or "",
+        session_id="" if request.fork else request.session_id or "",
     )
 
 
@@ -229,7 +235,7 @@ def _seconds(milliseconds: int) -> int:
 
 
 def rate_headers(left: int, reset: int, settings: SubmitSettings) -> dict[str, str]:
-    """Tell of the rate limit in the fields of the IETF's draft; `reset` in ms."""
+    """Return the rate limit in the header fields of the IETF's draft; `reset` in ms."""
     if settings.rate_limit is None or left < 0:
         return {}
     most, seconds = settings.rate_limit

@@ -1,4 +1,4 @@
-"""`make bench`: every figure of docs/performance.md, measured anew in one run; prints one table, writes JSON.
+"""`make bench`: measure every number of docs/performance.md in one run, print one table and write JSON.
 
 `python -m tests.benchmarks NAME …` measures only those parts.
 """
@@ -18,7 +18,7 @@ WRITTEN = Path("build/bench.json")
 
 
 def main() -> None:
-    """Measure the parts asked for, or all."""
+    """Measure the named parts, or all."""
     figures: list[Figure] = []
     started = time.monotonic()
     for part in sys.argv[1:] or PARTS:

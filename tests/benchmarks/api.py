@@ -1,4 +1,4 @@
-"""How many requests a second one API process answers, beside FastAPI with plain RQ and FastAPI that does nothing."""
+"""Measure the requests a second of one API process, against FastAPI with plain RQ and FastAPI that does nothing."""
 
 import json
 import statistics
@@ -18,7 +18,7 @@ from tests.benchmarks.load import Request, post, rate
 from tests.support import slot
 from tests.support.redis_server import RedisServer
 
-# Short rounds, and many: what else the machine does meets both sides of a ratio alike.
+# Many short rounds, so that other load on the machine affects both sides of a ratio alike.
 CONNECTIONS, ROUNDS, SECONDS = 16, 13, 0.4
 SAME = "What is the same each time?"
 
@@ -32,13 +32,13 @@ def _again(_number: int) -> bytes:
 
 
 def fresh() -> Request:
-    """Return a maker of queries none of which was asked before."""
+    """Return a function that makes a new query each time."""
     numbers = iter(range(10_000_000))
     return lambda _: _query(next(numbers))
 
 
 async def in_turn(ways: dict[str, Callable[[float], "object"]]) -> dict[str, list[float]]:
-    """Return the rates of each way; in turn, so that a machine that grows slower does so for all."""
+    """Return the rates of each variant, measured in turn so that a machine that slows down does so for all."""
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for round_number in range(ROUNDS + 1):
         for name, way in ways.items():
@@ -49,7 +49,7 @@ async def in_turn(ways: dict[str, Callable[[float], "object"]]) -> dict[str, lis
 
 
 def ratio(rates: dict[str, list[float]], name: str, to: str) -> float:
-    """Return the median of the ratios of one way to another, round by round."""
+    """Return the median of the ratios of two variants, round by round."""
     return statistics.median(one / other for one, other in zip(rates[name], rates[to], strict=True))
 
 

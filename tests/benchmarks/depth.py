@@ -1,4 +1,4 @@
-"""What 50,000 waiting jobs cost: each call, and the dashboard's first page, with them and without, in one run."""
+"""Measure each call and the dashboard's first page, with and without 50,000 waiting jobs."""
 
 import asyncio
 import statistics
@@ -33,12 +33,12 @@ CALLS = ("submit", "status", "list", "dashboard", "cancel")
 
 
 async def fill(url: str) -> None:
-    """Let jobs of another caller wait, put there by the script itself."""
+    """Fill the queue with jobs of another caller, directly by the script."""
     client = async_client(url)
 
     async def some(count: int) -> None:
         for _ in range(count):
-            job = submissions.Submission(new_id(), new_id(), "other", 1, 1000, "{}", max_waiting=10**9)
+            job = submissions.Submission(new_id(), new_id(), "other", 1, 1000, "{}")
             await submissions.submit(client, job)
 
     await asyncio.gather(*(some(DEPTH // 32) for _ in range(32)))
@@ -46,13 +46,13 @@ async def fill(url: str) -> None:
 
 
 async def dashboard(settings: AdminSettings) -> None:
-    """Ask what the dashboard's first two pages ask."""
+    """Send the requests of the dashboard's first two pages."""
     await admin.stats(settings)
     await admin.job_page(None, 50, None, None, settings)
 
 
 async def one_round(url: str, number: int, times: dict[str, list[float]]) -> None:
-    """Do each call once on one store, and note its seconds."""
+    """Make each call once on one store, and record its seconds."""
     submitting = SubmitSettings(redis_url=SecretStr(url), max_queue_depth=10**6)
     asking = StatusSettings(redis_url=SecretStr(url))
 
@@ -83,7 +83,7 @@ async def calls(empty: str, full: str) -> dict[str, tuple[float, float]]:
 
 
 async def reads(ports: dict[str, int], jobs: dict[str, str]) -> dict[str, list[float]]:
-    """Return the status reads a second of each server, of a job that waits."""
+    """Return the status reads a second of each server, for a waiting job."""
 
     def way(name: str) -> Any:
         request = get(f"/api/query/{jobs[name]}")
@@ -93,7 +93,7 @@ async def reads(ports: dict[str, int], jobs: dict[str, str]) -> dict[str, list[f
 
 
 def measure() -> list[Figure]:
-    """Measure on two stores of its own."""
+    """Measure on two new stores."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         stores, ports, jobs = {}, {}, {}
         for name in ("empty", "full"):

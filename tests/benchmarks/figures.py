@@ -1,4 +1,4 @@
-"""One line of the table: what was measured against what, side by side in one run, and what we aim at."""
+"""A row of the table: what was measured against what, in one run, and the goal."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A ratio, or an absolute where `unit` says of what; `detail` is where it comes from."""
+    """A ratio, or an absolute value in `unit`; `detail` says what it was computed from."""
 
     what: str
     against: str
@@ -18,19 +18,19 @@ class Figure:
 
     @property
     def reached(self) -> bool | None:
-        """Whether the goal is; None where there is none."""
+        """Whether the goal is met; None without a goal."""
         if not self.sign:
             return None
         return self.value <= self.goal if self.sign == "≤" else self.value >= self.goal
 
     def cells(self) -> tuple[str, ...]:
-        """Write it for people."""
+        """Format it for people."""
         wanted = f"{self.sign} {_short(self.goal)}" if self.sign else ""
         verdict = {True: "yes", False: "NO", None: ""}[self.reached]
         return self.what, self.against, f"{_short(self.value)} {self.unit}".strip(), wanted, verdict, self.detail
 
     def as_json(self) -> dict[str, Any]:
-        """Write it for programs."""
+        """Format it for programs."""
         return {**asdict(self), "reached": self.reached}
 
 
@@ -39,7 +39,7 @@ def _short(number: float) -> str:
 
 
 def table(figures: list[Figure]) -> str:
-    """Lay figures out as a table of Markdown, to be pasted into docs/performance.md."""
+    """Format measurements as a Markdown table for docs/performance.md."""
     rows = [("What", "Against", "Figure", "Goal", "Met", "Detail"), *(figure.cells() for figure in figures)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]

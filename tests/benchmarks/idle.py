@@ -1,4 +1,4 @@
-"""What a worker costs that has nothing to do, its waiting CLIs with it: CPU, and memory."""
+"""Measure the CPU and memory of an idle worker with its warm CLIs."""
 
 import tempfile
 import time
@@ -12,7 +12,7 @@ SLOTS, SETTLE, SECONDS = 5, 10.0, 10.0
 
 
 def _cpu(gateway: Deployment) -> dict[str, float]:
-    """Return the CPU seconds of every process of the worker so far, by what it is."""
+    """Return the CPU seconds of the worker's processes so far, by kind."""
     assert gateway.worker is not None
     spent: dict[str, float] = {}
     for process in (gateway.worker, *gateway.below_worker()):
@@ -23,7 +23,7 @@ def _cpu(gateway: Deployment) -> dict[str, float]:
 
 
 def measure() -> list[Figure]:
-    """Let it be idle, and look."""
+    """Measure while it is idle."""
     with (
         tempfile.TemporaryDirectory() as name,
         ScriptedModel() as model,
@@ -31,7 +31,7 @@ def measure() -> list[Figure]:
     ):
         gateway.start_worker()
         gateway.wait_for_slots(SLOTS)
-        time.sleep(SETTLE)  # its CLIs start, and go on with it for a while
+        time.sleep(SETTLE)  # its CLIs use CPU for a while after their start
         before = _cpu(gateway)
         time.sleep(SECONDS)
         after = _cpu(gateway)

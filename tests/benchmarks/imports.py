@@ -1,8 +1,8 @@
-"""What a cold start imports, against everything that API and worker depend on.
+"""Measure the imports of a cold start, against importing all dependencies of API and worker.
 
 In Lambda's Python, 3.13, in the gateway's image where Docker has it, else in this Python. Each import is in a process
-of its own; medians of the ratios of rounds, with an empty process taken off. CPU time, which is what it takes: whatever
-else the machine does is not in it.
+of its own. The results are medians of the ratios of rounds, minus an empty process, in CPU time, which other load on
+the machine does not change.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""How long an answer takes: through the gateway, by the bare CLI, and from the model itself.
+"""Measure the latency of an answer: through the gateway, by the bare CLI, and from the model itself.
 
 The model is a Messages API on loopback that answers at once, or after a second, so that what is measured is not
 Claude's.
@@ -30,13 +30,13 @@ from tests.support.scripted_model import ScriptedModel
 from tests.support.scripted_replies import Text
 
 RUNS, SLOW_RUNS, CLI_RUNS = 8, 12, 4
-# A slot needs as long to have its next CLI ready.
+# The time in which a slot prepares its next CLI.
 PAUSE = 1.0
 THINKS = 1.0
 
 
 def in_turn(ways: dict[str, Callable[[], None]], runs: int, pause: float) -> dict[str, list[float]]:
-    """Return the milliseconds of each way; in turn, so that a machine that grows slower does so for all."""
+    """Return the milliseconds of each variant, measured in turn so that a machine that slows down does so for all."""
     took: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(runs):
         for name, ask in ways.items():
@@ -48,11 +48,11 @@ def in_turn(ways: dict[str, Callable[[], None]], runs: int, pause: float) -> dic
 
 
 def asker(gateway: Gateway) -> Callable[[], None]:
-    """Return what submits a query and waits for its result in the same request."""
+    """Return a function that submits a query and waits for its result in the same request."""
     number = iter(range(1_000_000))
 
     def ask() -> None:
-        # Another query each time: none comes from the cache.
+        # A new query each time, so that none is cached.
         body = {"query": f"hello {next(number)}"}
         answer = gateway.client.post("/api/query", json=body, headers={"prefer": "wait=25"})
         assert answer.json()["result"]["response"] == "ok", answer.text
@@ -61,7 +61,7 @@ def asker(gateway: Gateway) -> Callable[[], None]:
 
 
 def directly(url: str) -> Callable[[], None]:
-    """Return what asks the model itself, streaming as the CLI does."""
+    """Return a function that calls the model directly, streaming as the CLI does."""
     client = httpx.Client(base_url=url, trust_env=False)
     body = {"model": "m", "max_tokens": 9, "stream": True, "messages": [{"role": "user", "content": "hello"}]}
 
@@ -85,7 +85,7 @@ def measure() -> list[Figure]:
 
         ways = {"bare": bare, "gateway": gateway}
         apart = in_turn(ways, RUNS, PAUSE)
-        # Each way by itself: a slot that refills beside another way's job would be paid for by that one.
+        # One variant after the other: a slot that starts its next CLI would slow down the other variant.
         together = {name: in_turn({name: ask}, RUNS, 0)[name] for name, ask in ways.items()}
         model.reply = lambda _: Text("ok", delay_before=THINKS)
         time.sleep(PAUSE)
@@ -106,7 +106,7 @@ def _against(what: str, took: dict[str, list[float]], goal: float | None) -> Fig
 
 
 async def _the_cli_alone(url: str) -> float:
-    """Return the median ms from prompt to result of a CLI that waits for it, with nothing of the gateway around it."""
+    """Return the median ms from prompt to result of a warm CLI without the gateway."""
     settings = WorkerSettings()
     took = []
     with patch.dict(os.environ, {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": "k"}):

@@ -1,4 +1,4 @@
-"""A load on an HTTP server: connections that each have one request under way, answered as fast as the server can."""
+"""Load an HTTP server by connections that each have one request in flight."""
 
 import asyncio
 import re
@@ -13,13 +13,13 @@ Request = Callable[[int], bytes]
 
 
 def post(path: str, body: bytes) -> bytes:
-    """Write a request with a JSON body."""
+    """Return the bytes of a request with a JSON body."""
     fields = f"Host: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
     return f"POST {path} HTTP/1.1\r\n{fields}\r\n".encode() + body
 
 
 def get(path: str) -> bytes:
-    """Write a request without a body."""
+    """Return the bytes of a request without a body."""
     return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
 
 
@@ -43,7 +43,7 @@ class _Connection(asyncio.Protocol):
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
         self._transport.write(self._load.next())
 
     def data_received(self, data: bytes) -> None:
@@ -67,7 +67,7 @@ class _Connection(asyncio.Protocol):
 
 
 async def rate(port: int, request: Request, expected: int, *, connections: int, seconds: float) -> float:
-    """Return the answers a second; AssertionError when one has another status than expected."""
+    """Return the responses a second; AssertionError on an unexpected status."""
     load = _Load(request, expected)
     loop = asyncio.get_running_loop()
     started = time.perf_counter()

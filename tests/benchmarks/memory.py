@@ -1,4 +1,4 @@
-"""What is kept in memory: in Redis for a waiting job, in an API process for a client that waits or listens."""
+"""Measure memory: in Redis for a waiting job, in an API process for a waiting or following client."""
 
 import asyncio
 import resource
@@ -25,7 +25,7 @@ QUERY = "q" * 1016
 
 
 async def _redis(url: str) -> tuple[float, float]:
-    """Return the bytes of Redis for each waiting job, and those of the fields that it holds."""
+    """Return the bytes of Redis for each waiting job, and those of its fields."""
     async with redis.asyncio.Redis.from_url(url, decode_responses=True) as client:
         settings = SubmitSettings(redis_url=SecretStr(url), max_queue_depth=10**6)
         warm = await submit_all(settings, [SubmitRequest(query=f"{QUERY}{-1:08}")])
@@ -39,7 +39,7 @@ async def _redis(url: str) -> tuple[float, float]:
 
 
 async def _clients(port: int, process: psutil.Popen, request: bytes) -> float:
-    """Return the bytes that an API process has for each of many clients that wait for an answer."""
+    """Return the bytes of an API process for each of many waiting clients."""
     before = process.memory_info().rss
     made = [await asyncio.open_connection("127.0.0.1", port) for _ in range(CLIENTS)]
     for _, writer in made:
@@ -57,7 +57,7 @@ async def _waiting(url: str, folder: Path) -> dict[str, float]:
     settings = SubmitSettings(redis_url=SecretStr(url))
     for kind, path in (("waiters", "?wait=25"), ("streams", "/events")):
         job = (await submit_all(settings, [SubmitRequest(query=kind)]))[0]
-        # Each in a process of its own: what one has taken, the other would have again.
+        # Each in its own process, because memory that one has freed would be reused by the other.
         with servers.gateway(folder, url) as (port, process):
             seen[kind] = await _clients(port, process, get(f"/api/query/{job}{path}"))
     return seen

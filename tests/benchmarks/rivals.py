@@ -1,6 +1,6 @@
-"""What the API is compared with: FastAPI as its documentation shows it, with the gateway's own validation.
+"""Apps that the API is compared with: FastAPI as in its documentation, with the gateway's validation.
 
-`plain` puts a job into RQ, as one writes it; `constant` does nothing at all.
+`plain` enqueues an RQ job; `constant` does nothing.
 """
 
 import os

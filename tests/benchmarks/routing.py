@@ -1,6 +1,6 @@
-"""How often the router is right, and how fast, beside regular expressions: `python -m tests.benchmarks.routing`.
+"""Compare the router with regular expressions, in precision and speed: `python -m tests.benchmarks.routing`.
 
-The expressions are written in the manner of the gateway's predecessor, one a server, from the queries that it is known
+The expressions imitate those of the gateway's predecessor, one per server, based on the queries that it is known
 to have misrouted; its own are not at hand.
 """
 
@@ -34,7 +34,7 @@ def labelled(name: str) -> list[tuple[set[str], str]]:
 
 
 def judged(choose: Callable[[str], set[str]], queries: list[tuple[set[str], str]]) -> str:
-    """Return precision, recall, and how many of those for no server were routed all the same."""
+    """Return precision, recall, and the number of queries for no server that were routed."""
     chosen = [(wanted, choose(query)) for wanted, query in queries]
     right = sum(len(wanted & got) for wanted, got in chosen)
     wrong = sum(1 for wanted, got in chosen if got and not wanted)
@@ -44,7 +44,7 @@ def judged(choose: Callable[[str], set[str]], queries: list[tuple[set[str], str]
 
 
 def measure() -> list[Figure]:
-    """Print how often it is right, and return how fast it is."""
+    """Print its precision and recall, and return its speed."""
     servers = read(DATA / "routing_servers.json", os.environ, expand=False)
     router = Router(servers)
     expressions = {name: re.compile(text, re.IGNORECASE) for name, text in EXPRESSIONS.items()}

@@ -1,6 +1,6 @@
-"""Jobs a second when all slots are busy, and whose CPU seconds they take.
+"""Measure jobs a second with all slots busy, and the CPU seconds of gateway and CLIs.
 
-Against as many processes as there are slots, each running the bare CLI again and again.
+The comparison is with one process per slot that runs the bare CLI in a loop.
 """
 
 import os
@@ -41,7 +41,7 @@ def _bare(url: str, folder: Path) -> tuple[float, float]:
 
 
 class _Cpu:
-    """CPU seconds so far: those of our processes, and those of the CLIs that they have waited for."""
+    """CPU seconds so far, of our processes and of the CLIs that they have reaped."""
 
     def __init__(self, gateway: Deployment) -> None:
         assert gateway.worker is not None
@@ -51,7 +51,7 @@ class _Cpu:
         self._ours = [*ours, gateway.api, psutil.Process(gateway.redis.pid)]
 
     def read(self) -> tuple[float, float]:
-        """Return ours and theirs."""
+        """Return the seconds of the processes and of the CLIs."""
         mine = [process.cpu_times() for process in self._ours]
         slots = [process.cpu_times() for process in self._slots]
         return (
@@ -61,19 +61,19 @@ class _Cpu:
 
 
 def _through(gateway: Deployment) -> float:
-    """Return the jobs a second through the gateway, from one end to another, all slots busy."""
+    """Return the jobs a second through the gateway with all slots busy."""
     ended: list[float] = []
     seen = threading.Semaphore(0)
 
     def follow(job: str) -> None:
-        # One request for each job, as its client would.
+        # One request for each job, as a client sends it.
         while (body := gateway.client.get(f"/api/query/{job}", params={"wait": 25}).json())["finishedAt"] is None:
             pass
         assert body["state"] == "completed", body
         ended.append(time.perf_counter())
         seen.release()
 
-    # As many more as there are slots: what ends first had warm CLIs, and is not counted.
+    # One more per slot: the first jobs have warm CLIs and are not counted.
     jobs = [gateway.submit(f"hello {number} {time.monotonic_ns()}") for number in range(JOBS + SLOTS)]
     with ThreadPoolExecutor(len(jobs)) as threads:
         list(threads.map(follow, jobs))
@@ -82,7 +82,7 @@ def _through(gateway: Deployment) -> float:
 
 
 def measure() -> list[Figure]:
-    """Compare; one before the other, for each takes the whole machine."""
+    """Compare one after the other, because each uses the whole machine."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         model = stack.enter_context(ScriptedModel())

@@ -1,6 +1,6 @@
-"""What dead webhook hosts cost a living one, against the living one alone.
+"""Measure the effect of dead webhook hosts on a living one.
 
-500 events each of one caller; and 500 of one caller beside those of another to 1,000 hosts that never answer.
+500 events of one caller; and 500 of one caller beside those of another caller to 1,000 hosts that never answer.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ async def _fill(url: str, hooks: list[str], caller: str = "me") -> None:
 
     async def one(hook: str) -> None:
         host = hook.removeprefix("http://")
-        job = submissions.Submission(new_id(), new_id(), caller, 1, 1000, "{}", hook=hook, host=host)
+        job = submissions.Submission(new_id(), new_id(), caller, 1, 1000, "{}", webhook_url=hook, webhook_host=host)
         await submissions.submit(client, job)
         await run(url)
 
@@ -39,7 +39,7 @@ async def _fill(url: str, hooks: list[str], caller: str = "me") -> None:
 
 
 async def _arrive(url: str, beside: Literal["", "dead host", "tarpits"]) -> float:
-    """Return the s until the last event of the living host has arrived; what stands beside it is due before it."""
+    """Return the s until the last event of the living host has arrived; the other events are due earlier."""
     client = async_client(url)
     await client.flushall()
     last = asyncio.Event()
@@ -82,7 +82,7 @@ async def _compare(url: str) -> list[list[float]]:
 
 
 def measure() -> list[Figure]:
-    """Measure on a store of its own."""
+    """Measure on a new store."""
     with tempfile.TemporaryDirectory() as folder, RedisServer(find_server(), Path(folder)) as server:
         without, with_dead, with_tarpits = (statistics.median(taken) for taken in asyncio.run(_compare(server.url)))
     return [

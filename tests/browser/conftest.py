@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.support.gateway import Gateway
 from tests.support.scripted_model import ScriptedModel
 
-# In a container there is no user namespace to build a sandbox with. It visits our own pages only, some by name.
+# A container has no user namespace for Chromium's sandbox. The tests visit our own pages only, some by name.
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP *.example 127.0.0.1"]
 PASSWORD, VIEWER = "correct horse battery", "only looking around"
 
@@ -17,7 +17,7 @@ PASSWORD, VIEWER = "correct horse battery", "only looking around"
 def browser() -> Iterator[Browser]:
     """The system's Chromium; without one this skips at home and fails in CI.
 
-    For a module and no longer: while Playwright is open its event loop runs, and other tests have their own.
+    It is closed after each module, because Playwright runs an event loop and other tests have their own.
     """
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if program is None:
@@ -51,7 +51,7 @@ def gateway(model, tmp_path_factory) -> Iterator[Gateway]:
 
 @pytest.fixture
 def visit(browser, gateway):
-    """Open the dashboard, logged in; whatever the browser complains of fails the test."""
+    """Open the dashboard, logged in; an error in the browser's console fails the test."""
     contexts = []
     complaints: list[str] = []
 

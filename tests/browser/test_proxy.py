@@ -29,7 +29,7 @@ def prefixed(model, tmp_path_factory) -> Iterator[Gateway]:
 
 @pytest.fixture(scope="module")
 def proxy(gateway, prefixed, tmp_path_factory) -> Iterator[dict[str, str]]:
-    """The URL of each way to write the proxy's configuration, by a name."""
+    """The URL of each variant of the proxy's configuration, by name."""
     if PROGRAM is None:
         if os.environ.get("CI"):
             pytest.fail("nginx is not installed")
@@ -39,10 +39,10 @@ def proxy(gateway, prefixed, tmp_path_factory) -> Iterator[dict[str, str]]:
     certificate.private_key_and_cert_chain_pem.write_to_path(folder / "pem")
     tls = f"ssl_certificate {folder}/pem; ssl_certificate_key {folder}/pem;"
     ways = {
-        # name: scheme, location, what nginx does with it
+        # name: scheme, location, directives
         "removed": ("https", "/gateway/", f"proxy_pass {prefixed.url}/; {FORWARD}"),
         "kept": ("https", "/gateway/", f"proxy_pass {prefixed.url}; {FORWARD}"),
-        # As nginx does it when nobody thinks of anything: `Host` is the gateway's own address.
+        # The defaults of nginx: `Host` is the gateway's own address.
         "bare": ("https", "/", f"proxy_pass {gateway.url};"),
         "untold prefix": ("https", "/gateway/", f"proxy_pass {gateway.url}/;"),
         "plain": ("http", "/", f"proxy_pass {gateway.url}; {FORWARD}"),
@@ -118,7 +118,7 @@ def test_over_plain_http_the_page_says_that_a_login_needs_https(page, proxy):
     page.goto(f"{proxy['plain']}/admin")
     expect(page.get_by_role("alert")).to_contain_text("over HTTPS")
     expect(page.get_by_role("button", name="Log in")).to_be_disabled()
-    # Nor does the gateway accept what the page does not send.
+    # The gateway does not accept it either.
     answer = page.evaluate(
         """async (password) => {
           const body = JSON.stringify({ username: "admin", password });

@@ -1,4 +1,4 @@
-"""The start page as somebody uses it who has just started the gateway, in a real Chromium."""
+"""The start page as a new user sees it, in a real Chromium."""
 
 import itertools
 import json
@@ -37,7 +37,7 @@ def demo(tmp_path_factory) -> Iterator[Gateway]:
 
 @pytest.fixture
 def start(browser):
-    """Open a gateway's start page; whatever the browser complains of fails the test."""
+    """Open a gateway's start page; an error in the browser's console fails the test."""
     contexts = []
     complaints: list[str] = []
 
@@ -85,7 +85,7 @@ def test_an_answer_is_shown_as_it_is_written(start, gateway, script):
 
 
 def test_a_paused_queue_is_shown_as_the_reason_for_waiting(start, gateway):
-    """Catches a page that waits in silence while nothing can start."""
+    """Catches a page that shows no reason while nothing can start."""
     admin = ("admin", "correct horse battery")
     gateway.client.post("/admin/api/queue/pause", auth=admin).raise_for_status()
     try:
@@ -128,7 +128,7 @@ def test_a_refused_query_is_shown_in_words_with_its_code(start, gateway):
 
 
 def test_a_lost_connection_is_resumed_after_the_last_event(start, gateway, script):
-    """Catches an answer that is shown twice, or not to its end, after a lost connection."""
+    """Catches an answer that is repeated or incomplete after a lost connection."""
     go = threading.Event()
     script(lambda body: Hang(until=go))
     page = start(gateway)
@@ -159,7 +159,7 @@ def test_a_lost_connection_is_resumed_after_the_last_event(start, gateway, scrip
 
 
 def test_a_lost_submission_makes_one_job(start, gateway):
-    """Catches a submission that is sent again without its Idempotency-Key."""
+    """Catches a submission that is resent without its Idempotency-Key."""
     page = start(gateway)
     sent = []
 
@@ -227,7 +227,7 @@ def test_a_key_field_is_shown_where_a_key_is_needed(start, guarded):
 def test_without_keys_the_page_has_no_field_for_one(start, gateway):
     page = start(gateway)
     expect(page.get_by_label("API key")).to_be_hidden()
-    expect(page.get_by_text("No API key is needed")).to_be_visible()
+    expect(page.get_by_text("requires no API key")).to_be_visible()
     expect(page.get_by_role("link", name="Dashboard")).to_be_visible()
     assert page.get_by_role("link", name="API documentation").first.get_attribute("href") == "docs"
 

@@ -1,4 +1,4 @@
-"""The trials: bounded, on loopback, each prints a line of the table at the end."""
+"""The trials are bounded and use loopback only; each adds a row to the table that is printed at the end."""
 
 from collections.abc import Iterator
 
@@ -19,14 +19,14 @@ def pytest_configure(config):
 
 @pytest.fixture
 def full(request) -> bool:
-    """Whether there is time."""
+    """Whether the full trials are requested."""
     chosen: bool = request.config.getoption("--full")
     return chosen
 
 
 @pytest.fixture
 def row(request):
-    """Add a line to the table: the trial, and what was seen."""
+    """Add a row to the table: the trial, and the observation."""
     return lambda trial, seen: request.config.stash[_ROWS].append((trial, seen))
 
 

@@ -1,4 +1,4 @@
-"""Kills of slots and workers while jobs run, and what becomes of the jobs."""
+"""Kill slots and workers while jobs run, and record what happens to the jobs."""
 
 import random
 import signal
@@ -16,7 +16,7 @@ from tests.support.deployment import Deployment
 
 @dataclass
 class Watch:
-    """Sees each end of a job, and how long those that lost their slot wait until they may start again."""
+    """Records the end of each job, and how long a job that lost its slot waits for its next start."""
 
     port: int
     ended: list[str] = field(default_factory=list)
@@ -28,7 +28,7 @@ class Watch:
     def __enter__(self):
         self.redis = redis.Redis(port=self.port, decode_responses=True)
         self._channel = self.redis.pubsub(ignore_subscribe_messages=True)
-        self._channel.psubscribe(keys.job_channel("*"))
+        self._channel.psubscribe(keys.channel("*"))
         self._channel.get_message(timeout=5)
         self._threads = [threading.Thread(target=work) for work in (self._listen, self._look)]
         for thread in self._threads:
@@ -46,10 +46,10 @@ class Watch:
         while not self._stop.is_set():
             message = self._channel.get_message(timeout=0.1)
             if message and message["data"] == "end":
-                self.ended.append(message["channel"].removeprefix(keys.job_channel("")))
+                self.ended.append(message["channel"].removeprefix(keys.channel("")))
 
     def note_kill(self):
-        """Remember what runs now: some of it has just lost its slot."""
+        """Record which jobs run now: some of them have just lost their slot."""
         now = time.monotonic()
         for job_id in map(str, self.redis.zrange(keys.ACTIVE, 0, -1)):
             lost = int(self.redis.hget(keys.job(job_id), "lost") or 0)
@@ -71,7 +71,7 @@ class Watch:
 
 
 def rage(deployment: Deployment, watch: Watch, seconds: float, chance: random.Random) -> dict[str, int]:
-    """Kill a slot or the whole worker every 1 to 2 s for so long; return how often each was done."""
+    """Kill a slot or the whole worker every 1 to 2 s for some time; return the number of kills of each."""
     done = {"slot -9": 0, "slot SIGTERM": 0, "worker -9": 0, "worker SIGTERM": 0}
     until = time.monotonic() + seconds
     while time.monotonic() < until:

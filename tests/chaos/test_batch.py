@@ -1,4 +1,4 @@
-"""A batch whose worker is killed: counted right at every look, told of once, and nothing run twice that had ended."""
+"""A batch whose worker is killed: its counts always add up, one webhook is sent, and no finished job runs twice."""
 
 import json
 import threading
@@ -22,7 +22,7 @@ def test_a_batch_survives_its_worker(model, tmp_path, full, row):
     third, killed = total // 3, threading.Event()
 
     def reply(body):
-        """Keep every slot with its request once a third has ended, so that the kill meets them all at work."""
+        """Hang every request once a third has ended, so that the kill hits busy slots."""
         query = user_query(body)
         held = int(query.split()[1]) >= third and not killed.is_set()
         return Hang(until=killed) if held else Text(query)
@@ -55,7 +55,7 @@ def test_a_batch_survives_its_worker(model, tmp_path, full, row):
         lines = [json.loads(line) for line in gateway.client.get(f"{place}/results").text.splitlines()]
         assert [line["result"]["response"] for line in lines] == queries
         again = [query for query, line in zip(queries, lines, strict=True) if line["attempts"] > 1]
-        # What the kill met is run again, and nothing else is.
+        # Only the jobs that ran during the kill run again.
         assert Counter(model.queries()) == Counter([*queries, *again])
         assert len(again) == SLOTS
         gateway.until(lambda: len(receiver.hooks), bool)

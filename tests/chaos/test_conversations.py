@@ -1,4 +1,4 @@
-"""A conversation goes on, whichever worker runs its next turn, and whichever is killed."""
+"""A session continues whichever worker runs its next turn, and whichever is killed."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""A primary that changes under load, and hosts whose clocks are wrong."""
+"""A failover under load, and hosts with wrong clocks."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ from tests.support.deployment import Deployment
 from tests.support.redis_server import RedisServer
 from tests.support.switch import Switch
 
-# Seconds between the end of the old primary and the change of the name.
+# Seconds between the end of the old primary and the change of the DNS name.
 BETWEEN = 4.0
 SKEWED = """
 import os, time
@@ -51,7 +51,7 @@ def test_a_failover_loses_no_job_and_needs_no_restart(tmp_path, model, full, row
                 submitting = [pool.submit(submit, number) for number in range(most)]
                 deployment.until(lambda: len(accepted), lambda count: count > most // 4)
                 before = len(accepted)
-                # The servers' own way: writes pause until the replica has all of them, then the two change places.
+                # FAILOVER pauses writes until the replica has all of them; then the two swap roles.
                 first.execute_command("FAILOVER", "TO", "127.0.0.1", second.port, "TIMEOUT", 5000)
                 deployment.until(lambda: first.info("replication")["role"], lambda role: role == "slave")
                 if old == "is cut off":
@@ -80,7 +80,7 @@ def test_a_failover_loses_no_job_and_needs_no_restart(tmp_path, model, full, row
 
 
 def _clients_of(server):
-    """Count clients of a server that are neither its replication nor this test."""
+    """Count the clients of a server, without its replication and this test."""
     return sum(int(one["age"]) > 0 and one["cmd"] not in {"client|list", "client"} for one in _normal(server))
 
 
@@ -103,7 +103,7 @@ def test_hosts_with_other_clocks_agree_on_who_is_alive(tmp_path, model, row, api
         deployment.until(lambda: deployment.client.get("/health").json()["status"], lambda status: status == "ok")
         job = deployment.ask("what time is it")
         assert job["state"] == "completed"
-        # An id begins with the time of the host that made it, so the clock really is wrong.
+        # An id begins with the time of its host, so it proves that the clock is wrong.
         assert abs(int(job["jobId"].replace("-", "")[:12], 16) / 1000 - time.time() - api) < 30
         deployment.kill_all_of_the_worker()
         killed_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""After an hour of everything, made short, every figure is what the script has counted, whatever was killed."""
+"""After a shortened hour of everything, every metric is what the script has counted, whatever was killed."""
 
 import signal
 import threading
@@ -45,7 +45,7 @@ def test_every_metric_equals_the_count_of_the_script(model, tmp_path, row):
         assert {answer.json()["status"] for answer in cached} == {"cached"}
         # Four jobs that run, two that join them, two that wait and are cancelled; then a worker vanishes.
         held = [gateway.submit(f"held {number}") for number in range(4)]
-        # Claimed, not only taken from the queue: a job that no slot had claimed has lost no worker.
+        # Claimed, not only popped: a job that no slot has claimed has lost no worker.
         gateway.until(lambda: {gateway.job(job)["state"] for job in held}, {"active"}.__eq__)
         joined = [gateway.client.post("/api/query", json={"query": f"held {number}"}).json() for number in range(2)]
         assert {answer["status"] for answer in joined} == {"duplicate"}
@@ -53,7 +53,7 @@ def test_every_metric_equals_the_count_of_the_script(model, tmp_path, row):
         for job in cancelled:
             assert gateway.client.delete(f"/api/query/{job}").status_code == 200
         for slot in gateway.slots():
-            slot.kill()  # so that none hands its job back: the whole host is gone
+            slot.kill()  # so that no slot hands its job back: the whole host is gone
         gateway.kill_worker()
         gateway.worker = first
         api = [process for process in gateway.api.children() if "spawn_main" in " ".join(process.cmdline())]

@@ -1,4 +1,4 @@
-"""What is too slow for every change: a job that takes its workers with it, and many at once."""
+"""Trials that are too slow for every change: a job that kills its workers, and many jobs at once."""
 
 import os
 import signal
@@ -43,6 +43,6 @@ def test_many_concurrent_queries_get_their_answers_and_leave_no_process(tmp_path
             job = gateway.finished(job_id, timeout=110)
             assert (job["state"], job["result"]["response"], job["attempts"]) == ("completed", query, 1)
         assert len(model.requests) == many
-        # What is left waits in each of the two slots for the next job.
+        # The remaining CLIs wait in the two slots for the next job.
         gateway.until(gateway.clis, lambda clis: len(clis) == 2)
         gateway.until(lambda: len(gateway.run_directories()), (2).__eq__)

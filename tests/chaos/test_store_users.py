@@ -1,4 +1,4 @@
-"""A store with the users and options of the Compose stack is killed under load."""
+"""A store with the users and options of the Compose stack that is killed under load."""
 
 import asyncio
 import shutil

@@ -1,4 +1,4 @@
-"""Prometheus takes the configuration and the rules, and the board asks for nothing that is not there."""
+"""Prometheus accepts the configuration and the rules, and the board uses existing metrics only."""
 
 import json
 import os
@@ -18,7 +18,7 @@ CONFIGURATION = ROOT / "local/prometheus/prometheus.yml"
 RULES = ROOT / "local/prometheus/rules.yml"
 BOARD = json.loads((ROOT / "local/grafana/dashboards/claude-gateway.json").read_text())
 PANELS = [panel for panel in BOARD["panels"] if panel["type"] != "row"]
-# One of everything, so that every series is there.
+# One of each, so that every series exists.
 SEEN = Metrics(
     {"cost:m": "1", "tokens:input:m": "1"},
     {"n|GET|/x|200": "1", "b|GET|/x|1": "1", "s|GET|/x": "1"},

@@ -1,4 +1,4 @@
-"""The Compose stack hands on what `.env.example` tells of, and makes its image once."""
+"""The Compose stack passes on the variables of `.env.example`, and builds its image once."""
 
 import re
 from pathlib import Path
@@ -16,9 +16,9 @@ DOCUMENT = yaml.safe_load(COMPOSE_FILE.read_text(encoding="utf-8"))
 SERVICES = DOCUMENT["services"]
 GATEWAY, WORKER = SERVICES["gateway"]["environment"], SERVICES["worker"]["environment"]
 
-# Of the image, of the stack's one REDIS_URL, and of this machine's side of a port: docs/deploy.md names them.
+# Set by the image, by the stack's own REDIS_URL, or used for the published port: docs/deploy.md names them.
 DECIDED = {"HOST", "SPOOL_DIR", "REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD", "PORT"}
-# What the worker's settings have with everybody's, and the worker never looks at.
+# Common settings that the worker does not use.
 OF_THE_API = {"AUTH_ENABLED", "METRICS_ENABLED", "ALLOWED_HOSTS"}
 OF_THE_PLATFORM = {"ECS_AGENT_URI"}
 

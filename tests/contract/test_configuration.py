@@ -12,7 +12,7 @@ DOCUMENT = (Path(__file__).parents[2] / "docs/configuration.md").read_text(encod
 ROW = re.compile(r"^\| `([A-Z][A-Z0-9_]*)` \| (\w+) \| (.*?) \| (.*?) \| `(.*?)` \| (.+) \|$", re.MULTILINE)
 ROWS = {name: row for name, *row in ROW.findall(DOCUMENT)}
 FIELDS = {name.upper(): field for one in ALL_SETTINGS for name, field in one.model_fields.items()}
-# What the readers of one value need beside it.
+# Other variables that the readers of a value need.
 BESIDE = {"ADMIN_ENABLED": {"ADMIN_PASSWORD": "a password that is long enough"}, "MCP_ENABLED": {}}
 
 

@@ -1,4 +1,4 @@
-"""Figures and lists of the documents are those of the code."""
+"""Numbers and lists of the documents are those of the code."""
 
 import re
 from pathlib import Path
@@ -35,7 +35,7 @@ CLAIMS = [
 
 @pytest.mark.parametrize(("document", "sentence", "figure"), CLAIMS, ids=[claim[1][:40] for claim in CLAIMS])
 def test_a_number_in_the_documents_is_that_of_the_code(document, sentence, figure):
-    """Catches a limit that was changed in the code and not where operators read of it."""
+    """Catches a limit that was changed in the code but not in the documents."""
     [written] = re.findall(sentence, text_of(document))
     assert int(written.replace(",", "")) == figure
 

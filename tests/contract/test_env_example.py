@@ -1,4 +1,4 @@
-"""`.env.example` tells of every variable: those of the contract, and those that the code reads."""
+"""`.env.example` lists every variable: those of the contract, and those that the code reads."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ CONTRACT = re.findall(
     WEBHOOK_SECRET WEBHOOK_RETRY_SCHEDULE WEBHOOK_ALLOWED_NETWORKS LOG_LEVEL LOG_FORMAT SHUTDOWN_GRACE WEB_CONCURRENCY
     """,
 )
-# What the project adds to it.
+# Variables that the project adds.
 ADDED = [
     "CLAUDE_SILENCE_TIMEOUT",
     "MAX_RUN_MEMORY",
@@ -42,7 +42,7 @@ ADDED = [
     "MCP_FETCH_ALLOWED",
     "DEMO_MODEL",
 ]
-# What nobody sets: a platform tells of itself.
+# Variables that a platform sets, and no operator.
 OF_THE_PLATFORM = {"ECS_AGENT_URI"}
 
 
@@ -63,7 +63,7 @@ def test_a_copy_of_the_example_changes_nothing():
 
 
 def test_every_line_of_the_example_is_a_sentence_or_a_variable():
-    # `# NAME=` would look like a comment to the eye and be missed by whoever takes the `#` off.
+    # `# NAME=` looks like a comment, and a reader who uncomments lines would miss it.
     assert re.findall(r"^#(?! |[A-Z][A-Z0-9_]*=).*$|^# [A-Z_]+=.*$", EXAMPLE, re.MULTILINE) == []
 
 

@@ -1,4 +1,4 @@
-"""The check of the Lua scripts finds what it is there for, and names the file that holds it."""
+"""The check of the Lua scripts finds undefined and unused names, and reports their file."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The committed OpenAPI document is complete and what the code says, and every function serves it."""
+"""The committed OpenAPI document is complete and agrees with the code, and every function serves it."""
 
 import json
 from collections.abc import Iterator

@@ -24,7 +24,7 @@ def test_the_committed_reference_is_the_generated_one():
 
 
 def test_each_error_code_of_a_request_has_a_remedy():
-    """Catches a code that an operator meets and finds nowhere."""
+    """Catches a code that an operator cannot look up."""
     assert codes_in("Errors of requests") == set(request_codes())
 
 

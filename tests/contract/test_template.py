@@ -1,4 +1,4 @@
-"""What the template promises beside its routes, and what its variables and ours have to do with each other."""
+"""The template's variables agree with the settings, and its roles, rules and users are as narrow as documented."""
 
 import re
 from pathlib import Path
@@ -98,7 +98,7 @@ def egress(group):
 
 
 def test_the_worker_reaches_https_and_the_store_and_nothing_else():
-    """Catches a rule by which a tool of a run reaches other ports of the world or of the network."""
+    """Catches a rule by which a tool of a run reaches other ports."""
     store = ("tcp", 6379, 6379, "StoreSecurityGroup")
     assert egress("WorkerSecurityGroup") == {("tcp", 443, 443, "0.0.0.0/0"), store}
     assert egress("FunctionSecurityGroup") == {store}
@@ -111,18 +111,18 @@ def statements(role):
 
 
 def test_tasks_pull_the_image_of_one_repository():
-    """Catches a right to pull every image of the account."""
+    """Catches a permission to pull every image of the account."""
     pulls = [one for one in statements("ExecutionRole") if "ecr:BatchGetImage" in one["Action"]]
     assert [one["Resource"].split(":")[-1] for one in pulls] == ["repository/${WorkerRepository}"]
     everywhere = {action for one in statements("ExecutionRole") if one["Resource"] == "*" for action in one["Action"]}
-    assert everywhere == {"ecr:GetAuthorizationToken"}  # which AWS grants for no single resource
+    assert everywhere == {"ecr:GetAuthorizationToken"}  # which AWS cannot restrict to a resource
 
 
 STORE_USERS = {"api": "ApiStoreUser", "worker": "WorkerStoreUser", "default": "DefaultStoreUser"}
 
 
 def test_the_users_of_the_store_are_the_documented_ones():
-    """Catches a functions' user with the worker's rights, and a default user that can log in."""
+    """Catches a functions' user with the worker's permissions, and a default user that can log in."""
     text = (Path(__file__).parents[2] / "docs/operations.md").read_text(encoding="utf-8")
     documented = dict(re.findall(r"^user (api|worker) on >\w+ resetkeys (.*)$", text, re.MULTILINE))
     strings = {name: RESOURCES[user]["Properties"]["AccessString"] for name, user in STORE_USERS.items()}

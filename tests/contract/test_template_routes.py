@@ -1,4 +1,4 @@
-"""What a function serves and what the template sends to it are the same."""
+"""The routes of a function are those that the template sends to it."""
 
 from importlib import import_module
 
@@ -12,10 +12,10 @@ from local.lambda_emulator.routes import read_handlers, read_routes
 
 HANDLERS = read_handlers(TEMPLATE)
 ROUTES = read_routes(TEMPLATE)
-# Before any test runs: Mangum makes an event loop for itself, and never closes it, where a test has put away the one of
+# Imported before any test runs: Mangum creates an event loop and never closes it when a test has removed the one of
 # tests/conftest.py.
 MODULES = {function: import_module(handler.rpartition(".")[0]) for function, handler in HANDLERS.items()}
-# Every function serves these, but only one is asked for them.
+# Every function serves these, but the template sends them to one.
 DOCUMENTS = {("GET", "/docs"), ("GET", "/openapi.json")}
 DOCUMENTS_FUNCTION = "StatusFunction"
 

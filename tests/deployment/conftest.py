@@ -20,7 +20,7 @@ def _docker() -> None:
 
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what git knows of this project, in which a test may change things."""
+    """A copy of the files that git tracks, which a test may change."""
     if not SAM.exists():
         assert not os.environ.get("CI"), "sam is not installed: make deployment installs it"
         pytest.skip("sam is not installed: make deployment installs it")
@@ -40,15 +40,15 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def build(checkout) -> Path:
-    """What `sam build` makes of it: a directory for each function."""
+    """The output of `sam build`: a directory for each function."""
     run_sam("build", "--config-file", "samconfig.toml", cwd=checkout)
     return Path(checkout / ".aws-sam/build")
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[RedisServer]:
-    """A Redis of this machine that containers see, as host.docker.internal."""
-    # A container is asked: a daemon on its first start does not say which address its bridge has.
+    """A Redis of this machine that containers reach as host.docker.internal."""
+    # The address is read in a container: a daemon on its first start does not know that of its bridge.
     seen = ("--rm", "--add-host", "host:host-gateway", "--entrypoint", "getent", LAMBDA_IMAGE, "hosts", "host")
     address = docker("run", *seen).split()[0]
     with RedisServer(find_server(), tmp_path_factory.mktemp("redis"), also=address) as server:
@@ -57,7 +57,7 @@ def server(tmp_path_factory) -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="session")
 def image(checkout) -> str:
-    """The gateway's image, of the checkout."""
+    """The gateway's image, built from the checkout."""
     docker(
         *("build", "--network", "host", "--quiet", "--file", str(checkout / "Dockerfile")),
         *("--tag", "claude-gateway:local", str(checkout)),

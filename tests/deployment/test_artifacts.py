@@ -1,4 +1,4 @@
-"""What `sam build` makes: small, whole, of nothing but the function, and always of the code as it is now."""
+"""The output of `sam build` is small and complete, and has only the function's current code."""
 
 import zipfile
 
@@ -40,7 +40,7 @@ def test_an_artifact_holds_its_function_what_is_shared_and_libraries(build, name
         ".env",
     }
     assert {path.name for path in (artifact(build, name) / "functions").iterdir()} == {"__init__.py", name}
-    # Wheels of Lambda's Python, whatever Python built them.
+    # Wheels for Lambda's Python, whichever Python built them.
     libraries = [path.name for path in artifact(build, name).rglob("*.so")]
     assert libraries
     assert all("cpython-313-x86_64" in name or ".abi3." in name for name in libraries)

@@ -1,4 +1,4 @@
-"""The Compose stack, driven by pytest-docker, with the demo model; Grafana's board has tests of its own."""
+"""The Compose stack, driven by pytest-docker, with the demo model; Grafana's board is tested elsewhere."""
 
 import json
 import os
@@ -99,13 +99,13 @@ def test_a_key_is_made_in_the_image_that_serves(stack):
 
 def kill_and_start(container):
     docker("kill", "--signal", "KILL", container)
-    # Docker starts no container again that somebody has killed.
+    # Docker does not restart a container that a user has killed.
     docker("start", container)
 
 
 @pytest.mark.parametrize("stop", [lambda one: docker("restart", one), kill_and_start], ids=["restart", "kill"])
 def test_an_accepted_job_survives_a_restart_of_valkey(stack, stop):
-    """Catches an ACL with which Valkey cannot replay its append-only file: every job and key is gone then."""
+    """Catches an ACL with which Valkey cannot replay its append-only file, which loses every job and key."""
     [gateway], [valkey] = stack.containers("gateway"), stack.containers("valkey")
     auth = ("admin", SECRETS["ADMIN_PASSWORD"])
     ended = stack.ask("hello before", cache={"mode": "bypass"})
@@ -158,7 +158,7 @@ print(json.dumps({'uid': os.getuid(), 'writable': writable, 'first': first, 'see
 
 def test_a_scan_of_the_running_worker_finds_no_right_and_no_secret(stack):
     for container in stack.containers("worker"):
-        # As a tool of a run would look: the same user, and none of the container's own variables.
+        # As a tool of a run: the same user, and none of the container's own variables.
         clean = ["--env", "REDIS_URL=", "--env", "WEBHOOK_SECRET="]
         seen = json.loads(docker("exec", *clean, container, "python", "-c", LOOK))
         assert seen["uid"] == 10001
@@ -169,7 +169,7 @@ def test_a_scan_of_the_running_worker_finds_no_right_and_no_secret(stack):
         assert rights.pop("NoNewPrivs") == "1"
         assert {int(value, 16) for value in rights.values()} == {0}
         environments = "\n".join(seen["seen"].values())
-        assert "key-of-the-cli" in environments  # its own credential: the look was not in vain
+        assert "key-of-the-cli" in environments  # its own credential, so the scan works
         assert not [name for name in SECRETS.values() if name in environments]
 
 

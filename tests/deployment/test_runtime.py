@@ -1,4 +1,4 @@
-"""The artifacts in Lambda's own runtime, with a clean Python 3.13: every function answers each of its routes."""
+"""The artifacts in Lambda's runtime, with a clean Python 3.13: every function serves each of its routes."""
 
 import base64
 import contextlib
@@ -18,7 +18,7 @@ from tests.support.sam import event
 
 VARIABLES = json.loads((ROOT / "local/sam-variables.json").read_text(encoding="utf-8"))["Parameters"]
 
-# What each event of the template is answered while one job waits; in this order.
+# The expected response to each event of the template while one job waits, in this order.
 ANSWERS = {
     "SubmitFunction": {"SubmitQuery": 202, "RouteQuery": 404},
     "StatusFunction": {
@@ -56,7 +56,7 @@ class Running:
 
 @pytest.fixture(scope="module")
 def start(build, server):
-    """Start functions in Lambda's image, with the artifact as their code."""
+    """Start functions in Lambda's image, with the artifacts as their code."""
     with contextlib.ExitStack() as stack:
 
         def start(function, **variables):
@@ -135,7 +135,7 @@ def test_the_first_invocation_after_a_frozen_start_reconnects(start, server):
         docker("unpause", function.container.id)
         function.api.restore()
         assert function.answer("Health", "")[0] == 200
-        # The snapshot held no connection: the first are made now, one that is shared and one of the pool.
+        # The snapshot has no connection: the first are opened now, a shared one and one of the pool.
         assert before < connections(client) <= before + 2
 
 

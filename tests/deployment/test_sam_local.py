@@ -1,4 +1,4 @@
-"""`sam local`, as a developer uses it: each recorded event by itself, and the whole API with a worker beside it."""
+"""`sam local` as a developer uses it: each recorded event, and the whole API with a worker."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from tests.support.sam import EVENTS, LOCAL, SAM, environment, event, run_sam
 from tests.support.scripted_model import ScriptedModel
 
 FUNCTIONS = {route.key: route.function for route in read_routes(TEMPLATE)}
-# Without a job that the events could mean.
+# Responses without the job of the events.
 MISSING = {
     "CancelJob", "ReadJob", "FollowJob", "ListDeliveries", "Redeliver", "AnyJob", "DeleteJob", "RetryJob",
     "CancelAnyJob", "ChangePriority", "RedeliverAny", "RevokeCaller", "ResumeHost", "RouteQuery", "Everything",
@@ -31,7 +31,7 @@ REFUSED = {"DeleteMessageBatch", "DeleteResponse"}
 
 @pytest.fixture(scope="module")
 def variables(server, checkout):
-    """The file of variables that the project has, for the Redis of this test."""
+    """The project's file of variables, for the Redis of this test."""
     path = checkout / "local/sam-variables.json"
     given = json.loads(path.read_text(encoding="utf-8"))
     given["Parameters"]["REDIS_URL"] = f"redis://host.docker.internal:{server.port}/0"
@@ -43,7 +43,7 @@ def variables(server, checkout):
 )
 def test_each_function_is_invoked_with_a_recorded_event(build, variables, checkout, name, status):
     function = FUNCTIONS[event(name)["routeKey"]]
-    # SAM makes an image of its own on top of the given one, when it is not there or is not of this version.
+    # SAM builds its own image on top of the given one when it is missing or of another version.
     options = (*LOCAL, "--force-image-build") if name == "SubmitQuery" else LOCAL
     done = run_sam("local", "invoke", function, "-e", str(EVENTS / f"{name}.json"), *options, cwd=checkout)
     answer = next(line for line in reversed(done.stdout.splitlines()) if line.startswith('{"statusCode"'))
@@ -82,7 +82,7 @@ def test_a_job_runs_through_sam_local_and_a_worker_container(build, variables, s
 
 
 class Sam(GatewayClient):
-    """`sam local start-api` or `start-lambda`, from `with` to the end of it."""
+    """`sam local start-api` or `start-lambda`; runs within a `with` block."""
 
     def __init__(self, command, checkout, log):
         port = free_port()
@@ -92,7 +92,7 @@ class Sam(GatewayClient):
 
     def __enter__(self):
         self.output = self.path.open("w", encoding="utf-8")
-        # Tests that are run in the background ignore it, and so would what they start.
+        # Tests in the background ignore SIGINT, and their children would inherit that.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         self.process = subprocess.Popen(
             self.command, cwd=self.checkout, env=environment(), stdout=self.output, stderr=subprocess.STDOUT
@@ -111,10 +111,10 @@ class Sam(GatewayClient):
             return False
 
     def __exit__(self, *_):
-        self.process.send_signal(signal.SIGINT)  # as Ctrl-C, at which it removes its containers
+        self.process.send_signal(signal.SIGINT)  # as Ctrl-C, which makes it remove its containers
         self.process.wait(60)
         self.output.close()
         self.client.close()
-        # It forgets some of those that it started at once.
+        # It forgets some containers that it started concurrently.
         started = re.findall(r"^SAM_CONTAINER_ID: (\w+)", self.path.read_text(encoding="utf-8"), re.MULTILINE)
         docker("rm", "--force", "--volumes", *started)

@@ -1,7 +1,7 @@
-"""The commands of README and docs run as they stand, against a gateway with the demo model.
+"""The commands of README and docs run unchanged, against a gateway with the demo model.
 
 The blocks of one document are one script, in their order. A block that cannot run here has the comment
-`<!-- not run: REASON -->` before it. Ports are all that is replaced.
+`<!-- not run: REASON -->` before it. Only ports are replaced.
 """
 
 import os
@@ -29,9 +29,9 @@ SCRIPTS = [
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory) -> Iterator[Gateway]:
-    """What `make run` starts, with everything on that a document turns on."""
+    """The gateway of `make run`, with every feature that a document uses."""
     folder = tmp_path_factory.mktemp("gateway")
-    # Where `claude-gateway local` keeps its data unless it is told another place.
+    # The default data directory of `claude-gateway local`.
     (folder / ".data").symlink_to(folder / "data")
     variables = {
         "ADMIN_ENABLED": "true", "ADMIN_PASSWORD": PASSWORD, "METRICS_ENABLED": "true", "MCP_ENABLED": "true",
@@ -44,7 +44,7 @@ def gateway(tmp_path_factory) -> Iterator[Gateway]:
 
 @pytest.mark.parametrize(("document", "kind"), SCRIPTS)
 def test_the_commands_of_a_document_run(gateway, document, kind):
-    """Catches a command, an option, a field or an import that is not there any more."""
+    """Catches a command, an option, a field or an import that no longer exists."""
     script = "\n".join(block.text for block in blocks_of(document) if block.kind == kind and block.reason is None)
     folder = gateway.data.parent
     port = gateway.url.rpartition(":")[2]
@@ -59,7 +59,7 @@ def test_the_commands_of_a_document_run(gateway, document, kind):
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True,
     )  # fmt: skip
-    # What a script leaves in the background holds its output open: it ends with the script.
+    # A background process would hold the output open, so it ends with the script.
     status = None
     with suppress(subprocess.TimeoutExpired):
         status = process.wait(90)
@@ -72,6 +72,6 @@ def test_the_commands_of_a_document_run(gateway, document, kind):
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT)))
 def test_a_skipped_block_has_a_reason(document):
-    """Catches a block that is skipped without anybody knowing why."""
+    """Catches a block that is skipped without a reason."""
     text = document.read_text(encoding="utf-8")
     assert text.count("<!-- not run") == len([block for block in blocks_of(document) if block.reason is not None])

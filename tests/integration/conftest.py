@@ -16,9 +16,9 @@ from tests.support.scripted_model import ScriptedModel
 
 
 def pytest_generate_tests(metafunc):
-    """Run what uses a gateway through uvicorn and through the Lambda emulator, unless it is marked `once`.
+    """Run each test with a gateway through uvicorn and through the Lambda emulator, unless it is marked `once`.
 
-    The second way is for `make slow`; `make test` has the emulator's own tests.
+    The emulator is used in `make slow`; `make test` has the emulator's own tests.
     """
     if "gateway" in metafunc.fixturenames:
         once, emulated = (metafunc.definition.get_closest_marker(name) for name in ("once", "emulated"))
@@ -36,7 +36,7 @@ def model() -> Iterator[ScriptedModel]:
 
 @pytest.fixture(scope="module")
 def variables() -> dict[str, str]:
-    """What a module sets beside the model; overridden where it matters."""
+    """Further variables of a module's gateway; modules override it."""
     return {}
 
 
@@ -51,7 +51,7 @@ def gateway(request, model, variables, tmp_path_factory) -> Iterator[Gateway]:
 
 @pytest.fixture
 def round_trips(monkeypatch) -> list[object]:
-    """Collect what is sent to Redis by asynchronous clients, an item a round trip, from when a test asks for it."""
+    """Collect the round trips of asynchronous clients to Redis while a test wants it."""
     sent: list[object] = []
     send = redis.asyncio.connection.AbstractConnection.send_packed_command
 
@@ -80,14 +80,14 @@ def store(server) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 async def connect(store, server, monkeypatch):
-    """Give a client of the composed app, in this process, on the Redis with that URL."""
+    """Return a client of the composed app in this process, with the Redis of that URL."""
     clients = []
 
     async def connect(url=server.url, **variables):
         for name, value in {"REDIS_URL": url, **variables}.items():
             monkeypatch.setenv(name, value)
         load.cache_clear()
-        http_callers._known.clear()
+        http_callers._cache.clear()
         client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway")
         clients.append(client)
         return client

@@ -92,7 +92,7 @@ async def test_a_retried_job_starts_over(admin, server, store):
     again = await admin.post(f"/admin/api/jobs/{job}/retry")
     assert (again.status_code, again.json()["state"], again.json()["runAnew"]) == (200, "waiting", 1)
     assert (again.json()["error"], again.json()["finishedAt"], again.json()["attempts"]) == (None, None, [])
-    # What was to be told of an end that is undone is not told.
+    # A webhook about an end that a retry undoes is not delivered.
     assert store.hget(keys.COUNTERS, "webhooks_pending") == "0"
     running = await admin.post(f"/admin/api/jobs/{job}/retry")
     assert (running.status_code, running.json()["code"]) == (409, "not_finished")
@@ -118,7 +118,7 @@ async def test_all_failed_jobs_are_retried_and_finished_ones_purged(admin, serve
     assert states == {**dict.fromkeys([*failed, waiting], "waiting"), done: "completed"}
     assert (await admin.post("/admin/api/jobs/purge-finished")).json() == {"purged": 1}
     assert [key for key in store.scan_iter() if done in key and key.startswith("cg:")] == []
-    # What the cache would have answered is gone with it.
+    # The cached answer is gone too.
     assert (await admin.post("/api/query", json={"query": "done"})).json()["status"] == "queued"
 
 
@@ -230,7 +230,7 @@ async def test_every_change_is_logged_with_its_author(admin, caplog):
 
 
 async def test_the_first_page_costs_the_same_whatever_the_number_of_jobs(admin, round_trips):
-    # What it costs is what Redis is asked for: so many commands, none of which looks through all jobs.
+    # The cost is a fixed number of Redis commands, none of which scans all jobs.
     async def cost():
         round_trips.clear()
         assert (await admin.get("/admin/api/stats")).status_code == 200
@@ -262,6 +262,6 @@ async def test_a_slot_shows_what_it_runs(admin, server, store):
     store.zadd(keys.SLOTS, {"host-1-1": 4_000_000_000})
     claim = await take(server.url, "host-1-1")
     assert (await admin.get("/admin/api/stats")).json()["slots"] == [{"slot": "host-1-1", "jobId": job}]
-    await operations.forget(handle, job)  # it runs: nothing happens
+    await operations.forget(handle, job)  # a running job is left alone
     await claims.settle(handle, claims.hand_back(claim))
     assert (await admin.get("/admin/api/stats")).json()["slots"] == [{"slot": "host-1-1", "jobId": None}]

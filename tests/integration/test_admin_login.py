@@ -1,4 +1,4 @@
-"""Who gets into the dashboard: sessions, guesses, other sites' pages, and what a proxy changes."""
+"""Access to the dashboard: sessions, guesses, cross-site requests and proxies."""
 
 import asyncio
 
@@ -20,19 +20,19 @@ LOGIN = {"username": "admin", "password": PASSWORD}
 HTTPS = "https://gateway"
 STATS = "/admin/api/stats"
 
-# Without keys only known hosts are served, and hosts are what many of these tests are about.
+# Without keys only known hosts are served, and many of these tests use other hosts.
 ON = {**ADMIN_ON, "AUTH_ENABLED": "true"}
 
 
 @pytest.fixture(scope="module")
 def variables():
-    """What the gateway of a real server is started with."""
+    """The variables of the gateway of a real server."""
     return ON
 
 
 @pytest.fixture
 async def login(connect):
-    """Log in over HTTPS as whom the body names, and return the header with the session cookie."""
+    """Log in over HTTPS with a body, and return the header with the session cookie."""
 
     async def login(body=LOGIN, **variables):
         client = await connect(**ON, **variables)
@@ -45,7 +45,7 @@ async def login(connect):
 
 
 def set_password(monkeypatch, **variables):
-    """Give this process other variables, as a restart does."""
+    """Change the variables of this process, as a restart does."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     load.cache_clear()
@@ -107,7 +107,7 @@ async def test_a_changed_password_leaves_the_other_roles_sessions(login, monkeyp
 
 
 async def test_a_process_with_the_old_password_keeps_new_sessions(login, monkeypatch):
-    # During a rolling deployment both kinds of process serve the same browser.
+    # During a rolling deployment old and new processes serve the same browser.
     client, held = await login()
     set_password(monkeypatch, ADMIN_PASSWORD="another long password")
     assert (await client.get(STATS, headers=held)).status_code == 401
@@ -125,7 +125,7 @@ async def test_a_session_ends_when_idle_and_after_a_week_in_all(login, store):
     role, proof, ends = store.get(key).split()
     week = int(ends) - store.time()[0] * 1000
     assert 7 * 86_400_000 - 60_000 < week <= 7 * 86_400_000 + 1000
-    # An hour before the end a request prolongs it to the end and no further.
+    # A request in the last hour extends the session to its end and no further.
     store.set(key, f"{role} {proof} {int(ends) - 7 * 86_400_000 + 3_600_000}")
     assert (await client.get(STATS, headers=held)).status_code == 200
     assert 0 < store.pttl(key) <= 3_600_000
@@ -151,7 +151,7 @@ async def test_a_login_ends_the_session_that_the_browser_had(login, store):
     client.cookies.clear()
     assert (await client.get(STATS, headers=held)).status_code == 401
     assert (await client.get(STATS, headers=fresh)).status_code == 200
-    # A token that somebody planted before the login is never the session's.
+    # A token that was planted before the login never becomes the session's.
     planted = {"Cookie": "cg_admin=planted"}
     assert (
         "planted" not in (await client.post(f"{HTTPS}/admin/login", json=LOGIN, headers=planted)).headers["set-cookie"]
@@ -214,7 +214,7 @@ async def test_a_locked_address_stays_locked_for_a_right_password(connect, store
 
 
 async def test_a_locked_address_does_not_learn_which_password_was_right(connect, compared):
-    # A script uses the right one from the address that an attacker shares: else each guess would be answered.
+    # A script with the right password shares the attacker's address: otherwise each guess would be answered.
     client = await connect(**ON)
     assert (await client.get(STATS, headers=basic())).status_code == 200
     for number in range(5):
@@ -233,7 +233,7 @@ async def test_a_right_password_is_never_locked_by_its_own_use(connect):
         return {answer.status_code for answer in await asyncio.gather(*answers)}
 
     assert await statuses(PASSWORD) == {200}
-    # Nor does the same wrong one, of a script that retries, lock the others out.
+    # A script that retries one wrong password does not lock others out either.
     assert await statuses("old password") == {401}
     assert await statuses(PASSWORD) == {200}
 
@@ -294,7 +294,7 @@ async def test_without_trusted_proxies_a_header_changes_no_address(connect):
 
 
 async def test_a_real_server_ignores_proxy_headers_from_loopback(gateway):
-    # The server under the app has an opinion of its own on these headers.
+    # uvicorn would also read these headers.
     seen = [
         gateway.client.get(
             STATS, headers={**basic(f"guess {number}"), "X-Forwarded-For": f"6.6.6.{number}"}
@@ -307,7 +307,7 @@ async def test_a_real_server_ignores_proxy_headers_from_loopback(gateway):
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
-# Other sites' pages, and headers that are parsed
+# Cross-site requests, and parsed headers
 
 
 @pytest.mark.parametrize(
@@ -345,9 +345,9 @@ async def test_a_cross_site_change_is_refused(connect, store, headers):
         ("http://gateway:3000", "http://Gateway:3000", 200),
         ("https://gateway", "https://gateway:443", 200),
         ("http://xn--bcher-kva.example", "http://b\u00fccher.example", 200),
-        # A proxy terminates TLS and says nothing: the page is the same host's.
+        # A proxy that terminates TLS and adds no header: the page has the same host.
         ("https://gateway", "http://gateway", 200),
-        # A page that came over plain HTTP changes nothing over HTTPS.
+        # A page over plain HTTP cannot change anything over HTTPS.
         ("http://gateway", "https://gateway", 403),
         ("https://gateway:8443", "https://gateway", 403),
     ],
@@ -364,7 +364,7 @@ async def test_a_trusted_proxy_names_the_public_host_of_the_browser(connect):
     resume = "http://127.0.0.1:3000/admin/api/queue/resume"
     for origin, status in (("https://gw.example", 200), ("https://evil.example", 403), ("http://127.0.0.1:3000", 403)):
         assert (await client.post(resume, headers={**proxied, "Origin": origin})).status_code == status
-    # From anybody else the same headers mean nothing.
+    # From any other peer the same headers are ignored.
     client = await connect(**ON, TRUSTED_PROXIES="10.0.0.1")
     assert (await client.post(resume, headers={**proxied, "Origin": "https://gw.example"})).status_code == 403
 

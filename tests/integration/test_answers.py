@@ -1,4 +1,4 @@
-"""What the answer of a run is: the text of its last message, whatever stands beside it."""
+"""The answer of a run is the text of its last message."""
 
 import json
 

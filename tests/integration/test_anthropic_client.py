@@ -1,4 +1,4 @@
-"""Anthropic's own package against the gateway: its batches, unchanged but for the base URL."""
+"""The anthropic package against the gateway: its batches, with nothing changed but the base URL."""
 
 import json
 import time

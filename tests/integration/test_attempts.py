@@ -1,4 +1,4 @@
-"""What is kept of each attempt of a job: codes for its caller, and Claude's own answers for operators."""
+"""The record of each attempt of a job: codes for its caller, and Claude's responses for operators."""
 
 import json
 
@@ -33,7 +33,7 @@ def test_operators_see_the_answers_of_claude_and_the_log_does_not(gateway, scrip
     assert "particular" not in json.dumps(job)
     [attempt] = gateway.client.get(f"/admin/api/jobs/{job['jobId']}", auth=ADMIN).json()["attempts"]
     [request] = attempt["requests"]
-    assert (request["status"], request["type"]) == (400, None)  # the CLI does not say which
+    assert (request["status"], request["type"]) == (400, None)  # the CLI does not report which
     assert "a very particular reason" in request["message"]
     lines = [line for line in gateway.log if "claude_request_failed" in line and job["jobId"] in line]
     assert json.loads(lines[-1])["status"] == 400

@@ -1,4 +1,4 @@
-"""The gateway's server behind a real nginx: answers that come before the body, and connections that are kept."""
+"""The gateway's server behind a real nginx: early answers, and kept connections."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ http {{
 
 @pytest.fixture(scope="module")
 def nginx(tmp_path_factory):
-    """nginx before the server, with its defaults, without buffering, and with kept connections."""
+    """An nginx in front of the server: with defaults, without buffering, and with kept connections."""
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if program is None:
         assert not os.environ.get("CI"), "nginx is not installed"
@@ -47,7 +47,7 @@ def nginx(tmp_path_factory):
         command = [program, "-c", str(folder / "nginx.conf"), "-p", str(folder), "-e", str(folder / "error.log")]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         try:
-            # A connection for each request: nginx closes one to its client after an answer that came before the body.
+            # A connection for each request: nginx closes the client's connection after an early answer.
             once = httpx.Limits(max_keepalive_connections=0)
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30, limits=once) as client:
                 deadline = time.monotonic() + 20

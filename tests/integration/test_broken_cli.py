@@ -1,4 +1,4 @@
-"""A CLI that misbehaves, in a stand-in for it: the job fails with the right code, and nothing is left of it."""
+"""A misbehaving stand-in for the CLI: the job fails with the right code, and nothing is left behind."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ from tests.support.fake_cli import fake_cli
 
 @pytest.fixture
 def runs(tmp_path, monkeypatch):
-    """The directory in which runs make theirs."""
+    """The parent directory of the runs' directories."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "runs"))
     (tmp_path / "runs").mkdir()
     processes.adopt_orphans()
@@ -61,7 +61,7 @@ async def test_a_cli_that_misbehaves_is_a_failure_with_its_code(tmp_path, runs, 
 
 
 async def test_a_cli_that_behaves_is_a_success(tmp_path, runs):
-    # Without this one the others could all fail for a reason that has nothing to do with them.
+    # Shows that the stand-in works, so that the other tests fail for their own reason.
     assert (await outcome(tmp_path, "success")).state == "completed"
 
 
@@ -75,7 +75,7 @@ async def test_a_cli_that_hangs_and_ignores_sigterm_is_killed_with_its_run(tmp_p
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1):
             await outcome(tmp_path, "hang")
-    assert time.monotonic() - started < 1 + GRACE + 8  # it would hang for a minute
+    assert time.monotonic() - started < 1 + GRACE + 8  # a hang takes a minute
     assert not processes.descendants(os.getpid())
     assert not list(runs.iterdir())
 

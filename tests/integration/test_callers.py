@@ -1,4 +1,4 @@
-"""Callers and their keys: what belongs to one does not exist for another."""
+"""Callers and their keys: resources of one do not exist for another."""
 
 import json
 import subprocess
@@ -39,7 +39,7 @@ def keys(gateway, *arguments):
 
 @pytest.fixture
 def caller(gateway):
-    """Make a caller, and give a client that calls with its key."""
+    """Create a caller, and return a client with its key."""
     clients = []
 
     def caller(name, header="Authorization"):
@@ -107,7 +107,7 @@ def test_resources_of_another_caller_do_not_exist(caller):
         assert answer.status_code == 404
         assert {**answer.json(), "instance": ""} == {**unknown, "instance": ""}
     assert theirs.get("/api/query").json() == {"jobs": [], "nextCursor": None}
-    # Neither the cache nor the key of one answers the other.
+    # Neither cached answers nor idempotency keys are shared.
     answer = theirs.post("/api/query", json=body, headers={"Idempotency-Key": "shared"})
     assert answer.json()["status"] == "queued"
     assert "idempotent-replayed" not in answer.headers
@@ -198,9 +198,9 @@ def test_a_caller_has_its_own_rate_limit_and_sees_it(caller):
 
 
 def test_revoking_a_key_ends_its_jobs_and_its_open_streams(gateway, caller, model):
-    """Streams, held answers, running and waiting jobs; those of another caller go on."""
+    """Streams, held requests, running and waiting jobs end; those of another caller continue."""
     go = threading.Event()
-    # What other tests left to run would take the replies that are scripted here.
+    # Jobs that other tests left would take the replies that are scripted here.
     gateway.until(
         lambda: [gateway.client.get("/health").json()[state] for state in ("waiting", "active")], [0, 0].__eq__
     )
@@ -241,7 +241,7 @@ def test_revoking_a_key_ends_its_jobs_and_its_open_streams(gateway, caller, mode
         answers = [answer.result(10) for answer in held]
         gateway.until(lambda: len(gateway.running()), (1).__eq__, timeout=10)
         gateway.until(lambda: leaves.get("/api/query").status_code, (401).__eq__, timeout=10)
-        assert time.monotonic() - revoked < 9  # 5 s are promised; this machine may be busy
+        assert time.monotonic() - revoked < 9  # 5 s are promised; this machine may be slow
 
         assert [status for status, _ in streamed] == [200, 200]
         assert all("completed" not in text for _, text in streamed)

@@ -1,4 +1,4 @@
-"""The examples of docs/cli.md run as they are written."""
+"""The examples of docs/cli.md run unchanged."""
 
 import os
 import re
@@ -16,7 +16,7 @@ PASSWORD = "correct-horse-battery"
 
 @pytest.fixture
 def demo_gateway(tmp_path_factory):
-    """A gateway without credentials: the built-in demo model answers, as it does after `make run`."""
+    """A gateway without credentials, with the built-in demo model, as after `make run`."""
     variables = {"QUEUE_CONCURRENCY": "2", "ADMIN_ENABLED": "true", "ADMIN_PASSWORD": PASSWORD}
     with Gateway(tmp_path_factory.mktemp("gateway"), **variables) as gateway:
         yield gateway

@@ -1,4 +1,4 @@
-"""The openai and anthropic packages with callers' keys: whose is whose, and what is refused as their exceptions."""
+"""The openai and anthropic packages with callers' keys: isolation, and refusals as their exceptions."""
 
 from functools import partial
 
@@ -20,7 +20,7 @@ PARAMS: anthropic.types.message_create_params.MessageCreateParamsNonStreaming = 
 
 @pytest.fixture
 async def names(connect, server):
-    """Give the keys of two callers, who may each submit once, and one that is nobody's."""
+    """Return the keys of two callers, who may each submit once, and an unknown key."""
     await connect(server.url, AUTH_ENABLED="true", RATE_LIMIT="1/hour")
     return [*[(await callers.create(async_client(server.url), name)).key for name in ("ann", "bob")], "cgk_wrong"]
 

@@ -1,4 +1,4 @@
-"""Hosts whose clocks are wrong: nothing that two of them compare depends on it."""
+"""Hosts with wrong clocks: no time that two hosts compare depends on their own clock."""
 
 import json
 import time
@@ -21,7 +21,7 @@ SKEWS = [-40.0, 40.0, -100_000.0, 100_000.0]
 
 @pytest.fixture
 def host(monkeypatch):
-    """Run with the clock of a host that is wrong by so many seconds."""
+    """Run with a clock that is wrong by some seconds."""
     right, right_ns = time.time, time.time_ns
 
     @contextmanager
@@ -159,4 +159,4 @@ async def test_a_status_is_read_in_one_round_trip_with_the_time(api, round_trips
     round_trips.clear()
     assert (await api.get(f"/api/query/{job}")).status_code == 200
     assert (await api.get("/health")).status_code == 200
-    assert len(round_trips) <= 3  # health's script may not be known to the server yet
+    assert len(round_trips) <= 3  # the server may not know the script of health yet

@@ -55,7 +55,7 @@ def terminal(gateway, tmp_path):
 
 @pytest.fixture
 def hang(script):
-    """Let the model answer nothing until the event is set."""
+    """Hang the model until the event is set."""
     go = threading.Event()
     script(lambda _: Hang(go))
     yield go
@@ -292,7 +292,7 @@ PRINTING = [
 
 
 def unwritable(kind):
-    """Return a descriptor that takes nothing."""
+    """Return a descriptor that accepts no bytes."""
     if kind == "full":
         return os.open("/dev/full", os.O_WRONLY)
     reading, writing = os.pipe()
@@ -309,7 +309,7 @@ def test_an_output_that_cannot_be_written_is_a_one_line_error(gateway, tmp_path,
     data = ["--data", str(gateway.data)] if arguments[0] in {"keys", "webhooks"} else []
     output = unwritable(kind)
     close = ["/bin/sh", "-c", 'exec "$@" >&-', "sh"] if kind == "closed" else []
-    if "lost" in arguments:  # a name is taken once
+    if "lost" in arguments:  # a name can be used once
         data += ["--json"] if "--json" in arguments else []
         arguments = ["keys", "create", f"lost {kind} {len(data)}"]
     try:

@@ -1,4 +1,4 @@
-"""Kept conversations: on any worker, one turn at a time, and nobody else's."""
+"""Sessions: on any worker, one turn at a time, and private to their caller."""
 
 import threading
 import time
@@ -10,6 +10,7 @@ from claude_agent_sdk.testing import run_session_store_conformance
 from local.messages_api import user_query
 from shared.api.ids import new_id
 from shared.store import keys
+from shared.store.jobs import maintenance
 from shared.store.jobs.sessions import TranscriptStore
 from shared.store.redis.client import async_client, close_clients
 from tests.support.gateway import Gateway
@@ -17,7 +18,7 @@ from tests.support.scripted_replies import Error, Hang, Text
 
 
 async def test_the_store_passes_the_conformance_suite_of_the_sdk(store, server):
-    def make() -> Any:  # the SDK asks for no subclass
+    def make() -> Any:  # the SDK requires no subclass
         return TranscriptStore(async_client(server.url), f"cg:test:{new_id()}", 60)
 
     await run_session_store_conformance(make)
@@ -53,7 +54,7 @@ def test_concurrent_turns_run_in_order_without_holding_a_slot(gateway, model, sc
     one = gateway.submit("one", sessionId=session)
     gateway.until(lambda: gateway.job(one)["state"], "active".__eq__)
     turns = [gateway.submit(query, sessionId=session) for query in ("two", "three", "four")]
-    # Two slots: the other is free for anybody else.
+    # Two slots: the other one is free for other jobs.
     assert gateway.ask("something else")["state"] == "completed"
     assert {gateway.job(turn)["state"] for turn in turns} == {"waiting"}
     assert gateway.client.delete(f"/api/query/{turns[1]}").json()["state"] == "cancelled"
@@ -76,7 +77,7 @@ def test_writes_of_the_cli_after_its_answer_are_discarded(tmp_path, model, store
     variables = {"REDIS_URL": server.url, "ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "k"}
     with Gateway(tmp_path, **variables, QUEUE_CONCURRENCY="1") as gateway:
         session = gateway.ask("kept", session=True)["result"]["sessionId"]
-        # The slot is free when all of the run before has ended.
+        # The slot is free once everything of the previous run has ended.
         gateway.ask("after")
         assert not store.keys("cg:turn:*")
         assert store.keys(f"cg:talk:*{session}*")
@@ -98,16 +99,14 @@ def test_a_fork_without_a_session_is_refused_by_name(gateway):
 
 
 async def test_a_turn_whose_predecessor_is_gone_is_released(connect, store):
-    from shared.store.redis.scripts import run_sync
-
     client = await connect(AUTH_ENABLED="false")
     jobs = []
     for query in ("one", "two"):
         answer = await client.post("/api/query", json={"query": query, "sessionId": "kept"})
         jobs.append(answer.json()["jobId"])
     assert store.zrange(keys.PARKED, 0, -1) == [jobs[1]]
-    assert run_sync(store, "unpark", 10) == 0
-    store.hset(keys.job(jobs[0]), "finished", int(time.time() * 1000))  # as if nobody had been told
-    assert run_sync(store, "unpark", 10) == 1
+    assert maintenance.queue_next_turns(store) == 0
+    store.hset(keys.job(jobs[0]), "finished", int(time.time() * 1000))  # as if its end had not been published
+    assert maintenance.queue_next_turns(store) == 1
     assert store.zrange(keys.PARKED, 0, -1) == []
     assert store.zscore(keys.WAITING, jobs[1]) is not None

@@ -1,4 +1,4 @@
-"""The way of webhooks to the network, on real sockets of loopback."""
+"""The network transport of webhooks, on real loopback sockets."""
 
 import socket
 import ssl
@@ -18,7 +18,7 @@ LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 @pytest.fixture
 async def post():
-    """Post once, through a transport with these networks allowed."""
+    """Post once through a transport that allows these networks."""
     clients = []
 
     async def post(url, allowed=LOOPBACK):
@@ -39,7 +39,7 @@ def receiver():
 
 @pytest.fixture
 def listener():
-    """A socket that listens on every address of this machine, to see whether anybody comes."""
+    """A socket that listens on every address of this machine, to record connections."""
     with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as listener:
         listener.setblocking(False)
         yield listener
@@ -47,7 +47,7 @@ def listener():
 
 @pytest.fixture
 def resolves(monkeypatch):
-    """Let every name resolve to these."""
+    """Resolve every name to these addresses."""
 
     def resolves(*addresses):
         async def resolve(target, owner):

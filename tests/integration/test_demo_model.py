@@ -71,7 +71,7 @@ def test_a_signal_ends_it_cleanly_while_a_client_is_connected(demo_process, demo
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells of a parent's death on Linux only")
 def test_it_ends_when_its_parent_is_killed():
-    # The parent passes its own standard output on, so end of file there means that the demo model has ended too.
+    # The demo model inherits standard output, so end of file there means that it has ended too.
     starter = f"import subprocess, sys; subprocess.run({COMMAND!r})"
     with running(subprocess.Popen([sys.executable, "-c", starter], stdout=subprocess.PIPE, text=True)) as parent:
         assert parent.stdout is not None

@@ -1,4 +1,4 @@
-"""What a worker says of the Redis that it is given."""
+"""Warnings of a worker about its Redis."""
 
 import logging
 

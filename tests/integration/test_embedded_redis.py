@@ -1,4 +1,4 @@
-"""The embedded Redis keeps what it was given, and never outlives or meets another on its data."""
+"""The embedded Redis keeps its data, ends with its parent, and never shares its data directory."""
 
 import base64
 import os
@@ -15,7 +15,7 @@ import pytest
 import redis
 
 ROOT = Path(__file__).parents[2]
-# What `claude-gateway local` does with it, and nothing more.
+# The same calls as in `claude-gateway local`.
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -51,7 +51,7 @@ def run(data):
 
 @contextmanager
 def redis_on(data):
-    """Run a parent with its Redis; give the parent, the server's process and a client."""
+    """Run a parent with its Redis; yield the parent, the server's process and a client."""
     with run(data) as parent:
         try:
             url = parent.stdout.readline().strip()
@@ -66,7 +66,7 @@ def redis_on(data):
 
 @pytest.fixture
 def data(tmp_path):
-    # A space, which a server that reads its options as lines of a file could stumble over.
+    # A path with a space, because the server's options are lines of a file.
     return tmp_path / "the data"
 
 
@@ -107,7 +107,7 @@ def test_a_killed_parent_leaves_no_redis_no_lock_and_no_stale_socket(data):
     with redis_on(data) as (parent, server, client):
         client.set("k", "v")
         socket = Path(client.connection_pool.connection_kwargs["path"])
-        # Tells of its end, whoever has to wait for it and however late that one does.
+        # Becomes readable when the process ends, also when another process is its parent.
         end = os.pidfd_open(server.pid)
         parent.kill()
         assert select.select([end], [], [], 10)[0]
@@ -137,7 +137,7 @@ def test_only_the_owner_can_connect_and_only_by_socket(data):
 
 
 def test_it_runs_with_durable_options(data):
-    """Catches a document that promises more than the server does."""
+    """Catches documentation that promises more than the server does."""
     text = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
     promised = re.search(r"the embedded store of `claude-gateway local`[^.]*`appendfsync (\w+)`", text, re.IGNORECASE)
     assert promised
@@ -150,7 +150,7 @@ def test_data_of_the_previously_bundled_redis_are_loaded(data):
     """Catches an update that starts with an empty store beside the old file."""
     data.mkdir()
     (data / "appendonly.aof").write_bytes(FROM_REDIS_6)
-    for _ in range(2):  # the first start converts the file, the next one reads what that made
+    for _ in range(2):  # the first start converts the file, the next one reads the result
         with redis_on(data) as (_, _, client):
             assert {key: client.type(key) for key in client.scan_iter()} == {
                 b"a": b"string", b"b": b"string", b"z": b"zset", b"h": b"hash", b"st": b"stream",

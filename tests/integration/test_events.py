@@ -1,4 +1,4 @@
-"""Following a job: everything once and in order, whatever cuts the stream, by each way to serve it."""
+"""Following a job: every event once and in order, however often the stream is cut."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ def test_a_stream_has_the_states_the_text_deltas_and_the_end(gateway, script):
     assert json.loads(stream.events[-1].data) == gateway.job(job)
     progress = [json.loads(event.data)["progress"] for event in stream.events if event.kind == "state"]
     assert progress == sorted(progress)
-    # A few dozen pieces a second at most, however the model writes.
+    # A few dozen deltas a second at most, however fast the model writes.
     assert 3 < sum(event.kind == "delta" for event in stream.events) < 150
 
 
@@ -124,7 +124,7 @@ def test_the_last_event_id_can_be_a_query_parameter(gateway, script):
     assert f"id: {second}\n" not in rest.text
     assert f"id: {whole.events[2].id}\n" in rest.text
     assert gateway.client.get(path, params={"lastEventId": last}).status_code == 204
-    # A browser sends the URL that it was given again, and the header with what it has seen since.
+    # A browser repeats the original URL, and adds the header with the last event id.
     newer = gateway.client.get(path, params={"lastEventId": second}, headers={"Last-Event-ID": last})
     assert newer.status_code == 204
     assert gateway.client.get(path, params={"lastEventId": "x"}).status_code == 422
@@ -183,7 +183,7 @@ def test_a_job_that_cannot_be_followed_is_a_problem(gateway, script, headers, jo
 
 
 async def open_streams(address, job, count):
-    """Follow a job by so many raw connections; return once each has been told that it runs."""
+    """Follow a job by many raw connections; return once each has received the event that it runs."""
     streams = await asyncio.gather(*(asyncio.open_connection(*address) for _ in range(count)))
     for _, writer in streams:
         writer.write(f"GET /api/query/{job}/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())

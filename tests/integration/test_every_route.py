@@ -1,4 +1,4 @@
-"""What holds for every route: hosts, headers of requests and of answers, HEAD."""
+"""Rules for every route: hosts, headers of requests and of answers, HEAD."""
 
 import json
 import re
@@ -107,7 +107,7 @@ async def test_the_emulator_refuses_another_host(connect, tmp_path):
 
 
 def strange():
-    """Values that no parser of ours should stumble over."""
+    """Values that our parsers must survive."""
     known = st.sampled_from([
         "http://[", "null", "application/openmetrics-text; version=x", "Bearer", "Bearer \xff", "Basic ====",
         "Basic OjpcOg==", "wait=9999999999999999999999", "\xb2", "9" * 5000, "application/json; charset=\xff",

@@ -1,4 +1,4 @@
-"""A primary that is demoted while connections to it stay open: the process finds the new one by itself."""
+"""A primary that is demoted while connections to it stay open: clients move to the new one."""
 
 import asyncio
 import threading
@@ -12,7 +12,7 @@ from local.embedded_redis import find_server
 from shared.store import keys
 from shared.store.fleet import slots
 from shared.store.jobs import claims
-from shared.store.redis import failover, scripts
+from shared.store.redis import failover
 from shared.store.redis.client import async_client, close_clients, sync_client
 from shared.store.redis.pipelining import get, send
 from shared.store.redis.pubsub import subscribed
@@ -53,7 +53,7 @@ def _until(holds):
 
 
 def demote(store, second, switch):
-    """Make the second server the primary; the first leads nowhere, as one that a failover cut off."""
+    """Make the second server the primary; the first becomes unreachable, as after a failover."""
     with redis.Redis(port=second.port) as other:
         store.wait(1, 5000)
         other.replicaof("NO", "ONE")
@@ -155,7 +155,7 @@ async def test_subscriptions_move_to_the_new_primary(pair, second, store):
                 while not (received.is_set() and subscription.changed.is_set()):
                     await send(client, ("PING",))
                     other.publish(keys.CANCELLED, "job")
-                    other.publish(keys.job_channel("job"), "end")
+                    other.publish(keys.channel("job"), "end")
                     await asyncio.sleep(0.1)
     await following
 
@@ -182,7 +182,7 @@ async def test_a_wrong_password_closes_no_connection_that_works(server, store):
     before = {one["id"] for one in store.client_list() if one["user"] == "moved"}
     store.acl_setuser("moved", enabled=True, passwords=["+two", "-one"])
     with pytest.raises(RedisConnectionError):
-        await send(client, ("SET", "a", 2))  # needs a connection of its own, and is not let in
+        await send(client, ("SET", "a", 2))  # opens its own connection, and is refused
     assert await client.set("a", 3)
     assert before <= {one["id"] for one in store.client_list() if one["user"] == "moved"}
     store.acl_deluser("moved")
@@ -210,4 +210,4 @@ async def test_our_own_script_error_is_raised_unchanged(server, store):
     client = async_client(server.url)
     store.set(keys.SLOTS, "not a sorted set")
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
-        await scripts.run(client, "heartbeat", "slot", 1)
+        await slots.send_heartbeat(client, "slot")

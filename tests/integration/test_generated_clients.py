@@ -1,4 +1,4 @@
-"""Generators make clients of the OpenAPI document, and the Python client works against a real gateway."""
+"""Clients are generated from the OpenAPI document, and the Python client works against a real gateway."""
 
 import importlib
 import json
@@ -20,7 +20,7 @@ from tests.support.scripted_replies import Error, Text, ToolUse
 pytestmark = [pytest.mark.once, pytest.mark.slow]
 PYTHON = ROOT / ".venv-clients/bin"
 NODE = ROOT / "tests/clients/node_modules/.bin"
-# The generator reads the schema of these two answers of JSON Lines as unknown, and leaves their bodies to the caller.
+# The generator does not know the schema of these two JSON Lines responses, and returns their bodies as bytes.
 UNREAD = {"GET /api/batches/{batchId}/results", "GET /v1/messages/batches/{batchId}/results"}
 UNKNOWN = "019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22"
 TYPED = """
@@ -53,7 +53,7 @@ def generated(program: Path, *arguments: str, cwd: Path) -> str:
 def package(tmp_path_factory):
     """Import a part of the generated package by its name."""
     folder = tmp_path_factory.mktemp("generated")
-    # Its own formatting of what it makes is left out: nobody reads it here.
+    # The generated code is not formatted: nobody reads it here.
     (folder / "config.yaml").write_text("post_hooks: []\n")
     output = generated(
         PYTHON / "openapi-python-client", "generate", "--path", str(DOCUMENT), "--meta", "none",
@@ -84,7 +84,7 @@ def client(gateway, package) -> Any:
 
 @pytest.fixture
 def queries(package):
-    """Give the function of an operation, with all that its answer has."""
+    """Return the function of an operation that returns the whole response."""
     return lambda name: package(f".api.queries.{name}").sync_detailed
 
 

@@ -1,4 +1,4 @@
-"""Health tells the truth while its parts come and go."""
+"""Health is right while workers and Redis come and go."""
 
 import os
 import socket
@@ -63,7 +63,7 @@ def test_health_is_degraded_without_a_worker_and_down_without_redis(start, tmp_p
         "REDIS_PORT": redis_port,
         "QUEUE_CONCURRENCY": "1",
         "ANTHROPIC_API_KEY": "k",
-        # Nobody listens there: what is run fails, and asks nothing of the world.
+        # Nobody listens there: runs fail without a request to another host.
         "ANTHROPIC_BASE_URL": "http://127.0.0.1:9",
         "SHUTDOWN_GRACE": "1",
     }

@@ -1,4 +1,4 @@
-"""A tool that may run commands looks for the gateway's secrets where a process keeps them."""
+"""A tool that can run commands searches the processes for the gateway's secrets."""
 
 import json
 
@@ -24,7 +24,7 @@ def variables():
 @pytest.mark.once
 @pytest.mark.slow
 def test_no_process_shows_a_tool_the_gateways_secrets(gateway, model, script):
-    # Written so that it does not find itself.
+    # Written so that the search does not find itself.
     find = f"grep -aE '[{SECRET[0]}]{SECRET[1:]}|^CLAUDE_CONFIG_DIR'"
     command = f"(cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline; env) 2>/dev/null | tr '\\0' '\\n' | {find} | head -50"
     before = len(model.requests)

@@ -1,4 +1,4 @@
-"""What a client can hold of the server before anything is known of it, tried with raw sockets."""
+"""Limits on the resources that an unauthenticated client can hold, with raw sockets."""
 
 import socket
 import threading
@@ -14,7 +14,7 @@ END = b"Host: 127.0.0.1\r\nConnection: close\r\n\r\n"
 
 @pytest.fixture
 def peer(monkeypatch):
-    """A server whose times are a hundredth of the real ones."""
+    """A server with timeouts of a hundredth of the real ones."""
     for name in ("HEAD_SECONDS", "BODY_SECONDS", "ANSWER_SECONDS", "DISCARD_SECONDS", "SURPLUS_SECONDS"):
         monkeypatch.setattr(http_protocol, name, 0.3)
     monkeypatch.setattr(connections, "_SWEEP_SECONDS", 0.05)
@@ -24,7 +24,7 @@ def peer(monkeypatch):
 
 @pytest.fixture(scope="module")
 def patient():
-    """A server with the real times."""
+    """A server with the real timeouts."""
     with served() as peer:
         yield peer
 
@@ -81,7 +81,7 @@ def test_a_head_that_does_not_end_is_timed_out(peer, sent):
 
 
 def connection_survives(connection, trickle):
-    """Send a little again and again for 10 s; return whether that can be done."""
+    """Send a few bytes repeatedly for 10 s; return whether the connection stays open."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         try:
@@ -107,7 +107,7 @@ def test_a_kept_connection_is_closed_after_its_time(peer):
     with peer.connect() as connection:
         connection.sendall(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
         assert read_answer(connection).endswith(b"/a ")
-        time.sleep(0.5)  # longer than a head may take, and shorter than a connection is kept
+        time.sleep(0.5)  # longer than the timeout of a head, shorter than that of a kept connection
         connection.sendall(b"GET /b HTTP/1.1\r\nHost: x\r\n\r\n")
         assert read_answer(connection).endswith(b"/b ")
         assert read_all(connection) == b""

@@ -1,4 +1,4 @@
-"""The emulator end to end: HTTP in, the template's handlers in processes of their own, HTTP out."""
+"""The emulator end to end: HTTP in, the template's handlers in their own processes, HTTP out."""
 
 import json
 import os
@@ -38,7 +38,7 @@ Resources:
         Any: { Type: HttpApi, Properties: { ApiId: !Ref Api, Method: ANY, Path: "/plain/{what}" } }
 """
 
-# As a function of ours is made, and the answer says whether it came as base64.
+# Built like our functions; the answer says whether it was base64.
 WEB = """
 from typing import Annotated
 from fastapi import FastAPI, Query, Request, Response
@@ -68,7 +68,7 @@ def handler(event, context):
     return answer
 """
 
-# Without a framework, for what Lambda itself does; and quick to start many of.
+# Without a framework, to test what Lambda itself does; many of them start quickly.
 PLAIN = """
 import os, socket, subprocess, sys
 
@@ -116,7 +116,7 @@ uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(sys.argv[2]))])
 
 
 class Emulator:
-    """A running emulator: its process, a client of it, and where it writes."""
+    """A running emulator: its process, a client, and its log."""
 
     def __init__(self, process: subprocess.Popen[bytes], client: httpx.Client, folder: Path) -> None:
         self.process, self.client, self.folder = process, client, folder
@@ -134,7 +134,7 @@ def emulator(folder: Path, longest: float = 90) -> Iterator[Emulator]:
     (folder / "template.yaml").write_text(TEMPLATE)
     (folder / "web.py").write_text(WEB)
     (folder / "plain.py").write_text(PLAIN)
-    # Listens before the server runs, so that nobody has to ask when it does.
+    # Listens before the server runs, so that connections wait for it.
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         (folder / "out").open("wb") as out,
@@ -166,7 +166,7 @@ def running(tmp_path_factory) -> Iterator[Emulator]:
 
 @pytest.fixture
 def meeting() -> Iterator[socket.socket]:
-    """Where handlers that wait report, and are let go."""
+    """A socket at which waiting handlers report and are released."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         listener.settimeout(60)
         yield listener
@@ -274,7 +274,7 @@ def test_requests_run_concurrently_up_to_the_limit(running, meeting):
     extra = 5
     with ThreadPoolExecutor(MOST_ENVIRONMENTS + extra) as threads:
         pending = [threads.submit(running.pid, "wait", port=port(meeting)) for _ in range(MOST_ENVIRONMENTS + extra)]
-        # None of these has been let go: they run at the same time.
+        # None of these has been released, so they run at the same time.
         waiting = [arrival(meeting) for _ in range(MOST_ENVIRONMENTS)]
         for _ in range(extra):
             waiting.pop().close()
@@ -310,7 +310,7 @@ def test_an_answer_of_more_than_six_megabytes_is_a_500(running):
     def large(size):
         return running.client.get("/plain/large", params={"bytes": size})
 
-    # The function's answer is JSON: two quotes belong to it.
+    # The function's answer is JSON, so two quotes belong to it.
     assert len(large(6_291_556 - 2).content) == 6_291_556 - 2
     assert (large(6_291_556 - 1).status_code, large(1).text) == (500, "x")
 
@@ -322,7 +322,7 @@ def test_a_timeout_is_a_503_and_its_environment_is_discarded(tmp_path, meeting):
             pending = threads.submit(running.client.get, "/plain/wait", params={"port": port(meeting)})
             with arrival(meeting) as handler:
                 answer = pending.result()
-                assert handler.recv(1) == b""  # it ended
+                assert handler.recv(1) == b""  # the environment has ended
         assert (answer.status_code, answer.json()) == (503, {"message": "Service Unavailable"})
         assert running.pid() != before
 

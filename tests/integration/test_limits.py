@@ -1,4 +1,4 @@
-"""Everything that a client chooses and the gateway stores, lists or repeats has a limit."""
+"""Everything that a client sends and the gateway stores, lists or repeats has a limit."""
 
 import json
 
@@ -14,9 +14,9 @@ from shared.store.webhooks.history import DeliveryAttempt
 from tests.support.slot import RESULT, run
 
 MESSAGES = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "q"}]}
-# Control characters have the most characters in JSON, six each.
+# Control characters are the longest in JSON, with six characters each.
 FULL = {f"{number:02}".ljust(64, "k"): "\x01" * 512 for number in range(16)}
-# One character each, and the most bytes.
+# One character with the most bytes in UTF-8.
 WIDE = {f"{number:02}".ljust(64, "\N{PILE OF POO}"): "\N{PILE OF POO}" * 512 for number in range(16)}
 WRONG = [
     ({str(number): "x" for number in range(17)}, "16 keys"),

@@ -1,4 +1,4 @@
-"""A query in, Claude's answer out: the real CLI, a real Redis, through uvicorn and through the Lambda emulator."""
+"""A job from query to answer: with the real CLI and a real Redis, through uvicorn and the Lambda emulator."""
 
 import json
 import threading
@@ -184,7 +184,7 @@ def test_the_timeout_ends_the_run_its_processes_and_the_job(gateway, script):
     assert (job["state"], job["error"]["code"], job["error"]["retryable"]) == ("failed", "timeout", False)
     _, alive = psutil.wait_procs(clis, timeout=10)
     assert not alive
-    # Those of the CLIs that wait in the two slots stay.
+    # The directories of the two warm CLIs stay.
     gateway.until(lambda: len(gateway.run_directories()), lambda left: left <= 2)
 
 

@@ -25,7 +25,7 @@ from tests.support.scripted_model import Text, ToolUse
 ROOT = Path(__file__).parents[2]
 TESTS = {"command": "python", "args": [str(ROOT / "tests/support/mcp_server.py")]}
 
-# Says hello, and ends at the next question.
+# Answers `initialize`, and ends at the next request.
 DIES_AT_INITIALIZE = """
 import json
 hello = json.loads(input())
@@ -35,7 +35,7 @@ print(json.dumps({"jsonrpc": "2.0", "id": hello["id"], "result": result}))
 input()
 """
 
-# Takes 8 s before it reads anything, or before it says hello.
+# Takes 8 s before it reads anything, or before it answers `initialize`.
 STARTS_IN_8_S = """
 import json, sys, time
 if sys.argv[1] == "before":
@@ -59,7 +59,7 @@ for line in sys.stdin:
 
 @pytest.fixture
 def worker(tmp_path, monkeypatch, model):
-    """Run requests as a slot does, with the servers of a file."""
+    """Run requests as a slot does, with the servers of a configuration."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     for name, value in isolated_environment(tmp_path, model.url).items():
         monkeypatch.setenv(name, value)
@@ -71,7 +71,7 @@ def worker(tmp_path, monkeypatch, model):
         settings = WorkerSettings(mcp_enabled=True, mcp_config=path)
         request = {"query": "go", "mcpServers": names or sorted(settings.servers)}
         model.script(*replies)
-        # What the model is told last, it answers.
+        # The model answers with the last content of its request.
         model.reply = lambda body: Text(json.dumps(body["messages"][-1]["content"]))
         warm = WarmCli(settings)
         monkeypatch.setattr(warm, "spared", lambda: asyncio.sleep(0, set(beside)))
@@ -121,7 +121,7 @@ async def test_a_server_gets_only_the_environment_of_its_entry(worker, monkeypat
     seen = json.loads(json.loads(answer)[0]["content"])
     seen = seen.get("result", seen)
     assert (seen["TOKEN"], seen["LEVEL"]) == ("s3cret", "1")
-    # Python itself sets the last one.
+    # Python sets the last one.
     assert set(seen) <= {"TOKEN", "LEVEL", "HOME", "LANG", "PATH", "TMPDIR", "LC_CTYPE"}
 
 
@@ -192,7 +192,7 @@ async def test_a_hanging_tool_ends_with_its_job_unseen_by_the_model(worker, mode
     hangs = tmp_path / "hangs"
 
     async def called():
-        while not hangs.exists():  # noqa: ASYNC110 -- nothing else tells of another process's file
+        while not hangs.exists():  # noqa: ASYNC110 -- another process writes the file
             await asyncio.sleep(0.01)
 
     assert await worker({"a": TESTS}, ToolUse("mcp__a__hang", {"sign": str(hangs)}), until=called()) is None

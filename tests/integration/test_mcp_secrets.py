@@ -1,4 +1,4 @@
-"""Who accepts queries starts without the MCP servers' secrets; who runs jobs says at the start which one is missing."""
+"""The API starts without the MCP servers' secrets; a worker names a missing one at the start."""
 
 import json
 import os
@@ -20,7 +20,7 @@ SERVERS = {"mcpServers": {"tickets": {"url": "https://mcp.example/", "headers": 
 @pytest.fixture
 def variables(tmp_path):
     (tmp_path / "mcp.json").write_text(json.dumps(SERVERS))
-    # A Redis that is not there: whoever reads the settings has not asked for it yet.
+    # No Redis listens there: settings are read before the first connection.
     return {"PATH": os.environ["PATH"], "MCP_ENABLED": "true", "REDIS_URL": "redis://127.0.0.1:1/0"}
 
 

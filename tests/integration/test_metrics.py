@@ -1,4 +1,4 @@
-"""Metrics: what a scrape shows is what happened, whichever process counted it."""
+"""Metrics: a scrape shows the events of all processes."""
 
 import json
 import os
@@ -11,10 +11,9 @@ from shared.store import keys
 from shared.store.callers import callers
 from shared.store.callers.spending import Spend
 from shared.store.jobs import claims
-from shared.store.redis import scripts
 from shared.store.redis.client import async_client
 from tests.support.scrape import parse, scrape
-from tests.support.slot import ERROR, RESULT, run, take
+from tests.support.slot import ERROR, RESULT, rescue, run, take
 
 ON = {"METRICS_ENABLED": "true"}
 
@@ -55,7 +54,7 @@ async def test_job_events_are_counted_where_they_happen(connect, server, store):
 
     before = await figures(client)
     assert {name for name, value in before.items() if value} <= {'claude_queue_size{state="waiting"}'}
-    # A success that another joins, and that the cache then answers with.
+    # A success that another submission joins, and that is then cached.
     await submit("a")
     assert (await submit("a"))["status"] == "duplicate"
     claim = await take(server.url)
@@ -63,18 +62,18 @@ async def test_job_events_are_counted_where_they_happen(connect, server, store):
         handle, claims.finish(claim, "completed", {"result": RESULT}, keep_for=60, spend=[spend], saves_usd=0.25)
     )
     assert (await submit("a"))["status"] == "cached"
-    # An attempt that is followed by another, which fails.
+    # An attempt that is retried, and whose retry fails.
     await submit("b")
     claim = await take(server.url)
     await claims.settle(handle, claims.retry(claim, 0, "overloaded", claims.Upstream(), [spend]))
     await run(server.url, ERROR)
-    # One cancelled while it waits, one handed back, one lost twice, one left to run and one to wait.
+    # One job cancelled while it waits, one handed back, one lost twice, one running and one waiting.
     await client.delete(f"/api/query/{(await submit('c'))['jobId']}")
     await submit("d")
     await claims.settle(handle, claims.hand_back(await take(server.url)))
     for _ in range(2):
         await take(server.url, "dead")
-        await scripts.run(handle, "rescue", 10, 2, 3, 60_000, json.dumps(ERROR["error"]), "dead")
+        rescue(server.url, "dead", json.dumps(ERROR["error"]))
     await submit("e")
     await take(server.url, "alive")
     await submit("f")

@@ -1,4 +1,4 @@
-"""OpenAI's own package against the gateway: its background mode, unchanged but for the base URL."""
+"""The openai package against the gateway: its background mode, with nothing changed but the base URL."""
 
 import threading
 import time
@@ -46,7 +46,7 @@ def test_a_response_is_created_polled_and_read(client, model):
 
 
 def strung(client, response_id, first):
-    """Go on where an answer ended, as often as answers end."""
+    """Resume the stream whenever a response ends."""
     events = list(first)
     while events[-1].type not in {"response.completed", "response.failed"}:
         after = events[-1].sequence_number
@@ -124,7 +124,7 @@ def test_structured_output_is_one_delta(client, script):
 
 
 class Sum(pydantic.BaseModel):
-    """What the package asks for as a schema, and reads the answer as."""
+    """The model whose schema the package sends, and that it parses the answer into."""
 
     n: int
 

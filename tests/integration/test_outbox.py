@@ -1,4 +1,4 @@
-"""Webhooks from the outbox to a receiver: at least once, one id, in the schedule's order, on a real Redis."""
+"""Webhooks from the outbox to a receiver: at least once, with one id, by the schedule, on a real Redis."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from functions.worker.webhooks import attempt
 from functions.worker.webhooks.dispatcher import Dispatcher
 from shared.configuration.settings import WorkerSettings, load
 from shared.store import keys
-from shared.store.redis import scripts
+from shared.store.jobs import maintenance
 from shared.store.redis.client import async_client
 from shared.store.webhooks import history, outbox, signing_secrets
 from tests.support.dying_dispatcher import POINTS
@@ -36,7 +36,7 @@ def receiver():
 
 @pytest.fixture
 async def deliver(server):
-    """Deliver, in this process, while in the block."""
+    """Run the dispatcher in this process within the block."""
 
     @asynccontextmanager
     async def deliver():
@@ -58,14 +58,14 @@ async def until(look):
 
 
 def hurry(store):
-    """Let everything be due now: what the schedule's seconds are for is not waited for."""
+    """Make everything due now, without waiting for the seconds of the schedule."""
     for caller in store.zrange(keys.DUE, 0, -1):
         for host in store.zrange(f"cg:due:{caller}", 0, -1):
             for request in store.zrange(f"cg:due:{caller}:{host}", 0, -1):
                 store.zadd(f"cg:due:{caller}:{host}", {request: 1})
             store.zadd(f"cg:due:{caller}", {host: 1})
         store.zadd(keys.DUE, {caller: 1})
-    store.publish(keys.DELIVERY_DUE, "")
+    store.publish(keys.WEBHOOK_DUE, "")
 
 
 async def submit(client, url, **fields):
@@ -82,7 +82,7 @@ async def test_every_webhook_is_delivered_once_with_its_own_id_and_metadata(conn
     client = await connect(**OPEN, DEDUP_ENABLED="true")
     leader = await submit(client, f"{receiver.url}/leader", metadata={"who": "leader"})
     joined = await submit(client, f"{receiver.url}/joined", metadata={"who": "joined"})
-    await client.post("/api/query", json={"query": "q"})  # joins, and wants to hear nothing
+    await client.post("/api/query", json={"query": "q"})  # joins without a webhook
     assert await run(server.url) == leader["jobId"]
     cached = await submit(client, f"{receiver.url}/cached", metadata={"who": "cached"})
     assert (joined["status"], cached["status"]) == ("duplicate", "cached")
@@ -199,7 +199,7 @@ async def test_a_host_that_never_answers_delays_no_other(connect, server, store,
             await submit(client, f"{receiver.url}/{number}", query=f"alive {number}")
             await run(server.url)
         async with deliver():
-            # It answers nothing before all of these have arrived: whoever waited for it would wait for ever.
+            # It answers only when all of these have arrived, so waiting for its answer first would hang.
             await until(lambda: _pending(store, 60))
             dead.closing.set()
         assert Counter(hook.path for hook in receiver.hooks) == Counter(f"/{number}" for number in range(60))
@@ -262,7 +262,7 @@ async def test_a_host_that_fails_for_days_is_paused_and_resumed(connect, server,
     handle = async_client(server.url)
     async with deliver():
         await until(lambda: history.failing_hosts(handle))
-        store.hincrby(keys.host(f"127.0.0.1:{receiver.port}"), "failing", -60_000)  # as if it had begun a minute ago
+        store.hincrby(keys.host(f"127.0.0.1:{receiver.port}"), "failing", -60_000)  # as if it had started a minute ago
         await until(lambda: _pending(store, 0))
         [host] = await history.failing_hosts(handle)
         assert (host.host, host.failures) == (f"127.0.0.1:{receiver.port}", 2)
@@ -274,7 +274,7 @@ async def test_a_host_that_fails_for_days_is_paused_and_resumed(connect, server,
         assert (spared["statusCode"], spared["attempt"]) == (None, 1)
         assert "paused" in spared["error"]
         assert len(receiver.hooks) == 2
-        # Whoever asks for it gets a try, and one that arrives opens the host again.
+        # A redelivery is attempted, and a success resumes the host.
         receiver.reply = lambda hook: (200, {})
         await client.post(f"/api/query/{first}/redeliver")
         await until(lambda: _pending(store, 0))
@@ -290,8 +290,7 @@ async def test_an_expired_job_is_kept_hidden_for_its_webhook_and_the_cache(conne
     client = await connect(**OPEN)
     job = (await submit(client, receiver.url))["jobId"]
     await run(server.url, keep_for=0)
-    handle = async_client(server.url)
-    assert await scripts.run(handle, "reap", 10) == 0
+    assert maintenance.forget_expired(store) == 0
     assert (await client.get(f"/api/query/{job}")).status_code == 404
     assert (await client.get("/api/query")).json()["jobs"] == []
     again = await submit(client, receiver.url)
@@ -300,11 +299,11 @@ async def test_an_expired_job_is_kept_hidden_for_its_webhook_and_the_cache(conne
         await until(lambda: _pending(store, 0))
     assert [hook.event["data"]["jobId"] for hook in receiver.hooks] == [job, job]
     store.zadd(keys.EXPIRES, {job: 1})
-    assert await scripts.run(handle, "reap", 10) == 0
+    assert maintenance.forget_expired(store) == 0
     for key in store.keys("cg:cache:*"):
         store.delete(key)
     store.zadd(keys.EXPIRES, {job: 1})
-    assert await scripts.run(handle, "reap", 10) == 1
+    assert maintenance.forget_expired(store) == 1
     left = [key for key in store.keys("cg:*") if not key.startswith("cg:hit:")]  # expires by itself
     assert [key for key in left if job in key or again["requestId"] in key] == []
 

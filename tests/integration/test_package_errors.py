@@ -1,4 +1,4 @@
-"""Every error of the compat APIs as the official packages read it: class, shape, request id, parameter."""
+"""Errors of the compat APIs as the official packages parse them: class, shape, request id, parameter."""
 
 from typing import Any, cast
 
@@ -18,7 +18,7 @@ MESSAGE: Any = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "co
 
 @pytest.fixture
 async def http(connect, server):
-    """Give a transport to the app, which has a caller's key nowhere and takes bodies of 1,000 bytes."""
+    """Return a transport to the app, which knows no key and accepts bodies of 1,000 bytes."""
     await connect(server.url, MAX_BODY_BYTES="1000", AUTH_ENABLED="false", ALLOWED_HOSTS="gateway")
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app, raise_app_exceptions=False)) as client:
         yield client
@@ -171,7 +171,7 @@ async def test_an_unknown_path_lists_what_exists_and_what_to_use(http, path, use
     message = answer.json()["error"]["message"]
     assert f"Use {use}" in message or f" {use}" in message.split(" instead. ", maxsplit=1)[0]
     for known in ("POST /v1/responses", "GET /v1/messages/batches/{batchId}/results"):
-        assert known in message.partition("Under /v1 there are: ")[2]
+        assert known in message.partition("Paths below /v1: ")[2]
 
 
 @pytest.mark.parametrize("path", ["/v1", "/v1/", "/v1/embeddings", "/v1/files/x"])

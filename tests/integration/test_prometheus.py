@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes the gateway, and every expression of the board and of the rules finds something."""
+"""A real Prometheus scrapes the gateway, and every expression of the board and the rules has a result."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def variables():
 
 @pytest.fixture
 def prometheus(gateway, tmp_path):
-    """A Prometheus with the project's own configuration, made faster, that scrapes this gateway."""
+    """A Prometheus with the project's configuration at shorter intervals, which scrapes this gateway."""
     program = shutil.which("prometheus")
     if program is None:
         assert not os.environ.get("CI"), "Prometheus is not installed"
@@ -68,7 +68,7 @@ def test_every_expression_has_a_result_in_a_real_prometheus(gateway, prometheus,
     assert gateway.client.post("/api/query", json={"query": "once"}).json()["status"] == "cached"
     script(lambda body: Error(404, "not_found_error"))
     assert gateway.ask("fails")["state"] == "failed"
-    # Rates need two samples of what happened, and rules one more look.
+    # Rates need two samples, and rules one more evaluation.
     gateway.until(lambda: found(prometheus, "increase(claude_jobs_failed_total[1m]) > 0"), bool)
     panels = [target["expr"] for panel in BOARD["panels"] for target in panel.get("targets", [])]
     recorded = [rule["record"] for group in RULES for rule in group["rules"] if "record" in rule]

@@ -13,7 +13,7 @@ from functions.worker.pool.ecs_protection import Protection
 
 @pytest.fixture
 def agent(monkeypatch):
-    """Note what is asked of the agent; refuse the first."""
+    """Record the requests to the agent; refuse the first."""
     monkeypatch.setattr(ecs_protection, "_LOOK_EVERY", 0.01)
     requests: queue.Queue[object] = queue.Queue()
     statuses = iter([500])

@@ -1,4 +1,4 @@
-"""A query parameter that a route does not have is refused by name, on every route of our own."""
+"""An unknown query parameter is refused by name, on every route of our own API."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A worker that vanishes: its job runs again, once, and nothing of it is left behind."""
+"""A worker that vanishes: its job runs again once, and nothing is left behind."""
 
 import signal
 import threading
@@ -29,7 +29,7 @@ def test_a_job_of_a_killed_slot_runs_again_for_all_joined_submissions(gateway, m
     cli = gateway.until(gateway.running, bool)[0]
     script(lambda body: Text("again"))
     slot_of(gateway, cli).send_signal(signal.SIGKILL)
-    # Only the slot was killed: what it started is found and ended all the same.
+    # Only the slot was killed: its children are found and ended too.
     psutil.wait_procs([cli], timeout=10)
     assert not cli.is_running()
     job = gateway.finished(submitted[0]["jobId"], timeout=40)

@@ -1,4 +1,4 @@
-"""Redis's users in the Compose stack and the documents: enough for each part, no more, and safe at a restart."""
+"""The users of Redis in the Compose stack and the documents: minimal permissions, and safe at a restart."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from tests.support.redis_server import ServerWithUsers
 from tests.support.scripted_model import Error
 
 LINE = re.compile(r"^user (\w+) (.*)$", re.MULTILINE)
-# They differ in what they replay as the user `default`; tests/deployment has the server of the Compose stack.
+# Servers differ in what they replay as the user `default`; tests/deployment tests that of the Compose stack.
 SERVERS = {"bundled": find_server(), "redis": shutil.which("redis-server")}
 
 
@@ -47,7 +47,7 @@ def refused(server, *command, **login):
 
 @pytest.mark.once
 async def test_jobs_and_keys_survive_a_killed_store(with_users, connect):
-    """Catches a `default` user without rights: replaying the append-only file then drops every transaction."""
+    """Catches a `default` user without permissions: replaying the append-only file then drops every transaction."""
     api = with_users.url_of("api")
     client = await connect(api)
     accepted = [await submit(client, number) for number in range(5)]
@@ -76,7 +76,7 @@ async def read(client, job_id):
 
 
 def test_the_default_user_cannot_log_in(with_users):
-    """Catches rights of `default` that a client could use: it has all of them, for the append-only file alone."""
+    """Catches a login as `default`, which has every permission for the sake of the append-only file."""
     assert "Authentication required" in refused(with_users, "GET", "cg:x")
     for password in ("", "default", "nopass", "health"):
         answer = refused(with_users, "PING", username="default", password=password)

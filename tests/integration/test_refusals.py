@@ -1,4 +1,4 @@
-"""A Redis that answers and refuses: clients are told which refusal it is, and no more than that."""
+"""A Redis that refuses commands: errors name the kind of refusal and nothing else."""
 
 import pytest
 import redis
@@ -11,7 +11,7 @@ from tests.support.redis_server import RedisServer
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    """A Redis that a test may spoil."""
+    """A Redis that a test may break."""
     monkeypatch.setattr(failures, "_logged", {})
     (tmp_path / "own").mkdir()
     with RedisServer(find_server(), tmp_path / "own") as server, redis.Redis(port=server.port) as admin:
@@ -45,7 +45,7 @@ async def test_a_store_out_of_memory_is_reported(own, connect, caplog):
     job = (await client.post("/api/query", json={"query": "before"})).json()["jobId"]
     admin.config_set("maxmemory", 1)
     await refused(client, "The store is out of memory", "redis_out_of_memory")
-    assert (await client.get(f"/api/query/{job}")).status_code == 200  # reading goes on
+    assert (await client.get(f"/api/query/{job}")).status_code == 200  # reads still work
     logged(caplog, "OOM")
     admin.config_set("maxmemory", 0)
     assert (await client.get("/health")).json()["status"] == "degraded"
@@ -55,7 +55,7 @@ async def test_a_store_that_cannot_write_to_disk_is_reported(own, connect, caplo
     server, admin = own
     client = await connect(server.url, AUTH_ENABLED="false")
     admin.config_set("save", "3600 1")
-    (tmp_path / "own" / "dump.rdb").mkdir()  # no file can be put in its place
+    (tmp_path / "own" / "dump.rdb").mkdir()  # no file can replace it
     admin.bgsave()
     while admin.info("persistence")["rdb_last_bgsave_status"] == "ok":
         pass

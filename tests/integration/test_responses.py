@@ -1,4 +1,4 @@
-"""Responses through the API, without a CLI: what is told again, and what a read can ask."""
+"""Responses through the API, without a CLI: returned fields, and parameters of reads."""
 
 import asyncio
 
@@ -105,7 +105,7 @@ async def test_in_lambda_a_silent_stream_waits_for_an_event(connect, server, mon
     assert seen.count("event: ") == 3
     assert '"sequence_number": 2' in seen
     read = asyncio.create_task(client.get(f"/v1/responses/{made}?stream=true&starting_after=2"))
-    # What it has been told before is counted anew, and would end it after 0.05 s if that were news.
+    # Old events are sent again; if they counted as new ones, the stream would end after 0.05 s.
     done, _ = await asyncio.wait({read}, timeout=0.5)
     assert not done
     await claims.settle(async_client(server.url), claims.finish(claim, "completed", {"result": RESULT}, keep_for=60))
@@ -120,10 +120,10 @@ async def test_events_left_out_do_not_silence_a_stream(connect, server, monkeypa
     piece = 0
     async with asyncio.timeout(10):
         clock = following.Clock(settings)
-        async for event in following.hear(claim.job_id, events.FIRST, "anonymous", settings, clock):
+        async for event in following.subscribe(claim.job_id, events.FIRST, "anonymous", settings, clock):
             if event is None:
                 break
-            # As soon as one piece is heard, the next is written.
+            # The next piece is written as soon as the last has arrived.
             piece += 1
-            await claims.keep(async_client(server.url), claim, 10, piece, "x")
+            await claims.renew(async_client(server.url), claim, 10, piece, "x")
     assert piece > 1

@@ -1,4 +1,4 @@
-"""A worker that is the first process of its container, killed and started again."""
+"""A worker that is PID 1 of its container, killed and restarted."""
 
 import shutil
 import signal
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(not _has_namespaces(), reason="needs namespaces 
 
 
 def _first(worker: Worker) -> psutil.Process:
-    """Return the first process in the namespace of a worker."""
+    """Return PID 1 of a worker's namespace."""
     deadline = time.monotonic() + 10
     while not (found := worker.process.children()):
         assert time.monotonic() < deadline
@@ -37,7 +37,7 @@ def test_a_killed_worker_starts_again_with_its_host_and_pid(server, store, tmp_p
         with Worker(tmp_path, server.url, prefix=UNSHARE) as worker:
             worker.wait_for_line("slot_started", times=2 * (restart + 1))
             worker.wait_for_slots(store, 2 * (restart + 1))
-            _first(worker).send_signal(signal.SIGKILL)  # and with it all of its namespace
+            _first(worker).send_signal(signal.SIGKILL)  # which ends its whole namespace
             worker.process.wait(10)
     names = store.zrange(keys.SLOTS, 0, -1)
     assert len({name.rsplit("-", 2)[0] for name in names}) == 1, "host and pid differ: nothing was tried"
@@ -54,7 +54,7 @@ def _handles_sigterm(process: psutil.Process) -> bool:
 
 
 def test_pid_1_handles_a_stop_at_any_time(server, store, tmp_path):
-    # The kernel drops signals to a first process that has no handler for them.
+    # The kernel drops signals to PID 1 without a handler.
     for delay in (0.0, 0.3, 1.0):
         with Worker(tmp_path, server.url, prefix=UNSHARE) as worker:
             first = _first(worker)

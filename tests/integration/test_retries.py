@@ -1,4 +1,4 @@
-"""What may pass is tried again, and nothing else; Claude's own word on when is taken."""
+"""Transient errors are retried, and no others; `retry-after` of Claude is respected."""
 
 import threading
 
@@ -16,7 +16,7 @@ def variables():
 
 
 def failing(query, *replies):
-    """Reply to a query with these, one each, and to everything else at once."""
+    """Reply to a query with these in turn, and to everything else at once."""
     left = list(replies)
     return lambda body: left.pop(0) if user_query(body) == query and left else Text("fine")
 
@@ -26,7 +26,7 @@ def requests_of(model, query):
 
 
 def watched(gateway, job_id):
-    """Read a job to its end; return every state that was seen, in order, and the last reading."""
+    """Poll a job to its end; return its states in order, and the last status."""
     seen = [gateway.job(job_id)]
     while seen[-1]["finishedAt"] is None:
         seen.append(gateway.job(job_id))

@@ -1,15 +1,17 @@
-"""Revoking a key: nothing of its caller waits, runs or is read any more; nothing of another caller changes."""
+"""Revoking a key ends waiting, running and following of its caller, and nothing of another caller."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from functions.worker.jobs.rescuer import Rescuer
 from functions.worker.jobs.spool import Spool
 from shared.api.errors import KeyRevoked
 from shared.configuration.settings import StatusSettings, WorkerSettings, load
-from shared.services.following import Clock, hear
+from shared.services.following import Clock, subscribe
 from shared.store import keys
 from shared.store.callers import callers
 from shared.store.jobs import batches, claims, endings, events, operations
@@ -40,8 +42,18 @@ async def two(connect, server):
 
 
 async def revoke_and_die(server, caller):
-    """Do what the process that revokes does first, and nothing of the rest."""
-    assert await scripts.run(async_client(server.url), "revoke", caller.id, "revocation", 60) == 1
+    """Revoke a key in a process that dies after the first of the scripts."""
+    run_script = scripts.run
+
+    async def run_first(client, name, **arguments):
+        if name != "revoke":
+            raise RedisConnectionError
+        return await run_script(client, name, **arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scripts, "run", run_first)
+        with suppress(RedisConnectionError):
+            await callers.revoke(async_client(server.url), caller.id, keep_for=60)
 
 
 def run_rescuer(server, tmp_path):
@@ -70,7 +82,7 @@ async def test_every_job_of_a_revoked_key_is_cancelled(two, server, store):
     assert await callers.revoke(client, leaves.id, keep_for=600)
     for job_id in (active, delayed, waiting, *parked):
         assert store.hget(keys.job(job_id), "state") == "cancelled"
-    assert not await claims.keep(client, claim, 50)
+    assert not await claims.renew(client, claim, 50)
     ended = await batches.read(client, batch, leaves.id)
     assert ended is not None
     assert (ended.ended, ended.counts["cancelled"]) == (True, 250)
@@ -86,7 +98,7 @@ async def test_an_interrupted_revocation_is_finished_by_a_worker(two, server, st
     assert (await leaves.post("/api/batches", {"queries": queries})).status_code == 202
     kept = await stays.submit("kept")
     await revoke_and_die(server, leaves)
-    # Before anybody goes on: none of the 250, which wait longer, is handed to a slot.
+    # Before the revocation is finished, none of the 250 older jobs is handed to a slot.
     popped = pop(server.url)
     assert popped is not None
     assert popped.job_id == kept
@@ -142,31 +154,31 @@ async def test_an_operator_cannot_retry_the_job_of_a_revoked_caller(two, server,
     job = await leaves.submit("cancelled")
     client = async_client(server.url)
     assert await callers.revoke(client, leaves.id, keep_for=600)
-    assert await operations.run_anew(client, job) == "revoked"
+    assert await operations.retry(client, job) == "revoked"
 
 
 async def test_a_revocation_may_be_sent_twice_and_is_done_once(two, server):
     leaves, _ = two
     await revoke_and_die(server, leaves)
-    await revoke_and_die(server, leaves)  # its reply was lost
+    await revoke_and_die(server, leaves)  # as after a lost reply
     assert not await callers.revoke(async_client(server.url), leaves.id, keep_for=600)
 
 
 async def test_a_request_waiting_for_a_revoked_job_ends_without_its_result(two, server):
-    """A job that completes after the revocation, before it is cancelled, is told to nobody."""
+    """The result of a job that completes after the revocation is not sent."""
     leaves, _ = two
     job = await leaves.submit("secret")
     claim = await take(server.url)
     client = async_client(server.url)
 
     async def follow():
-        return [event async for event in hear(job, events.FIRST, leaves.id, settings, Clock(settings))]
+        return [event async for event in subscribe(job, events.FIRST, leaves.id, settings, Clock(settings))]
 
     settings = load(StatusSettings)
     following = asyncio.create_task(follow())
     waiting = asyncio.create_task(endings.read_at_end(client, job, leaves.id, 25))
-    await subscribed(client, keys.job_channel(job))
-    # In one transaction: what listens sees both, or neither.
+    await subscribed(client, keys.channel(job))
+    # In one transaction, so that subscriptions see both or neither.
     finish = claims.finish(claim, "completed", {"result": RESULT}, keep_for=60)
     await revoke_and_die(server, leaves)
     await claims.settle(client, finish)
@@ -178,12 +190,12 @@ async def test_a_request_waiting_for_a_revoked_job_ends_without_its_result(two, 
 
 
 async def test_a_revocation_ends_silent_streams(two, server):
-    """Nobody cancels the job here, so that only the message of the revocation can end them."""
+    """Nothing cancels the job here, so that only the message of the revocation can end the streams."""
     leaves, _ = two
     client, settings = async_client(server.url), load(StatusSettings)
 
     async def follow(caller, job):
-        return [event async for event in hear(job, events.FIRST, caller.id, settings, Clock(settings))]
+        return [event async for event in subscribe(job, events.FIRST, caller.id, settings, Clock(settings))]
 
     streams = [asyncio.create_task(follow(caller, await caller.submit("silent"))) for caller in two]
     await subscribed(client, "cg:heard:*")

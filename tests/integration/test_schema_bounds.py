@@ -1,4 +1,4 @@
-"""Schemas that are slow to check, through each API that takes them."""
+"""Schemas that are slow to check, through each API that accepts them."""
 
 import pytest
 
@@ -19,7 +19,7 @@ BODIES = {
 
 @pytest.fixture(autouse=True)
 def _checks_take_too_long(monkeypatch):
-    """Shorten the bound, which few schemas of the size that is allowed exceed."""
+    """Shorten the bound, which few schemas of the allowed size exceed."""
     monkeypatch.setattr(process, "WITHIN", 0.01)
     yield
     checking.close()

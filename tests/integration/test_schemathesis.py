@@ -1,4 +1,4 @@
-"""The API holds what its OpenAPI document says, whatever is sent; driven by schemathesis."""
+"""The API conforms to its OpenAPI document for every generated request; driven by schemathesis."""
 
 import os
 import re
@@ -16,9 +16,9 @@ COMMAND = Path(sys.executable).parent / "schemathesis"
 
 @pytest.fixture(scope="module")
 def variables(tmp_path_factory):
-    # A stand-in for the CLI that answers at once: what is tried here is the API.
+    # A stand-in for the CLI that answers at once, because only the API is tested here.
     command = fake_cli(tmp_path_factory.mktemp("cli"), "success")
-    # No limit of a deployment that the document cannot know.
+    # Limits of a deployment, which the document cannot know, are off.
     return {"CLAUDE_COMMAND": str(command), "MAX_QUEUE_DEPTH": "1000000", "CLAUDE_TIMEOUT": "86400000"}
 
 
@@ -26,7 +26,7 @@ def variables(tmp_path_factory):
 def test_no_generated_request_breaks_the_contract(gateway, tmp_path):
     options = {
         "--checks": "all",
-        # DELETE cancels: the job stays readable, as the contract has it.
+        # DELETE cancels: the job stays readable, as the contract says.
         "--exclude-checks": "use_after_free",
         "--phases": "examples,coverage,fuzzing,stateful",
         "--max-examples": "10",

@@ -87,7 +87,7 @@ def test_closing_cuts_a_request_that_hangs_and_one_that_is_late():
             replies = [pool.submit(post, model, stream=stream) for stream in (True, False)]
             model.wait_for_requests(2)
         for reply in replies:
-            reply.exception(timeout=5)  # answered or cut, but over
+            reply.exception(timeout=5)  # answered or cut, but ended
 
 
 def test_a_script_that_raises_and_an_unmet_wait_fail_the_test():

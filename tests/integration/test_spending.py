@@ -1,4 +1,4 @@
-"""What jobs cost: the same by every way to ask, counted once whatever becomes of a run."""
+"""The cost of jobs: the same in every API, and counted once however a run ends."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ import pytest
 
 from local.messages_api import Usage
 from shared.store.callers.spending import Spend, read_days, to_json
-from shared.store.jobs import claims
-from shared.store.redis import scripts
+from shared.store.jobs import claims, operations
 from shared.store.redis.client import async_client, close_clients
 from tests.support.scrape import scrape
 from tests.support.scripted_replies import Error, Text, ToolUse
+from tests.support.slot import rescue
 
 MODEL = "claude-opus-5-5"
 
@@ -25,7 +25,7 @@ def variables():
 
 
 def seen(gateway):
-    """Return cost and tokens by /api/usage, by the dashboard and by the metrics."""
+    """Return cost and tokens from /api/usage, the dashboard and the metrics."""
     usage = gateway.client.get("/api/usage").json()
     stats = gateway.client.get("/admin/api/stats", auth=("admin", "only-for-this-test")).json()
     metrics = scrape(gateway.client)
@@ -98,7 +98,7 @@ async def claimed(connect, store, server):
 
 
 def spent(cost: Any, tokens_in: int, tokens_out: int) -> Spend:
-    near: Any = pytest.approx(cost)  # as a float in Redis is
+    near: Any = pytest.approx(cost)  # a float in Redis
     return Spend(MODEL, near, tokens_in, tokens_out)
 
 
@@ -108,10 +108,10 @@ SO_FAR = Spend(MODEL, None, input=100, output=10)
 async def test_a_cancelled_run_adds_its_cost_once(claimed, server, store):
     claim, handle, client = await claimed()
     store.hset("cg:prices", MODEL, 4e-6)
-    assert await claims.keep(handle, claim, 20, 1, "text", to_json([SO_FAR]))
+    assert await claims.renew(handle, claim, 20, 1, "text", to_json([SO_FAR]))
     assert (await client.delete(f"/api/query/{claim.job_id}")).status_code == 200
     assert (await count(server, "anonymous")).models == [spent(150 * 4e-6, 100, 10)]
-    # What its run had spent by the time it was over; told twice, as after a lost reply.
+    # The cost of the run at its end; sent twice, as after a lost reply.
     total = Spend(MODEL, None, input=100, output=30)
     for _ in range(2):
         await claims.settle(handle, claims.spent(claim, "anonymous", [total]))
@@ -120,11 +120,11 @@ async def test_a_cancelled_run_adds_its_cost_once(claimed, server, store):
 
 async def test_a_run_of_a_lost_slot_adds_its_last_reported_cost(claimed, server, store):
     claim, handle, _ = await claimed()
-    assert await claims.keep(handle, claim, 20, 1, "text", to_json([SO_FAR]))
-    await scripts.run(handle, "rescue", 10, 2, 3, 60_000, "{}", "slot")
+    assert await claims.renew(handle, claim, 20, 1, "text", to_json([SO_FAR]))
+    rescue(server.url, "slot")
     day = await count(server, "anonymous")
     assert [(one.input, one.output) for one in day.models] == [(100, 10)]
-    # Given up for dead, it wakes and tells its end: nothing twice, and its own sum counts.
+    # A slot given up as dead resumes and settles: nothing counts twice, and its own sum counts.
     await claims.settle(handle, claims.spent(claim, "anonymous", [Spend(MODEL, 0.5, input=100, output=40)]))
     assert (await count(server, "anonymous")).models == [spent(0.5, 100, 40)]
 
@@ -141,7 +141,7 @@ async def test_an_exhausted_budget_refuses_and_delays_jobs_until_tomorrow(connec
     assert 0 < int(refused.headers["retry-after"]) <= 86_400
     budget = (await client.get("/api/usage")).json()["budget"]
     assert (budget["dailyUsd"], budget["spentUsd"]) == (0.4, 0.5)
-    # What was accepted in time is not started, and not lost.
+    # A job that was accepted before is not started, and not lost.
     assert await claims.take(handle, claims.Claim(waiting, 1), "slot", 0.4) is None
     assert (await client.get(f"/api/query/{waiting}")).json()["state"] == "delayed"
     assert store.zscore("cg:delayed", waiting) % 86_400_000 == 0
@@ -154,7 +154,7 @@ async def test_the_cost_of_a_claim_counts_once_however_it_ended(claimed, server,
         "again": lambda claim: claims.retry(claim, 0, "overloaded", claims.Upstream(), spent_so_far),
     }.items():
         claim, handle, _ = await claimed(query)
-        # As after a reply that was lost, also when the job has been handed out again meanwhile.
+        # As after a lost reply, also when the job has been handed out again meanwhile.
         await claims.settle(handle, settlement(claim))
         store.hset(f"cg:job:{claim.job_id}", "state", "waiting")
         await claims.settle(handle, settlement(claim))
@@ -184,8 +184,8 @@ async def test_a_run_refused_in_a_later_turn_pays_for_earlier_turns(claimed, ser
 
 async def test_a_price_known_later_does_not_lower_the_cost(claimed, server, store):
     claim, handle, _ = await claimed()
-    assert await claims.keep(handle, claim, 20, 1, "text", to_json([SO_FAR]))
-    await scripts.run(handle, "rescue", 10, 2, 3, 60_000, "{}", "slot")
+    assert await claims.renew(handle, claim, 20, 1, "text", to_json([SO_FAR]))
+    rescue(server.url, "slot")
     store.hset("cg:prices", MODEL, 1.0)
     await claims.settle(handle, claims.spent(claim, "anonymous", [Spend(MODEL, 0.5, input=100, output=10)]))
     assert (await count(server, "anonymous")).cost == pytest.approx(0.5)
@@ -201,9 +201,9 @@ async def test_a_running_job_continues_after_the_budget_is_exhausted(claimed, st
     job = await claims.take(handle, again, "slot", 0.4)
     assert job is not None
     assert job.cost == pytest.approx(0.5)
-    # An operator who lets it run anew gives it the whole of its own budget again.
+    # A retry by an operator gives the job its whole budget again.
     await client.delete(f"/api/query/{claim.job_id}")
-    assert await scripts.run(handle, "run_again", claim.job_id) == "waiting"
+    assert await operations.retry(handle, claim.job_id) == "waiting"
     number = int(store.hget(f"cg:job:{claim.job_id}", "n"))
     retried = await claims.take(handle, claims.Claim(claim.job_id, number), "slot")
     assert retried is not None
@@ -213,7 +213,7 @@ async def test_a_running_job_continues_after_the_budget_is_exhausted(claimed, st
 @pytest.mark.once
 def test_the_attempts_of_a_job_share_its_budget(gateway, script, model):
     def reply(body):
-        # A turn that costs, and then nothing but failures: what is left is not enough for another run.
+        # A turn that costs, and then failures only: the remaining budget is not enough for another run.
         if any(message["role"] == "assistant" for message in body["messages"]):
             return Error(529, "overloaded_error")
         dear = Usage(input_tokens=100_000, output_tokens=0)

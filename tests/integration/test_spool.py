@@ -1,4 +1,4 @@
-"""Results on disk: written when their own Redis is back, by whichever worker is there then."""
+"""Results on disk: settled when their own Redis is back, by any worker."""
 
 import asyncio
 import errno
@@ -23,7 +23,7 @@ from tests.support.slot import RESULT, pop_one
 
 
 async def finish(connect, url):
-    """Run a job, and return what is to be written at its end."""
+    """Run a job, and return its settlement."""
     client = await connect(url)
     await client.post("/api/query", json={"query": "x"})
     handle = async_client(url)
@@ -63,7 +63,7 @@ async def state(server, settlement):
 
 
 async def spooled(spool, settlement):
-    """Let a slot leave a settlement on disk because Redis does not answer before the slot has to end."""
+    """Stop a slot while Redis is down, so that it leaves a settlement on disk."""
     stop = asyncio.Event()
     stop.set()
     assert await spool.settle(redis.asyncio.Redis(port=1), settlement, stop) == "spooled"
@@ -135,7 +135,7 @@ async def test_a_redis_that_lost_its_data_does_not_take_the_results(finished, st
     if how == "replaced":
         store.set(keys.DEPLOYMENT, "another")
     spool = Spool(folder)
-    # The slot is not kept waiting for a store that is gone.
+    # The slot does not wait for a lost store.
     assert (
         await spool.settle(
             async_client(f"redis://127.0.0.1:{store.get_connection_kwargs()['port']}/0"), finished, asyncio.Event()
@@ -221,7 +221,7 @@ async def test_a_settlement_refused_by_its_script_is_moved_aside(finished, serve
     Spool(folder).write_all(store)
     assert content(folder) == ["refused"]
     assert len(logged(caplog, "spooled_result_refused")) == 1
-    # The slot does not wait for ever for what will never be.
+    # The slot does not wait for it forever.
     assert await Spool(folder).settle(async_client(server.url), finished, asyncio.Event()) == "refused"
     assert len(list((folder / "refused").iterdir())) == 2
 
@@ -280,7 +280,7 @@ def directory(path, _):
 
 
 def unix_socket(path, _):
-    # By way of a shorter path: a socket's name has 108 bytes at most.
+    # Through a shorter path: a socket's path has 108 bytes at most.
     parent = os.open(path.parent, os.O_RDONLY)
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(f"/proc/self/fd/{parent}/{path.name}")
@@ -359,7 +359,7 @@ async def test_a_read_only_disk_does_not_stop_the_worker(finished, server, store
     assert await state(server, finished) == "completed"
     assert len(logged(caplog, "spooled_result_refused")) == 1
     assert len(logged(caplog, "spooled_result_written")) == 1
-    # After a restart it is written once more, which changes nothing.
+    # After a restart it is settled again, which changes nothing.
     Spool(folder).write_all(store)
     assert content(folder) == ["refused"]
 

@@ -1,4 +1,4 @@
-"""Each command reads its own variables at the start: a line for each that is wrong, status 2 and no traceback."""
+"""Each command checks its own variables at the start: a line for each error, status 2 and no traceback."""
 
 import os
 import subprocess
@@ -56,7 +56,7 @@ def test_the_worker_module_and_keys_report_the_settings_they_read(start):
     assert line.startswith("QUEUE_CONCURRENCY: ")
     (line,) = _lines(start("keys", "list", REDIS_URL="http://:hunter2@h"))
     assert line.startswith("REDIS_URL: ")
-    # It reads no such variable, and no Redis listens there.
+    # It does not read that variable, and no Redis listens there.
     assert start("keys", "list", QUEUE_CONCURRENCY="many", REDIS_URL="redis://127.0.0.1:1").returncode == 1
 
 

@@ -1,4 +1,4 @@
-"""The start page by each way to serve it."""
+"""The start page, served by uvicorn and by the Lambda emulator."""
 
 import re
 
@@ -15,7 +15,7 @@ import pytest
     ],
 )  # fmt: skip
 async def test_the_page_shows_the_features_of_the_deployment(connect, variables, shown, hidden):
-    """Catches a link to what is off, and a field for a key that nobody needs."""
+    """Catches a link to a disabled feature, and a needless field for a key."""
     client = await connect(**variables)
     page = await client.get("/")
     assert page.status_code == 200
@@ -30,7 +30,7 @@ async def test_the_page_shows_the_features_of_the_deployment(connect, variables,
 
 
 async def test_the_page_runs_nothing_inline_and_loads_nothing_from_elsewhere(connect):
-    """Catches a script, a style or a handler in the markup, which the policy would stop in a browser alone."""
+    """Catches inline scripts, styles and handlers, which the policy would block in a browser."""
     client = await connect()
     page = await client.get("/")
     policy = page.headers["content-security-policy"]
@@ -45,7 +45,7 @@ async def test_the_page_runs_nothing_inline_and_loads_nothing_from_elsewhere(con
 
 
 async def test_under_a_known_prefix_the_urls_have_it(connect):
-    """Catches a page at the prefix without a final slash whose scripts are looked for above it."""
+    """Catches relative URLs, which a prefix without a trailing slash would break."""
     client = await connect(ROOT_PATH="/gateway")
     for path in ("/gateway", "/gateway/"):
         page = await client.get(path)

@@ -11,13 +11,13 @@ from tests.support.fake_cli import fake_cli
 from tests.support.redis_states import STATES, in_state
 from tests.support.worker import MAY_TAKE, Worker
 
-# Each takes seconds; `make slow` tries them all.
+# Each takes seconds; `make slow` runs them all.
 SOME = [pytest.param(state, marks=[] if state == "hanging" else pytest.mark.slow) for state in STATES]
 
 
 @pytest.fixture
 async def hanging_job(connect):
-    """A job that a CLI of the kind `hang` never ends: its id, and a client of the API."""
+    """A job whose CLI hangs: its id, and a client of the API."""
     client = await connect()
     job_id = (await client.post("/api/query", json={"query": "hang", "timeoutMs": 100_000})).json()["jobId"]
     return job_id, client
@@ -49,7 +49,7 @@ async def test_a_job_at_the_stop_is_never_lost(hanging_job, server, tmp_path, st
             assert worker.stop() < MAY_TAKE
             assert "how=spooled" in worker.log
             assert "Traceback" not in worker.log
-    # The next worker with this spool gives the job back, without an attempt used.
+    # The next worker with this spool hands the job back without counting an attempt.
     with Worker(tmp_path, server.url, CLAUDE_COMMAND=command, SPOOL_DIR=str(tmp_path / "spool")) as worker:
         worker.wait_for_line("job_started", times=2)
         job = (await client.get(f"/api/query/{job_id}")).json()
@@ -88,7 +88,7 @@ def test_a_second_signal_leaves_a_job_its_grace(hanging_job, server, tmp_path):
 
 @pytest.mark.parametrize("module", ["functions.worker", "local"])
 def test_a_stop_during_start_up_is_not_lost(server, store, tmp_path, module):
-    # As the first process of a container it would ignore signals that it has no handler for.
+    # As PID 1 of a container it would ignore signals without a handler.
     for delay in (0.0, 0.1, 0.3, 0.6, 1.0, 1.5):
         with Worker(tmp_path, server.url, module, *(["worker"] if module == "local" else [])) as worker:
             time.sleep(delay)

@@ -1,4 +1,4 @@
-"""What API and worker log of a Redis that is away: where it is, what is wrong and what to do; not once for each try."""
+"""The log of API and worker during an outage of Redis: address, problem and remedy, once and not per attempt."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from tests.support.deployment import Deployment
 from tests.support.ports import free_port
 
 COMMAND = str(Path(sys.executable).parent / "claude-gateway")
-# Both try several times within this; seconds.
+# Seconds in which both try several times.
 WATCHED = 6.0
 
 
@@ -67,7 +67,7 @@ def test_a_store_outage_is_logged_once_by_api_and_worker_each(tmp_path, model):
         text = (tmp_path / "log").read_text()
         found = [(line["code"], line["redis"]) for line in failures_in(text)]
         assert {code for code, _ in found} <= {"REFUSED", "BROKEN"}
-        # One of each kind by the API and by the worker's pool, and none by slots and by the deliverer.
+        # One of each kind by the API and by the worker's pool, and none by slots and dispatchers.
         assert len(found) <= 4
         assert len(text.splitlines()) < 60
         deployment.redis.start()

@@ -1,4 +1,4 @@
-"""The store against a dictionary: whatever is done in whatever order, every accepted job ends once."""
+"""The store against a model: whatever the order of operations, every accepted job ends once."""
 
 import asyncio
 from typing import Any, Literal
@@ -22,7 +22,7 @@ ERROR = {"error": {"code": "server_error"}}
 
 
 class Store(RuleBasedStateMachine):
-    """Submissions, slots and cancellations by two callers, on a real Redis that may be killed and started again."""
+    """Submissions, slots and cancellations of two callers, on a real Redis that may be killed and restarted."""
 
     server: Any
     submitted = Bundle("submitted")
@@ -35,7 +35,7 @@ class Store(RuleBasedStateMachine):
         self.do(self.client.flushall())
         self.states: dict[str, tuple[str, str]] = {}  # job → caller, state
         self.keyed: dict[tuple[str, str], tuple[str, str, str]] = {}  # caller, key → body, request, job
-        self.order: list[tuple[int, int, str]] = []  # those that wait: priority, arrival, job
+        self.order: list[tuple[int, int, str]] = []  # waiting jobs: priority, arrival, job
         self.places: dict[str, tuple[int, int]] = {}
         self.delayed: set[str] = set()
 
@@ -64,7 +64,7 @@ class Store(RuleBasedStateMachine):
     )
     def submit(self, caller, query, priority, key, join):
         submission = submissions.Submission(
-            job_id=new_id(), request_id=new_id(), caller=caller, priority=priority, timeout=1000, request="{}",
+            job_id=new_id(), request_id=new_id(), caller=caller, priority=priority, timeout_ms=1000, request="{}",
             fingerprint=f"{caller}-{query}", join=join, joinable=True, body=query,
             idempotency=keys.idempotency(caller, key) if key else "",
         )  # fmt: skip
@@ -121,7 +121,7 @@ class Store(RuleBasedStateMachine):
         finish = claims.finish(claim, state, outcome, keep_for=1000)
         if self.do(claims.settle(self.client, finish)) == "settled":
             if self.states[claim.job_id][1] == state:
-                return  # told again
+                return  # a repeated reply
             self.ends(claim.job_id, state)
 
     @rule(claim=held)

@@ -1,4 +1,4 @@
-"""Answers under a schema, by the real CLI."""
+"""Structured output, with the real CLI."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_an_endless_regular_expression_blocks_no_slot(gateway, script):
 
 @pytest.mark.slow
 def test_an_exponential_schema_ends_with_the_timeout_of_its_job(gateway, script):
-    # The CLI looks at the value 2^40 times, and so would the gateway.
+    # The CLI checks the value 2^40 times, and so would the gateway.
     steps = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(40)}
     schema = {"type": "object", "properties": {"n": {"$ref": "#/$defs/a0"}}, "$defs": {**steps, "a40": {}}}
     script(lambda _: ToolUse("StructuredOutput", {"n": 1}))

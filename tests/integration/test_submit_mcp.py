@@ -1,4 +1,4 @@
-"""What submitting makes of MCP servers; nothing is run."""
+"""The effect of MCP servers on a submission; nothing is run."""
 
 import json
 

@@ -29,12 +29,12 @@ def variables():
 
 @pytest.fixture
 def hold(gateway, script):
-    """Hold the model's answers to queries that begin with `hold` until the test lets them go, or ends."""
+    """Hold the model's answers to queries that begin with `hold` until the test releases them or ends."""
     go = threading.Event()
     script(lambda body: Hang(until=go) if user_query(body).startswith("hold") else Text(user_query(body)))
     yield go
     go.set()
-    # A CLI that has not asked yet would ask, and be held by, the next test.
+    # A CLI that has not sent its request yet would be held by the next test.
     gateway.until(lambda: gateway.client.get("/health").json(), lambda seen: seen["waiting"] + seen["active"] == 0)
 
 
@@ -43,7 +43,7 @@ def post(gateway, body, **headers):
 
 
 def occupy(gateway):
-    """Fill both slots with queries that hold."""
+    """Fill both slots with held queries."""
     jobs = [gateway.submit(f"hold {time.monotonic_ns()}") for _ in range(2)]
     for job in jobs:
         gateway.until(lambda job=job: gateway.job(job)["state"], lambda state: state == "active")
@@ -154,7 +154,7 @@ def test_many_identical_concurrent_queries_share_one_run(gateway, model, script,
     model.wait_for_requests(before + 1)
     if end == "cancelled":
         gateway.client.delete(f"/api/query/{job_id}")
-    if end != "failed":  # that is the end of its clock
+    if end != "failed":  # its timeout is over
         go.set()
     job = gateway.finished(job_id)
     assert job["state"] == end
@@ -236,7 +236,7 @@ def test_priorities_are_strict_and_first_in_first_out_within_one(gateway, hold):
     expected = ["high 2", "high 5", "normal 1", "normal 4", "low 0", "low 3"]
     positions = {gateway.job(jobs[name])["queuePosition"]: name for name in jobs}
     assert [positions[place] for place in range(6)] == expected
-    # One slot takes them all: two that take a job each at once may say so in either order.
+    # One slot takes them all: two slots could report their jobs in either order.
     assert gateway.client.delete(f"/api/query/{leaving}").status_code == 200
     for job_id in jobs.values():
         gateway.finished(job_id)
@@ -264,7 +264,7 @@ def test_a_cancelled_running_job_ends_soon(gateway, hold):
     job_id = gateway.submit("hold to cancel")
     clis = gateway.until(gateway.running, bool)
     assert gateway.client.delete(f"/api/query/{job_id}").json()["state"] == "cancelled"
-    # Two seconds on a machine that does nothing else; a run that is not ended would hang for ever.
+    # Two seconds on an idle machine; a run that is not ended would hang forever.
     _, alive = psutil.wait_procs(clis, timeout=10)
     assert not alive
     assert gateway.job(job_id)["state"] == "cancelled"
@@ -272,7 +272,7 @@ def test_a_cancelled_running_job_ends_soon(gateway, hold):
 
 @pytest.mark.once
 def test_cancelling_and_completing_have_one_winner(gateway):
-    # Bounded, and each a race of its own; what is told must be what stays.
+    # Each of these is a race of its own: the reported state must be the final one.
     for number in range(6):
         job_id = gateway.submit(f"race {number}", cache={"mode": "bypass"})
         least = 10 + number % 2
@@ -324,7 +324,7 @@ def test_lists_are_newest_first_filtered_and_paged_without_gaps(gateway):
     JobPage.model_validate(first)
     assert [job["jobId"] for job in first["jobs"]] == made[:-3:-1]
     assert "result" not in first["jobs"][0]
-    # A job that comes between two pages moves neither.
+    # A new job between two pages moves neither.
     gateway.ask("in between")
     seen, cursor = [], first["nextCursor"]
     while cursor:
@@ -372,7 +372,7 @@ async def test_five_hundred_waiting_requests_do_not_block_others(tmp_path):
         for _, writer in waiting:
             writer.write(f"GET /api/query/{job_id}?wait=25 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
             await writer.drain()
-        # One process answers in turn: when it answers this, it has heard of all the others.
+        # One process serves requests in order: when it answers this one, it has accepted all the others.
         assert gateway.client.get("/health").status_code == 200
         assert api.num_threads() <= threads + 2
         assert gateway.client.delete(f"/api/query/{job_id}").status_code == 200

@@ -9,8 +9,7 @@ from shared.api.ids import new_id
 from shared.http import callers as http_callers
 from shared.store import keys
 from shared.store.callers import callers
-from shared.store.jobs import claims, operations, records
-from shared.store.redis import scripts
+from shared.store.jobs import claims, maintenance, operations, records
 from shared.store.redis.client import async_client
 from tests.support.gateway import ROOT
 from tests.support.lossy_proxy import LossyProxy
@@ -76,15 +75,15 @@ async def test_round_trips_match_the_table(connect, server, round_trips, what, t
         headers["X-API-Key"] = (await callers.create(async_client(server.url), "c")).key
     made = (await client.post("/api/query", json={"query": "x"}, headers=headers)).json()["jobId"]
     if what == "submit, key not cached":
-        http_callers._known.clear()
+        http_callers._cache.clear()
     if what == "wait, ended":
         await run(server.url)
-    # The first of each script also teaches it to the server; and health has a connection of its own.
+    # The first call of each script also loads it; and health has its own connection.
     await client.get("/health")
     await client.get("/api/query", headers=headers)
     await client.delete(f"/api/query/{new_id()}", headers=headers)
     if what == "submit, key not cached":
-        http_callers._known.clear()
+        http_callers._cache.clear()
 
     round_trips.clear()
     calls = {
@@ -135,7 +134,7 @@ async def test_nothing_is_left_of_a_job_whose_time_is_over(connect, server, stor
     await run(server.url, keep_for=0)
     assert (await client.get(f"/api/query/{job_id}")).status_code == 404
     assert (await client.get("/api/query")).json()["jobs"] == []
-    assert await scripts.run(async_client(server.url), "reap", 100) == 1
+    assert maintenance.forget_expired(store) == 1
     left = {key for key in store.scan_iter() if not key.startswith(("cg:minute:", "cg:spend:"))} - before
     # The counters of a minute and of a day, and the queue's own keys stay.
     assert not any(job_id in key for key in left)
@@ -149,7 +148,7 @@ async def test_memory_is_flat_over_many_short_jobs(connect, server, store):
         for number in range(count):
             await client.post("/api/query", json={"query": f"q {number}"})
             await run(server.url, keep_for=0)
-            await scripts.run(async_client(server.url), "reap", 10)
+            maintenance.forget_expired(store)
         return len([key for key in store.scan_iter() if not key.startswith("cg:minute:")])
 
     assert await many(20) == await many(200)
@@ -199,7 +198,7 @@ async def test_the_fence_stops_a_slot_that_was_given_up(connect, server):
     assert await run(server.url) == job_id
     before = await records.read(handle, job_id, keys.ANONYMOUS)
     assert await claims.take(handle, first, "slot 1") is None
-    assert not await claims.keep(handle, first, 50)
+    assert not await claims.renew(handle, first, 50)
     late = [claims.finish(first, "failed", ERROR, keep_for=1), claims.hand_back(first), retry_of(first)]
     assert [await claims.settle(handle, settlement) for settlement in late] == ["void"] * 3
     assert await records.read(handle, job_id, keys.ANONYMOUS) == before
@@ -219,7 +218,7 @@ async def test_an_answer_missing_a_server_is_not_cached(connect, server, store):
     job = (await client.post("/api/query", json={"query": "less"})).json()["jobId"]
     await run(server.url, ERROR, absent=["tickets"])
     assert store.hget(keys.job(job), "absent") == '["tickets"]'
-    await operations.run_anew(async_client(server.url), job)
+    await operations.retry(async_client(server.url), job)
     await run(server.url)
     assert store.hget(keys.job(job), "absent") is None
     assert (await client.post("/api/query", json={"query": "less"})).json()["status"] == "cached"

@@ -1,4 +1,4 @@
-"""Whatever happens to the supervisor or to one of its children, all of them end together."""
+"""The supervisor and its children always end together."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import pytest
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux adopts orphans and ends with a parent")
 ROOT = Path(__file__).parents[2]
-# Starts the children it is given, prints their ready lines, and then `all`.
+# Starts the given children, prints their ready lines, and then `all`.
 PROGRAM = """
 import json, sys
 from local.supervisor import Child, Stopped, Supervisor
@@ -39,7 +39,7 @@ print("ready", flush=True)
 while True:
     signal.pause()
 """
-# Its own child has a session of its own, ignores what can be ignored, and is up before the parent is ready.
+# Its child has its own session, ignores signals, and is up before the parent is ready.
 WITH_GRANDCHILD = f"""
 import signal, subprocess, sys
 below = subprocess.Popen([sys.executable, "-c", {STUBBORN!r}], start_new_session=True, stdout=subprocess.PIPE)
@@ -47,7 +47,7 @@ below.stdout.readline()
 print("ready", flush=True)
 signal.pause()
 """
-# Tells, when it is ready, the process that its own child left behind.
+# Its ready line names the orphan that its child left behind.
 ORPHANING = f"""
 import signal, subprocess, sys
 leave = "import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', sys.argv[1]], stdout=2).pid)"
@@ -62,7 +62,7 @@ def child(name, code, **more):
 
 @contextmanager
 def supervisor(*children, **options):
-    """Run a supervisor of `children`; whatever a test finds, none of its processes is left afterwards."""
+    """Run a supervisor of `children`, and end all its processes afterwards."""
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, json.dumps(options), json.dumps(children)],
         cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -96,7 +96,7 @@ def below(process):
 
 
 def ended(process, family):
-    """Return the exit status and what was said, once the supervisor has ended and left nothing."""
+    """Return the exit status and standard error once the supervisor has ended and left nothing."""
     _, errors = process.communicate(timeout=10)
     # Already gone when the supervisor is, not soon after.
     assert [left for left in family if left.is_running()] == []
@@ -133,7 +133,7 @@ def test_an_orphan_that_exits_does_not_stop_the_supervisor():
         family = until_all(process)
         assert orphan.ppid() == process.pid
         orphan.kill()
-        # Gone from the process table, which its new parent sees to: so the supervisor has seen its end.
+        # Gone from the process table, so its new parent, the supervisor, has reaped it.
         assert not psutil.wait_procs([orphan], timeout=10)[1]
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
@@ -145,7 +145,7 @@ def test_children_end_with_a_killed_supervisor():
     with supervisor(child("one", QUIET), child("two", QUIET)) as process:
         family = until_all(process)
         assert len(family) == 2
-        # Descriptors that tell of an end, whoever has to wait for the process and however late that one does.
+        # Descriptors that become readable when a process ends, also when another process is its parent.
         ends = [os.pidfd_open(left.pid) for left in family]
         process.kill()
         for end in ends:
@@ -261,5 +261,5 @@ signal.pause()
 def test_ctrl_c_on_the_terminal_cannot_reach_a_child():
     with supervisor(child("one", QUIET)) as process:
         [only] = until_all(process)
-        # A terminal signals a process group, which does not reach into another session.
+        # A terminal signals a process group, which has no members in another session.
         assert os.getsid(only.pid) == only.pid

@@ -1,4 +1,4 @@
-"""What scaling and alarms go by, with and without workers."""
+"""The metrics of scaling and alarms, with and without workers."""
 
 import time
 

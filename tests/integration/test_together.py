@@ -30,7 +30,7 @@ async def client(server, store):
 async def test_concurrent_commands_share_round_trips_and_get_their_own_replies(client, round_trips):
     answers = await asyncio.gather(*(send(client, ("ECHO", number), ("ECHO", "x")) for number in range(50)))
     assert answers == [[str(number), "x"] for number in range(50)]
-    assert len(round_trips) <= 5  # half of what waits each time: 25, 12, 8, 5; perhaps the first alone before
+    assert len(round_trips) <= 5  # half of the waiting commands each time: 25, 12, 8, 5; perhaps the first alone before
 
 
 async def test_a_command_right_after_a_batch_is_sent(client):
@@ -83,13 +83,13 @@ async def test_closing_leaves_no_connection_and_no_waiting_caller(client, store)
     await close_clients()
     with pytest.raises(RedisConnectionError):
         await pending
-    async with asyncio.timeout(5):  # Redis hears of it a little later
+    async with asyncio.timeout(5):  # Redis closes it a little later
         while len(store.client_list()) > 1:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
 async def test_a_hanging_store_is_an_error_for_all_within_three_seconds():
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # connects, and reads nothing
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts connections, and reads nothing
         client = async_client(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
         async with asyncio.timeout(3):
             outcomes = await asyncio.gather(send(client, ("PING",)), send(client, ("PING",)), return_exceptions=True)

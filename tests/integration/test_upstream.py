@@ -1,4 +1,4 @@
-"""Claude that refuses everybody holds the queue; the clock of the probes is set by hand."""
+"""Refusals by Claude hold the queue; tests set the clock of the probes."""
 
 from typing import Literal
 
@@ -24,7 +24,7 @@ async def six(connect, server):
 
 
 async def run(url, upstream):
-    """Do what a slot does with the next job; return its id and how its end was taken."""
+    """Do what a slot does with the next job; return its id and the reply to its settlement."""
     claim = await take(url)
     return claim.job_id, await end(url, claim, upstream)
 
@@ -50,7 +50,7 @@ async def test_three_refusals_in_a_row_hold_the_queue_and_a_probe_opens_it(six, 
     assert (health["status"], health["reason"]) == ("degraded", "authentication_failed")
 
     store.hset(keys.UPSTREAM, "probe", 0)
-    # The probe is refused: it is not lost, and not the next one.
+    # The refused probe is not lost, and not the next one.
     assert await run(server.url, REFUSED) == (ids[3], "held")
     assert pop(server.url) is None
     aside = (await client.get(f"/api/query/{ids[3]}")).json()

@@ -1,4 +1,4 @@
-"""A CLI that waits: the real one, with a scripted model."""
+"""Warm CLIs: the real CLI, with a scripted model."""
 
 import asyncio
 import errno
@@ -20,7 +20,7 @@ from tests.support.real_cli import isolated_environment
 
 @pytest.fixture
 def slot(tmp_path, monkeypatch, model):
-    """Stand where a slot's process would: adopt what is left, and have the model's address."""
+    """Act as the process of a slot: adopt orphans, and know the model's address."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     for name, value in isolated_environment(tmp_path, model.url).items():
         monkeypatch.setenv(name, value)
@@ -40,7 +40,7 @@ async def kept_warm(settings=None):
 
 
 async def ready(cli, *, but=None):
-    """Wait until one waits that is not `but`, and return its pid."""
+    """Wait until a CLI other than `but` is ready, and return its pid."""
     async with asyncio.timeout(30):
         while not (cli._spare and cli._spare.ready and cli._spare.cli.pid != but):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -48,7 +48,7 @@ async def ready(cli, *, but=None):
 
 
 async def born(cli):
-    """Wait until one is being started, and return its pid."""
+    """Wait until a CLI is being started, and return its pid."""
     async with asyncio.timeout(30):
         while not (cli._spare and cli._spare.cli.pid):  # noqa: ASYNC110
             await asyncio.sleep(0.001)
@@ -57,7 +57,7 @@ async def born(cli):
 
 
 async def answer(cli, settings=None, **request):
-    """Run a request; return what it answered and which process did."""
+    """Run a request; return its answer and the pid of its CLI."""
     settings = settings or WorkerSettings()
     run = Run(settings, cli)
     try:
@@ -127,7 +127,7 @@ async def test_a_dead_cli_is_replaced_and_given_to_no_job(slot):
     async with kept_warm() as cli:
         dead = await ready(cli)
         os.kill(dead, 9)
-        # Dead to the kernel; nobody else has noticed.
+        # Dead, but not reaped yet.
         with suppress(ChildProcessError):  # unless asyncio has
             os.waitid(os.P_PID, dead, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222
         text, pid = await answer(cli)

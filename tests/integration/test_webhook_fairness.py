@@ -1,4 +1,4 @@
-"""Webhook hosts that never answer, or never resolve, take places of their own caller only."""
+"""Webhook hosts that never answer, or never resolve, use the attempts of their own caller only."""
 
 import asyncio
 import socket
@@ -24,14 +24,14 @@ SHARE = AT_ONCE // 2
 
 @pytest.fixture
 async def webhook(connect, server):
-    """Let a caller have a webhook that is due now."""
+    """Add a webhook of a caller that is due now."""
     await connect(WEBHOOK_ALLOWED_NETWORKS="127.0.0.0/8")
     client = async_client(server.url)
 
     async def webhook(caller, host, path="/"):
         job_id = new_id()
         hook = f"http://{host}{path}"
-        one = submissions.Submission(job_id, new_id(), caller, 1, 1000, "{}", hook=hook, host=host)
+        one = submissions.Submission(job_id, new_id(), caller, 1, 1000, "{}", webhook_url=hook, webhook_host=host)
         assert (await submissions.submit(client, one)).kind == "queued"
         assert await records.cancel(client, job_id, caller, keep_for=600) == "cancelled"
 
@@ -40,7 +40,7 @@ async def webhook(connect, server):
 
 @asynccontextmanager
 async def delivering(server, workers=1):
-    """Deliver as so many worker containers do."""
+    """Run the dispatchers of several workers."""
     stop = asyncio.Event()
     deliverers = [Dispatcher(async_client(server.url), load(WorkerSettings)) for _ in range(workers)]
     running = [asyncio.create_task(one.run(stop, 0)) for one in deliverers]
@@ -51,7 +51,7 @@ async def delivering(server, workers=1):
 
 @pytest.fixture
 async def tarpit():
-    """Every address of loopback on one port: takes whatever comes, and never answers."""
+    """Every loopback address on one port, which accepts connections and never answers."""
     opened, port = [], 0
 
     async def take(reader, writer):
@@ -87,7 +87,7 @@ async def test_a_thousand_tarpits_leave_room_for_other_callers(server, store, we
             for caller in ("me", "another"):
                 await webhook(caller, f"127.0.0.1:{receiver.port}", f"/{caller}")
             await until(lambda: len(receiver.hooks) == 2)
-            # Each found a place while no try of theirs had ended, and so freed one.
+            # Each got an attempt while none of the tarpits' attempts had ended.
             assert (len(opened), store.hget(keys.COUNTERS, "webhooks:retried")) == (SHARE * workers, None)
 
 
@@ -106,7 +106,7 @@ async def test_callers_with_tarpits_share_attempts_evenly(server, store, webhook
 
 
 async def test_callers_that_wait_longer_do_not_starve_another(server, store, webhook):
-    """The caller whose share is used up has more hosts due, and for longer, than one lease looks at."""
+    """The caller without a share left has more due hosts, and older ones, than one lease reads."""
     client = async_client(server.url)
     for number in range(400):
         await webhook("them", f"dead{number}:80")
@@ -117,7 +117,7 @@ async def test_callers_that_wait_longer_do_not_starve_another(server, store, web
 
 
 async def test_sixty_tarpits_of_a_caller_leave_room_for_its_other_hosts(server, store, webhook, tarpit):
-    """Without keys all are one caller, whose hosts share its places."""
+    """Without keys there is one caller, whose hosts share its attempts."""
     opened, host = tarpit
     for number in range(480):
         await webhook(keys.ANONYMOUS, host(number % 60))

@@ -1,4 +1,4 @@
-"""Webhooks as a caller sees them, with each caller's own secret, through the whole gateway."""
+"""Webhooks as a caller receives them, signed with the caller's secret, through the whole gateway."""
 
 import json
 import subprocess
@@ -41,7 +41,7 @@ def command(gateway, *arguments):
 
 @contextmanager
 def caller(gateway, name):
-    """Make a caller, and give a client that calls with its key."""
+    """Create a caller, and return a client with its key."""
     made = json.loads(command(gateway, "keys", "create", name, "--json").stdout)
     headers = {"Authorization": f"Bearer {made['key']}"}
     with httpx.Client(base_url=gateway.url, headers=headers, trust_env=False, timeout=30) as client:
@@ -50,7 +50,7 @@ def caller(gateway, name):
 
 @pytest.fixture(scope="module")
 def one(gateway):
-    """A client of one caller, and what it was given."""
+    """A client of one caller, and the key and secret of the caller."""
     with caller(gateway, "one") as one:
         yield one
 
@@ -151,7 +151,7 @@ def test_the_command_line_lists_and_redelivers(gateway, receiver):
         shown = json.loads(command(gateway, "webhooks", "list", job, "--json", *options).stdout)
         assert [one["attempt"] for one in shown["deliveries"]] == [1, 2]
         missing = command(gateway, "webhooks", "list", "nothing", *options)
-        assert (missing.returncode, "There is no such job" in missing.stderr) == (2, True)
+        assert (missing.returncode, "Job not found" in missing.stderr) == (2, True)
 
 
 def test_listen_receives_verifies_and_prints(gateway):

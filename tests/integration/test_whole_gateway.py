@@ -54,7 +54,7 @@ def test_a_waiting_job_runs_after_a_restart(tmp_path):
     with ScriptedModel(echo=True) as model, Gateway(tmp_path, **credentials(model)) as gateway:
         jobs = [gateway.finished(job_id) for job_id in job_ids]
         assert [job["result"]["response"] for job in jobs] == [f"job {number}" for number in range(4)]
-        # Those that ran were handed back, which does not use an attempt.
+        # The running ones were handed back, which does not count as an attempt.
         assert [job["attempts"] for job in jobs] == [1, 1, 1, 1]
 
 
@@ -173,7 +173,7 @@ def test_nothing_survives_a_killed_gateway(tmp_path):
 
 @pytest.mark.parametrize("auth", ["true", "false"])
 def test_the_start_prints_its_address_and_one_line_to_stdout(tmp_path, auth):
-    """Catches advice on standard output, which programs read, and a command that does not run as it is printed."""
+    """Catches advice on standard output, which programs read, and a printed command that does not run."""
     with ScriptedModel() as model, Gateway(tmp_path, **credentials(model, AUTH_ENABLED=auth)) as gateway:
         lines = gateway.until(lambda: "".join(gateway.log), lambda text: "Stop: Ctrl-C" in text)
         assert f"Start page: {gateway.url}/\n" in lines

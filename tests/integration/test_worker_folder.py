@@ -1,4 +1,4 @@
-"""The directories of runs in a temporary directory that everybody may write to."""
+"""The directories of runs in a temporary directory that is writable by everybody."""
 
 import fcntl
 import os
@@ -24,7 +24,7 @@ def temporary(tmp_path, monkeypatch):
 
 @pytest.fixture
 def treasure(tmp_path):
-    """A directory of somebody, which no removal may reach."""
+    """A foreign directory, which no removal may reach."""
     (tmp_path / "treasure").mkdir(mode=0o755)
     (tmp_path / "treasure" / "file").write_text("kept")
     (tmp_path / "treasure" / "file").chmod(0o640)
@@ -131,7 +131,7 @@ def test_a_link_in_place_of_a_directory_is_not_followed(temporary, treasure):
     start_and_end()
     assert len(list(temporary.iterdir())) == 3
     assert is_whole(treasure)
-    # The mode of the directory that all users share does not change either.
+    # The mode of the shared directory does not change either.
     assert stat.S_IMODE(temporary.stat().st_mode) == 0o755
 
 
@@ -158,7 +158,7 @@ def test_links_of_a_run_are_removed_and_not_followed(temporary, treasure):
     live.remove()
 
 
-# As another user where the tests are root's, whom no mode stops.
+# As another user if the tests run as root, for whom modes do not matter.
 REMOVE = """
 import os, sys
 from pathlib import Path
@@ -178,7 +178,7 @@ print(os.listdir(root))
 
 
 def test_file_modes_do_not_prevent_removal():
-    # Not below pytest's directory, which no other user may enter.
+    # Not below pytest's directory, which no other user can enter.
     with tempfile.TemporaryDirectory(dir="/tmp") as root:
         done = subprocess.run([sys.executable, "-c", REMOVE, root], capture_output=True, text=True, check=True)
         assert done.stdout == "[]\n"
@@ -189,7 +189,7 @@ def test_deep_nesting_does_not_prevent_removal(tmp_path):
     root = tmp_path / "run"
     root.mkdir()
     at = os.open(root, os.O_RDONLY)
-    for _ in range(3000):  # deeper than a path may be long, and than Python may call itself
+    for _ in range(3000):  # deeper than the longest path, and than Python's recursion limit
         os.mkdir("d" * 20, dir_fd=at)
         below = os.open("d" * 20, os.O_RDONLY, dir_fd=at)
         os.close(at)

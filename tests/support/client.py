@@ -1,4 +1,4 @@
-"""A client of a gateway, however that was started."""
+"""A client of a running gateway."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import httpx
 
 
 class GatewayClient:
-    """What tests do with a gateway; `log` is what its processes have said so far."""
+    """Operations of tests on a gateway; `log` has the output of its processes so far."""
 
     client: httpx.Client
     log: list[str]
@@ -37,7 +37,7 @@ class GatewayClient:
         return self.finished(self.submit(query, **fields))
 
     def until(self, look: Callable[[], Any], good: Callable[[Any], bool], timeout: float = 30) -> Any:
-        """Look until what is seen is good, and return it; AssertionError after `timeout` seconds."""
+        """Poll until a value is good, and return it; AssertionError after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while not good(seen := look()):
             assert time.monotonic() < deadline, f"not within {timeout} s: {seen}\n" + "".join(

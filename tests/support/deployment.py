@@ -21,7 +21,7 @@ _COMMAND = str(Path(sys.executable).parent / "claude-gateway")
 
 
 class Deployment(GatewayClient):
-    """Processes of their own on loopback, from `with` to the end of it; the worker only when it is started."""
+    """Separate processes on loopback within a `with` block; the worker runs only after `start_worker`."""
 
     def __init__(self, folder: Path, model_url: str, **variables: str) -> None:
         self.folder = folder
@@ -57,12 +57,12 @@ class Deployment(GatewayClient):
         return False
 
     def start_worker(self) -> None:
-        """Start the worker, beside whatever an earlier one has left."""
+        """Start a worker, beside what an earlier one has left."""
         self.worker = self._start([_COMMAND, "worker"])
         self._workers.append(self.worker)
 
     def wait_for_slots(self, count: int) -> None:
-        """Wait until so many slots are alive."""
+        """Wait until a number of slots is alive."""
         self.until(lambda: self.client.get("/health").json()["slots"], lambda slots: (slots or 0) >= count, timeout=60)
 
     def slots(self) -> list[psutil.Process]:
@@ -78,9 +78,9 @@ class Deployment(GatewayClient):
         return self.worker.children(recursive=True)
 
     def kill_worker(self, number: signal.Signals = signal.SIGKILL) -> None:
-        """End the worker and wait until it has; its slots are told by the kernel."""
+        """Kill the worker and wait for its end; the kernel signals its slots."""
         assert self.worker is not None
-        # A CLI whose slot and pool are both gone ends with its request, or with its container.
+        # A CLI without its slot and pool ends with its request, or with its container.
         below = [process for process in self.below_worker() if _name(process).startswith("cg-")]
         self.worker.send_signal(number)
         self.worker.wait(30)
@@ -88,9 +88,9 @@ class Deployment(GatewayClient):
         assert not alive, f"outlived their worker: {alive}"
 
     def kill_all_of_the_worker(self) -> None:
-        """End the worker and all below it at one moment, as the kernel ends a container."""
+        """Kill the worker and all its descendants at once, as the kernel ends a container."""
         assert self.worker is not None
-        self.worker.suspend()  # that it starts nothing in between
+        self.worker.suspend()  # so that it starts nothing in between
         below = self.below_worker()
         for process in [*below, self.worker]:
             with suppress(psutil.NoSuchProcess):
@@ -99,7 +99,7 @@ class Deployment(GatewayClient):
         psutil.wait_procs(below, timeout=30)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        # Whatever a test that failed has left running.
+        # Processes that a failed test has left.
         for worker in self._workers:
             if worker.is_running():
                 self.worker = worker

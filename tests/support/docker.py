@@ -1,4 +1,4 @@
-"""Containers that a test starts, and ends by their id."""
+"""Containers that a test starts, and stops by their id."""
 
 import json
 import os
@@ -21,14 +21,14 @@ def need_docker() -> None:
 
 
 def docker(*arguments: str, timeout: float = 120) -> str:
-    """Run a Docker command and return what it printed."""
+    """Run a Docker command and return its output."""
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False, timeout=timeout)
     assert done.returncode == 0, f"docker {arguments[0]}: {done.stderr}"
     return done.stdout.strip()
 
 
 class Container:
-    """A container on this machine's network, from `with` to the end of it."""
+    """A container on this machine's network; runs within a `with` block."""
 
     def __init__(self, image: str, *command: str, options: tuple[str, ...] = (), **variables: str) -> None:
         environment = [part for name, value in variables.items() for part in ("--env", f"{name}={value}")]
@@ -39,13 +39,13 @@ class Container:
         return self
 
     def inspect(self) -> dict[str, Any]:
-        """Return what Docker knows of it."""
+        """Return the output of `docker inspect`."""
         [found] = json.loads(docker("inspect", self.id))
         known: dict[str, Any] = found
         return known
 
     def log(self) -> str:
-        """Return what it has said."""
+        """Return its log."""
         done = subprocess.run(["docker", "logs", self.id], capture_output=True, text=True, check=False)
         return done.stdout + done.stderr
 

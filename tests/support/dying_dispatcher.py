@@ -1,7 +1,7 @@
-"""A dispatcher that kills itself with -9 at one point: `python -m tests.support.dying_dispatcher POINT`.
+"""A dispatcher that kills itself with -9 at one point of its first attempt.
 
-The point is in its first attempt; everything else is the worker's own code. Without a point it lives until SIGTERM.
-Leases last half a second.
+Usage: `python -m tests.support.dying_dispatcher POINT`. Everything else is the worker's own code; without a point it
+runs until SIGTERM. Leases last half a second.
 """
 
 import asyncio

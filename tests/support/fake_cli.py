@@ -1,4 +1,4 @@
-"""A stand-in for the Claude CLI that misbehaves as the real one cannot be made to.
+"""A stand-in for the Claude CLI that misbehaves in ways that the real one cannot be made to.
 
 It is not the CLI: it speaks just enough of the stream-json protocol of claude-agent-sdk to be connected to, and then
 does what a list of steps says. Tests of anything that works use the real CLI with a scripted model.
@@ -70,7 +70,7 @@ def _line(message: dict[str, Any]) -> str:
     return json.dumps(message) + "\n"
 
 
-# What is done at the first user message. A step is (verb, argument): `write` a text, `repeat` [text, times],
+# Steps at the first user message. A step is (verb, argument): `write` a text, `repeat` [text, times],
 # `bytes` given in hexadecimal, `exit` with a status, `kill` itself with a signal, `hang`, `serve` the next message,
 # `spawn` so many processes in sessions of their own that outlive it, `allocate` so many bytes.
 _STEPS: dict[str, list[Step]] = {
@@ -157,7 +157,7 @@ except BrokenPipeError:
 
 
 def fake_cli(folder: Path, behaviour: Behaviour) -> Path:
-    """Write an executable into a folder that stands in for the CLI and behaves as named; return its path.
+    """Write an executable that stands in for the CLI and has the named behavior; return its path.
 
     `flood` is one line of 50 MB, `flood_lines` 50 MB of lines that are no JSON, `hang` ignores SIGTERM, `dies_at_start`
     exits with 1 before it answers anything, `refuses_the_schema` says so and exits, `forks` a thousand processes,

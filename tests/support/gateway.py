@@ -16,14 +16,14 @@ import psutil
 from tests.support.client import GatewayClient
 
 ROOT = Path(__file__).parents[2]
-# Starting means importing everything, several times at once, on a machine that may be busy.
+# The start imports everything in several processes at once, on a machine that may be busy.
 START_TIMEOUT = 60.0
 
 
 class Gateway(GatewayClient):
-    """`claude-gateway local` in a process of its own, from `with` to the end of it.
+    """`claude-gateway local` in its own process; runs within a `with` block.
 
-    `variables` are its environment, beside PATH and HOME; nothing else of ours gets in.
+    `variables` are its environment, with PATH and HOME; it inherits nothing else.
     """
 
     def __init__(self, folder: Path, *options: str, **variables: str) -> None:
@@ -40,7 +40,7 @@ class Gateway(GatewayClient):
         command = Path(sys.executable).parent / "claude-gateway"
         self.process = subprocess.Popen(
             [str(command), "local", "--data", str(self.data), *self._options],
-            # Not in the checkout: a developer's .env is not the tests' business.
+            # Not in the checkout, because a developer's .env must not affect tests.
             cwd=self._folder,
             env={**environment, **self._variables},
             stdin=subprocess.DEVNULL,
@@ -64,13 +64,13 @@ class Gateway(GatewayClient):
 
     @property
     def runs(self) -> Path:
-        """Where runs have their directories: the temporary directory of all its processes."""
+        """The parent of the runs' directories: the temporary directory of all its processes."""
         directory = self._folder / "tmp"
         directory.mkdir(exist_ok=True)
         return directory
 
     def run_directories(self) -> list[Path]:
-        """List the directories of runs, those too of CLIs that wait for a job."""
+        """List the directories of runs, including those of warm CLIs."""
         return list(self.runs.glob("claude-worker-*/claude-run-*"))
 
     def _listen(self) -> None:
@@ -84,7 +84,7 @@ class Gateway(GatewayClient):
         self.stop()
 
     def stop(self) -> int:
-        """Stop it as Ctrl-C does, and return its exit status; TimeoutExpired, with all of it killed, after 20 s."""
+        """Stop it as Ctrl-C does, and return its exit status; after 20 s kill it and raise TimeoutExpired."""
         below: list[psutil.Process] = []
         if self.process.poll() is None:
             with suppress(psutil.NoSuchProcess):
@@ -94,7 +94,7 @@ class Gateway(GatewayClient):
             status = self.process.wait(20)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            # What outlives it holds its standard error open, and would keep its reader waiting.
+            # A surviving process would hold its standard error open and block the reader.
             for process in below:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
@@ -106,11 +106,11 @@ class Gateway(GatewayClient):
         return status
 
     def processes(self) -> list[psutil.Process]:
-        """List its processes: those below it, itself not among them."""
+        """List its descendants."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def clis(self) -> list[psutil.Process]:
-        """List the CLIs, those too that wait for a job."""
+        """List the CLIs, including warm ones."""
         found = []
         for process in self.processes():
             try:
@@ -121,7 +121,7 @@ class Gateway(GatewayClient):
         return found
 
     def running(self) -> list[psutil.Process]:
-        """List the CLIs that talk to the model."""
+        """List the CLIs with a connection to the model."""
         found = []
         for cli in self.clis():
             try:

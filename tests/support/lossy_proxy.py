@@ -1,4 +1,4 @@
-"""A TCP proxy before Redis that loses the reply of a command that a test names."""
+"""A TCP proxy before Redis that drops the reply to a command that a test names."""
 
 import socket
 import threading
@@ -8,10 +8,10 @@ from typing import Self
 
 
 class LossyProxy:
-    """Listens on a port of its own and hands everything on, both ways, from `with` to the end of it.
+    """Forwards connections to a free port in both directions within a `with` block.
 
-    `lose` names bytes of a command: the next request that holds them reaches the server, but in place of its reply
-    the connection is cut; or, after `swallow`, nothing comes on it any more.
+    `lose` names bytes of a command: the next request with them reaches the server, but instead of its reply
+    the connection is cut; after `swallow`, it stays open and silent.
     """
 
     def __init__(self, port: int) -> None:
@@ -24,11 +24,11 @@ class LossyProxy:
         self._open: list[socket.socket] = []
 
     def lose(self, command: bytes) -> None:
-        """Lose the reply of the next request that holds these bytes."""
+        """Drop the reply to the next request with these bytes, and cut the connection."""
         self._lose, self._cut = command, True
 
     def swallow(self, command: bytes) -> None:
-        """Lose it, and leave the connection open."""
+        """Drop the reply, and leave the connection open."""
         self._lose, self._cut = command, False
 
     def __enter__(self) -> Self:

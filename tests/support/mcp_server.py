@@ -1,4 +1,4 @@
-"""An MCP server for tests: tells its environment, dies, or hangs. With a port it serves HTTP and asks for a token."""
+"""An MCP server for tests: shows its environment, dies, or hangs. With a port it serves HTTP and needs a token."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ server = MCPServer("tests")
 
 @server.tool()
 def environment() -> dict[str, str]:
-    """Tell what the server's environment holds."""
+    """Return the server's environment."""
     return dict(os.environ)
 
 
@@ -26,38 +26,38 @@ def die() -> None:
 
 @server.tool()
 def refuse() -> None:
-    """Fail by a reason that reads as if the server had ended."""
+    """Fail with a message that reads as if the server had ended."""
     raise ToolError("upstream said: Connection closed")
 
 
 @server.tool()
 def closed() -> CallToolResult:
-    """Fail with the very words with which the CLI reports that a server has ended."""
+    """Fail with the message by which the CLI reports that a server has ended."""
     return CallToolResult(content=[TextContent(type="text", text="Connection closed")], is_error=True)
 
 
 @server.tool(name="dotted.name/of-a-tool")
 def dotted() -> str:
-    """Answer under a name that the CLI has to rewrite."""
+    """Answer under a name that the CLI must rewrite."""
     return "answered by its dotted name"
 
 
 @server.tool()
 def large(size: int) -> str:
-    """Answer with so many characters."""
+    """Answer with a number of characters."""
     return "x" * size
 
 
 @server.tool()
 def hang(sign: str) -> None:
-    """Make a file as a sign, and never answer."""
+    """Create a file as a signal, and never answer."""
     Path(sign).touch()
     threading.Event().wait()
 
 
 @server.tool()
 def token(ctx: Context) -> str:
-    """Tell the token that came with the request."""
+    """Return the token of the request."""
     return str((ctx.headers or {}).get("x-token"))
 
 

@@ -1,4 +1,4 @@
-"""An nginx on loopback, for what only a real proxy does."""
+"""An nginx on loopback, for tests that need a real proxy."""
 
 import shutil
 import socket
@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 PROGRAM = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
-# What an operator writes down for a proxy that the gateway trusts.
+# The configuration of a proxy that the gateway trusts.
 FORWARD = """
     proxy_set_header Host $http_host;
     proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
@@ -19,7 +19,7 @@ FORWARD = """
 
 
 class Nginx:
-    """Serves `servers`, the text of its `server` blocks, from `with` to the end of it; awaits `port`."""
+    """Serves `servers`, its `server` blocks, within a `with` block; waits for `port`."""
 
     def __init__(self, folder: Path, servers: str, port: int) -> None:
         self._folder = folder

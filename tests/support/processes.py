@@ -1,4 +1,4 @@
-"""Processes of one test, which never outlive it."""
+"""Processes that never outlive their test."""
 
 import subprocess
 from collections.abc import Iterator
@@ -12,9 +12,9 @@ P = TypeVar("P", subprocess.Popen[str], subprocess.Popen[bytes], psutil.Popen)
 
 @contextmanager
 def running(process: P) -> Iterator[P]:
-    """Yield a process; at the end kill it when it still runs, wait for it and close its pipes.
+    """Yield a process; at the end kill it if it still runs, wait for it and close its pipes.
 
-    The `with` of Popen itself waits without a limit. A test that has failed, by its timeout too, would then never end.
+    Popen's own `with` waits without a limit, so that a failed test, also by its timeout, would never end.
     """
     try:
         yield process

@@ -12,7 +12,7 @@ REAL_CLI = Path(claude_agent_sdk.__file__).parent / "_bundled" / "claude"
 
 
 def isolated_environment(home: Path, url: str) -> dict[str, str]:
-    """Return all the environment that a CLI needs to talk to `url` and to leave nothing outside `home`."""
+    """Return the environment of a CLI that calls `url` and leaves nothing outside `home`."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(home),

@@ -1,4 +1,4 @@
-"""A receiver of webhooks that answers as a test says."""
+"""A receiver of webhooks with scripted answers."""
 
 import json
 import socket
@@ -13,7 +13,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class Hook:
-    """One webhook as it came; `at` is the monotonic time in s, `connection` tells one from another."""
+    """A received webhook; `at` is the monotonic time in s, `connection` identifies its connection."""
 
     path: str
     headers: dict[str, str]
@@ -33,12 +33,12 @@ class Hook:
         return parsed
 
 
-# A status with headers, or what is done instead: nothing until the end, a cut connection, a body without end.
+# A status with headers, or instead: silence until the end, a cut connection, an endless body.
 Reply = tuple[int, dict[str, str]] | str
 
 
 class Receiver:
-    """Listens on 127.0.0.1 from `with` to the end of it; `reply` says how each webhook is answered.
+    """Listens on 127.0.0.1 within a `with` block; `reply` returns the answer to each webhook.
 
     With an empty `address` it listens on every address of this machine.
     """
@@ -66,14 +66,14 @@ class Receiver:
             request_queue_size = 256
 
             def handle_error(self, request: Any, client_address: Any) -> None:
-                """Say nothing of a client that went away."""
+                """Do not log disconnected clients."""
 
         self.server = Server((address, 0), Handler)
         self.port: int = self.server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
 
     def answer(self, handler: BaseHTTPRequestHandler, reply: Reply) -> None:
-        """Do what a reply says."""
+        """Carry out a reply."""
         match reply:
             case (int(status), dict(headers)):
                 handler.send_response(status)

@@ -1,4 +1,4 @@
-"""A Redis for one test module, on a port of its own, that can be killed and started again."""
+"""A Redis for one test module, on its own port, that can be killed and restarted."""
 
 import os
 import subprocess
@@ -16,9 +16,9 @@ _SCRIPT = Path(__file__).parents[2] / "local/valkey.sh"
 
 
 class RedisServer:
-    """Runs a server from `with` to the end of it; every write is on disk before it is answered.
+    """Runs a server within a `with` block; every write is on disk before it is answered.
 
-    `also` is another address of this machine at which it listens, such as one that containers see.
+    `also` is another address of this machine to listen on, such as one that containers reach.
     """
 
     def __init__(self, program: str, folder: Path, also: str = "") -> None:
@@ -56,11 +56,11 @@ class RedisServer:
 
     @property
     def pid(self) -> int:
-        """The number of its process."""
+        """The id of its process."""
         return self._process.pid
 
     def kill(self) -> None:
-        """End it as a crash would."""
+        """Kill it, as a crash would."""
         self._process.kill()
         self._process.wait()
 
@@ -69,12 +69,12 @@ class RedisServer:
 
 
 class ServerWithUsers(RedisServer):
-    """A server with the users of the Compose stack, by local/valkey.sh; a write is on disk before it is answered."""
+    """A server with the users of the Compose stack, started by local/valkey.sh; writes are on disk before the reply."""
 
     passwords: ClassVar = {"api": "api-only-for-tests", "worker": "worker-only-for-tests"}
 
     def url_of(self, user: str) -> str:
-        """Return the URL by which one of the gateway's two users reaches it."""
+        """Return the URL of one of the gateway's two users."""
         return f"redis://{user}:{self.passwords[user]}@127.0.0.1:{self.port}/0"
 
     def start(self) -> None:

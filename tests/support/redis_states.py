@@ -1,4 +1,4 @@
-"""States of a Redis in which a worker has to end all the same."""
+"""States of a Redis in which a worker must be able to stop."""
 
 import signal
 import socketserver
@@ -13,7 +13,7 @@ from tests.support.redis_server import RedisServer
 
 
 class _Loading(socketserver.ThreadingTCPServer):
-    """Answers each command as a Redis does that still reads its data."""
+    """Answers each command with LOADING."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -22,14 +22,14 @@ class _Loading(socketserver.ThreadingTCPServer):
         def handle(self):
             with suppress(OSError):
                 while data := self.request.recv(65_536):
-                    # A command is an array of bulk strings: one `*` begins it.
+                    # A command is an array of bulk strings, which begins with `*`.
                     for _ in range(max(data.count(b"*"), 1)):
                         self.request.sendall(b"-LOADING Redis is loading the dataset in memory\r\n")
 
 
 @contextmanager
 def in_state(server: RedisServer, state: str) -> Iterator[None]:
-    """Bring a server into a state, and back to health at the end."""
+    """Put a server into a state, and restore it at the end."""
     with _STATES[state](server):
         yield
 

@@ -1,4 +1,4 @@
-"""Lambda's runtime API, as far as a function's process uses it: events out, answers in, and the freeze of a snapshot.
+"""The part of Lambda's runtime API that a function uses: events, responses, and the restore of a snapshot.
 
 Source: "Using the Lambda runtime API for custom runtimes", and awslambdaric for `restore/next`.
 """
@@ -23,14 +23,14 @@ class _Invocation:
 
 
 class RuntimeApi:
-    """Gives one process its events, one at a time, from `with` to the end of it."""
+    """Sends events to one process, one at a time, within a `with` block."""
 
     def __init__(self) -> None:
         api = self
         self._waiting: queue.Queue[_Invocation | None] = queue.Queue()
         self._given: dict[str, _Invocation] = {}
         self._count = 0
-        # Set when its imports are done and it asks to be restored, which is answered after `restore`.
+        # Set when its imports are done and it requests the restore, which is answered after `restore`.
         self.snapshot = threading.Event()
         self._restored = threading.Event()
         self.failure: Any = None
@@ -80,7 +80,7 @@ class RuntimeApi:
                 self.close_connection = True
 
             def log_message(self, *_: object) -> None:
-                """Say nothing: a test says what it saw."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -91,11 +91,11 @@ class RuntimeApi:
         return self
 
     def restore(self) -> None:
-        """Let the process go on from its snapshot."""
+        """Restore the process from its snapshot."""
         self._restored.set()
 
     def invoke(self, event: dict[str, Any]) -> dict[str, Any]:
-        """Return what the handler returns for an event; AssertionError when it raises, or says nothing in time."""
+        """Return the handler's result for an event; AssertionError when it raises or times out."""
         assert self.failure is None, self.failure
         self._count += 1
         invocation = _Invocation(f"invocation-{self._count}", json.dumps(event).encode())

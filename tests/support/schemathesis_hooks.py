@@ -1,4 +1,4 @@
-"""What schemathesis has to know that an OpenAPI document cannot say."""
+"""Hooks of schemathesis for rules that the OpenAPI document cannot express."""
 
 import re
 from typing import Any
@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import schemathesis
 
-# What each event of a job's stream has.
+# The fields of each event of a job's stream.
 _EVENT = {
     "type": "object",
     "properties": {
@@ -20,21 +20,21 @@ _EVENT = {
 
 @schemathesis.hook
 def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
-    """Put the schema of one event, which schemathesis expects where OpenAPI 3.1 describes the whole stream."""
+    """Replace the schema of the stream by that of one event, which schemathesis expects."""
     events = raw_schema["paths"]["/api/query/{jobId}/events"]["get"]["responses"]["200"]["content"]
     events["text/event-stream"]["schema"] = _EVENT
 
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
-    """Use no valid Idempotency-Key twice: with another body that is refused, as it should be, and tested elsewhere."""
+    """Make each valid Idempotency-Key unique: a reuse with another body is refused, which is tested elsewhere."""
     for name, value in (case.headers or {}).items():
         if name.lower() == "idempotency-key" and re.fullmatch("[!-~]{1,200}", str(value)):
             case.headers[name] = f"{value}-{uuid4()}"
 
 
 def bodies(case: Any) -> list[dict[str, Any]]:
-    """Return the body, and those of the queries of a batch."""
+    """Return the body, and the bodies of a batch's queries."""
     if not isinstance(case.body, dict):
         return []
     queries = case.body.get("queries")
@@ -43,7 +43,7 @@ def bodies(case: Any) -> list[dict[str, Any]]:
 
 @schemathesis.hook("before_call")
 def send_webhooks_nowhere(context: Any, case: Any, kwargs: Any) -> None:
-    """Put a good URL for any that has a good form: where a webhook may go is tested elsewhere."""
+    """Replace each well-formed URL by an allowed one: targets of webhooks are tested elsewhere."""
     for body in bodies(case):
         url = body.get("webhookUrl")
         if isinstance(url, str) and 0 < len(url) <= 2048:
@@ -52,7 +52,7 @@ def send_webhooks_nowhere(context: Any, case: Any, kwargs: Any) -> None:
 
 @schemathesis.hook("before_call")
 def name_no_server(context: Any, case: Any, kwargs: Any) -> None:
-    """Leave out names that have a good form: which MCP servers there are is this deployment's, and tested elsewhere."""
+    """Leave out well-formed names: the MCP servers depend on the deployment and are tested elsewhere."""
     for body in bodies(case):
         names = body.get("mcpServers")
         if isinstance(names, list) and len(names) <= 50:
@@ -61,7 +61,7 @@ def name_no_server(context: Any, case: Any, kwargs: Any) -> None:
 
 @schemathesis.hook("before_call")
 def ask_for_any_object(context: Any, case: Any, kwargs: Any) -> None:
-    """Put a JSON Schema for any object: what is one cannot be said in a schema that is checked so."""
+    """Replace any object by a valid JSON Schema, because OpenAPI cannot express which objects are schemas."""
     for body in bodies(case):
         if isinstance(body.get("outputSchema"), dict):
             body["outputSchema"] = {"type": "object"}
@@ -69,7 +69,7 @@ def ask_for_any_object(context: Any, case: Any, kwargs: Any) -> None:
 
 @schemathesis.hook("before_call")
 def fork_something(context: Any, case: Any, kwargs: Any) -> None:
-    """Fork nothing: that needs a conversation, which is tested elsewhere."""
+    """Fork nothing: that needs a session, which is tested elsewhere."""
     for body in bodies(case):
         if body.get("fork") is True:
             body["fork"] = False

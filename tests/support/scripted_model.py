@@ -1,4 +1,4 @@
-"""A Messages API that does as a test says, for tests with the real Claude CLI."""
+"""A scripted Messages API, for tests with the real Claude CLI."""
 
 import threading
 from collections import deque
@@ -13,9 +13,9 @@ __all__ = ["Disconnect", "Empty", "Error", "Hang", "Received", "Reply", "Scripte
 
 
 class ScriptedModel:
-    """A Messages API on a free port of 127.0.0.1, from `with` to the end of it.
+    """A Messages API on a free port of 127.0.0.1; runs within a `with` block.
 
-    Every `POST /v1/messages` takes the next of the replies given to `script`, else what `reply` returns for its body.
+    Every `POST /v1/messages` uses the next reply given to `script`, else the one that `reply` returns for its body.
     A list of `Text`, `Thinking` and `ToolUse` is one message with a block for each. With `echo` the default answer is
     the query itself, otherwise `ok`. A `reply` that raises fails the test at the end of the `with`.
     """
@@ -32,7 +32,7 @@ class ScriptedModel:
 
     @property
     def url(self) -> str:
-        """What to give the CLI as ANTHROPIC_BASE_URL."""
+        """The value of ANTHROPIC_BASE_URL for the CLI."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     @property
@@ -42,16 +42,16 @@ class ScriptedModel:
             return list(self._received)
 
     def queries(self) -> list[str]:
-        """Return the user's own text of every request so far."""
+        """Return the user's text of every request so far."""
         return [user_query(request.body) for request in self.requests]
 
     def script(self, *replies: Reply | list[Reply]) -> None:
-        """Answer the next requests with these, one each, in their order of arrival."""
+        """Answer the next requests with these, in order of arrival."""
         with self._changed:
             self._scripted.extend(replies)
 
     def wait_for_requests(self, count: int, timeout: float = 10) -> list[Received]:
-        """Wait until so many requests have come, and return them; AssertionError after `timeout` seconds."""
+        """Wait for a number of requests, and return them; AssertionError after `timeout` seconds."""
         with self._changed:
             if not self._changed.wait_for(lambda: len(self._received) >= count, timeout):
                 raise AssertionError(f"{len(self._received)} of {count} requests after {timeout} s")

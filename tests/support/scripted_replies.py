@@ -1,4 +1,4 @@
-"""What a scripted model can be told to do with a request."""
+"""Replies of a scripted model."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ A_FEW_TOKENS = Usage(input_tokens=10, output_tokens=5)
 class Text:
     """Answer with a text, whole or in chunks; delays in seconds before the first byte and between chunks.
 
-    `model` is the name of the model that answers, if it is another than was asked for.
+    `model` is the name of the answering model if it differs from the requested one.
     """
 
     chunks: str | Sequence[str]
@@ -26,7 +26,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Thinking:
-    """Think before, between or after the texts of a message."""
+    """A thinking block before, between or after the texts of a message."""
 
     text: str
 

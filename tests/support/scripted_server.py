@@ -1,4 +1,4 @@
-"""The sockets of a scripted model: HTTP as a script wants it, broken off in the middle where it says so."""
+"""The HTTP server of a scripted model, which can cut a response anywhere."""
 
 import json
 import socket
@@ -28,7 +28,7 @@ from tests.support.scripted_replies import A_FEW_TOKENS, Disconnect, Error, Hang
 
 @dataclass(frozen=True)
 class Received:
-    """One request as it came: headers by lower-case name, the parsed body, and the monotonic time in seconds."""
+    """A received request: headers by lower-case name, the parsed body, and the monotonic time in seconds."""
 
     path: str
     headers: dict[str, str]
@@ -37,9 +37,9 @@ class Received:
 
 
 class ScriptedServer(socketserver.ThreadingTCPServer):
-    """A server on a free port of 127.0.0.1 that asks `take` for the replies to each `POST /v1/messages`.
+    """A server on a free port of 127.0.0.1 that calls `take` for the replies to each `POST /v1/messages`.
 
-    One thread a connection; `closing` ends every wait in them.
+    One thread per connection; `closing` ends every wait in them.
     """
 
     allow_reuse_address = True
@@ -69,10 +69,10 @@ class ScriptedServer(socketserver.ThreadingTCPServer):
                 try:
                     connection.shutdown(socket.SHUT_RDWR)
                 except OSError:
-                    continue  # the client was first
+                    continue  # the client closed it first
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a client that went away: that is what many tests are about."""
+        """Do not log disconnected clients, which many tests cause."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
@@ -124,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._whole(200, answer_body(answer))
 
     def _stream(self, answer: Answer, delay_between: float = 0, ending: bytes | None = None) -> None:
-        """Send an answer; with an `ending`, that instead of all that follows the last chunk, and an empty one cuts."""
+        """Send an answer; an `ending` replaces everything after the last chunk, and an empty one cuts."""
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")

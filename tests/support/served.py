@@ -1,4 +1,4 @@
-"""A small app served by the gateway's HTTP protocol in a thread, and raw sockets to it."""
+"""A small app with the gateway's HTTP protocol in a thread, and raw sockets to it."""
 
 import json
 import socket
@@ -23,7 +23,7 @@ FIXED = {
 
 
 async def app(scope, receive, send):
-    """Answer some paths without reading the body; of others echo path and body, or the header fields."""
+    """Answer some paths without reading the body; for others echo path and body, or the header fields."""
     path = scope["path"]
     if path in FIXED:
         status, body, headers = FIXED[path]
@@ -39,7 +39,7 @@ async def app(scope, receive, send):
 
 
 async def read_body(receive):
-    """Return the whole body; None from a client that went away."""
+    """Return the whole body; None from a disconnected client."""
     body = b""
     while True:
         message = await receive()
@@ -52,7 +52,7 @@ async def read_body(receive):
 
 @contextmanager
 def served(**options) -> Iterator["Peer"]:
-    """Serve the app from `with` to the end of it."""
+    """Serve the app within a `with` block."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     config = uvicorn.Config(
         app, http=BoundedProtocol, ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=1,
@@ -70,7 +70,7 @@ def served(**options) -> Iterator["Peer"]:
 
 
 class Peer:
-    """Opens connections to a port of this machine; `held` are those that the server has."""
+    """Opens connections to a port of this machine; `held` are those of the server."""
 
     def __init__(self, port: int, held: set[Any]) -> None:
         self.port = port
@@ -83,19 +83,19 @@ class Peer:
         return connection
 
     def ask(self, data: bytes) -> bytes:
-        """Send bytes on a connection of their own and return everything that comes until its end."""
+        """Send bytes on a new connection and return everything received until its end."""
         with self.connect() as connection:
             connection.sendall(data)
             return read_all(connection)
 
     def alive(self) -> bool:
-        """Say whether a liveness check is answered."""
+        """Return whether a liveness check is answered."""
         answer = self.ask(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
         return answer.startswith(b"HTTP/1.1 200 ")
 
 
 def read_all(connection: socket.socket) -> bytes:
-    """Read to the end of a connection, however it ends."""
+    """Read to the end of a connection."""
     parts = []
     try:
         while part := connection.recv(1 << 16):

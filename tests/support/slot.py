@@ -1,9 +1,9 @@
-"""What a slot does with a job in the store, without a CLI."""
+"""The steps of a slot with a job in the store, without a CLI."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from shared.store.jobs import claims, queue
+from shared.store.jobs import claims, maintenance, queue
 from shared.store.redis.client import async_client, sync_client
 
 RESULT = {
@@ -27,8 +27,14 @@ def pop_one(url: str) -> claims.Claim:
     return claim
 
 
+def rescue(url: str, slot: str, error: str = "{}") -> None:
+    """Give back the jobs of a dead slot, as the rescuer of a worker does."""
+    with sync_client(url) as client:
+        maintenance.rescue(client, attempts=3, keep_for=60, error=error, slot=slot)
+
+
 async def take(url: str, slot: str = "slot") -> claims.Claim:
-    """Begin the next job in a slot of that name, and return its claim."""
+    """Claim the next job for a slot of that name, and return the claim."""
     claim = pop_one(url)
     assert await claims.take(async_client(url), claim, slot) is not None
     return claim

@@ -1,4 +1,4 @@
-"""A client of event streams, which can be cut anywhere and goes on where it was."""
+"""A client of event streams that can be cut anywhere and resumes."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ import httpx
 
 @dataclass(frozen=True)
 class Event:
-    """One event, as it was sent."""
+    """An event as it was sent."""
 
     id: str
     kind: str
@@ -16,7 +16,7 @@ class Event:
 
 @dataclass
 class Stream:
-    """Follows one job; `raw` is what all answers brought of whole events, `answers` how many there were."""
+    """Follows one job; `raw` has the complete events of all responses, `answers` counts the responses."""
 
     client: httpx.Client
     job_id: str
@@ -26,7 +26,7 @@ class Stream:
     events: list[Event] = field(default_factory=list)
 
     def read(self, cut_after: int | None = None) -> bool:
-        """Follow for one answer, or for so many bytes of it; return whether there is more."""
+        """Follow for one response, or for a number of its bytes; return whether there is more."""
         headers = {} if self.last is None else {"Last-Event-ID": self.last}
         self.answers += 1
         got, text = 0, b""
@@ -47,11 +47,11 @@ class Stream:
 
     @property
     def done(self) -> bool:
-        """Whether the end of the job was told."""
+        """Whether the last event was received."""
         return bool(self.events) and self.events[-1].kind == "done"
 
     def to_the_end(self) -> "Stream":
-        """Follow answer by answer until the job's end."""
+        """Follow response by response until the job's end."""
         while self.read():
             pass
         return self

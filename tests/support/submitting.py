@@ -12,7 +12,7 @@ from shared.store.redis.client import close_clients
 
 
 async def submit_all(settings: SubmitSettings, requests: Sequence[SubmitRequest]) -> list[str]:
-    """Submit them, a few dozen at a time; return the jobs' ids in order."""
+    """Submit queries, a few dozen at a time; return the ids of the jobs in order."""
     free = asyncio.Semaphore(32)
 
     async def one(request: SubmitRequest) -> str:

@@ -1,4 +1,4 @@
-"""A TCP forwarder before Redis whose target can be changed, as a name that leads to another server after a failover."""
+"""A TCP forwarder before Redis with a changeable target, like a DNS name during a failover."""
 
 import socket
 import threading
@@ -10,10 +10,10 @@ import hiredis
 
 
 class Switch:
-    """Listens on a port of its own from `with` to the end of it.
+    """Listens on its own port within a `with` block.
 
-    A connection stays with the server that it was opened to, until the client closes it. After `refuse`, those that are
-    open then answer every command with an error, and those opened later do not.
+    A connection stays with its server until the client closes it. After `refuse`, those that are
+    open at that time answer every command with an error, and those opened later do not.
     """
 
     def __init__(self, port: int) -> None:
@@ -26,11 +26,11 @@ class Switch:
         self._refusing: set[socket.socket] = set()
 
     def lead_to(self, port: int) -> None:
-        """Send connections that are opened from now on to another port."""
+        """Forward new connections to another port."""
         self._target = port
 
     def refuse(self, error: str) -> None:
-        """Answer every command of the connections that are open now with an error."""
+        """Answer every command on the connections that are open now with an error."""
         self._refusal = f"-{error}\r\n".encode()
         self._refusing = set(self._open)
 

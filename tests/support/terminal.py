@@ -19,7 +19,7 @@ def environment(url: str, **variables: str) -> dict[str, str]:
 
 
 class Terminal:
-    """A command whose standard streams are a pseudoterminal, from `with` to the end of it."""
+    """A command on a pseudoterminal; runs within a `with` block."""
 
     def __init__(self, folder: Path, url: str, *arguments: str, **variables: str) -> None:
         self.shown = ""
@@ -65,12 +65,12 @@ class Terminal:
         os.write(self._master, text.encode())
 
     def _read(self, timeout: float) -> bool:
-        """Read what is shown next; False at the end of the command and when nothing comes in time."""
+        """Read the next output; False at the end of the command and after a timeout."""
         if timeout <= 0 or not select.select([self._master], [], [], timeout)[0]:
             return False
         try:
             found = os.read(self._master, 4096)
-        except OSError:  # Linux's way to report the end
+        except OSError:  # how Linux reports the end
             found = b""
         self.shown += found.decode(errors="replace")
         return bool(found)

@@ -1,4 +1,4 @@
-"""A worker in a process of its own, without an API beside it."""
+"""A worker in its own process, without an API."""
 
 import os
 import signal
@@ -17,14 +17,14 @@ from shared.store import keys
 from tests.support.gateway import ROOT
 
 GRACE = 1
-# What a worker may take to end, from SIGTERM on; s.
+# Seconds that a worker may take to end after SIGTERM.
 MAY_TAKE = GRACE + 10
 
 
 class Worker:
-    """`python -m MODULE` from `with` to the end of it, with its log in `log`; `variables` are its environment.
+    """`python -m MODULE` within a `with` block, with its log in `log`; `variables` are its environment.
 
-    `prefix` is a command that starts it in its turn.
+    `prefix` is a command that starts it.
     """
 
     def __init__(self, folder: Path, url: str, *module: str, prefix: Sequence[str] = (), **variables: str) -> None:
@@ -46,15 +46,15 @@ class Worker:
 
     @property
     def log(self) -> str:
-        """What it has logged."""
+        """The log so far."""
         return (self._folder / "log").read_text()
 
     def wait_for_line(self, text: str, times: int = 1) -> None:
-        """Wait until its log holds a text so many times."""
+        """Wait until its log has a text some number of times."""
         self._until(lambda: self.log.count(text) >= times)
 
     def wait_for_slots(self, client: redis.Redis, count: int) -> None:
-        """Wait until so many slots are alive, and wait for a job."""
+        """Wait until a number of slots is alive and waits for a job."""
         self._until(
             lambda: (
                 client.zcard(keys.SLOTS) >= count
@@ -70,7 +70,7 @@ class Worker:
             time.sleep(0.02)
 
     def stop(self, *numbers: signal.Signals) -> float:
-        """Send signals, wait until it and all below it have ended, and return how long that took in s."""
+        """Send signals, wait until it and its descendants have ended, and return the seconds that took."""
         below = [process for process in self.process.children(recursive=True) if process.is_running()]
         started = time.monotonic()
         for number in numbers or (signal.SIGTERM,):
@@ -93,7 +93,7 @@ class Worker:
 
 
 def _runs(process: psutil.Process) -> bool:
-    """Say whether a process runs: one that has ended stays in the table until its new parent looks."""
+    """Return whether a process runs: one that has ended stays in the process table until it is reaped."""
     try:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

@@ -71,7 +71,7 @@ class Heartbeat:
             number, text = self._text.next(last=last)
             cost = self._cost.next()
             try:
-                holds = await claims.keep(self._client, self._claim, self._progress.percent, number, text, cost)
+                holds = await claims.renew(self._client, self._claim, self._progress.percent, number, text, cost)
             except RedisError:
                 if not self._failing:
                     event(log, "lease_not_renewed", logging.WARNING, job_id=self._claim.job_id)

@@ -166,7 +166,7 @@ class Dispatcher:
         """Subscribe to new deliveries; the outbox is polled every second as a fallback."""
         while True:
             try:
-                async for _ in outbox.new_deliveries(self._client):
+                async for _ in outbox.due(self._client):
                     self._wake.set()
             except (RedisError, OSError) as error:
                 failures.report(self._settings.redis_address, error, beside_pool=True)

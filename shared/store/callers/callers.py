@@ -63,8 +63,8 @@ async def create(client: redis.asyncio.Redis, name: str) -> NewKey:
     new = NewKey(new_id(), name, KEY_PREFIX + secrets.token_urlsafe(32), new_secret())
     found = json.dumps(asdict(Caller(new.id, name, await clock.now(client))))
     digest = digests.of_text(new.key)
-    secrets_of = signing_secrets.first(new.webhook_secret)
-    if not await scripts.run(client, "create_key", new.id, name, digest, found, secrets_of):
+    first = signing_secrets.first(new.webhook_secret)
+    if not await scripts.run(client, "create_key", caller=new.id, name=name, digest=digest, entry=found, secrets=first):
         raise NameRefused(f"A caller has the name {name!r} already: choose another, or revoke that caller's key")
     return new
 
@@ -90,12 +90,13 @@ async def every(client: redis.asyncio.Redis) -> list[Caller]:
 async def revoke(client: redis.asyncio.Redis, caller_id: str, *, keep_for: int) -> bool:
     """Revoke a key and cancel all jobs of its caller, readable for `keep_for` s; False when there is no such key.
 
-    From the first script on no job of the caller is accepted or started. If this process ends before all jobs are
-    cancelled, the rescuers of the workers continue.
+    From the first script on no job of the caller is accepted or started. If this process ends before the jobs are
+    cancelled, every worker's rescuer continues.
     """
-    if not await scripts.run(client, "revoke", caller_id, new_id(), signing_secrets.AFTER_REVOCATION):
+    keep = signing_secrets.AFTER_REVOCATION
+    if not await scripts.run(client, "revoke", caller=caller_id, revocation=new_id(), keep_secrets_s=keep):
         return False
-    while await scripts.run(client, "cancel_revoked", CANCELLED_AT_ONCE, keep_for * 1000):
+    while await scripts.run(client, "cancel_revoked", most=CANCELLED_AT_ONCE, keep_ms=keep_for * 1000):
         pass
     return True
 

@@ -31,15 +31,19 @@ async def begin(client: redis.asyncio.Redis, role: Role, verifiers: Verifiers, r
     token = secrets.token_urlsafe(32)
     digest = digests.of_text(token)
     old = digests.of_text(replaces) if replaces else ""
-    await scripts.run(client, "begin_session", digest, role, _proof(digest, verifiers[role]), IDLE, LONGEST, old)
+    await scripts.run(
+        client, "begin_session", digest=digest, role=role, proof=_proof(digest, verifiers[role]), idle_ms=IDLE,
+        total_ms=LONGEST, replaced=old,
+    )  # fmt: skip
     return token
 
 
 async def role_of(client: redis.asyncio.Redis, token: str, verifiers: Verifiers) -> Role | None:
     """Return the role of a session and extend it; None for an unknown token or one of another password."""
     digest = digests.of_text(token)
-    proofs = [_proof(digest, verifiers.get("admin")), _proof(digest, verifiers.get("viewer"))]
-    return cast("Role | None", await scripts.run(client, "read_session", digest, *proofs, IDLE))
+    admin, viewer = _proof(digest, verifiers.get("admin")), _proof(digest, verifiers.get("viewer"))
+    role = await scripts.run(client, "read_session", digest=digest, admin=admin, viewer=viewer, idle_ms=IDLE)
+    return cast("Role | None", role)
 
 
 async def end(client: redis.asyncio.Redis, token: str) -> None:
@@ -49,5 +53,7 @@ async def end(client: redis.asyncio.Redis, token: str) -> None:
 
 async def count_guess(client: redis.asyncio.Redis, address: str, credential: str) -> int:
     """Count a credential before it is compared; return 0, or for how many ms the address is locked."""
-    locked: int = await scripts.run(client, "count_guess", address, credential, GUESSES, WINDOW, ADDRESSES)
+    locked: int = await scripts.run(
+        client, "count_guess", address=address, credential=credential, allowed=GUESSES, window_ms=WINDOW, most=ADDRESSES
+    )
     return locked

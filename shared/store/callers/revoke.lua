@@ -1,7 +1,10 @@
 -- Revoke a caller's key. Safe to send twice. `cancel_revoked.lua` cancels the caller's jobs.
--- ARGV  1 caller  2 id of this revocation  3 s for which the caller's webhook secrets are kept
+-- ARGV
+--   caller
+--   revocation      id of this revocation
+--   keep_secrets_s  s for which the caller's webhook secrets are kept
 -- Returns 1 when the key is revoked by this revocation, 0 when the caller has no key.
-local caller, revocation, keep_secrets = ARGV[1], ARGV[2], ARGV[3]
+local caller, revocation, keep_secrets_s = ARGV[1], ARGV[2], ARGV[3]
 if redis.call('HGET', REVOKED, caller) == revocation then return 1 end
 local known = redis.call('HGET', CALLER_KEYS, caller)
 if not known then return 0 end
@@ -11,6 +14,6 @@ redis.call('DEL', caller_key_of(cjson.decode(known).digest))
 redis.call('HSET', REVOKED, caller, revocation)
 redis.call('SADD', REVOKING, caller)
 -- Webhooks of the cancelled jobs are still signed.
-redis.call('EXPIRE', secrets_of(caller), keep_secrets)
+redis.call('EXPIRE', secrets_of(caller), keep_secrets_s)
 redis.call('PUBLISH', REVOCATIONS, caller)
 return 1

@@ -77,7 +77,7 @@ async def by_caller_today(client: redis.asyncio.Redis) -> dict[str, float]:
 
 
 async def _days(client: redis.asyncio.Redis, caller: str, count: int) -> tuple[int, dict[int, dict[str, str]]]:
-    today, *flat = await scripts.run(client, "spent_days", caller, count)
+    today, *flat = await scripts.run(client, "spent_days", caller=caller, days=count)
     days = zip(flat[::2], flat[1::2], strict=True)
     return today, {number: dict(zip(fields[::2], fields[1::2], strict=True)) for number, fields in days}
 

@@ -1,5 +1,5 @@
 -- Write a key, and read what readiness depends on.
--- ARGV  none
+-- ARGV: none
 -- Returns {now, live slots, waiting, active, delayed, since, code of a refusal, 1 if rate limited, 1 if paused, {worker's
 -- JSON, …}}; fails when the store refuses writes.
 local time = now()

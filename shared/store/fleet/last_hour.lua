@@ -1,5 +1,5 @@
 -- Read how many jobs ended in each of the last sixty minutes, this one among them.
--- ARGV  none
+-- ARGV: none
 -- Returns {number of the minute since the epoch, completed, failed, cancelled, …}, the oldest first.
 local this, found = math.floor(now() / 60000), {}
 for minute = this - 59, this do

@@ -1,7 +1,10 @@
 -- Write what `rq info` shows: waiting, running, completed and failed jobs, and the live slots. The names of the keys are
 -- RQ's; nothing of the gateway reads them.
--- ARGV  1 RQ queue  2 ms in which no other worker does the same  3 s after which a slot's record expires
---       4 now, as RQ writes times
+-- ARGV
+--   queue       RQ's queue
+--   every       ms in which no other worker does the same
+--   ttl         s after which a slot's record expires
+--   written_at  the present time, as RQ writes times
 -- Returns nothing.
 local queue, every, ttl, written_at = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local MOST_WAITING, MOST_ENDED, CHUNK = 100000, 10000, 2500
@@ -60,12 +63,12 @@ end
 -- The latest of the jobs that have ended, in RQ's registries, whose scores are expiry times.
 for state, registry in pairs({completed = 'rq:finished:' .. queue, failed = 'rq:failed:' .. queue}) do
   local from = all_of(state)
-  local count = redis.call('ZCARD', from)
+  local total = redis.call('ZCARD', from)
   local latest = redis.call('ZRANGE', from, -1, -1)[1]
-  local copied = math.min(count, MOST_ENDED)
+  local copied = math.min(total, MOST_ENDED)
   if redis.call('ZCARD', registry) ~= copied or (latest and not redis.call('ZSCORE', registry, latest)) then
     redis.call('DEL', registry)
-    copy(from, count - copied, count - 1, function(ids)
+    copy(from, total - copied, total - 1, function(ids)
       local scored = {}
       for _, id in ipairs(ids) do
         scored[#scored + 1] = '+inf'

@@ -22,4 +22,4 @@ def refresh(client: redis.Redis) -> None:
     """
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     # A little less than the interval between two calls of one worker.
-    scripts.run_sync(client, "rq_view", QUEUE, int(_EVERY * 900), TTL, now)
+    scripts.run_sync(client, "rq_view", queue=QUEUE, every=int(_EVERY * 900), ttl=TTL, written_at=now)

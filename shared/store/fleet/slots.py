@@ -39,7 +39,7 @@ class Health:
 
 async def send_heartbeat(client: redis.asyncio.Redis, slot: str) -> None:
     """Record that a slot is alive, and remove those that died long ago."""
-    await scripts.run(client, "heartbeat", slot, int(ALIVE_FOR * 1000))
+    await scripts.run(client, "heartbeat", slot=slot, alive_ms=int(ALIVE_FOR * 1000))
 
 
 async def leave(client: redis.asyncio.Redis, slot: str) -> None:

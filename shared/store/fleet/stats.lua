@@ -1,5 +1,5 @@
 -- Read what metrics and the dashboard show of the deployment as a whole.
--- ARGV  none
+-- ARGV: none
 -- Returns {counters, http, {state, count, …}, {live slot, job or '', …}, ms of the oldest waiting job or -1}, where the
 -- first two are flat lists of name and value.
 local time = now()

@@ -24,7 +24,8 @@ class Worker:
 
 def announce(client: redis.Redis, worker: Worker) -> None:
     """Record that a worker is alive and what it runs, and remove those that died long ago."""
-    scripts.run_sync(client, "announce_worker", worker.name, json.dumps(asdict(worker)), 4 * _ALIVE_FOR)
+    entry = json.dumps(asdict(worker))
+    scripts.run_sync(client, "announce_worker", worker=worker.name, entry=entry, forget_ms=4 * _ALIVE_FOR)
 
 
 def leave(client: redis.Redis, name: str) -> None:

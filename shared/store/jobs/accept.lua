@@ -1,40 +1,47 @@
--- Put before the scripts that accept jobs: what holds them back, and how one is written.
+-- Part of the scripts that accept jobs: the limits, and the record of a new job.
 
--- Leaky bucket by its time of arrival (GCRA): one number a caller, and no window's edge to wait for.
--- Returns whether it is too early, how many are left, and the ms until all are, or until one may come.
-local function over_rate(ask, time)
-  if ask.rate == 0 then return false, -1, 0 end
-  local key, step = rate_of(ask.caller), ask.window / ask.rate
+-- Apply the rate limit: a leaky bucket by its time of arrival (GCRA), which is one number a caller and has no window edge.
+-- Returns whether the submission is over the limit, how many are left, and the ms until all are, or until the next may come.
+local function over_rate(caller, limits, time)
+  if limits.rate == 0 then return false, -1, 0 end
+  local key, step = rate_of(caller), limits.window_ms / limits.rate
   local arrival = math.max(time, tonumber(redis.call('GET', key) or 0)) + step
-  if arrival - time > ask.window then return true, 0, math.ceil(arrival - ask.window - time) end
+  if arrival - time > limits.window_ms then return true, 0, math.ceil(arrival - limits.window_ms - time) end
   redis.call('SET', key, whole(arrival), 'PX', whole(math.ceil(arrival - time)))
-  return false, math.floor((ask.window - (arrival - time)) / step), math.ceil(arrival - time)
+  return false, math.floor((limits.window_ms - (arrival - time)) / step), math.ceil(arrival - time)
 end
 
--- Say why so many more jobs cannot be taken, and the ms after which to come again: until the next day, where it is money.
-local function no_room(ask, more, time, reset)
-  if redis.call('ZCARD', WAITING) + redis.call('ZCARD', PARKED) + more > ask.maxWaiting then return 'full', reset end
-  local spent = ask.budget > 0 and tonumber(redis.call('HGET', spend_of(ask.caller, day_of(time)), 'cost') or 0) or -1
-  if ask.budget > 0 and spent >= ask.budget then return 'broke', DAY - time % DAY end
+-- Apply the limits of the queue and of the caller's day to so many more jobs. Returns what refuses them, or false, and the ms
+-- after which to try again: for the budget, the ms until the next day.
+local function over_limits(caller, limits, more, time, reset)
+  if redis.call('ZCARD', WAITING) + redis.call('ZCARD', PARKED) + more > limits.max_waiting then return 'full', reset end
+  local budget = limits.daily_budget_usd
+  local spent = budget > 0 and tonumber(redis.call('HGET', spend_of(caller, day_of(time)), 'cost') or 0) or -1
+  if budget > 0 and spent >= budget then return 'broke', DAY - time % DAY end
   return false, reset
 end
 
-local function accept(ask, request, metadata, time)
-  local seq = redis.call('INCR', SEQUENCE)
-  redis.call('HSET', record_of(ask.jobId), 'v', 1, 'caller', ask.caller, 'req', ask.requestId, 'state', 'waiting',
-    'prio', ask.priority, 'seq', seq, 'n', 1, 'attempts', 0, 'progress', 0, 'timeout', ask.timeout, 'created', whole(time))
-  if metadata ~= '' then redis.call('HSET', record_of(ask.jobId), 'meta', metadata) end
-  if ask.hook ~= '' then redis.call('HSET', record_of(ask.jobId), 'hook', ask.hook, 'host', ask.host) end
-  if ask.talk ~= '' then redis.call('HSET', record_of(ask.jobId), 'talk', ask.talk) end
-  if ask.mcp ~= '' then redis.call('HSET', record_of(ask.jobId), 'mcp', ask.mcp) end
-  if ask.fingerprint ~= '' then
-    redis.call('HSET', record_of(ask.jobId), 'fp', ask.fingerprint, 'ttl', ask.cacheTtl)
-    if ask.readCache then count('cache_misses') end
-    -- Gone with its job at the latest: nothing would clear it after a job that is deleted.
-    if ask.joinable then redis.call('SET', flight_of(ask.fingerprint), ask.jobId) end
+-- Write a new job and put it into the queue; the fields of `submission` are listed in submit.lua.
+local function accept(submission, request, metadata, time)
+  local id, seq = submission.job_id, redis.call('INCR', SEQUENCE)
+  redis.call('HSET', record_of(id), 'v', 1, 'caller', submission.caller, 'req', submission.request_id, 'state', 'waiting',
+    'prio', submission.priority, 'seq', seq, 'n', 1, 'attempts', 0, 'progress', 0, 'timeout', submission.timeout_ms,
+    'created', whole(time))
+  if metadata ~= '' then redis.call('HSET', record_of(id), 'meta', metadata) end
+  if submission.webhook_url ~= '' then
+    redis.call('HSET', record_of(id), 'hook', submission.webhook_url, 'host', submission.webhook_host)
   end
-  redis.call('SET', input_of(ask.jobId), request)
-  redis.call('ZADD', jobs_of(ask.caller, 'waiting'), seq, ask.jobId)
-  redis.call('ZADD', all_of('waiting'), seq, ask.jobId)
-  line_up(ask.jobId, ask.caller, ask.talk ~= '' and ask.talk, ask.priority, seq)
+  if submission.session_id ~= '' then redis.call('HSET', record_of(id), SESSION, submission.session_id) end
+  if submission.mcp ~= '' then redis.call('HSET', record_of(id), 'mcp', submission.mcp) end
+  if submission.fingerprint ~= '' then
+    redis.call('HSET', record_of(id), 'fp', submission.fingerprint, 'ttl', submission.cache_ttl)
+    if submission.read_cache then count('cache_misses') end
+    -- Deleted with its job at the latest: nothing else would clear it after a job that is deleted.
+    if submission.joinable then redis.call('SET', flight_of(submission.fingerprint), id) end
+  end
+  redis.call('SET', input_of(id), request)
+  redis.call('ZADD', jobs_of(submission.caller, 'waiting'), seq, id)
+  redis.call('ZADD', all_of('waiting'), seq, id)
+  local session = submission.session_id ~= '' and submission.session_id
+  enqueue_or_park(id, submission.caller, session, submission.priority, seq)
 end

@@ -1,15 +1,21 @@
--- Add lines to a transcript, each once: one that comes again under its uuid is there already.
--- ARGV  1 the transcript's list  2 set of the conversation's subpaths, '' for the main transcript  3 subpath
---       4 s to keep it  5, 6 … uuid or '', and line, JSON
-for i = 5, #ARGV, 2 do
-  if ARGV[i] == '' or redis.call('SADD', ARGV[1] .. ':ids', ARGV[i]) == 1 then
-    redis.call('RPUSH', ARGV[1], ARGV[i + 1])
+-- Append lines to a transcript, each once: a line whose uuid is known is there already.
+-- ARGV
+--   transcript  name of the transcript's list
+--   subpaths    name of the set of the session's subpaths, '' for the main transcript
+--   subpath     subpath of the transcript, or ''
+--   keep_s      s for which the transcript is kept
+--   lines ...   two for each line: its uuid or '', and the line, JSON
+-- Returns 1.
+local transcript, subpaths, subpath, keep_s, lines = ARGV[1], ARGV[2], ARGV[3], ARGV[4], rest(ARGV, 5)
+for i = 1, #lines, 2 do
+  if lines[i] == '' or redis.call('SADD', transcript .. ':ids', lines[i]) == 1 then
+    redis.call('RPUSH', transcript, lines[i + 1])
   end
 end
-if ARGV[2] ~= '' then
-  redis.call('SADD', ARGV[2], ARGV[3])
-  redis.call('EXPIRE', ARGV[2], ARGV[4])
+if subpaths ~= '' then
+  redis.call('SADD', subpaths, subpath)
+  redis.call('EXPIRE', subpaths, keep_s)
 end
-redis.call('EXPIRE', ARGV[1], ARGV[4])
-redis.call('EXPIRE', ARGV[1] .. ':ids', ARGV[4])
+redis.call('EXPIRE', transcript, keep_s)
+redis.call('EXPIRE', transcript .. ':ids', keep_s)
 return 1

@@ -1,35 +1,50 @@
--- Accept a batch, whole or not at all. May be sent twice: what was done is told again and not done again.
--- ARGV  1 JSON: batchId requestId caller maxWaiting idempotency body rate window hook host budget, as in submit.lua;
---         meta     the caller's metadata, JSON, '' for none
---       then four for each query: what submit.lua is given, and a name of the caller's own for it, '' for none
--- Returns {kind, batchId, requestId, ms since the epoch of the first answer, left, ms until all are left again} with kind:
--- queued replayed | full mismatch limited broke revoked.
-local ask = cjson.decode(ARGV[1])
-local time, id = now(), ask.batchId
-local total = (#ARGV - 1) / 4
-if is_revoked(ask.caller) then return {'revoked', '', '', 0, -1, 0} end -- as in submit.lua
+-- Accept a batch, whole or not at all. May be sent twice: the second call returns the same answer and changes nothing.
+-- ARGV
+--   batch    JSON: what the client asks for
+--     batch_id
+--     request_id
+--     caller
+--     idempotency   name of the key's record, '' without a key
+--     body          hash of the normalized body
+--     webhook_url   '' for no webhook
+--     webhook_host  host of the URL
+--     metadata      the caller's metadata, JSON, or ''
+--   limits   JSON: the limits of the deployment
+--     max_waiting       as in submit.lua
+--     rate
+--     window_ms
+--     daily_budget_usd
+--   queries ...  four for each query: submission, request and metadata as in submit.lua, and the caller's own name for
+--             the query, or ''
+-- Returns {kind, batch id, request id, ms since the epoch of the first answer, submissions left, ms until all are left again}.
+-- The kind is queued or replayed, or a refusal: full, mismatch, limited, broke or revoked.
+local batch, limits, queries = cjson.decode(ARGV[1]), cjson.decode(ARGV[2]), rest(ARGV, 3)
+local time, id, caller, total = now(), batch.batch_id, batch.caller, #queries / 4
+if is_revoked(caller) then return {'revoked', '', '', 0, -1, 0} end -- as in submit.lua
 local created = redis.call('HGET', batch_of(id), 'created')
-if created then return {'queued', id, ask.requestId, tonumber(created), -1, 0} end
+if created then return {'queued', id, batch.request_id, tonumber(created), -1, 0} end
 
-local first = recall(ask)
-if first and first.body ~= ask.body then return {'mismatch', '', '', 0, -1, 0} end
+local first = recall(batch)
+if first and first.body ~= batch.body then return {'mismatch', '', '', 0, -1, 0} end
 if first then return {'replayed', first.job, first.req, tonumber(first.at), -1, 0} end
-local limited, left, reset = over_rate(ask, time)
+local limited, left, reset = over_rate(caller, limits, time)
 if limited then return {'limited', '', '', 0, left, reset} end
 local refused
-refused, reset = no_room(ask, total, time, reset)
+refused, reset = over_limits(caller, limits, total, time, reset)
 if refused then return {refused, '', '', 0, left, reset} end
 
-redis.call('HSET', batch_of(id), 'v', 1, 'caller', ask.caller, 'req', ask.requestId, 'created', whole(time), 'total', total,
+redis.call('HSET', batch_of(id), 'v', 1, 'caller', caller, 'req', batch.request_id, 'created', whole(time), 'total', total,
   'left', total, 'completed', 0, 'failed', 0, 'cancelled', 0)
-if ask.hook ~= '' then redis.call('HSET', batch_of(id), 'hook', ask.hook, 'host', ask.host) end
-if ask.meta ~= '' then redis.call('HSET', batch_of(id), 'meta', ask.meta) end
-redis.call('ZADD', batches_of(ask.caller), redis.call('INCR', SEQUENCE), id)
-for i = 2, #ARGV, 4 do
-  local one = cjson.decode(ARGV[i])
-  accept(one, ARGV[i + 1], ARGV[i + 2], time)
-  redis.call('HSET', record_of(one.jobId), 'batch', id)
-  redis.call('RPUSH', batch_jobs_of(id), one.jobId .. ' ' .. ARGV[i + 3])
+if batch.webhook_url ~= '' then
+  redis.call('HSET', batch_of(id), 'hook', batch.webhook_url, 'host', batch.webhook_host)
 end
-remember(ask, 'queued', id, time)
-return {'queued', id, ask.requestId, time, left, reset}
+if batch.metadata ~= '' then redis.call('HSET', batch_of(id), 'meta', batch.metadata) end
+redis.call('ZADD', batches_of(caller), redis.call('INCR', SEQUENCE), id)
+for i = 1, #queries, 4 do
+  local submission = cjson.decode(queries[i])
+  accept(submission, queries[i + 1], queries[i + 2], time)
+  redis.call('HSET', record_of(submission.job_id), 'batch', id)
+  redis.call('RPUSH', batch_jobs_of(id), submission.job_id .. ' ' .. queries[i + 3])
+end
+remember(batch, 'queued', id, time)
+return {'queued', id, batch.request_id, time, left, reset}

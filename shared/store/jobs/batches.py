@@ -1,65 +1,54 @@
-"""Batches: many jobs accepted at once, counted as they end, and told of once."""
+"""Batches: many jobs accepted at once, counted as they end, with one webhook at the end of the last."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import redis.asyncio
-from pydantic_core import to_json
 
 from shared.store import keys
 from shared.store.callers import callers
 from shared.store.jobs import records
 from shared.store.jobs.records import Record, StoredJob
-from shared.store.jobs.submissions import Submission
+from shared.store.jobs.submissions import Limits, Submission
 from shared.store.redis import scripts
 from shared.store.redis.pipelining import get
 
 # The event of a batch's webhook.
 ENDED = "batch.ended"
-# Jobs that are cancelled in one step, and results that are read in one.
-_CANCELLED_AT_ONCE, _READ_AT_ONCE = 100, 50
-# A client that reads slowly is still sent what was read so long ago, before its key is checked again; s.
+# Jobs that one script cancels, and results that one round trip reads.
+_CANCEL_AT_ONCE, _READ_AT_ONCE = 100, 50
+# A slow client may get results that were read so long ago, s, before its key is checked again.
 _CHECK_EVERY = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What a client asks for: a submission and the caller's own name for each query, `""` for none.
+class Batch(NamedTuple):
+    """A batch that a client asks for. batch.lua describes the fields; `metadata` is JSON.
 
-    The first submission's limits hold for all. `hook` is told when the last has ended. `metadata` is JSON.
+    `queries` has a submission for each query, and the caller's own name for it, or `""`.
     """
 
     batch_id: str
     request_id: str
-    items: Sequence[tuple[Submission, str]]
-    hook: str = ""
-    host: str = ""
+    caller: str
+    queries: Sequence[tuple[Submission, str]]
+    webhook_url: str = ""
+    webhook_host: str = ""
     metadata: str = ""
     idempotency: str = ""
     body: str = ""
 
     @property
-    def arguments(self) -> list[str]:
-        """What the script is given."""
-        first = self.items[0][0]
-        ask = {
-            "batchId": self.batch_id, "requestId": self.request_id, "caller": first.caller,
-            "maxWaiting": first.max_waiting, "rate": first.rate, "window": first.window, "budget": first.budget,
-            "idempotency": self.idempotency, "body": self.body, "hook": self.hook, "host": self.host,
-            "meta": self.metadata,
-        }  # fmt: skip
-        flat = [to_json(ask).decode()]
-        for submission, name in self.items:
-            flat += [*submission.arguments, name]
-        return flat
+    def fields(self) -> dict[str, Any]:
+        """The fields of the batch itself."""
+        return {name: value for name, value in self._asdict().items() if name != "queries"}
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a batch; `request_id`, `at`, `left` and `reset` (ms) as for a submission."""
+    """The answer to a batch; `request_id`, `at`, `left` and `reset` (ms) as for a submission."""
 
     kind: Literal["queued", "replayed", "full", "mismatch", "limited", "broke", "revoked"]
     batch_id: str
@@ -71,7 +60,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class StoredBatch(Record):
-    """A batch as it stands: the fields of its record, and how many of its jobs have which state."""
+    """A stored batch: the fields of its record, and the number of its jobs in each state."""
 
     batch_id: str
     record: dict[str, str]
@@ -79,32 +68,36 @@ class StoredBatch(Record):
 
     @property
     def ended(self) -> bool:
-        """Whether all of its jobs have."""
+        """Whether all of its jobs have ended."""
         return "finished" in self.record
 
 
-async def create(client: redis.asyncio.Redis, batch: Batch) -> Answer:
+async def create(client: redis.asyncio.Redis, batch: Batch, limits: Limits) -> Answer:
     """Accept a batch in one round trip, whole or not at all; safe to send twice."""
-    return Answer(*await scripts.run(client, "batch", *batch.arguments))
+    queries: list[str] = []
+    for submission, name in batch.queries:
+        fields = scripts.encode("submit", "submission", submission.fields)
+        queries += [fields, submission.request, submission.metadata, name]
+    return Answer(*await scripts.run(client, "batch", batch=batch.fields, limits=limits._asdict(), queries=queries))
 
 
 def accepted(batch: Batch, answer: Answer) -> StoredBatch:
-    """Return a batch as it was accepted, whatever has become of it since."""
+    """Return a batch as it was when it was accepted."""
     record = {"req": answer.request_id, "created": str(answer.at), "meta": batch.metadata or "{}"}
-    total = len(batch.items)
+    total = len(batch.queries)
     counts = {"total": total, "waiting": total, "active": 0, "delayed": 0, "completed": 0, "failed": 0, "cancelled": 0}
     return StoredBatch(answer.batch_id, record, counts)
 
 
 async def read(client: redis.asyncio.Redis, batch_id: str, caller: str, *, expired: bool = False) -> StoredBatch | None:
-    """Look at one of a caller's batches, at one moment; None when there is none to see.
+    """Read one of a caller's batches, at one moment; None when the caller has no such batch.
 
-    With `expired` one is seen whose time is over, and which something keeps.
+    With `expired`, read also a batch whose time is over and that a pending webhook keeps.
     """
-    seen = await scripts.run(client, "read_batch", batch_id, caller, int(expired))
-    if seen is None:
+    reply = await scripts.run(client, "read_batch", batch_id=batch_id, caller=caller, expired=int(expired))
+    if reply is None:
         return None
-    waiting, active, delayed, *flat = seen
+    waiting, active, delayed, *flat = reply
     record = dict(zip(flat[::2], flat[1::2], strict=True))
     ended = {state: int(record[state]) for state in ("completed", "failed", "cancelled")}
     counts = {"total": int(record["total"]), "waiting": waiting, "active": active, "delayed": delayed, **ended}
@@ -114,9 +107,9 @@ async def read(client: redis.asyncio.Redis, batch_id: str, caller: str, *, expir
 async def page(
     client: redis.asyncio.Redis, caller: str, *, limit: int, before: str | None, after: str | None
 ) -> tuple[list[StoredBatch], bool]:
-    """List a caller's batches, newest first, before one, or after one in time; and whether more follow."""
+    """List a caller's batches, newest first, before one batch or after it in time; and whether more follow."""
     name = keys.batches(caller)
-    # One that is not there any more was older than all that are.
+    # A batch that is gone was older than all that are there.
     edge = before or after
     place = (edge and await client.zscore(name, edge)) or "-inf"
     if before:
@@ -133,9 +126,9 @@ async def page(
 async def listed(
     client: redis.asyncio.Redis, caller: str, *, limit: int, before: int | None
 ) -> tuple[list[tuple[StoredBatch, int]], int | None]:
-    """List a caller's batches, newest first, each with its place, from where an earlier page ended.
+    """List a caller's batches, newest first, each with its place, from the place where an earlier page ended.
 
-    Also return where this one ended; None at the end.
+    Also return the place where this page ended; None at the end of the list.
     """
     edge = "+inf" if before is None else f"({before}"
     found = await client.zrange(
@@ -152,7 +145,7 @@ async def results(
 ) -> AsyncIterator[tuple[str, str, StoredJob | None]]:
     """Yield each job of a batch in the order of its queries, from `first` on: its id, its name, and the job or None.
 
-    Raises KeyRevoked when the caller's key is revoked meanwhile.
+    Raises KeyRevoked when the caller's key is revoked while this runs.
     """
     name = keys.batch_jobs(batch_id)
     while True:
@@ -163,21 +156,24 @@ async def results(
         checked = time.monotonic()
         parts = [entry.partition(" ") for entry in entries]
         found = await records.read_many(client, [job_id for job_id, _, _ in parts])
-        for (job_id, _, given), job in zip(parts, found, strict=True):
+        for (job_id, _, custom_id), job in zip(parts, found, strict=True):
             if time.monotonic() - checked > _CHECK_EVERY:
                 await callers.check(client, caller)
                 checked = time.monotonic()
-            yield job_id, given, job
+            yield job_id, custom_id, job
         first += _READ_AT_ONCE
 
 
 async def cancel(client: redis.asyncio.Redis, batch_id: str, caller: str, *, keep_for: int) -> bool:
-    """Cancel all jobs of a caller's batch that have not ended, readable for `keep_for` s; False when there is none."""
+    """Cancel all unfinished jobs of a caller's batch, readable for `keep_for` s; False when there is no such batch."""
     first = 0
     while True:
-        more = await scripts.run(client, "cancel_batch", batch_id, caller, keep_for * 1000, first, _CANCELLED_AT_ONCE)
+        more = await scripts.run(
+            client, "cancel_batch", batch_id=batch_id, caller=caller, keep_ms=keep_for * 1000, first=first,
+            most=_CANCEL_AT_ONCE,
+        )  # fmt: skip
         if more == "missing":
             return False
         if not more:
             return True
-        first += _CANCELLED_AT_ONCE
+        first += _CANCEL_AT_ONCE

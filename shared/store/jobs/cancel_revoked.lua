@@ -1,9 +1,12 @@
--- Cancel some of the jobs of callers whose keys are revoked: cancelling all in one script would block Redis for too long.
--- ARGV  1 how many jobs at most  2 ms to keep them
+-- Cancel some jobs of callers whose keys are revoked: cancelling all in one script would block Redis for too long.
+-- ARGV
+--   most     how many jobs at most
+--   keep_ms  ms for which the jobs stay readable
 -- Returns 1 when there may be more, else 0.
-local left, keep_ms, time = tonumber(ARGV[1]), tonumber(ARGV[2]), now()
+local most, keep_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
+local left, time = most, now()
 for _, caller in ipairs(redis.call('SRANDMEMBER', REVOKING, 100)) do
-  -- What runs costs money: it ends first.
+  -- Running jobs cost money: they end first.
   for _, state in ipairs({'active', 'waiting', 'delayed'}) do
     local ids = left > 0 and redis.call('ZRANGE', jobs_of(caller, state), 0, left - 1) or {}
     for _, id in ipairs(ids) do

@@ -1,4 +1,4 @@
--- Count what the cache can answer now.
--- ARGV  none
--- Returns how many answers.
+-- Count the answers in the cache.
+-- ARGV: none
+-- Returns how many.
 return redis.call('ZCOUNT', CACHED, whole(now()), '+inf')

@@ -79,7 +79,7 @@ if state == 'completed' and is_whole and job.fp and tonumber(job.ttl) > 0 then
   redis.call('ZADD', CACHED, whole(time + job.ttl * 1000), job.fp)
 end
 if state == 'completed' and settlement.session_id ~= '' then
-  local staged = staged_session_of(id .. '-' .. number, settlement.session_id)
-  keep_session(staged, session_transcript_of(job.caller, settlement.session_id), settlement.keep_session_s)
+  local staged = staged_transcript_of(id .. '-' .. number, settlement.session_id)
+  keep_session(staged, transcript_of(job.caller, settlement.session_id), settlement.keep_session_s)
 end
 return 1

@@ -25,22 +25,25 @@ def rescue(client: redis.Redis, *, attempts: int, keep_for: int, error: str, slo
     A job fails with `error` (JSON) after so many `attempts` in all, or after two lost workers. Then it stays readable
     for `keep_for` s.
     """
-    flat = scripts.run_sync(client, "rescue", _BATCH, _MAY_LOSE, attempts, keep_for * 1000, error, slot or "")
+    flat = scripts.run_sync(
+        client, "rescue", most=_BATCH, may_lose=_MAY_LOSE, most_attempts=attempts, keep_ms=keep_for * 1000,
+        failure=error, slot=slot or "",
+    )  # fmt: skip
     return [Rescued(job_id.decode(), what.decode()) for job_id, what in zip(flat[::2], flat[1::2], strict=True)]
 
 
 def cancel_revoked(client: redis.Redis, *, most: int, keep_for: int) -> bool:
     """Cancel up to `most` jobs of callers whose keys are revoked; return whether there may be more."""
-    return bool(scripts.run_sync(client, "cancel_revoked", most, keep_for * 1000))
+    return bool(scripts.run_sync(client, "cancel_revoked", most=most, keep_ms=keep_for * 1000))
 
 
 def forget_expired(client: redis.Redis) -> int:
     """Forget jobs and batches whose time is over; return how many jobs."""
-    count: int = scripts.run_sync(client, "reap", _BATCH)
+    count: int = scripts.run_sync(client, "forget_expired", most=_BATCH)
     return count
 
 
 def queue_next_turns(client: redis.Redis) -> int:
     """Queue parked jobs whose turn in a session has come; return how many."""
-    count: int = scripts.run_sync(client, "unpark", _BATCH)
+    count: int = scripts.run_sync(client, "queue_next_turns", most=_BATCH)
     return count

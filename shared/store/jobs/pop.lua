@@ -1,15 +1,16 @@
 -- Take the next job off the queue, and due jobs back into it.
--- ARGV  1 ms until the claim must have been made
+-- ARGV
+--   claim_ms  ms until the claim must have been made
 -- Returns the claim, `JOB-N`, or nil when nothing may start.
-local claim_within = ARGV[1]
+local claim_ms = ARGV[1]
 local time = now()
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', DELAYED, '-inf', whole(time), 'LIMIT', 0, 100)) do
   redis.call('ZREM', DELAYED, id)
   local job = read(id, 'caller', 'state', 'prio', 'seq', 'progress')
   if job.state == 'delayed' then
     change_state(id, job.caller, job.seq, 'delayed', 'waiting')
-    wait_in_line(id, job.prio, job.seq)
-    say_state(id, 'waiting', job.progress)
+    enqueue(id, job.prio, job.seq)
+    publish_state(id, 'waiting', job.progress)
   end
 end
 
@@ -28,7 +29,7 @@ until n -- an id without a record is skipped, so that it does not keep the other
 if probing then redis.call('HSET', UPSTREAM, 'probe', whole(time + PROBE_EVERY)) end
 
 -- Until a slot has claimed it, the job belongs to no slot: if the slot dies now, the lease ends soon.
-redis.call('ZADD', ACTIVE, whole(time + claim_within), id)
+redis.call('ZADD', ACTIVE, whole(time + claim_ms), id)
 -- The clock of a job starts in the order of the queue, whichever of two slots claims first.
 redis.call('HSET', record_of(id), 'taken', whole(time))
 return id .. '-' .. n

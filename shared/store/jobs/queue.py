@@ -14,7 +14,7 @@ CLAIM_WITHIN = 10_000
 
 def pop(client: redis.Redis, claim_within: int = CLAIM_WITHIN) -> Claim | None:
     """Take the next job off the queue; return its claim, or None when nothing may start."""
-    text: Any = scripts.run_sync(client, "pop", claim_within)
+    text: Any = scripts.run_sync(client, "pop", claim_ms=claim_within)
     if text is None:
         return None
     return Claim.parse(text.decode() if isinstance(text, bytes) else text)  # a client may decode or not

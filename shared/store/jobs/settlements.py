@@ -43,10 +43,10 @@ class _Settlement(_Model):
     job_id: Annotated[str, Field(min_length=1)]
     number: Count
 
-    def arguments(self) -> tuple[str, ...]:
-        """Return the arguments of the script: the fields as JSON, then the long texts."""
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of the script: the fields, and the long texts."""
         fields = self.model_dump(exclude={"script", *self._texts})
-        return (json.dumps(fields), *(getattr(self, name) for name in self._texts))
+        return {"settlement": fields, **{name: getattr(self, name) for name in self._texts}}
 
     def to_json(self) -> str:
         """Write the settlement as it is kept on disk."""

@@ -1,12 +1,10 @@
-"""Submissions: the one script that decides and does them."""
+"""Submissions: one script decides each and carries it out."""
 
 import json
-import re
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import redis.asyncio
-from pydantic_core import to_json
 
 from shared.store import keys
 from shared.store.redis import scripts
@@ -14,25 +12,31 @@ from shared.store.redis import scripts
 Kind = Literal["queued", "duplicate", "cached", "full", "mismatch", "limited", "broke", "revoked"]
 
 
-class Submission(NamedTuple):
-    """What a client asks for, as the script needs it.
+class Limits(NamedTuple):
+    """The limits of a deployment: jobs that wait, a caller's submissions in a window, and a caller's cost a day in USD.
 
-    `priority` is its place in PRIORITIES, `timeout` ms; `request` and `metadata` JSON. An empty `fingerprint` is
-    neither cached nor joined; `cache_ttl` s, 0 keeps nothing; `joinable` lets others join. `idempotency` names the
-    key's record, and `body` is the hash of the normalised body. At most `rate` submissions in `window` ms, 0 for any.
-    `hook` is the URL that is told of the end, `host` where it leads. `mcp` is JSON of the MCP servers and why.
-    `talk` is the conversation that it goes on with, one turn at a time. `budget` is what a caller may spend a day,
-    USD.
+    A `rate` or a `daily_budget_usd` of 0 is no limit.
     """
+
+    max_waiting: int
+    rate: int = 0
+    window_ms: int = 0
+    daily_budget_usd: float = 0
+
+
+UNLIMITED = Limits(max_waiting=1_000_000_000)
+
+
+class Submission(NamedTuple):
+    """What a client asks for. submit.lua describes the fields; `request` and `metadata` are JSON."""
 
     job_id: str
     request_id: str
     caller: str
     priority: int
-    timeout: int
+    timeout_ms: int
     request: str
     metadata: str = ""
-    max_waiting: int = 10_000
     fingerprint: str = ""
     read_cache: bool = False
     join: bool = False
@@ -40,38 +44,26 @@ class Submission(NamedTuple):
     cache_ttl: int = 0
     idempotency: str = ""
     body: str = ""
-    rate: int = 0
-    window: int = 0
-    hook: str = ""
-    host: str = ""
+    webhook_url: str = ""
+    webhook_host: str = ""
     mcp: str = ""
-    talk: str = ""
-    budget: float = 0
-
-    def _decisive(self) -> str:
-        told = {name: getattr(self, field) for name, field in _TOLD}
-        return to_json(told).decode()
+    session_id: str = ""
 
     @property
-    def arguments(self) -> tuple[str, str, str]:
-        """What the script is given."""
-        return self._decisive(), self.request, self.metadata
+    def fields(self) -> dict[str, Any]:
+        """The fields that the script decides by: all but the two texts that it only stores."""
+        return {name: getattr(self, name) for name in _DECISIVE}
 
 
-# How the script calls the fields, all but those that it is given by themselves.
-_TOLD = tuple(
-    (re.sub("_(.)", lambda part: part[1].upper(), name), name)
-    for name in Submission._fields
-    if name not in {"request", "metadata"}
-)
+_DECISIVE = tuple(name for name in Submission._fields if name not in {"request", "metadata"})
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a submission.
+    """The answer to a submission.
 
-    `result` is there when it was answered from the cache; `left` and `reset` (ms) tell of the rate limit, when there
-    is one; `limited` has `reset` as the time until the next may come. `at` is when the first answer was given, ms.
+    `result` is the result of a cached answer. `left` and `reset` (ms) describe the rate limit, when there is one; for
+    `limited`, `reset` is the time until the next submission may come. `at` is the time of the first answer, ms.
     """
 
     kind: Kind
@@ -84,23 +76,30 @@ class Answer:
     at: int
 
 
-def idempotency_record(caller: str, digest: str) -> str:
-    """Return the name of the record of an Idempotency-Key, given the digest of its scope and value."""
-    return keys.idempotency(caller, digest)
-
-
-async def submit(client: redis.asyncio.Redis, submission: Submission) -> Answer:
-    """Decide and do a submission in one round trip; safe to send twice."""
-    reply = await scripts.run(client, "submit", *submission.arguments)
+async def submit(client: redis.asyncio.Redis, submission: Submission, limits: Limits = UNLIMITED) -> Answer:
+    """Decide a submission and carry it out, in one round trip; safe to send twice."""
+    reply = await scripts.run(
+        client,
+        "submit",
+        submission=submission.fields,
+        limits=limits._asdict(),
+        request=submission.request,
+        metadata=submission.metadata,
+    )
     kind, request_id, job_id, result, replayed, left, reset, at = reply
     return Answer(kind, request_id, job_id, json.loads(result) if result else None, bool(replayed), left, reset, at)
 
 
 async def recall(client: redis.asyncio.Redis, *, request_id: str, idempotency: str, body: str) -> Answer | None:
     """Return the first answer under an Idempotency-Key; None when there is none."""
-    ask = to_json({"requestId": request_id, "idempotency": idempotency, "body": body})
-    reply = await scripts.run(client, "recall", ask.decode())
+    entry = {"request_id": request_id, "idempotency": idempotency, "body": body}
+    reply = await scripts.run(client, "recall", entry=entry)
     if reply is None:
         return None
     kind, first, job_id, result, replayed, at = reply
     return Answer(kind, first, job_id, json.loads(result) if result else None, bool(replayed), -1, 0, at)
+
+
+def idempotency_record(caller: str, digest: str) -> str:
+    """Return the name of the record of an Idempotency-Key, given the digest of its scope and value."""
+    return keys.idempotency(caller, digest)

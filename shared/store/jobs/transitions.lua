@@ -1,43 +1,37 @@
--- Put before every script, third of three: what happens to jobs.
--- Tell those who follow a job's events.
-local function say(id, kind, data)
+-- Part of every script, third of three: the state transitions of jobs.
+
+-- Append an event to a job's event stream, and wake its subscribers.
+local function publish(id, kind, data)
   redis.call('XADD', events_of(id), 'MAXLEN', '~', MOST_EVENTS, '*', 'k', kind, 'd', data)
   redis.call('PUBLISH', channel_of(id), kind == 'done' and 'end' or '')
 end
 
-local function say_state(id, state, progress)
-  say(id, 'state', '{"state":"' .. state .. '","progress":' .. whole(progress) .. '}')
+local function publish_state(id, state, progress)
+  publish(id, 'state', '{"state":"' .. state .. '","progress":' .. whole(progress) .. '}')
 end
 
--- Read fields of a record by name.
-local function read(id, ...)
-  local names, values, job = {...}, redis.call('HMGET', record_of(id), ...), {}
-  for i, name in ipairs(names) do job[name] = values[i] or nil end
-  return job
-end
-
--- Put a job among the waiting ones, at the place that its priority and its order of arrival give it.
-local function wait_in_line(id, priority, seq)
+-- Put a job into the queue, at the place that its priority and its order of arrival give it.
+local function enqueue(id, priority, seq)
   redis.call('ZADD', WAITING, whole(priority * 2 ^ 50 + seq), id)
   redis.call('LPUSH', WAKE, 1)
-  redis.call('LTRIM', WAKE, 0, 63) -- as many as could be idle; more would wake them for nothing
+  redis.call('LTRIM', WAKE, 0, 63) -- as many slots as could be idle
 end
 
--- Let a new job wait in line, or first for its turn in the conversation that it goes on with.
-local function line_up(id, caller, talk, priority, seq)
-  if talk and redis.call('RPUSH', turns_of(caller, talk), id) > 1 then
+-- Put a new job into the queue, or park it until its turn in the session that it continues.
+local function enqueue_or_park(id, caller, session, priority, seq)
+  if session and redis.call('RPUSH', turns_of(caller, session), id) > 1 then
     redis.call('ZADD', PARKED, seq, id)
   else
-    wait_in_line(id, priority, seq)
+    enqueue(id, priority, seq)
   end
 end
 
--- Let the job whose turn it is wait in line, if it does not yet.
-local function next_turn(caller, talk)
-  local id = redis.call('LINDEX', turns_of(caller, talk), 0)
+-- Put the job whose turn in a session it is into the queue, if it is parked.
+local function enqueue_next_turn(caller, session)
+  local id = redis.call('LINDEX', turns_of(caller, session), 0)
   if id and redis.call('ZREM', PARKED, id) == 1 then
     local job = redis.call('HMGET', record_of(id), 'prio', 'seq')
-    wait_in_line(id, job[1], job[2])
+    enqueue(id, job[1], job[2])
   end
 end
 
@@ -50,20 +44,20 @@ local function change_state(id, caller, seq, from, to, ...)
   redis.call('ZADD', all_of(to), seq, id)
 end
 
--- No slot runs this job any more.
+-- Take a job off the slot that runs it.
 local function leave_slot(id)
   local slot = redis.call('HGET', record_of(id), 'slot')
   if slot and redis.call('HGET', RUNNING, slot) == id then redis.call('HDEL', RUNNING, slot) end
 end
 
--- Let a caller's webhook be delivered at `due`, with the earliest of its host.
-local function deliver_at(request, caller, host, due)
-  redis.call('ZADD', due_of(caller, host), whole(due), request)
+-- Make a caller's webhook due at a time; its host and its caller are due with the earliest of theirs.
+local function deliver_at(name, caller, host, due)
+  redis.call('ZADD', due_of(caller, host), whole(due), name)
   redis.call('ZADD', due_hosts_of(caller), 'LT', whole(due), host)
   redis.call('ZADD', DUE, 'LT', whole(due), caller)
 end
 
--- Let a caller's host be due with the earliest of its webhooks, or not at all; and the caller with the earliest host.
+-- Make a caller's host due with the earliest of its webhooks, or not at all, and the caller with its earliest host.
 local function due_by_its_first(caller, host)
   local function by_first(list, above, name)
     local first = redis.call('ZRANGE', list, 0, 0, 'WITHSCORES')
@@ -73,7 +67,7 @@ local function due_by_its_first(caller, host)
   by_first(due_hosts_of(caller), DUE, caller)
 end
 
--- Forget a webhook, also as one that is due.
+-- Delete a webhook, also from the lists of due webhooks.
 local function forget_hook(name)
   local hook = redis.call('HMGET', hook_of(name), 'state', 'host', 'caller')
   if hook[1] == 'pending' then count('webhooks_pending', -1) end
@@ -84,7 +78,7 @@ local function forget_hook(name)
   redis.call('DEL', hook_of(name), attempts_of(name))
 end
 
--- Forget all webhooks of a job, or of a batch.
+-- Delete all webhooks of a job, or of a batch.
 local function forget_hooks(id)
   for _, name in ipairs(redis.call('SMEMBERS', hooks_of(id))) do forget_hook(name) end
   redis.call('DEL', hooks_of(id))
@@ -102,7 +96,7 @@ local function expire_keys(id, time)
   end
 end
 
--- Forget a finished job: every key of it and every index, in one step.
+-- Delete a finished job: every key and every index entry of it, in one step.
 local function forget(id, job)
   if job.caller then
     redis.call('ZREM', jobs_of(job.caller, job.state), id)
@@ -113,7 +107,7 @@ local function forget(id, job)
   redis.call('ZREM', EXPIRES, id)
 end
 
--- Forget what the cache would answer with a job.
+-- Clear the cache entry that a job answers.
 local function uncache(id, fingerprint)
   if fingerprint and redis.call('HGET', cache_of(fingerprint), 'job') == id then
     redis.call('DEL', cache_of(fingerprint))
@@ -121,51 +115,51 @@ local function uncache(id, fingerprint)
   end
 end
 
--- Write what somebody is to be told of, once: in the transaction that made it true. Without a URL nobody asked for it.
--- `id` is the job, or the batch, with which it goes.
-local function tell(id, caller, name, request, url, host, meta, event, time)
+-- Add a webhook to the outbox, once, in the transaction that makes its event true; nothing for a submission without a URL.
+-- `id` is the job, or the batch, that the webhook is deleted with.
+local function add_webhook(id, caller, name, request, url, host, meta, event, time)
   if not url or url == '' or redis.call('EXISTS', hook_of(name)) == 1 then return end
   redis.call('HSET', hook_of(name), 'job', id, 'caller', caller, 'req', request, 'url', url, 'host', host, 'meta', meta,
     'event', event, 'at', whole(time), 'state', 'pending', 'n', 0, 'tries', 0, 'attempt', 0)
   redis.call('SADD', hooks_of(id), name)
   count('webhooks_pending')
   deliver_at(name, caller, host, time)
-  redis.call('PUBLISH', DELIVERY_DUE, '')
+  redis.call('PUBLISH', WEBHOOK_DUE, '')
 end
 
--- What ends again, for it was run anew, has another end, in another `round`, and that is another event.
-local function event_name(request, round) return round and request .. '.' .. round or request end
+-- Return the name of a submission's webhook. A job that runs again ends again, in another `round`, with another event.
+local function hook_name(request, round) return round and request .. '.' .. round or request end
 
--- Tell all submissions of a job that it has ended.
-local function tell_all(id, caller, state, time)
+-- Add the webhooks of all submissions of a job that has ended.
+local function add_webhooks(id, caller, state, time)
   local first = redis.call('HMGET', record_of(id), 'req', 'hook', 'host', 'meta', 'round')
   local event = 'query.' .. state
-  tell(id, caller, event_name(first[1], first[5]), first[1], first[2], first[3], first[4] or '', event, time)
+  add_webhook(id, caller, hook_name(first[1], first[5]), first[1], first[2], first[3], first[4] or '', event, time)
   local joined = redis.call('HGETALL', joined_of(id))
   for i = 1, #joined, 2 do
     local url, host, meta = joined[i + 1]:match('^(.-)\n(.-)\n(.*)$')
-    tell(id, caller, event_name(joined[i], first[5]), joined[i], url, host, meta, event, time)
+    add_webhook(id, caller, hook_name(joined[i], first[5]), joined[i], url, host, meta, event, time)
   end
 end
 
--- List ids of a batch's jobs, in the order of its queries, from one place to another, both from 0.
+-- List ids of a batch's jobs, in the order of its queries, from one position to another, both from 0.
 local function jobs_in(batch, first, last)
   local ids = redis.call('LRANGE', batch_jobs_of(batch), first, last)
   for i, entry in ipairs(ids) do ids[i] = entry:match('^%S+') end
   return ids
 end
 
--- Keep a job that has ended until the last of its batch has.
-local function hold(id, time)
+-- Keep a finished job until the last of its batch has ended.
+local function keep_for_batch(id, time)
   if redis.call('ZREM', EXPIRES, id) == 1 then
     redis.call('HSET', record_of(id), 'expires', whole(time + 10 * 365 * DAY))
   end
 end
 
--- One job of a batch has ended. What it brought is kept until the last has, and then as long as that.
+-- Count a finished job of a batch. Its result is kept until the last job has ended, and then as long as that one's.
 local function end_in_batch(batch, id, state, time, keep_ms)
   if redis.call('EXISTS', batch_of(batch)) == 0 then return end
-  hold(id, time)
+  keep_for_batch(id, time)
   redis.call('HINCRBY', batch_of(batch), state, 1)
   if redis.call('HINCRBY', batch_of(batch), 'left', -1) > 0 then return end
   local expires = whole(time + keep_ms)
@@ -173,18 +167,19 @@ local function end_in_batch(batch, id, state, time, keep_ms)
   redis.call('ZADD', BATCHES_EXPIRE, expires, batch)
   expire_keys(batch, time)
   for _, one in ipairs(jobs_in(batch, 0, -1)) do
-    -- One that an operator has let be forgotten must not come back as a record of that one field.
+    -- A job that an operator has deleted must not come back as a record of one field.
     if redis.call('HEXISTS', record_of(one), 'caller') == 1 then
       redis.call('HSET', record_of(one), 'expires', expires)
       redis.call('ZADD', EXPIRES, expires, one)
     end
   end
-  local asked = redis.call('HMGET', batch_of(batch), 'caller', 'req', 'hook', 'host', 'round')
-  tell(batch, asked[1], event_name(asked[2], asked[5]), asked[2], asked[3], asked[4], '', 'batch.ended', time)
+  local record = redis.call('HMGET', batch_of(batch), 'caller', 'req', 'hook', 'host', 'round')
+  local name = hook_name(record[2], record[5])
+  add_webhook(batch, record[1], name, record[2], record[3], record[4], '', 'batch.ended', time)
 end
 
--- End a job: state, times, lists, counts, webhooks and the message to those who wait. `code` says why it failed. Its first
--- write frees memory, so that a store that is full, and takes no new job, can still end those it has.
+-- End a job: state, times, lists, counters, webhooks and subscribers. `code` is the error code of a failure. The first
+-- write frees memory, so that a full store, which accepts no new job, can still end those that it has.
 local function end_job(id, job, to, time, keep_ms, code)
   redis.call('ZREM', ACTIVE, id)
   if job.state ~= 'active' then
@@ -195,27 +190,26 @@ local function end_job(id, job, to, time, keep_ms, code)
   change_state(id, job.caller, job.seq, job.state, to, 'progress', 100, 'finished', whole(time),
     'expires', whole(time + keep_ms))
   redis.call('ZADD', EXPIRES, whole(time + keep_ms), id)
-  redis.call('HDEL', record_of(id), 'said', 'spent')
+  redis.call('HDEL', record_of(id), PIECE, 'spent')
   add_to_day(job.caller, 'jobs', 1)
   if job.fp and redis.call('GET', flight_of(job.fp)) == id then redis.call('DEL', flight_of(job.fp)) end
   leave_slot(id)
   count(to == 'failed' and 'failed:' .. code or to)
   local minute = minute_of(math.floor(time / 60000))
   if redis.call('HINCRBY', minute, to, 1) == 1 then redis.call('EXPIRE', minute, 7200) end
-  local record = read(id, 'started', 'talk', 'batch')
-  local started, talk = record.started, record.talk
+  local started, session, batch = unpack(redis.call('HMGET', record_of(id), 'started', SESSION, 'batch'))
   if started and to ~= 'cancelled' then observe('execution', time - started) end
-  if talk then
-    redis.call('LREM', turns_of(job.caller, talk), 0, id)
-    next_turn(job.caller, talk)
+  if session then
+    redis.call('LREM', turns_of(job.caller, session), 0, id)
+    enqueue_next_turn(job.caller, session)
   end
   expire_keys(id, time)
-  tell_all(id, job.caller, to, time)
-  if record.batch then end_in_batch(record.batch, id, to, time, keep_ms) end
-  say(id, 'done', '')
+  add_webhooks(id, job.caller, to, time)
+  if batch then end_in_batch(batch, id, to, time, keep_ms) end
+  publish(id, 'done', '')
 end
 
--- Put a job that ran aside until `due`, for its next claim.
+-- Delay a job that ran until `due`, for its next claim.
 local function delay(id, job, due)
   change_state(id, job.caller, job.seq, 'active', 'delayed')
   leave_slot(id)
@@ -223,11 +217,11 @@ local function delay(id, job, due)
   redis.call('HDEL', record_of(id), 'slot')
   redis.call('ZREM', ACTIVE, id)
   redis.call('ZADD', DELAYED, whole(due), id)
-  say_state(id, 'delayed', redis.call('HGET', record_of(id), 'progress'))
+  publish_state(id, 'delayed', redis.call('HGET', record_of(id), 'progress'))
 end
 
--- Note what an attempt showed of Claude: answered, refused (our credentials or our account), or limited, which holds
--- the whole fleet for `wait` ms. Returns whether the queue was held before by what was shown now.
+-- Note what an attempt showed of Claude: 'answered', 'refused' (our credentials or our account), or 'limited', which holds
+-- the whole fleet for `wait` ms. Returns whether the queue was already held by the refusals before this one.
 local function note_upstream(shows, code, wait, time)
   if shows == 'answered' then redis.call('DEL', UPSTREAM) end
   if shows == 'limited' and wait > math.max(redis.call('PTTL', NOT_BEFORE), 0) then
@@ -242,7 +236,14 @@ local function note_upstream(shows, code, wait, time)
   return refused > HELD_AFTER
 end
 
--- Cancel a job that has not ended: the claim that runs, and one on its way to a slot, are void.
+-- Read fields of a job's record by name.
+local function read(id, ...)
+  local names, values, job = {...}, redis.call('HMGET', record_of(id), ...), {}
+  for i, name in ipairs(names) do job[name] = values[i] or nil end
+  return job
+end
+
+-- Cancel a job that has not ended: its running claim, and a claim on its way to a slot, become void.
 local function cancel_job(id, job, time, keep_ms)
   count_so_far(id, job.caller, job.n)
   end_job(id, job, 'cancelled', time, keep_ms)

@@ -1,18 +1,21 @@
--- Put before every script, first of three. Keys are named here and not passed in: which ones a script touches depends on
--- what it reads, and the store does not run in cluster mode. `keys.py` describes each.
+-- Part of every script, first of three: the names of the keys. They are not passed as KEYS, because which keys a script
+-- uses depends on what it reads, and the store does not run in cluster mode. `keys.py` describes what each key holds.
 local WAITING, DELAYED, ACTIVE, PAUSED = 'cg:waiting', 'cg:delayed', 'cg:active', 'cg:paused'
 local PARKED, DEPLOYMENT = 'cg:parked', 'cg:deployment'
 local SEQUENCE, WAKE, EXPIRES, COUNTERS = 'cg:seq', 'cg:wake', 'cg:expires', 'cg:counters'
+local HTTP, PRICES, RQ_VIEW = 'cg:http', 'cg:prices', 'cg:rqview'
 local CANCELLED = 'cg:cancelled'
 local REVOKED, REVOKING, REVOCATIONS = 'cg:revoked', 'cg:revoking', 'cg:revocations'
--- A stream that grows beyond this loses its beginning.
-local MOST_EVENTS = 20000
 local SLOTS, RUNNING, CACHED = 'cg:slots', 'cg:running', 'cg:cached'
-local WORKERS, WRITTEN, RQ_VIEW = 'cg:workers', 'cg:written', 'cg:rqview'
-local CALLER_KEYS, PRICES, HTTP = 'cg:keys', 'cg:prices', 'cg:http'
-local DUE, FAILING_HOSTS, DELIVERY_DUE = 'cg:due:callers', 'cg:hosts', 'cg:told'
+local WORKERS, WRITTEN = 'cg:workers', 'cg:written'
+local DUE, FAILING_HOSTS, WEBHOOK_DUE = 'cg:due:callers', 'cg:hosts', 'cg:told'
 local UPSTREAM, NOT_BEFORE = 'cg:upstream', 'cg:notbefore'
--- Refusals in a row that hold the queue, and ms between two jobs that then test whether Claude accepts jobs again.
+local BATCHES_EXPIRE, GUESSERS, CALLER_KEYS = 'cg:batches:expire', 'cg:guessers', 'cg:keys'
+-- Fields of a job's record: the session that it continues, and the last piece of text that its claim has published.
+local SESSION, PIECE = 'talk', 'said'
+-- An event stream that grows beyond this loses its oldest events.
+local MOST_EVENTS = 20000
+-- So many refusals in a row hold the queue. Then one job per interval, ms, tries whether Claude accepts requests again.
 local HELD_AFTER, PROBE_EVERY = 3, 30000
 local HOUR, DAY, KEPT_DAYS = 3600000, 86400000, 400 * 86400
 
@@ -22,43 +25,44 @@ local function output_of(id) return 'cg:job:' .. id .. ':out' end
 local function events_of(id) return 'cg:job:' .. id .. ':events' end
 local function channel_of(id) return 'cg:heard:' .. id end
 local function joined_of(id) return 'cg:job:' .. id .. ':joined' end
--- The idempotency records that name a job or a batch; and the copy of a job's result for records of cached answers.
+-- The idempotency records that name a job or a batch, and a copy of a result for the records of cached answers.
 local function keys_of(id) return 'cg:job:' .. id .. ':keys' end
 local function kept_of(id) return 'cg:kept:' .. id end
 local function cache_of(fingerprint) return 'cg:cache:' .. fingerprint end
+local function hit_of(request) return 'cg:hit:' .. request end
 local function flight_of(fingerprint) return 'cg:flight:' .. fingerprint end
 local function jobs_of(caller, state) return 'cg:jobs:' .. caller .. ':' .. state end
 local function all_of(state) return 'cg:all:' .. state end
 
 local function hooks_of(id) return 'cg:job:' .. id .. ':hooks' end
-local function hook_of(request) return 'cg:hook:' .. request end
-local function attempts_of(request) return 'cg:hook:' .. request .. ':tries' end
+local function hook_of(name) return 'cg:hook:' .. name end
+local function attempts_of(name) return 'cg:hook:' .. name .. ':tries' end
 local function due_hosts_of(caller) return 'cg:due:' .. caller end
 local function due_of(caller, host) return 'cg:due:' .. caller .. ':' .. host end
 local function host_of(host) return 'cg:host:' .. host end
 
-local BATCHES_EXPIRE = 'cg:batches:expire'
 local function batch_of(id) return 'cg:batch:' .. id end
 local function batch_jobs_of(id) return 'cg:batch:' .. id .. ':jobs' end
 local function batches_of(caller) return 'cg:batches:' .. caller end
 
 -- Transcripts of the CLI; `-` stands for its project.
-local function session_transcript_of(caller, session) return 'cg:talk:' .. caller .. ':-:' .. session end
-local function staged_session_of(claim, session) return 'cg:turn:' .. claim .. ':-:' .. session end
+local function transcript_of(caller, session) return 'cg:talk:' .. caller .. ':-:' .. session end
+local function staged_transcript_of(claim, session) return 'cg:turn:' .. claim .. ':-:' .. session end
 local function turns_of(caller, session) return 'cg:turns:' .. caller .. ':' .. session end
 
-local GUESSERS = 'cg:guessers'
-local function guesses_of(address) return 'cg:guesses:' .. address end
+local function rate_of(caller) return 'cg:rate:' .. caller end
+local function spend_of(caller, day) return 'cg:spend:' .. caller .. ':' .. day end
+local function spent_of(id, number) return 'cg:spent:' .. id .. '-' .. number end
+
 local function caller_key_of(digest) return 'cg:key:' .. digest end
 local function secrets_of(caller) return 'cg:secret:' .. caller end
+local function guesses_of(address) return 'cg:guesses:' .. address end
 local function session_of(digest) return 'cg:session:' .. digest end
 
-local function spend_of(caller, day) return 'cg:spend:' .. caller .. ':' .. day end
-local function spent_of(id, n) return 'cg:spent:' .. id .. '-' .. n end
-
+-- Format a number without exponent and fraction, as names and scores need it.
 local function whole(number) return string.format('%.0f', number) end
 
--- The time by Redis's clock, ms since the epoch; the same during one script.
+-- Return the server's time, ms since the epoch; the same during one script.
 local script_time
 local function now()
   if not script_time then
@@ -68,8 +72,13 @@ local function now()
   return script_time
 end
 
-local function rate_of(caller) return 'cg:rate:' .. caller end
-local function hit_of(request) return 'cg:hit:' .. request end
+-- Return the arguments from a position to the last.
+local function rest(arguments, first)
+  local found = {}
+  for position = first, #arguments do found[#found + 1] = arguments[position] end
+  return found
+end
+
 local function minute_of(number) return 'cg:minute:' .. whole(number) end
 local function is_revoked(caller) return redis.call('HEXISTS', REVOKED, caller) == 1 end
 

@@ -40,7 +40,7 @@ class Subscription:
 def subscribed(client: redis.asyncio.Redis, job_id: str, *, only_end: bool = False) -> Iterator[Subscription]:
     """Subscribe to a job for the duration of the `with` block."""
     subscriber = _subscribers.setdefault(client, _Subscriber(client))
-    with subscriber.subscribed(keys.job_channel(job_id), only_end) as subscription:
+    with subscriber.subscribed(keys.channel(job_id), only_end) as subscription:
         yield subscription
 
 

@@ -1,5 +1,6 @@
 """Run Lua scripts. Each is beside the module that calls it; its header lists its arguments and its result."""
 
+from collections.abc import Mapping
 from functools import cache
 from hashlib import sha1
 from pathlib import Path
@@ -11,6 +12,7 @@ from redis.exceptions import NoScriptError
 
 from shared.store import keys
 from shared.store.redis.pipelining import send
+from shared.store.redis.signatures import Signature
 
 _FILES = {path.stem: path for path in Path(__file__).parents[1].rglob("*.lua")}
 _COMMON = ("names", "counts", "transitions")
@@ -49,21 +51,38 @@ def _source(name: str) -> tuple[str, str]:
     return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
-async def run(client: redis.asyncio.Redis, name: str, *args: Any) -> Any:
-    """Run a script in one round trip; the first use on a server costs one more."""
-    text, digest = _source(name)
-    [reply] = await send(client, ("EVALSHA", digest, 0, *args))
+@cache
+def signature(name: str) -> Signature:
+    """Return the arguments of a script."""
+    return Signature(name, _FILES[name].read_text(encoding="utf-8"))
+
+
+def encode(script: str, argument: str, fields: Mapping[str, Any]) -> str:
+    """Return the JSON argument of a script as text, for a script that gets many of them."""
+    found = signature(script)
+    return found.encode(found.parameter(argument), fields)
+
+
+async def run(client: redis.asyncio.Redis, script: str, /, **arguments: Any) -> Any:
+    """Run a script in one round trip; the first use on a server costs one more.
+
+    The arguments have the names that the header of the script gives them. Raises TypeError for other names.
+    """
+    values = signature(script).values(arguments)
+    text, digest = _source(script)
+    [reply] = await send(client, ("EVALSHA", digest, 0, *values))
     if isinstance(reply, NoScriptError):
-        [reply] = await send(client, ("EVAL", text, 0, *args))
+        [reply] = await send(client, ("EVAL", text, 0, *values))
     if isinstance(reply, Exception):
         raise reply
     return reply
 
 
-def run_sync(client: redis.Redis, name: str, *args: Any) -> Any:
+def run_sync(client: redis.Redis, script: str, /, **arguments: Any) -> Any:
     """Run a script from a thread that blocks; see `run`."""
-    text, digest = _source(name)
+    values = signature(script).values(arguments)
+    text, digest = _source(script)
     try:
-        return client.evalsha(digest, 0, *args)
+        return client.evalsha(digest, 0, *values)
     except NoScriptError:
-        return client.eval(text, 0, *args)
+        return client.eval(text, 0, *values)

@@ -72,8 +72,8 @@ async def redeliver(
     client: redis.asyncio.Redis, job_id: str, caller: str, request_id: str | None
 ) -> tuple[Literal["missing", "running", "none", "queued"], list[str]]:
     """Queue the delivery of a job's end again, for one submission or for all with a webhook; return their ids."""
-    answer, *requests = await scripts.run(client, "redeliver", job_id, caller, request_id or "")
-    return answer, requests
+    answer, *ids = await scripts.run(client, "redeliver", job_id=job_id, caller=caller, request_id=request_id or "")
+    return answer, ids
 
 
 async def failing_hosts(client: redis.asyncio.Redis) -> list[FailingHost]:

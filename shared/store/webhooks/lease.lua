@@ -1,13 +1,18 @@
 -- Lease due deliveries to one dispatcher.
--- ARGV  1 free places of the dispatcher  2 lease ms  3 places for a caller's host  4 JSON: caller → host → places that it
---       holds  5 the result recorded for a skipped delivery to a paused host, JSON
--- Returns {ms until the next caller is due or -1, name, n, name, n, …}.
 -- A caller takes another place only while it holds fewer than are free, so that one takes half at most, two a third each,
 -- and another caller's first delivery finds a place. Likewise a host shares what is left to its caller. The one that holds
 -- the fewest comes first, then the one that is due longest. A failing host gets one attempt of a caller at a time. A
 -- delivery that is due for a paused host is skipped, unless its redelivery was requested.
-local time, free, lease_ms, per_host = now(), tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
-local busy, skipped = cjson.decode(ARGV[4]), ARGV[5]
+-- ARGV
+--   free      free places of the dispatcher
+--   lease_ms  ms until the leases end
+--   per_host  places for one host of a caller
+--   busy      JSON of caller → host → places that it holds
+--   skipped   the result recorded for a skipped delivery, JSON
+-- Returns {ms until the next caller is due or -1, name, n, name, n, …}.
+local free, lease_ms, per_host, busy, skipped =
+  tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), cjson.decode(ARGV[4]), ARGV[5]
+local time = now()
 local taken, touched, left = {0}, {}, 1000
 
 local function due_in(list, most)
@@ -22,7 +27,7 @@ end
 local callers = {}
 for place, name in ipairs(due_in(DUE, 1000)) do
   local held, hosts = 0, 0
-  for _, tries in pairs(busy[name] or {}) do held, hosts = held + tries, hosts + 1 end
+  for _, places in pairs(busy[name] or {}) do held, hosts = held + places, hosts + 1 end
   callers[place] = {name = name, place = place, held = held, busy = hosts}
 end
 table.sort(callers, fewest_first)

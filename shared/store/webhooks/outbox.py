@@ -60,6 +60,14 @@ class AttemptResult:
 _SKIPPED = AttemptResult(None, "not tried: the host is paused, because nothing has reached it for long", 0)
 
 
+async def due(client: redis.asyncio.Redis) -> AsyncIterator[None]:
+    """Yield at the start, and whenever a delivery may have become due; ends with an error of the connection."""
+    async with client.pubsub() as channel:
+        await channel.subscribe(keys.WEBHOOK_DUE)
+        async for _ in channel.listen():
+            yield
+
+
 async def lease(
     client: redis.asyncio.Redis,
     free: int,
@@ -73,18 +81,12 @@ async def lease(
     `busy` counts the running attempts of this process by caller and host. A caller holds at most as many places as are
     left free, and `per_host` for one host.
     """
-    skipped = json.dumps(asdict(_SKIPPED))
-    wait, *flat = await scripts.run(client, "lease", free, lease_for, per_host, json.dumps(busy), skipped)
+    wait, *flat = await scripts.run(
+        client, "lease", free=free, lease_ms=lease_for, per_host=per_host, busy=json.dumps(busy),
+        skipped=json.dumps(asdict(_SKIPPED)),
+    )  # fmt: skip
     leased = [Leased(flat[index], flat[index + 1]) for index in range(0, len(flat), 2)]
     return leased, None if wait < 0 else wait / 1000
-
-
-async def new_deliveries(client: redis.asyncio.Redis) -> AsyncIterator[None]:
-    """Yield when deliveries may have become due, and once when subscribed; ends with an error of the connection."""
-    async with client.pubsub() as channel:
-        await channel.subscribe(keys.DELIVERY_DUE)
-        async for _ in channel.listen():
-            yield
 
 
 async def read(client: redis.asyncio.Redis, leased: Leased) -> Webhook | None:
@@ -137,5 +139,8 @@ async def record(
 
     After `disable_after` seconds of failures alone the host is paused. Safe to send twice.
     """
-    args = (leased.name, leased.number, outcome, pause * 1000, json.dumps(asdict(result)), disable_after * 1000)
-    return bool(await scripts.run(client, "settle_delivery", *args))
+    recorded = await scripts.run(
+        client, "settle_delivery", name=leased.name, number=leased.number, outcome=outcome, pause_ms=pause * 1000,
+        result=json.dumps(asdict(result)), disable_ms=disable_after * 1000,
+    )  # fmt: skip
+    return bool(recorded)

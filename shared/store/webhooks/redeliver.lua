@@ -1,7 +1,10 @@
 -- Queue the deliveries of a job's end again, due now and with the whole schedule.
--- ARGV  1 job id  2 caller  3 a submission's requestId, or '' for all with a webhook
+-- ARGV
+--   job_id
+--   caller
+--   request_id  a submission, or '' for all with a webhook
 -- Returns {'missing'}, {'running'}, {'none'} without a webhook, or {'queued', request, …}.
-local id, caller, only = ARGV[1], ARGV[2], ARGV[3]
+local id, caller, request_id = ARGV[1], ARGV[2], ARGV[3]
 local job = read(id, 'caller', 'state', 'expires')
 local time = now()
 if job.caller ~= caller or tonumber(job.expires or time + 1) <= time then return {'missing'} end
@@ -11,7 +14,7 @@ local requests = redis.call('SMEMBERS', hooks_of(id))
 if #requests == 0 then return {'none'} end
 for _, request in ipairs(requests) do
   local hook = redis.call('HMGET', hook_of(request), 'state', 'host', 'leased', 'req')
-  if hook[1] ~= 'superseded' and (only == '' or only == hook[4]) then
+  if hook[1] ~= 'superseded' and (request_id == '' or request_id == hook[4]) then
     if hook[1] ~= 'pending' then count('webhooks_pending') end
     redis.call('HSET', hook_of(request), 'state', 'pending', 'tries', 0, 'again', 'requested')
     if tonumber(hook[3] or 0) > time then
@@ -23,5 +26,5 @@ for _, request in ipairs(requests) do
   end
 end
 if #queued == 1 then return {'missing'} end
-redis.call('PUBLISH', DELIVERY_DUE, '')
+redis.call('PUBLISH', WEBHOOK_DUE, '')
 return queued

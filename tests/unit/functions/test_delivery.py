@@ -1,4 +1,4 @@
-"""What follows a try of a webhook."""
+"""The verdict on a delivery attempt."""
 
 import email.utils
 import time

@@ -1,4 +1,4 @@
-"""Every code from its cause, one line each."""
+"""Every error code from its cause, one line each."""
 
 import pytest
 from claude_agent_sdk import ResultMessage
@@ -74,7 +74,7 @@ def test_the_usage_adds_up_every_model_of_the_run():
     ],
 )
 def test_an_api_error_is_recognized_by_its_status_despite_its_subtype(status, expected):
-    # 529 comes as the kind server_error, 400 and 402 as unknown: the status knows better.
+    # 529 has the kind server_error, 400 and 402 have unknown: the status is more specific.
     report = Report(envelope(is_error=True, api_error_status=status), error_kind="server_error")
     assert code(report) == expected
 
@@ -97,7 +97,7 @@ def test_an_api_error_without_a_status_is_recognized_by_its_kind(kind, expected)
 
 
 def test_a_more_specific_kind_wins_over_the_status():
-    # "Your credit balance is too low" comes as a 400.
+    # "Your credit balance is too low" is a 400.
     assert code(Report(envelope(is_error=True, api_error_status=400), error_kind="billing_error")) == "billing_error"
 
 

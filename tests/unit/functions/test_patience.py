@@ -1,4 +1,4 @@
-"""Blocking calls to Redis while a process stops."""
+"""Blocking calls to Redis in a stopping process."""
 
 import copy
 import socket

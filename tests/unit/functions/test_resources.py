@@ -1,4 +1,4 @@
-"""The bounds of a run's processes, looked at as often as what it may do asks for."""
+"""The limits of a run's processes, sampled by whether the run has tools."""
 
 import asyncio
 import os

@@ -1,13 +1,14 @@
-"""OpenAI's requests as queries, and a job's events as those of its streams: what is told, and in what order."""
+"""OpenAI's requests as queries, and the events of a job as those of OpenAI's streams."""
 
 import json
 
 import pytest
 
-from functions.openai.requests import ResponseRequest, asked_by
+from functions.openai import requests
+from functions.openai.requests import ResponseRequest
 from functions.openai.stream import Translation
 from shared.api.errors import RefusedParameter
-from shared.services.following import Told
+from shared.services.following import Update
 from shared.store.jobs.events import Event
 from shared.store.jobs.records import StoredJob
 
@@ -21,14 +22,14 @@ SYSTEM = {"role": "system", "content": "s"}
 
 
 def translate(happened, answer=None, *, state="completed", kind="text"):
-    """Translate what happened and the end; return the events as they are read."""
+    """Translate the events of a job and its end; return the translated events."""
     first = {"id": f"resp_{JOB}", "status": "queued", "text": {"format": {"type": kind}}}
     translation = Translation(JOB, first)
     written = translation.begin()
     for what, data in happened:
-        written += translation.take(Told(Event("1-0", what, data)), None)
+        written += translation.translate(Update(Event("1-0", what, data)), None)
     job = StoredJob(JOB, {"state": state}, None if answer is None else {"response": answer}, None)
-    written += translation.take(Told(Event("2-0", "done", ""), job), {"status": state})
+    written += translation.translate(Update(Event("2-0", "done", ""), job), {"status": state})
     events = [json.loads(one.decode().split("data: ", 1)[1]) for one in written]
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     return events
@@ -39,7 +40,7 @@ def deltas(events):
 
 
 def items(events):
-    """Return the items that were ended: number, status and text."""
+    """Return the ended items: number, status and text."""
     ended = [event for event in events if event["type"] == "response.output_item.done"]
     texts = [event["text"] for event in events if event["type"] == "response.output_text.done"]
     return [
@@ -107,7 +108,7 @@ def test_a_job_without_an_answer_ends_its_items_as_incomplete(state, last):
 
 
 def query_of(**fields):
-    return asked_by(ResponseRequest.model_validate({"background": True, "input": "q", **fields}))
+    return requests.translate(ResponseRequest.model_validate({"background": True, "input": "q", **fields}))
 
 
 @pytest.mark.parametrize(

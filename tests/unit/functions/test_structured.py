@@ -1,4 +1,4 @@
-"""The check of an answer has bounds of its own."""
+"""The check of an answer has its own limits."""
 
 import asyncio
 from contextlib import suppress
@@ -7,7 +7,7 @@ import psutil
 
 from functions.worker.cli.structured import structured
 
-# Each step looks at the value twice, so that a check takes 2^40 looks.
+# Each step checks the value twice, so that the whole check takes 2^40 steps.
 STEPS = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(40)}
 ENDLESS = {"type": "object", "properties": {"a": {"$ref": "#/$defs/a0"}}, "$defs": {**STEPS, "a40": {}}}
 PATTERN = {"type": "object", "properties": {"a": {"pattern": "^(a+)+$"}}}
@@ -19,7 +19,7 @@ async def test_the_checking_process_has_limited_memory_and_ends_with_its_task():
     async with asyncio.timeout(20):
         while limits != (1 << 30, 1 << 30):
             for child in me.children():
-                with suppress(psutil.Error):  # one of an earlier test may end meanwhile
+                with suppress(psutil.Error):  # a process of an earlier test may end meanwhile
                     limits = child.rlimit(psutil.RLIMIT_AS) if "-c" in child.cmdline() else limits
             await asyncio.sleep(0.02)
     assert not task.done()

@@ -1,4 +1,4 @@
-"""Waiting in the main thread for what another does."""
+"""Waiting in the main thread for the work of another."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ from functions.worker.pool.tasks import wait_here
 
 @pytest.fixture
 def signaled():
-    """Whether SIGTERM was handled; while it is there, the kernel interrupts another thread than the main one."""
+    """Whether SIGTERM was handled, which the kernel delivers to another thread than the main one."""
     handled = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: handled.set())
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
@@ -29,7 +29,7 @@ def test_a_signal_is_handled_while_the_main_thread_waits(signaled):
     seen = []
 
     def work():
-        time.sleep(0.2)  # nothing tells that the main thread waits by now
+        time.sleep(0.2)  # no event shows that the main thread waits by now
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         os.kill(os.getpid(), signal.SIGTERM)
         signaled.wait(10)

@@ -9,7 +9,7 @@ from local.admin_password import make_if_missing
 def _elsewhere(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     for name in ("ADMIN_ENABLED", "ADMIN_PASSWORD", "ADMIN_USERNAME"):
-        monkeypatch.setenv(name, "")  # put back afterwards, whatever is made
+        monkeypatch.setenv(name, "")  # restored afterwards, whatever is generated
         monkeypatch.delenv(name)
 
 

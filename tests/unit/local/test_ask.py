@@ -36,7 +36,7 @@ FAILED = status("failed", error={"code": "overloaded", "message": "Busy\x1b[2J",
 
 
 class Stream(io.TextIOWrapper):
-    """A standard stream that says of itself whether it is a terminal."""
+    """A standard stream that is a terminal or not."""
 
     def __init__(self, content=b"", *, terminal=False):
         self.content = io.BytesIO(content)
@@ -53,7 +53,7 @@ class Stream(io.TextIOWrapper):
 
 
 class Desk:
-    """A gateway that gives prepared answers in turn (the last one for ever), and the one who asks it.
+    """A gateway with prepared answers in turn (the last one forever), and the `ask` command.
 
     An answer is `(status, body)` or `(status, body, headers)`; an exception is raised instead of one.
     """
@@ -67,13 +67,13 @@ class Desk:
 
     def terminal(self, *, out=False, err=False):
         self.out, self.err = Stream(terminal=out), Stream(terminal=err)
-        # What the progress would otherwise take from the machine that runs the tests.
+        # Otherwise the progress would read the terminal of the test run.
         self.monkeypatch.setenv("TERM", "xterm")
         self.monkeypatch.setenv("COLUMNS", "100")
 
     def ask(self, *answers, query="What is 2+2?", **options):
         waiting = deque(answers)
-        # Not in the fixture: pytest's own capture takes its place between that and the test.
+        # Not in the fixture: pytest's capture replaces it between that and the test.
         self.monkeypatch.setattr("sys.stdout", self.out)
         self.monkeypatch.setattr("sys.stderr", self.err)
 
@@ -121,7 +121,7 @@ def test_the_query_is_sent_as_typed(desk):
 
 @pytest.fixture
 def standard_input(monkeypatch, tmp_path):
-    """Make a file of some bytes standard input."""
+    """Use a file of some bytes as standard input."""
     opened = []
 
     def standard_input(content):
@@ -263,7 +263,7 @@ def test_progress_is_shown_only_on_a_terminal(desk):
 
 
 NEXT = f"Follow it: claude-gateway jobs follow {JOB}\nCancel it: claude-gateway jobs cancel {JOB}\n"
-# What the gateway says, the exit status, and what standard error gets.
+# The gateway's answers, the exit status, and standard error.
 ENDS = {
     "failed": ([QUEUED, FAILED], 1, f"overloaded: Busy\\u001b[2J\n{ID}"),
     "cancelled": ([QUEUED, status("cancelled")], 1, f"the job was cancelled\n{ID}"),

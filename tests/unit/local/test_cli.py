@@ -1,4 +1,4 @@
-"""The command line, whose groups are imported when they are asked for."""
+"""The command line, whose groups are imported on use."""
 
 import json
 from importlib import metadata
@@ -71,7 +71,7 @@ def test_the_version_is_that_of_the_installed_package():
 
 @pytest.fixture
 def sent(monkeypatch):
-    """Collect the submissions of `ask`, none of which is made."""
+    """Collect the submissions of `ask` instead of sending them."""
     questions = []
 
     def ask(question, *_, **__):

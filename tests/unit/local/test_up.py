@@ -1,4 +1,4 @@
-"""`make up` by itself, without Docker: what it reads of `.env`, and what it tells."""
+"""`make up` without Docker: reading of `.env`, and printed messages."""
 
 import subprocess
 import sys
@@ -8,11 +8,12 @@ import pytest
 from dotenv import dotenv_values
 
 from local import up
+from tests.support.processes import running
 
 
 @pytest.fixture(autouse=True)
 def calls(monkeypatch, tmp_path):
-    """Put everything into a folder of the test's, and return the environments in which Compose was called."""
+    """Use a folder of the test, and return the environments of the calls of Compose."""
     monkeypatch.setattr(up, "_ROOT", tmp_path)
     monkeypatch.setattr(up, "_OWN", tmp_path / ".data/compose.env")
     monkeypatch.setattr(up, "_GIVEN", tmp_path / ".env")
@@ -110,5 +111,6 @@ def test_make_up_needs_only_the_standard_library():
     """Catches an import of a package, with which `make up` would fail where the project is not installed."""
     # Isolated and without site packages: only the standard library and the project's own files.
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[3])!r}); import local.up"
-    with subprocess.Popen([sys.executable, "-I", "-S", "-c", code], stderr=subprocess.PIPE, text=True) as child:
+    process = subprocess.Popen([sys.executable, "-I", "-S", "-c", code], stderr=subprocess.PIPE, text=True)
+    with running(process) as child:
         assert child.communicate()[1] == ""

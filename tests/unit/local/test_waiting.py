@@ -1,4 +1,4 @@
-"""Where a job is, in words, until its first word."""
+"""The description of a job until its first text."""
 
 import pytest
 

@@ -22,7 +22,7 @@ def enabled(path, word):
 
 
 @pytest.mark.parametrize(("word", "value"), WORDS.items())
-def test_each_word_means_the_same_everywhere(tmp_path, word, value):
+def test_each_word_has_one_value_everywhere(tmp_path, word, value):
     """Catches a word such as `on` that one setting takes and another refuses."""
     assert parse_boolean(word) is value
     assert TypeAdapter(bool).validate_strings(word) is value

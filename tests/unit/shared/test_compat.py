@@ -1,4 +1,4 @@
-"""Errors in the shapes of other APIs, from every app, by the path alone."""
+"""Errors in the shapes of the compat APIs, from every app, by the path only."""
 
 import httpx
 import pytest

@@ -1,4 +1,4 @@
-"""Where webhooks may go, in every spelling of an address."""
+"""Allowed targets of webhooks, in every spelling of an address."""
 
 import asyncio
 import socket
@@ -11,7 +11,7 @@ from shared.egress import targets
 
 LOOPBACK = [ip_network("127.0.0.0/8")]
 
-# Each leads to an address that is not public: dotted, short, decimal, octal, hexadecimal, and within IPv6.
+# Private addresses: dotted, short, decimal, octal, hexadecimal, and within IPv6.
 REFUSED_HOSTS = [
     "127.0.0.1", "127.1", "127.0.1", "2130706433", "0177.0.0.1", "017700000001", "0x7f.0.0.1", "0x7f000001", "0x7F.1",
     "127.0.0.1.", "0", "0.0.0.0", "10.1.2.3", "0xa.1", "167837955", "172.16.0.1", "172.31.255.255", "192.168.1.1",

@@ -1,4 +1,4 @@
-"""Variables as text: what a `.env` may be, and what tools leave around the values of the environment."""
+"""Variables as text: forms of a `.env`, and quotes and spaces around values of the environment."""
 
 import os
 
@@ -30,7 +30,7 @@ def test_a_byte_order_mark_is_not_part_of_the_first_name(tmp_path):
 )
 def test_utf16_is_named_as_such(tmp_path, content):
     (tmp_path / ".env").write_bytes(content)
-    with pytest.raises(SettingsError, match=r"^\.env: is UTF-16 or no text; .*UTF-8"):
+    with pytest.raises(SettingsError, match=r"^\.env: is UTF-16 or binary data; .*UTF-8"):
         load.__wrapped__(ApiSettings)
 
 
@@ -53,7 +53,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
     (tmp_path / ".env").touch()
 
     def refuse(_path):
-        raise PermissionError(13, "Permission denied")  # root may read everything
+        raise PermissionError(13, "Permission denied")  # root can read everything
 
     monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
     with pytest.raises(SettingsError, match=r"^\.env: cannot be read: Permission denied"):

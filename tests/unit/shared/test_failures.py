@@ -1,4 +1,4 @@
-"""What a failure of Redis is taken for, and what is logged of it."""
+"""Classification and logging of failures of Redis."""
 
 import logging
 import socket

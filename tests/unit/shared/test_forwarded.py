@@ -43,7 +43,7 @@ HANDLER = lambda_handler(APP)
 
 @pytest.fixture
 def behind(monkeypatch, tmp_path):
-    """Set the variables of proxies, and return a function that sends a request from a peer."""
+    """Set the variables of proxies, and return a function that sends a request from an address."""
     monkeypatch.chdir(tmp_path)
     for name in ("TRUSTED_PROXIES", "ROOT_PATH"):
         monkeypatch.delenv(name, raising=False)
@@ -82,7 +82,7 @@ async def test_headers_of_an_unlisted_peer_are_ignored(behind):
     ("forwarded", "address"),
     [
         ("6.6.6.6", "6.6.6.6"),
-        # The client wrote the first itself.
+        # The client itself wrote the first.
         ("1.1.1.1, 6.6.6.6", "6.6.6.6"),
         ("1.1.1.1, 6.6.6.6, 10.0.0.2", "6.6.6.6"),
         ("10.0.0.3, 10.0.0.2", "10.0.0.3"),
@@ -92,7 +92,7 @@ async def test_headers_of_an_unlisted_peer_are_ignored(behind):
         ("2001:db8::1", "2001:db8::1"),
         ("fe80::1%eth0", "fe80::1"),
         ("::ffff:6.6.6.6", "6.6.6.6"),
-        # Malformed: the nearest hop that is well formed counts, and nothing beyond it.
+        # Malformed: the nearest well-formed hop counts, and nothing beyond it.
         ("", "10.0.0.1"),
         ("unknown", "10.0.0.1"),
         ("1.1.1.1, garbage", "10.0.0.1"),
@@ -117,7 +117,7 @@ async def test_several_header_lines_are_one_list(behind):
         ("6.6.6.6", "https", "https"),
         ("6.6.6.6", "HTTPS", "https"),
         ("6.6.6.6, 10.0.0.2", "https, http", "https"),
-        # The client wrote "https" itself, and its proxy appended the truth.
+        # The client itself wrote "https", and its proxy appended the real scheme.
         ("1.1.1.1, 6.6.6.6", "https, http", "http"),
         ("6.6.6.6, 10.0.0.2", "https", "https"),
         ("6.6.6.6", "javascript", "http"),
@@ -264,7 +264,7 @@ def test_an_invalid_trusted_proxy_is_refused_by_name(monkeypatch, tmp_path):
 
 
 def invoke(event):
-    """Call the handler as Lambda does, on a loop of its own: Mangum takes that of the thread."""
+    """Call the handler as Lambda does, on its own event loop, because Mangum uses that of the thread."""
 
     def call():
         loop = asyncio.new_event_loop()
@@ -292,7 +292,7 @@ def _event(path, stage, source="6.6.6.6", headers=()):
     ("path", "stage", "root_path", "prefix"),
     [
         ("/api/query", "$default", "", ""),
-        # A stage of its own name stands in the path.
+        # A named stage is part of the path.
         ("/prod/api/query", "prod", "", "/prod"),
         # Behind a custom domain with the base path `gateway`.
         ("/gateway/api/query", "$default", "/gateway", "/gateway"),

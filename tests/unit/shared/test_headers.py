@@ -1,4 +1,4 @@
-"""Headers that clients send, parsed without an error whatever they hold."""
+"""Headers of clients are parsed without an exception, whatever they contain."""
 
 import time
 

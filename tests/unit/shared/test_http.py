@@ -1,4 +1,4 @@
-"""What every app answers by itself, without a store."""
+"""Answers of every app that need no store."""
 
 import json
 
@@ -57,7 +57,7 @@ def problem(answer, status, code):
 )
 async def test_a_body_that_is_not_json_is_malformed(client, body):
     answer = await send(client, body)
-    assert answer.status_code in {400, 422}  # nesting and long numbers are JSON, and not an object
+    assert answer.status_code in {400, 422}  # nested arrays and long numbers are JSON but no object
     problem(answer, answer.status_code, {400: "malformed_json", 422: "invalid_request"}[answer.status_code])
 
 

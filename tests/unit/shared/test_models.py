@@ -21,7 +21,7 @@ def test_any_other_query_is_not_blank_and_is_unchanged(query):
 
 
 def test_a_whole_number_with_a_decimal_point_is_accepted():
-    # JSON Schema has one kind of number, and so have the clients that are made from the document.
+    # JSON Schema has one kind of number, and so have generated clients.
     assert SubmitRequest.model_validate({"query": "x", "maxTurns": 5.0}).max_turns == 5
 
 

@@ -1,4 +1,4 @@
-"""Look-ups of names that do not answer take the threads of their own caller."""
+"""Lookups that hang use the threads of their own caller."""
 
 import asyncio
 import socket

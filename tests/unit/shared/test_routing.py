@@ -1,4 +1,4 @@
-"""The router on labelled queries; docs/mcp.md has the figures."""
+"""The router on labeled queries; docs/mcp.md has the results."""
 
 import os
 import re

@@ -8,13 +8,13 @@ OBJECT = {"type": "object", "properties": {"n": {"type": "integer"}}, "required"
 
 
 def problem_of(given):
-    """Return what is wrong with a schema, and where."""
+    """Return the problem of a schema, and its place."""
     found = schema.problem_in(json.dumps(given))
     return f"{found.message}, at {found.place}" if found else ""
 
 
 def nested(levels):
-    """Return a schema in so many others."""
+    """Return a schema nested a number of times."""
     return {"items": nested(levels - 1)} if levels else {}
 
 
@@ -47,15 +47,15 @@ def test_a_self_contained_schema_is_accepted(good):
 @pytest.mark.parametrize(
     ("bad", "why"),
     [
-        ({"type": "obiect"}, "no JSON Schema, at /type"),
-        ({"properties": []}, "no JSON Schema"),
+        ({"type": "obiect"}, "not a valid JSON Schema, at /type"),
+        ({"properties": []}, "not a valid JSON Schema"),
         ({"$ref": "http://169.254.169.254/schema"}, "its own parts"),
         ({"items": {"$ref": "file:///etc/passwd"}}, "its own parts"),
         ({"$ref": "#/$defs/missing"}, "does not have"),
         ({"pattern": "("}, "a regular expression that cannot be compiled, at /pattern"),
         ({"properties": {"n": {"pattern": "[z-a]"}}}, "that cannot be compiled, at /properties/n/pattern"),
         ({"patternProperties": {"*": {}}}, "that cannot be compiled, at /patternProperties"),
-        ({"pattern": 5}, "no JSON Schema, at /pattern"),
+        ({"pattern": 5}, "not a valid JSON Schema, at /pattern"),
         ({"pattern": "a{99999999999}"}, "cannot be compiled"),
         ({"pattern": "(" * 3000 + ")" * 3000}, ""),
         ({"$schema": 5}, "draft 2020-12"),
@@ -65,10 +65,10 @@ def test_a_self_contained_schema_is_accepted(good):
         ({"items": {"$id": "https://example.com/a"}}, "root only"),
         ({"allOf": [{}], "$ref": "#/allOf/x"}, "does not have"),
         ({"minimum": 5, "$ref": "#/minimum/x"}, "does not have"),
-        ({"title": "abc", "$ref": "#/title"}, "no schema"),
+        ({"title": "abc", "$ref": "#/title"}, "not a schema"),
         ({"type": "object", "prefixItems": [{}], "$ref": "#/prefixItems/0"}, "does not have"),
-        ({"$ref": "#"}, "without an end"),
-        ({"anyOf": [{"type": "null"}, {"$ref": "#"}]}, "without an end"),
+        ({"$ref": "#"}, "endlessly"),
+        ({"anyOf": [{"type": "null"}, {"$ref": "#"}]}, "endlessly"),
         ({"type": [[number] for number in range(5000)]}, "7 types"),
         (nested(600), "too deep"),
     ],
@@ -85,6 +85,6 @@ def test_a_long_schema_is_refused_before_any_work():
 def test_a_schema_is_measured_as_sent_and_as_given_to_the_model():
     assert "120000 bytes" in problem_of({"type": "object", "x": "y" * 120_000})
     assert problem_of({"type": "object", "x": "y" * 100_000}) == ""
-    # As draft 07 has it, each reference of a schema that is no object is longer.
+    # In draft 07 each reference in a schema of no object is longer.
     references = {"anyOf": [{"$ref": "#/$defs/a"}] * 5000, "$defs": {"a": {"type": "string"}}}
     assert "120000 bytes" in problem_of(references)

@@ -1,4 +1,4 @@
-"""What is wrong with a setting is said in plain words, for every field of every class, and never with a secret."""
+"""Errors of settings are in plain English for every field of every class, and never contain a secret."""
 
 import os
 import re
@@ -17,7 +17,7 @@ BAD = [
     "host:6379",
     "whsec_x", "1,2,x", "1\n2", "\x7f",
 ]  # fmt: skip
-# Pydantic's, Python's and json's own.
+# Wordings of Pydantic, Python and json.
 JARGON = re.compile(
     r"input should|valid (tuple|integer|boolean|number|string|list)|type=|input_|Value error|unable to parse|validation"
     r"|tuple|boolean|NoneType|Traceback|object at 0x|errors\.pydantic|does not appear|permitted|literal|invalid ",

@@ -130,7 +130,7 @@ def test_unusable_mcp_servers_are_named_at_the_start(tmp_path, monkeypatch):
     path.write_text('{"mcpServers": {"a": {"command": "a", "env": {"T": "${NOT_SET}"}}, "b": {"command": "b"}}}')
     monkeypatch.setenv("MCP_ENABLED", "true")
     monkeypatch.setenv("MCP_CONFIG", str(path))
-    # Who accepts queries needs no server's secret.
+    # The API needs no secret of a server.
     assert set(load.__wrapped__(SubmitSettings).servers) == {"a", "b"}
     with pytest.raises(SettingsError, match=r"^MCP_CONFIG: .*server 'a': env.T: the variable NOT_SET is not set$"):
         load.__wrapped__(WorkerSettings)

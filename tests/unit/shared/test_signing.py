@@ -1,4 +1,4 @@
-"""Signatures, held against the reference library of Standard Webhooks."""
+"""Signatures, compared with the reference library of Standard Webhooks."""
 
 import json
 from datetime import UTC, datetime, timedelta

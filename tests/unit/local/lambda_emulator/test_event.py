@@ -1,4 +1,4 @@
-"""Requests as events of payload version 2.0, and answers of functions as HTTP."""
+"""Requests as events of payload version 2.0, and responses of functions as HTTP."""
 
 import base64
 import json

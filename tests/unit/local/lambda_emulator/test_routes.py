@@ -1,4 +1,4 @@
-"""Which route of a template takes a request."""
+"""Matching of requests to the routes of a template."""
 
 from pathlib import Path
 

@@ -1,16 +1,17 @@
--- Let a job that failed, or was cancelled, run anew: with its whole clock and all its attempts before it.
--- ARGV  1 job id
--- Returns 'waiting', 'missing', 'running' when it has not ended, 'completed' when there is nothing to mend, or
--- 'revoked' when its caller's key is revoked.
+-- Let a failed or cancelled job run again, with its whole clock and all its attempts.
+-- ARGV
+--   job_id
+-- Returns 'waiting', 'missing', 'running' when it has not ended, 'completed' when it was a success, or 'revoked' when its
+-- caller's key is revoked.
 local id = ARGV[1]
-local job = read(id, 'caller', 'state', 'prio', 'seq', 'n', 'fp', 'round', 'expires', 'talk', 'batch')
+local job = read(id, 'caller', 'state', 'prio', 'seq', 'n', 'fp', 'round', 'expires', SESSION, 'batch')
 local time = now()
 if not job.caller or tonumber(job.expires or time + 1) <= time then return 'missing' end
 if job.state == 'completed' then return 'completed' end
 if is_revoked(job.caller) then return 'revoked' end
 if job.state ~= 'failed' and job.state ~= 'cancelled' then return 'running' end
--- What was to be told of the end that is undone is not true any more.
-local function untell(of)
+-- Withdraw the webhooks of the end that is undone.
+local function supersede_webhooks(of)
   for _, name in ipairs(redis.call('SMEMBERS', hooks_of(of))) do
     local hook = redis.call('HMGET', hook_of(name), 'state', 'host')
     if hook[1] == 'pending' then count('webhooks_pending', -1) end
@@ -19,18 +20,17 @@ local function untell(of)
     due_by_its_first(job.caller, hook[2])
   end
 end
-untell(id)
+supersede_webhooks(id)
 if job.batch and redis.call('EXISTS', batch_of(job.batch)) == 1 then
   redis.call('HINCRBY', batch_of(job.batch), job.state, -1)
-  redis.call('HDEL', batch_of(job.batch), 'cancelling') -- what was asked for was done, and this is asked for now
+  redis.call('HDEL', batch_of(job.batch), 'cancelling') -- an earlier cancellation is done
   if redis.call('HINCRBY', batch_of(job.batch), 'left', 1) == 1 then
-    untell(job.batch)
+    supersede_webhooks(job.batch)
     redis.call('HDEL', batch_of(job.batch), 'finished', 'expires')
     expire_keys(job.batch)
     redis.call('HINCRBY', batch_of(job.batch), 'round', 1)
     redis.call('ZREM', BATCHES_EXPIRE, job.batch)
-    -- Those that stay ended wait for it again.
-    for _, one in ipairs(jobs_in(job.batch, 0, -1)) do hold(one, time) end
+    for _, one in ipairs(jobs_in(job.batch, 0, -1)) do keep_for_batch(one, time) end
   end
 end
 change_state(id, job.caller, job.seq, job.state, 'waiting')
@@ -40,9 +40,9 @@ redis.call('HSET', record_of(id), 'paid', redis.call('HGET', record_of(id), 'cos
 redis.call('ZREM', EXPIRES, id)
 expire_keys(id)
 if job.fp and redis.call('EXISTS', flight_of(job.fp)) == 0 then redis.call('SET', flight_of(job.fp), id) end
-line_up(id, job.caller, job.talk, job.prio, job.seq)
--- Whoever followed it to its end is told all of it anew, and others nothing of what was.
+enqueue_or_park(id, job.caller, job[SESSION], job.prio, job.seq)
+-- Subscribers get the events of the new round only.
 redis.call('DEL', events_of(id))
-say(id, 'reset', '')
-say_state(id, 'waiting', 0)
+publish(id, 'reset', '')
+publish_state(id, 'waiting', 0)
 return 'waiting'
