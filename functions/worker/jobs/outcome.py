@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from claude_agent_sdk import ResultMessage
 
     from functions.worker.cli.usage import Meter
+    from functions.worker.relay.run import RelayedRun
     from shared.store.callers.spending import Spend
 
 _BY_STATUS: dict[int, ErrorCode] = {
@@ -95,7 +96,7 @@ _SILENT: frozenset[ErrorCode] = frozenset(
 _LONGEST_REPORTED = 60_000
 _LONGEST_WAIT = 600_000
 # Failed requests that are kept of one attempt.
-_MOST_REQUESTS = 10
+_MOST_REQUESTS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,23 +115,22 @@ class Report:
     the input of the model's StructuredOutput call with its exact digits. A run that `is_free` costs nothing, whatever
     the CLI computes: the demo model answers.
 
-    `absent` are the MCP servers that did not start or died; `truncated` the tools whose results were cut; `requests`
-    the requests to Claude that failed: `at`, `status`, `type`, `message`.
+    `absent` are the MCP servers that did not start or died; `truncated` the tools whose results were cut; `shown` the
+    failed requests to Claude that the CLI reports. `relayed` is the relay's complete account of them.
 
     `failure` is set when something other than the CLI ended the run. `error_kind`, `error_status` and, when the API
-    sent one, `retry_after` (ms) describe an API error. `gave_up` is set when the CLI was about to retry a request.
+    sent one, `retry_after` (ms) describe an API error.
     """
 
     envelope: "ResultMessage | None" = None
     error_kind: str | None = None
-    error_status: int | None = None
     retry_after: int | None = None
-    gave_up: bool = False
     model: str | None = None
     failure: ErrorCode | None = None
     absent: tuple[str, ...] = ()
     truncated: tuple[str, ...] = ()
-    requests: "list[dict[str, Any]]" = field(default_factory=list)
+    shown: "list[dict[str, Any]]" = field(default_factory=list)
+    relayed: "RelayedRun | None" = None
     text: str = ""
     text_bytes: int = 0
     structured_input: Any = None
@@ -141,16 +141,20 @@ class Report:
     @property
     def seen(self) -> dict[str, Any]:
         """The part that the job's record keeps of this attempt; empty values are left out."""
-        values = {"model": self.model, "truncated": list(self.truncated), "requests": self.requests[-_MOST_REQUESTS:]}
+        requests = self.shown if self.relayed is None else self.relayed.failures
+        values = {"model": self.model, "truncated": list(self.truncated), "requests": requests[-_MOST_REQUESTS:]}
         return {name: value for name, value in values.items() if value}
 
     @property
     def spends(self) -> "Sequence[Spend]":
-        """The cost: the CLI's own sum, or else the sum of what the API has reported."""
+        """The cost: by the relay's meter, or else the CLI's own sum, or the sum of what the API has reported."""
         # Not at the top: the pool does not need it.
         from functions.worker.cli.usage import of_envelope  # noqa: PLC0415
 
-        if self.envelope is not None:
+        spends: Sequence[Spend]
+        if self.relayed is not None:
+            spends = self.relayed.ledger.spends
+        elif self.envelope is not None:
             spends = of_envelope(self.envelope, self.model)
         else:
             spends = [] if self.meter is None else self.meter.spends
@@ -219,9 +223,7 @@ def judge(report: Report, *, max_output_bytes: int, session_id: str | None = Non
 
 def _judge(report: Report, max_output_bytes: int, session_id: str | None) -> Outcome:
     if report.failure is not None:
-        return failed(report.failure)
-    if report.gave_up:
-        return failed(_api_error(report.error_status, report.error_kind), report.retry_after)
+        return failed(report.failure, report.retry_after)
     envelope = report.envelope
     if envelope is None:
         return failed("cli_crashed")

@@ -4,9 +4,11 @@ import os
 
 from functions.worker.pool import slot
 from shared.host import processes
+from shared.host.environment import hide
 
 __all__ = ["slot"]
 
+hide()
 processes.set_name("cg-forkserver")
 # Without this the server would end with the last slot, and the slots end with the server.
 processes.end_with_parent(os.getppid())

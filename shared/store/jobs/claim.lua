@@ -31,6 +31,7 @@ if job.state == 'waiting' then
   local progress = math.max(10, tonumber(job.progress))
   change_state(id, job.caller, job.seq, 'waiting', 'active', 'slot', slot, 'started', whole(started), 'begun', whole(time),
     'progress', progress)
+  redis.call('HDEL', record_of(id), 'waiting')
   -- Text that an earlier claim has published is not part of this answer.
   if redis.call('HDEL', record_of(id), PIECE) == 1 then publish(id, 'reset', '') end
   publish_state(id, 'active', progress)

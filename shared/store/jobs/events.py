@@ -13,7 +13,10 @@ FIRST = "0-0"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One entry: `kind` is state, delta, reset or done, `data` JSON for a state, text for a delta, else empty."""
+    """One entry: `kind` is state, delta, reset, retry or done.
+
+    `data` is JSON for a state or a retry, text for a delta, else empty.
+    """
 
     id: str
     kind: str

@@ -76,6 +76,12 @@ class StoredJob(Record):
         return found
 
     @property
+    def waiting(self) -> dict[str, Any] | None:
+        """Why it waits for Claude while it runs: `code`, and `since` and `retryAt` in ms."""
+        text = self.record.get("waiting") if self.record["state"] == "active" else None
+        return None if text is None else json.loads(text)
+
+    @property
     def unavailable(self) -> list[str]:
         """The MCP servers of the job that did not start or died."""
         found: list[str] = json.loads(self.record.get("absent", "[]"))
