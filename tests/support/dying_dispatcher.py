@@ -1,7 +1,7 @@
 """A dispatcher that kills itself with -9 at one point of its first attempt.
 
 Usage: `python -m tests.support.dying_dispatcher POINT`. Everything else is the worker's own code; without a point it
-runs until SIGTERM. Leases last half a second.
+runs until SIGTERM. Leases last three seconds.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ async def _dispatch() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     sys.stdout.write("can be stopped\n")
     sys.stdout.flush()
-    await dispatcher.Dispatcher(async_client(settings.redis_address), settings, lease_for=500).run(stop, 1)
+    await dispatcher.Dispatcher(async_client(settings.redis_address), settings, lease_for=3000).run(stop, 1)
 
 
 if __name__ == "__main__":
