@@ -24,6 +24,9 @@ HEALTH_TIMEOUT = 1.2
 class HealthReport(BaseModel):
     """Readiness and its parts; `cli` and `credentials` are the versions and kinds that the workers have.
 
+    `relay` is false when a worker reaches Claude without the relay, so that no run on it may have a tool that runs
+    commands; null without a worker.
+
     `sandbox` is `namespaces` if a live worker gives each run a sandbox of its own, `off` if tools run without one, and
     `unavailable` if jobs with tools are refused.
 
@@ -48,6 +51,7 @@ class HealthReport(BaseModel):
                     "cli": ["2.1.330"],
                     "credentials": ["api_key"],
                     "sandbox": "namespaces",
+                    "relay": True,
                     "waiting": 0,
                     "active": 1,
                     "delayed": 0,
@@ -64,6 +68,7 @@ class HealthReport(BaseModel):
     cli: list[str] | None
     credentials: list[str] | None
     sandbox: Literal["namespaces", "off", "unavailable"] | None
+    relay: bool | None
     waiting: int | None
     active: int | None
     delayed: int | None
@@ -115,7 +120,9 @@ async def health(settings: StatusSettings) -> HealthReport:
             seen = await slots.health(async_client(settings.redis_address))
     except (RedisError, OSError, TimeoutError) as error:
         failure = failures.report(settings.redis_address, error)
-        unknown = dict.fromkeys(("workers", "slots", "cli", "credentials", "sandbox", "waiting", "active", "delayed"))
+        unknown = dict.fromkeys(
+            ("workers", "slots", "cli", "credentials", "sandbox", "relay", "waiting", "active", "delayed")
+        )
         cause = failure.reason if failure else "redis"
         return HealthReport.model_validate({"status": "down", "reason": cause, "redis": "down", **unknown})
     reason = _reason(seen)
@@ -128,6 +135,7 @@ async def health(settings: StatusSettings) -> HealthReport:
         cli=sorted({one.cli for one in seen.workers if one.cli}),
         credentials=sorted({one.credentials for one in seen.workers}),
         sandbox=workers.best_sandbox(seen.workers),
+        relay=all(one.has_relay for one in seen.workers) if seen.workers else None,
         waiting=seen.waiting,
         active=seen.active,
         delayed=seen.delayed,

@@ -28,6 +28,11 @@ class Worker:
     slots: int
     sandbox: str = "unavailable"
 
+    @property
+    def has_relay(self) -> bool:
+        """Whether its runs reach Claude through a relay; for a cloud provider the CLI signs the requests."""
+        return self.credentials not in {"bedrock", "vertex", "foundry"}
+
 
 def best_sandbox(live: list[Worker]) -> str:
     """Return what a job with tools gets from the live workers: the best that one of them has."""

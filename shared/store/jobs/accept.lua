@@ -21,6 +21,17 @@ local function over_limits(caller, limits, more, time, reset)
   return false, reset
 end
 
+-- Find the credential that a submission names, and make its version part of the fingerprint: a job on another value is
+-- another job. Returns whether the caller has one that a job can run on.
+local function bind_credential(submission)
+  if submission.credential == '' then return true end
+  local entry = redis.call('HGET', credentials_of(submission.caller), submission.credential)
+  local credential = entry and cjson.decode(entry) or {}
+  if credential.kind ~= 'anthropic_api_key' then return false end
+  if submission.fingerprint ~= '' then submission.fingerprint = submission.fingerprint .. '.' .. credential.version end
+  return true
+end
+
 -- Return whether no live worker takes jobs that need a sandbox. Without any live worker such a job waits.
 local function lacks_sandbox(time)
   local alive = false
@@ -46,6 +57,7 @@ local function accept(submission, request, metadata, time)
   end
   if submission.sandbox then redis.call('HSET', record_of(id), 'sandbox', 1) end
   if submission.session_id ~= '' then redis.call('HSET', record_of(id), SESSION, submission.session_id) end
+  if submission.credential ~= '' then redis.call('HSET', record_of(id), 'cred', submission.credential) end
   if submission.mcp ~= '' then redis.call('HSET', record_of(id), 'mcp', submission.mcp) end
   if submission.fingerprint ~= '' then
     redis.call('HSET', record_of(id), 'fp', submission.fingerprint, 'ttl', submission.cache_ttl)
