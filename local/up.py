@@ -20,6 +20,7 @@ COMPOSE_FILE = _ROOT / "local/compose.yaml"
 _OWN = _ROOT / ".data" / "compose.env"
 _GIVEN = _ROOT / ".env"
 CREDENTIALS = (*credentials.SECRETS, *credentials.FILES, *credentials.PROVIDERS)
+_KEY_PAIR = ("CREDENTIALS_PUBLIC_KEY", "CREDENTIALS_PRIVATE_KEY")
 # A line of `.env` as python-dotenv reads it, which need not be there: name, quote, value.
 _LINE = re.compile(r"""\s*(?:export\s+)?(\w+)\s*=\s*(['"]?)(.*?)\2\s*(?:\s#.*)?""")
 # As local/compose.yaml has them. Another one, or one by its digest, is named by the variable of the first column.
@@ -47,6 +48,8 @@ def main(command: str) -> int:
 
 def _up() -> int:
     _make_secrets()
+    if status := _make_key_pair():
+        return status
     profiles = []
     if not any(setting(name) for name in CREDENTIALS):
         print("no Claude credentials in the environment or in .env: the built-in demo model answers", file=sys.stderr)
@@ -112,6 +115,22 @@ def _make_secrets() -> None:
     _OWN.parent.mkdir(exist_ok=True)
     _OWN.touch(mode=0o600)
     _OWN.write_text("".join(f"{name}={value}\n" for name, value in made.items()), encoding="utf-8")
+
+
+def _make_key_pair() -> int:
+    """Make the keys that credentials are sealed with, once, in the image, which has the library; return a status."""
+    if any(setting(name) for name in _KEY_PAIR) or _KEY_PAIR[0] in _OWN.read_text(encoding="utf-8"):
+        return 0
+    if status := _compose(["build", "gateway"]):
+        return status
+    command = ["docker", "run", "--rm", "--network", "none", "claude-gateway:local", "credentials", "key-pair"]
+    lines = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout.splitlines()
+    if [line.partition("=")[0] for line in lines] != list(_KEY_PAIR):
+        print("the image made no key pair: going on without callers' credentials", file=sys.stderr)
+        return 0
+    with _OWN.open("a", encoding="utf-8") as own:
+        own.writelines(f"{line}\n" for line in lines)
+    return 0
 
 
 def setting(name: str) -> str:

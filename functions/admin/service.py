@@ -9,7 +9,7 @@ from shared.api.times import rfc3339
 from shared.api.views import attempts_for_operators, failing_host, latest_deliveries, listed, page_of, status_of
 from shared.api.vocabulary import PRIORITIES, Priority, State
 from shared.configuration.settings import AdminSettings
-from shared.store.callers import callers, spending
+from shared.store.callers import callers, credentials, spending
 from shared.store.fleet import counters, slots
 from shared.store.jobs import operations, records
 from shared.store.redis.client import async_client
@@ -181,9 +181,16 @@ async def resume_host(host: str, settings: AdminSettings) -> None:
 
 
 async def caller_list(settings: AdminSettings) -> dict[str, Any]:
-    """List the callers that have keys."""
-    found = await callers.every(async_client(settings.redis_address))
-    return {"callers": [{"id": one.id, "name": one.name, "createdAt": rfc3339(one.created)} for one in found]}
+    """List the callers that have keys, with the names of their credentials."""
+    client = async_client(settings.redis_address)
+    found = await callers.every(client)
+    names = await credentials.names_of(client, [one.id for one in found])
+    return {
+        "callers": [
+            {"id": one.id, "name": one.name, "createdAt": rfc3339(one.created), "credentials": stored}
+            for one, stored in zip(found, names, strict=True)
+        ]
+    }
 
 
 def _listed(found: records.StoredJob) -> dict[str, Any]:

@@ -39,11 +39,13 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     hook, host  URL of the first submission's webhook, and its host; absent for none
     talk     the session that it continues; absent for none
     spent    the cost of its running claim so far, JSON
+    waiting  why its running claim waits for Claude, JSON; absent when it does not
     cost     USD, of all its attempts
     paid     USD, of the attempts before it was last retried after its end
     mcp      the MCP servers that it is routed to and the reasons, JSON; absent for none
     absent   those of them that did not start or died, JSON; absent for none
     batch    the batch that it belongs to; absent for none
+    cred     name of the caller's credential that it runs on; absent for the deployment's own
     fp, ttl  fingerprint, and s for which a success is cached; absent when it may be neither cached nor joined
 
 A webhook is the outbox row of one submission, and is deleted with its job. Its NAME is the requestId, or
@@ -78,6 +80,7 @@ Other keys:
                                   day after `at`, and not before an hour after the end of its job or batch
     cg:kept:ID            string  a job's result, copied for idempotency records of cached answers; expires
     cg:rate:CALLER        string  when the caller's bucket will be empty, ms; expires by itself
+    cg:credentials:CALLER hash    name → JSON: kind hosts created updated version, key (name of the public key), sealed
     cg:session:HASH       string  of a dashboard session, by its token: role, proof of the password, absolute end in ms;
                                   expires
     cg:guesses:ADDRESS    set     digests of the credentials that an address sent within a minute; expires
@@ -206,6 +209,11 @@ def delivery_attempts(name: str) -> str:
 def host(name: str) -> str:
     """Name the record of a webhook host that fails."""
     return f"{PREFIX}host:{name}"
+
+
+def credentials(caller: str) -> str:
+    """Name the sealed credentials of a caller."""
+    return f"{PREFIX}credentials:{caller}"
 
 
 def session(digest: str) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 
 import pytest
 import redis
@@ -18,6 +17,7 @@ from shared.store.redis.pipelining import get, send
 from shared.store.redis.pubsub import subscribed
 from tests.support.redis_server import RedisServer
 from tests.support.switch import Switch
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def pair(server, second, store):
         store.replicaof("NO", "ONE")
         store.config_set("repl-diskless-sync-delay", 0)
         other.replicaof("127.0.0.1", str(server.port))
-        _until(lambda: other.info("replication")["master_link_status"] == "up")
+        until(lambda: other.info("replication")["master_link_status"] == "up")
         yield switch
         other.replicaof("NO", "ONE")
         store.replicaof("NO", "ONE")
@@ -43,13 +43,6 @@ def pair(server, second, store):
 async def _closed():
     yield
     await close_clients()
-
-
-def _until(holds):
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def demote(store, second, switch):

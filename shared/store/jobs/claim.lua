@@ -6,12 +6,13 @@
 --   lease_ms          ms until the lease ends
 --   daily_budget_usd  what a caller may spend a day, 0 for any sum
 --   new_deployment    the id that the deployment gets if it has none
--- Returns {request JSON, attempts, ms left on the clock, request id, caller, cost of the earlier attempts in USD, deployment},
--- or nil when the claim is void.
+-- Returns {request JSON, attempts, ms left on the clock, request id, caller, cost of the earlier attempts in USD, deployment,
+-- the entry of the caller's credential that the job runs on, JSON, or '' when it has none or none any more}, or nil when the
+-- claim is void.
 local id, number, slot, lease_ms, daily_budget_usd, new_deployment =
   ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local job = read(id, 'state', 'n', 'slot', 'started', 'timeout', 'attempts', 'progress', 'caller', 'seq',
-  'created', 'req', 'taken', 'cost', 'paid')
+  'created', 'req', 'taken', 'cost', 'paid', 'cred')
 local time = now()
 local started = job.started or job.taken or time
 if job.n ~= number then return nil end
@@ -48,4 +49,5 @@ if not deployment then
   redis.call('SET', DEPLOYMENT, deployment)
 end
 return {redis.call('GET', input_of(id)), tonumber(job.attempts), job.timeout - (time - started), job.req,
-  job.caller, tostring((job.cost or 0) - (job.paid or 0)), deployment}
+  job.caller, tostring((job.cost or 0) - (job.paid or 0)), deployment,
+  job.cred and redis.call('HGET', credentials_of(job.caller), job.cred) or ''}
