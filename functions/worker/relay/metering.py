@@ -4,7 +4,7 @@ import json
 import zlib
 from typing import Any
 
-from functions.worker.relay.prices import cost_of
+from functions.worker.relay.prices import base_name, cost_of
 from shared.store.callers.spending import Spend
 
 # A longer line is no message_start or message_delta; the rest of it is skipped. Bytes.
@@ -27,7 +27,7 @@ class AnswerMeter:
     """
 
     def __init__(self, model: str) -> None:
-        self.model = model
+        self._asked = self.model = model
         self.usage: dict[str, Any] = {}
         self.ended = False
         self.failure: dict[str, Any] | None = None
@@ -104,8 +104,10 @@ class AnswerMeter:
                 pass
 
     def _start(self, message: dict[str, Any]) -> None:
-        if isinstance(message.get("model"), str) and message["model"]:
-            self.model = message["model"]
+        answering = message.get("model")
+        # A name that differs by its date only is the same model, and is counted under the name that was asked.
+        if isinstance(answering, str) and answering and base_name(answering) != base_name(self._asked):
+            self.model = answering
         if isinstance(message.get("usage"), dict):
             self.usage = dict(message["usage"])
 
