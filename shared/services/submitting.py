@@ -196,7 +196,7 @@ def _submission(
         # An answer of the demo model is never returned as an answer of Claude.
         effective |= {"demoModel": True} if settings.demo_model else {}
         effective |= {"mcpDigests": chosen.digests} if chosen.servers else {}
-        effective.pop("textFormat", None)  # told again, and no part of what is run
+        effective.pop("textFormat", None)  # returned in the status, not part of the run
         name = fingerprint(caller, {**effective, "timeoutMs": timeout})
     mode = request.cache.mode
     ttl = settings.cache_ttl if request.cache.ttl is None else request.cache.ttl

@@ -90,7 +90,7 @@ def ask(tmp_path, monkeypatch):
         ("CLAUDE_CODE_OAUTH_TOKEN", ("authorization", "Bearer placeholder")),
     ],
 )
-def test_the_cli_asks_through_its_unix_socket_alone(ask, tmp_path, relative, credential, header):
+def test_the_cli_calls_claude_through_its_unix_socket_only(ask, tmp_path, relative, credential, header):
     """Catches a CLI that ignores ANTHROPIC_UNIX_SOCKET, or that asks for more than the Messages API."""
     with Socket(tmp_path / "s") as socket:
         socket_path = "../s" if relative else str(socket.path)

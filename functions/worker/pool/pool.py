@@ -107,8 +107,8 @@ class SlotPool:
         # Not forked from the pool: a copy of a warm CLI's input would keep that CLI alive.
         context = forkserver.context()
         busy = context.RawValue(ctypes.c_bool)
-        # Settings and credential go through a pipe, so that no secret stands in an environment. The process is a daemon,
-        # so that a pool that ends by an exception terminates it instead of waiting for it.
+        # Settings and credential go through a pipe, so that no secret is in an environment. The process is a daemon, so
+        # that a pool that ends by an exception terminates it instead of waiting for it.
         arguments = (name, self._settings, busy, self._credential)
         process = context.Process(target=_run_slot, args=arguments, name=name, daemon=True)
         started_at = time.monotonic()

@@ -15,8 +15,9 @@ from functions.worker.pool.tasks import end
 from functions.worker.webhooks.attempt import judge, post
 from functions.worker.webhooks.transport import DeliveryTransport, caller
 from shared import signing
-from shared.api.models import BatchEvent, WebhookEvent
+from shared.api.batch_models import BatchEvent
 from shared.api.views import batch_event, webhook_event, webhook_id
+from shared.api.webhook_models import WebhookEvent
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
 from shared.store import keys
@@ -158,13 +159,11 @@ class Deliverer:
         self._wake.set()
 
     async def _listen(self) -> None:
-        """Hear of new webhooks; while nothing is heard, the outbox is looked at each second all the same."""
+        """Subscribe to new webhooks. The outbox is read every second as a fallback while the subscription is down."""
         while True:
             try:
-                async with self._client.pubsub() as channel:
-                    await channel.subscribe(keys.TOLD)
-                    async for _ in channel.listen():
-                        self._wake.set()
+                async for _ in outbox.due(self._client):
+                    self._wake.set()
             except (RedisError, OSError) as error:
                 failures.report(self._settings.redis_address, error, beside_pool=True)
             await asyncio.sleep(_LOOK_EVERY)
