@@ -17,22 +17,7 @@ from functions.worker.relay.server import MAX_BODY
 from tests.support.raw_upstream import BODY, EVENTS, GOOD, answer, chunk, error, relayed, sse
 
 
-<<<<<<< HEAD:tests/integration/test_relay.py
-@pytest.fixture
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("r")
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Shorten the back-off."""
-    monkeypatch.setattr(retrying, "_FIRST", 0.02)
-
-
 async def test_an_answer_passes_unchanged_and_is_metered(folder):
-=======
-async def test_an_answer_passes_as_it_came_and_is_metered(folder):
->>>>>>> relay:tests/integration/relay/test_relay.py
     async with relayed(folder) as relay:
         got = await relay.post()
         assert (got.status_code, got.content) == (200, sse())
@@ -313,11 +298,7 @@ async def test_connections_to_claude_are_kept(folder):
         assert relay.upstream.connections == 1
 
 
-<<<<<<< HEAD:tests/integration/test_relay.py
 async def test_a_kept_connection_closed_by_claude_is_replaced(folder):
-=======
-async def test_a_kept_connection_that_claude_closed_is_replaced(folder):
->>>>>>> relay:tests/integration/relay/test_relay.py
     async with relayed(folder, GOOD, None) as relay:
         await relay.post()
         assert (await relay.post()).status_code == 200
