@@ -542,3 +542,11 @@ async def test_nothing_passes_before_a_run_has_begun(folder):
         relay.line.end()
         assert (await relay.post()).status_code == 403
         assert relay.upstream.requests == []
+
+
+async def test_the_clis_default_model_is_allowed_and_no_other(folder):
+    async with relayed(folder, models=["sonnet"], has_default_model=True) as relay:
+        assert (await relay.post({"tools": [{"name": "Bash"}]})).status_code == 200
+        assert (await relay.post({"tools": [{"name": "Bash"}]}, x_claude_code_agent_id="a")).status_code == 200
+        other = {"model": "claude-fable-5", "tools": [{"name": "Bash"}]}
+        assert (await relay.post(other)).status_code == 403
