@@ -44,6 +44,7 @@ class Answer:
         self._body: list[bytes] = []
         self._sink: Sink | None = None
         self._meter: Callable[[bytes], None] = self._body.append
+        self._nothing_in: Callable[[bytes], bool] = lambda _: False
         self._size = 0
 
     @property
@@ -73,6 +74,15 @@ class Answer:
             self._start()
             self.abort()
 
+    def skips(self, chunk: bytes) -> bool:
+        """Pass on a whole chunk in which there is nothing to meter; return False when it has to be read."""
+        if self._sink is None or not self._nothing_in(chunk):
+            return False
+        self._sink.write(chunk)
+        if self._sink.is_full:
+            self._pause()
+        return True
+
     def end(self, *, whole: bool) -> None:
         """Take the end of the body, or of the connection."""
         if not self.ended.done():
@@ -91,8 +101,11 @@ class Answer:
         if not self.ended.done():
             self.ended.set_result(False)
 
-    def pass_to(self, sink: Sink, meter: Callable[[bytes], None]) -> None:
-        """Pass on what has come, and all that comes."""
+    def pass_to(
+        self, sink: Sink, meter: Callable[[bytes], None], nothing_in: Callable[[bytes], bool] = lambda _: False
+    ) -> None:
+        """Pass on what has come, and all that comes; the meter need not read a whole chunk with `nothing_in` it."""
+        self._nothing_in = nothing_in
         for part in self._body:
             meter(part)
         sink.write(b"".join(self._raw))

@@ -149,7 +149,7 @@ async def _pass(
     try:
         reply.on_room(connection.resume)
         reply.write(answer_head(200, headers, close=not framed))
-        answer.pass_to(reply, meter.feed)
+        answer.pass_to(reply, meter.feed, meter.nothing_in)
         whole = await answer.ended
         is_over = True
         meter.end()

@@ -63,9 +63,6 @@ class AnswerMeter:
             if len(self._object) + len(data) <= _LONGEST_OBJECT:
                 self._object += data
             return
-        # Nearly every chunk is a whole content delta, in which there is nothing to read.
-        if not self._line and not self._skips and self.has_content and data.endswith(b"\n") and not _may_tell(data):
-            return
         *lines, rest = (self._line + data).split(b"\n")
         for line in lines:
             if self._skips:
@@ -74,6 +71,19 @@ class AnswerMeter:
                 self._read(line)
         self._line = rest if len(rest) <= _LONGEST_LINE else b""
         self._skips = self._skips or len(rest) > _LONGEST_LINE
+
+    def nothing_in(self, chunk: bytes) -> bool:
+        """Return whether a chunk of HTTP, with its framing, has whole lines and none that is read."""
+        return (
+            self.has_content
+            and not self._line
+            and not self._skips
+            and self._object is None
+            and self._inflate is None
+            and chunk.endswith(b"\n\r\n")
+            and b'"message_' not in chunk
+            and b'"error"' not in chunk
+        )
 
     def end(self) -> None:
         """Take the body as complete."""
@@ -166,10 +176,6 @@ def _add(total: dict[str, Spend], spend: Spend | None) -> None:
             cache_creation=before.cache_creation + spend.cache_creation,
         )
     total[spend.model] = spend
-
-
-def _may_tell(data: bytes) -> bool:
-    return b'"message_' in data or b'"error"' in data
 
 
 def _parsed(data: bytes) -> dict[str, Any]:

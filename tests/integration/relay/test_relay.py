@@ -550,3 +550,22 @@ async def test_the_clis_default_model_is_allowed_and_no_other(folder):
         assert (await relay.post({"tools": [{"name": "Bash"}]}, x_claude_code_agent_id="a")).status_code == 200
         other = {"model": "claude-fable-5", "tools": [{"name": "Bash"}]}
         assert (await relay.post(other)).status_code == 403
+
+
+@pytest.mark.parametrize("size", [b"%x", b"0%x", b"%x;name=value"])
+async def test_chunks_are_followed_however_they_are_written(folder, size):
+    """Catches a chunk that is passed on without being read although it is not the plainest kind."""
+
+    async def apart(reader, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+        for event in (EVENTS[0], EVENTS[1], *[EVENTS[2]] * 20, *EVENTS[3:]):
+            data = sse(event)
+            writer.write(size % len(data) + b"\r\n" + data + b"\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.002)
+        writer.write(b"0\r\n\r\n")
+
+    async with relayed(folder, apart, apart) as relay:
+        for _ in range(2):
+            assert (await relay.post()).content.count(b"text_delta") == 20
+        assert (relay.upstream.connections, relay.run.ledger.spends[0].output) == (1, 10)
