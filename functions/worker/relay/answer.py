@@ -45,6 +45,8 @@ class Answer:
         self._sink: Sink | None = None
         self._meter: Callable[[bytes], None] = self._body.append
         self._nothing_in: Callable[[bytes], bool] = lambda _: False
+        # How often bytes have come.
+        self.received = 0
         self._size = 0
 
     @property
@@ -59,6 +61,7 @@ class Answer:
 
     def data(self, raw: bytes, body: list[bytes]) -> None:
         """Take the next bytes: as they came, and without the framing of chunks."""
+        self.received += 1
         for part in body:
             self._meter(part)
             self._size += len(part)
@@ -78,6 +81,7 @@ class Answer:
         """Pass on a whole chunk in which there is nothing to meter; return False when it has to be read."""
         if self._sink is None or not self._nothing_in(chunk):
             return False
+        self.received += 1
         self._sink.write(chunk)
         if self._sink.is_full:
             self._pause()

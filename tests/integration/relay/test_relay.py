@@ -569,3 +569,16 @@ async def test_chunks_are_followed_however_they_are_written(folder, size):
         for _ in range(2):
             assert (await relay.post()).content.count(b"text_delta") == 20
         assert (relay.upstream.connections, relay.run.ledger.spends[0].output) == (1, 10)
+
+
+async def test_a_stream_that_falls_silent_is_cut(folder):
+    async def begun(reader, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+        writer.write(chunk(sse(*EVENTS[:3])))
+        await reader.readexactly(1)
+
+    async with relayed(folder, begun, first_byte=0.3) as relay:
+        with pytest.raises(httpx.TransportError):
+            await relay.post()
+        assert (await relay.run.ended).code == "server_error"
+        await relay.upstream.gone.wait()
