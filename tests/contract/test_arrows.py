@@ -131,8 +131,8 @@ def test_submit_and_status_import_nothing_that_slows_a_cold_start():
     import subprocess
     import sys
 
-    heavy = ("httpx", "boto3", "prometheus_client", "claude_agent_sdk", "rq", "typer", "uvicorn")
-    for function in ("submit", "status"):
+    heavy = ("httpx", "boto3", "prometheus_client", "claude_agent_sdk", "rq", "typer", "uvicorn", "nacl")
+    for function in ("submit", "status", "credentials"):
         code = f"import sys, functions.{function}.app; print([m for m in {heavy!r} if m in sys.modules])"
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
         assert done.stdout.strip() == "[]", f"{function} imports {done.stdout}"

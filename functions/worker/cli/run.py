@@ -93,7 +93,8 @@ class Run:
             return None
         if deadline is None:
             deadline = asyncio.get_running_loop().time() + self._settings.claude_timeout / 1000
-        return RelayedRun(policy_for(plan, self._settings, relay.environ, deadline), self._watcher, relay.environ)
+        policy = policy_for(plan, self._settings, relay.environ, deadline, relay.credential)
+        return RelayedRun(policy, self._watcher, relay.environ)
 
     @property
     def waits_for(self) -> ErrorCode | None:

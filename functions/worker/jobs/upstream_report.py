@@ -6,6 +6,7 @@ import logging
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from functions.worker.jobs.credentials import is_on_own_credential
 from functions.worker.relay.run import Failure, Watcher
 from shared.api.vocabulary import ErrorCode
 from shared.logs import event
@@ -33,7 +34,8 @@ class UpstreamReport(Watcher):
         failed = {"status": failure.status, "type": failure.type, "claude_request_id": failure.request_id}
         ids = {"job_id": self._job.claim.job_id, "request_id": self._job.request_id}
         event(log, "claude_request_failed", logging.WARNING, **ids, **failed, code=failure.code)
-        if failure.status == 429 and failure.retry_after:
+        # A limit of the caller's own account concerns no other caller.
+        if failure.status == 429 and failure.retry_after and not is_on_own_credential(self._job):
             self._hold = min(int(failure.retry_after * 1000), _LONGEST_HOLD)
 
     def retries(self, code: ErrorCode, delay: float, attempt: int) -> None:
