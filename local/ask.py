@@ -11,15 +11,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.attended import Attended
-from local.client import Body, Client, Stop
+from local.client import Body, Client, CommandError
 from local.deadline import Deadline
 from local.following import follow, report, request_timeout
-from local.interrupts import held_back
-from local.output import complain
+from local.interrupts import deferred_interrupts
+from local.job_command import JobCommand
+from local.output import print_message
 from local.paths import job_path
+from local.progress_display import ProgressDisplay
 from local.standard_input import query_text
-from local.waiting import Waiting
 from shared.api.times import rfc3339
 
 
@@ -34,7 +34,7 @@ class Question:
 
 def ask(
     question: Question,
-    gateway: Attended,
+    gateway: JobCommand,
     *,
     as_json: bool = False,
     timeout: float | None = None,
@@ -53,14 +53,14 @@ def ask(
     def work() -> int:
         body = {**question.fields, "query": query_text(question.query, append=question.append)}
         deadline = Deadline(timeout, sleep, clock)
-        with gateway.connect() as client, Waiting(gateway.connect) as waiting:
+        with gateway.connect() as client, ProgressDisplay(gateway.connect) as display:
             accepted = _submit(client, body, gateway, request_timeout(deadline))
             is_cached = accepted.get("result") is not None
             if is_cached:
                 status = _status_of_cached(client, accepted) if as_json else {**accepted, "state": "completed"}
             else:
                 status = follow(
-                    client, accepted["jobId"], waiting, deadline, as_json=as_json, live=stream and not as_json
+                    client, accepted["jobId"], display, deadline, as_json=as_json, live=stream and not as_json
                 )
         if accepted.get("status") in {"cached", "duplicate"}:
             # The status body shows the first submission's.
@@ -72,12 +72,12 @@ def ask(
     return gateway.run(work, second_cancels=True)
 
 
-def _submit(client: Client, body: Body, gateway: Attended, timeout: float) -> Body:
+def _submit(client: Client, body: Body, gateway: JobCommand, timeout: float) -> Body:
     """Submit once, for a second try could be a second job; the answer holds `jobId`, and `result` when cached."""
-    with held_back():
+    with deferred_interrupts():
         accepted, _ = client.send("POST", "/api/query", body, timeout=timeout)
         if not isinstance(accepted.get("jobId"), str):
-            raise Stop(client.stranger("a body without jobId"))
+            raise CommandError(client.not_a_gateway("a body without jobId"))
         gateway.job_id = accepted["jobId"]
     return accepted
 
@@ -89,8 +89,8 @@ def _status_of_cached(client: Client, cached: Body) -> Body:
         status, _ = client.send("GET", job_path(cached["jobId"]))
         if status.get("state") == "completed":
             return {**status, "result": result}
-    except Stop as stop:
-        if stop.code != "not_found":
+    except CommandError as error:
+        if error.code != "not_found":
             raise
     now = rfc3339(int(time.time() * 1000))
     return {
@@ -117,6 +117,6 @@ def _name_session(body: Body, status: Body, *, as_json: bool) -> None:
     """Say how to continue a session that this query began."""
     match status:
         case {"result": {"sessionId": str(session)}} if body.get("session") and not as_json:
-            complain(f"Continue with --session {session}")
+            print_message(f"Continue with --session {session}")
         case _:
             pass

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from local.attended import Attended
 from local.cli import Url, default_url
-from local.client import Stop
-from local.output import complain, is_terminal
+from local.client import CommandError
+from local.job_command import JobCommand
+from local.output import is_terminal, print_message
 
 ApiKey = Annotated[
     str | None, typer.Option(envvar="CLAUDE_GATEWAY_API_KEY", help="The caller's key.", show_envvar=True)
@@ -26,10 +26,10 @@ Stream = Annotated[
 app = typer.Typer(add_completion=False)
 
 
-def attended(url: str, api_key: str | None) -> Attended:
+def job_command(url: str, api_key: str | None) -> JobCommand:
     """Return a gateway for a command that follows a job there."""
     is_default = url in {os.environ.get("CLAUDE_GATEWAY_URL"), default_url()}
-    return Attended(url, api_key, "" if is_default else f" --url {shlex.quote(url)}")
+    return JobCommand(url, api_key, "" if is_default else f" --url {shlex.quote(url)}")
 
 
 def is_live(stream: bool | None) -> bool:
@@ -81,18 +81,18 @@ def ask(  # noqa: PLR0913 -- each is an option
     fields: dict[str, Any] = {"model": model, "systemPrompt": system_prompt, "priority": priority, "tools": tool}
     try:
         fields |= {"outputSchema": _schema(schema), "mcpServers": _servers(mcp, no_mcp=no_mcp)}
-    except Stop as stop:
-        complain(str(stop))
-        raise typer.Exit(stop.status) from None
+    except CommandError as error:
+        print_message(str(error))
+        raise typer.Exit(error.status) from None
     fields |= {"session": True} if session == "new" else {"sessionId": session}
     given = {name: value for name, value in fields.items() if value is not None}
-    question, gateway = command.Question(query, given, stdin), attended(url, api_key)
+    question, gateway = command.Question(query, given, stdin), job_command(url, api_key)
     raise typer.Exit(command.ask(question, gateway, as_json=as_json, timeout=timeout, stream=is_live(stream)))
 
 
 def _servers(names: list[str] | None, *, no_mcp: bool) -> list[str] | None:
     if no_mcp and names:
-        raise Stop("--mcp and --no-mcp exclude each other")
+        raise CommandError("--mcp and --no-mcp exclude each other")
     return [] if no_mcp else names or None
 
 
@@ -103,9 +103,9 @@ def _schema(path: Path | None) -> dict[str, Any] | None:
     try:
         found = json.loads(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
     except OSError as error:
-        raise Stop(f"--schema: {path} cannot be read: {error.strerror}") from None
+        raise CommandError(f"--schema: {path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise Stop(f"--schema: {path} is not JSON: {error}") from None
+        raise CommandError(f"--schema: {path} is not JSON: {error}") from None
     if not isinstance(found, dict):
-        raise Stop(f"--schema: {path} should hold a JSON object")
+        raise CommandError(f"--schema: {path} should hold a JSON object")
     return found

@@ -4,10 +4,10 @@ import math
 import time
 from collections.abc import Callable
 
-from local.client import Stop
+from local.client import CommandError
 
 
-class OutOfTime(Stop):
+class OutOfTime(CommandError):
     """The command gives up; its job goes on."""
 
 
@@ -21,13 +21,13 @@ class Deadline:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if timeout is not None and not timeout > 0:
-            raise Stop(f"--timeout should be more than 0 seconds (it is {timeout:g})")
+            raise CommandError(f"--timeout should be more than 0 seconds (it is {timeout:g})")
         self._timeout = math.inf if timeout is None else timeout
         self._sleep, self.now = sleep, clock
         self._at = clock() + self._timeout
 
     def left(self) -> float:
-        """Return the seconds that are left; raises Stop when there are none."""
+        """Return the seconds that are left; raises CommandError when there are none."""
         left = self._at - self.now()
         if left <= 0:
             raise OutOfTime(f"gave up after {self._timeout:g} s, while the job goes on")

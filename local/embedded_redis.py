@@ -53,7 +53,7 @@ class EmbeddedRedis:
         self._server = find_server()
         self._data = data.resolve()
         self._sockets: Path | None = None
-        self._told_before = 0
+        self._log_size_before = 0
 
     def __enter__(self) -> Self:
         try:
@@ -65,7 +65,7 @@ class EmbeddedRedis:
             # Two servers on one append-only file would ruin it. The lock goes with this process, however it ends.
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with suppress(FileNotFoundError):
-                self._told_before = self._log.stat().st_size
+                self._log_size_before = self._log.stat().st_size
             self._sockets = self._new_sockets()
         except BlockingIOError:
             self._lock.close()
@@ -124,7 +124,7 @@ class EmbeddedRedis:
             "daemonize": "no",
         }
         argv = [self._server, *(part for key, value in options.items() for part in (f"--{key}", value))]
-        return Child("redis", argv, explain=self._last_words, trusted=False)
+        return Child("redis", argv, explain=self._last_log_line, trusted=False)
 
     def wait(self, timeout: float = _START_TIMEOUT) -> None:
         """Wait until it answers, which takes longer when there is much to read back.
@@ -139,12 +139,12 @@ class EmbeddedRedis:
                     client.ping()
                     return
                 if time.monotonic() > deadline:
-                    raise EmbeddedRedisError(f"Redis does not start: {self._last_words()}")
+                    raise EmbeddedRedisError(f"Redis does not start: {self._last_log_line()}")
                 time.sleep(0.02)  # a socket that is not there yet tells nobody when it comes
 
-    def _last_words(self) -> str:
+    def _last_log_line(self) -> str:
         """Return the last line that this server wrote; what an earlier one wrote explains nothing."""
         with suppress(OSError, IndexError), self._log.open("rb") as log:
-            log.seek(self._told_before)
+            log.seek(self._log_size_before)
             return log.read().decode(errors="replace").strip().splitlines()[-1]
         return "it has not written a log"

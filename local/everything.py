@@ -44,7 +44,7 @@ def run_everything(host: str, port: int, data: Path, *, emulate_lambda: bool) ->
             supervisor.start(Child("api", api, environment, stop_timeout=2))
             _await_ready(url)
             print(f"ready {url}", flush=True)
-            print(_where_to_look(url), file=sys.stderr)
+            print(_first_steps(url), file=sys.stderr)
             return supervisor.wait()
     except Stopped:
         return 0
@@ -53,7 +53,7 @@ def run_everything(host: str, port: int, data: Path, *, emulate_lambda: bool) ->
         return 1
 
 
-def _where_to_look(url: str) -> str:
+def _first_steps(url: str) -> str:
     """Return what to try first, with commands that run as they stand in this directory."""
     installed = Path(sys.executable).parent / "claude-gateway"
     found = shutil.which("claude-gateway")

@@ -20,7 +20,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from local.connections import Sweeper, most_connections
-from local.http_refusals import UNKNOWN, Full, as_bytes, too_many
+from local.http_refusals import UNKNOWN, OverLimit, as_bytes, too_many
 from shared.api.errors import GatewayError, HeadTooLarge, MalformedRequest, RequestTimeout
 from shared.http.problems import refusal
 from shared.http.security_headers import request_id_headers
@@ -35,7 +35,7 @@ SURPLUS, SURPLUS_SECONDS = 64, 5.0
 
 # What a connection waits for: a head, the rest of a body, the app, the next request; or it discards what still comes,
 # while the app answers or for the client to read the answer.
-HEAD, BODY, ANSWER, IDLE, DEAF, LINGER = range(6)
+HEAD, BODY, ANSWER, IDLE, DISCARD, LINGER = range(6)
 
 
 class _Wire:
@@ -75,7 +75,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._surplus = len(self.connections) > limit
         if self._surplus:
             self.deadline = self.loop.time() + SURPLUS_SECONDS
-            self.app = Full(self.app, limit)
+            self.app = OverLimit(self.app, limit)
             sweeper.surplus[self] = None
             if len(sweeper.surplus) > SURPLUS:
                 # Idle sockets must not keep a liveness check out: the one that has sent nothing for longest goes.
@@ -91,13 +91,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, in pieces that cannot exceed the head's limit unnoticed."""
-        if self.phase >= DEAF:
+        if self.phase >= DISCARD:
             self._discard(len(data))
             return
         if self.phase == IDLE:
             self.phase, self.deadline, self._head = HEAD, self.loop.time() + HEAD_SECONDS, 0
         try:
-            while data and self.phase < DEAF:
+            while data and self.phase < DISCARD:
                 data = self._feed(data)
         except httptools.HttpParserCallbackError as error:
             cause = error.__context__
@@ -236,7 +236,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.phase == HEAD and cycle is not None and not cycle.response_complete:
             # Earlier requests are being answered, and this one's answer would be taken for theirs.
             cycle.keep_alive = False
-            self.phase, self.deadline = DEAF, math.inf
+            self.phase, self.deadline = DISCARD, math.inf
             return
         if self.phase == BODY and (cycle.response_started or self.pipeline):
             self.wire.abort()
@@ -246,7 +246,7 @@ class BoundedProtocol(HttpToolsProtocol):
             scope = cycle.scope
             cycle.disconnected = True
             cycle.message_event.set()
-        self.phase = DEAF
+        self.phase = DISCARD
         answer = refusal(error, scope)
         if request_id := scope.get("state", {}).get("request_id"):
             answer.raw_headers.extend(request_id_headers(scope["path"], request_id))
@@ -258,7 +258,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
         Closing a socket with unread bytes resets the connection, and the client, or a proxy, loses the answer.
         """
-        if self.phase not in {BODY, DEAF} or self.wire.is_closing():
+        if self.phase not in {BODY, DISCARD} or self.wire.is_closing():
             if self.phase != LINGER:
                 self.wire.close()
             return

@@ -14,7 +14,7 @@ from shared.http.security_headers import missing
 UNKNOWN: Scope = {"path": "", "headers": []}
 
 
-class Full:
+class OverLimit:
     """The app for a connection above the limit: the liveness check, and 503 for everything else."""
 
     def __init__(self, app: Any, limit: int) -> None:

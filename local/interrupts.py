@@ -13,7 +13,7 @@ from typing import NoReturn
 from local.output import is_terminal
 
 CANCEL_WITHIN = 5.0  # s for the second Ctrl-C
-_HELD_BACK = b"\nwaiting for the gateway to name the job; Ctrl-C again gives up at once\n"
+_DEFERRED = b"\nwaiting for the gateway to name the job; Ctrl-C again gives up at once\n"
 
 
 class Terminated(KeyboardInterrupt):
@@ -35,7 +35,7 @@ def sigterm_raises() -> Iterator[None]:
 
 
 @contextmanager
-def held_back() -> Iterator[None]:
+def deferred_interrupts() -> Iterator[None]:
     """Hold an interrupt back until the block ends, so that the job that it submits is known; a second one is raised."""
     held: list[int] = []
 
@@ -45,7 +45,7 @@ def held_back() -> Iterator[None]:
         held.append(number)
         # Not through sys.stderr, inside whose own code a signal can arrive.
         if sys.stderr is not None:
-            os.write(2, _HELD_BACK)
+            os.write(2, _DEFERRED)
 
     # A shell starts a background command with SIGINT ignored, and it stays so.
     numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]

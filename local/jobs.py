@@ -5,10 +5,10 @@ from urllib.parse import urlencode
 
 import typer
 
-from local.ask_command import ApiKey, Stream, Timeout, attended, is_live
+from local.ask_command import ApiKey, Stream, Timeout, is_live, job_command
 from local.cli import Url
-from local.client import Body, Client, Stop
-from local.output import complain, visible, write, write_json
+from local.client import Body, Client, CommandError
+from local.output import print_message, visible, write, write_json
 from local.paths import job_path
 
 app = typer.Typer(name="jobs", add_completion=False, help="Jobs of a running gateway.", no_args_is_help=True)
@@ -22,9 +22,9 @@ def _send(method: str, path: str, url: str, api_key: str | None, basic: tuple[st
     try:
         with Client(url, api_key, basic=basic) as client:
             return client.send(method, path, timeout=40)[0]
-    except Stop as stop:
-        complain(str(stop))
-        raise typer.Exit(stop.status) from None
+    except CommandError as error:
+        print_message(str(error))
+        raise typer.Exit(error.status) from None
 
 
 @app.command(name="list")
@@ -48,7 +48,7 @@ def list_(
 
     print_jobs(page["jobs"])
     if page.get("nextCursor"):
-        complain(f"older jobs: --cursor {page['nextCursor']}")
+        print_message(f"older jobs: --cursor {page['nextCursor']}")
 
 
 @app.command()
@@ -91,9 +91,9 @@ def follow(
     """
     from local import following  # noqa: PLC0415 -- the other commands do without
     from local.deadline import Deadline  # noqa: PLC0415
-    from local.waiting import Waiting  # noqa: PLC0415
+    from local.progress_display import ProgressDisplay  # noqa: PLC0415
 
-    gateway = attended(url, api_key)
+    gateway = job_command(url, api_key)
     live = is_live(stream) and not as_json
 
     def work() -> int:
@@ -102,8 +102,8 @@ def follow(
             # A job that is not there has no state to show.
             client.send("GET", job_path(job))
             gateway.job_id = job
-            with Waiting(gateway.connect) as waiting:
-                status = following.follow(client, job, waiting, deadline, as_json=as_json, live=live)
+            with ProgressDisplay(gateway.connect) as display:
+                status = following.follow(client, job, display, deadline, as_json=as_json, live=live)
         return following.report(status, as_json=as_json, shown=live)
 
     raise typer.Exit(gateway.run(work, second_cancels=False))
@@ -137,7 +137,7 @@ def retry(
     A caller without that login submits the query again with `ask`.
     """
     if not admin_password:
-        complain("ADMIN_PASSWORD is not set: a retry uses the admin API, which needs the admin login")
+        print_message("ADMIN_PASSWORD is not set: a retry uses the admin API, which needs the admin login")
         raise typer.Exit(2)
     body = _send("POST", f"{job_path(job, '/admin/api/jobs')}/retry", url, None, (admin_user, admin_password))
     if as_json:

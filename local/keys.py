@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from local.embedded_redis import address_in
-from local.output import OutputFailed, complain, visible, write
+from local.output import OutputFailed, print_message, visible, write
 from shared.api.times import rfc3339
 from shared.configuration.settings import CommonSettings, SettingsError, load
 from shared.store.callers import callers
@@ -47,7 +47,7 @@ def with_store(data: Path, work: Callable[[redis.asyncio.Redis], Awaitable[T]]) 
         local_url = None if configured else address_in(data / "redis")
         url = local_url or settings.redis_address
     except SettingsError as error:
-        complain(str(error))
+        print_message(str(error))
         raise typer.Exit(2) from None
     try:
         return asyncio.run(do(url))
@@ -55,7 +55,7 @@ def with_store(data: Path, work: Callable[[redis.asyncio.Redis], Awaitable[T]]) 
         failure = failures.classify(error)
         problem = f"{failure.title}: {failure.advice}" if failure else "The store refuses the command"
         here = "" if configured or local_url else f"; or run the command where {data} of `claude-gateway local` is"
-        complain(f"Redis at {failures.address(url)}: {problem}{here}")
+        print_message(f"Redis at {failures.address(url)}: {problem}{here}")
         raise typer.Exit(1) from None
 
 
@@ -70,17 +70,17 @@ def create(
     try:
         new = with_store(data, lambda client: callers.create(client, name))
     except callers.NameRefused as refusal:
-        complain(str(refusal))
+        print_message(str(refusal))
         raise typer.Exit(2) from None
     shown = {"id": new.id, "name": new.name, "key": new.key, "webhookSecret": new.webhook_secret}
     lines = f"id             {new.id}\nkey            {new.key}\nwebhook secret {new.webhook_secret}"
     try:
         write(json.dumps(shown) if as_json else lines)
     except OutputFailed:
-        complain(f"The key was made, and nobody has seen it. Revoke it: claude-gateway keys revoke {new.id}")
+        print_message(f"The key was made, and nobody has seen it. Revoke it: claude-gateway keys revoke {new.id}")
         raise
     if not as_json:
-        complain("Keep both now: they are not shown again.")
+        print_message("Keep both now: they are not shown again.")
 
 
 @app.command(name="list")

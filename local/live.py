@@ -3,51 +3,51 @@
 import sys
 from collections.abc import Iterator
 
-from local.client import Body, Client, Stop
+from local.client import Body, Client, CommandError
 from local.deadline import Deadline
-from local.output import complain, visible
+from local.output import print_message, visible
 from local.paths import job_path
-from local.waiting import Waiting
+from local.progress_display import ProgressDisplay
 
 # s for which a stream is requested again while a gateway restarts or has lost its Redis, and between two requests.
-_PATIENCE, _PAUSE = 30.0, 1.0
+_RETRY_FOR, _PAUSE = 30.0, 1.0
 _SILENCE = 30.0  # s without a byte; the gateway sends a comment every ten
 
 
-def follow_live(client: Client, job_id: str, waiting: Waiting, deadline: Deadline) -> Body:
-    """Print a job's answer as it comes and return its terminal status; raises Stop when it cannot be followed."""
+def follow_live(client: Client, job_id: str, display: ProgressDisplay, deadline: Deadline) -> Body:
+    """Print a job's answer as it comes and return its terminal status; raises CommandError when it cannot be followed."""
     shown = ""
     for kind, data in _events(client, job_id, deadline):
         match kind, data:
             case "delta", {"text": str(text)}:
-                waiting.hide()
+                display.hide()
                 shown += text
                 _write(visible(text))
             case "state", {"state": "delayed" | "waiting"} if shown:
                 # The attempt failed: nothing follows its text until another one starts.
-                shown = _broken_off(shown)
-                waiting.show()
+                shown = _end_failed_attempt(shown)
+                display.show()
             case "reset", _ if shown:
-                shown = _broken_off(shown)
-                waiting.show()
+                shown = _end_failed_attempt(shown)
+                display.show()
             case "state", _:
-                waiting.note(data)
+                display.note(data)
             case "done", _:
-                waiting.hide()
-                return _ended(data, shown)
+                display.hide()
+                return _end_answer(data, shown)
             case _:
                 pass
-    raise Stop("the stream ended before the job")
+    raise CommandError("the stream ended before the job")
 
 
-def _broken_off(shown: str) -> str:
+def _end_failed_attempt(shown: str) -> str:
     """End the text of an attempt that failed, and return what is shown of the next one."""
     _write("" if shown.endswith("\n") else "\n")
-    complain("the attempt failed and is made again")
+    print_message("the attempt failed and is made again")
     return ""
 
 
-def _ended(status: Body, shown: str) -> Body:
+def _end_answer(status: Body, shown: str) -> Body:
     """Let what was shown end as the answer does: of an answer in several turns only the last is the answer."""
     match status:
         case {"result": {"response": str(response)}} if shown and not shown.endswith(response):
@@ -72,20 +72,20 @@ def _write(text: str) -> None:
 def _events(client: Client, job_id: str, deadline: Deadline) -> Iterator[tuple[str, Body]]:
     """Yield the events of a job until its end, each once, over as many requests as it takes."""
     last: str | None = None
-    patience: float | None = None
+    retry_until: float | None = None
     while True:
         try:
             silence = min(_SILENCE, deadline.left())
             for event_id, kind, data in client.events(f"{job_path(job_id)}/events", last, silence):
                 deadline.left()
                 if event_id is not None:
-                    last, patience = event_id, None
+                    last, retry_until = event_id, None
                     yield kind, data
                     if kind == "done":
                         return
-        except Stop as stop:
+        except CommandError as error:
             deadline.left()
-            patience = deadline.now() + _PATIENCE if patience is None else patience
-            if not stop.passing or deadline.now() >= patience:
+            retry_until = deadline.now() + _RETRY_FOR if retry_until is None else retry_until
+            if not error.transient or deadline.now() >= retry_until:
                 raise
-            deadline.sleep(max(_PAUSE, stop.retry_after))
+            deadline.sleep(max(_PAUSE, error.retry_after))

@@ -47,7 +47,7 @@ class _Checked(io.FileIO):
 def checked_output() -> Iterator[None]:
     """Check every write to standard output within, and its last flush; exits with status 2 when one fails."""
     if sys.stdout is None:
-        complain(str(OutputFailed("it is closed")))
+        print_message(str(OutputFailed("it is closed")))
         sys.exit(UNUSABLE)
     sys.stdout.flush()
     sys.stdout = _checked(sys.stdout)
@@ -57,7 +57,7 @@ def checked_output() -> Iterator[None]:
         finally:
             sys.stdout.flush()
     except OutputFailed as error:
-        complain(str(error))
+        print_message(str(error))
         sys.exit(UNUSABLE)
 
 
@@ -79,7 +79,7 @@ def visible(text: str) -> str:
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def complain(message: str) -> None:
+def print_message(message: str) -> None:
     """Write a message to standard error, if anybody can read it; it may repeat what a client or a server sent."""
     # `print` to a closed standard error would write to standard output.
     if sys.stderr is not None:

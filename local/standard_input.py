@@ -10,8 +10,8 @@ import stat
 import sys
 import time
 
-from local.client import Stop
-from local.output import complain
+from local.client import CommandError
+from local.output import print_message
 
 FIRST_BYTE_WITHIN = 10.0  # s
 MOST_BYTES = 64 * 1024 * 1024
@@ -23,7 +23,7 @@ def query_text(query: str, *, append: bool | None) -> str:
     """Return the query's text; `-` is standard input alone.
 
     Standard input is appended after an empty line. `append` False leaves it alone, True waits for it however long, and
-    None waits FIRST_BYTE_WITHIN for its first byte. Raises Stop for text that is not UTF-8 or has no end in sight.
+    None waits FIRST_BYTE_WITHIN for its first byte. Raises CommandError for text that is not UTF-8 or has no end in sight.
     """
     if query == "-":
         return _utf8(_read_all(_descriptor()), "standard input")
@@ -38,24 +38,24 @@ def _appended(*, must_wait: bool) -> bytes:
     try:
         descriptor = _descriptor()
         mode = os.fstat(descriptor).st_mode
-    except (Stop, OSError):
+    except (CommandError, OSError):
         return b""
     if must_wait or stat.S_ISREG(mode):
         return _read_all(descriptor)
     if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
         return b""
-    return _read_all(descriptor) if _comes_in_time(descriptor) else b""
+    return _read_all(descriptor) if _arrives_in_time(descriptor) else b""
 
 
-def _comes_in_time(descriptor: int) -> bool:
+def _arrives_in_time(descriptor: int) -> bool:
     """Wait for the first byte, or for the end, of a pipe."""
     deadline = time.monotonic() + FIRST_BYTE_WITHIN
     if select.select([descriptor], [], [], min(_NOTICE_AFTER, FIRST_BYTE_WITHIN))[0]:
         return True
-    complain("waiting for standard input, which is a pipe (--no-stdin or `< /dev/null` leaves it out)")
+    print_message("waiting for standard input, which is a pipe (--no-stdin or `< /dev/null` leaves it out)")
     if select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
         return True
-    complain(
+    print_message(
         f"nothing came on standard input within {FIRST_BYTE_WITHIN:g} s: the query is sent without it"
         " (--stdin waits longer)"
     )
@@ -63,7 +63,7 @@ def _comes_in_time(descriptor: int) -> bool:
 
 
 def _descriptor() -> int:
-    """Return the descriptor of standard input; raises Stop when there is none."""
+    """Return the descriptor of standard input; raises CommandError when there is none."""
     try:
         return sys.stdin.fileno() if sys.stdin is not None else _none()
     except (OSError, ValueError):
@@ -71,19 +71,19 @@ def _descriptor() -> int:
 
 
 def _none() -> int:
-    raise Stop("standard input is closed")
+    raise CommandError("standard input is closed")
 
 
 def _read_all(descriptor: int) -> bytes:
-    """Read to the end; raises Stop when it fails, or when no gateway could take so much."""
+    """Read to the end; raises CommandError when it fails, or when no gateway could take so much."""
     found = bytearray()
     try:
         while chunk := os.read(descriptor, _CHUNK):
             found += chunk
             if len(found) > MOST_BYTES:
-                raise Stop(f"standard input has more than {MOST_BYTES} bytes, which no query can have")
+                raise CommandError(f"standard input has more than {MOST_BYTES} bytes, which no query can have")
     except OSError as error:
-        raise Stop(f"standard input cannot be read: {error.strerror}") from None
+        raise CommandError(f"standard input cannot be read: {error.strerror}") from None
     return bytes(found)
 
 
@@ -91,4 +91,4 @@ def _utf8(text: bytes, what: str) -> str:
     try:
         return text.decode()
     except UnicodeError:
-        raise Stop(f"{what} is not UTF-8") from None
+        raise CommandError(f"{what} is not UTF-8") from None

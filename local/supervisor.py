@@ -14,7 +14,7 @@ from types import FrameType, TracebackType
 from typing import IO, Any, Self
 
 from functions.worker.cli.environment import plain
-from local.tied import tied
+from local.bound_to_parent import bound_to_parent
 from shared.host.processes import adopt_orphans, descendants, send
 
 # Together with what it takes to kill what is left, ten seconds at most.
@@ -62,7 +62,7 @@ class Supervisor:
         self._handlers: dict[int, Any] = {}
         self._starting = True
         self._stopping = False
-        self._hurry = False
+        self._kill_now = False
 
     def __enter__(self) -> Self:
         adopt_orphans()
@@ -75,14 +75,14 @@ class Supervisor:
         # While it stops nothing may be raised: the rest would be left running.
         if not self._stopping:
             raise Stopped(signal.Signals(number).name)
-        self._hurry = True
+        self._kill_now = True
 
     def _on_end(self, _number: int, _frame: FrameType | None) -> None:
         # Whoever waits for a child to be ready would wait in vain for one that has ended.
         if self._starting:
-            self._look()
+            self._check_children()
 
-    def _look(self) -> None:
+    def _check_children(self) -> None:
         for child, process in self._running:
             if process.poll() is not None:
                 because = child.explain and child.explain()
@@ -96,7 +96,7 @@ class Supervisor:
         Raises ChildEnded when it or an earlier one ends before, RuntimeError when it can no longer say so.
         """
         process = subprocess.Popen(
-            tied(child.argv),
+            bound_to_parent(child.argv),
             env={**(os.environ if child.trusted else plain(os.environ)), **child.environment},
             stdin=subprocess.DEVNULL,
             # What children say belongs to the log; standard output is the supervisor's own.
@@ -104,7 +104,7 @@ class Supervisor:
             start_new_session=True,
         )
         self._running.append((child, process))
-        self._look()  # it may have ended before it was in the list
+        self._check_children()  # it may have ended before it was in the list
         if child.ready is None:
             return ""
         assert process.stdout is not None  # noqa: S101 -- it is a pipe
@@ -117,7 +117,7 @@ class Supervisor:
         if line is None:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(1)
-            self._look()
+            self._check_children()
             raise RuntimeError(f"{child.name} closed its standard output before it was ready")
         return line
 
@@ -125,13 +125,13 @@ class Supervisor:
         """Wait until a child ends by itself, which is a failure: say which, and return 1; raises Stopped."""
         try:
             self._starting = False  # waitpid tells of every end from here on
-            self._look()
+            self._check_children()
             while True:
                 pid, status = os.waitpid(-1, 0)  # adopted orphans too
                 for _, process in self._running:
                     if process.pid == pid:
                         process.returncode = os.waitstatus_to_exitcode(status)
-                self._look()
+                self._check_children()
         except ChildEnded as ended:
             print(f"{ended}; stopping the rest", file=sys.stderr)
             return 1
@@ -141,7 +141,7 @@ class Supervisor:
         deadline = time.monotonic() + self._stop_within
         for child, process in reversed(self._running):
             self._stop(process, min(deadline, time.monotonic() + child.stop_timeout))
-        if self._hurry:
+        if self._kill_now:
             print("stopping at once", file=sys.stderr)
         self._kill_the_rest()
         for reader in self._readers:
@@ -152,7 +152,7 @@ class Supervisor:
     def _stop(self, process: subprocess.Popen[bytes], until: float) -> None:
         process.terminate()
         # Looked at, not waited for: a second Ctrl-C must be able to end this without an exception.
-        while process.poll() is None and time.monotonic() < until and not self._hurry:
+        while process.poll() is None and time.monotonic() < until and not self._kill_now:
             time.sleep(0.01)
         process.kill()
         process.wait()

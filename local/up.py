@@ -16,9 +16,9 @@ from shared.configuration.booleans import parse_boolean
 
 _ROOT = Path(__file__).parent.parent
 COMPOSE_FILE = _ROOT / "local/compose.yaml"
-_OWN = _ROOT / ".data" / "compose.env"
-_GIVEN = _ROOT / ".env"
-_WAYS = (
+_SECRETS = _ROOT / ".data" / "compose.env"
+_DOTENV = _ROOT / ".env"
+_CREDENTIALS = (
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "CLAUDE_CODE_OAUTH_TOKEN",
@@ -43,9 +43,9 @@ def main(command: str) -> int:
         case "down":
             status = _compose(["--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "130"])
             if status == 0:
-                _OWN.unlink(missing_ok=True)
+                _SECRETS.unlink(missing_ok=True)
                 with suppress(OSError):  # an embedded Redis may have its data there
-                    _OWN.parent.rmdir()
+                    _SECRETS.parent.rmdir()
             return status
         case "logs":
             return _compose(["--profile", "*", "logs", "--follow"])
@@ -57,7 +57,7 @@ def main(command: str) -> int:
 def _up() -> int:
     _make_secrets()
     profiles = []
-    if not any(setting(name) for name in _WAYS):
+    if not any(setting(name) for name in _CREDENTIALS):
         print("no Claude credentials in the environment or in .env: the built-in demo model answers", file=sys.stderr)
         profiles.append("demo")
     if _image_is_there(board := _image("GRAFANA_IMAGE")):
@@ -76,7 +76,7 @@ def _about_dashboard() -> str:
     """Return where the dashboard is and where its password stands, by what Compose takes first."""
     if not parse_boolean(setting("ADMIN_ENABLED") or "true"):
         return "no dashboard: ADMIN_ENABLED is off"
-    place = str(_OWN.relative_to(_ROOT))
+    place = str(_SECRETS.relative_to(_ROOT))
     if setting("ADMIN_PASSWORD"):
         place = "the environment" if os.environ.get("ADMIN_PASSWORD") else ".env"
     return f"dashboard at /admin: user {setting('ADMIN_USERNAME') or 'admin'}, password in {place}"
@@ -84,16 +84,16 @@ def _about_dashboard() -> str:
 
 def _compose(arguments: list[str]) -> int:
     _make_secrets()
-    files = [part for file in (_OWN, _GIVEN) if file.exists() for part in ("--env-file", str(file))]
+    files = [part for file in (_SECRETS, _DOTENV) if file.exists() for part in ("--env-file", str(file))]
     command = ["docker", "compose", "--file", str(COMPOSE_FILE), *files, *arguments]
     environment = dict(os.environ)
-    if not any(setting(name) for name in _WAYS):
+    if not any(setting(name) for name in _CREDENTIALS):
         environment |= {
             "ANTHROPIC_BASE_URL": "http://demo-model:8080",
             "ANTHROPIC_API_KEY": "demo",
             "DEMO_MODEL": "true",
         }
-    files_by_name = {name: setting(name) for name in _WAYS if name.endswith("_FILE")}
+    files_by_name = {name: setting(name) for name in _CREDENTIALS if name.endswith("_FILE")}
     if setting("CLAUDE_CODE_USE_VERTEX"):
         files_by_name["VERTEX_KEY_FILE"] = setting("GOOGLE_APPLICATION_CREDENTIALS")
     # Compose would look for them beside its own file.
@@ -108,19 +108,19 @@ def _compose(arguments: list[str]) -> int:
 
 def _address() -> str:
     """Return where the gateway's port is, which Docker chose if PORT is 0."""
-    command = ["docker", "compose", "--file", str(COMPOSE_FILE), "--env-file", str(_OWN), "port", "gateway", "3000"]
+    command = ["docker", "compose", "--file", str(COMPOSE_FILE), "--env-file", str(_SECRETS), "port", "gateway", "3000"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _make_secrets() -> None:
     """Make what is asked for and not given, once; open to nobody else."""
-    if _OWN.exists():
+    if _SECRETS.exists():
         return
     made = {name: secrets.token_hex(16) for name in ("API_REDIS_PASSWORD", "WORKER_REDIS_PASSWORD", "ADMIN_PASSWORD")}
     made["WEBHOOK_SECRET"] = "whsec_" + b64encode(secrets.token_bytes(32)).decode()
-    _OWN.parent.mkdir(exist_ok=True)
-    _OWN.touch(mode=0o600)
-    _OWN.write_text("".join(f"{name}={value}\n" for name, value in made.items()), encoding="utf-8")
+    _SECRETS.parent.mkdir(exist_ok=True)
+    _SECRETS.touch(mode=0o600)
+    _SECRETS.write_text("".join(f"{name}={value}\n" for name, value in made.items()), encoding="utf-8")
 
 
 def setting(name: str) -> str:
@@ -128,7 +128,7 @@ def setting(name: str) -> str:
     if os.environ.get(name):
         return os.environ[name]
     try:
-        lines = _GIVEN.read_text(encoding="utf-8-sig").splitlines() if _GIVEN.is_file() else []
+        lines = _DOTENV.read_text(encoding="utf-8-sig").splitlines() if _DOTENV.is_file() else []
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8; save it again as UTF-8"
         print(f".env: cannot be read: {why}", file=sys.stderr)

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from local.output import OutputFailed, complain, visible
+from local.output import OutputFailed, print_message, visible
 
 _MOST = 16 * 1024 * 1024
 
@@ -17,7 +17,7 @@ def receive(port: int, secrets: Sequence[str]) -> None:
     try:
         keys = [Webhook(secret) for secret in secrets]
     except ValueError:
-        complain("--secret should be whsec_ followed by base64")
+        print_message("--secret should be whsec_ followed by base64")
         sys.exit(2)
 
     failed: list[OutputFailed] = []
@@ -46,15 +46,15 @@ def receive(port: int, secrets: Sequence[str]) -> None:
     try:
         server = ThreadingHTTPServer(("127.0.0.1", port), Receiver)
     except OSError as error:
-        complain(f"--port: {port} cannot be used: {error.strerror}")
+        print_message(f"--port: {port} cannot be used: {error.strerror}")
         sys.exit(2)
     with server:
         print(f"listening http://127.0.0.1:{server.server_address[1]}", flush=True)
-        complain("Submit a query with this as its webhookUrl. Ctrl-C ends it.")
+        print_message("Submit a query with this as its webhookUrl. Ctrl-C ends it.")
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            complain("")
+            print_message("")
     # In a thread of the server it would end that request alone.
     if failed:
         raise failed[0]

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from local.cli import Url
-from local.client import Client, Stop
+from local.client import Client, CommandError
 from local.keys import Data, with_store
-from local.output import complain, visible
+from local.output import print_message, visible
 from local.paths import job_path
 from shared.api.times import rfc3339, when
 from shared.store import keys
@@ -35,9 +35,9 @@ def _ask(method: str, path: str, url: str, api_key: str | None) -> dict[str, Any
     try:
         with Client(url, api_key) as client:
             return client.send(method, path)[0]
-    except Stop as stop:
-        complain(str(stop))
-        raise typer.Exit(stop.status) from None
+    except CommandError as error:
+        print_message(str(error))
+        raise typer.Exit(error.status) from None
 
 
 @app.command(name="list")
@@ -67,8 +67,8 @@ def redeliver(
 ) -> None:
     """Send a job's terminal event again, with the same id."""
     only = f"?requestId={quote(request_id, safe='', errors='replace')}" if request_id else ""
-    told = _ask("POST", f"{job_path(job)}/redeliver{only}", url, api_key)
-    typer.echo(f"{len(told['requestIds'])} are sent again; see `claude-gateway webhooks list {job}`")
+    answer = _ask("POST", f"{job_path(job)}/redeliver{only}", url, api_key)
+    typer.echo(f"{len(answer['requestIds'])} are sent again; see `claude-gateway webhooks list {job}`")
 
 
 @app.command()
@@ -88,10 +88,10 @@ def rotate(
     """Make a new secret; the one before signs beside it for a day."""
     new = with_store(data, lambda client: signing_secrets.rotate(client, caller_id))
     if new is None:
-        complain("There is no key with this id")
+        print_message("There is no key with this id")
         raise typer.Exit(1)
     typer.echo(new)
-    complain("Keep it now if it is a caller's: it is not shown again. The one before is valid for a day.")
+    print_message("Keep it now if it is a caller's: it is not shown again. The one before is valid for a day.")
 
 
 @app.command()
@@ -122,7 +122,7 @@ def resume(
 ) -> None:
     """Let a host be tried again; what was not tried meanwhile is sent by `redeliver`."""
     if not with_store(data, lambda client: history.resume(client, host)):
-        complain("This host does not fail")
+        print_message("This host does not fail")
         raise typer.Exit(1)
 
 
@@ -141,7 +141,7 @@ def listen(
     try:
         given = [check_secret(one) for one in (secret or "").split()]
     except ValueError as error:
-        complain(f"WEBHOOK_SECRET: {error}")
+        print_message(f"WEBHOOK_SECRET: {error}")
         raise typer.Exit(2) from None
     secrets = given or with_store(data, signing_secrets.of_gateway)
     receive(port, secrets)

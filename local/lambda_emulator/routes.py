@@ -51,14 +51,14 @@ class Route:
             return {}
         if self.method not in {method, "ANY"}:
             return None
-        asked = [unquote(segment) for segment in raw_path.split("/")]
+        given = [unquote(segment) for segment in raw_path.split("/")]
         wanted = self.path.split("/")
-        if wanted[-1].endswith("+}") and len(asked) > len(wanted):
-            asked = [*asked[: len(wanted) - 1], "/".join(asked[len(wanted) - 1 :])]
-        if len(asked) != len(wanted):
+        if wanted[-1].endswith("+}") and len(given) > len(wanted):
+            given = [*given[: len(wanted) - 1], "/".join(given[len(wanted) - 1 :])]
+        if len(given) != len(wanted):
             return None
         parameters: dict[str, str] = {}
-        for segment, value in zip(wanted, asked, strict=True):
+        for segment, value in zip(wanted, given, strict=True):
             if segment.startswith("{") and value:
                 parameters[segment.strip("{+}")] = value
             elif segment != value:

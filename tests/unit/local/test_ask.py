@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from local.ask import Question, ask
-from local.attended import Attended
+from local.job_command import JobCommand
 from shared.api.models import Status
 
 URL = "http://127.0.0.1:3000"
@@ -94,7 +94,7 @@ class Desk:
             self.now += seconds
 
         url, key = options.pop("url", URL), options.pop("api_key", None)
-        gateway = Attended(url, key, transport=httpx.MockTransport(answer))
+        gateway = JobCommand(url, key, transport=httpx.MockTransport(answer))
         question = Question(query, options.pop("fields", {}), options.pop("append", False))
         return ask(question, gateway, **options, sleep=sleep, clock=lambda: self.now)
 

@@ -124,7 +124,7 @@ def test_a_server_that_never_responds_fails_with_its_own_last_log_line(server, t
 @pytest.fixture
 def machine(on_the_path, monkeypatch, tmp_path):
     """A machine without the package, with a `.env` and a server on the path that a test chooses."""
-    monkeypatch.setattr(up, "_GIVEN", tmp_path / "no .env")
+    monkeypatch.setattr(up, "_DOTENV", tmp_path / "no .env")
     for name in ("REDIS_URL", "REDIS_HOST"):
         monkeypatch.delenv(name, raising=False)
 
@@ -165,7 +165,7 @@ def test_a_platform_without_a_wheel_uses_a_server_on_the_path(machine, on_the_pa
 def test_a_platform_without_a_wheel_uses_a_configured_store(machine, monkeypatch, tmp_path, place, line):
     machine("linux", "riscv64")
     if place == ".env":
-        monkeypatch.setattr(up, "_GIVEN", tmp_path / ".env")
+        monkeypatch.setattr(up, "_DOTENV", tmp_path / ".env")
         (tmp_path / ".env").write_text(line)
     else:
         monkeypatch.setenv(line.split("=")[0].removeprefix("export "), "elsewhere")

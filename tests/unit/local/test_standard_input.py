@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from local import standard_input
-from local.client import Stop
+from local.client import CommandError
 from local.standard_input import query_text
 
 
@@ -82,12 +82,12 @@ def test_a_pipe_is_not_read_when_disabled(pipe, capsys):
 def test_without_standard_input_only_the_query_is_sent(monkeypatch, append):
     monkeypatch.setattr(sys, "stdin", None)
     assert query_text("q", append=append) == "q"
-    with pytest.raises(Stop, match="standard input is closed"):
+    with pytest.raises(CommandError, match="standard input is closed"):
         query_text("-", append=append)
 
 
 def test_endless_input_is_refused(pipe, monkeypatch):
     monkeypatch.setattr(standard_input, "MOST_BYTES", 10)
     pipe.write(b"x" * 11)
-    with pytest.raises(Stop, match="more than 10 bytes"):
+    with pytest.raises(CommandError, match="more than 10 bytes"):
         query_text("-", append=None)

@@ -15,9 +15,9 @@ from tests.support.processes import running
 def calls(monkeypatch, tmp_path):
     """Use a folder of the test, and return the environments of the calls of Compose."""
     monkeypatch.setattr(up, "_ROOT", tmp_path)
-    monkeypatch.setattr(up, "_OWN", tmp_path / ".data/compose.env")
-    monkeypatch.setattr(up, "_GIVEN", tmp_path / ".env")
-    for name in (*up._WAYS, "ADMIN_ENABLED", "ADMIN_USERNAME", "ADMIN_PASSWORD", "GOOGLE_APPLICATION_CREDENTIALS"):
+    monkeypatch.setattr(up, "_SECRETS", tmp_path / ".data/compose.env")
+    monkeypatch.setattr(up, "_DOTENV", tmp_path / ".env")
+    for name in (*up._CREDENTIALS, "ADMIN_ENABLED", "ADMIN_USERNAME", "ADMIN_PASSWORD", "GOOGLE_APPLICATION_CREDENTIALS"):
         monkeypatch.delenv(name, raising=False)
     seen = []
 

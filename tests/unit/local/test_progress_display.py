@@ -3,7 +3,7 @@
 import pytest
 
 from local.job_text import details_of, reason_of, where_it_is
-from local.waiting import Waiting
+from local.progress_display import ProgressDisplay
 
 WAITING = {"state": "waiting", "queuePosition": 2}
 CASES = [
@@ -33,12 +33,12 @@ def test_a_job_is_described_by_state_reason_and_place(status, health, text):
 
 
 def test_a_status_without_health_keeps_the_last_reason():
-    waiting = Waiting(lambda: pytest.fail("nothing is polled"))
-    waiting.note(WAITING, {"reason": "paused"})
-    waiting.note(WAITING)
-    assert "paused" in waiting._text
-    waiting.note({"state": "active"})
-    assert waiting._text == "active"
+    display = ProgressDisplay(lambda: pytest.fail("nothing is polled"))
+    display.note(WAITING, {"reason": "paused"})
+    display.note(WAITING)
+    assert "paused" in display._text
+    display.note({"state": "active"})
+    assert display._text == "active"
 
 
 def test_only_a_waiting_job_has_a_reason():

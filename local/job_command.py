@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import httpx
 
-from local.client import Client, Stop
+from local.client import Client, CommandError
 from local.interrupts import CANCEL_WITHIN, Terminated, sigterm_raises, wait_for_another
-from local.output import INTERRUPTED, TERMINATED, UNUSABLE, OutputFailed, complain, is_terminal
+from local.output import INTERRUPTED, TERMINATED, UNUSABLE, OutputFailed, is_terminal, print_message
 from local.paths import job_path
 
 
 @dataclass(slots=True)
-class Attended:
+class JobCommand:
     """The gateway that a command uses, and the job that it follows, once it is known.
 
     `options` name the gateway in another command; `transport` is for tests.
@@ -26,7 +26,7 @@ class Attended:
     job_id: str | None = None
 
     def connect(self) -> Client:
-        """Return a client; raises Stop for a URL or key that cannot be used."""
+        """Return a client; raises CommandError for a URL or key that cannot be used."""
         return Client(self.url, self.api_key, self.transport)
 
     def run(self, work: Callable[[], int], *, second_cancels: bool) -> int:
@@ -39,55 +39,55 @@ class Attended:
                 try:
                     return work()
                 except Terminated:
-                    self._goes_on()
+                    self._print_job_continues()
                     return TERMINATED
                 except KeyboardInterrupt:
-                    self._interrupted(second_cancels=second_cancels)
+                    self._on_interrupt(second_cancels=second_cancels)
                     return INTERRUPTED
-        except Stop as stop:
-            self._failed(str(stop))
-            return stop.status
+        except CommandError as error:
+            self._failed(str(error))
+            return error.status
         except OutputFailed as error:
             self._failed(str(error))
             return UNUSABLE
 
     def _failed(self, message: str) -> None:
-        complain(f"{message}\nThe job's id is {self.job_id}." if self.job_id else message)
+        print_message(f"{message}\nThe job's id is {self.job_id}." if self.job_id else message)
 
-    def _goes_on(self) -> None:
+    def _print_job_continues(self) -> None:
         if self.job_id is None:
-            complain("interrupted: no job was made that we know of")
+            print_message("interrupted: no job was made that we know of")
         else:
-            complain(f"interrupted: job {self.job_id} goes on\n{self._commands()}")
+            print_message(f"interrupted: job {self.job_id} goes on\n{self._commands()}")
 
-    def _interrupted(self, *, second_cancels: bool) -> None:
+    def _on_interrupt(self, *, second_cancels: bool) -> None:
         """Say what becomes of the job; on a terminal, give a second Ctrl-C the time to cancel it."""
         if self.job_id is None or not second_cancels or not is_terminal(sys.stderr):
-            self._goes_on()
+            self._print_job_continues()
             return
         try:
-            complain(
+            print_message(
                 f"\nStopped following job {self.job_id}, which goes on.\n"
                 f"Press Ctrl-C again within {CANCEL_WITHIN:g} s to cancel it, or Enter to leave now."
             )
             wait_for_another()
         except Terminated:
-            complain(self._commands())
+            print_message(self._commands())
         except KeyboardInterrupt:
             self._cancel(self.job_id)
         else:
-            complain(self._commands())
+            print_message(self._commands())
 
     def _cancel(self, job_id: str) -> None:
         try:
             with self.connect() as client:
                 client.send("DELETE", job_path(job_id))
-        except Stop as stop:
-            complain(f"\njob {job_id} is not cancelled: {stop}\n{self._commands()}")
+        except CommandError as error:
+            print_message(f"\njob {job_id} is not cancelled: {error}\n{self._commands()}")
         except KeyboardInterrupt:
-            complain(f"\nno answer yet: job {job_id} may go on\n{self._commands()}")
+            print_message(f"\nno answer yet: job {job_id} may go on\n{self._commands()}")
         else:
-            complain(f"\njob {job_id} is cancelled")
+            print_message(f"\njob {job_id} is cancelled")
 
     def _commands(self) -> str:
         job = f"{self.job_id}{self.options}"

@@ -14,9 +14,9 @@ from typing import Self
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from local.client import Body, Client, Stop
+from local.client import Body, Client, CommandError
 from local.job_text import reason_of, where_it_is
-from local.output import complain, is_terminal
+from local.output import is_terminal, print_message
 from local.paths import job_path
 
 # s before the first poll, since most jobs start at once, and between two polls.
@@ -25,7 +25,7 @@ _POLL_TIMEOUT = 10.0
 _AWAY = "the gateway does not answer"
 
 
-class Waiting:
+class ProgressDisplay:
     """Shows on a terminal where a job is; elsewhere prints one line for each reason of a wait."""
 
     def __init__(self, connect: Callable[[], Client]) -> None:
@@ -102,7 +102,7 @@ class Waiting:
                 try:
                     status, _ = client.send("GET", job_path(job_id), timeout=_POLL_TIMEOUT)
                     health = client.health() if status.get("state") in {"waiting", "delayed"} else {}
-                except Stop:
+                except CommandError:
                     self._update(_AWAY)
                     continue
                 self.note(status, health)
@@ -111,4 +111,4 @@ class Waiting:
     def _print_once(self, job_id: str, reason: str) -> None:
         if reason and reason != self._printed and not self._is_terminal and not self._over.is_set():
             self._printed = reason
-            complain(f"job {job_id} waits: {reason}")
+            print_message(f"job {job_id} waits: {reason}")

@@ -1,4 +1,4 @@
-"""Starts a program that ends with its parent: `python -m local.tied PARENT PROGRAM ARGUMENT…`.
+"""Starts a program that ends with its parent: `python -m local.bound_to_parent PARENT PROGRAM ARGUMENT…`.
 
 Linux sends the signal when the *thread* that started this process ends: start it from one that stays.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 from shared.host.processes import end_with_parent
 
 
-def tied(argv: list[str]) -> list[str]:
+def bound_to_parent(argv: list[str]) -> list[str]:
     """Return the command that runs `argv` as a process that gets SIGTERM when this one ends."""
     return [sys.executable, str(Path(__file__).resolve()), str(os.getpid()), *argv]
 
