@@ -15,7 +15,7 @@ from shared.http.route_table import DOCUMENT
 
 REFERENCE = Path(__file__).parents[1] / "docs/api.md"
 Json = dict[str, Any]
-# What most readers come for is first; other tags follow these, the operators' last.
+# The most-read tags come first, then the other tags, and the operators' tag last.
 _ORDER = ("queries", "batches", "webhooks", "health", "pages")
 _METHODS = ("get", "post", "put", "patch", "delete")
 _LIMITS = {
@@ -58,12 +58,12 @@ def reference() -> str:
     parts += ["## Objects\n", *(_schema(name, schema) for name, schema in sorted(schemas.items()))]
     parts += ["## Errors of requests\n", _errors(), "## Errors of jobs\n", _job_errors()]
     text = "\n".join(parts).rstrip() + "\n"
-    # A name that the document does not define stays a name.
+    # Do not link a name that the document does not define.
     return re.sub(r"\[(\w+)\]\(#\w+\)", lambda link: link[0] if link[1] in schemas else link[1], text)
 
 
 def request_codes() -> dict[str, set[int]]:
-    """Return the code of every error that a request can be answered with, and its HTTP statuses."""
+    """Return the code of every error that a request can get, with its HTTP statuses."""
     found: dict[str, set[int]] = {}
     for error in _tree(errors.GatewayError):
         found.setdefault(error.code, set()).add(error.status)
@@ -187,7 +187,7 @@ def _required(parameter: Json) -> str:
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """Return a Markdown table without the columns that are empty."""
+    """Return a Markdown table without empty columns."""
     kept = [index for index in range(len(head)) if any(row[index] for row in rows)]
     lines = [[head[index] for index in kept], ["---"] * len(kept)]
     lines += [[row[index].replace("|", "\\|") for index in kept] for row in rows]

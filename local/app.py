@@ -1,4 +1,4 @@
-"""Every function's routes in one app, for uvicorn."""
+"""The composed app: the routes of all functions in one ASGI app, for uvicorn."""
 
 import asyncio
 import logging
@@ -33,7 +33,7 @@ log = logging.getLogger("api")
 
 @asynccontextmanager
 async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
-    # Here and not at import: uvicorn's worker processes import the app anew.
+    # Not at import, because each of uvicorn's worker processes imports the app again.
     for settings in HTTP_SETTINGS:
         load(settings)
     hide()

@@ -1,9 +1,9 @@
-"""`claude-gateway ask`: submit one query to a running gateway, follow its job, print the answer.
+"""`claude-gateway ask`: submit one query to a running gateway, follow its job, and print the answer.
 
-Standard output gets the answer (or, with `--json`, the status body) and nothing else. Standard error gets the progress,
-when it is a terminal, and errors. A model's answer is hostile text: on a terminal its control characters are escaped
-as `\\u001b`, since they could move the cursor, rename the window or type for the user. A pipe or a file gets the answer
-unchanged, in UTF-8. Either way one newline is added unless it ends in one.
+Standard output contains only the answer or, with `--json`, the status body. Progress (on a terminal) and errors go to
+standard error. A model's answer is untrusted text: on a terminal its control characters are escaped as `\\u001b`, since
+they could move the cursor, rename the window or inject input. A pipe or a file receives the answer unchanged, in UTF-8.
+A newline is added if the answer does not end with one.
 """
 
 import time
@@ -25,7 +25,7 @@ from shared.api.times import rfc3339
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A query, the other fields of its submission, and whether standard input is appended (None: if it is a pipe)."""
+    """A query, the other fields of its submission, and whether to append standard input (None: if it is a pipe)."""
 
     query: str
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -44,10 +44,10 @@ def ask(
 ) -> int:
     """Submit a query, follow its job to the end, print the answer, and return the exit status.
 
-    0: completed. 1: the job failed or was cancelled. 2: it could not be asked, followed or printed (usage, connection,
-    an error of the API, `timeout` seconds over). 130: Ctrl-C. 143: SIGTERM. The job goes on after all but 0 and 1,
-    unless a second Ctrl-C cancels it. With `stream` the answer is printed as it is written; an attempt that fails
-    cannot be taken back from a pipe. `sleep` and `clock` are for tests.
+    0: completed. 1: the job failed or was cancelled. 2: the query could not be submitted, followed or printed (usage,
+    connection, an error of the API, `timeout` exceeded). 130: Ctrl-C. 143: SIGTERM. After all but 0 and 1 the job
+    continues, unless a second Ctrl-C cancels it. With `stream` the answer is printed as it is generated; the text of a
+    failed attempt cannot be removed from a pipe. `sleep` and `clock` are for tests.
     """
 
     def work() -> int:
@@ -63,17 +63,17 @@ def ask(
                     client, accepted["jobId"], display, deadline, as_json=as_json, live=stream and not as_json
                 )
         if accepted.get("status") in {"cached", "duplicate"}:
-            # The status body shows the first submission's.
+            # The status body has those of the job's first submission.
             status |= {"requestId": accepted.get("requestId"), "metadata": {}}
         exit_status = report(status, as_json=as_json, shown=stream and not is_cached)
-        _name_session(body, status, as_json=as_json)
+        _print_session(body, status, as_json=as_json)
         return exit_status
 
     return gateway.run(work, second_cancels=True)
 
 
 def _submit(client: Client, body: Body, gateway: JobCommand, timeout: float) -> Body:
-    """Submit once, for a second try could be a second job; the answer holds `jobId`, and `result` when cached."""
+    """Submit without retrying, since a retry could create a second job. The response has `result` if it is cached."""
     with deferred_interrupts():
         accepted, _ = client.send("POST", "/api/query", body, timeout=timeout)
         if not isinstance(accepted.get("jobId"), str):
@@ -83,7 +83,7 @@ def _submit(client: Client, body: Body, gateway: JobCommand, timeout: float) -> 
 
 
 def _status_of_cached(client: Client, cached: Body) -> Body:
-    """Return the status body of the job that produced a cached answer; the answer can outlive that job."""
+    """Return the status body of the job that produced a cached answer, or a substitute if that job has expired."""
     result = cached["result"]
     try:
         status, _ = client.send("GET", job_path(cached["jobId"]))
@@ -113,8 +113,8 @@ def _status_of_cached(client: Client, cached: Body) -> Body:
     }
 
 
-def _name_session(body: Body, status: Body, *, as_json: bool) -> None:
-    """Say how to continue a session that this query began."""
+def _print_session(body: Body, status: Body, *, as_json: bool) -> None:
+    """Print how to continue the session that this query started."""
     match status:
         case {"result": {"sessionId": str(session)}} if body.get("session") and not as_json:
             print_message(f"Continue with --session {session}")

@@ -13,11 +13,11 @@ from local.output import UNUSABLE
 
 Body = dict[str, Any]
 
-_TRANSIENT = {429, 502, 503, 504}  # the gateway's own, and those of a proxy before it
+_TRANSIENT = {429, 502, 503, 504}  # of the gateway, and of a proxy in front of it
 
 
 class CommandError(Exception):
-    """A command ends here, with a message for people; `passing` when asking again may help, `code` is the API's."""
+    """Ends a command with a message and an exit status; `transient` if a retry may help, `code` is the API's."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class CommandError(Exception):
 
 
 class Client:
-    """A connection to a gateway, from `with` to the end of it; raises CommandError for a URL or key that cannot be used."""
+    """A client of a gateway, as a context manager. Raises CommandError for an invalid URL or key."""
 
     def __init__(
         self,
@@ -48,13 +48,13 @@ class Client:
     ) -> None:
         self._url = url
         if api_key and not (api_key.isascii() and api_key.isprintable()):
-            raise CommandError("--api-key holds characters that no header can carry")
+            raise CommandError("--api-key contains characters that are not allowed in a header")
         try:
             address = httpx.URL(url)
         except httpx.InvalidURL:
             address = httpx.URL()
         if address.scheme not in {"http", "https"} or not address.host or address.userinfo:
-            raise CommandError("--url should look like http://127.0.0.1:3000, and a key goes into --api-key")
+            raise CommandError("--url should look like http://127.0.0.1:3000; pass a key with --api-key")
         local = _is_loopback(address.host)
         try:
             self._http = httpx.Client(
@@ -78,7 +78,7 @@ class Client:
         self._http.__exit__(None, None, None)
 
     def send(self, method: str, path: str, body: Body | None = None, *, timeout: float = 10) -> tuple[Body, float]:
-        """Return the answer's JSON object and its Retry-After; raise CommandError for everything but a 2xx."""
+        """Return the response's JSON object and its Retry-After. Raises CommandError for any status but 2xx."""
         try:
             request = self._http.build_request(method, path, json=body, timeout=timeout)
         except ValueError as error:  # half a surrogate pair, or NaN in a schema
@@ -94,19 +94,20 @@ class Client:
         raise self._error_from(answer, content)
 
     def health(self, *, timeout: float = 10) -> Body:
-        """Return the gateway's health, which says why nothing starts; nothing when it does not answer."""
+        """Return the gateway's health, with the reason why no job starts; empty if it does not respond."""
         try:
             return self.send("GET", "/health", timeout=timeout)[0]
         except CommandError:
             return {}
 
     def events(self, path: str, last: str | None, silence: float = 30) -> Iterator[tuple[str | None, str, Body]]:
-        """Yield id, kind and data of a stream's events after the last one seen; for a comment, no id.
+        """Yield id, kind and data of a stream's events after the last one seen; a comment has no id.
 
-        Ends where the answer does; raises CommandError for everything but a stream, and after `silence` seconds without a byte.
+        Ends with the response. Raises CommandError if the response is not an event stream, and after `silence` seconds
+        without a byte.
         """
         headers = {} if last is None else {"Last-Event-ID": last}
-        # The gateway says something every ten seconds.
+        # The gateway sends a comment every ten seconds.
         timeout = httpx.Timeout(10, read=silence)
         with (
             self._connection_errors(silence),
@@ -126,18 +127,20 @@ class Client:
 
     @contextmanager
     def _connection_errors(self, timeout: float) -> Iterator[None]:
-        """Turn what is wrong with a connection into CommandError."""
+        """Convert connection errors into CommandError."""
         try:
             yield
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            # `make run` never speaks TLS: there a certificate is the likelier reason.
+            # `make run` does not use TLS, so with https the certificate is the more likely cause.
             hint = str(error) if self._url.startswith("https:") else "start one with `make run`"
-            raise CommandError(f"no gateway answers at {self._url}: {hint}", transient=True) from None
+            raise CommandError(f"no gateway responds at {self._url}: {hint}", transient=True) from None
         except httpx.TimeoutException:
-            raise CommandError(f"the gateway at {self._url} did not answer in {timeout:g} s", transient=True) from None
+            raise CommandError(
+                f"the gateway at {self._url} did not respond within {timeout:g} s", transient=True
+            ) from None
         except httpx.RequestError as error:
             reason = str(error) or type(error).__name__
-            raise CommandError(f"the connection to {self._url} broke: {reason}", transient=True) from None
+            raise CommandError(f"the connection to {self._url} failed: {reason}", transient=True) from None
 
     def _error_from(self, answer: httpx.Response, content: Any) -> CommandError:
         is_problem = isinstance(content, dict) and "title" in content
@@ -147,12 +150,12 @@ class Client:
         return CommandError(message, code=code, transient=is_transient, retry_after=_retry_after(answer))
 
     def not_a_gateway(self, what: str) -> str:
-        """Say that this is not how a gateway answers."""
-        return f"{self._url} answered {what}, which is not how a gateway answers: is the URL right?"
+        """Return an error message for a response that is not a gateway's."""
+        return f"{self._url} returned {what}, which a gateway does not return: check the URL"
 
 
 def _is_loopback(host: str) -> bool:
-    """Return whether a URL's host is this machine: a proxy of the environment cannot reach it."""
+    """Return whether a URL's host is this machine, which a proxy from the environment cannot reach."""
     name = host.removesuffix(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -166,11 +169,13 @@ def _is_loopback(host: str) -> bool:
 
 def _retry_after(answer: httpx.Response) -> float:
     given = answer.headers.get("Retry-After", "")
-    return float(given) if re.fullmatch(r"[0-9]{1,6}", given) else 0.0  # a date: our own pace will do
+    return (
+        float(given) if re.fullmatch(r"[0-9]{1,6}", given) else 0.0
+    )  # a date is ignored; the default interval applies
 
 
 def _lines(parts: Iterator[bytes]) -> Iterator[str]:
-    """Yield lines without their end; httpx would end them at separators that may stand in JSON, such as U+2028."""
+    """Yield lines without line ends; httpx also splits at characters that JSON may contain, such as U+2028."""
     rest = b""
     for part in parts:
         *whole, rest = (rest + part).split(b"\n")
@@ -179,7 +184,7 @@ def _lines(parts: Iterator[bytes]) -> Iterator[str]:
 
 
 def _events(lines: Iterator[str]) -> Iterator[tuple[str | None, str, Body]]:
-    """Yield id, kind and data of server-sent events; of a comment, which says that the stream lives, no id."""
+    """Yield id, kind and data of server-sent events. A comment, which keeps the stream alive, has no id."""
     fields: dict[str, str] = {}
     for line in lines:
         if line.startswith(":"):
@@ -196,7 +201,7 @@ def _events(lines: Iterator[str]) -> Iterator[tuple[str | None, str, Body]]:
 
 
 def _problem(problem: Body) -> str:
-    """Write problem+json as lines: title and detail, then a line for each field that the detail does not cover."""
+    """Format problem+json as lines: title and detail, then a line for each field that the detail does not cover."""
     detail = str(problem.get("detail") or "")
     lines = [": ".join(part for part in (str(problem["title"]), detail) if part)]
     fields = problem.get("errors")

@@ -1,4 +1,4 @@
-"""How long a command follows a job."""
+"""The time limit for following a job."""
 
 import math
 import time
@@ -8,11 +8,11 @@ from local.client import CommandError
 
 
 class OutOfTime(CommandError):
-    """The command gives up; its job goes on."""
+    """The time limit is exceeded; the job continues."""
 
 
 class Deadline:
-    """The end of a command's patience; `sleep` and `clock` are replaced by tests."""
+    """The time at which a command stops following a job. `sleep` and `clock` are for tests."""
 
     def __init__(
         self,
@@ -27,12 +27,12 @@ class Deadline:
         self._at = clock() + self._timeout
 
     def left(self) -> float:
-        """Return the seconds that are left; raises CommandError when there are none."""
+        """Return the seconds that are left. Raises OutOfTime if there are none."""
         left = self._at - self.now()
         if left <= 0:
-            raise OutOfTime(f"gave up after {self._timeout:g} s, while the job goes on")
+            raise OutOfTime(f"stopped following after {self._timeout:g} s; the job continues")
         return left
 
     def sleep(self, seconds: float) -> None:
-        """Sleep, at most to the end."""
+        """Sleep, but not beyond the deadline."""
         self._sleep(min(seconds, self.left()))

@@ -1,4 +1,4 @@
-"""A command that follows a job, and how it ends: an error, Ctrl-C, SIGTERM, or an output that cannot be written."""
+"""The end of a command that follows a job: an error, Ctrl-C, SIGTERM, or standard output that cannot be written."""
 
 import sys
 from collections.abc import Callable
@@ -14,9 +14,9 @@ from local.paths import job_path
 
 @dataclass(slots=True)
 class JobCommand:
-    """The gateway that a command uses, and the job that it follows, once it is known.
+    """A command that follows a job of a gateway; `job_id` is None until the job is submitted.
 
-    `options` name the gateway in another command; `transport` is for tests.
+    `options` are what another command needs to address the same gateway. `transport` is for tests.
     """
 
     url: str
@@ -30,7 +30,7 @@ class JobCommand:
         return Client(self.url, self.api_key, self.transport)
 
     def run(self, work: Callable[[], int], *, second_cancels: bool) -> int:
-        """Return the exit status of `work`, or of what ended it.
+        """Run `work` and return its exit status, or that of the error or signal that ended it.
 
         With `second_cancels` a second Ctrl-C cancels the job.
         """
@@ -56,18 +56,18 @@ class JobCommand:
 
     def _print_job_continues(self) -> None:
         if self.job_id is None:
-            print_message("interrupted: no job was made that we know of")
+            print_message("interrupted: no job is known to have been created")
         else:
-            print_message(f"interrupted: job {self.job_id} goes on\n{self._commands()}")
+            print_message(f"interrupted: job {self.job_id} continues\n{self._commands()}")
 
     def _on_interrupt(self, *, second_cancels: bool) -> None:
-        """Say what becomes of the job; on a terminal, give a second Ctrl-C the time to cancel it."""
+        """Print that the job continues; on a terminal, wait for a second Ctrl-C, which cancels it."""
         if self.job_id is None or not second_cancels or not is_terminal(sys.stderr):
             self._print_job_continues()
             return
         try:
             print_message(
-                f"\nStopped following job {self.job_id}, which goes on.\n"
+                f"\nStopped following job {self.job_id}, which continues.\n"
                 f"Press Ctrl-C again within {CANCEL_WITHIN:g} s to cancel it, or Enter to leave now."
             )
             wait_for_another()
@@ -83,11 +83,11 @@ class JobCommand:
             with self.connect() as client:
                 client.send("DELETE", job_path(job_id))
         except CommandError as error:
-            print_message(f"\njob {job_id} is not cancelled: {error}\n{self._commands()}")
+            print_message(f"\njob {job_id} was not cancelled: {error}\n{self._commands()}")
         except KeyboardInterrupt:
-            print_message(f"\nno answer yet: job {job_id} may go on\n{self._commands()}")
+            print_message(f"\nno response yet: job {job_id} may continue\n{self._commands()}")
         else:
-            print_message(f"\njob {job_id} is cancelled")
+            print_message(f"\njob {job_id} was cancelled")
 
     def _commands(self) -> str:
         job = f"{self.job_id}{self.options}"

@@ -1,4 +1,4 @@
-"""Following a job by its event stream: its answer is printed as it is written, whatever cuts the stream."""
+"""Follows a job through its event stream, printing the answer as it is generated; resumes a broken stream."""
 
 import sys
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from local.output import print_message, visible
 from local.paths import job_path
 from local.progress_display import ProgressDisplay
 
-# s for which a stream is requested again while a gateway restarts or has lost its Redis, and between two requests.
+# s to retry while the gateway restarts or has no connection to Redis, and between two requests.
 _RETRY_FOR, _PAUSE = 30.0, 1.0
 _SILENCE = 30.0  # s without a byte; the gateway sends a comment every ten
 
 
 def follow_live(client: Client, job_id: str, display: ProgressDisplay, deadline: Deadline) -> Body:
-    """Print a job's answer as it comes and return its terminal status; raises CommandError when it cannot be followed."""
+    """Print a job's answer as it is generated, and return the terminal status. Raises CommandError."""
     shown = ""
     for kind, data in _events(client, job_id, deadline):
         match kind, data:
@@ -24,7 +24,7 @@ def follow_live(client: Client, job_id: str, display: ProgressDisplay, deadline:
                 shown += text
                 _write(visible(text))
             case "state", {"state": "delayed" | "waiting"} if shown:
-                # The attempt failed: nothing follows its text until another one starts.
+                # The attempt failed; text follows when the next attempt starts.
                 shown = _end_failed_attempt(shown)
                 display.show()
             case "reset", _ if shown:
@@ -37,18 +37,18 @@ def follow_live(client: Client, job_id: str, display: ProgressDisplay, deadline:
                 return _end_answer(data, shown)
             case _:
                 pass
-    raise CommandError("the stream ended before the job")
+    raise CommandError("the event stream ended before the job")
 
 
 def _end_failed_attempt(shown: str) -> str:
-    """End the text of an attempt that failed, and return what is shown of the next one."""
+    """End the text of a failed attempt, and return the (empty) text shown of the next one."""
     _write("" if shown.endswith("\n") else "\n")
-    print_message("the attempt failed and is made again")
+    print_message("the attempt failed; retrying")
     return ""
 
 
 def _end_answer(status: Body, shown: str) -> Body:
-    """Let what was shown end as the answer does: of an answer in several turns only the last is the answer."""
+    """Complete the shown text with the final answer, which is only the last message of a run of several turns."""
     match status:
         case {"result": {"response": str(response)}} if shown and not shown.endswith(response):
             _write("\n" if not shown.endswith("\n") else "")
@@ -70,7 +70,7 @@ def _write(text: str) -> None:
 
 
 def _events(client: Client, job_id: str, deadline: Deadline) -> Iterator[tuple[str, Body]]:
-    """Yield the events of a job until its end, each once, over as many requests as it takes."""
+    """Yield each event of a job once until its end, reconnecting as needed."""
     last: str | None = None
     retry_until: float | None = None
     while True:

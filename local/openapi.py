@@ -1,4 +1,4 @@
-"""Makes `shared/http/openapi.json` from the composed app: `python -m local.openapi`."""
+"""Generates `shared/http/openapi.json` from the composed app: `python -m local.openapi`."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ from shared.http.describe import BODIES, all_errors
 from shared.http.problems import Problem, problem_body
 from shared.http.route_table import DOCUMENT
 
-# Schemas of errors, which routes write by themselves; and two from whose examples FastAPI would leave out every null.
+# Schemas of errors, which FastAPI does not know; and two whose examples contain nulls, which FastAPI would omit.
 _BY_NAME: tuple[type[BaseModel], ...] = (Problem, OpenAIError, AnthropicError, Status, Cached)
 _SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "A caller's API key."},
@@ -23,9 +23,9 @@ _SECURITY_SCHEMES = {
     "basic": {"type": "http", "scheme": "basic", "description": "ADMIN_USERNAME and a password of the dashboard."},
     "cookie": {"type": "apiKey", "in": "cookie", "name": "cg_admin", "description": "Set by POST /admin/login."},
 }
-# The last means none: AUTH_ENABLED is off on loopback, and METRICS_AUTH may be.
+# The empty object means no authentication: AUTH_ENABLED is off on loopback, and METRICS_AUTH may be off.
 _KEY: list[dict[str, list[str]]] = [{"bearer": []}, {"apiKey": []}, {}]
-# By the beginning of a path; the first that fits counts.
+# By path prefix; the first match applies.
 _SECURITY: dict[str, list[dict[str, list[str]]]] = {
     "/api/": _KEY,
     "/v1/": _KEY,
@@ -34,7 +34,7 @@ _SECURITY: dict[str, list[dict[str, list[str]]]] = {
     "/admin/logout": [{"cookie": []}, {}],
     "/": [],
 }
-# In the order in which a reader needs them.
+# In the order of the documentation.
 _TAGS = {
     "queries": "Submit queries; read, follow, list and cancel their jobs.",
     "batches": "Many queries in one submission.",
@@ -48,7 +48,7 @@ _TAGS = {
 
 
 def document() -> str:
-    """Return the OpenAPI 3.1 document of everything that the gateway serves, as it is committed."""
+    """Return the OpenAPI 3.1 document of all endpoints, as committed."""
     described: dict[str, Any] = get_openapi(
         title=app.title, version=app.version, summary=app.summary, openapi_version="3.1.0", routes=app.routes
     )
@@ -63,7 +63,7 @@ def document() -> str:
     components["examples"] = {error.code: _example(error) for error in all_errors()}
     described["tags"] = [{"name": name, "description": about} for name, about in _TAGS.items()]
     ordered = json.loads(json.dumps(described, sort_keys=True))
-    # Paths stand in the order of their tags and routes, which is that of the interactive documentation.
+    # Paths are in the order of their tags and routes, as in the interactive documentation.
     ordered["paths"] = {path: ordered["paths"][path] for path in sorted(described["paths"], key=_rank(described))}
     return json.dumps(ordered, indent=2, ensure_ascii=False) + "\n"
 
@@ -78,15 +78,15 @@ def _rank(described: dict[str, Any]) -> Any:
 
 
 def _complete(operation: dict[str, Any], path: str, name: str) -> None:
-    """Add what FastAPI does not know of an operation, and remove its own form of a 422, which no route answers with."""
-    # The name of the function: clients are generated with it.
+    """Add what FastAPI does not know about an operation, and remove its schema of a 422, which no route returns."""
+    # Generated clients use the name of the route function.
     operation["operationId"] = f"admin_{name}" if path.startswith("/admin/api/") else name
     operation["security"] = next(security for start, security in _SECURITY.items() if path.startswith(start))
     if "application/json" in operation["responses"].get("422", {}).get("content", {}):
         del operation["responses"]["422"]
     for response in operation["responses"].values():
         for content in response.get("content", {}).values():
-            # FastAPI's title of a union, which would become the name of a class.
+            # FastAPI's title of a union would become a class name in generated clients.
             content.get("schema", {}).pop("title", None)
 
 
@@ -107,8 +107,8 @@ def _schemas(found: dict[str, Any]) -> dict[str, Any]:
 def _describe_default(field: dict[str, Any]) -> None:
     """Move the default of a field into its description.
 
-    Generators of TypeScript require a field that has a default, also in a body that a client sends; and a client
-    should leave defaults to the gateway.
+    TypeScript generators make a field with a default required, even in request bodies, and clients should not have to
+    send defaults.
     """
     default = field.pop("default", None)
     if default not in (None, [], {}):

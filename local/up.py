@@ -1,6 +1,6 @@
-"""`make up`, `make down`, `make logs`: the Compose stack, with secrets of its own and, if need be, the demo model.
+"""`make up`, `make down`, `make logs`: runs the Compose stack, with generated secrets and, if needed, the demo model.
 
-Needs Docker and nothing else, so it uses the standard library alone.
+Requires only Docker, so it uses only the standard library.
 """
 
 import os
@@ -29,14 +29,14 @@ _CREDENTIALS = (
     "CLAUDE_CODE_USE_VERTEX",
     "CLAUDE_CODE_USE_FOUNDRY",
 )
-# A line of `.env` as python-dotenv reads it, which need not be there: name, quote, value.
+# A line of `.env` as parsed by python-dotenv, which may not be installed: name, quote, value.
 _LINE = re.compile(r"""\s*(?:export\s+)?(\w+)\s*=\s*(['"]?)(.*?)\2\s*(?:\s#.*)?""")
-# As local/compose.yaml has them. Another one, or one by its digest, is named by the variable of the first column.
+# The defaults of local/compose.yaml. The variable can name another image, or the same by its digest.
 _IMAGES = {"VALKEY_IMAGE": "valkey/valkey:8.1", "GRAFANA_IMAGE": "grafana/grafana:11.6.0"}
 
 
 def main(command: str) -> int:
-    """Do one of the three; return the exit status."""
+    """Run a command and return the exit status."""
     match command:
         case "up":
             return _up()
@@ -44,13 +44,13 @@ def main(command: str) -> int:
             status = _compose(["--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "130"])
             if status == 0:
                 _SECRETS.unlink(missing_ok=True)
-                with suppress(OSError):  # an embedded Redis may have its data there
+                with suppress(OSError):  # the directory may contain the data of an embedded Redis
                     _SECRETS.parent.rmdir()
             return status
         case "logs":
             return _compose(["--profile", "*", "logs", "--follow"])
         case _:
-            print("up, down or logs", file=sys.stderr)
+            print("usage: python -m local.up up|down|logs", file=sys.stderr)
             return 2
 
 
@@ -60,10 +60,10 @@ def _up() -> int:
     if not any(setting(name) for name in _CREDENTIALS):
         print("no Claude credentials in the environment or in .env: the built-in demo model answers", file=sys.stderr)
         profiles.append("demo")
-    if _image_is_there(board := _image("GRAFANA_IMAGE")):
+    if _image_is_available(board := _image("GRAFANA_IMAGE")):
         profiles.append("board")
     else:
-        print(f"{board} cannot be had: going on without the board", file=sys.stderr)
+        print(f"{board} cannot be pulled: starting without Grafana", file=sys.stderr)
     chosen = [part for profile in profiles for part in ("--profile", profile)]
     status = _compose([*chosen, "up", "--detach", "--build", "--wait", "--wait-timeout", "180"])
     if status == 0:
@@ -73,7 +73,7 @@ def _up() -> int:
 
 
 def _about_dashboard() -> str:
-    """Return where the dashboard is and where its password stands, by what Compose takes first."""
+    """Return the path of the dashboard and where its password is, in Compose's order of precedence."""
     if not parse_boolean(setting("ADMIN_ENABLED") or "true"):
         return "no dashboard: ADMIN_ENABLED is off"
     place = str(_SECRETS.relative_to(_ROOT))
@@ -96,9 +96,9 @@ def _compose(arguments: list[str]) -> int:
     files_by_name = {name: setting(name) for name in _CREDENTIALS if name.endswith("_FILE")}
     if setting("CLAUDE_CODE_USE_VERTEX"):
         files_by_name["VERTEX_KEY_FILE"] = setting("GOOGLE_APPLICATION_CREDENTIALS")
-    # Compose would look for them beside its own file.
+    # Compose would resolve relative paths from the directory of its file.
     environment |= {name: str((_ROOT / path).resolve()) for name, path in files_by_name.items() if path}
-    # Its data directory belongs to this user, whichever build of the image it is.
+    # Builds of the image differ in the user that owns the data directory.
     environment.setdefault("VALKEY_USER", owner_of_data() if "up" in arguments else "999:999")
     try:
         return subprocess.run(command, env=environment, check=False).returncode
@@ -107,13 +107,13 @@ def _compose(arguments: list[str]) -> int:
 
 
 def _address() -> str:
-    """Return where the gateway's port is, which Docker chose if PORT is 0."""
+    """Return the gateway's published address, whose port Docker chooses if PORT is 0."""
     command = ["docker", "compose", "--file", str(COMPOSE_FILE), "--env-file", str(_SECRETS), "port", "gateway", "3000"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _make_secrets() -> None:
-    """Make what is asked for and not given, once; open to nobody else."""
+    """Generate the secrets once, in a file that only this user can read."""
     if _SECRETS.exists():
         return
     made = {name: secrets.token_hex(16) for name in ("API_REDIS_PASSWORD", "WORKER_REDIS_PASSWORD", "ADMIN_PASSWORD")}
@@ -124,7 +124,7 @@ def _make_secrets() -> None:
 
 
 def setting(name: str) -> str:
-    """Return what the environment, or else `.env`, has under a name."""
+    """Return a variable of the environment, or else of `.env`."""
     if os.environ.get(name):
         return os.environ[name]
     try:
@@ -138,12 +138,12 @@ def setting(name: str) -> str:
 
 
 def _image(variable: str) -> str:
-    """Return the image that Compose takes for a variable."""
+    """Return the image that Compose uses for a variable."""
     return setting(variable) or _IMAGES[variable]
 
 
-def _image_is_there(image: str) -> bool:
-    """Say whether an image is on this machine, or can be had."""
+def _image_is_available(image: str) -> bool:
+    """Return whether an image is on this machine or can be pulled."""
     for command in (["docker", "image", "inspect", image], ["docker", "pull", "--quiet", image]):
         if subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0:
             return True
@@ -151,7 +151,7 @@ def _image_is_there(image: str) -> bool:
 
 
 def owner_of_data() -> str:
-    """Return `uid:gid` of the user to whom the data directory of Valkey's image belongs."""
+    """Return `uid:gid` of the owner of the data directory in Valkey's image."""
     command = ["docker", "run", "--rm", "--entrypoint", "stat", _image("VALKEY_IMAGE"), "-c", "%u:%g", "/data"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.strip() or "999:999"

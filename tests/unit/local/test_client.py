@@ -39,7 +39,7 @@ LOOPBACK = ["127.0.0.1", "localhost", "LOCALHOST", "localhost.", "127.0.0.2", "[
 
 @pytest.mark.parametrize("host", LOOPBACK)
 def test_a_proxy_is_not_used_for_loopback(proxy, host):
-    with Client(f"http://{host}:1", None) as client, pytest.raises(CommandError, match="no gateway answers"):
+    with Client(f"http://{host}:1", None) as client, pytest.raises(CommandError, match="no gateway responds"):
         client.send("GET", "/health")
     assert proxy == []
 

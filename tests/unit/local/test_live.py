@@ -56,7 +56,7 @@ def test_text_of_a_failed_attempt_is_labeled(follow, capsys):
     follow(HELLO[0] + event(3, "reset", "{}") + "".join(HELLO) + DONE)
     seen = capsys.readouterr()
     assert seen.out == "Hel\nHello\\u001b\n"
-    assert "made again" in seen.err
+    assert "retrying" in seen.err
 
 
 def test_the_answer_is_printed_last_when_other_text_was_written(follow, capsys):

@@ -69,7 +69,7 @@ def test_an_empty_pipe_adds_nothing(pipe):
 def test_a_pipe_that_stays_open_is_abandoned_and_named(pipe, monkeypatch, capsys):
     monkeypatch.setattr(standard_input, "FIRST_BYTE_WITHIN", 0.05)
     assert query_text("q", append=None) == "q"
-    assert "nothing came on standard input within 0.05 s" in capsys.readouterr().err
+    assert "no data on standard input within 0.05 s" in capsys.readouterr().err
 
 
 def test_a_pipe_is_not_read_when_disabled(pipe, capsys):
@@ -89,5 +89,5 @@ def test_without_standard_input_only_the_query_is_sent(monkeypatch, append):
 def test_endless_input_is_refused(pipe, monkeypatch):
     monkeypatch.setattr(standard_input, "MOST_BYTES", 10)
     pipe.write(b"x" * 11)
-    with pytest.raises(CommandError, match="more than 10 bytes"):
+    with pytest.raises(CommandError, match="exceeds 10 bytes"):
         query_text("-", append=None)

@@ -17,7 +17,13 @@ def calls(monkeypatch, tmp_path):
     monkeypatch.setattr(up, "_ROOT", tmp_path)
     monkeypatch.setattr(up, "_SECRETS", tmp_path / ".data/compose.env")
     monkeypatch.setattr(up, "_DOTENV", tmp_path / ".env")
-    for name in (*up._CREDENTIALS, "ADMIN_ENABLED", "ADMIN_USERNAME", "ADMIN_PASSWORD", "GOOGLE_APPLICATION_CREDENTIALS"):
+    for name in (
+        *up._CREDENTIALS,
+        "ADMIN_ENABLED",
+        "ADMIN_USERNAME",
+        "ADMIN_PASSWORD",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+    ):
         monkeypatch.delenv(name, raising=False)
     seen = []
 
