@@ -1,7 +1,7 @@
-"""Redis commands of a job, from its submission to its end: all of them, and those on RQ's own keys.
+"""Count the Redis commands of a job from its submission to its end: in total, and on RQ's keys.
 
-Counted with MONITOR, so that commands inside scripts count too. What the gateway sends without a job is measured before
-and subtracted.
+Counts with MONITOR, which includes commands inside scripts. The commands of an idle gateway are measured first and
+subtracted.
 """
 
 import tempfile
@@ -19,7 +19,7 @@ from tests.support.deployment import Deployment
 from tests.support.scripted_model import ScriptedModel
 
 SLOTS, JOBS, IDLE = 2, 20, 10.0
-# Names on a connection to the store that belong to a transaction; only RQ's client uses them.
+# Commands of transactions, which only RQ's client uses.
 _TRANSACTION = {"MULTI", "EXEC", "WATCH", "UNWATCH", "DISCARD"}
 
 
@@ -57,7 +57,7 @@ def _rates(counts: Counter[str], seconds: float) -> dict[str, float]:
 
 
 def measure() -> list[Figure]:
-    """Run jobs that nobody waits for, and count."""
+    """Run jobs without waiting clients, and count their commands."""
     with (
         tempfile.TemporaryDirectory() as name,
         ScriptedModel() as model,
@@ -66,7 +66,7 @@ def measure() -> list[Figure]:
     ):
         gateway.start_worker()
         gateway.wait_for_slots(SLOTS)
-        gateway.ask("first")  # every script is known to the store
+        gateway.ask("first")  # loads every script into Redis
         monitor = _Monitor(gateway.redis.port)
         time.sleep(IDLE)
         idle = _rates(monitor.snapshot(), IDLE)
@@ -76,12 +76,12 @@ def measure() -> list[Figure]:
         while store.zcard(keys.every("completed")) <= JOBS:
             looks += 1
             time.sleep(0.1)
-        time.sleep(1)  # what follows an end
+        time.sleep(1)  # for commands after the end of a job
         took = time.monotonic() - started
         counted = monitor.snapshot() - before
         counted["ours"] -= looks
         gateway.kill_worker()
     a_job = {kind: (counted[kind] - idle[kind] * took) / JOBS for kind in ("ours", "rq")}
     total = sum(a_job.values())
-    detail = f"{a_job['rq']:.0f} on RQ's keys; {sum(idle.values()) / SLOTS:.0f} a second for an idle slot"
-    return [Figure("Redis commands a job", "", total, "≤", 90, detail=detail)]
+    detail = f"{a_job['rq']:.0f} on RQ's keys; {sum(idle.values()) / SLOTS:.0f} per second for an idle slot"
+    return [Figure("Redis commands per job", "", total, "≤", 90, detail=detail)]

@@ -32,6 +32,7 @@ def pieces() -> list[str]:
     """Return the paths that are checked one by one: files of the root, and rooms of the tree."""
     folders = ("functions", "shared", "local", "tests", "docs")
     inside = (path for folder in folders for path in (ROOT / folder).iterdir())
+    found = [*inside, *ROOT.glob("*.md"), *(ROOT / name for name in ("Makefile", "Dockerfile", ".env.example", ".ci"))]
     return sorted(str(path.relative_to(ROOT)) for path in found if path.name != "__pycache__")
 
 
