@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from shared.configuration.settings import ApiSettings
 
 # Commands that are imported on first use, and their modules.
-_MODULES = {"ask": "local.ask_command", "jobs": "local.jobs", "keys": "local.keys", "webhooks": "local.webhooks"}
+_MODULES = {
+    "ask": "local.ask_command",
+    "credentials": "local.credentials",
+    "jobs": "local.jobs",
+    "keys": "local.keys",
+    "webhooks": "local.webhooks",
+}
 # These commands log to standard error and print at most one line to standard output.
 _SERVERS = {"local", "api", "worker"}
 

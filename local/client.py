@@ -78,7 +78,7 @@ class Client:
         self._http.__exit__(None, None, None)
 
     def send(self, method: str, path: str, body: Body | None = None, *, timeout: float = 10) -> tuple[Body, float]:
-        """Return the response's JSON object and its Retry-After. Raises CommandError for any status but 2xx."""
+        """Return the response's JSON object, empty for 204, and Retry-After. Raises CommandError unless it is 2xx."""
         try:
             request = self._http.build_request(method, path, json=body, timeout=timeout)
         except ValueError as error:  # half a surrogate pair, or NaN in a schema
@@ -89,6 +89,8 @@ class Client:
             content = answer.json()
         except ValueError:
             content = None
+        if answer.status_code == 204:
+            return {}, 0.0
         if answer.is_success and isinstance(content, dict):
             return content, _retry_after(answer)
         raise self._error_from(answer, content)

@@ -1,4 +1,4 @@
-"""Generates `shared/http/openapi.json` from the composed app: `python -m local.openapi`."""
+"""Write `shared/http/openapi.json` from the composed app: `python -m local.openapi`."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ from shared.http.describe import BODIES, all_errors
 from shared.http.problems import Problem, problem_body
 from shared.http.route_table import DOCUMENT
 
-# Schemas of errors, which FastAPI does not know; and two whose examples contain nulls, which FastAPI would omit.
+# Schemas of errors, which routes write themselves, and two whose examples would lose every null in FastAPI.
 _BY_NAME: tuple[type[BaseModel], ...] = (Problem, OpenAIError, AnthropicError, Status, Cached)
 _SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "A caller's API key."},
@@ -23,9 +23,9 @@ _SECURITY_SCHEMES = {
     "basic": {"type": "http", "scheme": "basic", "description": "ADMIN_USERNAME and a password of the dashboard."},
     "cookie": {"type": "apiKey", "in": "cookie", "name": "cg_admin", "description": "Set by POST /admin/login."},
 }
-# The empty object means no authentication: AUTH_ENABLED is off on loopback, and METRICS_AUTH may be off.
+# The last entry means no credentials: AUTH_ENABLED is false on loopback, and METRICS_AUTH may be false.
 _KEY: list[dict[str, list[str]]] = [{"bearer": []}, {"apiKey": []}, {}]
-# By path prefix; the first match applies.
+# By prefix of the path; the first match counts.
 _SECURITY: dict[str, list[dict[str, list[str]]]] = {
     "/api/": _KEY,
     "/v1/": _KEY,
@@ -34,21 +34,22 @@ _SECURITY: dict[str, list[dict[str, list[str]]]] = {
     "/admin/logout": [{"cookie": []}, {}],
     "/": [],
 }
-# In the order of the documentation.
+# In the order of importance for a reader.
 _TAGS = {
-    "queries": "Submit queries; read, follow, list and cancel their jobs.",
-    "batches": "Many queries in one submission.",
-    "webhooks": "The deliveries of a job's webhooks.",
-    "OpenAI's responses": "The Responses API in background mode, for OpenAI's packages.",
-    "Anthropic's batches": "The Message Batches API, for Anthropic's packages.",
-    "health": "Health and metrics of the deployment.",
-    "pages": "Pages for people.",
+    "queries": "Submit queries; read, follow, list and cancel jobs.",
+    "batches": "Submit many queries at once.",
+    "webhooks": "Delivery attempts of a job's webhooks, and redelivery.",
+    "credentials": "Secrets of a caller that its jobs use and no response shows.",
+    "OpenAI's responses": "OpenAI's Responses API in background mode, for its client packages.",
+    "Anthropic's batches": "Anthropic's Message Batches API, for its client packages.",
+    "health": "Readiness, liveness and metrics of the deployment.",
+    "pages": "HTML pages.",
     "admin": "The dashboard and its API.",
 }
 
 
 def document() -> str:
-    """Return the OpenAPI 3.1 document of all endpoints, as committed."""
+    """Return the OpenAPI 3.1 document of all routes, in the committed form."""
     described: dict[str, Any] = get_openapi(
         title=app.title, version=app.version, summary=app.summary, openapi_version="3.1.0", routes=app.routes
     )
@@ -63,7 +64,7 @@ def document() -> str:
     components["examples"] = {error.code: _example(error) for error in all_errors()}
     described["tags"] = [{"name": name, "description": about} for name, about in _TAGS.items()]
     ordered = json.loads(json.dumps(described, sort_keys=True))
-    # Paths are in the order of their tags and routes, as in the interactive documentation.
+    # Paths are in the order of tags and routes, as in the interactive documentation.
     ordered["paths"] = {path: ordered["paths"][path] for path in sorted(described["paths"], key=_rank(described))}
     return json.dumps(ordered, indent=2, ensure_ascii=False) + "\n"
 
@@ -78,15 +79,15 @@ def _rank(described: dict[str, Any]) -> Any:
 
 
 def _complete(operation: dict[str, Any], path: str, name: str) -> None:
-    """Add what FastAPI does not know about an operation, and remove its schema of a 422, which no route returns."""
-    # Generated clients use the name of the route function.
+    """Add what FastAPI does not know about an operation, and remove its own form of a 422, which no route returns."""
+    # The name of the function; generators of clients use it.
     operation["operationId"] = f"admin_{name}" if path.startswith("/admin/api/") else name
     operation["security"] = next(security for start, security in _SECURITY.items() if path.startswith(start))
     if "application/json" in operation["responses"].get("422", {}).get("content", {}):
         del operation["responses"]["422"]
     for response in operation["responses"].values():
         for content in response.get("content", {}).values():
-            # FastAPI's title of a union would become a class name in generated clients.
+            # FastAPI's title of a union would become the name of a class.
             content.get("schema", {}).pop("title", None)
 
 
@@ -116,7 +117,7 @@ def _describe_default(field: dict[str, Any]) -> None:
 
 
 def _example(error: type[GatewayError]) -> dict[str, Any]:
-    return {"summary": error.title, "value": problem_body(error("What is wrong, and what to do."), "/api/query")}
+    return {"summary": error.title, "value": problem_body(error("The cause, and what to do."), "/api/query")}
 
 
 if __name__ == "__main__":

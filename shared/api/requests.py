@@ -65,10 +65,17 @@ class CacheControl(Body):
 WebhookUrl = Annotated[StrictStr, Field(min_length=1, max_length=MAX_URL, json_schema_extra={"format": "uri"})]
 
 
+ModelName = Annotated[StrictStr, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][\w.:/@\[\]-]*$")]
+
+
 ToolName = Annotated[StrictStr, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 
 
 McpServerName = Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+
+
+CREDENTIAL_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+CredentialName = Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=CREDENTIAL_NAME)]
 
 
 class RouteRequest(Body):
@@ -141,8 +148,13 @@ class SubmitRequest(Body):
     context: Annotated[dict[str, Any], AfterValidator(_finite)] | None = Field(
         None, description="Data that the model receives before the query."
     )
-    model: Annotated[StrictStr, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][\w.:/@\[\]-]*$")] | None = (
-        Field(None, description="One of CLAUDE_MODELS, if that is set.")
+    model: ModelName | None = Field(None, description="One of CLAUDE_MODELS, if that is set.")
+    fallback_models: list[ModelName] = Field(
+        default_factory=list,
+        max_length=3,
+        # A request without it has the same fingerprint as before there was the field.
+        exclude_if=lambda models: not models,
+        description="Models to ask, in this order, while the one before is overloaded; within CLAUDE_MODELS.",
     )
     system_prompt: StrictStr | None = Field(None, description="Replaces the CLI's system prompt.")
     max_turns: Turns | None = None
@@ -167,6 +179,11 @@ class SubmitRequest(Body):
         None, description="Continue a kept session, one turn at a time."
     )
     fork: StrictBool = Field(False, description="Continue the session `sessionId` as a new one and leave it unchanged.")
+    credential: CredentialName | None = Field(
+        None,
+        description="The caller's credential of the kind `anthropic_api_key` that the job runs on instead of the "
+        "deployment's own.",
+    )
     cache: CacheControl = Field(default_factory=CacheControl)
     timeout_ms: Milliseconds | None = Field(None, description="At most CLAUDE_TIMEOUT.")
     metadata: Metadata = Field(

@@ -1,4 +1,4 @@
-"""Variables as text, before they become settings: those of the process, and those of the file `.env`."""
+"""Read variables as text from the environment and from the file `.env`."""
 
 import codecs
 import io
@@ -15,54 +15,55 @@ ENV_FILE = Path(".env")
 _HOW = "; it should be a text file in UTF-8 with a line NAME=value for each variable"
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
-# It would report a line that it cannot parse on its own; `claude-gateway` does, with what the line should be.
+# Silenced, because `claude-gateway` reports lines that cannot be parsed, with the correct form.
 logging.getLogger("dotenv.main").setLevel(logging.ERROR)
 
 
 def read(path: Path = ENV_FILE) -> dict[str, str]:
-    """Return the variables of a file, none that is empty; {} without the file. Raise SettingsError as `text` does."""
+    """Return the variables of a file that are not empty; {} without the file. Raises SettingsError like `text`."""
     content = text(path)
     return {name: value for name, value in dotenv_values(stream=io.StringIO(content)).items() if value}
 
 
 def text(path: Path = ENV_FILE) -> str:
-    """Return the file's text, "" without the file; raise SettingsError when it cannot be read."""
+    """Return the text of the file, "" without the file; raises SettingsError if it cannot be read."""
     try:
         if path.is_dir():
-            if (path / "pyvenv.cfg").exists():  # a virtual environment, which some call so
+            if (path / "pyvenv.cfg").exists():  # a virtual environment of that name
                 return ""
-            raise SettingsError(f"{path.name}: is a directory, as a mount of a missing file leaves it{_HOW}")
+            raise SettingsError(f"{path.name}: is a directory, which mounting a missing file creates{_HOW}")
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except OSError as error:
-        why = f"{path.name}: cannot be read: {error.strerror}. Let the gateway's user read it, or remove it"
-        raise SettingsError(why) from None
+        raise SettingsError(
+            f"{path.name}: cannot be read: {error.strerror}. Give the gateway's user read access, or remove the file"
+        ) from None
     if data.startswith(_UTF_16) or b"\0" in data:
-        raise SettingsError(f"{path.name}: is UTF-16 or no text{_HOW}. Save it again as UTF-8")
+        raise SettingsError(f"{path.name}: is UTF-16 or binary data{_HOW}. Save it as UTF-8")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise SettingsError(f"{path.name}: line {line} is not UTF-8{_HOW}. Save it again as UTF-8") from None
+        raise SettingsError(f"{path.name}: line {line} is not UTF-8{_HOW}. Save it as UTF-8") from None
 
 
 def cleaned(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment without what its tools leave around values.
+    """Return an environment without quotes and newlines around values.
 
-    `docker run --env-file` keeps quotes and the `\\r` of Windows, and a secret that was made from a file its last
+    `docker run --env-file` keeps quotes and the `\\r` of Windows, and a secret created from a file keeps its last
     newline.
     """
     return {name: _clean(name, value) for name, value in environ.items()}
 
 
 def given() -> dict[str, str]:
-    """Return the variables of `.env` and of the environment, which wins; none that is empty."""
+    """Return the variables of `.env` and of the environment that are not empty; the environment takes precedence."""
     return {**read(), **{name: value for name, value in cleaned(os.environ).items() if value}}
 
 
 def _clean(name: str, value: str) -> str:
-    # A space at the end of a password may be a part of it; a newline cannot be meant.
+    # A space may be part of a password; a newline cannot.
     value = value.strip("\r\n") if "PASSWORD" in name.upper() else value.strip()
     is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
     return value[1:-1] if is_quoted else value

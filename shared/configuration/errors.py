@@ -1,6 +1,6 @@
-"""What is wrong with a setting, in plain words: one line for each variable, with what it should be and an example.
+"""Messages for invalid settings: one line for each variable, with the expected form and an example.
 
-Pydantic's own messages name Python types and quote what was given, which may be a secret. None of them is shown.
+The messages of pydantic are not shown, because they name Python types and quote values, which may be secrets.
 """
 
 import re
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
     from pydantic.fields import FieldInfo
 
-# Characters of a value that a message quotes at most.
+# The number of characters of a value that a message quotes.
 _LONGEST_SHOWN = 60
-# A value of any variable that may hold a secret: a URL with a password, or the form of a key.
+# Values that may contain a secret in any variable: a URL with a password, or a key.
 _SECRET = re.compile(r"@|\bsk-|whsec_|cgk_")
 _KUBERNETES = re.compile(r"(tcp|udp|sctp)://")
 _UNITS = {
@@ -32,7 +32,7 @@ _UNITS = {
 _BY_TYPE = {
     "bool": "should be true or false",
     "dict": 'should be an object, such as {"NAME": "value"}',
-    "extra_forbidden": "is not a field that the gateway knows",
+    "extra_forbidden": "is an unknown field",
     "finite_number": "should be a finite number",
     "float": "should be a number",
     "greater_than": "should be greater than {gt}",
@@ -53,14 +53,14 @@ _BY_TYPE = {
 
 
 class SettingsError(Exception):
-    """One or more variables cannot be used; the text has a line for each, which says what it should be."""
+    """One or more variables are invalid; the text has a line for each, with the expected form."""
 
 
 def setting_problems(error: "ValidationError", settings: "type[BaseModel]") -> list[str]:
-    """Return a line for each thing that is wrong with the settings of a class; none holds a secret."""
+    """Return a line for each invalid setting of a class; no line contains a secret."""
     found = []
     for problem in error.errors(include_url=False):
-        if not problem["loc"]:  # of several variables together: the message names them
+        if not problem["loc"]:  # about several variables; the message names them
             found.extend(plain(problem).splitlines())
             continue
         name = str(problem["loc"][0])
@@ -75,25 +75,25 @@ def setting_problems(error: "ValidationError", settings: "type[BaseModel]") -> l
 
 
 def plain(problem: Mapping[str, Any]) -> str:
-    """Return what a value should be, for one of pydantic's errors."""
+    """Return the expected form of a value, for an error of pydantic."""
     kind = problem["type"]
     if kind == "value_error":
         return str(problem["ctx"]["error"])
-    known = _BY_TYPE.get(kind) or _BY_TYPE.get(kind.partition("_")[0], "has a form that cannot be used")
+    known = _BY_TYPE.get(kind) or _BY_TYPE.get(kind.partition("_")[0], "has an invalid form")
     for name, value in problem.get("ctx", {}).items():
         known = known.replace(f"{{{name}}}", str(value))
     return known
 
 
 def _of_field(name: str, field: "FieldInfo") -> str:
-    """Return what the value of a field should be, with its range, its unit and an example."""
+    """Return the expected form of a field, with its range, its unit and an example."""
     kinds = [kind for kind in (get_args(field.annotation) or (field.annotation,)) if kind is not NoneType]
     if get_origin(field.annotation) is Literal:
         words = [str(word) for word in get_args(field.annotation)]
         return f"should be {', '.join(words[:-1])} or {words[-1]}"
     match kinds:
         case [kind] if kind is bool:
-            return "should be true or false (1, yes and on, or 0, no and off are the same)"
+            return "should be true or false (or 1, yes, on, 0, no, off)"
         case [kind] if kind in {int, float}:
             unit = next((f" of {unit}" for end, unit in _UNITS.items() if name.endswith(end)), "")
             whole = "whole number" if kind is int else "number"
@@ -128,7 +128,7 @@ def _is_secret(name: str, field: "FieldInfo | None") -> bool:
 
 
 def _shown(value: object) -> str:
-    """Return a value as the end of a message: it helps to find the typing error."""
+    """Return a value for the end of a message, which helps to find a typing error."""
     text = str(value)
     if not isinstance(value, str) or _SECRET.search(text):
         return ""
@@ -140,6 +140,6 @@ def _of_kubernetes(name: str, value: object) -> str:
         return ""
     other = ", or set REDIS_URL" if name == "REDIS_PORT" else ""
     return (
-        f". Kubernetes and Docker links set such a variable for a service of that name: set {name} to the number "
-        f"yourself{other}, or switch the links off with enableServiceLinks: false"
+        f". Kubernetes and Docker links set this variable for a service of that name: set {name} to the number "
+        f"yourself{other}, or disable the links with enableServiceLinks: false"
     )

@@ -1,6 +1,6 @@
-"""The address of Redis: what REDIS_URL and REDIS_HOST may hold, and the one URL that they make.
+"""Check REDIS_URL and REDIS_HOST, and build the URL to connect to.
 
-Every message here is shown to people, and what it is about may be a password: none quotes what was given.
+No message quotes a value, because it may be a password.
 """
 
 import re
@@ -14,39 +14,39 @@ _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?
 _ZONE = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 _EXAMPLE = "such as redis://127.0.0.1:6379/0"
 _SCHEMES = ("redis", "rediss", "unix")
-# Options of redis-py that only say how TLS is checked. Others would replace what the gateway's own code depends on.
+# Options of redis-py for the check of TLS. Other options would override what the gateway depends on.
 _CHECK_HOSTNAME = "ssl_check_hostname"
 _FLAGS = {_CHECK_HOSTNAME: ("true", "false"), "ssl_cert_reqs": ("required", "optional", "none")}
 _FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 _LONGEST_SOCKET_PATH = 107
 _BY_PASSWORD = (
     "reserved characters in the user name and the password are percent-encoded (# as %23, / as %2F, ? as %3F, "  # noqa: S105
-    "@ as %40, % as %25); or leave the password out of the URL and set REDIS_PASSWORD to it as it is"
+    "@ as %40, % as %25); or set REDIS_PASSWORD to the unencoded password instead"
 )
 
 
 def check_host(host: str) -> str:
-    """Return a host name or an address, IPv6 without brackets; raise ValueError for anything else."""
+    """Return a host name or an address, IPv6 without brackets; raises ValueError for anything else."""
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if "://" in host or "@" in host:
-        raise ValueError("should be a host name or an address alone, such as redis.internal; a URL goes into REDIS_URL")
+        raise ValueError("should be a host name or an address, such as redis.internal; for a URL set REDIS_URL")
     if host.startswith("/"):
-        raise ValueError("should be a host name or an address; a socket goes into REDIS_URL, as unix:///run/redis.sock")
+        raise ValueError("should be a host name or an address; for a socket set REDIS_URL to unix:///run/redis.sock")
     if _is_ipv6(bare) or (bare == host and _HOST.fullmatch(host)):
         return bare
     if re.fullmatch(r"[^:]+:[0-9]*|\[.*\]:[0-9]*", host):
-        raise ValueError("should have no port, such as redis.internal; the port goes into REDIS_PORT")
+        raise ValueError("should have no port, such as redis.internal; set REDIS_PORT to the port")
     raise ValueError("should be a host name or an address, such as redis.internal, 10.0.0.5 or ::1")
 
 
 def check_url(url: str) -> str:
-    """Return a URL with everything in its place encoded; raise ValueError for one that cannot be used."""
+    """Return a URL with user name and password encoded; raises ValueError for an invalid URL."""
     scheme, found, rest = url.partition("://")
     scheme = scheme.lower()
     if not found or scheme not in _SCHEMES:
         raise ValueError(f"should begin with redis://, rediss:// (TLS) or unix:// (a socket), {_EXAMPLE}")
     if not url.isprintable() or " " in url:
-        raise ValueError(f"should have no space or control character in it, {_EXAMPLE}; {_BY_PASSWORD}")
+        raise ValueError(f"should have no spaces or control characters, {_EXAMPLE}; {_BY_PASSWORD}")
     authority, tail = _split(rest, "/?#")
     if "@" in tail:
         raise ValueError(f"has a / ? or # before its last @; {_BY_PASSWORD}")
@@ -63,7 +63,7 @@ def check_url(url: str) -> str:
 
 
 def address(url: str | None, host: str, port: int, password: str | None) -> str:
-    """Return the URL to connect to, of what has been checked; it may hold a password: never log it."""
+    """Return the URL to connect to, from checked values; it may contain a password, so never log it."""
     if url is None:
         place = f"[{host.replace('%', '%25')}]" if ":" in host else host
         url = f"redis://{place}:{port}/0"
@@ -71,7 +71,7 @@ def address(url: str | None, host: str, port: int, password: str | None) -> str:
     user, _, place = rest.rpartition("@")
     if password is None or ":" in user:
         return url
-    # Apart from the URL, so that the secret alone can come from where secrets are kept.
+    # A separate variable, so that it can come from a secret store.
     return f"{scheme}://{user}:{quote(password, safe='')}@{place}"
 
 
@@ -89,17 +89,15 @@ def _is_ipv6(text: str) -> bool:
 
 
 def _credentials(user: str) -> str:
-    """Return user name and password with every reserved character encoded, and `@`; "" for none."""
+    """Return user name and password with reserved characters encoded, and `@`; "" without them."""
     name, colon, password = user.partition(":")
     parts = []
     for part in (name, password):
         try:
             parts.append(quote(unquote_to_bytes(part).decode(), safe=""))
         except UnicodeDecodeError:
-            raise ValueError(
-                f"has a user name or password that is not UTF-8 when it is decoded; {_BY_PASSWORD}"
-            ) from None
-    if not parts[1]:  # a colon alone is no password
+            raise ValueError(f"has a user name or password that is not UTF-8 after decoding; {_BY_PASSWORD}") from None
+    if not parts[1]:  # an empty password counts as none
         return f"{parts[0]}@" if parts[0] else ""
     return f"{parts[0]}{colon}{parts[1]}@"
 
@@ -132,25 +130,23 @@ def _database(path: str, options: list[str]) -> str:
 
 def _socket(place: str, path: str) -> str:
     if place or not path.startswith("/") or len(path) < 2:
-        raise ValueError("should name the socket by its whole path, such as unix:///run/redis.sock")
+        raise ValueError("should have the absolute path of the socket, such as unix:///run/redis.sock")
     if len(unquote_to_bytes(path)) > _LONGEST_SOCKET_PATH:
-        raise ValueError(f"should name a socket whose path has {_LONGEST_SOCKET_PATH} bytes or fewer")
+        raise ValueError(f"should have a socket path of {_LONGEST_SOCKET_PATH} bytes or fewer")
     return path
 
 
 def _options(scheme: str, query: str) -> list[str]:
-    """Return the options of a URL; raise ValueError for one that the gateway does not take."""
+    """Return the options of a URL; raises ValueError for an option that is not supported."""
     found = parse_qsl(query, keep_blank_values=True)
     taken = ["db", *_FLAGS, *_FILES] if scheme == "rediss" else ["db"]
     if len({name for name, _ in found}) < len(found):
         raise ValueError("should have each option once")
     for name, value in found:
         if name in {*_FLAGS, *_FILES} and scheme != "rediss":
-            raise ValueError(f"takes the option {name} with rediss:// only, which is Redis over TLS")
+            raise ValueError(f"should have the option {name} with rediss:// (TLS) only")
         if name not in taken:
-            raise ValueError(
-                f"should have no option but {', '.join(taken)} after the ?; the gateway sets the others itself"
-            )
+            raise ValueError(f"should have no options except {', '.join(taken)} after the ?")
         _check_option(name, value)
     return [f"{name}={quote(_normalized(name, value), safe='/')}" for name, value in found]
 

@@ -1,7 +1,7 @@
-"""The environment variables of the gateway, read once and frozen: one class for each way to run.
+"""The environment variables of the gateway, read once and frozen: one class for each kind of process.
 
-A field is the variable's name in lower case. Values come from the environment or from `.env`; an empty
-variable counts as unset. `load` turns what is wrong into one `SettingsError` that names the variable.
+A field is the variable's name in lower case. Values come from the environment or from `.env`; an empty variable counts
+as unset. `load` raises one `SettingsError` that names every invalid variable.
 """
 
 import os
@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from shared.configuration import env_file, redis_address
-from shared.configuration.errors import SettingsError as SettingsError  # noqa: PLC0414 -- for all that read settings
+from shared.configuration.errors import SettingsError as SettingsError  # noqa: PLC0414 -- exported for all modules that read settings
 from shared.configuration.errors import setting_problems
 from shared.configuration.sources import TextSettings
 from shared.configuration.types import (
@@ -32,6 +32,8 @@ from shared.configuration.types import (
     Names,
     Networks,
     Pauses,
+    PrivateKeys,
+    PublicKey,
     Rate,
     RedisHost,
     Secrets,
@@ -40,15 +42,15 @@ from shared.configuration.types import (
 from shared.mcp.config import McpConfigError, Servers
 from shared.mcp.config import read as read_servers
 
-# Characters that a password of the dashboard has at least.
+# Minimum length of a password of the dashboard.
 MIN_PASSWORD = 12
-# Ten years, and half of what a value in Redis can hold: larger ones are typing errors that fail at a job's end.
+# Ten years, and half of the maximum size of a Redis value: larger values are typing errors and would fail later.
 MAX_SECONDS, MAX_BYTES = 315_360_000, 1 << 28
 
 
 @cache
 def is_loopback(host: str) -> bool:
-    """Say whether only this machine can reach an address."""
+    """Return whether only this machine can reach an address."""
     return host == "localhost" or (host != "" and _parsed(host) is not None and ip_address(host).is_loopback)
 
 
@@ -60,7 +62,7 @@ def _parsed(host: str) -> object:
 
 
 class CommonSettings(TextSettings):
-    """What every process reads: where Redis is and how to log."""
+    """Settings of every process: the address of Redis, and logging."""
 
     redis_url: SecretStr | None = None
     redis_host: RedisHost = "127.0.0.1"
@@ -77,7 +79,7 @@ class CommonSettings(TextSettings):
     @model_validator(mode="before")
     @classmethod
     def _without_unused(cls, given: Any) -> Any:
-        # REDIS_URL replaces both, so it does not matter what they hold: Kubernetes sets REDIS_PORT=tcp://… by itself.
+        # REDIS_URL replaces both, so invalid values do not matter: Kubernetes sets REDIS_PORT=tcp://… automatically.
         unused = {"redis_host", "redis_port"} if isinstance(given, dict) and given.get("redis_url") else set()
         return {name: value for name, value in given.items() if name not in unused} if unused else given
 
@@ -88,22 +90,22 @@ class CommonSettings(TextSettings):
 
     @cached_property
     def auth(self) -> bool:
-        """Whether callers need a key: unless switched off by name, wherever others than this machine could call."""
+        """Whether callers need a key: AUTH_ENABLED or, if unset, whether other machines could call."""
         if self.auth_enabled is not None:
             return self.auth_enabled
-        # Lambda names its function in each of its environments.
+        # Lambda sets this variable in every function.
         return "AWS_LAMBDA_FUNCTION_NAME" in os.environ or not is_loopback(self.host)
 
     @cached_property
     def redis_address(self) -> str:
-        """The URL to connect to, which may hold a password: never log it."""
+        """The URL to connect to. It may contain a password, so never log it."""
         url = None if self.redis_url is None else self.redis_url.get_secret_value()
         password = None if self.redis_password is None else self.redis_password.get_secret_value()
         return redis_address.address(url, self.redis_host, self.redis_port, password)
 
 
 class McpSettings(CommonSettings):
-    """Where the MCP servers are written down, and what stands there."""
+    """Settings of MCP servers, and the servers of MCP_CONFIG."""
 
     mcp_enabled: bool = False
     mcp_config: Path = Path("mcp.json")
@@ -111,7 +113,7 @@ class McpSettings(CommonSettings):
 
     @property
     def servers(self) -> Servers:
-        """The servers of MCP_CONFIG that are enabled; none without MCP_ENABLED."""
+        """The enabled servers of MCP_CONFIG; none without MCP_ENABLED."""
         return self._servers
 
     @model_validator(mode="after")
@@ -125,7 +127,7 @@ class McpSettings(CommonSettings):
 
 
 class SubmitSettings(McpSettings):
-    """What `functions.submit` reads; sizes are bytes, `claude_timeout` ms, the other times s."""
+    """Settings of functions that accept submissions; sizes in bytes, `claude_timeout` in ms, other times in s."""
 
     max_query_bytes: int = Field(262_144, ge=1, le=MAX_BYTES)
     max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
@@ -144,10 +146,10 @@ class SubmitSettings(McpSettings):
 
 
 class StatusSettings(CommonSettings):
-    """What `functions.status` reads; `metrics_auth` says whether a scrape needs a caller's key, unset as `auth` does.
+    """Settings of `functions.status`.
 
-    An answer with events ends after `sse_max_seconds`; 0 for no limit but Lambda's own. `admin_enabled` says whether
-    the start page links to the dashboard.
+    `metrics_auth` is whether `/metrics` requires a caller's key; if unset, as `auth`. An event stream ends after
+    `sse_max_seconds`; 0 for no limit except Lambda's own. With `admin_enabled` the start page links to the dashboard.
     """
 
     admin_enabled: bool = False
@@ -157,11 +159,11 @@ class StatusSettings(CommonSettings):
 
 
 class WebhookSettings(CommonSettings):
-    """What `functions.webhook` reads."""
+    """Settings of `functions.webhook`."""
 
 
 class AdminSettings(CommonSettings):
-    """What `functions.admin` reads; times in s."""
+    """Settings of `functions.admin`; times in s."""
 
     admin_enabled: bool = False
     admin_username: str = "admin"
@@ -173,35 +175,44 @@ class AdminSettings(CommonSettings):
     @field_validator("admin_password", "admin_viewer_password")
     @classmethod
     def _long_enough(cls, password: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        # Nobody can use the password of a dashboard that is off, which should not stop a start.
+        # A short password must not prevent a start while the dashboard is disabled.
         used = info.data.get("admin_enabled", False)
         if used and password is not None and len(password.get_secret_value()) < MIN_PASSWORD:
             raise ValueError(f"should have {MIN_PASSWORD} characters or more")
         return password
 
     @model_validator(mode="after")
-    def _door_has_a_lock(self) -> Self:
+    def _has_password(self) -> Self:
         if self.admin_enabled and self.admin_password is None:
-            raise ValueError(f"ADMIN_PASSWORD: is needed with ADMIN_ENABLED, with {MIN_PASSWORD} characters or more")
+            raise ValueError(f"ADMIN_PASSWORD: is required with ADMIN_ENABLED, with {MIN_PASSWORD} characters or more")
         same = (
             self.admin_enabled
             and self.admin_viewer_password is not None
             and self.admin_viewer_password == self.admin_password
         )
         if same:
-            raise ValueError("ADMIN_VIEWER_PASSWORD: should be another than ADMIN_PASSWORD")
+            raise ValueError("ADMIN_VIEWER_PASSWORD: should differ from ADMIN_PASSWORD")
         return self
 
 
-class WorkerSettings(McpSettings):
-    """What the worker reads; `claude_timeout` and `claude_silence_timeout` in ms, the other times in s, sizes in bytes.
+class CredentialsSettings(CommonSettings):
+    """What `functions.credentials` reads; without `credentials_public_key` no credential can be stored."""
 
-    `ecs_agent_uri` is ECS's own, where a task asks for protection.
+    credentials_public_key: PublicKey | None = None
+    max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
+
+
+class WorkerSettings(McpSettings):
+    """Settings of the worker; `claude_timeout` and `claude_silence_timeout` in ms, other times in s, sizes in bytes.
+
+    `ecs_agent_uri` is set by ECS; the worker requests task protection there. The first of `credentials_private_key` is
+    the current key; the others open what was sealed before a rotation.
     """
 
     queue_concurrency: int = Field(5, ge=1, le=1000)
     claude_command: str | None = None
     claude_model: str | None = None
+    claude_models: Names = ()
     claude_timeout: int = Field(120_000, ge=1000, le=86_400_000)
     claude_max_retries: int = Field(3, ge=1, le=100)
     claude_warm: bool = True
@@ -219,11 +230,12 @@ class WorkerSettings(McpSettings):
     webhook_retry_schedule: Pauses = (5, 300, 1800, 7200, 18_000, 36_000, 36_000)
     webhook_allowed_networks: Networks = ()
     webhook_disable_after: int = Field(432_000, ge=1, le=MAX_SECONDS)
+    credentials_private_key: PrivateKeys = ()
     shutdown_grace: int = Field(110, ge=0, le=86_400)
 
 
 class ProxySettings(CommonSettings):
-    """What serving HTTP behind proxies reads.
+    """Settings for HTTP behind proxies.
 
     `trusted_proxies` are the peers whose `X-Forwarded-*` headers count. `root_path` is the prefix of the public URL.
     """
@@ -238,7 +250,7 @@ class ProxySettings(CommonSettings):
 
 
 class ApiSettings(CommonSettings):
-    """What serving HTTP on this machine reads; `max_connections` is for each process, `keep_alive_timeout` in s."""
+    """Settings of the HTTP server; `max_connections` is per process, `keep_alive_timeout` in s."""
 
     port: int = Field(3000, ge=0, le=65535)
     web_concurrency: int = Field(1, ge=1, le=64)
@@ -246,12 +258,13 @@ class ApiSettings(CommonSettings):
     max_connections: int | None = Field(None, ge=1, le=1_000_000)
 
 
-# What a process reads that serves HTTP and runs no job; the worker's ask for the MCP servers' secrets too.
+# Settings of a process that serves HTTP and runs no jobs. The worker's also need the secrets of MCP servers.
 HTTP_SETTINGS: tuple[type[CommonSettings], ...] = (
     SubmitSettings,
     StatusSettings,
     WebhookSettings,
     AdminSettings,
+    CredentialsSettings,
     ProxySettings,
     ApiSettings,
 )
@@ -262,7 +275,7 @@ T = TypeVar("T", bound=CommonSettings)
 
 @cache
 def load(settings: type[T]) -> T:
-    """Read the settings of one class, once in a process; raise SettingsError when one cannot be used."""
+    """Read the settings of a class, once per process; raises SettingsError for invalid settings."""
     try:
         return settings()
     except ValidationError as error:
@@ -270,7 +283,7 @@ def load(settings: type[T]) -> T:
 
 
 def load_all(*classes: type[CommonSettings]) -> None:
-    """Read several classes; raise one SettingsError with every line of theirs."""
+    """Read several classes; raises one SettingsError with the lines of all."""
     lines: dict[str, None] = {}
     for settings in classes:
         try:

@@ -1,4 +1,4 @@
-"""Where settings come from: the environment first, then `.env`; an empty variable counts as unset."""
+"""The sources of settings: the environment, then `.env`. An empty variable counts as unset."""
 
 import os
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from shared.configuration import env_file
 
 
 class TextSource(EnvSettingsSource):
-    """Variables that have been read already, by names in upper or lower case."""
+    """A source of variables that are already read; names may be in upper or lower case."""
 
     def __init__(self, settings_cls: type[BaseSettings], variables: Mapping[str, str]) -> None:
         self._variables = variables
@@ -22,12 +22,12 @@ class TextSource(EnvSettingsSource):
         return {name.lower(): value for name, value in self._variables.items() if value}
 
     def prepare_field_value(self, field_name: str, field: FieldInfo, value: Any, value_is_complex: bool) -> Any:  # noqa: ARG002
-        """Leave every value as text: pydantic would read those of some types as JSON."""
+        """Leave every value as text, because pydantic would parse some types as JSON."""
         return value
 
 
 class TextSettings(BaseSettings):
-    """Settings of cleaned text; raise SettingsError for a `.env` that cannot be read, ValidationError for values."""
+    """Settings from cleaned text; raise SettingsError for an unreadable `.env`, and ValidationError for values."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
 
@@ -39,14 +39,14 @@ class TextSettings(BaseSettings):
         *_unused: Any,
         **_also_unused: Any,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the sources, the first of which wins, without pydantic's own for the environment and `.env`."""
+        """Return the sources in the order of precedence, without pydantic's own for the environment and `.env`."""
         environment = TextSource(settings_cls, env_file.cleaned(os.environ))
         return init_settings, environment, TextSource(settings_cls, env_file.read())
 
     @field_validator("*", mode="before")
     @classmethod
     def _is_utf8(cls, value: Any) -> Any:
-        # Bytes of the environment that are not UTF-8 come as lone surrogates, which nothing can send or store.
+        # Bytes of the environment that are not UTF-8 become unpaired surrogates, which cannot be sent or stored.
         if isinstance(value, str) and not value.isascii():
             try:
                 value.encode()

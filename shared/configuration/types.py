@@ -1,5 +1,6 @@
-"""The types of settings that are written as one line of text: lists, networks, secrets and rates."""
+"""Types of settings in one line of text: lists, networks, secrets and rates."""
 
+import base64
 import re
 from ipaddress import ip_network
 from typing import Annotated, Literal
@@ -17,23 +18,23 @@ def _split(value: object) -> object:
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-"""A list written with commas or spaces between its items."""
+"""A list, with commas or spaces between its items."""
 
 
-_LONGEST_PAUSE = 604_800
+_MAX_PAUSE = 604_800
 
 
 def _pauses(value: object) -> object:
     if not isinstance(value, str):
         return value
     parts = value.replace(",", " ").split()
-    if any(not re.fullmatch(r"[0-9]{1,6}", part) or not 1 <= int(part) <= _LONGEST_PAUSE for part in parts):
-        raise ValueError(f"should be whole numbers of seconds from 1 to {_LONGEST_PAUSE}, such as 5,300,1800")
+    if any(not re.fullmatch(r"[0-9]{1,6}", part) or not 1 <= int(part) <= _MAX_PAUSE for part in parts):
+        raise ValueError(f"should be whole numbers of seconds from 1 to {_MAX_PAUSE}, such as 5,300,1800")
     return tuple(int(part) for part in parts)
 
 
 Pauses = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_pauses)]
-"""Seconds, written like Names."""
+"""A list of seconds, in the format of Names."""
 
 
 def _networks(value: object) -> object:
@@ -49,11 +50,11 @@ def _network(text: str) -> Network:
         wider = ip_network(text, strict=False)
     except ValueError:
         raise ValueError("should be addresses or networks, such as 10.0.0.1,172.16.0.0/12,fd00::/8") from None
-    raise ValueError(f"should be networks without bits of a host, such as {wider}")
+    raise ValueError(f"should be networks without host bits, such as {wider}")
 
 
 Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
-"""Networks in CIDR form, written like Names."""
+"""A list of networks in CIDR form, in the format of Names."""
 
 
 _HOST_NAME = re.compile(r"(\*\.)?[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*|[0-9a-f:.]*:[0-9a-f:.]*")
@@ -70,7 +71,7 @@ def _host_names(value: object) -> object:
 
 
 HostNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_host_names)]
-"""Host names and addresses in lower case, `*.` before a domain for all below it, written like Names."""
+"""A list of host names and addresses; `*.` before a domain stands for all its subdomains."""
 
 
 def _secrets(value: object) -> object:
@@ -80,13 +81,45 @@ def _secrets(value: object) -> object:
         return tuple(SecretStr(check_secret(part)) for part in value.split())
     except ValueError:
         raise ValueError(
-            "should be whsec_ followed by base64 of 24 to 64 bytes, such as that of openssl rand -base64 32; several "
-            "are separated by spaces"
+            "should be whsec_ followed by base64 of 24 to 64 bytes, such as the output of openssl rand -base64 32; "
+            "several secrets are separated by spaces"
         ) from None
 
 
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_secrets)]
-"""Webhook secrets, written with spaces between them."""
+"""Webhook secrets, separated by spaces."""
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, validate=True)) == 32
+    except ValueError:
+        return False
+
+
+def _public_key(value: object) -> object:
+    if isinstance(value, str) and not _is_key(value.strip()):
+        raise ValueError("should be base64 of 32 bytes, as claude-gateway credentials key-pair prints it")
+    return value.strip() if isinstance(value, str) else value
+
+
+PublicKey = Annotated[str, BeforeValidator(_public_key)]
+"""The key that credentials are sealed with."""
+
+
+def _private_keys(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if not all(_is_key(part) for part in value.split()):
+        raise ValueError(
+            "should be base64 of 32 bytes, as claude-gateway credentials key-pair prints it; several are separated by "
+            "spaces"
+        )
+    return tuple(SecretStr(part) for part in value.split())
+
+
+PrivateKeys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_private_keys)]
+"""Keys that open credentials, written with spaces between them."""
 
 
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
@@ -102,7 +135,7 @@ def _rate(value: object) -> object:
 
 
 Rate = Annotated[tuple[int, int], NoDecode, BeforeValidator(_rate)]
-"""How many in how many seconds, written `60/minute`."""
+"""A number per unit of time, such as `60/minute`; as a number and seconds."""
 
 
 def _upper(value: object) -> object:
@@ -125,7 +158,7 @@ def _listen_host(host: str) -> str:
     except ValueError:
         raise ValueError(
             "should be one address or name of this machine, without port, such as 127.0.0.1, ::1 or 0.0.0.0 for all; "
-            "the port goes into PORT"
+            "set PORT to the port"
         ) from None
 
 
@@ -133,11 +166,11 @@ ListenHost = Annotated[str, AfterValidator(_listen_host)]
 
 
 def check_root_path(path: str) -> str:
-    """Return a path prefix without its last slash; raise ValueError for text that is none."""
+    """Return a path prefix without its last slash; raises ValueError for any other text."""
     prefix = path.rstrip("/")
     segments = prefix.split("/")[1:]
     if not re.fullmatch(r"(/[A-Za-z0-9._~-]{1,64}){0,8}", prefix) or {".", ".."} & set(segments):
         raise ValueError("should be a path such as /gateway, of letters, digits and . _ ~ - between slashes")
     if segments[:1] == ["admin"]:
-        raise ValueError("should begin with another segment than admin, which is the dashboard's own")
+        raise ValueError("should not begin with the segment admin, which is the dashboard")
     return prefix

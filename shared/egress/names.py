@@ -1,6 +1,6 @@
-"""Look-ups of host names, each in a thread of its own; one owner's never take all the threads.
+"""Resolve host names, each in its own thread; the lookups of one owner never take all threads.
 
-A name server that does not answer holds a thread for half a minute, also when nobody waits for the name any more.
+A name server that does not answer blocks a thread for half a minute, even after the caller has stopped waiting.
 """
 
 import asyncio
@@ -11,34 +11,34 @@ from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
-# Look-ups at once, in each event loop.
+# Concurrent lookups in each event loop.
 THREADS = 128
 
 Found = list[tuple[Any, ...]]
-_look_ups: WeakKeyDictionary[asyncio.AbstractEventLoop, "_LookUps"] = WeakKeyDictionary()
+_lookups: WeakKeyDictionary[asyncio.AbstractEventLoop, "_Lookups"] = WeakKeyDictionary()
 
 
 async def look_up(host: str, port: int, owner: str) -> Found:
-    """Return what `getaddrinfo` finds for streams; raises what it raises.
+    """Return the result of `getaddrinfo` for streams; raises its errors.
 
-    An owner starts another look-up only while it has fewer under way than there are threads free, and waits otherwise.
-    So one takes half of them at most, two a third each, and another owner's first look-up starts at once.
+    An owner starts another lookup only while it has fewer running lookups than there are free threads. So one owner
+    takes at most half of the threads, two a third each, and the first lookup of another owner starts at once.
     """
     loop = asyncio.get_running_loop()
-    return await _look_ups.setdefault(loop, _LookUps()).look_up(loop, host, port, owner)
+    return await _lookups.setdefault(loop, _Lookups()).look_up(loop, host, port, owner)
 
 
-class _LookUps:
+class _Lookups:
     def __init__(self) -> None:
-        self._of: Counter[str] = Counter()
+        self._running: Counter[str] = Counter()
         self._changed = asyncio.Event()
 
     async def look_up(self, loop: asyncio.AbstractEventLoop, host: str, port: int, owner: str) -> Found:
-        while self._of[owner] >= THREADS - self._of.total():
+        while self._running[owner] >= THREADS - self._running.total():
             await self._changed.wait()
-        self._of[owner] += 1
+        self._running[owner] += 1
         answer: asyncio.Future[Found] = loop.create_future()
-        # Not one of an executor, for whose threads a process waits before it ends.
+        # Not an executor, because a process waits for its threads before it exits.
         threading.Thread(target=self._ask, args=(loop, answer, host, port, owner), daemon=True).start()
         return await answer
 
@@ -48,15 +48,15 @@ class _LookUps:
         found: Found | Exception
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except Exception as error:  # noqa: BLE001 -- raised to whoever asked
+        except Exception as error:  # noqa: BLE001 -- raised in the waiting task
             found = error
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(self._answered, answer, found, owner)
 
     def _answered(self, answer: "asyncio.Future[Found]", found: Found | Exception, owner: str) -> None:
-        self._of[owner] -= 1
-        if not self._of[owner]:
-            del self._of[owner]
+        self._running[owner] -= 1
+        if not self._running[owner]:
+            del self._running[owner]
         self._changed.set()
         self._changed = asyncio.Event()
         if answer.done():

@@ -1,6 +1,6 @@
-"""Where webhooks may go: the public internet, and what an operator opens by name.
+"""The allowed targets of webhooks: public addresses, and the networks that an operator allows.
 
-A URL is checked when it is submitted, and each address again when it is connected to: a name can change its mind.
+A URL is checked at submission, and its address again at each connection, because a name can resolve to another address.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ Network = IPv4Network | IPv6Network
 
 MAX_URL = 2048
 
-# From IANA's registries of special-purpose addresses, and what clouds put beside them. Written out and not left to
-# `is_global`, whose answers differ between the releases of Python.
+# IANA's special-purpose addresses and the metadata addresses of clouds, listed here because `is_global` differs
+# between releases of Python.
 REFUSED: tuple[Network, ...] = tuple(
     ip_network(text)
     for text in (
@@ -28,7 +28,7 @@ REFUSED: tuple[Network, ...] = tuple(
         "10.0.0.0/8",  # private
         "100.64.0.0/10",  # shared by a carrier; one cloud's metadata is 100.100.100.200
         "127.0.0.0/8",  # loopback
-        "168.63.129.16/32",  # another cloud's metadata
+        "168.63.129.16/32",  # metadata of another cloud
         "169.254.0.0/16",  # link-local, with most clouds' metadata
         "172.16.0.0/12",  # private
         "192.0.0.0/24",  # protocol assignments, with one cloud's metadata
@@ -42,7 +42,7 @@ REFUSED: tuple[Network, ...] = tuple(
         "240.0.0.0/4",  # reserved, and broadcast
         "::/96",  # unspecified, loopback, and IPv4-compatible
         "::ffff:0:0:0/96",  # IPv4-translated
-        "64:ff9b:1::/48",  # NAT64 of one's own
+        "64:ff9b:1::/48",  # local-use NAT64
         "100::/64",  # discard
         "2001:2::/48",  # benchmarks
         "2001:10::/28",  # ORCHID
@@ -61,12 +61,12 @@ _HOST = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9_-]{1,63}(?<!-)
 
 
 class EgressRefused(Exception):
-    """A webhook may not go there; the text says why and names no address that the caller did not write."""
+    """The target is not allowed. The text gives the reason and no address that the caller did not write."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a URL leads: `host` is a name in lower case, or an address in its usual form."""
+    """The target of a URL; `host` is a name in lower case, or an address in its canonical form."""
 
     host: str
     port: int
@@ -76,10 +76,10 @@ class Target:
 
 
 def parse(url: str) -> Target:
-    """Return where a webhook's URL leads; raise EgressRefused when it is not one that we post to."""
+    """Return the target of a webhook's URL; raises EgressRefused for a URL that is not allowed."""
     if len(url) > MAX_URL:
-        raise EgressRefused(f"may have {MAX_URL} characters")
-    # Programs disagree on how to read anything else, and so on where it leads.
+        raise EgressRefused(f"should have at most {MAX_URL} characters")
+    # Programs parse other characters differently, and so disagree about the host.
     if not re.fullmatch(r"[!-~]+", url) or "\\" in url:
         raise EgressRefused("should be printable ASCII without spaces; write other characters as %XX or xn--")
     try:
@@ -90,31 +90,31 @@ def parse(url: str) -> Target:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise EgressRefused("should be an http or https URL")
     if "@" in parts.netloc:
-        raise EgressRefused("should hold no user name or password")
+        raise EgressRefused("should have no user name or password")
     if port == 0:
-        raise EgressRefused("should have a port that can be connected to")
+        raise EgressRefused("should have a port from 1 to 65535")
     return Target(_host(parts.hostname), port or (443 if parts.scheme == "https" else 80))
 
 
 def _host(written: str) -> str:
-    """Return a host as it is connected to; an address in its usual form."""
+    """Return the host for a connection; raises EgressRefused for a malformed host or an unusual form of an address."""
     if ":" in written:
         try:
             found = IPv6Address(written)
         except ValueError:
             found = None
         if found is None or found.scope_id:
-            raise EgressRefused("should have an IPv6 address without a zone between its brackets")
+            raise EgressRefused("should have an IPv6 address without a zone in brackets")
         return str(found)
     name = written.removesuffix(".")
     try:
-        # As the C library reads them: 0x7f.1, 2130706433 and 0177.0.0.1 are all 127.0.0.1.
+        # The C library accepts other forms: 0x7f.1, 2130706433 and 0177.0.0.1 are all 127.0.0.1.
         address = str(IPv4Address(socket.inet_aton(name)))
     except OSError:
         pass
     else:
         if address != name:
-            raise EgressRefused("should write its address in the usual form, such as 192.0.2.1")
+            raise EgressRefused("should have its address in the usual form, such as 192.0.2.1")
         return address
     last = name.rpartition(".")[2]
     if not _HOST.fullmatch(name) or len(name) > 253 or re.fullmatch(r"[0-9]+|0x[0-9a-f]*", last):
@@ -123,7 +123,7 @@ def _host(written: str) -> str:
 
 
 def _embedded(address: Address) -> Iterator[Address]:
-    """Yield the addresses that packets to this one may end up at."""
+    """Yield the addresses that packets to an address may reach."""
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped:
             yield address.ipv4_mapped
@@ -138,7 +138,7 @@ def _embedded(address: Address) -> Iterator[Address]:
 
 
 def refused(address: str, allowed: Sequence[Network]) -> bool:
-    """Say whether an address is one that webhooks may not reach, unless it is in an `allowed` network."""
+    """Return whether an address is refused and not in an `allowed` network."""
     return any(
         any(inner in network for network in REFUSED) and not any(inner in network for network in allowed)
         for inner in _embedded(ip_address(address.partition("%")[0]))
@@ -146,9 +146,9 @@ def refused(address: str, allowed: Sequence[Network]) -> bool:
 
 
 async def resolve(target: Target, owner: str, until: float | None = None) -> list[str]:
-    """Return every address of a target; raise OSError when its name has none now, or none by `until` (loop's time).
+    """Return all addresses of a target; raises OSError if it does not resolve by `until` (the event loop's time).
 
-    `owner` is the caller whose webhook it is, see `look_up`.
+    `owner` is the caller of the webhook, see `look_up`.
     """
     with suppress(ValueError):
         return [str(ip_address(target.host))]
@@ -160,6 +160,6 @@ async def resolve(target: Target, owner: str, until: float | None = None) -> lis
 
 
 def check(addresses: Iterable[str], allowed: Sequence[Network]) -> None:
-    """Raise EgressRefused when any of a target's addresses is refused: which one is taken is not ours to say."""
+    """Raise EgressRefused if any address of a target is refused, because the connection may use any of them."""
     if any(refused(address, allowed) for address in addresses):
-        raise EgressRefused("leads to an address that is not public, and not in WEBHOOK_ALLOWED_NETWORKS")
+        raise EgressRefused("resolves to an address that is not public and not in WEBHOOK_ALLOWED_NETWORKS")

@@ -1,34 +1,34 @@
-"""Whether the JSON Schemas of a request can be used, at a cost that is bounded for everybody else.
+"""Check the JSON Schemas of requests, with a limit on what one caller can cost all others.
 
-An ordinary schema is checked in a thread, at once. Any other is checked by a process that is ended after 2 s. There are
-two of them, and a caller has one at a time, so that one caller's slow schemas never delay another's.
+An ordinary schema is checked at once in a thread. Any other schema is checked by a process with a time limit of 2 s.
+There are two processes, and a caller has one at a time, so slow schemas of one caller never delay another caller.
 """
 
 import asyncio
 import atexit
-import hashlib
 import json
 import threading
 from collections import OrderedDict
 from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
+from shared import digests
 from shared.api.errors import Unavailable
 from shared.json_schema.process import WITHIN, Checker
 from shared.json_schema.schema import MAX_BYTES, Problem, problem_in, too_long
 
 PROCESSES = 2
-# Up to these a check takes 0.1 s at the very most: bytes of JSON in ASCII, and objects and arrays in it.
+# Up to these limits a check takes at most 0.1 s: bytes of JSON in ASCII, and objects and arrays in it.
 _ORDINARY_BYTES, _ORDINARY_PARTS = 4096, 256
-_REMEMBERED = 1000
+_CACHE_SIZE = 1000
 
-_known: OrderedDict[str, Problem | None] = OrderedDict()
+_cache: OrderedDict[str, Problem | None] = OrderedDict()
 _idle: list[Checker] = []
 _lock = threading.Lock()
 
 
 class _Turns:
-    """Who may use a process now, in one event loop."""
+    """The locks for the processes, in one event loop."""
 
     def __init__(self) -> None:
         self.free = asyncio.Semaphore(PROCESSES)
@@ -39,35 +39,35 @@ _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns] = WeakKeyDictionary
 
 
 def is_ordinary(text: str) -> bool:
-    """Say whether a schema, as JSON in ASCII, is checked in no time whatever stands in it."""
+    """Return whether the check of a schema, given as JSON in ASCII, is fast whatever its content."""
     return len(text) <= _ORDINARY_BYTES and text.count("{") + text.count("[") <= _ORDINARY_PARTS
 
 
 async def problem_of(schema: dict[str, Any], *, caller: str, until: float) -> Problem | None:
-    """Return what is wrong with a schema, None for nothing. `until` is a moment of the loop.
+    """Return the problem of a schema, or None. `until` is a deadline in the event loop's time.
 
-    Raises Unavailable when no process was free until then.
+    Raises Unavailable if no process was free by then.
     """
     text = json.dumps(schema, separators=(",", ":"))
     if len(text) > MAX_BYTES:
         return too_long()
-    # One program asks with the same schema again and again, and in each query of a batch.
-    key = hashlib.sha256(text.encode()).hexdigest()
-    if key in _known:
-        _known.move_to_end(key)
-        return _known[key]
+    # Programs send the same schema repeatedly, and in each query of a batch.
+    key = digests.of_text(text)
+    if key in _cache:
+        _cache.move_to_end(key)
+        return _cache[key]
     if asyncio.get_running_loop().time() > until:
         return Problem(
-            "is one of too many: the schemas of one request take too long to check; send fewer or simpler ones"
+            "was not checked: the schemas of this request take too long to check; send fewer or simpler ones"
         )
     if is_ordinary(text):
         found = await asyncio.to_thread(problem_in, text)
     else:
         found = await _in_a_process(text, caller, until)
     if found is None or not found.may_pass:
-        _known[key] = found
-        if len(_known) > _REMEMBERED:
-            _known.popitem(last=False)
+        _cache[key] = found
+        if len(_cache) > _CACHE_SIZE:
+            _cache.popitem(last=False)
     return found
 
 
@@ -84,25 +84,25 @@ async def _in_a_process(text: str, caller: str, until: float) -> Problem | None:
     except TimeoutError:
         _release(held)
         raise Unavailable(
-            "Too many large schemas are being checked; try again", headers={"Retry-After": f"{WITHIN:g}"}
+            "Too many large schemas are being checked; try again later", headers={"Retry-After": f"{WITHIN:g}"}
         ) from None
     except BaseException:
         _release(held)
         raise
     checking = loop.run_in_executor(None, _check, text)
-    # Also when the client has gone: the process is busy until it has answered.
+    # Release when the process has answered, even if the client has disconnected.
     checking.add_done_callback(lambda done: _release(held, done))
     try:
         return await asyncio.shield(checking)
     except OSError:
-        raise Unavailable("No process to check the schema in could be started; try again") from None
+        raise Unavailable("The process that checks schemas could not be started; try again later") from None
 
 
 def _release(held: list[asyncio.Lock | asyncio.Semaphore], done: asyncio.Future[Any] | None = None) -> None:
     for one in held:
         one.release()
     if done is not None and not done.cancelled():
-        done.exception()  # seen, also when nobody waits any more
+        done.exception()  # mark as retrieved, in case the client has disconnected
 
 
 def _check(text: str) -> Problem | None:
@@ -121,7 +121,7 @@ def _check(text: str) -> Problem | None:
 
 
 def close() -> None:
-    """End the processes."""
+    """Stop the processes."""
     with _lock:
         while _idle:
             _idle.pop().close()

@@ -1,7 +1,7 @@
-"""A client's JSON Schema as the model is given it: the tool by which it answers takes an object, under draft 07.
+"""Translate a client's JSON Schema for the model: its answer tool takes an object, with a schema of draft 07.
 
-The CLI checks it strictly, and a keyword that it does not know ends it. What is left out here is left to the gateway,
-which holds the answer to the whole schema.
+The CLI checks the schema strictly and fails on an unknown keyword. The gateway validates the answer against the whole
+schema, including what is omitted here.
 """
 
 import json
@@ -61,10 +61,8 @@ _KNOWN = frozenset(
         "not",
     ]
 )
-
-
-# Those that say something about an answer and that draft 07 does not have.
-_LEFT_OUT = frozenset(
+# Keywords that restrict an answer and that draft 07 does not have.
+_OMITTED = frozenset(
     [
         "$dynamicRef",
         "$recursiveRef",
@@ -76,34 +74,34 @@ _LEFT_OUT = frozenset(
         "unevaluatedProperties",
     ]
 )
-# What the Messages API takes at the root of a tool's input: an object, without alternatives, and names like these.
+# The Messages API requires the root of a tool's input to be an object without these keywords and with such names.
 _NOT_AT_THE_ROOT = frozenset(["$ref", "allOf", "anyOf", "const", "else", "enum", "if", "not", "oneOf", "then"])
 _PROPERTY = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 
 
 def for_the_model(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of the tool by which the model answers: the client's own, or wrapped in an object."""
+    """Return the schema of the model's answer tool: the client's schema, wrapped in an object if necessary."""
     if _is_an_input(schema):
         whole: dict[str, Any] = _known(schema, "#")
         return whole
-    # Its references hold one level deeper.
+    # References in it are one level deeper.
     value = _known(schema, "#/properties/value")
     return {"type": "object", "properties": {"value": value}, "required": ["value"]}
 
 
-def unwrapped(schema: dict[str, Any], given: Any) -> Any:
-    """Return the answer in what the model gave to that tool; raise ValueError when there is none."""
+def unwrap(schema: dict[str, Any], given: Any) -> Any:
+    """Return the answer in the input of the answer tool; raises ValueError without an answer."""
     match given:
         case dict() if _is_an_input(schema):
             return given
         case {"value": value} if not _is_an_input(schema):
             return value
         case _:
-            raise ValueError("no answer was given")
+            raise ValueError("the input of the tool has no answer")
 
 
 def _is_an_input(schema: dict[str, Any]) -> bool:
-    """Say whether the Messages API takes a schema as the input of a tool, as it is."""
+    """Return whether the Messages API accepts a schema as the input of a tool without a wrapper."""
     properties = schema.get("properties", {})
     return (
         schema.get("type") == "object"
@@ -114,7 +112,7 @@ def _is_an_input(schema: dict[str, Any]) -> bool:
 
 
 def _known(schema: Any, root: str) -> Any:
-    """Write a schema with what the CLI knows; references are to lead to its parts below `root`."""
+    """Return a schema with the keywords that the CLI knows, and with references relative to `root`."""
     lossy = _lossy(schema)
 
     def of(part: Any) -> Any:
@@ -125,7 +123,7 @@ def _known(schema: Any, root: str) -> Any:
         if isinstance(named := kept.get("patternProperties"), dict):
             kept["patternProperties"] = {name: one for name, one in named.items() if _compiles(name)}
         if isinstance(values := kept.get("enum"), list):
-            # Draft 07 takes each value once.
+            # Draft 07 requires unique values.
             kept["enum"] = list({json.dumps(value, sort_keys=True): value for value in values}.values())
         if isinstance(reference := kept.get("$ref"), str):
             kept["$ref"] = root + reference[1:]
@@ -135,10 +133,10 @@ def _known(schema: Any, root: str) -> Any:
 
 
 Lossy = frozenset[int]
-# When a keyword means no more than the client's own, although something else is left out.
+# Conditions under which a keyword is not stricter than the client's, although other keywords are omitted.
 _KEPT: dict[str, Callable[[dict[str, Any], Lossy], bool]] = {
     "not": lambda schema, lossy: id(schema["not"]) not in lossy,
-    # An answer can fit more of the alternatives as they are written for the model.
+    # An answer may match several alternatives after the translation.
     "oneOf": lambda schema, lossy: not any(id(part) in lossy for part in schema["oneOf"]),
     "if": lambda schema, lossy: ("then" in schema or "else" in schema) and id(schema["if"]) not in lossy,
     "then": lambda schema, lossy: "if" in schema and id(schema["if"]) not in lossy,
@@ -152,17 +150,17 @@ _KEPT: dict[str, Callable[[dict[str, Any], Lossy], bool]] = {
 
 
 def _is_kept(keyword: str, schema: dict[str, Any], lossy: Lossy) -> bool:
-    """Say whether a keyword is known, and means no more without what is left out."""
+    """Return whether a keyword is known and not stricter without the omitted keywords."""
     return keyword in _KNOWN and (keyword not in _KEPT or _KEPT[keyword](schema, lossy))
 
 
 def _compiles(pattern: object) -> bool:
-    """Say whether the CLI compiles an expression; what is none is left as it is, for the check of the schema."""
+    """Return whether the CLI compiles an expression; True for other types, which the check of the schema refuses."""
     return not isinstance(pattern, str) or compiles_in_javascript(pattern)
 
 
 def _lossy(whole: Any) -> Lossy:
-    """Return the schemas in one, by `id`, that take more when they are written for the model, or hold such a one."""
+    """Return the `id` of each subschema that accepts more after the translation, or that contains such a subschema."""
     known = [part for part in every(whole) if isinstance(part, dict)]
     lossy = {id(part) for part in known if _loses(part)}
     holders: dict[int, list[int]] = {}
@@ -178,13 +176,13 @@ def _lossy(whole: Any) -> Lossy:
 
 
 def _loses(schema: dict[str, Any]) -> bool:
-    """Say whether a schema itself says something that is left out."""
+    """Return whether a schema itself has something that is omitted."""
     patterns = (*schema.get("patternProperties", ()), *([schema["pattern"]] if "pattern" in schema else []))
-    return not _LEFT_OUT.isdisjoint(schema) or not all(map(_compiles, patterns))
+    return not _OMITTED.isdisjoint(schema) or not all(map(_compiles, patterns))
 
 
 def _in_draft_07(schema: dict[str, Any]) -> dict[str, Any]:
-    """Write what draft 07 has by other names; without it `items` would be for all."""
+    """Rename the keywords that draft 07 has under other names; otherwise `items` would apply to all items."""
     if "prefixItems" not in schema:
         return schema
     rest = {"additionalItems": schema["items"]} if "items" in schema else {}

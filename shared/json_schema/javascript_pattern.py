@@ -1,7 +1,7 @@
-"""Which regular expressions of a JSON Schema the CLI can compile: it does so with JavaScript's `u` flag.
+"""Check which regular expressions of a JSON Schema the CLI can compile with JavaScript's `u` flag.
 
-That flag refuses what most engines take, such as `\\-` outside a class or a lone `}`. The check is conservative: an
-expression that it refuses is only left out for the model, and the gateway holds the answer to it all the same.
+That flag refuses what most engines accept, such as `\\-` outside a class or a single `}`. The check is conservative: a
+refused expression is only omitted for the model, and the gateway still validates the answer against it.
 """
 
 import re
@@ -21,12 +21,12 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-# Escapes that stand for more than one character cannot end a range.
+# Escapes for several characters cannot end a range.
 _MANY = re.compile(r"\\[dDwWsSpP]")
 
 
 def compiles_in_javascript(pattern: str) -> bool:
-    """Say whether an expression certainly compiles with JavaScript's `u` flag."""
+    """Return whether an expression certainly compiles with JavaScript's `u` flag."""
     place, repeatable = 0, False
     groups: list[bool] = []
     names: set[str] = set()
@@ -47,7 +47,7 @@ def compiles_in_javascript(pattern: str) -> bool:
 
 
 def _fits(token: re.Match[str], repeatable: bool, groups: list[bool], names: set[str]) -> bool:
-    """Say whether a token may stand where it stands; `names` gets the name of a group."""
+    """Return whether a token is valid at its place; adds the name of a group to `names`."""
     match token.lastgroup:
         case "open":
             name = token["name"]
@@ -65,7 +65,7 @@ def _fits(token: re.Match[str], repeatable: bool, groups: list[bool], names: set
 
 
 def _is_class(text: str) -> bool:
-    """Say whether the inside of a class is a list of characters and of ranges that go upwards."""
+    """Return whether the content of a class is a list of characters and ascending ranges."""
     parts, place = [], 0
     while place < len(text):
         part = _CLASS_PART.match(text, place)
@@ -86,7 +86,7 @@ def _is_class(text: str) -> bool:
 
 
 def _code(part: str) -> int:
-    """Return the code point of a class's part; the escapes of control characters count as below all others."""
+    """Return the code point of a part of a class; escapes of control characters are 0."""
     if not part.startswith("\\"):
         return ord(part)
     if found := re.fullmatch(r"\\[xu]\{?([0-9A-Fa-f]+)\}?", part):

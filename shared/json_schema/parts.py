@@ -1,10 +1,10 @@
-"""Where in a JSON Schema others stand: the same walk for whoever reads one or makes another of it."""
+"""Traverse the subschemas of a JSON Schema, for reading and for translation."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import unquote
 
-# Of drafts 06 to 2020-12: keywords that hold a schema, a list of them, or some by name.
+# Keywords of drafts 06 to 2020-12 whose value is a schema, a list of schemas, or schemas by name.
 _ONE = frozenset(
     [
         "additionalItems",
@@ -23,12 +23,12 @@ _ONE = frozenset(
 )
 _LIST = frozenset(["allOf", "anyOf", "oneOf", "prefixItems", "items"])
 _NAMED = frozenset(["$defs", "definitions", "properties", "patternProperties", "dependentSchemas", "dependencies"])
-# Those that look at the same value as the schema that holds them.
+# Keywords whose subschemas apply to the same value as the schema itself.
 _IN_PLACE = frozenset(["allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "dependencies"])
 
 
 def places(schema: Any, *, in_place: bool = False) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """Yield the schemas that stand directly in one, and where; `in_place` only those that look at the same value."""
+    """Yield the direct subschemas of a schema with their places; `in_place` only those for the same value."""
     if isinstance(schema, dict):
         for keyword, value in schema.items():
             if in_place and keyword not in _IN_PLACE:
@@ -38,31 +38,31 @@ def places(schema: Any, *, in_place: bool = False) -> Iterator[tuple[tuple[Any, 
             elif keyword in _LIST and isinstance(value, list):
                 yield from (((keyword, number), part) for number, part in enumerate(value))
             elif keyword in _NAMED and isinstance(value, dict):
-                # In `dependencies` a list is one of names.
+                # A list in `dependencies` contains names.
                 yield from (((keyword, name), part) for name, part in value.items() if isinstance(part, dict | bool))
 
 
 def parts(schema: Any, *, in_place: bool = False) -> Iterator[Any]:
-    """Yield the schemas that stand directly in one; `in_place` only those that look at the same value."""
+    """Yield the direct subschemas of a schema; `in_place` only those for the same value."""
     return (part for _, part in places(schema, in_place=in_place))
 
 
 def every(schema: Any) -> Iterator[Any]:
-    """Yield a schema and all that stand in it, at any depth."""
+    """Yield a schema and all its subschemas, at any depth."""
     yield schema
     for part in parts(schema):
         yield from every(part)
 
 
 def every_place(schema: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """Yield a schema and all that stand in it, each with its place."""
+    """Yield a schema and all its subschemas, each with its place."""
     yield place, schema
     for inner, part in places(schema):
         yield from every_place(part, place + inner)
 
 
 def changed(schema: Any, change: Callable[[Any], Any]) -> Any:
-    """Return a schema with each that stands directly in it changed."""
+    """Return a schema with its direct subschemas changed."""
     if not isinstance(schema, dict):
         return schema
 
@@ -81,7 +81,7 @@ def changed(schema: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def target_of(reference: Any, whole: Any) -> Any:
-    """Return the part of a schema that a reference leads to; None where there is none."""
+    """Return the target of a reference in a schema; None without a target."""
     if not isinstance(reference, str):
         return None
     place = whole

@@ -1,8 +1,7 @@
-"""A process that checks JSON Schemas of clients, with limits of its own: what it costs is up to the client.
+"""A process that checks JSON Schemas of clients, with its own limits on time and memory.
 
-It is a fresh interpreter and not a fork, since an API process has threads. It needs no queue and no semaphore of the
-system, which Lambda does not have: one line of JSON asks, one line answers. It ends with its parent, whose end of the
-pipe is closed then.
+It is a new interpreter and not a fork, because an API process has threads. It uses no queue and no semaphore, which
+Lambda does not support: a request is one line of JSON, and so is the response. It ends when its parent closes the pipe.
 """
 
 import json
@@ -16,30 +15,30 @@ import time
 
 from shared.json_schema.schema import Problem, problem_in
 
-# For one schema, s.
+# Time limit of one schema, s.
 WITHIN = 2.0
-# Of the whole process, bytes.
+# Memory limit of the process, bytes.
 MEMORY = 512 * 1024 * 1024
-# An interpreter that takes longer to start on a busy machine does not count as a slow schema; s.
+# The start of the interpreter has its own limit, so that a busy machine does not look like a slow schema; s.
 _START_WITHIN = 20.0
 _READY = b"ready\n"
 _SERVE = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from shared.json_schema.process import serve; serve()"
 )
-TOO_COSTLY = Problem(f"takes more than {WITHIN:g} s or {MEMORY >> 20} MiB to check; make it simpler", may_pass=True)
+TOO_COSTLY = Problem(f"takes more than {WITHIN:g} s or {MEMORY >> 20} MiB to check; simplify it", may_pass=True)
 
 
 class Checker:
-    """One such process. It checks one schema at a time, and is of no use after one that it had to be ended for."""
+    """One process, which checks one schema at a time. A schema that exceeds the limits ends the process."""
 
     def __init__(self) -> None:
-        # The environment has secrets, and an interpreter needs none of it but this.
+        # The environment contains secrets, and an interpreter needs only this variable.
         kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-c", _SERVE, json.dumps(sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # a traceback would show the client's schema
+            stderr=subprocess.DEVNULL,  # a traceback would contain the client's schema
             env=kept,
             bufsize=0,
         )
@@ -49,16 +48,16 @@ class Checker:
 
     @property
     def pid(self) -> int:
-        """The id of the process."""
+        """The process id."""
         return self._process.pid
 
     @property
     def alive(self) -> bool:
-        """Whether it can check another schema."""
+        """Whether the process can check another schema."""
         return self._process.poll() is None
 
     def check(self, text: str) -> Problem | None:
-        """Return what is wrong with a schema, given as JSON in ASCII on one line; blocks for `WITHIN` s at most."""
+        """Return the problem of a schema, or None. `text` is one line of ASCII JSON; blocks for at most `WITHIN` s."""
         assert self._process.stdin is not None  # noqa: S101 -- it is a pipe
         deadline = time.monotonic() + WITHIN
         try:
@@ -74,12 +73,12 @@ class Checker:
         return None if found is None else Problem(*found)
 
     def close(self) -> None:
-        """End the process."""
+        """Stop the process."""
         self._process.kill()
         self._process.communicate()
 
     def _line(self, seconds: float) -> bytes:
-        """Read a line; what there is of it when the time is up, or the process has ended."""
+        """Read a line, or the part of it that arrives before the timeout or the end of the process."""
         assert self._process.stdout is not None  # noqa: S101 -- it is a pipe
         deadline, line = time.monotonic() + seconds, b""
         poller = select.poll()
@@ -96,12 +95,12 @@ class Checker:
 
 def serve() -> None:
     """Check schemas until standard input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    _say(_READY)
+    _write(_READY)
     for text in sys.stdin:
-        # The parent ends this process in time; should it have ended itself, this does.
+        # The parent enforces the time limit. If it has died, this limit does.
         spent = resource.getrusage(resource.RUSAGE_SELF)
         seconds = int(spent.ru_utime + spent.ru_stime + WITHIN) + 2
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
@@ -109,9 +108,9 @@ def serve() -> None:
             found = problem_in(text)
         except MemoryError:
             found = TOO_COSTLY
-        _say(json.dumps(found).encode() + b"\n")
+        _write(json.dumps(found).encode() + b"\n")
 
 
-def _say(line: bytes) -> None:
+def _write(line: bytes) -> None:
     sys.stdout.buffer.write(line)
     sys.stdout.buffer.flush()

@@ -1,4 +1,4 @@
-"""JSON Schemas that clients send: whether an answer can be held to one."""
+"""Check whether the gateway can validate answers against a client's JSON Schema."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -10,10 +10,10 @@ from jsonschema_rs import ValidationError, ValidationErrorKind, validator_for
 from shared.json_schema.for_model import for_the_model
 from shared.json_schema.parts import every, every_place, parts, target_of
 
-# Of what a client sends, and of what the model is given: that goes to the CLI as one argument, of which Linux allows
-# 128 KiB.
+# Limit of the client's schema and of its translation for the model, which is one argument of the CLI. Linux limits
+# an argument to 128 KiB.
 MAX_BYTES = 120_000
-_TYPES = 7  # there are no more
+_TYPES = 7  # JSON Schema has seven
 _MAX_PATTERN = 4096
 _SHOWN = 100
 _DEFAULT_DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -29,9 +29,9 @@ _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
 class Problem(NamedTuple):
-    """Why an object is no schema that an answer could be held to; `place` is a JSON Pointer, empty where it is unknown.
+    """Why a schema cannot be used; `place` is a JSON Pointer, empty if unknown.
 
-    One that `may_pass` is due to the machine's load too, and is not remembered.
+    A problem that `may_pass` depends on the load of the machine and is not cached.
     """
 
     message: str
@@ -41,51 +41,51 @@ class Problem(NamedTuple):
 
 def too_long() -> Problem:
     """Return the problem of a schema that is too long."""
-    return Problem(f"may have {MAX_BYTES} bytes as JSON in ASCII")
+    return Problem(f"should have at most {MAX_BYTES} bytes as JSON in ASCII")
 
 
 def problem_in(text: str) -> Problem | None:
-    """Return why a schema, given as JSON, cannot be used; None when it can. A long one takes a second or more.
+    """Return the problem of a schema, given as JSON, or None. A long schema takes a second or more.
 
-    It has to stand by itself: nothing is fetched for it.
+    References to other documents are refused; nothing is fetched.
     """
     try:
         schema = json.loads(text)
         return _first_problem(schema, len(text))
     except ValidationError as error:
         is_expression = isinstance(error.kind, ValidationErrorKind.Format)
-        what = "has a regular expression that cannot be compiled" if is_expression else "is no JSON Schema"
+        what = "has a regular expression that cannot be compiled" if is_expression else "is not a valid JSON Schema"
         return Problem(what, _pointer(error.instance_path))
     except RecursionError:
-        return Problem("is nested too deep")
+        return Problem("is nested too deeply")
     except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError):
-        # The libraries take the keywords to have the types that only a schema's have.
-        return Problem("is no JSON Schema")
+        # The libraries assume that keywords have the types of a valid schema.
+        return Problem("is not a valid JSON Schema")
 
 
 def _first_problem(schema: dict[str, Any], sent: int) -> Problem | None:
     dialect = schema.get("$schema", _DEFAULT_DIALECT)
     if not isinstance(dialect, str) or dialect.rstrip("#") not in _DIALECTS:
-        return Problem("should be of draft 2020-12, 2019-09, 07 or 06, by its $schema", "/$schema")
+        return Problem("should have a $schema of draft 2020-12, 2019-09, 07 or 06", "/$schema")
     if max(sent, len(json.dumps(for_the_model(schema)))) > MAX_BYTES:
         return too_long()
     for place, part in every_place(schema):
         if not isinstance(part, dict):
             continue
         types = part.get("type")
-        # The library would compare each with each, however many there are.
+        # The library compares each type with every other, in quadratic time.
         if isinstance(types, list) and len(types) > _TYPES:
-            return Problem(f"may name {_TYPES} types in one place", _pointer((*place, "type")))
+            return Problem(f"should have at most {_TYPES} types in one place", _pointer((*place, "type")))
         if place and ("$id" in part or "$schema" in part):
-            return Problem("may have $id and $schema at its root only", _pointer(place))
+            return Problem("should have $id and $schema at its root only", _pointer(place))
         for where, pattern in _patterns(part):
             if len(pattern) > _MAX_PATTERN:
-                return Problem(f"may have {_MAX_PATTERN} characters in a pattern", _pointer((*place, where)))
-    why = _problem_of_references(schema)
-    if why is None:
+                return Problem(f"should have at most {_MAX_PATTERN} characters in a pattern", _pointer((*place, where)))
+    problem = _problem_of_references(schema)
+    if problem is None:
         validator_for(schema)
-        why = _problem_of_references(for_the_model(schema))
-    return Problem(why) if why else None
+        problem = _problem_of_references(for_the_model(schema))
+    return Problem(problem) if problem else None
 
 
 def _patterns(part: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -96,7 +96,7 @@ def _patterns(part: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _pointer(path: Iterable[Any]) -> str:
-    """Write a place as a JSON Pointer, of a length that an error can carry."""
+    """Write a place as a JSON Pointer of limited length."""
     parts = (str(part)[:_SHOWN].replace("~", "~0").replace("/", "~1") for part in islice(path, _SHOWN))
     return "".join("/" + part for part in parts)
 
@@ -107,18 +107,18 @@ def _problem_of_references(schema: dict[str, Any]) -> str | None:
     for part in every(schema):
         for reference in (part[name] for name in _REFERENCES if isinstance(part, dict) and name in part):
             if not (reference == "#" or reference.startswith("#/")):
-                return "may refer to its own parts only, as in #/$defs/name"
+                return "should refer to its own parts only, as in #/$defs/name"
             target = target_of(reference, schema)
             if target is None:
                 return "refers to a part that it does not have"
             if id(target) not in known:
-                return "refers to a part that is no schema"
+                return "refers to a part that is not a schema"
             targets.setdefault(id(part), []).append(target)
-    return "refers to itself without an end" if _is_endless(schema, targets) else None
+    return "refers to itself endlessly" if _is_endless(schema, targets) else None
 
 
 def _is_endless(schema: dict[str, Any], targets: dict[int, list[Any]]) -> bool:
-    """Say whether holding one value to a schema comes back to holding the same value to it."""
+    """Return whether validating a value would validate the same value against the same schema again."""
     done: set[int] = set()
 
     def leads_back(part: Any, above: frozenset[int]) -> bool:

@@ -3,8 +3,8 @@
     {"mcpServers": {"time": {"command": "mcp-server-time", "args": [], "env": {"KEY": "${KEY}"},
                              "routing": {"examples": ["What time is it in Rome?"], "cacheable": false}}}}
 
-Whatever else an entry holds goes to the CLI as it is. Only the worker fills in `${VAR}`: who accepts queries needs no
-server's secret.
+The CLI receives all other fields of an entry unchanged. Only the worker replaces `${VAR}`, because the API needs no
+secret of a server.
 """
 
 import json
@@ -19,22 +19,22 @@ from shared.api.fingerprint import digest
 from shared.configuration.booleans import parse_boolean
 from shared.configuration.errors import plain
 
-# ${NAME}, or ${NAME:-default} as the CLI has it.
+# ${NAME} or ${NAME:-default}, as in the CLI.
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-# The CLI keeps them for itself, and loads no server of a file by these names.
+# Reserved by the CLI, which loads no server with such a name from a file.
 _RESERVED = frozenset(["workspace", "claude-in-chrome", "computer-use", "ide", "constructor"])
 
 
-def _says_something(keyword: str) -> str:
-    # Others are in nearly every query: they are found at its spaces, or at its signs.
+def _has_word(keyword: str) -> str:
+    # A keyword without a letter or digit would match nearly every query.
     if not any(character.isalnum() for character in keyword):
         raise ValueError("should have a letter or a digit")
     return keyword
 
 
 Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500)]
-Keyword = Annotated[Sentence, AfterValidator(_says_something)]
+Keyword = Annotated[Sentence, AfterValidator(_has_word)]
 _TOOL = re.compile(r"[A-Za-z0-9_./-]{1,128}")
 
 
@@ -54,11 +54,11 @@ Tool = Annotated[str, AfterValidator(_is_tool)]
 
 
 class McpConfigError(ValueError):
-    """The file cannot be used; the text names server and field."""
+    """The file is invalid; the text names server and field."""
 
 
 class Routing(BaseModel):
-    """When a server is used, and how what it does may be."""
+    """When a server is used, and how its answers may be reused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -86,15 +86,15 @@ class Server(BaseModel):
     routing: Routing = Routing()
 
     @model_validator(mode="after")
-    def _has_a_way(self) -> Self:
+    def _has_command_or_url(self) -> Self:
         if self.type == "stdio" and self.command is None:
-            raise ValueError("command: is needed; or type http or sse, and a url")
+            raise ValueError("command: is required; or type http or sse, and a url")
         if self.type != "stdio" and self.url is None:
-            raise ValueError(f"url: is needed with type {self.type}")
+            raise ValueError(f"url: is required with type {self.type}")
         return self
 
     def entry(self) -> dict[str, Any]:
-        """Return it as the CLI reads it, without what is ours."""
+        """Return the entry for the CLI, without `routing`."""
         return self.model_dump(mode="json", exclude={"routing"}, exclude_defaults=True)
 
 
@@ -102,7 +102,7 @@ Servers = Mapping[str, Server]
 
 
 def read(path: Path, environ: Mapping[str, str], *, expand: bool) -> dict[str, Server]:
-    """Read the servers that are enabled; with `expand` every variable is filled in. Raises McpConfigError."""
+    """Read the enabled servers; with `expand`, replace variables. Raises McpConfigError."""
     document = _document(path)
     entries = document.get("mcpServers") if isinstance(document, dict) else None
     if not isinstance(entries, dict):
@@ -113,7 +113,7 @@ def read(path: Path, environ: Mapping[str, str], *, expand: bool) -> dict[str, S
 
 
 def digests(servers: Servers, names: Iterable[str]) -> dict[str, str]:
-    """Return what the configuration of each named server is, as a hash: not the values of its variables."""
+    """Return a digest of the configuration of each named server, without the values of its variables."""
     return {name: digest(servers[name].entry() | {"tools": servers[name].routing.tools}) for name in names}
 
 
@@ -123,26 +123,26 @@ def _document(path: Path) -> Any:
     except OSError as error:
         raise McpConfigError(f"{path} cannot be read: {error.strerror}") from None
     try:
-        # The bytes of UTF-16 may be UTF-8 too, with NUL between the letters.
+        # UTF-16 may be valid UTF-8 with NUL between the letters, so NUL becomes an invalid byte.
         text = data.replace(b"\0", b"\xff").decode("utf-8-sig")
         return json.loads(text)
     except UnicodeDecodeError:
-        raise McpConfigError(f"{path} is not UTF-8, but UTF-16 or no text; save it again as UTF-8") from None
-    except ValueError as error:  # also a number with thousands of digits
+        raise McpConfigError(f"{path} is not UTF-8, but UTF-16 or binary data; save it as UTF-8") from None
+    except ValueError as error:  # includes numbers with thousands of digits
         raise McpConfigError(f"{path} is not JSON: {error}") from None
     except RecursionError:
-        raise McpConfigError(f"{path} cannot be used: its values are nested too deep") from None
+        raise McpConfigError(f"{path}: its values are nested too deeply") from None
 
 
 def _server(path: Path, name: str, entry: Any) -> Server:
     if not _NAME.fullmatch(name):
         raise McpConfigError(f"{path}: {name[:80]!r}: should have 1 to 64 letters, digits, '_' or '-'")
     if "__" in name or name.endswith("_"):
-        why = "its tools are named mcp__NAME__TOOL, in which the CLI could not tell where the name ends"
-        raise McpConfigError(f"{path}: server {name!r}: the name should have no '__' and not end in '_': {why}")
+        reason = "the CLI separates the names of server and tool with '__'"
+        raise McpConfigError(f"{path}: server {name!r}: the name should not contain '__' or end in '_': {reason}")
     if name in _RESERVED:
-        raise McpConfigError(f"{path}: server {name!r}: the CLI reserves this name and would not load the server")
-    # The CLI takes an entry with a URL alone for HTTP.
+        raise McpConfigError(f"{path}: server {name!r}: the CLI reserves this name and does not load the server")
+    # For the CLI, an entry with a URL and no type is of type http.
     if isinstance(entry, dict) and "url" in entry and "type" not in entry:
         entry = {"type": "http", **entry}
     try:
@@ -156,7 +156,7 @@ def _server(path: Path, name: str, entry: Any) -> Server:
 
 
 def _field(place: tuple[int | str, ...]) -> list[str]:
-    """Return the names on the way to a value, without those of the types that pydantic tried for it."""
+    """Return the path of a field, without the names of the types that pydantic tried for it."""
     names = [str(part) for part in place]
     return names[:2] if names[:2] == ["routing", "enabled"] else names
 

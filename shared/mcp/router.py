@@ -1,8 +1,8 @@
-"""Which MCP servers a query needs: decided from what their entries say, in well under a millisecond, and explained.
+"""Choose the MCP servers of a query from their `routing` entries, in less than a millisecond, with reasons.
 
-Each word of a query speaks for or against a server: its weight is the logarithm of how much more often it occurs in
-the server's description and examples than in general questions (`background.txt`). A keyword speaks as loudly
-as its entry's author meant it to. docs/mcp.md has the measurements that this was chosen by.
+Each word of a query has a weight for each server: the logarithm of how much more often it occurs in the server's
+description and examples than in general questions (`background.txt`). A keyword has a fixed weight. docs/mcp.md has the
+measurements behind this choice.
 """
 
 import math
@@ -15,28 +15,28 @@ from pathlib import Path
 from shared.mcp.config import Servers
 from shared.mcp.words import words
 
-# The sum of weights at which the score is one half, and a server is chosen. Found on one half of the labelled queries.
+# The sum of weights for a score of one half, from which a server is chosen. Fitted to half of the labeled queries.
 THRESHOLD = 8.0
 _PHRASE, _WORD = 9.0, 7.0
-# Weight of an occurrence that was not seen, in texts: how sure so few examples can make us.
+# Additive smoothing, in texts: the weight of occurrences that the few examples do not contain.
 _UNSEEN = 0.2
-# An entry's examples weigh as if they were so many, so that one more never makes the others speak lower.
+# The examples of an entry weigh as this many texts, so that an additional example never weakens the others.
 _TEXTS = 10.0
-_WORST = -1.5  # what a word of general questions says against a server at most
-# Of a long query, what is asked stands at its beginning or at its end; characters.
-_LOOKED_AT = 1000
+_WORST = -1.5  # the lowest weight that a word of general questions may have
+# Characters of a long query that are scored, at its beginning and at its end, where the question is.
+_SCORED_LENGTH = 1000
 _URL = re.compile(r"((?:https?://|www\.)[^\s/]{1,300}+)/\S*")
 _ANY = r"[^\s,;]{1,200}?"
 _REASONS = 5
 _ALWAYS = ("always",)
-_TOLD = 0.05  # what scores less is told without reasons
+_MIN_EXPLAINED = 0.05  # lower scores have no reasons
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How well a server fits, 0 to 1; `reasons` name what decided, the strongest first.
+    """The score of a server, 0 to 1; `reasons` explain it, the strongest first.
 
-    It is `sure` when a keyword or a whole example spoke for it, and not only words.
+    It is `sure` if a keyword or a whole example matched, and not only words.
     """
 
     server: str
@@ -65,9 +65,10 @@ class Router:
         }
 
     def choose(self, query: str) -> tuple[list[str], list[Score]]:
-        """Return the names of the servers that a query needs, and the scores of all, the best first.
+        """Return the names of the chosen servers, and the scores of all servers, the best first.
 
-        The best is chosen from one half on; another beside it only when it is sure: two servers share many a word.
+        The best server is chosen if its score is at least one half. Others must also be `sure`, because two servers
+        share many words.
         """
         scores = self.scores(query)
         best = max((score.score for score in scores if score.reasons != _ALWAYS), default=0.0)
@@ -76,10 +77,10 @@ class Router:
 
     def scores(self, query: str) -> list[Score]:
         """Return the score of every server, the best first."""
-        if len(query) > 2 * _LOOKED_AT:
-            query = f"{query[:_LOOKED_AT]}\n{query[-_LOOKED_AT:]}"
+        if len(query) > 2 * _SCORED_LENGTH:
+            query = f"{query[:_SCORED_LENGTH]}\n{query[-_SCORED_LENGTH:]}"
         found = frozenset(words(query))
-        # The path of a URL names no file.
+        # A file name in the path of a URL is not a file.
         query = _URL.sub(r"\1", query)
         lowered = query.lower()
         scores = [self._score(name, query, lowered, found) for name in self._servers]
@@ -90,23 +91,28 @@ class Router:
         if routing.always:
             return Score(name, 1.0, _ALWAYS, sure=True)
         weights = self._weights[name]
-        said = {word: weights.get(word, self._against.get(word, 0.0)) for word in found}
+        weight_of = {word: weights.get(word, self._against.get(word, 0.0)) for word in found}
         keywords = [keyword for keyword in self._keywords[name] if keyword.is_in(query, lowered)]
         same = next((example for example, known in self._examples[name] if _are_alike(known, found)), None)
-        # What stands in a keyword has spoken with it.
-        spoken = {word for keyword in keywords for word in words(keyword.text)}
-        total = sum(weight for word, weight in said.items() if word not in spoken)
+        # Words of a keyword count with the keyword only.
+        counted = {word for keyword in keywords for word in words(keyword.text)}
+        total = sum(weight for word, weight in weight_of.items() if word not in counted)
         total += sum(_PHRASE if " " in keyword.text or "*" in keyword.text else _WORD for keyword in keywords)
         total += _PHRASE if same else 0
         score = 1 / (1 + math.exp(min((THRESHOLD - total) / 2, 700)))
-        reasons = self._reasons(name, [keyword.text for keyword in keywords], said) if score >= _TOLD else ()
+        reasons = (
+            self._reasons(name, [keyword.text for keyword in keywords], weight_of) if score >= _MIN_EXPLAINED else ()
+        )
         return Score(name, round(score, 3), reasons, sure=bool(keywords or same))
 
-    def _reasons(self, name: str, keywords: list[str], said: Mapping[str, float]) -> tuple[str, ...]:
-        strong = sorted((word for word in said if said[word] >= 1), key=lambda word: (-said[word], word))
+    def _reasons(self, name: str, keywords: list[str], weight_of: Mapping[str, float]) -> tuple[str, ...]:
+        strong = sorted((word for word in weight_of if weight_of[word] >= 1), key=lambda word: (-weight_of[word], word))
         reasons = [f'keyword "{keyword}"' for keyword in keywords] + [f'word "{word}"' for word in strong]
         like, shared = max(
-            ((example, sum(said[word] for word in known & set(strong))) for example, known in self._examples[name]),
+            (
+                (example, sum(weight_of[word] for word in known & set(strong)))
+                for example, known in self._examples[name]
+            ),
             key=lambda pair: pair[1],
             default=("", 0),
         )
@@ -115,7 +121,7 @@ class Router:
 
 @dataclass(frozen=True, slots=True)
 class _General:
-    """Questions that need no server: in how many of them each word occurs."""
+    """General questions, which need no server: the number of questions in which each word occurs."""
 
     counts: Counter[str]
     texts: int
@@ -139,16 +145,16 @@ def _log_odds(here: int, there: int, general: _General) -> float:
 
 
 def _are_alike(example: frozenset[str], query: frozenset[str]) -> bool:
-    """Say whether a query is an example in other words, or nearly."""
+    """Return whether a query and an example have nearly the same words."""
     both = len(example & query)
     return both >= 2 and both >= 0.75 * (len(example) + len(query) - both)
 
 
 def _body(parts: list[str]) -> str:
-    """Return the expression of a keyword from its parts between each `*`.
+    """Return the regular expression of a keyword from its parts between the `*`.
 
-    Every part but the last is taken where it comes first, for good: what lies between that and a later place, the next
-    `*` can stand for too. Tried at every place, a few of them would take minutes for a query of one long word.
+    Each part except the last matches atomically at its first place, because the next `*` can match the text up to any
+    later place. With backtracking, a few `*` would take minutes for a query of one long word.
     """
     first, *rest = parts
     stretched = [f"{_ANY}{part}" for part in rest]
@@ -156,7 +162,7 @@ def _body(parts: list[str]) -> str:
 
 
 class _Keyword:
-    """A keyword: whole words, in any case, also in the plural; `*` stands for up to 200 characters but no space."""
+    """A keyword: matches whole words in any case, and their plural; `*` matches up to 200 characters except a space."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -164,10 +170,10 @@ class _Keyword:
         before = r"(?<!\w)" if text[0].isalnum() else ""
         after = r"(?:s|es)?(?!\w)" if text[-1].isalnum() else ""
         self._pattern = re.compile(before + body + after, re.IGNORECASE)
-        # An empty one is in every query. Case folds in more ways than one beyond ASCII.
+        # For a fast check before the expression. Not beyond ASCII, where lower-casing does not cover all case folding.
         self._longest = max(re.split(r"[*\s]+", text.lower()), key=len) if text.isascii() else ""
 
     def is_in(self, query: str, lowered: str) -> bool:
-        """Say whether a query has it; `lowered` is the query in lower case, in which most are not even found."""
+        """Return whether a query contains the keyword; `lowered` is the query in lower case, for the fast check."""
         may_be = self._longest in lowered or not lowered.isascii()
         return may_be and self._pattern.search(query) is not None

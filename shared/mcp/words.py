@@ -1,4 +1,4 @@
-"""Words as the router compares them: without endings, and what is as good as a name by its kind."""
+"""Split text into the words that the router compares: without endings, and with names replaced by their kind."""
 
 import re
 
@@ -6,7 +6,7 @@ import re
 _TOKEN = re.compile(r"https?://\S+|www\.\S+|#[\w-]+|[\w-]{1,100}+\.[A-Za-z]{2,5}\b|[^\W_]+(?:'[a-z]+)?")
 _FILE = re.compile(r"[\w-]+\.([A-Za-z]{2,5})")
 _DOMAINS = frozenset({"com", "org", "net", "dev", "io", "eu", "de", "uk", "fr", "example"})
-# They are in every kind of question, and say nothing of what it is about.
+# Function words, which occur in every kind of question.
 _FUNCTION_WORDS = frozenset(
     re.findall(
         r"\w+",
@@ -18,12 +18,12 @@ _FUNCTION_WORDS = frozenset(
         """,
     )
 )
-# What is taken off, and how many letters have to stay.
+# Endings to remove, and how many letters must remain.
 _ENDINGS = (("'s", 1), ("ies", 3), ("ing", 4), ("ied", 3), ("ed", 4), ("es", 4), ("s", 3))
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a text in their order."""
+    """Return the words of a text in order."""
     return [word for token in _TOKEN.findall(text) for word in _kinds(token)]
 
 
@@ -42,7 +42,7 @@ def _kinds(token: str) -> tuple[str, ...]:
 
 
 def _stem(word: str) -> str:
-    """Take off an English ending: rough, for both sides of a comparison are treated alike."""
+    """Remove an English ending. A rough stem is enough, because both sides of a comparison use it."""
     for ending, least in _ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= least and not word.endswith("ss"):
             word = word.removesuffix(ending) + ("y" if ending in {"ies", "ied"} else "")

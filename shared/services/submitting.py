@@ -8,7 +8,9 @@ from pydantic_core import to_json
 from shared.api.errors import (
     AlreadyFinished,
     BudgetExhausted,
+    FieldError,
     IdempotencyMismatch,
+    InvalidRequest,
     KeyRevoked,
     NotFound,
     QueueFull,
@@ -147,6 +149,9 @@ def refuse(kind: str, reset: int, headers: dict[str, str], settings: SubmitSetti
             )
         case "revoked":
             raise KeyRevoked
+        case "no_credential":
+            message = "should name a credential of the kind anthropic_api_key; PUT /api/credentials/{name} stores one"
+            raise InvalidRequest(f"credential: {message}", errors=(FieldError("/credential", message),))
         case _:
             pass
 
@@ -196,7 +201,7 @@ def _submission(
         # An answer of the demo model is never returned as an answer of Claude.
         effective |= {"demoModel": True} if settings.demo_model else {}
         effective |= {"mcpDigests": chosen.digests} if chosen.servers else {}
-        effective.pop("textFormat", None)  # told again, and no part of what is run
+        effective.pop("textFormat", None)  # returned in the status, not part of the run
         name = fingerprint(caller, {**effective, "timeoutMs": timeout})
     mode = request.cache.mode
     ttl = settings.cache_ttl if request.cache.ttl is None else request.cache.ttl
@@ -218,6 +223,7 @@ def _submission(
         webhook_url=request.webhook_url or "",
         webhook_host=host,
         mcp=chosen.to_json(),
+        credential=request.credential or "",
         session_id="" if request.fork else request.session_id or "",
     )
 

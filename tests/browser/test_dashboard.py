@@ -90,7 +90,7 @@ def test_a_waiting_job_is_raised_cancelled_and_deleted(visit, gateway, running):
     expect(page.locator(".state").first).to_have_text("cancelled")
     page.get_by_role("button", name="Delete").click()
     say_yes(page)
-    expect(page.get_by_text("There is no such job")).to_be_visible()
+    expect(page.get_by_text("Job not found")).to_be_visible()
     assert gateway.client.get(f"/api/query/{job}").status_code == 404
 
 
@@ -116,7 +116,7 @@ def test_all_failed_jobs_are_retried_and_finished_ones_purged(visit, gateway, sc
     expect(page.locator("tbody tr")).to_have_count(2)
     page.get_by_role("button", name="Retry failed").click()
     say_yes(page)
-    expect(page.get_by_text("There are no such jobs")).to_be_visible()
+    expect(page.get_by_text("No jobs match")).to_be_visible()
     for job in jobs:
         assert gateway.finished(job)["state"] == "completed"
     page.get_by_role("button", name="Purge finished").click()
@@ -160,7 +160,7 @@ def test_hostile_text_stays_text_and_can_be_expanded(visit, gateway, script):
 def test_one_cached_answer_and_the_whole_cache_are_cleared(visit, gateway):
     job = gateway.ask("cache me")["jobId"]
     page = visit(f"jobs/{job}")
-    page.get_by_role("button", name="Forget the cached answer").click()
+    page.get_by_role("button", name="Delete the cached answer").click()
     say_yes(page)
     sees_message(page, "forgotten")
     again = gateway.ask("cache me")["jobId"]
@@ -176,10 +176,10 @@ def test_webhooks_are_shown_and_resent_and_a_host_is_resumed(visit, gateway):
     with Receiver(lambda hook: (500, {})) as receiver:
         job = gateway.ask("tell", webhookUrl=f"{receiver.url}/hook")["jobId"]
         page = visit(f"jobs/{job}")
-        expect(page.get_by_text("answered 500")).to_be_visible()
+        expect(page.get_by_text("status 500")).to_be_visible()
         page.goto(f"{gateway.url}/admin#/system")
         page.get_by_role("button", name="Resume").click()
-        expect(page.get_by_text("All webhooks arrive.")).to_be_visible()
+        expect(page.get_by_text("No host is failing.")).to_be_visible()
         receiver.reply = lambda hook: (204, {})
         page.goto(f"{gateway.url}/admin#/jobs/{job}")
         page.get_by_role("button", name="Send webhooks again").click()

@@ -227,7 +227,7 @@ def test_a_key_field_is_shown_where_a_key_is_needed(start, guarded):
 def test_without_keys_the_page_has_no_field_for_one(start, gateway):
     page = start(gateway)
     expect(page.get_by_label("API key")).to_be_hidden()
-    expect(page.get_by_text("No API key is needed")).to_be_visible()
+    expect(page.get_by_text("requires no API key")).to_be_visible()
     expect(page.get_by_role("link", name="Dashboard")).to_be_visible()
     assert page.get_by_role("link", name="API documentation").first.get_attribute("href") == "docs"
 

@@ -61,9 +61,6 @@ def test_no_service_knows_http():
 OUTSIDE_THE_STORE = [path for path in MODULES if "store" not in path.relative_to(ROOT).parts]
 # Constants of `shared.store.keys` that are not names of keys.
 CONSTANTS = {"ANONYMOUS", "BUCKETS"}
-# Exceptions; none may be added.
-USES_KEYS = {"functions/worker/webhooks/dispatcher.py"}
-SCRIPTS_WITH_KEYS = {"rq_view"}
 
 
 def trees(paths: list[Path]) -> dict[str, ast.AST]:
@@ -88,20 +85,32 @@ def test_only_the_store_names_redis_keys():
     found = trees(OUTSIDE_THE_STORE)
     assert [path for path, tree in found.items() if any(text.startswith("cg:") for text in strings(tree))] == []
     users = [path for path in OUTSIDE_THE_STORE if "shared.store.keys" in imported(path)]
-    assert {path for path, tree in trees(users).items() if attributes(tree, "keys") - CONSTANTS} <= USES_KEYS
+    assert [path for path, tree in trees(users).items() if attributes(tree, "keys") - CONSTANTS] == []
 
 
 def test_scripts_take_names_of_keys_from_one_file():
     """Catches a name of a key in a script that is not `names.lua`."""
     scripts = [path for path in (ROOT / "shared").rglob("*.lua") if path.stem != "names"]
     assert len(scripts) > 30
-    assert {path.stem for path in scripts if "cg:" in path.read_text()} <= SCRIPTS_WITH_KEYS
+    assert [path.stem for path in scripts if "cg:" in path.read_text()] == []
 
 
 def test_only_the_store_runs_scripts():
     """Catches a script that is called by position outside the module that knows its arguments."""
     runs = [path for path in OUTSIDE_THE_STORE if any("store.redis.scripts" in name for name in imported(path))]
     assert runs == []
+
+
+def test_only_the_plan_of_a_run_reads_the_stored_request():
+    """Catches a part of the worker that looks into the request instead of the plan."""
+    worker = trees([path for path in MODULES if "worker" in path.parts and path.name != "plan.py"])
+    reads = {
+        path
+        for path, tree in worker.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr == "request" and ast.unparse(node.value) != "urllib"
+    }
+    assert reads == {"functions/worker/jobs/attempt.py"}  # it makes the plan
 
 
 def private_names(tree: ast.AST) -> list[str]:
@@ -122,8 +131,8 @@ def test_submit_and_status_import_nothing_that_slows_a_cold_start():
     import subprocess
     import sys
 
-    heavy = ("httpx", "boto3", "prometheus_client", "claude_agent_sdk", "rq", "typer", "uvicorn")
-    for function in ("submit", "status"):
+    heavy = ("httpx", "boto3", "prometheus_client", "claude_agent_sdk", "rq", "typer", "uvicorn", "nacl")
+    for function in ("submit", "status", "credentials"):
         code = f"import sys, functions.{function}.app; print([m for m in {heavy!r} if m in sys.modules])"
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
         assert done.stdout.strip() == "[]", f"{function} imports {done.stdout}"

@@ -11,6 +11,7 @@ from local.lambda_emulator.routes import _Loader, read_routes
 from shared.configuration.settings import (
     AdminSettings,
     CommonSettings,
+    CredentialsSettings,
     ProxySettings,
     StatusSettings,
     SubmitSettings,
@@ -23,7 +24,7 @@ RESOURCES = DOCUMENT["Resources"]
 FUNCTIONS = {
     "SubmitFunction": SubmitSettings, "StatusFunction": StatusSettings, "WebhookFunction": WebhookSettings,
     "BatchesFunction": SubmitSettings, "OpenaiFunction": SubmitSettings, "AnthropicFunction": SubmitSettings,
-    "AdminFunction": AdminSettings,
+    "AdminFunction": AdminSettings, "CredentialsFunction": CredentialsSettings,
 }  # fmt: skip
 TOOLS = {"POWERTOOLS_SERVICE_NAME"}
 
@@ -58,7 +59,8 @@ def test_functions_and_worker_agree_on_shared_variables(function):
     both &= set(submit) | set(worker)
     both -= set(DOCUMENT["Globals"]["Function"]["Environment"]["Variables"])
     assert both == {
-        "CLAUDE_TIMEOUT", "CLAUDE_MODEL", "MAX_BUDGET_USD", "DAILY_BUDGET_USD", "RESULT_TTL", "MCP_ENABLED",
+        "CLAUDE_TIMEOUT", "CLAUDE_MODEL", "CLAUDE_MODELS", "MAX_BUDGET_USD", "DAILY_BUDGET_USD", "RESULT_TTL",
+        "MCP_ENABLED",
     }  # fmt: skip
     assert {name: submit[name] for name in both} == {name: worker[name] for name in both}
 

@@ -74,7 +74,8 @@ def test_without_credentials_the_demo_model_answers_and_says_so(demo):
     log = "".join(demo.log)
     assert "demo model" in log
     assert "ANTHROPIC_API_KEY" in log
-    assert demo.client.get("/health").json()["credentials"] == ["demo"]
+    health = demo.client.get("/health").json()
+    assert (health["credentials"], health["relay"]) == (["demo"], True)
 
 
 def test_demo_answers_cost_nothing_and_are_not_cached_for_claude(tmp_path):
@@ -92,7 +93,7 @@ def test_demo_answers_cost_nothing_and_are_not_cached_for_claude(tmp_path):
 
 
 def test_the_demo_model_follows_the_instructions_of_a_query(demo):
-    assert demo.ask("demo: fail 529")["error"]["code"] == "overloaded"
+    assert demo.ask("demo: fail 529", timeoutMs=3000)["error"]["code"] == "overloaded"
     assert demo.ask("demo: stream 3")["result"]["response"].endswith("word1 word2 word3")
     ran = demo.ask('demo: tool Bash {"command": "echo $((6*7))"}', tools=["Bash"])
     assert "42" in ran["result"]["response"]

@@ -1,4 +1,4 @@
-// Calls of the JSON API. An error is one with the API's own words; 401 sends to the login.
+// Calls of the JSON API. An ApiError has the text of the API's error.
 
 // Relative to this file, so that the dashboard works under any path prefix.
 const BASE = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
@@ -21,16 +21,19 @@ export async function call(method, path, body) {
       cache: "no-store",
     });
   } catch {
-    throw new ApiError(0, "The gateway does not answer");
+    throw new ApiError(0, "The gateway does not respond");
   }
   let content = null;
   try {
     content = await answer.json();
   } catch {
-    // what is not JSON is told by its status
+    // not JSON; the status is reported instead
   }
   if (!answer.ok) {
-    throw new ApiError(answer.status, content?.detail || content?.title || `The gateway answered ${answer.status}`);
+    throw new ApiError(
+      answer.status,
+      content?.detail || content?.title || `The gateway responded with status ${answer.status}`,
+    );
   }
   return content;
 }

@@ -1,4 +1,4 @@
-// The last hour as a picture: a bar a minute, what went well below and what failed above it.
+// A bar chart of the last hour: a bar per minute, completed jobs at the bottom, failed jobs above.
 
 import { h, svg } from "./dom.js";
 
@@ -17,7 +17,7 @@ export function hourChart(minutes) {
     if (one.failed) bars.push(svg("rect", { ...at, y: HEIGHT - done - failed, height: failed, class: "bar failed" }));
   });
   const total = (name) => minutes.reduce((sum, one) => sum + one[name], 0);
-  const told = `${total("completed")} completed, ${total("failed")} failed, ${total("cancelled")} cancelled`;
+  const summary = `${total("completed")} completed, ${total("failed")} failed, ${total("cancelled")} cancelled`;
   return h(
     "figure",
     {},
@@ -27,7 +27,7 @@ export function hourChart(minutes) {
         viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
         preserveAspectRatio: "none",
         role: "img",
-        "aria-label": `Last hour: ${told}`,
+        "aria-label": `Last hour: ${summary}`,
       },
       svg("line", { x1: 0, x2: WIDTH, y1: HEIGHT - 0.5, y2: HEIGHT - 0.5, class: "axis" }),
       ...bars,
@@ -38,7 +38,7 @@ export function hourChart(minutes) {
       h("span", { class: "key completed" }, `${total("completed")} completed`),
       h("span", { class: "key failed" }, `${total("failed")} failed`),
       h("span", {}, `${total("cancelled")} cancelled`),
-      h("span", { class: "right" }, `tallest: ${most} a minute`),
+      h("span", { class: "right" }, `maximum: ${most} per minute`),
     ),
   );
 }

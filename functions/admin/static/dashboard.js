@@ -1,7 +1,7 @@
-// The dashboard: a login, three pages and one for a job. Live: what is shown is asked for again every two seconds.
+// The dashboard: a login, three pages and a page per job. The shown page is refreshed every two seconds.
 
 import { ApiError, call } from "./api.js";
-import { confirmed, note } from "./talk.js";
+import { confirmed, note } from "./notices.js";
 import { jobPage } from "./job.js";
 import { jobsPage } from "./jobs.js";
 import { loginPage } from "./login.js";
@@ -18,7 +18,7 @@ let role = null;
 let timer = null;
 let shown = 0;
 
-// What pages may do: act, which tells of its outcome and looks again, and ask first where it destroys.
+// The actions of pages: each shows a notice and refreshes the page; destructive ones ask for confirmation first.
 const context = {
   get mayChange() {
     return role === "admin";
@@ -30,7 +30,7 @@ const context = {
     } catch (error) {
       await failed(error);
     }
-    await look();
+    await refresh();
   },
   async actIfSure(title, text, yes, method, path, done) {
     if (await confirmed(title, text, yes)) await context.act(method, path, done);
@@ -57,25 +57,25 @@ async function failed(error) {
 
 let current = null;
 
-async function look() {
+async function refresh() {
   if (role === null || current === null) return;
-  const looking = shown;
-  const asked = current;
+  const generation = shown;
+  const requested = current;
   try {
-    const content = await asked.load();
-    if (looking !== shown || asked !== current) return; // another page is shown by now
-    // Whoever selects text, or has opened something, is not disturbed while nothing has changed.
+    const content = await requested.load();
+    if (generation !== shown || requested !== current) return; // another page is shown now
+    // Do not render unchanged content, so that selections and opened parts stay.
     const text = JSON.stringify(content);
-    if (text !== asked.text) {
-      asked.text = text;
-      asked.show(content, main);
+    if (text !== requested.text) {
+      requested.text = text;
+      requested.show(content, main);
     }
     live.textContent = "live";
     live.className = "live on";
   } catch (error) {
-    live.textContent = "not reached";
+    live.textContent = "disconnected";
     live.className = "live off";
-    if (error instanceof ApiError && error.status === 404 && asked.missing) asked.missing(main);
+    if (error instanceof ApiError && error.status === 404 && requested.missing) requested.missing(main);
     else if (error instanceof ApiError && error.status !== 0) await failed(error);
     else if (!(error instanceof ApiError)) throw error;
   }
@@ -101,8 +101,8 @@ async function route() {
   }
   main.replaceChildren();
   current = page();
-  await look();
-  timer = setInterval(look, EVERY);
+  await refresh();
+  timer = setInterval(refresh, EVERY);
 }
 
 addEventListener("hashchange", async () => {
@@ -110,7 +110,7 @@ addEventListener("hashchange", async () => {
   main.focus();
 });
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) look();
+  if (!document.hidden) refresh();
 });
 logout.addEventListener("click", async () => {
   await call("POST", "/logout");

@@ -1,4 +1,4 @@
-// One job: what was asked and answered, when, at what cost, and whom it was told.
+// The page of a job: request, result, times, cost, attempts and webhooks.
 
 import { call } from "./api.js";
 import { clock, duration, fill, h, number, revealed, state, usd } from "./dom.js";
@@ -6,10 +6,11 @@ import { clock, duration, fill, h, number, revealed, state, usd } from "./dom.js
 const pair = (label, ...value) => h("div", {}, h("dt", {}, label), h("dd", {}, ...value));
 const between = (from, to) => (from && to ? duration(new Date(to) - new Date(from)) : "–");
 
-const why = (name, mcp) => mcp.scores.find((score) => score.server === name)?.reasons.join(", ") || "asked for by name";
+const why = (name, mcp) =>
+  mcp.scores.find((score) => score.server === name)?.reasons.join(", ") || "named in the request";
 const servers = (job) =>
   job.mcpServers
-    .map((name) => `${name} (${job.mcp.unavailable.includes(name) ? "was not there; " : ""}${why(name, job.mcp)})`)
+    .map((name) => `${name} (${job.mcp.unavailable.includes(name) ? "unavailable; " : ""}${why(name, job.mcp)})`)
     .join("; ");
 
 function facts(job) {
@@ -23,7 +24,7 @@ function facts(job) {
     pair(
       "Attempts",
       String(job.attemptsDetail.length),
-      job.workersLost ? `, ${job.workersLost} lost with their worker` : "",
+      job.workersLost ? `, ${job.workersLost} lost with a worker` : "",
     ),
     pair("Submitted", clock(job.createdAt)),
     pair("Waited", between(job.createdAt, job.startedAt)),
@@ -32,8 +33,8 @@ function facts(job) {
     pair("Slot", job.slot || "–"),
     pair("Caller", job.caller),
     pair("Request", job.requestId),
-    job.queuePosition !== null && pair("Before it", number(job.queuePosition)),
-    job.runAnew > 0 && pair("Run anew", `${job.runAnew} times`),
+    job.queuePosition !== null && pair("Jobs before it", number(job.queuePosition)),
+    job.runAnew > 0 && pair("Retried", `${job.runAnew} times`),
     job.result && pair("Model", job.result.model),
     job.costUsd > 0 && pair("Cost of all attempts", usd(job.costUsd)),
     usage &&
@@ -41,13 +42,14 @@ function facts(job) {
         "Tokens",
         `${number(usage.inputTokens)} in, ${number(usage.outputTokens)} out, ${number(usage.cacheReadTokens)} cached`,
       ),
-    pair("Cached", job.cached ? "answers identical queries" : "no"),
+    pair("Cached", job.cached ? "yes, for identical queries" : "no"),
     job.mcpServers.length > 0 && pair("MCP servers", servers(job)),
     Object.keys(job.metadata).length > 0 && pair("Metadata", JSON.stringify(job.metadata)),
   );
 }
 
-const said = (one) => [one.status, one.type, one.message].filter((part) => part !== null).join(" ");
+const answerOf = (one) =>
+  [one.status ?? "nothing", one.type, one.message, one.requestId].filter((part) => part).join(" ");
 
 function attempts(job) {
   return (
@@ -65,12 +67,14 @@ function attempts(job) {
             {},
             `${clock(one.startedAt)}, ${between(one.startedAt, one.endedAt)}: ${one.code ?? "completed"}`,
             one.model && ` (${one.model})`,
-            !one.counts && ", does not count: the queue was held",
+            !one.counts && ", not counted: the queue was held",
             one.requests.length > 0 &&
               h(
                 "ul",
                 {},
-                one.requests.map((request) => h("li", {}, `${clock(request.at)} Claude answered ${said(request)}`)),
+                one.requests.map((request) =>
+                  h("li", {}, `${clock(request.at)} Claude responded ${answerOf(request)}`),
+                ),
               ),
           ),
         ),
@@ -89,7 +93,7 @@ function actions(job, context) {
     {
       id: "priority",
       onchange: (event) =>
-        context.act("POST", `${path}/priority`, `The priority is ${event.target.value}`, {
+        context.act("POST", `${path}/priority`, `The priority is now ${event.target.value}`, {
           priority: event.target.value,
         }),
     },
@@ -101,12 +105,12 @@ function actions(job, context) {
     (job.state === "failed" || job.state === "cancelled") &&
       button("Retry", () =>
         context.actIfSure(
-          "Run this job again?",
-          "It runs as if for the first time. A rerun repeats what tools did, and costs again.",
-          "Run it again",
+          "Retry this job?",
+          "The job gets all its attempts again. A retry repeats the effects of tools and costs again.",
+          "Retry the job",
           "POST",
           `${path}/retry`,
-          "The job waits again",
+          "The job is queued again",
         ),
       ),
     !ended &&
@@ -115,7 +119,7 @@ function actions(job, context) {
         () =>
           context.actIfSure(
             "Cancel this job?",
-            "What it has done so far is lost. All submissions that joined it are told.",
+            "Its progress is lost. All submissions that joined it are cancelled too.",
             "Cancel the job",
             "POST",
             `${path}/cancel`,
@@ -127,16 +131,16 @@ function actions(job, context) {
     !ended && priority,
     ended &&
       job.deliveries.length > 0 &&
-      button("Send webhooks again", () => context.act("POST", `${path}/redeliver`, "They are sent again")),
+      button("Send webhooks again", () => context.act("POST", `${path}/redeliver`, "The webhooks are sent again")),
     job.cached &&
-      button("Forget the cached answer", () =>
+      button("Delete the cached answer", () =>
         context.actIfSure(
-          "Forget the cached answer?",
-          "The next identical query runs again.",
-          "Forget it",
+          "Delete the cached answer?",
+          "The next identical query runs a new job.",
+          "Delete it",
           "DELETE",
           `/cache?jobId=${job.jobId}`,
-          "The cached answer is forgotten",
+          "The cached answer is deleted",
         ),
       ),
     ended &&
@@ -145,7 +149,7 @@ function actions(job, context) {
         () =>
           context.actIfSure(
             "Delete this job?",
-            "It is forgotten with its result, at once and for good.",
+            "The job and its result are deleted at once. This cannot be undone.",
             "Delete it",
             "DELETE",
             path,
@@ -200,7 +204,7 @@ function deliveries(job) {
 export const jobPage = (id, context) => ({
   load: () => call("GET", `/api/jobs/${encodeURIComponent(id)}`),
   missing(main) {
-    main.replaceChildren(h("section", {}, h("h2", {}, "Job"), h("p", {}, "There is no such job (any more).")));
+    main.replaceChildren(h("section", {}, h("h2", {}, "Job"), h("p", {}, "Job not found. It may have been deleted.")));
   },
   show(job, main) {
     const { query, ...options } = job.request;

@@ -1,16 +1,16 @@
-// All jobs, newest first: a page at a time, of one state or of all, or the one with an id.
+// The list of jobs, newest first, in pages; filtered by state or by job id.
 
 import { call } from "./api.js";
 import { clock, duration, fill, h, state } from "./dom.js";
 
 const STATES = ["waiting", "active", "delayed", "completed", "failed", "cancelled"];
 
-function asked() {
+function parameters() {
   return new URLSearchParams(location.hash.split("?")[1] || "");
 }
 
 function go(changes) {
-  const query = asked();
+  const query = parameters();
   for (const [name, value] of Object.entries(changes)) {
     if (value) query.set(name, value);
     else query.delete(name);
@@ -35,7 +35,7 @@ function line(job) {
 }
 
 function filters(context) {
-  const query = asked();
+  const query = parameters();
   const chosen = h(
     "select",
     { id: "state", onchange: (event) => go({ state: event.target.value, cursor: null, jobId: null }) },
@@ -56,17 +56,17 @@ function filters(context) {
   });
   const failed = () =>
     context.actIfSure(
-      "Run every failed job again?",
-      "Each runs as if for the first time. A rerun repeats what tools did, and costs again.",
-      "Run them again",
+      "Retry every failed job?",
+      "Each job gets all its attempts again. A retry repeats the effects of tools and costs again.",
+      "Retry them",
       "POST",
       "/jobs/retry-failed",
-      "The failed jobs wait again",
+      "The failed jobs are queued again",
     );
   const purge = () =>
     context.actIfSure(
       "Delete every finished job?",
-      "Completed, failed and cancelled jobs are forgotten with their results, at once and for good.",
+      "Completed, failed and cancelled jobs and their results are deleted at once. This cannot be undone.",
       "Delete them",
       "POST",
       "/jobs/purge-finished",
@@ -89,14 +89,14 @@ function filters(context) {
 }
 
 export function jobsPage(context) {
-  const query = asked();
+  const query = parameters();
   query.set("limit", "50");
   const table = h("div", { "aria-live": "off" });
   let bar = null;
   return {
     load: () => call("GET", `/api/jobs?${query}`),
     show(found, main) {
-      // The filters stay as they are while the list below them lives.
+      // Keep the filters while the list below is refreshed.
       if (bar === null) {
         bar = filters(context);
         main.replaceChildren(h("section", {}, h("h2", {}, "Jobs"), bar, table));
@@ -118,7 +118,7 @@ export function jobsPage(context) {
       );
       fill(
         table,
-        found.jobs.length ? rows : h("p", {}, "There are no such jobs."),
+        found.jobs.length ? rows : h("p", {}, "No jobs match."),
         h(
           "div",
           { class: "row" },

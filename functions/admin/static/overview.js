@@ -1,4 +1,4 @@
-// The first page: how the deployment is now, and how its last hour was.
+// The overview: the state of the deployment and its last hour.
 
 import { call } from "./api.js";
 import { hourChart } from "./chart.js";
@@ -6,10 +6,10 @@ import { duration, h, number, usd } from "./dom.js";
 
 const STATES = ["waiting", "active", "delayed", "completed", "failed", "cancelled"];
 const HELD = {
-  paused: "The queue is paused: no job starts.",
-  authentication_failed: "Claude does not accept the gateway's credentials. One job tries every 30 s.",
-  billing_error: "Claude refuses for a reason of billing. One job tries every 30 s.",
-  rate_limited: "Claude's rate limit is reached: no job starts until it is over.",
+  paused: "The queue is paused. No jobs start.",
+  authentication_failed: "Claude refuses the gateway's credentials. One job every 30 s tries again.",
+  billing_error: "Claude reports a billing problem. One job every 30 s tries again.",
+  rate_limited: "Claude's rate limit is reached. No jobs start until it has passed.",
 };
 
 const tile = (label, value, href) =>
@@ -25,7 +25,7 @@ function queue(stats, context) {
           onclick: () =>
             context.actIfSure(
               "Pause the queue?",
-              "No job starts until somebody resumes it. Those that run go on.",
+              "No jobs start until the queue is resumed. Running jobs continue.",
               "Pause",
               "POST",
               "/queue/pause",
@@ -49,8 +49,7 @@ function queue(stats, context) {
 }
 
 function slots(stats) {
-  if (!stats.slots.length)
-    return h("section", {}, h("h2", {}, "Slots"), h("p", { class: "held" }, "No worker is alive."));
+  if (!stats.slots.length) return h("section", {}, h("h2", {}, "Slots"), h("p", { class: "held" }, "No live worker."));
   return h(
     "section",
     {},
@@ -73,21 +72,21 @@ function slots(stats) {
 function money(stats) {
   const spent = Object.values(stats.costUsd).reduce((sum, cost) => sum + cost, 0);
   const today = Object.entries(stats.costTodayUsd);
-  const asked = stats.cache.hits + stats.cache.misses;
+  const lookups = stats.cache.hits + stats.cache.misses;
   return h(
     "section",
     {},
-    h("h2", {}, "Cache and spend"),
+    h("h2", {}, "Cache and cost"),
     h(
       "dl",
       { class: "tiles" },
       tile("answers cached", number(stats.cache.entries)),
       tile("hits", number(stats.cache.hits)),
-      tile("hit rate", asked ? `${Math.round((stats.cache.hits / asked) * 100)} %` : "–"),
+      tile("hit rate", lookups ? `${Math.round((stats.cache.hits / lookups) * 100)} %` : "–"),
       tile("saved", usd(stats.cache.savedUsd)),
       tile("spent", usd(spent)),
       tile("spent today", usd(today.reduce((sum, [, cost]) => sum + cost, 0))),
-      tile("webhooks to send", number(stats.webhooks.pending), "#/system"),
+      tile("webhooks pending", number(stats.webhooks.pending), "#/system"),
     ),
     today.length > 1 &&
       h(

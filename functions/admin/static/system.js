@@ -1,4 +1,4 @@
-// What the deployment is made of: workers, callers, webhook hosts that fail, the cache.
+// The parts of the deployment: workers, callers, failing webhook hosts, the cache.
 
 import { call } from "./api.js";
 import { clock, h, number, usd } from "./dom.js";
@@ -35,7 +35,7 @@ const section = (title, ...children) => h("section", {}, h("h2", {}, title), ...
 
 function workers(stats) {
   const rows = stats.workers.map((one) => [one.worker, String(one.slots), one.cli || "unknown", one.credentials]);
-  return section("Workers", table(["Worker", "Slots", "CLI", "Credentials"], rows, "No worker is alive."));
+  return section("Workers", table(["Worker", "Slots", "CLI", "Credentials"], rows, "No live worker."));
 }
 
 function callers(found, context) {
@@ -48,7 +48,7 @@ function callers(found, context) {
         onclick: () =>
           context.actIfSure(
             `Revoke the key of ${one.name}?`,
-            "It stops working within five seconds, for good. Jobs that have not ended are cancelled.",
+            "The key stops working within five seconds, and unfinished jobs are cancelled. This cannot be undone.",
             "Revoke it",
             "DELETE",
             `/callers/${encodeURIComponent(one.id)}`,
@@ -57,8 +57,14 @@ function callers(found, context) {
       },
       "Revoke",
     );
-  const rows = found.map((one) => [one.name, one.id, clock(one.createdAt), context.mayChange ? revoke(one) : ""]);
-  return section("Callers", table(["Name", "Id", "Created", ""], rows, "No caller has a key."));
+  const rows = found.map((one) => [
+    one.name,
+    one.id,
+    clock(one.createdAt),
+    one.credentials.join(", "),
+    context.mayChange ? revoke(one) : "",
+  ]);
+  return section("Callers", table(["Name", "Id", "Created", "Credentials", ""], rows, "No caller has a key."));
 }
 
 function hosts(stats, context) {
@@ -68,7 +74,11 @@ function hosts(stats, context) {
       {
         type: "button",
         onclick: () =>
-          context.act("POST", `/webhooks/hosts/${encodeURIComponent(one.host)}/resume`, `${one.host} is tried again`),
+          context.act(
+            "POST",
+            `/webhooks/hosts/${encodeURIComponent(one.host)}/resume`,
+            `Deliveries to ${one.host} are resumed`,
+          ),
       },
       "Resume",
     );
@@ -80,23 +90,23 @@ function hosts(stats, context) {
     context.mayChange ? resume(one) : "",
   ]);
   const names = ["Host", "Failures", "Failing since", "Paused since", ""];
-  return section("Webhook hosts that fail", table(names, rows, "All webhooks arrive."));
+  return section("Failing webhook hosts", table(names, rows, "No host is failing."));
 }
 
 function cache(stats, context) {
   const clear = () =>
     context.actIfSure(
       "Clear the cache?",
-      `${stats.cache.entries} answers are forgotten; the queries run again when they come.`,
+      `${stats.cache.entries} answers are deleted. Their queries run again at the next submission.`,
       "Clear it",
       "DELETE",
       "/cache",
       "The cache is empty",
     );
-  const told = `${number(stats.cache.entries)} answers, ${number(stats.cache.hits)} hits, ${usd(stats.cache.savedUsd)} saved.`;
+  const summary = `${number(stats.cache.entries)} answers, ${number(stats.cache.hits)} hits, ${usd(stats.cache.savedUsd)} saved.`;
   return section(
     "Cache",
-    h("p", {}, told),
+    h("p", {}, summary),
     context.mayChange && h("button", { type: "button", class: "danger", onclick: clear }, "Clear the cache"),
   );
 }

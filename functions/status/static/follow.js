@@ -1,9 +1,9 @@
-// Follows a job's events with fetch, since EventSource cannot send a key, and resumes where a connection was lost.
+// Follows a job's events with fetch, because EventSource cannot send a key. Resumes after a lost connection.
 
 import { GatewayError, send, sleep } from "./gateway.js";
 
 const LONGEST_PAUSE = 10_000;
-// The gateway sends a comment every 10 s: a connection that is silent for longer is lost.
+// The gateway sends a comment every 10 s, so a longer silence means that the connection is lost.
 const SILENCE = 35_000;
 
 // Yields each event as { kind, data }, `done` last; { kind: "open" } for each connection, and { kind: "lost" } when one
@@ -13,7 +13,7 @@ export async function* follow(jobId, key, signal) {
   let pause = 1000;
   let failures = 0;
   for (;;) {
-    let asked = 0;
+    let retryAfter = 0;
     try {
       for await (const event of connection(jobId, key, lastId, signal)) {
         if (event.retry) pause = event.retry;
@@ -25,10 +25,10 @@ export async function* follow(jobId, key, signal) {
       }
     } catch (error) {
       if (signal.aborted || !(error instanceof GatewayError) || !error.passing) throw error;
-      asked = error.pause;
+      retryAfter = error.pause;
       yield { kind: "lost" };
     }
-    await sleep(Math.max(asked, Math.min(pause * 2 ** failures, LONGEST_PAUSE)), signal);
+    await sleep(Math.max(retryAfter, Math.min(pause * 2 ** failures, LONGEST_PAUSE)), signal);
     failures += 1;
   }
 }
@@ -41,7 +41,7 @@ async function* connection(jobId, key, lastId, signal) {
   try {
     const headers = { accept: "text/event-stream", ...(lastId && { "last-event-id": lastId }) };
     const response = await send("GET", `api/query/${jobId}/events`, { key, headers, signal: silence.signal });
-    // Nothing follows the last event: the caller reads the job itself.
+    // No event follows the last one, so read the job.
     if (response.status === 204) {
       const job = await (await send("GET", `api/query/${jobId}`, { key, signal })).text();
       yield { kind: "done", data: job };

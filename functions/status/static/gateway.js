@@ -1,10 +1,10 @@
-// Requests to the API. Errors carry the API's own words and code.
+// Requests to the API. A GatewayError has the text and code of the API's error.
 
 // Relative to this file, so that the page works under any path prefix.
 export const BASE = new URL("..", import.meta.url).href;
 
 export class GatewayError extends Error {
-  // `passing`: the same request may succeed later, after `pause` ms.
+  // `passing`: the same request may succeed after `pause` ms.
   constructor(status, message, code, pause) {
     super(message);
     this.status = status;
@@ -16,9 +16,9 @@ export class GatewayError extends Error {
 
 export async function send(method, path, { key, headers = {}, body, signal } = {}) {
   const sent = { ...headers };
-  // Else fetch would refuse the header as if the gateway were away.
+  // Otherwise fetch would fail as if the gateway were unreachable.
   if (key && !/^[!-~]+$/.test(key))
-    throw new GatewayError(401, "The API key has characters that no key has.", "unauthorized", 0);
+    throw new GatewayError(401, "Invalid API key: it has characters that no key has.", "unauthorized", 0);
   if (key) sent.authorization = `Bearer ${key}`;
   if (body !== undefined) sent["content-type"] = "application/json";
   let response;
@@ -33,7 +33,7 @@ export async function send(method, path, { key, headers = {}, body, signal } = {
     });
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new GatewayError(0, "The gateway does not answer.", "unreachable", 0);
+    throw new GatewayError(0, "The gateway does not respond.", "unreachable", 0);
   }
   if (!response.ok) throw await errorOf(response);
   return response;
@@ -46,12 +46,17 @@ async function errorOf(response) {
   try {
     problem = await response.json();
   } catch {
-    // A proxy's own page; its status says what there is to say.
+    // A page of a proxy; the status is reported instead.
   }
   const pause = Number(response.headers.get("retry-after")) * 1000 || 0;
-  const words = [problem.title, problem.detail].filter((text) => typeof text === "string");
+  const texts = [problem.title, problem.detail].filter((text) => typeof text === "string");
   const code = typeof problem.code === "string" ? problem.code : `HTTP ${response.status}`;
-  return new GatewayError(response.status, words.join(": ") || `The gateway answered ${response.status}.`, code, pause);
+  return new GatewayError(
+    response.status,
+    texts.join(": ") || `The gateway responded with status ${response.status}.`,
+    code,
+    pause,
+  );
 }
 
 export function sleep(ms, signal) {

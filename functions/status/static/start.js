@@ -1,4 +1,4 @@
-// The start page: submits a query, shows its wait and its answer as Claude writes it.
+// The start page: submits a query, and shows its place in the queue and the answer as a stream.
 
 import { fill, h, usd, visible } from "./dom.js";
 import { follow } from "./follow.js";
@@ -18,22 +18,22 @@ const show = (text) => {
   if (state.textContent !== text) state.textContent = text;
 };
 
-async function look() {
+async function showHealth() {
   let health = null;
   try {
     health = await (await fetch(`${BASE}health`, { cache: "no-store" })).json();
   } catch {
-    // A gateway that is away is shown as such.
+    // Shown as unreachable.
   }
   const place = by("health");
   place.className = health?.status === "ok" ? "live on" : "live off";
   if (health?.status === "ok") place.textContent = "ready";
-  else place.textContent = health?.reason ? reasonOf(health.reason) : "the gateway does not answer";
+  else place.textContent = health?.reason ? reasonOf(health.reason) : "the gateway does not respond";
   by("demo").hidden = !health?.credentials?.includes("demo");
   return health;
 }
 
-// The same key each time: a request that was lost on its way makes one job.
+// The same Idempotency-Key for each try, so that a lost response does not create a second job.
 async function submit(text, one) {
   const random = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0"));
   const request = {
@@ -47,26 +47,26 @@ async function submit(text, one) {
       return await read("POST", "api/query", request);
     } catch (error) {
       if (!(error instanceof GatewayError) || error.status !== 0 || tries === SUBMITS) throw error;
-      show("The gateway does not answer: trying again");
+      show("The gateway does not respond; trying again");
       await sleep(500 * 2 ** tries, one.signal);
     }
   }
 }
 
-// Shows the place in the queue and why the job waits, until `watching` is aborted.
+// Shows the place in the queue and the reason of the wait, until `watching` is aborted.
 async function watch(one, watching) {
   try {
     for (;;) {
       const [job, health] = await Promise.all([
         read("GET", `api/query/${one.jobId}`, { key: one.key, signal: watching }),
-        look(),
+        showHealth(),
       ]);
       if (watching.aborted) return;
       show(stateOf(job, health));
       await sleep(WATCH_EVERY, watching);
     }
   } catch {
-    // The stream of events says what is wrong.
+    // The event stream reports the error.
   }
 }
 
@@ -95,7 +95,7 @@ async function run(text, one) {
         answer.append(visible(data.text));
       } else if (kind === "lost") {
         stopWatching();
-        show("The connection was lost: connecting again");
+        show("Connection lost; reconnecting");
       } else if (kind === "done") {
         stopWatching();
         ended(data);
@@ -143,7 +143,7 @@ function ended(job, words) {
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   if (sendButton.disabled) return;
-  query.setCustomValidity(query.value.trim() ? "" : "Write a query first.");
+  query.setCustomValidity(query.value.trim() ? "" : "Enter a query.");
   if (!query.reportValidity()) return;
   const abort = new AbortController();
   const one = { abort, signal: abort.signal, jobId: null, key: needsKey ? keyInput.value.trim() : "" };
@@ -168,7 +168,7 @@ form.addEventListener("submit", async (event) => {
     sendButton.disabled = false;
     cancelButton.disabled = true;
     answer.setAttribute("aria-busy", "false");
-    look();
+    showHealth();
   }
 });
 
@@ -176,7 +176,7 @@ cancelButton.addEventListener("click", async () => {
   const one = current;
   cancelButton.disabled = true;
   try {
-    // The stream then ends with the cancelled job.
+    // The event stream then ends with the cancelled job.
     await send("DELETE", `api/query/${one.jobId}`, { key: one.key });
   } catch (error) {
     if (error.status === 409) return;
@@ -196,4 +196,4 @@ by("shell").textContent = [
   "  -H 'Content-Type: application/json' -H 'Prefer: wait=25' \\",
   '  -d \'{"query":"What is 2+2?"}\'',
 ].join("\n");
-look();
+showHealth();

@@ -1,14 +1,14 @@
-// States and reasons of a wait in words. An unknown one is shown as it is.
+// Texts for states and reasons of a wait. An unknown code is shown unchanged.
 
 const REASONS = {
-  no_worker: "no worker is running, so nothing starts",
+  no_worker: "no worker is running, so no jobs start",
   paused: "an operator has paused the queue",
   authentication_failed: "Claude refuses the gateway's credentials, so the queue is held",
   billing_error: "Claude reports a billing problem, so the queue is held",
-  rate_limited: "Claude limits the rate of requests, so the queue is held for a while",
+  rate_limited: "Claude's rate limit is reached, so the queue is held",
   overloaded: "Claude is overloaded",
-  server_error: "Claude's servers fail",
-  redis: "the store does not answer",
+  server_error: "Claude's servers return errors",
+  redis: "the store does not respond",
 };
 
 export const reasonOf = (code) =>
@@ -21,7 +21,7 @@ export function stateOf(job, health) {
   if (reason) reasons.push(reasonOf(reason));
   const rest = reasons.length ? `: ${reasons.join("; ")}` : "";
   if (job.state === "waiting") return `Waiting${rest}`;
-  if (job.state === "delayed") return `Waiting to run again${rest}`;
+  if (job.state === "delayed") return `Waiting for the next attempt${rest}`;
   if (job.state === "active") return `Running${job.waitingFor ? rest : ""}`;
   return job.state;
 }

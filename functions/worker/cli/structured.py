@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from functions.worker.jobs.outcome import Structured
-from shared.json_schema.for_model import unwrapped
+from shared.json_schema.for_model import unwrap
 
 # A schema of a client's can take for ever, by an expression or by what it refers to; s.
 _WITHIN = 5.0
@@ -26,7 +26,7 @@ sys.exit(0 if validator_for(schema).is_valid(value) else 1)
 async def structured(schema: dict[str, Any], given: Any) -> Structured:
     """Return what a run gave under a schema."""
     try:
-        value = unwrapped(schema, given)
+        value = unwrap(schema, given)
     except ValueError:
         return Structured(fits=False)
     return Structured(fits=True, value=value) if await _fits(schema, value) else Structured(fits=False)

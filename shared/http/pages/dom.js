@@ -1,4 +1,4 @@
-// Elements are made here and nowhere else, and text goes in as text: what a model wrote is never markup.
+// Creates all elements. Text becomes text nodes, so the output of a model never becomes markup.
 
 export function h(name, attributes = {}, ...children) {
   const element = document.createElement(name);
@@ -11,7 +11,7 @@ export function h(name, attributes = {}, ...children) {
   return element;
 }
 
-// Puts these into an element, in place of what it holds; what is null, undefined or false is nothing.
+// Replaces the children of an element; null, undefined and false are skipped.
 export function fill(element, ...children) {
   element.replaceChildren(
     ...children.flat().filter((child) => child !== null && child !== undefined && child !== false),
@@ -25,18 +25,18 @@ export function svg(name, attributes = {}, ...children) {
   return element;
 }
 
-// Control characters, and those that turn the direction of text.
+// Control characters, and characters that change the direction of text.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the purpose of this expression.
 const INVISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
-// Writes invisible characters as escapes, so that text cannot hide anything.
+// Writes invisible characters as escapes, so that text cannot hide content.
 export function visible(text) {
   return text.replace(INVISIBLE, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 const SHORT = 400;
 
-// Shows the beginning of a long text, and all of it when asked.
+// Shows the beginning of a long text, with a button for the whole text.
 export function revealed(label, text) {
   const shown = visible(text);
   const block = h("pre", { tabindex: "0", "aria-label": label }, shown.slice(0, SHORT));

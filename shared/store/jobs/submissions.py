@@ -9,7 +9,7 @@ import redis.asyncio
 from shared.store import keys
 from shared.store.redis import scripts
 
-Kind = Literal["queued", "duplicate", "cached", "full", "mismatch", "limited", "broke", "revoked"]
+Kind = Literal["queued", "duplicate", "cached", "full", "mismatch", "limited", "broke", "revoked", "no_credential"]
 
 
 class Limits(NamedTuple):
@@ -47,12 +47,16 @@ class Submission(NamedTuple):
     webhook_url: str = ""
     webhook_host: str = ""
     mcp: str = ""
+    credential: str = ""
     session_id: str = ""
 
     @property
     def fields(self) -> dict[str, Any]:
         """The fields that the script decides by: all but the two texts that it only stores."""
-        return {name: value for name, value in self._asdict().items() if name not in {"request", "metadata"}}
+        return {name: getattr(self, name) for name in _DECISIVE}
+
+
+_DECISIVE = tuple(name for name in Submission._fields if name not in {"request", "metadata"})
 
 
 @dataclass(frozen=True, slots=True)

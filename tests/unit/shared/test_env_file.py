@@ -30,7 +30,7 @@ def test_a_byte_order_mark_is_not_part_of_the_first_name(tmp_path):
 )
 def test_utf16_is_named_as_such(tmp_path, content):
     (tmp_path / ".env").write_bytes(content)
-    with pytest.raises(SettingsError, match=r"^\.env: is UTF-16 or no text; .*UTF-8"):
+    with pytest.raises(SettingsError, match=r"^\.env: is UTF-16 or binary data; .*UTF-8"):
         load.__wrapped__(ApiSettings)
 
 

@@ -43,7 +43,7 @@ def test_a_byte_order_mark_is_ignored(tmp_path):
         (b'{"mcpServers": "\xff"}', "is not UTF-8"),
         (b"", "is not JSON: "),
         (b'{"mcpServers": {', "is not JSON: "),
-        (b"[" * 100_000, "nested too deep"),
+        (b"[" * 100_000, "nested too deeply"),
         (b"9" * 5000, "is not JSON"),
         (b"[]", "mcpServers: should be an object"),
     ],
@@ -95,14 +95,14 @@ def test_a_server_can_be_switched_on_by_a_variable(written):
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({}, "server 'a': command: is needed"),
-        ({"type": "http"}, "server 'a': url: is needed with type http"),
+        ({}, "server 'a': command: is required"),
+        ({"type": "http"}, "server 'a': url: is required with type http"),
         ({"type": "carrier pigeon"}, "server 'a': type: should be 'stdio', 'http' or 'sse'"),
         ({"command": 5}, "server 'a': command: should be text"),
         ({"command": "a", "args": "x"}, "server 'a': args: "),
         (
             {"command": "a", "routing": {"keyword": []}},
-            "server 'a': routing.keyword: is not a field",
+            "server 'a': routing.keyword: is an unknown field",
         ),
         ({"command": "a", "routing": {"tools": ["a b"]}}, "server 'a': routing.tools.0: "),
         (
@@ -142,7 +142,7 @@ def test_an_invalid_server_name_and_an_invalid_file_are_refused(written, tmp_pat
 )
 def test_a_server_name_that_the_cli_reserves_is_refused(written, name):
     with pytest.raises(
-        McpConfigError, match=rf"mcp\.json: server '{name}': the (name should have no '__'|CLI reserves)"
+        McpConfigError, match=rf"mcp\.json: server '{name}': the (name should not contain '__'|CLI reserves)"
     ):
         read(written(**{name: {"command": "a"}}), {}, expand=False)
 

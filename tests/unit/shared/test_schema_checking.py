@@ -31,7 +31,7 @@ LARGE = {"type": "object", "properties": {f"f{number}": {"type": "string"} for n
 
 @pytest.fixture(autouse=True)
 def _no_process_is_left():
-    checking._known.clear()
+    checking._cache.clear()
     yield
     checking.close()
 
@@ -58,7 +58,7 @@ async def test_a_slow_schema_is_refused_within_its_bound(kind):
 
 async def test_a_pattern_that_is_too_long_is_refused_with_its_place():
     found = await ask({"properties": {"a/b": {"items": {"pattern": "x" * 4097}}}})
-    assert found == Problem("may have 4096 characters in a pattern", "/properties/a~1b/items/pattern")
+    assert found == Problem("should have at most 4096 characters in a pattern", "/properties/a~1b/items/pattern")
     found = await ask({"patternProperties": {"x" * 4097: {}}})
     assert found is not None
     assert found.place == "/patternProperties"
@@ -153,10 +153,10 @@ async def test_an_accepted_schema_is_remembered_and_a_slow_one_is_not(monkeypatc
 
 
 async def test_the_number_of_remembered_schemas_is_bounded(monkeypatch):
-    monkeypatch.setattr(checking, "_REMEMBERED", 3)
+    monkeypatch.setattr(checking, "_CACHE_SIZE", 3)
     for number in range(9):
         await ask({"title": str(number)})
-    assert len(checking._known) == 3
+    assert len(checking._cache) == 3
 
 
 async def test_schemas_of_one_request_share_a_bound():

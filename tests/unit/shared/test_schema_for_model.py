@@ -4,7 +4,7 @@ import pytest
 from jsonschema_rs import Draft7Validator
 
 from shared.json_schema import schema
-from shared.json_schema.for_model import for_the_model, unwrapped
+from shared.json_schema.for_model import for_the_model, unwrap
 
 OBJECT = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 
@@ -16,16 +16,16 @@ def test_a_schema_of_no_object_is_wrapped_in_one():
     assert schema.problem_in(json.dumps(schema_for_model)) is None
     assert Draft7Validator(schema_for_model).is_valid({"value": ["a"]})
     assert not Draft7Validator(schema_for_model).is_valid({"value": [1]})
-    assert unwrapped(given, {"value": ["a"]}) == ["a"]
+    assert unwrap(given, {"value": ["a"]}) == ["a"]
     with pytest.raises(ValueError, match="no answer"):
-        unwrapped(given, {"other": 1})
+        unwrap(given, {"other": 1})
 
 
 def test_an_object_schema_is_not_wrapped():
     assert for_the_model(OBJECT) == OBJECT
-    assert unwrapped(OBJECT, {"n": 1}) == {"n": 1}
+    assert unwrap(OBJECT, {"n": 1}) == {"n": 1}
     with pytest.raises(ValueError, match="no answer"):
-        unwrapped(OBJECT, [1])
+        unwrap(OBJECT, [1])
 
 
 @pytest.mark.parametrize(
@@ -95,4 +95,4 @@ def test_a_root_that_the_api_refuses_is_wrapped(root):
     schema_for_model = for_the_model(given)
     assert set(schema_for_model) == {"type", "properties", "required"}
     assert set(schema_for_model["properties"]) == {"value"}
-    assert unwrapped(given, {"value": {"n": 1}}) == {"n": 1}
+    assert unwrap(given, {"value": {"n": 1}}) == {"n": 1}

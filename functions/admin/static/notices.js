@@ -1,4 +1,4 @@
-// What the dashboard says of what was done, and what it asks before it destroys.
+// Notices about finished actions, and the confirmation dialog of destructive ones.
 
 import { h } from "./dom.js";
 
