@@ -102,7 +102,7 @@ async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
 
 async def retry(job_id: str, settings: AdminSettings) -> dict[str, Any]:
     """Queue a failed or cancelled job again; raises NotFound, NotFinished or AlreadyFinished."""
-    answer = await operations.run_anew(async_client(settings.redis_address), job_id) if is_id(job_id) else "missing"
+    answer = await operations.retry(async_client(settings.redis_address), job_id) if is_id(job_id) else "missing"
     match answer:
         case "missing":
             raise NotFound("Job not found")
@@ -151,7 +151,7 @@ async def redeliver(job_id: str, settings: AdminSettings) -> dict[str, Any]:
 
 async def retry_failed(settings: AdminSettings) -> int:
     """Queue every failed job again; return how many."""
-    return await operations.run_failed_anew(async_client(settings.redis_address))
+    return await operations.retry_failed(async_client(settings.redis_address))
 
 
 async def purge_finished(settings: AdminSettings) -> int:

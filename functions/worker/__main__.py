@@ -22,7 +22,7 @@ def main() -> int:
     for number in STOP_SIGNALS:
         signal.signal(number, _end)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-    from functions.worker.cli.environment import scrub  # noqa: PLC0415
+    from functions.worker.cli.environment import check_credential, scrub  # noqa: PLC0415
     from functions.worker.cli.version import check_command  # noqa: PLC0415
     from functions.worker.pool.pool import run_pool  # noqa: PLC0415
     from shared import logs  # noqa: PLC0415
@@ -33,6 +33,7 @@ def main() -> int:
         settings = load(WorkerSettings)
         check_command(settings)
         scrub()
+        check_credential(os.environ)
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 -- before there is a log
         return 2

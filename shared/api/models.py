@@ -109,6 +109,14 @@ class AttemptDetail(Wire):
     model: str | None
 
 
+class WaitingFor(Wire):
+    """Why a running job waits: the error of Claude, its time, and the time of the next request."""
+
+    code: ErrorCode
+    since: str
+    retry_at: str
+
+
 class Listed(Wire):
     """A job in a list: its status without the result."""
 
@@ -128,6 +136,9 @@ class Listed(Wire):
     finished_at: str | None
     queue_position: int | None = Field(
         description="The number of jobs that start before this one; null unless it is waiting."
+    )
+    waiting_for: WaitingFor | None = Field(
+        None, description="The error of Claude that a running job waits to retry, otherwise null."
     )
 
 

@@ -65,6 +65,9 @@ class CacheControl(Body):
 WebhookUrl = Annotated[StrictStr, Field(min_length=1, max_length=MAX_URL, json_schema_extra={"format": "uri"})]
 
 
+ModelName = Annotated[StrictStr, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][\w.:/@\[\]-]*$")]
+
+
 ToolName = Annotated[StrictStr, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 
 
@@ -141,8 +144,13 @@ class SubmitRequest(Body):
     context: Annotated[dict[str, Any], AfterValidator(_finite)] | None = Field(
         None, description="Data that the model receives before the query."
     )
-    model: Annotated[StrictStr, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][\w.:/@\[\]-]*$")] | None = (
-        Field(None, description="One of CLAUDE_MODELS, if that is set.")
+    model: ModelName | None = Field(None, description="One of CLAUDE_MODELS, if that is set.")
+    fallback_models: list[ModelName] = Field(
+        default_factory=list,
+        max_length=3,
+        # Omitted when empty, so that fingerprints from before this field stay valid.
+        exclude_if=lambda models: not models,
+        description="Models to use, in this order, while the previous model is overloaded; within CLAUDE_MODELS.",
     )
     system_prompt: StrictStr | None = Field(None, description="Replaces the CLI's system prompt.")
     max_turns: Turns | None = None

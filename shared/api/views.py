@@ -138,4 +138,11 @@ def _common(job: StoredJob) -> dict[str, Any]:
         "startedAt": when(job.moment("started")),
         "finishedAt": when(job.moment("finished")),
         "queuePosition": job.position,
+        "waitingFor": _waiting_for(job.waiting),
     }
+
+
+def _waiting_for(waiting: dict[str, Any] | None) -> dict[str, Any] | None:
+    if waiting is None:
+        return None
+    return {"code": waiting["code"], "since": rfc3339(waiting["since"]), "retryAt": rfc3339(waiting["retryAt"])}

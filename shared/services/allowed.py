@@ -56,6 +56,15 @@ async def _problem_of(schema: dict[str, Any] | None, caller: str, until: float) 
     return FieldError(f"/outputSchema{problem.place}", problem.message + where)
 
 
+def _model_problems(request: SubmitRequest, settings: SubmitSettings) -> list[FieldError]:
+    models = {f"/fallbackModels/{number}": model for number, model in enumerate(request.fallback_models)}
+    if request.model:
+        models = {"/model": request.model, **models}
+    message = f"should be one of CLAUDE_MODELS: {', '.join(settings.claude_models)}"
+    refused = [place for place, model in models.items() if model not in settings.claude_models]
+    return [FieldError(place, message) for place in refused] if settings.claude_models else []
+
+
 async def check(request: SubmitRequest, settings: SubmitSettings, caller: str, until: Until) -> None:
     """Raise Forbidden or InvalidRequest, with every refused field, if this deployment does not allow a request.
 
@@ -73,8 +82,7 @@ async def check(request: SubmitRequest, settings: SubmitSettings, caller: str, u
         errors.append(
             FieldError("/query", f"should have at most MAX_QUERY_BYTES = {settings.max_query_bytes} bytes of UTF-8")
         )
-    if request.model and settings.claude_models and request.model not in settings.claude_models:
-        errors.append(FieldError("/model", f"should be one of CLAUDE_MODELS: {', '.join(settings.claude_models)}"))
+    errors += _model_problems(request, settings)
     if request.timeout_ms and request.timeout_ms > settings.claude_timeout:
         errors.append(FieldError("/timeoutMs", f"should be at most CLAUDE_TIMEOUT = {settings.claude_timeout}"))
     if request.max_budget_usd and settings.max_budget_usd and request.max_budget_usd > settings.max_budget_usd:

@@ -1,67 +1,71 @@
-"""The names of everything that the gateway keeps in Redis; `redis/names.lua` writes them for the scripts.
+"""The names of all Redis keys of the gateway; `redis/names.lua` has the same names for the scripts.
 
-A job is up to seven keys, so that what is polled stays small and what is large is read once:
+The names and the fields of records are older than some terms of the glossary, and stay as they are.
 
-    cg:job:ID         hash    the record: short fields only, so Redis keeps it in its compact form
+A job has up to seven keys, so that records that are polled stay small and large values are read once:
+
+    cg:job:ID         hash    the record: short fields only, so that Redis keeps it in its compact form
     cg:job:ID:in      string  the request, JSON; read by the worker
     cg:job:ID:out     string  the result, JSON; written once, at the end
     cg:job:ID:joined  hash    requestId of each submission that joined → its webhook's URL and host, and its metadata
                               as JSON, a line each
-    cg:job:ID:hooks   set     names of the webhooks that tell of its end
-    cg:job:ID:keys    set     names of the idempotency records that answer with it; of a batch too
-    cg:job:ID:events  stream  what its event stream tells: `k` is state, delta, reset or done, `d` its data
+    cg:job:ID:hooks   set     names of the webhooks for its end
+    cg:job:ID:keys    set     names of the idempotency records that answer with it; also for a batch
+    cg:job:ID:events  stream  its event stream: `k` is state, delta, reset or done, `d` the data
 
 Fields of the record (times in ms since the epoch, by Redis's clock):
 
     v        schema version of the record, now 1
-    caller   whose job it is
+    caller   the caller that the job belongs to
     req      requestId of the first submission
     state    waiting | active | delayed | completed | failed | cancelled
     prio     0 high, 1 normal, 2 low
     seq      place in the order of arrival, over all callers
-    n        the claim that is expected next, or that runs: the fence of every write
-    attempts runs that ended by themselves or by a lost worker
-    progress 0 to 100, never down
+    n        the claim number that is expected next, or that runs: the fence of every write
+    attempts attempts that count: those that ended by themselves, and lost workers
+    progress 0 to 100, never decreases
     timeout  ms, one clock over all attempts, from `started`
     created, started, finished
-    taken    when it last came off the queue; the first of them that is claimed is `started`
+    taken    when it was last popped off the queue; the first pop that is followed by a claim is `started`
     expires  when a finished job is forgotten
     slot     the slot that runs it
-    said     the last piece of text that its running claim has told: N.PIECE
+    said     the last piece of text that its running claim has published: N.PIECE
     begun    when its running claim started
     tried    its attempts, a line each, see note_attempt.lua
-    lost     workers that vanished with it
+    lost     workers that were lost with it
     error    why it failed, JSON
-    round    how often it was run anew after its end; absent for never
-    meta     the caller's metadata, JSON; absent when there is none
-    hook, host  URL of the first submission's webhook, and where it leads; absent when there is none
-    talk     the conversation whose turn it is; absent for a job of its own
-    spent    what its running claim has spent so far, JSON
+    round    how often it was retried after its end; absent for never
+    meta     the caller's metadata, JSON; absent for none
+    hook, host  URL of the first submission's webhook, and its host; absent for none
+    talk     the session that it continues; absent for none
+    spent    the cost of its running claim so far, JSON
     cost     USD, of all its attempts
-    mcp      the MCP servers that it goes to and why, JSON; absent for none
+    paid     USD, of the attempts before it was last retried after its end
+    mcp      the MCP servers that it is routed to and the reasons, JSON; absent for none
     absent   those of them that did not start or died, JSON; absent for none
     batch    the batch that it belongs to; absent for none
     fp, ttl  fingerprint, and s for which a success is cached; absent when it may be neither cached nor joined
 
-A webhook is the outbox row of one submission, gone with its job. Its NAME is the requestId, or `requestId.ROUND` for
-the end of a job that was run anew:
+A webhook is the outbox row of one submission, and is deleted with its job. Its NAME is the requestId, or
+`requestId.ROUND` for the end of a job that was retried after its end:
 
     cg:hook:NAME           hash   job caller req url host meta event at state n tries attempt leased again
-                                  n fences its tries; tries counts within the schedule, attempt over all; again is
-                                  `asked` or, while it is sent, `during` when somebody wants it sent once more
+                                  n is the fence of its delivery attempts; tries counts those of the schedule, attempt
+                                  all of them; again is `asked`, or `during` when it was asked for while it is sent
     cg:hook:NAME:tries     list   number, time, time of the next, and what was seen as JSON, a line each
     cg:due:CALLER:HOST     zset   NAME → ms when due, or when its lease ends
     cg:due:CALLER          zset   HOST → ms when the first of its webhooks is due
-    cg:host:HOST           hash   failing (since), failures, paused (since); absent while all is well
+    cg:host:HOST           hash   failing (since), failures, paused (since); absent for a host that works
 
-Beside them:
+Other keys:
 
     cg:jobs:CALLER:STATE  zset    a caller's jobs of one state: job id → seq
     cg:all:STATE          zset    the same of all callers
-    cg:talk:CALLER:-:ID   list    a kept conversation, and more beside it: see `jobs/sessions.py`; expires
+    cg:talk:CALLER:-:ID   list    the transcript of a kept session, with more keys beside it: see `jobs/sessions.py`;
+                                  expires
     cg:turn:CLAIM:-:ID    list    what a running claim has added to it; expires
-    cg:turns:CALLER:ID    list    jobs that go on with a conversation, in order: the first has its turn
-    cg:spend:…, cg:spent:…  see `spending.py`
+    cg:turns:CALLER:ID    list    jobs that continue a session, in order: it is the first one's turn
+    cg:spend:…, cg:spent:…  see `callers/spending.py`
     cg:batch:ID           hash    v caller req created total left completed failed cancelled hook host meta
                                   cancelling finished expires round
     cg:batch:ID:jobs      list    in the order of its queries: job id, space, the caller's own name for it
@@ -79,38 +83,39 @@ Beside them:
     cg:guessers           zset    address that has such a set → ms of its last guess; expires
     cg:minute:MINUTE      hash    jobs that ended in a minute since the epoch, by state; expires after two hours
     cg:hit:REQUEST        string  a cached answer that has been counted; expires after 10 s
-    cg:counters           hash    what has been counted, over all processes; see `fleet/counters.py`
+    cg:counters           hash    counters of all processes; see `fleet/counters.py`
+    cg:rqview             string  present while the keys of `rq info` are fresh; expires
 """
 
 PREFIX = "cg:"
-ANONYMOUS = "anonymous"  # the one caller there is where nobody needs a key
+ANONYMOUS = "anonymous"  # the only caller where no key is required
 WAITING = PREFIX + "waiting"  # zset: job id → prio · 2⁵⁰ + seq
-PARKED = PREFIX + "parked"  # zset: id of a job that waits for its turn in a conversation → seq
+PARKED = PREFIX + "parked"  # zset: id of a job that waits for its turn in a session → seq
 DELAYED = PREFIX + "delayed"  # zset: job id → ms when due
 ACTIVE = PREFIX + "active"  # zset: job id → ms when its lease ends
-PAUSED = PREFIX + "paused"  # present while an operator lets no job start
+PAUSED = PREFIX + "paused"  # present while an operator has paused the queue
 UPSTREAM = PREFIX + "upstream"  # hash: refused (times in a row), code, since, probe (ms when one job may try)
-NOT_BEFORE = PREFIX + "notbefore"  # present while Claude's rate limit lets no job start; expires by itself
-DEPLOYMENT = PREFIX + "deployment"  # string: random id of this store; set by the first claim, kept for ever
+NOT_BEFORE = PREFIX + "notbefore"  # present while Claude's rate limit holds the queue; expires by itself
+DEPLOYMENT = PREFIX + "deployment"  # string: random id of this store; set by the first claim, and kept
 SEQUENCE = PREFIX + "seq"  # counter: the order of arrival
-WAKE = PREFIX + "wake"  # list, capped: a token for each new job, that idle slots block on
+WAKE = PREFIX + "wake"  # list, capped: a token for each new job, on which idle slots block
 CACHED = PREFIX + "cached"  # zset: fingerprint of a cached answer → ms when it expires
-WORKERS = PREFIX + "workers"  # hash: worker → JSON of what it is and when it said so, ms
+WORKERS = PREFIX + "workers"  # hash: worker → JSON of its description and of the time of its announcement, ms
 EXPIRES = PREFIX + "expires"  # zset: id of a finished job → ms when it is forgotten
 COUNTERS = PREFIX + "counters"
 DUE = PREFIX + "due:callers"  # zset: caller → ms when its first webhook is due
-FAILING_HOSTS = PREFIX + "hosts"  # set: webhook hosts whose last try failed
+FAILING_HOSTS = PREFIX + "hosts"  # set: webhook hosts whose last delivery attempt failed
 SLOTS = PREFIX + "slots"  # zset: slot name → s when it counts as dead
 RUNNING = PREFIX + "running"  # hash: slot name → id of the job that it runs
-HTTP = PREFIX + "http"  # hash: what has been counted of HTTP, over all processes
-KEYS = PREFIX + "keys"  # hash: id of a caller's key → JSON of what is known of it
+HTTP = PREFIX + "http"  # hash: HTTP metrics of all processes
+KEYS = PREFIX + "keys"  # hash: id of a caller's key → JSON of the caller
 CANCELLED = PREFIX + "cancelled"  # channel: ids of jobs that were cancelled
-NOTHING = PREFIX + "nothing"  # never there: deleting it finds out whether the server takes writes
+NOTHING = PREFIX + "nothing"  # never present: deleting it finds out whether the server accepts writes
 WRITTEN = PREFIX + "written"  # string: when readiness last tried a write, ms
 REVOKED = PREFIX + "revoked"  # hash: caller whose key is revoked → id of the revocation; kept for good
 REVOKING = PREFIX + "revoking"  # set: those of them whose jobs are still to be cancelled
 REVOCATIONS = PREFIX + "revocations"  # channel: callers whose keys are revoked
-TOLD = PREFIX + "told"  # channel: a webhook may be due
+WEBHOOK_DUE = "cg:told"  # channel: a webhook may be due
 
 # Upper bounds of the histograms of jobs, s.
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
@@ -122,27 +127,27 @@ def job(job_id: str) -> str:
 
 
 def every(state: str) -> str:
-    """Name the list of everybody's jobs of one state."""
+    """Name the list of all callers' jobs of one state."""
     return f"{PREFIX}all:{state}"
 
 
 def events(job_id: str) -> str:
-    """Name the events of a job."""
+    """Name the event stream of a job."""
     return f"{PREFIX}job:{job_id}:events"
 
 
-def heard(job_id: str) -> str:
-    """Name the channel of a job: `end` when it has ended, anything else when its events have grown."""
-    return f"{PREFIX}heard:{job_id}"
+def channel(job_id: str) -> str:
+    """Name the channel of a job: it gets `end` when the job has ended, and an empty message for any other event."""
+    return f"cg:heard:{job_id}"
 
 
-def talks(caller: str) -> str:
-    """Prefix the transcripts of a caller's conversations."""
-    return f"{PREFIX}talk:{caller}"
+def transcripts(caller: str) -> str:
+    """Prefix the transcripts of a caller's sessions."""
+    return f"cg:talk:{caller}"
 
 
-def turn(claim: str) -> str:
-    """Prefix what one claim has added to a conversation."""
+def staged_transcripts(claim: str) -> str:
+    """Prefix the transcripts that one claim has added to a session."""
     return f"{PREFIX}turn:{claim}"
 
 
@@ -157,7 +162,7 @@ def job_output(job_id: str) -> str:
 
 
 def cache(fingerprint: str) -> str:
-    """Name what the cache knows of a fingerprint."""
+    """Name the cache entry of a fingerprint."""
     return f"{PREFIX}cache:{fingerprint}"
 
 
@@ -192,12 +197,12 @@ def hook(name: str) -> str:
 
 
 def tries(name: str) -> str:
-    """Name the tries of a webhook."""
+    """Name the delivery attempts of a webhook."""
     return f"{PREFIX}hook:{name}:tries"
 
 
 def host(name: str) -> str:
-    """Name what is known of a webhook host that fails."""
+    """Name the record of a webhook host that fails."""
     return f"{PREFIX}host:{name}"
 
 

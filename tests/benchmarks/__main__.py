@@ -13,7 +13,19 @@ from pathlib import Path
 
 from tests.benchmarks.figures import Figure, table
 
-PARTS = ("latency", "throughput", "api", "depth", "memory", "idle", "imports", "webhooks", "routing")
+PARTS = (
+    "latency",
+    "relay",
+    "distance",
+    "throughput",
+    "api",
+    "depth",
+    "memory",
+    "idle",
+    "imports",
+    "webhooks",
+    "routing",
+)
 WRITTEN = Path("build/bench.json")
 
 

@@ -28,7 +28,7 @@ class Watch:
     def __enter__(self):
         self.redis = redis.Redis(port=self.port, decode_responses=True)
         self._channel = self.redis.pubsub(ignore_subscribe_messages=True)
-        self._channel.psubscribe(keys.heard("*"))
+        self._channel.psubscribe(keys.channel("*"))
         self._channel.get_message(timeout=5)
         self._threads = [threading.Thread(target=work) for work in (self._listen, self._look)]
         for thread in self._threads:
@@ -46,7 +46,7 @@ class Watch:
         while not self._stop.is_set():
             message = self._channel.get_message(timeout=0.1)
             if message and message["data"] == "end":
-                self.ended.append(message["channel"].removeprefix(keys.heard("")))
+                self.ended.append(message["channel"].removeprefix(keys.channel("")))
 
     def note_kill(self):
         """Record which jobs run now: some of them have just lost their slot."""

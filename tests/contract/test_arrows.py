@@ -61,9 +61,6 @@ def test_no_service_knows_http():
 OUTSIDE_THE_STORE = [path for path in MODULES if "store" not in path.relative_to(ROOT).parts]
 # Constants of `shared.store.keys` that are not names of keys.
 CONSTANTS = {"ANONYMOUS", "BUCKETS"}
-# Exceptions; none may be added.
-USES_KEYS = {"functions/worker/webhooks/dispatcher.py"}
-SCRIPTS_WITH_KEYS = {"rq_view"}
 
 
 def trees(paths: list[Path]) -> dict[str, ast.AST]:
@@ -88,14 +85,14 @@ def test_only_the_store_names_redis_keys():
     found = trees(OUTSIDE_THE_STORE)
     assert [path for path, tree in found.items() if any(text.startswith("cg:") for text in strings(tree))] == []
     users = [path for path in OUTSIDE_THE_STORE if "shared.store.keys" in imported(path)]
-    assert {path for path, tree in trees(users).items() if attributes(tree, "keys") - CONSTANTS} <= USES_KEYS
+    assert [path for path, tree in trees(users).items() if attributes(tree, "keys") - CONSTANTS] == []
 
 
 def test_scripts_take_names_of_keys_from_one_file():
     """Catches a name of a key in a script that is not `names.lua`."""
     scripts = [path for path in (ROOT / "shared").rglob("*.lua") if path.stem != "names"]
     assert len(scripts) > 30
-    assert {path.stem for path in scripts if "cg:" in path.read_text()} <= SCRIPTS_WITH_KEYS
+    assert [path.stem for path in scripts if "cg:" in path.read_text()] == []
 
 
 def test_only_the_store_runs_scripts():

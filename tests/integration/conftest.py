@@ -45,7 +45,7 @@ def gateway(request, model, variables, tmp_path_factory) -> Iterator[Gateway]:
     """A gateway of two slots."""
     options = ["--lambda"] if request.param == "lambda" else []
     credentials = {"ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "k", "QUEUE_CONCURRENCY": "2"}
-    with Gateway(tmp_path_factory.mktemp("gateway"), *options, **credentials, **variables) as gateway:
+    with Gateway(tmp_path_factory.mktemp("gateway"), *options, **{**credentials, **variables}) as gateway:
         yield gateway
 
 

@@ -11,10 +11,10 @@ from shared.api.ids import new_id
 from shared.services import allowed
 from shared.store import keys
 from shared.store.callers import callers
-from shared.store.jobs import batches, operations, submissions
-from shared.store.redis import scripts
+from shared.store.jobs import batches, maintenance, operations
 from shared.store.redis.client import async_client
 from shared.store.webhooks import outbox
+from tests.support.lossy_proxy import LossyProxy
 from tests.support.slot import ERROR, run
 
 UNKNOWN = "019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22"
@@ -67,9 +67,10 @@ async def test_a_retried_job_reopens_its_batch_and_sends_another_event(connect, 
     body = many(2, webhookUrl="http://127.0.0.1:9/")
     place = (await client.post("/api/batches", json=body)).headers["location"]
     failed = await run(server.url, ERROR)
+    assert failed is not None
     await run(server.url)
     assert (await client.get(place)).json()["state"] == "ended"
-    assert await scripts.run(async_client(server.url), "retry_ended", job_id=failed) == "waiting"
+    assert await operations.retry(async_client(server.url), failed) == "waiting"
     again = (await client.get(place)).json()
     assert (again["state"], again["counts"]["waiting"], again["counts"]["failed"]) == ("running", 1, 0)
     assert store.zcard(keys.DUE) == 0  # the pending webhook is no longer true
@@ -96,7 +97,7 @@ async def test_retrying_a_job_of_a_cancelled_batch_reopens_it(connect, server):
     name = place.replace("/api/batches/", "/v1/messages/batches/msgbatch_")
     await client.delete(place)
     [job, _] = [json.loads(line)["jobId"] for line in (await client.get(f"{place}/results")).text.splitlines()]
-    assert await scripts.run(async_client(server.url), "retry_ended", job_id=job) == "waiting"
+    assert await operations.retry(async_client(server.url), job) == "waiting"
     assert (await client.get(place)).json()["state"] == "running"
     assert (await client.get(name)).json()["processing_status"] == "in_progress"
 
@@ -141,24 +142,25 @@ async def test_the_same_key_and_body_return_the_first_batch(connect, server, sto
 
 
 async def test_a_batch_resent_after_a_lost_reply_exists_once(connect, server, store):
-    client = await connect(server.url)
-    place = (await client.post("/api/batches", json=many(2))).headers["location"]
-    batch = place.rpartition("/")[2]
-    entries = store.lrange(keys.batch_jobs(batch), 0, -1)
-    again = batches.Batch(batch_id=batch, request_id=new_id(), caller="anonymous", queries=[])
-    answer = await batches.create(async_client(server.url), again, submissions.UNLIMITED)
-    assert (answer.kind, answer.batch_id, answer.request_id) == ("queued", batch, again.request_id)
-    assert store.lrange(keys.batch_jobs(batch), 0, -1) == entries
+    with LossyProxy(server.port) as proxy:
+        client = await connect(proxy.url)
+        await client.post("/api/batches", json=many(2))
+        proxy.lose(b"its reply is lost")
+        answer = await client.post("/api/batches", json=many(3, metadata={"why": "its reply is lost"}))
+        assert proxy.lost == 1
+        assert answer.status_code == 202
+        assert (await client.get(answer.headers["location"])).json()["counts"]["waiting"] == 3
+    assert store.zcard(keys.WAITING) == 5
 
 
 async def test_results_are_kept_until_the_batch_expires_as_a_whole(connect, server, store):
     client = await connect(server.url, CACHE_TTL="0")
     place = (await client.post("/api/batches", json=many(2))).headers["location"]
     first = await run(server.url, keep_for=0)
-    await scripts.run(async_client(server.url), "forget_expired", most=100)
+    maintenance.forget_expired(store)
     assert (await client.get(f"/api/query/{first}")).status_code == 200
     await run(server.url, keep_for=0)
-    await scripts.run(async_client(server.url), "forget_expired", most=100)
+    maintenance.forget_expired(store)
     assert (await client.get(place)).status_code == 404
     assert not [name for name in store.keys("cg:*") if ":batch" in name or first in name]
 

@@ -10,6 +10,7 @@ from claude_agent_sdk.testing import run_session_store_conformance
 from local.messages_api import user_query
 from shared.api.ids import new_id
 from shared.store import keys
+from shared.store.jobs import maintenance
 from shared.store.jobs.sessions import TranscriptStore
 from shared.store.redis.client import async_client, close_clients
 from tests.support.gateway import Gateway
@@ -98,16 +99,14 @@ def test_a_fork_without_a_session_is_refused_by_name(gateway):
 
 
 async def test_a_turn_whose_predecessor_is_gone_is_released(connect, store):
-    from shared.store.redis.scripts import run_sync
-
     client = await connect(AUTH_ENABLED="false")
     jobs = []
     for query in ("one", "two"):
         answer = await client.post("/api/query", json={"query": query, "sessionId": "kept"})
         jobs.append(answer.json()["jobId"])
     assert store.zrange(keys.PARKED, 0, -1) == [jobs[1]]
-    assert run_sync(store, "queue_next_turns", most=10) == 0
+    assert maintenance.queue_next_turns(store) == 0
     store.hset(keys.job(jobs[0]), "finished", int(time.time() * 1000))  # as if its end had not been published
-    assert run_sync(store, "queue_next_turns", most=10) == 1
+    assert maintenance.queue_next_turns(store) == 1
     assert store.zrange(keys.PARKED, 0, -1) == []
     assert store.zscore(keys.WAITING, jobs[1]) is not None

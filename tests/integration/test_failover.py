@@ -12,7 +12,7 @@ from local.embedded_redis import find_server
 from shared.store import keys
 from shared.store.fleet import slots
 from shared.store.jobs import claims
-from shared.store.redis import failover, scripts
+from shared.store.redis import failover
 from shared.store.redis.client import async_client, close_clients, sync_client
 from shared.store.redis.pipelining import ask, get
 from shared.store.redis.pubsub import listening
@@ -155,7 +155,7 @@ async def test_subscriptions_move_to_the_new_primary(pair, second, store):
                 while not (received.is_set() and ear.heard.is_set()):
                     await ask(client, ("PING",))
                     other.publish(keys.CANCELLED, "job")
-                    other.publish(keys.heard("job"), "end")
+                    other.publish(keys.channel("job"), "end")
                     await asyncio.sleep(0.1)
     await subscribed
 
@@ -210,4 +210,4 @@ async def test_our_own_script_error_is_raised_unchanged(server, store):
     client = async_client(server.url)
     store.set(keys.SLOTS, "not a sorted set")
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
-        await scripts.run(client, "heartbeat", slot="slot", alive_ms=1)
+        await slots.send_heartbeat(client, "slot")

@@ -7,6 +7,7 @@ import pytest
 from tests.support.scripted_model import Text, ToolUse
 
 SECRET = "do0not0find0me00"
+KEY = "sk0ant0do0not0find0me"
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +19,8 @@ def variables():
         "REDIS_PASSWORD": SECRET,
         "AWS_SECRET_ACCESS_KEY": SECRET,
         "SOMETHING_ELSE": SECRET,
+        "ANTHROPIC_API_KEY": KEY,
+        "ANTHROPIC_CUSTOM_HEADERS": f"X-Gateway: {KEY}",
     }
 
 
@@ -34,3 +37,23 @@ def test_no_process_shows_a_tool_the_gateways_secrets(gateway, model, script):
     seen = json.dumps(model.requests[-1].body["messages"])
     assert "CLAUDE_CONFIG_DIR" in seen, "it did not look"
     assert SECRET not in seen
+
+
+@pytest.mark.once
+def test_a_run_has_no_credential_anywhere(gateway, model, script):
+    find = f"grep -raE '[{KEY[0]}]{KEY[1:]}|^CLAUDE_CONFIG_DIR|^ANTHROPIC'"
+    places = '"$CLAUDE_CONFIG_DIR" "$HOME" "$TMPDIR" "$PWD" "$PWD/.."'
+    processes = "(cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline; env) 2>/dev/null | tr '\\0' '\\n'"
+    # Not from the transcript, which holds this very command.
+    command = f"{processes} | {find} | sort -u | head -50; {find} {places} 2>/dev/null | cut -c1-300 | head -50"
+    before = len(model.requests)
+    script(lambda body: Text("done") if len(model.requests) > before + 1 else ToolUse("Bash", {"command": command}))
+    job = gateway.ask("look for the key", tools=["Bash"])
+    assert job["state"] == "completed", job
+    asked = model.requests[-1]
+    seen = json.dumps(asked.body["messages"])
+    assert "CLAUDE_CONFIG_DIR" in seen, "it did not look"
+    assert "ANTHROPIC_API_KEY=placeholder" in seen
+    assert KEY not in seen
+    assert (asked.headers["x-api-key"], asked.headers["x-gateway"]) == (KEY, KEY)
+    assert KEY not in "".join(gateway.log)

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from shared.store import keys
-from shared.store.jobs import operations
-from shared.store.redis import scripts
+from shared.store.jobs import maintenance, operations
 from shared.store.redis.client import async_client
 from tests.support.slot import ERROR, run, take
 
@@ -25,13 +24,13 @@ SUBMISSIONS: dict[str, dict[str, Any]] = {
 }
 
 
-async def forget(server, how, keep_for=60):
+async def forget(server, store, how, keep_for=60):
     """Run the waiting job, and remove it in one of several ways."""
     client, done = async_client(server.url), []
     while job_id := await run(server.url, keep_for=0 if how in {"expired", "reaped"} else keep_for):
         done.append(job_id)
     if how == "reaped":
-        await scripts.run(client, "forget_expired", most=100)
+        maintenance.forget_expired(store)
     elif how == "purged":
         await operations.forget_finished(client)
     elif how == "deleted":
@@ -51,7 +50,7 @@ async def test_the_first_answer_is_repeated_when_the_job_is_gone(connect, server
     first = await client.post(path, json=SUBMISSIONS[path], headers=HEADER)
     assert first.status_code in {200, 202}, first.text
     assert "idempotent-replayed" not in first.headers
-    assert await forget(server, how)
+    assert await forget(server, store, how)
     again = await client.post(path, json=SUBMISSIONS[path], headers=HEADER)
     assert again.headers["idempotent-replayed"] == "true"
     assert (again.status_code, again.text) == (first.status_code, first.text)
@@ -63,7 +62,7 @@ async def test_the_first_answer_is_repeated_when_the_job_is_gone(connect, server
 async def test_another_body_is_refused_when_the_job_is_gone(connect, server, store, path):
     client = await connect()
     await client.post(path, json=SUBMISSIONS[path], headers=HEADER)
-    await forget(server, "deleted")
+    await forget(server, store, "deleted")
     other = json.loads(json.dumps(SUBMISSIONS[path]).replace('"q"', '"other"'))
     answer = await client.post(path, json=other, headers=HEADER)
     assert answer.status_code in {400, 422}
@@ -91,7 +90,7 @@ async def test_a_cached_first_answer_is_repeated_with_its_result(connect, server
     if how in {"expired", "reaped"}:
         store.hset(keys.job(job_id), "expires", 1)
         store.zadd(keys.EXPIRES, {job_id: 1})
-    await forget(server, how)
+    await forget(server, store, how)
     await operations.clear_cache(async_client(server.url))
     if how == "deleted":
         await operations.forget(async_client(server.url), job_id)
@@ -108,7 +107,7 @@ async def test_a_duplicate_first_answer_is_repeated(connect, server, store, how)
     leader = (await client.post("/api/query", json=body)).json()["jobId"]
     first = await client.post("/api/query", json=body, headers=HEADER)
     assert (first.json()["status"], first.json()["jobId"]) == ("duplicate", leader)
-    await forget(server, how)
+    await forget(server, store, how)
     await operations.clear_cache(async_client(server.url))
     again = await client.post("/api/query", json=body, headers=HEADER)
     assert (again.status_code, again.text) == (202, first.text)
@@ -123,10 +122,10 @@ async def test_one_copy_of_a_result_serves_all_keys(connect, server, store):
     assert len(list(store.scan_iter("cg:kept:*"))) == 1
 
 
-async def test_prefer_wait_answers_202_for_a_job_that_is_gone(connect, server):
+async def test_prefer_wait_answers_202_for_a_job_that_is_gone(connect, server, store):
     client = await connect()
     first = await client.post("/api/query", json={"query": "q"}, headers=HEADER)
-    await forget(server, "purged")
+    await forget(server, store, "purged")
     again = await client.post("/api/query", json={"query": "q"}, headers={**HEADER, "Prefer": "wait=5"})
     assert (again.status_code, again.text) == (202, first.text)
 
@@ -147,7 +146,7 @@ async def test_a_key_is_kept_while_its_job_has_not_ended(connect, server, store,
     assert store.ttl(record(store)) > 30 * DAY
     # The job took 25 hours: its client may retry when it ends.
     store.hincrby(record(store), "at", -25 * 3_600_000)
-    await forget(server, "kept")
+    await forget(server, store, "kept")
     assert 3_590 < store.ttl(record(store)) <= 3_600
 
 
@@ -173,7 +172,7 @@ async def test_a_retried_job_keeps_its_key_until_it_ends(connect, server, store)
     client = await connect()
     job_id = (await client.post("/api/query", json={"query": "q"}, headers=HEADER)).json()["jobId"]
     await run(server.url, ERROR)
-    await operations.run_anew(async_client(server.url), job_id)
+    await operations.retry(async_client(server.url), job_id)
     assert store.ttl(record(store)) > 30 * DAY
     await run(server.url)
     assert store.ttl(record(store)) <= DAY
@@ -212,7 +211,7 @@ async def test_a_response_is_replayed_when_its_predecessor_is_gone(connect, serv
     body = {**RESPONSE, "previous_response_id": previous}
     first = await client.post("/v1/responses", json=body, headers=HEADER)
     assert first.json()["previous_response_id"] == previous
-    await forget(server, "purged")
+    await forget(server, store, "purged")
     assert (await client.post("/v1/responses", json=body)).status_code == 400
     again = await client.post("/v1/responses", json=body, headers=HEADER)
     assert (again.status_code, again.text) == (200, first.text)
@@ -220,11 +219,11 @@ async def test_a_response_is_replayed_when_its_predecessor_is_gone(connect, serv
     assert (other.status_code, "Idempotency-Key" in other.text) == (400, True)
 
 
-async def test_a_replayed_stream_of_a_forgotten_response_ends_with_an_error(connect, server):
+async def test_a_replayed_stream_of_a_forgotten_response_ends_with_an_error(connect, server, store):
     client = await connect()
     body = {**RESPONSE, "stream": True}
     made = await client.post("/v1/responses", json=RESPONSE, headers=HEADER)
-    await forget(server, "purged")
+    await forget(server, store, "purged")
     async with asyncio.timeout(5):
         text = (await client.post("/v1/responses", json=body, headers=HEADER)).text
     events = [json.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: ")]
@@ -232,11 +231,11 @@ async def test_a_replayed_stream_of_a_forgotten_response_ends_with_an_error(conn
     assert events[0]["response"]["id"] == made.json()["id"]
 
 
-async def test_a_replay_is_one_round_trip(connect, server, round_trips):
+async def test_a_replay_is_one_round_trip(connect, server, store, round_trips):
     client = await connect()
     for path, body in SUBMISSIONS.items():
         await client.post(path, json=body, headers={"Idempotency-Key": path.replace("/", "-")})
-    await forget(server, "purged")
+    await forget(server, store, "purged")
     for path, body in SUBMISSIONS.items():
         round_trips.clear()
         answer = await client.post(path, json=body, headers={"Idempotency-Key": path.replace("/", "-")})

@@ -154,8 +154,8 @@ def test_a_system_prompt_reaches_the_model_unchanged(gateway, model, text):
     ],
 )
 def test_an_api_error_is_the_error_of_the_job_without_details(gateway, model, script, status, code):
-    script(lambda body: Error(status, "some_error", "secret /path/of/upstream"))
-    job = gateway.ask("x")
+    script(lambda body: Error(status, "some_error", "secret /path/of/upstream", {"retry-after": "60"}))
+    job = gateway.ask("x", timeoutMs=20_000)
     assert job["state"] == "failed"
     assert job["result"] is None
     assert job["error"]["code"] == code

@@ -11,10 +11,9 @@ from shared.store import keys
 from shared.store.callers import callers
 from shared.store.callers.spending import Spend
 from shared.store.jobs import claims
-from shared.store.redis import scripts
 from shared.store.redis.client import async_client
 from tests.support.scrape import parse, scrape
-from tests.support.slot import ERROR, RESULT, run, take
+from tests.support.slot import ERROR, RESULT, rescue, run, take
 
 ON = {"METRICS_ENABLED": "true"}
 
@@ -74,16 +73,7 @@ async def test_job_events_are_counted_where_they_happen(connect, server, store):
     await claims.settle(handle, claims.hand_back(await take(server.url)))
     for _ in range(2):
         await take(server.url, "dead")
-        await scripts.run(
-            handle,
-            "rescue",
-            most=10,
-            may_lose=2,
-            most_attempts=3,
-            keep_ms=60_000,
-            failure=json.dumps(ERROR["error"]),
-            slot="dead",
-        )
+        rescue(server.url, "dead", json.dumps(ERROR["error"]))
     await submit("e")
     await take(server.url, "alive")
     await submit("f")

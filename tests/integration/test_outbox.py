@@ -16,7 +16,7 @@ from functions.worker.webhooks import attempt
 from functions.worker.webhooks.dispatcher import Deliverer
 from shared.configuration.settings import WorkerSettings, load
 from shared.store import keys
-from shared.store.redis import scripts
+from shared.store.jobs import maintenance
 from shared.store.redis.client import async_client
 from shared.store.webhooks import history, outbox, signing_secrets
 from tests.support.dying_deliverer import POINTS
@@ -65,7 +65,7 @@ def hurry(store):
                 store.zadd(f"cg:due:{caller}:{host}", {request: 1})
             store.zadd(f"cg:due:{caller}", {host: 1})
         store.zadd(keys.DUE, {caller: 1})
-    store.publish(keys.TOLD, "")
+    store.publish(keys.WEBHOOK_DUE, "")
 
 
 async def submit(client, url, **fields):
@@ -288,8 +288,7 @@ async def test_an_expired_job_is_kept_hidden_for_its_webhook_and_the_cache(conne
     client = await connect(**OPEN)
     job = (await submit(client, receiver.url))["jobId"]
     await run(server.url, keep_for=0)
-    handle = async_client(server.url)
-    assert await scripts.run(handle, "forget_expired", most=10) == 0
+    assert maintenance.forget_expired(store) == 0
     assert (await client.get(f"/api/query/{job}")).status_code == 404
     assert (await client.get("/api/query")).json()["jobs"] == []
     again = await submit(client, receiver.url)
@@ -298,11 +297,11 @@ async def test_an_expired_job_is_kept_hidden_for_its_webhook_and_the_cache(conne
         await until(lambda: _pending(store, 0))
     assert [hook.event["data"]["jobId"] for hook in receiver.hooks] == [job, job]
     store.zadd(keys.EXPIRES, {job: 1})
-    assert await scripts.run(handle, "forget_expired", most=10) == 0
+    assert maintenance.forget_expired(store) == 0
     for key in store.keys("cg:cache:*"):
         store.delete(key)
     store.zadd(keys.EXPIRES, {job: 1})
-    assert await scripts.run(handle, "forget_expired", most=10) == 1
+    assert maintenance.forget_expired(store) == 1
     left = [key for key in store.keys("cg:*") if not key.startswith("cg:hit:")]  # expires by itself
     assert [key for key in left if job in key or again["requestId"] in key] == []
 

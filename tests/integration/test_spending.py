@@ -6,11 +6,11 @@ import pytest
 
 from local.messages_api import Usage
 from shared.store.callers.spending import Spend, read_days, to_json
-from shared.store.jobs import claims
-from shared.store.redis import scripts
+from shared.store.jobs import claims, operations
 from shared.store.redis.client import async_client, close_clients
 from tests.support.scrape import scrape
 from tests.support.scripted_replies import Error, Text, ToolUse
+from tests.support.slot import rescue
 
 MODEL = "claude-opus-5-5"
 
@@ -121,7 +121,7 @@ async def test_a_cancelled_run_adds_its_cost_once(claimed, server, store):
 async def test_a_run_of_a_lost_slot_adds_its_last_reported_cost(claimed, server, store):
     claim, handle, _ = await claimed()
     assert await claims.renew(handle, claim, 20, 1, "text", to_json([SO_FAR]))
-    await scripts.run(handle, "rescue", most=10, may_lose=2, most_attempts=3, keep_ms=60_000, failure="{}", slot="slot")
+    rescue(server.url, "slot")
     day = await count(server, "anonymous")
     assert [(one.input, one.output) for one in day.models] == [(100, 10)]
     # A slot given up as dead resumes and settles: nothing counts twice, and its own sum counts.
@@ -185,7 +185,7 @@ async def test_a_run_refused_in_a_later_turn_pays_for_earlier_turns(claimed, ser
 async def test_a_price_known_later_does_not_lower_the_cost(claimed, server, store):
     claim, handle, _ = await claimed()
     assert await claims.renew(handle, claim, 20, 1, "text", to_json([SO_FAR]))
-    await scripts.run(handle, "rescue", most=10, may_lose=2, most_attempts=3, keep_ms=60_000, failure="{}", slot="slot")
+    rescue(server.url, "slot")
     store.hset("cg:prices", MODEL, 1.0)
     await claims.settle(handle, claims.spent(claim, "anonymous", [Spend(MODEL, 0.5, input=100, output=10)]))
     assert (await count(server, "anonymous")).cost == pytest.approx(0.5)
@@ -203,7 +203,7 @@ async def test_a_running_job_continues_after_the_budget_is_exhausted(claimed, st
     assert job.cost == pytest.approx(0.5)
     # A retry by an operator gives the job its whole budget again.
     await client.delete(f"/api/query/{claim.job_id}")
-    assert await scripts.run(handle, "retry_ended", job_id=claim.job_id) == "waiting"
+    assert await operations.retry(handle, claim.job_id) == "waiting"
     number = int(store.hget(f"cg:job:{claim.job_id}", "n"))
     retried = await claims.take(handle, claims.Claim(claim.job_id, number), "slot")
     assert retried is not None

@@ -9,8 +9,7 @@ from shared.api.ids import new_id
 from shared.http import callers as http_callers
 from shared.store import keys
 from shared.store.callers import callers
-from shared.store.jobs import claims, operations, records
-from shared.store.redis import scripts
+from shared.store.jobs import claims, maintenance, operations, records
 from shared.store.redis.client import async_client
 from tests.support.gateway import ROOT
 from tests.support.lossy_proxy import LossyProxy
@@ -135,7 +134,7 @@ async def test_nothing_is_left_of_a_job_whose_time_is_over(connect, server, stor
     await run(server.url, keep_for=0)
     assert (await client.get(f"/api/query/{job_id}")).status_code == 404
     assert (await client.get("/api/query")).json()["jobs"] == []
-    assert await scripts.run(async_client(server.url), "forget_expired", most=100) == 1
+    assert maintenance.forget_expired(store) == 1
     left = {key for key in store.scan_iter() if not key.startswith(("cg:minute:", "cg:spend:"))} - before
     # The counters of a minute and of a day, and the queue's own keys stay.
     assert not any(job_id in key for key in left)
@@ -149,7 +148,7 @@ async def test_memory_is_flat_over_many_short_jobs(connect, server, store):
         for number in range(count):
             await client.post("/api/query", json={"query": f"q {number}"})
             await run(server.url, keep_for=0)
-            await scripts.run(async_client(server.url), "forget_expired", most=10)
+            maintenance.forget_expired(store)
         return len([key for key in store.scan_iter() if not key.startswith("cg:minute:")])
 
     assert await many(20) == await many(200)
@@ -219,7 +218,7 @@ async def test_an_answer_missing_a_server_is_not_cached(connect, server, store):
     job = (await client.post("/api/query", json={"query": "less"})).json()["jobId"]
     await run(server.url, ERROR, absent=["tickets"])
     assert store.hget(keys.job(job), "absent") == '["tickets"]'
-    await operations.run_anew(async_client(server.url), job)
+    await operations.retry(async_client(server.url), job)
     await run(server.url)
     assert store.hget(keys.job(job), "absent") is None
     assert (await client.post("/api/query", json={"query": "less"})).json()["status"] == "cached"

@@ -106,7 +106,7 @@ def in_prose(text: str, path: str, first: int = 1) -> Iterator[Finding]:
 
 def _in_string(text: str, path: str, line: int) -> Iterator[Finding]:
     if _NAME_STRING.fullmatch(text):
-        if text not in _ALLOWED["names"]:
+        if text not in _ALLOWED["names"] and text not in _ALLOWED["strings"]:
             names = re.split(r"[.:/-]", text)
             yield from (Finding(path, line, word, repr(text)) for name in names for word in in_name(name))
     else:

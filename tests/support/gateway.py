@@ -1,9 +1,11 @@
 """A whole gateway as its user starts it, and a client of it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +34,8 @@ class Gateway(GatewayClient):
         self._variables = variables
         self.log: list[str] = []
         self.data = folder / "data"
+        # Short: then the path of a relay's socket fits into an address, by which `running` finds its CLI.
+        self.runs = Path(tempfile.mkdtemp(prefix="cg-"))
 
     def __enter__(self) -> Self:
         home = self._folder / "home"
@@ -62,13 +66,6 @@ class Gateway(GatewayClient):
         self.client = httpx.Client(base_url=self.url, trust_env=False, timeout=30)
         return self
 
-    @property
-    def runs(self) -> Path:
-        """The parent of the runs' directories: the temporary directory of all its processes."""
-        directory = self._folder / "tmp"
-        directory.mkdir(exist_ok=True)
-        return directory
-
     def run_directories(self) -> list[Path]:
         """List the directories of runs, including those of warm CLIs."""
         return list(self.runs.glob("claude-worker-*/claude-run-*"))
@@ -82,6 +79,7 @@ class Gateway(GatewayClient):
         if hasattr(self, "client"):
             self.client.close()
         self.stop()
+        shutil.rmtree(self.runs, ignore_errors=True)
 
     def stop(self) -> int:
         """Stop it as Ctrl-C does, and return its exit status; after 20 s kill it and raise TimeoutExpired."""
@@ -121,12 +119,17 @@ class Gateway(GatewayClient):
         return found
 
     def running(self) -> list[psutil.Process]:
-        """List the CLIs with a connection to the model."""
+        """List the CLIs that ask the model, through the sockets of their relays."""
+        connected = _connected_sockets()
         found = []
         for cli in self.clis():
-            try:
-                if cli.net_connections("tcp"):
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                if str(Path(cli.cwd()).parent / "relay") in connected:
                     found.append(cli)
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                pass
         return found
+
+
+def _connected_sockets() -> set[str]:
+    """Return the paths of the Unix sockets that have a connection now."""
+    rows = (line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:])
+    return {row[7] for row in rows if len(row) > 7 and row[5] == "03"}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from shared.store.jobs import claims, queue
+from shared.store.jobs import claims, maintenance, queue
 from shared.store.redis.client import async_client, sync_client
 
 RESULT = {
@@ -25,6 +25,12 @@ def pop_one(url: str) -> claims.Claim:
     claim = pop(url)
     assert claim is not None, "nothing waits"
     return claim
+
+
+def rescue(url: str, slot: str, error: str = "{}") -> None:
+    """Give back the jobs of a dead slot, as the rescuer of a worker does."""
+    with sync_client(url) as client:
+        maintenance.rescue(client, attempts=3, keep_for=60, error=error, slot=slot)
 
 
 async def take(url: str, slot: str = "slot") -> claims.Claim:

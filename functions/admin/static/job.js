@@ -47,7 +47,8 @@ function facts(job) {
   );
 }
 
-const answerOf = (one) => [one.status, one.type, one.message].filter((part) => part !== null).join(" ");
+const answerOf = (one) =>
+  [one.status ?? "nothing", one.type, one.message, one.requestId].filter((part) => part).join(" ");
 
 function attempts(job) {
   return (

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from functions.worker.relay.credential import Credential, UnusableUrlError
 from shared.configuration import env_file
 from shared.configuration.errors import SettingsError
 
@@ -18,6 +19,8 @@ _CREDENTIALS = re.compile(
     r"ANTHROPIC_\w+|CLAUDE_CODE_OAUTH_TOKEN|CLAUDE_CODE_USE_\w+|CLAUDE_CODE_SKIP_\w+_AUTH"
     r"|AWS_\w+|CLOUD_ML_REGION|VERTEX_\w+|GOOGLE_\w+|GCLOUD_\w+"
 )
+# Of these the CLI needs the value, and none is a secret.
+_NO_SECRET = re.compile(r"ANTHROPIC_(MODEL|SMALL_FAST_MODEL|DEFAULT_\w+_MODEL|CUSTOM_MODEL_OPTION\w*|BETAS)")
 # Without any of these in its environment the CLI has no way to Claude.
 _WAYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
 _PROVIDERS = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
@@ -70,6 +73,11 @@ def has_credentials(environ: Mapping[str, str]) -> bool:
     return any(environ.get(name) for name in (*_WAYS, *_PROVIDERS))
 
 
+def uses_cloud(environ: Mapping[str, str]) -> bool:
+    """Say whether the CLI reaches Claude through a cloud provider, which it signs its requests for."""
+    return any(environ.get(name) for name in _PROVIDERS)
+
+
 def credential_kind(environ: Mapping[str, str]) -> str:
     """Say what kind of way to Claude the CLI has in an environment, and nothing of the secret."""
     kinds = ("bedrock", "vertex", "foundry", "api_key", "auth_token", "oauth_token")
@@ -81,7 +89,7 @@ def credential_kind(environ: Mapping[str, str]) -> str:
 
 def allowed(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what the CLI may see of an environment."""
-    cloud = any(environ.get(name) for name in _PROVIDERS)
+    cloud = uses_cloud(environ)
     kept = {}
     for name, value in environ.items():
         # Where a credential was read from is nothing that a run has to know.
@@ -116,15 +124,47 @@ def scrub() -> None:
     os.environ.update(kept | {"CLAUDE_AGENT_SDK_SKIP_VERSION_CHECK": "1"})
 
 
+def check_credential(environ: Mapping[str, str]) -> None:
+    """Raise SettingsError when the relay cannot use what the environment says of the way to Claude."""
+    if not uses_cloud(environ):
+        try:
+            Credential.of(environ)
+        except UnusableUrlError as error:
+            raise SettingsError(str(error)) from None
+
+
+def take_credential() -> Credential | None:
+    """Take the deployment's credential out of this process's environment; None when the CLI signs for a cloud itself.
+
+    What is left are names of models and betas: everything else may be a secret.
+    """
+    if uses_cloud(os.environ):
+        return None
+    credential = Credential.of(os.environ)
+    for name in list(os.environ):
+        if is_credential(name) and not _NO_SECRET.fullmatch(name):
+            del os.environ[name]
+    return credential
+
+
+def for_relay(socket: str, credential: Credential) -> dict[str, str]:
+    """Return the variables that make a CLI reach Claude through its relay."""
+    return {
+        "ANTHROPIC_UNIX_SOCKET": socket,
+        "ANTHROPIC_BASE_URL": "http://relay",
+        **credential.placeholders(),
+        # The relay retries, for as long as the job's clock allows, which is longer than the CLI waits by itself.
+        "CLAUDE_CODE_MAX_RETRIES": "0",
+        "API_TIMEOUT_MS": "172800000",
+    }
+
+
 def for_run(home: Path, config: Path) -> dict[str, str]:
     """Return what a run's environment holds beside the allowed: its own directories, and quiet."""
     return {
         "HOME": str(home),
         "TMPDIR": str(home),
         "CLAUDE_CONFIG_DIR": str(config),
-        # One layer of retries, and it is ours: the CLI's first is only announced, for it says how long the API wants to
-        # be left alone, and the run is ended before it begins.
-        "CLAUDE_CODE_MAX_RETRIES": "1",
         # A stream that is cut would be asked for again, whole: another retry, and not the text already streamed.
         "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1",
         # How long the model waits for all MCP servers together, ms. The CLI gives each half of the second figure to

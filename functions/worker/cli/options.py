@@ -6,9 +6,10 @@ from claude_agent_sdk import ClaudeAgentOptions
 from claude_agent_sdk.types import SessionStore, SystemPromptFile, SystemPromptPreset, ThinkingConfigDisabled
 
 from functions.worker.cli import mcp_servers
-from functions.worker.cli.environment import for_run
+from functions.worker.cli.environment import for_relay, for_run
 from functions.worker.cli.plan import RunOptions, RunPlan
 from functions.worker.cli.workspace import Workspace
+from functions.worker.relay.credential import Credential
 from shared.configuration.settings import WorkerSettings
 from shared.json_schema.for_model import for_the_model
 from shared.store.jobs.sessions import StagedSession
@@ -20,18 +21,26 @@ _SHORT_ANSWER = 1024
 
 
 def options_for(
-    plan: RunPlan, settings: WorkerSettings, workspace: Workspace, session: StagedSession | None = None
+    plan: RunPlan,
+    settings: WorkerSettings,
+    workspace: Workspace,
+    session: StagedSession | None = None,
+    credential: Credential | None = None,
 ) -> ClaudeAgentOptions:
-    """Return the options of the CLI for a plan; `session` stores the transcript of a plan with a session."""
+    """Return the options of the CLI for a plan; `session` stores the transcript of a plan with a session.
+
+    With a credential the CLI reaches Claude through the relay, which counts turns and cost.
+    """
     asked, kept = plan.options, plan.session
+    relayed = {} if credential is None else for_relay(workspace.socket_for_cli, credential)
     return ClaudeAgentOptions(
         cli_path=settings.claude_command,
         cwd=workspace.work,
-        env=for_run(workspace.home, workspace.config) | _output_limit(asked),
+        env=for_run(workspace.home, workspace.config) | relayed | _output_limit(asked),
         model=asked.model,
         system_prompt=_system_prompt(asked, workspace),
-        max_turns=asked.max_turns,
-        max_budget_usd=asked.max_budget_usd,
+        max_turns=None if credential else asked.max_turns,
+        max_budget_usd=None if credential else asked.max_budget_usd,
         effort=asked.effort,
         thinking=_thinking(asked),
         # Nothing but what the gateway gives: no other tool, no file of settings, no server, no command, no transcript.

@@ -59,8 +59,10 @@ class RunPlan:
     options: RunOptions = RunOptions()
     mcp: McpPlan = field(default_factory=McpPlan)
     session: SessionPlan | None = None
-    # Place of the sandbox policy, of the workspace (files, repositories, artifacts) and of the relay policy: one frozen
-    # class each, filled by a function below.
+    # Models to ask while the first is overloaded.
+    fallback_models: tuple[str, ...] = ()
+    # Place of the sandbox policy and of the workspace (files, repositories, artifacts): one frozen class each, which a
+    # function below fills.
 
     @property
     def uses_tools(self) -> bool:
@@ -75,6 +77,7 @@ def plan_for(request: Mapping[str, Any], settings: WorkerSettings, *, spent_usd:
         options=_options(request, settings, spent_usd),
         mcp=_mcp(request, settings),
         session=_session(request),
+        fallback_models=tuple(request.get("fallbackModels", ())),
     )
 
 

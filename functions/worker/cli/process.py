@@ -14,6 +14,8 @@ from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient
 from claude_agent_sdk.types import Message
 
 from functions.worker.cli.workspace import Workspace
+from functions.worker.relay.relay import Line
+from functions.worker.relay.run import RelayedRun
 from shared.host import processes
 
 log = logging.getLogger("worker.cli")
@@ -35,8 +37,9 @@ class Cli:
     `refused_schema` says that it ended because it cannot use its schema, although that was written for it.
     """
 
-    def __init__(self, workspace: Workspace, options: ClaudeAgentOptions) -> None:
+    def __init__(self, workspace: Workspace, options: ClaudeAgentOptions, line: Line | None = None) -> None:
         self._workspace = workspace
+        self._line = line
         # Not to the worker's log: it may hold what a client sent, line breaks too.
         self._client = ClaudeSDKClient(replace(options, stderr=self._note))
         self._starting: asyncio.Task[None] | None = None
@@ -56,6 +59,8 @@ class Cli:
         await self.begin()
 
     async def _start(self) -> None:
+        if self._line is not None:
+            await self._line.open(self._workspace.socket)
         await self._client.connect()
         with suppress(OSError):
             processes.write_oom_score(self.pid, _FIRST_TO_DIE)
@@ -100,6 +105,16 @@ class Cli:
         async for message in self._client.receive_messages():
             yield message
 
+    def begin_relaying(self, run: RelayedRun | None) -> None:
+        """Let it ask Claude through its relay, if it has one."""
+        if self._line is not None and run is not None:
+            self._line.begin(run)
+
+    def end_relaying(self) -> None:
+        """Let nothing of it ask Claude any more, and end what is asked."""
+        if self._line is not None:
+            self._line.end()
+
     async def let_go(self) -> None:
         """Let a CLI that has answered go by itself, at the end of its input."""
         if self._process is not None:
@@ -131,6 +146,8 @@ class Cli:
     async def close(self) -> None:
         """Close the streams of one that has ended, and remove its directories."""
         process = self._process
+        if self._line is not None:
+            await self._line.close()
         with suppress(Exception):  # it only closes its streams now
             await self._client.disconnect()
         if process is not None:

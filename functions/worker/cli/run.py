@@ -17,6 +17,9 @@ from functions.worker.cli.structured import structured
 from functions.worker.cli.usage import Meter
 from functions.worker.cli.warm import WarmCli
 from functions.worker.jobs.outcome import Report, Structured
+from functions.worker.relay.plan import policy_for
+from functions.worker.relay.run import RelayedRun, Watcher
+from shared.api.vocabulary import ErrorCode
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
 from shared.store.callers.spending import Spend
@@ -28,8 +31,9 @@ log = logging.getLogger("worker.claude")
 class Run:
     """A run, from `answer` to `end`; whoever makes one has to call `end`, whatever happens."""
 
-    def __init__(self, settings: WorkerSettings, warm: WarmCli) -> None:
+    def __init__(self, settings: WorkerSettings, warm: WarmCli, watcher: Watcher | None = None) -> None:
         self._settings = settings
+        self._watcher = watcher
         self._warm = warm
         self._cli: Cli | None = None
         self._conversation: asyncio.Task[None] | None = None
@@ -37,11 +41,16 @@ class Run:
         self._leaves_something = True
 
     async def answer(
-        self, plan: RunPlan, on_text: Callable[[str], None], session: StagedSession | None = None
+        self,
+        plan: RunPlan,
+        on_text: Callable[[str], None],
+        session: StagedSession | None = None,
+        deadline: float | None = None,
     ) -> Report:
         """Carry out a plan and report what was seen; `on_text` gets the text of the model as it is written.
 
-        The caller stops a run by cancelling this; then `end` ends it.
+        The relay retries until the deadline, on the loop's clock. The caller stops a run by cancelling this; then `end`
+        ends it.
         """
         # A tool or a server may need time to end, and a session to be kept; an answer alone leaves nothing.
         self._leaves_something = plan.uses_tools or plan.session is not None
@@ -51,17 +60,40 @@ class Run:
                 return Report(failure="session_not_found")
         except RedisError:
             return Report(failure="server_error")
-        self._cli = self._warm.take(plan, session)
-        self._conversation = asyncio.create_task(self._converse(self._cli, plan, on_text))
+        cli = self._cli = self._warm.take(plan, session)
+        relayed = self._report.relayed = self._relay(plan, deadline)
+        cli.begin_relaying(relayed)
+        self._conversation = asyncio.create_task(self._converse(cli, plan, on_text))
         bounds = asyncio.create_task(resources.exceeded(self._warm.spared, self._settings, has_tools=plan.uses_tools))
         try:
             # Not cancelled when this is: its processes go first, for the SDK's own way to close is to wait for them.
-            await asyncio.wait({self._conversation, bounds}, return_when=asyncio.FIRST_COMPLETED)
+            over: set[asyncio.Future[Any]] = {self._conversation, bounds}
+            over |= set() if relayed is None else {relayed.ended}
+            await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
         finally:
             bounds.cancel()
-        if not self._conversation.done():
+        cli.end_relaying()
+        if relayed is not None and relayed.ended.done():
+            why = relayed.ended.result()
+            self._report.failure = why.code
+            self._report.retry_after = None if why.retry_after is None else int(why.retry_after * 1000)
+        elif not self._conversation.done():
             self._report.failure = "resource_exceeded"
         return self._report
+
+    def _relay(self, plan: RunPlan, deadline: float | None) -> RelayedRun | None:
+        relay = self._warm.relay
+        if relay is None:
+            return None
+        if deadline is None:
+            deadline = asyncio.get_running_loop().time() + self._settings.claude_timeout / 1000
+        return RelayedRun(policy_for(plan, self._settings, relay.environ, deadline), self._watcher, relay.environ)
+
+    @property
+    def waits_for(self) -> ErrorCode | None:
+        """The error of Claude's that the relay waits to be over; None when it does not wait."""
+        waiting = None if self._report.relayed is None else self._report.relayed.waiting
+        return None if waiting is None else waiting.code
 
     @property
     def spends(self) -> Sequence[Spend]:

@@ -22,8 +22,6 @@ from functions.worker.jobs.outcome import Report
 from shared.api.times import rfc3339
 from shared.configuration.settings import WorkerSettings
 
-# The CLI's own pause before its first retry is at most so many ms; a longer one is what the API asked for.
-_OWN_PAUSE = 1000
 # Characters that are kept of what the CLI says of a failure.
 _MOST_SAID = 300
 # Why a model stopped before it had said all.
@@ -37,42 +35,82 @@ async def hear(
     on_text: Callable[[str], None],
     servers: Expected,
 ) -> None:
-    """Fill the report from the messages; stops early at too much text, silence, or an error of the API.
+    """Fill the report from the messages; stops early at too much text or silence.
 
     Silence is bounded while the model is to speak: from a request to its first token and between two tokens, not while
-    a tool works.
+    a tool works. While the relay waits for a first byte, the bound is its own.
     """
     longest = settings.claude_silence_timeout / 1000
     answer, given = AnswerText(), StructuredInput()
+    relayed = report.relayed
     try:
         async with asyncio.timeout(longest) as silence:
+            bound = _Silence(silence, longest)
+            if relayed is not None:
+                relayed.on_asks = bound.asks
             async for message in messages:
-                servers.look(message)
-                report.absent, report.truncated = servers.absent, servers.truncated
-                if servers.required_is_absent:
-                    report.failure = "mcp_unavailable"
+                if _is_over(message, report, servers):
                     return
-                if report.meter is not None:
-                    report.meter.look(message)
                 if text := answer.look(message):
                     report.text_bytes += len(text.encode("utf-8", "surrogatepass"))
                     on_text(text)
                 report.text = answer.text
                 given.look(message)
-                if _is_last(message, report, given):
+                if _is_last(message, report, given) or _is_too_large(report, settings.max_output_bytes):
                     return
-                if report.text_bytes > settings.max_output_bytes:
-                    report.failure = "output_too_large"
-                    return
-                match message:
-                    case StreamEvent(event={"type": "message_stop"}):
-                        silence.reschedule(None)
-                    case StreamEvent() | UserMessage():
-                        silence.reschedule(asyncio.get_running_loop().time() + longest)
-                    case _:
-                        pass
+                bound.look(message)
     except TimeoutError:
         report.failure = "server_error"
+    finally:
+        if relayed is not None:
+            relayed.on_asks = None
+
+
+class _Silence:
+    """The bound on silence: it runs while the model is to speak and the relay waits for no first byte."""
+
+    def __init__(self, timeout: asyncio.Timeout, longest: float) -> None:
+        self._timeout, self._longest = timeout, longest
+        self._asking = 0
+
+    def asks(self, count: int) -> None:
+        """Note how many requests the relay waits for."""
+        self._asking = count
+        self.start()
+
+    def look(self, message: Message) -> None:
+        """Follow who is to speak next."""
+        match message:
+            case StreamEvent(event={"type": "message_stop"}):
+                self._timeout.reschedule(None)  # a tool works for as long as it takes
+            case StreamEvent() | UserMessage():
+                self.start()
+            case SystemMessage(subtype="api_retry", data={"retry_delay_ms": int(delay) | float(delay)}):
+                self.start(delay / 1000)
+            case _:
+                pass
+
+    def start(self, more: float = 0) -> None:
+        """Bound the silence from now on."""
+        ends = asyncio.get_running_loop().time() + self._longest + more
+        self._timeout.reschedule(None if self._asking else ends)
+
+
+def _is_over(message: Message, report: Report, servers: Expected) -> bool:
+    """Follow servers and usage; return whether a server that the job cannot do without is not there."""
+    servers.look(message)
+    report.absent, report.truncated = servers.absent, servers.truncated
+    if servers.required_is_absent:
+        report.failure = "mcp_unavailable"
+    elif report.meter is not None:
+        report.meter.look(message)
+    return servers.required_is_absent
+
+
+def _is_too_large(report: Report, most: int) -> bool:
+    if report.text_bytes > most:
+        report.failure = "output_too_large"
+    return report.text_bytes > most
 
 
 def _is_last(message: Message, report: Report, given: StructuredInput) -> bool:
@@ -89,16 +127,16 @@ def _is_last(message: Message, report: Report, given: StructuredInput) -> bool:
         case RateLimitEvent(rate_limit_info=RateLimitInfo(status="rejected", resets_at=int(resets_at))):
             report.retry_after = max(1, int((resets_at - time.time()) * 1000))
         case SystemMessage(subtype="api_retry", data=data):
-            _give_up(report, data)
-            return True
+            # A cloud provider's own, which no relay stands before.
+            _note_retry(report, data)
         case SystemMessage(subtype="mirror_error"):
             # What was said could not be kept: the conversation would go on without it.
             report.failure = "server_error"
             return True
         case ResultMessage():
             report.envelope = message
-            if report.requests and report.requests[-1]["status"] is None:
-                report.requests[-1]["status"] = message.api_error_status
+            if report.shown and report.shown[-1]["status"] is None:
+                report.shown[-1]["status"] = message.api_error_status
             report.structured_input = given.exact(message.structured_output)
             return True
         case _:
@@ -120,25 +158,12 @@ def _add_request(report: Report, status: int | None, kind: str | None, message: 
     """Keep what the CLI shows of a request that failed. It names no request id, and shortens the message."""
     kind = None if kind == "unknown" else kind
     cut = message[:_MOST_SAID].encode("utf-8", "replace").decode() if message else None
-    report.requests.append({"at": rfc3339(int(time.time() * 1000)), "status": status, "type": kind, "message": cut})
+    report.shown.append(
+        {"at": rfc3339(int(time.time() * 1000)), "status": status, "type": kind, "message": cut, "requestId": None}
+    )
 
 
-def _give_up(report: Report, data: dict[str, object]) -> None:
+def _note_retry(report: Report, data: dict[str, object]) -> None:
     """Take the API's error from the announcement of the CLI's own retry."""
-    report.gave_up = True
-    match data:
-        case {"error": str(kind)}:
-            report.error_kind = kind
-        case _:
-            report.error_kind = None
-    match data:
-        case {"error_status": int(status)}:
-            report.error_status = status
-        case _:
-            pass
-    match data:
-        case {"retry_delay_ms": int(delay) | float(delay)} if delay > _OWN_PAUSE:
-            report.retry_after = int(delay)
-        case _:
-            pass
-    _add_request(report, report.error_status, report.error_kind, None)
+    status, kind = data.get("error_status"), data.get("error")
+    _add_request(report, status if isinstance(status, int) else None, kind if isinstance(kind, str) else None, None)

@@ -12,6 +12,8 @@ from functions.worker.cli.options import options_for
 from functions.worker.cli.plan import RunPlan, plan_for
 from functions.worker.cli.process import Cli
 from functions.worker.cli.workspace import Workspace
+from functions.worker.relay.credential import Credential
+from functions.worker.relay.relay import Relay
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
 from shared.store.jobs.sessions import StagedSession
@@ -43,8 +45,9 @@ class WarmCli:
     One is used as soon as it is there: a job that comes while it starts waits for the rest of its start.
     """
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self, settings: WorkerSettings, relay: Relay | None = None) -> None:
         self._settings = settings
+        self.relay = relay
         self._spare: _Spare | None = None
         self._taken = asyncio.Event()
         self._left = asyncio.Event()
@@ -128,9 +131,17 @@ class WarmCli:
         if plan.options.system_prompt is not None:
             workspace.system_prompt.write_text(plan.options.system_prompt, encoding="utf-8", newline="")
         mcp_servers.write(workspace.servers, plan.mcp.servers)
-        return Cli(workspace, options_for(plan, self._settings, workspace, session))
+        line = None if self.relay is None else self.relay.line()
+        return Cli(workspace, options_for(plan, self._settings, workspace, session, self._credential), line)
 
     def _is_default(self, plan: RunPlan) -> bool:
         """Return whether a plan needs no option that the CLI reads only when it starts."""
         anywhere = Workspace.nowhere()
-        return options_for(plan, self._settings, anywhere) == options_for(self._default, self._settings, anywhere)
+        asked, default = (
+            options_for(one, self._settings, anywhere, credential=self._credential) for one in (plan, self._default)
+        )
+        return asked == default
+
+    @property
+    def _credential(self) -> Credential | None:
+        return None if self.relay is None else self.relay.credential

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from functions.worker.cli.removal import empty, remove_at, remove_tree
+from functions.worker.relay.relay import MAX_PATH
 from shared.host.private_files import UnsafeFileError, names, open_regular, opened, opened_shared
 
 _PREFIX = "claude-worker-"
@@ -54,6 +55,16 @@ class Workspace:
     def servers(self) -> Path:
         """The file that tells the CLI of its MCP servers."""
         return self.root / "mcp.json"
+
+    @property
+    def socket(self) -> Path:
+        """The socket of the run's relay."""
+        return self.root / "relay"
+
+    @property
+    def socket_for_cli(self) -> str:
+        """The socket as the CLI, in its working directory, names it: a long path does not fit into an address."""
+        return str(self.socket) if len(os.fsencode(self.socket)) <= MAX_PATH else "../relay"
 
     @property
     def system_prompt(self) -> Path:

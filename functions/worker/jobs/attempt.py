@@ -16,6 +16,7 @@ from functions.worker.jobs.heartbeat import Heartbeat
 from functions.worker.jobs.outcome import Outcome, failed, judge
 from functions.worker.jobs.settling import settlement_of
 from functions.worker.jobs.spool import Spool
+from functions.worker.jobs.upstream_report import UpstreamReport
 from functions.worker.pool.tasks import end
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
@@ -77,13 +78,15 @@ class _Attempt:
         self._session: StagedSession | None = None
         if self._plan.session is not None:
             self._session = StagedSession(context.client, job.caller, str(job.claim), context.settings.session_ttl)
-        self._run = Run(context.settings, context.warm)
+        self._report = UpstreamReport(context.client, job)
+        self._run = Run(context.settings, context.warm, self._report)
         self._heartbeat = Heartbeat(context.client, job.claim, lambda: self._run.spends)
 
     async def run(self) -> str:
         """Run the job and settle its outcome; return how that was settled, as `Spool.settle` does."""
         claim, spool, stop = self._job.claim, self._context.spool, self._signals.stop
         heartbeat = asyncio.create_task(self._heartbeat.run())
+        report = asyncio.create_task(self._report.run())
         how = ""
         try:
             outcome = await self._outcome(heartbeat)
@@ -105,7 +108,7 @@ class _Attempt:
             if outcome.state != "completed":
                 how = await self._settle(outcome)
         finally:
-            await end(heartbeat)
+            await end(heartbeat, report)
             # A settlement on disk still needs the staged session.
             if self._session is not None and how != "spooled":
                 with suppress(RedisError):  # it expires
@@ -118,7 +121,9 @@ class _Attempt:
         budget = self._plan.options.max_budget_usd
         if budget is not None and budget <= 0:
             return failed("budget_exceeded")
-        answer = asyncio.create_task(self._run.answer(self._plan, self._heartbeat.add_text, self._session))
+        answer = asyncio.create_task(
+            self._run.answer(self._plan, self._heartbeat.add_text, self._session, self._deadline)
+        )
         stopped = asyncio.create_task(self._signals.stop.wait())
         cancelled = asyncio.create_task(self._signals.cancel.wait())
         try:
@@ -132,17 +137,15 @@ class _Attempt:
                 raise ClaimLostError
             if stopped.done():
                 raise ShutdownError
-            return replace(failed("timeout"), spend=self._run.spends, absent=self._run.absent, seen=self._run.seen)
+            # A job that waited for Claude fails for what it waited for.
+            code = self._run.waits_for or "timeout"
+            return replace(failed(code), spend=self._run.spends, absent=self._run.absent, seen=self._run.seen)
         finally:
             for task in (answer, stopped, cancelled):
                 await _cancel(task)
 
     async def _settle(self, outcome: Outcome) -> str:
         settlement = settlement_of(self._job, outcome, self._time_left(), self._context.settings)
-        for request in outcome.seen.get("requests", []):
-            # Without the message, which may quote the query.
-            failure = {name: request[name] for name in ("at", "status", "type")}
-            event(log, "claude_request_failed", logging.WARNING, **self._ids, **failure)
         how = await self._context.spool.settle(self._context.client, settlement, self._signals.stop)
         ended = "job_ended" if settlement.script == "finish" and how != "held" else "job_delayed"
         event(log, _NOT_SETTLED.get(how, ended), **self._ids, state=outcome.state, code=outcome.code)

@@ -6,7 +6,7 @@ from shared.store.callers.spending import Spend, to_json
 
 
 class CostReport:
-    """Tells which cost the store does not know yet, so that the cost of a lost run is counted."""
+    """Returns the cost that the store does not know yet, so that the cost of a lost run is counted."""
 
     def __init__(self, spends: Callable[[], Sequence[Spend]]) -> None:
         """Read the cost of the run so far from `spends`."""

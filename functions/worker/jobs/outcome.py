@@ -1,24 +1,24 @@
-"""What came of a run: read from the CLI's result envelope and the API's error, never from an exit code.
+"""The outcome of a run, read from the CLI's result envelope and the API's error, never from an exit code.
 
 what the run showed                                              code
 ---------------------------------------------------------------  ---------------------
-the envelope is a success, a model's turn, with text             completed
+the envelope is a success, with a turn of a model and text       completed
 … without a turn of a model, or without text                     empty_result
-… without an answer that fits the outputSchema                   schema_unsatisfied
+… without an answer that matches the outputSchema                schema_unsatisfied
 envelope error_max_turns                                         max_turns
 envelope error_max_budget_usd                                    budget_exceeded
 envelope error_max_structured_output_retries                     schema_unsatisfied
 envelope error_during_execution or unknown                       server_error
-API error, by its kind (see _BY_KIND) when that says more than   …
-  "server_error", else by its HTTP status (see _BY_STATUS), else server_error
+API error, by its kind (_BY_KIND) when that is more specific     …
+  than "server_error", else by its HTTP status (_BY_STATUS), else server_error
 nothing from the API for CLAUDE_SILENCE_TIMEOUT                  server_error
 more than MAX_OUTPUT_BYTES                                       output_too_large
-a conversation that is not there, or not any more                session_not_found
+a session that does not exist, or no longer exists               session_not_found
 a required MCP server that did not start or died                 mcp_unavailable
 more than MAX_RUN_MEMORY or MAX_RUN_PROCESSES                    resource_exceeded
 the end of the clock                                             timeout
 no envelope, whatever the exit code                              cli_crashed
-two workers that vanished with the job (see `reconcile`)         worker_lost
+two workers that were lost with the job (see rescue.lua)         worker_lost
 """
 
 import json
@@ -31,10 +31,11 @@ from shared.store.jobs.claims import Upstream
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    # The pool judges nothing itself, and has no use for what this would import.
+    # The pool judges no run, and does not need these at run time.
     from claude_agent_sdk import ResultMessage
 
     from functions.worker.cli.usage import Meter
+    from functions.worker.relay.run import RelayedRun
     from shared.store.callers.spending import Spend
 
 _BY_STATUS: dict[int, ErrorCode] = {
@@ -62,45 +63,45 @@ _BY_SUBTYPE: dict[str, ErrorCode] = {
     "error_max_budget_usd": "budget_exceeded",
     "error_max_structured_output_retries": "schema_unsatisfied",
 }
-# What a client is told: our own words, for the CLI's may name paths and what the API's hold is not ours to show.
+# The messages for clients. The CLI's own may name paths, and those of the API may hold what is not for clients.
 _MESSAGES: dict[ErrorCode, str] = {
     "authentication_failed": "Claude did not accept the gateway's credentials",
-    "billing_error": "Claude refused for a reason of billing",
+    "billing_error": "Claude refused the request because of the account's billing",
     "rate_limited": "Claude's rate limit was reached",
     "overloaded": "Claude is overloaded",
     "server_error": "Claude failed to answer",
     "invalid_request": "Claude did not accept the request",
-    "model_not_found": "Claude does not know the model, or it is not open to this account",
-    "timeout": "The job was not done within its timeoutMs",
+    "model_not_found": "Claude does not know the model, or the account may not use it",
+    "timeout": "The job did not end within its timeoutMs",
     "cli_crashed": "The CLI ended without a result",
-    "worker_lost": "The job lost its worker, and may not run again",
+    "worker_lost": "The job lost its worker and has no attempt left",
     "empty_result": "The model gave no answer",
-    "max_turns": "The job was not done within its maxTurns",
-    "budget_exceeded": "The job was not done within its maxBudgetUsd",
+    "max_turns": "The job did not end within its maxTurns",
+    "budget_exceeded": "The job did not end within its maxBudgetUsd",
     "resource_exceeded": "The run took more memory or processes than MAX_RUN_MEMORY or MAX_RUN_PROCESSES",
     "output_too_large": "The answer is larger than MAX_OUTPUT_BYTES or the model's own limit",
-    "mcp_unavailable": "An MCP server that the job cannot do without did not start, or died",
-    "session_not_found": "There is no such conversation, or none any more",
-    "schema_unsatisfied": "The model gave no answer that fits the outputSchema",
+    "mcp_unavailable": "A required MCP server did not start, or died",
+    "session_not_found": "The session does not exist, or no longer exists",
+    "schema_unsatisfied": "The model gave no answer that matches the outputSchema",
 }
 RETRYABLE: frozenset[ErrorCode] = frozenset(
     {"rate_limited", "overloaded", "server_error", "cli_crashed", "worker_lost"}
 )
 _REFUSED: frozenset[ErrorCode] = frozenset({"authentication_failed", "billing_error"})
-# These do not say whether Claude would have answered.
+# These do not show whether Claude would have answered.
 _SILENT: frozenset[ErrorCode] = frozenset(
     {"overloaded", "server_error", "timeout", "cli_crashed", "worker_lost", "resource_exceeded", "session_not_found"}
 )
-# The CLI does not tell of a `retry-after` above this, but gives up at once; ms, measured.
-_LONGEST_TOLD = 60_000
+# The CLI does not report a `retry-after` above this, but ends at once; ms, measured.
+_LONGEST_REPORTED = 60_000
 _LONGEST_WAIT = 600_000
 # Failed requests that are kept of one attempt.
-_MOST_REQUESTS = 10
+_MOST_REQUESTS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Structured:
-    """What a run brought that was asked for an answer under a schema: JSON, if it `fits`."""
+    """The answer of a run with an outputSchema: JSON, if it `fits` the schema."""
 
     fits: bool
     value: Any = None
@@ -110,27 +111,26 @@ class Structured:
 class Report:
     """What was seen of a run; `structured` is None unless a schema was given.
 
-    `text` is the answer: all text blocks of the last message that has any (see `answer_text`); `structured_input` is
-    the input of the model's StructuredOutput call with its exact digits. What `is_free` costs nothing, whatever the
-    CLI computes: the demo model answers.
+    `text` is the answer: all text blocks of the last message that has any (see `answer_text`). `structured_input` is
+    the input of the model's StructuredOutput call with its exact digits. A run that `is_free` costs nothing, whatever
+    the CLI computes: the demo model answers.
 
-    `absent` are the MCP servers that did not start, or died; `truncated` the tools whose results were cut; `requests`
-    the requests to Claude that failed: `at`, `status`, `type`, `message`.
+    `absent` are the MCP servers that did not start or died; `truncated` the tools whose results were cut; `shown` the
+    failed requests to Claude that the CLI reports. `relayed` is the relay's complete account of them.
 
-    `failure` is set when something other than the CLI ended it. An API error is in `error_kind`, `error_status` and,
-    when the API said how long to stay away, `retry_after` in ms; `gave_up` is set when the CLI was about to ask again.
+    `failure` is set when something other than the CLI ended the run. `error_kind`, `error_status` and, when the API
+    sent one, `retry_after` (ms) describe an API error.
     """
 
     envelope: "ResultMessage | None" = None
     error_kind: str | None = None
-    error_status: int | None = None
     retry_after: int | None = None
-    gave_up: bool = False
     model: str | None = None
     failure: ErrorCode | None = None
     absent: tuple[str, ...] = ()
     truncated: tuple[str, ...] = ()
-    requests: "list[dict[str, Any]]" = field(default_factory=list)
+    shown: "list[dict[str, Any]]" = field(default_factory=list)
+    relayed: "RelayedRun | None" = None
     text: str = ""
     text_bytes: int = 0
     structured_input: Any = None
@@ -140,17 +140,21 @@ class Report:
 
     @property
     def seen(self) -> dict[str, Any]:
-        """What the job's record keeps of this attempt; empty values are left out."""
-        every = {"model": self.model, "truncated": list(self.truncated), "requests": self.requests[-_MOST_REQUESTS:]}
-        return {name: value for name, value in every.items() if value}
+        """The part that the job's record keeps of this attempt; empty values are left out."""
+        requests = self.shown if self.relayed is None else self.relayed.failures
+        values = {"model": self.model, "truncated": list(self.truncated), "requests": requests[-_MOST_REQUESTS:]}
+        return {name: value for name, value in values.items() if value}
 
     @property
     def spends(self) -> "Sequence[Spend]":
-        """What it cost: by the CLI's own sum, or else as far as the API told."""
-        # Here and not at import: the pool has no use for it.
+        """The cost: by the relay's meter, or else the CLI's own sum, or the sum of what the API has reported."""
+        # Not at the top: the pool does not need it.
         from functions.worker.cli.usage import of_envelope  # noqa: PLC0415
 
-        if self.envelope is not None:
+        spends: Sequence[Spend]
+        if self.relayed is not None:
+            spends = self.relayed.ledger.spends
+        elif self.envelope is not None:
             spends = of_envelope(self.envelope, self.model)
         else:
             spends = [] if self.meter is None else self.meter.spends
@@ -193,7 +197,7 @@ class Outcome:
 
     @property
     def upstream(self) -> Upstream:
-        """What this shows of Claude, for the whole fleet."""
+        """What the attempt showed of Claude, for the whole fleet."""
         code = self.code
         if code in _REFUSED:
             return Upstream("refused", code)
@@ -203,7 +207,7 @@ class Outcome:
 
 
 def failed(code: ErrorCode, retry_after: int | None = None) -> Outcome:
-    """Make the outcome of a failure."""
+    """Return the outcome of a failure."""
     error = {"code": code, "message": _MESSAGES[code], "retryable": code in RETRYABLE}
     return Outcome("failed", {"error": error}, retry_after)
 
@@ -219,9 +223,7 @@ def judge(report: Report, *, max_output_bytes: int, session_id: str | None = Non
 
 def _judge(report: Report, max_output_bytes: int, session_id: str | None) -> Outcome:
     if report.failure is not None:
-        return failed(report.failure)
-    if report.gave_up:
-        return failed(_api_error(report.error_status, report.error_kind), report.retry_after)
+        return failed(report.failure, report.retry_after)
     envelope = report.envelope
     if envelope is None:
         return failed("cli_crashed")
@@ -229,16 +231,16 @@ def _judge(report: Report, max_output_bytes: int, session_id: str | None) -> Out
         return failed(_BY_SUBTYPE.get(envelope.subtype, "server_error"))
     if envelope.is_error or report.error_kind is not None:
         code = _api_error(envelope.api_error_status, report.error_kind)
-        return failed(code, report.retry_after or (_LONGEST_TOLD if code == "rate_limited" else None))
+        return failed(code, report.retry_after or (_LONGEST_REPORTED if code == "rate_limited" else None))
     return _answer(report, envelope, max_output_bytes, session_id)
 
 
 def _answer(report: Report, envelope: "ResultMessage", max_output_bytes: int, session_id: str | None) -> Outcome:
-    """Judge a run that the CLI calls a success."""
+    """Return the outcome of a run that the CLI reports as a success."""
     if report.structured is not None and not report.structured.fits:
         return failed("schema_unsatisfied")
-    silent = report.structured is None and not report.text.strip()
-    if envelope.num_turns < 1 or report.model is None or silent:
+    without_text = report.structured is None and not report.text.strip()
+    if envelope.num_turns < 1 or report.model is None or without_text:
         return failed("empty_result")
     result = _result(report, envelope, report.model, session_id)
     if len(_json_bytes(result)) > max_output_bytes:
@@ -256,7 +258,7 @@ def _api_error(status: int | None, kind: str | None) -> ErrorCode:
 
 
 def _json_bytes(value: dict[str, Any]) -> bytes:
-    # A lone surrogate that a model wrote counts like any other character.
+    # A lone surrogate counts like any other character.
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
@@ -264,7 +266,7 @@ def _result(report: Report, envelope: "ResultMessage", model: str, session_id: s
     structured = report.structured
     response = report.text if structured is None else json.dumps(structured.value, ensure_ascii=False)
     return {
-        # JavaScript lets a lone surrogate pass, which no UTF-8 text can hold.
+        # The CLI passes lone surrogates, which UTF-8 cannot encode.
         "response": response.encode("utf-16", "surrogatepass").decode("utf-16", "replace"),
         "format": "text" if structured is None else "json",
         "structured": None if structured is None else structured.value,
@@ -278,7 +280,7 @@ def _result(report: Report, envelope: "ResultMessage", model: str, session_id: s
 
 
 def _usage(spends: "Sequence[Spend]") -> dict[str, int]:
-    """Add up the tokens of every model that the run asked, subagents' included: what is billed."""
+    """Add up the billed tokens: those of every model of the run, subagents included."""
     return {
         "inputTokens": sum(spend.input for spend in spends),
         "outputTokens": sum(spend.output for spend in spends),

@@ -1,7 +1,7 @@
-"""Results on disk while Redis cannot take them: the cost of a run is not lost with the worker that waits for Redis.
+"""The spool: settlements on disk while Redis cannot take them, so that no outcome is lost with a worker.
 
-Workers of several gateways may share the directory: each writes the results of its own deployment to its own Redis, and
-leaves all others where they are.
+Workers of several gateways may share the directory. Each writes the settlements of its own deployment to its own Redis,
+and leaves all others where they are.
 """
 
 import asyncio
@@ -27,9 +27,9 @@ log = logging.getLogger("worker.spool")
 
 _FIRST_WAIT, _LAST_WAIT = 0.1, 2.0
 _LONGEST_RESULT = 4_194_304
-# How many files that belong to nobody are moved away at a time, and how many deployments one process logs.
+# Files of no deployment that are moved away in one round, and deployments that one process logs.
 _MOST_REFUSED, _MOST_LOGGED = 100, 100
-# The process or the machine lacks something; the file is not at fault.
+# The process or the machine lacks a resource; the file is not at fault.
 _TRANSIENT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.EAGAIN}
 
 
@@ -39,24 +39,24 @@ def spool_dir(settings: WorkerSettings) -> Path:
 
 
 class _RefusedError(Exception):
-    """No Redis will ever take a file; the text says why."""
+    """No Redis will ever accept a file; the text says why."""
 
 
 class Spool:
-    """Takes settlements for as long as Redis does not, and writes those that are there."""
+    """Keeps settlements while Redis does not accept them, and writes them to Redis later."""
 
     def __init__(self, path: Path, longest_result: int = _LONGEST_RESULT) -> None:
         """Create the directory unless it exists; raise SettingsError when it is not this user's alone."""
         self._folder = SpoolFolder(path, longest_result)
-        # What is dealt with and could not be removed.
+        # Files that are done and could not be removed.
         self._done: set[Entry] = set()
         self._logged: set[str] = set()
 
     async def settle(self, client: redis.asyncio.Redis, settlement: Settlement, stop: asyncio.Event) -> str:
         """Write a settlement to Redis, however long it takes; after `stop` leave it on disk for the next worker.
 
-        Returns `settled`, `held` or `void` as the store does; `spooled` when it is on disk; `refused` when Redis will
-        never take it; `lost` when neither Redis nor the disk has taken it at `stop`.
+        Return `settled`, `held` or `void` as the store does; `spooled` when it is on disk; `refused` when Redis will
+        never accept it; `lost` when neither Redis nor the disk has accepted it at `stop`.
         """
         wait, kept = _FIRST_WAIT, False
         while True:
@@ -73,7 +73,7 @@ class Spool:
                 return answer
             kept = kept or await asyncio.to_thread(self._keep, settlement, wait == _FIRST_WAIT)
             if kept and answer == "foreign":
-                # Another Redis has the address of ours. Ours takes the result when it is back.
+                # Another Redis has the address of ours. Ours gets the settlement when it is back.
                 return "spooled"
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
@@ -85,7 +85,7 @@ class Spool:
             wait = min(wait * 2, _LAST_WAIT)
 
     def write_all(self, connection: redis.Redis) -> None:
-        """Write the results of this deployment, whichever worker has left them; raise RedisError to try again later.
+        """Write the settlements of this deployment, of any worker; raise RedisError to try again later.
 
         No file and no fault of the disk raises.
         """
@@ -104,7 +104,7 @@ class Spool:
             return
         own, refused = deployment(connection), 0
         named = {entry: deployment_of(entry[0]) for entry in waiting}
-        # Those of this deployment first: there may be many that belong to nobody.
+        # Those of this deployment first: there may be many that belong to none.
         for entry in sorted(waiting, key=lambda entry: (named[entry] != own, entry)):
             name = named[entry]
             if name is not None and name != own:
@@ -113,7 +113,7 @@ class Spool:
                 refused += not self._write(connection, folder, entry, own)
 
     def _write(self, connection: redis.Redis, folder: int, entry: Entry, own: str) -> bool:
-        """Write one file; return False when neither this deployment nor another could ever take it."""
+        """Write one file; return False when neither this deployment nor another could ever accept it."""
         name, _ = entry
         try:
             settlement = self._read(folder, name)
@@ -123,7 +123,7 @@ class Spool:
             if _send(connection, settlement) == "foreign":
                 return True
         except FileNotFoundError:
-            return True  # Its slot was first.
+            return True  # Its slot has written it.
         except NewerVersionError:
             self._log_once("spooled_result_of_a_newer_version", deployment=own)
             return True
@@ -166,12 +166,12 @@ class Spool:
         return True
 
     def _remove(self, settlement: Settlement) -> None:
-        """Remove the file of a settlement that Redis has; one that stays is written again, which changes nothing."""
+        """Remove the file of a settlement that Redis has; a file that stays is written again, which changes nothing."""
         with suppress(OSError), self._folder.opened() as folder:
             self._folder.remove(folder, file_name(settlement))
 
     def _refuse(self, settlement: Settlement, kept: bool, why: str) -> None:
-        """Keep a settlement that Redis refuses where an operator can find it."""
+        """Keep a settlement that Redis refuses in a place where an operator finds it."""
         moved = False
         with suppress(OSError), self._folder.opened() as folder:
             if not kept:
@@ -180,7 +180,7 @@ class Spool:
         event(log, "settlement_refused", logging.ERROR, job_id=settlement.job_id, why=why, moved=moved)
 
     def _log_once(self, name: str, **fields: str) -> None:
-        """Log what would otherwise be logged each second; the number of such lines is bounded."""
+        """Log an event of every round only once; the number of such lines is bounded."""
         key = name + fields.get("deployment", "")
         if key not in self._logged and len(self._logged) < _MOST_LOGGED:
             self._logged.add(key)

@@ -1,7 +1,7 @@
-"""The directory of results that Redis has not taken yet, as files.
+"""The directory of the spool: one file for each settlement that Redis has not accepted yet.
 
-A file is named `DEPLOYMENT.JOB-N.json`, so that several gateways can share the directory. What no Redis will ever take
-is moved to `refused/`, which is not looked at again.
+A file is named `DEPLOYMENT.JOB-N.json`, so that several gateways can share the directory. A file that no Redis will
+ever accept is moved to `refused/`, which is not read again.
 """
 
 import os
@@ -18,7 +18,7 @@ from shared.store.jobs.settlements import Settlement, parse
 REFUSED = "refused"
 # A result is JSON in UTF-8. In a file it is JSON within JSON in ASCII: two bytes for `é` become the seven of `\u00e9`.
 _FILE_FACTOR, _FILE_EXTRA = 4, 1 << 20
-# Seconds after which a temporary file is one that a crash has left.
+# s. A temporary file that is older was left by a crash.
 _CRASHED_AFTER = 60
 _NAME = re.compile(r"(?P<deployment>[\w-]+)\.[\w-]+-\d+\.json")
 
@@ -27,7 +27,7 @@ Entry = tuple[str, int]
 
 
 class SpoolFolder:
-    """Reads and writes the files. Each step opens the directory, which may have been removed since the last."""
+    """Reads and writes the files. Each step opens the directory, which may have been removed in the meantime."""
 
     def __init__(self, path: Path, longest_result: int) -> None:
         """Create the directory unless it exists; raise SettingsError when it is not this user's alone."""
@@ -45,16 +45,16 @@ class SpoolFolder:
 
     @contextmanager
     def opened(self) -> Iterator[int]:
-        """Open the directory, for the other methods; raise OSError when it is not this user's alone."""
+        """Open the directory, for the other methods; raise OSError when others can access it."""
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
         with private_files.opened(self._path) as folder:
-            # In a shared temporary directory anybody could have made it, and could write answers into it.
+            # In a shared temporary directory, another user could have created it, and could write answers into it.
             if os.fstat(folder).st_mode & 0o077:
                 raise private_files.UnsafeFileError("open to other users")
             yield folder
 
     def entries(self, folder: int) -> set[Entry]:
-        """List what is to be read; remove what a crash has left."""
+        """List the files to read; remove temporary files that a crash has left."""
         entries = set()
         with os.scandir(folder) as found:
             for entry in found:
@@ -74,7 +74,7 @@ class SpoolFolder:
         return settlement
 
     def write(self, folder: int, settlement: Settlement) -> None:
-        """Write a settlement; raise OSError when the disk does not take it."""
+        """Write a settlement; raise OSError when the disk does not accept it."""
         private_files.write(file_name(settlement), folder, settlement.to_json().encode())
 
     def remove(self, folder: int, name: str) -> bool:
@@ -93,7 +93,7 @@ class SpoolFolder:
             with suppress(FileExistsError):
                 os.mkdir(REFUSED, 0o700, dir_fd=folder)
             with private_files.opened(REFUSED, folder) as refused:
-                # A name of its own, so that nothing that was refused before is overwritten.
+                # A unique name, so that no file that was refused before is overwritten.
                 os.rename(name, f"{time.time_ns()}-{name[-50:]}", src_dir_fd=folder, dst_dir_fd=refused)
         except OSError:
             return False
@@ -106,6 +106,6 @@ def file_name(settlement: Settlement) -> str:
 
 
 def deployment_of(name: str) -> str | None:
-    """Return the deployment that a file's name begins with; None when no worker named the file."""
+    """Return the deployment that a file's name begins with; None for a name that no worker gives."""
     match = _NAME.fullmatch(name)
     return match["deployment"] if match else None

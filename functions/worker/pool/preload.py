@@ -4,9 +4,11 @@ import os
 
 from functions.worker.pool import slot
 from shared.host import processes
+from shared.host.environment import hide
 
 __all__ = ["slot"]
 
+hide()
 processes.set_name("cg-forkserver")
 # By itself it would end with the last of its slots, and they end with it.
 processes.end_with_parent(os.getppid())

@@ -12,14 +12,17 @@ from collections.abc import Coroutine
 from types import FrameType
 from typing import Any, Protocol
 
+import uvloop
 from redis.exceptions import RedisError
 
+from functions.worker.cli.environment import take_credential
 from functions.worker.cli.warm import WarmCli
 from functions.worker.jobs.attempt import Signals, SlotContext, attempt
 from functions.worker.jobs.spool import Spool, spool_dir
 from functions.worker.pool.redis_retries import Patience
 from functions.worker.pool.rq_adapter import RqWorker
 from functions.worker.pool.tasks import end, wait_here
+from functions.worker.relay.relay import Relay
 from shared import logs
 from shared.configuration.settings import WorkerSettings
 from shared.host import processes
@@ -54,9 +57,14 @@ class AsyncSide:
         self._running: str | None = None
         # Whether a stop left the settlement of the last job in the spool, since Redis did not take it.
         self.spooled = False
-        self._warm = WarmCli(settings)
+        environ = dict(os.environ)
+        credential = take_credential()
+        self._relay = None
+        if credential is not None:
+            self._relay = Relay(credential, environ, settings.claude_silence_timeout / 1000)
+        self._warm = WarmCli(settings, self._relay)
         self._spool = Spool(spool_dir(settings), settings.max_output_bytes)
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="async side", daemon=True)
         self._thread.start()
         self._tasks: list[asyncio.Task[None]] = []
@@ -99,6 +107,8 @@ class AsyncSide:
                     await slots.leave(async_client(self.settings.redis_address), self.name)
             except (RedisError, TimeoutError):
                 log.warning("slot_not_removed")
+            if self._relay is not None:
+                await self._relay.close()
             await close_clients()
 
         self.call(leave())

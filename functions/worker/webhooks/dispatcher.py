@@ -158,13 +158,11 @@ class Deliverer:
         self._wake.set()
 
     async def _listen(self) -> None:
-        """Hear of new webhooks; while nothing is heard, the outbox is looked at each second all the same."""
+        """Subscribe to new webhooks. The outbox is read every second as a fallback while the subscription is down."""
         while True:
             try:
-                async with self._client.pubsub() as channel:
-                    await channel.subscribe(keys.TOLD)
-                    async for _ in channel.listen():
-                        self._wake.set()
+                async for _ in outbox.due(self._client):
+                    self._wake.set()
             except (RedisError, OSError) as error:
                 failures.report(self._settings.redis_address, error, beside_pool=True)
             await asyncio.sleep(_LOOK_EVERY)

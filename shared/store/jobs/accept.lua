@@ -31,7 +31,7 @@ local function accept(submission, request, metadata, time)
   if submission.webhook_url ~= '' then
     redis.call('HSET', record_of(id), 'hook', submission.webhook_url, 'host', submission.webhook_host)
   end
-  if submission.session_id ~= '' then redis.call('HSET', record_of(id), 'talk', submission.session_id) end
+  if submission.session_id ~= '' then redis.call('HSET', record_of(id), SESSION, submission.session_id) end
   if submission.mcp ~= '' then redis.call('HSET', record_of(id), 'mcp', submission.mcp) end
   if submission.fingerprint ~= '' then
     redis.call('HSET', record_of(id), 'fp', submission.fingerprint, 'ttl', submission.cache_ttl)

@@ -31,8 +31,9 @@ if job.state == 'waiting' then
   change_state(id, job.caller, job.seq, 'waiting', 'active')
   local progress = math.max(10, tonumber(job.progress))
   redis.call('HSET', record_of(id), 'slot', slot, 'started', whole(started), 'begun', whole(time), 'progress', progress)
+  redis.call('HDEL', record_of(id), 'waiting')
   -- Text that an earlier claim has published is not part of this answer.
-  if redis.call('HDEL', record_of(id), 'said') == 1 then publish(id, 'reset', '') end
+  if redis.call('HDEL', record_of(id), PIECE) == 1 then publish(id, 'reset', '') end
   publish_state(id, 'active', progress)
   redis.call('HSET', RUNNING, slot, id)
   if not job.started then observe('queue_wait', started - job.created) end

@@ -1,6 +1,6 @@
-"""What a slot does with jobs: claim one, keep the claim, and settle it.
+"""Claims: take a job for a slot, renew the lease, and settle the outcome.
 
-Every write names the claim's `n`. A slot that was given up for dead, and wakes, changes nothing.
+Every write names the claim number. A slot that was considered dead, and resumes, changes nothing.
 """
 
 import json
@@ -17,13 +17,13 @@ from shared.store.callers.spending import Spend, to_json
 from shared.store.jobs.settlements import Finish, HandBack, Retry, Settlement, Spent
 from shared.store.redis import scripts
 
-# A slot renews its lease every LEASE/5; a lease that ended means that the slot, or its host, is gone.
+# ms. A running slot renews its lease far more often: a lease that has ended means that the slot, or its host, is gone.
 LEASE = 15_000
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One handing-out of a job; `number` is its fence, `deployment` the store that it belongs to once it is taken."""
+    """The right to write for a job; `number` is its fence, `deployment` the store that it belongs to once taken."""
 
     job_id: str
     number: int
@@ -43,9 +43,9 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedJob:
-    """What a slot needs to run a job; `time_left`: ms on one clock over all attempts; `cost`: USD of those before.
+    """A claimed job; `time_left`: ms on one clock over all attempts; `cost`: USD of the earlier attempts.
 
-    `claim` names the deployment. Settle with it, so that no other store takes the settlement.
+    `claim` names the deployment. Settle with it, so that no other store accepts the settlement.
     """
 
     claim: Claim
@@ -59,7 +59,7 @@ class ClaimedJob:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """What an attempt showed of Claude: that it answers us, refuses us, or wants no request for `wait` ms."""
+    """What an attempt showed of Claude: that it answers, refuses our account, or accepts no request for `wait` ms."""
 
     shows: Literal["answered", "refused", "limited", ""] = ""
     code: str = ""
@@ -67,9 +67,9 @@ class Upstream:
 
 
 async def take(client: redis.asyncio.Redis, claim: Claim, slot: str, budget: float = 0) -> ClaimedJob | None:
-    """Claim a job for a slot; None when the record expects another claim, or none any more.
+    """Claim a job for a slot; None when the record expects another claim, or none.
 
-    Also None when its caller has spent the `budget` of the day, in USD, if there is one: then it runs the next day.
+    Also None when its caller has spent the `budget` of the day, USD, if there is one: then the job runs the next day.
     """
     reply = await scripts.run(
         client, "claim", job_id=claim.job_id, number=claim.number, slot=slot, lease_ms=LEASE, daily_budget_usd=budget,
@@ -144,7 +144,7 @@ def retry(
     spend: Sequence[Spend] = (),
     seen: dict[str, Any] | None = None,
 ) -> Settlement:
-    """Let the job run again after `delay` ms; the attempt counts. `seen` is as for `finish`."""
+    """Retry the job after `delay` ms; the attempt counts. `seen` is as for `finish`."""
     return Retry(
         deployment=claim.deployment,
         job_id=claim.job_id,
@@ -159,12 +159,12 @@ def retry(
 
 
 def hand_back(claim: Claim, spend: Sequence[Spend] = ()) -> Settlement:
-    """Put a running job back at the front of its priority without using an attempt."""
+    """Put a running job back at the front of its priority; the attempt does not count."""
     return HandBack(deployment=claim.deployment, job_id=claim.job_id, number=claim.number, spend=to_json(spend))
 
 
 def spent(claim: Claim, caller: str, spend: Sequence[Spend]) -> Settlement:
-    """Count what a run cost whose claim does not hold any more."""
+    """Count the cost of a run whose claim no longer holds."""
     return Spent(
         deployment=claim.deployment, job_id=claim.job_id, number=claim.number, caller=caller, spend=to_json(spend)
     )

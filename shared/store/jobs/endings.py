@@ -1,4 +1,4 @@
-"""Waiting for the end of a job, without polling."""
+"""Wait for the end of a job, without polling."""
 
 import asyncio
 import time
@@ -13,16 +13,16 @@ from shared.store.redis.pubsub import listening
 async def read_at_end(
     client: redis.asyncio.Redis, job_id: str, caller: str, seconds: float
 ) -> records.StoredJob | None:
-    """Read one of a caller's jobs when it has ended, or as it stands after so many seconds; None as `jobs.read`.
+    """Read one of a caller's jobs when it has ended, or as it is after so many seconds; None as `records.read`.
 
-    Raises KeyRevoked when the caller's key is revoked meanwhile.
+    Raises KeyRevoked when the caller's key is revoked in the meantime.
     """
     deadline = time.monotonic() + seconds
     job = await records.read(client, job_id, caller)
     if job is None or job.ended or seconds <= 0:
         return job
     with listening(client, job_id, only_end=True) as ear:
-        # Only the waiting is cut short, never a command: one that is cancelled half-way costs its connection.
+        # Only the wait is bounded, never a command: a command that is cancelled half-way costs its connection.
         if not await within(deadline, ear.ready):
             return job
         while True:
@@ -33,7 +33,7 @@ async def read_at_end(
 
 
 async def within(deadline: float, event: asyncio.Event) -> bool:
-    """Wait for an event until a time of the monotonic clock; say whether it came."""
+    """Wait for an event until a time of the monotonic clock; return whether it was set."""
     try:
         await asyncio.wait_for(event.wait(), deadline - time.monotonic())
     except TimeoutError:

@@ -1,4 +1,4 @@
-"""What a job's event stream tells, as the scripts wrote it."""
+"""The events of a job, as the scripts publish them."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,16 @@ import redis.asyncio
 from shared.store import keys
 from shared.store.redis.pipelining import get
 
-# Every job waits first; that goes without writing, and comes before anything that is written.
+# The id before all others. Every job waits first: that event is not stored, and precedes those that are.
 FIRST = "0-0"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One entry: `kind` is state, delta, reset or done, `data` JSON for a state, text for a delta, else empty."""
+    """One entry: `kind` is state, delta, reset, retry or done.
+
+    `data` is JSON for a state or a retry, text for a delta, else empty.
+    """
 
     id: str
     kind: str
@@ -21,6 +24,6 @@ class Event:
 
 
 async def since(client: redis.asyncio.Redis, job_id: str, after: str, most: int) -> list[Event]:
-    """Return what a job tells after an event, the oldest first, in one round trip."""
+    """Return the events of a job after one event, the oldest first, in one round trip."""
     [found] = await get(client, ("XRANGE", keys.events(job_id), f"({after}", "+", "COUNT", most))
     return [Event(entry, fields["k"], fields["d"]) for entry, fields in found]

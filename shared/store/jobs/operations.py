@@ -1,4 +1,4 @@
-"""What an operator does with the jobs of all callers, with the queue and with the cache."""
+"""Operations of an administrator on the jobs of all callers, on the queue and on the cache."""
 
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -8,14 +8,14 @@ import redis.asyncio
 from shared.store import keys
 from shared.store.redis import scripts
 
-# So many jobs at a time, so that nobody waits long for Redis.
+# Jobs that one script handles, so that it does not block Redis for long.
 _BATCH = 200
 _WAKE_ALL = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Minute:
-    """How many jobs ended in one minute; `at` is its beginning in ms."""
+    """The jobs that ended in one minute; `at` is its beginning in ms."""
 
     at: int
     completed: int
@@ -23,26 +23,26 @@ class Minute:
     cancelled: int
 
 
-RunAnew = Literal["waiting", "missing", "running", "completed", "revoked"]
+RetryAnswer = Literal["waiting", "missing", "running", "completed", "revoked"]
 
 
-async def run_anew(client: redis.asyncio.Redis, job_id: str) -> RunAnew:
-    """Let a job that failed or was cancelled run again, as if for the first time."""
-    answer: RunAnew = await scripts.run(client, "retry_ended", job_id=job_id)
+async def retry(client: redis.asyncio.Redis, job_id: str) -> RetryAnswer:
+    """Retry a failed or cancelled job, with its whole clock and all its attempts."""
+    answer: RetryAnswer = await scripts.run(client, "retry_ended", job_id=job_id)
     return answer
 
 
-async def run_failed_anew(client: redis.asyncio.Redis) -> int:
-    """Let every failed job run again; return how many."""
+async def retry_failed(client: redis.asyncio.Redis) -> int:
+    """Retry every failed job; return how many."""
     count = 0
-    # Those that fail again while this goes on are not taken twice.
+    # A job that fails again while this runs is not retried twice.
     for job_id in cast("list[str]", await client.zrange(keys.every("failed"), 0, -1)):
-        count += await run_anew(client, job_id) == "waiting"
+        count += await retry(client, job_id) == "waiting"
     return count
 
 
 async def forget(client: redis.asyncio.Redis, *job_ids: str) -> int:
-    """Forget finished jobs, with what the cache would answer with them; return how many had ended and were there."""
+    """Forget finished jobs, with the cache entries that they answer; return how many were forgotten."""
     count: int = await scripts.run(client, "forget", job_ids=job_ids)
     return count
 
@@ -62,7 +62,7 @@ async def forget_finished(client: redis.asyncio.Redis) -> int:
 async def reprioritize(
     client: redis.asyncio.Redis, job_id: str, priority: int
 ) -> Literal["done", "missing", "finished"]:
-    """Give a job that has not ended another place in the order; `priority` is its place in PRIORITIES."""
+    """Change the priority of a job that has not ended; `priority` is its place in PRIORITIES."""
     answer: Literal["done", "missing", "finished"] = await scripts.run(
         client, "reprioritize", job_id=job_id, priority=priority
     )
@@ -70,12 +70,12 @@ async def reprioritize(
 
 
 async def pause(client: redis.asyncio.Redis) -> None:
-    """Let no job start; those that run go on."""
+    """Pause the queue: no job starts; running jobs continue."""
     await client.set(keys.PAUSED, 1)
 
 
 async def resume(client: redis.asyncio.Redis) -> None:
-    """Let jobs start: after a pause, and also when Claude's refusals or its rate limit held the queue."""
+    """Resume the queue after a pause, and also while Claude's refusals or its rate limit hold it."""
     async with client.pipeline(transaction=True) as pipe:
         pipe.delete(keys.PAUSED, keys.UPSTREAM, keys.NOT_BEFORE)
         pipe.lpush(keys.WAKE, *([1] * _WAKE_ALL))
@@ -84,13 +84,13 @@ async def resume(client: redis.asyncio.Redis) -> None:
 
 
 async def cached_answers(client: redis.asyncio.Redis) -> int:
-    """Count what the cache can answer now."""
+    """Count the answers in the cache."""
     count: int = await scripts.run(client, "count_cached")
     return count
 
 
 async def clear_cache(client: redis.asyncio.Redis, job_id: str | None = None) -> int:
-    """Clear the cache of what one job answers, or all of it; return how many answers."""
+    """Clear the cache entry of one job, or the whole cache; return how many entries."""
     if job_id is not None:
         return int(await scripts.run(client, "uncache", job_id=job_id, most=0))
     count = 0
@@ -106,5 +106,5 @@ async def last_hour(client: redis.asyncio.Redis) -> list[Minute]:
 
 
 async def is_cached(client: redis.asyncio.Redis, job_id: str, fingerprint: str | None) -> bool:
-    """Say whether the cache answers with a job."""
+    """Return whether the cache answers with a job."""
     return fingerprint is not None and await client.hget(keys.cache(fingerprint), "job") == job_id

@@ -10,18 +10,19 @@ local function is_over(id)
 end
 
 for _, id in ipairs(redis.call('ZRANGE', PARKED, 0, most - 1)) do
-  local job = read(id, 'caller', 'talk')
-  local turns = job.talk and turns_of(job.caller, job.talk)
+  local job = read(id, 'caller', SESSION)
+  local session = job[SESSION]
+  local turns = session and turns_of(job.caller, session)
   local first = turns and redis.call('LINDEX', turns, 0)
   -- A job that has ended, or is gone, gives up its turn.
   while first and first ~= id and is_over(first) do
     redis.call('LPOP', turns)
     first = redis.call('LINDEX', turns, 0)
   end
-  if not job.talk then
+  if not session then
     redis.call('ZREM', PARKED, id)
   elseif first == id then
-    enqueue_next_turn(job.caller, job.talk)
+    enqueue_next_turn(job.caller, session)
     queued = queued + 1
   elseif not redis.call('LPOS', turns, id) then
     redis.call('RPUSH', turns, id)

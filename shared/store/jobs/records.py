@@ -1,4 +1,4 @@
-"""What the API does with jobs: read one, cancel one, list a caller's."""
+"""The records of jobs: read one, cancel one, list a caller's."""
 
 import json
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from shared.store import keys
 from shared.store.redis import clock, scripts
 from shared.store.redis.pipelining import Command, get
 
-# Of a result that is larger only the beginning travels with other requests' commands; then it is read by itself. Bytes.
+# Bytes. Of a larger result only the beginning is pipelined with other requests' commands; then it is read by itself.
 _SMALL = 65_536
 STATES: tuple[State, ...] = ("waiting", "active", "delayed", "completed", "failed", "cancelled")
 
 
 class Record:
-    """What the records of jobs and of batches have alike."""
+    """The common part of the records of jobs and of batches."""
 
     __slots__ = ()
     record: dict[str, str]
@@ -37,9 +37,9 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One run of a job: times in ms, `code` None for a success; `seen` as `claims.finish` was given it.
+    """One attempt of a job: times in ms, `code` None for a success; `seen` as in `claims.finish`.
 
-    One that does not count was refused for a reason that holds the whole queue.
+    An attempt that does not count was refused for a reason that holds the whole queue.
     """
 
     began: int
@@ -51,7 +51,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class StoredJob(Record):
-    """A job as it stands: the fields of its record, its result if it has one, and its place if it waits."""
+    """A stored job: the fields of its record, its result if it has one, and its place in the queue if it waits."""
 
     job_id: str
     record: dict[str, str]
@@ -60,7 +60,7 @@ class StoredJob(Record):
 
     @property
     def error(self) -> dict[str, Any] | None:
-        """Why it failed."""
+        """The error of a failed job."""
         text = self.record.get("error")
         return None if text is None else json.loads(text)
 
@@ -71,19 +71,25 @@ class StoredJob(Record):
 
     @property
     def mcp(self) -> dict[str, Any]:
-        """The MCP servers that it goes to, `servers`, and why, `scores`."""
+        """The MCP servers that it is routed to, `servers`, and the reasons, `scores`."""
         found: dict[str, Any] = json.loads(self.record.get("mcp", '{"servers": [], "scores": []}'))
         return found
 
     @property
+    def waiting(self) -> dict[str, Any] | None:
+        """Why it waits for Claude while it runs: `code`, and `since` and `retryAt` in ms."""
+        text = self.record.get("waiting") if self.record["state"] == "active" else None
+        return None if text is None else json.loads(text)
+
+    @property
     def unavailable(self) -> list[str]:
-        """Those of its MCP servers that did not start, or died."""
+        """The MCP servers of the job that did not start or died."""
         found: list[str] = json.loads(self.record.get("absent", "[]"))
         return found
 
     @property
     def attempts(self) -> "list[Attempt]":
-        """What the record keeps of each attempt, oldest first."""
+        """The attempts that the record keeps, oldest first."""
         lines = (line.split(" ", 4) for line in self.record.get("tried", "").splitlines())
         return [
             Attempt(int(began), int(ended), None if code == "-" else code, counts == "1", json.loads(seen))
@@ -91,7 +97,7 @@ class StoredJob(Record):
         ]
 
     def is_of(self, caller: str | None, now: int) -> bool:
-        """Say whether the caller can see it: its own job, and none that is to be forgotten; None sees everybody's.
+        """Return whether a caller can see it: its own job, and none whose time is over; None can see every caller's.
 
         `now` is in ms by Redis's clock.
         """
@@ -101,12 +107,12 @@ class StoredJob(Record):
 
 
 async def read(client: redis.asyncio.Redis, job_id: str, caller: str | None) -> StoredJob | None:
-    """Read one of a caller's jobs, or anybody's; None when there is none to see.
+    """Read one of a caller's jobs, or any job when the caller is None; None when there is no such job.
 
     One round trip, two for a large result.
     """
-    # Not a transaction, which a store that is full refuses even to read. The record comes first: a job that has
-    # completed has its result, and what came since the record was read is not told.
+    # Not a transaction, which a full store refuses even for reads. The record comes first: a job that has completed
+    # has its result, and a result that came after the record was read is not shown.
     place = ("ZRANK", keys.WAITING, job_id)
     record, result, position, time = await get(client, *_parts(job_id), place, clock.TIME)
     job = _stored(job_id, record, await _whole(client, job_id, result), position)
@@ -116,15 +122,15 @@ async def read(client: redis.asyncio.Redis, job_id: str, caller: str | None) -> 
 async def read_with_request(
     client: redis.asyncio.Redis, job_id: str, caller: str
 ) -> tuple[StoredJob, dict[str, Any]] | None:
-    """Read one of a caller's jobs and what was asked, as the worker reads it; see `read`."""
+    """Read one of a caller's jobs and its request, as the worker reads it; see `read`."""
     record, result, request, time = await get(client, *_parts(job_id), ("GET", keys.job_input(job_id)), clock.TIME)
     job = _stored(job_id, record, await _whole(client, job_id, result))
     return (job, json.loads(request or "{}")) if job.is_of(caller, clock.milliseconds(time)) else None
 
 
 async def read_many(client: redis.asyncio.Redis, job_ids: Sequence[str]) -> list[StoredJob | None]:
-    """Read jobs with their results in one round trip, whoever's they are; None for one that is gone."""
-    # By themselves: together they are large, whatever each one is.
+    """Read jobs of any caller with their results, in one round trip; None for a job that is gone."""
+    # In a pipeline of their own, since together they are large.
     async with client.pipeline(transaction=False) as pipe:
         for job_id in job_ids:
             pipe.hgetall(keys.job(job_id))
@@ -144,12 +150,12 @@ async def _whole(client: redis.asyncio.Redis, job_id: str, beginning: bytes) -> 
 
 def _stored(job_id: str, record: dict[str, str], result: str | bytes | None, position: int | None = None) -> StoredJob:
     state = record.get("state")
-    told = json.loads(result) if result and state == "completed" else None
-    return StoredJob(job_id, record, told, position if state == "waiting" else None)
+    shown = json.loads(result) if result and state == "completed" else None
+    return StoredJob(job_id, record, shown, position if state == "waiting" else None)
 
 
 async def request_of(client: redis.asyncio.Redis, job_id: str) -> dict[str, Any]:
-    """Return what was asked, as the worker reads it; empty when it is gone."""
+    """Return the request of a job, as the worker reads it; empty when it is gone."""
     text = await client.get(keys.job_input(job_id))
     return {} if text is None else json.loads(text)
 
@@ -167,20 +173,20 @@ async def cancel(
 async def page(
     client: redis.asyncio.Redis, caller: str | None, *, state: State | None, limit: int, before: int | None
 ) -> tuple[list[StoredJob], int | None]:
-    """List a caller's jobs, or everybody's, newest first, without their results, in two round trips.
+    """List a caller's jobs, or all jobs, newest first, without their results, in two round trips.
 
-    `before` is where an earlier page ended; the second of what is returned is where this one did, None at the end.
+    `before` is the place where an earlier page ended. Also return the place where this page ended; None at the end.
     """
     states = (state,) if state else STATES
-    # One more than asked for tells whether there is a next page.
+    # One more than the page holds shows whether there is a next page.
     edge = "+inf" if before is None else f"({before}"
     flat = await scripts.run(client, "page", caller=caller or "", most=limit + 1, before=edge, states=states)
     found = [(flat[index], int(flat[index + 1])) for index in range(0, len(flat), 2)]
     if not found:
         return [], None
     shown = found[:limit]
-    told = ((("HGETALL", keys.job(job_id)), ("ZRANK", keys.WAITING, job_id)) for job_id, _ in shown)
-    time, *replies = await get(client, clock.TIME, *(command for pair in told for command in pair))
+    reads = ((("HGETALL", keys.job(job_id)), ("ZRANK", keys.WAITING, job_id)) for job_id, _ in shown)
+    time, *replies = await get(client, clock.TIME, *(command for pair in reads for command in pair))
     jobs = [
         StoredJob(job_id, replies[2 * index], None, replies[2 * index + 1]) for index, (job_id, _) in enumerate(shown)
     ]

@@ -4,7 +4,7 @@
 -- Returns 'waiting', 'missing', 'running' when it has not ended, 'completed' when it was a success, or 'revoked' when its
 -- caller's key is revoked.
 local id = ARGV[1]
-local job = read(id, 'caller', 'state', 'prio', 'seq', 'n', 'fp', 'round', 'expires', 'talk', 'batch')
+local job = read(id, 'caller', 'state', 'prio', 'seq', 'n', 'fp', 'round', 'expires', SESSION, 'batch')
 local time = now()
 if not job.caller or tonumber(job.expires or time + 1) <= time then return 'missing' end
 if job.state == 'completed' then return 'completed' end
@@ -40,7 +40,7 @@ redis.call('HSET', record_of(id), 'paid', redis.call('HGET', record_of(id), 'cos
 redis.call('ZREM', EXPIRES, id)
 expire_keys(id)
 if job.fp and redis.call('EXISTS', flight_of(job.fp)) == 0 then redis.call('SET', flight_of(job.fp), id) end
-enqueue_or_park(id, job.caller, job.talk, job.prio, job.seq)
+enqueue_or_park(id, job.caller, job[SESSION], job.prio, job.seq)
 -- Subscribers get the events of the new round only.
 redis.call('DEL', events_of(id))
 publish(id, 'reset', '')

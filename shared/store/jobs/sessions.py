@@ -1,7 +1,7 @@
-"""Kept conversations: transcripts of the CLI, line by line, as the SDK's session store wants them.
+"""Kept sessions: transcripts of the CLI, line by line, in the form of the SDK's session store.
 
-A transcript is a list of JSON lines, `PREFIX:PROJECT:SESSION`, beside it `…:ids` with the uuids in it. A session may
-have more of them under subpaths, `…/SUBPATH`, named in the set `…:subs`.
+A transcript is a list of JSON lines, `PREFIX:PROJECT:SESSION`, with a set `…:ids` of the uuids in it. A session may
+have more transcripts under subpaths, `…/SUBPATH`, which the set `…:subs` names.
 """
 
 import json
@@ -12,9 +12,9 @@ import redis.asyncio
 from shared.store import keys
 from shared.store.redis import scripts
 
-# What a turn has said and nobody has taken over: a crash leaves it behind; s.
+# s. A crash leaves staged transcripts behind.
 STAGED_FOR = 86_400
-# The SDK tells sessions apart by the working directory too. Ours differs with each run, and means nothing.
+# The SDK distinguishes sessions by the working directory too. Every run has another one, so that it is ignored.
 _PROJECT = "-"
 
 Key = dict[str, str]
@@ -22,13 +22,13 @@ Line = dict[str, Any]
 
 
 class TranscriptStore:
-    """The SDK's `SessionStore` over Redis, without the parts that list sessions."""
+    """The SDK's `SessionStore` in Redis, without the parts that list sessions."""
 
     def __init__(self, client: redis.asyncio.Redis, prefix: str, keep_for: int) -> None:
         self._client, self._prefix, self._keep_for = client, prefix, keep_for
 
     async def append(self, key: Key, entries: list[Line]) -> None:
-        """Add lines to a transcript; safe to be sent twice."""
+        """Append lines to a transcript; safe to send twice."""
         if not entries:
             return
         subpath = key.get("subpath", "")
@@ -40,7 +40,7 @@ class TranscriptStore:
         )  # fmt: skip
 
     async def load(self, key: Key) -> list[Line] | None:
-        """Return a transcript, None for one that was never written; it is kept anew."""
+        """Return a transcript, or None when there is none; restart the time for which it is kept."""
         async with self._client.pipeline(transaction=False) as pipe:
             pipe.lrange(self._transcript(key), 0, -1)
             for name in (self._transcript(key), f"{self._transcript(key)}:ids", f"{self._session(key)}:subs"):
@@ -54,7 +54,7 @@ class TranscriptStore:
         return sorted(found)
 
     async def delete(self, key: Key) -> None:
-        """Forget a transcript; with a session's main one all of it."""
+        """Delete a transcript; with the main one the whole session."""
         main = self._session(key)
         gone = [key["subpath"]] if key.get("subpath") else await self.list_subkeys(key)
         names = [f"{main}/{subpath}{end}" for subpath in gone for end in ("", ":ids")]
@@ -81,8 +81,8 @@ class StagedSession:
     """
 
     def __init__(self, client: redis.asyncio.Redis, caller: str, claim: str, keep_for: int) -> None:
-        self._kept = TranscriptStore(client, keys.talks(caller), keep_for)
-        self._staged = TranscriptStore(client, keys.turn(claim), STAGED_FOR)
+        self._kept = TranscriptStore(client, keys.transcripts(caller), keep_for)
+        self._staged = TranscriptStore(client, keys.staged_transcripts(claim), STAGED_FOR)
         self._written: set[str] = set()
 
     async def append(self, key: Key, entries: list[Line]) -> None:
@@ -91,12 +91,12 @@ class StagedSession:
         await self._staged.append({**key, "project_key": _PROJECT}, entries)
 
     async def forget(self) -> None:
-        """Remove what was staged and not taken over, such as what the CLI writes after its answer."""
+        """Delete staged lines that did not join the kept transcript, such as those written after the answer."""
         for session_id in self._written:
             await self._staged.delete({"project_key": _PROJECT, "session_id": session_id})
 
     async def load(self, key: Key) -> list[Line] | None:
-        """Return a kept transcript; None when there is none, or none any more."""
+        """Return a kept transcript; None when there is none."""
         return await self._kept.load({**key, "project_key": _PROJECT})
 
     async def list_subkeys(self, key: Key) -> list[str]:

@@ -52,7 +52,10 @@ class Submission(NamedTuple):
     @property
     def fields(self) -> dict[str, Any]:
         """The fields that the script decides by: all but the two texts that it only stores."""
-        return {name: value for name, value in self._asdict().items() if name not in {"request", "metadata"}}
+        return {name: getattr(self, name) for name in _DECISIVE}
+
+
+_DECISIVE = tuple(name for name in Submission._fields if name not in {"request", "metadata"})
 
 
 @dataclass(frozen=True, slots=True)

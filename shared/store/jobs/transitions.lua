@@ -188,7 +188,7 @@ local function end_job(id, job, to, time, keep_ms, code)
   change_state(id, job.caller, job.seq, job.state, to)
   redis.call('HSET', record_of(id), 'progress', 100, 'finished', whole(time), 'expires', whole(time + keep_ms))
   redis.call('ZADD', EXPIRES, whole(time + keep_ms), id)
-  redis.call('HDEL', record_of(id), 'said', 'spent')
+  redis.call('HDEL', record_of(id), PIECE, 'spent')
   add_to_day(job.caller, 'jobs', 1)
   if job.fp and redis.call('GET', flight_of(job.fp)) == id then redis.call('DEL', flight_of(job.fp)) end
   leave_slot(id)
@@ -198,7 +198,7 @@ local function end_job(id, job, to, time, keep_ms, code)
   redis.call('EXPIRE', minute, 7200)
   local started = redis.call('HGET', record_of(id), 'started')
   if started and to ~= 'cancelled' then observe('execution', time - started) end
-  local session = redis.call('HGET', record_of(id), 'talk')
+  local session = redis.call('HGET', record_of(id), SESSION)
   if session then
     redis.call('LREM', turns_of(job.caller, session), 0, id)
     enqueue_next_turn(job.caller, session)

@@ -11,6 +11,8 @@ local WORKERS, WRITTEN = 'cg:workers', 'cg:written'
 local DUE, FAILING_HOSTS, WEBHOOK_DUE = 'cg:due:callers', 'cg:hosts', 'cg:told'
 local UPSTREAM, NOT_BEFORE = 'cg:upstream', 'cg:notbefore'
 local BATCHES_EXPIRE, GUESSERS, CALLER_KEYS = 'cg:batches:expire', 'cg:guessers', 'cg:keys'
+-- Fields of a job's record: the session that it continues, and the last piece of text that its claim has published.
+local SESSION, PIECE = 'talk', 'said'
 -- An event stream that grows beyond this loses its oldest events.
 local MOST_EVENTS = 20000
 -- So many refusals in a row hold the queue. Then one job per interval, ms, tries whether Claude accepts requests again.

@@ -39,7 +39,7 @@ class Ear:
 @contextmanager
 def listening(client: redis.asyncio.Redis, job_id: str, *, only_end: bool = False) -> Iterator[Ear]:
     """Listen to a job, from `with` to the end of it."""
-    with _listeners.setdefault(client, _Listener(client)).listening(keys.heard(job_id), only_end) as ear:
+    with _listeners.setdefault(client, _Listener(client)).listening(keys.channel(job_id), only_end) as ear:
         yield ear
 
 

@@ -18,6 +18,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pydantic_core import to_json
+
 _ARGUMENT = re.compile(r"--   (?P<name>\w+)(?P<rest> \.\.\.)?(?:  +(?P<json>JSON:(?= |$))?.*)?")
 _FIELD = re.compile(r"--     (?P<name>\w+)(?:  +\S.*)?")
 _CONTINUED = re.compile(r"--       +\S.*")
@@ -39,11 +41,13 @@ class Signature:
         """Read the header of a script; raise ValueError when it does not have the form above."""
         self._script = script
         self.parameters = _parameters(script, text)
-        self._names = {parameter.name for parameter in self.parameters}
+        self._names = frozenset(parameter.name for parameter in self.parameters)
+        # Names that have been found equal, in the order in which callers give them: comparing sets takes longer.
+        self._equal: set[tuple[str, ...]] = set()
 
     def values(self, arguments: Mapping[str, Any]) -> list[Any]:
         """Return arguments in the order of the header; raise TypeError when their names are not those of the header."""
-        _compare(self._script, self._names, arguments.keys())
+        self._compare(self._script, self._names, arguments)
         values: list[Any] = []
         for parameter in self.parameters:
             value = arguments[parameter.name]
@@ -57,18 +61,24 @@ class Signature:
 
     def encode(self, parameter: Parameter, value: Mapping[str, Any]) -> str:
         """Return a JSON argument as text; raise TypeError when its fields are not those of the header."""
-        _compare(f"{self._script}: {parameter.name}", parameter.fields or set(), value.keys())
-        return json.dumps(value)
+        self._compare(parameter.name, parameter.fields or frozenset(), value)
+        try:
+            return to_json(value, inf_nan_mode="constants").decode()
+        except ValueError:  # a lone surrogate, which only an escape can write
+            return json.dumps(value)
+
+    def _compare(self, what: str, listed: frozenset[str], sent: Mapping[str, Any]) -> None:
+        names = (what, *sent)
+        if names in self._equal:
+            return
+        if sent.keys() != listed:
+            missing, unknown = sorted(listed - sent.keys()), sorted(sent.keys() - listed)
+            raise TypeError(f"{self._script}.lua: {what}: header and call differ: missing {missing}, unknown {unknown}")
+        self._equal.add(names)
 
     def parameter(self, name: str) -> Parameter:
         """Return the parameter of that name."""
         return next(parameter for parameter in self.parameters if parameter.name == name)
-
-
-def _compare(what: str, listed: Any, sent: Any) -> None:
-    if sent != listed:
-        missing, unknown = sorted(listed - sent), sorted(sent - listed)
-        raise TypeError(f"{what}: the header of the script differs from the call: missing {missing}, unknown {unknown}")
 
 
 def _parameters(script: str, text: str) -> tuple[Parameter, ...]:

@@ -1,7 +1,7 @@
 """What the deliverer does with webhooks: lease those that are due, read what they tell, and record each try."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
@@ -58,6 +58,14 @@ class Seen:
 
 
 _SPARED = Seen(None, "not tried: the host is paused, because nothing has reached it for long", 0)
+
+
+async def due(client: redis.asyncio.Redis) -> AsyncIterator[None]:
+    """Yield at the start, and whenever a webhook may have become due; ends with an error of the connection."""
+    async with client.pubsub() as channel:
+        await channel.subscribe(keys.WEBHOOK_DUE)
+        async for _ in channel.listen():
+            yield
 
 
 async def lease(

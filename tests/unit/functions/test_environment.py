@@ -1,8 +1,18 @@
+import os
 from pathlib import Path
 
 import pytest
 
-from functions.worker.cli.environment import allowed, for_run, has_credentials, with_dotenv
+from functions.worker.cli.environment import (
+    allowed,
+    check_credential,
+    for_relay,
+    for_run,
+    has_credentials,
+    is_credential,
+    take_credential,
+    with_dotenv,
+)
 from shared.configuration.settings import SettingsError
 
 
@@ -75,8 +85,44 @@ def test_a_credential_can_be_read_from_a_file(tmp_path: Path):
         with_dotenv({"ANTHROPIC_API_KEY_FILE": str(tmp_path / "missing")}, tmp_path / ".env")
 
 
-def test_a_run_has_its_own_directories_and_one_layer_of_retries(tmp_path: Path):
+def test_a_run_has_its_own_directories(tmp_path: Path):
     environment = for_run(tmp_path / "home", tmp_path / "config")
     assert environment["HOME"] == str(tmp_path / "home")
     assert environment["CLAUDE_CONFIG_DIR"] == str(tmp_path / "config")
-    assert environment["CLAUDE_CODE_MAX_RETRIES"] == "1"
+    assert "CLAUDE_CODE_MAX_RETRIES" not in environment, "a cloud provider's CLI retries by itself"
+
+
+def test_a_relayed_run_has_a_placeholder_and_leaves_retries_to_the_relay(monkeypatch):
+    for name in [name for name in os.environ if is_credential(name)]:
+        monkeypatch.delenv(name)
+    given = {
+        "ANTHROPIC_API_KEY": "secret", "CLAUDE_CODE_OAUTH_TOKEN": "secret", "ANTHROPIC_CUSTOM_HEADERS": "X: secret",
+        "ANTHROPIC_BASE_URL": "https://host/secret", "ANTHROPIC_SMALL_FAST_MODEL": "small",
+    }  # fmt: skip
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    credential = take_credential()
+    assert credential is not None
+    assert "secret" not in repr(credential).replace("https://host/secret", "").replace("path='/secret'", "")
+    assert {name for name in os.environ if is_credential(name)} == {"ANTHROPIC_SMALL_FAST_MODEL"}
+    environment = for_relay("/run/relay", credential)
+    assert environment["ANTHROPIC_UNIX_SOCKET"] == "/run/relay"
+    assert environment["ANTHROPIC_API_KEY"] == "placeholder"
+    assert environment["CLAUDE_CODE_MAX_RETRIES"] == "0"
+    assert "secret" not in str(environment)
+
+
+def test_a_cloud_provider_keeps_its_credentials(monkeypatch):
+    monkeypatch.setenv("CLAUDE_CODE_USE_BEDROCK", "1")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    assert take_credential() is None
+    assert os.environ["AWS_SECRET_ACCESS_KEY"] == "x"
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://x", "nonsense", "https://user:secret@host", "https://host:99999", "https://host/?a=b", "https://"]
+)
+def test_a_base_url_that_the_relay_cannot_use_stops_the_start_by_name(url):
+    with pytest.raises(SettingsError, match="ANTHROPIC_BASE_URL") as raised:
+        check_credential({"ANTHROPIC_BASE_URL": url})
+    assert "secret" not in str(raised.value)

@@ -1,0 +1,104 @@
+"""One answer of Claude on its way: held back until its first byte, then passed on as the bytes that came."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from functions.worker.relay.heads import Head
+
+# Bytes that are read of an answer that is no success.
+_MOST_OF_ERROR = 65_536
+
+
+class UpstreamError(Exception):
+    """Claude did not answer with HTTP: `args[0]` is our own word for what happened."""
+
+
+class Sink(Protocol):
+    """What takes the bytes of a body."""
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes as they came."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more should come for now."""
+        ...
+
+
+class Answer:
+    """The answer to one request; `abort` closes its connection at once, so that nothing is paid for nobody.
+
+    `started` is done when the first byte of a success is there, or all that is read of a failure; it raises
+    UpstreamError. `ended` is done at the end of the body, with whether it is whole.
+    """
+
+    def __init__(self, abort: Callable[[], None], pause: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self.head = Head()
+        self.started: asyncio.Future[None] = loop.create_future()
+        self.ended: asyncio.Future[bool] = loop.create_future()
+        self.abort = abort
+        self._pause = pause
+        self._raw: list[bytes] = []
+        self._body: list[bytes] = []
+        self._sink: Sink | None = None
+        self._meter: Callable[[bytes], None] = self._body.append
+        self._size = 0
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is 200."""
+        return self.head.status == 200
+
+    @property
+    def body(self) -> bytes:
+        """What has come of the body so far, until it is passed on."""
+        return b"".join(self._body)
+
+    def data(self, raw: bytes, body: list[bytes]) -> None:
+        """Take the next bytes: as they came, and without the framing of chunks."""
+        for part in body:
+            self._meter(part)
+            self._size += len(part)
+        if self._sink is not None:
+            self._sink.write(raw)
+            if self._sink.is_full:
+                self._pause()
+            return
+        self._raw.append(raw)
+        if self._size and self.is_success:
+            self._start()
+        elif self._size > _MOST_OF_ERROR:
+            self._start()
+            self.abort()
+
+    def end(self, *, whole: bool) -> None:
+        """Take the end of the body, or of the connection."""
+        if not self.ended.done():
+            self.ended.set_result(whole)
+        if whole:
+            self._start()
+        else:
+            self.fail("connection lost")
+
+    def fail(self, reason: str) -> None:
+        """Take the end of the connection before the first byte."""
+        if not self.started.done():
+            self.started.set_exception(UpstreamError(reason))
+            # Nobody may be waiting any more.
+            self.started.exception()
+        if not self.ended.done():
+            self.ended.set_result(False)
+
+    def pass_to(self, sink: Sink, meter: Callable[[bytes], None]) -> None:
+        """Pass on what has come, and all that comes."""
+        for part in self._body:
+            meter(part)
+        sink.write(b"".join(self._raw))
+        self._raw, self._body = [], []
+        self._sink, self._meter = sink, meter
+
+    def _start(self) -> None:
+        if not self.started.done():
+            self.started.set_result(None)

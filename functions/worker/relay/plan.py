@@ -1,0 +1,26 @@
+"""The policy of a run, from its plan and the worker's settings."""
+
+from collections.abc import Mapping
+
+from functions.worker.cli.plan import RunPlan
+from functions.worker.relay.models import Allowed
+from functions.worker.relay.policy import Policy
+from shared.configuration.settings import WorkerSettings
+
+
+def policy_for(plan: RunPlan, settings: WorkerSettings, environ: Mapping[str, str], deadline: float) -> Policy:
+    """Return what a run may ask of Claude until its deadline, on the loop's clock."""
+    asked = plan.options
+    models = None
+    if settings.claude_models:
+        models = [*settings.claude_models, *plan.fallback_models, *([asked.model] if asked.model else [])]
+    return Policy(
+        allowed=Allowed(models, environ),
+        deadline=deadline,
+        tools=frozenset(asked.tools),
+        fallbacks=plan.fallback_models,
+        max_turns=asked.max_turns,
+        # What the demo model answers costs nothing.
+        max_budget_usd=None if settings.demo_model else asked.max_budget_usd,
+        has_default_model=asked.model is None,
+    )

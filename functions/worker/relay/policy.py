@@ -1,0 +1,70 @@
+"""What one run may ask of Claude. The CLI's own limits do not hold for its tools, which can reach the relay as well."""
+
+from dataclasses import dataclass, field
+
+from functions.worker.relay.models import Allowed
+from functions.worker.relay.request import RelayRequest
+from shared.api.vocabulary import ErrorCode
+
+# Tools that Claude runs itself, by the beginning of their type, and the CLI's tool that a job needs for them.
+_SERVER_TOOLS = {"web_search_": "WebSearch", "web_fetch_": "WebFetch"}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is refused; `ends_run` says that the run can do nothing more."""
+
+    code: ErrorCode
+    message: str
+    ends_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The limits of a run; `deadline` is on the loop's clock, `fallbacks` are asked while the first is overloaded."""
+
+    allowed: Allowed
+    deadline: float
+    tools: frozenset[str] = frozenset()
+    fallbacks: tuple[str, ...] = ()
+    max_turns: int | None = None
+    max_budget_usd: float | None = None
+    # The CLI chooses the model. Its first request comes before any tool has run, and may ask it.
+    has_default_model: bool = False
+
+
+@dataclass(slots=True)
+class Limits:
+    """A policy and what a run has used of it: `turns` are answers to its own requests, without its subagents."""
+
+    policy: Policy
+    turns: int = 0
+    model: str = field(default="", init=False)
+
+    def check(self, request: RelayRequest, cost: float) -> Refusal | None:
+        """Return why a request may not be passed on; None when it may."""
+        policy, counts = self.policy, self.counts(request)
+        if policy.max_budget_usd is not None and cost >= policy.max_budget_usd:
+            return Refusal("budget_exceeded", "The run has used its maxBudgetUsd", ends_run=True)
+        if policy.max_turns is not None and self.turns >= policy.max_turns and counts:
+            return Refusal("max_turns", "The run has used its maxTurns", ends_run=True)
+        if policy.has_default_model and request.model == self.model:
+            policy.allowed.add(request.model)
+        small = not request.has_tools and policy.allowed.has_small(request.model)
+        if not policy.allowed.has(request.model) and not small:
+            return Refusal("model_not_found", f"The run may not ask the model {request.model[:200]!r}")
+        if request.remote:
+            return Refusal("invalid_request", f"The run may not send {request.remote[0]}")
+        for kind in request.server_tools:
+            needed = next((tool for start, tool in _SERVER_TOOLS.items() if kind.startswith(start)), None)
+            if needed not in policy.tools:
+                return Refusal("invalid_request", f"The run may not use the tool type {kind[:100]!r}")
+        return None
+
+    def counts(self, request: RelayRequest) -> bool:
+        """Return whether a request is a turn of the run: not of a subagent, and no small one of the CLI's own."""
+        if not request.is_counted or request.is_of_subagent:
+            return False
+        if not self.model:
+            self.model = request.model
+        return request.has_tools or request.model == self.model

@@ -1,0 +1,103 @@
+"""The relay of a slot: the one way from its runs to Claude.
+
+Each run has a Unix socket in its own directory. The socket is what says whose a request is, so there is nothing to
+authenticate. Until a run has begun, and after its end, every request is refused.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from functions.worker.relay.credential import Credential
+from functions.worker.relay.exchange import exchange, refuse
+from functions.worker.relay.heads import Head
+from functions.worker.relay.policy import Refusal
+from functions.worker.relay.run import RelayedRun
+from functions.worker.relay.server import Budget, RunConnection
+from functions.worker.relay.upstream import Upstream
+from shared.logs import event
+
+log = logging.getLogger("worker.relay")
+
+# Bytes of a socket's path: the kernel takes 107, and a sandbox may add to it.
+MAX_PATH = 100
+_NO_RUN = Refusal("invalid_request", "No run may use this relay now")
+
+
+class Line:
+    """A run's socket, from `open` to `close`; `begin` says what the run may do."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+        self._run: RelayedRun | None = None
+        self._budget = Budget()
+        self._server: asyncio.Server | None = None
+
+    async def open(self, path: Path) -> None:
+        """Listen on a path, whose directory nobody else can enter."""
+        self._server = await asyncio.get_running_loop().create_unix_server(
+            lambda: RunConnection(self._handle, self._budget), sock=_bound(path)
+        )
+
+    def begin(self, run: RelayedRun) -> None:
+        """Let a run use it."""
+        self._run = run
+        self._upstream.prepare()
+
+    def end(self) -> None:
+        """Refuse everything from now on, and end what is in flight."""
+        self._run = None
+        for connection in list(self._budget.connections):
+            connection.abort()
+
+    async def close(self) -> None:
+        """Stop listening, and end what is in flight."""
+        connections = list(self._budget.connections)
+        self.end()
+        if self._server is not None:
+            self._server.close()
+        for connection in connections:
+            await connection.wait()
+
+    async def _handle(self, head: Head, method: str, body: bytes, connection: RunConnection) -> None:
+        if self._run is None:
+            refuse(connection, _NO_RUN)
+            event(log, "relay_refused", logging.WARNING, reason="no run")
+            return
+        await exchange(head, method, body, connection, self._run, self._upstream)
+
+
+def _bound(path: Path) -> socket.socket:
+    """Return a socket that is bound to a path, which may be longer than an address."""
+    found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        short = len(os.fsencode(path)) <= MAX_PATH
+        found.bind(str(path) if short else f"/proc/self/fd/{folder}/{path.name}")
+        found.setblocking(False)
+    except BaseException:
+        found.close()
+        raise
+    finally:
+        os.close(folder)
+    return found
+
+
+class Relay:
+    """What the runs of a slot have in common: the credential, and connections to Claude that outlive them."""
+
+    def __init__(self, credential: Credential, environ: Mapping[str, str], first_byte: float) -> None:
+        self.credential = credential
+        self.environ = environ
+        self._upstream = Upstream(credential, environ, first_byte)
+
+    def line(self) -> Line:
+        """Return a new run's socket, to be opened."""
+        return Line(self._upstream)
+
+    async def close(self) -> None:
+        """Close the connections to Claude."""
+        await self._upstream.close()

@@ -1,0 +1,161 @@
+"""One run as its relay sees it: limits, cost, errors of Claude, and how long it waits for what."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from functions.worker.relay.metering import Ledger
+from functions.worker.relay.models import resolve
+from functions.worker.relay.policy import Limits, Policy, Refusal
+from functions.worker.relay.request import RelayRequest
+from functions.worker.relay.retrying import code_of
+from shared.api.times import rfc3339
+from shared.api.vocabulary import ErrorCode
+from shared.store.jobs.waiting import Waiting
+
+# Failed requests that are kept of one run: the first and the latest.
+_FIRST, _LATEST = 5, 45
+_LONGEST_MESSAGE = 300
+# A model is overloaded for so long before the next one is asked; s.
+OVERLOADED_FOR = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A request to Claude that failed: `status` is None when there was no HTTP answer; `retry_after` in s."""
+
+    status: int | None
+    type: str | None
+    message: str | None
+    request_id: str | None = None
+    retry_after: float | None = None
+
+    @property
+    def code(self) -> ErrorCode:
+        """The error code that it has for clients."""
+        return code_of(self.status, self.type)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Why the relay has ended a run; `retry_after` is how long Claude wants no request, in s."""
+
+    code: ErrorCode
+    retry_after: float | None = None
+
+
+class Watcher:
+    """What a run is told by its relay; does nothing by itself."""
+
+    def failed(self, failure: Failure) -> None:
+        """Receive a request that failed."""
+
+    def retries(self, code: ErrorCode, delay: float, attempt: int) -> None:
+        """Receive a pause of so many seconds before the next try."""
+
+    def waits(self, why: Waiting | None) -> None:
+        """Receive why the run waits now; None when it does not."""
+
+
+class RelayedRun:
+    """The state of one run, from the moment that its job is taken."""
+
+    def __init__(
+        self, policy: Policy, watcher: Watcher | None = None, environ: Mapping[str, str] | None = None
+    ) -> None:
+        self.limits = Limits(policy)
+        self.ledger = Ledger()
+        self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+        self.failures: list[dict[str, Any]] = []
+        self.answered = 0
+        # Receives how many requests wait for their first byte.
+        self.on_asks: Callable[[int], None] | None = None
+        self._watcher = watcher or Watcher()
+        self._fallbacks = [resolve(model, environ or {}) for model in policy.fallbacks]
+        self._models: list[str] = []
+        self._overloaded_since: float | None = None
+        self._waiting: dict[object, Waiting] = {}
+        self._asking = 0
+
+    def check(self, request: RelayRequest) -> Refusal | None:
+        """Return why a request is refused, and end the run if nothing else can follow."""
+        refusal = self.limits.check(request, self.ledger.cost)
+        if refusal is not None and refusal.ends_run:
+            self.end(Ended(refusal.code))
+        return refusal
+
+    def end(self, why: Ended) -> None:
+        """End the run; the first reason stands."""
+        if not self.ended.done():
+            self.ended.set_result(why)
+
+    def model_for(self, request: RelayRequest) -> str:
+        """Return the model to ask: the run's own is replaced by the fallback that it has come to."""
+        if not self._models and self.limits.counts(request):
+            self._models = [request.model, *self._fallbacks]
+            self._first = request.model
+        return self._models[0] if self._models and request.model == self._first else request.model
+
+    def note(self, failure: Failure) -> None:
+        """Keep a request that failed."""
+        said = failure.message[:_LONGEST_MESSAGE].encode("utf-8", "replace").decode() if failure.message else None
+        kept = {"status": failure.status, "type": failure.type, "message": said, "requestId": failure.request_id}
+        self.failures.append({"at": rfc3339(int(time.time() * 1000)), **kept})
+        if len(self.failures) > _FIRST + _LATEST:
+            del self.failures[_FIRST]
+        self._watcher.failed(failure)
+
+    def falls_back(self, model: str, failure: Failure, delay: float) -> tuple[float, bool]:
+        """Return the pause after a failure, and whether it is the last before the next model is asked."""
+        if failure.code != "overloaded" or len(self._models) < 2 or model != self._models[0]:
+            return delay, False
+        now = asyncio.get_running_loop().time()
+        if self._overloaded_since is None:
+            self._overloaded_since = now
+        left = self._overloaded_since + OVERLOADED_FOR - now
+        return (max(left, 0.0), True) if delay >= left else (delay, False)
+
+    def fall_back(self, model: str) -> None:
+        """Ask the next model from now on, to the end of the run, if a model is still the one that is asked."""
+        if len(self._models) > 1 and model == self._models[0]:
+            self._models.pop(0)
+            self._overloaded_since = None
+
+    def wait(self, key: object, failure: Failure, delay: float, tries: int) -> None:
+        """Note that a request waits so many seconds for its next try."""
+        now = int(time.time() * 1000)
+        before = self._waiting.get(key)
+        since = now if before is None else before.since
+        self._waiting[key] = Waiting(failure.code, since, now + int(delay * 1000))
+        self._watcher.retries(failure.code, delay, tries)
+        self._watcher.waits(self.waiting)
+
+    def stop_waiting(self, key: object) -> None:
+        """Note that a request does not wait any more."""
+        if self._waiting.pop(key, None) is not None:
+            self._watcher.waits(self.waiting)
+
+    def overload_is_over(self) -> None:
+        """Note that the run's model answers."""
+        self._overloaded_since = None
+
+    @property
+    def waiting(self) -> Waiting | None:
+        """Why the run waits: since the first of its requests that do, until the next of their tries."""
+        if not self._waiting:
+            return None
+        next_one = min(self._waiting.values(), key=lambda one: one.retry_at)
+        return Waiting(next_one.code, min(one.since for one in self._waiting.values()), next_one.retry_at)
+
+    @property
+    def asking(self) -> int:
+        """How many requests wait for their first byte."""
+        return self._asking
+
+    def asks(self, change: int) -> None:
+        """Note that one more or one less request waits for its first byte."""
+        self._asking += change
+        if self.on_asks is not None:
+            self.on_asks(self._asking)

@@ -1,0 +1,157 @@
+"""One connection to Claude: heads are parsed, bodies followed to their end and passed as the bytes that came."""
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+import httptools
+
+from functions.worker.relay.answer import Answer
+from functions.worker.relay.heads import END, MAX_HEAD, Head
+
+_WITHOUT_BODY = {204, 304}
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """A connection that serves one request at a time; `on_free` is called when it can take the next one."""
+
+    def __init__(self, on_free: "Callable[[UpstreamConnection], None]") -> None:
+        self._on_free = on_free
+        self._transport: asyncio.Transport | None = None
+        self._answer: Answer | None = None
+        self._parser: httptools.HttpResponseParser | None = None
+        self._buffer = b""
+        self._in_body = False
+        self._complete = False
+        self._keeps = False
+        self._parts: list[bytes] = []
+        self.used = False
+        self.free_since = 0.0
+        self.is_open = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport, of TCP or of TLS."""
+        self._transport = cast("asyncio.Transport", transport)
+        self.is_open = True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the answer, which is whole only if nothing else says where it ends."""
+        self.is_open = False
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            framed = any(name in answer.head.headers for name in ("content-length", "transfer-encoding"))
+            answer.end(whole=exc is None and self._in_body and not framed)
+
+    def ask(self, request: bytes, body: bytes) -> Answer:
+        """Send a request and return its answer."""
+        assert self._transport is not None and self._answer is None  # noqa: S101, PT018 -- by the pool
+        self._answer = Answer(self.close, self.pause)
+        self._buffer, self._in_body, self._complete = b"", False, False
+        self._parser = None
+        self._transport.writelines([request, body])
+        return self._answer
+
+    def pause(self) -> None:
+        """Read no more until `resume`."""
+        if self._transport is not None and self.is_open:
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._transport is not None and self.is_open:
+            self._transport.resume_reading()
+
+    def close(self) -> None:
+        """Close it at once, whatever is in flight."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of an answer; whatever comes when nothing was asked ends the connection."""
+        if self._answer is None:
+            self.close()
+            return
+        try:
+            if self._in_body:
+                self._take(data)
+            else:
+                self._take_head(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._give_up("malformed answer")
+
+    def _take_head(self, data: bytes) -> None:
+        self._buffer += data
+        while not self._in_body and (at := self._buffer.find(END)) >= 0:
+            head, self._buffer = self._buffer[: at + len(END)], self._buffer[at + len(END) :]
+            self._read_head(head)
+        if not self._in_body and len(self._buffer) > MAX_HEAD:
+            self._give_up("head too large")
+        elif self._in_body and self._answer is not None:
+            rest, self._buffer = self._buffer, b""
+            if rest or self._complete:
+                self._take(rest)
+
+    def _read_head(self, data: bytes) -> None:
+        answer = self._answer
+        assert answer is not None  # noqa: S101 -- by data_received
+        answer.head = Head()
+        self._complete = False
+        self._parser = httptools.HttpResponseParser(self)
+        self._parser.feed_data(data)
+        answer.head.status = self._parser.get_status_code()
+        if answer.head.is_ambiguous or answer.head.status == 101:
+            raise httptools.HttpParserError
+        # 100 Continue and its like come before the answer.
+        self._in_body = answer.head.status >= 200
+        self._complete = self._complete or answer.head.status in _WITHOUT_BODY
+
+    def _take(self, data: bytes) -> None:
+        answer, parser = self._answer, self._parser
+        assert answer is not None and parser is not None  # noqa: S101, PT018 -- by data_received
+        self._parts = []
+        if data:
+            if self._complete:
+                raise httptools.HttpParserError
+            parser.feed_data(data)
+        answer.data(data, self._parts)
+        if self._complete and self._answer is not None:
+            self._answer = None
+            keeps = self._keeps and self.is_open
+            answer.end(whole=True)
+            if keeps:
+                self.resume()
+                self.used = True
+                self._on_free(self)
+            else:
+                self.close()
+
+    def _give_up(self, reason: str) -> None:
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            answer.fail(reason)
+        self.close()
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        """Refuse a second message behind the first."""
+        if self._complete:
+            raise httptools.HttpParserError
+
+    def on_headers_complete(self) -> None:
+        """Note whether the connection stays; the parser forgets it at the end of the message."""
+        if not self._in_body and self._parser is not None:
+            self._keeps = self._parser.should_keep_alive()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; one after the body is a trailer, which is passed on as it came."""
+        if not self._in_body and self._answer is not None:
+            self._answer.head.add(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """Take bytes of the body."""
+        self._parts.append(body)
+
+    def on_message_complete(self) -> None:
+        """Take the end of the message."""
+        self._complete = True
