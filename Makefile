@@ -14,7 +14,7 @@ SAM := .venv-sam/.installed
 CLIENTS := .venv-clients/.installed
 # The linter of JavaScript and CSS; a machine without npm leaves it out, CI does not.
 BIOME := tests/lint/node_modules/.installed
-SETS := submit status webhook batches openai anthropic admin local dev sam clients
+SETS := submit status webhook batches openai anthropic admin credentials local dev sam clients
 
 .PHONY: help install install-sam install-clients install-hooks run up down logs test test-pythons slow docs-test \
 	browser chaos chaos-short deployment coverage sam-lint sam-build lint lint-python lint-lua lint-pages format bench \
@@ -165,7 +165,7 @@ requirements:  ## compile requirements/*.txt from pyproject.toml (needs uv on th
 # taken for Lambda and not for this machine. SAM does not say for which architecture it builds: the environment does.
 ARCHITECTURE ?= x86_64
 MACHINE := $(ARCHITECTURE:arm64=aarch64)
-FUNCTIONS := Submit Status Webhook Batches Openai Anthropic Admin
+FUNCTIONS := Submit Status Webhook Batches Openai Anthropic Admin Credentials
 .PHONY: $(FUNCTIONS:%=build-%Function)
 $(FUNCTIONS:%=build-%Function): build-%Function:
 	@name=$$(echo $* | tr A-Z a-z) && \

@@ -13,6 +13,7 @@ from functions.admin.routes import router as admin
 from functions.anthropic.routes import router as anthropic
 from functions.batches.routes import lists as batch_lists
 from functions.batches.routes import router as batches
+from functions.credentials.routes import router as credentials
 from functions.openai.routes import router as openai
 from functions.status.routes import polled
 from functions.status.routes import router as status
@@ -60,6 +61,7 @@ app = create_app(
     status,
     start,
     webhook,
+    credentials,
     batches,
     batch_lists,
     openai,

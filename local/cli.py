@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from shared.configuration.settings import ApiSettings
 
 # Commands that no other one has to import, by the modules that hold them.
-_MODULES = {"ask": "local.ask_command", "jobs": "local.jobs", "keys": "local.keys", "webhooks": "local.webhooks"}
+_MODULES = {
+    "ask": "local.ask_command",
+    "credentials": "local.credentials",
+    "jobs": "local.jobs",
+    "keys": "local.keys",
+    "webhooks": "local.webhooks",
+}
 # They write to their log, and at most one line to standard output.
 _SERVERS = {"local", "api", "worker"}
 

@@ -78,7 +78,7 @@ class Client:
         self._http.__exit__(None, None, None)
 
     def send(self, method: str, path: str, body: Body | None = None, *, timeout: float = 10) -> tuple[Body, float]:
-        """Return the answer's JSON object and its Retry-After; raise Stop for everything but a 2xx."""
+        """Return the answer's JSON object, empty for 204, and its Retry-After; raise Stop for everything but a 2xx."""
         try:
             request = self._http.build_request(method, path, json=body, timeout=timeout)
         except ValueError as error:  # half a surrogate pair, or NaN in a schema
@@ -89,6 +89,8 @@ class Client:
             content = answer.json()
         except ValueError:
             content = None
+        if answer.status_code == 204:
+            return {}, 0.0
         if answer.is_success and isinstance(content, dict):
             return content, _retry_after(answer)
         raise self._refused(answer, content)

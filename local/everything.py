@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from functions.worker.cli.environment import has_credentials, with_dotenv
+from local import sealing_keys
 from local.cli import SUPERVISED
 from local.embedded_redis import EmbeddedRedis, EmbeddedRedisError
 from local.supervisor import Child, Stopped, Supervisor
@@ -38,7 +39,10 @@ def run_everything(host: str, port: int, data: Path, *, emulate_lambda: bool) ->
             model = _model(supervisor)
             if model:
                 environment["DEMO_MODEL"] = "true"
-            worker_environment = environment | model
+            of_api, of_worker = _sealing_keys(data)
+            worker_environment = environment | of_api | model | of_worker
+            # The API must not have the private key, even if this process was given one.
+            environment |= of_api | {"CREDENTIALS_PRIVATE_KEY": ""}
             supervisor.start(Child("worker", [*_COMMAND, "worker"], worker_environment, stop_timeout=6))
             api = [*_COMMAND, "api", *(["--lambda"] if emulate_lambda else [])]
             supervisor.start(Child("api", api, environment, stop_timeout=2))
@@ -85,6 +89,16 @@ def _defaults(host: str) -> dict[str, str]:
 
 def _redis_is_configured() -> bool:
     return bool({"redis_url", "redis_host"} & load(WorkerSettings).model_fields_set)
+
+
+def _sealing_keys(data: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the environment variables of API and worker for credentials; none when a key cannot be kept."""
+    try:
+        return sealing_keys.of_local(data)
+    except OSError as error:
+        reason = error.strerror or error
+        print(f"no credentials can be stored: {data} cannot keep the key that opens them: {reason}", file=sys.stderr)
+        return {}, {}
 
 
 def _model(supervisor: Supervisor) -> dict[str, str]:

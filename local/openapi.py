@@ -39,6 +39,7 @@ _TAGS = {
     "queries": "Submit queries; read, follow, list and cancel jobs.",
     "batches": "Submit many queries at once.",
     "webhooks": "Delivery attempts of a job's webhooks, and redelivery.",
+    "credentials": "Secrets of a caller that its jobs use and no response shows.",
     "OpenAI's responses": "OpenAI's Responses API in background mode, for its client packages.",
     "Anthropic's batches": "Anthropic's Message Batches API, for its client packages.",
     "health": "Readiness, liveness and metrics of the deployment.",

@@ -5,11 +5,11 @@ from typing import Any
 
 from shared.api.errors import AlreadyFinished, NotFinished, NotFound
 from shared.api.ids import is_id
-from shared.api.times import rfc3339, when
-from shared.api.views import attempts_for_operators, latest_deliveries, listed, page_of, status_of
+from shared.api.times import rfc3339
+from shared.api.views import attempts_for_operators, failing_host, latest_deliveries, listed, page_of, status_of
 from shared.api.vocabulary import PRIORITIES, Priority, State
 from shared.configuration.settings import AdminSettings
-from shared.store.callers import callers, spending
+from shared.store.callers import callers, credentials, spending
 from shared.store.fleet import counters, slots
 from shared.store.jobs import operations, records
 from shared.store.redis.client import async_client
@@ -51,15 +51,7 @@ async def stats(settings: AdminSettings) -> dict[str, Any]:
         "costTodayUsd": spent,
         "webhooks": {
             "pending": int(counts.get("webhooks_pending", 0)),
-            "hosts": [
-                {
-                    "host": host.host,
-                    "failures": host.failures,
-                    "failingSince": rfc3339(host.failing),
-                    "pausedSince": when(host.paused),
-                }
-                for host in hosts
-            ],
+            "hosts": [failing_host(host) for host in hosts],
         },
     }
 
@@ -84,7 +76,9 @@ async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
     client = async_client(settings.redis_address)
     found = await _read(job_id, settings)
     caller = found.record["caller"]
-    request, tries = await asyncio.gather(records.request_of(client, job_id), history.tries(client, job_id, caller))
+    request, attempts = await asyncio.gather(
+        records.request_of(client, job_id), history.attempts(client, job_id, caller)
+    )
     return {
         **status_of(found).model_dump(by_alias=True),
         "caller": caller,
@@ -96,7 +90,7 @@ async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
         "request": request,
         "cached": await operations.is_cached(client, job_id, found.record.get("fp")),
         # The latest that fit; GET /api/query/{jobId}/deliveries has all.
-        "deliveries": [one.model_dump(by_alias=True) for one in latest_deliveries(tries or [])],
+        "deliveries": [one.model_dump(by_alias=True) for one in latest_deliveries(attempts or [])],
     }
 
 
@@ -187,9 +181,16 @@ async def resume_host(host: str, settings: AdminSettings) -> None:
 
 
 async def caller_list(settings: AdminSettings) -> dict[str, Any]:
-    """List the callers that have keys."""
-    found = await callers.every(async_client(settings.redis_address))
-    return {"callers": [{"id": one.id, "name": one.name, "createdAt": rfc3339(one.created)} for one in found]}
+    """List the callers that have keys, with the names of their credentials."""
+    client = async_client(settings.redis_address)
+    found = await callers.every(client)
+    names = await credentials.names_of(client, [one.id for one in found])
+    return {
+        "callers": [
+            {"id": one.id, "name": one.name, "createdAt": rfc3339(one.created), "credentials": stored}
+            for one, stored in zip(found, names, strict=True)
+        ]
+    }
 
 
 def _listed(found: records.StoredJob) -> dict[str, Any]:

@@ -11,6 +11,7 @@
     ├── RequestTimeout 408
     ├── AlreadyFinished 409
     ├── NotFinished 409
+    ├── TooManyCredentials 409
     ├── PayloadTooLarge 413
     ├── UnsupportedMediaType 415
     ├── IdempotencyMismatch 422
@@ -120,6 +121,12 @@ class NotFinished(GatewayError):
     """The job or batch has not ended yet."""
 
     status, code, title = 409, "not_finished", "Job not finished"
+
+
+class TooManyCredentials(GatewayError):
+    """The caller has as many credentials as it can have."""
+
+    status, code, title = 409, "too_many_credentials", "Too many credentials"
 
 
 class PayloadTooLarge(GatewayError):

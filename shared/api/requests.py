@@ -74,6 +74,10 @@ ToolName = Annotated[StrictStr, Field(min_length=1, max_length=100, pattern=r"^[
 McpServerName = Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
+CREDENTIAL_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+CredentialName = Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=CREDENTIAL_NAME)]
+
+
 class RouteRequest(Body):
     """A query to score the MCP servers for."""
 
@@ -175,6 +179,11 @@ class SubmitRequest(Body):
         None, description="Continue a kept session, one turn at a time."
     )
     fork: StrictBool = Field(False, description="Continue the session `sessionId` as a new one and leave it unchanged.")
+    credential: CredentialName | None = Field(
+        None,
+        description="The caller's credential of the kind `anthropic_api_key` that the job runs on instead of the "
+        "deployment's own.",
+    )
     cache: CacheControl = Field(default_factory=CacheControl)
     timeout_ms: Milliseconds | None = Field(None, description="At most CLAUDE_TIMEOUT.")
     metadata: Metadata = Field(

@@ -26,4 +26,5 @@ ErrorCode = Literal[
     "session_not_found",
     "mcp_unavailable",
     "resource_exceeded",
+    "credential_unavailable",
 ]

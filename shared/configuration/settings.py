@@ -32,6 +32,8 @@ from shared.configuration.types import (
     Names,
     Networks,
     Pauses,
+    PrivateKeys,
+    PublicKey,
     Rate,
     RedisHost,
     Secrets,
@@ -193,10 +195,18 @@ class AdminSettings(CommonSettings):
         return self
 
 
+class CredentialsSettings(CommonSettings):
+    """What `functions.credentials` reads; without `credentials_public_key` no credential can be stored."""
+
+    credentials_public_key: PublicKey | None = None
+    max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
+
+
 class WorkerSettings(McpSettings):
     """Settings of the worker; `claude_timeout` and `claude_silence_timeout` in ms, other times in s, sizes in bytes.
 
-    `ecs_agent_uri` is set by ECS; the worker requests task protection there.
+    `ecs_agent_uri` is set by ECS; the worker requests task protection there. The first of `credentials_private_key` is
+    the current key; the others open what was sealed before a rotation.
     """
 
     queue_concurrency: int = Field(5, ge=1, le=1000)
@@ -220,6 +230,7 @@ class WorkerSettings(McpSettings):
     webhook_retry_schedule: Pauses = (5, 300, 1800, 7200, 18_000, 36_000, 36_000)
     webhook_allowed_networks: Networks = ()
     webhook_disable_after: int = Field(432_000, ge=1, le=MAX_SECONDS)
+    credentials_private_key: PrivateKeys = ()
     shutdown_grace: int = Field(110, ge=0, le=86_400)
 
 
@@ -253,6 +264,7 @@ HTTP_SETTINGS: tuple[type[CommonSettings], ...] = (
     StatusSettings,
     WebhookSettings,
     AdminSettings,
+    CredentialsSettings,
     ProxySettings,
     ApiSettings,
 )

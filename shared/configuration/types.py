@@ -1,5 +1,6 @@
 """Types of settings in one line of text: lists, networks, secrets and rates."""
 
+import base64
 import re
 from ipaddress import ip_network
 from typing import Annotated, Literal
@@ -87,6 +88,38 @@ def _secrets(value: object) -> object:
 
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_secrets)]
 """Webhook secrets, separated by spaces."""
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, validate=True)) == 32
+    except ValueError:
+        return False
+
+
+def _public_key(value: object) -> object:
+    if isinstance(value, str) and not _is_key(value.strip()):
+        raise ValueError("should be base64 of 32 bytes, as claude-gateway credentials key-pair prints it")
+    return value.strip() if isinstance(value, str) else value
+
+
+PublicKey = Annotated[str, BeforeValidator(_public_key)]
+"""The key that credentials are sealed with."""
+
+
+def _private_keys(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if not all(_is_key(part) for part in value.split()):
+        raise ValueError(
+            "should be base64 of 32 bytes, as claude-gateway credentials key-pair prints it; several are separated by "
+            "spaces"
+        )
+    return tuple(SecretStr(part) for part in value.split())
+
+
+PrivateKeys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_private_keys)]
+"""Keys that open credentials, written with spaces between them."""
 
 
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}

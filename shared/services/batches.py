@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from pydantic_core import to_json
 
-from shared.api.errors import FieldError, GatewayError, NotFinished, NotFound
+from shared.api.errors import FieldError, GatewayError, InvalidRequest, NotFinished, NotFound
 from shared.api.fingerprint import digest
 from shared.api.ids import is_id, new_id
 from shared.api.requests import BatchQuery
@@ -68,7 +68,10 @@ async def create(
     )
     answer = await batches.create(async_client(settings.redis_address), batch, submitting.limits(settings))
     headers = submitting.rate_headers(answer.left, answer.reset, settings)
-    submitting.refuse(answer.kind, answer.reset, headers, settings)
+    try:
+        submitting.refuse(answer.kind, answer.reset, headers, settings)
+    except InvalidRequest as error:
+        raise error_at(error, place.format(answer.at)) from None
     if answer.kind == "replayed":
         headers["Idempotent-Replayed"] = "true"
     return batches.accepted(batch, answer), headers

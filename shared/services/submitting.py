@@ -8,7 +8,9 @@ from pydantic_core import to_json
 from shared.api.errors import (
     AlreadyFinished,
     BudgetExhausted,
+    FieldError,
     IdempotencyMismatch,
+    InvalidRequest,
     KeyRevoked,
     NotFound,
     QueueFull,
@@ -147,6 +149,9 @@ def refuse(kind: str, reset: int, headers: dict[str, str], settings: SubmitSetti
             )
         case "revoked":
             raise KeyRevoked
+        case "no_credential":
+            message = "should name a credential of the kind anthropic_api_key; PUT /api/credentials/{name} stores one"
+            raise InvalidRequest(f"credential: {message}", errors=(FieldError("/credential", message),))
         case _:
             pass
 
@@ -218,6 +223,7 @@ def _submission(
         webhook_url=request.webhook_url or "",
         webhook_host=host,
         mcp=chosen.to_json(),
+        credential=request.credential or "",
         session_id="" if request.fork else request.session_id or "",
     )
 

@@ -39,11 +39,13 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     hook, host  URL of the first submission's webhook, and its host; absent for none
     talk     the session that it continues; absent for none
     spent    the cost of its running claim so far, JSON
+    waiting  why its running claim waits for Claude, JSON; absent when it does not
     cost     USD, of all its attempts
     paid     USD, of the attempts before it was last retried after its end
     mcp      the MCP servers that it is routed to and the reasons, JSON; absent for none
     absent   those of them that did not start or died, JSON; absent for none
     batch    the batch that it belongs to; absent for none
+    cred     name of the caller's credential that it runs on; absent for the deployment's own
     fp, ttl  fingerprint, and s for which a success is cached; absent when it may be neither cached nor joined
 
 A webhook is the outbox row of one submission, and is deleted with its job. Its NAME is the requestId, or
@@ -51,7 +53,8 @@ A webhook is the outbox row of one submission, and is deleted with its job. Its 
 
     cg:hook:NAME           hash   job caller req url host meta event at state n tries attempt leased again
                                   n is the fence of its delivery attempts; tries counts those of the schedule, attempt
-                                  all of them; again is `asked`, or `during` when it was asked for while it is sent
+                                  all of them; again is `requested`, or `during` when a redelivery was requested while
+                                  an attempt ran
     cg:hook:NAME:tries     list   number, time, time of the next, and what was seen as JSON, a line each
     cg:due:CALLER:HOST     zset   NAME → ms when due, or when its lease ends
     cg:due:CALLER          zset   HOST → ms when the first of its webhooks is due
@@ -77,6 +80,7 @@ Other keys:
                                   day after `at`, and not before an hour after the end of its job or batch
     cg:kept:ID            string  a job's result, copied for idempotency records of cached answers; expires
     cg:rate:CALLER        string  when the caller's bucket will be empty, ms; expires by itself
+    cg:credentials:CALLER hash    name → JSON: kind hosts created updated version, key (name of the public key), sealed
     cg:session:HASH       string  of a dashboard session, by its token: role, proof of the password, absolute end in ms;
                                   expires
     cg:guesses:ADDRESS    set     digests of the credentials that an address sent within a minute; expires
@@ -111,6 +115,7 @@ HTTP = PREFIX + "http"  # hash: HTTP metrics of all processes
 KEYS = PREFIX + "keys"  # hash: id of a caller's key → JSON of the caller
 CANCELLED = PREFIX + "cancelled"  # channel: ids of jobs that were cancelled
 NOTHING = PREFIX + "nothing"  # never present: deleting it finds out whether the server accepts writes
+RQ_VIEW = PREFIX + "rqview"  # present while the copies for `rq info` are fresh; RQ_VIEW:lists for its long lists
 WRITTEN = PREFIX + "written"  # string: when readiness last tried a write, ms
 REVOKED = PREFIX + "revoked"  # hash: caller whose key is revoked → id of the revocation; kept for good
 REVOKING = PREFIX + "revoking"  # set: those of them whose jobs are still to be cancelled
@@ -196,14 +201,19 @@ def hook(name: str) -> str:
     return f"{PREFIX}hook:{name}"
 
 
-def tries(name: str) -> str:
-    """Name the delivery attempts of a webhook."""
+def delivery_attempts(name: str) -> str:
+    """Name the attempts of a delivery."""
     return f"{PREFIX}hook:{name}:tries"
 
 
 def host(name: str) -> str:
     """Name the record of a webhook host that fails."""
     return f"{PREFIX}host:{name}"
+
+
+def credentials(caller: str) -> str:
+    """Name the sealed credentials of a caller."""
+    return f"{PREFIX}credentials:{caller}"
 
 
 def session(digest: str) -> str:

@@ -101,6 +101,18 @@ def test_only_the_store_runs_scripts():
     assert runs == []
 
 
+def test_only_the_plan_of_a_run_reads_the_stored_request():
+    """Catches a part of the worker that looks into the request instead of the plan."""
+    worker = trees([path for path in MODULES if "worker" in path.parts and path.name != "plan.py"])
+    reads = {
+        path
+        for path, tree in worker.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr == "request" and ast.unparse(node.value) != "urllib"
+    }
+    assert reads == {"functions/worker/jobs/attempt.py"}  # it makes the plan
+
+
 def private_names(tree: ast.AST) -> list[str]:
     """Return the private names that a module imports from modules of the project."""
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
@@ -119,8 +131,8 @@ def test_submit_and_status_import_nothing_that_slows_a_cold_start():
     import subprocess
     import sys
 
-    heavy = ("httpx", "boto3", "prometheus_client", "claude_agent_sdk", "rq", "typer", "uvicorn")
-    for function in ("submit", "status"):
+    heavy = ("httpx", "boto3", "prometheus_client", "claude_agent_sdk", "rq", "typer", "uvicorn", "nacl")
+    for function in ("submit", "status", "credentials"):
         code = f"import sys, functions.{function}.app; print([m for m in {heavy!r} if m in sys.modules])"
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
         assert done.stdout.strip() == "[]", f"{function} imports {done.stdout}"

@@ -11,6 +11,7 @@ from local.lambda_emulator.routes import _Loader, read_routes
 from shared.configuration.settings import (
     AdminSettings,
     CommonSettings,
+    CredentialsSettings,
     ProxySettings,
     StatusSettings,
     SubmitSettings,
@@ -23,7 +24,7 @@ RESOURCES = DOCUMENT["Resources"]
 FUNCTIONS = {
     "SubmitFunction": SubmitSettings, "StatusFunction": StatusSettings, "WebhookFunction": WebhookSettings,
     "BatchesFunction": SubmitSettings, "OpenaiFunction": SubmitSettings, "AnthropicFunction": SubmitSettings,
-    "AdminFunction": AdminSettings,
+    "AdminFunction": AdminSettings, "CredentialsFunction": CredentialsSettings,
 }  # fmt: skip
 TOOLS = {"POWERTOOLS_SERVICE_NAME"}
 

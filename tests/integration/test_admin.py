@@ -7,7 +7,7 @@ import pytest
 
 from shared.configuration.settings import SettingsError
 from shared.store import keys
-from shared.store.callers import callers
+from shared.store.callers import callers, credentials
 from shared.store.jobs import claims, operations
 from shared.store.redis.client import async_client
 from tests.support.slot import ERROR, run, take
@@ -211,10 +211,23 @@ async def test_a_jobs_page_shows_its_query_worker_and_cost(admin, server):
 async def test_callers_are_listed_and_revoked(admin, server):
     made = await callers.create(async_client(server.url), "somebody")
     listed = (await admin.get("/admin/api/callers")).json()["callers"]
-    assert [(one["id"], one["name"]) for one in listed] == [(made.id, "somebody")]
+    assert [(one["id"], one["name"], one["credentials"]) for one in listed] == [(made.id, "somebody", [])]
     assert made.key not in json.dumps(listed)
     assert (await admin.delete(f"/admin/api/callers/{made.id}")).json() == {"revoked": made.id}
     assert (await admin.delete(f"/admin/api/callers/{made.id}")).status_code == 404
+
+
+async def test_a_caller_is_listed_with_the_names_of_its_credentials(admin, server):
+    """Catches a dashboard that shows more of a credential than its name."""
+    made = await callers.create(async_client(server.url), "somebody")
+    await callers.create(async_client(server.url), "without any")
+    for name in ("b", "a"):
+        await credentials.put(
+            async_client(server.url), made.id, name, kind="git", hosts=("h",), key="k", sealed="S", most=2
+        )
+    listed = (await admin.get("/admin/api/callers")).json()["callers"]
+    assert {one["name"]: one["credentials"] for one in listed} == {"somebody": ["a", "b"], "without any": []}
+    assert listed[0].keys() == {"id", "name", "createdAt", "credentials"}
 
 
 async def test_every_change_is_logged_with_its_author(admin, caplog):

@@ -57,8 +57,14 @@ function callers(found, context) {
       },
       "Revoke",
     );
-  const rows = found.map((one) => [one.name, one.id, clock(one.createdAt), context.mayChange ? revoke(one) : ""]);
-  return section("Callers", table(["Name", "Id", "Created", ""], rows, "No caller has a key."));
+  const rows = found.map((one) => [
+    one.name,
+    one.id,
+    clock(one.createdAt),
+    one.credentials.join(", "),
+    context.mayChange ? revoke(one) : "",
+  ]);
+  return section("Callers", table(["Name", "Id", "Created", "Credentials", ""], rows, "No caller has a key."));
 }
 
 function hosts(stats, context) {
@@ -68,7 +74,11 @@ function hosts(stats, context) {
       {
         type: "button",
         onclick: () =>
-          context.act("POST", `/webhooks/hosts/${encodeURIComponent(one.host)}/resume`, `Deliveries to ${one.host} are resumed`),
+          context.act(
+            "POST",
+            `/webhooks/hosts/${encodeURIComponent(one.host)}/resume`,
+            `Deliveries to ${one.host} are resumed`,
+          ),
       },
       "Resume",
     );

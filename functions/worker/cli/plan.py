@@ -61,6 +61,8 @@ class RunPlan:
     session: SessionPlan | None = None
     # Models to ask while the first is overloaded.
     fallback_models: tuple[str, ...] = ()
+    # The caller's own, which the relay alone sends; None for the deployment's credential.
+    api_key: str | None = field(default=None, repr=False)
     # Place of the sandbox policy and of the workspace (files, repositories, artifacts): one frozen class each, which a
     # function below fills.
 

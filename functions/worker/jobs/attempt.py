@@ -12,6 +12,12 @@ from redis.exceptions import RedisError
 from functions.worker.cli.plan import plan_for
 from functions.worker.cli.run import Run
 from functions.worker.cli.warm import WarmCli
+from functions.worker.jobs.credentials import (
+    CredentialUnavailableError,
+    api_key_of,
+    is_on_own_credential,
+    outcome_on_own_credential,
+)
 from functions.worker.jobs.heartbeat import Heartbeat
 from functions.worker.jobs.outcome import Outcome, failed, judge
 from functions.worker.jobs.settling import settlement_of
@@ -121,9 +127,11 @@ class _Attempt:
         budget = self._plan.options.max_budget_usd
         if budget is not None and budget <= 0:
             return failed("budget_exceeded")
-        answer = asyncio.create_task(
-            self._run.answer(self._plan, self._heartbeat.add_text, self._session, self._deadline)
-        )
+        try:
+            plan = replace(self._plan, api_key=self._api_key())
+        except CredentialUnavailableError:
+            return failed("credential_unavailable")
+        answer = asyncio.create_task(self._run.answer(plan, self._heartbeat.add_text, self._session, self._deadline))
         stopped = asyncio.create_task(self._signals.stop.wait())
         cancelled = asyncio.create_task(self._signals.cancel.wait())
         try:
@@ -144,7 +152,13 @@ class _Attempt:
             for task in (answer, stopped, cancelled):
                 await _cancel(task)
 
+    def _api_key(self) -> str | None:
+        relay = self._context.warm.relay
+        return api_key_of(self._job, self._context.settings, None if relay is None else relay.credential.url)
+
     async def _settle(self, outcome: Outcome) -> str:
+        if is_on_own_credential(self._job):
+            outcome = outcome_on_own_credential(outcome)
         settlement = settlement_of(self._job, outcome, self._time_left(), self._context.settings)
         how = await self._context.spool.settle(self._context.client, settlement, self._signals.stop)
         ended = "job_ended" if settlement.script == "finish" and how != "held" else "job_delayed"

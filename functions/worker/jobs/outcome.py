@@ -19,6 +19,7 @@ more than MAX_RUN_MEMORY or MAX_RUN_PROCESSES                    resource_exceed
 the end of the clock                                             timeout
 no envelope, whatever the exit code                              cli_crashed
 two workers that were lost with the job (see rescue.lua)         worker_lost
+a credential of the caller that cannot be used                   credential_unavailable
 """
 
 import json
@@ -83,6 +84,7 @@ _MESSAGES: dict[ErrorCode, str] = {
     "mcp_unavailable": "A required MCP server did not start, or died",
     "session_not_found": "The session does not exist, or no longer exists",
     "schema_unsatisfied": "The model gave no answer that matches the outputSchema",
+    "credential_unavailable": "The credential of the job was deleted, or no worker can open it; store it again",
 }
 RETRYABLE: frozenset[ErrorCode] = frozenset(
     {"rate_limited", "overloaded", "server_error", "cli_crashed", "worker_lost"}
@@ -168,7 +170,8 @@ class Report:
 class Outcome:
     """How an attempt ended: `body` is `{"result": …}` or `{"error": …}` as the API shows it.
 
-    `retry_after` is the time for which Claude accepts no request, ms; None when Claude did not say.
+    `retry_after` is the time for which Claude accepts no request, ms; None when Claude did not say. A run on the
+    caller's own credential does not show how Claude treats the deployment's: `shows_upstream` is False.
     """
 
     state: Literal["completed", "failed"]
@@ -177,6 +180,7 @@ class Outcome:
     spend: "Sequence[Spend]" = ()
     absent: tuple[str, ...] = ()
     seen: dict[str, Any] = field(default_factory=dict)
+    shows_upstream: bool = True
 
     @property
     def code(self) -> ErrorCode | None:
@@ -199,6 +203,8 @@ class Outcome:
     def upstream(self) -> Upstream:
         """What the attempt showed of Claude, for the whole fleet."""
         code = self.code
+        if not self.shows_upstream:
+            return Upstream()
         if code in _REFUSED:
             return Upstream("refused", code)
         if code == "rate_limited":

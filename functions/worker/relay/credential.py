@@ -1,7 +1,7 @@
 """The deployment's credential: taken out of the environment, and added to each request by the relay alone."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import SplitResult, urlsplit
 
 DEFAULT_URL = "https://api.anthropic.com"
@@ -14,6 +14,10 @@ _KINDS = {
     "ANTHROPIC_API_KEY": "api_key",
     "CLAUDE_CODE_OAUTH_TOKEN": "oauth_token",
 }
+
+
+# Headers that could carry another credential than a caller's own.
+_OF_CREDENTIALS = {"authorization", "x-api-key"}
 
 
 class UnusableUrlError(ValueError):
@@ -48,12 +52,23 @@ class Credential:
         both = {**given, **{name.lower(): value for name, value in self.extra}}
         if not self.secret:
             return both
+        betas = [name.strip() for name in both.get("anthropic-beta", "").split(",") if name.strip()]
         if _KINDS[self.variable] == "api_key":
+            if OAUTH_BETA in betas:
+                both["anthropic-beta"] = ",".join(name for name in betas if name != OAUTH_BETA)
             return {**both, "x-api-key": self.secret}
         if _KINDS[self.variable] == "oauth_token":
-            betas = [name.strip() for name in both.get("anthropic-beta", "").split(",") if name.strip()]
             both["anthropic-beta"] = ",".join(betas if OAUTH_BETA in betas else [*betas, OAUTH_BETA])
         return {**both, "authorization": f"Bearer {self.secret}"}
+
+    def with_key(self, api_key: str) -> "Credential":
+        """Return the credential of a run on its caller's API key, which is sent to the same place."""
+        extra = tuple(pair for pair in self.extra if pair[0].lower() not in _OF_CREDENTIALS)
+        return replace(self, variable="ANTHROPIC_API_KEY", secret=api_key, extra=extra)
+
+    def hide_in(self, text: str) -> str:
+        """Return a text of the upstream's without the secret, should the upstream repeat it."""
+        return text.replace(self.secret, "[credential]") if self.secret else text
 
     def placeholders(self) -> dict[str, str]:
         """Return the variables of a run in the place of the credential."""

@@ -3,9 +3,11 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from functions.worker.relay.answer import Answer, UpstreamError
+from functions.worker.relay.credential import Credential
 from functions.worker.relay.heads import Head, answer_head
 from functions.worker.relay.policy import Refusal
 from functions.worker.relay.request import BadRequestError, parse
@@ -55,7 +57,9 @@ async def exchange(head: Head, method: str, body: bytes, reply: Reply, run: Rela
         tries = 0
         while True:
             model = run.model_for(request)
-            found = await _try(upstream, request.target, request.headers, request.body_for(model))
+            found = await _try(
+                upstream, request.target, request.headers, request.body_for(model), run.limits.policy.credential
+            )
             if not isinstance(found, Failure):
                 run.stop_waiting(key)
                 run.asks(-1)
@@ -88,10 +92,10 @@ async def exchange(head: Head, method: str, body: bytes, reply: Reply, run: Rela
 
 
 async def _try(
-    upstream: Upstream, target: str, headers: Mapping[str, str], body: bytes
+    upstream: Upstream, target: str, headers: Mapping[str, str], body: bytes, credential: Credential | None
 ) -> tuple[Answer, UpstreamConnection] | Failure:
     try:
-        answer, connection = await upstream.ask(target, headers, body)
+        answer, connection = await upstream.ask(target, headers, body, credential)
     except UpstreamError as error:
         return Failure(None, None, str(error))
     failure = _failure(answer)
@@ -99,6 +103,8 @@ async def _try(
         return answer, connection
     if not answer.ended.done():
         answer.abort()
+    if failure.message is not None:
+        failure = replace(failure, message=(credential or upstream.credential).hide_in(failure.message))
     return failure
 
 

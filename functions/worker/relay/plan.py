@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 
 from functions.worker.cli.plan import RunPlan
+from functions.worker.relay.credential import Credential
 from functions.worker.relay.models import Allowed
 from functions.worker.relay.policy import Policy
 from shared.configuration.settings import WorkerSettings
 
 
-def policy_for(plan: RunPlan, settings: WorkerSettings, environ: Mapping[str, str], deadline: float) -> Policy:
-    """Return what a run may ask of Claude until its deadline, on the loop's clock."""
+def policy_for(
+    plan: RunPlan, settings: WorkerSettings, environ: Mapping[str, str], deadline: float, deployment: Credential
+) -> Policy:
+    """Return what a run may ask of Claude until its deadline, on the loop's clock; `deployment` is its credential."""
     asked = plan.options
     models = None
     if settings.claude_models:
@@ -22,5 +25,6 @@ def policy_for(plan: RunPlan, settings: WorkerSettings, environ: Mapping[str, st
         max_turns=asked.max_turns,
         # What the demo model answers costs nothing.
         max_budget_usd=None if settings.demo_model else asked.max_budget_usd,
+        credential=None if plan.api_key is None else deployment.with_key(plan.api_key),
         has_default_model=asked.model is None,
     )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from functions.worker.relay.credential import Credential
 from functions.worker.relay.models import Allowed
 from functions.worker.relay.request import RelayRequest
 from shared.api.vocabulary import ErrorCode
@@ -21,7 +22,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The limits of a run; `deadline` is on the loop's clock, `fallbacks` are asked while the first is overloaded."""
+    """The limits of a run; `deadline` is on the loop's clock, `fallbacks` are asked while the first is overloaded.
+
+    `credential` is the caller's own; None for the deployment's.
+    """
 
     allowed: Allowed
     deadline: float
@@ -29,6 +33,7 @@ class Policy:
     fallbacks: tuple[str, ...] = ()
     max_turns: int | None = None
     max_budget_usd: float | None = None
+    credential: Credential | None = None
     # The CLI chooses the model. Its first request comes before any tool has run, and may ask it.
     has_default_model: bool = False
 

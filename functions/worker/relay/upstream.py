@@ -20,15 +20,20 @@ class Upstream:
     """The way to Claude of one slot; `first_byte` is how many seconds it may take to the first byte of an answer."""
 
     def __init__(self, credential: Credential, environ: Mapping[str, str], first_byte: float) -> None:
-        self._credential = credential
+        self.credential = credential
         self._place = Place(credential.url, environ)
         self._first_byte = first_byte
         self._free: list[UpstreamConnection] = []
         self._preparing: asyncio.Task[None] | None = None
 
-    async def ask(self, target: str, headers: Mapping[str, str], body: bytes) -> tuple[Answer, UpstreamConnection]:
-        """Send a request and wait for the first byte of its answer; raise UpstreamError when none comes."""
-        own = self._credential.headers(passed(headers))
+    async def ask(
+        self, target: str, headers: Mapping[str, str], body: bytes, credential: Credential | None = None
+    ) -> tuple[Answer, UpstreamConnection]:
+        """Send a request and wait for the first byte of its answer; raise UpstreamError when none comes.
+
+        The request carries the deployment's credential unless it is given another.
+        """
+        own = (credential or self.credential).headers(passed(headers))
         head = request_head(self._place.prefix + target, self._place.netloc, own, len(body))
         while True:
             connection = await self._connection()

@@ -1,4 +1,4 @@
--- Revoke a caller's key. May be sent twice. `cancel_revoked.lua` cancels the caller's jobs.
+-- Revoke a caller's key. Safe to send twice. `cancel_revoked.lua` cancels the caller's jobs.
 -- ARGV
 --   caller
 --   revocation      id of this revocation
@@ -10,7 +10,7 @@ local known = redis.call('HGET', CALLER_KEYS, caller)
 if not known then return 0 end
 -- The first write frees memory, see end_job.
 redis.call('HDEL', CALLER_KEYS, caller)
-redis.call('DEL', caller_key_of(cjson.decode(known).digest))
+redis.call('DEL', caller_key_of(cjson.decode(known).digest), credentials_of(caller))
 redis.call('HSET', REVOKED, caller, revocation)
 redis.call('SADD', REVOKING, caller)
 -- Webhooks of the cancelled jobs are still signed.

@@ -21,6 +21,17 @@ local function over_limits(caller, limits, more, time, reset)
   return false, reset
 end
 
+-- Find the credential that a submission names, and make its version part of the fingerprint: a job on another value is
+-- another job. Returns whether the caller has one that a job can run on.
+local function bind_credential(submission)
+  if submission.credential == '' then return true end
+  local entry = redis.call('HGET', credentials_of(submission.caller), submission.credential)
+  local credential = entry and cjson.decode(entry) or {}
+  if credential.kind ~= 'anthropic_api_key' then return false end
+  if submission.fingerprint ~= '' then submission.fingerprint = submission.fingerprint .. '.' .. credential.version end
+  return true
+end
+
 -- Write a new job and put it into the queue; the fields of `submission` are listed in submit.lua.
 local function accept(submission, request, metadata, time)
   local id, seq = submission.job_id, redis.call('INCR', SEQUENCE)
@@ -32,6 +43,7 @@ local function accept(submission, request, metadata, time)
     redis.call('HSET', record_of(id), 'hook', submission.webhook_url, 'host', submission.webhook_host)
   end
   if submission.session_id ~= '' then redis.call('HSET', record_of(id), SESSION, submission.session_id) end
+  if submission.credential ~= '' then redis.call('HSET', record_of(id), 'cred', submission.credential) end
   if submission.mcp ~= '' then redis.call('HSET', record_of(id), 'mcp', submission.mcp) end
   if submission.fingerprint ~= '' then
     redis.call('HSET', record_of(id), 'fp', submission.fingerprint, 'ttl', submission.cache_ttl)

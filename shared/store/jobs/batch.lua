@@ -17,7 +17,8 @@
 --   queries ...  four for each query: submission, request and metadata as in submit.lua, and the caller's own name for
 --             the query, or ''
 -- Returns {kind, batch id, request id, ms since the epoch of the first answer, submissions left, ms until all are left again}.
--- The kind is queued or replayed, or a refusal: full, mismatch, limited, broke or revoked.
+-- The kind is queued or replayed, or a refusal: full, mismatch, limited, broke, revoked or no_credential; for no_credential,
+-- the place of the first query whose credential is missing, from 0, stands for the time.
 local batch, limits, queries = cjson.decode(ARGV[1]), cjson.decode(ARGV[2]), rest(ARGV, 3)
 local time, id, caller, total = now(), batch.batch_id, batch.caller, #queries / 4
 if is_revoked(caller) then return {'revoked', '', '', 0, -1, 0} end -- as in submit.lua
@@ -32,6 +33,12 @@ if limited then return {'limited', '', '', 0, left, reset} end
 local refused
 refused, reset = over_limits(caller, limits, total, time, reset)
 if refused then return {refused, '', '', 0, left, reset} end
+local submissions = {}
+for i = 1, #queries, 4 do
+  local submission = cjson.decode(queries[i])
+  if not bind_credential(submission) then return {'no_credential', '', '', #submissions, left, reset} end
+  submissions[#submissions + 1] = submission
+end
 
 redis.call('HSET', batch_of(id), 'v', 1, 'caller', caller, 'req', batch.request_id, 'created', whole(time), 'total', total,
   'left', total, 'completed', 0, 'failed', 0, 'cancelled', 0)
@@ -40,8 +47,8 @@ if batch.webhook_url ~= '' then
 end
 if batch.metadata ~= '' then redis.call('HSET', batch_of(id), 'meta', batch.metadata) end
 redis.call('ZADD', batches_of(caller), redis.call('INCR', SEQUENCE), id)
-for i = 1, #queries, 4 do
-  local submission = cjson.decode(queries[i])
+for number, submission in ipairs(submissions) do
+  local i = number * 4 - 3
   accept(submission, queries[i + 1], queries[i + 2], time)
   redis.call('HSET', record_of(submission.job_id), 'batch', id)
   redis.call('RPUSH', batch_jobs_of(id), submission.job_id .. ' ' .. queries[i + 3])

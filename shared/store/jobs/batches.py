@@ -48,9 +48,12 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to a batch; `request_id`, `at`, `left` and `reset` (ms) as for a submission."""
+    """The answer to a batch; `request_id`, `at`, `left` and `reset` (ms) as for a submission.
 
-    kind: Literal["queued", "replayed", "full", "mismatch", "limited", "broke", "revoked"]
+    For `no_credential`, `at` is the place of the first query whose credential is missing.
+    """
+
+    kind: Literal["queued", "replayed", "full", "mismatch", "limited", "broke", "revoked", "no_credential"]
     batch_id: str
     request_id: str
     at: int

@@ -5,7 +5,7 @@ Every write names the claim number. A slot that was considered dead, and resumes
 
 import json
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -45,7 +45,8 @@ class Claim:
 class ClaimedJob:
     """A claimed job; `time_left`: ms on one clock over all attempts; `cost`: USD of the earlier attempts.
 
-    `claim` names the deployment. Settle with it, so that no other store accepts the settlement.
+    `claim` names the deployment. Settle with it, so that no other store accepts the settlement. `credential` is the
+    entry of the caller's credential that the request names; empty when there is none.
     """
 
     claim: Claim
@@ -55,6 +56,7 @@ class ClaimedJob:
     request_id: str
     caller: str
     cost: float = 0.0
+    credential: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +79,9 @@ async def take(client: redis.asyncio.Redis, claim: Claim, slot: str, budget: flo
     )  # fmt: skip
     if reply is None:
         return None
-    request, attempts, time_left, request_id, caller, cost, deployment = reply
+    request, attempts, time_left, request_id, caller, cost, deployment, credential = reply
     claim = replace(claim, deployment=deployment)
-    return ClaimedJob(claim, json.loads(request), attempts, time_left, request_id, caller, float(cost))
+    return ClaimedJob(claim, json.loads(request), attempts, time_left, request_id, caller, float(cost), credential)
 
 
 async def renew(

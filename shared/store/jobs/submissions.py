@@ -9,7 +9,7 @@ import redis.asyncio
 from shared.store import keys
 from shared.store.redis import scripts
 
-Kind = Literal["queued", "duplicate", "cached", "full", "mismatch", "limited", "broke", "revoked"]
+Kind = Literal["queued", "duplicate", "cached", "full", "mismatch", "limited", "broke", "revoked", "no_credential"]
 
 
 class Limits(NamedTuple):
@@ -47,6 +47,7 @@ class Submission(NamedTuple):
     webhook_url: str = ""
     webhook_host: str = ""
     mcp: str = ""
+    credential: str = ""
     session_id: str = ""
 
     @property

@@ -17,6 +17,7 @@
 --     webhook_url   '' for no webhook
 --     webhook_host  host of the URL
 --     mcp           JSON of the MCP servers and the reasons for them, '' for none
+--     credential    name of the caller's credential that the job runs on, '' for the deployment's own
 --     session_id    the session that the job continues, one job at a time; '' for none
 --   limits      JSON: the limits of the deployment
 --     max_waiting       jobs that may wait
@@ -26,8 +27,8 @@
 --   request     what the worker reads, JSON
 --   metadata    the caller's metadata, JSON, or ''
 -- Returns {kind, request id, job id, result JSON or '', 1 if replayed, submissions left, ms until all are left again, ms since
--- the epoch of the first answer}. The kind is queued, duplicate or cached, or a refusal: full, mismatch, limited, broke or
--- revoked; for broke, the ms are those until the next day.
+-- the epoch of the first answer}. The kind is queued, duplicate or cached, or a refusal: full, mismatch, limited, broke,
+-- revoked or no_credential; for broke, the ms are those until the next day.
 local submission, limits, request, metadata = cjson.decode(ARGV[1]), cjson.decode(ARGV[2]), ARGV[3], ARGV[4]
 local id, request_id, caller, fingerprint =
   submission.job_id, submission.request_id, submission.caller, submission.fingerprint
@@ -52,6 +53,8 @@ end
 local limited
 limited, left, reset = over_rate(caller, limits, time)
 if limited then return answer('limited', '', '') end
+if not bind_credential(submission) then return answer('no_credential', '', '') end
+fingerprint = submission.fingerprint
 
 if fingerprint ~= '' and submission.read_cache then
   local kept = redis.call('HMGET', cache_of(fingerprint), 'job', 'cost')

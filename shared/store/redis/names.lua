@@ -36,7 +36,7 @@ local function all_of(state) return 'cg:all:' .. state end
 
 local function hooks_of(id) return 'cg:job:' .. id .. ':hooks' end
 local function hook_of(name) return 'cg:hook:' .. name end
-local function tries_of(name) return 'cg:hook:' .. name .. ':tries' end
+local function attempts_of(name) return 'cg:hook:' .. name .. ':tries' end
 local function due_hosts_of(caller) return 'cg:due:' .. caller end
 local function due_of(caller, host) return 'cg:due:' .. caller .. ':' .. host end
 local function host_of(host) return 'cg:host:' .. host end
@@ -60,6 +60,9 @@ local function guesses_of(address) return 'cg:guesses:' .. address end
 local function session_of(digest) return 'cg:session:' .. digest end
 
 -- Format a number without exponent and fraction, as names and scores need it.
+-- Of a caller: name of a credential → JSON of what is known of it, with the sealed value.
+local function credentials_of(caller) return 'cg:credentials:' .. caller end
+
 local function whole(number) return string.format('%.0f', number) end
 
 -- Return the server's time, ms since the epoch; the same during one script.

@@ -17,7 +17,14 @@ def calls(monkeypatch, tmp_path):
     monkeypatch.setattr(up, "_ROOT", tmp_path)
     monkeypatch.setattr(up, "_OWN", tmp_path / ".data/compose.env")
     monkeypatch.setattr(up, "_GIVEN", tmp_path / ".env")
-    for name in (*up._WAYS, "ADMIN_ENABLED", "ADMIN_USERNAME", "ADMIN_PASSWORD", "GOOGLE_APPLICATION_CREDENTIALS"):
+    for name in (
+        *up.CREDENTIALS,
+        *up._KEY_PAIR,
+        "ADMIN_ENABLED",
+        "ADMIN_USERNAME",
+        "ADMIN_PASSWORD",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+    ):
         monkeypatch.delenv(name, raising=False)
     seen = []
 
@@ -99,6 +106,52 @@ def test_down_removes_only_the_folders_it_created(tmp_path, others, left):
     assert up.main("down") == 0
     assert (tmp_path / ".data").exists() is left
     assert not (tmp_path / ".data/compose.env").exists()
+
+
+PAIR = ["CREDENTIALS_PUBLIC_KEY=public=", "CREDENTIALS_PRIVATE_KEY=private="]
+
+
+@pytest.fixture
+def image(monkeypatch):
+    """Let the image print a key pair, and return the commands that were run."""
+    commands = []
+
+    def run(command, **_options):
+        commands.append(command)
+        printed = "\n".join(PAIR) + "\n" if "key-pair" in command else "127.0.0.1:3000"
+        return subprocess.CompletedProcess(command, 0, printed)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return commands
+
+
+def test_make_up_makes_one_key_pair_for_credentials(tmp_path, image):
+    """Catches a stack that stores no credential, or a pair that changes and opens nothing any more."""
+    for _ in range(2):
+        assert up.main("up") == 0
+    own = tmp_path / ".data/compose.env"
+    assert [line for line in own.read_text().splitlines() if line.startswith("CREDENTIALS")] == PAIR
+    assert own.stat().st_mode & 0o777 == 0o600
+    made = [command for command in image if "key-pair" in command]
+    assert len(made) == 1
+    assert made[0][:6] == ["docker", "run", "--rm", "--network", "none", "claude-gateway:local"]
+    built = next(command for command in image if command[-2:] == ["build", "gateway"])
+    assert image.index(built) < image.index(made[0])
+
+
+@pytest.mark.parametrize("name", up._KEY_PAIR)
+def test_make_up_leaves_a_given_key_alone(tmp_path, image, name):
+    (tmp_path / ".env").write_text(f"{name}=given\n")
+    assert up.main("up") == 0
+    assert not [command for command in image if "key-pair" in command]
+    assert "CREDENTIALS" not in (tmp_path / ".data/compose.env").read_text()
+
+
+def test_make_up_continues_without_a_key_pair(tmp_path, calls, capsys):
+    """Catches a stack that does not start with an older image."""
+    assert up.main("up") == 0
+    assert "without callers' credentials" in capsys.readouterr().err
+    assert "CREDENTIALS" not in (tmp_path / ".data/compose.env").read_text()
 
 
 def test_make_up_needs_only_the_standard_library():

@@ -1,0 +1,71 @@
+"""The caller's own credential of a job: opened here, by the worker alone, and handed to the run's relay."""
+
+import logging
+from dataclasses import replace
+from urllib.parse import SplitResult
+
+from functions.worker.jobs.outcome import Outcome
+from shared.configuration.settings import WorkerSettings
+from shared.logs import event
+from shared.sealing import Credential, NotOpenedError, open_sealed
+from shared.store.callers.credentials import SealedCredential
+from shared.store.jobs.claims import ClaimedJob
+
+log = logging.getLogger("worker.credentials")
+
+KIND = "anthropic_api_key"
+_MESSAGES = {
+    "authentication_failed": "Claude did not accept the caller's credential; store a valid key under its name",
+    "billing_error": "Claude refused the caller's credential for a reason of billing",
+    "rate_limited": "The rate limit of the caller's own Claude account was reached",
+    "model_not_found": "Claude does not know the model, or it is not open to the account of the caller's credential",
+}
+
+
+class CredentialUnavailableError(Exception):
+    """The credential that a job names cannot be used; the log has the reason."""
+
+
+def is_on_own_credential(job: ClaimedJob) -> bool:
+    """Return whether a job runs on its caller's credential and not on the deployment's."""
+    return job.request.get("credential") is not None
+
+
+def api_key_of(job: ClaimedJob, settings: WorkerSettings, messages_api: SplitResult | None) -> str | None:
+    """Open the API key that a job runs on; None for a job on the deployment's credential.
+
+    `messages_api` is where the relay sends requests; None without a relay. Raises CredentialUnavailableError.
+    """
+    if not is_on_own_credential(job):
+        return None
+    name = job.request["credential"]
+    try:
+        return _opened(job, name, settings, messages_api).value
+    except NotOpenedError as error:
+        ids = {"job_id": job.claim.job_id, "request_id": job.request_id}
+        event(log, "credential_unavailable", logging.WARNING, **ids, credential=name, reason=str(error))
+        raise CredentialUnavailableError from None
+
+
+def _opened(job: ClaimedJob, name: str, settings: WorkerSettings, messages_api: SplitResult | None) -> Credential:
+    if not job.credential:
+        raise NotOpenedError("it was deleted")
+    if messages_api is None:
+        raise NotOpenedError("runs reach Claude through a cloud provider, which takes no API key")
+    stored = SealedCredential.parse(name, job.credential)
+    if stored.kind != KIND:
+        raise NotOpenedError(f"it was replaced by one of the kind {stored.kind}")
+    privates = [key.get_secret_value() for key in settings.credentials_private_key]
+    described = Credential(job.caller, name, stored.kind, stored.hosts, "")
+    credential = open_sealed(stored.sealed, privates, described)
+    if not credential.may_go_to(messages_api.hostname or ""):
+        raise NotOpenedError("its hosts do not include the host of the Messages API")
+    return credential
+
+
+def outcome_on_own_credential(outcome: Outcome) -> Outcome:
+    """Return the outcome of a job on its caller's credential: it shows nothing of the deployment's credential."""
+    body, code = outcome.body, outcome.code
+    if code in _MESSAGES:
+        body = {"error": {**body["error"], "message": _MESSAGES[code]}}
+    return replace(outcome, body=body, shows_upstream=False)

@@ -1,0 +1,126 @@
+"""`claude-gateway credentials`: a caller's credentials, and the keys that they are sealed with."""
+
+import getpass
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+import redis.asyncio
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from local.cli import Url
+from local.client import Client, Stop
+from local.keys import Data, with_store
+from local.output import complain, is_terminal, visible, write
+from local.standard_input import query_text
+
+app = typer.Typer(
+    name="credentials",
+    add_completion=False,
+    help="A caller's credentials, which only workers can open.",
+    no_args_is_help=True,
+)
+ApiKey = Annotated[str | None, typer.Option(envvar="CLAUDE_GATEWAY_API_KEY", help="The caller's key.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The name that jobs use the credential by.")]
+_DATA = Path(".data")
+
+
+def _request(method: str, path: str, url: str, api_key: str | None, body: dict[str, Any] | None = None) -> Any:
+    try:
+        with Client(url, api_key) as client:
+            return client.send(method, path, body)[0]
+    except Stop as stop:
+        complain(str(stop))
+        raise typer.Exit(stop.status) from None
+
+
+def _path(name: str) -> str:
+    # A client drops the segments `.` and `..`.
+    segment = quote(name, safe="", errors="replace")
+    return f"/api/credentials/{segment.replace('.', '%2E') if set(name) == {'.'} else segment}"
+
+
+@app.command(name="set")
+def set_(
+    name: Name,
+    url: Url,
+    api_key: ApiKey = None,
+    *,
+    kind: Annotated[
+        Literal["anthropic_api_key", "git", "header"], typer.Option(help="What the value is.")
+    ] = "anthropic_api_key",
+    host: Annotated[
+        list[str] | None, typer.Option(help="Send the value to this host only; repeatable, *.example.com too.")
+    ] = None,
+) -> None:
+    """Store or replace a credential. The value comes from standard input, or from a prompt that does not show it."""
+    try:
+        value = getpass.getpass("Value: ") if is_terminal(sys.stdin) else query_text("-", append=None)
+    except Stop as stop:
+        complain(str(stop))
+        raise typer.Exit(stop.status) from None
+    # The end of a line that `echo` and editors add belongs to no credential.
+    body = {"kind": kind, "value": value.removesuffix("\n").removesuffix("\r"), "hosts": host or []}
+    stored = _request("PUT", _path(name), url, api_key, body)
+    complain(f"Stored {stored['name']}")
+
+
+@app.command(name="list")
+def list_(url: Url, api_key: ApiKey = None, *, as_json: AsJson = False) -> None:
+    """List the caller's credentials, without their values."""
+    found = _request("GET", "/api/credentials", url, api_key)
+    if as_json:
+        write(json.dumps(found))
+        return
+    table = Table("name", "kind", "hosts", "created", "updated", box=None)
+    for one in found["credentials"]:
+        fields = (one["name"], one["kind"], " ".join(one["hosts"]), one["createdAt"], one["updatedAt"])
+        table.add_row(*(visible(field) for field in fields))
+    Console(width=180, markup=False, emoji=False, highlight=False).print(table)
+
+
+@app.command()
+def delete(name: Name, url: Url, api_key: ApiKey = None) -> None:
+    """Delete a credential. Jobs that name it and have not started fail."""
+    _request("DELETE", _path(name), url, api_key)
+    complain(f"Deleted {name}")
+
+
+@app.command(name="key-pair")
+def key_pair() -> None:
+    """Print a new pair of keys for an operator: the public one is for the API, the private one for workers alone."""
+    from shared import sealing  # noqa: PLC0415 -- the other commands do without it
+
+    public, private = sealing.new_pair()
+    write(f"CREDENTIALS_PUBLIC_KEY={public}\nCREDENTIALS_PRIVATE_KEY={private}")
+
+
+@app.command()
+def reseal(*, data: Data = _DATA) -> None:
+    """Seal every credential with the first key of CREDENTIALS_PRIVATE_KEY, so that the others can be removed."""
+    from local import sealing_keys  # noqa: PLC0415 -- the other commands do without it
+    from shared.configuration.settings import SettingsError  # noqa: PLC0415 -- as above
+
+    try:
+        privates = sealing_keys.private_keys(data)
+    except (SettingsError, OSError) as error:
+        complain(str(error))
+        raise typer.Exit(2) from None
+    if not privates:
+        complain("CREDENTIALS_PRIVATE_KEY is not set; run the command where a worker's variables are")
+        raise typer.Exit(2)
+
+    async def do(client: redis.asyncio.Redis) -> sealing_keys.Resealed:
+        return await sealing_keys.reseal(client, privates)
+
+    done = with_store(data, do)
+    write(f"{done.resealed} sealed again, {done.current} were already, {len(done.unopened)} cannot be opened")
+    for caller, name, reason in done.unopened:
+        complain(f"{name} of caller {caller}: {reason}")
+    if done.unopened:
+        raise typer.Exit(1)
