@@ -130,8 +130,8 @@ def _errors() -> str:
             rows.append((str(error.status), f"`{error.code}`", _sentence(error.title), (error.__doc__ or "").strip()))
     return (
         "`application/problem+json` (RFC 9457), an object [Problem](#problem). `code` is the stable name, `detail` the "
-        "cause and the remedy, and `errors` has an entry for each invalid field. Errors below `/v1` have the form of "
-        "the compat API.\n\n" + _table(("Status", "`code`", "Title", "When"), rows)
+        "cause and the remedy, and `errors` has an entry per invalid field. Errors below `/v1` have the form of the "
+        "compat API.\n\n" + _table(("Status", "`code`", "Title", "When"), rows)
     )
 
 

@@ -34,7 +34,7 @@ log = logging.getLogger("api")
 
 @asynccontextmanager
 async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
-    # Here and not at import: uvicorn's worker processes import the app anew.
+    # Not at import, because each of uvicorn's worker processes imports the app.
     for settings in HTTP_SETTINGS:
         load(settings)
     hide()

@@ -9,8 +9,8 @@ from fastapi.responses import StreamingResponse
 
 from functions.batches import service
 from functions.batches.views import result_line
+from shared.api.batch_models import BatchPage, BatchStatus
 from shared.api.errors import FieldError, InvalidRequest, NotFinished
-from shared.api.models import BatchPage, BatchStatus
 from shared.api.requests import BatchRequest
 from shared.api.views import batch_status
 from shared.configuration.settings import StatusSettings, SubmitSettings, load

@@ -1,6 +1,6 @@
 """List batches in pages of the gateway's own API."""
 
-from shared.api.models import BatchPage
+from shared.api.batch_models import BatchPage
 from shared.api.pages import fitting, json_bytes
 from shared.api.views import batch_status
 from shared.configuration.settings import CommonSettings

@@ -24,6 +24,9 @@ HEALTH_TIMEOUT = 1.2
 class HealthReport(BaseModel):
     """Readiness and its parts; `cli` and `credentials` are the versions and kinds that the workers have.
 
+    `relay` is false when a worker reaches Claude without the relay, so that no run on it may have a tool that runs
+    commands; null without a worker.
+
     The status is `ok`, `degraded` if queued jobs do not start, or `down` if Redis does not answer or refuses writes.
 
     Reasons for `degraded` are `no_worker`; `paused` by an operator; `authentication_failed` or `billing_error` if
@@ -44,6 +47,7 @@ class HealthReport(BaseModel):
                     "slots": 5,
                     "cli": ["2.1.330"],
                     "credentials": ["api_key"],
+                    "relay": True,
                     "waiting": 0,
                     "active": 1,
                     "delayed": 0,
@@ -59,6 +63,7 @@ class HealthReport(BaseModel):
     slots: int | None
     cli: list[str] | None
     credentials: list[str] | None
+    relay: bool | None
     waiting: int | None
     active: int | None
     delayed: int | None
@@ -110,7 +115,7 @@ async def health(settings: StatusSettings) -> HealthReport:
             seen = await slots.health(async_client(settings.redis_address))
     except (RedisError, OSError, TimeoutError) as error:
         failure = failures.report(settings.redis_address, error)
-        unknown = dict.fromkeys(("workers", "slots", "cli", "credentials", "waiting", "active", "delayed"))
+        unknown = dict.fromkeys(("workers", "slots", "cli", "credentials", "relay", "waiting", "active", "delayed"))
         cause = failure.reason if failure else "redis"
         return HealthReport.model_validate({"status": "down", "reason": cause, "redis": "down", **unknown})
     reason = _reason(seen)
@@ -122,6 +127,7 @@ async def health(settings: StatusSettings) -> HealthReport:
         slots=seen.slots,
         cli=sorted({one.cli for one in seen.workers if one.cli}),
         credentials=sorted({one.credentials for one in seen.workers}),
+        relay=all(one.has_relay for one in seen.workers) if seen.workers else None,
         waiting=seen.waiting,
         active=seen.active,
         delayed=seen.delayed,

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from functions.webhook import service
 from shared.api.errors import NotFinished, NoWebhook
-from shared.api.models import Deliveries, Redelivery
 from shared.api.views import DELIVERY_CURSOR
+from shared.api.webhook_models import Deliveries, Redelivery
 from shared.configuration.settings import WebhookSettings, load
 from shared.http.answers import as_json
 from shared.http.callers import caller_of

@@ -2,8 +2,8 @@
 
 from shared.api.errors import NotFinished, NotFound, NoWebhook
 from shared.api.ids import is_id
-from shared.api.models import Deliveries, Redelivery
 from shared.api.views import delivery_page
+from shared.api.webhook_models import Deliveries, Redelivery
 from shared.configuration.settings import WebhookSettings
 from shared.store.redis.client import async_client
 from shared.store.webhooks import history

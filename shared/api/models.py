@@ -2,16 +2,11 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import ConfigDict, Field
 
+from shared.api.attempts import AttemptDetail, WaitingFor
 from shared.api.vocabulary import ErrorCode, Priority, State
-
-
-class Wire(BaseModel):
-    """A JSON object of the API."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+from shared.api.wire import Wire as Wire  # noqa: PLC0414 -- for all that define an object of the API
 
 
 class Accepted(Wire):
@@ -98,23 +93,6 @@ class Cached(Wire):
     status: Literal["cached"]
     job_id: str
     result: Result
-
-
-class AttemptDetail(Wire):
-    """One attempt of a job: its times, its error code or null, and the model that answered."""
-
-    started_at: str
-    ended_at: str
-    code: ErrorCode | None
-    model: str | None
-
-
-class WaitingFor(Wire):
-    """Why a running job waits: the error of Claude's, since when, and when the request is sent again."""
-
-    code: ErrorCode
-    since: str
-    retry_at: str
 
 
 class Listed(Wire):
@@ -230,80 +208,3 @@ class UsageReport(Wire):
     saved_usd: float
     days: list[UsageDay]
     budget: Budget | None
-
-
-class BatchCounts(Wire):
-    """The number of a batch's jobs in each state, all at one moment."""
-
-    total: int
-    waiting: int
-    active: int
-    delayed: int
-    completed: int
-    failed: int
-    cancelled: int
-
-
-class BatchStatus(Wire):
-    """The state of a batch."""
-
-    batch_id: str
-    request_id: str
-    state: Literal["running", "cancelling", "ended"]
-    counts: BatchCounts
-    metadata: dict[str, str]
-    created_at: str
-    finished_at: str | None
-    expires_at: str | None = Field(description="When its results are deleted.")
-
-
-class BatchPage(Wire):
-    """A page of a caller's batches, newest first; `nextCursor` is null on the last."""
-
-    batches: list[BatchStatus]
-    next_cursor: str | None
-
-
-class BatchEvent(Wire):
-    """The body of a batch's webhook, sent once, when all of its jobs have ended."""
-
-    type: Literal["batch.ended"]
-    timestamp: str
-    data: BatchStatus
-
-
-class WebhookEvent(Wire):
-    """The body of a job's webhook; `data` is the status with the submission's own requestId and metadata."""
-
-    type: Literal["query.completed", "query.failed", "query.cancelled"]
-    timestamp: str
-    data: Status
-
-
-class Delivery(Wire):
-    """One delivery attempt of a webhook; `id` is its `webhook-id` header."""
-
-    id: str
-    request_id: str
-    event: str
-    url: str
-    attempt: int
-    status_code: int | None
-    error: str | None
-    duration_ms: int
-    at: str
-    next_attempt_at: str | None
-
-
-class Deliveries(Wire):
-    """A page of the delivery attempts of all webhooks of a job, oldest first; `nextCursor` is null on the last."""
-
-    deliveries: list[Delivery]
-    next_cursor: str | None = None
-
-
-class Redelivery(Wire):
-    """The submissions whose webhooks are sent again."""
-
-    job_id: str
-    request_ids: list[str]

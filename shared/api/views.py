@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from shared.api.models import BatchEvent, BatchStatus, Delivery, Listed, Status, WebhookEvent
+from shared.api.batch_models import BatchEvent, BatchStatus
+from shared.api.models import Listed, Status
 from shared.api.pages import PAGE_BYTES, fitting, json_bytes
 from shared.api.times import rfc3339, when
 from shared.api.vocabulary import PRIORITIES
+from shared.api.webhook_models import Delivery, WebhookEvent
 from shared.store.jobs.batches import StoredBatch
 from shared.store.jobs.records import Attempt, StoredJob
 from shared.store.webhooks.history import Try

@@ -39,6 +39,7 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     hook, host  URL of the first submission's webhook, and its host; absent for none
     talk     the session that it continues; absent for none
     spent    the cost of its running claim so far, JSON
+    waiting  why its running claim waits for Claude, JSON; absent when it does not
     cost     USD, of all its attempts
     paid     USD, of the attempts before it was last retried after its end
     mcp      the MCP servers that it is routed to and the reasons, JSON; absent for none

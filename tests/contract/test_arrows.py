@@ -101,6 +101,18 @@ def test_only_the_store_runs_scripts():
     assert runs == []
 
 
+def test_only_the_plan_of_a_run_reads_the_stored_request():
+    """Catches a part of the worker that looks into the request instead of the plan."""
+    worker = trees([path for path in MODULES if "worker" in path.parts and path.name != "plan.py"])
+    reads = {
+        path
+        for path, tree in worker.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr == "request" and ast.unparse(node.value) != "urllib"
+    }
+    assert reads == {"functions/worker/jobs/attempt.py"}  # it makes the plan
+
+
 def private_names(tree: ast.AST) -> list[str]:
     """Return the private names that a module imports from modules of the project."""
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]

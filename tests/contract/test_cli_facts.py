@@ -90,7 +90,7 @@ def ask(tmp_path, monkeypatch):
         ("CLAUDE_CODE_OAUTH_TOKEN", ("authorization", "Bearer placeholder")),
     ],
 )
-def test_the_cli_asks_through_its_unix_socket_alone(ask, tmp_path, relative, credential, header):
+def test_the_cli_calls_claude_through_its_unix_socket_only(ask, tmp_path, relative, credential, header):
     """Catches a CLI that ignores ANTHROPIC_UNIX_SOCKET, or that asks for more than the Messages API."""
     with Socket(tmp_path / "s") as socket:
         socket_path = "../s" if relative else str(socket.path)
@@ -114,7 +114,7 @@ def test_the_cli_ends_at_403_and_retries_nothing_by_itself(ask, tmp_path):
 
 
 @pytest.mark.parametrize("alias", models._ALIASES)
-def test_an_alias_of_a_model_means_what_the_cli_means(ask, tmp_path, alias):
+def test_an_alias_of_a_model_is_the_model_that_the_cli_asks(ask, tmp_path, alias):
     """Catches a release in which an alias stands for another model."""
     with Socket(tmp_path / "s") as socket:
         ask("--model", alias)

@@ -148,3 +148,13 @@ def test_a_call_with_other_names_than_the_header_fails():
 def test_a_header_of_another_form_is_refused(header):
     with pytest.raises(ValueError, match=r"x\.lua"):
         Signature("x", header)
+
+
+def test_the_names_of_keys_are_those_of_python():
+    """Catches a key that the scripts name and `keys.py` does not describe."""
+    lua = (ROOT / "shared/store/redis/names.lua").read_text()
+    python = "\n".join((ROOT / "shared/store" / path).read_text() for path in ("keys.py", "callers/spending.py"))
+    names = set(re.findall(r"'cg:(\w+)", lua))
+    assert len(names) > 30
+    described = set(re.findall(r"cg:(\w+)|PREFIX \+ \"(\w+)|\{PREFIX\}(\w+)", python))
+    assert names <= {name for groups in described for name in groups}

@@ -14,7 +14,6 @@ ROOT = Path(__file__).parents[2]
 NOT_YET: set[str] = {
     ".env.example",
     "functions/worker",
-    "local/app.py",
     "local/cli.py",
     "local/client.py",
     "local/demo_model.py",
@@ -71,7 +70,7 @@ def test_a_path_that_is_clean_is_checked():
         ("a.py", "heart = wear = pretold = 1", []),
         ("a.lua", "local told = redis.call('GET', 'x')", ["told"]),
         ("a.lua", "-- is told\nlocal x = ask.talk", ["told", "talk"]),
-        ("a.js", "const runAnew = 1; // anew", ["anew", "anew"]),
+        ("a.js", "const runsAnew = 1; // anew", ["anew", "anew"]),
         ("a.js", "const x = `${y} is told`;", ["told"]),
         ("a.html", "<p>Nobody was told</p>", ["told"]),
         ("a.md", "The gateway was asked; see `not_heard`.", ["heard"]),

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 
 import pytest
 import redis
@@ -18,6 +17,7 @@ from shared.store.redis.pipelining import ask, get
 from shared.store.redis.pubsub import listening
 from tests.support.redis_server import RedisServer
 from tests.support.switch import Switch
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def pair(server, second, store):
         store.replicaof("NO", "ONE")
         store.config_set("repl-diskless-sync-delay", 0)
         other.replicaof("127.0.0.1", str(server.port))
-        _until(lambda: other.info("replication")["master_link_status"] == "up")
+        until(lambda: other.info("replication")["master_link_status"] == "up")
         yield switch
         other.replicaof("NO", "ONE")
         store.replicaof("NO", "ONE")
@@ -43,13 +43,6 @@ def pair(server, second, store):
 async def _closed():
     yield
     await close_clients()
-
-
-def _until(holds):
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def demote(store, second, switch):
@@ -145,14 +138,14 @@ async def test_subscriptions_move_to_the_new_primary(pair, second, store):
                 await asyncio.sleep(0.1)
 
     subscribed = asyncio.create_task(cancelled())
-    with listening(client, "job") as ear:
-        await asyncio.wait_for(ear.ready.wait(), 5)
+    with listening(client, "job") as subscription:
+        await asyncio.wait_for(subscription.ready.wait(), 5)
         await ask(client, ("PING",))
         demote(store, second, pair)
-        ear.heard.clear()
+        subscription.heard.clear()
         with redis.Redis(port=second.port) as other:
             async with asyncio.timeout(10):
-                while not (received.is_set() and ear.heard.is_set()):
+                while not (received.is_set() and subscription.heard.is_set()):
                     await ask(client, ("PING",))
                     other.publish(keys.CANCELLED, "job")
                     other.publish(keys.channel("job"), "end")

@@ -50,10 +50,10 @@ def test_a_run_has_no_credential_anywhere(gateway, model, script):
     script(lambda body: Text("done") if len(model.requests) > before + 1 else ToolUse("Bash", {"command": command}))
     job = gateway.ask("look for the key", tools=["Bash"])
     assert job["state"] == "completed", job
-    asked = model.requests[-1]
-    seen = json.dumps(asked.body["messages"])
+    request = model.requests[-1]
+    seen = json.dumps(request.body["messages"])
     assert "CLAUDE_CONFIG_DIR" in seen, "it did not look"
     assert "ANTHROPIC_API_KEY=placeholder" in seen
     assert KEY not in seen
-    assert (asked.headers["x-api-key"], asked.headers["x-gateway"]) == (KEY, KEY)
+    assert (request.headers["x-api-key"], request.headers["x-gateway"]) == (KEY, KEY)
     assert KEY not in "".join(gateway.log)

@@ -21,6 +21,7 @@ from tests.support.ports import free_port
 from tests.support.processes import running
 from tests.support.real_cli import isolated_environment
 from tests.support.scripted_model import Text, ToolUse
+from tests.support.waiting import until_async
 
 ROOT = Path(__file__).parents[2]
 TESTS = {"command": "python", "args": [str(ROOT / "tests/support/mcp_server.py")]}
@@ -191,11 +192,8 @@ async def test_a_hanging_tool_ends_with_its_job_unseen_by_the_model(worker, mode
     seen = len(model.requests)
     hangs = tmp_path / "hangs"
 
-    async def called():
-        while not hangs.exists():  # noqa: ASYNC110 -- another process writes the file
-            await asyncio.sleep(0.01)
-
-    assert await worker({"a": TESTS}, ToolUse("mcp__a__hang", {"sign": str(hangs)}), until=called()) is None
+    call, called = ToolUse("mcp__a__hang", {"sign": str(hangs)}), until_async(hangs.exists, within=60)
+    assert await worker({"a": TESTS}, call, until=called) is None
     assert len(model.requests) == seen + 1
 
 
@@ -205,9 +203,7 @@ async def served_over_http():
     port = free_port()
     with running(psutil.Popen([sys.executable, *TESTS["args"], str(port)], stderr=subprocess.DEVNULL)) as server:
         try:
-            async with asyncio.timeout(20):
-                while not [one for one in server.net_connections("tcp") if one.status == "LISTEN"]:  # noqa: ASYNC110
-                    await asyncio.sleep(0.05)
+            await until_async(lambda: [one for one in server.net_connections("tcp") if one.status == "LISTEN"])
             yield {"type": "http", "url": f"http://127.0.0.1:{port}/mcp"}, server.pid
         finally:
             server.kill()

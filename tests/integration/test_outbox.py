@@ -24,6 +24,7 @@ from tests.support.gateway import ROOT
 from tests.support.processes import running
 from tests.support.receiver import Receiver
 from tests.support.slot import ERROR, run
+from tests.support.waiting import until_async
 
 OPEN = {"WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8", "WEBHOOK_RETRY_SCHEDULE": "1 1 1 1 1 1 1"}
 
@@ -48,13 +49,6 @@ async def deliver(server):
         await running
 
     return deliver
-
-
-async def until(look):
-    async with asyncio.timeout(20):
-        while not (seen := await look()):  # noqa: ASYNC110 -- Redis has no event for it
-            await asyncio.sleep(0.01)
-        return seen
 
 
 def hurry(store):
@@ -87,7 +81,7 @@ async def test_every_webhook_is_delivered_once_with_its_own_id_and_metadata(conn
     cached = await submit(client, f"{receiver.url}/cached", metadata={"who": "cached"})
     assert (joined["status"], cached["status"]) == ("duplicate", "cached")
     async with deliver():
-        await until(lambda: _pending(store, 0))
+        await until_async(lambda: _pending(store, 0))
     events = {hook.path: hook.event for hook in receiver.hooks}
     assert len(receiver.hooks) == 3
     for path, submission in {"/leader": leader, "/joined": joined, "/cached": cached}.items():
@@ -113,7 +107,7 @@ async def test_a_failure_and_a_cancellation_are_delivered_too(connect, server, s
     cancelled = await submit(client, receiver.url, query="is cancelled")
     await client.delete(f"/api/query/{cancelled['jobId']}")
     async with deliver():
-        await until(lambda: _pending(store, 0))
+        await until_async(lambda: _pending(store, 0))
     events = {hook.event["data"]["jobId"]: hook.event for hook in receiver.hooks}
     assert events[failed["jobId"]]["type"] == "query.failed"
     assert events[failed["jobId"]]["data"]["error"] == ERROR["error"]
@@ -135,7 +129,7 @@ async def test_a_failing_receiver_is_retried_by_the_schedule(connect, server, st
             async def tried(number=number):
                 return len(await tries(client, job)) == number
 
-            await until(tried)
+            await until_async(tried)
             pauses.append(store.lrange(keys.tries(store.smembers(keys.hooks(job)).pop()), -1, -1)[0].split("\n")[1:3])
             hurry(store)
         hurry(store)
@@ -161,7 +155,7 @@ async def test_410_and_the_end_of_the_schedule_end_a_delivery(connect, server, s
     bad = (await submit(client, f"{receiver.url}/bad", query="bad"))["jobId"]
     await run(server.url)
     async with deliver():
-        await until(lambda: _pending(store, 0))
+        await until_async(lambda: _pending(store, 0))
     assert [one["statusCode"] for one in await tries(client, gone)] == [410]
     assert [one["statusCode"] for one in await tries(client, bad)] == [500, 500]
     assert store.hgetall(keys.COUNTERS)["webhooks:abandoned"] == "2"
@@ -178,7 +172,7 @@ async def test_a_dispatcher_killed_between_two_steps_loses_no_webhook(connect, s
         assert await asyncio.to_thread(first.wait, 30) == -signal.SIGKILL
     with running(psutil.Popen(start, cwd=ROOT, env=environment, stdout=subprocess.PIPE)) as second:
         await asyncio.to_thread(second.stdout.readline)
-        await until(lambda: _pending(store, 0))
+        await until_async(lambda: _pending(store, 0))
         hurry(store)
         second.terminate()
         assert await asyncio.to_thread(second.wait, 30) == 0
@@ -198,7 +192,7 @@ async def test_a_host_that_never_answers_delays_no_other(connect, server, store,
             await run(server.url)
         async with deliver():
             # It answers only when all of these have arrived, so waiting for its answer first would hang.
-            await until(lambda: _pending(store, 60))
+            await until_async(lambda: _pending(store, 60))
             dead.closing.set()
         assert Counter(hook.path for hook in receiver.hooks) == Counter(f"/{number}" for number in range(60))
         assert len(dead.hooks) <= 8
@@ -213,14 +207,14 @@ async def test_a_redelivery_has_the_same_id_and_a_new_schedule(connect, server, 
     assert (early.status_code, early.json()["code"]) == (409, "not_finished")
     await run(server.url)
     async with deliver():
-        await until(lambda: _pending(store, 0))
+        await until_async(lambda: _pending(store, 0))
         one = await client.post(f"/api/query/{job}/redeliver", params={"requestId": second["requestId"]})
         assert (one.status_code, one.json()) == (202, {"jobId": job, "requestIds": [second["requestId"]]})
-        await until(lambda: _pending(store, 0))
+        await until_async(lambda: _pending(store, 0))
         assert [hook.path for hook in receiver.hooks[2:]] == ["/second"]
         everybody = await client.post(f"/api/query/{job}/redeliver")
         assert sorted(everybody.json()["requestIds"]) == sorted([first["requestId"], second["requestId"]])
-        await until(lambda: _pending(store, 0))
+        await until_async(lambda: _pending(store, 0))
     assert Counter(hook.path for hook in receiver.hooks) == {"/first": 2, "/second": 3}
     assert len({hook.id for hook in receiver.hooks}) == 2
     stranger = await client.post(f"/api/query/{job}/redeliver", params={"requestId": "nobody"})
@@ -239,7 +233,7 @@ async def test_a_redelivery_requested_during_an_attempt_is_sent_again(connect, s
     assert await outbox.record(handle, leased, "delivered", seen, pause=0, disable_after=60)
     assert not await outbox.record(handle, leased, "delivered", seen, pause=0, disable_after=60)
     async with deliver():
-        await until(lambda: _pending(store, 0))
+        await until_async(lambda: _pending(store, 0))
     assert [one["statusCode"] for one in await tries(client, job)] == [200, 204]
 
 
@@ -259,15 +253,15 @@ async def test_a_host_that_fails_for_days_is_paused_and_resumed(connect, server,
     await run(server.url)
     handle = async_client(server.url)
     async with deliver():
-        await until(lambda: history.failing_hosts(handle))
+        await until_async(lambda: history.failing_hosts(handle))
         store.hincrby(keys.host(f"127.0.0.1:{receiver.port}"), "failing", -60_000)  # as if it had started a minute ago
-        await until(lambda: _pending(store, 0))
+        await until_async(lambda: _pending(store, 0))
         [host] = await history.failing_hosts(handle)
         assert (host.host, host.failures) == (f"127.0.0.1:{receiver.port}", 2)
         assert host.paused
         second = (await submit(client, receiver.url, query="second"))["jobId"]
         await run(server.url)
-        await until(lambda: _pending(store, 0))
+        await until_async(lambda: _pending(store, 0))
         [spared] = await tries(client, second)
         assert (spared["statusCode"], spared["attempt"]) == (None, 1)
         assert "paused" in spared["error"]
@@ -275,7 +269,7 @@ async def test_a_host_that_fails_for_days_is_paused_and_resumed(connect, server,
         # A redelivery is attempted, and a success resumes the host.
         receiver.reply = lambda hook: (200, {})
         await client.post(f"/api/query/{first}/redeliver")
-        await until(lambda: _pending(store, 0))
+        await until_async(lambda: _pending(store, 0))
         assert await history.failing_hosts(handle) == []
     store.hset(keys.host("a:1"), mapping={"failing": 1, "failures": 1, "paused": 2})
     store.sadd(keys.FAILING_HOSTS, "a:1")
@@ -294,7 +288,7 @@ async def test_an_expired_job_is_kept_hidden_for_its_webhook_and_the_cache(conne
     again = await submit(client, receiver.url)
     assert (again["status"], again["jobId"]) == ("cached", job)
     async with deliver():
-        await until(lambda: _pending(store, 0))
+        await until_async(lambda: _pending(store, 0))
     assert [hook.event["data"]["jobId"] for hook in receiver.hooks] == [job, job]
     store.zadd(keys.EXPIRES, {job: 1})
     assert maintenance.forget_expired(store) == 0
@@ -316,9 +310,8 @@ async def test_redis_down_between_post_and_record_repeats_nothing(connect, serve
     job = (await submit(client, receiver.url))["jobId"]
     await run(server.url)
     async with deliver():
-        await until(lambda: _received(receiver, 1))
-        await asyncio.sleep(1.6)
-        await until(lambda: _pending(store, 0))
+        await until_async(lambda: _received(receiver, 1))
+        await until_async(lambda: _pending(store, 0))
     assert len(receiver.hooks) == 1
     assert [one["statusCode"] for one in await tries(client, job)] == [204]
 

@@ -114,7 +114,7 @@ async def test_in_lambda_a_silent_stream_waits_for_an_event(connect, server, mon
 
 async def test_events_left_out_do_not_silence_a_stream(connect, server, monkeypatch):
     client = await connect(server.url)
-    monkeypatch.setattr(following, "_COMMENT_EVERY", 0.2)
+    monkeypatch.setattr(following, "_COMMENT_EVERY", 1)
     await client.post("/v1/responses", json=body(**schemed(SCHEMA)))
     claim, settings = await take(server.url), load(StatusSettings)
     piece = 0

@@ -26,17 +26,17 @@ def variables():
 
 
 def failing(query, *replies, well=None):
-    """Reply to a query with these, one each, and to everything else at once."""
+    """Reply to a query with these in turn, and to everything else at once."""
     left = list(replies)
     return lambda body: left.pop(0) if user_query(body) == query and left else (well or Text("fine"))
 
 
-def asked(model, query):
+def requests_of(model, query):
     return [request for request in model.requests if user_query(request.body) == query]
 
 
 def watched(gateway, job_id):
-    """Read a job to its end; return every state that was seen, in order, and the last reading."""
+    """Poll a job to its end; return its states in order, and the last status."""
     seen = [gateway.job(job_id)]
     while seen[-1]["finishedAt"] is None:
         seen.append(gateway.job(job_id))
@@ -68,7 +68,7 @@ def test_a_request_that_fails_is_sent_again_without_an_attempt(gateway, model, s
     job = seen[-1]
     assert (job["state"], job["result"]["response"], job["attempts"]) == ("completed", "fine", 1)
     assert "delayed" not in states
-    assert len(asked(model, query)) == 2
+    assert len(requests_of(model, query)) == 2
     assert job["waitingFor"] is None
 
 
@@ -103,7 +103,7 @@ def test_an_overload_in_the_third_tool_call_repeats_no_tool(gateway, script, tmp
     assert job["result"]["turns"] == 4
 
 
-def test_refused_credentials_in_the_middle_of_a_run_are_waited_for(gateway, script):
+def test_credentials_refused_during_a_run_are_retried(gateway, script):
     left = [ToolUse("Bash", {"command": "true"}), Error(401, "authentication_error"), Error(403, "permission_error")]
     script(lambda body: left.pop(0) if left else Text("done"))
     job = gateway.ask("loses its key", tools=["Bash"])
@@ -151,11 +151,11 @@ def test_attempts_end_at_the_limit_with_the_last_error(gateway, model, script):
     job = gateway.ask("stays")
     assert (job["state"], job["error"]["code"], job["error"]["retryable"]) == ("failed", "server_error", True)
     assert job["attempts"] == 3
-    assert len(asked(model, "stays")) == 3
+    assert len(requests_of(model, "stays")) == 3
 
 
 @pytest.mark.parametrize("status", [401, 402, 404])
-def test_what_does_not_pass_is_not_tried_again(gateway, script, status):
+def test_permanent_errors_are_not_retried(gateway, script, status):
     script(failing(f"no {status}", *[Error(status, "some_error")] * 9))
     job = gateway.ask(f"no {status}")
     assert (job["state"], job["attempts"], job["error"]["retryable"]) == ("failed", 1, False)
@@ -184,13 +184,13 @@ def test_the_end_of_the_clock_fails_a_job_for_what_it_waited_for(gateway, script
     assert (job["error"]["code"], job["error"]["retryable"], job["attempts"]) == (code, True, 1)
 
 
-def test_one_that_could_not_be_sent_again_in_time_fails_for_its_own_reason(gateway, script):
+def test_a_job_that_cannot_retry_in_time_fails_at_once(gateway, script):
     script(failing("no time", *[Error(529, "overloaded_error", headers={"retry-after": "30"})] * 9))
     job = gateway.ask("no time", timeoutMs=10_000)
     assert (job["error"]["code"], job["attempts"]) == ("overloaded", 1)
 
 
-def test_a_rate_limit_holds_the_whole_fleet_for_as_long_as_the_api_says(gateway, model, script):
+def test_a_rate_limit_holds_the_whole_fleet_until_retry_after(gateway, model, script):
     script(failing("limited", Error(429, "rate_limit_error", headers={"retry-after": "3"})))
     first = gateway.submit("limited")
     gateway.until(lambda: gateway.job(first)["waitingFor"], bool)
@@ -198,7 +198,7 @@ def test_a_rate_limit_holds_the_whole_fleet_for_as_long_as_the_api_says(gateway,
     assert (health["status"], health["reason"]) == ("degraded", "rate_limited")
     second = gateway.submit("another")
     assert {gateway.finished(job_id)["state"] for job_id in (first, second)} == {"completed"}
-    refused, again, other = asked(model, "limited") + asked(model, "another")
+    refused, again, other = requests_of(model, "limited") + requests_of(model, "another")
     assert again.at - refused.at >= 3
     assert other.at - refused.at >= 3
     assert gateway.client.get("/health").json()["status"] == "ok"
@@ -210,9 +210,9 @@ def test_a_job_that_waits_for_claude_can_be_cancelled(gateway, model, script):
     gateway.until(lambda: gateway.job(job_id)["waitingFor"], bool)
     assert gateway.client.delete(f"/api/query/{job_id}").json()["state"] == "cancelled"
     assert gateway.job(job_id)["waitingFor"] is None
-    before = len(asked(model, "give up"))
+    before = len(requests_of(model, "give up"))
     gateway.ask("later")
-    assert len(asked(model, "give up")) == before
+    assert len(requests_of(model, "give up")) == before
 
 
 def test_an_overloaded_model_is_replaced_by_its_fallback(gateway, model, script):

@@ -18,6 +18,7 @@ from shared.store.jobs import batches, claims, endings, events, operations
 from shared.store.redis import scripts
 from shared.store.redis.client import async_client
 from tests.support.slot import RESULT, pop, run, take
+from tests.support.waiting import until_async
 
 
 @pytest.fixture
@@ -62,9 +63,7 @@ def run_rescuer(server, tmp_path):
 
 
 async def subscribed(client, channel):
-    async with asyncio.timeout(20):
-        while not await client.pubsub_channels(channel):  # noqa: ASYNC110 -- Redis has no event for it
-            await asyncio.sleep(0.01)
+    await until_async(lambda: client.pubsub_channels(channel))
 
 
 async def test_every_job_of_a_revoked_key_is_cancelled(two, server, store):

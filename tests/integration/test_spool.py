@@ -20,6 +20,7 @@ from shared.store.jobs import claims, maintenance, records, settlements
 from shared.store.redis.client import async_client
 from tests.support.redis_server import RedisServer
 from tests.support.slot import RESULT, pop_one
+from tests.support.waiting import until_async
 
 
 async def finish(connect, url):
@@ -70,9 +71,7 @@ async def spooled(spool, settlement):
 
 
 async def on_disk(folder):
-    async with asyncio.timeout(20):
-        while not list(folder.glob("*.json")):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await until_async(lambda: list(folder.glob("*.json")))
 
 
 def content(folder):
@@ -391,9 +390,7 @@ async def test_a_full_disk_keeps_the_result_in_memory(finished, server, folder, 
 
         patch.setattr(os, "fsync", no_space)
         writing = asyncio.create_task(spool.settle(async_client(server.url), finished, asyncio.Event()))
-        async with asyncio.timeout(20):
-            while not logged(caplog, "result_not_on_disk"):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await until_async(lambda: logged(caplog, "result_not_on_disk"))
         assert content(folder) == []
         server.start()
         assert await writing == "settled"

@@ -14,11 +14,16 @@ async def gateway_app(connect):
 
 
 async def test_demand_is_the_jobs_for_each_slot(gateway_app, store):
+    assert (await tick())["OldestSeconds"] == 0
     for number in range(6):
-        assert (await gateway_app.post("/api/query", json={"query": f"job {number}"})).status_code == 202
-    nobody = await tick()
-    assert (nobody["Waiting"], nobody["Slots"], nobody["Demand"]) == (6, 0, 6)
-    assert nobody["OldestSeconds"] >= 0
+        answer = await gateway_app.post("/api/query", json={"query": f"job {number}"})
+        assert answer.status_code == 202
+        # The first job is the oldest: as if it had waited for a minute.
+        if number == 0:
+            store.hincrby(keys.job(answer.json()["jobId"]), "created", -60_000)
+    without_slots = await tick()
+    assert (without_slots["Waiting"], without_slots["Slots"], without_slots["Demand"]) == (6, 0, 6)
+    assert 60 <= without_slots["OldestSeconds"] < 120
     store.zadd(keys.SLOTS, {f"host-{number}-1": time.time() + 10 for number in range(4)})
     assert (await tick())["Demand"] == 1.5
 

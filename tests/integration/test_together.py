@@ -12,6 +12,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from shared.store.redis.client import async_client, close_clients
 from shared.store.redis.pipelining import ask
 from tests.support.lossy_proxy import LossyProxy
+from tests.support.waiting import until_async
 
 
 @pytest.fixture(autouse=True)
@@ -78,14 +79,11 @@ async def test_a_slow_batch_is_awaited_while_replies_arrive(client):
 
 async def test_closing_leaves_no_connection_and_no_waiting_caller(client, store):
     pending = asyncio.create_task(ask(client, ("BLPOP", "nothing", 30)))
-    while not any(one["cmd"] == "blpop" for one in store.client_list()):  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+    await until_async(lambda: any(one["cmd"] == "blpop" for one in store.client_list()))
     await close_clients()
     with pytest.raises(RedisConnectionError):
         await pending
-    async with asyncio.timeout(5):  # Redis closes it a little later
-        while len(store.client_list()) > 1:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await until_async(lambda: len(store.client_list()) == 1)  # Redis closes it a little later
 
 
 async def test_a_hanging_store_is_an_error_for_all_within_three_seconds():

@@ -16,6 +16,7 @@ from functions.worker.jobs.outcome import judge
 from shared.configuration.settings import WorkerSettings
 from shared.host import processes
 from tests.support.real_cli import isolated_environment
+from tests.support.waiting import until_async
 
 
 @pytest.fixture
@@ -41,10 +42,8 @@ async def kept_warm(settings=None):
 
 async def ready(cli, *, but=None):
     """Wait until a CLI other than `but` is ready, and return its pid."""
-    async with asyncio.timeout(30):
-        while not (cli._spare and cli._spare.ready and cli._spare.cli.pid != but):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-        return cli._spare.cli.pid
+    await until_async(lambda: cli._spare and cli._spare.ready and cli._spare.cli.pid != but, within=30)
+    return cli._spare.cli.pid
 
 
 async def born(cli):

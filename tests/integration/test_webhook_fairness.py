@@ -18,6 +18,7 @@ from shared.store.jobs import records, submissions
 from shared.store.redis.client import async_client
 from shared.store.webhooks import outbox
 from tests.support.receiver import Receiver
+from tests.support.waiting import until_async
 
 SHARE = AT_ONCE // 2
 
@@ -70,12 +71,6 @@ async def tarpit():
     server.close()
 
 
-async def until(condition):
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 -- a socket of another thread has no event for it
-            await asyncio.sleep(0.01)
-
-
 @pytest.mark.parametrize("workers", [1, 3])
 async def test_a_thousand_tarpits_leave_room_for_other_callers(server, store, webhook, tarpit, workers):
     opened, host = tarpit
@@ -83,10 +78,10 @@ async def test_a_thousand_tarpits_leave_room_for_other_callers(server, store, we
         await webhook("them", host(number))
     with Receiver() as receiver:
         async with delivering(server, workers):
-            await until(lambda: len(opened) >= min(1000, SHARE * workers))
+            await until_async(lambda: len(opened) >= min(1000, SHARE * workers))
             for caller in ("me", "another"):
                 await webhook(caller, f"127.0.0.1:{receiver.port}", f"/{caller}")
-            await until(lambda: len(receiver.hooks) == 2)
+            await until_async(lambda: len(receiver.hooks) == 2)
             # Each got an attempt while none of the tarpits' attempts had ended.
             assert (len(opened), store.hget(keys.COUNTERS, "webhooks:retried")) == (SHARE * workers, None)
 
@@ -123,9 +118,9 @@ async def test_sixty_tarpits_of_a_caller_leave_room_for_its_other_hosts(server, 
         await webhook(keys.ANONYMOUS, host(number % 60))
     with Receiver() as receiver:
         async with delivering(server):
-            await until(lambda: len(opened) >= 120)
+            await until_async(lambda: len(opened) >= 120)
             await webhook(keys.ANONYMOUS, f"127.0.0.1:{receiver.port}")
-            await until(lambda: receiver.hooks)
+            await until_async(lambda: receiver.hooks)
             assert store.hget(keys.COUNTERS, "webhooks:retried") is None
 
 
@@ -135,9 +130,9 @@ async def test_two_callers_at_one_host_do_not_wait_for_each_other(server, store,
         for _ in range(100):
             await webhook("them", host, "/them")
         async with delivering(server):
-            await until(lambda: len(receiver.hooks) == deliver_module.PER_HOST)
+            await until_async(lambda: len(receiver.hooks) == deliver_module.PER_HOST)
             await webhook("me", host, "/me")
-            await until(lambda: "/me" in {hook.path for hook in receiver.hooks})
+            await until_async(lambda: "/me" in {hook.path for hook in receiver.hooks})
             assert store.hget(keys.COUNTERS, "webhooks:retried") is None
             receiver.closing.set()
 
@@ -158,8 +153,8 @@ async def test_names_that_never_resolve_delay_no_other_caller(server, store, web
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     with Receiver() as receiver:
         async with delivering(server):
-            await until(lambda: len(looked_up) == names.THREADS // 2)
+            await until_async(lambda: len(looked_up) == names.THREADS // 2)
             await webhook("me", f"alive:{receiver.port}")
-            await until(lambda: receiver.hooks)
+            await until_async(lambda: receiver.hooks)
             assert (len(looked_up), store.hget(keys.COUNTERS, "webhooks:retried")) == (names.THREADS // 2, None)
             ends.set()

@@ -74,7 +74,8 @@ def test_without_credentials_the_demo_model_answers_and_says_so(demo):
     log = "".join(demo.log)
     assert "demo model" in log
     assert "ANTHROPIC_API_KEY" in log
-    assert demo.client.get("/health").json()["credentials"] == ["demo"]
+    health = demo.client.get("/health").json()
+    assert (health["credentials"], health["relay"]) == (["demo"], True)
 
 
 def test_demo_answers_cost_nothing_and_are_not_cached_for_claude(tmp_path):

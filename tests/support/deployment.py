@@ -14,6 +14,7 @@ import psutil
 
 from local.embedded_redis import find_server
 from tests.support.client import GatewayClient
+from tests.support.measured import COVERAGE
 from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer
 
@@ -33,7 +34,7 @@ class Deployment(GatewayClient):
         self.environment = {
             "PATH": os.environ["PATH"], "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp"), "PORT": str(port),
             "REDIS_URL": self.redis.url, "ANTHROPIC_BASE_URL": model_url, "ANTHROPIC_API_KEY": "k",
-            "SHUTDOWN_GRACE": "2", "LOG_FORMAT": "text", **variables,
+            "SHUTDOWN_GRACE": "2", "LOG_FORMAT": "text", **COVERAGE, **variables,
         }  # fmt: skip
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30)
         self.worker: psutil.Popen | None = None

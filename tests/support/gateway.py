@@ -16,6 +16,7 @@ import httpx
 import psutil
 
 from tests.support.client import GatewayClient
+from tests.support.measured import COVERAGE
 
 ROOT = Path(__file__).parents[2]
 # The start imports everything in several processes at once, on a machine that may be busy.
@@ -40,7 +41,7 @@ class Gateway(GatewayClient):
     def __enter__(self) -> Self:
         home = self._folder / "home"
         home.mkdir(exist_ok=True)
-        environment = {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(self.runs), "PORT": "0"}
+        environment = {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(self.runs), "PORT": "0", **COVERAGE}
         command = Path(sys.executable).parent / "claude-gateway"
         self.process = subprocess.Popen(
             [str(command), "local", "--data", str(self.data), *self._options],

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,9 +65,13 @@ class RawUpstream:
     connections: int = 0
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     port: int = 0
+    tasks: list[asyncio.Task[Any]] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.append(task)
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -88,10 +93,12 @@ class RawUpstream:
             self.gone.set()
         finally:
             writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
 
 class Noting(Watcher):
-    """Keeps what a run is told."""
+    """Records the calls of a relay."""
 
     def __init__(self) -> None:
         self.delays: list[tuple[str, float, int]] = []
@@ -129,13 +136,14 @@ async def relayed(
     first_byte: float = 5,
     clock: float = 30,
     models: Sequence[str] | None = None,
+    tls: ssl.SSLContext | None = None,
     **policy: Any,
 ) -> AsyncIterator[Relayed]:
     """Run a relay in front of an upstream that takes these steps."""
     upstream = RawUpstream(list(steps))
-    server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0, ssl=tls)
     upstream.port = server.sockets[0].getsockname()[1]
-    url = f"http://127.0.0.1:{upstream.port}"
+    url = f"https://localhost:{upstream.port}/prefix" if tls else f"http://127.0.0.1:{upstream.port}"
     variables = {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": "the real key", **(environ or {})}
     relay = Relay(Credential.of(variables), variables, first_byte)
     line = relay.line()
@@ -152,3 +160,5 @@ async def relayed(
         await line.close()
         await relay.close()
         server.close()
+        if upstream.tasks:
+            await asyncio.wait(upstream.tasks, timeout=5)

@@ -10,12 +10,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.support.measured import COVERAGE
+
 COMMAND = str(Path(sys.executable).parent / "claude-gateway")
 
 
 def environment(url: str, **variables: str) -> dict[str, str]:
     """Return the environment of a command that uses the gateway at that URL."""
-    return {"PATH": os.environ["PATH"], "TERM": "xterm", "COLUMNS": "150", "CLAUDE_GATEWAY_URL": url, **variables}
+    fixed = {"PATH": os.environ["PATH"], "TERM": "xterm", "COLUMNS": "150", "CLAUDE_GATEWAY_URL": url}
+    return {**fixed, **COVERAGE, **variables}
 
 
 class Terminal:

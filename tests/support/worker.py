@@ -15,6 +15,7 @@ import redis
 
 from shared.store import keys
 from tests.support.gateway import ROOT
+from tests.support.measured import COVERAGE
 
 GRACE = 1
 # Seconds that a worker may take to end after SIGTERM.
@@ -34,7 +35,8 @@ class Worker:
         self._environment = {
             "PATH": os.environ["PATH"], "HOME": str(folder), "TMPDIR": str(folder / "tmp"), "PYTHONPATH": str(ROOT),
             "REDIS_URL": url, "SHUTDOWN_GRACE": str(GRACE), "CLAUDE_WARM": "false", "QUEUE_CONCURRENCY": "2",
-            "ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": "http://127.0.0.1:9", "LOG_FORMAT": "text", **variables,
+            "ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": "http://127.0.0.1:9", "LOG_FORMAT": "text",
+            **COVERAGE, **variables,
         }  # fmt: skip
 
     def __enter__(self) -> Self:

@@ -30,7 +30,10 @@ export async function call(method, path, body) {
     // not JSON; the status is reported instead
   }
   if (!answer.ok) {
-    throw new ApiError(answer.status, content?.detail || content?.title || `The gateway responded with status ${answer.status}`);
+    throw new ApiError(
+      answer.status,
+      content?.detail || content?.title || `The gateway responded with status ${answer.status}`,
+    );
   }
   return content;
 }

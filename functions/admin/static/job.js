@@ -6,7 +6,8 @@ import { clock, duration, fill, h, number, revealed, state, usd } from "./dom.js
 const pair = (label, ...value) => h("div", {}, h("dt", {}, label), h("dd", {}, ...value));
 const between = (from, to) => (from && to ? duration(new Date(to) - new Date(from)) : "–");
 
-const why = (name, mcp) => mcp.scores.find((score) => score.server === name)?.reasons.join(", ") || "named in the request";
+const why = (name, mcp) =>
+  mcp.scores.find((score) => score.server === name)?.reasons.join(", ") || "named in the request";
 const servers = (job) =>
   job.mcpServers
     .map((name) => `${name} (${job.mcp.unavailable.includes(name) ? "unavailable; " : ""}${why(name, job.mcp)})`)
@@ -71,7 +72,9 @@ function attempts(job) {
               h(
                 "ul",
                 {},
-                one.requests.map((request) => h("li", {}, `${clock(request.at)} Claude responded ${answerOf(request)}`)),
+                one.requests.map((request) =>
+                  h("li", {}, `${clock(request.at)} Claude responded ${answerOf(request)}`),
+                ),
               ),
           ),
         ),

@@ -3,8 +3,7 @@
 import { call } from "./api.js";
 import { h } from "./dom.js";
 
-const NEEDS_HTTPS =
-  "Open the dashboard over HTTPS. Over plain HTTP the browser drops the session cookie.";
+const NEEDS_HTTPS = "Open the dashboard over HTTPS. Over plain HTTP the browser drops the session cookie.";
 const NOT_KEPT =
   "The password is correct, but the browser did not keep the session cookie. Allow cookies for this site. Behind a " +
   "proxy that changes the path, set ROOT_PATH to the prefix.";

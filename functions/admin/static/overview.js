@@ -49,8 +49,7 @@ function queue(stats, context) {
 }
 
 function slots(stats) {
-  if (!stats.slots.length)
-    return h("section", {}, h("h2", {}, "Slots"), h("p", { class: "held" }, "No live worker."));
+  if (!stats.slots.length) return h("section", {}, h("h2", {}, "Slots"), h("p", { class: "held" }, "No live worker."));
   return h(
     "section",
     {},

@@ -74,7 +74,11 @@ function hosts(stats, context) {
       {
         type: "button",
         onclick: () =>
-          context.act("POST", `/webhooks/hosts/${encodeURIComponent(one.host)}/resume`, `Deliveries to ${one.host} are resumed`),
+          context.act(
+            "POST",
+            `/webhooks/hosts/${encodeURIComponent(one.host)}/resume`,
+            `Deliveries to ${one.host} are resumed`,
+          ),
       },
       "Resume",
     );

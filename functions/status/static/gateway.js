@@ -51,7 +51,12 @@ async function errorOf(response) {
   const pause = Number(response.headers.get("retry-after")) * 1000 || 0;
   const texts = [problem.title, problem.detail].filter((text) => typeof text === "string");
   const code = typeof problem.code === "string" ? problem.code : `HTTP ${response.status}`;
-  return new GatewayError(response.status, texts.join(": ") || `The gateway responded with status ${response.status}.`, code, pause);
+  return new GatewayError(
+    response.status,
+    texts.join(": ") || `The gateway responded with status ${response.status}.`,
+    code,
+    pause,
+  );
 }
 
 export function sleep(ms, signal) {

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -9,11 +10,13 @@ from claude_agent_sdk import CLIJSONDecodeError
 from redis.exceptions import RedisError
 
 from functions.worker.cli import mcp_servers, resources
+from functions.worker.cli.environment import uses_cloud
 from functions.worker.cli.plan import RunPlan
 from functions.worker.cli.process import GRACE, Cli
 from functions.worker.cli.prompt import messages_of
 from functions.worker.cli.stream import hear
 from functions.worker.cli.structured import structured
+from functions.worker.cli.tools import run_commands
 from functions.worker.cli.usage import Meter
 from functions.worker.cli.warm import WarmCli
 from functions.worker.jobs.outcome import Report, Structured
@@ -52,6 +55,9 @@ class Run:
         The relay retries until the deadline, on the loop's clock. The caller stops a run by cancelling this; then `end`
         ends it.
         """
+        if self._warm.relay is None and uses_cloud(os.environ) and run_commands(plan.options.tools):
+            # Without the relay the CLI's environment has the provider's credentials, which such a tool could read.
+            return Report(failure="invalid_request")
         # A tool or a server may need time to end, and a session to be kept; an answer alone leaves nothing.
         self._leaves_something = plan.uses_tools or plan.session is not None
         resumes = plan.session.resumes if plan.session else None

@@ -1,4 +1,4 @@
-"""What operators and clients learn of a run's requests to Claude while it goes on."""
+"""Reports the requests of a run to Claude while it runs: failures in the log, waits and retries in the store."""
 
 import asyncio
 import logging
@@ -14,12 +14,12 @@ from shared.store.jobs import claims, waiting
 
 log = logging.getLogger("worker.relay")
 
-# Claude is left alone by all slots for so long at most; ms.
+# The longest time for which a rate limit holds the queue; ms.
 _LONGEST_HOLD = 600_000
 
 
 class UpstreamReport(Watcher):
-    """Logs each failed request, and writes why the job waits to the store; `run` does the writing."""
+    """Logs each failed request, and writes the reason why the job waits; `run` writes to the store."""
 
     def __init__(self, client: redis.asyncio.Redis, job: claims.ClaimedJob) -> None:
         self._client = client
@@ -31,24 +31,24 @@ class UpstreamReport(Watcher):
 
     def failed(self, failure: Failure) -> None:
         """Log a failed request, without the message, which may quote the query."""
-        shown = {"status": failure.status, "type": failure.type, "claude_request_id": failure.request_id}
+        failed = {"status": failure.status, "type": failure.type, "claude_request_id": failure.request_id}
         ids = {"job_id": self._job.claim.job_id, "request_id": self._job.request_id}
-        event(log, "claude_request_failed", logging.WARNING, **ids, **shown, code=failure.code)
-        # The limit of a caller's own account is nobody else's.
+        event(log, "claude_request_failed", logging.WARNING, **ids, **failed, code=failure.code)
+        # A limit of the caller's own account concerns no other caller.
         if failure.status == 429 and failure.retry_after and not is_on_own_credential(self._job):
             self._hold = min(int(failure.retry_after * 1000), _LONGEST_HOLD)
 
     def retries(self, code: ErrorCode, delay: float, attempt: int) -> None:
-        """Publish a pause."""
+        """Publish a pause before a retry."""
         self._retries.append(waiting.Retry(code, int(delay * 1000), attempt))
 
     def waits(self, why: waiting.Waiting | None) -> None:
-        """Write why the job waits."""
+        """Write the reason why the job waits; None when it no longer does."""
         self._waiting = why
         self._changed.set()
 
     async def run(self) -> None:
-        """Write until cancelled. What a store that is away does not take is left out."""
+        """Write until cancelled; a write that the store does not accept is dropped."""
         while True:
             await self._changed.wait()
             self._changed.clear()

@@ -14,7 +14,7 @@ from typing import Any
 import redis
 
 from functions.worker.cli import version
-from functions.worker.cli.environment import credential_kind
+from functions.worker.cli.environment import credential_kind, uses_cloud
 from functions.worker.cli.workspace import WorkerFolder
 from functions.worker.jobs.rescuer import Rescuer
 from functions.worker.jobs.spool import Spool, spool_dir
@@ -238,6 +238,10 @@ def run_pool(settings: WorkerSettings) -> None:
     pool = SlotPool(settings)
     protection = Protection(settings.ecs_agent_uri, lambda: pool.busy) if settings.ecs_agent_uri else None
     event(log, "worker_started", slots=settings.queue_concurrency)
+    if uses_cloud(os.environ):
+        event(
+            log, "relay_not_used", logging.WARNING, credentials=credential_kind(os.environ), refused="Bash and its like"
+        )
     pool.run()
     pool.close()
     if protection is not None:

@@ -15,8 +15,9 @@ from functions.worker.pool.tasks import end
 from functions.worker.webhooks.attempt import judge, post
 from functions.worker.webhooks.transport import DeliveryTransport, caller
 from shared import signing
-from shared.api.models import BatchEvent, WebhookEvent
+from shared.api.batch_models import BatchEvent
 from shared.api.views import batch_event, webhook_event, webhook_id
+from shared.api.webhook_models import WebhookEvent
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
 from shared.store import keys

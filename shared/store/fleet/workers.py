@@ -21,6 +21,11 @@ class Worker:
     credentials: str
     slots: int
 
+    @property
+    def has_relay(self) -> bool:
+        """Whether its runs reach Claude through a relay; for a cloud provider the CLI signs the requests."""
+        return self.credentials not in {"bedrock", "vertex", "foundry"}
+
 
 def announce(client: redis.Redis, worker: Worker) -> None:
     """Record that a worker is alive and what it runs, and remove those that died long ago."""

@@ -1,4 +1,4 @@
-"""Why a running job waits for Claude: what its record says, and the events of its retries."""
+"""The reason why a running job waits for Claude, in its record, and the events of its retries."""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from shared.store.redis import scripts
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Why a job waits: since when and until when, in ms since the epoch."""
+    """The reason why a job waits; `since` and `retry_at` in ms since the epoch."""
 
     code: ErrorCode
     since: int
@@ -32,19 +32,17 @@ class Retry:
 async def note(
     client: redis.asyncio.Redis, claim: Claim, waiting: Waiting | None, retries: Sequence[Retry], hold: int = 0
 ) -> bool:
-    """Write why a job waits, None when it does not; let no job start for `hold` ms. False without the claim."""
-    written = (
-        ""
-        if waiting is None
-        else json.dumps({"code": waiting.code, "since": waiting.since, "retryAt": waiting.retry_at})
-    )
-    told = {
+    """Write the reason why a job waits, None for none; hold the queue for `hold` ms. Return whether the claim holds."""
+    reason = ""
+    if waiting is not None:
+        reason = json.dumps({"code": waiting.code, "since": waiting.since, "retryAt": waiting.retry_at})
+    fields = {
         "job_id": claim.job_id,
         "number": claim.number,
         "hold_ms": hold,
-        "waiting": written,
+        "waiting": reason,
         "retries": [
             json.dumps({"code": retry.code, "delayMs": retry.delay, "attempt": retry.attempt}) for retry in retries
         ],
     }
-    return bool(await scripts.run(client, "note_waiting", told=told))
+    return bool(await scripts.run(client, "note_waiting", note=fields))

@@ -3,13 +3,15 @@
 import asyncio
 import os
 import signal
+import sys
 import threading
-import time
+import traceback
 from concurrent.futures import Future
 
 import pytest
 
 from functions.worker.pool.tasks import wait_here
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -23,13 +25,20 @@ def signaled():
     signal.signal(signal.SIGTERM, before)
 
 
+def main_thread_waits():
+    """Return whether the main thread is below `wait_here`, in the wait for a condition."""
+    frame = sys._current_frames()[threading.main_thread().ident or 0]
+    names = [one.f_code.co_name for one, _ in traceback.walk_stack(frame)]
+    return "wait_here" in names and names[0] == "wait"
+
+
 @pytest.mark.timeout(20)
 def test_a_signal_is_handled_while_the_main_thread_waits(signaled):
     done: Future[None] = Future()
     seen = []
 
     def work():
-        time.sleep(0.2)  # no event shows that the main thread waits by now
+        until(main_thread_waits)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         os.kill(os.getpid(), signal.SIGTERM)
         signaled.wait(10)

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from shared.egress import names
+from tests.support.waiting import until_async
 
 
 @pytest.fixture
@@ -27,16 +28,10 @@ def server(monkeypatch):
     answers.set()
 
 
-async def until(condition):
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 -- a thread has no event for it
-            await asyncio.sleep(0.01)
-
-
 async def test_hosts_that_never_resolve_leave_threads_to_other_callers(server):
     answers, lookups = server
     stuck = [asyncio.create_task(names.look_up(f"dead-{n}", 443, "them")) for n in range(2 * names.THREADS)]
-    await until(lambda: len(lookups) == names.THREADS // 2)
+    await until_async(lambda: len(lookups) == names.THREADS // 2)
     async with asyncio.timeout(20):
         assert await names.look_up("alive", 443, "me") == [("alive", 443)]
     assert len(lookups) == names.THREADS // 2 + 1
@@ -49,7 +44,7 @@ async def test_an_abandoned_lookup_holds_its_thread_until_it_ends(server):
     for number in range(names.THREADS):
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(names.look_up(f"dead-{number}", 443, "them"), 0.001)
-    await until(lambda: len(lookups) == names.THREADS // 2)
+    await until_async(lambda: len(lookups) == names.THREADS // 2)
     assert await names.look_up("alive", 443, "me") == [("alive", 443)]
     answers.set()
     assert await names.look_up("later", 443, "them") == [("later", 443)]

@@ -17,17 +17,6 @@ from functions.worker.relay.server import MAX_BODY
 from tests.support.raw_upstream import BODY, EVENTS, GOOD, answer, chunk, error, relayed, sse
 
 
-@pytest.fixture
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("r")
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Shorten the back-off."""
-    monkeypatch.setattr(retrying, "_FIRST", 0.02)
-
-
 async def test_an_answer_passes_as_it_came_and_is_metered(folder):
     async with relayed(folder) as relay:
         got = await relay.post()
@@ -63,7 +52,7 @@ async def test_the_relay_adds_the_credential_and_drops_the_runs(folder, variable
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504, 529])
-async def test_a_request_that_may_succeed_later_is_sent_again(folder, quick, status):
+async def test_a_transient_refusal_is_retried(folder, quick, status):
     async with relayed(folder, error(status), error(status)) as relay:
         got = await relay.post()
         assert (got.status_code, len(relay.upstream.requests)) == (200, 3)
@@ -84,14 +73,14 @@ async def test_a_refusal_of_a_runs_first_request_is_passed_on(folder, status):
 
 
 @pytest.mark.parametrize("status", [401, 403])
-async def test_refused_credentials_in_the_middle_of_a_run_are_waited_for(folder, quick, status):
+async def test_credentials_refused_during_a_run_are_retried(folder, quick, status):
     async with relayed(folder, GOOD, error(status), error(status)) as relay:
         await relay.post()
         assert (await relay.post()).status_code == 200
         assert [code for code, _, _ in relay.seen.delays] == ["authentication_failed"] * 2
 
 
-async def test_a_refused_connection_is_tried_again_until_the_clock_ends(folder, quick):
+async def test_a_refused_connection_is_retried_until_the_timeout(folder, quick):
     async with relayed(folder, clock=1, environ={"ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}) as relay:
         got = await relay.post()
         assert got.status_code == 403
@@ -119,7 +108,7 @@ async def test_a_refused_connection_is_tried_again_until_the_clock_ends(folder, 
     ids=["reset", "half a head", "no body", "garbage", "huge head", "101", "two framings", "two lengths", "html",
          "empty", "zstd", "bad chunk"],
 )  # fmt: skip
-async def test_what_is_no_answer_is_asked_again(folder, quick, step, message):
+async def test_an_invalid_answer_is_retried(folder, quick, step, message):
     async with relayed(folder, step, first_byte=0.3) as relay:
         got = await relay.post()
         assert (got.status_code, got.content) == (200, sse())
@@ -127,7 +116,7 @@ async def test_what_is_no_answer_is_asked_again(folder, quick, step, message):
         assert relay.run.failures[0]["status"] is None
 
 
-async def test_an_upstream_that_accepts_and_never_answers_is_asked_again(folder, quick):
+async def test_an_upstream_that_never_answers_is_retried(folder, quick):
     async def never(reader, writer):
         await reader.read()
 
@@ -164,7 +153,7 @@ async def test_a_redirect_is_refused_and_ends_the_run(folder, status):
         assert (relay.run.failures[0]["status"], len(relay.upstream.requests)) == (status, 1)
 
 
-async def test_gzip_is_passed_as_it_came_and_metered(folder):
+async def test_gzip_passes_unchanged_and_is_metered(folder):
     packed = gzip.compress(sse())
     async with relayed(folder, answer(packed, content_encoding="gzip")) as relay:
         assert (await relay.post()).content == sse()
@@ -235,7 +224,7 @@ async def test_an_error_event_in_a_stream_ends_the_run_with_its_code(folder):
         assert (await relay.run.ended).code == "overloaded"
 
 
-async def test_an_error_event_before_the_first_byte_is_asked_again(folder, quick):
+async def test_an_error_event_before_the_first_byte_is_retried(folder, quick):
     fault = {"type": "error", "error": {"type": "overloaded_error", "message": "m"}}
     async with relayed(folder, answer(sse(fault))) as relay:
         assert (await relay.post()).content == sse()
@@ -268,15 +257,15 @@ async def test_a_client_that_goes_away_ends_the_request_to_claude(folder):
 
 
 async def test_a_client_that_goes_away_before_the_answer_ends_it_too(folder):
-    asked = asyncio.Event()
+    requested = asyncio.Event()
 
     async def never(reader, writer):
-        asked.set()
+        requested.set()
         await reader.readexactly(1)
 
     async with relayed(folder, never) as relay:
         request = asyncio.create_task(relay.post())
-        await asked.wait()
+        await requested.wait()
         assert relay.run.asking == 1
         request.cancel()
         async with asyncio.timeout(5):
@@ -285,15 +274,15 @@ async def test_a_client_that_goes_away_before_the_answer_ends_it_too(folder):
 
 
 async def test_the_end_of_a_run_ends_what_is_in_flight(folder):
-    asked = asyncio.Event()
+    requested = asyncio.Event()
 
     async def never(reader, writer):
-        asked.set()
+        requested.set()
         await reader.readexactly(1)
 
     async with relayed(folder, never) as relay:
         request = asyncio.create_task(relay.post())
-        await asked.wait()
+        await requested.wait()
         relay.line.end()
         async with asyncio.timeout(5):
             await relay.upstream.gone.wait()
@@ -309,7 +298,7 @@ async def test_connections_to_claude_are_kept(folder):
         assert relay.upstream.connections == 1
 
 
-async def test_a_kept_connection_that_claude_closed_is_replaced_without_a_failure(folder):
+async def test_a_kept_connection_that_claude_closed_is_replaced(folder):
     async with relayed(folder, GOOD, None) as relay:
         await relay.post()
         assert (await relay.post()).status_code == 200
@@ -350,7 +339,7 @@ def test_retry_after_is_read_as_a_date():
     assert 18 < seconds <= 20
 
 
-def test_pauses_grow_to_30_s_and_are_never_shorter_than_asked():
+def test_pauses_grow_to_30_s_and_respect_retry_after():
     for tries, longest in ((1, 0.5), (2, 1), (3, 2), (7, 30), (5000, 30)):
         assert longest * 0.75 <= retrying.pause(tries, None) <= longest * 1.25
     assert retrying.pause(1, 7.0) == 7.0

@@ -1,0 +1,42 @@
+"""The objects that clients receive about webhooks, and the bodies of webhooks."""
+
+from typing import Literal
+
+from shared.api.models import Status, Wire
+
+
+class WebhookEvent(Wire):
+    """The body of a job's webhook; `data` is the status with the submission's own requestId and metadata."""
+
+    type: Literal["query.completed", "query.failed", "query.cancelled"]
+    timestamp: str
+    data: Status
+
+
+class Delivery(Wire):
+    """One delivery attempt of a webhook; `id` is its `webhook-id` header."""
+
+    id: str
+    request_id: str
+    event: str
+    url: str
+    attempt: int
+    status_code: int | None
+    error: str | None
+    duration_ms: int
+    at: str
+    next_attempt_at: str | None
+
+
+class Deliveries(Wire):
+    """A page of the delivery attempts of all webhooks of a job, oldest first; `nextCursor` is null on the last."""
+
+    deliveries: list[Delivery]
+    next_cursor: str | None = None
+
+
+class Redelivery(Wire):
+    """The submissions whose webhooks are sent again."""
+
+    job_id: str
+    request_ids: list[str]

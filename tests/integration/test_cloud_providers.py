@@ -1,0 +1,40 @@
+"""Amazon Bedrock and its like are used without the relay: no run there has a tool that runs commands."""
+
+import pytest
+
+from functions.worker.cli.plan import plan_for
+from functions.worker.cli.run import Run
+from functions.worker.cli.tools import run_commands
+from functions.worker.cli.warm import WarmCli
+from shared.configuration.settings import WorkerSettings
+from shared.store.fleet.workers import Worker
+from tests.support.gateway import Gateway
+
+
+@pytest.mark.parametrize("tools", [["Bash"], ["Read", "PowerShell"], ["SomethingNew"], ["EnterWorktree"]])
+async def test_a_tool_that_runs_commands_is_refused(monkeypatch, tools):
+    """Catches a run whose tool could read the provider's credentials."""
+    monkeypatch.setenv("CLAUDE_CODE_USE_BEDROCK", "1")
+    settings = WorkerSettings(claude_command="/nowhere/claude")
+    run = Run(settings, WarmCli(settings))
+    report = await run.answer(plan_for({"query": "q", "tools": tools}, settings), lambda _: None)
+    await run.end()
+    assert report.failure == "invalid_request"
+
+
+def test_reading_and_searching_are_no_commands():
+    assert not run_commands(["Read", "Grep", "Glob", "WebSearch", "Edit", "Write"])
+    assert not run_commands([])
+
+
+@pytest.mark.parametrize(("kind", "has"), [("api_key", True), ("demo", True), ("bedrock", False), ("vertex", False)])
+def test_health_knows_which_workers_have_a_relay(kind, has):
+    assert Worker("w", None, kind, 1).has_relay == has
+
+
+@pytest.mark.once
+def test_start_up_and_health_say_that_there_is_no_relay(tmp_path):
+    with Gateway(tmp_path, CLAUDE_CODE_USE_BEDROCK="1", CLAUDE_WARM="false", QUEUE_CONCURRENCY="1") as gateway:
+        health = gateway.until(lambda: gateway.client.get("/health").json(), lambda body: body["workers"])
+        assert (health["credentials"], health["relay"]) == (["bedrock"], False)
+        assert any("relay_not_used" in line for line in gateway.log)
