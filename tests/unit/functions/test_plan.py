@@ -30,10 +30,10 @@ def test_the_defaults_of_the_deployment_apply():
     assert plan_for({"query": "q"}, WorkerSettings()).options.max_budget_usd is None
 
 
-@pytest.mark.parametrize(("asked", "spent", "left"), [(1.5, 0.5, 1.0), (5.0, 0.5, 1.5), (1.0, 1.25, -0.25)])
-def test_earlier_attempts_reduce_the_budget(asked, spent, left):
+@pytest.mark.parametrize(("budget", "spent", "left"), [(1.5, 0.5, 1.0), (5.0, 0.5, 1.5), (1.0, 1.25, -0.25)])
+def test_earlier_attempts_reduce_the_budget(budget, spent, left):
     """Catches a retried job that gets its whole budget again."""
-    assert plan_for({"query": "q", "maxBudgetUsd": asked}, SETTINGS, spent_usd=spent).options.max_budget_usd == left
+    assert plan_for({"query": "q", "maxBudgetUsd": budget}, SETTINGS, spent_usd=spent).options.max_budget_usd == left
 
 
 def test_a_server_that_the_worker_does_not_have_stays_in_the_plan():
