@@ -14,10 +14,10 @@ MAX_CREDENTIALS = 100
 """Credentials that one caller can have."""
 
 MAX_VALUE, MAX_HOSTS, MAX_HOST = 4096, 20, 253
-_LABEL = "[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
+_LABEL = "[A-Za-z0-9][A-Za-z0-9_-]{0,62}"
 _HOST = rf"^(\*\.)?{_LABEL}(\.{_LABEL})*\.?$"
 # A value becomes a header or a password: visible ASCII with spaces inside.
-_VALUE = "^[!-~]([ -~]*[!-~])?$"
+_VALUE = "^[!-~]+( +[!-~]+)*$"
 
 
 def _value(value: SecretStr) -> SecretStr:
