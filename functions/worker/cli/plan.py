@@ -61,7 +61,9 @@ class RunPlan:
     session: SessionPlan | None = None
     # Models to ask while the first is overloaded.
     fallback_models: tuple[str, ...] = ()
-    # The caller's own, which the relay alone sends; None for the deployment's credential.
+    # Name of the caller's own credential that the run uses; None for the deployment's credential.
+    credential: str | None = None
+    # The key in that credential, which the relay alone sends.
     api_key: str | None = field(default=None, repr=False)
     # Place of the sandbox policy and of the workspace (files, repositories, artifacts): one frozen class each, which a
     # function below fills.
@@ -80,6 +82,7 @@ def plan_for(request: Mapping[str, Any], settings: WorkerSettings, *, spent_usd:
         mcp=_mcp(request, settings),
         session=_session(request),
         fallback_models=tuple(request.get("fallbackModels", ())),
+        credential=request.get("credential"),
     )
 
 

@@ -15,7 +15,6 @@ from functions.worker.cli.warm import WarmCli
 from functions.worker.jobs.credentials import (
     CredentialUnavailableError,
     api_key_of,
-    is_on_own_credential,
     outcome_on_own_credential,
 )
 from functions.worker.jobs.heartbeat import Heartbeat
@@ -84,7 +83,7 @@ class _Attempt:
         self._session: StagedSession | None = None
         if self._plan.session is not None:
             self._session = StagedSession(context.client, job.caller, str(job.claim), context.settings.session_ttl)
-        self._report = UpstreamReport(context.client, job)
+        self._report = UpstreamReport(context.client, job, own_credential=self._plan.credential is not None)
         self._run = Run(context.settings, context.warm, self._report)
         self._heartbeat = Heartbeat(context.client, job.claim, lambda: self._run.spends)
 
@@ -154,10 +153,12 @@ class _Attempt:
 
     def _api_key(self) -> str | None:
         relay = self._context.warm.relay
-        return api_key_of(self._job, self._context.settings, None if relay is None else relay.credential.url)
+        return api_key_of(
+            self._job, self._plan.credential, self._context.settings, None if relay is None else relay.credential.url
+        )
 
     async def _settle(self, outcome: Outcome) -> str:
-        if is_on_own_credential(self._job):
+        if self._plan.credential is not None:
             outcome = outcome_on_own_credential(outcome)
         settlement = settlement_of(self._job, outcome, self._time_left(), self._context.settings)
         how = await self._context.spool.settle(self._context.client, settlement, self._signals.stop)
