@@ -8,7 +8,7 @@ from pathlib import Path
 from dotenv.parser import parse_stream
 
 from functions.worker.cli.environment import is_credential, is_plain
-from shared.configuration import env_file
+from shared.configuration import credentials, env_file
 from shared.configuration.settings import ALL_SETTINGS
 
 # Of the command line, and of `make up`, which gives the same file to Compose.
@@ -23,7 +23,7 @@ _OTHERS = frozenset(
 )
 _FOREIGN = re.compile(r"(COMPOSE|DOCKER|BUILDKIT|POSTGRES|GF)_\w+")
 # What is documented of the CLI's credentials, to be suggested; the pattern takes more.
-_CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL", "CLAUDE_CODE_OAUTH_TOKEN")
+_CREDENTIALS = (*credentials.SECRETS, "ANTHROPIC_BASE_URL")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)")
 _NAME = re.compile(r"[\w.-]{1,80}")
 # PROT is that near to PORT.

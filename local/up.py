@@ -12,23 +12,14 @@ from base64 import b64encode
 from contextlib import suppress
 from pathlib import Path
 
+from shared.configuration import credentials
 from shared.configuration.booleans import parse_boolean
 
 _ROOT = Path(__file__).parent.parent
 COMPOSE_FILE = _ROOT / "local/compose.yaml"
 _OWN = _ROOT / ".data" / "compose.env"
 _GIVEN = _ROOT / ".env"
-_WAYS = (
-    "ANTHROPIC_API_KEY",
-    "ANTHROPIC_AUTH_TOKEN",
-    "CLAUDE_CODE_OAUTH_TOKEN",
-    "ANTHROPIC_API_KEY_FILE",
-    "ANTHROPIC_AUTH_TOKEN_FILE",
-    "CLAUDE_CODE_OAUTH_TOKEN_FILE",
-    "CLAUDE_CODE_USE_BEDROCK",
-    "CLAUDE_CODE_USE_VERTEX",
-    "CLAUDE_CODE_USE_FOUNDRY",
-)
+CREDENTIALS = (*credentials.SECRETS, *credentials.FILES, *credentials.PROVIDERS)
 _KEY_PAIR = ("CREDENTIALS_PUBLIC_KEY", "CREDENTIALS_PRIVATE_KEY")
 # A line of `.env` as python-dotenv reads it, which need not be there: name, quote, value.
 _LINE = re.compile(r"""\s*(?:export\s+)?(\w+)\s*=\s*(['"]?)(.*?)\2\s*(?:\s#.*)?""")
@@ -60,7 +51,7 @@ def _up() -> int:
     if status := _make_key_pair():
         return status
     profiles = []
-    if not any(setting(name) for name in _WAYS):
+    if not any(setting(name) for name in CREDENTIALS):
         print("no Claude credentials in the environment or in .env: the built-in demo model answers", file=sys.stderr)
         profiles.append("demo")
     if _image_is_there(board := _image("GRAFANA_IMAGE")):
@@ -90,13 +81,13 @@ def _compose(arguments: list[str]) -> int:
     files = [part for file in (_OWN, _GIVEN) if file.exists() for part in ("--env-file", str(file))]
     command = ["docker", "compose", "--file", str(COMPOSE_FILE), *files, *arguments]
     environment = dict(os.environ)
-    if not any(setting(name) for name in _WAYS):
+    if not any(setting(name) for name in CREDENTIALS):
         environment |= {
             "ANTHROPIC_BASE_URL": "http://demo-model:8080",
             "ANTHROPIC_API_KEY": "demo",
             "DEMO_MODEL": "true",
         }
-    files_by_name = {name: setting(name) for name in _WAYS if name.endswith("_FILE")}
+    files_by_name = {name: setting(name) for name in credentials.FILES}
     if setting("CLAUDE_CODE_USE_VERTEX"):
         files_by_name["VERTEX_KEY_FILE"] = setting("GOOGLE_APPLICATION_CREDENTIALS")
     # Compose would look for them beside its own file.

@@ -14,7 +14,7 @@ from local.client import Client, Stop
 from local.keys import Data, with_store
 from local.output import complain, visible
 from local.paths import job_path
-from shared.api.times import rfc3339, when
+from shared.api.views import failing_host
 from shared.store import keys
 from shared.store.webhooks import history, signing_secrets
 from shared.webhook_secret import check_secret
@@ -98,15 +98,7 @@ def rotate(
 def hosts(*, as_json: AsJson = False, data: Data = _DATA) -> None:
     """List the hosts that fail, and those that are paused because they did for WEBHOOK_DISABLE_AFTER."""
     found = with_store(data, history.failing_hosts)
-    shown = [
-        {
-            "host": host.host,
-            "failures": host.failures,
-            "failingSince": rfc3339(host.failing),
-            "pausedSince": when(host.paused),
-        }
-        for host in found
-    ]
+    shown = [failing_host(host) for host in found]
     if as_json:
         typer.echo(json.dumps(shown))
         return

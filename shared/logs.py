@@ -1,4 +1,4 @@
-"""Log lines: one an event, JSON or text, with fields and never with a query, a key or a secret."""
+"""Structured logging: one line an event, JSON or text, with named fields; never a query, a key or a secret."""
 
 import json
 import logging
@@ -12,14 +12,16 @@ from pydantic_core import PydanticSerializationError, to_json
 from shared.api.times import rfc3339
 from shared.configuration.settings import CommonSettings
 
-# What logging would find out for each line, and no line of ours tells: the thread and the process that it comes from.
+# No line shows its thread, process and source line, which cost logging more than the rest of a record. These are the
+# switches that the Logging HOWTO names under "Optimization".
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+logging._srcfile = None  # noqa: SLF001
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
     fields: dict[str, Any] = getattr(record, "fields", {})
     if record.exc_info and record.exc_info[1] is not None:
-        # The kind and the place help; the message may quote what a client sent, so it stays out.
+        # The type and the place; the message is left out, since it may quote a client's input.
         error = record.exc_info[1]
         trace = error.__traceback__
         while trace is not None and trace.tb_next is not None:
@@ -30,14 +32,14 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line; `common` is on each."""
+    """One JSON object a line; `common` fields are on each."""
 
     def __init__(self, common: Mapping[str, Any] | None = None) -> None:
         super().__init__()
         self._common = common or {}
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write time, level, logger and event, then the event's own fields."""
+        """Format time, level, logger and event, then the event's own fields."""
         line = {
             "time": rfc3339(int(record.created * 1000)),
             "level": record.levelname,
@@ -48,15 +50,15 @@ class JsonFormatter(logging.Formatter):
         }
         try:
             return to_json(line, fallback=str).decode()
-        except PydanticSerializationError:  # a text that is no UTF-8, such as a file's name
+        except PydanticSerializationError:  # a text that is not UTF-8, such as a file's name
             return json.dumps(line, default=str)
 
 
 class TextFormatter(logging.Formatter):
-    """A line for people."""
+    """A line for a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write the time of day, the event and its fields as `name=value`."""
+        """Format the time of day, the event, and its fields as `name=value`."""
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
         level = "" if record.levelno <= logging.INFO else f"{record.levelname} "
@@ -64,23 +66,20 @@ class TextFormatter(logging.Formatter):
 
 
 def configure(settings: CommonSettings) -> None:
-    """Send every log line of this process to standard error, in the form and at the level asked for."""
+    """Log to standard error, in the format and at the level of the settings."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(TextFormatter() if settings.log_format == "text" else JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level)
-    # Libraries speak of themselves at INFO; their warnings are ours to know.
+    # Libraries log their own work at INFO; their warnings are kept.
     for noisy in ("rq", "rq.worker", "uvicorn", "httpx", "httpcore", "asyncio", "mangum"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
-    # The SDK quotes what the CLI wrote; what matters of it is an event of our own.
+    # The SDK quotes the CLI's output; the gateway logs events of its own instead.
     logging.getLogger("claude_agent_sdk").setLevel(logging.CRITICAL + 1)
 
 
 def event(logger: logging.Logger, name: str, level: int = logging.INFO, **fields: Any) -> None:
     """Log one event with its fields."""
     if logger.isEnabledFor(level):
-        # As `logger.log` does, without finding out from where it was called.
-        record = logging.LogRecord(logger.name, level, "", 0, name, (), None)
-        record.fields = fields
-        logger.handle(record)
+        logger.log(level, name, extra={"fields": fields})

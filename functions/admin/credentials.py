@@ -8,6 +8,7 @@ import hmac
 from fastapi import Request
 from pydantic import SecretStr
 
+from shared import digests
 from shared.configuration.settings import AdminSettings
 from shared.store.callers.dashboard_sessions import Role, Verifiers
 
@@ -46,10 +47,10 @@ def credential_digest(username: str, password: str, verifiers: Verifiers) -> str
 
 def role_for(username: str, password: str, settings: AdminSettings) -> Role | None:
     """Return the role for a name and password, in constant time; None for wrong ones."""
-    name_matches = _same(username, settings.admin_username)
+    name_matches = digests.are_equal(username, settings.admin_username)
     first, second = settings.admin_password, settings.admin_viewer_password
-    admin = _same(password, first.get_secret_value()) if first else False
-    viewer = _same(password, second.get_secret_value()) if second else False
+    admin = digests.are_equal(password, first.get_secret_value()) if first else False
+    viewer = digests.are_equal(password, second.get_secret_value()) if second else False
     if name_matches and admin:
         return "admin"
     return "viewer" if name_matches and viewer else None
@@ -65,9 +66,3 @@ def basic_in(request: Request) -> tuple[str, str] | None:
     except ValueError:
         return None
     return (username, password) if separator else None
-
-
-def _same(given: str, expected: str) -> bool:
-    # Compare digests, so that the time does not depend on the length of the password.
-    one, other = (hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in (given, expected))
-    return hmac.compare_digest(one, other)

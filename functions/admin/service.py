@@ -5,8 +5,8 @@ from typing import Any
 
 from shared.api.errors import AlreadyFinished, NotFinished, NotFound
 from shared.api.ids import is_id
-from shared.api.times import rfc3339, when
-from shared.api.views import attempts_for_operators, latest_deliveries, listed, page_of, status_of
+from shared.api.times import rfc3339
+from shared.api.views import attempts_for_operators, failing_host, latest_deliveries, listed, page_of, status_of
 from shared.api.vocabulary import PRIORITIES, Priority, State
 from shared.configuration.settings import AdminSettings
 from shared.store.callers import callers, credentials, spending
@@ -51,15 +51,7 @@ async def stats(settings: AdminSettings) -> dict[str, Any]:
         "costTodayUsd": spent,
         "webhooks": {
             "pending": int(counts.get("webhooks_pending", 0)),
-            "hosts": [
-                {
-                    "host": host.host,
-                    "failures": host.failures,
-                    "failingSince": rfc3339(host.failing),
-                    "pausedSince": when(host.paused),
-                }
-                for host in hosts
-            ],
+            "hosts": [failing_host(host) for host in hosts],
         },
     }
 
@@ -84,7 +76,9 @@ async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
     client = async_client(settings.redis_address)
     found = await _read(job_id, settings)
     caller = found.record["caller"]
-    request, tries = await asyncio.gather(records.request_of(client, job_id), history.tries(client, job_id, caller))
+    request, attempts = await asyncio.gather(
+        records.request_of(client, job_id), history.attempts(client, job_id, caller)
+    )
     return {
         **status_of(found).model_dump(by_alias=True),
         "caller": caller,
@@ -96,7 +90,7 @@ async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
         "request": request,
         "cached": await operations.is_cached(client, job_id, found.record.get("fp")),
         # The latest that fit; GET /api/query/{jobId}/deliveries has all.
-        "deliveries": [one.model_dump(by_alias=True) for one in latest_deliveries(tries or [])],
+        "deliveries": [one.model_dump(by_alias=True) for one in latest_deliveries(attempts or [])],
     }
 
 

@@ -13,7 +13,7 @@ from shared.api.vocabulary import ErrorCode
 from shared.http import traffic
 from shared.http.headers import wants_openmetrics
 from shared.store import keys
-from shared.store.fleet.counters import Figures
+from shared.store.fleet.counters import Metrics
 
 # Counters without labels: the metric, the field of the store, and the help text.
 _PLAIN = (
@@ -45,7 +45,7 @@ _ALWAYS = {
 }  # fmt: skip
 
 
-def exposition(figures: Figures, accept: str) -> tuple[bytes, str]:
+def exposition(figures: Metrics, accept: str) -> tuple[bytes, str]:
     """Write all metrics in the format of an Accept header; also return its content type."""
     registry = CollectorRegistry()
     registry.register(_Deployment(figures))
@@ -55,7 +55,7 @@ def exposition(figures: Figures, accept: str) -> tuple[bytes, str]:
 
 
 class _Deployment(Collector):
-    def __init__(self, figures: Figures) -> None:
+    def __init__(self, figures: Metrics) -> None:
         self._figures = figures
 
     def collect(self) -> Iterable[Metric]:

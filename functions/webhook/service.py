@@ -14,10 +14,10 @@ async def deliveries(job_id: str, cursor: str | None, *, caller: str, settings: 
 
     Raises NotFound for any other job.
     """
-    tries = await history.tries(async_client(settings.redis_address), job_id, caller) if is_id(job_id) else None
-    if tries is None:
+    attempts = await history.attempts(async_client(settings.redis_address), job_id, caller) if is_id(job_id) else None
+    if attempts is None:
         raise NotFound("Job not found")
-    page, following = delivery_page(tries, cursor)
+    page, following = delivery_page(attempts, cursor)
     return Deliveries(deliveries=page, next_cursor=following)
 
 

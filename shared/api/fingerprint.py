@@ -1,8 +1,9 @@
 """The fingerprint of a request: a digest of everything that can change the answer."""
 
-import hashlib
 import json
 from typing import Any
+
+from shared import digests
 
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
@@ -14,7 +15,7 @@ def canonical(value: Any) -> bytes:
 
 def digest(value: Any) -> str:
     """Return the SHA-256 of a JSON value's canonical form, in hexadecimal."""
-    return hashlib.sha256(canonical(value)).hexdigest()
+    return digests.of_bytes(canonical(value))
 
 
 def fingerprint(caller: str, decisive: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from shared.api.vocabulary import PRIORITIES
 from shared.api.webhook_models import Delivery, WebhookEvent
 from shared.store.jobs.batches import StoredBatch
 from shared.store.jobs.records import Attempt, StoredJob
-from shared.store.webhooks.history import Try
+from shared.store.webhooks.history import DeliveryAttempt, FailingHost
 
 
 def status_of(job: StoredJob) -> Status:
@@ -41,7 +41,7 @@ def webhook_id(name: str) -> str:
     return f"msg_{name}"
 
 
-def delivery_of(one: Try) -> Delivery:
+def delivery_of(one: DeliveryAttempt) -> Delivery:
     """Return one delivery attempt."""
     return Delivery(
         id=webhook_id(one.name),
@@ -60,23 +60,33 @@ def delivery_of(one: Try) -> Delivery:
 DELIVERY_CURSOR = "^[0-9]{1,15}_[0-9]{1,9}_[0-9a-f.-]{1,60}$"
 
 
-def delivery_page(tries: Sequence[Try], cursor: str | None) -> tuple[list[Delivery], str | None]:
+def delivery_page(attempts: Sequence[DeliveryAttempt], cursor: str | None) -> tuple[list[Delivery], str | None]:
     """Return a page of delivery attempts, which are in the order of their times, and the cursor of the next page."""
     if cursor is not None:
         at, number, name = cursor.split("_")
         after = (int(at), name, int(number))
-        tries = [one for one in tries if (one.at, one.name, one.number) > after]
-    found = [delivery_of(one) for one in tries]
+        attempts = [one for one in attempts if (one.at, one.name, one.number) > after]
+    found = [delivery_of(one) for one in attempts]
     page = fitting(found, json_bytes)
     if len(page) == len(found):
         return page, None
-    last = tries[len(page) - 1]
+    last = attempts[len(page) - 1]
     return page, f"{last.at}_{last.number}_{last.name}"
 
 
-def latest_deliveries(tries: Sequence[Try]) -> list[Delivery]:
+def failing_host(host: FailingHost) -> dict[str, Any]:
+    """Return a failing webhook host as the dashboard and the command line show it."""
+    return {
+        "host": host.host,
+        "failures": host.failures,
+        "failingSince": rfc3339(host.failing),
+        "pausedSince": when(host.paused),
+    }
+
+
+def latest_deliveries(attempts: Sequence[DeliveryAttempt]) -> list[Delivery]:
     """Return the latest delivery attempts that fit on a quarter of a page, oldest first."""
-    newest = (delivery_of(one) for one in reversed(tries))
+    newest = (delivery_of(one) for one in reversed(attempts))
     found = fitting(newest, json_bytes, PAGE_BYTES // 4)
     return found[::-1]
 

@@ -1,4 +1,4 @@
-"""Blanks the environment that a process was started with. Imports the standard library alone: it has to come first."""
+"""Blanks the environment that a process was started with. It runs before other imports, so it needs only the stdlib."""
 
 import ctypes
 import os
@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def hide() -> None:
-    """Blank what this process was started with, which /proc shows to others of its user, to root whatever is done.
+    """Blank the initial environment, which /proc shows to other processes of this user, and always to root.
 
-    Python and the C library go on with copies. Linux only; anywhere else there is nothing to hide.
+    Python and the C library use copies. Does nothing except on Linux.
     """
     try:
         fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()

@@ -1,6 +1,6 @@
-"""Files in directories that other programs may write to: opened without following links, and never blocking.
+"""Files in directories that other programs may write to: opened without following links or blocking.
 
-Every function takes an open directory and a name in it, so that nobody can replace a directory between two steps.
+Every function takes an open directory and a name in it, so that no directory can be replaced between two steps.
 """
 
 import os
@@ -14,12 +14,12 @@ TEMPORARY = ".spool-"
 
 
 class UnsafeFileError(OSError):
-    """The file is not one that this user's gateway wrote."""
+    """The file may not have been written by this user's gateway."""
 
 
 @contextmanager
 def opened(path: Path | str, parent: int | None = None) -> Iterator[int]:
-    """Open a directory of this user; raise OSError for a link, for anything else, and for another user's."""
+    """Open a directory of this user; raise OSError for a link, another kind of file, or another user's directory."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     try:
         if os.fstat(handle).st_uid != os.geteuid():
@@ -31,7 +31,7 @@ def opened(path: Path | str, parent: int | None = None) -> Iterator[int]:
 
 @contextmanager
 def opened_shared(path: Path) -> Iterator[int]:
-    """Open a directory that may belong to anybody, such as the one for temporary files."""
+    """Open a directory of any user, such as the one for temporary files."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield handle
@@ -40,14 +40,14 @@ def opened_shared(path: Path) -> Iterator[int]:
 
 
 def names(directory: int) -> list[str]:
-    """List what is in an open directory."""
+    """List the names in an open directory."""
     with os.scandir(directory) as entries:
         return [entry.name for entry in entries]
 
 
 def open_regular(name: str, directory: int, flags: int = os.O_RDONLY) -> int:
-    """Open a regular file of this user that has no other name; raise UnsafeFileError for anything else."""
-    # Looked at before it is opened: to open a device can have effects.
+    """Open a regular file of this user without other hard links; raise UnsafeFileError for anything else."""
+    # Checked before it is opened, since opening a device can have effects.
     _check(os.stat(name, dir_fd=directory, follow_symlinks=False))
     handle = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
     try:
@@ -64,7 +64,7 @@ def _check(found: os.stat_result) -> None:
     if found.st_uid != os.geteuid():
         raise UnsafeFileError("belongs to another user")
     if found.st_nlink != 1:
-        raise UnsafeFileError("has another name")
+        raise UnsafeFileError("has another hard link")
 
 
 def read(name: str, directory: int, longest: int) -> bytes:
@@ -77,7 +77,7 @@ def read(name: str, directory: int, longest: int) -> bytes:
 
 
 def write(name: str, directory: int, data: bytes) -> None:
-    """Write a file whole or not at all; when this returns, it is on the disk itself."""
+    """Write a file atomically and durably: it is on the disk when this returns."""
     temporary = f"{TEMPORARY}{uuid4().hex}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     handle = os.open(temporary, flags, 0o600, dir_fd=directory)

@@ -1,7 +1,9 @@
-"""Processes of a run: found wherever they hide, and ended.
+"""Processes of a run: finds all of them and ends them.
 
-A run's processes may leave their group and their session, and may outlive the one that started them. A slot is a
-subreaper, so all of them stay its descendants whatever they do. Linux only; elsewhere the CLI alone is ended.
+They may leave their group and session, and outlive their parent. A slot is a subreaper, so that all of them remain its
+descendants. Linux only; elsewhere only the CLI itself is ended.
+
+This reads /proc itself: `psutil.Process.children` takes twice the CPU, and it runs for every job (docs/decisions.md).
 """
 
 import asyncio
@@ -37,40 +39,40 @@ def adopt_orphans() -> None:
 
 
 def hide_memory() -> None:
-    """Keep processes of the same user out of this one's /proc: environment, memory and descriptors."""
+    """Hide the environment, memory and descriptors of this process in /proc from other processes of its user."""
     _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def end_with_parent(parent: int) -> None:
-    """Ask for SIGTERM at the parent's end; to be called by the child, in its main thread."""
+    """Get SIGTERM when the parent ends; call it in the child's main thread."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if _LINUX and os.getppid() != parent:  # it ended before we asked
+    if _LINUX and os.getppid() != parent:  # it ended before the request
         os.kill(os.getpid(), signal.SIGTERM)
 
 
 def end_with_pool() -> None:
-    """Ask for SIGTERM at the end of the server that this process was forked from, which ends with the pool."""
+    """Get SIGTERM when the server ends that this process was forked from, which ends with the pool."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     pool = multiprocessing.parent_process()
-    # Both may have ended before we asked, or before we began: then nobody sends it.
+    # Both may have ended before the request, in which case the kernel sends no signal.
     if pool is not None and not pool.is_alive():
         os.kill(os.getpid(), signal.SIGTERM)
 
 
 def set_name(name: str) -> None:
-    """Give this process the name by which `ps` and `top` show it: 15 bytes at most."""
+    """Set the name that `ps` and `top` show for this process: 15 bytes at most."""
     if _LINUX:
         ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
 
 
 def write_oom_score(pid: int | None, score: str) -> None:
-    """Set whom the kernel ends first when memory runs out; what the process starts inherits it."""
+    """Set how early the kernel kills a process when memory runs out; its children inherit the score."""
     if _LINUX and pid is not None:
         Path(f"/proc/{pid}/oom_score_adj").write_text(score)
 
 
 def _read(path: str) -> bytes:
-    """Read a small file of /proc, as cheaply as can be: there are hundreds, and they are looked at often."""
+    """Read a small file of /proc with three system calls: hundreds of them are read often."""
     file = os.open(path, os.O_RDONLY)
     try:
         return os.read(file, 1024)
@@ -78,10 +80,10 @@ def _read(path: str) -> bytes:
         os.close(file)
 
 
-def _below(root: int, spared: set[int] | None = None) -> list[_Process]:
-    """List every process below `root`, ended ones that nobody has waited for too, parents before children.
+def _below(root: int, excluded: set[int] | None = None) -> list[_Process]:
+    """List every process below `root`, zombies too, parents before children.
 
-    The spared, and what is below them, are left out.
+    Excluded processes and their descendants are left out.
     """
     children: dict[int, list[_Process]] = {}
     for entry in os.listdir("/proc") if _LINUX else ():  # noqa: PTH208 -- no object for each
@@ -93,7 +95,7 @@ def _below(root: int, spared: set[int] | None = None) -> list[_Process]:
     found: list[_Process] = []
     pending = [root]
     for pid in pending:
-        below = [process for process in children.get(pid, []) if process.pid not in (spared or ())]
+        below = [process for process in children.get(pid, []) if process.pid not in (excluded or ())]
         found.extend(below)
         pending.extend(process.pid for process in below)
     return found
@@ -104,55 +106,55 @@ def descendants(root: int) -> list[int]:
     return [process.pid for process in _below(root) if not process.ended]
 
 
-def run_processes(spared: set[int]) -> list[int]:
-    """List the living processes below this one, but for the spared."""
-    return [process.pid for process in _below(os.getpid(), spared) if not process.ended]
+def run_processes(excluded: set[int]) -> list[int]:
+    """List the living processes below this one, without the excluded ones and their descendants."""
+    return [process.pid for process in _below(os.getpid(), excluded) if not process.ended]
 
 
 def children(root: int) -> list[int]:
-    """List the processes that `root` is the parent of, those too that have ended and that nobody has waited for."""
+    """List the children of `root`, zombies too."""
     return [process.pid for process in _below(root) if process.parent == root]
 
 
 def collect(pids: list[int]) -> list[int]:
-    """Wait for adopted processes that have ended, without blocking; return those that are still to come."""
-    coming = []
+    """Reap adopted processes that have ended, without blocking; return those that have not."""
+    left = []
     for pid in pids:
-        with suppress(ChildProcessError):  # not ours yet, or not any more
+        with suppress(ChildProcessError):  # not a child yet, or no longer
             if os.waitpid(pid, os.WNOHANG)[0]:
                 continue
         if Path(f"/proc/{pid}").exists():
-            coming.append(pid)
-    return coming
+            left.append(pid)
+    return left
 
 
 def send(signal_number: signal.Signals, pids: list[int]) -> None:
-    """Send a signal to processes, some of which may be gone already."""
+    """Send a signal to processes, some of which may have ended."""
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal_number)
 
 
-async def end_descendants(spared: Callable[[], Awaitable[set[int]]], *, waited_for: int | None, grace: float) -> None:
-    """End every process below this one but the spared: SIGTERM, `grace` s for them to go, then SIGKILL for the rest.
+async def end_descendants(excluded: Callable[[], Awaitable[set[int]]], *, reaped: int | None, grace: float) -> None:
+    """End every process below this one but the excluded: SIGTERM, then SIGKILL after `grace` seconds.
 
-    `waited_for` is the child that asyncio waits for by itself; the other children are adopted, and collected here.
+    asyncio reaps the child `reaped`; the other children are adopted, and reaped here.
     """
-    told = False
+    is_terminated = False
     deadline = time.monotonic() + grace
-    # Nothing may be born between the question who is spared and the look at who is there.
-    while processes := _below(os.getpid(), await spared()):
+    # No child may be spawned between reading the exclusion set and scanning /proc.
+    while processes := _below(os.getpid(), await excluded()):
         living = [process.pid for process in processes if not process.ended]
-        if not told:
+        if not is_terminated:
             send(signal.SIGTERM, living)
-            told = True
+            is_terminated = True
         elif time.monotonic() >= deadline:
-            # Stopped first, so that none forks while the others are ended; one that did is found by the next look.
+            # Stopped first, so that none forks while the others are killed; the next scan finds one that did.
             send(signal.SIGSTOP, living)
             send(signal.SIGKILL, living)
         for process in processes:
-            if process.ended and process.parent == os.getpid() and process.pid != waited_for:
+            if process.ended and process.parent == os.getpid() and process.pid != reaped:
                 with suppress(ChildProcessError):
                     os.waitpid(process.pid, os.WNOHANG)  # noqa: ASYNC222 -- does not wait
-        # Nothing tells of the end of a process that is not our child, so this is looked at.
+        # No event announces the end of a process that is not a child, so this polls.
         await asyncio.sleep(0.01)

@@ -6,13 +6,13 @@ There are two processes, and a caller has one at a time, so slow schemas of one 
 
 import asyncio
 import atexit
-import hashlib
 import json
 import threading
 from collections import OrderedDict
 from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
+from shared import digests
 from shared.api.errors import Unavailable
 from shared.json_schema.process import WITHIN, Checker
 from shared.json_schema.schema import MAX_BYTES, Problem, problem_in, too_long
@@ -52,7 +52,7 @@ async def problem_of(schema: dict[str, Any], *, caller: str, until: float) -> Pr
     if len(text) > MAX_BYTES:
         return too_long()
     # Programs send the same schema repeatedly, and in each query of a batch.
-    key = hashlib.sha256(text.encode()).hexdigest()
+    key = digests.of_text(text)
     if key in _cache:
         _cache.move_to_end(key)
         return _cache[key]

@@ -19,7 +19,7 @@ from shared.store.callers import callers
 from shared.store.jobs import events, records
 from shared.store.jobs.endings import within
 from shared.store.redis.client import async_client
-from shared.store.redis.pubsub import listening
+from shared.store.redis.pubsub import subscribed
 
 # Seconds of silence after which a comment is written, so that proxies keep the connection open.
 _COMMENT_EVERY = 10.0
@@ -67,18 +67,18 @@ async def subscribe(
     """
     client = async_client(settings.redis_address)
     reader = _Reader(client, job_id, caller, after)
-    with listening(client, job_id) as subscription:
+    with subscribed(client, job_id) as subscription:
         await within(clock.next_deadline(), subscription.ready)
         ended = False
         while not reader.over:
-            subscription.heard.clear()
+            subscription.changed.clear()
             async for update in reader.read_new():
                 yield update
             if ended:
                 # The client claims to have seen an event that never existed, so the end is not after it.
                 return
             # A notification may arrive although the time is up.
-            if not reader.over and not (await within(clock.next_deadline(), subscription.heard) and clock.has_time):
+            if not reader.over and not (await within(clock.next_deadline(), subscription.changed) and clock.has_time):
                 if clock.is_over:
                     return
                 clock.note_comment()

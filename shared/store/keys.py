@@ -53,7 +53,8 @@ A webhook is the outbox row of one submission, and is deleted with its job. Its 
 
     cg:hook:NAME           hash   job caller req url host meta event at state n tries attempt leased again
                                   n is the fence of its delivery attempts; tries counts those of the schedule, attempt
-                                  all of them; again is `asked`, or `during` when it was asked for while it is sent
+                                  all of them; again is `requested`, or `during` when a redelivery was requested while
+                                  an attempt ran
     cg:hook:NAME:tries     list   number, time, time of the next, and what was seen as JSON, a line each
     cg:due:CALLER:HOST     zset   NAME → ms when due, or when its lease ends
     cg:due:CALLER          zset   HOST → ms when the first of its webhooks is due
@@ -114,6 +115,7 @@ HTTP = PREFIX + "http"  # hash: HTTP metrics of all processes
 KEYS = PREFIX + "keys"  # hash: id of a caller's key → JSON of the caller
 CANCELLED = PREFIX + "cancelled"  # channel: ids of jobs that were cancelled
 NOTHING = PREFIX + "nothing"  # never present: deleting it finds out whether the server accepts writes
+RQ_VIEW = PREFIX + "rqview"  # present while the copies for `rq info` are fresh; RQ_VIEW:lists for its long lists
 WRITTEN = PREFIX + "written"  # string: when readiness last tried a write, ms
 REVOKED = PREFIX + "revoked"  # hash: caller whose key is revoked → id of the revocation; kept for good
 REVOKING = PREFIX + "revoking"  # set: those of them whose jobs are still to be cancelled
@@ -199,8 +201,8 @@ def hook(name: str) -> str:
     return f"{PREFIX}hook:{name}"
 
 
-def tries(name: str) -> str:
-    """Name the delivery attempts of a webhook."""
+def delivery_attempts(name: str) -> str:
+    """Name the attempts of a delivery."""
     return f"{PREFIX}hook:{name}:tries"
 
 

@@ -22,6 +22,7 @@ PARTS = (
     "depth",
     "memory",
     "idle",
+    "commands",
     "imports",
     "webhooks",
     "routing",

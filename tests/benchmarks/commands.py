@@ -1,7 +1,7 @@
-"""Redis commands of a job, from its submission to its end: all of them, and those on RQ's own keys.
+"""Redis commands of a job that no client waits for, from its submission to its end.
 
-Counted with MONITOR, so that commands inside scripts count too. What the gateway sends without a job is measured before
-and subtracted.
+Counted with MONITOR: those that the gateway sends, those of them on RQ's keys, and those inside scripts. What it sends
+without a job is measured before and subtracted.
 """
 
 import tempfile
@@ -19,16 +19,16 @@ from tests.support.deployment import Deployment
 from tests.support.scripted_model import ScriptedModel
 
 SLOTS, JOBS, IDLE = 2, 20, 10.0
+_KINDS = ("sent", "rq", "inside")
 # Names on a connection to the store that belong to a transaction; only RQ's client uses them.
 _TRANSACTION = {"MULTI", "EXEC", "WATCH", "UNWATCH", "DISCARD"}
 
 
 class _Monitor:
-    """Counts the commands that a store receives, by whether they are RQ's."""
+    """Counts the commands that a store executes."""
 
     def __init__(self, port: int) -> None:
         self.counts: Counter[str] = Counter()
-        self.commands: Counter[str] = Counter()
         self._connection = redis.Redis(port=port, decode_responses=True)
         started = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
@@ -43,9 +43,10 @@ class _Monitor:
 
     def _count(self, seen: dict[str, Any]) -> None:
         name, _, rest = seen["command"].partition(" ")
-        of_rq = name.upper() in _TRANSACTION or (" rq:" in f" {rest}" and not name.upper().startswith("EVAL"))
-        self.counts["rq" if of_rq else "ours"] += 1
-        self.commands[f"{name.upper()} {rest.split(' ')[0][:24]}"] += 1
+        is_inside = seen["client_type"] == "lua"
+        self.counts["inside" if is_inside else "sent"] += 1
+        if not is_inside and (name.upper() in _TRANSACTION or " rq:" in f" {rest}"):
+            self.counts["rq"] += 1
 
     def snapshot(self) -> Counter[str]:
         """Return what has been counted so far."""
@@ -53,7 +54,7 @@ class _Monitor:
 
 
 def _rates(counts: Counter[str], seconds: float) -> dict[str, float]:
-    return {kind: counts[kind] / seconds for kind in ("ours", "rq")}
+    return {kind: counts[kind] / seconds for kind in _KINDS}
 
 
 def measure() -> list[Figure]:
@@ -79,9 +80,11 @@ def measure() -> list[Figure]:
         time.sleep(1)  # what follows an end
         took = time.monotonic() - started
         counted = monitor.snapshot() - before
-        counted["ours"] -= looks
+        counted["sent"] -= looks
         gateway.kill_worker()
-    a_job = {kind: (counted[kind] - idle[kind] * took) / JOBS for kind in ("ours", "rq")}
-    total = sum(a_job.values())
-    detail = f"{a_job['rq']:.0f} on RQ's keys; {sum(idle.values()) / SLOTS:.0f} a second for an idle slot"
-    return [Figure("Redis commands a job", "", total, "≤", 90, detail=detail)]
+    a_job = {kind: (counted[kind] - idle[kind] * took) / JOBS for kind in _KINDS}
+    detail = f"{max(a_job['rq'], 0):.0f} on RQ's keys; an idle slot sends {idle['sent'] / SLOTS:.0f} a second"
+    return [
+        Figure("Redis commands sent for a job", "", a_job["sent"], "≤", 90, detail=detail),
+        Figure("  with those inside scripts", "", a_job["sent"] + a_job["inside"]),
+    ]

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import SecretStr
 
-from functions.worker.webhooks.dispatcher import Deliverer
+from functions.worker.webhooks.dispatcher import Dispatcher
 from local.embedded_redis import find_server
 from shared.api.ids import new_id
 from shared.configuration.settings import WorkerSettings
@@ -62,7 +62,7 @@ async def _arrive(url: str, beside: Literal["", "dead host", "tarpits"]) -> floa
         stop = asyncio.Event()
         settings = WorkerSettings(redis_url=SecretStr(url), webhook_allowed_networks="127.0.0.0/8")
         started = time.perf_counter()
-        running = asyncio.create_task(Deliverer(client, settings).run(stop, 0))
+        running = asyncio.create_task(Dispatcher(client, settings).run(stop, 0))
         await last.wait()
         seconds = time.perf_counter() - started
         stop.set()

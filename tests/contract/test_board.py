@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from functions.status.metrics import exposition
-from shared.store.fleet.counters import Figures
+from shared.store.fleet.counters import Metrics
 
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = ROOT / "local/prometheus/prometheus.yml"
@@ -19,7 +19,7 @@ RULES = ROOT / "local/prometheus/rules.yml"
 BOARD = json.loads((ROOT / "local/grafana/dashboards/claude-gateway.json").read_text())
 PANELS = [panel for panel in BOARD["panels"] if panel["type"] != "row"]
 # One of each, so that every series exists.
-SEEN = Figures(
+SEEN = Metrics(
     {"cost:m": "1", "tokens:input:m": "1"},
     {"n|GET|/x|200": "1", "b|GET|/x|1": "1", "s|GET|/x": "1"},
     {"waiting": 0, "active": 0, "delayed": 0},

@@ -23,7 +23,7 @@ def text_of(name):
 
 CLAIMS = [
     ("docs/operations.md", r"the lease \((\d+) s\)", claims.LEASE / 1000),
-    ("docs/webhooks.md", r"A 2xx within (\d+) s is success", attempt.TRY_WITHIN),
+    ("docs/webhooks.md", r"A 2xx within (\d+) s is success", attempt.ATTEMPT_TIMEOUT),
     ("docs/webhooks.md", r"Each attempt is leased for (\d+) s", outbox.LEASE / 1000),
     ("docs/webhooks.md", r"one dispatcher: (\d+) attempts at once", dispatcher.AT_ONCE),
     ("docs/webhooks.md", r"attempts at once, of one caller (\d+) to one host", dispatcher.PER_HOST),

@@ -24,11 +24,6 @@ NOT_YET: set[str] = {
     "local/mcp_servers",
     "local/supervisor.py",
     "local/webhooks.py",
-    "shared/host",
-    "shared/logs.py",
-    "shared/services",
-    "shared/store",
-    "tests/integration",
 }
 
 

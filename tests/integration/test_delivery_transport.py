@@ -24,7 +24,7 @@ async def post():
     async def post(url, allowed=LOOPBACK):
         client = httpx.AsyncClient(transport=DeliveryTransport(allowed, connections=4), trust_env=False, timeout=5)
         clients.append(client)
-        return (await attempt.post(client, url, '{"a": 1}', {"webhook-id": "msg_1"})).seen
+        return (await attempt.post(client, url, '{"a": 1}', {"webhook-id": "msg_1"})).result
 
     yield post
     for client in clients:
@@ -107,7 +107,7 @@ async def test_an_endless_response_is_abandoned(post, receiver):
 
 
 async def test_errors_are_described_in_our_own_words(post, receiver, resolves, monkeypatch):
-    monkeypatch.setattr(attempt, "TRY_WITHIN", 0.3)
+    monkeypatch.setattr(attempt, "ATTEMPT_TIMEOUT", 0.3)
     receiver.reply = lambda hook: "hang"
     assert (await post(receiver.url)).error == "no answer within 0.3 s"
     receiver.reply = lambda hook: "reset"

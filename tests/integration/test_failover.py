@@ -13,8 +13,8 @@ from shared.store.fleet import slots
 from shared.store.jobs import claims
 from shared.store.redis import failover
 from shared.store.redis.client import async_client, close_clients, sync_client
-from shared.store.redis.pipelining import ask, get
-from shared.store.redis.pubsub import listening
+from shared.store.redis.pipelining import get, send
+from shared.store.redis.pubsub import subscribed
 from tests.support.redis_server import RedisServer
 from tests.support.switch import Switch
 from tests.support.waiting import until
@@ -74,7 +74,7 @@ async def test_a_failover_reply_is_retried_on_a_new_connection(server, store, er
     with Switch(server.port) as switch:
         client, blocking = async_client(switch.url), sync_client(switch.url)
         await client.set("a", 1)
-        await ask(client, ("PING",))
+        await send(client, ("PING",))
         blocking.ping()
         switch.refuse(error)
         assert await get(client, ("SET", "a", "together"), ("GET", "a")) == [True, "together"]
@@ -137,20 +137,20 @@ async def test_subscriptions_move_to_the_new_primary(pair, second, store):
             except RedisConnectionError:
                 await asyncio.sleep(0.1)
 
-    subscribed = asyncio.create_task(cancelled())
-    with listening(client, "job") as subscription:
+    following = asyncio.create_task(cancelled())
+    with subscribed(client, "job") as subscription:
         await asyncio.wait_for(subscription.ready.wait(), 5)
-        await ask(client, ("PING",))
+        await send(client, ("PING",))
         demote(store, second, pair)
-        subscription.heard.clear()
+        subscription.changed.clear()
         with redis.Redis(port=second.port) as other:
             async with asyncio.timeout(10):
-                while not (received.is_set() and subscription.heard.is_set()):
-                    await ask(client, ("PING",))
+                while not (received.is_set() and subscription.changed.is_set()):
+                    await send(client, ("PING",))
                     other.publish(keys.CANCELLED, "job")
                     other.publish(keys.channel("job"), "end")
                     await asyncio.sleep(0.1)
-    await subscribed
+    await following
 
 
 async def test_a_blocked_pop_continues_on_the_new_primary(pair, second, store):
@@ -175,7 +175,7 @@ async def test_a_wrong_password_closes_no_connection_that_works(server, store):
     before = {one["id"] for one in store.client_list() if one["user"] == "moved"}
     store.acl_setuser("moved", enabled=True, passwords=["+two", "-one"])
     with pytest.raises(RedisConnectionError):
-        await ask(client, ("SET", "a", 2))  # opens its own connection, and is refused
+        await send(client, ("SET", "a", 2))  # opens its own connection, and is refused
     assert await client.set("a", 3)
     assert before <= {one["id"] for one in store.client_list() if one["user"] == "moved"}
     store.acl_deluser("moved")

@@ -10,7 +10,7 @@ from shared.http.body import MAX_DEPTH
 from shared.store import keys
 from shared.store.jobs import operations, records
 from shared.store.redis.client import async_client
-from shared.store.webhooks.history import Try
+from shared.store.webhooks.history import DeliveryAttempt
 from tests.support.slot import RESULT, run
 
 MESSAGES = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "q"}]}
@@ -113,7 +113,9 @@ def test_a_page_has_what_fits_and_one_item_at_least(sizes, count):
 
 def test_deliveries_continue_where_a_page_ended():
     tries = [
-        Try(f"a{number % 3}", "r", "query.completed", "u" * 2000, number, 500, "x" * 500, 1, number // 2, None)
+        DeliveryAttempt(
+            f"a{number % 3}", "r", "query.completed", "u" * 2000, number, 500, "x" * 500, 1, number // 2, None
+        )
         for number in range(2000)
     ]
     tries.sort(key=lambda one: (one.at, one.name, one.number))

@@ -13,13 +13,13 @@ import pytest
 from standardwebhooks import Webhook
 
 from functions.worker.webhooks import attempt
-from functions.worker.webhooks.dispatcher import Deliverer
+from functions.worker.webhooks.dispatcher import Dispatcher
 from shared.configuration.settings import WorkerSettings, load
 from shared.store import keys
 from shared.store.jobs import maintenance
 from shared.store.redis.client import async_client
 from shared.store.webhooks import history, outbox, signing_secrets
-from tests.support.dying_deliverer import POINTS
+from tests.support.dying_dispatcher import POINTS
 from tests.support.gateway import ROOT
 from tests.support.processes import running
 from tests.support.receiver import Receiver
@@ -43,7 +43,7 @@ async def deliver(server):
     async def deliver():
         stop = asyncio.Event()
         settings = load(WorkerSettings)
-        running = asyncio.create_task(Deliverer(async_client(server.url), settings).run(stop, 1))
+        running = asyncio.create_task(Dispatcher(async_client(server.url), settings).run(stop, 1))
         yield
         stop.set()
         await running
@@ -116,7 +116,7 @@ async def test_a_failure_and_a_cancellation_are_delivered_too(connect, server, s
 
 
 async def test_a_failing_receiver_is_retried_by_the_schedule(connect, server, store, receiver, deliver, monkeypatch):
-    monkeypatch.setattr(attempt, "TRY_WITHIN", 0.3)
+    monkeypatch.setattr(attempt, "ATTEMPT_TIMEOUT", 0.3)
     replies = [(500, {}), "hang", "reset", (302, {"location": "/elsewhere"}), (503, {"retry-after": "9"}), (200, {})]
     receiver.reply = lambda hook: replies[len(receiver.hooks) - 1]
     client = await connect(**OPEN | {"WEBHOOK_RETRY_SCHEDULE": "2 3 4 5 6 7 8"})
@@ -130,7 +130,8 @@ async def test_a_failing_receiver_is_retried_by_the_schedule(connect, server, st
                 return len(await tries(client, job)) == number
 
             await until_async(tried)
-            pauses.append(store.lrange(keys.tries(store.smembers(keys.hooks(job)).pop()), -1, -1)[0].split("\n")[1:3])
+            [hook] = store.smembers(keys.hooks(job))
+            pauses.append(store.lrange(keys.delivery_attempts(hook), -1, -1)[0].split("\n")[1:3])
             hurry(store)
         hurry(store)
     seen = await tries(client, job)
@@ -167,7 +168,7 @@ async def test_a_dispatcher_killed_between_two_steps_loses_no_webhook(connect, s
     job = (await submit(client, receiver.url))["jobId"]
     await run(server.url)
     environment = {**os.environ, "REDIS_URL": server.url}
-    start = [sys.executable, "-m", "tests.support.dying_deliverer"]
+    start = [sys.executable, "-m", "tests.support.dying_dispatcher"]
     with running(psutil.Popen([*start, point], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)) as first:
         assert await asyncio.to_thread(first.wait, 30) == -signal.SIGKILL
     with running(psutil.Popen(start, cwd=ROOT, env=environment, stdout=subprocess.PIPE)) as second:
@@ -229,7 +230,7 @@ async def test_a_redelivery_requested_during_an_attempt_is_sent_again(connect, s
     [leased], _ = await outbox.lease(handle, 1, {}, per_host=1)
     assert (await client.post(f"/api/query/{job}/redeliver")).status_code == 202
     assert (await outbox.lease(handle, 1, {}, per_host=1))[0] == []
-    seen = outbox.Seen(200, None, 1)
+    seen = outbox.AttemptResult(200, None, 1)
     assert await outbox.record(handle, leased, "delivered", seen, pause=0, disable_after=60)
     assert not await outbox.record(handle, leased, "delivered", seen, pause=0, disable_after=60)
     async with deliver():

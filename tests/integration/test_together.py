@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.store.redis.client import async_client, close_clients
-from shared.store.redis.pipelining import ask
+from shared.store.redis.pipelining import send
 from tests.support.lossy_proxy import LossyProxy
 from tests.support.waiting import until_async
 
@@ -24,12 +24,12 @@ async def _closed():
 @pytest.fixture
 async def client(server, store):
     client = async_client(server.url)
-    assert await ask(client, ("PING",)) == [True]
+    assert await send(client, ("PING",)) == [True]
     return client
 
 
 async def test_concurrent_commands_share_round_trips_and_get_their_own_replies(client, round_trips):
-    answers = await asyncio.gather(*(ask(client, ("ECHO", number), ("ECHO", "x")) for number in range(50)))
+    answers = await asyncio.gather(*(send(client, ("ECHO", number), ("ECHO", "x")) for number in range(50)))
     assert answers == [[str(number), "x"] for number in range(50)]
     assert len(round_trips) <= 5  # half of the waiting commands each time: 25, 12, 8, 5; perhaps the first alone before
 
@@ -37,17 +37,17 @@ async def test_concurrent_commands_share_round_trips_and_get_their_own_replies(c
 async def test_a_command_right_after_a_batch_is_sent(client):
     async with asyncio.timeout(10):
         for number in range(50):
-            assert await ask(client, ("ECHO", number)) == [str(number)]
+            assert await send(client, ("ECHO", number)) == [str(number)]
 
 
 async def test_an_error_reaches_only_its_caller(client):
-    [echoed], [refused] = await asyncio.gather(ask(client, ("ECHO", "1")), ask(client, ("INCR", "a", "b")))
+    [echoed], [refused] = await asyncio.gather(send(client, ("ECHO", "1")), send(client, ("INCR", "a", "b")))
     assert echoed == "1"
     assert isinstance(refused, ResponseError)
 
 
 async def test_cancelling_one_caller_does_not_affect_the_others(client):
-    pending = [asyncio.create_task(ask(client, ("ECHO", number))) for number in range(5)]
+    pending = [asyncio.create_task(send(client, ("ECHO", number))) for number in range(5)]
     await asyncio.sleep(0)
     pending[0].cancel()
     pending[3].cancel()
@@ -57,9 +57,9 @@ async def test_cancelling_one_caller_does_not_affect_the_others(client):
 async def test_a_lost_reply_repeats_the_whole_batch(server, store):
     with LossyProxy(server.port) as proxy:
         client = async_client(proxy.url)
-        await ask(client, ("PING",))
+        await send(client, ("PING",))
         proxy.lose(b"lost")
-        both = await asyncio.gather(ask(client, ("ECHO", "lost")), ask(client, ("ECHO", "other")))
+        both = await asyncio.gather(send(client, ("ECHO", "lost")), send(client, ("ECHO", "other")))
         assert list(both) == [["lost"], ["other"]]
         assert proxy.lost == 1
 
@@ -67,18 +67,18 @@ async def test_a_lost_reply_repeats_the_whole_batch(server, store):
 async def test_a_missing_reply_is_retried_on_another_connection(server, store):
     with LossyProxy(server.port) as proxy:
         client = async_client(proxy.url)
-        await ask(client, ("PING",))
+        await send(client, ("PING",))
         proxy.swallow(b"lost")
-        assert await ask(client, ("ECHO", "lost")) == ["lost"]
+        assert await send(client, ("ECHO", "lost")) == ["lost"]
         assert proxy.lost == 1
 
 
 async def test_a_slow_batch_is_awaited_while_replies_arrive(client):
-    assert await ask(client, *[("BLPOP", "nothing", 0.6)] * 3) == [None] * 3
+    assert await send(client, *[("BLPOP", "nothing", 0.6)] * 3) == [None] * 3
 
 
 async def test_closing_leaves_no_connection_and_no_waiting_caller(client, store):
-    pending = asyncio.create_task(ask(client, ("BLPOP", "nothing", 30)))
+    pending = asyncio.create_task(send(client, ("BLPOP", "nothing", 30)))
     await until_async(lambda: any(one["cmd"] == "blpop" for one in store.client_list()))
     await close_clients()
     with pytest.raises(RedisConnectionError):
@@ -90,14 +90,14 @@ async def test_a_hanging_store_is_an_error_for_all_within_three_seconds():
     with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts connections, and reads nothing
         client = async_client(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
         async with asyncio.timeout(3):
-            outcomes = await asyncio.gather(ask(client, ("PING",)), ask(client, ("PING",)), return_exceptions=True)
+            outcomes = await asyncio.gather(send(client, ("PING",)), send(client, ("PING",)), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [RedisTimeoutError] * 2
 
 
 async def test_a_store_outage_is_an_error_for_all_and_recovers(unused_tcp_port):
     client = async_client(f"redis://127.0.0.1:{unused_tcp_port}/0")
     for _ in range(2):
-        outcomes = await asyncio.gather(ask(client, ("PING",)), ask(client, ("PING",)), return_exceptions=True)
+        outcomes = await asyncio.gather(send(client, ("PING",)), send(client, ("PING",)), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [RedisConnectionError] * 2
 
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from functions.worker.webhooks import dispatcher as deliver_module
-from functions.worker.webhooks.dispatcher import AT_ONCE, Deliverer
+from functions.worker.webhooks.dispatcher import AT_ONCE, Dispatcher
 from shared.api.ids import new_id
 from shared.configuration.settings import WorkerSettings, load
 from shared.egress import names
@@ -43,7 +43,7 @@ async def webhook(connect, server):
 async def delivering(server, workers=1):
     """Run the dispatchers of several workers."""
     stop = asyncio.Event()
-    deliverers = [Deliverer(async_client(server.url), load(WorkerSettings)) for _ in range(workers)]
+    deliverers = [Dispatcher(async_client(server.url), load(WorkerSettings)) for _ in range(workers)]
     running = [asyncio.create_task(one.run(stop, 0)) for one in deliverers]
     yield deliverers
     stop.set()

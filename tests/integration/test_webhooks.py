@@ -179,6 +179,6 @@ def test_listen_receives_verifies_and_prints(gateway):
 
 def test_no_secret_and_no_query_is_in_the_log(gateway):
     log = "".join(gateway.log)
-    assert "webhook_tried" in log
+    assert "delivery_attempted" in log
     assert "whsec_" not in log
     assert "tell me" not in log

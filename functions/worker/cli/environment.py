@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from functions.worker.relay.credential import Credential, UnusableUrlError
-from shared.configuration import env_file
+from shared.configuration import credentials, env_file
 from shared.configuration.errors import SettingsError
 
 # What any program needs to find its programs, speak its language and reach the network.
@@ -21,9 +21,6 @@ _CREDENTIALS = re.compile(
 )
 # Of these the CLI needs the value, and none is a secret.
 _NO_SECRET = re.compile(r"ANTHROPIC_(MODEL|SMALL_FAST_MODEL|DEFAULT_\w+_MODEL|CUSTOM_MODEL_OPTION\w*|BETAS)")
-# Without any of these in its environment the CLI has no way to Claude.
-_WAYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
-_PROVIDERS = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
 
 
 def is_credential(name: str) -> bool:
@@ -45,12 +42,15 @@ def with_dotenv(environ: Mapping[str, str], path: Path = env_file.ENV_FILE) -> d
     written = {name: value for name, value in env_file.read(path).items() if is_credential(name)}
     cleaned = env_file.cleaned({name: value for name, value in environ.items() if is_credential(name)})
     both = {**environ, **cleaned, **{name: value for name, value in written.items() if not cleaned.get(name)}}
-    return {**_from_files(both), **{name: value for name, value in both.items() if value or name not in _WAYS}}
+    return {
+        **_from_files(both),
+        **{name: value for name, value in both.items() if value or name not in credentials.SECRETS},
+    }
 
 
 def _from_files(environ: Mapping[str, str]) -> dict[str, str]:
     found = {}
-    for name in _WAYS:
+    for name in credentials.SECRETS:
         if place := environ.get(f"{name}_FILE"):
             found[name] = _credential_in(f"{name}_FILE", Path(place))
     return found
@@ -70,21 +70,17 @@ def _credential_in(variable: str, place: Path) -> str:
 
 def has_credentials(environ: Mapping[str, str]) -> bool:
     """Say whether the CLI would find a way to Claude in an environment."""
-    return any(environ.get(name) for name in (*_WAYS, *_PROVIDERS))
+    return any(environ.get(name) for name in credentials.KINDS)
 
 
 def uses_cloud(environ: Mapping[str, str]) -> bool:
     """Say whether the CLI reaches Claude through a cloud provider, which it signs its requests for."""
-    return any(environ.get(name) for name in _PROVIDERS)
+    return any(environ.get(name) for name in credentials.PROVIDERS)
 
 
 def credential_kind(environ: Mapping[str, str]) -> str:
     """Say what kind of way to Claude the CLI has in an environment, and nothing of the secret."""
-    kinds = ("bedrock", "vertex", "foundry", "api_key", "auth_token", "oauth_token")
-    for name, kind in zip((*_PROVIDERS, *_WAYS), kinds, strict=True):
-        if environ.get(name):
-            return kind
-    return "none"
+    return next((kind for name, kind in credentials.KINDS.items() if environ.get(name)), "none")
 
 
 def allowed(environ: Mapping[str, str]) -> dict[str, str]:

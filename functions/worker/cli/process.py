@@ -141,7 +141,7 @@ class Cli:
 
     async def end(self, spared: Spared) -> None:
         """End every process of this slot but the spared: what a run started may hide anywhere below the slot."""
-        await processes.end_descendants(spared, waited_for=self.pid, grace=GRACE)
+        await processes.end_descendants(spared, reaped=self.pid, grace=GRACE)
 
     async def close(self) -> None:
         """Close the streams of one that has ended, and remove its directories."""

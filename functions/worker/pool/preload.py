@@ -1,4 +1,4 @@
-"""What the server imports that slots are forked from; it ends with the pool, and keeps out of /proc, as they do."""
+"""Imported by the fork server: a slot's modules. The server ends with the pool and hides its memory, as slots do."""
 
 import os
 
@@ -10,6 +10,6 @@ __all__ = ["slot"]
 
 hide()
 processes.set_name("cg-forkserver")
-# By itself it would end with the last of its slots, and they end with it.
+# Without this the server would end with the last slot, and the slots end with the server.
 processes.end_with_parent(os.getppid())
 processes.hide_memory()

@@ -1,4 +1,4 @@
-"""What Redis promises about what it was told: looked at when a worker starts, and complained about."""
+"""Checks Redis's durability settings when a worker starts, and warns of unsafe ones."""
 
 import logging
 
@@ -10,7 +10,7 @@ log = logging.getLogger("worker.durability")
 
 
 def warn(connection: redis.Redis) -> None:
-    """Warn of a Redis that may forget accepted jobs; one that does not say is not warned of."""
+    """Warn if Redis may lose accepted jobs; say nothing if it does not report its settings."""
     try:
         memory = connection.info("memory")
         persistence = connection.info("persistence")
@@ -20,10 +20,10 @@ def warn(connection: redis.Redis) -> None:
     if policy != "noeviction":
         event(
             log, "redis_may_evict", logging.WARNING, maxmemory_policy=policy,
-            advice="set maxmemory-policy to noeviction: an evicted job vanishes silently",
+            advice="set maxmemory-policy to noeviction: an evicted job is lost without an error",
         )  # fmt: skip
     if not persistence.get("aof_enabled", 1):
         event(
             log, "redis_not_durable", logging.WARNING, appendonly="no",
-            advice="set appendonly to yes: what came after the last snapshot is lost with Redis",
+            advice="set appendonly to yes: writes after the last snapshot are lost when Redis ends",
         )  # fmt: skip

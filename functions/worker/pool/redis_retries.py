@@ -1,4 +1,4 @@
-"""How long blocking calls to Redis last: retried once while the process runs, given up at once while it stops."""
+"""Retry policy of blocking calls to Redis: one retry while the process runs, none while it stops."""
 
 import time
 from collections.abc import Callable
@@ -14,8 +14,8 @@ T = TypeVar("T")
 class Patience(Retry):
     """The retry policy of all connections of one client.
 
-    After `end`, the first failure makes every later call fail without being sent, and so does the deadline. A process
-    that stops therefore waits for at most one reply, whatever the state of Redis.
+    After `end`, every call fails without being sent once a call has failed or the deadline has passed. A process that
+    stops therefore waits for at most one reply, whatever the state of Redis.
     """
 
     def __init__(self) -> None:
@@ -28,19 +28,19 @@ class Patience(Retry):
         return self
 
     def end(self, within: float) -> None:
-        """Allow no retry from now on, and no call after `within` seconds; may be called from a signal handler."""
+        """Allow no retry from now on, and no call after `within` seconds; safe in a signal handler."""
         self._deadline = time.monotonic() + within
 
     def give_up(self) -> None:
-        """Send nothing more after `end`: Redis has failed somewhere else."""
+        """Send nothing more after `end`, since Redis has failed elsewhere."""
         self._failed = True
 
     def try_again(self) -> None:
-        """Forget the failures so far, for one more try before the deadline."""
+        """Forget earlier failures, for one more call before the deadline."""
         self._failed = False
 
     def call_with_retry(self, do: Callable[[], T], fail: Callable[..., Any], *options: Any, **named_options: Any) -> T:
-        """Call `do`, and again after a failure unless the process stops; raise what it raised."""
+        """Call `do`, and once more after a failure unless the process stops; raise its error."""
         if self._deadline is not None and (self._failed or time.monotonic() >= self._deadline):
             raise RedisConnectionError("Not sent: the process stops, and Redis does not answer")
 

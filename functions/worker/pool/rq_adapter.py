@@ -102,6 +102,7 @@ class RqWorker(SimpleWorker):
                 if self._stopping.is_set():
                     break
                 event(log, "queue_not_read", logging.DEBUG, slot=self.name, error=type(error).__name__)
+                self._state = WorkerStatus.STARTED  # so that the state is written again
                 # The server that refuses may be a demoted primary: a new connection finds the present one.
                 self.connection.connection_pool.disconnect()
                 time.sleep(_PAUSE)

@@ -1,32 +1,32 @@
-"""Waiting for tasks: for their end, and for the end of those that talk to Redis."""
+"""Cancelling asyncio tasks, and waiting for them from another thread."""
 
 import asyncio
 from concurrent.futures import Future, wait
 from typing import Any
 
-# How long a task may take to end before it is told again; s.
-_AGAIN = 1.0
-# How often the main thread looks up from waiting; s.
-_LOOK_UP = 0.25
+# Seconds before a task that has not ended is cancelled again.
+_CANCEL_AGAIN = 1.0
+# Seconds between two interruptions of a wait, in which signals are handled.
+_INTERRUPT_EVERY = 0.25
 
 
 async def end(*tasks: "asyncio.Task[Any]") -> None:
     """Cancel tasks and wait until they have ended.
 
-    They are told again and again: a cancellation that comes while redis-py connects can be lost on its way.
+    They are cancelled repeatedly: redis-py can lose a cancellation while it connects.
     """
     left = set(tasks)
     while left:
         for task in left:
             task.cancel()
-        _, left = await asyncio.wait(left, timeout=_AGAIN)
+        _, left = await asyncio.wait(left, timeout=_CANCEL_AGAIN)
 
 
 def wait_here(work: "Future[None]") -> None:
-    """Wait in the main thread for what another does, and handle signals meanwhile; raises what that raises.
+    """Wait in the main thread for a result of another thread, and handle signals meanwhile; raise its error.
 
-    A signal that comes just before the wait begins, or to another thread, does not interrupt it.
+    A signal that arrives just before the wait, or in another thread, does not interrupt it.
     """
-    while not wait((work,), timeout=_LOOK_UP).done:
+    while not wait((work,), timeout=_INTERRUPT_EVERY).done:
         pass
     work.result()

@@ -76,7 +76,7 @@ def _run_dispatcher(settings: WorkerSettings) -> None:
 
 
 async def _dispatch(settings: WorkerSettings) -> None:
-    from functions.worker.webhooks.dispatcher import Deliverer as Dispatcher  # noqa: PLC0415
+    from functions.worker.webhooks.dispatcher import Dispatcher  # noqa: PLC0415
 
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()

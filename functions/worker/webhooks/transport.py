@@ -1,6 +1,7 @@
-"""The way of webhooks to the network: every address is checked, and the very address that was checked is connected to.
+"""HTTP for deliveries: connects only to an address that has passed the egress check.
 
-Connections are pooled by name, and TLS and Host speak of the name. No proxy, no redirect, nothing of the environment.
+Connections are pooled by name, and TLS and the Host header use the name. Proxies, redirects and the
+environment are not used.
 """
 
 import asyncio
@@ -14,8 +15,8 @@ import httpx
 from shared.egress import targets
 from shared.store import keys
 
-# Whose webhook the running task sends: the threads that look up names are divided among callers.
-caller: ContextVar[str] = ContextVar("caller", default=keys.ANONYMOUS)
+# Whose delivery the running task sends: the threads that resolve names are divided among callers.
+current_caller: ContextVar[str] = ContextVar("caller", default=keys.ANONYMOUS)
 
 
 class _GuardedNetwork(httpcore.AsyncNetworkBackend):
@@ -33,10 +34,10 @@ class _GuardedNetwork(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Resolve, check all that is found, and connect to the first that answers."""
+        """Resolve the name, check every address, and connect to the first that answers."""
         async with asyncio.timeout(timeout):
             try:
-                addresses = list(dict.fromkeys(await targets.resolve(targets.Target(host, port), caller.get())))
+                addresses = list(dict.fromkeys(await targets.resolve(targets.Target(host, port), current_caller.get())))
             except (OSError, UnicodeError):
                 raise httpcore.ConnectError("its name does not resolve") from None
             targets.check(addresses, self._allowed)
@@ -63,7 +64,7 @@ class _Body(httpx.AsyncByteStream):
 
 
 class DeliveryTransport(httpx.AsyncBaseTransport):
-    """Used for webhooks and for nothing else; errors are httpcore's, and EgressRefused."""
+    """The transport of deliveries; raises httpcore's errors, and EgressRefused."""
 
     def __init__(self, allowed: Sequence[targets.Network], *, connections: int) -> None:
         self._pool = httpcore.AsyncConnectionPool(
@@ -89,5 +90,5 @@ class DeliveryTransport(httpx.AsyncBaseTransport):
         return httpx.Response(response.status, headers=response.headers, stream=_Body(response.stream))
 
     async def aclose(self) -> None:
-        """Close what is open."""
+        """Close the connections."""
         await self._pool.aclose()

@@ -1,7 +1,6 @@
-"""Callers and their keys: a key is shown once and kept as its SHA-256."""
+"""Callers and their keys: a key is shown once and stored as its SHA-256."""
 
 import asyncio
-import hashlib
 import hmac
 import json
 import secrets
@@ -12,6 +11,7 @@ from typing import TypeVar
 
 import redis.asyncio
 
+from shared import digests
 from shared.api.errors import KeyRevoked
 from shared.api.ids import new_id
 from shared.store import keys
@@ -20,18 +20,18 @@ from shared.store.redis.pipelining import get
 from shared.store.webhooks import signing_secrets
 from shared.webhook_secret import new_secret
 
-# Says what it is to a person, and to tools that look for secrets in code.
+# Identifies a key to people, and to tools that scan code for secrets.
 KEY_PREFIX = "cgk_"
 T = TypeVar("T")
-# What a name may have; characters.
+# Characters of a name.
 LONGEST_NAME = 100
-# Jobs that one script cancels: others wait for Redis meanwhile.
+# Jobs that one script cancels; other clients wait for Redis meanwhile.
 CANCELLED_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who a key belongs to; `id` is the namespace of its jobs, `created` ms."""
+    """The holder of a key; `id` is the namespace of its jobs, `created` is in ms."""
 
     id: str
     name: str
@@ -40,7 +40,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key that was just made: the one time that its secrets are known."""
+    """A new key, with its secrets, which are shown only once."""
 
     id: str
     name: str
@@ -48,16 +48,12 @@ class NewKey:
     webhook_secret: str
 
 
-def _digest(key: str) -> str:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
-
-
 class NameRefused(ValueError):
-    """A name that a caller cannot have; the text says why."""
+    """A name that a caller cannot have; the message says why."""
 
 
 async def create(client: redis.asyncio.Redis, name: str) -> NewKey:
-    """Make a key of 256 random bits for a new caller; raises NameRefused.
+    """Create a key of 256 random bits for a new caller; raise NameRefused.
 
     Two names that look the same are one: the name is kept without spaces at its ends, in its composed form.
     """
@@ -66,7 +62,7 @@ async def create(client: redis.asyncio.Redis, name: str) -> NewKey:
         raise NameRefused(f"NAME should have 1 to {LONGEST_NAME} printable characters, and not only spaces")
     new = NewKey(new_id(), name, KEY_PREFIX + secrets.token_urlsafe(32), new_secret())
     found = json.dumps(asdict(Caller(new.id, name, await clock.now(client))))
-    digest = _digest(new.key)
+    digest = digests.of_text(new.key)
     first = signing_secrets.first(new.webhook_secret)
     if not await scripts.run(client, "create_key", caller=new.id, name=name, digest=digest, entry=found, secrets=first):
         raise NameRefused(f"A caller has the name {name!r} already: choose another, or revoke that caller's key")
@@ -74,11 +70,11 @@ async def create(client: redis.asyncio.Redis, name: str) -> NewKey:
 
 
 async def find(client: redis.asyncio.Redis, key: str) -> Caller | None:
-    """Return the caller that a key belongs to, in one round trip; None for a key that is not one, or was revoked."""
-    digest = _digest(key)
+    """Return the caller of a key, in one round trip; None for an unknown or revoked key."""
+    digest = digests.of_text(key)
     found: dict[str, str]
     [found] = await get(client, ("HGETALL", keys.caller_key(digest)))
-    # The look-up by hash has decided already; this makes sure that time tells nothing of a near miss.
+    # The look-up by digest has decided already; this keeps timing from revealing a near miss.
     if not hmac.compare_digest(found.get("digest", ""), digest):
         return None
     return Caller(**json.loads(found["caller"]))
@@ -94,7 +90,7 @@ async def every(client: redis.asyncio.Redis) -> list[Caller]:
 async def revoke(client: redis.asyncio.Redis, caller_id: str, *, keep_for: int) -> bool:
     """Revoke a key and cancel all jobs of its caller, readable for `keep_for` s; False when there is no such key.
 
-    From the first script on no job of the caller is accepted or started. Should this process end before the jobs are
+    From the first script on no job of the caller is accepted or started. If this process ends before the jobs are
     cancelled, every worker's rescuer continues.
     """
     keep = signing_secrets.AFTER_REVOCATION
@@ -106,15 +102,15 @@ async def revoke(client: redis.asyncio.Redis, caller_id: str, *, keep_for: int) 
 
 
 async def check(client: redis.asyncio.Redis, caller_id: str) -> None:
-    """Raise KeyRevoked when the caller's key is revoked; for a request that stays open."""
+    """Raise KeyRevoked if the caller's key is revoked; for requests that stay open."""
     if caller_id != keys.ANONYMOUS and (await get(client, ("HEXISTS", keys.REVOKED, caller_id)))[0]:
         raise KeyRevoked
 
 
 async def checked(client: redis.asyncio.Redis, caller_id: str, reading: Awaitable[T]) -> T:
-    """Return what is read when the caller's key is not revoked; raise KeyRevoked otherwise.
+    """Return the result of `reading`; raise KeyRevoked if the caller's key is revoked.
 
-    The check travels in the round trip of the first command that is read.
+    The check shares the round trip of the first command of `reading`.
     """
     found, _ = await asyncio.gather(reading, check(client, caller_id))
     return found

@@ -1,4 +1,4 @@
--- Make a key for a new caller, whose name no other caller has. May be sent twice.
+-- Create a key for a new caller, whose name no other caller has. Safe to send twice.
 -- ARGV
 --   caller   id of the caller
 --   name     its name

@@ -1,6 +1,5 @@
 """Sessions of the dashboard, and the limit on guesses of its passwords."""
 
-import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
@@ -8,6 +7,7 @@ from typing import Literal, cast
 
 import redis.asyncio
 
+from shared import digests
 from shared.store import keys
 from shared.store.redis import scripts
 
@@ -15,14 +15,10 @@ Role = Literal["admin", "viewer"]
 Verifiers = Mapping[Role, bytes]
 """A secret derived from the password of each role that has one."""
 
-# A session ends after so long without a request, and after so long in all; ms.
+# Milliseconds until a session ends: without a request, and in all.
 IDLE, LONGEST = 8 * 3_600_000, 7 * 86_400_000
-# Different credentials of one address that are compared within a window, ms; and addresses that are counted at once.
+# Different credentials of one address that are compared within a window; the window, ms; addresses that are counted.
 GUESSES, WINDOW, ADDRESSES = 5, 60_000, 10_000
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _proof(digest: str, verifier: bytes | None) -> str:
@@ -33,8 +29,8 @@ def _proof(digest: str, verifier: bytes | None) -> str:
 async def begin(client: redis.asyncio.Redis, role: Role, verifiers: Verifiers, replaces: str | None = None) -> str:
     """Begin a session and end the one whose token is `replaces`; return its token, which is stored hashed."""
     token = secrets.token_urlsafe(32)
-    digest = _digest(token)
-    old = _digest(replaces) if replaces else ""
+    digest = digests.of_text(token)
+    old = digests.of_text(replaces) if replaces else ""
     await scripts.run(
         client, "begin_session", digest=digest, role=role, proof=_proof(digest, verifiers[role]), idle_ms=IDLE,
         total_ms=LONGEST, replaced=old,
@@ -44,7 +40,7 @@ async def begin(client: redis.asyncio.Redis, role: Role, verifiers: Verifiers, r
 
 async def role_of(client: redis.asyncio.Redis, token: str, verifiers: Verifiers) -> Role | None:
     """Return the role of a session and extend it; None for an unknown token or one of another password."""
-    digest = _digest(token)
+    digest = digests.of_text(token)
     admin, viewer = _proof(digest, verifiers.get("admin")), _proof(digest, verifiers.get("viewer"))
     role = await scripts.run(client, "read_session", digest=digest, admin=admin, viewer=viewer, idle_ms=IDLE)
     return cast("Role | None", role)
@@ -52,7 +48,7 @@ async def role_of(client: redis.asyncio.Redis, token: str, verifiers: Verifiers)
 
 async def end(client: redis.asyncio.Redis, token: str) -> None:
     """End a session."""
-    await client.delete(keys.session(_digest(token)))
+    await client.delete(keys.session(digests.of_text(token)))
 
 
 async def count_guess(client: redis.asyncio.Redis, address: str, credential: str) -> int:

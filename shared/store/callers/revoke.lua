@@ -1,4 +1,4 @@
--- Revoke a caller's key. May be sent twice. `cancel_revoked.lua` cancels the caller's jobs.
+-- Revoke a caller's key. Safe to send twice. `cancel_revoked.lua` cancels the caller's jobs.
 -- ARGV
 --   caller
 --   revocation      id of this revocation

@@ -1,13 +1,13 @@
-"""What jobs cost: counted once for each claim, by caller, day (UTC) and model.
+"""Spending: what jobs cost, counted once for each claim, by caller, day (UTC) and model.
 
     cg:spend:CALLER:DAY  hash    cost, saved in USD; cost:MODEL; tokens:KIND:MODEL; jobs that ended. DAY counts from the
                                  epoch; CALLER is empty for all of them together, with by:CALLER in USD; expires
     cg:spent:CLAIM       string  what was counted of a claim before its run had ended; expires
-    cg:prices            hash    model → USD for an input token, by its last run that told its cost
+    cg:prices            hash    model → USD for an input token, by the last run that reported its cost
 
-What a run cost is told by the CLI at its end. Of one that was cut off only tokens are known, as far as the API had told
-them; they are valued at the model's last price, an output token as five of input, one read from Claude's cache as a
-tenth, one written to it as one and a quarter: the proportions of Claude's price list.
+The CLI reports what a run cost at its end. Of a run that was cut off only tokens are known, as far as the API had
+reported them; they are valued at the model's last price, an output token as five of input, one read from Claude's cache
+as a tenth, one written to it as one and a quarter: the proportions of Claude's price list.
 """
 
 import json
@@ -24,7 +24,7 @@ KINDS = ("input", "output", "cache_read", "cache_creation")
 
 @dataclass(frozen=True, slots=True)
 class Spend:
-    """Tokens of one model, and what they cost in USD; None when nobody said."""
+    """Tokens of one model and their cost in USD, None if it is unknown."""
 
     model: str
     cost: float | None = None
@@ -36,7 +36,7 @@ class Spend:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """What a caller spent on one day, counted from the epoch; `models` has what `Spend` has."""
+    """A caller's spending on one day; `number` counts days from the epoch."""
 
     number: int
     cost: float
@@ -46,31 +46,31 @@ class Day:
 
 
 def to_json(spends: Sequence[Spend]) -> str:
-    """Write it as the scripts read it: an empty text for nothing."""
-    told = [
+    """Return the JSON that the scripts read; an empty text for nothing."""
+    entries = [
         {
             "model": spend.model or "unknown",
-            # What is not known is left out, since Lua's null is not nothing.
+            # An unknown cost is left out, since cjson's null is not nil.
             **({} if spend.cost is None else {"cost": spend.cost}),
             "tokens": {kind: getattr(spend, kind) for kind in KINDS},
         }
         for spend in spends
         if spend.cost or any(getattr(spend, kind) for kind in KINDS)
     ]
-    return json.dumps(told) if told else ""
+    return json.dumps(entries) if entries else ""
 
 
 async def read_days(client: redis.asyncio.Redis, caller: str, count: int) -> tuple[int, list[Day]]:
-    """Return today, and what a caller spent on the last `count` days on which there was anything, in one round trip.
+    """Return today and the days with spending of the last `count` days, today among them, in one round trip.
 
-    Today is among them, and is counted from the epoch by Redis's clock.
+    Today is counted from the epoch by Redis's clock.
     """
     today, found = await _days(client, caller, count)
     return today, [_day(number, fields) for number, fields in found.items()]
 
 
 async def by_caller_today(client: redis.asyncio.Redis) -> dict[str, float]:
-    """Return what each caller spent today, in USD, the largest first."""
+    """Return each caller's spending of today in USD, the largest first."""
     today, days = await _days(client, "", 1)
     found = {name[3:]: float(value) for name, value in days.get(today, {}).items() if name.startswith("by:")}
     return dict(sorted(found.items(), key=lambda item: -item[1]))

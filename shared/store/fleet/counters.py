@@ -1,14 +1,15 @@
-"""What has been counted, over all processes and workers; the scripts count within the transactions that it tells of.
+"""Counters over all processes and workers. Scripts count in the transaction of the change that they count.
 
 Fields of `cg:counters`:
 
     completed, cancelled, failed:CODE, retries:CODE, stalled, deduplicated
     cache_hits, cache_misses, cache_saved_usd
-    execution:LE, execution:sum, queue_wait:LE, queue_wait:sum  how many ended in that bucket alone; s
+    execution:LE, execution:sum, queue_wait:LE, queue_wait:sum  count of that bucket alone; sum in s
     cost:MODEL in USD, tokens:KIND:MODEL
-    webhooks:OUTCOME tries, webhooks_pending
+    webhooks:OUTCOME delivery attempts, webhooks_pending
 
-Fields of `cg:http`: `n|METHOD|ROUTE|STATUS` requests, `b|METHOD|ROUTE|LE` in that bucket alone, `s|METHOD|ROUTE` s.
+Fields of `cg:http`: `n|METHOD|ROUTE|STATUS` requests, `b|METHOD|ROUTE|LE` in that bucket alone, `s|METHOD|ROUTE` sum
+in s.
 """
 
 from collections.abc import Mapping
@@ -21,8 +22,8 @@ from shared.store.redis import scripts
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """The deployment as a whole: `slots` are the live ones with the job each runs, '' for none; `oldest` in ms."""
+class Metrics:
+    """The metrics of the deployment; `slots` maps live slots to the job that each runs, '' for none; `oldest` in ms."""
 
     counters: dict[str, str]
     http: dict[str, str]
@@ -35,10 +36,10 @@ def _pairs(flat: list[str]) -> dict[str, str]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-async def read(client: redis.asyncio.Redis) -> Figures:
-    """Read all figures in one round trip."""
+async def read(client: redis.asyncio.Redis) -> Metrics:
+    """Read all metrics in one round trip."""
     counters, http, jobs, slots, oldest = await scripts.run(client, "stats")
-    return Figures(
+    return Metrics(
         counters=_pairs(counters),
         http=_pairs(http),
         jobs={state: int(count) for state, count in _pairs(jobs).items()},
@@ -48,7 +49,7 @@ async def read(client: redis.asyncio.Redis) -> Figures:
 
 
 async def add_http(client: redis.asyncio.Redis, counts: Mapping[str, int], seconds: Mapping[str, float]) -> None:
-    """Add what one process has counted of HTTP, in one round trip."""
+    """Add the HTTP counts of one process, in one round trip."""
     async with client.pipeline(transaction=True) as pipe:
         for field, count in counts.items():
             pipe.hincrby(keys.HTTP, field, count)

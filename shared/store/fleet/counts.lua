@@ -17,16 +17,35 @@ local function observe(what, duration)
 end
 
 
--- Add to what a caller, and all callers together, spent today.
-local is_kept = {}
-local function add_to_day(caller, field, by)
-  for _, name in ipairs({spend_of(caller, day_of(now())), spend_of('', day_of(now()))}) do
-    redis.call('HINCRBYFLOAT', name, field, by)
-    if not is_kept[name] then
-      redis.call('EXPIRE', name, KEPT_DAYS)
-      is_kept[name] = true
-    end
+-- Add to several fields of a hash with two commands. 15 digits, so that decimal fractions stay as they are written.
+local function add_all(name, amounts)
+  local fields, values = {}, {}
+  for field in pairs(amounts) do fields[#fields + 1] = field end
+  for i, known in ipairs(redis.call('HMGET', name, unpack(fields))) do
+    values[#values + 1] = fields[i]
+    local sum = (tonumber(known or 0) or 0) + amounts[fields[i]]
+    values[#values + 1] = string.format(sum % 1 == 0 and '%.0f' or '%.15g', sum)
   end
+  redis.call('HSET', name, unpack(values))
+end
+
+-- Add to what a caller, and all callers together, spent today.
+local has_expiry = {}
+local function for_today(caller, add)
+  for _, whose in ipairs({caller, ''}) do
+    local name = spend_of(whose, day_of(now()))
+    add(name)
+    if not has_expiry[name] then redis.call('EXPIRE', name, KEPT_DAYS) end
+    has_expiry[name] = true
+  end
+end
+
+local function add_to_day(caller, field, by)
+  for_today(caller, function(name) redis.call('HINCRBYFLOAT', name, field, by) end)
+end
+
+local function add_all_to_day(caller, amounts)
+  for_today(caller, function(name) add_all(name, amounts) end)
 end
 
 -- Tokens converted to input tokens, by the proportions of Claude's price list.
@@ -52,17 +71,19 @@ local function count_spend(id, caller, text, before)
     if spend.cost and spend.cost > 0 and weight(spend.tokens) > 0 then
       redis.call('HSET', PRICES, model, spend.cost / weight(spend.tokens))
     end
-    redis.call('HINCRBYFLOAT', COUNTERS, 'cost:' .. model, cost - old.cost)
-    add_to_day(caller, 'cost', cost - old.cost)
-    add_to_day(caller, 'cost:' .. model, cost - old.cost)
+    local more = {cost = cost - old.cost, ['cost:' .. model] = cost - old.cost}
+    local counters = {['cost:' .. model] = cost - old.cost}
+    for kind, tokens in pairs(spend.tokens) do
+      local added = math.max(0, tokens - (old.tokens[kind] or 0))
+      local field = 'tokens:' .. kind .. ':' .. model
+      counters[field] = added
+      if added > 0 then more[field] = added end
+      now_counted.tokens[kind] = (old.tokens[kind] or 0) + added
+    end
+    add_all(COUNTERS, counters)
+    add_all_to_day(caller, more)
     redis.call('HINCRBYFLOAT', spend_of('', day_of(now())), 'by:' .. caller, cost - old.cost)
     if redis.call('EXISTS', record_of(id)) == 1 then redis.call('HINCRBYFLOAT', record_of(id), 'cost', cost - old.cost) end
-    for kind, tokens in pairs(spend.tokens) do
-      local more = math.max(0, tokens - (old.tokens[kind] or 0))
-      count('tokens:' .. kind .. ':' .. model, more)
-      if more > 0 then add_to_day(caller, 'tokens:' .. kind .. ':' .. model, more) end
-      now_counted.tokens[kind] = (old.tokens[kind] or 0) + more
-    end
     counted[model] = now_counted
   end
   for _, spend in pairs(counted) do all[#all + 1] = spend end

@@ -1,7 +1,7 @@
 """Names of workers and slots: `HOST-PID-START`, and `HOST-PID-START-NUMBER` for a slot of that worker.
 
-A container that restarts has the host name and the process id of the one before. START is random, so that no name of
-a worker that was killed is used again.
+A container that restarts keeps its host name and process id. START is random, so that no name of a killed worker
+is used again.
 """
 
 import os

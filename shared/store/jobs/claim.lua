@@ -29,9 +29,9 @@ if job.state == 'waiting' and not job.started and daily_budget_usd > 0
   return nil
 end
 if job.state == 'waiting' then
-  change_state(id, job.caller, job.seq, 'waiting', 'active')
   local progress = math.max(10, tonumber(job.progress))
-  redis.call('HSET', record_of(id), 'slot', slot, 'started', whole(started), 'begun', whole(time), 'progress', progress)
+  change_state(id, job.caller, job.seq, 'waiting', 'active', 'slot', slot, 'started', whole(started), 'begun', whole(time),
+    'progress', progress)
   redis.call('HDEL', record_of(id), 'waiting')
   -- Text that an earlier claim has published is not part of this answer.
   if redis.call('HDEL', record_of(id), PIECE) == 1 then publish(id, 'reset', '') end
@@ -43,7 +43,11 @@ elseif job.state ~= 'active' or job.slot ~= slot then
 end
 redis.call('ZREM', WAITING, id)
 redis.call('ZADD', ACTIVE, whole(time + lease_ms), id)
-redis.call('SETNX', DEPLOYMENT, new_deployment)
+local deployment = redis.call('GET', DEPLOYMENT)
+if not deployment then
+  deployment = new_deployment
+  redis.call('SET', DEPLOYMENT, deployment)
+end
 return {redis.call('GET', input_of(id)), tonumber(job.attempts), job.timeout - (time - started), job.req,
-  job.caller, tostring((job.cost or 0) - (job.paid or 0)), redis.call('GET', DEPLOYMENT),
+  job.caller, tostring((job.cost or 0) - (job.paid or 0)), deployment,
   job.cred and redis.call('HGET', credentials_of(job.caller), job.cred) or ''}

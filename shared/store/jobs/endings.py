@@ -7,7 +7,7 @@ import redis.asyncio
 
 from shared.store.callers import callers
 from shared.store.jobs import records
-from shared.store.redis.pubsub import listening
+from shared.store.redis.pubsub import subscribed
 
 
 async def read_at_end(
@@ -21,14 +21,14 @@ async def read_at_end(
     job = await records.read(client, job_id, caller)
     if job is None or job.ended or seconds <= 0:
         return job
-    with listening(client, job_id, only_end=True) as ear:
+    with subscribed(client, job_id, only_end=True) as subscription:
         # Only the wait is bounded, never a command: a command that is cancelled half-way costs its connection.
-        if not await within(deadline, ear.ready):
+        if not await within(deadline, subscription.ready):
             return job
         while True:
-            ear.heard.clear()
+            subscription.changed.clear()
             job = await callers.checked(client, caller, records.read(client, job_id, caller))
-            if job is None or job.ended or not await within(deadline, ear.heard):
+            if job is None or job.ended or not await within(deadline, subscription.changed):
                 return job
 
 

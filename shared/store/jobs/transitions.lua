@@ -35,11 +35,11 @@ local function enqueue_next_turn(caller, session)
   end
 end
 
--- Change a job's state in its record and in the lists.
-local function change_state(id, caller, seq, from, to)
+-- Change a job's state in its record and in the lists, and other fields of the record with it.
+local function change_state(id, caller, seq, from, to, ...)
   redis.call('ZREM', jobs_of(caller, from), id)
   redis.call('ZREM', all_of(from), id)
-  redis.call('HSET', record_of(id), 'state', to)
+  redis.call('HSET', record_of(id), 'state', to, ...)
   redis.call('ZADD', jobs_of(caller, to), seq, id)
   redis.call('ZADD', all_of(to), seq, id)
 end
@@ -75,7 +75,7 @@ local function forget_hook(name)
     redis.call('ZREM', due_of(hook[3], hook[2]), name)
     due_by_its_first(hook[3], hook[2])
   end
-  redis.call('DEL', hook_of(name), tries_of(name))
+  redis.call('DEL', hook_of(name), attempts_of(name))
 end
 
 -- Delete all webhooks of a job, or of a batch.
@@ -182,11 +182,13 @@ end
 -- write frees memory, so that a full store, which accepts no new job, can still end those that it has.
 local function end_job(id, job, to, time, keep_ms, code)
   redis.call('ZREM', ACTIVE, id)
-  redis.call('ZREM', WAITING, id)
-  redis.call('ZREM', DELAYED, id)
-  redis.call('ZREM', PARKED, id)
-  change_state(id, job.caller, job.seq, job.state, to)
-  redis.call('HSET', record_of(id), 'progress', 100, 'finished', whole(time), 'expires', whole(time + keep_ms))
+  if job.state ~= 'active' then
+    redis.call('ZREM', WAITING, id)
+    redis.call('ZREM', DELAYED, id)
+    redis.call('ZREM', PARKED, id)
+  end
+  change_state(id, job.caller, job.seq, job.state, to, 'progress', 100, 'finished', whole(time),
+    'expires', whole(time + keep_ms))
   redis.call('ZADD', EXPIRES, whole(time + keep_ms), id)
   redis.call('HDEL', record_of(id), PIECE, 'spent')
   add_to_day(job.caller, 'jobs', 1)
@@ -194,18 +196,15 @@ local function end_job(id, job, to, time, keep_ms, code)
   leave_slot(id)
   count(to == 'failed' and 'failed:' .. code or to)
   local minute = minute_of(math.floor(time / 60000))
-  redis.call('HINCRBY', minute, to, 1)
-  redis.call('EXPIRE', minute, 7200)
-  local started = redis.call('HGET', record_of(id), 'started')
+  if redis.call('HINCRBY', minute, to, 1) == 1 then redis.call('EXPIRE', minute, 7200) end
+  local started, session, batch = unpack(redis.call('HMGET', record_of(id), 'started', SESSION, 'batch'))
   if started and to ~= 'cancelled' then observe('execution', time - started) end
-  local session = redis.call('HGET', record_of(id), SESSION)
   if session then
     redis.call('LREM', turns_of(job.caller, session), 0, id)
     enqueue_next_turn(job.caller, session)
   end
   expire_keys(id, time)
   add_webhooks(id, job.caller, to, time)
-  local batch = redis.call('HGET', record_of(id), 'batch')
   if batch then end_in_batch(batch, id, to, time, keep_ms) end
   publish(id, 'done', '')
 end

@@ -1,4 +1,4 @@
-"""The time: Redis's, for everything that two hosts compare. The clock of a host is right for its own durations only."""
+"""The time by Redis's clock, for everything that two hosts compare; a host's own clock is for durations alone."""
 
 from typing import cast
 
@@ -6,7 +6,7 @@ import redis.asyncio
 
 from shared.store.redis.pipelining import Command, get
 
-# Sent beside other commands, so that the time costs no round trip of its own.
+# Sent with other commands, so that the time costs no round trip of its own.
 TIME: Command = ("TIME",)
 
 

@@ -1,31 +1,26 @@
-"""Failover: closes connections that lead to a server which is not the primary any more.
+"""Failover: closes connections to a server that is no longer the primary.
 
-A connection outlives the change of the name that it was made by. When one learns that its server takes no writes, every
-connection of this process to that address is closed, also those that only read or subscribe. redis-py opens each again
-at its next use, which resolves the name again, and sends the command once more.
+A connection outlives a change of the address behind its host name. When a server answers that it takes no
+writes, every connection of this process to that address is closed, also those that only read or subscribe. redis-py
+opens each again at its next use, which resolves the name again, and sends the command once more.
 """
 
-import asyncio
-import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import redis.asyncio.connection
-import redis.connection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from shared.store.redis import failures
+from shared.store.redis import failures, internals
 
-# What a server says that is not, or not yet, the primary that the others should stay with.
+# Error codes of a server that is not, or not yet, the primary.
 _NOT_PRIMARY = {"READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "UNBLOCKED", "NOREPLICAS"}
-# The connection that hears this is opened again; the others are logged in, and would perhaps not be again.
+# Only the connection with this error is opened again: the others are logged in, and might not be again.
 _NOT_LOGGED_IN = {"NOAUTH", "WRONGPASS"}
-# All connections are closed at most this often while the name still leads to the old server; seconds.
+# Seconds between two closings of all connections, while the name still leads to the old server.
 _CLOSE_EVERY = 1.0
 
 
@@ -40,7 +35,7 @@ class _Connections:
         self._url = url
         self._lock = threading.Lock()
         self._open: WeakKeyDictionary[Any, tuple[float, Callable[[], None]]] = WeakKeyDictionary()
-        self._learned = 0.0
+        self._lost_at = 0.0
         self._closed = -_CLOSE_EVERY
         self._timer: threading.Timer | None = None
 
@@ -50,7 +45,7 @@ class _Connections:
         failures.connected(self._url)
 
     def judge(self, text: str, error: Exception) -> Exception:
-        """Return what is raised for an error that Redis wrote."""
+        """Return the exception for an error that Redis has written."""
         code = failures.code_in(text)
         if code in _NOT_PRIMARY:
             self._lose()
@@ -62,8 +57,8 @@ class _Connections:
 
     def _lose(self) -> None:
         with self._lock:
-            self._learned = time.monotonic()
-            wait = self._closed + _CLOSE_EVERY - self._learned
+            self._lost_at = time.monotonic()
+            wait = self._closed + _CLOSE_EVERY - self._lost_at
             if wait > 0:
                 if self._timer is None:
                     self._timer = threading.Timer(wait, self._close_all)
@@ -75,8 +70,8 @@ class _Connections:
     def _close_all(self) -> None:
         with self._lock:
             self._timer, self._closed = None, time.monotonic()
-            # Those that were opened since may lead to the new primary.
-            old = [close for opened, close in self._open.values() if opened < self._learned]
+            # Connections that were opened since may lead to the new primary.
+            old = [close for opened, close in self._open.values() if opened < self._lost_at]
         for close in old:
             close()
 
@@ -85,19 +80,13 @@ _known: dict[str, _Connections] = {}
 
 
 def async_parser(url: str) -> type[Any]:
-    """Return the class that reads replies for asynchronous connections to a URL."""
+    """Return the reply parser class for asynchronous connections to a URL."""
     connections = _known.setdefault(url, _Connections(url))
 
-    class Parser(redis.asyncio.connection.DefaultParser):  # type: ignore[misc, valid-type]
+    class Parser(internals.AsyncParser):  # type: ignore[misc]
         def on_connect(self, connection: Any) -> None:
             super().on_connect(connection)
-            loop, writer = asyncio.get_running_loop(), connection._writer  # noqa: SLF001 -- as redis-py's parsers do
-
-            def close() -> None:
-                with suppress(RuntimeError):  # the loop has ended, and its connections with it
-                    loop.call_soon_threadsafe(writer.close)
-
-            connections.opened(self, close)
+            connections.opened(self, internals.async_closer(connection))
 
         @classmethod
         def parse_error(cls, response: str) -> Exception:
@@ -107,20 +96,13 @@ def async_parser(url: str) -> type[Any]:
 
 
 def sync_parser(url: str) -> type[Any]:
-    """Return the class that reads replies for blocking connections to a URL."""
+    """Return the reply parser class for blocking connections to a URL."""
     connections = _known.setdefault(url, _Connections(url))
 
-    class Parser(redis.connection.DefaultParser):  # type: ignore[misc, valid-type]
+    class Parser(internals.SyncParser):  # type: ignore[misc]
         def on_connect(self, connection: Any) -> None:
             super().on_connect(connection)
-            sock: socket.socket = connection._sock  # noqa: SLF001 -- as redis-py's parsers do
-
-            def close() -> None:
-                with suppress(OSError):
-                    # Wakes a thread that blocks in reading; the file descriptor stays that thread's to close.
-                    sock.shutdown(socket.SHUT_RDWR)
-
-            connections.opened(self, close)
+            connections.opened(self, internals.sync_closer(connection))
 
         @classmethod
         def parse_error(cls, response: str) -> Exception:

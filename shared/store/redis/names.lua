@@ -36,7 +36,7 @@ local function all_of(state) return 'cg:all:' .. state end
 
 local function hooks_of(id) return 'cg:job:' .. id .. ':hooks' end
 local function hook_of(name) return 'cg:hook:' .. name end
-local function tries_of(name) return 'cg:hook:' .. name .. ':tries' end
+local function attempts_of(name) return 'cg:hook:' .. name .. ':tries' end
 local function due_hosts_of(caller) return 'cg:due:' .. caller end
 local function due_of(caller, host) return 'cg:due:' .. caller .. ':' .. host end
 local function host_of(host) return 'cg:host:' .. host end

@@ -1,4 +1,4 @@
-"""Run Lua scripts. Each lies beside the module that calls it, and its header lists its arguments and its result."""
+"""Run Lua scripts. Each is beside the module that calls it; its header lists its arguments and its result."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -11,7 +11,7 @@ import redis.asyncio
 from redis.exceptions import NoScriptError
 
 from shared.store import keys
-from shared.store.redis.pipelining import ask
+from shared.store.redis.pipelining import send
 from shared.store.redis.signatures import Signature
 
 _FILES = {path.stem: path for path in Path(__file__).parents[1].rglob("*.lua")}
@@ -64,15 +64,15 @@ def encode(script: str, argument: str, fields: Mapping[str, Any]) -> str:
 
 
 async def run(client: redis.asyncio.Redis, script: str, /, **arguments: Any) -> Any:
-    """Run a script in one round trip; a server that does not know it yet costs one more, once.
+    """Run a script in one round trip; the first use on a server costs one more.
 
     The arguments have the names that the header of the script gives them. Raises TypeError for other names.
     """
     values = signature(script).values(arguments)
     text, digest = _source(script)
-    [reply] = await ask(client, ("EVALSHA", digest, 0, *values))
+    [reply] = await send(client, ("EVALSHA", digest, 0, *values))
     if isinstance(reply, NoScriptError):
-        [reply] = await ask(client, ("EVAL", text, 0, *values))
+        [reply] = await send(client, ("EVAL", text, 0, *values))
     if isinstance(reply, Exception):
         raise reply
     return reply

@@ -1,4 +1,4 @@
-"""What is known of webhooks: the tries of a job's, another delivery, and the hosts that fail."""
+"""Delivery attempts of a job, redelivery, and failing hosts."""
 
 import json
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from shared.store import keys
 from shared.store.jobs.records import StoredJob
 from shared.store.redis import clock, scripts
 
-# Callers choose the hosts, and so how many fail.
+# Callers choose the hosts, and so how many of them fail.
 _MOST_HOSTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
-    """One try of a webhook; times in ms, `next_at` when another is planned."""
+class DeliveryAttempt:
+    """One attempt of a delivery; times in ms, `next_at` when another is scheduled."""
 
     name: str
     request_id: str
@@ -32,7 +32,7 @@ class Try:
 
 @dataclass(frozen=True, slots=True)
 class FailingHost:
-    """A webhook host whose last tries all failed; times in ms, `paused` when it is not tried any more."""
+    """A webhook host whose latest attempts all failed; times in ms, `paused` since it gets none."""
 
     host: str
     failing: int
@@ -40,8 +40,8 @@ class FailingHost:
     paused: int | None
 
 
-async def tries(client: redis.asyncio.Redis, job_id: str, caller: str) -> list[Try] | None:
-    """List the tries of a caller's job's webhooks, oldest first; None when there is no such job."""
+async def attempts(client: redis.asyncio.Redis, job_id: str, caller: str) -> list[DeliveryAttempt] | None:
+    """List the delivery attempts of a caller's job, oldest first; None when there is no such job."""
     async with client.pipeline(transaction=False) as pipe:
         pipe.hgetall(keys.job(job_id))
         pipe.smembers(keys.hooks(job_id))
@@ -53,31 +53,31 @@ async def tries(client: redis.asyncio.Redis, job_id: str, caller: str) -> list[T
     async with client.pipeline(transaction=False) as pipe:
         for name in names:
             pipe.hmget(keys.hook(name), "req", "event", "url", "state")
-            pipe.lrange(keys.tries(name), 0, -1)
+            pipe.lrange(keys.delivery_attempts(name), 0, -1)
         replies = await pipe.execute()
     found = []
     for index, name in enumerate(names):
         (request_id, event, url, state), lines = replies[2 * index : 2 * index + 2]
         for line in lines:
             number, at, due, text = line.split("\n", 3)
-            seen = json.loads(text)
+            result = json.loads(text)
             last = line is lines[-1]
             next_at = int(due) if due and last and state == "pending" else None
-            what = (int(number), seen["status"], seen["error"], seen["duration"], int(at), next_at)
-            found.append(Try(name, request_id, event, url, *what))
+            values = (int(number), result["status"], result["error"], result["duration"], int(at), next_at)
+            found.append(DeliveryAttempt(name, request_id, event, url, *values))
     return sorted(found, key=lambda one: (one.at, one.name, one.number))
 
 
 async def redeliver(
     client: redis.asyncio.Redis, job_id: str, caller: str, request_id: str | None
-) -> tuple[Literal["missing", "running", "none", "told"], list[str]]:
-    """Let the end of a caller's job be told again: to one submission, or to all that asked."""
-    answer, *told = await scripts.run(client, "redeliver", job_id=job_id, caller=caller, request_id=request_id or "")
-    return answer, told
+) -> tuple[Literal["missing", "running", "none", "queued"], list[str]]:
+    """Queue the delivery of a job's end again, for one submission or for all with a webhook; return their ids."""
+    answer, *ids = await scripts.run(client, "redeliver", job_id=job_id, caller=caller, request_id=request_id or "")
+    return answer, ids
 
 
 async def failing_hosts(client: redis.asyncio.Redis) -> list[FailingHost]:
-    """List the webhook hosts that fail, the longest failing first, of so many as the dashboard can show."""
+    """List at most 1000 failing webhook hosts, the longest failing first."""
     names = sorted(cast("set[str]", await client.smembers(keys.FAILING_HOSTS)))[:_MOST_HOSTS]
     async with client.pipeline(transaction=False) as pipe:
         for name in names:
@@ -92,7 +92,7 @@ async def failing_hosts(client: redis.asyncio.Redis) -> list[FailingHost]:
 
 
 async def resume(client: redis.asyncio.Redis, host: str) -> bool:
-    """Let a host be tried again as if it had never failed; False when it does not fail."""
+    """Clear a host's failures, so that it gets attempts again; False when it has none."""
     async with client.pipeline(transaction=True) as pipe:
         pipe.delete(keys.host(host))
         pipe.srem(keys.FAILING_HOSTS, host)

@@ -1,4 +1,4 @@
-"""What the deliverer does with webhooks: lease those that are due, read what they tell, and record each try."""
+"""The outbox: lease due deliveries, read them, and record each attempt."""
 
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -14,15 +14,15 @@ from shared.store.jobs.records import StoredJob
 from shared.store.redis import clock, scripts
 from shared.store.webhooks import signing_secrets
 
-# Longer than a try takes: one that is not recorded by then is made again by whoever is there; ms.
+# Milliseconds; longer than an attempt takes. An attempt that is not recorded by then is repeated.
 LEASE = 30_000
 
-TryOutcome = Literal["delivered", "retried", "abandoned"]
+AttemptOutcome = Literal["delivered", "retried", "abandoned"]
 
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """A webhook that is ours to try, by its name; `number` is the fence of what is recorded of it."""
+    """The lease of a delivery, by its name; `number` is the fence for its record."""
 
     name: str
     number: int
@@ -30,9 +30,9 @@ class Leased:
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """A webhook with all that its event holds: the job or the batch that has ended, and the submission's metadata.
+    """A delivery with all that its event holds: the job or the batch that has ended, and the submission's metadata.
 
-    `at` is in ms; `secrets` are the caller's, the newest first.
+    `at` is in ms; `attempts` were made in the present schedule; `secrets` are the caller's, the newest first.
     """
 
     leased: Leased
@@ -41,7 +41,7 @@ class Webhook:
     host: str
     event: str
     at: int
-    tries: int
+    attempts: int
     caller: str
     metadata: dict[str, str]
     secrets: list[str]
@@ -49,19 +49,19 @@ class Webhook:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What a try saw: never anything of an answer's body."""
+class AttemptResult:
+    """The response to an attempt, without its body; `duration` in ms."""
 
     status: int | None
     error: str | None
     duration: int
 
 
-_SPARED = Seen(None, "not tried: the host is paused, because nothing has reached it for long", 0)
+_SKIPPED = AttemptResult(None, "not tried: the host is paused, because nothing has reached it for long", 0)
 
 
 async def due(client: redis.asyncio.Redis) -> AsyncIterator[None]:
-    """Yield at the start, and whenever a webhook may have become due; ends with an error of the connection."""
+    """Yield at the start, and whenever a delivery may have become due; ends with an error of the connection."""
     async with client.pubsub() as channel:
         await channel.subscribe(keys.WEBHOOK_DUE)
         async for _ in channel.listen():
@@ -76,24 +76,24 @@ async def lease(
     per_host: int,
     lease_for: int = LEASE,
 ) -> tuple[list[Leased], float | None]:
-    """Take webhooks that are due for `free` places; also return s until the next is, None when none is known.
+    """Lease due deliveries for `free` places; also return the seconds until the next is due, None if none is.
 
-    `busy` is how many of each caller's hosts are being tried here already. A caller holds at most as many places as are
+    `busy` counts the running attempts of this process by caller and host. A caller holds at most as many places as are
     left free, and `per_host` for one host.
     """
     wait, *flat = await scripts.run(
         client, "lease", free=free, lease_ms=lease_for, per_host=per_host, busy=json.dumps(busy),
-        spared=json.dumps(asdict(_SPARED)),
+        skipped=json.dumps(asdict(_SKIPPED)),
     )  # fmt: skip
     leased = [Leased(flat[index], flat[index + 1]) for index in range(0, len(flat), 2)]
     return leased, None if wait < 0 else wait / 1000
 
 
 async def read(client: redis.asyncio.Redis, leased: Leased) -> Webhook | None:
-    """Read a webhook and its subject, in two round trips, three for a batch; None when its job or batch is gone."""
+    """Read a delivery and its subject, in two round trips, three for a batch; None when its job or batch is gone."""
     names = ("job", "caller", "req", "url", "host", "event", "at", "tries", "meta")
     found = cast("list[Any]", await client.hmget(keys.hook(leased.name), names))
-    job_id, caller, request_id, url, host, event, at, tries, metadata = found
+    job_id, caller, request_id, url, host, event, at, attempts, metadata = found
     if job_id is None:
         return None
     subject: StoredJob | StoredBatch | None
@@ -118,7 +118,7 @@ async def read(client: redis.asyncio.Redis, leased: Leased) -> Webhook | None:
         host=host,
         event=event,
         at=int(at),
-        tries=int(tries),
+        attempts=int(attempts),
         caller=caller,
         metadata=json.loads(metadata or "{}"),
         secrets=signing_secrets.valid(secrets, clock.milliseconds(time)),
@@ -127,14 +127,20 @@ async def read(client: redis.asyncio.Redis, leased: Leased) -> Webhook | None:
 
 
 async def record(
-    client: redis.asyncio.Redis, leased: Leased, outcome: TryOutcome, seen: Seen, *, pause: int, disable_after: int
+    client: redis.asyncio.Redis,
+    leased: Leased,
+    outcome: AttemptOutcome,
+    result: AttemptResult,
+    *,
+    pause: int,
+    disable_after: int,
 ) -> bool:
-    """Record a try, and let the next come after `pause` s; False when the lease is another's by now.
+    """Record an attempt and schedule the next after `pause` seconds; False when another process holds the lease.
 
-    After `disable_after` s of nothing but failures the host is paused. Safe to send twice.
+    After `disable_after` seconds of failures alone the host is paused. Safe to send twice.
     """
     recorded = await scripts.run(
         client, "settle_delivery", name=leased.name, number=leased.number, outcome=outcome, pause_ms=pause * 1000,
-        seen=json.dumps(asdict(seen)), disable_ms=disable_after * 1000,
+        result=json.dumps(asdict(result)), disable_ms=disable_after * 1000,
     )  # fmt: skip
     return bool(recorded)

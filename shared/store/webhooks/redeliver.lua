@@ -1,30 +1,30 @@
--- Let the end of a job be told again, now and with the whole schedule before it.
+-- Queue the deliveries of a job's end again, due now and with the whole schedule.
 -- ARGV
 --   job_id
 --   caller
---   request_id  a submission, or '' for all that asked
--- Returns {'missing'}, {'running'}, {'none'} without a webhook, or {'told', request, …}.
+--   request_id  a submission, or '' for all with a webhook
+-- Returns {'missing'}, {'running'}, {'none'} without a webhook, or {'queued', request, …}.
 local id, caller, request_id = ARGV[1], ARGV[2], ARGV[3]
 local job = read(id, 'caller', 'state', 'expires')
 local time = now()
 if job.caller ~= caller or tonumber(job.expires or time + 1) <= time then return {'missing'} end
 if not job.expires then return {'running'} end
-local told = {'told'}
+local queued = {'queued'}
 local requests = redis.call('SMEMBERS', hooks_of(id))
 if #requests == 0 then return {'none'} end
 for _, request in ipairs(requests) do
   local hook = redis.call('HMGET', hook_of(request), 'state', 'host', 'leased', 'req')
   if hook[1] ~= 'superseded' and (request_id == '' or request_id == hook[4]) then
     if hook[1] ~= 'pending' then count('webhooks_pending') end
-    redis.call('HSET', hook_of(request), 'state', 'pending', 'tries', 0, 'again', 'asked')
+    redis.call('HSET', hook_of(request), 'state', 'pending', 'tries', 0, 'again', 'requested')
     if tonumber(hook[3] or 0) > time then
-      redis.call('HSET', hook_of(request), 'again', 'during') -- it is being sent, and will be sent once more
+      redis.call('HSET', hook_of(request), 'again', 'during') -- an attempt runs, and another follows
     else
       deliver_at(request, caller, hook[2], time)
     end
-    told[#told + 1] = hook[4]
+    queued[#queued + 1] = hook[4]
   end
 end
-if #told == 1 then return {'missing'} end
+if #queued == 1 then return {'missing'} end
 redis.call('PUBLISH', WEBHOOK_DUE, '')
-return told -- not unpacked: of thousands there is no room on the stack
+return queued

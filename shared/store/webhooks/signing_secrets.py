@@ -1,4 +1,4 @@
-"""What webhooks are signed with: each caller's own secret, and the gateway's where callers have no keys."""
+"""Secrets that sign deliveries: one of each caller, and the gateway's own where callers have no keys."""
 
 import json
 from typing import Any, cast
@@ -10,21 +10,21 @@ from shared.store.redis import clock
 from shared.store.redis.pipelining import get
 from shared.webhook_secret import new_secret
 
-# Both of a rotation sign for a day; s.
+# Seconds after a rotation in which the previous secret signs too.
 ROTATES_FOR = 86_400
-# Of the secrets before, however often they are rotated.
+# Previous secrets that are kept, however often they are rotated.
 _MOST = 4
-# Webhooks of a caller whose key is revoked are still sent and signed: longer than a schedule and a result last; s.
+# Seconds that the secrets of a revoked caller are kept: deliveries of its cancelled jobs are still sent and signed.
 AFTER_REVOCATION = 7 * 86_400
 
 
 def first(secret: str) -> str:
-    """Return how a new caller's secret is stored."""
+    """Return the stored form of a new caller's secret."""
     return json.dumps([{"secret": secret}])
 
 
 def valid(stored: str | None, now: int) -> list[str]:
-    """Return the secrets that sign at a time, in ms by Redis's clock; the newest first."""
+    """Return the secrets that sign at `now`, in ms by Redis's clock; the newest first."""
     return [entry["secret"] for entry in _valid(stored, now)]
 
 
@@ -34,14 +34,14 @@ def _valid(stored: str | None, now: int) -> list[dict[str, Any]]:
 
 
 async def of_gateway(client: redis.asyncio.Redis) -> list[str]:
-    """Return the gateway's own secrets; one is made when there is none yet."""
+    """Return the gateway's own secrets; create one if there is none."""
     name = keys.secret(keys.ANONYMOUS)
     _, stored, time = await get(client, ("SET", name, first(new_secret()), "NX"), ("GET", name), clock.TIME)
     return valid(stored, clock.milliseconds(time))
 
 
 async def rotate(client: redis.asyncio.Redis, caller: str) -> str | None:
-    """Make a new secret, beside which the one before is valid for a day; None when there is no such caller."""
+    """Create a secret; the previous one stays valid for a day. Return None when there is no such caller."""
     if caller == keys.ANONYMOUS:
         await of_gateway(client)
     elif not await client.hexists(keys.KEYS, caller):

@@ -46,7 +46,7 @@ def test_a_worker_opens_the_key_of_a_job(hosts):
         ({"hosts": ("claude.example",)}, PRIVATE, CLAUDE, "hosts"),
         ({"sealed_by": "another caller"}, PRIVATE, CLAUDE, "sealed as another"),
     ],
-    ids=lambda part: str(part)[:20],
+    ids=["no setting", "another key", "cloud provider", "another kind", "another host", "another caller"],
 )
 def test_a_credential_that_cannot_be_used_is_logged_with_the_reason(caplog, job, key, claude, reason):
     with pytest.raises(CredentialUnavailableError):

@@ -5,38 +5,38 @@ import time
 
 import pytest
 
-from functions.worker.webhooks.attempt import Answer, _seconds, judge
-from shared.store.webhooks.outbox import Seen
+from functions.worker.webhooks.attempt import Response, _seconds, next_step
+from shared.store.webhooks.outbox import AttemptResult
 
 SCHEDULE = (5, 300, 1800)
 
 
 def answer(status, retry_after=0):
-    return Answer(Seen(status, None if status else "connection refused", 1), retry_after)
+    return Response(AttemptResult(status, None if status else "connection refused", 1), retry_after)
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 299])
 def test_any_2xx_is_a_delivery(status):
-    assert judge(answer(status), 0, SCHEDULE) == ("delivered", 0)
+    assert next_step(answer(status), 0, SCHEDULE) == ("delivered", 0)
 
 
 @pytest.mark.parametrize("status", [None, 101, 301, 302, 307, 308, 400, 401, 404, 429, 500, 503])
 def test_any_other_answer_is_retried(status):
-    assert judge(answer(status), 0, SCHEDULE) == ("retried", 5)
+    assert next_step(answer(status), 0, SCHEDULE) == ("retried", 5)
 
 
 def test_attempts_follow_the_schedule_to_its_end():
-    verdicts = [judge(answer(500), tries, SCHEDULE) for tries in range(4)]
-    assert verdicts == [("retried", 5), ("retried", 300), ("retried", 1800), ("abandoned", 0)]
+    steps = [next_step(answer(500), tries, SCHEDULE) for tries in range(4)]
+    assert steps == [("retried", 5), ("retried", 300), ("retried", 1800), ("abandoned", 0)]
 
 
 def test_410_ends_the_attempts():
-    assert judge(answer(410), 0, SCHEDULE) == ("abandoned", 0)
+    assert next_step(answer(410), 0, SCHEDULE) == ("abandoned", 0)
 
 
 def test_retry_after_makes_a_pause_longer_and_never_shorter():
-    assert judge(answer(503, 60), 0, SCHEDULE) == ("retried", 60)
-    assert judge(answer(503, 60), 1, SCHEDULE) == ("retried", 300)
+    assert next_step(answer(503, 60), 0, SCHEDULE) == ("retried", 60)
+    assert next_step(answer(503, 60), 1, SCHEDULE) == ("retried", 300)
 
 
 @pytest.mark.parametrize(

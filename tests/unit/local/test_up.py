@@ -18,7 +18,7 @@ def calls(monkeypatch, tmp_path):
     monkeypatch.setattr(up, "_OWN", tmp_path / ".data/compose.env")
     monkeypatch.setattr(up, "_GIVEN", tmp_path / ".env")
     for name in (
-        *up._WAYS,
+        *up.CREDENTIALS,
         *up._KEY_PAIR,
         "ADMIN_ENABLED",
         "ADMIN_USERNAME",

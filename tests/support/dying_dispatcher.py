@@ -1,7 +1,7 @@
 """A dispatcher that kills itself with -9 at one point of its first attempt.
 
-Usage: `python -m tests.support.dying_deliverer POINT`. Everything else is the worker's own code; without a point it
-runs until SIGTERM. Leases last half a second.
+Usage: `python -m tests.support.dying_dispatcher POINT`. Everything else is the worker's own code; without a point it
+runs until SIGTERM. Leases last three seconds.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ def _arrange(point: str) -> None:
         case "between read and post":
             vars(dispatcher)["post"] = _die
         case "between post and record":
-            vars(dispatcher)["judge"] = _die
+            vars(dispatcher)["next_step"] = _die
         case "after the record":
 
             async def record_and_die(*args: Any, **options: Any) -> bool:
@@ -40,15 +40,15 @@ def _arrange(point: str) -> None:
             outbox.record = record_and_die
 
 
-async def _deliver() -> None:
+async def _dispatch() -> None:
     settings = load(WorkerSettings)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    sys.stdout.write("can be told to stop\n")
+    sys.stdout.write("can be stopped\n")
     sys.stdout.flush()
-    await dispatcher.Deliverer(async_client(settings.redis_address), settings, lease_for=500).run(stop, 1)
+    await dispatcher.Dispatcher(async_client(settings.redis_address), settings, lease_for=3000).run(stop, 1)
 
 
 if __name__ == "__main__":
     _arrange(sys.argv[1] if len(sys.argv) > 1 else "")
-    asyncio.run(_deliver())
+    asyncio.run(_dispatch())

@@ -1,0 +1,199 @@
+"""The parts of redis-py's implementation that `shared/store/redis/internals.py` uses are as it expects.
+
+When one of these fails after an upgrade, read redis-py's changes and adapt that module: without it commands are lost
+between requests, or connections stay with a server that is no longer the primary.
+"""
+
+import ast
+import asyncio
+import inspect
+import re
+import socket
+import threading
+import time
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+import redis
+import redis.asyncio
+from redis.asyncio.client import Pipeline
+from redis.asyncio.connection import AbstractConnection
+
+from local.embedded_redis import find_server
+from shared.store.redis import failover, internals
+from shared.store.redis.client import async_client, close_clients, sync_client
+from tests.contract.test_arrows import MODULES, ROOT
+from tests.support.redis_server import RedisServer
+
+INTERNALS = ROOT / "shared/store/redis/internals.py"
+# What redis-py documents, or exports from its packages.
+PUBLIC = re.compile(
+    r"redis(\.asyncio|\.exceptions|\.backoff|\.retry|\.asyncio\.retry)?(\.[A-Z]\w+)?|redis\.asyncio\.client\.PubSub"
+    r"|redis\.client\.Pipeline"
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with RedisServer(find_server(), tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+async def client(server):
+    yield async_client(server.url)
+    await close_clients()
+
+
+def test_this_is_the_release_that_was_checked():
+    """Fails at each minor release: run this file, read the changes, then set the number."""
+    assert version("redis").rpartition(".")[0] == "8.1"
+
+
+def test_only_one_module_uses_internals_of_redis_py():
+    for path in MODULES:
+        if path == INTERNALS:
+            continue
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "redis":
+                used = {f"{node.module}.{alias.name}" for alias in node.names}
+            elif isinstance(node, ast.Import):
+                used = {alias.name for alias in node.names if alias.name.partition(".")[0] == "redis"}
+            else:
+                continue
+            assert {name for name in used if not PUBLIC.fullmatch(name)} == set(), path
+        attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        assert not attributes & {"_writer", "_sock", "_parser", "connection_class"}, path
+
+
+def test_a_pipeline_takes_its_pool_and_callbacks():
+    names = list(inspect.signature(Pipeline.__init__).parameters)
+    assert names == ["self", "connection_pool", "response_callbacks", "transaction", "shard_hint"]
+
+
+async def test_a_pipeline_reads_each_reply_by_parse_response(client):
+    async with internals.CountingPipeline(client) as pipe:
+        for number in range(5):
+            pipe.execute_command("ECHO", number)
+        pipe.execute_command("INCR", "a", "b")
+        replies = await pipe.execute(raise_on_error=False)
+    assert replies[:5] == ["0", "1", "2", "3", "4"]
+    assert isinstance(replies[5], redis.ResponseError)
+    assert pipe.replies == 6
+
+
+async def test_a_pipeline_is_one_write_without_a_transaction(client, monkeypatch):
+    await client.ping()
+    writes = []
+    send = AbstractConnection.send_packed_command
+
+    async def counted(self, command, check_health=True):
+        writes.append(b"".join(command))
+        await send(self, command, check_health)
+
+    monkeypatch.setattr(AbstractConnection, "send_packed_command", counted)
+    async with internals.CountingPipeline(client) as pipe:
+        pipe.execute_command("ECHO", "a")
+        pipe.execute_command("ECHO", "b")
+        assert await pipe.execute(raise_on_error=False) == ["a", "b"]
+    assert len(writes) == 1
+    assert b"MULTI" not in writes[0]
+
+
+async def test_commands_are_packed_by_hiredis(client, monkeypatch):
+    packed = []
+    serializer = internals._PackedInC._serializer
+
+    class Spy:
+        def pack(self, *args):
+            packed.append(args)
+            return serializer.pack(*args)
+
+    monkeypatch.setattr(internals._PackedInC, "_serializer", Spy())
+    await client.echo("one")
+    async with internals.CountingPipeline(client) as pipe:
+        pipe.execute_command("ECHO", "two")
+        await pipe.execute()
+    assert ("ECHO", "one") in packed
+    assert ("ECHO", "two") in packed
+
+
+async def test_one_reply_can_stay_bytes(client):
+    await client.set("k", "é")
+    async with internals.CountingPipeline(client) as pipe:
+        pipe.execute_command("GETRANGE", "k", 0, 0, **internals.AS_BYTES)
+        assert await pipe.execute() == [b"\xc3"]
+
+
+async def test_a_connection_of_its_own_overrides_options(client):
+    own = internals.own_connection(client, socket_timeout=None)
+    assert await own.ping()
+    options = own.connection_pool.connection_kwargs
+    assert options["socket_timeout"] is None
+    assert client.connection_pool.connection_kwargs["socket_timeout"] is not None
+    assert options["host"] == client.connection_pool.connection_kwargs["host"]
+    assert own.connection_pool.connection_class is client.connection_pool.connection_class
+    await own.aclose()
+
+
+async def test_no_notifications_are_requested(client, server):
+    await client.ping()
+    with redis.Redis(port=server.port) as store:
+        assert "maint_notifications" not in str(store.info("commandstats"))
+
+
+def test_a_parser_gets_its_connection():
+    for base in (internals.AsyncParser, internals.SyncParser):
+        assert list(inspect.signature(base.on_connect).parameters)[:2] == ["self", "connection"]
+
+
+@pytest.mark.parametrize("make", [failover.async_parser, failover.sync_parser])
+def test_errors_of_replies_go_through_the_parser(make, server):
+    parser = make(server.url)
+    assert isinstance(parser.parse_error("READONLY no"), failover.NotPrimaryError)
+
+
+def test_an_error_reply_reaches_the_parser_of_a_blocking_client(server):
+    client = sync_client(server.url)
+    client.config_set("min-replicas-to-write", 1)
+    try:
+        with pytest.raises(failover.NotPrimaryError):
+            client.set("a", "b")
+    finally:
+        client.config_set("min-replicas-to-write", 0)
+
+
+async def test_an_error_reply_reaches_the_parser_of_an_asynchronous_client(client):
+    await client.config_set("min-replicas-to-write", 1)
+    try:
+        with pytest.raises(failover.NotPrimaryError):
+            await client.set("a", "b")
+    finally:
+        await client.config_set("min-replicas-to-write", 0)
+
+
+async def test_an_asynchronous_connection_closes_from_another_thread(client):
+    connection = await client.connection_pool.get_connection()
+    close = internals.async_closer(connection)
+    thread = threading.Thread(target=close)
+    thread.start()
+    thread.join()
+    async with asyncio.timeout(5):
+        with pytest.raises(redis.ConnectionError):
+            await connection.read_response()
+    await client.connection_pool.release(connection)
+
+
+def test_a_blocking_connection_closes_from_another_thread(server):
+    client = redis.Redis(port=server.port)
+    connection: Any = client.connection_pool.get_connection()
+    assert isinstance(connection._sock, socket.socket)
+    close = internals.sync_closer(connection)
+    connection.send_command("BLPOP", "nothing", 30)
+    threading.Timer(0.1, close).start()
+    started = time.monotonic()
+    with pytest.raises(redis.ConnectionError):
+        connection.read_response()
+    assert time.monotonic() - started < 10
