@@ -9,7 +9,8 @@ SETTINGS = WorkerSettings(claude_model="default", max_budget_usd=2.0)
 STORED = {
     "query": "q", "context": {"a": 1}, "model": "m", "systemPrompt": "s", "maxTurns": 3, "maxBudgetUsd": 1.5,
     "effort": "low", "maxOutputTokens": 9, "tools": ["Read"], "outputSchema": {"type": "object"},
-    "mcpServers": ["unknown"], "conversation": {"id": "new", "from": "old"}, "credential": "mine", "fallbackModels": ["f"],
+    "mcpServers": ["unknown"], "conversation": {"id": "new", "from": "old"}, "credential": "mine",
+    "fallbackModels": ["f"],
 }  # fmt: skip
 
 
