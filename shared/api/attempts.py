@@ -1,4 +1,4 @@
-"""The attempts of a job as clients see them, and why a running one waits."""
+"""The attempts of a job, and the reason why a running job waits."""
 
 from typing import Literal
 
@@ -16,9 +16,9 @@ class AttemptDetail(Wire):
 
 
 class WaitingFor(Wire):
-    """Why a job waits: the error of Claude's that a running job met, or `sandbox_unavailable` for a job with tools.
+    """Why a job waits: the error of Claude, its time and the time of the next request; or `sandbox_unavailable`.
 
-    The latter waits for a worker with a sandbox; then `retryAt` is null.
+    A job with tools waits for a worker with a sandbox; then `retryAt` is null.
     """
 
     code: ErrorCode | Literal["sandbox_unavailable"]

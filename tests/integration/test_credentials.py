@@ -77,12 +77,12 @@ WRONG = [
     ({"kind": None}, "/kind", "anthropic_api_key"),
     ({"value": ""}, "/value", f"1 to {MAX_VALUE} characters"),
     ({"value": "x" * (MAX_VALUE + 1)}, "/value", f"1 to {MAX_VALUE} characters"),
-    ({"value": "two words"}, "/value", "visible ASCII"),
+    ({"value": "at its end "}, "/value", "visible ASCII"),
     ({"value": "x\r\nx-api-key: y"}, "/value", "visible ASCII"),
     ({"value": "schlüssel"}, "/value", "visible ASCII"),
     ({"kind": "header", "value": " Bearer x"}, "/value", "visible ASCII"),
     ({"kind": "header", "value": "Bearer x\n"}, "/value", "visible ASCII"),
-    ({"kind": "git", "value": "user:to ken"}, "/value", "visible ASCII"),
+    ({"kind": "git", "value": "user:to\tken"}, "/value", "visible ASCII"),
     ({"hosts": [f"h{number}.example" for number in range(MAX_HOSTS + 1)]}, "/hosts", f"{MAX_HOSTS} hosts"),
     ({"hosts": [LONG_HOST]}, "/hosts", f"{MAX_HOST} characters"),
     ({"hosts": ["https://git.example.com"]}, "/hosts", "host names"),
@@ -253,7 +253,7 @@ async def test_a_submission_with_a_credential_takes_one_round_trip(client, serve
     assert len(round_trips) == 1
 
 
-async def test_a_claim_brings_the_credential_as_it_is_now(client, server):
+async def test_a_claim_returns_the_credential_as_it_is_now(client, server):
     await put(client)
     await submit(client, "own")
     await submit(client, credential="mine")

@@ -9,19 +9,20 @@ import os
 import sys
 import threading
 from collections.abc import Coroutine
+from contextlib import suppress
 from types import FrameType
 from typing import Any, Protocol
 
 import uvloop
 from redis.exceptions import RedisError
 
-from functions.worker.cli.environment import take_credential
 from functions.worker.cli.warm import WarmCli
 from functions.worker.jobs.attempt import Signals, SlotContext, attempt
 from functions.worker.jobs.spool import Spool, spool_dir
 from functions.worker.pool.redis_retries import Patience
 from functions.worker.pool.rq_adapter import RqWorker
 from functions.worker.pool.tasks import end, wait_here
+from functions.worker.relay.credential import Credential
 from functions.worker.relay.relay import Relay
 from functions.worker.sandbox.confine import Sandbox
 from shared import logs
@@ -50,7 +51,9 @@ class Flag(Protocol):
 class AsyncSide:
     """The thread in which a slot's event loop runs."""
 
-    def __init__(self, name: str, settings: WorkerSettings, busy: Flag, sandbox: Sandbox) -> None:
+    def __init__(
+        self, name: str, settings: WorkerSettings, busy: Flag, credential: Credential | None, sandbox: Sandbox
+    ) -> None:
         self.name = name
         self.settings = settings
         self._busy = busy
@@ -58,11 +61,9 @@ class AsyncSide:
         self._running: str | None = None
         # Whether a stop left the settlement of the last job in the spool, since Redis did not take it.
         self.spooled = False
-        environ = dict(os.environ)
-        credential = take_credential()
         self._relay = None
         if credential is not None:
-            self._relay = Relay(credential, environ, settings.claude_silence_timeout / 1000)
+            self._relay = Relay(credential, dict(os.environ), settings.claude_silence_timeout / 1000)
         self._warm = WarmCli(settings, self._relay, sandbox)
         self._spool = Spool(spool_dir(settings), settings.max_output_bytes)
         self._loop = uvloop.new_event_loop()
@@ -115,7 +116,8 @@ class AsyncSide:
         self.call(leave())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        self._loop.close()
+        with suppress(OSError):  # uvloop raises it for a connection that is still being closed
+            self._loop.close()
 
     async def _follow_cancellations(self) -> None:
         """Subscribe to cancellations; while the subscription is down, the lease's renewal notices them."""
@@ -140,12 +142,14 @@ class AsyncSide:
 class Slot(RqWorker):
     """RQ's loop in the main thread, around the asynchronous thread that does the work."""
 
-    def __init__(self, name: str, settings: WorkerSettings, busy: Flag, sandbox: Sandbox) -> None:
+    def __init__(
+        self, name: str, settings: WorkerSettings, busy: Flag, credential: Credential | None, sandbox: Sandbox
+    ) -> None:
         self._patience = Patience()
         connection = sync_client(settings.redis_address, reply_timeout=_REPLY_TIMEOUT, retry=self._patience)
         super().__init__(name, connection, "all" if sandbox.takes_tools else "plain")
         self._grace = settings.shutdown_grace
-        self._async = AsyncSide(name, settings, busy, sandbox)
+        self._async = AsyncSide(name, settings, busy, credential, sandbox)
 
     def run_claim(self, claim: str) -> None:
         """Run the job of one claim to its end."""
@@ -166,8 +170,11 @@ class Slot(RqWorker):
         super().teardown()
 
 
-def run_slot(name: str, settings: WorkerSettings, busy: Flag, sandbox: Sandbox) -> None:
-    """Run a slot until a stop is requested or the pool ends; `busy` shows the pool whether a job runs."""
+def run_slot(name: str, settings: WorkerSettings, busy: Flag, credential: Credential | None, sandbox: Sandbox) -> None:
+    """Run a slot until a stop is requested or the pool ends; `busy` shows the pool whether a job runs.
+
+    Without a credential the CLI signs its requests for a cloud provider itself.
+    """
     # A session of its own, so that Ctrl-C on the pool's terminal does not reach the CLI.
     os.setsid()
     processes.set_name("cg-slot")
@@ -176,7 +183,7 @@ def run_slot(name: str, settings: WorkerSettings, busy: Flag, sandbox: Sandbox) 
     processes.hide_memory()
     logs.configure(settings)
     try:
-        Slot(name, settings, busy, sandbox).work(with_scheduler=False)
+        Slot(name, settings, busy, credential, sandbox).work(with_scheduler=False)
     except RedisError as error:
         # A slot needs Redis before its loop starts; the pool starts another.
         logs.event(log, "slot_not_started", logging.WARNING, slot=name, error=type(error).__name__)
