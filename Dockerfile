@@ -1,5 +1,5 @@
-# The gateway's one image: the worker, the API for those without Lambda, and the command line. Built from the root of the
-# project: docker build .
+# The gateway's image, for the worker, the API (without Lambda) and the command line. Build it from the root of the project:
+# docker build .
 ARG PYTHON_IMAGE=python:3.13-slim
 FROM ${PYTHON_IMAGE} AS packages
 WORKDIR /build
@@ -12,7 +12,7 @@ RUN python -m venv /opt/gateway \
  && chmod 755 /opt/gateway/bin/claude-gateway
 
 FROM ${PYTHON_IMAGE}
-# Nothing is written but where a run works and where results wait for Redis; a volume of either is this user's.
+# Only /work (directories of runs) and /spool (outcomes that wait for Redis) are writable; volumes there get this owner.
 RUN groupadd --gid 10001 gateway && useradd --uid 10001 --gid gateway --no-create-home --home-dir /nonexistent gateway \
  && install -d -o gateway -g gateway -m 700 /work /spool
 COPY --from=packages /opt/gateway /opt/gateway
@@ -20,7 +20,7 @@ WORKDIR /app
 COPY functions functions
 COPY shared shared
 COPY local local
-# mcp.json may be missing, and a COPY needs something to copy.
+# mcp.json is optional; the pattern lets COPY succeed without it.
 COPY pyproject.toml mcp.jso[n] ./
 RUN /opt/gateway/bin/python -m compileall -q -j 0 /opt/gateway/lib /app
 ENV PATH=/opt/gateway/bin:/usr/local/bin:/usr/bin:/bin \

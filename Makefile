@@ -1,18 +1,18 @@
-# The two that a new user needs are `make run` and `make test`; both install what is missing first.
+# New users need `make run` and `make test`; both install missing packages first.
 SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# For test-pythons; those that are not installed are left out. TESTS narrows what `make test` runs.
+# The interpreters of test-pythons; missing ones are skipped. TESTS selects the tests that `make test` runs.
 PYTHONS ?= python3.11 python3.12 python3.13
 TESTS ?=
-# What builds and checks what runs on AWS, in an environment of its own: it pins much of the same otherwise.
+# The tools to build and check the AWS deployment, in a separate environment, since their dependencies conflict.
 SAM := .venv-sam/.installed
-# The generators that a test makes clients of the OpenAPI document with, each in an environment of its own.
+# The generators with which a test creates clients from the OpenAPI document, in separate environments.
 CLIENTS := .venv-clients/.installed
-# The linter of JavaScript and CSS; a machine without npm leaves it out, CI does not.
+# The linter of JavaScript and CSS; skipped on a machine without npm, but required in CI.
 BIOME := tests/lint/node_modules/.installed
 SETS := submit status webhook batches openai anthropic admin credentials local dev sam clients
 
@@ -23,10 +23,10 @@ SETS := submit status webhook batches openai anthropic admin credentials local d
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-install: $(STAMP)  ## make .venv with everything pinned
+install: $(STAMP)  ## create .venv with the pinned packages
 
 $(STAMP): requirements/dev.txt pyproject.toml
-	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is needed, and was not found on the path' >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is required, and was not found on the path' >&2; exit 1; }
 	@echo 'Installing the pinned packages into $(VENV): once, about a minute' >&2
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
@@ -36,14 +36,14 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	@touch $@
 
 $(SAM): requirements/sam.txt
-	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is needed, and was not found on the path' >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is required, and was not found on the path' >&2; exit 1; }
 	@$(PYTHON) -m venv .venv-sam
 	@.venv-sam/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 		-r requirements/sam.txt
 	@touch $@
 
 $(CLIENTS): requirements/clients.txt tests/clients/package-lock.json
-	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is needed, and was not found on the path' >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is required, and was not found on the path' >&2; exit 1; }
 	@$(PYTHON) -m venv .venv-clients
 	@.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 		-r requirements/clients.txt
@@ -57,11 +57,11 @@ $(BIOME): tests/lint/package-lock.json
 install-hooks: $(STAMP)  ## check style and types before every commit of this clone
 	$(BIN)/pre-commit install
 
-install-clients: $(CLIENTS)  ## make .venv-clients with what generates clients; needs Node 20 and npm
+install-clients: $(CLIENTS)  ## create .venv-clients with the client generators; requires Node 20 and npm
 
-install-sam: $(SAM)  ## make .venv-sam with what builds for AWS
+install-sam: $(SAM)  ## create .venv-sam with the tools for AWS
 
-# The store is looked for before the installation, which takes its time.
+# Check for a Redis server before the installation, which takes a minute.
 run:  ## run API, worker, store and, without credentials, the demo model on this machine
 	@test -z "$(PYTHON)" || $(PYTHON) -m local.server_program
 	@$(MAKE) --no-print-directory --silent install
@@ -70,50 +70,50 @@ run:  ## run API, worker, store and, without credentials, the demo model on this
 up:  ## run API, worker, Valkey, Prometheus and Grafana in containers; without credentials the demo model
 	@$(PYTHON) -m local.up up
 
-down:  ## end them, and remove all that they kept
+down:  ## stop and remove the containers and their data
 	@$(PYTHON) -m local.up down
 
-logs:  ## follow what they say
+logs:  ## follow the logs of the containers
 	@$(PYTHON) -m local.up logs
 
-# What `make test` runs; coverage is measured of the same.
+# The tests of `make test` and `make coverage`.
 QUICK := -n auto --maxprocesses 4 --dist loadfile --ignore tests/chaos --ignore tests/browser \
 	--ignore tests/deployment --ignore tests/docs -m 'not slow'
 
-test: $(STAMP)  ## run every test that this machine can, but for `slow`, `docs-test`, `browser`, `chaos` and `deployment`
+test: $(STAMP)  ## run all tests except `slow`, `docs-test`, `browser`, `chaos` and `deployment`
 	$(BIN)/python -m pytest $(QUICK) $(TESTS)
 
-coverage: $(STAMP)  ## run `make test` and fail when it covers less than the floor; build/coverage/html shows the lines
+coverage: $(STAMP)  ## run `make test` and fail if coverage is below the minimum; report in build/coverage/html
 	@rm -rf build/coverage && mkdir -p build/coverage
 	$(BIN)/coverage run -m pytest $(QUICK) $(TESTS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage html --quiet
 	$(BIN)/coverage report
 
-test-pythons:  ## the same on each of Python 3.11, 3.12 and 3.13 that is installed, each in a .venv of its own
+test-pythons:  ## run `make test` with each installed Python of 3.11, 3.12 and 3.13, in separate environments
 	@for python in $(PYTHONS); do \
 		version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || \
-			{ echo "$$python is not installed: left out" >&2; continue; }; \
+			{ echo "$$python is not installed: skipped" >&2; continue; }; \
 		echo "Python $$version" >&2; \
 		$(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$version || exit 1; \
 	done
 
-slow: $(STAMP)  ## run the tests that take long: everything through the Lambda emulator, schemathesis, Prometheus, starting again
+slow: $(STAMP)  ## run the slow tests: the Lambda emulator, schemathesis, Prometheus, restarts
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile tests/integration -m slow
 
-docs-test: $(STAMP)  ## run the commands of README and docs; needs curl and jq, takes a minute
+docs-test: $(STAMP)  ## run the commands in README and docs; requires curl and jq, takes a minute
 	$(BIN)/python -m pytest tests/docs
 
-browser: $(STAMP)  ## use the start page and the dashboard in Chromium; takes three minutes
+browser: $(STAMP)  ## test the start page and the dashboard in Chromium; takes three minutes
 	$(BIN)/python -m pytest tests/browser
 
-chaos: $(STAMP)  ## kill slots, workers and Redis and see that no job is lost; takes a quarter of an hour
+chaos: $(STAMP)  ## kill slots, workers and Redis and check that no job is lost; takes 15 minutes
 	$(BIN)/python -m pytest tests/chaos --full -o faulthandler_timeout=0
 
 chaos-short: $(STAMP)  ## the same trials with fewer jobs; takes five minutes
 	$(BIN)/python -m pytest tests/chaos -o faulthandler_timeout=0
 
-deployment: $(STAMP) $(SAM)  ## build for AWS and run it with SAM and Compose; needs Docker, takes five minutes
+deployment: $(STAMP) $(SAM)  ## build for AWS and test with SAM and Compose; requires Docker, takes five minutes
 	$(BIN)/python -m pytest tests/deployment --timeout 900 -o faulthandler_timeout=0
 
 sam-lint: $(SAM)  ## check the template with SAM, cfn-lint and checkov
@@ -125,7 +125,7 @@ sam-build: $(SAM)  ## build the functions; ARCHITECTURE=arm64 for Graviton
 	SAM_CLI_TELEMETRY=0 ARCHITECTURE=$(ARCHITECTURE) .venv-sam/bin/sam build \
 		--parameter-overrides Architecture=$(ARCHITECTURE)
 
-lint: lint-python lint-lua lint-pages  ## check style, types, names and the scripts of Redis and of the pages
+lint: lint-python lint-lua lint-pages  ## check Python style and types, Lua scripts, JavaScript and CSS
 
 lint-python: $(STAMP)
 	$(BIN)/ruff check .
@@ -143,26 +143,26 @@ else
 	@echo 'npm is not installed: JavaScript and CSS are not checked' >&2; test -z "$$CI"
 endif
 
-format: $(STAMP)  ## rewrite the code in the project's style
+format: $(STAMP)  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	@test ! -e $(BIOME) || tests/lint/node_modules/.bin/biome format --write --colors=off
 
-bench: $(STAMP)  ## measure every figure of docs/performance.md on this machine; takes five minutes
+bench: $(STAMP)  ## run the benchmark of docs/performance.md; takes five minutes
 	$(BIN)/python -m tests.benchmarks
 
 openapi: $(STAMP)  ## write the OpenAPI document and docs/api.md
 	$(BIN)/python -m local.openapi
 	$(BIN)/python -m local.api_reference
 
-requirements:  ## compile requirements/*.txt from pyproject.toml (needs uv on the path); UPGRADE=1 takes newer versions
+requirements:  ## compile requirements/*.txt from pyproject.toml (requires uv on the path); UPGRADE=1 upgrades versions
 	@for set in $(SETS); do \
 		uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate $(if $(UPGRADE),--upgrade) \
 			--extra $$set --custom-compile-command 'make requirements' -o requirements/$$set.txt pyproject.toml || exit 1; \
 	done
 
-# What `sam build` calls for each function: the function, what is shared, and its own pinned requirements. Wheels are
-# taken for Lambda and not for this machine. SAM does not say for which architecture it builds: the environment does.
+# Called by `sam build` for each function: copies the function and shared/, and installs the function's pinned requirements
+# as wheels for Lambda. SAM does not pass the architecture; the environment variable does.
 ARCHITECTURE ?= x86_64
 MACHINE := $(ARCHITECTURE:arm64=aarch64)
 FUNCTIONS := Submit Status Webhook Batches Openai Anthropic Admin Credentials
@@ -181,5 +181,5 @@ $(FUNCTIONS:%=build-%Function): build-%Function:
 	find "$(ARTIFACTS_DIR)" -name __pycache__ -prune -exec rm -rf {} + && \
 	rm -rf "$(ARTIFACTS_DIR)/bin"
 
-clean:  ## remove what make made, but not .data
+clean:  ## remove everything that make created, except .data
 	rm -rf .venv .venv-* tests/clients/node_modules tests/lint/node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache .aws-sam

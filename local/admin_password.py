@@ -1,4 +1,4 @@
-"""A password for the dashboard of this machine, when it is switched on and has none."""
+"""Generates a password for the dashboard of `claude-gateway local` if it is on and has no password."""
 
 import os
 import secrets
@@ -9,8 +9,8 @@ from shared.configuration.booleans import parse_boolean
 
 
 def make_if_missing() -> None:
-    """Put a new ADMIN_PASSWORD into the environment and print it, this once; nothing when none is needed."""
-    # Not through the settings, which refuse what is mended here.
+    """Set and print a new ADMIN_PASSWORD if ADMIN_ENABLED is on and ADMIN_PASSWORD is unset."""
+    # The settings classes cannot be used here: they reject an enabled dashboard without a password.
     given = env_file.given()
     wanted = parse_boolean(given.get("ADMIN_ENABLED", ""))
     if wanted and "ADMIN_PASSWORD" not in given:

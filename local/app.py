@@ -1,4 +1,4 @@
-"""Every function's routes in one app, for uvicorn."""
+"""The composed app: the routes of all functions in one ASGI app, for uvicorn."""
 
 import asyncio
 import logging

@@ -1,9 +1,9 @@
-"""`claude-gateway ask`: submit one query to a running gateway, follow its job, print the answer.
+"""`claude-gateway ask`: submit one query to a running gateway, follow its job, and print the answer.
 
-Standard output gets the answer (or, with `--json`, the status body) and nothing else. Standard error gets the progress,
-when it is a terminal, and errors. A model's answer is hostile text: on a terminal its control characters are escaped
-as `\\u001b`, since they could move the cursor, rename the window or type for the user. A pipe or a file gets the answer
-unchanged, in UTF-8. Either way one newline is added unless it ends in one.
+Standard output contains only the answer or, with `--json`, the status body. Progress (on a terminal) and errors go to
+standard error. A model's answer is untrusted text: on a terminal its control characters are escaped as `\\u001b`, since
+they could move the cursor, rename the window or inject input. A pipe or a file receives the answer unchanged, in UTF-8.
+A newline is added if the answer does not end with one.
 """
 
 import time
@@ -11,21 +11,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.attended import Attended
-from local.client import Body, Client, Stop
+from local.client import Body, Client, CommandError
 from local.deadline import Deadline
 from local.following import follow, report, request_timeout
-from local.interrupts import held_back
-from local.output import complain
+from local.interrupts import deferred_interrupts
+from local.job_command import JobCommand
+from local.output import print_message
 from local.paths import job_path
+from local.progress_display import ProgressDisplay
 from local.standard_input import query_text
-from local.waiting import Waiting
 from shared.api.times import rfc3339
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A query, the other fields of its submission, and whether standard input is appended (None: if it is a pipe)."""
+    """A query, the other fields of its submission, and whether to append standard input (None: if it is a pipe)."""
 
     query: str
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Question:
 
 def ask(
     question: Question,
-    gateway: Attended,
+    gateway: JobCommand,
     *,
     as_json: bool = False,
     timeout: float | None = None,
@@ -44,53 +44,53 @@ def ask(
 ) -> int:
     """Submit a query, follow its job to the end, print the answer, and return the exit status.
 
-    0: completed. 1: the job failed or was cancelled. 2: it could not be asked, followed or printed (usage, connection,
-    an error of the API, `timeout` seconds over). 130: Ctrl-C. 143: SIGTERM. The job goes on after all but 0 and 1,
-    unless a second Ctrl-C cancels it. With `stream` the answer is printed as it is written; an attempt that fails
-    cannot be taken back from a pipe. `sleep` and `clock` are for tests.
+    0: completed. 1: the job failed or was cancelled. 2: the query could not be submitted, followed or printed (usage,
+    connection, an error of the API, `timeout` exceeded). 130: Ctrl-C. 143: SIGTERM. After all but 0 and 1 the job
+    continues, unless a second Ctrl-C cancels it. With `stream` the answer is printed as it is generated; the text of a
+    failed attempt cannot be removed from a pipe. `sleep` and `clock` are for tests.
     """
 
     def work() -> int:
         body = {**question.fields, "query": query_text(question.query, append=question.append)}
         deadline = Deadline(timeout, sleep, clock)
-        with gateway.connect() as client, Waiting(gateway.connect) as waiting:
+        with gateway.connect() as client, ProgressDisplay(gateway.connect) as display:
             accepted = _submit(client, body, gateway, request_timeout(deadline))
             is_cached = accepted.get("result") is not None
             if is_cached:
                 status = _status_of_cached(client, accepted) if as_json else {**accepted, "state": "completed"}
             else:
                 status = follow(
-                    client, accepted["jobId"], waiting, deadline, as_json=as_json, live=stream and not as_json
+                    client, accepted["jobId"], display, deadline, as_json=as_json, live=stream and not as_json
                 )
         if accepted.get("status") in {"cached", "duplicate"}:
-            # The status body shows the first submission's.
+            # The status body has those of the job's first submission.
             status |= {"requestId": accepted.get("requestId"), "metadata": {}}
         exit_status = report(status, as_json=as_json, shown=stream and not is_cached)
-        _name_session(body, status, as_json=as_json)
+        _print_session(body, status, as_json=as_json)
         return exit_status
 
     return gateway.run(work, second_cancels=True)
 
 
-def _submit(client: Client, body: Body, gateway: Attended, timeout: float) -> Body:
-    """Submit once, for a second try could be a second job; the answer holds `jobId`, and `result` when cached."""
-    with held_back():
+def _submit(client: Client, body: Body, gateway: JobCommand, timeout: float) -> Body:
+    """Submit without retrying, since a retry could create a second job. The response has `result` if it is cached."""
+    with deferred_interrupts():
         accepted, _ = client.send("POST", "/api/query", body, timeout=timeout)
         if not isinstance(accepted.get("jobId"), str):
-            raise Stop(client.stranger("a body without jobId"))
+            raise CommandError(client.not_a_gateway("a body without jobId"))
         gateway.job_id = accepted["jobId"]
     return accepted
 
 
 def _status_of_cached(client: Client, cached: Body) -> Body:
-    """Return the status body of the job that produced a cached answer; the answer can outlive that job."""
+    """Return the status body of the job that produced a cached answer, or a substitute if that job has expired."""
     result = cached["result"]
     try:
         status, _ = client.send("GET", job_path(cached["jobId"]))
         if status.get("state") == "completed":
             return {**status, "result": result}
-    except Stop as stop:
-        if stop.code != "not_found":
+    except CommandError as error:
+        if error.code != "not_found":
             raise
     now = rfc3339(int(time.time() * 1000))
     return {
@@ -113,10 +113,10 @@ def _status_of_cached(client: Client, cached: Body) -> Body:
     }
 
 
-def _name_session(body: Body, status: Body, *, as_json: bool) -> None:
-    """Say how to continue a session that this query began."""
+def _print_session(body: Body, status: Body, *, as_json: bool) -> None:
+    """Print how to continue the session that this query started."""
     match status:
         case {"result": {"sessionId": str(session)}} if body.get("session") and not as_json:
-            complain(f"Continue with --session {session}")
+            print_message(f"Continue with --session {session}")
         case _:
             pass

@@ -9,31 +9,31 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from local.attended import Attended
 from local.cli import Url, default_url
-from local.client import Stop
-from local.output import complain, is_terminal
+from local.client import CommandError
+from local.job_command import JobCommand
+from local.output import is_terminal, print_message
 
 ApiKey = Annotated[
     str | None, typer.Option(envvar="CLAUDE_GATEWAY_API_KEY", help="The caller's key.", show_envvar=True)
 ]
-Timeout = Annotated[float | None, typer.Option(help="Stop following after so many seconds; the job goes on.")]
+Timeout = Annotated[float | None, typer.Option(help="Stop following after this many seconds; the job continues.")]
 Stream = Annotated[
     bool | None,
-    typer.Option("--stream/--no-stream", help="Print the answer as it is written; the default on a terminal."),
+    typer.Option("--stream/--no-stream", help="Print the answer as it is generated; the default on a terminal."),
 ]
 
 app = typer.Typer(add_completion=False)
 
 
-def attended(url: str, api_key: str | None) -> Attended:
-    """Return a gateway for a command that follows a job there."""
+def job_command(url: str, api_key: str | None) -> JobCommand:
+    """Return a JobCommand for a gateway."""
     is_default = url in {os.environ.get("CLAUDE_GATEWAY_URL"), default_url()}
-    return Attended(url, api_key, "" if is_default else f" --url {shlex.quote(url)}")
+    return JobCommand(url, api_key, "" if is_default else f" --url {shlex.quote(url)}")
 
 
 def is_live(stream: bool | None) -> bool:
-    """Return whether the answer is printed as it is written."""
+    """Return whether to print the answer as it is generated."""
     return is_terminal(sys.stdout) if stream is None else stream
 
 
@@ -46,15 +46,15 @@ def ask(  # noqa: PLR0913 -- each is an option
     model: Annotated[str | None, typer.Option(help="The model; one of CLAUDE_MODELS when that is set.")] = None,
     system_prompt: Annotated[str | None, typer.Option(help="Replaces the CLI's system prompt.")] = None,
     schema: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A JSON Schema that the answer has to fit.")
+        Path | None, typer.Option(metavar="FILE", help="File with a JSON Schema that the answer must match.")
     ] = None,
     session: Annotated[
-        str | None, typer.Option(metavar="ID", help="Continue this session; `new` begins one and prints its id.")
+        str | None, typer.Option(metavar="ID", help="Continue this session; `new` starts one and prints its id.")
     ] = None,
     priority: Annotated[Literal["high", "normal", "low"] | None, typer.Option(help="The priority.")] = None,
     mcp: Annotated[
         list[str] | None,
-        typer.Option(metavar="SERVER", help="Use this MCP server, not the router's choice. Repeatable."),
+        typer.Option(metavar="SERVER", help="Use this MCP server instead of the router's choice. Repeatable."),
     ] = None,
     no_mcp: Annotated[bool, typer.Option("--no-mcp", help="Use no MCP server.")] = False,
     tool: Annotated[
@@ -64,7 +64,7 @@ def ask(  # noqa: PLR0913 -- each is an option
         bool | None,
         typer.Option(
             "--stdin/--no-stdin",
-            help="Append standard input to the query, or leave it alone. Without either, a pipe or file is appended.",
+            help="Append standard input to the query, or ignore it. By default a pipe or file is appended.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the status body as JSON.")] = False,
@@ -73,39 +73,39 @@ def ask(  # noqa: PLR0913 -- each is an option
 ) -> None:
     """Submit a query to a running gateway, follow its job, and print the answer.
 
-    Exit status: 0 completed, 1 the job failed or was cancelled, 2 it could not be asked, followed or printed,
-    130 Ctrl-C. A first Ctrl-C stops following and the job goes on; a second one cancels the job.
+    Exit status: 0 completed, 1 the job failed or was cancelled, 2 the query could not be submitted, followed or
+    printed, 130 Ctrl-C. The first Ctrl-C stops following, and the job continues; the second one cancels the job.
     """
     from local import ask as command  # noqa: PLC0415 -- `--help` does without it
 
     fields: dict[str, Any] = {"model": model, "systemPrompt": system_prompt, "priority": priority, "tools": tool}
     try:
         fields |= {"outputSchema": _schema(schema), "mcpServers": _servers(mcp, no_mcp=no_mcp)}
-    except Stop as stop:
-        complain(str(stop))
-        raise typer.Exit(stop.status) from None
+    except CommandError as error:
+        print_message(str(error))
+        raise typer.Exit(error.status) from None
     fields |= {"session": True} if session == "new" else {"sessionId": session}
     given = {name: value for name, value in fields.items() if value is not None}
-    question, gateway = command.Question(query, given, stdin), attended(url, api_key)
+    question, gateway = command.Question(query, given, stdin), job_command(url, api_key)
     raise typer.Exit(command.ask(question, gateway, as_json=as_json, timeout=timeout, stream=is_live(stream)))
 
 
 def _servers(names: list[str] | None, *, no_mcp: bool) -> list[str] | None:
     if no_mcp and names:
-        raise Stop("--mcp and --no-mcp exclude each other")
+        raise CommandError("--mcp and --no-mcp are mutually exclusive")
     return [] if no_mcp else names or None
 
 
 def _schema(path: Path | None) -> dict[str, Any] | None:
-    """Read a JSON Schema; the gateway says whether it is one."""
+    """Read a JSON Schema from a file. The gateway validates it."""
     if path is None:
         return None
     try:
         found = json.loads(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
     except OSError as error:
-        raise Stop(f"--schema: {path} cannot be read: {error.strerror}") from None
+        raise CommandError(f"--schema: {path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise Stop(f"--schema: {path} is not JSON: {error}") from None
+        raise CommandError(f"--schema: {path} is not JSON: {error}") from None
     if not isinstance(found, dict):
-        raise Stop(f"--schema: {path} should hold a JSON object")
+        raise CommandError(f"--schema: {path} should contain a JSON object")
     return found

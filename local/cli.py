@@ -19,7 +19,7 @@ from shared.version import VERSION
 if TYPE_CHECKING:
     from shared.configuration.settings import ApiSettings
 
-# Commands that no other one has to import, by the modules that hold them.
+# Commands that are imported on first use, and their modules.
 _MODULES = {
     "ask": "local.ask_command",
     "credentials": "local.credentials",
@@ -27,20 +27,20 @@ _MODULES = {
     "keys": "local.keys",
     "webhooks": "local.webhooks",
 }
-# They write to their log, and at most one line to standard output.
+# These commands log to standard error and print at most one line to standard output.
 _SERVERS = {"local", "api", "worker"}
 
 
-# In the environment of what `local` starts.
+# Set in the environment of the processes that `local` starts.
 SUPERVISED = "CLAUDE_GATEWAY_SUPERVISED"
 
 
 class _Commands(TyperGroup):
-    """Imports a command's module when the command is used: no command waits for what another one needs."""
+    """Imports the module of a command on first use, so that no command waits for the imports of another one."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        # Their names, for the list of commands and for suggestions.
+        # Placeholders, for the list of commands and for suggestions.
         self.commands.update({name: TyperCommand(name) for name in _MODULES})
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
@@ -74,10 +74,10 @@ def options(
 
 
 def default_url() -> str:
-    """Return where the gateway of this machine is, by the PORT that it reads itself."""
+    """Return the URL of the gateway on this machine, from the PORT setting that the gateway reads too."""
     port = os.environ.get("PORT")
     if not port and Path(".env").exists():
-        from shared.configuration import env_file  # noqa: PLC0415 -- most have no such file, and every `ask` would wait for it
+        from shared.configuration import env_file  # noqa: PLC0415 -- slow to import, and rarely needed
         from shared.configuration.errors import SettingsError  # noqa: PLC0415 -- as above
 
         try:
@@ -97,20 +97,20 @@ Url = Annotated[
         envvar="CLAUDE_GATEWAY_URL",
         default_factory=default_url,
         show_default="http://127.0.0.1:PORT",
-        help="Where the gateway is.",
+        help="URL of the gateway.",
     ),
 ]
 
 
 def _fail(error: Exception) -> NoReturn:
-    """End the command with status 2 and a line for each setting that cannot be used."""
+    """Print a line for each invalid setting and exit with status 2."""
     print(error, file=sys.stderr)
     raise typer.Exit(2) from None
 
 
 def _check(*, with_api: bool, with_worker: bool) -> None:
-    """Read every setting of what is to run: all that is wrong is reported now, and not by a first request."""
-    from functions.worker.cli.environment import with_dotenv  # noqa: PLC0415 -- what talks to a gateway does without
+    """Validate all settings of the processes to run, so that an error is reported now and not on the first request."""
+    from functions.worker.cli.environment import with_dotenv  # noqa: PLC0415 -- clients of a gateway do not need it
     from functions.worker.cli.version import check_command  # noqa: PLC0415 -- as above
     from shared.configuration.settings import (  # noqa: PLC0415 -- as above
         HTTP_SETTINGS,
@@ -122,7 +122,7 @@ def _check(*, with_api: bool, with_worker: bool) -> None:
     from shared.host.environment import hide  # noqa: PLC0415 -- as above
 
     try:
-        # What `local` starts has the same file, and `local` has reported it.
+        # Processes that `local` starts read the same file, and `local` has reported its errors.
         if SUPERVISED not in os.environ:
             from local.env_names import warnings  # noqa: PLC0415 -- as above
 
@@ -130,11 +130,11 @@ def _check(*, with_api: bool, with_worker: bool) -> None:
                 print(line, file=sys.stderr)
         load_all(*(HTTP_SETTINGS if with_api else ()), *((WorkerSettings,) if with_worker else ()))
         if with_worker:
-            with_dotenv(os.environ)  # the files that credentials stand in
+            with_dotenv(os.environ)  # reads credential files
             check_command(load(WorkerSettings))
     except SettingsError as error:
         _fail(error)
-    # A tool that a job may use runs as the same user, on the same machine.
+    # The tools of a run can run as the same user on the same machine.
     hide()
 
 
@@ -166,10 +166,8 @@ def free_port(settings: "ApiSettings") -> int:
 @app.command()
 def local(
     *,
-    lambda_: Annotated[
-        bool, typer.Option("--lambda", help="Serve through the Lambda emulator instead of uvicorn.")
-    ] = False,
-    data: Annotated[Path, typer.Option(help="Where the embedded Redis keeps its data.")] = Path(".data"),
+    lambda_: Annotated[bool, typer.Option("--lambda", help="Serve requests through the Lambda emulator.")] = False,
+    data: Annotated[Path, typer.Option(help="Data directory of the embedded Redis.")] = Path(".data"),
 ) -> None:
     """Run everything on this machine: API, worker, Redis and, without credentials, a demo model."""
     from local import admin_password  # noqa: PLC0415 -- no other command needs it
@@ -192,7 +190,7 @@ def local(
 @app.command()
 def api(
     *,
-    lambda_: Annotated[bool, typer.Option("--lambda", help="Serve through the Lambda emulator.")] = False,
+    lambda_: Annotated[bool, typer.Option("--lambda", help="Serve requests through the Lambda emulator.")] = False,
 ) -> None:
     """Serve all the endpoints with uvicorn; needs a Redis."""
     settings = _settings(with_worker=False)

@@ -13,11 +13,11 @@ from local.output import UNUSABLE
 
 Body = dict[str, Any]
 
-_PASSING = {429, 502, 503, 504}  # the gateway's own, and those of a proxy before it
+_TRANSIENT = {429, 502, 503, 504}  # of the gateway, and of a proxy in front of it
 
 
-class Stop(Exception):
-    """A command ends here, with a message for people; `passing` when asking again may help, `code` is the API's."""
+class CommandError(Exception):
+    """Ends a command with a message and an exit status; `transient` if a retry may help, `code` is the API's."""
 
     def __init__(
         self,
@@ -25,18 +25,18 @@ class Stop(Exception):
         status: int = UNUSABLE,
         *,
         code: str | None = None,
-        passing: bool = False,
+        transient: bool = False,
         retry_after: float = 0,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.status = status
-        self.passing = passing
+        self.transient = transient
         self.retry_after = retry_after
 
 
 class Client:
-    """A connection to a gateway, from `with` to the end of it; raises Stop for a URL or key that cannot be used."""
+    """A client of a gateway, as a context manager. Raises CommandError for an invalid URL or key."""
 
     def __init__(
         self,
@@ -48,13 +48,13 @@ class Client:
     ) -> None:
         self._url = url
         if api_key and not (api_key.isascii() and api_key.isprintable()):
-            raise Stop("--api-key holds characters that no header can carry")
+            raise CommandError("--api-key contains characters that are not allowed in a header")
         try:
             address = httpx.URL(url)
         except httpx.InvalidURL:
             address = httpx.URL()
         if address.scheme not in {"http", "https"} or not address.host or address.userinfo:
-            raise Stop("--url should look like http://127.0.0.1:3000, and a key goes into --api-key")
+            raise CommandError("--url should look like http://127.0.0.1:3000; pass a key with --api-key")
         local = _is_loopback(address.host)
         try:
             self._http = httpx.Client(
@@ -68,7 +68,7 @@ class Client:
                 verify=address.scheme == "https" or not local,
             )
         except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
-            raise Stop(f"the environment's proxy or certificates cannot be used: {error}") from None
+            raise CommandError(f"the environment's proxy or certificates cannot be used: {error}") from None
 
     def __enter__(self) -> Self:
         self._http.__enter__()
@@ -78,12 +78,12 @@ class Client:
         self._http.__exit__(None, None, None)
 
     def send(self, method: str, path: str, body: Body | None = None, *, timeout: float = 10) -> tuple[Body, float]:
-        """Return the answer's JSON object, empty for 204, and its Retry-After; raise Stop for everything but a 2xx."""
+        """Return the response's JSON object, empty for 204, and Retry-After. Raises CommandError unless it is 2xx."""
         try:
             request = self._http.build_request(method, path, json=body, timeout=timeout)
         except ValueError as error:  # half a surrogate pair, or NaN in a schema
-            raise Stop(f"the request cannot be written as JSON: {error}") from None
-        with self._troubles(timeout):
+            raise CommandError(f"the request cannot be written as JSON: {error}") from None
+        with self._connection_errors(timeout):
             answer = self._http.send(request)
         try:
             content = answer.json()
@@ -93,65 +93,71 @@ class Client:
             return {}, 0.0
         if answer.is_success and isinstance(content, dict):
             return content, _retry_after(answer)
-        raise self._refused(answer, content)
+        raise self._error_from(answer, content)
 
     def health(self, *, timeout: float = 10) -> Body:
-        """Return the gateway's health, which says why nothing starts; nothing when it does not answer."""
+        """Return the gateway's health, with the reason why no job starts; empty if it does not respond."""
         try:
             return self.send("GET", "/health", timeout=timeout)[0]
-        except Stop:
+        except CommandError:
             return {}
 
     def events(self, path: str, last: str | None, silence: float = 30) -> Iterator[tuple[str | None, str, Body]]:
-        """Yield id, kind and data of a stream's events after the last one seen; for a comment, no id.
+        """Yield id, kind and data of a stream's events after the last one seen; a comment has no id.
 
-        Ends where the answer does; raises Stop for everything but a stream, and after `silence` seconds without a byte.
+        Ends with the response. Raises CommandError if the response is not an event stream, and after `silence` seconds
+        without a byte.
         """
         headers = {} if last is None else {"Last-Event-ID": last}
-        # The gateway says something every ten seconds.
+        # The gateway sends a comment every ten seconds.
         timeout = httpx.Timeout(10, read=silence)
-        with self._troubles(silence), self._http.stream("GET", path, headers=headers, timeout=timeout) as answer:
+        with (
+            self._connection_errors(silence),
+            self._http.stream("GET", path, headers=headers, timeout=timeout) as answer,
+        ):
             if answer.status_code != 200:
                 answer.read()
                 try:
                     content = answer.json()
                 except ValueError:
                     content = None
-                raise self._refused(answer, content)
+                raise self._error_from(answer, content)
             try:
                 yield from _events(_lines(answer.iter_bytes()))
             except json.JSONDecodeError:
-                raise Stop(self.stranger("events that are not JSON")) from None
+                raise CommandError(self.not_a_gateway("events that are not JSON")) from None
 
     @contextmanager
-    def _troubles(self, timeout: float) -> Iterator[None]:
-        """Turn what is wrong with a connection into Stop."""
+    def _connection_errors(self, timeout: float) -> Iterator[None]:
+        """Convert connection errors into CommandError."""
         try:
             yield
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            # `make run` never speaks TLS: there a certificate is the likelier reason.
+            # `make run` does not use TLS, so with https the certificate is the more likely cause.
             hint = str(error) if self._url.startswith("https:") else "start one with `make run`"
-            raise Stop(f"no gateway answers at {self._url}: {hint}", passing=True) from None
+            raise CommandError(f"no gateway responds at {self._url}: {hint}", transient=True) from None
         except httpx.TimeoutException:
-            raise Stop(f"the gateway at {self._url} did not answer in {timeout:g} s", passing=True) from None
+            raise CommandError(
+                f"the gateway at {self._url} did not respond within {timeout:g} s", transient=True
+            ) from None
         except httpx.RequestError as error:
             reason = str(error) or type(error).__name__
-            raise Stop(f"the connection to {self._url} broke: {reason}", passing=True) from None
+            raise CommandError(f"the connection to {self._url} failed: {reason}", transient=True) from None
 
-    def _refused(self, answer: httpx.Response, content: Any) -> Stop:
-        told = isinstance(content, dict) and "title" in content
-        message = _problem(content) if told else self.stranger(f"{answer.status_code} without a reason")
-        code = content.get("code") if told else None
-        is_passing = answer.status_code in _PASSING
-        return Stop(message, code=code, passing=is_passing, retry_after=_retry_after(answer))
+    def _error_from(self, answer: httpx.Response, content: Any) -> CommandError:
+        is_problem = isinstance(content, dict) and "title" in content
+        message = _problem(content) if is_problem else self.not_a_gateway(f"{answer.status_code} without a reason")
+        code = content.get("code") if is_problem else None
+        is_transient = answer.status_code in _TRANSIENT
+        return CommandError(message, code=code, transient=is_transient, retry_after=_retry_after(answer))
 
-    def stranger(self, what: str) -> str:
-        """Say that this is not how a gateway answers."""
-        return f"{self._url} answered {what}, which is not how a gateway answers: is the URL right?"
+    def not_a_gateway(self, what: str) -> str:
+        """Return an error message for a response that is not a gateway's."""
+        return f"{self._url} returned {what}, which a gateway does not return: check the URL"
 
 
 def _is_loopback(host: str) -> bool:
-    """Return whether a URL's host is this machine: a proxy of the environment cannot reach it."""
+    """Return whether a URL's host is this machine, which a proxy from the environment cannot reach."""
     name = host.removesuffix(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -165,11 +171,13 @@ def _is_loopback(host: str) -> bool:
 
 def _retry_after(answer: httpx.Response) -> float:
     given = answer.headers.get("Retry-After", "")
-    return float(given) if re.fullmatch(r"[0-9]{1,6}", given) else 0.0  # a date: our own pace will do
+    return (
+        float(given) if re.fullmatch(r"[0-9]{1,6}", given) else 0.0
+    )  # a date is ignored; the default interval applies
 
 
 def _lines(parts: Iterator[bytes]) -> Iterator[str]:
-    """Yield lines without their end; httpx would end them at separators that may stand in JSON, such as U+2028."""
+    """Yield lines without line ends; httpx also splits at characters that JSON may contain, such as U+2028."""
     rest = b""
     for part in parts:
         *whole, rest = (rest + part).split(b"\n")
@@ -178,7 +186,7 @@ def _lines(parts: Iterator[bytes]) -> Iterator[str]:
 
 
 def _events(lines: Iterator[str]) -> Iterator[tuple[str | None, str, Body]]:
-    """Yield id, kind and data of server-sent events; of a comment, which says that the stream lives, no id."""
+    """Yield id, kind and data of server-sent events. A comment, which keeps the stream alive, has no id."""
     fields: dict[str, str] = {}
     for line in lines:
         if line.startswith(":"):
@@ -195,7 +203,7 @@ def _events(lines: Iterator[str]) -> Iterator[tuple[str | None, str, Body]]:
 
 
 def _problem(problem: Body) -> str:
-    """Write problem+json as lines: title and detail, then a line for each field that the detail does not cover."""
+    """Format problem+json as lines: title and detail, then a line for each field that the detail does not cover."""
     detail = str(problem.get("detail") or "")
     lines = [": ".join(part for part in (str(problem["title"]), detail) if part)]
     fields = problem.get("errors")

@@ -1,4 +1,4 @@
-"""How many connections one API process serves at once, and the sweep that ends those whose time is up."""
+"""The connection limit of an API process, and the sweep that closes connections past their deadline."""
 
 import asyncio
 import resource
@@ -9,16 +9,15 @@ from uvicorn.server import ServerState
 
 from shared.configuration.settings import ApiSettings, SettingsError, load
 
-# Descriptors for everything else: Redis, the loop, the listening socket, and connections above the limit while they are
-# refused.
+# Descriptors reserved for Redis, the event loop, the listening socket, and surplus connections until they are refused.
 _RESERVED = 128
-# More than this many need a MAX_CONNECTIONS, since each may hold some hundred kilobytes.
+# The default limit. A higher one must be set explicitly, since each connection may use some hundred kilobytes.
 _DEFAULT = 10_000
 _SWEEP_SECONDS = 1.0
 
 
 def raise_descriptor_limit() -> None:
-    """Raise the soft limit of open files to the hard one; child processes inherit it."""
+    """Raise the soft limit of open files to the hard limit, which child processes inherit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == hard:
         return
@@ -30,7 +29,7 @@ def raise_descriptor_limit() -> None:
 
 
 def most_connections() -> int:
-    """Return MAX_CONNECTIONS, or its default; raises SettingsError where the descriptors do not suffice."""
+    """Return MAX_CONNECTIONS or its default. Raises SettingsError if the limit of open files is too low."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     room = 1_000_000 if soft == resource.RLIM_INFINITY else max(1, soft - _RESERVED)
     wanted: int | None = load(ApiSettings).max_connections
@@ -45,13 +44,13 @@ def most_connections() -> int:
 
 
 class Sweeper:
-    """Calls `check` of each connection of one server each second, for as long as there are any."""
+    """Calls `check` on each connection of one server every second, while there are any."""
 
     _all: ClassVar["WeakKeyDictionary[ServerState, Sweeper]"] = WeakKeyDictionary()
 
     @classmethod
     def of(cls, state: ServerState, loop: asyncio.AbstractEventLoop) -> "Sweeper":
-        """Return the one of a server."""
+        """Return the sweeper of a server."""
         found = cls._all.get(state)
         if found is None:
             found = cls._all[state] = cls(state.connections, loop)
@@ -64,7 +63,7 @@ class Sweeper:
         self.surplus: dict[Any, None] = {}
 
     def start(self) -> None:
-        """Sweep until the last connection is gone."""
+        """Sweep until the last connection is closed."""
         if self._timer is None:
             self._timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
 

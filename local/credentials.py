@@ -1,4 +1,4 @@
-"""`claude-gateway credentials`: a caller's credentials, and the keys that they are sealed with."""
+"""`claude-gateway credentials`: manages a caller's credentials, and the keys that encrypt them."""
 
 import getpass
 import json
@@ -13,20 +13,20 @@ from rich.console import Console
 from rich.table import Table
 
 from local.cli import Url
-from local.client import Client, Stop
+from local.client import Client, CommandError
 from local.keys import Data, with_store
-from local.output import complain, is_terminal, visible, write
+from local.output import is_terminal, print_message, visible, write
 from local.standard_input import query_text
 
 app = typer.Typer(
     name="credentials",
     add_completion=False,
-    help="A caller's credentials, which only workers can open.",
+    help="Manage a caller's credentials, which only workers can decrypt.",
     no_args_is_help=True,
 )
 ApiKey = Annotated[str | None, typer.Option(envvar="CLAUDE_GATEWAY_API_KEY", help="The caller's key.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The name that jobs use the credential by.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the credential, as used by jobs.")]
 _DATA = Path(".data")
 
 
@@ -34,13 +34,13 @@ def _request(method: str, path: str, url: str, api_key: str | None, body: dict[s
     try:
         with Client(url, api_key) as client:
             return client.send(method, path, body)[0]
-    except Stop as stop:
-        complain(str(stop))
-        raise typer.Exit(stop.status) from None
+    except CommandError as error:
+        print_message(str(error))
+        raise typer.Exit(error.status) from None
 
 
 def _path(name: str) -> str:
-    # A client drops the segments `.` and `..`.
+    # Clients resolve the segments `.` and `..`.
     segment = quote(name, safe="", errors="replace")
     return f"/api/credentials/{segment.replace('.', '%2E') if set(name) == {'.'} else segment}"
 
@@ -52,22 +52,23 @@ def set_(
     api_key: ApiKey = None,
     *,
     kind: Annotated[
-        Literal["anthropic_api_key", "git", "header"], typer.Option(help="What the value is.")
+        Literal["anthropic_api_key", "git", "header"], typer.Option(help="Kind of the credential.")
     ] = "anthropic_api_key",
     host: Annotated[
-        list[str] | None, typer.Option(help="Send the value to this host only; repeatable, *.example.com too.")
+        list[str] | None,
+        typer.Option(help="Send the value only to this host, such as api.example.com or *.example.com. Repeatable."),
     ] = None,
 ) -> None:
-    """Store or replace a credential. The value comes from standard input, or from a prompt that does not show it."""
+    """Store or replace a credential. The value is read from standard input, or from a prompt that does not echo it."""
     try:
         value = getpass.getpass("Value: ") if is_terminal(sys.stdin) else query_text("-", append=None)
-    except Stop as stop:
-        complain(str(stop))
-        raise typer.Exit(stop.status) from None
-    # The end of a line that `echo` and editors add belongs to no credential.
+    except CommandError as error:
+        print_message(str(error))
+        raise typer.Exit(error.status) from None
+    # `echo` and editors add a line end, which is not part of the credential.
     body = {"kind": kind, "value": value.removesuffix("\n").removesuffix("\r"), "hosts": host or []}
     stored = _request("PUT", _path(name), url, api_key, body)
-    complain(f"Stored {stored['name']}")
+    print_message(f"Stored {stored['name']}")
 
 
 @app.command(name="list")
@@ -88,12 +89,12 @@ def list_(url: Url, api_key: ApiKey = None, *, as_json: AsJson = False) -> None:
 def delete(name: Name, url: Url, api_key: ApiKey = None) -> None:
     """Delete a credential. Jobs that name it and have not started fail."""
     _request("DELETE", _path(name), url, api_key)
-    complain(f"Deleted {name}")
+    print_message(f"Deleted {name}")
 
 
 @app.command(name="key-pair")
 def key_pair() -> None:
-    """Print a new pair of keys for an operator: the public one is for the API, the private one for workers alone."""
+    """Print a new key pair: the public key is for the API, the private key for the workers only."""
     from shared import sealing  # noqa: PLC0415 -- the other commands do without it
 
     public, private = sealing.new_pair()
@@ -102,17 +103,17 @@ def key_pair() -> None:
 
 @app.command()
 def reseal(*, data: Data = _DATA) -> None:
-    """Seal every credential with the first key of CREDENTIALS_PRIVATE_KEY, so that the others can be removed."""
+    """Re-encrypt all credentials with the first key of CREDENTIALS_PRIVATE_KEY, so that the others can be removed."""
     from local import sealing_keys  # noqa: PLC0415 -- the other commands do without it
     from shared.configuration.settings import SettingsError  # noqa: PLC0415 -- as above
 
     try:
         privates = sealing_keys.private_keys(data)
     except (SettingsError, OSError) as error:
-        complain(str(error))
+        print_message(str(error))
         raise typer.Exit(2) from None
     if not privates:
-        complain("CREDENTIALS_PRIVATE_KEY is not set; run the command where a worker's variables are")
+        print_message("CREDENTIALS_PRIVATE_KEY is not set; run this command in the environment of a worker")
         raise typer.Exit(2)
 
     async def do(client: redis.asyncio.Redis) -> sealing_keys.Resealed:
@@ -121,6 +122,6 @@ def reseal(*, data: Data = _DATA) -> None:
     done = with_store(data, do)
     write(f"{done.resealed} sealed again, {done.current} were already, {len(done.unopened)} cannot be opened")
     for caller, name, reason in done.unopened:
-        complain(f"{name} of caller {caller}: {reason}")
+        print_message(f"{name} of caller {caller}: {reason}")
     if done.unopened:
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""What the demo model says: plain rules that show a gateway at work and never pass for Claude."""
+"""The answers of the demo model: simple rules, with a label so that they cannot be mistaken for Claude's."""
 
 import ast
 import operator
@@ -15,9 +15,9 @@ _HOW_TO = (
 _GREETING = re.compile(r"\W*(hi|hello|hey|hallo|bonjour|hola|good (morning|day|afternoon|evening))\b", re.IGNORECASE)
 _HELP = re.compile(r"\b(who|what) are you\b|\bwhat can you do\b|\bhelp\b|\bare you claude\b", re.IGNORECASE)
 
-# A run of characters that can only be arithmetic. One class and no nesting, so that it takes linear time.
+# A run of characters that can only be arithmetic. A single character class, so that matching takes linear time.
 _ARITHMETIC = re.compile(r"[-+*/%^().\d \t\u00d7\u00f7]{3,}")
-_PYTHON_SIGNS = {0xD7: "*", 0xF7: "/", ord("^"): "**"}  # the signs for times and divided by that a book uses
+_PYTHON_SIGNS = {0xD7: "*", 0xF7: "/", ord("^"): "**"}  # the typographic signs for multiplication and division
 _OPERATIONS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -27,8 +27,8 @@ _OPERATIONS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Mod: operator.mod,
     ast.Pow: operator.pow,
 }
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")  # reads as a subtraction and never is one
-# Bounds that keep every step far below a millisecond whatever is asked.
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")  # looks like a subtraction but is a date
+# Limits that keep every step far below a millisecond for any query.
 _LONGEST_EXPRESSION = 100
 _LARGEST_NUMBER = 10**50
 _LARGEST_EXPONENT = 200
@@ -38,12 +38,12 @@ _MOST_CHUNKS = 24
 
 
 def answer(query: str) -> str:
-    """Answer a query, always under the label that says who answers."""
+    """Answer a query, with the label of the demo model."""
     return f"{LABEL} {_answer(query)}"
 
 
 def chunks(text: str) -> list[str]:
-    """Cut a text between words into at most 24 pieces, which joined are the text again."""
+    """Split a text between words into at most 24 chunks, without losing characters."""
     words = re.findall(r"\s*\S+\s*\Z|\s*\S+", text) or [text]
     size = -(-len(words) // _MOST_CHUNKS)
     return ["".join(words[start : start + size]) for start in range(0, len(words), size)]
@@ -52,7 +52,7 @@ def chunks(text: str) -> list[str]:
 def arithmetic(text: str) -> tuple[str, str] | None:
     """Find the last calculation in a text: the expression and its value as text, or None.
 
-    Whole numbers are exact; the value says so when there is none (division by zero, too large).
+    Integers are exact. The value is a message if there is no result (division by zero, too large).
     """
     for match in reversed(_ARITHMETIC.findall(text[-_SEARCHED:])):
         expression = match.strip(" \t.")
@@ -81,7 +81,7 @@ def _calculate(expression: str) -> str | None:
     try:
         tree = ast.parse(expression.translate(_PYTHON_SIGNS), mode="eval").body
         if not isinstance(tree, ast.BinOp):
-            return None  # a number alone is no question
+            return None  # a single number is not a calculation
         value = _value(tree)
     except ZeroDivisionError:
         return "undefined: it divides by zero"
@@ -103,10 +103,10 @@ def _value(node: ast.expr) -> int | float:
         case ast.BinOp(left, op, right):
             first, second = _value(left), _value(right)
             if isinstance(op, ast.Pow) and abs(second) > _LARGEST_EXPONENT:
-                raise OverflowError  # before it is computed, not after
+                raise OverflowError  # checked before computing
             return _bounded(_OPERATIONS[type(op)](first, second))
         case _:
-            raise ValueError(f"{type(node).__name__} is no arithmetic")
+            raise ValueError(f"{type(node).__name__} is not arithmetic")
 
 
 def _bounded(number: Any) -> int | float:

@@ -1,4 +1,4 @@
-"""A smallest instance of a JSON Schema, for the demo model's structured answers."""
+"""Minimal instances of a JSON Schema, for the demo model's structured answers."""
 
 import math
 from typing import Any
@@ -11,8 +11,8 @@ _DEEPEST = 16
 def minimal_instance(schema: Any) -> Any:
     """Return a value that satisfies a simple schema: types, `enum`, `const`, `required`, bounds, local `$ref`.
 
-    Objects hold their required properties, or all of them when none is required. A schema with `pattern`, `format` or
-    conditions may find it wanting, and nesting ends at 16 levels.
+    Objects have their required properties, or all properties if none is required. The value may not satisfy a schema
+    with `pattern`, `format` or conditions. Nesting is limited to 16 levels.
     """
     return _instance(schema, schema, 0)
 

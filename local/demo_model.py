@@ -1,4 +1,4 @@
-"""The built-in demo model: a small Messages API on loopback, so that a gateway without credentials can be tried.
+"""The built-in demo model: a small Messages API on loopback, for trying a gateway without credentials.
 
 `python -m local.demo_model --port PORT` prints the line `listening http://127.0.0.1:PORT` on standard output when it
 accepts connections, and ends on SIGTERM, SIGINT or the death of its parent.
@@ -42,14 +42,14 @@ from shared.host.processes import end_with_parent
 
 MODEL = "demo-model"
 
-# Slow enough to be seen as progress, and with at most 24 chunks under half a second.
+# Slow enough to be visible as streaming; at most 24 chunks take less than half a second.
 _PAUSE_S = 0.02
 _STRUCTURED_OUTPUT = "StructuredOutput"
 _SHOWN = 300
 
 
 def compose(request: JsonObject) -> Answer:
-    """Decide the answer to a request, by the instructions of its query if it has any."""
+    """Compose the answer to a request, following the instructions of its query if it has any."""
     script = script_of(query_of(request))
     results = tool_results(request)
     if not script.problem and len(results) < len(script.calls):
@@ -58,7 +58,7 @@ def compose(request: JsonObject) -> Answer:
         if tool.get("name") == _STRUCTURED_OUTPUT:
             return _answer(request, [ToolCall(_STRUCTURED_OUTPUT, minimal_instance(tool.get("input_schema")))])
     text = TextBlock(demo_answers.chunks(_text(request, script, results)))
-    return _answer(request, [ThinkingBlock("The demo model thinks of nothing."), text] if script.thinks else [text])
+    return _answer(request, [ThinkingBlock("The demo model has no thoughts."), text] if script.thinks else [text])
 
 
 def _text(request: JsonObject, script: Script, results: list[str]) -> str:
@@ -84,7 +84,7 @@ async def messages(request: Request) -> Response:
         return _malformed()
     script = script_of(query_of(body))
     if script.fails:
-        message = "the demo model was asked to fail"
+        message = "failure requested by a demo instruction"
         return JSONResponse(error_body(ERROR_TYPES[script.fails], message), script.fails)
     reply = compose(body)
     if body.get("stream"):
@@ -100,7 +100,7 @@ async def count_tokens(request: Request) -> Response:
 
 
 async def models(_request: Request) -> Response:
-    """`GET /v1/models`: the one there is."""
+    """`GET /v1/models`: the demo model."""
     model = {"type": "model", "id": MODEL, "display_name": "Demo model", "created_at": "2026-01-01T00:00:00Z"}
     return JSONResponse({"data": [model], "has_more": False, "first_id": MODEL, "last_id": MODEL})
 
@@ -133,7 +133,7 @@ async def _body(request: Request) -> JsonObject | None:
 
 
 def _malformed() -> Response:
-    return JSONResponse(error_body("invalid_request_error", "the body is not a JSON object"), 400)
+    return JSONResponse(error_body("invalid_request_error", "the request body is not a JSON object"), 400)
 
 
 def _prompt_tokens(request: JsonObject) -> int:
@@ -145,7 +145,7 @@ def _tokens(text: str) -> int:
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that says on standard output where it listens, once it does."""
+    """A uvicorn server that prints its address on standard output once it accepts connections."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -155,13 +155,13 @@ class _Server(uvicorn.Server):
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serve until SIGTERM, SIGINT or the death of the parent."""
     parser = argparse.ArgumentParser(prog="python -m local.demo_model", description="The gateway's demo model.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=0, help="port; 0 picks a free one")
     parser.add_argument("--parent", type=int, default=os.getppid(), help="process to end with; default: the parent")
     options = parser.parse_args()
-    # uvicorn raises the signal again when it has shut down: that, too, is an orderly end.
+    # uvicorn raises the signal again after its shutdown; exit with status 0 then too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     end_with_parent(options.parent)
     listener = socket.create_server((options.host, options.port), backlog=1024)

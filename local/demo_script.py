@@ -1,12 +1,12 @@
-"""What a query can ask of the demo model, so that everything in the documents can be tried without Claude.
+"""Instructions to the demo model in a query, so that every documented feature can be tried without Claude.
 
 Each line of the query that begins with `demo:` is one instruction. Tools are called one after another, in the order of
-their lines; the answer follows when each has its result.
+their lines; the answer follows the last tool result.
 
-    demo: slow SECONDS          write the answer over so many seconds, at most 600
-    demo: stream WORDS          write an answer of so many words, at most 10,000
+    demo: slow SECONDS          stream the answer over this many seconds, at most 600
+    demo: stream WORDS          answer with this many words, at most 10,000
     demo: think                 think before the answer
-    demo: fail STATUS           refuse the request with an HTTP status of the Messages API, such as 429 or 529
+    demo: fail STATUS           fail with an HTTP status of the Messages API, such as 429 or 529
     demo: mcp SERVER TOOL JSON  call a tool of an MCP server
     demo: tool NAME JSON        call a built-in tool
 """
@@ -21,7 +21,7 @@ from local.messages_api import JsonObject, ToolCall
 
 MOST_SECONDS, MOST_WORDS = 600.0, 10_000
 N = TypeVar("N", int, float)
-# Claude's error types, by the status that they come with.
+# Claude's error types by HTTP status.
 ERROR_TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -38,7 +38,7 @@ _LINE = re.compile(r"^\s*demo:[ \t]*(\w+)[ \t]*(.*?)\s*$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """The instructions of a query; `problem` says which line cannot be followed, and why."""
+    """The instructions of a query; `problem` describes an invalid instruction."""
 
     seconds: float = 0.0
     words: int = 0
@@ -49,12 +49,12 @@ class Script:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the query holds no instruction."""
+        """Whether the query has no instruction."""
         return self == Script()
 
 
 def script_of(query: str) -> Script:
-    """Read the instructions of a query."""
+    """Parse the instructions of a query."""
     found: dict[str, Any] = {}
     calls: list[ToolCall] = []
     for verb, rest in _LINE.findall(query):
@@ -70,7 +70,7 @@ def script_of(query: str) -> Script:
                     found["fails"] = _status(rest)
                 case "mcp":
                     server, tool, given = _parts(rest, 3)
-                    # The CLI offers a tool under such a name, and rewrites what is no letter, digit, - or _.
+                    # The CLI's name of an MCP tool, with every character but letters, digits, - and _ replaced.
                     calls.append(ToolCall(f"mcp__{server}__{re.sub(r'[^a-zA-Z0-9_-]', '_', tool)}", _object(given)))
                 case "tool":
                     name, given = _parts(rest, 2)
@@ -104,7 +104,7 @@ def _parts(text: str, count: int) -> list[str]:
     if len(parts) == count - 1:
         parts.append("{}")
     if len(parts) != count:
-        raise ValueError(f"takes {count - 1} names, and JSON after them")
+        raise ValueError(f"takes {count - 1} names and a JSON object")
     return parts
 
 

@@ -1,4 +1,4 @@
-"""The names in `.env`: a misspelt one has no effect, so it is reported with the nearest name that has one."""
+"""Warnings about names in `.env` that have no effect, each with the most similar known name."""
 
 import difflib
 import io
@@ -11,7 +11,7 @@ from functions.worker.cli.environment import is_credential, is_plain
 from shared.configuration import credentials, env_file
 from shared.configuration.settings import ALL_SETTINGS
 
-# Of the command line, and of `make up`, which gives the same file to Compose.
+# Variables of the command line, and of `make up`, which passes the same file to Compose.
 _OTHERS = frozenset(
     re.findall(
         r"\w+",
@@ -22,16 +22,16 @@ _OTHERS = frozenset(
     )
 )
 _FOREIGN = re.compile(r"(COMPOSE|DOCKER|BUILDKIT|POSTGRES|GF)_\w+")
-# What is documented of the CLI's credentials, to be suggested; the pattern takes more.
+# The documented credentials of the CLI, for suggestions; the pattern accepts more.
 _CREDENTIALS = (*credentials.SECRETS, "ANTHROPIC_BASE_URL")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)")
 _NAME = re.compile(r"[\w.-]{1,80}")
-# PROT is that near to PORT.
+# The similarity of PROT and PORT.
 _NEAR = 0.75
 
 
 def warnings() -> list[str]:
-    """Return a line for each line of `.env` that has no effect; raise SettingsError when the file cannot be read."""
+    """Return a warning for each line of `.env` that has no effect. Raises SettingsError if the file is unreadable."""
     text = env_file.text()
     settings = {name.upper() for one in ALL_SETTINGS for name in one.model_fields}
     known = settings | _OTHERS | set(_REFERENCE.findall(text)) | _named_by_servers()
@@ -41,15 +41,17 @@ def warnings() -> list[str]:
         if binding.error or (binding.key and binding.value is None):
             found.append(f"{where} is ignored: it should be NAME=value")
         elif binding.key and _NAME.fullmatch(binding.key) and not _is_known(binding.key, known):
-            # A key of something else is nobody's mistake.
+            # A name that resembles no variable of the gateway is assumed to belong to another program.
             near = nearest(binding.key, [*settings, *_OTHERS, *_CREDENTIALS])
             if near is not None:
-                found.append(f"{where}: {binding.key} is not a variable of the gateway and is ignored; is it {near}?")
+                found.append(
+                    f"{where}: {binding.key} is not a variable of the gateway and is ignored; did you mean {near}?"
+                )
     return found
 
 
 def nearest(name: str, names: list[str]) -> str | None:
-    """Return the name that is most like one; None when nothing is."""
+    """Return the most similar of the names, or None if none is similar."""
     close = difflib.get_close_matches(name.upper(), sorted(names), n=1, cutoff=_NEAR)
     return close[0] if close else None
 
@@ -59,7 +61,7 @@ def _is_known(name: str, known: set[str]) -> bool:
 
 
 def _named_by_servers() -> set[str]:
-    """Return the variables that the file of MCP servers names, whether or not it can be used."""
+    """Return the variables that the MCP configuration references, even if the file is invalid."""
     try:
         written = Path(env_file.given().get("MCP_CONFIG", "mcp.json")).read_text(encoding="utf-8", errors="replace")
     except OSError:

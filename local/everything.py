@@ -1,4 +1,4 @@
-"""`claude-gateway local`: everything that a gateway is, on one machine, until Ctrl-C."""
+"""`claude-gateway local`: runs API, worker, Redis and, if needed, the demo model on one machine until Ctrl-C."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ _DEMO = (
 
 
 def run_everything(host: str, port: int, data: Path, *, emulate_lambda: bool) -> int:
-    """Run all of it until Ctrl-C; return the exit status."""
+    """Run all processes until Ctrl-C, and return the exit status."""
     environment = _defaults(host) | {"HOST": host, "PORT": str(port), SUPERVISED: "1"}
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     try:
@@ -48,7 +48,7 @@ def run_everything(host: str, port: int, data: Path, *, emulate_lambda: bool) ->
             supervisor.start(Child("api", api, environment, stop_timeout=2))
             _await_ready(url)
             print(f"ready {url}", flush=True)
-            print(_where_to_look(url), file=sys.stderr)
+            print(_first_steps(url), file=sys.stderr)
             return supervisor.wait()
     except Stopped:
         return 0
@@ -57,8 +57,8 @@ def run_everything(host: str, port: int, data: Path, *, emulate_lambda: bool) ->
         return 1
 
 
-def _where_to_look(url: str) -> str:
-    """Return what to try first, with commands that run as they stand in this directory."""
+def _first_steps(url: str) -> str:
+    """Return the first steps for a user, with commands that can be copied and run in this directory."""
     installed = Path(sys.executable).parent / "claude-gateway"
     found = shutil.which("claude-gateway")
     command = "claude-gateway" if found and Path(found).resolve() == installed.resolve() else _relative(installed)
@@ -66,22 +66,22 @@ def _where_to_look(url: str) -> str:
     place = "" if url == "http://127.0.0.1:3000" else f" --url {url}"
     lines = [f"Start page: {url}/", f"API documentation: {url}/docs"]
     if needs_key:
-        lines.append(f"Make an API key first: {command} keys create NAME")
+        lines.append(f"Create an API key first: {command} keys create NAME")
     lines.append(f'Ask: {command} ask "What is 2+2?"{place}{" --api-key KEY" if needs_key else ""}')
     return "\n".join([*lines, "Stop: Ctrl-C"])
 
 
 def _relative(path: Path) -> str:
-    """Return a path as it can be typed in this directory."""
+    """Return a path relative to the current directory, if it is below it."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _defaults(host: str) -> dict[str, str]:
-    """Choose what suits a person at a terminal, where nothing else is asked for."""
-    # By name, because the emulator's environments would take themselves for Lambda's.
+    """Return defaults for interactive use, for the settings that are not set."""
+    # AUTH_ENABLED is set explicitly, because the emulator's environments would use Lambda's default.
     auth = "false" if is_loopback(host) else "true"
     chosen = {"LOG_FORMAT": "text", "SHUTDOWN_GRACE": "2", "AUTH_ENABLED": auth}
-    # What a person tries a webhook with runs beside the gateway.
+    # A webhook receiver under development runs on the same machine.
     chosen["WEBHOOK_ALLOWED_NETWORKS"] = "127.0.0.0/8 ::1/128"
     given = load(WorkerSettings).model_fields_set
     return {name: value for name, value in chosen.items() if name.lower() not in given}
@@ -102,7 +102,7 @@ def _sealing_keys(data: Path) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _model(supervisor: Supervisor) -> dict[str, str]:
-    """Start the demo model unless there is a way to Claude; return what the worker's environment needs of it."""
+    """Start the demo model if there are no credentials, and return the worker's environment variables for it."""
     if has_credentials(with_dotenv(os.environ)):
         return {}
     demo = Child("demo model", [sys.executable, "-m", "local.demo_model"], ready="listening ", trusted=False)
@@ -112,9 +112,9 @@ def _model(supervisor: Supervisor) -> dict[str, str]:
 
 
 def _await_ready(url: str) -> None:
-    """Wait until the API answers and a worker is alive to run what it is given."""
+    """Wait until the API reports that it and a worker are ready."""
     deadline = time.monotonic() + _READY_TIMEOUT
-    # No proxy of the environment stands between this machine and itself.
+    # A proxy from the environment must not be used for loopback.
     with httpx.Client(trust_env=False, timeout=5) as client:
         while time.monotonic() < deadline:
             try:
@@ -123,4 +123,4 @@ def _await_ready(url: str) -> None:
             except (httpx.HTTPError, ValueError):
                 pass
             time.sleep(0.05)
-    raise RuntimeError(f"the gateway was not ready after {_READY_TIMEOUT:.0f} s; see the lines above")
+    raise RuntimeError(f"the gateway was not ready after {_READY_TIMEOUT:.0f} s; see the log lines above")

@@ -1,36 +1,42 @@
-"""Following a job to its end, and printing what came of it."""
+"""Follows a job to its end and prints its outcome."""
 
 import sys
 from collections.abc import Iterator
 
-from local.client import Body, Client, Stop
+from local.client import Body, Client, CommandError
 from local.deadline import Deadline, OutOfTime
 from local.job_text import failure_of
 from local.live import follow_live
 from local.output import FAILED, OK, is_terminal, visible, write, write_json
 from local.paths import job_path
-from local.waiting import Waiting
+from local.progress_display import ProgressDisplay
 from shared.api.vocabulary import TERMINAL
 
-_FIRST_PAUSE, _LAST_PAUSE, _PAUSE_GROWTH = 0.1, 1.0, 1.5  # s: a short answer is seen at once, a long one is cheap
-_PATIENCE = 30.0  # s for which polling outlives a gateway that restarts or has lost its Redis
-_REQUEST_TIMEOUT = 10.0  # s; no request of ours asks the gateway to wait for the job
+_FIRST_PAUSE, _LAST_PAUSE, _PAUSE_GROWTH = (
+    0.1,
+    1.0,
+    1.5,
+)  # s; short at first for fast answers, then longer to save requests
+_RETRY_FOR = 30.0  # s to retry while the gateway restarts or has no connection to Redis
+_REQUEST_TIMEOUT = 10.0  # s; none of these requests waits for the job
 
 
-def follow(client: Client, job_id: str, waiting: Waiting, deadline: Deadline, *, as_json: bool, live: bool) -> Body:
-    """Return a job's terminal status; with `live` its answer is printed as it is written.
+def follow(
+    client: Client, job_id: str, display: ProgressDisplay, deadline: Deadline, *, as_json: bool, live: bool
+) -> Body:
+    """Return a job's terminal status; with `live`, print its answer as it is generated.
 
-    When the time is up, the last status is printed with `as_json`, and OutOfTime raised.
+    Raises OutOfTime at the deadline, after printing the last status if `as_json` is set.
     """
-    waiting.watch(job_id)
+    display.watch(job_id)
     if live:
-        return follow_live(client, job_id, waiting, deadline)
+        return follow_live(client, job_id, display, deadline)
     status: Body = {}
     try:
         for status in statuses(client, job_id, deadline):
-            waiting.note(status)
+            display.note(status)
     except OutOfTime:
-        waiting.hide()
+        display.hide()
         if as_json and status:
             write_json(status)
         raise
@@ -38,52 +44,52 @@ def follow(client: Client, job_id: str, waiting: Waiting, deadline: Deadline, *,
 
 
 def statuses(client: Client, job_id: str, deadline: Deadline) -> Iterator[Body]:
-    """Yield the job's status again and again, the terminal one last.
+    """Poll the job and yield each status, the terminal one last.
 
-    The 202's own `Retry-After: 1` is for clients that poll at one pace, and would cost every short answer a second;
-    one that comes with a status or a 503 is honoured.
+    The `Retry-After: 1` of the 202 response is for clients that poll at a fixed interval and is ignored, because it
+    would add a second to every short answer. The `Retry-After` of a status or a 503 is respected.
     """
     step = pause = _FIRST_PAUSE
-    patience_ends: float | None = None
+    retry_until: float | None = None
     while True:
         deadline.sleep(pause)
         try:
             status, retry_after = client.send("GET", job_path(job_id), timeout=request_timeout(deadline))
-        except Stop as stop:
+        except CommandError as error:
             now = deadline.now()
-            patience_ends = now + _PATIENCE if patience_ends is None else patience_ends
-            if not stop.passing or now >= patience_ends:
+            retry_until = now + _RETRY_FOR if retry_until is None else retry_until
+            if not error.transient or now >= retry_until:
                 raise
-            pause = min(max(stop.retry_after, step), patience_ends - now)
+            pause = min(max(error.retry_after, step), retry_until - now)
         else:
             if not isinstance(status.get("state"), str):
-                raise Stop(client.stranger("a body without state"))
+                raise CommandError(client.not_a_gateway("a body without state"))
             yield status
             if status["state"] in TERMINAL:
                 return
-            patience_ends = None
+            retry_until = None
             pause = max(retry_after, step)
         step = min(step * _PAUSE_GROWTH, _LAST_PAUSE)
 
 
 def request_timeout(deadline: Deadline) -> float:
-    """Return how long one request may take, in seconds."""
+    """Return the timeout of one request in seconds."""
     return max(0.1, min(_REQUEST_TIMEOUT, deadline.left()))
 
 
 def report(status: Body, *, as_json: bool, shown: bool = False) -> int:
-    """Print what came of a job, unless its answer was `shown`, and return the exit status.
+    """Print the outcome of a job, unless its answer has been `shown`, and return the exit status.
 
-    As JSON the status body is all: it says why a job failed, and nothing repeats that. Raises Stop otherwise.
+    With `as_json` the status body is the whole output. Otherwise raises CommandError for a job that did not complete.
     """
     result, state = status.get("result"), status.get("state")
     if as_json:
         write_json(status)
         return OK if state == "completed" else FAILED
     if state != "completed":
-        raise Stop(failure_of(status), FAILED)
+        raise CommandError(failure_of(status), FAILED)
     if not isinstance(result, dict) or not isinstance(result.get("response"), str):
-        raise Stop("the job is completed, but without an answer")
+        raise CommandError("the job is completed, but has no answer")
     if not shown:
         answer: str = result["response"]
         write(visible(answer.replace("\r\n", "\n")) if is_terminal(sys.stdout) else answer)

@@ -1,14 +1,14 @@
-"""uvicorn's HTTP/1.1 protocol with bounds on what a client can hold before anything is known of it.
+"""uvicorn's HTTP/1.1 protocol with limits on the resources that an unauthenticated client can use.
 
-| Bound | Value | Above it |
+| Limit | Value | Beyond it |
 |---|---|---|
 | request line and header fields | 64 KB, 100 fields | 431 |
-| time for a head | 15 s | 408; a connection that sent nothing is closed |
-| time without a byte of an unfinished body | 60 s | 408 |
-| framing of a chunked body beside its content | 64 KB and 16 times the content | 400 |
-| pipelined requests that wait | 100 | the rest is not read; the connection closes after the last answer |
-| time in which a client takes nothing of an answer | 60 s | the connection is cut |
-| bytes and time of a body that is discarded after its answer | 64 MB, 30 s | the connection is cut |
+| time for a request head | 15 s | 408; a connection that sent nothing is closed |
+| time without a byte of an incomplete body | 60 s | 408 |
+| framing bytes of a chunked body | 64 KB plus 16 times the content | 400 |
+| queued pipelined requests | 100 | the rest is not read; the connection closes after the last response |
+| time in which a client reads nothing of a response | 60 s | the connection is aborted |
+| bytes and time of a body that is discarded after its response | 64 MB, 30 s | the connection is aborted |
 | connections of this process | MAX_CONNECTIONS | 503; `/health/live` is answered |
 """
 
@@ -20,7 +20,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from local.connections import Sweeper, most_connections
-from local.http_refusals import UNKNOWN, Full, as_bytes, too_many
+from local.http_refusals import UNKNOWN, OverLimit, as_bytes, too_many
 from shared.api.errors import GatewayError, HeadTooLarge, MalformedRequest, RequestTimeout
 from shared.http.problems import refusal
 from shared.http.security_headers import request_id_headers
@@ -30,16 +30,16 @@ HEAD_SECONDS, BODY_SECONDS, ANSWER_SECONDS = 15.0, 60.0, 60.0
 FRAMING_BYTES, FRAMING_RATIO = 65_536, 16
 PIPELINED = 100
 DISCARD_BYTES, DISCARD_SECONDS = 64 << 20, 30.0
-# Connections above the limit that are still read, so that a liveness check among them is answered; and for how long.
+# Connections above the limit that are still read, so that liveness checks get a response; and their time limit.
 SURPLUS, SURPLUS_SECONDS = 64, 5.0
 
-# What a connection waits for: a head, the rest of a body, the app, the next request; or it discards what still comes,
-# while the app answers or for the client to read the answer.
-HEAD, BODY, ANSWER, IDLE, DEAF, LINGER = range(6)
+# Phases of a connection. HEAD, BODY: reading a request. ANSWER: the app is responding. IDLE: no request. DISCARD: input
+# is discarded while earlier responses are sent. LINGER: input is discarded so that the client can read the response.
+HEAD, BODY, ANSWER, IDLE, DISCARD, LINGER = range(6)
 
 
 class _Wire:
-    """A transport whose `close` lets the client read the answer first; everything else is the transport's own."""
+    """A transport whose `close` lets the client read the response first; everything else is delegated."""
 
     def __init__(self, transport: asyncio.Transport, protocol: "BoundedProtocol") -> None:
         self._transport, self._protocol = transport, protocol
@@ -56,17 +56,17 @@ class _Wire:
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection. A sweep each second enforces the times, so that a request sets no timer."""
+    """One connection. A sweep every second enforces the deadlines, so that requests need no timers."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin; above the limit of connections refuse."""
+        """Start the connection; refuse it if there are too many."""
         self.wire = transport
         self.phase = HEAD
         self.deadline = self.loop.time() + HEAD_SECONDS
         self._head = self._fields = self._named = 0
         self._raw = self._content = self._discarded = 0
         self._unread, self._unread_since = 0, 0.0
-        # How the body of a request that offers another protocol is framed; whether its parsing is being resumed.
+        # The body framing of a request that offers an upgrade, and whether its parsing is being resumed.
         self._framing, self._resuming = b"", False
         super().connection_made(_Wire(transport, self))  # type: ignore[arg-type]
         sweeper = Sweeper.of(self.server_state, self.loop)
@@ -75,29 +75,29 @@ class BoundedProtocol(HttpToolsProtocol):
         self._surplus = len(self.connections) > limit
         if self._surplus:
             self.deadline = self.loop.time() + SURPLUS_SECONDS
-            self.app = Full(self.app, limit)
+            self.app = OverLimit(self.app, limit)
             sweeper.surplus[self] = None
             if len(sweeper.surplus) > SURPLUS:
-                # Idle sockets must not keep a liveness check out: the one that has sent nothing for longest goes.
+                # Close the longest idle surplus connection, so that idle sockets do not block liveness checks.
                 oldest = next((one for one in sweeper.surplus if one.phase == HEAD), self)
                 del sweeper.surplus[oldest]
                 oldest.wire.write(as_bytes(too_many(limit, UNKNOWN)))
                 oldest.wire.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
+        """Remove the connection from the surplus."""
         Sweeper.of(self.server_state, self.loop).surplus.pop(self, None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, in pieces that cannot exceed the head's limit unnoticed."""
-        if self.phase >= DEAF:
+        """Parse the received data in pieces, so that the limit of the head is enforced exactly."""
+        if self.phase >= DISCARD:
             self._discard(len(data))
             return
         if self.phase == IDLE:
             self.phase, self.deadline, self._head = HEAD, self.loop.time() + HEAD_SECONDS, 0
         try:
-            while data and self.phase < DEAF:
+            while data and self.phase < DISCARD:
                 data = self._feed(data)
         except httptools.HttpParserCallbackError as error:
             cause = error.__context__
@@ -125,11 +125,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self._decline_upgrade()
             rest = piece[upgrade.args[0] :] + rest
         if self._raw - self._content * FRAMING_RATIO > FRAMING_BYTES:
-            raise MalformedRequest("The chunks of the body are framed by more bytes than they carry")
+            raise MalformedRequest("The chunked body has too much framing for its content; send larger chunks")
         return rest
 
     def _decline_upgrade(self) -> None:
-        """Go on in HTTP/1.1 with the body or the next request, which httptools takes for another protocol's."""
+        """Continue in HTTP/1.1 after an offered upgrade, where httptools stops parsing."""
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         if framing := self._framing:
@@ -138,7 +138,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._resuming = False
 
     def on_message_begin(self) -> None:
-        """Begin a request."""
+        """Start a request."""
         if self._resuming:
             return
         super().on_message_begin()
@@ -147,14 +147,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._fields = self._named = self._raw = self._content = 0
 
     def on_url(self, url: bytes) -> None:
-        """Take a part of the request line."""
+        """Append a part of the request target."""
         self._named += len(url)
         if self._named > HEAD_BYTES:
             raise _too_large()
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header field; a trailer field has no reader here and could only forge one."""
+        """Append a header field. Trailer fields are ignored, since they could be mistaken for headers."""
         self._fields += 1
         if self._fields > HEAD_FIELDS:
             raise HeadTooLarge(f"The request has more than {HEAD_FIELDS} header fields")
@@ -168,13 +168,13 @@ class BoundedProtocol(HttpToolsProtocol):
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Start the app on a request, or queue it behind those that came before it."""
+        """Pass the request to the app, or queue it behind earlier pipelined requests."""
         if self._resuming:
             return
         if len(self.pipeline) >= PIPELINED:
             raise MalformedRequest(f"More than {PIPELINED} requests are pipelined")
         if self.url[:1] != b"/":
-            self._take_authority()
+            self._use_authority()
         super().on_headers_complete()
         self.phase = BODY
         if self.parser.should_upgrade():
@@ -185,8 +185,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._surplus:
             self.cycle.keep_alive = False
 
-    def _take_authority(self) -> None:
-        """Replace the Host field by the authority of an absolute target, as RFC 9112 section 3.2.2 demands."""
+    def _use_authority(self) -> None:
+        """Replace the Host field with the authority of an absolute target, as RFC 9112 section 3.2.2 requires."""
         target = httptools.parse_url(self.url)
         if target.host is not None:
             host = b"[%b]" % target.host if b":" in target.host else target.host
@@ -194,7 +194,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.headers[:] = [field for field in self.headers if field[0] != b"host"] + [(b"host", authority)]
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of the body; discard it when the answer has been given without it."""
+        """Append a part of the body, or discard it if the response is complete."""
         self._content += len(body)
         if self.cycle.response_complete:
             self._discard(len(body))
@@ -211,7 +211,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._idle()
 
     def on_response_complete(self) -> None:
-        """Go on with the next request."""
+        """Start the next pipelined request, or read on."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
@@ -231,12 +231,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self.wire.abort()
 
     def _refuse(self, error: GatewayError) -> None:
-        """Answer for the app, where it has not begun to, and end the connection."""
+        """Send an error response, unless the app has started one, and close the connection."""
         cycle = self.cycle
         if self.phase == HEAD and cycle is not None and not cycle.response_complete:
-            # Earlier requests are being answered, and this one's answer would be taken for theirs.
+            # Earlier requests are still in progress; the client would take this response for theirs.
             cycle.keep_alive = False
-            self.phase, self.deadline = DEAF, math.inf
+            self.phase, self.deadline = DISCARD, math.inf
             return
         if self.phase == BODY and (cycle.response_started or self.pipeline):
             self.wire.abort()
@@ -246,7 +246,7 @@ class BoundedProtocol(HttpToolsProtocol):
             scope = cycle.scope
             cycle.disconnected = True
             cycle.message_event.set()
-        self.phase = DEAF
+        self.phase = DISCARD
         answer = refusal(error, scope)
         if request_id := scope.get("state", {}).get("request_id"):
             answer.raw_headers.extend(request_id_headers(scope["path"], request_id))
@@ -254,11 +254,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self.finish()
 
     def finish(self) -> None:
-        """Close; while the client still sends, only after it had time to read the answer.
+        """Close the connection; while the client is still sending, first give it time to read the response.
 
-        Closing a socket with unread bytes resets the connection, and the client, or a proxy, loses the answer.
+        Closing a socket with unread input resets the connection, and the client or proxy loses the response.
         """
-        if self.phase not in {BODY, DEAF} or self.wire.is_closing():
+        if self.phase not in {BODY, DISCARD} or self.wire.is_closing():
             if self.phase != LINGER:
                 self.wire.close()
             return
@@ -267,14 +267,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self.wire.write_eof()
 
     def shutdown(self) -> None:
-        """End at the end of the server: at once, or after the answer."""
+        """Close the connection on server shutdown: immediately, or after the current response."""
         if self.cycle is None or self.cycle.response_complete:
             self.wire.close()
         else:
             super().shutdown()
 
     def check(self, now: float) -> None:
-        """End the connection if its time is up."""
+        """Close the connection if a deadline has passed."""
         unread = self.wire.get_write_buffer_size()
         if unread != self._unread:
             self._unread, self._unread_since = unread, now
@@ -283,11 +283,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if now < self.deadline:
             return
         if self.phase == HEAD and self._head:
-            self._refuse(RequestTimeout(f"The head of the request did not arrive within {HEAD_SECONDS:.0f} s"))
+            self._refuse(RequestTimeout(f"The request head did not arrive within {HEAD_SECONDS:.0f} s"))
         elif self.phase == BODY and self.flow.read_paused:
             self.deadline = now + BODY_SECONDS
         elif self.phase == BODY:
-            self._refuse(RequestTimeout(f"Nothing of the body arrived for {BODY_SECONDS:.0f} s"))
+            self._refuse(RequestTimeout(f"No byte of the request body arrived for {BODY_SECONDS:.0f} s"))
         elif self.phase == LINGER:
             self.wire.abort()
         else:
@@ -295,4 +295,4 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def _too_large() -> HeadTooLarge:
-    return HeadTooLarge(f"The request line and the header fields have more than {HEAD_BYTES} bytes")
+    return HeadTooLarge(f"The request line and header fields exceed {HEAD_BYTES} bytes")

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a command follows a job."""
+"""Handling of Ctrl-C and SIGTERM while a command follows a job."""
 
 import os
 import select
@@ -12,12 +12,12 @@ from typing import NoReturn
 
 from local.output import is_terminal
 
-CANCEL_WITHIN = 5.0  # s for the second Ctrl-C
-_HELD_BACK = b"\nwaiting for the gateway to name the job; Ctrl-C again gives up at once\n"
+CANCEL_WITHIN = 5.0  # s in which a second Ctrl-C cancels the job
+_DEFERRED = b"\nwaiting for the job's id; press Ctrl-C again to exit immediately\n"
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came."""
+    """SIGTERM was received."""
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
@@ -26,7 +26,7 @@ def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
 
 @contextmanager
 def sigterm_raises() -> Iterator[None]:
-    """Raise Terminated on SIGTERM, so that the command can say what becomes of its job."""
+    """Raise Terminated on SIGTERM, so that the command can report on its job."""
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
@@ -35,19 +35,19 @@ def sigterm_raises() -> Iterator[None]:
 
 
 @contextmanager
-def held_back() -> Iterator[None]:
-    """Hold an interrupt back until the block ends, so that the job that it submits is known; a second one is raised."""
+def deferred_interrupts() -> Iterator[None]:
+    """Defer an interrupt to the end of the block, in which a job is submitted. A second interrupt is raised at once."""
     held: list[int] = []
 
     def hold(number: int, frame: FrameType | None) -> None:
         if held:
             _interrupt(number, frame)
         held.append(number)
-        # Not through sys.stderr, inside whose own code a signal can arrive.
+        # Not through sys.stderr, which is not reentrant in a signal handler.
         if sys.stderr is not None:
-            os.write(2, _HELD_BACK)
+            os.write(2, _DEFERRED)
 
-    # A shell starts a background command with SIGINT ignored, and it stays so.
+    # A shell starts background commands with SIGINT ignored; keep it ignored.
     numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, hold) for number in numbers}
     try:
@@ -60,7 +60,7 @@ def held_back() -> Iterator[None]:
 
 
 def wait_for_another() -> None:
-    """Wait CANCEL_WITHIN for another Ctrl-C, which is raised; Enter ends the wait."""
+    """Wait CANCEL_WITHIN s for another Ctrl-C, which raises KeyboardInterrupt; Enter ends the wait."""
     if not is_terminal(sys.stdin):
         time.sleep(CANCEL_WITHIN)
     elif select.select([sys.stdin], [], [], CANCEL_WITHIN)[0]:

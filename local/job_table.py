@@ -1,4 +1,4 @@
-"""Jobs as a table."""
+"""Prints jobs as a table."""
 
 from rich.console import Console
 from rich.table import Table
@@ -8,7 +8,7 @@ from local.output import visible
 
 
 def print_jobs(jobs: list[Body]) -> None:
-    """Print a line for each job."""
+    """Print one row for each job."""
     table = Table("id", "state", "progress", "priority", "attempts", "created", "finished", "error", box=None)
     for job in jobs:
         error = job["error"]

@@ -1,11 +1,11 @@
-"""A job in words: where it is, what it waits for, how it ended."""
+"""Texts about a job: its state, why it waits, and how it ended."""
 
 from typing import Any
 
 from local.client import Body
 from local.output import visible
 
-# Of /health: why nothing that waits is started.
+# The `reason` codes of /health: why no waiting job starts.
 _HOLDS = {
     "no_worker": "no worker is running",
     "paused": "the queue is paused by an operator",
@@ -14,11 +14,11 @@ _HOLDS = {
     "rate_limited": "Claude limits the rate of requests",
     "redis": "the gateway's store is unavailable",
 }
-# Of the status body's `waitingFor`: what a job itself waits for.
+# The `waitingFor` codes of the status body: why this job waits.
 _WAITS = {
     "overloaded": "Claude is overloaded",
     "rate_limited": "Claude limits the rate of requests",
-    "server_error": "Claude has an error",
+    "server_error": "Claude returned a server error",
     "authentication_failed": "Claude refuses the credentials",
     "billing_error": "Claude refuses the account",
     "sandbox_unavailable": "no worker with a sandbox is running",
@@ -26,33 +26,33 @@ _WAITS = {
 
 
 def reason_of(status: Body, health: Body) -> str:
-    """Return why a job waits; nothing when it does not, or for no other reason than its place."""
+    """Return why a job waits; empty if it does not wait, or only for its turn in the queue."""
     match status, health:
         case {"waitingFor": {"code": str(code), **rest}}, _:
             until = rest.get("retryAt")
-            return _WAITS.get(code, code) + (f", next try at {until}" if isinstance(until, str) else "")
+            return _WAITS.get(code, code) + (f", next attempt at {until}" if isinstance(until, str) else "")
         case {"state": "waiting" | "delayed"}, {"reason": str(code)}:
             return _HOLDS.get(code, code)
         case _:
             return ""
 
 
-def where_it_is(status: Body, health: Body) -> str:
+def state_of(status: Body, health: Body) -> str:
     """Return a job's state, why it waits, and its place in the queue."""
     state, before = status.get("state") or "unknown", status.get("queuePosition")
     reason = reason_of(status, health)
     parts = [f"{state}: {reason}" if reason else str(state)]
     if state == "delayed" and not reason:
-        parts = ["delayed: the attempt failed and is repeated soon"]
+        parts = ["delayed: the attempt failed; retrying soon"]
     if isinstance(before, int) and state == "waiting":
-        parts.append(f"{before} before it" if before else "first in the queue")
+        parts.append(f"{before} ahead of it" if before else "first in the queue")
         if not reason and _is_busy(health):
             parts.append("all slots are busy")
     return visible(", ".join(parts))
 
 
 def failure_of(status: Body) -> str:
-    """Return why a job that did not complete has no answer."""
+    """Return why a job did not complete."""
     match status:
         case {"error": {"code": code, "message": message}}:
             return f"{code}: {message}"
@@ -67,14 +67,14 @@ def _is_busy(health: Body) -> bool:
 
 
 def details_of(status: Body, health: Body) -> str:
-    """Return a job in lines: its fields, why it failed, and its answer after an empty line."""
+    """Format a job as lines: its fields, its error, and its answer after an empty line."""
     result = status.get("result") or {}
     answer = result.get("response")
     cost = result.get("costUsd")
     fields = {
         "job": status.get("jobId"),
         "request": status.get("requestId"),
-        "state": where_it_is(status, health),
+        "state": state_of(status, health),
         "progress": f"{status.get('progress')} %",
         "priority": status.get("priority"),
         "attempts": status.get("attempts"),

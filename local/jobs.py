@@ -5,26 +5,26 @@ from urllib.parse import urlencode
 
 import typer
 
-from local.ask_command import ApiKey, Stream, Timeout, attended, is_live
+from local.ask_command import ApiKey, Stream, Timeout, is_live, job_command
 from local.cli import Url
-from local.client import Body, Client, Stop
-from local.output import complain, visible, write, write_json
+from local.client import Body, Client, CommandError
+from local.output import print_message, visible, write, write_json
 from local.paths import job_path
 
-app = typer.Typer(name="jobs", add_completion=False, help="Jobs of a running gateway.", no_args_is_help=True)
-AsJson = Annotated[bool, typer.Option("--json", help="Print the body of the answer as JSON.")]
+app = typer.Typer(name="jobs", add_completion=False, help="Manage the jobs of a running gateway.", no_args_is_help=True)
+AsJson = Annotated[bool, typer.Option("--json", help="Print the response body as JSON.")]
 Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
 State = Literal["waiting", "active", "delayed", "completed", "failed", "cancelled"]
 
 
 def _send(method: str, path: str, url: str, api_key: str | None, basic: tuple[str, str] | None = None) -> Body:
-    """Return the body of an answer; ends the command with a message for everything but a 2xx."""
+    """Send a request and return the response body. Any status but 2xx ends the command with a message."""
     try:
         with Client(url, api_key, basic=basic) as client:
             return client.send(method, path, timeout=40)[0]
-    except Stop as stop:
-        complain(str(stop))
-        raise typer.Exit(stop.status) from None
+    except CommandError as error:
+        print_message(str(error))
+        raise typer.Exit(error.status) from None
 
 
 @app.command(name="list")
@@ -33,8 +33,8 @@ def list_(
     api_key: ApiKey = None,
     *,
     state: Annotated[State | None, typer.Option(help="Only jobs in this state.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100, help="How many at most.")] = 20,
-    cursor: Annotated[str | None, typer.Option(help="`nextCursor` of the page before.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="Maximum number of jobs.")] = 20,
+    cursor: Annotated[str | None, typer.Option(help="`nextCursor` of the previous page.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the caller's own jobs, newest first."""
@@ -48,7 +48,7 @@ def list_(
 
     print_jobs(page["jobs"])
     if page.get("nextCursor"):
-        complain(f"older jobs: --cursor {page['nextCursor']}")
+        print_message(f"older jobs: --cursor {page['nextCursor']}")
 
 
 @app.command()
@@ -86,24 +86,24 @@ def follow(
 ) -> None:
     """Follow a job to its end and print its answer.
 
-    Exit status as of `ask`: 0 completed, 1 failed or cancelled, 2 it could not be followed or printed, 130 Ctrl-C.
-    Ctrl-C leaves the job as it is.
+    Exit status as for `ask`: 0 completed, 1 failed or cancelled, 2 it could not be followed or printed, 130 Ctrl-C.
+    Ctrl-C does not cancel the job.
     """
     from local import following  # noqa: PLC0415 -- the other commands do without
     from local.deadline import Deadline  # noqa: PLC0415
-    from local.waiting import Waiting  # noqa: PLC0415
+    from local.progress_display import ProgressDisplay  # noqa: PLC0415
 
-    gateway = attended(url, api_key)
+    gateway = job_command(url, api_key)
     live = is_live(stream) and not as_json
 
     def work() -> int:
         deadline = Deadline(timeout)
         with gateway.connect() as client:
-            # A job that is not there has no state to show.
+            # A job that does not exist has no state to show.
             client.send("GET", job_path(job))
             gateway.job_id = job
-            with Waiting(gateway.connect) as waiting:
-                status = following.follow(client, job, waiting, deadline, as_json=as_json, live=live)
+            with ProgressDisplay(gateway.connect) as display:
+                status = following.follow(client, job, display, deadline, as_json=as_json, live=live)
         return following.report(status, as_json=as_json, shown=live)
 
     raise typer.Exit(gateway.run(work, second_cancels=False))
@@ -124,20 +124,23 @@ def retry(
     job: Job,
     url: Url,
     *,
-    admin_user: Annotated[str, typer.Option(envvar="ADMIN_USERNAME", help="Name of the admin login.")] = "admin",
+    admin_user: Annotated[str, typer.Option(envvar="ADMIN_USERNAME", help="Username of the admin login.")] = "admin",
     admin_password: Annotated[
         str | None,
-        typer.Option(envvar="ADMIN_PASSWORD", help="Its password; other users of this machine can read an option."),
+        typer.Option(
+            envvar="ADMIN_PASSWORD",
+            help="Password of the admin login. Other users of this machine can read options; prefer the variable.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a job that failed or was cancelled again, under its id; for operators.
+    """Run a failed or cancelled job again under the same id; for operators.
 
-    It uses the admin API, which needs ADMIN_ENABLED at the gateway and the admin login here.
-    A caller without that login submits the query again with `ask`.
+    This command uses the admin API. It requires ADMIN_ENABLED at the gateway, and the admin login.
+    A caller without the admin login submits the query again with `ask`.
     """
     if not admin_password:
-        complain("ADMIN_PASSWORD is not set: a retry uses the admin API, which needs the admin login")
+        print_message("ADMIN_PASSWORD is not set: a retry uses the admin API, which requires the admin login")
         raise typer.Exit(2)
     body = _send("POST", f"{job_path(job, '/admin/api/jobs')}/retry", url, None, (admin_user, admin_password))
     if as_json:

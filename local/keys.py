@@ -1,4 +1,4 @@
-"""`claude-gateway keys`: callers' keys, made, listed and revoked."""
+"""`claude-gateway keys`: creates, lists and revokes callers' API keys."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from local.embedded_redis import address_in
-from local.output import OutputFailed, complain, visible, write
+from local.output import OutputFailed, print_message, visible, write
 from shared.api.times import rfc3339
 from shared.configuration.settings import CommonSettings, SettingsError, load
 from shared.store.callers import callers
@@ -22,9 +22,12 @@ from shared.store.redis import failures
 from shared.store.redis.client import async_client, close_clients
 
 app = typer.Typer(
-    name="keys", add_completion=False, help="Callers' API keys: shown once, stored hashed.", no_args_is_help=True
+    name="keys",
+    add_completion=False,
+    help="Manage callers' API keys, which are shown once and stored hashed.",
+    no_args_is_help=True,
 )
-Data = Annotated[Path, typer.Option(help="Where `claude-gateway local` keeps its data, if no Redis is configured.")]
+Data = Annotated[Path, typer.Option(help="Data directory of `claude-gateway local`, if no Redis is configured.")]
 T = TypeVar("T")
 
 
@@ -33,7 +36,7 @@ class _RevokeSettings(CommonSettings):
 
 
 def with_store(data: Path, work: Callable[[redis.asyncio.Redis], Awaitable[T]]) -> T:
-    """Do something with the gateway's Redis: the configured one, else that of a running `claude-gateway local`."""
+    """Call `work` with a client of the configured Redis, or of that of a running `claude-gateway local`."""
 
     async def do(url: str) -> T:
         try:
@@ -47,49 +50,53 @@ def with_store(data: Path, work: Callable[[redis.asyncio.Redis], Awaitable[T]]) 
         local_url = None if configured else address_in(data / "redis")
         url = local_url or settings.redis_address
     except SettingsError as error:
-        complain(str(error))
+        print_message(str(error))
         raise typer.Exit(2) from None
     try:
         return asyncio.run(do(url))
     except (RedisError, OSError) as error:
         failure = failures.classify(error)
-        problem = f"{failure.title}: {failure.advice}" if failure else "The store refuses the command"
-        here = "" if configured or local_url else f"; or run the command where {data} of `claude-gateway local` is"
-        complain(f"Redis at {failures.address(url)}: {problem}{here}")
+        problem = f"{failure.title}: {failure.advice}" if failure else "Redis rejected the command"
+        here = (
+            ""
+            if configured or local_url
+            else f"; or run the command in the directory that has {data} of `claude-gateway local`"
+        )
+        print_message(f"Redis at {failures.address(url)}: {problem}{here}")
         raise typer.Exit(1) from None
 
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="Who the key is for.")],
+    name: Annotated[str, typer.Argument(help="Name of the caller.")],
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the key as JSON.")] = False,
     data: Data = Path(".data"),
 ) -> None:
-    """Make a key; what it prints is shown this once."""
+    """Create a key and print it. It is not shown again."""
     try:
         new = with_store(data, lambda client: callers.create(client, name))
     except callers.NameRefused as refusal:
-        complain(str(refusal))
+        print_message(str(refusal))
         raise typer.Exit(2) from None
     shown = {"id": new.id, "name": new.name, "key": new.key, "webhookSecret": new.webhook_secret}
     lines = f"id             {new.id}\nkey            {new.key}\nwebhook secret {new.webhook_secret}"
     try:
         write(json.dumps(shown) if as_json else lines)
     except OutputFailed:
-        complain(f"The key was made, and nobody has seen it. Revoke it: claude-gateway keys revoke {new.id}")
+        print_message(f"The key was created but could not be printed. Revoke it: claude-gateway keys revoke {new.id}")
         raise
     if not as_json:
-        complain("Keep both now: they are not shown again.")
+        print_message("Store both now: they are not shown again.")
 
 
 @app.command(name="list")
 def list_(
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the keys as JSON.")] = False,
     data: Data = Path(".data"),
 ) -> None:
-    """List the keys, without what is secret of them."""
+    """List the keys without their secrets."""
     found = with_store(data, callers.every)
     if as_json:
         shown = [{"id": caller.id, "name": caller.name, "createdAt": rfc3339(caller.created)} for caller in found]
@@ -103,15 +110,15 @@ def list_(
 
 @app.command()
 def revoke(
-    caller_id: Annotated[str, typer.Argument(metavar="ID", help="The id of the key, as `list` shows it.")],
+    caller_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the key, as shown by `list`.")],
     *,
     data: Data = Path(".data"),
 ) -> None:
-    """Revoke a key, cancel its caller's jobs that have not ended, and end its open streams; all within 5 s."""
+    """Revoke a key, cancel its caller's unfinished jobs, and close its open streams, all within 5 s."""
 
     async def do(client: redis.asyncio.Redis) -> bool:
         return await callers.revoke(client, caller_id, keep_for=load(_RevokeSettings).result_ttl)
 
     if not with_store(data, do):
-        typer.echo("There is no key with this id", err=True)
+        typer.echo("There is no key with this id; `claude-gateway keys list` shows the ids", err=True)
         raise typer.Exit(1)

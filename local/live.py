@@ -1,54 +1,54 @@
-"""Following a job by its event stream: its answer is printed as it is written, whatever cuts the stream."""
+"""Follows a job through its event stream, printing the answer as it is generated; resumes a broken stream."""
 
 import sys
 from collections.abc import Iterator
 
-from local.client import Body, Client, Stop
+from local.client import Body, Client, CommandError
 from local.deadline import Deadline
-from local.output import complain, visible
+from local.output import print_message, visible
 from local.paths import job_path
-from local.waiting import Waiting
+from local.progress_display import ProgressDisplay
 
-# s for which a stream is requested again while a gateway restarts or has lost its Redis, and between two requests.
-_PATIENCE, _PAUSE = 30.0, 1.0
+# s to retry while the gateway restarts or has no connection to Redis, and between two requests.
+_RETRY_FOR, _PAUSE = 30.0, 1.0
 _SILENCE = 30.0  # s without a byte; the gateway sends a comment every ten
 
 
-def follow_live(client: Client, job_id: str, waiting: Waiting, deadline: Deadline) -> Body:
-    """Print a job's answer as it comes and return its terminal status; raises Stop when it cannot be followed."""
+def follow_live(client: Client, job_id: str, display: ProgressDisplay, deadline: Deadline) -> Body:
+    """Print a job's answer as it is generated, and return the terminal status. Raises CommandError."""
     shown = ""
     for kind, data in _events(client, job_id, deadline):
         match kind, data:
             case "delta", {"text": str(text)}:
-                waiting.hide()
+                display.hide()
                 shown += text
                 _write(visible(text))
             case "state", {"state": "delayed" | "waiting"} if shown:
-                # The attempt failed: nothing follows its text until another one starts.
-                shown = _broken_off(shown)
-                waiting.show()
+                # The attempt failed; text follows when the next attempt starts.
+                shown = _end_failed_attempt(shown)
+                display.show()
             case "reset", _ if shown:
-                shown = _broken_off(shown)
-                waiting.show()
+                shown = _end_failed_attempt(shown)
+                display.show()
             case "state", _:
-                waiting.note(data)
+                display.note(data)
             case "done", _:
-                waiting.hide()
-                return _ended(data, shown)
+                display.hide()
+                return _end_answer(data, shown)
             case _:
                 pass
-    raise Stop("the stream ended before the job")
+    raise CommandError("the event stream ended before the job")
 
 
-def _broken_off(shown: str) -> str:
-    """End the text of an attempt that failed, and return what is shown of the next one."""
+def _end_failed_attempt(shown: str) -> str:
+    """End the text of a failed attempt, and return the (empty) text shown of the next one."""
     _write("" if shown.endswith("\n") else "\n")
-    complain("the attempt failed and is made again")
+    print_message("the attempt failed; retrying")
     return ""
 
 
-def _ended(status: Body, shown: str) -> Body:
-    """Let what was shown end as the answer does: of an answer in several turns only the last is the answer."""
+def _end_answer(status: Body, shown: str) -> Body:
+    """Complete the shown text with the final answer, which is only the last message of a run of several turns."""
     match status:
         case {"result": {"response": str(response)}} if shown and not shown.endswith(response):
             _write("\n" if not shown.endswith("\n") else "")
@@ -70,22 +70,22 @@ def _write(text: str) -> None:
 
 
 def _events(client: Client, job_id: str, deadline: Deadline) -> Iterator[tuple[str, Body]]:
-    """Yield the events of a job until its end, each once, over as many requests as it takes."""
+    """Yield each event of a job once until its end, reconnecting as needed."""
     last: str | None = None
-    patience: float | None = None
+    retry_until: float | None = None
     while True:
         try:
             silence = min(_SILENCE, deadline.left())
             for event_id, kind, data in client.events(f"{job_path(job_id)}/events", last, silence):
                 deadline.left()
                 if event_id is not None:
-                    last, patience = event_id, None
+                    last, retry_until = event_id, None
                     yield kind, data
                     if kind == "done":
                         return
-        except Stop as stop:
+        except CommandError as error:
             deadline.left()
-            patience = deadline.now() + _PATIENCE if patience is None else patience
-            if not stop.passing or deadline.now() >= patience:
+            retry_until = deadline.now() + _RETRY_FOR if retry_until is None else retry_until
+            if not error.transient or deadline.now() >= retry_until:
                 raise
-            deadline.sleep(max(_PAUSE, stop.retry_after))
+            deadline.sleep(max(_PAUSE, error.retry_after))

@@ -1,7 +1,7 @@
-"""The wire format of Anthropic's Messages API, as far as the Claude CLI speaks it.
+"""The part of the wire format of Anthropic's Messages API that the Claude CLI uses.
 
-Pure functions: what listens on a socket (the demo model, the tests' scripted model) decides about pace, faults and
-headers. Source: https://docs.anthropic.com/en/api/messages and `…/messages-streaming`, held against the bundled CLI.
+Pure functions. The servers that use them (the demo model, the tests' scripted model) decide about pace, faults and
+headers. Source: https://docs.anthropic.com/en/api/messages and `…/messages-streaming`, verified with the bundled CLI.
 """
 
 import json
@@ -17,7 +17,7 @@ JsonObject = dict[str, Any]
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens of one answer, counted as the API counts them: `input_tokens` excludes what the cache served."""
+    """Tokens of one answer, counted as by the API: `input_tokens` excludes tokens read from the cache."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -25,7 +25,7 @@ class Usage:
     cache_creation_input_tokens: int = 0
 
     def as_json(self, *, output_tokens: int | None = None) -> JsonObject:
-        """Write the usage object, with another `output_tokens` while the answer is still being written."""
+        """Return the usage object; `output_tokens` overrides the count while the answer is incomplete."""
         return {
             "input_tokens": self.input_tokens,
             "cache_creation_input_tokens": self.cache_creation_input_tokens,
@@ -36,14 +36,14 @@ class Usage:
 
 @dataclass(frozen=True)
 class TextBlock:
-    """A `text` block, in the chunks in which it is streamed."""
+    """A `text` block, as the chunks to stream."""
 
     chunks: Sequence[str]
 
 
 @dataclass(frozen=True)
 class ThinkingBlock:
-    """A `thinking` block; the signature is what the API would sign it with."""
+    """A `thinking` block with its signature."""
 
     text: str
     signature: str = "c2lnbmF0dXJl"
@@ -63,7 +63,7 @@ Block = TextBlock | ThinkingBlock | ToolCall
 
 @dataclass(frozen=True)
 class Answer:
-    """One assistant message. Without a `stop_reason` it is `tool_use` or `end_turn`, by the blocks."""
+    """One assistant message. The default `stop_reason` is `tool_use` or `end_turn`, depending on the blocks."""
 
     model: str
     blocks: Sequence[Block] = ()
@@ -73,7 +73,7 @@ class Answer:
 
     @property
     def final_stop_reason(self) -> str:
-        """The stop reason as it is sent."""
+        """The stop reason to send."""
         calls = any(isinstance(block, ToolCall) for block in self.blocks)
         return self.stop_reason or ("tool_use" if calls else "end_turn")
 
@@ -96,7 +96,7 @@ def answer_events(answer: Answer) -> Iterator[JsonObject]:
 
 
 def _streamed(block: Block) -> tuple[JsonObject, list[JsonObject]]:
-    """Return a block as it starts, and the deltas that fill it."""
+    """Return the initial form of a block and the deltas that complete it."""
     match block:
         case TextBlock(chunks):
             return {"type": "text", "text": ""}, [{"type": "text_delta", "text": chunk} for chunk in chunks]
@@ -107,18 +107,18 @@ def _streamed(block: Block) -> tuple[JsonObject, list[JsonObject]]:
             ]
             return {"type": "thinking", "thinking": "", "signature": ""}, deltas
         case ToolCall(name, given, call_id):
-            # The input starts empty and arrives as pieces of JSON text; one piece is enough here.
+            # The input starts empty and is sent as pieces of JSON text; one piece is enough.
             delta = {"type": "input_json_delta", "partial_json": json.dumps(given)}
             return {"type": "tool_use", "id": call_id, "name": name, "input": {}}, [delta]
 
 
 def encode_event(event: JsonObject) -> bytes:
-    """Write one event as a server-sent event."""
+    """Encode a server-sent event."""
     return event_stream.encode_event(event["type"], json.dumps(event))
 
 
 def answer_body(answer: Answer) -> JsonObject:
-    """Return the body of an answer that is not streamed."""
+    """Return the body of a non-streamed answer."""
     content = [_whole(block) for block in answer.blocks]
     return _message(answer, content=content, stop_reason=answer.final_stop_reason)
 
@@ -134,7 +134,7 @@ def _whole(block: Block) -> JsonObject:
 
 
 def error_body(kind: str, message: str) -> JsonObject:
-    """Return the body of a failure; `kind` is such as `authentication_error` or `overloaded_error`."""
+    """Return the body of an error; `kind` is its type, such as `overloaded_error`."""
     return {"type": "error", "error": {"type": kind, "message": message}}
 
 
@@ -151,9 +151,9 @@ def last_user_texts(request: JsonObject) -> list[str]:
 
 
 def user_query(request: JsonObject) -> str:
-    """Return what the user wrote: the last text of the last user message that is no `<system-reminder>` of the CLI.
+    """Return the last text of the last user message that is not a `<system-reminder>` of the CLI, or an empty string.
 
-    Empty when there is no text. A query that looks like a reminder itself is still found: the user's text is last.
+    A query that looks like a reminder is returned too, because the user's text is last.
     """
     texts = last_user_texts(request)
     own = [text for text in texts if not _is_reminder(text)]
@@ -161,7 +161,7 @@ def user_query(request: JsonObject) -> str:
 
 
 def query_of(request: JsonObject) -> str:
-    """Return what the user wrote last, also when tool results have followed it; empty when there is nothing."""
+    """Return the user's last text, even if tool results follow it, or an empty string."""
     messages = _objects(request.get("messages"))
     for end in range(len(messages), 0, -1):
         found = user_query({"messages": messages[end - 1 : end]})
@@ -171,7 +171,7 @@ def query_of(request: JsonObject) -> str:
 
 
 def tool_results(request: JsonObject) -> list[str]:
-    """Return the texts of the tool results that have followed the user's last own message."""
+    """Return the texts of the tool results since the user's last text."""
     results: list[str] = []
     for message in reversed(_objects(request.get("messages"))):
         if message.get("role") != "user":
@@ -192,7 +192,7 @@ def _result_text(block: JsonObject) -> str:
 
 
 def _is_reminder(text: str) -> bool:
-    # What the CLI adds for models without mid-conversation system messages: a block wholly in these tags.
+    # The CLI adds such blocks for models that do not accept system messages within the conversation.
     stripped = text.strip()
     return stripped.startswith("<system-reminder>") and stripped.endswith("</system-reminder>")
 

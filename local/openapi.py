@@ -108,8 +108,8 @@ def _schemas(found: dict[str, Any]) -> dict[str, Any]:
 def _describe_default(field: dict[str, Any]) -> None:
     """Move the default of a field into its description.
 
-    Generators of TypeScript require a field that has a default, also in a body that a client sends; and a client
-    should leave defaults to the gateway.
+    TypeScript generators make a field with a default required, even in request bodies, and clients should not have to
+    send defaults.
     """
     default = field.pop("default", None)
     if default not in (None, [], {}):

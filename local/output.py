@@ -1,6 +1,6 @@
-"""What every command writes: standard output, messages on standard error, and its exit status.
+"""Output of the commands: standard output, messages on standard error, and exit statuses.
 
-A write to standard output that fails ends the command with one line, never with a traceback.
+A failed write to standard output ends the command with a one-line message instead of a traceback.
 """
 
 import errno
@@ -27,13 +27,13 @@ class OutputFailed(Exception):
 class _Checked(io.FileIO):
     """A file descriptor whose first failed write raises OutputFailed.
 
-    Later writes are dropped: Python flushes once more at its exit, and would print a traceback there.
+    Later writes are dropped: Python flushes once more at exit, and would print a traceback.
     """
 
     _has_failed = False
 
     def write(self, data: Any, /) -> int:
-        """Write what the kernel takes; raises OutputFailed once."""
+        """Write as much as the kernel accepts. Raises OutputFailed once."""
         if self._has_failed:
             return memoryview(data).nbytes
         try:
@@ -45,9 +45,9 @@ class _Checked(io.FileIO):
 
 @contextmanager
 def checked_output() -> Iterator[None]:
-    """Check every write to standard output within, and its last flush; exits with status 2 when one fails."""
+    """Check every write to standard output in the block, and the final flush; exit with status 2 if one fails."""
     if sys.stdout is None:
-        complain(str(OutputFailed("it is closed")))
+        print_message(str(OutputFailed("it is closed")))
         sys.exit(UNUSABLE)
     sys.stdout.flush()
     sys.stdout = _checked(sys.stdout)
@@ -57,7 +57,7 @@ def checked_output() -> Iterator[None]:
         finally:
             sys.stdout.flush()
     except OutputFailed as error:
-        complain(str(error))
+        print_message(str(error))
         sys.exit(UNUSABLE)
 
 
@@ -67,7 +67,7 @@ def _checked(stream: TextIO) -> TextIO:
     return io.TextIOWrapper(
         io.BufferedWriter(_Checked(stream.fileno(), "w", closefd=False)),
         encoding=stream.encoding if is_terminal else "utf-8",
-        # A terminal that lacks a character shows its escape; in UTF-8 only half a surrogate pair has no bytes.
+        # Characters that a terminal cannot encode are escaped; in UTF-8, only lone surrogates are replaced.
         errors="backslashreplace" if is_terminal else "replace",
         newline="\n",
         line_buffering=is_terminal,
@@ -75,12 +75,12 @@ def _checked(stream: TextIO) -> TextIO:
 
 
 def visible(text: str) -> str:
-    """Escape control characters: on a terminal they could move the cursor, or type for the user."""
+    """Escape control characters, which could move a terminal's cursor or inject input."""
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def complain(message: str) -> None:
-    """Write a message to standard error, if anybody can read it; it may repeat what a client or a server sent."""
+def print_message(message: str) -> None:
+    """Print a message to standard error, if it is open, with control characters escaped."""
     # `print` to a closed standard error would write to standard output.
     if sys.stderr is not None:
         with suppress(OSError):
@@ -93,7 +93,7 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def write(text: str) -> None:
-    """Write text and a final newline as bytes: no newline is translated, and no locale changes what a pipe gets."""
+    """Write text and a final newline as bytes, without newline translation and independent of the locale."""
     encoding, errors = (sys.stdout.encoding, "backslashreplace") if sys.stdout.isatty() else ("utf-8", "replace")
     line = text if text.endswith("\n") else text + "\n"
     sys.stdout.flush()
@@ -102,5 +102,5 @@ def write(text: str) -> None:
 
 
 def write_json(body: Any) -> None:
-    """Write a JSON document whose control characters are escaped, so that a terminal and a pipe get the same."""
+    """Write a JSON document with control characters escaped, on a terminal and in a pipe alike."""
     write(visible(json.dumps(body, ensure_ascii=False, indent=2)))

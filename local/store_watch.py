@@ -1,4 +1,4 @@
-"""Asks Redis for the time every few seconds, so that an API without requests also notices what is wrong with it."""
+"""Sends a command to Redis every few seconds, so that an API without requests also detects and logs failures."""
 
 import asyncio
 
@@ -7,14 +7,14 @@ from redis.exceptions import RedisError
 from shared.store.redis import clock, failures
 from shared.store.redis.client import async_client
 
-# Also the time within which a subscription to a server that is not the primary any more is made again; seconds.
+# Seconds between checks; also the time limit for renewing a subscription after a failover.
 _EVERY = 5.0
-# What starts together need not be there at once; seconds.
+# Seconds before the first check, because Redis may still be starting.
 _FIRST_AFTER = 2.0
 
 
 async def watch(address: str) -> None:
-    """Log what is wrong with Redis until cancelled; a change of its primary is noticed too."""
+    """Log failures of Redis until cancelled; a change of the primary is detected too."""
     await asyncio.sleep(_FIRST_AFTER)
     while True:
         try:

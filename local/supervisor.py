@@ -1,4 +1,4 @@
-"""Runs a set of processes as one: started one after another, stopped in reverse, none left behind."""
+"""Runs a group of processes: starts them in order, stops them in reverse, and leaves no process behind."""
 
 import os
 import signal
@@ -14,20 +14,20 @@ from types import FrameType, TracebackType
 from typing import IO, Any, Self
 
 from functions.worker.cli.environment import plain
-from local.tied import tied
+from local.bound_to_parent import bound_to_parent
 from shared.host.processes import adopt_orphans, descendants, send
 
-# Together with what it takes to kill what is left, ten seconds at most.
+# s; with the time to kill remaining processes, a stop takes at most ten seconds.
 _STOP_WITHIN = 9.0
 _KILL_WITHIN = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A process to run; `ready` begins the line that it prints on standard output when it is; times in s.
+    """A process to run. It is ready when it prints a line that starts with `ready`. Times are in s.
 
-    `explain` says why it ended, when it has not been asked to. With `trusted` it gets this process's environment, with
-    its secrets, and `environment` over it; without, only what any program needs.
+    `explain` returns why the process ended unexpectedly. A `trusted` process gets this process's environment, including
+    secrets; any other gets only what every program needs. `environment` overrides either.
     """
 
     name: str
@@ -40,19 +40,19 @@ class Child:
 
 
 class Stopped(Exception):
-    """Somebody wants all of it to end: Ctrl-C, or SIGTERM."""
+    """The group is to stop, because of Ctrl-C, SIGTERM or SIGHUP."""
 
 
 class ChildEnded(RuntimeError):
-    """A child ended by itself; the text says which, and its status: an exit code, or a signal's negative number."""
+    """A child ended unexpectedly. The message has its name and status: an exit code or a negative signal number."""
 
 
 class Supervisor:
-    """Keeps children until one of them ends or somebody wants all to; use it with `with`, in the main thread.
+    """Runs children until one of them ends or a signal arrives. Use it as a context manager in the main thread.
 
-    Each child has a session of its own, so that Ctrl-C on the terminal reaches the supervisor alone. From `with` to
-    `wait`, a signal raises Stopped and a child's end ChildEnded wherever the caller is. At the end of `with` every
-    process below this one is ended, after `stop_within` s the hard way; a second signal then hastens it.
+    Each child has its own session, so that Ctrl-C on the terminal reaches only the supervisor. Between `__enter__` and
+    `wait`, a signal raises Stopped and the end of a child raises ChildEnded, at any point of the caller's code. On exit
+    every descendant process is terminated, and killed after `stop_within` s or on a second signal.
     """
 
     def __init__(self, *, stop_within: float = _STOP_WITHIN) -> None:
@@ -62,7 +62,7 @@ class Supervisor:
         self._handlers: dict[int, Any] = {}
         self._starting = True
         self._stopping = False
-        self._hurry = False
+        self._kill_now = False
 
     def __enter__(self) -> Self:
         adopt_orphans()
@@ -72,17 +72,17 @@ class Supervisor:
         return self
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        # While it stops nothing may be raised: the rest would be left running.
+        # An exception during the stop would leave the remaining processes running.
         if not self._stopping:
             raise Stopped(signal.Signals(number).name)
-        self._hurry = True
+        self._kill_now = True
 
     def _on_end(self, _number: int, _frame: FrameType | None) -> None:
-        # Whoever waits for a child to be ready would wait in vain for one that has ended.
+        # A child that has ended never becomes ready; raise instead of waiting for it.
         if self._starting:
-            self._look()
+            self._check_children()
 
-    def _look(self) -> None:
+    def _check_children(self) -> None:
         for child, process in self._running:
             if process.poll() is not None:
                 because = child.explain and child.explain()
@@ -91,25 +91,25 @@ class Supervisor:
                 )
 
     def start(self, child: Child) -> str:
-        """Start a child; with `ready`, wait for that line and return it, else return "".
+        """Start a child. With `ready`, wait for that line and return it; otherwise return "".
 
-        Raises ChildEnded when it or an earlier one ends before, RuntimeError when it can no longer say so.
+        Raises ChildEnded if a child ends meanwhile, RuntimeError if the child closes its standard output first.
         """
         process = subprocess.Popen(
-            tied(child.argv),
+            bound_to_parent(child.argv),
             env={**(os.environ if child.trusted else plain(os.environ)), **child.environment},
             stdin=subprocess.DEVNULL,
-            # What children say belongs to the log; standard output is the supervisor's own.
+            # The output of children goes to the log; standard output is for the supervisor.
             stdout=subprocess.PIPE if child.ready else sys.stderr.fileno(),
             start_new_session=True,
         )
         self._running.append((child, process))
-        self._look()  # it may have ended before it was in the list
+        self._check_children()  # it may have ended before it was added to the list
         if child.ready is None:
             return ""
         assert process.stdout is not None  # noqa: S101 -- it is a pipe
         found: SimpleQueue[str | None] = SimpleQueue()
-        # A thread from the start, so that the last words of one that ends too early are told as well.
+        # Read from the start, so that the output of a child that ends early is logged too.
         reader = threading.Thread(target=_forward, args=(process.stdout, child.ready.encode(), found), daemon=True)
         reader.start()
         self._readers.append(reader)
@@ -117,23 +117,23 @@ class Supervisor:
         if line is None:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(1)
-            self._look()
+            self._check_children()
             raise RuntimeError(f"{child.name} closed its standard output before it was ready")
         return line
 
     def wait(self) -> int:
-        """Wait until a child ends by itself, which is a failure: say which, and return 1; raises Stopped."""
+        """Wait until a child ends, which is a failure: print which one and return 1. Raises Stopped."""
         try:
-            self._starting = False  # waitpid tells of every end from here on
-            self._look()
+            self._starting = False  # from here on, waitpid reports the end of a child
+            self._check_children()
             while True:
-                pid, status = os.waitpid(-1, 0)  # adopted orphans too
+                pid, status = os.waitpid(-1, 0)  # also reaps adopted orphans
                 for _, process in self._running:
                     if process.pid == pid:
                         process.returncode = os.waitstatus_to_exitcode(status)
-                self._look()
+                self._check_children()
         except ChildEnded as ended:
-            print(f"{ended}; stopping the rest", file=sys.stderr)
+            print(f"{ended}; stopping the other processes", file=sys.stderr)
             return 1
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -141,8 +141,8 @@ class Supervisor:
         deadline = time.monotonic() + self._stop_within
         for child, process in reversed(self._running):
             self._stop(process, min(deadline, time.monotonic() + child.stop_timeout))
-        if self._hurry:
-            print("stopping at once", file=sys.stderr)
+        if self._kill_now:
+            print("stopping immediately", file=sys.stderr)
         self._kill_the_rest()
         for reader in self._readers:
             reader.join(_KILL_WITHIN)
@@ -151,29 +151,29 @@ class Supervisor:
 
     def _stop(self, process: subprocess.Popen[bytes], until: float) -> None:
         process.terminate()
-        # Looked at, not waited for: a second Ctrl-C must be able to end this without an exception.
-        while process.poll() is None and time.monotonic() < until and not self._hurry:
+        # Poll instead of wait, so that a second Ctrl-C can end this loop without an exception.
+        while process.poll() is None and time.monotonic() < until and not self._kill_now:
             time.sleep(0.01)
         process.kill()
         process.wait()
 
     def _kill_the_rest(self) -> None:
-        # Adopted by us as soon as its parent went: what a child left, in whatever session.
+        # Processes that a child left behind, in any session, have been adopted by this process.
         deadline = time.monotonic() + _KILL_WITHIN
         while left := descendants(os.getpid()):
             if time.monotonic() > deadline:
-                print(f"these processes cannot be ended: {left}", file=sys.stderr)
+                print(f"these processes cannot be killed: {left}", file=sys.stderr)
                 break
             send(signal.SIGKILL, left)
             time.sleep(0.01)
-        # Every child is ended; one that nobody waits for would stay in the table where init does not care for it.
+        # Reap the killed processes; without an init they would remain as zombies.
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
 
 
 def _forward(stream: IO[bytes], ready: bytes, found: SimpleQueue[str | None]) -> None:
-    """Copy a child's standard output to our standard error, all but the first line that begins with `ready`."""
+    """Copy a child's standard output to standard error, except for the first line that starts with `ready`."""
     waiting = True
     with stream:
         for line in stream:
@@ -181,7 +181,7 @@ def _forward(stream: IO[bytes], ready: bytes, found: SimpleQueue[str | None]) ->
                 waiting = False
                 found.put(line.decode(errors="replace").strip())
                 continue
-            # Read on even when nobody listens to us any more: the child must not block.
+            # Continue to read when standard error is closed, so that the child does not block.
             with suppress(OSError):
                 sys.stderr.buffer.write(line)
                 sys.stderr.buffer.flush()

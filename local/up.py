@@ -1,6 +1,6 @@
-"""`make up`, `make down`, `make logs`: the Compose stack, with secrets of its own and, if need be, the demo model.
+"""`make up`, `make down`, `make logs`: runs the Compose stack, with generated secrets and, if needed, the demo model.
 
-Needs Docker and nothing else, so it uses the standard library alone.
+Requires only Docker, so it uses only the standard library.
 """
 
 import os
@@ -17,32 +17,32 @@ from shared.configuration.booleans import parse_boolean
 
 _ROOT = Path(__file__).parent.parent
 COMPOSE_FILE = _ROOT / "local/compose.yaml"
-_OWN = _ROOT / ".data" / "compose.env"
-_GIVEN = _ROOT / ".env"
+_SECRETS = _ROOT / ".data" / "compose.env"
+_DOTENV = _ROOT / ".env"
 CREDENTIALS = (*credentials.SECRETS, *credentials.FILES, *credentials.PROVIDERS)
 _KEY_PAIR = ("CREDENTIALS_PUBLIC_KEY", "CREDENTIALS_PRIVATE_KEY")
-# A line of `.env` as python-dotenv reads it, which need not be there: name, quote, value.
+# A line of `.env` as parsed by python-dotenv, which may not be installed: name, quote, value.
 _LINE = re.compile(r"""\s*(?:export\s+)?(\w+)\s*=\s*(['"]?)(.*?)\2\s*(?:\s#.*)?""")
-# As local/compose.yaml has them. Another one, or one by its digest, is named by the variable of the first column.
+# The defaults of local/compose.yaml. The variable can name another image, or the same by its digest.
 _IMAGES = {"VALKEY_IMAGE": "valkey/valkey:8.1", "GRAFANA_IMAGE": "grafana/grafana:11.6.0"}
 
 
 def main(command: str) -> int:
-    """Do one of the three; return the exit status."""
+    """Run a command and return the exit status."""
     match command:
         case "up":
             return _up()
         case "down":
             status = _compose(["--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "130"])
             if status == 0:
-                _OWN.unlink(missing_ok=True)
-                with suppress(OSError):  # an embedded Redis may have its data there
-                    _OWN.parent.rmdir()
+                _SECRETS.unlink(missing_ok=True)
+                with suppress(OSError):  # the directory may contain the data of an embedded Redis
+                    _SECRETS.parent.rmdir()
             return status
         case "logs":
             return _compose(["--profile", "*", "logs", "--follow"])
         case _:
-            print("up, down or logs", file=sys.stderr)
+            print("usage: python -m local.up up|down|logs", file=sys.stderr)
             return 2
 
 
@@ -54,10 +54,10 @@ def _up() -> int:
     if not any(setting(name) for name in CREDENTIALS):
         print("no Claude credentials in the environment or in .env: the built-in demo model answers", file=sys.stderr)
         profiles.append("demo")
-    if _image_is_there(board := _image("GRAFANA_IMAGE")):
+    if _image_is_available(board := _image("GRAFANA_IMAGE")):
         profiles.append("board")
     else:
-        print(f"{board} cannot be had: going on without the board", file=sys.stderr)
+        print(f"{board} cannot be pulled: starting without Grafana", file=sys.stderr)
     chosen = [part for profile in profiles for part in ("--profile", profile)]
     status = _compose([*chosen, "up", "--detach", "--build", "--wait", "--wait-timeout", "180"])
     if status == 0:
@@ -67,10 +67,10 @@ def _up() -> int:
 
 
 def _about_dashboard() -> str:
-    """Return where the dashboard is and where its password stands, by what Compose takes first."""
+    """Return the path of the dashboard and where its password is, in Compose's order of precedence."""
     if not parse_boolean(setting("ADMIN_ENABLED") or "true"):
         return "no dashboard: ADMIN_ENABLED is off"
-    place = str(_OWN.relative_to(_ROOT))
+    place = str(_SECRETS.relative_to(_ROOT))
     if setting("ADMIN_PASSWORD"):
         place = "the environment" if os.environ.get("ADMIN_PASSWORD") else ".env"
     return f"dashboard at /admin: user {setting('ADMIN_USERNAME') or 'admin'}, password in {place}"
@@ -78,7 +78,7 @@ def _about_dashboard() -> str:
 
 def _compose(arguments: list[str]) -> int:
     _make_secrets()
-    files = [part for file in (_OWN, _GIVEN) if file.exists() for part in ("--env-file", str(file))]
+    files = [part for file in (_SECRETS, _DOTENV) if file.exists() for part in ("--env-file", str(file))]
     command = ["docker", "compose", "--file", str(COMPOSE_FILE), *files, *arguments]
     environment = dict(os.environ)
     if not any(setting(name) for name in CREDENTIALS):
@@ -90,9 +90,9 @@ def _compose(arguments: list[str]) -> int:
     files_by_name = {name: setting(name) for name in credentials.FILES}
     if setting("CLAUDE_CODE_USE_VERTEX"):
         files_by_name["VERTEX_KEY_FILE"] = setting("GOOGLE_APPLICATION_CREDENTIALS")
-    # Compose would look for them beside its own file.
+    # Compose would resolve relative paths from the directory of its file.
     environment |= {name: str((_ROOT / path).resolve()) for name, path in files_by_name.items() if path}
-    # Its data directory belongs to this user, whichever build of the image it is.
+    # Builds of the image differ in the user that owns the data directory.
     environment.setdefault("VALKEY_USER", owner_of_data() if "up" in arguments else "999:999")
     try:
         return subprocess.run(command, env=environment, check=False).returncode
@@ -101,44 +101,44 @@ def _compose(arguments: list[str]) -> int:
 
 
 def _address() -> str:
-    """Return where the gateway's port is, which Docker chose if PORT is 0."""
-    command = ["docker", "compose", "--file", str(COMPOSE_FILE), "--env-file", str(_OWN), "port", "gateway", "3000"]
+    """Return the gateway's published address, whose port Docker chooses if PORT is 0."""
+    command = ["docker", "compose", "--file", str(COMPOSE_FILE), "--env-file", str(_SECRETS), "port", "gateway", "3000"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _make_secrets() -> None:
-    """Make what is asked for and not given, once; open to nobody else."""
-    if _OWN.exists():
+    """Generate the secrets once, in a file that only this user can read."""
+    if _SECRETS.exists():
         return
     made = {name: secrets.token_hex(16) for name in ("API_REDIS_PASSWORD", "WORKER_REDIS_PASSWORD", "ADMIN_PASSWORD")}
     made["WEBHOOK_SECRET"] = "whsec_" + b64encode(secrets.token_bytes(32)).decode()
-    _OWN.parent.mkdir(exist_ok=True)
-    _OWN.touch(mode=0o600)
-    _OWN.write_text("".join(f"{name}={value}\n" for name, value in made.items()), encoding="utf-8")
+    _SECRETS.parent.mkdir(exist_ok=True)
+    _SECRETS.touch(mode=0o600)
+    _SECRETS.write_text("".join(f"{name}={value}\n" for name, value in made.items()), encoding="utf-8")
 
 
 def _make_key_pair() -> int:
-    """Make the keys that credentials are sealed with, once, in the image, which has the library; return a status."""
-    if any(setting(name) for name in _KEY_PAIR) or _KEY_PAIR[0] in _OWN.read_text(encoding="utf-8"):
+    """Generate the key pair for callers' credentials once, in the image, which has the library; return a status."""
+    if any(setting(name) for name in _KEY_PAIR) or _KEY_PAIR[0] in _SECRETS.read_text(encoding="utf-8"):
         return 0
     if status := _compose(["build", "gateway"]):
         return status
     command = ["docker", "run", "--rm", "--network", "none", "claude-gateway:local", "credentials", "key-pair"]
     lines = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout.splitlines()
     if [line.partition("=")[0] for line in lines] != list(_KEY_PAIR):
-        print("the image made no key pair: going on without callers' credentials", file=sys.stderr)
+        print("the image did not generate a key pair: starting without callers' credentials", file=sys.stderr)
         return 0
-    with _OWN.open("a", encoding="utf-8") as own:
+    with _SECRETS.open("a", encoding="utf-8") as own:
         own.writelines(f"{line}\n" for line in lines)
     return 0
 
 
 def setting(name: str) -> str:
-    """Return what the environment, or else `.env`, has under a name."""
+    """Return a variable of the environment, or else of `.env`."""
     if os.environ.get(name):
         return os.environ[name]
     try:
-        lines = _GIVEN.read_text(encoding="utf-8-sig").splitlines() if _GIVEN.is_file() else []
+        lines = _DOTENV.read_text(encoding="utf-8-sig").splitlines() if _DOTENV.is_file() else []
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8; save it again as UTF-8"
         print(f".env: cannot be read: {why}", file=sys.stderr)
@@ -148,12 +148,12 @@ def setting(name: str) -> str:
 
 
 def _image(variable: str) -> str:
-    """Return the image that Compose takes for a variable."""
+    """Return the image that Compose uses for a variable."""
     return setting(variable) or _IMAGES[variable]
 
 
-def _image_is_there(image: str) -> bool:
-    """Say whether an image is on this machine, or can be had."""
+def _image_is_available(image: str) -> bool:
+    """Return whether an image is on this machine or can be pulled."""
     for command in (["docker", "image", "inspect", image], ["docker", "pull", "--quiet", image]):
         if subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0:
             return True
@@ -161,7 +161,7 @@ def _image_is_there(image: str) -> bool:
 
 
 def owner_of_data() -> str:
-    """Return `uid:gid` of the user to whom the data directory of Valkey's image belongs."""
+    """Return `uid:gid` of the owner of the data directory in Valkey's image."""
     command = ["docker", "run", "--rm", "--entrypoint", "stat", _image("VALKEY_IMAGE"), "-c", "%u:%g", "/data"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.strip() or "999:999"

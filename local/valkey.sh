@@ -1,12 +1,12 @@
 #!/bin/sh
-# Starts Valkey with the two users of the gateway and one that can only ping. The passwords come from the environment and
-# go into a file in memory: every process of the machine can read a command line.
+# Starts Valkey with the two users of the gateway and one that can only ping. The passwords from the environment are
+# written to a file in memory, because every process on the machine can read a command line.
 set -eu
 umask 077
 run=${VALKEY_RUN:-/run/valkey}
 common='resetchannels -@all +@read +@write +@connection +@transaction +@pubsub +eval +evalsha +time -@admin -@dangerous'
-# `default` has every right and cannot log in. Valkey up to 8.1 and Redis 7 replay the transactions of the append-only file
-# as this user, those that scripts wrote too, and drop what it has no right to: without rights a restart loses data.
+# `default` has all permissions but cannot log in. Valkey up to 8.1 and Redis 7 replay the append-only file's transactions,
+# including those of scripts, as this user and skip commands that it may not run. Without them a restart would lose data.
 cat > "$run/users.acl" <<EOF
 user default off resetpass ~* &* +@all
 user health on >health resetkeys resetchannels -@all +ping

@@ -1,4 +1,4 @@
-"""A receiver of webhooks on loopback, to see them come: verifies each as a customer would, and prints it."""
+"""A webhook receiver on loopback: verifies each event as a client would, and prints it."""
 
 import json
 import sys
@@ -7,30 +7,30 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from local.output import OutputFailed, complain, visible
+from local.output import OutputFailed, print_message, visible
 
 _MOST = 16 * 1024 * 1024
 
 
 def receive(port: int, secrets: Sequence[str]) -> None:
-    """Print what comes to 127.0.0.1, until Ctrl-C; port 0 takes a free one."""
+    """Print the webhooks that arrive at 127.0.0.1 until Ctrl-C; port 0 selects a free port."""
     try:
         keys = [Webhook(secret) for secret in secrets]
     except ValueError:
-        complain("--secret should be whsec_ followed by base64")
+        print_message("--secret should be whsec_ followed by base64")
         sys.exit(2)
 
     failed: list[OutputFailed] = []
 
     class Receiver(BaseHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class names it so
-            """Say nothing beside what is printed."""
+            """Disable the access log."""
 
         def do_POST(self) -> None:
             length = self.headers.get("content-length", "")
             body = self.rfile.read(min(int(length), _MOST)) if length.isdecimal() else b""
             verified = _verifies(keys, body, dict(self.headers.items()))
-            # Another than 2xx is tried again, and seen again.
+            # A delivery attempt without a 2xx response is retried.
             self.send_response(204 if verified else 401)
             self.end_headers()
             mark = "verified" if verified else "NOT VERIFIED"
@@ -46,16 +46,16 @@ def receive(port: int, secrets: Sequence[str]) -> None:
     try:
         server = ThreadingHTTPServer(("127.0.0.1", port), Receiver)
     except OSError as error:
-        complain(f"--port: {port} cannot be used: {error.strerror}")
+        print_message(f"--port: {port} cannot be used: {error.strerror}")
         sys.exit(2)
     with server:
         print(f"listening http://127.0.0.1:{server.server_address[1]}", flush=True)
-        complain("Submit a query with this as its webhookUrl. Ctrl-C ends it.")
+        print_message("Submit a query with this URL as its webhookUrl. Stop with Ctrl-C.")
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            complain("")
-    # In a thread of the server it would end that request alone.
+            print_message("")
+    # Raised here, because in a thread of the server it would end only that request.
     if failed:
         raise failed[0]
 

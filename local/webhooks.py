@@ -1,4 +1,4 @@
-"""`claude-gateway webhooks`: deliveries, secrets, hosts that fail, and a receiver to see one arrive."""
+"""`claude-gateway webhooks`: manages deliveries, signing secrets and failing hosts, and runs a receiver."""
 
 import json
 from pathlib import Path
@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from local.cli import Url
-from local.client import Client, Stop
+from local.client import Client, CommandError
 from local.keys import Data, with_store
-from local.output import complain, visible
+from local.output import print_message, visible
 from local.paths import job_path
 from shared.api.views import failing_host
 from shared.store import keys
@@ -22,7 +22,7 @@ from shared.webhook_secret import check_secret
 app = typer.Typer(
     name="webhooks",
     add_completion=False,
-    help="Webhooks: what was delivered, again, and with which secret.",
+    help="Manage deliveries, signing secrets and failing hosts of webhooks.",
     no_args_is_help=True,
 )
 ApiKey = Annotated[str | None, typer.Option(envvar="CLAUDE_GATEWAY_API_KEY", help="The caller's key.")]
@@ -35,14 +35,14 @@ def _ask(method: str, path: str, url: str, api_key: str | None) -> dict[str, Any
     try:
         with Client(url, api_key) as client:
             return client.send(method, path)[0]
-    except Stop as stop:
-        complain(str(stop))
-        raise typer.Exit(stop.status) from None
+    except CommandError as error:
+        print_message(str(error))
+        raise typer.Exit(error.status) from None
 
 
 @app.command(name="list")
 def list_(job: Job, url: Url, api_key: ApiKey = None, *, as_json: AsJson = False) -> None:
-    """List the tries of a job's webhooks, oldest first."""
+    """List the delivery attempts of a job's webhooks, oldest first."""
     found = _ask("GET", f"{job_path(job)}/deliveries", url, api_key)
     if as_json:
         typer.echo(json.dumps(found))
@@ -63,40 +63,41 @@ def redeliver(
     url: Url,
     api_key: ApiKey = None,
     *,
-    request_id: Annotated[str | None, typer.Option(help="Only to this submission; without it, to all.")] = None,
+    request_id: Annotated[str | None, typer.Option(help="Only for this submission; by default for all.")] = None,
 ) -> None:
     """Send a job's terminal event again, with the same id."""
     only = f"?requestId={quote(request_id, safe='', errors='replace')}" if request_id else ""
-    told = _ask("POST", f"{job_path(job)}/redeliver{only}", url, api_key)
-    typer.echo(f"{len(told['requestIds'])} are sent again; see `claude-gateway webhooks list {job}`")
+    answer = _ask("POST", f"{job_path(job)}/redeliver{only}", url, api_key)
+    typer.echo(f"Redelivered: {len(answer['requestIds'])}; see `claude-gateway webhooks list {job}`")
 
 
 @app.command()
 def secret(*, data: Data = _DATA) -> None:
-    """Show the secret that signs where callers have no keys, unless WEBHOOK_SECRET is set."""
+    """Show the gateway's own signing secret, used without callers' keys unless WEBHOOK_SECRET is set."""
     typer.echo(with_store(data, signing_secrets.of_gateway)[0])
 
 
 @app.command()
 def rotate(
     caller_id: Annotated[
-        str, typer.Argument(metavar="[ID]", help="The id of a caller's key; without it, the gateway's own secret.")
+        str,
+        typer.Argument(metavar="[ID]", help="Id of a caller's key; by default the gateway's own secret is rotated."),
     ] = keys.ANONYMOUS,
     *,
     data: Data = _DATA,
 ) -> None:
-    """Make a new secret; the one before signs beside it for a day."""
+    """Create a new signing secret. The previous one also signs for another day."""
     new = with_store(data, lambda client: signing_secrets.rotate(client, caller_id))
     if new is None:
-        complain("There is no key with this id")
+        print_message("There is no key with this id; `claude-gateway keys list` shows the ids")
         raise typer.Exit(1)
     typer.echo(new)
-    complain("Keep it now if it is a caller's: it is not shown again. The one before is valid for a day.")
+    print_message("Store a caller's secret now: it is not shown again. The previous one is valid for another day.")
 
 
 @app.command()
 def hosts(*, as_json: AsJson = False, data: Data = _DATA) -> None:
-    """List the hosts that fail, and those that are paused because they did for WEBHOOK_DISABLE_AFTER."""
+    """List failing hosts, and hosts paused after failing for WEBHOOK_DISABLE_AFTER."""
     found = with_store(data, history.failing_hosts)
     shown = [failing_host(host) for host in found]
     if as_json:
@@ -110,30 +111,32 @@ def hosts(*, as_json: AsJson = False, data: Data = _DATA) -> None:
 
 @app.command()
 def resume(
-    host: Annotated[str, typer.Argument(help="As `hosts` shows it, such as example.com:443.")], *, data: Data = _DATA
+    host: Annotated[str, typer.Argument(help="Host as shown by `hosts`, such as example.com:443.")],
+    *,
+    data: Data = _DATA,
 ) -> None:
-    """Let a host be tried again; what was not tried meanwhile is sent by `redeliver`."""
+    """Resume deliveries to a paused host. Send deliveries that were skipped with `redeliver`."""
     if not with_store(data, lambda client: history.resume(client, host)):
-        complain("This host does not fail")
+        print_message("This host is not failing; `claude-gateway webhooks hosts` lists those that are")
         raise typer.Exit(1)
 
 
 @app.command()
 def listen(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Of 127.0.0.1; 0 for a free one.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 selects a free port.")] = 0,
     *,
     secret: Annotated[
-        str | None, typer.Option(envvar="WEBHOOK_SECRET", help="What signs; the gateway's own if not given.")
+        str | None, typer.Option(envvar="WEBHOOK_SECRET", help="Signing secret; by default the gateway's own.")
     ] = None,
     data: Data = _DATA,
 ) -> None:
-    """Receive webhooks on loopback, verify them and print them, until Ctrl-C."""
-    from local.webhook_receiver import receive  # noqa: PLC0415 -- the other commands do without it
+    """Receive, verify and print webhooks on loopback until Ctrl-C."""
+    from local.webhook_receiver import receive  # noqa: PLC0415 -- the other commands do not need it
 
     try:
         given = [check_secret(one) for one in (secret or "").split()]
     except ValueError as error:
-        complain(f"WEBHOOK_SECRET: {error}")
+        print_message(f"WEBHOOK_SECRET: {error}")
         raise typer.Exit(2) from None
     secrets = given or with_store(data, signing_secrets.of_gateway)
     receive(port, secrets)

@@ -1,1 +1,1 @@
-"""A stand-in for API Gateway's HTTP API and for Lambda, on this machine: it calls the real handlers."""
+"""Emulates API Gateway's HTTP API and Lambda on one machine, with the real handlers."""

@@ -1,4 +1,4 @@
-"""The emulator as an ASGI app: a request in, an event to the function that the template names, its answer out."""
+"""The emulator as an ASGI app: converts a request to an event, invokes the function, and converts its response."""
 
 import asyncio
 import logging
@@ -21,12 +21,12 @@ from shared.logs import configure, event
 log = logging.getLogger("lambda")
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
-# The limits of an HTTP API: s for the whole answer, bytes of a request's body.
+# The limits of an HTTP API: s until the response, bytes of the request body.
 LONGEST, REQUEST_LIMIT = 30.0, 10 << 20
 
 
 class Emulator:
-    """API Gateway and Lambda for one template; takes any HTTP request."""
+    """Emulates API Gateway and Lambda for one template."""
 
     def __init__(self, template: Path, longest: float) -> None:
         self._longest = longest
@@ -34,11 +34,11 @@ class Emulator:
         self._functions = {route.function: Function(route.function, route.handler) for route in self._routes}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request as API Gateway would."""
+        """Handle one request as API Gateway would."""
         try:
             response = await self._answer(Request(scope, receive))
         except ClientDisconnect:
-            return  # nobody is left to be answered
+            return  # there is no client to respond to
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
@@ -79,18 +79,18 @@ class Emulator:
         return None
 
     async def close(self) -> None:
-        """End every environment of every function."""
+        """Stop all environments of all functions."""
         await asyncio.gather(*(function.close() for function in self._functions.values()))
 
 
 def _without_base_path(path: str) -> str | None:
-    """Return the path that API Gateway matches under a base path, which the event keeps; None without one."""
+    """Return the path without the base path, which API Gateway matches, or None. The event keeps the whole path."""
     base = load(ProxySettings).root_path
     return (path[len(base) :] or "/") if base and f"{path}/".startswith(f"{base}/") else None
 
 
 def create_emulator(template: Path, *, longest: float = LONGEST) -> Router:
-    """Make the ASGI app for a template; an answer that takes more than `longest` s is a 503."""
+    """Create the ASGI app for a template. A response that takes more than `longest` s is a 503."""
     emulator = Emulator(template, longest)
 
     @asynccontextmanager
@@ -99,7 +99,7 @@ def create_emulator(template: Path, *, longest: float = LONGEST) -> Router:
         yield
         await emulator.close()
 
-    # Without routes: nothing but the template decides which method or path is known.
+    # No routes of its own: the template defines all methods and paths.
     return Router(default=Hosts(emulator), lifespan=lifespan)
 
 

@@ -1,7 +1,7 @@
-"""One execution environment: a process that imports one handler and is given one event at a time.
+"""One execution environment: a process that imports one handler and processes one event at a time.
 
-Standard input has the events, standard output the answers, one line of JSON each, and an empty line where the
-handler raised. The process ends with its input or with the process that started it.
+Events arrive on standard input and responses go to standard output, one line of JSON each; an empty line means that the
+handler raised an exception. The process ends at the end of its input or with the process that started it.
 """
 
 import importlib
@@ -20,7 +20,7 @@ from shared.host.processes import end_with_parent
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What Lambda tells a handler of its invocation."""
+    """The context object that Lambda passes to a handler."""
 
     aws_request_id: str
     function_name: str
@@ -30,12 +30,12 @@ class Context:
     started: float = field(default_factory=time.monotonic)
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return what is left of the function's 29 s."""
+        """Return the milliseconds left of the function's 29 s."""
         return max(0, int(29_000 - (time.monotonic() - self.started) * 1000))
 
 
 def serve(handler_path: str, function: str, events: Iterable[bytes], answers: BinaryIO) -> None:
-    """Answer events until there are no more."""
+    """Process events until the input ends."""
     module, _, name = handler_path.rpartition(".")
     handler = getattr(importlib.import_module(module), name)
     arn = f"arn:aws:lambda:local:000000000000:function:{function}"
@@ -44,7 +44,7 @@ def serve(handler_path: str, function: str, events: Iterable[bytes], answers: Bi
         try:
             answer = handler(event, Context(event["requestContext"]["requestId"], function, arn))
             encoded = json.dumps(answer, ensure_ascii=False).encode()
-        except Exception:  # noqa: BLE001 -- Lambda survives whatever its handler raises
+        except Exception:  # noqa: BLE001 -- Lambda survives any exception of a handler
             traceback.print_exc()
             encoded = b""
         answers.write(encoded + b"\n")
@@ -52,12 +52,12 @@ def serve(handler_path: str, function: str, events: Iterable[bytes], answers: Bi
 
 
 def main(parent: str, handler_path: str, function: str) -> None:
-    """Serve the process that started this one."""
-    # Its input also ends with it, but that is read between two events only.
+    """Process the events of the process that started this one."""
+    # The input ends with the parent too, but is read only between events.
     end_with_parent(int(parent))
     hide()
     events, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    # What the handler or its children read and print is no part of the conversation.
+    # Detach standard input and output, so that the handler and its children cannot disturb the protocol.
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)

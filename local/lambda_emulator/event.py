@@ -1,7 +1,7 @@
-"""HTTP requests as events of payload version 2.0, and a function's answers as HTTP.
+"""Converts HTTP requests to events of payload version 2.0, and the functions' responses to HTTP.
 
-Where AWS documents too little, this follows what others measured of the real service: paths come decoded, and of
-all content types only a few are text.
+Where AWS's documentation is incomplete, this follows published measurements of the service: paths are decoded, and only
+a few content types are passed as text.
 """
 
 import base64
@@ -18,15 +18,15 @@ from starlette.responses import Response
 
 from local.lambda_emulator.routes import Route
 
-# Any other body, a form among them, is base64.
+# Any other body, such as a form, is encoded in base64.
 _TEXT = {"application/json", "application/javascript", "application/xml"}
-# Of this connection, not of the request; cookies have a field of their own.
+# Hop-by-hop headers; cookies have their own field in the event.
 _NOT_PASSED_ON = {"connection", "cookie", "keep-alive", "transfer-encoding"}
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A request whose body has been read, and the route that takes it."""
+    """A request whose body has been read, and the route that matches it."""
 
     request: Request
     body: bytes
@@ -46,7 +46,7 @@ def to_event(incoming: Incoming) -> dict[str, Any]:
     path = unquote(raw_path(request))
     source = request.client.host if request.client else "127.0.0.1"
     headers = _headers(request, incoming.body, source)
-    # Not of request.url: a decoded "#" or "?" in the path would move where the query begins.
+    # Not from request.url, where a decoded "#" or "?" in the path would change where the query starts.
     raw_query = request.scope["query_string"].decode("latin-1")
     body, encoded = _body(incoming.body, headers.get("content-type", ""))
     domain = headers.get("host", "localhost")
@@ -78,7 +78,7 @@ def to_event(incoming: Incoming) -> dict[str, Any]:
         "isBase64Encoded": encoded,
     }
     sent_cookies = ";".join(request.headers.getlist("cookie")).split(";")
-    # Each of these is left out when there is none of it.
+    # Fields that are omitted when empty.
     optional = {
         "cookies": [cookie.strip() for cookie in sent_cookies if cookie.strip()],
         "queryStringParameters": _joined(parse_qsl(raw_query, keep_blank_values=True)),
@@ -96,13 +96,13 @@ def _joined(pairs: list[tuple[str, str]]) -> dict[str, str]:
 
 
 def _headers(request: Request, body: bytes, source: str) -> dict[str, str]:
-    """Join the headers as the gateway does, and say what only it knows of the connection."""
+    """Join repeated headers as API Gateway does, and add the headers about the connection."""
     headers = _joined([(name, value) for name, value in request.headers.items() if name not in _NOT_PASSED_ON])
     forwarded = headers.get("x-forwarded-for")
     headers["x-forwarded-for"] = f"{forwarded}, {source}" if forwarded else source
     headers["x-forwarded-proto"] = request.scope["scheme"]
     headers["x-forwarded-port"] = str((request.scope.get("server") or ("", 443))[1])
-    if body:  # it came whole or in chunks, and goes on whole
+    if body:  # a chunked body has no length yet
         headers["content-length"] = str(len(body))
     return headers
 
@@ -118,9 +118,9 @@ def _body(body: bytes, content_type: str) -> tuple[str, bool]:
 
 
 def to_response(answer: Any) -> Response:
-    """Return what API Gateway would answer for what a function returned.
+    """Convert a function's return value to the response that API Gateway would send.
 
-    Without a status code it is the body itself: a 200 of JSON. What cannot be sent is a 500.
+    Without a status code the value is the body of a JSON response with status 200. An invalid value becomes a 500.
     """
     if not isinstance(answer, dict) or "statusCode" not in answer:
         return Response(answer if isinstance(answer, str) else json.dumps(answer), media_type="application/json")
@@ -143,5 +143,5 @@ def to_response(answer: Any) -> Response:
 
 
 def gateway_error(status: int, message: str) -> Response:
-    """Return an answer of API Gateway's own."""
+    """Return an error response of API Gateway itself."""
     return Response(f'{{"message":"{message}"}}', status, media_type="application/json")

@@ -1,4 +1,4 @@
-"""A function: as many environments as there are events at once, up to a limit, kept for the next."""
+"""A function, with an environment for each concurrent event, up to a limit. Environments are reused."""
 
 import asyncio
 import json
@@ -8,20 +8,20 @@ from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
 from typing import Any
 
-# Lambda starts as many as it needs; a machine does not have that many. Beyond, an event waits for a free one.
+# Lambda starts as many as needed, which would overload one machine. Beyond the limit, events wait.
 MOST_ENVIRONMENTS = 20
-# What Lambda takes of an event and of an answer, bytes of JSON.
+# Lambda's limit for an event and for a response, in bytes of JSON.
 PAYLOAD_LIMIT = 6_291_556
-# An answer comes in one line; one that is too large is read all the same, to be told from a broken one.
+# A response is one line. One over Lambda's limit is still read, to distinguish it from a broken one.
 _LONGEST_LINE = 64 << 20
 
 
 class FunctionError(Exception):
-    """The handler raised, answered more than Lambda takes, or its environment ended."""
+    """The handler raised, its response exceeds Lambda's limit, or its environment ended."""
 
 
 class EventTooLarge(Exception):
-    """The event has more bytes than Lambda takes."""
+    """The event exceeds Lambda's limit."""
 
 
 class Function:
@@ -34,33 +34,33 @@ class Function:
         self._free = asyncio.Semaphore(MOST_ENVIRONMENTS)
 
     async def invoke(self, event: dict[str, Any]) -> Any:
-        """Return what the handler returns for an event; raises EventTooLarge or FunctionError."""
+        """Return the handler's response to an event. Raises EventTooLarge or FunctionError."""
         payload = json.dumps(event, ensure_ascii=False).encode()
         if len(payload) > PAYLOAD_LIMIT:
             raise EventTooLarge(f"{len(payload)} bytes")
         async with self._free:
             environment = self._take_idle() or await self._start()
             try:
-                answer = await self._ask(environment, payload)
+                answer = await self._send(environment, payload)
             except BaseException:
-                # Cut off in the middle: what it answers next would be the answer to this event.
+                # The next response of this environment would be that to the interrupted event.
                 self._kill(environment)
                 raise
             self._idle.append(environment)
         if not answer:
-            raise FunctionError("the handler raised")
+            raise FunctionError("the handler raised an exception")
         if len(answer) > PAYLOAD_LIMIT:
-            raise FunctionError(f"the answer has {len(answer)} bytes")
+            raise FunctionError(f"the response has {len(answer)} bytes, more than {PAYLOAD_LIMIT}")
         return json.loads(answer)
 
-    async def _ask(self, environment: Process, payload: bytes) -> bytes:
+    async def _send(self, environment: Process, payload: bytes) -> bytes:
         assert environment.stdin is not None  # noqa: S101 -- both are pipes
         assert environment.stdout is not None  # noqa: S101
         try:
             environment.stdin.write(payload + b"\n")
             await environment.stdin.drain()
             line = await environment.stdout.readline()
-        except (ConnectionError, ValueError) as error:  # ValueError: a line without an end
+        except (ConnectionError, ValueError) as error:  # ValueError: the line exceeds the limit
             raise FunctionError(str(error)) from error
         if not line.endswith(b"\n"):
             raise FunctionError("the environment ended")
@@ -76,7 +76,7 @@ class Function:
     async def _start(self) -> Process:
         environment = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-u",  # what a handler prints is in the log at once, whatever ends the process
+            "-u",  # unbuffered, so that no log line is lost when the process ends
             "-m",
             "local.lambda_emulator.environment",
             str(os.getpid()),
@@ -86,7 +86,7 @@ class Function:
             stdout=PIPE,
             limit=_LONGEST_LINE,
             env={**os.environ, "AWS_LAMBDA_FUNCTION_NAME": self._name, "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST"},
-            # Ctrl-C on the terminal is for the server, which lets requests end.
+            # Ctrl-C on the terminal must reach only the server, which finishes its requests.
             start_new_session=True,
         )
         self._started = [*(process for process in self._started if process.returncode is None), environment]
@@ -97,7 +97,7 @@ class Function:
             environment.kill()
 
     async def close(self) -> None:
-        """End every environment."""
+        """Stop all environments."""
         for environment in self._started:
             self._kill(environment)
         await asyncio.gather(*(environment.wait() for environment in self._started))

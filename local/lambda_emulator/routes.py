@@ -1,4 +1,4 @@
-"""The routes of a SAM template, matched as an HTTP API matches them."""
+"""Reads the routes of a SAM template and matches them as an HTTP API does."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import yaml
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads a template, whose tags such as !Ref mean nothing here."""
+    """Reads a template, ignoring tags such as !Ref."""
 
 
 def _plain(loader: yaml.SafeLoader, _tag: str, node: yaml.Node) -> object:
@@ -30,7 +30,7 @@ _Loader.add_multi_constructor("!", _plain)
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One event of a function; `method`, in capitals or ANY, and `path` are None for `$default`."""
+    """One HttpApi event of a function; `method` (upper case or ANY) and `path` are None for `$default`."""
 
     function: str
     handler: str
@@ -39,26 +39,26 @@ class Route:
 
     @property
     def key(self) -> str:
-        """The route key, as the event names it."""
+        """The route key, as in the event."""
         return "$default" if self.path is None else f"{self.method} {self.path}"
 
     def match(self, method: str, raw_path: str) -> dict[str, str] | None:
-        """Return the path's parameters, decoded, if this route takes a request, else None.
+        """Return the decoded path parameters if this route matches a request, else None.
 
-        The path is still encoded: an encoded slash belongs to its segment.
+        `raw_path` is still encoded, so that an encoded slash is part of its segment.
         """
         if self.path is None:
             return {}
         if self.method not in {method, "ANY"}:
             return None
-        asked = [unquote(segment) for segment in raw_path.split("/")]
+        given = [unquote(segment) for segment in raw_path.split("/")]
         wanted = self.path.split("/")
-        if wanted[-1].endswith("+}") and len(asked) > len(wanted):
-            asked = [*asked[: len(wanted) - 1], "/".join(asked[len(wanted) - 1 :])]
-        if len(asked) != len(wanted):
+        if wanted[-1].endswith("+}") and len(given) > len(wanted):
+            given = [*given[: len(wanted) - 1], "/".join(given[len(wanted) - 1 :])]
+        if len(given) != len(wanted):
             return None
         parameters: dict[str, str] = {}
-        for segment, value in zip(wanted, asked, strict=True):
+        for segment, value in zip(wanted, given, strict=True):
             if segment.startswith("{") and value:
                 parameters[segment.strip("{+}")] = value
             elif segment != value:
@@ -67,8 +67,8 @@ class Route:
 
     @property
     def generality(self) -> tuple[bool, list[int], bool]:
-        """How much else this route takes: the smaller, the more specific, and the first to be asked."""
-        # Segment by segment: written out, a parameter, whatever follows.
+        """Sort key: more specific routes come first."""
+        # For each segment: 0 for a literal, 1 for a parameter, 2 for a greedy parameter.
         segments = [segment.startswith("{") + segment.endswith("+}") for segment in (self.path or "").split("/")]
         return self.path is None, segments, self.method == "ANY"
 
@@ -86,7 +86,7 @@ def read_routes(template: Path) -> list[Route]:
 
 
 def read_handlers(template: Path) -> dict[str, str]:
-    """Return the handler of every function of a template, by the function's name, routed or not."""
+    """Return the handler of every function of a template by name, including functions without a route."""
     return {name: function["Handler"] for name, function in _functions(template)}
 
 

@@ -1,6 +1,6 @@
-"""An MCP server over a SQLite database, which it only reads: `python -m local.mcp_servers.database [FILE]`.
+"""An MCP server for read-only access to a SQLite database: `python -m local.mcp_servers.database [FILE]`.
 
-Without a file it is a small shop's, made anew in memory from `shop.sql`.
+Without a file it creates a sample database of a shop in memory from `shop.sql`.
 """
 
 import json
@@ -13,12 +13,12 @@ from typing import Any
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 
-_MOST = 200  # rows of an answer
-_STEPS = 5_000_000  # virtual machine instructions of one query; a second or so
+_MOST = 200  # maximum rows of a result
+_STEPS = 5_000_000  # maximum virtual machine instructions of a query; takes about a second
 
-# What a statement may do: `query_only` and a file opened for reading still let ATTACH and VACUUM INTO make files.
+# The allowed actions. `query_only` and a read-only file do not prevent ATTACH and VACUUM INTO from creating files.
 _READING = frozenset([sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE])
-# Functions that a SELECT may read as tables: SQLite makes one at its first use, which the authorizer would not allow.
+# Table-valued functions. SQLite creates each at its first use, which the authorizer would not allow.
 _TABLES_OF_FUNCTIONS = (
     "SELECT 1 FROM pragma_table_info('')",
     "SELECT 1 FROM json_each('[]')",
@@ -38,7 +38,7 @@ def _connect() -> sqlite3.Connection:
 
 
 def _authorize(action: int, first: str | None, *_: str | None) -> int:
-    """Let a statement read, and nothing else; `table_info` is how tables are described."""
+    """Authorize a statement only to read, and to describe tables with `table_info`."""
     described = action == sqlite3.SQLITE_PRAGMA and first == "table_info"
     return sqlite3.SQLITE_OK if described or action in _READING else sqlite3.SQLITE_DENY
 
@@ -48,7 +48,7 @@ def _ask(query: str, *values: str) -> list[dict[str, Any]]:
     try:
         connection.execute("PRAGMA query_only = 1")
         for statement in _TABLES_OF_FUNCTIONS:
-            with suppress(sqlite3.OperationalError):  # SQLite may have been built without it
+            with suppress(sqlite3.OperationalError):  # SQLite may have been built without the function
                 connection.execute(statement)
         connection.set_authorizer(_authorize)
         steps = iter(range(_STEPS // 1000))
@@ -58,7 +58,7 @@ def _ask(query: str, *values: str) -> list[dict[str, Any]]:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchmany(_MOST)]
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_AUTH:
-            raise ToolError(f"The database is readonly: only a SELECT is run ({error})") from None
+            raise ToolError(f"The database is read-only; use a SELECT statement ({error})") from None
         raise ToolError(f"SQLite says: {error}") from None
     finally:
         connection.close()
@@ -78,13 +78,13 @@ def describe_table(table: str) -> list[dict[str, Any]]:
 
 @server.tool(structured_output=False)
 def query(sql: str) -> str:
-    """Run one SELECT statement, and no other kind; at most 200 rows come back, as JSON."""
-    # As text: a client that reads the numbers as JavaScript does would round integers above 2^53.
+    """Run one SELECT statement and return at most 200 rows as JSON. Other statements are rejected."""
+    # Returned as text, because JavaScript clients round integers above 2^53.
     return json.dumps(_ask(sql), ensure_ascii=False, default=_as_text)
 
 
 def _as_text(value: object) -> str:
-    """Write what JSON does not have: SQLite's only such type is bytes."""
+    """Encode bytes, the only SQLite type that JSON does not have."""
     return value.hex() if isinstance(value, bytes) else str(value)
 
 

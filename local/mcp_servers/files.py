@@ -1,6 +1,6 @@
-"""An MCP server over the files of one directory: `python -m local.mcp_servers.files [DIRECTORY]`.
+"""An MCP server for the files of one directory: `python -m local.mcp_servers.files [DIRECTORY]`.
 
-Whatever a path names, `..` and links too, nothing outside the directory is read or written.
+Nothing outside the directory is read or written, even if a path contains `..` or symbolic links.
 """
 
 import sys
@@ -9,8 +9,8 @@ from pathlib import Path
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 
-_LARGEST = 1 << 20  # bytes of a file that a model is shown, or writes
-_MOST = 500  # names in a listing
+_LARGEST = 1 << 20  # maximum bytes of a file that the model reads or writes
+_MOST = 500  # maximum names in a listing
 
 server = MCPServer("files")
 _root = Path(__file__).with_name("sandbox").resolve()
@@ -25,7 +25,7 @@ def _within(path: str) -> Path:
 
 @server.tool()
 def list_files(folder: str = ".") -> list[str]:
-    """List the files in a folder and below it, by their paths."""
+    """List the paths of the files in a folder and its subfolders."""
     top = _within(folder)
     if not top.is_dir():
         raise ToolError(f"{folder} is not a folder")
@@ -59,7 +59,7 @@ def search_files(text: str) -> list[str]:
 
 @server.tool()
 def write_file(path: str, text: str) -> str:
-    """Write a text file, in place of what it held."""
+    """Write a text file, replacing its content."""
     if len(text.encode()) > _LARGEST:
         raise ToolError(f"the text has more than {_LARGEST} bytes")
     file = _within(path)

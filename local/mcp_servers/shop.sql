@@ -1,4 +1,4 @@
--- The sample database: a shop that does not exist.
+-- The sample database: a fictitious shop.
 CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT NOT NULL, city TEXT NOT NULL);
 CREATE TABLE products (id INTEGER PRIMARY KEY, name TEXT NOT NULL, price REAL NOT NULL, stock INTEGER NOT NULL);
 CREATE TABLE orders (

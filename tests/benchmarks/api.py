@@ -1,4 +1,4 @@
-"""Measure the requests a second of one API process, against FastAPI with plain RQ and FastAPI that does nothing."""
+"""Measure the requests per second of one API process, compared with FastAPI and plain RQ, and with a constant."""
 
 import json
 import statistics
@@ -73,7 +73,7 @@ async def _compare(ports: dict[str, int], redis_url: str) -> dict[str, list[floa
 
 
 def measure() -> list[Figure]:
-    """Compare submits and cached answers."""
+    """Compare submissions and cached answers."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         (folder / "redis").mkdir()
@@ -89,10 +89,10 @@ def measure() -> list[Figure]:
         return f"{a_second[way]:.0f}/s, {a_second[other]:.0f}/s"
 
     return [
-        Figure("submits a second, 16 connections", "FastAPI + rq.Queue.enqueue", ratio(rates, "gateway", "plain"),
+        Figure("submissions per second, 16 connections", "FastAPI + rq.Queue.enqueue", ratio(rates, "gateway", "plain"),
                "≥", 3, detail=detail("gateway", "plain")),
-        Figure("submits a second", "FastAPI, a constant", ratio(rates, "gateway", "constant"),
+        Figure("submissions per second", "FastAPI with a constant", ratio(rates, "gateway", "constant"),
                "≥", 0.6, detail=detail("gateway", "constant")),
-        Figure("cached answers a second", "FastAPI, a constant", ratio(rates, "cached", "constant"),
+        Figure("cached answers per second", "FastAPI with a constant", ratio(rates, "cached", "constant"),
                "≥", 0.6, detail=detail("cached", "constant")),
     ]  # fmt: skip

@@ -1,7 +1,7 @@
-"""Redis commands of a job that no client waits for, from its submission to its end.
+"""Count the Redis commands of a job without waiting clients, from its submission to its end.
 
-Counted with MONITOR: those that the gateway sends, those of them on RQ's keys, and those inside scripts. What it sends
-without a job is measured before and subtracted.
+Counts with MONITOR the commands that the gateway sends, those of them on RQ's keys, and those inside scripts. The
+commands of an idle gateway are measured first and subtracted.
 """
 
 import tempfile
@@ -20,7 +20,7 @@ from tests.support.scripted_model import ScriptedModel
 
 SLOTS, JOBS, IDLE = 2, 20, 10.0
 _KINDS = ("sent", "rq", "inside")
-# Names on a connection to the store that belong to a transaction; only RQ's client uses them.
+# Commands of transactions, which only RQ's client uses.
 _TRANSACTION = {"MULTI", "EXEC", "WATCH", "UNWATCH", "DISCARD"}
 
 
@@ -58,7 +58,7 @@ def _rates(counts: Counter[str], seconds: float) -> dict[str, float]:
 
 
 def measure() -> list[Figure]:
-    """Run jobs that nobody waits for, and count."""
+    """Run jobs without waiting clients, and count their commands."""
     with (
         tempfile.TemporaryDirectory() as name,
         ScriptedModel() as model,
@@ -67,7 +67,7 @@ def measure() -> list[Figure]:
     ):
         gateway.start_worker()
         gateway.wait_for_slots(SLOTS)
-        gateway.ask("first")  # every script is known to the store
+        gateway.ask("first")  # loads every script into Redis
         monitor = _Monitor(gateway.redis.port)
         time.sleep(IDLE)
         idle = _rates(monitor.snapshot(), IDLE)
@@ -77,14 +77,14 @@ def measure() -> list[Figure]:
         while store.zcard(keys.every("completed")) <= JOBS:
             looks += 1
             time.sleep(0.1)
-        time.sleep(1)  # what follows an end
+        time.sleep(1)  # for commands after the end of a job
         took = time.monotonic() - started
         counted = monitor.snapshot() - before
         counted["sent"] -= looks
         gateway.kill_worker()
     a_job = {kind: (counted[kind] - idle[kind] * took) / JOBS for kind in _KINDS}
-    detail = f"{max(a_job['rq'], 0):.0f} on RQ's keys; an idle slot sends {idle['sent'] / SLOTS:.0f} a second"
+    detail = f"{max(a_job['rq'], 0):.0f} on RQ's keys; an idle slot sends {idle['sent'] / SLOTS:.0f} per second"
     return [
-        Figure("Redis commands sent for a job", "", a_job["sent"], "≤", 90, detail=detail),
-        Figure("  with those inside scripts", "", a_job["sent"] + a_job["inside"]),
+        Figure("Redis commands sent per job", "", a_job["sent"], "≤", 90, detail=detail),
+        Figure("  including those inside scripts", "", a_job["sent"] + a_job["inside"]),
     ]

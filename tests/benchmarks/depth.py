@@ -1,4 +1,4 @@
-"""Measure each call and the dashboard's first page, with and without 50,000 waiting jobs."""
+"""Measure the API's calls and the dashboard's first page, with and without 50,000 waiting jobs."""
 
 import asyncio
 import statistics
@@ -33,7 +33,7 @@ CALLS = ("submit", "status", "list", "dashboard", "cancel")
 
 
 async def fill(url: str) -> None:
-    """Fill the queue with jobs of another caller, directly by the script."""
+    """Fill the queue with jobs of another caller, using the store's function directly."""
     client = async_client(url)
 
     async def some(count: int) -> None:
@@ -52,7 +52,7 @@ async def dashboard(settings: AdminSettings) -> None:
 
 
 async def one_round(url: str, number: int, times: dict[str, list[float]]) -> None:
-    """Make each call once on one store, and record its seconds."""
+    """Make each call once on one store, and record the time in seconds."""
     submitting = SubmitSettings(redis_url=SecretStr(url), max_queue_depth=10**6)
     asking = StatusSettings(redis_url=SecretStr(url))
 
@@ -83,7 +83,7 @@ async def calls(empty: str, full: str) -> dict[str, tuple[float, float]]:
 
 
 async def reads(ports: dict[str, int], jobs: dict[str, str]) -> dict[str, list[float]]:
-    """Return the status reads a second of each server, for a waiting job."""
+    """Return the status reads per second of each server, for a waiting job."""
 
     def way(name: str) -> Any:
         request = get(f"/api/query/{jobs[name]}")
@@ -109,7 +109,7 @@ def measure() -> list[Figure]:
         taken = asyncio.run(calls(stores["empty"], stores["full"]))
     a_second = {name: f"{statistics.median(rates):.0f}/s" for name, rates in seen.items()}
     return [
-        Figure(f"status reads a second, {DEPTH:,} waiting", "none waiting", ratio(seen, "full", "empty"), "≥", 0.95,
+        Figure(f"status reads per second, {DEPTH:,} waiting", "none waiting", ratio(seen, "full", "empty"), "≥", 0.95,
                detail=f"{a_second['full']}, {a_second['empty']}"),
         *(
             Figure(f"{name}, {DEPTH:,} waiting", "none waiting", with_them / without,

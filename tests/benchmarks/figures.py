@@ -1,4 +1,4 @@
-"""A row of the table: what was measured against what, in one run, and the goal."""
+"""The rows of the benchmark's table: a measurement, its reference and its goal."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal

@@ -23,7 +23,7 @@ def _cpu(gateway: Deployment) -> dict[str, float]:
 
 
 def measure() -> list[Figure]:
-    """Measure while it is idle."""
+    """Measure an idle worker."""
     with (
         tempfile.TemporaryDirectory() as name,
         ScriptedModel() as model,
@@ -41,6 +41,6 @@ def measure() -> list[Figure]:
     detail = ", ".join(f"{kind} {share:.4f}" for kind, share in sorted(shares.items()))
     return [
         Figure(f"CPU of an idle worker, {SLOTS} slots", "one core", sum(shares.values()), "≤", 0.02, detail=detail),
-        Figure("  of it, the waiting CLIs' own", "one core", shares["CLIs"]),
+        Figure("  of which the warm CLIs", "one core", shares["CLIs"]),
         Figure("memory of an idle slot and its CLI", "", memory / 1e6, unit="MB"),
     ]

@@ -1,4 +1,4 @@
-"""Measure the imports of a cold start, against importing all dependencies of API and worker.
+"""Measure the imports of a cold start, compared with importing all dependencies of API and worker.
 
 In Lambda's Python, 3.13, in the gateway's image where Docker has it, else in this Python. Each import is in a process
 of its own. The results are medians of the ratios of rounds, minus an empty process, in CPU time, which other load on
@@ -52,7 +52,7 @@ def measure() -> list[Figure]:
     nothing = taken.pop("nothing")
     everything = taken.pop("everything")
     where = "Python 3.13 in the image" if inside else f"this Python, {sys.version.split()[0]}"
-    against = "everything that API and worker import"
+    against = "all dependencies of API and worker"
     figures = []
     for name, rounds in taken.items():
         of_each = zip(rounds, nothing, everything, strict=True)

@@ -1,7 +1,6 @@
-"""Measure the latency of an answer: through the gateway, by the bare CLI, and from the model itself.
+"""Measure the latency of an answer: through the gateway, with the bare CLI, and directly from the model.
 
-The model is a Messages API on loopback that answers at once, or after a second, so that what is measured is not
-Claude's.
+The model is a Messages API on loopback that responds immediately or after a second, so that Claude's time is excluded.
 """
 
 import asyncio
@@ -30,7 +29,7 @@ from tests.support.scripted_model import ScriptedModel
 from tests.support.scripted_replies import Text
 
 RUNS, SLOW_RUNS, CLI_RUNS = 8, 12, 4
-# The time in which a slot prepares its next CLI.
+# The time that a slot needs to prepare its next CLI.
 PAUSE = 1.0
 THINKS = 1.0
 
@@ -93,7 +92,7 @@ def measure() -> list[Figure]:
         floor = asyncio.run(_the_cli_alone(model.url))
         through = in_turn({"gateway": gateway}, SLOW_RUNS, PAUSE / 2)["gateway"]
     return [
-        _against("POST to result, a second between", apart, 0.30),
+        _against("POST to result, a second apart", apart, 0.30),
         _against("POST to result, back to back", together, None),
         *_added(through, statistics.median(alone), floor),
     ]
@@ -128,7 +127,7 @@ def _added(took: list[float], alone: float, floor: float) -> list[Figure]:
     added = sorted(one - alone for one in took)
     against = f"the model directly, {alone:.0f} ms"
     return [
-        Figure("added to a model's second, median", against, statistics.median(added), "≤", 100, "ms"),
-        Figure("  of it, a waiting CLI's own", against, floor - alone, unit="ms"),
-        Figure(f"added to a model's second, worst of {len(added)}", against, added[-1], "≤", 200, "ms"),
+        Figure("latency added to a model call of 1 s, median", against, statistics.median(added), "≤", 100, "ms"),
+        Figure("  of which the warm CLI", against, floor - alone, unit="ms"),
+        Figure(f"latency added to a model call of 1 s, worst of {len(added)}", against, added[-1], "≤", 200, "ms"),
     ]

@@ -1,4 +1,4 @@
-"""Load an HTTP server by connections that each have one request in flight."""
+"""Load an HTTP server through connections with one request in flight each."""
 
 import asyncio
 import re
@@ -67,7 +67,7 @@ class _Connection(asyncio.Protocol):
 
 
 async def rate(port: int, request: Request, expected: int, *, connections: int, seconds: float) -> float:
-    """Return the responses a second; AssertionError on an unexpected status."""
+    """Return the responses per second. Raises AssertionError on an unexpected status."""
     load = _Load(request, expected)
     loop = asyncio.get_running_loop()
     started = time.perf_counter()

@@ -25,7 +25,7 @@ QUERY = "q" * 1016
 
 
 async def _redis(url: str) -> tuple[float, float]:
-    """Return the bytes of Redis for each waiting job, and those of its fields."""
+    """Return the bytes in Redis for each waiting job, and the bytes of its fields."""
     async with redis.asyncio.Redis.from_url(url, decode_responses=True) as client:
         settings = SubmitSettings(redis_url=SecretStr(url), max_queue_depth=10**6)
         warm = await submit_all(settings, [SubmitRequest(query=f"{QUERY}{-1:08}")])
@@ -77,7 +77,7 @@ def measure() -> list[Figure]:
         Figure("Redis memory of a waiting job, 1 KB query", "the bytes of its fields", used / held, "≤", 2.0,
                detail=f"{used:.0f} bytes, {held:.0f} bytes"),
         *(
-            Figure(f"API memory for each of {CLIENTS} {kind}", "", taken / 1024, "≤", 50, "KB")
+            Figure(f"API memory per client, {CLIENTS} {kind}", "", taken / 1024, "≤", 50, "KB")
             for kind, taken in clients.items()
         ),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Apps that the API is compared with: FastAPI as in its documentation, with the gateway's validation.
+"""The apps with which the API is compared: FastAPI as in its documentation, with the gateway's validation.
 
 `plain` enqueues an RQ job; `constant` does nothing.
 """

@@ -28,7 +28,7 @@ TWENTY = 20
 
 
 def labelled(name: str) -> list[tuple[set[str], str]]:
-    """Read queries with the servers that each should go to."""
+    """Read the queries and the servers to which each should be routed."""
     lines = (line.split("\t") for line in (DATA / name).read_text(encoding="utf-8").splitlines())
     return [(set(servers.split(",")) - {"none"}, query) for servers, query in lines]
 
@@ -44,7 +44,7 @@ def judged(choose: Callable[[str], set[str]], queries: list[tuple[set[str], str]
 
 
 def measure() -> list[Figure]:
-    """Print its precision and recall, and return its speed."""
+    """Print the router's precision and recall, and return its speed."""
     servers = read(DATA / "routing_servers.json", os.environ, expand=False)
     router = Router(servers)
     expressions = {name: re.compile(text, re.IGNORECASE) for name, text in EXPRESSIONS.items()}
@@ -52,7 +52,7 @@ def measure() -> list[Figure]:
     def by_expressions(query: str) -> set[str]:
         return {name for name, expression in expressions.items() if expression.search(query)}
 
-    print(f"{'':28} {'precision':>9} {'recall':>9}   routed of those for none")
+    print(f"{'':28} {'precision':>9} {'recall':>9}   routed of those for no server")
     for half in ("development", "kept"):
         queries = labelled(f"routing_{half}.tsv")
         print(f"{f'router, {half}':28} {judged(lambda query: set(router.choose(query)[0]), queries)}")
@@ -65,7 +65,7 @@ def measure() -> list[Figure]:
         many.choose(query)
         taken.append((time.perf_counter() - start) * 1000)
     detail = f"worst {max(taken):.2f} ms"
-    return [Figure(f"a routing decision, {TWENTY} servers", "", statistics.median(taken), "≤", 2, "ms", detail)]
+    return [Figure(f"routing decision, {TWENTY} servers", "", statistics.median(taken), "≤", 2, "ms", detail)]
 
 
 if __name__ == "__main__":

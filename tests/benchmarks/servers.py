@@ -1,4 +1,4 @@
-"""API processes under load, one process each."""
+"""Servers under load, each a single process."""
 
 import os
 import subprocess
@@ -44,7 +44,7 @@ def gateway(folder: Path, redis_url: str, **variables: str) -> Iterator[tuple[in
 
 @contextmanager
 def rival(name: str, folder: Path, redis_url: str) -> Iterator[int]:
-    """Serve an app of `rivals` by uvicorn with an access log, as the gateway has; yield its port."""
+    """Serve an app of `rivals` with uvicorn and an access log, as the gateway has; yield its port."""
     port = free_port()
     root = str(Path(__file__).parents[2])
     app = f"tests.benchmarks.rivals:{name}"

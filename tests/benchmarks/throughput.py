@@ -1,4 +1,4 @@
-"""Measure jobs a second with all slots busy, and the CPU seconds of gateway and CLIs.
+"""Measure jobs per second with all slots busy, and the CPU seconds of gateway and CLIs.
 
 The comparison is with one process per slot that runs the bare CLI in a loop.
 """
@@ -22,7 +22,7 @@ SLOTS, JOBS = 4, 20
 
 
 def _bare(url: str, folder: Path) -> tuple[float, float]:
-    """Return the jobs a second of the bare CLI, and its CPU seconds for each."""
+    """Return the jobs per second of the bare CLI, and its CPU seconds per job."""
     homes = [folder / f"bare{number}" for number in range(SLOTS)]
     for home in homes:
         home.mkdir(exist_ok=True)
@@ -61,7 +61,7 @@ class _Cpu:
 
 
 def _through(gateway: Deployment) -> float:
-    """Return the jobs a second through the gateway with all slots busy."""
+    """Return the jobs per second through the gateway with all slots busy."""
     ended: list[float] = []
     seen = threading.Semaphore(0)
 
@@ -98,10 +98,10 @@ def measure() -> list[Figure]:
         bare, least = ((one + other) / 2 for one, other in zip(first, _bare(model.url, folder), strict=True))
     a_job = [spent / (JOBS + SLOTS) * 1000 for spent in (ours, theirs)]
     return [
-        Figure("jobs a second, all slots busy", f"bare CLI, {SLOTS} at a time", through / bare, "≥", 0.90,
+        Figure("jobs per second, all slots busy", f"bare CLI, {SLOTS} at a time", through / bare, "≥", 0.90,
                detail=f"{through:.2f}/s, {bare:.2f}/s"),
-        Figure("  CPU of a bare CLI", "that of a slot's, which waits for its job", least * 1000 / a_job[1],
+        Figure("  CPU of a bare CLI", "CPU of a warm CLI", least * 1000 / a_job[1],
                detail=f"{least * 1000:.0f} ms, {a_job[1]:.0f} ms"),
-        Figure("CPU of worker, API and Redis a job", "the CLI's own", ours / theirs, "≤", 0.10,
+        Figure("CPU of worker, API and Redis per job", "CPU of the CLI", ours / theirs, "≤", 0.10,
                detail=f"{a_job[0]:.0f} ms, {a_job[1]:.0f} ms"),
     ]  # fmt: skip

@@ -1,6 +1,6 @@
 """Measure the effect of dead webhook hosts on a living one.
 
-500 events of one caller; and 500 of one caller beside those of another caller to 1,000 hosts that never answer.
+500 events of one caller; and 500 of one caller with those of another caller to 1,000 hosts that never respond.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ async def _fill(url: str, hooks: list[str], caller: str = "me") -> None:
 
 
 async def _arrive(url: str, beside: Literal["", "dead host", "tarpits"]) -> float:
-    """Return the s until the last event of the living host has arrived; the other events are due earlier."""
+    """Return the seconds until the last event has arrived at the live host. The other events are due earlier."""
     client = async_client(url)
     await client.flushall()
     last = asyncio.Event()
@@ -55,7 +55,7 @@ async def _arrive(url: str, beside: Literal["", "dead host", "tarpits"]) -> floa
         if beside == "dead host":
             await _fill(url, [dead.url] * EVENTS)
         if beside == "tarpits":
-            # Every address of loopback is a host of its own.
+            # Every loopback address counts as a separate host.
             hosts = [f"http://127.1.{number // 250}.{number % 250 + 1}:{dead.port}" for number in range(TARPITS)]
             await _fill(url, hosts, "another")
         await _fill(url, [living.url] * EVENTS)
@@ -86,8 +86,8 @@ def measure() -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder, RedisServer(find_server(), Path(folder)) as server:
         without, with_dead, with_tarpits = (statistics.median(taken) for taken in asyncio.run(_compare(server.url)))
     return [
-        Figure(f"{EVENTS} webhooks beside {EVENTS} to a dead host", "alone", with_dead / without,
+        Figure(f"{EVENTS} webhooks with {EVENTS} to a dead host", "alone", with_dead / without,
                detail=f"{with_dead:.2f} s, {without:.2f} s"),
-        Figure(f"{EVENTS} webhooks beside another caller's {TARPITS} tarpits", "alone", with_tarpits / without,
+        Figure(f"{EVENTS} webhooks with another caller's {TARPITS} tarpits", "alone", with_tarpits / without,
                detail=f"{with_tarpits:.2f} s, {without:.2f} s"),
     ]  # fmt: skip

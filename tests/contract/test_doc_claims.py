@@ -59,10 +59,10 @@ def test_the_numbers_of_the_readme_are_those_of_the_last_benchmark():
         if line.startswith("| ") and line.count("|") == 7
     }
     pairs = {
-        "jobs per second, all slots busy": "jobs a second, all slots busy",
+        "jobs per second, all slots busy": "jobs per second, all slots busy",
         "CPU of an idle worker with five slots": "CPU of an idle worker, 5 slots",
-        "cached answers per second, one API process": "cached answers a second",
-        "status reads per second, 50,000 jobs waiting": "status reads a second, 50,000 waiting",
+        "cached answers per second, one API process": "cached answers per second",
+        "status reads per second, 50,000 jobs waiting": "status reads per second, 50,000 waiting",
     }
     shown = {
         line.split("|")[1].strip(): line.split("|")[3].strip() for line in readme.splitlines() if line.count("|") == 4

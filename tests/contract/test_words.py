@@ -12,18 +12,7 @@ from tests.lint.words import findings, in_file
 
 ROOT = Path(__file__).parents[2]
 NOT_YET: set[str] = {
-    ".env.example",
     "functions/worker",
-    "local/cli.py",
-    "local/client.py",
-    "local/demo_model.py",
-    "local/embedded_redis.py",
-    "local/grafana",
-    "local/lambda_emulator",
-    "local/mcp.json",
-    "local/mcp_servers",
-    "local/supervisor.py",
-    "local/webhooks.py",
 }
 
 

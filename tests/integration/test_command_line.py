@@ -94,7 +94,7 @@ def test_standard_input_that_stays_open_does_not_block_the_query(command):
         os.close(reading)
         os.close(writing)
     assert (done.returncode, done.stdout) == (0, "nobody writes\n")
-    assert "nothing came on standard input" in done.stderr
+    assert "no data on standard input" in done.stderr
 
 
 def test_json_has_one_shape_whether_the_answer_is_new_or_cached(command, gateway):
@@ -163,7 +163,7 @@ def test_without_a_terminal_the_reason_for_waiting_is_one_line(gateway, paused, 
         )
     ) as process:  # fmt: skip
         assert process.stderr is not None
-        assert process.stderr.readline().endswith("waits: the queue is paused by an operator\n")
+        assert process.stderr.readline().endswith("is waiting: the queue is paused by an operator\n")
         gateway.client.post("/admin/api/queue/resume", auth=ADMIN)
         assert process.communicate(timeout=30) == ("wait in a log\n", "")
 
@@ -186,7 +186,7 @@ def test_a_first_interrupt_leaves_the_job_and_a_second_cancels_it(terminal, gate
     assert gateway.job(job)["state"] == "active"
     process.signal()
     assert process.end() == 130
-    assert f"job {job} is cancelled" in process.shown
+    assert f"job {job} was cancelled" in process.shown
     assert gateway.job(job)["state"] == "cancelled"
 
 
@@ -251,7 +251,7 @@ def test_jobs_are_listed_read_cancelled_and_retried(command, gateway, hang):
     assert "team=ops" in read
 
     cancelled = command("jobs", "cancel", job)
-    assert (cancelled.returncode, cancelled.stdout) == (0, f"job {job} is cancelled\n")
+    assert (cancelled.returncode, cancelled.stdout) == (0, f"job {job} was cancelled\n")
     assert command("jobs", "cancel", job).returncode == 2
     followed = command("jobs", "follow", job)
     assert (followed.returncode, followed.stdout) == (1, "")

@@ -98,7 +98,7 @@ def test_a_second_start_on_the_same_directory_is_refused(data):
         with run(data) as second:
             _, errors = second.communicate(timeout=10)
         assert second.returncode == 1
-        assert errors.strip() == f"Another gateway uses {data}: stop it, or give --data"
+        assert errors.strip() == f"Another gateway uses {data}: stop it, or choose another directory with --data"
         assert client.ping()
 
 

@@ -103,7 +103,7 @@ def test_the_webhook_secret_of_the_receiver_is_checked_and_not_echoed(start):
 def test_a_misspelled_name_is_reported_before_other_errors(start, tmp_path):
     (tmp_path / ".env").write_text("QUEUE_CONCURENCY=3\n")
     first, second = _lines(start("worker", QUEUE_CONCURRENCY="many"))
-    assert first.endswith("is it QUEUE_CONCURRENCY?")
+    assert first.endswith("did you mean QUEUE_CONCURRENCY?")
     assert second.startswith("QUEUE_CONCURRENCY: ")
 
 

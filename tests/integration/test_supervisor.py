@@ -182,7 +182,7 @@ def test_a_second_ctrl_c_kills_at_once():
         assert process.stderr.readline() == "will not\n"
         process.send_signal(signal.SIGINT)
         status, errors = ended(process, family)
-        assert (status, errors) == (0, "stopping at once\n")
+        assert (status, errors) == (0, "stopping immediately\n")
 
 
 def test_all_stubborn_children_share_one_deadline():

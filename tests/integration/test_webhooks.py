@@ -143,7 +143,7 @@ def test_the_command_line_lists_and_redelivers(gateway, receiver):
         deliveries(gateway, client, job, 1)
         options = ["--url", gateway.url, "--api-key", made["key"]]
         again = command(gateway, "webhooks", "redeliver", job, *options)
-        assert (again.returncode, "1 are sent again" in again.stdout) == (0, True)
+        assert (again.returncode, "Redelivered: 1" in again.stdout) == (0, True)
         received(gateway, receiver, job, 2)
         deliveries(gateway, client, job, 2)
         listed = command(gateway, "webhooks", "list", job, *options)

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from local.ask import Question, ask
-from local.attended import Attended
+from local.job_command import JobCommand
 from shared.api.models import Status
 
 URL = "http://127.0.0.1:3000"
@@ -94,7 +94,7 @@ class Desk:
             self.now += seconds
 
         url, key = options.pop("url", URL), options.pop("api_key", None)
-        gateway = Attended(url, key, transport=httpx.MockTransport(answer))
+        gateway = JobCommand(url, key, transport=httpx.MockTransport(answer))
         question = Question(query, options.pop("fields", {}), options.pop("append", False))
         return ask(question, gateway, **options, sleep=sleep, clock=lambda: self.now)
 
@@ -219,7 +219,7 @@ STRANGERS = {
 @pytest.mark.parametrize("answers", STRANGERS.values(), ids=STRANGERS)
 def test_a_server_that_is_no_gateway_is_reported(desk, answers):
     assert desk.ask(*answers) == 2
-    assert "not how a gateway answers" in desk.err.written
+    assert "which a gateway does not return" in desk.err.written
 
 
 BAD_URLS = ["localhost:3000", "http://[::1", "ftp://host", "http://name:secret@host"]
@@ -237,7 +237,7 @@ def test_an_invalid_option_is_reported_and_nothing_is_sent(desk, wrong):
 def test_the_timeout_ends_the_polling_and_names_the_job(desk):
     assert desk.ask(QUEUED, status("active"), timeout=2.5) == 2
     assert desk.now == pytest.approx(2.5)
-    assert desk.err.written == f"gave up after 2.5 s, while the job goes on\n{ID}"
+    assert desk.err.written == f"stopped following after 2.5 s; the job continues\n{ID}"
 
 
 def test_a_terminal_shows_progress_on_standard_error_only(desk):
@@ -267,13 +267,13 @@ NEXT = f"Follow it: claude-gateway jobs follow {JOB}\nCancel it: claude-gateway 
 ENDS = {
     "failed": ([QUEUED, FAILED], 1, f"overloaded: Busy\\u001b[2J\n{ID}"),
     "cancelled": ([QUEUED, status("cancelled")], 1, f"the job was cancelled\n{ID}"),
-    "no answer": ([QUEUED, status("completed", result={})], 2, f"the job is completed, but without an answer\n{ID}"),
+    "no answer": ([QUEUED, status("completed", result={})], 2, f"the job is completed, but has no answer\n{ID}"),
     "gone": ([QUEUED, problem(404, "Not found", "No such job")], 2, f"Not found: No such job\n{ID}"),
     "never submitted twice": ([(*AWAY, {"Retry-After": "1"})], 2, f"{REASON}\n"),
-    "no gateway": ([httpx.ConnectError("refused")], 2, f"no gateway answers at {URL}: start one with `make run`\n"),
+    "no gateway": ([httpx.ConnectError("refused")], 2, f"no gateway responds at {URL}: start one with `make run`\n"),
     "wrong": ([WRONG], 2, "Not valid: query: blank\n  body: odd\n"),
-    "ctrl-c": ([QUEUED, status("active"), KeyboardInterrupt()], 130, f"interrupted: job {JOB} goes on\n{NEXT}"),
-    "ctrl-c before the job": ([KeyboardInterrupt()], 130, "interrupted: no job was made that we know of\n"),
+    "ctrl-c": ([QUEUED, status("active"), KeyboardInterrupt()], 130, f"interrupted: job {JOB} continues\n{NEXT}"),
+    "ctrl-c before the job": ([KeyboardInterrupt()], 130, "interrupted: no job is known to have been created\n"),
 }
 
 
@@ -287,7 +287,7 @@ def test_every_failure_has_its_exit_status_and_message(desk, answers, code, mess
 
 def test_a_wrong_certificate_is_reported(desk):
     assert desk.ask(httpx.ConnectError("self-signed certificate"), url="https://gateway.test") == 2
-    assert desk.err.written == "no gateway answers at https://gateway.test: self-signed certificate\n"
+    assert desk.err.written == "no gateway responds at https://gateway.test: self-signed certificate\n"
 
 
 def test_the_key_and_the_path_of_the_url_are_used_for_every_request(desk):
@@ -373,7 +373,7 @@ def test_text_that_json_cannot_encode_is_refused_before_sending(desk, fields):
 def test_json_after_a_timeout_is_the_last_status(desk):
     assert desk.ask(QUEUED, status("active"), timeout=2.5, as_json=True) == 2
     assert json.loads(desk.out.written) == status("active")[1]
-    assert desk.err.written.startswith("gave up after 2.5 s")
+    assert desk.err.written.startswith("stopped following after 2.5 s")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -383,7 +383,7 @@ def test_an_interrupt_during_submission_waits_for_the_job_id(desk, number, code)
         return QUEUED
 
     assert desk.ask(interrupted, status("active")) == code
-    assert desk.err.written == f"interrupted: job {JOB} goes on\n{NEXT}"
+    assert desk.err.written == f"interrupted: job {JOB} continues\n{NEXT}"
     assert len(desk.requests) == 1
 
 
@@ -394,4 +394,4 @@ def test_a_second_interrupt_during_submission_ends_it_at_once(desk):
         return QUEUED
 
     assert desk.ask(interrupted) == 130
-    assert desk.err.written == "interrupted: no job was made that we know of\n"
+    assert desk.err.written == "interrupted: no job is known to have been created\n"

@@ -58,9 +58,9 @@ def test_clients_use_port_unless_a_url_is_set(monkeypatch, tmp_path, command):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CLAUDE_GATEWAY_URL", raising=False)
     monkeypatch.setenv("PORT", "1")
-    assert "no gateway answers at http://127.0.0.1:1:" in run(app, command).output
+    assert "no gateway responds at http://127.0.0.1:1:" in run(app, command).output
     monkeypatch.setenv("CLAUDE_GATEWAY_URL", "http://127.0.0.1:2")
-    assert "no gateway answers at http://127.0.0.1:2:" in run(app, command).output
+    assert "no gateway responds at http://127.0.0.1:2:" in run(app, command).output
 
 
 def test_the_version_is_that_of_the_installed_package():

@@ -5,7 +5,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from local.client import Client, Stop
+from local.client import Client, CommandError
 
 
 @pytest.fixture
@@ -39,13 +39,13 @@ LOOPBACK = ["127.0.0.1", "localhost", "LOCALHOST", "localhost.", "127.0.0.2", "[
 
 @pytest.mark.parametrize("host", LOOPBACK)
 def test_a_proxy_is_not_used_for_loopback(proxy, host):
-    with Client(f"http://{host}:1", None) as client, pytest.raises(Stop, match="no gateway answers"):
+    with Client(f"http://{host}:1", None) as client, pytest.raises(CommandError, match="no gateway responds"):
         client.send("GET", "/health")
     assert proxy == []
 
 
 def test_a_proxy_is_used_for_other_hosts(proxy):
-    with Client("http://gateway.test", None) as client, pytest.raises(Stop, match="502"):
+    with Client("http://gateway.test", None) as client, pytest.raises(CommandError, match="502"):
         client.send("GET", "/health")
     assert proxy == ["http://gateway.test/health"]
 
@@ -54,5 +54,5 @@ def test_a_proxy_is_used_for_other_hosts(proxy):
 def test_a_proxy_that_cannot_be_used_is_named(monkeypatch, proxy_url):
     monkeypatch.setenv("HTTP_PROXY", proxy_url)
     monkeypatch.setenv("http_proxy", proxy_url)
-    with pytest.raises(Stop, match="proxy"):
+    with pytest.raises(CommandError, match="proxy"):
         Client("http://gateway.test", None)

@@ -33,7 +33,7 @@ def shop(request, tmp_path, monkeypatch):
     ],
 )
 def test_statements_other_than_select_are_refused_and_leave_no_file(shop, sql):
-    with pytest.raises(ToolError, match="readonly: only a SELECT is run"):
+    with pytest.raises(ToolError, match="read-only; use a SELECT statement"):
         database.query(sql.format(shop))
     assert list(shop.iterdir()) == []
 

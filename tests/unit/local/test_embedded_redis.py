@@ -92,7 +92,7 @@ def test_a_directory_that_is_in_use_is_refused_until_it_is_free(server, tmp_path
 
 def test_a_file_in_place_of_the_data_directory_is_named(server, tmp_path):
     (tmp_path / "data").touch()
-    with pytest.raises(EmbeddedRedisError, match="data cannot hold"), EmbeddedRedis(tmp_path / "data"):
+    with pytest.raises(EmbeddedRedisError, match="data cannot be used"), EmbeddedRedis(tmp_path / "data"):
         pass
 
 
@@ -113,7 +113,7 @@ def test_the_socket_path_works_with_any_temporary_directory(server, monkeypatch,
 def test_a_server_that_never_responds_fails_with_its_own_last_log_line(server, tmp_path):
     (tmp_path / "redis.log").write_text("Bye of the earlier one\n")
     with EmbeddedRedis(tmp_path) as embedded:
-        with pytest.raises(EmbeddedRedisError, match="does not start: it has not written a log"):
+        with pytest.raises(EmbeddedRedisError, match="does not start: its log is empty"):
             embedded.wait(timeout=0)
         with (tmp_path / "redis.log").open("a") as log:
             log.write("Loading\nCannot allocate memory\n")
@@ -124,7 +124,7 @@ def test_a_server_that_never_responds_fails_with_its_own_last_log_line(server, t
 @pytest.fixture
 def machine(on_the_path, monkeypatch, tmp_path):
     """A machine without the package, with a `.env` and a server on the path that a test chooses."""
-    monkeypatch.setattr(up, "_GIVEN", tmp_path / "no .env")
+    monkeypatch.setattr(up, "_DOTENV", tmp_path / "no .env")
     for name in ("REDIS_URL", "REDIS_HOST"):
         monkeypatch.delenv(name, raising=False)
 
@@ -165,7 +165,7 @@ def test_a_platform_without_a_wheel_uses_a_server_on_the_path(machine, on_the_pa
 def test_a_platform_without_a_wheel_uses_a_configured_store(machine, monkeypatch, tmp_path, place, line):
     machine("linux", "riscv64")
     if place == ".env":
-        monkeypatch.setattr(up, "_GIVEN", tmp_path / ".env")
+        monkeypatch.setattr(up, "_DOTENV", tmp_path / ".env")
         (tmp_path / ".env").write_text(line)
     else:
         monkeypatch.setenv(line.split("=")[0].removeprefix("export "), "elsewhere")

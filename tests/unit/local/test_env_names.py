@@ -29,7 +29,7 @@ def test_a_misspelled_name_gets_the_nearest_suggestion(tmp_path, line, right):
     (tmp_path / ".env").write_text(f"# a comment\n{line}\n")
     (warning,) = warnings()
     assert warning.startswith(".env: line 2: ")
-    assert warning.endswith(f"is not a variable of the gateway and is ignored; is it {right}?")
+    assert warning.endswith(f"is not a variable of the gateway and is ignored; did you mean {right}?")
     assert "=x" not in warning
 
 

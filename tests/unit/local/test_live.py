@@ -3,10 +3,10 @@
 import httpx
 import pytest
 
-from local.client import Client, Stop
+from local.client import Client, CommandError
 from local.deadline import Deadline
 from local.live import follow_live
-from local.waiting import Waiting
+from local.progress_display import ProgressDisplay
 
 JOB = "019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22"
 
@@ -34,7 +34,7 @@ def follow():
         clock = iter(range(1000))
         with Client("http://127.0.0.1:3000", None, httpx.MockTransport(serve)) as client:
             deadline = Deadline(500, sleep=lambda _: None, clock=lambda: next(clock))
-            body = follow_live(client, JOB, Waiting(lambda: client), deadline)
+            body = follow_live(client, JOB, ProgressDisplay(lambda: client), deadline)
         return body, resumed_from
 
     return follow
@@ -56,7 +56,7 @@ def test_text_of_a_failed_attempt_is_labeled(follow, capsys):
     follow(HELLO[0] + event(3, "reset", "{}") + "".join(HELLO) + DONE)
     seen = capsys.readouterr()
     assert seen.out == "Hel\nHello\\u001b\n"
-    assert "made again" in seen.err
+    assert "retrying" in seen.err
 
 
 def test_the_answer_is_printed_last_when_other_text_was_written(follow, capsys):
@@ -70,6 +70,6 @@ def test_the_answer_is_printed_last_when_other_text_was_written(follow, capsys):
 def test_an_unreachable_gateway_is_retried_and_a_refusal_is_not(follow, capsys):
     away = httpx.Response(503, json={"title": "away", "detail": "later"})
     assert follow(away, away, "".join(HELLO) + DONE)[0]["state"] == "completed"
-    with pytest.raises(Stop, match="no such job"):
+    with pytest.raises(CommandError, match="no such job"):
         follow(httpx.Response(404, json={"title": "Not found", "detail": "There is no such job"}))
     capsys.readouterr()

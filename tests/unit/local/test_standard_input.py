@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from local import standard_input
-from local.client import Stop
+from local.client import CommandError
 from local.standard_input import query_text
 
 
@@ -69,7 +69,7 @@ def test_an_empty_pipe_adds_nothing(pipe):
 def test_a_pipe_that_stays_open_is_abandoned_and_named(pipe, monkeypatch, capsys):
     monkeypatch.setattr(standard_input, "FIRST_BYTE_WITHIN", 0.05)
     assert query_text("q", append=None) == "q"
-    assert "nothing came on standard input within 0.05 s" in capsys.readouterr().err
+    assert "no data on standard input within 0.05 s" in capsys.readouterr().err
 
 
 def test_a_pipe_is_not_read_when_disabled(pipe, capsys):
@@ -82,12 +82,12 @@ def test_a_pipe_is_not_read_when_disabled(pipe, capsys):
 def test_without_standard_input_only_the_query_is_sent(monkeypatch, append):
     monkeypatch.setattr(sys, "stdin", None)
     assert query_text("q", append=append) == "q"
-    with pytest.raises(Stop, match="standard input is closed"):
+    with pytest.raises(CommandError, match="standard input is closed"):
         query_text("-", append=append)
 
 
 def test_endless_input_is_refused(pipe, monkeypatch):
     monkeypatch.setattr(standard_input, "MOST_BYTES", 10)
     pipe.write(b"x" * 11)
-    with pytest.raises(Stop, match="more than 10 bytes"):
+    with pytest.raises(CommandError, match="exceeds 10 bytes"):
         query_text("-", append=None)

@@ -15,8 +15,8 @@ from tests.support.processes import running
 def calls(monkeypatch, tmp_path):
     """Use a folder of the test, and return the environments of the calls of Compose."""
     monkeypatch.setattr(up, "_ROOT", tmp_path)
-    monkeypatch.setattr(up, "_OWN", tmp_path / ".data/compose.env")
-    monkeypatch.setattr(up, "_GIVEN", tmp_path / ".env")
+    monkeypatch.setattr(up, "_SECRETS", tmp_path / ".data/compose.env")
+    monkeypatch.setattr(up, "_DOTENV", tmp_path / ".env")
     for name in (
         *up.CREDENTIALS,
         *up._KEY_PAIR,

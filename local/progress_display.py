@@ -1,6 +1,6 @@
-"""Where a job is until its first word, on standard error: state, place in the queue, reason of a wait, elapsed time.
+"""Shows a job's progress on standard error: state, position in the queue, reason for waiting, elapsed time.
 
-A thread polls the gateway meanwhile, because the command itself may block on an event stream without events.
+A thread polls the gateway, because the command itself may block on an event stream without events.
 """
 
 import os
@@ -14,23 +14,23 @@ from typing import Self
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from local.client import Body, Client, Stop
-from local.job_text import reason_of, where_it_is
-from local.output import complain, is_terminal
+from local.client import Body, Client, CommandError
+from local.job_text import reason_of, state_of
+from local.output import is_terminal, print_message
 from local.paths import job_path
 
-# s before the first poll, since most jobs start at once, and between two polls.
+# s before the first poll, since most jobs start immediately; and between polls.
 _FIRST_POLL, _ON_TERMINAL, _ELSEWHERE = 0.5, 1.0, 5.0
 _POLL_TIMEOUT = 10.0
-_AWAY = "the gateway does not answer"
+_NO_RESPONSE = "the gateway does not respond"
 
 
-class Waiting:
-    """Shows on a terminal where a job is; elsewhere prints one line for each reason of a wait."""
+class ProgressDisplay:
+    """Shows a job's progress on a terminal; elsewhere prints one line for each reason for waiting."""
 
     def __init__(self, connect: Callable[[], Client]) -> None:
         self._connect = connect
-        # One that cannot erase a line gets the lines that a file gets.
+        # A terminal that cannot erase a line is treated as a file.
         self._is_terminal = is_terminal(sys.stderr) and os.environ.get("TERM") not in {"dumb", "unknown"}
         self._over = threading.Event()
         self._display: Progress | None = None
@@ -49,12 +49,12 @@ class Waiting:
         self.hide()
 
     def watch(self, job_id: str) -> None:
-        """Poll the job and the gateway's health from now on."""
-        # Not joined at the end: it may be inside a request, for which nobody has to wait.
+        """Start polling the job and the gateway's health."""
+        # Not joined at the end, because it may be waiting for a response.
         threading.Thread(target=self._poll, args=(job_id,), daemon=True).start()
 
     def show(self) -> None:
-        """Show the display, when somebody looks."""
+        """Show the display, if standard error is a terminal."""
         with self._lock:
             if not self._is_terminal or self._display is not None or self._over.is_set():
                 return
@@ -74,17 +74,17 @@ class Waiting:
             self._display.start()
 
     def hide(self) -> None:
-        """Erase the display, so that the answer can be written."""
+        """Erase the display, so that the answer can be printed."""
         with self._lock:
             display, self._display = self._display, None
             if display is not None:
                 display.stop()
 
     def note(self, status: Body, health: Body | None = None) -> None:
-        """Show a status body, and why nothing starts, by the last health that was seen."""
+        """Show a status body, with the reason for waiting from the latest health."""
         self._health = self._health if health is None else health
         progress = status.get("progress")
-        self._update(where_it_is(status, self._health), progress if isinstance(progress, int) else None)
+        self._update(state_of(status, self._health), progress if isinstance(progress, int) else None)
 
     def _update(self, text: str, done: int | None = None) -> None:
         with self._lock:
@@ -102,8 +102,8 @@ class Waiting:
                 try:
                     status, _ = client.send("GET", job_path(job_id), timeout=_POLL_TIMEOUT)
                     health = client.health() if status.get("state") in {"waiting", "delayed"} else {}
-                except Stop:
-                    self._update(_AWAY)
+                except CommandError:
+                    self._update(_NO_RESPONSE)
                     continue
                 self.note(status, health)
                 self._print_once(job_id, reason_of(status, health))
@@ -111,4 +111,4 @@ class Waiting:
     def _print_once(self, job_id: str, reason: str) -> None:
         if reason and reason != self._printed and not self._is_terminal and not self._over.is_set():
             self._printed = reason
-            complain(f"job {job_id} waits: {reason}")
+            print_message(f"job {job_id} is waiting: {reason}")
