@@ -10,7 +10,7 @@ from ctypes import c_bool
 from typing import Any
 
 from functions.worker.cli import run
-from functions.worker.cli.environment import scrub
+from functions.worker.cli.environment import scrub, take_credential
 from functions.worker.jobs import spool
 from functions.worker.pool import slot
 from shared.configuration.settings import WorkerSettings, load
@@ -39,4 +39,4 @@ if __name__ == "__main__":
     settings = load(WorkerSettings)
     scrub()
     _arrange(sys.argv[1])
-    slot.run_slot(sys.argv[2], settings, c_bool(False))
+    slot.run_slot(sys.argv[2], settings, c_bool(False), take_credential())

@@ -15,6 +15,7 @@ from functions.worker.relay import models
 from functions.worker.relay.prices import PRICES, Price
 from local.messages_api import Answer, TextBlock, Usage, answer_events, encode_event, error_body
 from tests.support.real_cli import REAL_CLI, ask_real_cli, isolated_environment
+from tests.support.scripted_model import ScriptedModel, ToolUse
 
 
 class Socket:
@@ -111,6 +112,18 @@ def test_the_cli_ends_at_403_and_retries_nothing_by_itself(ask, tmp_path):
     with Socket(tmp_path / "t", *[529] * 9) as socket:
         envelope = ask(socket="../t")
     assert (envelope["is_error"], envelope["api_error_status"], len(socket.requests)) == (True, 529, 1)
+
+
+def test_requests_of_a_subagent_are_marked(tmp_path):
+    """Catches a CLI that does not say which requests are a subagent's, which are no turns of the run."""
+    task = ToolUse("Task", {"description": "d", "prompt": "of the subagent", "subagent_type": "general-purpose"})
+    with ScriptedModel() as model:
+        model.script(task)
+        envelope = ask_real_cli("hello", model.url, tmp_path, "--tools", "Task", "--allowedTools", "Task")
+        marked = ["x-claude-code-agent-id" in request.headers for request in model.requests]
+    assert envelope["result"] == "ok"
+    # The subagent runs beside the main loop, so their order varies.
+    assert (marked[0], marked.count(True)) == (False, 1)
 
 
 @pytest.mark.parametrize("alias", models._ALIASES)

@@ -253,7 +253,7 @@ async def test_a_submission_with_a_credential_takes_one_round_trip(client, serve
     assert len(round_trips) == 1
 
 
-async def test_a_claim_brings_the_credential_as_it_is_now(client, server):
+async def test_a_claim_returns_the_credential_as_it_is_now(client, server):
     await put(client)
     await submit(client, "own")
     await submit(client, credential="mine")

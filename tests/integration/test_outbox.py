@@ -130,8 +130,8 @@ async def test_a_failing_receiver_is_retried_by_the_schedule(connect, server, st
                 return len(await tries(client, job)) == number
 
             await until_async(tried)
-            [hook] = store.smembers(keys.hooks(job))
-            pauses.append(store.lrange(keys.delivery_attempts(hook), -1, -1)[0].split("\n")[1:3])
+            [name] = store.smembers(keys.hooks(job))
+            pauses.append(store.lrange(keys.delivery_attempts(name), -1, -1)[0].split("\n")[1:3])
             hurry(store)
         hurry(store)
     seen = await tries(client, job)

@@ -151,7 +151,7 @@ def test_attempts_end_at_the_limit_with_the_last_error(gateway, model, script):
     job = gateway.ask("stays")
     assert (job["state"], job["error"]["code"], job["error"]["retryable"]) == ("failed", "server_error", True)
     assert job["attempts"] == 3
-    assert len(requests_of(model, "stays")) == 3
+    assert len(requests_of(model, "stays")) == 3, job["attemptsDetail"]
 
 
 @pytest.mark.parametrize("status", [401, 402, 404])

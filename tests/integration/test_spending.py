@@ -215,7 +215,7 @@ def test_the_attempts_of_a_job_share_its_budget(gateway, script, model):
     def reply(body):
         # A turn that costs, and then failures only: the remaining budget is not enough for another run.
         if any(message["role"] == "assistant" for message in body["messages"]):
-            return Error(529, "overloaded_error")
+            return Error(529, "overloaded_error", after_chunks=1)
         dear = Usage(input_tokens=100_000, output_tokens=0)
         return [Text("well", usage=dear), ToolUse("Read", {"file_path": "/nowhere"})]
 

@@ -33,6 +33,7 @@ function facts(job) {
     pair("Slot", job.slot || "–"),
     pair("Caller", job.caller),
     pair("Request", job.requestId),
+    job.waitingFor && pair("Waits for Claude", `${job.waitingFor.code}, next try ${clock(job.waitingFor.retryAt)}`),
     job.queuePosition !== null && pair("Jobs before it", number(job.queuePosition)),
     job.runAnew > 0 && pair("Retried", `${job.runAnew} times`),
     job.result && pair("Model", job.result.model),

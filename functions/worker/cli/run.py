@@ -139,7 +139,8 @@ class Run:
             report.failure = "output_too_large" if "maximum buffer size" in str(error) else "cli_crashed"
         except Exception as error:  # noqa: BLE001 -- what comes out of a broken CLI breaks the SDK in any way it likes
             # An envelope that came before is still the truth; without one the CLI crashed.
-            event(log, "cli_failed", logging.WARNING, error=type(error).__name__)
+            if report.relayed is None or not report.relayed.ended.done():
+                event(log, "cli_failed", logging.WARNING, error=type(error).__name__)
             if cli.refused_schema:
                 report.failure = "invalid_request"
 

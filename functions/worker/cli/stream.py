@@ -38,16 +38,13 @@ async def hear(
     """Fill the report from the messages; stops early at too much text or silence.
 
     Silence is bounded while the model is to speak: from a request to its first token and between two tokens, not while
-    a tool works. While the relay waits for a first byte, the bound is its own.
+    a tool works. A relay bounds it itself, where it sees each request.
     """
-    longest = settings.claude_silence_timeout / 1000
+    longest = None if report.relayed is not None else settings.claude_silence_timeout / 1000
     answer, given = AnswerText(), StructuredInput()
-    relayed = report.relayed
     try:
         async with asyncio.timeout(longest) as silence:
             bound = _Silence(silence, longest)
-            if relayed is not None:
-                relayed.on_asks = bound.asks
             async for message in messages:
                 if _is_over(message, report, servers):
                     return
@@ -61,22 +58,13 @@ async def hear(
                 bound.look(message)
     except TimeoutError:
         report.failure = "server_error"
-    finally:
-        if relayed is not None:
-            relayed.on_asks = None
 
 
 class _Silence:
-    """The bound on silence: it runs while the model is to speak and the relay waits for no first byte."""
+    """The bound on silence of a CLI without a relay: it runs while the model is to speak."""
 
-    def __init__(self, timeout: asyncio.Timeout, longest: float) -> None:
+    def __init__(self, timeout: asyncio.Timeout, longest: float | None) -> None:
         self._timeout, self._longest = timeout, longest
-        self._asking = 0
-
-    def asks(self, count: int) -> None:
-        """Note how many requests the relay waits for."""
-        self._asking = count
-        self.start()
 
     def look(self, message: Message) -> None:
         """Follow who is to speak next."""
@@ -84,16 +72,15 @@ class _Silence:
             case StreamEvent(event={"type": "message_stop"}):
                 self._timeout.reschedule(None)  # a tool works for as long as it takes
             case StreamEvent() | UserMessage():
-                self.start()
+                self._start()
             case SystemMessage(subtype="api_retry", data={"retry_delay_ms": int(delay) | float(delay)}):
-                self.start(delay / 1000)
+                self._start(delay / 1000)
             case _:
                 pass
 
-    def start(self, more: float = 0) -> None:
-        """Bound the silence from now on."""
-        ends = asyncio.get_running_loop().time() + self._longest + more
-        self._timeout.reschedule(None if self._asking else ends)
+    def _start(self, more: float = 0) -> None:
+        if self._longest is not None:
+            self._timeout.reschedule(asyncio.get_running_loop().time() + self._longest + more)
 
 
 def _is_over(message: Message, report: Report, servers: Expected) -> bool:

@@ -28,7 +28,7 @@ class CredentialUnavailableError(Exception):
 
 def is_on_own_credential(job: ClaimedJob) -> bool:
     """Return whether a job runs on its caller's credential and not on the deployment's."""
-    return job.request.get("credential") is not None
+    return job.credential_name is not None
 
 
 def api_key_of(job: ClaimedJob, settings: WorkerSettings, messages_api: SplitResult | None) -> str | None:
@@ -36,9 +36,9 @@ def api_key_of(job: ClaimedJob, settings: WorkerSettings, messages_api: SplitRes
 
     `messages_api` is where the relay sends requests; None without a relay. Raises CredentialUnavailableError.
     """
-    if not is_on_own_credential(job):
+    name = job.credential_name
+    if name is None:
         return None
-    name = job.request["credential"]
     try:
         return _opened(job, name, settings, messages_api).value
     except NotOpenedError as error:

@@ -14,7 +14,7 @@ from typing import Any
 import redis
 
 from functions.worker.cli import version
-from functions.worker.cli.environment import credential_kind, uses_cloud
+from functions.worker.cli.environment import credential_kind, take_credential, uses_cloud
 from functions.worker.cli.workspace import WorkerFolder
 from functions.worker.jobs.rescuer import Rescuer
 from functions.worker.jobs.spool import Spool, spool_dir
@@ -64,6 +64,9 @@ class SlotPool:
     """Slots in processes of their own, restarted with back-off; beside them the webhook dispatcher and the rescuer."""
 
     def __init__(self, settings: WorkerSettings) -> None:
+        kind = "demo" if settings.demo_model else credential_kind(os.environ)
+        # Before any process is started: its environment would hold the credential for as long as it lives.
+        self._credential = take_credential()
         self._patience = Patience()
         self._stop_at: float | None = None
         self._connection = sync_client(settings.redis_address, retry=self._patience)
@@ -81,7 +84,7 @@ class SlotPool:
         self._worker = workers.Worker(
             slot_names.new_worker(),
             version.of_cli(settings),
-            "demo" if settings.demo_model else credential_kind(os.environ),
+            kind,
             settings.queue_concurrency,
         )
         self._servers: set[int] = set()
@@ -104,9 +107,10 @@ class SlotPool:
         # Not forked from the pool: a copy of a warm CLI's input would keep that CLI alive.
         context = forkserver.context()
         busy = context.RawValue(ctypes.c_bool)
-        # The settings go through a pipe, so that no secret stands in an environment. The process is a daemon, so that a
-        # pool that ends by an exception terminates it instead of waiting for it.
-        process = context.Process(target=_run_slot, args=(name, self._settings, busy), name=name, daemon=True)
+        # Settings and credential go through a pipe, so that no secret is in an environment. The process is a daemon, so
+        # that a pool that ends by an exception terminates it instead of waiting for it.
+        arguments = (name, self._settings, busy, self._credential)
+        process = context.Process(target=_run_slot, args=arguments, name=name, daemon=True)
         started_at = time.monotonic()
         process.start()
         self._slots[name] = SlotProcess(name, process, busy, started_at)
@@ -203,11 +207,11 @@ class SlotPool:
         self._folder.remove()
 
 
-def _run_slot(name: str, settings: WorkerSettings, busy: Any) -> None:
+def _run_slot(name: str, settings: WorkerSettings, busy: Any, credential: Any) -> None:
     """Run in a slot's process; only a slot imports the SDK."""
     from functions.worker.pool.slot import run_slot  # noqa: PLC0415
 
-    run_slot(name, settings, busy)
+    run_slot(name, settings, busy, credential)
 
 
 def wait_for_redis(settings: WorkerSettings) -> None:

@@ -9,19 +9,20 @@ import os
 import sys
 import threading
 from collections.abc import Coroutine
+from contextlib import suppress
 from types import FrameType
 from typing import Any, Protocol
 
 import uvloop
 from redis.exceptions import RedisError
 
-from functions.worker.cli.environment import take_credential
 from functions.worker.cli.warm import WarmCli
 from functions.worker.jobs.attempt import Signals, SlotContext, attempt
 from functions.worker.jobs.spool import Spool, spool_dir
 from functions.worker.pool.redis_retries import Patience
 from functions.worker.pool.rq_adapter import RqWorker
 from functions.worker.pool.tasks import end, wait_here
+from functions.worker.relay.credential import Credential
 from functions.worker.relay.relay import Relay
 from shared import logs
 from shared.configuration.settings import WorkerSettings
@@ -49,7 +50,7 @@ class Flag(Protocol):
 class AsyncSide:
     """The thread in which a slot's event loop runs."""
 
-    def __init__(self, name: str, settings: WorkerSettings, busy: Flag) -> None:
+    def __init__(self, name: str, settings: WorkerSettings, busy: Flag, credential: Credential | None) -> None:
         self.name = name
         self.settings = settings
         self._busy = busy
@@ -57,11 +58,9 @@ class AsyncSide:
         self._running: str | None = None
         # Whether a stop left the settlement of the last job in the spool, since Redis did not take it.
         self.spooled = False
-        environ = dict(os.environ)
-        credential = take_credential()
         self._relay = None
         if credential is not None:
-            self._relay = Relay(credential, environ, settings.claude_silence_timeout / 1000)
+            self._relay = Relay(credential, dict(os.environ), settings.claude_silence_timeout / 1000)
         self._warm = WarmCli(settings, self._relay)
         self._spool = Spool(spool_dir(settings), settings.max_output_bytes)
         self._loop = uvloop.new_event_loop()
@@ -114,7 +113,8 @@ class AsyncSide:
         self.call(leave())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        self._loop.close()
+        with suppress(OSError):  # uvloop raises it for a connection that is still being closed
+            self._loop.close()
 
     async def _follow_cancellations(self) -> None:
         """Subscribe to cancellations; while the subscription is down, the lease's renewal notices them."""
@@ -139,11 +139,11 @@ class AsyncSide:
 class Slot(RqWorker):
     """RQ's loop in the main thread, around the asynchronous thread that does the work."""
 
-    def __init__(self, name: str, settings: WorkerSettings, busy: Flag) -> None:
+    def __init__(self, name: str, settings: WorkerSettings, busy: Flag, credential: Credential | None) -> None:
         self._patience = Patience()
         super().__init__(name, sync_client(settings.redis_address, reply_timeout=_REPLY_TIMEOUT, retry=self._patience))
         self._grace = settings.shutdown_grace
-        self._async = AsyncSide(name, settings, busy)
+        self._async = AsyncSide(name, settings, busy, credential)
 
     def run_claim(self, claim: str) -> None:
         """Run the job of one claim to its end."""
@@ -164,8 +164,11 @@ class Slot(RqWorker):
         super().teardown()
 
 
-def run_slot(name: str, settings: WorkerSettings, busy: Flag) -> None:
-    """Run a slot until a stop is requested or the pool ends; `busy` shows the pool whether a job runs."""
+def run_slot(name: str, settings: WorkerSettings, busy: Flag, credential: Credential | None) -> None:
+    """Run a slot until a stop is requested or the pool ends; `busy` shows the pool whether a job runs.
+
+    Without a credential the CLI signs its requests for a cloud provider itself.
+    """
     # A session of its own, so that Ctrl-C on the pool's terminal does not reach the CLI.
     os.setsid()
     processes.set_name("cg-slot")
@@ -174,7 +177,7 @@ def run_slot(name: str, settings: WorkerSettings, busy: Flag) -> None:
     processes.hide_memory()
     logs.configure(settings)
     try:
-        Slot(name, settings, busy).work(with_scheduler=False)
+        Slot(name, settings, busy, credential).work(with_scheduler=False)
     except RedisError as error:
         # A slot needs Redis before its loop starts; the pool starts another.
         logs.event(log, "slot_not_started", logging.WARNING, slot=name, error=type(error).__name__)

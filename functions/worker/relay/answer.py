@@ -44,6 +44,9 @@ class Answer:
         self._body: list[bytes] = []
         self._sink: Sink | None = None
         self._meter: Callable[[bytes], None] = self._body.append
+        self._nothing_in: Callable[[bytes], bool] = lambda _: False
+        # How often bytes have come.
+        self.received = 0
         self._size = 0
 
     @property
@@ -58,6 +61,7 @@ class Answer:
 
     def data(self, raw: bytes, body: list[bytes]) -> None:
         """Take the next bytes: as they came, and without the framing of chunks."""
+        self.received += 1
         for part in body:
             self._meter(part)
             self._size += len(part)
@@ -72,6 +76,16 @@ class Answer:
         elif self._size > _MOST_OF_ERROR:
             self._start()
             self.abort()
+
+    def skips(self, chunk: bytes) -> bool:
+        """Pass on a whole chunk in which there is nothing to meter; return False when it has to be read."""
+        if self._sink is None or not self._nothing_in(chunk):
+            return False
+        self.received += 1
+        self._sink.write(chunk)
+        if self._sink.is_full:
+            self._pause()
+        return True
 
     def end(self, *, whole: bool) -> None:
         """Take the end of the body, or of the connection."""
@@ -91,8 +105,11 @@ class Answer:
         if not self.ended.done():
             self.ended.set_result(False)
 
-    def pass_to(self, sink: Sink, meter: Callable[[bytes], None]) -> None:
-        """Pass on what has come, and all that comes."""
+    def pass_to(
+        self, sink: Sink, meter: Callable[[bytes], None], nothing_in: Callable[[bytes], bool] = lambda _: False
+    ) -> None:
+        """Pass on what has come, and all that comes; the meter need not read a whole chunk with `nothing_in` it."""
+        self._nothing_in = nothing_in
         for part in self._body:
             meter(part)
         sink.write(b"".join(self._raw))

@@ -64,7 +64,7 @@ async def exchange(head: Head, method: str, body: bytes, reply: Reply, run: Rela
                 run.stop_waiting(key)
                 run.asks(-1)
                 waits = False
-                await _pass(*found, reply, run, model, counts=run.limits.counts(request))
+                await _pass(*found, reply, run, model, upstream, counts=run.limits.counts(request))
                 return
             run.note(found)
             tries += 1
@@ -144,7 +144,14 @@ def _is_retried(failure: Failure, run: RelayedRun) -> bool:
 
 
 async def _pass(
-    answer: Answer, connection: UpstreamConnection, reply: Reply, run: RelayedRun, model: str, *, counts: bool
+    answer: Answer,
+    connection: UpstreamConnection,
+    reply: Reply,
+    run: RelayedRun,
+    model: str,
+    upstream: Upstream,
+    *,
+    counts: bool,
 ) -> None:
     """Pass on an answer to its end, and meter it."""
     headers = answer.head.headers
@@ -155,8 +162,8 @@ async def _pass(
     try:
         reply.on_room(connection.resume)
         reply.write(answer_head(200, headers, close=not framed))
-        answer.pass_to(reply, meter.feed)
-        whole = await answer.ended
+        answer.pass_to(reply, meter.feed, meter.nothing_in)
+        whole = await _end_of(answer, reply, upstream.silence)
         is_over = True
         meter.end()
     finally:
@@ -174,6 +181,17 @@ async def _pass(
         run.note(cut)
         run.end(Ended(cut.code))
     reply.finish(keep=whole and framed)
+
+
+async def _end_of(answer: Answer, reply: Reply, silence: float) -> bool:
+    """Return whether an answer ended whole; cut it when nothing comes for so many seconds although there is room."""
+    received = -1
+    while not (await asyncio.wait({answer.ended}, timeout=silence))[0]:
+        if answer.received == received and not reply.is_full:
+            answer.abort()
+            answer.end(whole=False)
+        received = answer.received
+    return answer.ended.result()
 
 
 def refuse(reply: Reply, refusal: Refusal) -> None:

@@ -4,7 +4,7 @@ import json
 import zlib
 from typing import Any
 
-from functions.worker.relay.prices import cost_of
+from functions.worker.relay.prices import base_name, cost_of
 from shared.store.callers.spending import Spend
 
 # A longer line is no message_start or message_delta; the rest of it is skipped. Bytes.
@@ -27,7 +27,7 @@ class AnswerMeter:
     """
 
     def __init__(self, model: str) -> None:
-        self.model = model
+        self._asked = self.model = model
         self.usage: dict[str, Any] = {}
         self.ended = False
         self.failure: dict[str, Any] | None = None
@@ -63,9 +63,6 @@ class AnswerMeter:
             if len(self._object) + len(data) <= _LONGEST_OBJECT:
                 self._object += data
             return
-        # Nearly every chunk is a whole content delta, in which there is nothing to read.
-        if not self._line and not self._skips and self.has_content and data.endswith(b"\n") and not _may_tell(data):
-            return
         *lines, rest = (self._line + data).split(b"\n")
         for line in lines:
             if self._skips:
@@ -74,6 +71,19 @@ class AnswerMeter:
                 self._read(line)
         self._line = rest if len(rest) <= _LONGEST_LINE else b""
         self._skips = self._skips or len(rest) > _LONGEST_LINE
+
+    def nothing_in(self, chunk: bytes) -> bool:
+        """Return whether a chunk of HTTP, with its framing, has whole lines and none that is read."""
+        return (
+            self.has_content
+            and not self._line
+            and not self._skips
+            and self._object is None
+            and self._inflate is None
+            and chunk.endswith(b"\n\r\n")
+            and b'"message_' not in chunk
+            and b'"error"' not in chunk
+        )
 
     def end(self) -> None:
         """Take the body as complete."""
@@ -104,8 +114,10 @@ class AnswerMeter:
                 pass
 
     def _start(self, message: dict[str, Any]) -> None:
-        if isinstance(message.get("model"), str) and message["model"]:
-            self.model = message["model"]
+        answering = message.get("model")
+        # A name that differs by its date only is the same model, and is counted under the name that was asked.
+        if isinstance(answering, str) and answering and base_name(answering) != base_name(self._asked):
+            self.model = answering
         if isinstance(message.get("usage"), dict):
             self.usage = dict(message["usage"])
 
@@ -164,10 +176,6 @@ def _add(total: dict[str, Spend], spend: Spend | None) -> None:
             cache_creation=before.cache_creation + spend.cache_creation,
         )
     total[spend.model] = spend
-
-
-def _may_tell(data: bytes) -> bool:
-    return b'"message_' in data or b'"error"' in data
 
 
 def _parsed(data: bytes) -> dict[str, Any]:

@@ -89,10 +89,10 @@ def _bound(path: Path) -> socket.socket:
 class Relay:
     """What the runs of a slot have in common: the credential, and connections to Claude that outlive them."""
 
-    def __init__(self, credential: Credential, environ: Mapping[str, str], first_byte: float) -> None:
+    def __init__(self, credential: Credential, environ: Mapping[str, str], silence: float) -> None:
         self.credential = credential
         self.environ = environ
-        self._upstream = Upstream(credential, environ, first_byte)
+        self._upstream = Upstream(credential, environ, silence)
 
     def line(self) -> Line:
         """Return a new run's socket, to be opened."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,8 +70,6 @@ class RelayedRun:
         self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self.failures: list[dict[str, Any]] = []
         self.answered = 0
-        # Receives how many requests wait for their first byte.
-        self.on_asks: Callable[[int], None] | None = None
         self._watcher = watcher or Watcher()
         self._fallbacks = [resolve(model, environ or {}) for model in policy.fallbacks]
         self._models: list[str] = []
@@ -157,5 +155,3 @@ class RelayedRun:
     def asks(self, change: int) -> None:
         """Note that one more or one less request waits for its first byte."""
         self._asking += change
-        if self.on_asks is not None:
-            self.on_asks(self._asking)

@@ -17,12 +17,12 @@ _MOST_FREE = 8
 
 
 class Upstream:
-    """The way to Claude of one slot; `first_byte` is how many seconds it may take to the first byte of an answer."""
+    """The way to Claude of one slot; Claude may be silent for `silence` s, before an answer and within it."""
 
-    def __init__(self, credential: Credential, environ: Mapping[str, str], first_byte: float) -> None:
+    def __init__(self, credential: Credential, environ: Mapping[str, str], silence: float) -> None:
         self.credential = credential
         self._place = Place(credential.url, environ)
-        self._first_byte = first_byte
+        self.silence = silence
         self._free: list[UpstreamConnection] = []
         self._preparing: asyncio.Task[None] | None = None
 
@@ -39,7 +39,7 @@ class Upstream:
             connection = await self._connection()
             answer = connection.ask(head, body)
             try:
-                async with asyncio.timeout(self._first_byte):
+                async with asyncio.timeout(self.silence):
                     await answer.started
             except TimeoutError:
                 connection.close()

@@ -24,6 +24,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._in_body = False
         self._complete = False
         self._keeps = False
+        # Whether the parser has read whole chunks only: then it need not see the next whole chunk.
+        self._between_chunks = False
         self._parts: list[bytes] = []
         self.used = False
         self.free_since = 0.0
@@ -48,6 +50,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._answer = Answer(self.close, self.pause)
         self._buffer, self._in_body, self._complete = b"", False, False
         self._parser = None
+        self._between_chunks = False
         self._transport.writelines([request, body])
         return self._answer
 
@@ -68,6 +71,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of an answer; whatever comes when nothing was asked ends the connection."""
+        if self._between_chunks and _is_one_chunk(data) and self._answer is not None and self._answer.skips(data):
+            return
         if self._answer is None:
             self.close()
             return
@@ -152,6 +157,29 @@ class UpstreamConnection(asyncio.Protocol):
         """Take bytes of the body."""
         self._parts.append(body)
 
+    def on_chunk_header(self) -> None:
+        """Note the beginning of a chunk."""
+        self._between_chunks = False
+
+    def on_chunk_complete(self) -> None:
+        """Note the end of a chunk."""
+        self._between_chunks = True
+
     def on_message_complete(self) -> None:
         """Take the end of the message."""
+        self._between_chunks = False
         self._complete = True
+
+
+def _is_one_chunk(data: bytes) -> bool:
+    """Return whether bytes are exactly one chunk that is not the last, written in the plainest way.
+
+    Nearly every packet of a stream is. Each wakes a process whose caches are cold, where code not run is time saved.
+    """
+    at = data.find(b"\r\n", 0, 8)
+    if at <= 0 or data[0] == 0x30 or not data[:at].isalnum() or not data.endswith(b"\r\n"):
+        return False
+    try:
+        return int(data[:at], 16) == len(data) - at - 4
+    except ValueError:
+        return False

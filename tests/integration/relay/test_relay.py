@@ -17,7 +17,7 @@ from functions.worker.relay.server import MAX_BODY
 from tests.support.raw_upstream import BODY, EVENTS, GOOD, answer, chunk, error, relayed, sse
 
 
-async def test_an_answer_passes_as_it_came_and_is_metered(folder):
+async def test_an_answer_passes_unchanged_and_is_metered(folder):
     async with relayed(folder) as relay:
         got = await relay.post()
         assert (got.status_code, got.content) == (200, sse())
@@ -298,7 +298,7 @@ async def test_connections_to_claude_are_kept(folder):
         assert relay.upstream.connections == 1
 
 
-async def test_a_kept_connection_that_claude_closed_is_replaced(folder):
+async def test_a_kept_connection_closed_by_claude_is_replaced(folder):
     async with relayed(folder, GOOD, None) as relay:
         await relay.post()
         assert (await relay.post()).status_code == 200
@@ -542,3 +542,43 @@ async def test_nothing_passes_before_a_run_has_begun(folder):
         relay.line.end()
         assert (await relay.post()).status_code == 403
         assert relay.upstream.requests == []
+
+
+async def test_the_clis_default_model_is_allowed_and_no_other(folder):
+    async with relayed(folder, models=["sonnet"], has_default_model=True) as relay:
+        assert (await relay.post({"tools": [{"name": "Bash"}]})).status_code == 200
+        assert (await relay.post({"tools": [{"name": "Bash"}]}, x_claude_code_agent_id="a")).status_code == 200
+        other = {"model": "claude-fable-5", "tools": [{"name": "Bash"}]}
+        assert (await relay.post(other)).status_code == 403
+
+
+@pytest.mark.parametrize("size", [b"%x", b"0%x", b"%x;name=value"])
+async def test_chunks_are_followed_however_they_are_written(folder, size):
+    """Catches a chunk that is passed on without being read although it is not the plainest kind."""
+
+    async def apart(reader, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+        for event in (EVENTS[0], EVENTS[1], *[EVENTS[2]] * 20, *EVENTS[3:]):
+            data = sse(event)
+            writer.write(size % len(data) + b"\r\n" + data + b"\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.002)
+        writer.write(b"0\r\n\r\n")
+
+    async with relayed(folder, apart, apart) as relay:
+        for _ in range(2):
+            assert (await relay.post()).content.count(b"text_delta") == 20
+        assert (relay.upstream.connections, relay.run.ledger.spends[0].output) == (1, 10)
+
+
+async def test_a_stream_that_falls_silent_is_cut(folder):
+    async def begun(reader, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+        writer.write(chunk(sse(*EVENTS[:3])))
+        await reader.readexactly(1)
+
+    async with relayed(folder, begun, first_byte=0.3) as relay:
+        with pytest.raises(httpx.TransportError):
+            await relay.post()
+        assert (await relay.run.ended).code == "server_error"
+        await relay.upstream.gone.wait()
