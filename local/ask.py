@@ -109,6 +109,7 @@ def _status_of_cached(client: Client, cached: Body) -> Body:
         "startedAt": None,
         "finishedAt": now,
         "queuePosition": None,
+        "waitingFor": None,
         "result": result,
     }
 

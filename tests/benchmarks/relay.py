@@ -159,7 +159,7 @@ def measure() -> list[Figure]:
             relay.join()
             model.close()
     return [
-        Figure("the relay adds to the first byte, median", "the model directly", added, "≤", 1, "ms"),
-        Figure("the relay's CPU, 500 chunks 4 ms apart", "the CLI's own", statistics.median(shares), "≤", 0.07,
+        Figure("latency that the relay adds to the first byte, median", "the model directly", added, "≤", 1, "ms"),
+        Figure("CPU of the relay, 500 chunks 4 ms apart", "the CLI's own", statistics.median(shares), "≤", 0.07,
                detail=", ".join(details)),
     ]  # fmt: skip
