@@ -51,7 +51,7 @@ def test_the_probe_finds_that_this_machine_can_make_one():
 
 
 @pytest.mark.parametrize(
-    ("said", "reason"),
+    ("printed", "reason"),
     [
         ("bwrap: No permissions to creating new namespace, likely because …", "may not create user namespaces"),
         ("bwrap: Can't mount proc on /newroot/proc: Operation not permitted", "systempaths=unconfined"),
@@ -61,9 +61,9 @@ def test_the_probe_finds_that_this_machine_can_make_one():
         ("Segmentation fault", "RUN_READ_PATHS"),
     ],
 )
-def test_the_probe_says_what_is_missing(said, reason, tmp_path, monkeypatch):
+def test_the_probe_says_what_is_missing(printed, reason, tmp_path, monkeypatch):
     broken = tmp_path / "bwrap"
-    broken.write_text(f'#!/bin/sh\necho "{said}" >&2\nexit 1\n')
+    broken.write_text(f'#!/bin/sh\necho "{printed}" >&2\nexit 1\n')
     broken.chmod(0o755)
     monkeypatch.setattr(bubblewrap, "program", lambda: broken)
     found = probe(REAL_CLI)
@@ -165,7 +165,7 @@ def test_all_that_a_run_started_ends_with_it(policy, tmp_path):
     assert process.stdout is not None
     assert process.stdout.readline() == b"begun\n"
     process.kill()
-    # Whoever still runs holds the pipe open.
+    # A process that still runs holds the pipe open.
     assert process.stdout.read() == b""
     process.stdout.close()
     process.wait()
