@@ -151,7 +151,7 @@ def test_a_terminal_shows_that_the_queue_is_paused_then_the_answer(terminal, gat
 def test_a_terminal_shows_the_place_in_the_queue(terminal, gateway, paused):
     gateway.submit("before it")
     process = terminal("ask", "second")
-    process.until("1 before it")
+    process.until("1 ahead of it")
 
 
 def test_without_a_terminal_the_reason_for_waiting_is_one_line(gateway, paused, tmp_path):
