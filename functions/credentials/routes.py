@@ -5,6 +5,7 @@ from fastapi import APIRouter, Request, Response
 from functions.credentials import service
 from shared.api.credentials import CredentialList, CredentialRequest, StoredCredential
 from shared.api.errors import TooManyCredentials
+from shared.api.requests import CREDENTIAL_NAME
 from shared.configuration.settings import CredentialsSettings, load
 from shared.http.answers import as_json
 from shared.http.body import read_json
@@ -13,7 +14,12 @@ from shared.http.describe import in_path, problems, takes
 from shared.http.direct import DirectRoute
 
 router = APIRouter(tags=["credentials"], route_class=DirectRoute)
-_NAME = {"parameters": [in_path("name", "The name that jobs use the credential by.")]}
+_NAME = {
+    "parameters": [
+        in_path("name", "The name that jobs use the credential by.")
+        | {"schema": {"type": "string", "pattern": CREDENTIAL_NAME}}
+    ]
+}
 
 
 @router.put(

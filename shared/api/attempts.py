@@ -1,4 +1,4 @@
-"""The attempts of a job as clients see them, and why a running one waits."""
+"""The attempts of a job, and the reason why a running job waits."""
 
 from shared.api.vocabulary import ErrorCode
 from shared.api.wire import Wire
@@ -14,7 +14,7 @@ class AttemptDetail(Wire):
 
 
 class WaitingFor(Wire):
-    """Why a running job waits: the error of Claude's, since when, and when the request is sent again."""
+    """Why a running job waits: the error of Claude, its time, and the time of the next request."""
 
     code: ErrorCode
     since: str

@@ -116,7 +116,7 @@ class Listed(Wire):
         description="The number of jobs that start before this one; null unless it is waiting."
     )
     waiting_for: WaitingFor | None = Field(
-        None, description="Why a running job waits for Claude; null when it does not."
+        None, description="The error of Claude that a running job waits to retry, otherwise null."
     )
 
 

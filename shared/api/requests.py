@@ -152,9 +152,9 @@ class SubmitRequest(Body):
     fallback_models: list[ModelName] = Field(
         default_factory=list,
         max_length=3,
-        # A request without it has the same fingerprint as before there was the field.
+        # Omitted when empty, so that fingerprints from before this field stay valid.
         exclude_if=lambda models: not models,
-        description="Models to ask, in this order, while the one before is overloaded; within CLAUDE_MODELS.",
+        description="Models to use, in this order, while the previous model is overloaded; within CLAUDE_MODELS.",
     )
     system_prompt: StrictStr | None = Field(None, description="Replaces the CLI's system prompt.")
     max_turns: Turns | None = None

@@ -43,7 +43,7 @@ def test_a_wrong_password_is_reported_and_a_right_one_logs_in(browser, gateway):
     page.fill("#username", "admin")
     page.fill("#password", "wrong and long enough")
     page.press("#password", "Enter")
-    expect(page.get_by_role("alert")).to_contain_text("wrong")
+    expect(page.get_by_role("alert")).to_contain_text("Invalid name or password")
     page.fill("#password", PASSWORD)
     page.press("#password", "Enter")
     expect(page.get_by_role("heading", name="Last hour")).to_be_visible()
@@ -83,7 +83,7 @@ def test_a_waiting_job_is_raised_cancelled_and_deleted(visit, gateway, running):
     job = gateway.submit("to be cancelled")
     page = visit(f"jobs/{job}")
     page.select_option("#priority", "high")
-    sees_message(page, "The priority is high")
+    sees_message(page, "The priority is now high")
     assert gateway.job(job)["priority"] == "high"
     page.get_by_role("button", name="Cancel", exact=True).last.click()
     say_yes(page)
@@ -162,7 +162,7 @@ def test_one_cached_answer_and_the_whole_cache_are_cleared(visit, gateway):
     page = visit(f"jobs/{job}")
     page.get_by_role("button", name="Delete the cached answer").click()
     say_yes(page)
-    sees_message(page, "forgotten")
+    sees_message(page, "deleted")
     again = gateway.ask("cache me")["jobId"]
     assert again != job
     page.goto(f"{gateway.url}/admin#/system")
@@ -176,7 +176,7 @@ def test_webhooks_are_shown_and_resent_and_a_host_is_resumed(visit, gateway):
     with Receiver(lambda hook: (500, {})) as receiver:
         job = gateway.ask("tell", webhookUrl=f"{receiver.url}/hook")["jobId"]
         page = visit(f"jobs/{job}")
-        expect(page.get_by_text("status 500")).to_be_visible()
+        expect(page.get_by_text("answered 500")).to_be_visible()
         page.goto(f"{gateway.url}/admin#/system")
         page.get_by_role("button", name="Resume").click()
         expect(page.get_by_text("No host is failing.")).to_be_visible()

@@ -151,7 +151,7 @@ def test_a_lost_connection_is_resumed_after_the_last_event(start, gateway, scrip
     page.route("**/events", events)
     send(page)
     expect(page.locator("#answer")).to_have_text("the beginning")
-    state(page, "connecting again")
+    state(page, "reconnecting")
     go.set()
     state(page, "Completed")
     expect(page.locator("#answer")).to_have_text("ok")
@@ -183,7 +183,7 @@ def test_a_lost_submission_makes_one_job(start, gateway):
 def test_a_blank_query_is_refused_with_a_reason(start, gateway):
     page = start(gateway)
     send(page, "  \n ")
-    assert page.locator("#query").evaluate("one => one.validationMessage") == "Write a query first."
+    assert page.locator("#query").evaluate("one => one.validationMessage") == "Enter a query."
     expect(page.locator("#outcome")).to_be_hidden()
     send(page)
     state(page, "Completed")

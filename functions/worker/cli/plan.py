@@ -61,7 +61,8 @@ class RunPlan:
     session: SessionPlan | None = None
     # Models to ask while the first is overloaded.
     fallback_models: tuple[str, ...] = ()
-    # The caller's own, which the relay alone sends; None for the deployment's credential.
+    # Name of the caller's credential that the run uses instead of the deployment's, and its value for the relay.
+    credential: str | None = None
     api_key: str | None = field(default=None, repr=False)
     # Place of the sandbox policy and of the workspace (files, repositories, artifacts): one frozen class each, which a
     # function below fills.
@@ -79,6 +80,7 @@ def plan_for(request: Mapping[str, Any], settings: WorkerSettings, *, spent_usd:
         options=_options(request, settings, spent_usd),
         mcp=_mcp(request, settings),
         session=_session(request),
+        credential=request.get("credential"),
         fallback_models=tuple(request.get("fallbackModels", ())),
     )
 

@@ -15,7 +15,6 @@ from functions.worker.cli.warm import WarmCli
 from functions.worker.jobs.credentials import (
     CredentialUnavailableError,
     api_key_of,
-    is_on_own_credential,
     outcome_on_own_credential,
 )
 from functions.worker.jobs.heartbeat import Heartbeat
@@ -84,7 +83,8 @@ class _Attempt:
         self._session: StagedSession | None = None
         if self._plan.session is not None:
             self._session = StagedSession(context.client, job.caller, str(job.claim), context.settings.session_ttl)
-        self._report = UpstreamReport(context.client, job)
+        self._is_on_own_credential = self._plan.credential is not None
+        self._report = UpstreamReport(context.client, job, is_on_own_credential=self._is_on_own_credential)
         self._run = Run(context.settings, context.warm, self._report)
         self._heartbeat = Heartbeat(context.client, job.claim, lambda: self._run.spends)
 
@@ -153,11 +153,14 @@ class _Attempt:
                 await _cancel(task)
 
     def _api_key(self) -> str | None:
-        relay = self._context.warm.relay
-        return api_key_of(self._job, self._context.settings, None if relay is None else relay.credential.url)
+        name, relay = self._plan.credential, self._context.warm.relay
+        if name is None:
+            return None
+        messages_api = None if relay is None else relay.credential.url
+        return api_key_of(self._job, name, self._context.settings, messages_api)
 
     async def _settle(self, outcome: Outcome) -> str:
-        if is_on_own_credential(self._job):
+        if self._is_on_own_credential:
             outcome = outcome_on_own_credential(outcome)
         settlement = settlement_of(self._job, outcome, self._time_left(), self._context.settings)
         how = await self._context.spool.settle(self._context.client, settlement, self._signals.stop)

@@ -26,19 +26,11 @@ class CredentialUnavailableError(Exception):
     """The credential that a job names cannot be used; the log has the reason."""
 
 
-def is_on_own_credential(job: ClaimedJob) -> bool:
-    """Return whether a job runs on its caller's credential and not on the deployment's."""
-    return job.credential_name is not None
-
-
-def api_key_of(job: ClaimedJob, settings: WorkerSettings, messages_api: SplitResult | None) -> str | None:
-    """Open the API key that a job runs on; None for a job on the deployment's credential.
+def api_key_of(job: ClaimedJob, name: str, settings: WorkerSettings, messages_api: SplitResult | None) -> str:
+    """Open the API key that a job names.
 
     `messages_api` is where the relay sends requests; None without a relay. Raises CredentialUnavailableError.
     """
-    name = job.credential_name
-    if name is None:
-        return None
     try:
         return _opened(job, name, settings, messages_api).value
     except NotOpenedError as error:

@@ -6,7 +6,6 @@ import logging
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from functions.worker.jobs.credentials import is_on_own_credential
 from functions.worker.relay.run import Failure, Watcher
 from shared.api.vocabulary import ErrorCode
 from shared.logs import event
@@ -21,9 +20,12 @@ _LONGEST_HOLD = 600_000
 class UpstreamReport(Watcher):
     """Logs each failed request, and writes the reason why the job waits; `run` writes to the store."""
 
-    def __init__(self, client: redis.asyncio.Redis, job: claims.ClaimedJob) -> None:
+    def __init__(
+        self, client: redis.asyncio.Redis, job: claims.ClaimedJob, *, is_on_own_credential: bool = False
+    ) -> None:
         self._client = client
         self._job = job
+        self._is_on_own_credential = is_on_own_credential
         self._waiting: waiting.Waiting | None = None
         self._retries: list[waiting.Retry] = []
         self._hold = 0
@@ -35,7 +37,7 @@ class UpstreamReport(Watcher):
         ids = {"job_id": self._job.claim.job_id, "request_id": self._job.request_id}
         event(log, "claude_request_failed", logging.WARNING, **ids, **failed, code=failure.code)
         # A limit of the caller's own account concerns no other caller.
-        if failure.status == 429 and failure.retry_after and not is_on_own_credential(self._job):
+        if failure.status == 429 and failure.retry_after and not self._is_on_own_credential:
             self._hold = min(int(failure.retry_after * 1000), _LONGEST_HOLD)
 
     def retries(self, code: ErrorCode, delay: float, attempt: int) -> None:

@@ -58,11 +58,6 @@ class ClaimedJob:
     cost: float = 0.0
     credential: str = field(default="", repr=False)
 
-    @property
-    def credential_name(self) -> str | None:
-        """The name of the caller's credential that the job runs on; None for the deployment's."""
-        return self.request.get("credential")
-
 
 @dataclass(frozen=True, slots=True)
 class Upstream:

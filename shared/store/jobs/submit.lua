@@ -30,8 +30,7 @@
 -- the epoch of the first answer}. The kind is queued, duplicate or cached, or a refusal: full, mismatch, limited, broke,
 -- revoked or no_credential; for broke, the ms are those until the next day.
 local submission, limits, request, metadata = cjson.decode(ARGV[1]), cjson.decode(ARGV[2]), ARGV[3], ARGV[4]
-local id, request_id, caller, fingerprint =
-  submission.job_id, submission.request_id, submission.caller, submission.fingerprint
+local id, request_id, caller = submission.job_id, submission.request_id, submission.caller
 local time = now()
 local left, reset = -1, 0
 
@@ -54,7 +53,7 @@ local limited
 limited, left, reset = over_rate(caller, limits, time)
 if limited then return answer('limited', '', '') end
 if not bind_credential(submission) then return answer('no_credential', '', '') end
-fingerprint = submission.fingerprint
+local fingerprint = submission.fingerprint
 
 if fingerprint ~= '' and submission.read_cache then
   local kept = redis.call('HMGET', cache_of(fingerprint), 'job', 'cost')

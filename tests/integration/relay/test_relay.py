@@ -81,7 +81,7 @@ async def test_credentials_refused_during_a_run_are_retried(folder, quick, statu
 
 
 async def test_a_refused_connection_is_retried_until_the_timeout(folder, quick):
-    async with relayed(folder, clock=1, environ={"ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}) as relay:
+    async with relayed(folder, clock=4, environ={"ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}) as relay:
         got = await relay.post()
         assert got.status_code == 403
         assert (await relay.run.ended).code == "server_error"

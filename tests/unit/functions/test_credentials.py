@@ -17,23 +17,19 @@ PUBLIC, PRIVATE = sealing.new_pair()
 CLAUDE = urlsplit("https://api.anthropic.com")
 
 
-def job_with(request, *, caller="caller", kind="anthropic_api_key", hosts=(), value="a-key", sealed_by="caller"):
+def job_with(*, caller="caller", kind="anthropic_api_key", hosts=(), value="a-key", sealed_by="caller"):
     sealed = sealing.seal(sealing.Credential(sealed_by, "mine", kind, hosts, value), PUBLIC)
     entry = {"kind": kind, "hosts": hosts, "created": 1, "updated": 1, "key": "k", "sealed": sealed}
-    return ClaimedJob(Claim("job", 1), request, 0, 1000, "request", caller, credential=json.dumps(entry))
+    return ClaimedJob(Claim("job", 1), {}, 0, 1000, "request", caller, credential=json.dumps(entry))
 
 
 def settings(key=PRIVATE):
     return WorkerSettings(credentials_private_key=key)
 
 
-def test_a_job_without_a_credential_needs_no_key():
-    assert api_key_of(job_with({}), settings(""), None) is None
-
-
 @pytest.mark.parametrize("hosts", [(), ("api.anthropic.com",), ("*.anthropic.com",)])
 def test_a_worker_opens_the_key_of_a_job(hosts):
-    assert api_key_of(job_with({"credential": "mine"}, hosts=hosts), settings(), CLAUDE) == "a-key"
+    assert api_key_of(job_with(hosts=hosts), "mine", settings(), CLAUDE) == "a-key"
 
 
 @pytest.mark.parametrize(
@@ -50,7 +46,7 @@ def test_a_worker_opens_the_key_of_a_job(hosts):
 )
 def test_a_credential_that_cannot_be_used_is_logged_with_the_reason(caplog, job, key, claude, reason):
     with pytest.raises(CredentialUnavailableError):
-        api_key_of(job_with({"credential": "mine"}, **job), settings(key), claude)
+        api_key_of(job_with(**job), "mine", settings(key), claude)
     [record] = caplog.records
     assert record.message == "credential_unavailable"
     fields = record.__dict__["fields"]

@@ -9,7 +9,8 @@ SETTINGS = WorkerSettings(claude_model="default", max_budget_usd=2.0)
 STORED = {
     "query": "q", "context": {"a": 1}, "model": "m", "systemPrompt": "s", "maxTurns": 3, "maxBudgetUsd": 1.5,
     "effort": "low", "maxOutputTokens": 9, "tools": ["Read"], "outputSchema": {"type": "object"},
-    "mcpServers": ["unknown"], "conversation": {"id": "new", "from": "old"},
+    "mcpServers": ["unknown"], "conversation": {"id": "new", "from": "old"}, "credential": "mine",
+    "fallbackModels": ["f"],
 }  # fmt: skip
 
 
@@ -21,6 +22,7 @@ def test_a_plan_has_everything_that_a_request_asks_for():
     assert (options.max_turns, options.max_output_tokens, options.max_budget_usd) == (3, 9, 1.5)
     assert (options.tools, options.output_schema) == (("Read",), {"type": "object"})
     assert plan.session == SessionPlan("new", "old")
+    assert (plan.credential, plan.fallback_models) == ("mine", ("f",))
     assert plan.session.is_fork
 
 
