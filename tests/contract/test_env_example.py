@@ -9,7 +9,6 @@ from shared.configuration.settings import ALL_SETTINGS
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
-GATEWAY, CREDENTIALS = EXAMPLE.split("# Credentials, which the worker passes to the Claude CLI.")
 GATEWAY, CREDENTIALS = EXAMPLE.split("# Credentials of the Claude CLI")
 VARIABLE = re.compile(r"^#([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
 

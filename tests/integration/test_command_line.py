@@ -251,7 +251,7 @@ def test_jobs_are_listed_read_cancelled_and_retried(command, gateway, hang):
     assert "team=ops" in read
 
     cancelled = command("jobs", "cancel", job)
-    assert (cancelled.returncode, cancelled.stdout) == (0, f"job {job} was cancelled\n")
+    assert (cancelled.returncode, cancelled.stdout) == (0, f"job {job} is cancelled\n")
     assert command("jobs", "cancel", job).returncode == 2
     followed = command("jobs", "follow", job)
     assert (followed.returncode, followed.stdout) == (1, "")
