@@ -1,4 +1,4 @@
-"""Measure the relay: the latency that it adds to the first byte of an answer, and its CPU relative to the CLI.
+"""What the relay adds: to the first byte of an answer, and in CPU beside the CLI's own.
 
 The relay runs in a process of its own, on the loop that a slot has, in front of a model in another thread.
 """
@@ -159,7 +159,7 @@ def measure() -> list[Figure]:
             relay.join()
             model.close()
     return [
-        Figure("latency added by the relay to the first byte, median", "the model directly", added, "≤", 1, "ms"),
+        Figure("latency that the relay adds to the first byte, median", "the model directly", added, "≤", 1, "ms"),
         Figure("CPU of the relay, 500 chunks 4 ms apart", "CPU of the CLI", statistics.median(shares), "≤", 0.07,
                detail=", ".join(details)),
     ]  # fmt: skip
