@@ -1,4 +1,4 @@
-"""Removal of a directory whose content a run may have written: no link is followed, no mode and no depth stops it."""
+"""Removal of directories that a run has written to: it follows no link, and no mode or depth stops it."""
 
 import os
 import stat
@@ -12,13 +12,13 @@ _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def remove_tree(root: Path) -> None:
-    """Remove a directory and all that is below it, or a link to one; what cannot be removed stays."""
+    """Remove a directory and everything below it, or a link to one; leave what cannot be removed."""
     with suppress(OSError), opened_shared(root.parent) as parent:
         remove_at(root.name, parent)
 
 
 def remove_at(name: str, parent: int) -> None:
-    """Remove what has this name in an open directory."""
+    """Remove the entry with this name from an open directory."""
     with suppress(OSError):
         if not _is_directory(name, parent):
             os.unlink(name, dir_fd=parent)
@@ -32,10 +32,10 @@ def remove_at(name: str, parent: int) -> None:
 
 
 def empty(root: int) -> None:
-    """Remove all that is in an open directory.
+    """Remove everything in an open directory.
 
-    Directories further down are first moved up into `root`, so that a tree of any depth needs two open directories and
-    no recursion.
+    Move deeper directories up into `root` first, so that a tree of any depth needs only two open directories and no
+    recursion.
     """
     while True:
         removed = 0
@@ -47,14 +47,14 @@ def empty(root: int) -> None:
                 else:
                     os.unlink(name, dir_fd=root)
                 removed += 1
-        if removed == 0:  # Nothing is left, or nothing of what is left can be removed.
+        if removed == 0:  # Nothing is left, or nothing that is left can be removed.
             return
 
 
 def _move_up(name: str, root: int) -> int:
-    """Empty a directory in `root` by moving its own directories to `root`; return how many entries that took away."""
+    """Empty a directory in `root` and move its directories to `root`; return the number of entries removed from it."""
     handle = _open(name, root)
-    gone = 0
+    removed = 0
     try:
         for below in names(handle):
             with suppress(OSError):
@@ -63,10 +63,10 @@ def _move_up(name: str, root: int) -> int:
                     os.rename(below, f".{uuid4().hex}", src_dir_fd=handle, dst_dir_fd=root)
                 else:
                     os.unlink(below, dir_fd=handle)
-                gone += 1
+                removed += 1
     finally:
         os.close(handle)
-    return gone
+    return removed
 
 
 def _is_directory(name: str, parent: int) -> bool:
@@ -86,7 +86,7 @@ def _open(name: str, parent: int) -> int:
 
 
 def _allow(name: str, parent: int) -> None:
-    """Give a directory that cannot be opened the mode 0700, without following a link that takes its place."""
+    """Give a directory that cannot be opened the mode 0700; follow no link that replaces it meanwhile."""
     if not hasattr(os, "O_PATH"):
         os.chmod(name, 0o700, dir_fd=parent, follow_symlinks=False)
         return
