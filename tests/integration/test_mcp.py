@@ -75,7 +75,7 @@ def worker(tmp_path, monkeypatch, model):
         # The model answers with the last content of its request.
         model.reply = lambda body: Text(json.dumps(body["messages"][-1]["content"]))
         warm = WarmCli(settings)
-        monkeypatch.setattr(warm, "spared", lambda: asyncio.sleep(0, set(beside)))
+        monkeypatch.setattr(warm, "excluded", lambda: asyncio.sleep(0, set(beside)))
         run = Run(settings, warm)
         answer = asyncio.create_task(run.answer(plan_for(request, settings), lambda text: None))
         over = asyncio.create_task(until or asyncio.sleep(60))

@@ -1,7 +1,7 @@
-"""The bounds of a run's processes: how many, and how much memory they have of their own.
+"""The limits of a run's processes: their number, and their memory.
 
-An unprivileged container offers no limit for a group of processes, so they are counted, now and then. The files that a
-process has mapped are not counted: they are the same few hundred megabytes for every CLI.
+An unprivileged container has no limit for a group of processes, so they are sampled at intervals. Mapped files do not
+count as memory: they are the same few hundred megabytes for every CLI.
 """
 
 import asyncio
@@ -9,22 +9,22 @@ import logging
 from contextlib import suppress
 from pathlib import Path
 
-from functions.worker.cli.process import Spared
+from functions.worker.cli.process import Excluded
 from shared.configuration.settings import WorkerSettings
 from shared.host import processes
 from shared.logs import event
 
 log = logging.getLogger("worker.resources")
 
-# A tool takes memory and starts processes as fast as it can; a CLI that only answers grows with its answer; s.
+# Seconds between samples. A tool can take memory and start processes fast; without tools the CLI's memory grows slowly.
 _LOOK_EVERY, _LOOK_EVERY_WITHOUT_TOOLS = 0.2, 1.0
 
 
-async def exceeded(spared: Spared, settings: WorkerSettings, *, has_tools: bool) -> None:
-    """Return when a run of this slot has more than its bounds allow."""
+async def exceeded(excluded: Excluded, settings: WorkerSettings, *, has_tools: bool) -> None:
+    """Return when the run of this slot exceeds a limit."""
     while True:
         await asyncio.sleep(_LOOK_EVERY if has_tools else _LOOK_EVERY_WITHOUT_TOOLS)
-        pids = processes.run_processes(await spared())
+        pids = processes.run_processes(await excluded())
         memory = sum(map(_own_memory, pids))
         if len(pids) > settings.max_run_processes or memory > settings.max_run_memory:
             event(log, "run_exceeds_bounds", logging.WARNING, processes=len(pids), memory=memory)
@@ -32,7 +32,7 @@ async def exceeded(spared: Spared, settings: WorkerSettings, *, has_tools: bool)
 
 
 def _own_memory(pid: int) -> int:
-    """Return the bytes that a process holds beside mapped files; 0 when it has gone."""
+    """Return the memory of a process in bytes, without mapped files; 0 when it has exited."""
     with suppress(OSError):
         kilobytes = 0
         for line in Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines():
