@@ -78,7 +78,7 @@ class Expected:
 
     @property
     def absent(self) -> tuple[str, ...]:
-        """The servers that did not start, or died."""
+        """Those that did not start, or died."""
         return tuple(sorted(self._absent))
 
     @property
@@ -103,11 +103,11 @@ class Expected:
             case UserMessage(content=list(blocks)):
                 for block in blocks:
                     if isinstance(block, ToolResultBlock):
-                        self._observe_result(self._calls.get(block.tool_use_id, ""), block)
+                        self._look_at_result(self._calls.get(block.tool_use_id, ""), block)
             case _:
                 pass
 
-    def _observe_result(self, tool: str, block: ToolResultBlock) -> None:
+    def _look_at_result(self, tool: str, block: ToolResultBlock) -> None:
         name, text = _server_of(tool), str(block.content)
         if not block.is_error:
             if name in self._names and text.startswith(_CUT):

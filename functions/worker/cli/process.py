@@ -40,7 +40,7 @@ class Cli:
     def __init__(self, workspace: Workspace, options: ClaudeAgentOptions, line: Line | None = None) -> None:
         self._workspace = workspace
         self._line = line
-        # Not to the worker's log: the CLI's errors may contain a client's input, line breaks included.
+        # Not to the worker's log: it may hold what a client sent, line breaks too.
         self._client = ClaudeSDKClient(replace(options, stderr=self._note))
         self._starting: asyncio.Task[None] | None = None
         self.refused_schema = False

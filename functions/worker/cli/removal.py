@@ -52,9 +52,9 @@ def empty(root: int) -> None:
 
 
 def _move_up(name: str, root: int) -> int:
-    """Empty a directory in `root` and move its directories to `root`; return the number of entries removed from it."""
+    """Empty a directory in `root` by moving its own directories to `root`; return how many entries that took away."""
     handle = _open(name, root)
-    removed = 0
+    gone = 0
     try:
         for below in names(handle):
             with suppress(OSError):
@@ -63,10 +63,10 @@ def _move_up(name: str, root: int) -> int:
                     os.rename(below, f".{uuid4().hex}", src_dir_fd=handle, dst_dir_fd=root)
                 else:
                     os.unlink(below, dir_fd=handle)
-                removed += 1
+                gone += 1
     finally:
         os.close(handle)
-    return removed
+    return gone
 
 
 def _is_directory(name: str, parent: int) -> bool:
