@@ -160,6 +160,6 @@ def measure() -> list[Figure]:
             model.close()
     return [
         Figure("latency that the relay adds to the first byte, median", "the model directly", added, "≤", 1, "ms"),
-        Figure("CPU of the relay, 500 chunks 4 ms apart", "the CLI's own", statistics.median(shares), "≤", 0.07,
+        Figure("CPU of the relay, 500 chunks 4 ms apart", "CPU of the CLI", statistics.median(shares), "≤", 0.07,
                detail=", ".join(details)),
     ]  # fmt: skip

@@ -151,7 +151,7 @@ def test_a_terminal_shows_that_the_queue_is_paused_then_the_answer(terminal, gat
 def test_a_terminal_shows_the_place_in_the_queue(terminal, gateway, paused):
     gateway.submit("before it")
     process = terminal("ask", "second")
-    process.until("1 before it")
+    process.until("1 ahead of it")
 
 
 def test_without_a_terminal_the_reason_for_waiting_is_one_line(gateway, paused, tmp_path):
@@ -251,7 +251,7 @@ def test_jobs_are_listed_read_cancelled_and_retried(command, gateway, hang):
     assert "team=ops" in read
 
     cancelled = command("jobs", "cancel", job)
-    assert (cancelled.returncode, cancelled.stdout) == (0, f"job {job} was cancelled\n")
+    assert (cancelled.returncode, cancelled.stdout) == (0, f"job {job} is cancelled\n")
     assert command("jobs", "cancel", job).returncode == 2
     followed = command("jobs", "follow", job)
     assert (followed.returncode, followed.stdout) == (1, "")

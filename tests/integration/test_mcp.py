@@ -109,7 +109,7 @@ async def test_the_example_servers_work_and_their_results_reach_the_answer(worke
     outcome = await worker(ROOT / "local/mcp.json", calls)
     results = response(outcome)
     assert outcome.absent == ()
-    for text in ("heliotrope", "is outside the directory", "teapot", "readonly", "Asia/Tokyo"):
+    for text in ("heliotrope", "is outside the directory", "teapot", "read-only", "Asia/Tokyo"):
         assert text in results
     offered = {tool["name"].split("__")[1] for tool in model.requests[-1].body["tools"]}
     assert offered == {"files", "database", "time"}, "nothing else, and fetching only where it is allowed"
