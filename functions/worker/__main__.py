@@ -1,4 +1,4 @@
-"""The worker container's process: `python -m functions.worker`."""
+"""Entry point of the worker container: `python -m functions.worker`."""
 
 import logging
 import os
@@ -10,15 +10,15 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
-    """End the process where it stands: until the pool has its own handlers, nothing has been started."""
-    # Not an exception: one that is raised in a callback of the import system is printed and forgotten.
+    """Exit at once: no child exists until the pool has installed its own handlers."""
+    # Not an exception: Python prints and ignores one that is raised in a callback of the import system.
     os._exit(0)
 
 
 def main() -> int:
-    """Run slots until a stop is requested; return the exit status, 2 when a setting cannot be used."""
-    # Before the imports, which take a second: the kernel drops the signals to a container's first process that it has
-    # no handler for. Whoever starts this may have blocked them until now.
+    """Run slots until a stop is requested. Return the exit status: 2 when a setting is invalid."""
+    # Before the imports, which take a second: the kernel drops signals to a container's first process that have no
+    # handler. The parent process may have blocked them until now.
     for number in STOP_SIGNALS:
         signal.signal(number, _end)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
@@ -35,7 +35,7 @@ def main() -> int:
         scrub()
         check_credential(os.environ)
     except SettingsError as error:
-        print(error, file=sys.stderr)  # noqa: T201 -- before there is a log
+        print(error, file=sys.stderr)  # noqa: T201 -- logging is not configured yet
         return 2
     logs.configure(settings)
     hide()

@@ -1,4 +1,4 @@
-"""Whether this worker has a live slot, for a container's health check: `python -m functions.worker.health`."""
+"""Health check of the worker container: `python -m functions.worker.health` succeeds while a slot is live."""
 
 import socket
 import sys
@@ -7,9 +7,9 @@ from shared.host.environment import hide
 
 
 def main() -> int:
-    """Return 0 when a slot of this host has said lately that it is alive."""
-    # The check is started beside the tools of runs, with the container's variables, such as the store's password. They
-    # are blanked before the large imports.
+    """Return 0 when a slot of this host has sent a recent heartbeat, else 1."""
+    # The check runs beside the tools of runs and has the container's variables, such as the Redis password. They are
+    # blanked before the slow imports.
     hide()
     from shared.configuration.settings import CommonSettings, SettingsError, load  # noqa: PLC0415 -- as above
     from shared.store.fleet import slots  # noqa: PLC0415
@@ -18,7 +18,7 @@ def main() -> int:
     try:
         address = load(CommonSettings).redis_address
     except SettingsError as error:
-        print(error, file=sys.stderr)  # noqa: T201 -- a container's health check shows it
+        print(error, file=sys.stderr)  # noqa: T201 -- the health check's log shows it
         return 1
     alive = slots.count_live(sync_client(address), socket.gethostname())
     return 0 if alive else 1

@@ -75,7 +75,7 @@ def worker(tmp_path, monkeypatch, model):
         # The model answers with the last content of its request.
         model.reply = lambda body: Text(json.dumps(body["messages"][-1]["content"]))
         warm = WarmCli(settings)
-        monkeypatch.setattr(warm, "spared", lambda: asyncio.sleep(0, set(beside)))
+        monkeypatch.setattr(warm, "excluded", lambda: asyncio.sleep(0, set(beside)))
         run = Run(settings, warm)
         answer = asyncio.create_task(run.answer(plan_for(request, settings), lambda text: None))
         over = asyncio.create_task(until or asyncio.sleep(60))
@@ -109,7 +109,7 @@ async def test_the_example_servers_work_and_their_results_reach_the_answer(worke
     outcome = await worker(ROOT / "local/mcp.json", calls)
     results = response(outcome)
     assert outcome.absent == ()
-    for text in ("heliotrope", "is outside the directory", "teapot", "readonly", "Asia/Tokyo"):
+    for text in ("heliotrope", "is outside the directory", "teapot", "read-only", "Asia/Tokyo"):
         assert text in results
     offered = {tool["name"].split("__")[1] for tool in model.requests[-1].body["tools"]}
     assert offered == {"files", "database", "time"}, "nothing else, and fetching only where it is allowed"

@@ -99,7 +99,7 @@ async def test_a_failing_start_fails_only_the_waiting_job(slot):
 
 @pytest.mark.parametrize("alone", [60.0, 0.01])
 async def test_the_next_cli_starts_after_the_job_or_its_start_up(slot, monkeypatch, alone):
-    monkeypatch.setattr(warm, "_ALONE", alone)
+    monkeypatch.setattr(warm, "_START_DELAY", alone)
     async with kept_warm() as cli:
         first = await ready(cli)
         run = Run(WorkerSettings(), cli)
@@ -136,7 +136,7 @@ async def test_a_dead_cli_is_replaced_and_given_to_no_job(slot):
 
 
 async def test_an_old_cli_is_replaced(slot, monkeypatch):
-    monkeypatch.setattr(warm, "_OLD", 0.2)
+    monkeypatch.setattr(warm, "_MAX_AGE", 0.2)
     async with kept_warm() as cli:
         old = await ready(cli)
         await ready(cli, but=old)
@@ -163,7 +163,7 @@ async def test_a_failing_start_is_retried_with_growing_pauses(slot, monkeypatch)
 
 async def test_switched_off_no_cli_waits(slot):
     async with kept_warm(WorkerSettings(claude_warm=False)) as cli:
-        assert await cli.spared() == set()
+        assert await cli.excluded() == set()
         text, _ = await answer(cli)
         assert text == "hello"
         assert not processes.descendants(os.getpid())

@@ -1,4 +1,4 @@
-"""The MCP servers of a run: what the CLI is told of them, and which of them are not there."""
+"""The MCP servers of a run: their configuration for the CLI, and which of them are absent."""
 
 import re
 
@@ -13,7 +13,7 @@ _CUT = "<persisted-output>\nOutput too large"
 
 
 def allowed_tools(servers: Servers) -> list[str]:
-    """Name what the model may do with them, as the CLI writes it."""
+    """Return the tools of the servers that the model may use, as the CLI names them."""
     names = []
     for name, server in servers.items():
         if server.routing.tools is None:
@@ -25,7 +25,7 @@ def allowed_tools(servers: Servers) -> list[str]:
 
 
 class Expected:
-    """The servers that a run was promised, as its messages show which of them are there."""
+    """The servers that a run expects; its messages show which of them are present."""
 
     def __init__(self, plan: McpPlan, gone: set[str]) -> None:
         """Expect the servers of a plan; `gone` names those that the broker has lost."""
@@ -34,7 +34,7 @@ class Expected:
         self._required = {name for name, server in plan.servers.items() if server.routing.required}
         # A server that this worker does not have is absent from the start.
         self._absent = self._names - plan.servers.keys()
-        self._asked: dict[str, str] = {}
+        self._calls: dict[str, str] = {}
         self._truncated: set[str] = set()
 
     @property
@@ -44,27 +44,27 @@ class Expected:
 
     @property
     def truncated(self) -> tuple[str, ...]:
-        """The tools whose results the CLI cut: the model saw their beginning only."""
+        """The tools whose results the CLI truncated: the model saw only their beginning."""
         return tuple(sorted(self._truncated))
 
     @property
     def required_is_absent(self) -> bool:
-        """Whether the run is of no use any more."""
+        """Whether a server that the job requires is absent."""
         return bool((self._absent | self._gone) & self._required)
 
-    def look(self, message: Message) -> None:
-        """Take down what a message shows of them."""
+    def observe(self, message: Message) -> None:
+        """Record what a message shows of the servers and their tools."""
         match message:
             case SystemMessage(subtype="init", data={"mcp_servers": list(found), "tools": list(tools)}):
                 connected = {server.get("name") for server in found if server.get("status") == "connected"}
-                # One that ended before it told its tools counts as connected.
+                # The CLI reports a server that ended before it listed its tools as connected.
                 self._absent |= self._names - (connected & set(map(_server_of, tools)))
             case AssistantMessage():
-                self._asked |= {block.id: block.name for block in message.content if isinstance(block, ToolUseBlock)}
+                self._calls |= {block.id: block.name for block in message.content if isinstance(block, ToolUseBlock)}
             case UserMessage(content=list(blocks)):
                 for block in blocks:
                     if isinstance(block, ToolResultBlock):
-                        self._look_at_result(self._asked.get(block.tool_use_id, ""), block)
+                        self._look_at_result(self._calls.get(block.tool_use_id, ""), block)
             case _:
                 pass
 
@@ -74,6 +74,6 @@ class Expected:
 
 
 def _server_of(tool: str) -> str:
-    """Return the server that a tool is of, nothing for one of the CLI's own; no server has `__` in its name."""
+    """Return the server of a tool, an empty string for a built-in tool; no server has `__` in its name."""
     kind, _, rest = tool.partition("__")
     return rest.partition("__")[0] if kind == "mcp" else ""

@@ -1,4 +1,4 @@
-"""The plan of a run as options of the CLI."""
+"""Translation of a run's plan into options of the CLI."""
 
 from typing import Any, cast
 
@@ -14,9 +14,9 @@ from shared.configuration.settings import WorkerSettings
 from shared.json_schema.for_model import for_the_model
 from shared.store.jobs.sessions import StagedSession
 
-# One JSON message of the CLI holds the whole answer, escaped at worst sixfold, beside its own fields.
+# One JSON message of the CLI holds the whole answer, which escaping makes at most six times as long, and other fields.
 _MESSAGE_FACTOR, _MESSAGE_EXTRA = 6, 1 << 20
-# Tokens of an answer that leave no room for thinking.
+# An answer of at most this many tokens leaves no room for thinking.
 _SHORT_ANSWER = 1024
 
 
@@ -31,21 +31,21 @@ def options_for(
 
     With a credential the CLI reaches Claude through the relay, which counts turns and cost.
     """
-    asked, kept = plan.options, plan.session
+    options, kept = plan.options, plan.session
     relayed = {} if credential is None else for_relay(workspace.socket_for_cli, credential)
     return ClaudeAgentOptions(
         cli_path=settings.claude_command,
         cwd=workspace.work,
-        env=for_run(workspace.home, workspace.config, workspace.temporary) | relayed | _output_limit(asked),
-        model=asked.model,
-        system_prompt=_system_prompt(asked, workspace),
-        max_turns=None if credential else asked.max_turns,
-        max_budget_usd=None if credential else asked.max_budget_usd,
-        effort=asked.effort,
-        thinking=_thinking(asked),
-        # Nothing but what the gateway gives: no other tool, no file of settings, no server, no command, no transcript.
-        tools=list(asked.tools),
-        allowed_tools=[*asked.tools, *mcp_servers.allowed_tools(plan.mcp.servers)],
+        env=for_run(workspace.home, workspace.config, workspace.temporary) | relayed | _output_limit(options),
+        model=options.model,
+        system_prompt=_system_prompt(options, workspace),
+        max_turns=None if credential else options.max_turns,
+        max_budget_usd=None if credential else options.max_budget_usd,
+        effort=options.effort,
+        thinking=_thinking(options),
+        # Only what the gateway configures: no other tool, settings file, MCP server, slash command or transcript.
+        tools=list(options.tools),
+        allowed_tools=[*options.tools, *mcp_servers.allowed_tools(plan.mcp.servers)],
         setting_sources=[],
         strict_mcp_config=True,
         extra_args={
@@ -54,40 +54,40 @@ def options_for(
             **({} if kept else {"no-session-persistence": None}),
         },
         session_store=cast("SessionStore | None", session),
-        # A session that continues keeps its id, which `resume` alone names; a fork has both.
+        # A session that continues keeps its id, which only `resume` names; a fork has both.
         session_id=kept.session_id if kept and kept.session_id != kept.resumes else None,
         resume=kept.resumes if kept else None,
         fork_session=kept is not None and kept.is_fork,
         permission_mode="dontAsk",
-        # The query is data: no slash command is run, no file that it mentions is read.
+        # The query is data: the CLI runs no slash command and reads no file that the query mentions.
         verbatim_prompts=True,
-        output_format=_output_format(asked.output_schema),
+        output_format=_output_format(options.output_schema),
         include_partial_messages=True,
         max_buffer_size=settings.max_output_bytes * _MESSAGE_FACTOR + _MESSAGE_EXTRA,
     )
 
 
-def _system_prompt(asked: RunOptions, workspace: Workspace) -> SystemPromptFile | SystemPromptPreset:
-    if asked.system_prompt is not None:
-        # A command line has no room for a long one, and none for a NUL.
+def _system_prompt(options: RunOptions, workspace: Workspace) -> SystemPromptFile | SystemPromptPreset:
+    if options.system_prompt is not None:
+        # A command line cannot hold a long system prompt, or one with a NUL.
         return SystemPromptFile(type="file", path=str(workspace.system_prompt))
-    # Unset, the SDK's is empty; the gateway's default is the CLI's own.
+    # When unset, the SDK sends an empty system prompt; the gateway's default is the CLI's own.
     return SystemPromptPreset(type="preset", preset="claude_code")
 
 
-def _output_limit(asked: RunOptions) -> dict[str, str]:
-    """Return the environment variable that bounds one message of the model: the CLI has no option for that."""
-    most = asked.max_output_tokens
+def _output_limit(options: RunOptions) -> dict[str, str]:
+    """Return the environment variable that limits one message of the model: the CLI has no option for it."""
+    most = options.max_output_tokens
     return {} if most is None else {"CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(most)}
 
 
-def _thinking(asked: RunOptions) -> ThinkingConfigDisabled | None:
-    """Return no thinking for an answer so short that thinking would use it up; None leaves it to the model.
+def _thinking(options: RunOptions) -> ThinkingConfigDisabled | None:
+    """Disable thinking for an answer so short that thinking would use all its tokens; None leaves it to the model.
 
-    The Messages API takes no thinking budget below 1,024 tokens, and counts thinking in `max_tokens`.
+    The Messages API accepts no thinking budget below 1,024 tokens, and counts thinking in `max_tokens`.
     """
-    most = asked.max_output_tokens
-    short = most is not None and most <= _SHORT_ANSWER and asked.effort is None
+    most = options.max_output_tokens
+    short = most is not None and most <= _SHORT_ANSWER and options.effort is None
     return ThinkingConfigDisabled(type="disabled") if short else None
 
 

@@ -1,4 +1,4 @@
-"""The plan of a run, made in one place from the stored request. Nothing after it reads the request."""
+"""The plan of a run, made from the stored request. Only this module reads the request."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class McpPlan:
-    """The MCP servers of a run: the names that the job was routed to, and the entries of those that this worker has."""
+    """The MCP servers of a run: the names that the job is routed to, and the entries that this worker has."""
 
     names: tuple[str, ...] = ()
     servers: dict[str, Server] = field(default_factory=dict)
@@ -40,31 +40,31 @@ class McpPlan:
 
 @dataclass(frozen=True, slots=True)
 class SessionPlan:
-    """The session that a run is kept as, `session_id`, and the session that it continues; None for a new one."""
+    """The session that stores a run, `session_id`, and the session that it continues, `resumes`; None for a new one."""
 
     session_id: str
     resumes: str | None
 
     @property
     def is_fork(self) -> bool:
-        """Whether the run starts from another session and leaves that one as it is."""
+        """Whether the run starts from another session and does not change that one."""
         return self.resumes is not None and self.resumes != self.session_id
 
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """Everything that a run needs to know of its job."""
+    """Everything that a run needs from its job."""
 
     prompt: Prompt = Prompt()
     options: RunOptions = RunOptions()
     mcp: McpPlan = field(default_factory=McpPlan)
     session: SessionPlan | None = None
-    # Models to ask while the first is overloaded.
+    # Models to use while the first is overloaded.
     fallback_models: tuple[str, ...] = ()
     # Name of the caller's credential that the run uses instead of the deployment's, and its value for the relay.
     credential: str | None = None
     api_key: str | None = field(default=None, repr=False)
-    # Place of the sandbox policy and of the workspace (files, repositories, artifacts): one frozen class each, which a
+    # The sandbox policy and the workspace (files, repositories, artifacts) belong here: one frozen class each, which a
     # function below fills.
 
     @property
@@ -74,7 +74,7 @@ class RunPlan:
 
 
 def plan_for(request: Mapping[str, Any], settings: WorkerSettings, *, spent_usd: float = 0.0) -> RunPlan:
-    """Plan a run of a stored request; `spent_usd` is the cost of the job's earlier attempts."""
+    """Return the plan of a run for a stored request; `spent_usd` is the cost of the job's earlier attempts."""
     return RunPlan(
         prompt=Prompt(request.get("query", ""), request.get("context")),
         options=_options(request, settings, spent_usd),

@@ -1,4 +1,4 @@
-"""One process of the CLI: started in directories of its own, asked once, and ended with all that it started."""
+"""One process of the CLI: it starts in its own directories, gets one query, and ends with all its child processes."""
 
 import asyncio
 import logging
@@ -21,21 +21,21 @@ from shared.host import processes
 
 log = logging.getLogger("worker.cli")
 
-# A CLI that has answered ends by itself within this, and what a CLI had started within the same; s.
+# Seconds that a CLI that has answered, and then the processes that it started, have to exit by themselves.
 GRACE = 1.0
-# When memory runs out, the kernel is to end a run and not the worker.
-_FIRST_TO_DIE = "1000"
-# What it says before it ends by a schema that it cannot use.
-_NO_SCHEMA = "--json-schema is not a valid JSON Schema"
+# When memory runs out, the kernel kills a run and not the worker.
+_RUN_OOM_SCORE = "1000"
+# What the CLI writes before it exits because it cannot use a schema.
+_INVALID_SCHEMA = "--json-schema is not a valid JSON Schema"
 
-Spared = Callable[[], Awaitable[set[int]]]
-"""Tells which processes of this slot are not a run's."""
+Excluded = Callable[[], Awaitable[set[int]]]
+"""Returns the processes of this slot that belong to no run."""
 
 
 class Cli:
     """A process of the CLI and its directories, from `start` to `end`.
 
-    `refused_schema` says that it ended because it cannot use its schema, although that was written for it.
+    `refused_schema` is true when the CLI exited because it cannot use its schema, although we wrote it for the CLI.
     """
 
     def __init__(
@@ -54,16 +54,16 @@ class Cli:
         self.refused_schema = False
 
     def _note(self, line: str) -> None:
-        self.refused_schema |= _NO_SCHEMA in line
+        self.refused_schema |= _INVALID_SCHEMA in line
 
     def begin(self) -> asyncio.Task[None]:
-        """Begin to start it, once; the task ends when it has said hello, and raises whatever the SDK does."""
+        """Begin the start, once. The task ends when the CLI is initialized, and raises what the SDK raises."""
         if self._starting is None:
             self._starting = asyncio.create_task(self._start())
         return self._starting
 
     async def start(self) -> None:
-        """Start it, or go on with its start, and wait until it has said hello; see `begin`."""
+        """Start the CLI, or join a start that has begun, and wait until it is initialized; see `begin`."""
         await self.begin()
 
     async def _start(self) -> None:
@@ -71,16 +71,16 @@ class Cli:
             await self._line.open(self._workspace.socket)
         await self._client.connect()
         with suppress(OSError):
-            processes.write_oom_score(self.pid, _FIRST_TO_DIE)
+            processes.write_oom_score(self.pid, _RUN_OOM_SCORE)
 
     @property
     def folder(self) -> Path:
-        """The directory of its run."""
+        """The directory of the run."""
         return self._workspace.root
 
     @property
     def failed(self) -> bool:
-        """Whether its start has failed."""
+        """Whether the start has failed."""
         return (
             self._starting is not None
             and self._starting.done()
@@ -89,17 +89,17 @@ class Cli:
 
     @property
     def pid(self) -> int | None:
-        """The process's number; None while there is none."""
+        """The id of the process; None while there is none."""
         return None if self._process is None else self._process.pid
 
     @property
     def _process(self) -> Any:
-        # The SDK keeps it to itself.
+        # The SDK has no public attribute for it.
         return getattr(getattr(self._client, "_transport", None), "_process", None)
 
     @property
     def alive(self) -> bool:
-        """Whether the process runs: asked of the kernel, for asyncio may not have heard of its end yet."""
+        """Whether the process runs, according to the kernel: asyncio may not know of its exit yet."""
         if self.pid is None:
             return False
         try:
@@ -107,59 +107,59 @@ class Cli:
         except ChildProcessError:
             return False
 
-    async def ask(self, prompt: AsyncIterator[dict[str, Any]]) -> AsyncIterator[Message]:
-        """Send the prompt and yield what comes, to the end of the output."""
+    async def query(self, prompt: AsyncIterator[dict[str, Any]]) -> AsyncIterator[Message]:
+        """Send the prompt and yield every message until the end of the output."""
         await self._client.query(prompt)
         async for message in self._client.receive_messages():
             yield message
 
     def begin_relaying(self, run: RelayedRun | None) -> None:
-        """Let it ask Claude through its relay, if it has one."""
+        """Let the CLI reach Claude through its relay, if it has one."""
         if self._line is not None and run is not None:
             self._line.begin(run)
 
     def end_relaying(self) -> None:
-        """Let nothing of it ask Claude any more, and end what is asked."""
+        """Refuse further requests to Claude from this run, and end those in flight."""
         if self._line is not None:
             self._line.end()
 
-    async def let_go(self) -> None:
-        """Let a CLI that has answered go by itself, at the end of its input."""
+    async def wait_for_exit(self) -> None:
+        """Close the input of a CLI that has answered, and wait for GRACE seconds for its exit."""
         if self._process is not None:
-            with suppress(Exception):  # it may be gone already
+            with suppress(Exception):  # it may have exited already
                 await self._client._transport.end_input()  # type: ignore[union-attr]  # noqa: SLF001
                 async with asyncio.timeout(GRACE):
                     await self._process.wait()
 
     async def wait(self) -> None:
-        """Wait for the end of a started process."""
+        """Wait for the exit of a started process."""
         if self._process is not None:
             await self._process.wait()
 
-    def silence(self) -> None:
-        """End the CLI alone, at once: ending in its own way it may ask the API once more, and that is paid for."""
+    def kill_cli(self) -> None:
+        """Kill the CLI alone, at once: during a normal exit it may send one more request, which costs money."""
         if self.pid is not None and self.alive:
             processes.send(signal.SIGKILL, [self.pid])
 
     async def kill(self) -> None:
-        """End one that was never asked anything."""
+        """Kill a CLI that never got a query, with its child processes, and remove its directories."""
         if self.pid is not None and self.alive:
             processes.send(signal.SIGKILL, [self.pid, *processes.descendants(self.pid)])
         await self.close()
 
-    async def end(self, spared: Spared) -> None:
-        """End every process of this slot but the spared: what a run started may hide anywhere below the slot."""
-        await processes.end_descendants(spared, reaped=self.pid, grace=GRACE)
+    async def end(self, excluded: Excluded) -> None:
+        """End every process of this slot but the excluded: a run's processes may be anywhere below the slot."""
+        await processes.end_descendants(excluded, reaped=self.pid, grace=GRACE)
 
     async def close(self) -> None:
-        """Close the streams of one that has ended, and remove its directories."""
+        """Close the streams of a CLI that has exited, and remove its directories."""
         process = self._process
         if self._line is not None:
             await self._line.close()
-        with suppress(Exception):  # it only closes its streams now
+        with suppress(Exception):  # the process has exited, so this only closes streams
             await self._client.disconnect()
         if process is not None:
-            # The SDK leaves its end of a pipe open that still holds what nobody read.
+            # The SDK leaves its end of a pipe open when it holds unread data.
             with suppress(Exception):
                 await process.aclose()
         await asyncio.to_thread(self._workspace.remove)

@@ -9,9 +9,9 @@ from functions.worker.cli.plan import Prompt
 
 
 async def messages_of(prompt: Prompt) -> AsyncIterator[dict[str, Any]]:
-    """Yield the user message: the query in a block of its own, and the context, if any, in a block before it.
+    """Yield the user message: the context, if any, in one block, and the query in the next.
 
-    The blocks cannot be confused: the context stands within a tag whose name no client can foresee.
+    The context is inside a tag whose name no client can predict, so that the model can tell the blocks apart.
     """
     content = [{"type": "text", "text": prompt.query}]
     if prompt.context is not None:

@@ -1,4 +1,4 @@
-"""Removal of a directory whose content a run may have written: no link is followed, no mode and no depth stops it."""
+"""Removal of directories that a run has written to: it follows no link, and no mode or depth stops it."""
 
 import os
 import stat
@@ -12,13 +12,13 @@ DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def remove_tree(root: Path) -> None:
-    """Remove a directory and all that is below it, or a link to one; what cannot be removed stays."""
+    """Remove a directory and everything below it, or a link to one; leave what cannot be removed."""
     with suppress(OSError), opened_shared(root.parent) as parent:
         remove_at(root.name, parent)
 
 
 def remove_at(name: str, parent: int) -> None:
-    """Remove what has this name in an open directory."""
+    """Remove the entry with this name from an open directory."""
     with suppress(OSError):
         if not _is_directory(name, parent):
             os.unlink(name, dir_fd=parent)
@@ -32,10 +32,10 @@ def remove_at(name: str, parent: int) -> None:
 
 
 def empty(root: int) -> None:
-    """Remove all that is in an open directory.
+    """Remove everything in an open directory.
 
-    Directories further down are first moved up into `root`, so that a tree of any depth needs two open directories and
-    no recursion.
+    Move deeper directories up into `root` first, so that a tree of any depth needs only two open directories and no
+    recursion.
     """
     while True:
         removed = 0
@@ -47,7 +47,7 @@ def empty(root: int) -> None:
                 else:
                     os.unlink(name, dir_fd=root)
                 removed += 1
-        if removed == 0:  # Nothing is left, or nothing of what is left can be removed.
+        if removed == 0:  # Nothing is left, or nothing that is left can be removed.
             return
 
 
@@ -86,7 +86,7 @@ def open_directory(name: str, parent: int) -> int:
 
 
 def _allow(name: str, parent: int) -> None:
-    """Give a directory that cannot be opened the mode 0700, without following a link that takes its place."""
+    """Give a directory that cannot be opened the mode 0700; follow no link that replaces it meanwhile."""
     if not hasattr(os, "O_PATH"):
         os.chmod(name, 0o700, dir_fd=parent, follow_symlinks=False)
         return

@@ -1,7 +1,7 @@
-"""The bounds of a run: how many processes, how much memory they have of their own, and how many bytes it has written.
+"""The limits of a run: the number of its processes, their memory, and the bytes that it has written.
 
-An unprivileged container offers no limit for a group of processes, so they are counted, now and then. The files that a
-process has mapped are not counted: they are the same few hundred megabytes for every CLI.
+An unprivileged container has no limit for a group of processes, so they are sampled at intervals. Mapped files do not
+count as memory: they are the same few hundred megabytes for every CLI.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from functions.worker.cli.process import Spared
+from functions.worker.cli.process import Excluded
 from functions.worker.cli.workspace_size import size
 from shared.configuration.settings import WorkerSettings
 from shared.host import processes
@@ -19,7 +19,7 @@ from shared.logs import event
 
 log = logging.getLogger("worker.resources")
 
-# A tool takes memory and starts processes as fast as it can; a CLI that only answers grows with its answer; s.
+# Seconds between samples. A tool can take memory and start processes fast; without tools the CLI's memory grows slowly.
 _LOOK_EVERY, _LOOK_EVERY_WITHOUT_TOOLS = 0.2, 1.0
 # Files are counted so often, and never for more than this share of the time; s.
 _COUNT_EVERY, _COUNT_SHARE = 1.0, 0.05
@@ -27,12 +27,14 @@ _COUNT_EVERY, _COUNT_SHARE = 1.0, 0.05
 _SUSPICIOUS = 0.25
 
 
-async def exceeded(spared: Spared, settings: WorkerSettings, *, has_tools: bool, folder: Path | None = None) -> None:
-    """Return when a run of this slot has more than its bounds allow; `folder` holds its directories."""
+async def exceeded(
+    excluded: Excluded, settings: WorkerSettings, *, has_tools: bool, folder: Path | None = None
+) -> None:
+    """Return when the run of this slot exceeds a limit; `folder` holds its directories."""
     written = _Written(folder, settings.max_workspace_bytes) if has_tools and folder is not None else None
     while True:
         await asyncio.sleep(_LOOK_EVERY if has_tools else _LOOK_EVERY_WITHOUT_TOOLS)
-        pids = processes.run_processes(await spared())
+        pids = processes.run_processes(await excluded())
         memory = sum(map(_own_memory, pids))
         count = 0 if written is None else await written.count(pids)
         too_many = len(pids) > settings.max_run_processes or memory > settings.max_run_memory
@@ -72,7 +74,7 @@ def _free(folder: Path) -> int:
 
 
 def _own_memory(pid: int) -> int:
-    """Return the bytes that a process holds beside mapped files; 0 when it has gone."""
+    """Return the memory of a process in bytes, without mapped files; 0 when it has exited."""
     with suppress(OSError):
         kilobytes = 0
         for line in Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines():

@@ -1,4 +1,4 @@
-"""One run of the CLI: a query in, a report of what was seen out, and nothing left behind."""
+"""One run of the CLI: it carries out a plan, returns a report, and leaves no process and no file."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from functions.worker.cli.environment import uses_cloud
 from functions.worker.cli.plan import RunPlan
 from functions.worker.cli.process import GRACE, Cli
 from functions.worker.cli.prompt import messages_of
-from functions.worker.cli.stream import hear
+from functions.worker.cli.stream import read_messages
 from functions.worker.cli.structured import structured
 from functions.worker.cli.tools import run_commands
 from functions.worker.cli.usage import Meter
@@ -33,7 +33,7 @@ log = logging.getLogger("worker.claude")
 
 
 class Run:
-    """A run, from `answer` to `end`; whoever makes one has to call `end`, whatever happens."""
+    """A run, from `answer` to `end`. The caller must call `end`, even after an error."""
 
     def __init__(self, settings: WorkerSettings, warm: WarmCli, watcher: Watcher | None = None) -> None:
         self._settings = settings
@@ -42,7 +42,7 @@ class Run:
         self._cli: Cli | None = None
         self._conversation: asyncio.Task[None] | None = None
         self._report = Report(meter=Meter(), is_free=settings.demo_model)
-        self._leaves_something = True
+        self._needs_exit_time = True
 
     async def answer(
         self,
@@ -51,16 +51,15 @@ class Run:
         session: StagedSession | None = None,
         deadline: float | None = None,
     ) -> Report:
-        """Carry out a plan and report what was seen; `on_text` gets the text of the model as it is written.
+        """Carry out a plan and return the report; `on_text` receives the model's text as it is streamed.
 
-        The relay retries until the deadline, on the loop's clock. The caller stops a run by cancelling this; then `end`
-        ends it.
+        The relay retries until the deadline, on the loop's clock. To stop a run, cancel this and then call `end`.
         """
         if self._warm.relay is None and uses_cloud(os.environ) and run_commands(plan.options.tools):
-            # Without the relay the CLI's environment has the provider's credentials, which such a tool could read.
+            # Without the relay the CLI's environment holds the provider's credentials, which such a tool can read.
             return Report(failure="invalid_request")
-        # A tool or a server may need time to end, and a session to be kept; an answer alone leaves nothing.
-        self._leaves_something = plan.uses_tools or plan.session is not None
+        # A tool or an MCP server may need time to exit, and a session time to be stored; a plain answer does not.
+        self._needs_exit_time = plan.uses_tools or plan.session is not None
         resumes = plan.session.resumes if plan.session else None
         try:
             if session is not None and resumes and not await session.exists(resumes):
@@ -76,20 +75,20 @@ class Run:
         relayed = self._report.relayed = self._relay(plan, deadline)
         cli.begin_relaying(relayed)
         self._conversation = asyncio.create_task(self._converse(cli, plan, on_text))
-        watch = resources.exceeded(self._warm.spared, self._settings, has_tools=plan.uses_tools, folder=cli.folder)
+        watch = resources.exceeded(self._warm.excluded, self._settings, has_tools=plan.uses_tools, folder=cli.folder)
         bounds = asyncio.create_task(watch)
         try:
-            # Not cancelled when this is: its processes go first, for the SDK's own way to close is to wait for them.
-            over: set[asyncio.Future[Any]] = {self._conversation, bounds}
-            over |= set() if relayed is None else {relayed.ended}
-            await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
+            # Not cancelled together with this: `end` ends its processes first, because the SDK waits for them to close.
+            first_of: set[asyncio.Future[Any]] = {self._conversation, bounds}
+            first_of |= set() if relayed is None else {relayed.ended}
+            await asyncio.wait(first_of, return_when=asyncio.FIRST_COMPLETED)
         finally:
             bounds.cancel()
         cli.end_relaying()
         if relayed is not None and relayed.ended.done():
-            why = relayed.ended.result()
-            self._report.failure = why.code
-            self._report.retry_after = None if why.retry_after is None else int(why.retry_after * 1000)
+            reason = relayed.ended.result()
+            self._report.failure = reason.code
+            self._report.retry_after = None if reason.retry_after is None else int(reason.retry_after * 1000)
         elif not self._conversation.done():
             self._report.failure = "resource_exceeded"
         return self._report
@@ -105,47 +104,47 @@ class Run:
 
     @property
     def waits_for(self) -> ErrorCode | None:
-        """The error of Claude's that the relay waits to be over; None when it does not wait."""
+        """The error of Claude because of which the relay waits; None when it does not wait."""
         waiting = None if self._report.relayed is None else self._report.relayed.waiting
         return None if waiting is None else waiting.code
 
     @property
     def spends(self) -> Sequence[Spend]:
-        """What it has cost so far."""
+        """The cost of the run so far, by model."""
         return self._report.spends
 
     @property
     def absent(self) -> tuple[str, ...]:
-        """The MCP servers that it was to have, and that are not there."""
+        """The MCP servers that the run expects and that are absent."""
         return self._report.absent
 
     @property
     def seen(self) -> dict[str, Any]:
-        """What the job's record keeps of it so far."""
+        """The fields of the job's record that the run has filled so far."""
         return self._report.seen
 
     async def end(self) -> None:
-        """End what the run started and remove its directories, to the last, even if cancelled meanwhile."""
-        self._warm.leave()
-        await _unhurried(self._clear_up())
+        """End the run's processes and remove its directories. Runs to completion even when cancelled."""
+        self._warm.allow_next()
+        await _uncancelled(self._clear_up())
 
     async def _converse(self, cli: Cli, plan: RunPlan, on_text: Callable[[str], None]) -> None:
         report, schema = self._report, plan.options.output_schema
-        # Until it has been seen to fit.
+        # Until the result is known to fit the schema.
         report.structured = None if schema is None else Structured(fits=False)
         try:
             await cli.start()
             expected = mcp_servers.Expected(plan.mcp, cli.broker.gone)
-            await hear(cli.ask(messages_of(plan.prompt)), report, self._settings, on_text, expected)
+            await read_messages(cli.query(messages_of(plan.prompt)), report, self._settings, on_text, expected)
             if report.envelope is None:
-                # Not at `end`, which may be a while: its own retry comes half a second after it was announced.
-                cli.silence()
+                # Not at `end`, which may come later: the CLI's own retry starts half a second after its announcement.
+                cli.kill_cli()
             elif schema is not None:
                 report.structured = await structured(schema, report.structured_input)
         except CLIJSONDecodeError as error:
             report.failure = "output_too_large" if "maximum buffer size" in str(error) else "cli_crashed"
-        except Exception as error:  # noqa: BLE001 -- what comes out of a broken CLI breaks the SDK in any way it likes
-            # An envelope that came before is still the truth; without one the CLI crashed.
+        except Exception as error:  # noqa: BLE001 -- a broken CLI makes the SDK raise anything
+            # An envelope that was received before stays valid; without one the CLI crashed.
             if report.relayed is None or not report.relayed.ended.done():
                 event(log, "cli_failed", logging.WARNING, error=type(error).__name__)
             if cli.refused_schema:
@@ -155,21 +154,21 @@ class Run:
         cli, conversation = self._cli, self._conversation
         if cli is None or conversation is None:
             return
-        if self._leaves_something and conversation.done() and self._report.envelope is not None:
-            await cli.let_go()
-        # Before what it had started: a tool that ends is told to the model.
-        cli.silence()
-        await cli.end(self._warm.spared)
-        # It ends as after a crash; one that had not started anything yet is told to end.
+        if self._needs_exit_time and conversation.done() and self._report.envelope is not None:
+            await cli.wait_for_exit()
+        # Before its child processes: the CLI would report a tool that ends to the model.
+        cli.kill_cli()
+        await cli.end(self._warm.excluded)
+        # It ends as after a crash. Cancel one that has not started a process yet.
         if not (await asyncio.wait({conversation}, timeout=GRACE))[0]:
             conversation.cancel()
             await asyncio.wait({conversation})
-            await cli.end(self._warm.spared)
+            await cli.end(self._warm.excluded)
         await cli.close()
 
 
-async def _unhurried(work: Coroutine[Any, Any, None]) -> None:
-    """Await something to its end, and let a cancellation that comes meanwhile wait for it."""
+async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:
+    """Await work to completion; raise a cancellation that arrives meanwhile afterwards."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():

@@ -1,4 +1,4 @@
-"""What is heard from a CLI that was asked: every message, until its envelope or a reason to stop listening."""
+"""The messages of a CLI: read until its envelope or another reason to stop, and recorded in the report."""
 
 import asyncio
 import time
@@ -22,55 +22,55 @@ from functions.worker.jobs.outcome import Report
 from shared.api.times import rfc3339
 from shared.configuration.settings import WorkerSettings
 
-# Characters that are kept of what the CLI says of a failure.
-_MOST_SAID = 300
-# Why a model stopped before it had said all.
-_CUT = {"max_tokens", "model_context_window_exceeded"}
+# Characters of the CLI's text about a failure that are kept.
+_LONGEST_MESSAGE = 300
+# Stop reasons of an answer that is incomplete.
+_INCOMPLETE = {"max_tokens", "model_context_window_exceeded"}
 
 
-async def hear(
+async def read_messages(
     messages: AsyncIterator[Message],
     report: Report,
     settings: WorkerSettings,
     on_text: Callable[[str], None],
     servers: Expected,
 ) -> None:
-    """Fill the report from the messages; stops early at too much text or silence.
+    """Fill the report from the messages; stop early at too much text or silence.
 
-    Silence is bounded while the model is to speak: from a request to its first token and between two tokens, not while
-    a tool works. A relay bounds it itself, where it sees each request.
+    Silence is limited while the model writes: from a request to its first token and between two tokens, not while a
+    tool works. A relay limits silence itself, for each request.
     """
-    longest = None if report.relayed is not None else settings.claude_silence_timeout / 1000
-    answer, given = AnswerText(), StructuredInput()
+    limit = None if report.relayed is not None else settings.claude_silence_timeout / 1000
+    answer, structured_input = AnswerText(), StructuredInput()
     try:
-        async with asyncio.timeout(longest) as silence:
-            bound = _Silence(silence, longest)
+        async with asyncio.timeout(limit) as timeout:
+            silence_limit = _SilenceLimit(timeout, limit)
             async for message in messages:
-                if _is_over(message, report, servers):
+                if _lacks_required_server(message, report, servers):
                     return
-                if text := answer.look(message):
+                if text := answer.observe(message):
                     report.text_bytes += len(text.encode("utf-8", "surrogatepass"))
                     on_text(text)
                 report.text = answer.text
-                given.look(message)
-                if _is_last(message, report, given) or _is_too_large(report, settings.max_output_bytes):
+                structured_input.observe(message)
+                if _is_last(message, report, structured_input) or _is_too_large(report, settings.max_output_bytes):
                     return
-                bound.look(message)
+                silence_limit.observe(message)
     except TimeoutError:
         report.failure = "server_error"
 
 
-class _Silence:
-    """The bound on silence of a CLI without a relay: it runs while the model is to speak."""
+class _SilenceLimit:
+    """The limit on silence of a CLI without a relay: its clock runs while the model writes."""
 
-    def __init__(self, timeout: asyncio.Timeout, longest: float | None) -> None:
-        self._timeout, self._longest = timeout, longest
+    def __init__(self, timeout: asyncio.Timeout, limit: float | None) -> None:
+        self._timeout, self._limit = timeout, limit
 
-    def look(self, message: Message) -> None:
-        """Follow who is to speak next."""
+    def observe(self, message: Message) -> None:
+        """Restart or stop the clock, by whether the model or a tool works next."""
         match message:
             case StreamEvent(event={"type": "message_stop"}):
-                self._timeout.reschedule(None)  # a tool works for as long as it takes
+                self._timeout.reschedule(None)  # a tool may take any time
             case StreamEvent() | UserMessage():
                 self._start()
             case SystemMessage(subtype="api_retry", data={"retry_delay_ms": int(delay) | float(delay)}):
@@ -78,35 +78,35 @@ class _Silence:
             case _:
                 pass
 
-    def _start(self, more: float = 0) -> None:
-        if self._longest is not None:
-            self._timeout.reschedule(asyncio.get_running_loop().time() + self._longest + more)
+    def _start(self, delay: float = 0) -> None:
+        if self._limit is not None:
+            self._timeout.reschedule(asyncio.get_running_loop().time() + self._limit + delay)
 
 
-def _is_over(message: Message, report: Report, servers: Expected) -> bool:
-    """Follow servers and usage; return whether a server that the job cannot do without is not there."""
-    servers.look(message)
+def _lacks_required_server(message: Message, report: Report, servers: Expected) -> bool:
+    """Record servers and usage; return whether a server that the job requires is absent."""
+    servers.observe(message)
     report.absent, report.truncated = servers.absent, servers.truncated
     if servers.required_is_absent:
         report.failure = "mcp_unavailable"
     elif report.meter is not None:
-        report.meter.look(message)
+        report.meter.observe(message)
     return servers.required_is_absent
 
 
-def _is_too_large(report: Report, most: int) -> bool:
-    if report.text_bytes > most:
+def _is_too_large(report: Report, limit: int) -> bool:
+    if report.text_bytes > limit:
         report.failure = "output_too_large"
-    return report.text_bytes > most
+    return report.text_bytes > limit
 
 
-def _is_last(message: Message, report: Report, given: StructuredInput) -> bool:
-    """Take down what a message tells; return whether nothing of interest can follow."""
+def _is_last(message: Message, report: Report, structured_input: StructuredInput) -> bool:
+    """Record a message in the report; return whether it is the last one to read."""
     match message:
         case StreamEvent(
             event={"type": "message_delta", "delta": {"stop_reason": str(reason)}}, parent_tool_use_id=None
-        ) if reason in _CUT:
-            # The CLI would let the model go on, and give its last message back as if it were the whole answer.
+        ) if reason in _INCOMPLETE:
+            # The CLI would let the model continue, and return only its last message as the whole answer.
             report.failure = "output_too_large"
             return True
         case AssistantMessage():
@@ -114,17 +114,17 @@ def _is_last(message: Message, report: Report, given: StructuredInput) -> bool:
         case RateLimitEvent(rate_limit_info=RateLimitInfo(status="rejected", resets_at=int(resets_at))):
             report.retry_after = max(1, int((resets_at - time.time()) * 1000))
         case SystemMessage(subtype="api_retry", data=data):
-            # A cloud provider's own, which no relay stands before.
+            # The CLI's own retry, only with a cloud provider, which has no relay.
             _note_retry(report, data)
         case SystemMessage(subtype="mirror_error"):
-            # What was said could not be kept: the conversation would go on without it.
+            # The transcript could not be stored: the session would continue without it.
             report.failure = "server_error"
             return True
         case ResultMessage():
             report.envelope = message
             if report.shown and report.shown[-1]["status"] is None:
                 report.shown[-1]["status"] = message.api_error_status
-            report.structured_input = given.exact(message.structured_output)
+            report.structured_input = structured_input.exact(message.structured_output)
             return True
         case _:
             pass
@@ -134,23 +134,23 @@ def _is_last(message: Message, report: Report, given: StructuredInput) -> bool:
 def _note(report: Report, message: AssistantMessage) -> None:
     if message.error is not None:
         report.error_kind = message.error
-        said = "".join(block.text for block in message.content if isinstance(block, TextBlock))
-        _add_request(report, None, message.error, said)
-    # The CLI writes its own words, such as an API error's, under this name: no model spoke.
+        text = "".join(block.text for block in message.content if isinstance(block, TextBlock))
+        _add_request(report, None, message.error, text)
+    # The CLI's own messages, such as API errors, have this model name: no model wrote them.
     elif message.model != "<synthetic>" and message.parent_tool_use_id is None:
         report.model, report.error_kind = message.model, None
 
 
 def _add_request(report: Report, status: int | None, kind: str | None, message: str | None) -> None:
-    """Keep what the CLI shows of a request that failed. It names no request id, and shortens the message."""
+    """Record a failed request as the CLI reports it: without a request id, and with a shortened message."""
     kind = None if kind == "unknown" else kind
-    cut = message[:_MOST_SAID].encode("utf-8", "replace").decode() if message else None
+    cut = message[:_LONGEST_MESSAGE].encode("utf-8", "replace").decode() if message else None
     report.shown.append(
         {"at": rfc3339(int(time.time() * 1000)), "status": status, "type": kind, "message": cut, "requestId": None}
     )
 
 
 def _note_retry(report: Report, data: dict[str, object]) -> None:
-    """Take the API's error from the announcement of the CLI's own retry."""
+    """Record the API error from the CLI's announcement of its own retry."""
     status, kind = data.get("error_status"), data.get("error")
     _add_request(report, status if isinstance(status, int) else None, kind if isinstance(kind, str) else None, None)

@@ -1,4 +1,4 @@
-"""An answer under a schema, held to it by us: the CLI says that it fits, and this makes sure."""
+"""Validation of structured output: the CLI reports that a result fits its schema, and this checks it."""
 
 import asyncio
 import json
@@ -8,10 +8,10 @@ from typing import Any
 from functions.worker.jobs.outcome import Structured
 from shared.json_schema.for_model import unwrap
 
-# A schema of a client's can take for ever, by an expression or by what it refers to; s.
-_WITHIN = 5.0
-# In a process that can be ended: nothing else stops a check. It reads schema and value, and says nothing. Its memory is
-# limited to 1 GiB, since what a check needs is up to the client too.
+# Seconds for a check. A client's schema can take forever, through a regular expression or a reference.
+_TIMEOUT = 5.0
+# Runs in a process that can be killed: nothing else stops a check. It reads schema and value, and writes nothing. Its
+# memory is limited to 1 GiB, since the client's schema determines how much a check needs.
 _CHECK = """
 import json, resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
@@ -24,7 +24,7 @@ sys.exit(0 if validator_for(schema).is_valid(value) else 1)
 
 
 async def structured(schema: dict[str, Any], given: Any) -> Structured:
-    """Return what a run gave under a schema."""
+    """Return the result of a run under a schema, and whether it fits."""
     try:
         value = unwrap(schema, given)
     except ValueError:
@@ -34,13 +34,13 @@ async def structured(schema: dict[str, Any], given: Any) -> Structured:
 
 async def _fits(schema: dict[str, Any], value: Any) -> bool:
     pipe = asyncio.subprocess.PIPE
-    # What it says when it breaks off would show the client's schema.
+    # An error message of the check would show the client's schema.
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", "-c", _CHECK), stdin=pipe, stderr=asyncio.subprocess.DEVNULL
     )
     try:
-        async with asyncio.timeout(_WITHIN):
-            # A lone surrogate, which JavaScript lets pass, becomes a replacement character.
+        async with asyncio.timeout(_TIMEOUT):
+            # A lone surrogate, which JavaScript accepts, becomes a replacement character.
             await process.communicate(json.dumps([schema, value], ensure_ascii=False).encode("utf-16", "surrogatepass"))
     except TimeoutError:
         return False

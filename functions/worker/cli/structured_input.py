@@ -1,4 +1,4 @@
-"""The input of the model's StructuredOutput call with its exact digits.
+"""The input of the model's StructuredOutput call, with its exact digits.
 
 The CLI parses JSON as JavaScript does, so that integers above 2^53 in its envelope are rounded. The streamed pieces of
 the call's input have the digits that the model wrote.
@@ -21,15 +21,15 @@ class StructuredInput:
         self._pieces: list[str] | None = None
         self._last: Any = None
 
-    def look(self, message: Message) -> None:
-        """Take what a streamed event holds of such a call."""
+    def observe(self, message: Message) -> None:
+        """Collect the input of such a call from a streamed event."""
         match message:
             case StreamEvent(event=event, parent_tool_use_id=None):
-                self._take(event)
+                self._add(event)
             case _:
                 pass
 
-    def _take(self, event: dict[str, Any]) -> None:
+    def _add(self, event: dict[str, Any]) -> None:
         match event:
             case {"type": "content_block_start", "content_block": {"type": "tool_use", "name": name}}:
                 self._pieces = [] if name == _TOOL else None
@@ -37,7 +37,7 @@ class StructuredInput:
                 if self._pieces is not None:
                     self._pieces.append(piece)
             case {"type": "content_block_stop"} if self._pieces is not None:
-                # A number of more digits than Python parses, or a call that was cut, is not taken.
+                # Ignore a number with more digits than Python parses, and a call that was cut.
                 with suppress(ValueError):
                     self._last = json.loads("".join(self._pieces))
                 self._pieces = None
@@ -45,7 +45,7 @@ class StructuredInput:
                 pass
 
     def exact(self, rounded: Any) -> Any:
-        """Return the last call's input if it is what the CLI reports, rounded to JavaScript's numbers; else that."""
+        """Return the last call's input if it equals the CLI's value apart from rounding, else the CLI's value."""
         return self._last if _same(self._last, rounded) else rounded
 
 

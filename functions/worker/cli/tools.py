@@ -1,8 +1,8 @@
-"""Which built-in tools of the CLI run commands, and so see its environment."""
+"""The built-in tools of the CLI that run commands, and so see its environment."""
 
 from collections.abc import Iterable
 
-# Every other tool counts as one that runs commands, those of later releases too. EnterWorktree runs git's hooks.
+# Every other tool counts as one that runs commands, also tools of later releases. EnterWorktree runs git hooks.
 _PASSIVE = frozenset(
     {
         "Agent", "AskUserQuestion", "Edit", "Glob", "Grep", "LS", "ListAgents", "MultiEdit", "NotebookEdit",
@@ -13,5 +13,5 @@ _PASSIVE = frozenset(
 
 
 def run_commands(tools: Iterable[str]) -> bool:
-    """Return whether any of these tools runs commands."""
+    """Return whether any of the tools runs commands."""
     return not _PASSIVE.issuperset(tools)

@@ -1,4 +1,4 @@
-"""What a run has spent so far, as the API tells it message by message; the CLI's own sum comes at its end."""
+"""Token usage of a run: counted message by message, and as the total that the CLI reports at its end."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ _FIELDS = {
     "cache_read": "cache_read_input_tokens",
     "cache_creation": "cache_creation_input_tokens",
 }
-_SUMMED = {
+_TOTAL_FIELDS = {
     "input": "inputTokens",
     "output": "outputTokens",
     "cache_read": "cacheReadInputTokens",
@@ -25,64 +25,65 @@ _SUMMED = {
 
 @dataclass(slots=True)
 class Meter:
-    """Tokens by model: of the messages that are whole, and of the one that is being written.
+    """Counts tokens by model: of complete messages, and of the message in progress.
 
-    The run's own model has the name that the CLI's sum gives it, which the API's may differ from: by a date, say.
+    The run's own model has the name that the CLI's total uses, which may differ from the API's name, for example by a
+    date.
     """
 
     _done: dict[str, dict[str, int]] = field(default_factory=dict)
-    _own: str = ""
+    _run_model: str = ""
     _model: str = ""
-    _now: dict[str, int] = field(default_factory=dict)
+    _current: dict[str, int] = field(default_factory=dict)
 
-    def look(self, message: Message) -> None:
-        """Take down what a message tells of tokens."""
+    def observe(self, message: Message) -> None:
+        """Count the tokens that a message reports."""
         match message:
             case SystemMessage(subtype="init", data={"model": str(model)}):
-                self._own = model
+                self._run_model = model
             case StreamEvent(event=event, parent_tool_use_id=None):
-                self._look(event, self._own)
+                self._observe_event(event, self._run_model)
             case StreamEvent(event=event):
-                self._look(event, "")
+                self._observe_event(event, "")
             case _:
                 pass
 
-    def _look(self, event: dict[str, Any], own: str) -> None:
+    def _observe_event(self, event: dict[str, Any], run_model: str) -> None:
         match event:
             case {"type": "message_start", "message": {"model": str(model), "usage": dict(usage)}}:
-                self._take_over()
-                self._model, self._now = own or model, _counts(usage, _FIELDS)
+                self._finish_message()
+                self._model, self._current = run_model or model, _counts(usage, _FIELDS)
             case {"type": "message_delta", "usage": dict(usage)}:
-                # Of the whole message so far; what it leaves out stands.
-                self._now |= {kind: count for kind, count in _counts(usage, _FIELDS).items() if count}
+                # Counts of the whole message so far; omitted counts keep their value.
+                self._current |= {kind: count for kind, count in _counts(usage, _FIELDS).items() if count}
             case _:
                 pass
 
     @property
     def spends(self) -> list[Spend]:
-        """What has been spent, by model; nobody has said what it costs."""
+        """The usage so far, by model, without its cost."""
         return [Spend(model, None, **counts) for model, counts in self._sum().items()]
 
-    def _take_over(self) -> None:
-        self._done, self._now = self._sum(), {}
+    def _finish_message(self) -> None:
+        self._done, self._current = self._sum(), {}
 
     def _sum(self) -> dict[str, dict[str, int]]:
-        if not self._now:
+        if not self._current:
             return self._done
         before = self._done.get(self._model, {})
-        both = {kind: before.get(kind, 0) + count for kind, count in self._now.items()}
+        both = {kind: before.get(kind, 0) + count for kind, count in self._current.items()}
         return {**self._done, self._model: both}
 
 
-def of_envelope(envelope: ResultMessage, model: str | None) -> list[Spend]:
-    """Return what a run cost by its own sum: by model, where the CLI tells that."""
+def spends_of_envelope(envelope: ResultMessage, model: str | None) -> list[Spend]:
+    """Return the usage and cost of a run from its result envelope: by model, when the CLI reports that."""
     if envelope.model_usage:
         return [
-            Spend(name, float(told.get("costUSD") or 0), **_counts(told, _SUMMED))
-            for name, told in envelope.model_usage.items()
+            Spend(name, float(usage.get("costUSD") or 0), **_counts(usage, _TOTAL_FIELDS))
+            for name, usage in envelope.model_usage.items()
         ]
     return [Spend(model or "unknown", envelope.total_cost_usd or 0.0, **_counts(envelope.usage or {}, _FIELDS))]
 
 
-def _counts(told: Mapping[str, Any], names: dict[str, str]) -> dict[str, int]:
-    return {kind: int(told.get(name) or 0) for kind, name in names.items()}
+def _counts(usage: Mapping[str, Any], names: dict[str, str]) -> dict[str, int]:
+    return {kind: int(usage.get(name) or 0) for kind, name in names.items()}

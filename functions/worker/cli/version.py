@@ -1,4 +1,4 @@
-"""Which version of the CLI the slots run."""
+"""The version of the CLI that the slots run."""
 
 import os
 import re
@@ -9,8 +9,8 @@ from pathlib import Path
 
 from shared.configuration.settings import SettingsError, WorkerSettings
 
-# A CLI that is slower is not waited for: its slots have work to do; s.
-_WITHIN = 2.0
+# Seconds to wait for the CLI's version: a slower CLI must not delay the slots.
+_TIMEOUT = 2.0
 
 
 def check_command(settings: WorkerSettings) -> None:
@@ -32,16 +32,16 @@ def program(settings: WorkerSettings) -> Path:
 
 
 def of_cli(settings: WorkerSettings) -> str | None:
-    """Return the version of the CLI; None when it does not say."""
+    """Return the version of the CLI; None when it is unknown."""
     if settings.claude_command is None:
-        return _of_bundled()
+        return _bundled_version()
     try:
         done = subprocess.run(
             [settings.claude_command, "--version"],
             env=dict(os.environ),
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=_WITHIN,
+            timeout=_TIMEOUT,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
@@ -49,8 +49,8 @@ def of_cli(settings: WorkerSettings) -> str | None:
     return _version_in(done.stdout.decode("utf-8", "replace"))
 
 
-def _of_bundled() -> str | None:
-    """Read which CLI the SDK brings, without importing the SDK or starting the CLI."""
+def _bundled_version() -> str | None:
+    """Read the version of the SDK's bundled CLI, without importing the SDK or starting the CLI."""
     spec = find_spec("claude_agent_sdk")
     if spec is None or spec.origin is None:
         return None

@@ -1,4 +1,4 @@
-"""A warm CLI: one that has started and said hello, waiting in its slot for a job with the default options."""
+"""A warm CLI: started and initialized, it waits in its slot for a job with the default options."""
 
 import asyncio
 import logging
@@ -21,11 +21,11 @@ from shared.store.jobs.sessions import StagedSession
 
 log = logging.getLogger("worker.warm")
 
-# One that waited this long is replaced: what it read at its start, such as a token, may be out of date; s.
-_OLD = 600.0
-# A job's own CLI takes a core until its request has left: the next one is started when that is over, or the job; s.
-_ALONE = 0.5
-# One that ends by itself is replaced at once the first time, then later and later; s.
+# Seconds after which a warm CLI is replaced: what it read at its start, such as a token, may be out of date.
+_MAX_AGE = 600.0
+# Seconds until the next CLI starts, unless the job ends before: a job's CLI needs a core until its request is sent.
+_START_DELAY = 0.5
+# Seconds before a CLI that exited by itself is replaced; the pause doubles with each failure.
 _BACKOFF_FIRST, _BACKOFF_LAST = 0.5, 60.0
 
 
@@ -33,7 +33,7 @@ _BACKOFF_FIRST, _BACKOFF_LAST = 0.5, 60.0
 class _Spare:
     cli: Cli
     ready: bool = False
-    born: float = 0.0
+    started_at: float = 0.0
 
     @property
     def usable(self) -> bool:
@@ -41,9 +41,9 @@ class _Spare:
 
 
 class WarmCli:
-    """Keeps one CLI ready as long as `run` runs; without it, or with CLAUDE_WARM=false, each job starts its own.
+    """Keeps one CLI ready while `run` runs; without it, or with CLAUDE_WARM=false, each job starts its own.
 
-    One is used as soon as it is there: a job that comes while it starts waits for the rest of its start.
+    A job that arrives while the warm CLI starts waits for the rest of the start.
     """
 
     def __init__(self, settings: WorkerSettings, relay: Relay | None = None, sandbox: Sandbox | None = None) -> None:
@@ -52,77 +52,77 @@ class WarmCli:
         self.relay = relay
         self._spare: _Spare | None = None
         self._taken = asyncio.Event()
-        self._left = asyncio.Event()
+        self._next_allowed = asyncio.Event()
         self._default = plan_for({}, settings)
 
     def take(self, plan: RunPlan, session: StagedSession | None = None) -> Cli:
-        """Return a CLI for a run, which is the caller's to end: the warm one if it fits, else one to be started.
+        """Return a CLI for a run: the warm one if it fits, else one that is not started yet.
 
-        It is to be followed by `leave`.
+        The caller ends the CLI, and then calls `allow_next`.
         """
         spare = self._spare
         if spare is not None and spare.usable and self._is_default(plan):
             self._spare = None
-            self._left.clear()
+            self._next_allowed.clear()
             self._taken.set()
             return spare.cli
         return self._new(plan, session)
 
-    def leave(self) -> None:
-        """Let the next one be started at once: whoever took the last needs no core to itself any more."""
-        self._left.set()
+    def allow_next(self) -> None:
+        """Let the next CLI start at once: the run that took the last one no longer needs a core of its own."""
+        self._next_allowed.set()
 
-    async def spared(self) -> set[int]:
-        """Return the processes that belong to no run; waits while one is being born, for it has no number yet."""
-        # Between the fork and a later turn of the loop there is a process that only the kernel knows of, and the SDK
-        # tells nobody when it has its number.
+    async def excluded(self) -> set[int]:
+        """Return the processes that belong to no run. Wait while one is being spawned, until its id is known."""
+        # Between the fork and a later iteration of the loop, only the kernel knows the process, and the SDK does not
+        # signal when it has the id.
         while (spare := self._spare) is not None and spare.cli.pid is None and not spare.cli.failed:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         return set() if spare is None or spare.cli.pid is None else {spare.cli.pid}
 
     async def run(self) -> None:
-        """Keep one ready until cancelled."""
+        """Keep one CLI ready until cancelled."""
         pause = 0.0
         while self._settings.claude_warm:
             await asyncio.sleep(pause)
             lasted = False
             try:
-                lasted = await self._one()
-            except Exception as error:  # noqa: BLE001 -- a CLI that does not start breaks the SDK in any way it likes
+                lasted = await self._keep_one()
+            except Exception as error:  # noqa: BLE001 -- a CLI that does not start makes the SDK raise anything
                 event(log, "warm_cli_failed", logging.WARNING, error=type(error).__name__)
             pause = 0.0 if lasted else min(max(pause * 2, _BACKOFF_FIRST), _BACKOFF_LAST)
 
-    async def _one(self) -> bool:
-        """Keep one until it is taken and may be followed, old or dead; return whether it was of use."""
+    async def _keep_one(self) -> bool:
+        """Keep one CLI until it is taken, old or dead. Return whether it was taken or old."""
         spare = self._spare = _Spare(self._new(self._default))
         self._taken.clear()
         starting, taken = spare.cli.begin(), asyncio.create_task(self._taken.wait())
         try:
-            # Not cancelled with this: halfway through its start it would be left running.
+            # Not cancelled together with this: a start that is cancelled halfway leaves the process running.
             await asyncio.wait({starting, taken}, return_when=asyncio.FIRST_COMPLETED)
             if not taken.done():
                 starting.result()
-                spare.ready, spare.born = True, time.monotonic()
-                await self._taken_old_or_dead(taken, spare.cli)
+                spare.ready, spare.started_at = True, time.monotonic()
+                await self._wait_taken_old_or_dead(taken, spare.cli)
         finally:
             taken.cancel()
             was_taken = self._spare is not spare
             if not was_taken:
-                await self.spared()  # by then it has its number
+                await self.excluded()  # returns when the process id is known
                 self._spare = None
                 await spare.cli.kill()
-                starting.cancel()  # the SDK would go on waiting for its hello
+                starting.cancel()  # the SDK would wait for the initialization forever
                 await asyncio.wait({starting})
         if was_taken:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_ALONE):
-                    await self._left.wait()
-        return was_taken or (spare.ready and time.monotonic() - spare.born >= _OLD)
+                async with asyncio.timeout(_START_DELAY):
+                    await self._next_allowed.wait()
+        return was_taken or (spare.ready and time.monotonic() - spare.started_at >= _MAX_AGE)
 
-    async def _taken_old_or_dead(self, taken: "asyncio.Task[Any]", cli: Cli) -> None:
+    async def _wait_taken_old_or_dead(self, taken: "asyncio.Task[Any]", cli: Cli) -> None:
         ended = asyncio.create_task(cli.wait())
         try:
-            await asyncio.wait({taken, ended}, timeout=_OLD, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({taken, ended}, timeout=_MAX_AGE, return_when=asyncio.FIRST_COMPLETED)
         finally:
             ended.cancel()
             with suppress(asyncio.CancelledError):
@@ -141,11 +141,11 @@ class WarmCli:
 
     def _is_default(self, plan: RunPlan) -> bool:
         """Return whether a plan needs no option that the CLI reads only when it starts."""
-        anywhere = Workspace.nowhere()
-        asked, default = (
-            options_for(one, self._settings, anywhere, credential=self._credential) for one in (plan, self._default)
+        workspace = Workspace.placeholder()
+        needed, default = (
+            options_for(one, self._settings, workspace, credential=self._credential) for one in (plan, self._default)
         )
-        return asked == default
+        return needed == default
 
     @property
     def _credential(self) -> Credential | None:

@@ -1,4 +1,4 @@
-"""The directories of one run: fresh, empty, private, and gone afterwards, by the worker's successor if need be."""
+"""The directories of one run: new, empty and private. They are removed afterwards, by a later worker if necessary."""
 
 import fcntl
 import os
@@ -14,8 +14,8 @@ from functions.worker.sandbox.policy import PLACES
 from shared.host.private_files import UnsafeFileError, names, open_regular, opened, opened_shared
 
 _PREFIX = "claude-worker-"
-# Seconds that a worker may take between making its directory and the lock in it.
-_STARTING = 60
+# Seconds that a worker may take between creating its directory and the lock file in it.
+_LOCK_WITHIN = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +29,15 @@ class Workspace:
 
     @classmethod
     def create(cls) -> "Workspace":
-        """Make the directories, open to nobody else."""
+        """Create the directories, accessible to this user only."""
         workspace = cls(Path(tempfile.mkdtemp(prefix=f"claude-run-{os.getpid()}-")))
         for name in PLACES:
             (workspace.root / name).mkdir()
         return workspace
 
     @classmethod
-    def nowhere(cls) -> "Workspace":
-        """Name directories that are not there, where only names matter."""
+    def placeholder(cls) -> "Workspace":
+        """Return directories that do not exist, for uses that need only their names."""
         return cls(Path("/nonexistent"))
 
     @property
@@ -81,44 +81,44 @@ class Workspace:
         return self.given / "system-prompt"
 
     def remove(self) -> None:
-        """Remove all of it, whatever the run made of its permissions."""
+        """Remove the directories, whatever permissions the run gave them."""
         remove_tree(self.root)
 
 
 class WorkerFolder:
-    """The temporary directory of one worker's runs; it is locked for as long as the worker lives."""
+    """The temporary directory of one worker's runs; the worker holds a lock on it until it exits."""
 
     def __init__(self) -> None:
-        """Make it the temporary directory of this process and its slots; remove those of workers that were killed."""
+        """Create the directory, for this process and its slots; remove those of workers that were killed."""
         parent = Path(tempfile.gettempdir())
         _remove_abandoned(parent)
         self._path = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self._folder = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         fcntl.flock(self._folder, fcntl.LOCK_EX)
-        # Workers of an earlier version look at this file alone.
+        # Workers of an earlier version check only this file.
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         self._lock = os.open("lock", flags, 0o600, dir_fd=self._folder)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         os.environ["TMPDIR"] = str(self._path)
 
     def remove_runs_of(self, slot: int) -> None:
-        """Remove what a slot that has ended, by its pid, left."""
+        """Remove the directories that a slot left; `slot` is the pid of a slot that has exited."""
         with suppress(OSError):
             for name in names(self._folder):
                 if name.startswith(f"claude-run-{slot}-"):
                     remove_at(name, self._folder)
 
     def remove(self) -> None:
-        """Remove it, at the worker's end."""
+        """Remove the directory when the worker exits."""
         remove_tree(self._path)
         os.close(self._lock)
         os.close(self._folder)
 
 
 def _remove_abandoned(parent: Path) -> None:
-    """Remove the directories of workers that have ended, and nothing that is not a directory of this user.
+    """Remove the directories of workers that have exited, and only directories of this user.
 
-    The directory is shared with other users: whatever else has such a name is neither opened nor removed.
+    Other users share the parent directory: anything else with such a name is neither opened nor removed.
     """
     with suppress(OSError), opened_shared(parent) as shared:
         for name in names(shared):
@@ -133,17 +133,17 @@ def _remove_abandoned(parent: Path) -> None:
 
 
 def _is_abandoned(folder: int) -> bool:
-    """Return whether no worker lives that made a directory; raise OSError when one holds its lock file.
+    """Return whether the worker that created a directory has exited; raise OSError when one holds its lock file.
 
-    Called with the lock on the directory itself, which every worker of this version holds.
+    The caller holds the lock on the directory itself, as every worker of this version does while it runs.
     """
     try:
         lock = open_regular("lock", folder)
     except FileNotFoundError:
-        # Its worker may be about to make the file.
-        return time.time() - os.fstat(folder).st_mtime > _STARTING
+        # Its worker may be about to create the file.
+        return time.time() - os.fstat(folder).st_mtime > _LOCK_WITHIN
     except UnsafeFileError:
-        return True  # No worker made that.
+        return True  # No worker created that.
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     finally:

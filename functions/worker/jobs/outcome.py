@@ -154,13 +154,13 @@ class Report:
     def spends(self) -> "Sequence[Spend]":
         """The cost: by the relay's meter, or else the CLI's own sum, or the sum of what the API has reported."""
         # Not at the top: the pool does not need it.
-        from functions.worker.cli.usage import of_envelope  # noqa: PLC0415
+        from functions.worker.cli.usage import spends_of_envelope  # noqa: PLC0415
 
         spends: Sequence[Spend]
         if self.relayed is not None:
             spends = self.relayed.ledger.spends
         elif self.envelope is not None:
-            spends = of_envelope(self.envelope, self.model)
+            spends = spends_of_envelope(self.envelope, self.model)
         else:
             spends = [] if self.meter is None else self.meter.spends
         if not self.is_free:

@@ -100,7 +100,7 @@ class _Tunnel(asyncio.Protocol):
 
 
 def keep_alive(transport: asyncio.Transport) -> None:
-    """Have the kernel find out that a peer is gone, which nothing else tells of an idle connection."""
+    """Enable TCP keepalive: nothing else detects that the peer of an idle connection is gone."""
     sock = transport.get_extra_info("socket")
     if sock is not None and sock.family in {socket.AF_INET, socket.AF_INET6}:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -24,7 +24,7 @@ class Head:
     status: int = 0
     target: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
-    # A header of framing that came twice: whoever reads the other one sees another message.
+    # A framing header occurs twice: a peer that reads the other one sees a different message.
     is_ambiguous: bool = False
 
     def add(self, name: bytes, value: bytes) -> None:

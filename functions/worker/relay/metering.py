@@ -11,7 +11,7 @@ from shared.store.callers.spending import Spend
 _LONGEST_LINE = 1 << 20
 # An answer without streaming is one JSON object; usage is read from one of at most this size. Bytes.
 _LONGEST_OBJECT = 16 << 20
-_TOLD = (b'"message_start"', b'"message_delta"', b'"error"', b'"message_stop"')
+_EVENT_NAMES = (b'"message_start"', b'"message_delta"', b'"error"', b'"message_stop"')
 _FIELDS = {
     "input": "input_tokens",
     "output": "output_tokens",
@@ -27,7 +27,7 @@ class AnswerMeter:
     """
 
     def __init__(self, model: str) -> None:
-        self._asked = self.model = model
+        self._requested = self.model = model
         self.usage: dict[str, Any] = {}
         self.ended = False
         self.failure: dict[str, Any] | None = None
@@ -96,7 +96,7 @@ class AnswerMeter:
         if not line.startswith(b"data:"):
             return
         self.has_content = self.has_content or b'"content_block_start"' in line
-        if not any(name in line for name in _TOLD):
+        if not any(name in line for name in _EVENT_NAMES):
             return
         event = _parsed(line[5:])
         match event.get("type"):
@@ -115,8 +115,8 @@ class AnswerMeter:
 
     def _start(self, message: dict[str, Any]) -> None:
         answering = message.get("model")
-        # A name that differs by its date only is the same model, and is counted under the name that was asked.
-        if isinstance(answering, str) and answering and base_name(answering) != base_name(self._asked):
+        # A name that differs only by its date is the same model, and counts under the requested name.
+        if isinstance(answering, str) and answering and base_name(answering) != base_name(self._requested):
             self.model = answering
         if isinstance(message.get("usage"), dict):
             self.usage = dict(message["usage"])

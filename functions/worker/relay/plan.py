@@ -13,18 +13,18 @@ def policy_for(
     plan: RunPlan, settings: WorkerSettings, environ: Mapping[str, str], deadline: float, deployment: Credential
 ) -> Policy:
     """Return what a run may ask of Claude until its deadline, on the loop's clock; `deployment` is its credential."""
-    asked = plan.options
+    options = plan.options
     models = None
     if settings.claude_models:
-        models = [*settings.claude_models, *plan.fallback_models, *([asked.model] if asked.model else [])]
+        models = [*settings.claude_models, *plan.fallback_models, *([options.model] if options.model else [])]
     return Policy(
         allowed=Allowed(models, environ),
         deadline=deadline,
-        tools=frozenset(asked.tools),
+        tools=frozenset(options.tools),
         fallbacks=plan.fallback_models,
-        max_turns=asked.max_turns,
+        max_turns=options.max_turns,
         # What the demo model answers costs nothing.
-        max_budget_usd=None if settings.demo_model else asked.max_budget_usd,
+        max_budget_usd=None if settings.demo_model else options.max_budget_usd,
         credential=None if plan.api_key is None else deployment.with_key(plan.api_key),
-        has_default_model=asked.model is None,
+        has_default_model=options.model is None,
     )

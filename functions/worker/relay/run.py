@@ -47,7 +47,7 @@ class Ended:
 
 
 class Watcher:
-    """What a run is told by its relay; does nothing by itself."""
+    """Receives the events of a run's relay; this base class ignores them."""
 
     def failed(self, failure: Failure) -> None:
         """Receive a request that failed."""
@@ -98,8 +98,8 @@ class RelayedRun:
 
     def note(self, failure: Failure) -> None:
         """Keep a request that failed."""
-        said = failure.message[:_LONGEST_MESSAGE].encode("utf-8", "replace").decode() if failure.message else None
-        kept = {"status": failure.status, "type": failure.type, "message": said, "requestId": failure.request_id}
+        message = failure.message[:_LONGEST_MESSAGE].encode("utf-8", "replace").decode() if failure.message else None
+        kept = {"status": failure.status, "type": failure.type, "message": message, "requestId": failure.request_id}
         self.failures.append({"at": rfc3339(int(time.time() * 1000)), **kept})
         if len(self.failures) > _FIRST + _LATEST:
             del self.failures[_FIRST]

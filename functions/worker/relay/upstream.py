@@ -46,7 +46,7 @@ class Upstream:
                 raise UpstreamError("no answer in time") from None
             except UpstreamError:
                 connection.close()
-                # Claude closed a free connection just when it was used again; a new one tells how Claude is.
+                # Claude closed an idle connection just as it was reused; a new one shows whether Claude is reachable.
                 if connection.used and not answer.head.status:
                     continue
                 raise

@@ -16,7 +16,7 @@ async def nobody():
 
 @pytest.mark.parametrize("has_tools", [True, False])
 async def test_a_run_with_tools_is_sampled_at_its_own_interval(monkeypatch, has_tools):
-    monkeypatch.setattr(processes, "run_processes", lambda spared: [os.getpid()])
+    monkeypatch.setattr(processes, "run_processes", lambda excluded: [os.getpid()])
     monkeypatch.setattr(resources, "_LOOK_EVERY", 0.01 if has_tools else 60.0)
     monkeypatch.setattr(resources, "_LOOK_EVERY_WITHOUT_TOOLS", 60.0 if has_tools else 0.01)
     async with asyncio.timeout(10):
