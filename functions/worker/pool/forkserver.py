@@ -32,8 +32,8 @@ def context() -> ForkServerContext | SpawnContext:
 def _hide_socket() -> None:
     """Start the server, unless it runs, and take its socket's name away.
 
-    Whoever put another socket under that name would be sent the settings with the next slot. The inode is reached by a
-    descriptor of this process, which keeps out of the /proc of all others.
+    A process that put another socket under that name would receive the settings with the next slot. The inode is
+    reached by a descriptor of this process, which keeps out of the /proc of all others.
     """
     server: Any = forkserver._forkserver  # noqa: SLF001 -- nothing else knows the address
     forkserver.ensure_running()

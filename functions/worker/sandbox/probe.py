@@ -73,9 +73,9 @@ def _policy(folder: Path, cli: Path, read: tuple[Path, ...]) -> tuple[Policy, li
     return Policy(cli=cli, root=folder, etc=folder / "etc", read=read), slot_variables(())
 
 
-def _cause(said: str) -> str:
-    """Return what an operator can do about what bubblewrap said."""
-    lines = [line for line in said.splitlines() if line.startswith("bwrap: ")]
+def _cause(output: str) -> str:
+    """Return what an operator can do about the messages of bubblewrap."""
+    lines = [line for line in output.splitlines() if line.startswith("bwrap: ")]
     if not lines:
         return "the CLI does not start in a sandbox: name the directory that it is installed in with RUN_READ_PATHS"
     text = lines[-1].removeprefix("bwrap: ")
