@@ -24,7 +24,7 @@ def test_every_metric_equals_the_count_of_the_script(model, tmp_path, row):
         query = user_query(body)
         if query.startswith("overloaded") and query not in busy:
             busy.add(query)
-            return Error(529, "overloaded_error")
+            return Error(529, "overloaded_error", after_chunks=3)
         if query.startswith("unknown"):
             return Error(404, "not_found_error")
         return Hang(go) if query.startswith("held") else Text(query)
@@ -84,6 +84,9 @@ def test_every_metric_equals_the_count_of_the_script(model, tmp_path, row):
         }  # fmt: skip
         assert {name: seen[name] for name in expected} == expected
         assert (codes, states["cancelled"]) == ({"model_not_found": 3}, 2)
+        # A result has the cost of its own attempt, 10 tokens of input and 5 of output. The two attempts that were cut
+        # have cost 10 of input and the 1 of output that a stream starts with. Output costs five times as much.
+        costs += 2 * ended[0]["result"]["costUsd"] * (10 + 5 * 1) / (10 + 5 * 5)
         assert abs(sum(value for name, value in seen.items() if name.startswith("claude_cost_usd")) - costs) < 1e-9
         assert abs(seen["claude_cache_saved_usd_total"] - saved) < 1e-9
         row("every figure, after -9 of an API process and of a worker", f"{len(expected) + 2} equal the script's count")
