@@ -69,8 +69,7 @@ def test_every_metric_equals_the_count_of_the_script(model, tmp_path, row):
         saved = sum(answer.json()["result"]["costUsd"] for answer in cached)
         gateway.until(lambda: scrape(gateway.client)["claude_webhook_pending"], lambda pending: pending == 0)
         seen = scrape(gateway.client)
-        lost = int(seen["claude_jobs_stalled_total"])
-        assert 1 <= lost <= 2  # as many as that worker had
+        assert 1 <= (lost := int(seen["claude_jobs_stalled_total"])) <= 2  # as many as that worker had
         expected = {
             "claude_jobs_completed_total": states["completed"], "claude_jobs_cancelled_total": states["cancelled"],
             'claude_queue_size{state="completed"}': states["completed"],
