@@ -4,8 +4,7 @@ import getpass
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import quote
+from typing import Annotated, Literal
 
 import redis.asyncio
 import typer
@@ -13,9 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from local.cli import Url
-from local.client import Client, CommandError
+from local.client import CommandError
+from local.client_request import request
 from local.keys import Data, with_store
 from local.output import is_terminal, print_message, visible, write
+from local.paths import credential_path
 from local.standard_input import query_text
 
 app = typer.Typer(
@@ -28,21 +29,6 @@ ApiKey = Annotated[str | None, typer.Option(envvar="CLAUDE_GATEWAY_API_KEY", hel
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the credential, as used by jobs.")]
 _DATA = Path(".data")
-
-
-def _request(method: str, path: str, url: str, api_key: str | None, body: dict[str, Any] | None = None) -> Any:
-    try:
-        with Client(url, api_key) as client:
-            return client.send(method, path, body)[0]
-    except CommandError as error:
-        print_message(str(error))
-        raise typer.Exit(error.status) from None
-
-
-def _path(name: str) -> str:
-    # Clients resolve the segments `.` and `..`.
-    segment = quote(name, safe="", errors="replace")
-    return f"/api/credentials/{segment.replace('.', '%2E') if set(name) == {'.'} else segment}"
 
 
 @app.command(name="set")
@@ -67,14 +53,14 @@ def set_(
         raise typer.Exit(error.status) from None
     # `echo` and editors add a line end, which is not part of the credential.
     body = {"kind": kind, "value": value.removesuffix("\n").removesuffix("\r"), "hosts": host or []}
-    stored = _request("PUT", _path(name), url, api_key, body)
+    stored = request("PUT", credential_path(name), url, api_key, body)
     print_message(f"Stored {stored['name']}")
 
 
 @app.command(name="list")
 def list_(url: Url, api_key: ApiKey = None, *, as_json: AsJson = False) -> None:
     """List the caller's credentials, without their values."""
-    found = _request("GET", "/api/credentials", url, api_key)
+    found = request("GET", "/api/credentials", url, api_key)
     if as_json:
         write(json.dumps(found))
         return
@@ -88,7 +74,7 @@ def list_(url: Url, api_key: ApiKey = None, *, as_json: AsJson = False) -> None:
 @app.command()
 def delete(name: Name, url: Url, api_key: ApiKey = None) -> None:
     """Delete a credential. Jobs that name it and have not started fail."""
-    _request("DELETE", _path(name), url, api_key)
+    request("DELETE", credential_path(name), url, api_key)
     print_message(f"Deleted {name}")
 
 

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote
 
 import typer
@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from local.cli import Url
-from local.client import Client, CommandError
+from local.client_request import request
 from local.keys import Data, with_store
 from local.output import print_message, visible
 from local.paths import job_path
@@ -31,19 +31,10 @@ Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
 _DATA = Path(".data")
 
 
-def _ask(method: str, path: str, url: str, api_key: str | None) -> dict[str, Any]:
-    try:
-        with Client(url, api_key) as client:
-            return client.send(method, path)[0]
-    except CommandError as error:
-        print_message(str(error))
-        raise typer.Exit(error.status) from None
-
-
 @app.command(name="list")
 def list_(job: Job, url: Url, api_key: ApiKey = None, *, as_json: AsJson = False) -> None:
     """List the delivery attempts of a job's webhooks, oldest first."""
-    found = _ask("GET", f"{job_path(job)}/deliveries", url, api_key)
+    found = request("GET", f"{job_path(job)}/deliveries", url, api_key)
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -67,7 +58,7 @@ def redeliver(
 ) -> None:
     """Send a job's terminal event again, with the same id."""
     only = f"?requestId={quote(request_id, safe='', errors='replace')}" if request_id else ""
-    answer = _ask("POST", f"{job_path(job)}/redeliver{only}", url, api_key)
+    answer = request("POST", f"{job_path(job)}/redeliver{only}", url, api_key)
     typer.echo(f"Redelivered: {len(answer['requestIds'])}; see `claude-gateway webhooks list {job}`")
 
 

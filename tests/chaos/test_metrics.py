@@ -1,6 +1,5 @@
 """After a shortened hour of everything, every metric is what the script has counted, whatever was killed."""
 
-import signal
 import threading
 from collections import Counter
 
@@ -17,14 +16,13 @@ VARIABLES = {
 
 
 def test_every_metric_equals_the_count_of_the_script(model, tmp_path, row):
-    go = threading.Event()
-    busy = set()
+    go, busy = threading.Event(), set()
 
     def reply(body):
         query = user_query(body)
         if query.startswith("overloaded") and query not in busy:
             busy.add(query)
-            return Error(529, "overloaded_error")
+            return Error(529, "overloaded_error", after_chunks=3)
         if query.startswith("unknown"):
             return Error(404, "not_found_error")
         return Hang(go) if query.startswith("held") else Text(query)
@@ -57,7 +55,7 @@ def test_every_metric_equals_the_count_of_the_script(model, tmp_path, row):
         gateway.kill_worker()
         gateway.worker = first
         api = [process for process in gateway.api.children() if "spawn_main" in " ".join(process.cmdline())]
-        api[0].send_signal(signal.SIGKILL)
+        api[0].kill()
         api[0].wait(10)  # its connections are closed by then, so that no request is sent on one of them
         gateway.until(lambda: scrape(gateway.client)["claude_jobs_stalled_total"], bool, timeout=60)
         go.set()
@@ -84,6 +82,9 @@ def test_every_metric_equals_the_count_of_the_script(model, tmp_path, row):
         }  # fmt: skip
         assert {name: seen[name] for name in expected} == expected
         assert (codes, states["cancelled"]) == ({"model_not_found": 3}, 2)
+        # A result has the cost of its own attempt, 10 tokens of input and 5 of output. The two attempts that were cut
+        # have cost 10 of input and the 1 of output that a stream starts with. Output costs five times as much.
+        costs += 2 * ended[0]["result"]["costUsd"] * (10 + 5 * 1) / (10 + 5 * 5)
         assert abs(sum(value for name, value in seen.items() if name.startswith("claude_cost_usd")) - costs) < 1e-9
         assert abs(seen["claude_cache_saved_usd_total"] - saved) < 1e-9
         row("every figure, after -9 of an API process and of a worker", f"{len(expected) + 2} equal the script's count")

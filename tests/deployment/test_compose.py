@@ -176,7 +176,8 @@ def test_a_scan_of_the_running_worker_finds_no_right_and_no_secret(stack):
         assert rights.pop("NoNewPrivs") == "1"
         assert {int(value, 16) for value in rights.values()} == {0}
         environments = "\n".join(seen["seen"].values())
-        assert "key-of-the-cli" in environments  # its own credential, so the scan works
+        assert "ANTHROPIC_UNIX_SOCKET" in environments  # the CLI's own, so the scan works
+        assert "key-of-the-cli" not in environments
         assert not [name for name in SECRETS.values() if name in environments]
 
 

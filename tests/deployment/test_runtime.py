@@ -25,11 +25,16 @@ ANSWERS = {
         "ListJobs": 200, "ReadJob": 200, "FollowJob": 200, "Health": 200, "Live": 200, "Metrics": 200, "Docs": 200,
         "OpenApi": 200, "ReadUsage": 200, "StartPage": 200, "StartFile": 200, "Everything": 404,
     },
-    "ResponsesFunction": {"CreateResponse": 200, "ReadResponse": 404, "CancelResponse": 404, "DeleteResponse": 400},
+    "OpenaiFunction": {"CreateResponse": 200, "ReadResponse": 404, "CancelResponse": 404, "DeleteResponse": 400},
     "BatchesFunction": {
         "SubmitBatch": 202, "ListBatches": 200, "ReadBatch": 404, "ReadBatchResults": 404, "CancelBatch": 404,
+    },
+    "AnthropicFunction": {
         "SubmitMessageBatch": 200, "ListMessageBatches": 200, "ReadMessageBatch": 404, "ReadMessageResults": 404,
         "CancelMessageBatch": 404, "DeleteMessageBatch": 400,
+    },
+    "CredentialsFunction": {
+        "ListCredentials": 200, "PutCredential": 404, "ReadCredential": 404, "DeleteCredential": 404,
     },
     "WebhookFunction": {"ListDeliveries": 200, "Redeliver": 409},
     "AdminFunction": {

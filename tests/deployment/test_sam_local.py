@@ -23,7 +23,7 @@ MISSING = {
     "CancelJob", "ReadJob", "FollowJob", "ListDeliveries", "Redeliver", "AnyJob", "DeleteJob", "RetryJob",
     "CancelAnyJob", "ChangePriority", "RedeliverAny", "RevokeCaller", "ResumeHost", "RouteQuery", "Everything",
     "ReadResponse", "CancelResponse", "ReadBatch", "ReadBatchResults", "CancelBatch", "ReadMessageBatch",
-    "ReadMessageResults", "CancelMessageBatch",
+    "ReadMessageResults", "CancelMessageBatch", "PutCredential", "ReadCredential", "DeleteCredential",
 }  # fmt: skip
 ACCEPTED = {"SubmitQuery", "SubmitBatch"}
 REFUSED = {"DeleteMessageBatch", "DeleteResponse"}

@@ -14,7 +14,7 @@ from functions.worker.pool.ecs_protection import Protection
 @pytest.fixture
 def agent(monkeypatch):
     """Record the requests to the agent; refuse the first."""
-    monkeypatch.setattr(ecs_protection, "_LOOK_EVERY", 0.01)
+    monkeypatch.setattr(ecs_protection, "_CHECK_EVERY", 0.01)
     requests: queue.Queue[object] = queue.Queue()
     statuses = iter([500])
 

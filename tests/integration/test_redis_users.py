@@ -109,7 +109,7 @@ def test_api_and_worker_work_as_their_own_users(tmp_path, model):
         deployment.start_worker()
         deployment.wait_for_slots(1)
         assert deployment.ask("who am I")["state"] == "completed"
-        model.script(Error(500, "api_error"))
+        model.script(Error(500, "api_error", after_chunks=3))
         assert deployment.ask("again")["attempts"] == 2
         assert deployment.client.get("/api/query?limit=5").status_code == 200
         with redis.Redis.from_url(server.url_of("worker")) as client:

@@ -32,6 +32,7 @@ def _first(worker: Worker) -> psutil.Process:
     return found[0]
 
 
+@pytest.mark.slow
 def test_a_killed_worker_starts_again_with_its_host_and_pid(server, store, tmp_path):
     for restart in range(2):
         with Worker(tmp_path, server.url, prefix=UNSHARE) as worker:
@@ -53,6 +54,7 @@ def _handles_sigterm(process: psutil.Process) -> bool:
     return bool(caught >> (signal.SIGTERM - 1) & 1)
 
 
+@pytest.mark.slow
 def test_pid_1_handles_a_stop_at_any_time(server, store, tmp_path):
     # The kernel drops signals to PID 1 without a handler.
     for delay in (0.0, 0.3, 1.0):

@@ -94,6 +94,7 @@ async def test_a_second_worker_does_not_repeat_the_copy(connect, server, store):
     assert store.info("commandstats")["cmdstat_sadd"]["calls"] == before
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_rq_info_shows_a_running_gateway(tmp_path, model):
     go = threading.Event()

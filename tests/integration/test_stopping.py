@@ -68,6 +68,7 @@ def test_a_worker_that_waits_for_redis_ends_at_once(server, store, tmp_path, sta
         assert worker.status == 0
 
 
+@pytest.mark.slow
 def test_a_worker_stopped_while_slots_fail_to_start_ends(server, store, tmp_path):
     with in_state(server, "read-only"), Worker(tmp_path, server.url) as worker:
         # By then the next start is at least a second away.
@@ -77,6 +78,7 @@ def test_a_worker_stopped_while_slots_fail_to_start_ends(server, store, tmp_path
         assert "Traceback" not in worker.log
 
 
+@pytest.mark.slow
 def test_a_second_signal_leaves_a_job_its_grace(hanging_job, server, tmp_path):
     with Worker(tmp_path, server.url, CLAUDE_COMMAND=str(fake_cli(tmp_path, "hang")), SHUTDOWN_GRACE="3") as worker:
         worker.wait_for_line("job_started")

@@ -78,6 +78,7 @@ def test_without_credentials_the_demo_model_answers_and_says_so(demo):
     assert (health["credentials"], health["relay"]) == (["demo"], True)
 
 
+@pytest.mark.slow
 def test_demo_answers_cost_nothing_and_are_not_cached_for_claude(tmp_path):
     with Gateway(tmp_path, QUEUE_CONCURRENCY="1") as gateway:
         first = gateway.ask("Who answers?")["result"]

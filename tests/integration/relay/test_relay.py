@@ -256,14 +256,19 @@ async def test_a_client_that_goes_away_ends_the_request_to_claude(folder):
         assert relay.run.ledger.spends[0].input == 10
 
 
-async def test_a_client_that_goes_away_before_the_answer_ends_it_too(folder):
-    requested = asyncio.Event()
+def silent(requested):
+    """Return an upstream that reads a request, sets the event and sends nothing."""
 
-    async def never(reader, writer):
+    async def reply(reader, writer):
         requested.set()
         await reader.readexactly(1)
 
-    async with relayed(folder, never) as relay:
+    return reply
+
+
+async def test_a_client_that_goes_away_before_the_answer_ends_it_too(folder):
+    requested = asyncio.Event()
+    async with relayed(folder, silent(requested)) as relay:
         request = asyncio.create_task(relay.post())
         await requested.wait()
         assert relay.run.asking == 1
@@ -275,12 +280,7 @@ async def test_a_client_that_goes_away_before_the_answer_ends_it_too(folder):
 
 async def test_the_end_of_a_run_ends_what_is_in_flight(folder):
     requested = asyncio.Event()
-
-    async def never(reader, writer):
-        requested.set()
-        await reader.readexactly(1)
-
-    async with relayed(folder, never) as relay:
+    async with relayed(folder, silent(requested)) as relay:
         request = asyncio.create_task(relay.post())
         await requested.wait()
         relay.line.end()

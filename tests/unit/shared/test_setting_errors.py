@@ -130,11 +130,14 @@ def test_a_validation_error_holds_no_value_in_its_text():
     value=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=40),
 )
 @example(name=next(pair for pair in FIELDS if pair[1] == "rate_limit"), value="60")
+@example(name=next(pair for pair in FIELDS if pair[1] == "log_format"), value="INVALID 0")
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_text_breaks_a_setting(name, value):
     one, field = name
     for line in _problems(one, **{field: value}):
-        assert not JARGON.search(line.replace(repr(value.strip())[1:-1][:20], "")), line
+        # Some settings quote the value in another case.
+        without_value = re.sub(r"\(it is .*\)", "", line).replace(repr(value.strip())[1:-1][:20], "")
+        assert not JARGON.search(without_value), line
 
 
 def test_all_errors_are_reported_at_once_and_each_once(monkeypatch):
