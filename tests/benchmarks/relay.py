@@ -22,6 +22,7 @@ from functions.worker.relay.policy import Policy
 from functions.worker.relay.relay import Relay
 from functions.worker.relay.run import RelayedRun
 from local.messages_api import Answer, TextBlock, Usage, answer_events, encode_event
+from tests.benchmarks import cpu
 from tests.benchmarks.figures import Figure
 from tests.support.real_cli import REAL_CLI, isolated_environment
 
@@ -104,11 +105,6 @@ def _received(connection: socket.socket) -> bytes:
     return data
 
 
-def _cpu(pid: int) -> float:
-    """Return the CPU seconds of a process; its clock is exact, where /proc/PID/stat counts in hundredths."""
-    return time.clock_gettime(~pid << 3 | 2)  # as clock_getcpuclockid(3) makes it
-
-
 async def _cli(environ: dict[str, str], home: str) -> float:
     """Run the real CLI on one answer; return the CPU seconds that it took after its start."""
     process = await asyncio.create_subprocess_exec(
@@ -120,7 +116,7 @@ async def _cli(environ: dict[str, str], home: str) -> float:
     process.stdin.close()
     before, last = 0.0, 0.0
     while line := await process.stdout.readline():
-        last = _cpu(process.pid)
+        last = cpu.seconds(process.pid)
         if b'"content_block_start"' in line:
             before = last
         if b'"message_stop"' in line:
@@ -157,9 +153,9 @@ def measure() -> list[Figure]:
                     "ANTHROPIC_UNIX_SOCKET": path,
                     "ANTHROPIC_API_KEY": "placeholder",
                 }
-                before = _cpu(relay.pid)
+                before = cpu.seconds(relay.pid)
                 own = asyncio.run(_cli(environ, name))
-                spent = _cpu(relay.pid) - before
+                spent = cpu.seconds(relay.pid) - before
                 shares.append(spent / own)
                 details.append((spent * 1000, own * 1000))
         finally:
