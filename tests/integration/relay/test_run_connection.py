@@ -50,7 +50,7 @@ async def test_a_request_before_the_answers_end_is_noted_is_served(folder, piece
             writer.write(second[start : start + size])
             await writer.drain()
             (connection,) = budget.connections
-            while connection._held < min(start + size, len(second)):  # all of it has arrived
+            while connection._held < min(start + size, len(second)):  # noqa: ASYNC110 -- no event says that it has come
                 await asyncio.sleep(0)
         may_finish.set()
         assert await reader.readexactly(len(ANSWER)) == ANSWER
@@ -81,3 +81,22 @@ async def test_two_requests_at_once_end_the_connection(folder):
         writer.write(request(b"1") * 2)
         with suppress(ConnectionError):
             assert await reader.read() == b""
+
+
+async def test_a_fault_of_the_relay_ends_one_connection(folder, caplog):
+    async def handler(head, method, body, reply):
+        if body == b"fault":
+            raise RuntimeError("sk-ant-secret")
+        reply.write(ANSWER)
+        reply.finish(keep=True)
+
+    async with connected(folder, handler) as (reader, writer, _):
+        other_reader, other = await asyncio.open_unix_connection(str(folder / "relay"))
+        writer.write(request(b"fault"))
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
+        other.write(request(b"2"))
+        assert await other_reader.readexactly(len(ANSWER)) == ANSWER
+        other.close()
+    [line] = [record for record in caplog.records if record.getMessage() == "relay_failed"]
+    assert line.fields == {"error": "RuntimeError"}
