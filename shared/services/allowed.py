@@ -57,12 +57,14 @@ async def _problem_of(schema: dict[str, Any] | None, caller: str, until: float) 
 
 
 def _model_problems(request: SubmitRequest, settings: SubmitSettings) -> list[FieldError]:
+    if not settings.claude_models:
+        return []
     models = {f"/fallbackModels/{number}": model for number, model in enumerate(request.fallback_models)}
     if request.model:
         models = {"/model": request.model, **models}
     message = f"should be one of CLAUDE_MODELS: {', '.join(settings.claude_models)}"
     refused = [place for place, model in models.items() if model not in settings.claude_models]
-    return [FieldError(place, message) for place in refused] if settings.claude_models else []
+    return [FieldError(place, message) for place in refused]
 
 
 async def check(request: SubmitRequest, settings: SubmitSettings, caller: str, until: Until) -> None:

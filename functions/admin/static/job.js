@@ -34,7 +34,7 @@ function facts(job) {
     pair("Caller", job.caller),
     pair("Request", job.requestId),
     job.waitingFor && pair("Waits for Claude", `${job.waitingFor.code}, next try ${clock(job.waitingFor.retryAt)}`),
-    job.queuePosition !== null && pair("Jobs before it", number(job.queuePosition)),
+    job.queuePosition !== null && pair("Jobs ahead of it", number(job.queuePosition)),
     job.runAnew > 0 && pair("Retried", `${job.runAnew} times`),
     job.result && pair("Model", job.result.model),
     job.costUsd > 0 && pair("Cost of all attempts", usd(job.costUsd)),

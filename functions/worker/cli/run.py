@@ -14,12 +14,12 @@ from functions.worker.cli.environment import uses_cloud
 from functions.worker.cli.plan import RunPlan
 from functions.worker.cli.process import GRACE, Cli
 from functions.worker.cli.prompt import messages_of
+from functions.worker.cli.report import Report, Structured
 from functions.worker.cli.stream import read_messages
 from functions.worker.cli.structured import structured
 from functions.worker.cli.tools import run_commands
 from functions.worker.cli.usage import Meter
 from functions.worker.cli.warm import WarmCli
-from functions.worker.jobs.outcome import Report, Structured
 from functions.worker.relay.plan import policy_for
 from functions.worker.relay.run import RelayedRun, Watcher
 from functions.worker.sandbox.confine import SandboxUnavailableError

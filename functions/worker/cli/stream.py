@@ -17,8 +17,8 @@ from claude_agent_sdk.types import Message, RateLimitInfo
 
 from functions.worker.cli.answer_text import AnswerText
 from functions.worker.cli.mcp_servers import Expected
+from functions.worker.cli.report import Report
 from functions.worker.cli.structured_input import StructuredInput
-from functions.worker.jobs.outcome import Report
 from shared.api.times import rfc3339
 from shared.configuration.settings import WorkerSettings
 

@@ -162,7 +162,7 @@ async def _pass(
     try:
         reply.on_room(connection.resume)
         reply.write(answer_head(200, headers, close=not framed))
-        answer.pass_to(reply, meter.feed, meter.nothing_in)
+        answer.pass_to(reply, meter.feed, meter.is_between_events)
         whole = await _end_of(answer, reply, upstream.silence)
         is_over = True
         meter.end()

@@ -42,6 +42,7 @@ class RunConnection(asyncio.Protocol):
         self.is_full = False
         self._held = 0
         self._is_refused = False
+        self._early: list[bytes] = []
         self._reset()
 
     def _reset(self) -> None:
@@ -78,8 +79,7 @@ class RunConnection(asyncio.Protocol):
         if self._is_refused:
             return
         if self._task is not None:
-            # Nothing may follow a request before its answer.
-            self.abort()
+            self._keep_early(data)
             return
         if not self._in_body:
             self._head_size += len(data)
@@ -93,6 +93,13 @@ class RunConnection(asyncio.Protocol):
             return
         if not self._in_body and self._task is None and self._head_size > MAX_HEAD:
             self._refuse(431)
+
+    def _keep_early(self, data: bytes) -> None:
+        """Keep what comes before `finish`: a client may send its next request once it has read the end of an answer."""
+        self._early.append(data)
+        self._hold(self._held + len(data))
+        if self._budget.held > _MOST_HELD:
+            self.abort()
 
     def _refuse(self, status: int) -> None:
         if self._transport is not None and not self._is_refused:
@@ -176,9 +183,12 @@ class RunConnection(asyncio.Protocol):
         """End the answer; without `keep` the connection too."""
         self._resume, self._task = None, None
         keep = keep and self._keeps
+        early, self._early = b"".join(self._early), []
         self._reset()
         if self._transport is not None and not keep:
             self._transport.close()
+        elif early:
+            self.data_received(early)
 
     def pause_writing(self) -> None:
         """Take note that the run reads more slowly than Claude writes."""
