@@ -24,7 +24,8 @@ from tests.support.scripted_model import Text, ToolUse
 from tests.support.waiting import until_async
 
 ROOT = Path(__file__).parents[2]
-TESTS = {"command": "python", "args": [str(ROOT / "tests/support/mcp_server.py")]}
+TESTS = {"command": "python", "args": ["-S", str(ROOT / "tests/support/quick_mcp_server.py")]}
+OVER_HTTP = ROOT / "tests/support/mcp_server.py"
 
 # Answers `initialize`, and ends at the next request.
 DIES_AT_INITIALIZE = """
@@ -121,8 +122,7 @@ async def test_a_server_gets_only_the_environment_of_its_entry(worker, monkeypat
         monkeypatch.delenv(name, raising=False)
     call = ToolUse("mcp__a__environment", {})
     answer = response(await worker({"a": {**TESTS, "env": {"TOKEN": "${TOKEN_OF_MINE}", "LEVEL": "1"}}}, call))
-    seen = json.loads(json.loads(answer)[0]["content"])
-    seen = seen.get("result", seen)
+    seen = json.loads(json.loads(answer)[0]["content"][0]["text"])
     assert (seen["TOKEN"], seen["LEVEL"]) == ("s3cret", "1")
     # Python sets the last one.
     assert set(seen) <= {"TOKEN", "LEVEL", "HOME", "LANG", "PATH", "TMPDIR", "LC_CTYPE"}
@@ -203,7 +203,7 @@ async def test_a_hanging_tool_ends_with_its_job_unseen_by_the_model(worker, mode
 async def served_over_http():
     """Serve the tests' tools over HTTP; yield their entry, and the process."""
     port = free_port()
-    with running(psutil.Popen([sys.executable, *TESTS["args"], str(port)], stderr=subprocess.DEVNULL)) as server:
+    with running(psutil.Popen([sys.executable, str(OVER_HTTP), str(port)], stderr=subprocess.DEVNULL)) as server:
         try:
             await until_async(lambda: [one for one in server.net_connections("tcp") if one.status == "LISTEN"])
             yield {"type": "http", "url": f"http://127.0.0.1:{port}/mcp"}, server.pid

@@ -89,5 +89,5 @@ class _Connection:
         except Exception as error:  # noqa: BLE001 -- a server's transport breaks in any way it likes
             event(log, "mcp_server_failed", logging.WARNING, server=self._name, error=cause(error))
         # The SDK would report every later call in words of its own.
-        self._link.detach(exchange.take_calls() if exchange is not None else [])
+        self._link.detach(*(exchange.take_calls() if exchange is not None else ([], [])))
         self._link.close()

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -77,7 +78,8 @@ class Exchange:
         self._name, self._transport = name, transport
         self._ids = itertools.count(1)
         self._calls: dict[Any, Call] = {}
-        self._news = 0.0
+        self._news = 0
+        self._first_unread: float = math.inf
         self._askers: set[Asker] = set()
         self._over = asyncio.Event()
         self._has_noise = False
@@ -143,23 +145,27 @@ class Exchange:
         """Let `run` return."""
         self._over.set()
 
-    def take_calls(self) -> list[Call]:
-        """Return the requests in flight, which will not be answered, and forget them."""
-        calls, self._calls = list(self._calls.values()), {}
-        return [call for call in calls if not call.abandoned]
+    def take_calls(self) -> tuple[list[Call], list[Call]]:
+        """Forget the requests in flight; return those that are lost, and those that the server has not read."""
+        calls, self._calls = {number: call for number, call in self._calls.items() if not call.abandoned}, {}
+        lost = [call for number, call in calls.items() if number < self._first_unread]
+        return lost, [call for number, call in calls.items() if number >= self._first_unread]
 
     def _abandon(self, number: int, call: Call) -> None:
         call.abandoned = True
         cancelled = {"requestId": number, "reason": "the run no longer waits for it"}
         self.notify(JSONRPCNotification(jsonrpc="2.0", method="notifications/cancelled", params=cancelled))
         # Any message shows that the server still works, such as its answer to this.
-        self._transport.send(dump(JSONRPCRequest(jsonrpc="2.0", id=next(self._ids), method="ping")))
-        asyncio.get_running_loop().call_later(_STUCK_AFTER, self._end_if_stuck, number, self._news)
+        ping = next(self._ids)
+        self._transport.send(dump(JSONRPCRequest(jsonrpc="2.0", id=ping, method="ping")))
+        if self.handshake is not None:  # nobody else waits for a server of one run
+            asyncio.get_running_loop().call_later(_STUCK_AFTER, self._end_if_stuck, number, ping, self._news)
 
-    def _end_if_stuck(self, number: int, news: float) -> None:
+    def _end_if_stuck(self, number: int, ping: int, news: int) -> None:
         # An older request may be what it works on, and its run may still wait for that.
         if self._news == news and next(iter(self._calls), None) == number:
             event(log, "mcp_server_stuck", logging.WARNING, server=self._name)
+            self._first_unread = min(self._first_unread, ping)
             self._over.set()
 
     def _take(self, message: Message | Unreadable) -> None:

@@ -77,9 +77,10 @@ class Link:
         for request in held:
             self._ask(exchange, request)
 
-    def detach(self, lost: list[Call]) -> None:
-        """Stop sending; refuse the requests of this run among those that the server has not answered."""
+    def detach(self, lost: list[Call], unread: list[Call]) -> None:
+        """Stop sending; refuse the requests of this run that are lost, and hold those that the server has not read."""
         self._exchange = None
+        self._held |= {call.request.id: call.request for call in unread if call.asker is self}
         mine = [call.request for call in lost if call.asker is self]
         if mine and not self._closed:
             self._on_lost()

@@ -150,9 +150,9 @@ class SharedServer:
         finally:
             self.is_spawning = False
             was_up, self._exchange = self._exchange is not None, None
-            lost = exchange.take_calls() if exchange is not None else []
+            lost, unread = exchange.take_calls() if exchange is not None else ([], [])
             for link in self._links:
-                link.detach(lost)
+                link.detach(lost, unread)
                 if not was_up:
                     link.refuse_held()
             remove_tree(folder)

@@ -111,6 +111,8 @@ def _program(command: str) -> str:
 
 async def _end(process: asyncio.subprocess.Process, pids: set[int]) -> None:
     """Close the input of a server, and kill what is left of it and its children; a cancellation kills at once."""
+    # Those in a session of their own cannot be found when the server has exited.
+    below = processes.descendants(process.pid)
     try:
         if process.stdin is not None:
             process.stdin.close()
@@ -118,7 +120,7 @@ async def _end(process: asyncio.subprocess.Process, pids: set[int]) -> None:
             async with asyncio.timeout(_GRACE):
                 await process.wait()
     finally:
-        below = processes.descendants(process.pid)
+        below += processes.descendants(process.pid)
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         processes.send(signal.SIGKILL, below)
