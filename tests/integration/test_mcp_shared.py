@@ -100,7 +100,7 @@ class Asker:
         self.notifications.append((notification.method, notification.params))
 
 
-async def test_news_reaches_the_run_that_asked_and_changes_reach_all(slot_of):
+async def test_news_reaches_its_run_and_changes_reach_all(slot_of):
     servers, run = slot_of()
     async with run():
         server = servers.get("a")
@@ -153,9 +153,9 @@ async def test_a_cancelled_request_is_answered_at_once(slot_of):
         hanging = asyncio.create_task(one.call("a", "hang"))
         await until_async(lambda: in_flight(servers) == 1)
         # The handshake had the first id.
-        await one.tell("a", "notifications/cancelled", requestId=1)
+        await one.notify("a", "notifications/cancelled", requestId=1)
         assert (await hanging)["message"] == "Request cancelled"
-        await one.tell("a", "notifications/cancelled", requestId=["no", "id"])
+        await one.notify("a", "notifications/cancelled", requestId=["no", "id"])
         assert await one.call("a", "echo", a=1) == {"a": 1}
 
 
@@ -165,7 +165,7 @@ async def test_a_flood_of_cancelled_requests_is_bounded(slot_of):
         for number in range(exchange.MOST_CALLS + 5):
             call = asyncio.create_task(one.call("a", "hang"))
             await asyncio.sleep(0)
-            await one.tell("a", "notifications/cancelled", requestId=number + 1)
+            await one.notify("a", "notifications/cancelled", requestId=number + 1)
             answer = await call
         assert "requests of this run" in answer["message"]
         assert in_flight(servers) == exchange.MOST_CALLS

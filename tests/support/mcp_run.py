@@ -38,7 +38,7 @@ class McpRun:
         assert answer["id"] == number
         return answer
 
-    async def tell(self, server: str, method: str, /, **params: Any) -> None:
+    async def notify(self, server: str, method: str, /, **params: Any) -> None:
         """Send a notification."""
         await self.bridges[server].handle({"jsonrpc": "2.0", "method": method, "params": params})
 
@@ -46,7 +46,7 @@ class McpRun:
         """Shake hands with a server."""
         client = {"name": "test", "version": "1"}
         answer = await self.ask(server, "initialize", protocolVersion="2025-06-18", capabilities={}, clientInfo=client)
-        await self.tell(server, "notifications/initialized")
+        await self.notify(server, "notifications/initialized")
         return answer
 
     async def call(self, server: str, tool: str, /, **arguments: Any) -> Any:

@@ -233,6 +233,6 @@ if __name__ == "__main__":
     if sys.argv[1:]:
         _follow_orders(Path(sys.argv[1]))
     while message := sys.stdin.readline():
-        asked = json.loads(message)
-        if "id" in asked and "method" in asked and (result := _answer(asked)) is not _NO_ANSWER:
-            put({"jsonrpc": "2.0", "id": asked["id"], "result": result})
+        request = json.loads(message)
+        if "id" in request and "method" in request and (result := _answer(request)) is not _NO_ANSWER:
+            put({"jsonrpc": "2.0", "id": request["id"], "result": result})

@@ -23,7 +23,7 @@ from functions.worker.mcp.messages import Message, Unreadable
 from shared.mcp.config import Server
 
 # What a run may ask of a shared server: nothing that changes what the server does for others.
-_ASKED_OF_SHARED = {
+_ALLOWED_ON_SHARED = {
     "tools/list", "tools/call", "resources/list", "resources/templates/list", "resources/read", "prompts/list",
     "prompts/get", "completion/complete",
 }  # fmt: skip
@@ -117,7 +117,9 @@ class Link:
         if isinstance(answer, JSONRPCError) and self._is_lost(answer.error):
             self._on_lost()
             if self._server.shared and self._exchange is not None:
+                # Later requests wait for the next connection.
                 self._exchange.end()
+                self._exchange = None
         self._put(answer.model_copy(update={"id": call.request.id}))
 
     def notified(self, notification: JSONRPCNotification) -> None:
@@ -134,7 +136,7 @@ class Link:
             self._refuse(request, INVALID_PARAMS, "The gateway does not allow this tool of the server")
         elif self._server.shared and request.method == "ping":
             self._put(JSONRPCResponse(jsonrpc="2.0", id=request.id, result={}))
-        elif self._server.shared and request.method not in {*_ASKED_OF_SHARED, "initialize"}:
+        elif self._server.shared and request.method not in {*_ALLOWED_ON_SHARED, "initialize"}:
             self._refuse(request, METHOD_NOT_FOUND, "The gateway does not pass this request to a shared server")
         elif self._exchange is not None:
             self._ask(self._exchange, request)

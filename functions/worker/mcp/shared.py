@@ -17,6 +17,7 @@ from functions.worker.mcp.connecting import cause, connected
 from functions.worker.mcp.exchange import Call, Exchange
 from functions.worker.mcp.link import Link
 from functions.worker.mcp.messages import Unreadable
+from functions.worker.pool.tasks import end
 from shared.configuration.settings import WorkerSettings
 from shared.host import processes
 from shared.logs import event
@@ -91,8 +92,7 @@ class SharedServer:
     async def close(self) -> None:
         """End the server and its processes."""
         if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.wait({self._keeper})
+            await end(self._keeper)
 
     @contextmanager
     def joined(self, link: Link) -> Iterator[None]:
