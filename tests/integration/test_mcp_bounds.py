@@ -97,6 +97,26 @@ async def test_half_of_an_emoji_arrives_as_a_replacement(run):
     assert await run.call("a", "echo", half="\ud83d") == {"half": "\ufffd"}
 
 
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+async def test_numbers_that_json_does_not_have_arrive_as_null(run, number):
+    # The SDK writes them as they are, and the CLI cannot read the line.
+    text = '{"jsonrpc":"2.0","id":ID,"result":{"content":[{"type":"text","text":"ok"}],"structuredContent":{"n":%s}}}'
+    answer = await run.ask("a", "tools/call", name="raw", arguments={"hex": in_hex(text % number)})
+    json.dumps(answer, allow_nan=False)
+    assert answer["result"]["content"][0]["text"] == "ok"
+    error = '{"jsonrpc":"2.0","id":ID,"error":{"code":1,"message":"m","data":[%s]}}'
+    json.dumps(await run.call("a", "raw", hex=in_hex(error % number)), allow_nan=False)
+
+
+async def test_arguments_of_any_depth_are_an_answer(run):
+    nested: list[object] = []
+    for _ in range(300):
+        nested = [nested]
+    answer = await run.call("a", "echo", nested=nested)
+    assert "nested" in answer or "nested too deeply" in answer["message"]
+    assert await run.call("a", "echo", still="there") == {"still": "there"}
+
+
 @pytest.mark.parametrize(
     "answer",
     ['{"jsonrpc":"2.0","id":ID,"result":', '{"jsonrpc":"2.0","id":ID,"result":5}', '{"result":{},,"id":ID}'],

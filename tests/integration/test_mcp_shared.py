@@ -94,7 +94,7 @@ class Asker:
         self.notifications, self.answers = [], []
 
     def answered(self, call, answer):
-        self.answers.append((call.request.id, answer))
+        self.answers.append((call.message.id, answer))
 
     def notified(self, notification):
         self.notifications.append((notification.method, notification.params))

@@ -18,7 +18,7 @@ from mcp.types import (
     JSONRPCResponse,
 )
 
-from functions.worker.mcp.messages import Message, Unreadable, allow_large_results, dump
+from functions.worker.mcp.messages import Message, Unreadable, allow_large_results, dump, finite, finite_error
 from shared.logs import event
 
 log = logging.getLogger("worker.mcp")
@@ -57,13 +57,13 @@ class Call:
     """A request in flight; `asker` is None when its run has ended, and `abandoned` when nobody waits for the answer."""
 
     asker: Asker | None
-    request: JSONRPCRequest
+    message: JSONRPCRequest
     abandoned: bool = False
 
     @property
     def progress_token(self) -> Any:
         """The token with which the asker recognizes news of the request."""
-        meta = (self.request.params or {}).get("_meta")
+        meta = (self.message.params or {}).get("_meta")
         return meta.get("progressToken") if isinstance(meta, dict) else None
 
 
@@ -108,7 +108,10 @@ class Exchange:
         params = request.params
         if params is not None and call.progress_token is not None:
             params = {**params, "_meta": {**params["_meta"], "progressToken": number}}
-        data = dump(request.model_copy(update={"id": number, "params": params}))
+        try:
+            data = dump(request.model_copy(update={"id": number, "params": params}))
+        except (ValueError, RecursionError):
+            return "The request is nested too deeply"
         if len(data) > _LARGEST_REQUEST:
             return f"The request is larger than {_LARGEST_REQUEST >> 20} MiB"
         if not self._transport.send(data):
@@ -123,9 +126,9 @@ class Exchange:
     def cancel(self, asker: Asker, which: Callable[[JSONRPCRequest], bool]) -> JSONRPCRequest | None:
         """Cancel a request and return it; a late answer is dropped, and until then the request counts as in flight."""
         for number, call in self._calls.items():
-            if call.asker is asker and not call.abandoned and which(call.request):
+            if call.asker is asker and not call.abandoned and which(call.message):
                 self._abandon(number, call)
-                return call.request
+                return call.message
         return None
 
     def join(self, asker: Asker) -> None:
@@ -194,8 +197,12 @@ class Exchange:
             event(log, "mcp_message_unreadable", logging.WARNING, server=self._name, too_large=message.too_large)
         if call is None or call.asker is None or call.abandoned:
             return
-        if isinstance(message, JSONRPCResponse) and call.request.method == "tools/list":
-            allow_large_results(message.result)
+        if isinstance(message, JSONRPCResponse):
+            message = message.model_copy(update={"result": finite(message.result)})
+            if call.message.method == "tools/list":
+                allow_large_results(message.result)
+        elif isinstance(message, JSONRPCError):
+            message = message.model_copy(update={"error": finite_error(message.error)})
         call.asker.answered(call, message)
 
 

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+import anyio
 from mcp.shared.message import SessionMessage
 from mcp.types import (
     CONNECTION_CLOSED,
@@ -54,8 +56,9 @@ class Link:
 
     async def deliver(self, to_cli: Any) -> None:
         """Pass answers on to the CLI until cancelled."""
-        while True:
-            await to_cli.send(SessionMessage(await self._waiting.get()))
+        with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
+            while True:
+                await to_cli.send(SessionMessage(await self._waiting.get()))
 
     def take(self, message: Message) -> None:
         """Take a message of the CLI, without waiting."""
@@ -80,8 +83,8 @@ class Link:
     def detach(self, lost: list[Call], unread: list[Call]) -> None:
         """Stop sending; refuse the requests of this run that are lost, and hold those that the server has not read."""
         self._exchange = None
-        self._held |= {call.request.id: call.request for call in unread if call.asker is self}
-        mine = [call.request for call in lost if call.asker is self]
+        self._held |= {call.message.id: call.message for call in unread if call.asker is self}
+        mine = [call.message for call in lost if call.asker is self]
         if mine and not self._closed:
             self._on_lost()
         for request in mine:
@@ -111,8 +114,8 @@ class Link:
         """Return an answer under the id of the CLI."""
         if isinstance(answer, Unreadable):
             if answer.too_large:
-                self._on_cut(_tool(call.request))
-            self._refuse(call.request, INTERNAL_ERROR, answer.reason)
+                self._on_cut(_tool(call.message))
+            self._refuse(call.message, INTERNAL_ERROR, answer.reason)
             return
         if isinstance(answer, JSONRPCError) and self._is_lost(answer.error):
             self._on_lost()
@@ -120,7 +123,7 @@ class Link:
                 # Later requests wait for the next connection.
                 self._exchange.end()
                 self._exchange = None
-        self._put(answer.model_copy(update={"id": call.request.id}))
+        self._put(answer.model_copy(update={"id": call.message.id}))
 
     def notified(self, notification: JSONRPCNotification) -> None:
         """Return a notification; drop it while the CLI does not read."""

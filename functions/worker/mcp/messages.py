@@ -5,7 +5,14 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from mcp.types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, jsonrpc_message_adapter
+from mcp.types import (
+    ErrorData,
+    JSONRPCError,
+    JSONRPCNotification,
+    JSONRPCRequest,
+    JSONRPCResponse,
+    jsonrpc_message_adapter,
+)
 
 Message = JSONRPCRequest | JSONRPCNotification | JSONRPCResponse | JSONRPCError
 
@@ -100,6 +107,20 @@ def _json(value: Any) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+
+
+def finite(value: Any) -> Any:
+    """Return a value without NaN and infinite numbers: the SDK would write them, and the CLI cannot read them."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return json.loads(json.dumps(value), parse_constant=lambda _: None)
+    return value
+
+
+def finite_error(error: ErrorData) -> ErrorData:
+    """Return an error whose data is finite."""
+    return error.model_copy(update={"data": finite(error.data)})
 
 
 def allow_large_results(result: dict[str, Any]) -> None:

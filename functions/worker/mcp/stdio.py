@@ -57,10 +57,10 @@ class Stdio:
         exited = asyncio.Event()
         try:
             handle = os.pidfd_open(self._process.pid)
-        except AttributeError:  # not on this platform
-            await anyio.sleep_forever()
-        except OSError:  # it has exited
+        except ProcessLookupError:  # it has exited
             return
+        except (AttributeError, OSError):  # not on this system
+            await anyio.sleep_forever()
         loop = asyncio.get_running_loop()
         loop.add_reader(handle, exited.set)
         try:
