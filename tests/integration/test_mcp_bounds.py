@@ -153,7 +153,7 @@ async def test_a_server_that_reads_nothing_is_refused_more(tmp_path):
     assert all("does not read" in one["message"] for one in refused)
     await run.bridges["a"].aclose()
     await asyncio.gather(*waiting, return_exceptions=True)
-    assert processes.descendants(os.getpid()) == []
+    await until_async(lambda: not processes.descendants(os.getpid()))
 
 
 async def test_a_run_has_a_bounded_number_of_requests_in_flight(run):

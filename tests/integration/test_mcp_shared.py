@@ -44,7 +44,7 @@ async def slot_of(tmp_path):
     yield begin
     for one in slots:
         await one.close()
-    assert processes.descendants(os.getpid()) == []
+    await until_async(lambda: not processes.descendants(os.getpid()))
 
 
 async def test_runs_share_one_process_that_outlives_them(slot_of):
