@@ -153,7 +153,8 @@ async def test_a_server_that_reads_nothing_is_refused_more(tmp_path):
     assert all("does not read" in one["message"] for one in refused)
     await run.bridges["a"].aclose()
     await asyncio.gather(*waiting, return_exceptions=True)
-    await until_async(lambda: not processes.descendants(os.getpid()))
+    pid = int(orders.read_text().splitlines()[-1])
+    await until_async(lambda: not psutil.pid_exists(pid))
 
 
 async def test_a_run_has_a_bounded_number_of_requests_in_flight(run):

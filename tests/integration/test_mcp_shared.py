@@ -28,6 +28,7 @@ def slot(monkeypatch, tmp_path):
 async def slot_of(tmp_path):
     """Return a function that begins the shared servers of a slot, and gives the way to begin runs with them."""
     slots = []
+    before = set(processes.descendants(os.getpid()))
 
     def begin(entry=None, orders=None, **limits):
         file = tmp_path / "orders"
@@ -44,7 +45,7 @@ async def slot_of(tmp_path):
     yield begin
     for one in slots:
         await one.close()
-    await until_async(lambda: not processes.descendants(os.getpid()))
+    await until_async(lambda: set(processes.descendants(os.getpid())) <= before)
 
 
 async def test_runs_share_one_process_that_outlives_them(slot_of):
@@ -246,12 +247,13 @@ async def test_a_server_above_its_bounds_is_started_again(slot_of, caplog):
 
 
 async def test_runs_end_their_processes_and_leave_those_of_shared_servers(slot_of):
+    before = set(processes.descendants(os.getpid()))
     servers, run = slot_of()
     async with run() as one:
         server = (await one.call("a", "state"))["pid"]
         # Adopted by the slot, and still in the session of the server.
         orphan = await one.call("a", "orphan")
-    await processes.end_descendants(lambda: asyncio.sleep(0, servers.pids), reaped=None, grace=0.1)
+    await processes.end_descendants(lambda: asyncio.sleep(0, servers.pids | before), reaped=None, grace=0.1)
     assert psutil.pid_exists(server)
     assert psutil.pid_exists(orphan)
     await servers.close()
