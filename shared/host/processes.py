@@ -85,14 +85,16 @@ def _read(path: str) -> bytes:
 def _below(root: int, excluded: set[int] | None = None) -> list[_Process]:
     """List every process below `root`, zombies too, parents before children.
 
-    Excluded processes and their descendants are left out.
+    Excluded processes, their descendants and those of their sessions are left out.
     """
     children: dict[int, list[_Process]] = {}
     for entry in os.listdir("/proc") if _LINUX else ():  # noqa: PTH208 -- no object for each
         if entry.isdecimal():
             with suppress(OSError):
-                # pid (name, which may hold anything) state parent …
-                state, parent = _read(f"/proc/{entry}/stat").rpartition(b")")[2].split(maxsplit=2)[:2]
+                # pid (name, which may hold anything) state parent group session …
+                state, parent, _, session = _read(f"/proc/{entry}/stat").rpartition(b")")[2].split(maxsplit=4)[:4]
+                if excluded and int(session) in excluded:
+                    continue
                 children.setdefault(int(parent), []).append(_Process(int(entry), int(parent), state in b"ZX"))
     found: list[_Process] = []
     pending = [root]
@@ -111,6 +113,17 @@ def descendants(root: int) -> list[int]:
 def run_processes(excluded: set[int]) -> list[int]:
     """List the living processes below this one, without the excluded ones and their descendants."""
     return [process.pid for process in _below(os.getpid(), excluded) if not process.ended]
+
+
+def own_memory(pid: int) -> int:
+    """Return the memory of a process in bytes, without mapped files; 0 when it has exited."""
+    with suppress(OSError):
+        kilobytes = 0
+        for line in Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines():
+            if line.startswith(("RssAnon:", "RssShmem:")):
+                kilobytes += int(line.split()[1])
+        return kilobytes * 1024
+    return 0
 
 
 def children(root: int) -> list[int]:

@@ -707,6 +707,69 @@ ATTACKS = [
         """,
     ),
 ]
+# What a run tries with MCP servers, its own and those of other jobs.
+MCP_ATTACKS = [
+    Attack(
+        "Read the environment, memory and command line of MCP servers",
+        "they run outside the sandbox and are in no `/proc` of the run",
+        """
+        for path in glob.glob("/proc/[0-9]*/environ") + glob.glob("/proc/[0-9]*/cmdline"):
+            text = (reads(path) or b"").decode("utf-8", "replace")
+            if "TARGET_" not in text:
+                print(text)
+                if "mcp_server" in text:
+                    breach(path)
+        """,
+    ),
+    Attack(
+        "Signal MCP servers, or write into their input",
+        "a PID namespace: they are no processes of the run, and their pipes are in no `/proc` of it",
+        """
+        for pid in map(int, env["TARGET_SERVERS"].split()):
+            try:
+                os.kill(pid, 0)
+                name = (reads(f"/proc/{pid}/comm") or b"").strip()
+                if name not in (b"bash", b"sh", b"claude", b"bwrap", b"python3", b"cat", b"env"):
+                    breach("signals", pid, name)
+            except OSError:
+                pass
+            if pid > 1000 and opens(f"/proc/{pid}/fd/0", os.O_WRONLY):
+                breach("writes to", pid)
+        """,
+    ),
+    Attack(
+        "Read the files of MCP servers",
+        "a mount namespace: the directories of servers are not bound, not even that of a server of the run",
+        """
+        for place in ("/work/..", "/work/../..", env["TARGET_RUNS"], "/tmp"):
+            for folder, folders, files in os.walk(place):
+                if folder.startswith(("/proc", "/usr", "/opt")):
+                    folders.clear()
+                elif any(name.startswith("mcp-") or "-mcp-" in name for name in folders):
+                    breach(folder)
+        """,
+    ),
+    Attack(
+        "Reach an MCP server over HTTP, or find its token",
+        "a network namespace without a route; the broker adds the token outside the sandbox",
+        """
+        if reaches("127.0.0.1", int(env["TARGET_MCP_PORT"])):
+            breach("reaches it")
+        for place in ("/work", "/config", "/home", "/tmp", "/run", "/etc"):
+            for folder, _, files in os.walk(place):
+                for name in files:
+                    text = b"" if name == "attack" else reads(os.path.join(folder, name)) or b""
+                    if b"mcpServers" in text and b"Authorization" in text:
+                        breach(folder, name)
+        print(env)
+        """,
+    ),
+]
+# A tool can write into the output of its CLI, and so speak to the slot in its name.
+FORGERIES = {
+    "Call an MCP server of another job by a forged message of the CLI": "a run's broker has no server of another job",
+    "Call a tool that `routing.tools` does not allow by a forged message of the CLI": "the broker refuses it",
+}
 # What harms the machine and not the secrets, and what a run leaves for the next: each has a test of its own.
 BOMBS = {
     "Start processes without end": "`MAX_RUN_PROCESSES`; the run's namespace ends with its first process",

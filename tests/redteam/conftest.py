@@ -1,8 +1,10 @@
 """A gateway whose model is hostile."""
 
 import base64
+import json
 import os
 import shlex
+import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 from local.embedded_redis import find_server
 from tests.redteam.catalogue import PRELUDE
 from tests.support.gateway import ROOT, Gateway
+from tests.support.mcp_run import QUICK
 from tests.support.redis_server import RedisServer
 from tests.support.scripted_model import ScriptedModel, Text, ToolUse
 
@@ -77,6 +80,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalTarget]:
     """Start `claude-gateway local`, with secrets in every place that it keeps them in."""
     folder = tmp_path_factory.mktemp("redteam")
     (folder / "redis").mkdir()
+    (folder / "mcp.json").write_text(json.dumps({"mcpServers": _servers()}))
     (folder / ".env").write_text(f"ADMIN_PASSWORD={CANARY}-admin-password\n")
     with RedisServer(find_server(), folder / "redis") as server, ScriptedModel() as model:
         gateway = Gateway(
@@ -88,6 +92,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalTarget]:
             CLAUDE_TOOLS="Bash",
             DEDUP_ENABLED="false",
             LOG_FORMAT="text",
+            MCP_ENABLED="true",
             MAX_RUN_MEMORY=str(1 << 30),
             MAX_RUN_PROCESSES="100",
             MAX_WORKSPACE_BYTES=str(64 << 20),
@@ -113,6 +118,18 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalTarget]:
                 "TARGET_HOST": "127.0.0.1",
             }
             yield LocalTarget(gateway, model, facts)
+
+
+def _servers() -> dict[str, Any]:
+    """Return MCP servers with secrets in all places that they can have them in; nothing listens at the last one."""
+    quick = {"command": sys.executable, "args": ["-S", str(QUICK)], "env": {"TOKEN": f"{CANARY}-of-a-server"}}
+    return {
+        "own": quick,
+        "narrow": {**quick, "routing": {"tools": ["echo"]}},
+        "other": quick,
+        "warm": {**quick, "shared": True},
+        "far": {"url": "http://127.0.0.1:1/mcp", "headers": {"Authorization": f"Bearer {CANARY}-of-a-server"}},
+    }
 
 
 def _ports(*urls: str) -> list[int]:

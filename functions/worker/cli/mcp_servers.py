@@ -19,17 +19,22 @@ def allowed_tools(servers: Servers) -> list[str]:
         if server.routing.tools is None:
             names.append(f"mcp__{name}")
         else:
-            # The CLI renames a tool whose name holds any other character.
-            names += [f"mcp__{name}__{re.sub(r'[^a-zA-Z0-9_-]', '_', tool)}" for tool in server.routing.tools]
+            names += [renamed(f"mcp__{name}__{tool}") for tool in server.routing.tools]
     return names
+
+
+def renamed(tool: str) -> str:
+    """Return a tool as the CLI names it: it replaces any other character."""
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", tool)
 
 
 class Expected:
     """The servers that a run expects; its messages show which of them are present."""
 
-    def __init__(self, plan: McpPlan, gone: set[str]) -> None:
-        """Expect the servers of a plan; `gone` names those that the broker has lost."""
+    def __init__(self, plan: McpPlan, gone: set[str], cut: set[str]) -> None:
+        """Expect the servers of a plan; the broker lost those in `gone` and discarded results of those in `cut`."""
         self._gone = gone
+        self._cut = cut
         self._names = set(plan.names)
         self._required = {name for name, server in plan.servers.items() if server.routing.required}
         # A server that this worker does not have is absent from the start.
@@ -44,8 +49,8 @@ class Expected:
 
     @property
     def truncated(self) -> tuple[str, ...]:
-        """The tools whose results the CLI truncated: the model saw only their beginning."""
-        return tuple(sorted(self._truncated))
+        """The tools of whose results the model saw only the beginning, or nothing because they were too large."""
+        return tuple(sorted(self._truncated | {renamed(tool) for tool in self._cut}))
 
     @property
     def required_is_absent(self) -> bool:

@@ -13,8 +13,8 @@ from typing import Any
 from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient
 from claude_agent_sdk.types import Message
 
-from functions.worker.cli.mcp_broker import Broker
 from functions.worker.cli.workspace import Workspace
+from functions.worker.mcp.broker import Broker
 from functions.worker.relay.relay import Line
 from functions.worker.relay.run import RelayedRun
 from shared.host import processes

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import os
 import time
-from contextlib import suppress
 from pathlib import Path
 
 from functions.worker.cli.process import Excluded
@@ -35,7 +34,7 @@ async def exceeded(
     while True:
         await asyncio.sleep(_LOOK_EVERY if has_tools else _LOOK_EVERY_WITHOUT_TOOLS)
         pids = processes.run_processes(await excluded())
-        memory = sum(map(_own_memory, pids))
+        memory = sum(map(processes.own_memory, pids))
         count = 0 if written is None else await written.count(pids)
         too_many = len(pids) > settings.max_run_processes or memory > settings.max_run_memory
         if too_many or count > settings.max_workspace_bytes:
@@ -71,14 +70,3 @@ def _free(folder: Path) -> int:
     except OSError:
         return 0
     return seen.f_bfree * seen.f_frsize
-
-
-def _own_memory(pid: int) -> int:
-    """Return the memory of a process in bytes, without mapped files; 0 when it has exited."""
-    with suppress(OSError):
-        kilobytes = 0
-        for line in Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines():
-            if line.startswith(("RssAnon:", "RssShmem:")):
-                kilobytes += int(line.split()[1])
-        return kilobytes * 1024
-    return 0

@@ -134,7 +134,7 @@ class Run:
         report.structured = None if schema is None else Structured(fits=False)
         try:
             await cli.start()
-            expected = mcp_servers.Expected(plan.mcp, cli.broker.gone)
+            expected = mcp_servers.Expected(plan.mcp, cli.broker.gone, cli.broker.cut)
             await read_messages(cli.query(messages_of(plan.prompt)), report, self._settings, on_text, expected)
             if report.envelope is None:
                 # Not at `end`, which may come later: the CLI's own retry starts half a second after its announcement.

@@ -7,11 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from functions.worker.cli.mcp_broker import Broker
 from functions.worker.cli.options import options_for
 from functions.worker.cli.plan import RunPlan, plan_for
 from functions.worker.cli.process import Cli
 from functions.worker.cli.workspace import Workspace
+from functions.worker.mcp.broker import Broker
+from functions.worker.mcp.shared import SharedServers
 from functions.worker.relay.credential import Credential
 from functions.worker.relay.relay import Relay
 from functions.worker.sandbox.confine import Sandbox
@@ -50,6 +51,7 @@ class WarmCli:
         self._settings = settings
         self._sandbox = sandbox or Sandbox("off")
         self.relay = relay
+        self.shared = SharedServers(settings)
         self._spare: _Spare | None = None
         self._taken = asyncio.Event()
         self._next_allowed = asyncio.Event()
@@ -76,9 +78,15 @@ class WarmCli:
         """Return the processes that belong to no run. Wait while one is being spawned, until its id is known."""
         # Between the fork and a later iteration of the loop, only the kernel knows the process, and the SDK does not
         # signal when it has the id.
-        while (spare := self._spare) is not None and spare.cli.pid is None and not spare.cli.failed:  # noqa: ASYNC110
+        while self._is_spawning or self.shared.is_spawning:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
-        return set() if spare is None or spare.cli.pid is None else {spare.cli.pid}
+        spare = self._spare
+        return self.shared.pids | (set() if spare is None or spare.cli.pid is None else {spare.cli.pid})
+
+    @property
+    def _is_spawning(self) -> bool:
+        spare = self._spare
+        return spare is not None and spare.cli.pid is None and not spare.cli.failed
 
     async def run(self) -> None:
         """Keep one CLI ready until cancelled."""
@@ -133,7 +141,7 @@ class WarmCli:
         workspace = Workspace.create()
         if plan.options.system_prompt is not None:
             workspace.system_prompt.write_text(plan.options.system_prompt, encoding="utf-8", newline="")
-        broker = Broker(plan.mcp.servers, workspace.root)
+        broker = Broker(plan.mcp.servers, workspace.root, self.shared)
         line = None if self.relay is None else self.relay.line()
         options = options_for(plan, self._settings, workspace, session, self._credential)
         options = replace(options, mcp_servers=broker.configuration())

@@ -73,6 +73,7 @@ class AsyncSide:
         self.call(self._begin())
 
     async def _begin(self) -> None:
+        self._warm.shared.start()
         self._tasks = [
             asyncio.create_task(work)
             for work in (self._send_heartbeats(), self._follow_cancellations(), self._warm.run())
@@ -104,6 +105,7 @@ class AsyncSide:
 
         async def leave() -> None:
             await end(*self._tasks)
+            await self._warm.shared.close()
             try:
                 async with asyncio.timeout(_LEAVE_WITHIN):
                     await slots.leave(async_client(self.settings.redis_address), self.name)
