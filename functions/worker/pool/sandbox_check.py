@@ -37,8 +37,15 @@ def find(settings: WorkerSettings) -> Sandbox:
             raise SettingsError(f"RUN_SANDBOX: is required, and this machine has none: {found.reason}")
         event(log, "sandbox_unavailable", logging.WARNING, reason=found.reason, meaning=_UNAVAILABLE)
         return Sandbox("unavailable")
-    hidden = (spool_dir(settings).absolute(),)
-    return Sandbox("namespaces", found.bwrap, cli, settings.run_read_paths, hidden, settings.max_workspace_bytes)
+    return Sandbox(
+        "namespaces",
+        found.bwrap,
+        cli,
+        settings.run_read_paths,
+        hidden=(spool_dir(settings).absolute(),),
+        largest=settings.max_workspace_bytes,
+        has_network=bool(settings.run_allowed_hosts),
+    )
 
 
 def _collect_children() -> None:
