@@ -15,7 +15,10 @@ from shared.logs import event
 
 log = logging.getLogger("worker.pool")
 
-_OFF = "tools of a run have the rights of the worker's user: they can read its secrets and the runs of other callers"
+_OFF = (
+    "tools of a run have the rights of the worker's user: they can read its secrets and the runs of other callers, and "
+    "RUN_ALLOWED_HOSTS does not limit them"
+)
 _UNAVAILABLE = "jobs with tools are not taken by this worker"
 
 
