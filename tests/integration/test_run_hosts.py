@@ -13,6 +13,7 @@ from tests.support.scripted_model import Text, ToolUse
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.once
+PASSWORD = "do-not-find-me"
 
 
 class CompanyProxy:
@@ -70,7 +71,7 @@ def variables(company):
     return {
         "CLAUDE_TOOLS": "Bash", "LOG_FORMAT": "json", "RUN_SANDBOX": "required",
         "RUN_ALLOWED_HOSTS": f"{HOST},*.other.example,localhost",
-        "HTTPS_PROXY": f"http://127.0.0.1:{company.port}", "NO_PROXY": "localhost",
+        "HTTPS_PROXY": f"http://user:{PASSWORD}@127.0.0.1:{company.port}", "NO_PROXY": "localhost",
     }  # fmt: skip
 
 
@@ -145,6 +146,14 @@ def test_an_allowed_name_does_not_reach_the_machine(gateway, company, tool):
     )
     assert "hello" not in printed
     assert "localhost resolves to an address that is not public" in printed
+
+
+def test_a_tool_does_not_see_the_proxy_of_the_worker(gateway, company, tool):
+    _, printed = tool(f"env; {curl(company, 'evil.example', HOST)}")
+    assert "HTTPS_PROXY=http://127.0.0.1:3128" in printed
+    assert PASSWORD not in printed
+    assert str(company.port) not in printed
+    assert PASSWORD not in "".join(gateway.log)
 
 
 def test_the_cli_itself_does_not_use_the_network_of_its_tools(gateway):

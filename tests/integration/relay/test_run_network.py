@@ -13,10 +13,12 @@ import psutil
 import pytest
 
 from functions.worker.relay import egress
+from functions.worker.relay.egress import EgressPolicy
 from functions.worker.sandbox import bubblewrap, network, system
 from functions.worker.sandbox.policy import PLACES, Policy, slot_variables
 from shared.host import processes
 from tests.support.egress import HOST, proxied
+from tests.support.raw_upstream import relayed
 from tests.support.waiting import until_async
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
@@ -217,6 +219,36 @@ print("made", len(held))
         assert most < 200
         await until_async(lambda: not run.proxy._tasks)
         assert await inside.run(f"{CURL} https://{HOST}:{egress.PORT}/") == "hello"
+
+
+async def test_a_listener_that_cannot_be_made_ends_the_run(folder):
+    """Catches a run that goes on without the network that it may use."""
+
+    async def fail():
+        raise PermissionError(1, "Operation not permitted")
+
+    async with relayed(folder, egress=EgressPolicy((HOST,))) as relay:
+        relay.line.open_network(fail)
+        assert (await asyncio.wait_for(relay.run.ended, 10)).code == "server_error"
+
+
+async def test_claude_is_asked_when_the_listener_is_there(folder):
+    """Catches a tool that runs before the port of the listener is taken."""
+    ready = asyncio.Event()
+
+    async def listen():
+        await ready.wait()
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setblocking(False)
+        return listener
+
+    async with relayed(folder, egress=EgressPolicy((HOST,))) as relay:
+        relay.line.open_network(listen)
+        posted = asyncio.create_task(relay.post())
+        await until_async(lambda: any(one._task for one in relay.line._budget.connections))
+        assert relay.upstream.requests == []
+        ready.set()
+        assert (await posted).status_code == 200
 
 
 async def test_the_variables_name_the_listener_for_every_tool(inside):
