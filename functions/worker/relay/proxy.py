@@ -14,7 +14,7 @@ from typing import Any
 from functions.worker.relay.dialing import Streams, dial
 from functions.worker.relay.egress import MAX_CONNECTIONS, MAX_OPEN, Connection, Egress, EgressError
 from functions.worker.relay.heads import END, MAX_HEAD
-from functions.worker.relay.tunnel import tunnel
+from functions.worker.relay.tunnel import end, send, tunnel
 from shared.logs import event
 
 log = logging.getLogger("worker.relay")
@@ -65,7 +65,7 @@ class RunProxy:
         try:
             if self._egress.is_used_up:
                 await _request(near[0])
-                near[1].write(_answer(EgressError(503, "refused", f"The run has made {MAX_CONNECTIONS} connections")))
+                send(near[1], _answer(EgressError(503, "refused", f"The run has made {MAX_CONNECTIONS} connections")))
             else:
                 await self._serve_counted(near)
             await _close(near)
@@ -82,7 +82,7 @@ class RunProxy:
         except EgressError as error:
             connection.outcome, connection.reason = error.outcome, error.reason
             if not connection.is_open:
-                near[1].write(_answer(error))
+                send(near[1], _answer(error))
         finally:
             self._egress.end(connection)
 
@@ -103,8 +103,7 @@ class RunProxy:
         place = self._egress.check(target, connection)
         far = await dial(place, self._egress)
         try:
-            near[1].write(b"HTTP/1.1 200 Connected" + END)
-            connection.is_open = True
+            connection.is_open = send(near[1], b"HTTP/1.1 200 Connected" + END)
             await tunnel(near, far, self._egress, connection)
             far[1].close()
             with suppress(OSError):
@@ -123,7 +122,7 @@ async def _request(reader: asyncio.StreamReader) -> tuple[str, str]:
         raise EgressError(408, "refused", f"No request within {_HEAD_WITHIN:.0f} s") from None
     except asyncio.LimitOverrunError:
         raise EgressError(431, "refused", f"The head has more than {MAX_HEAD} bytes") from None
-    except asyncio.IncompleteReadError:
+    except (asyncio.IncompleteReadError, ConnectionError):
         raise EgressError(400, "closed", "The run closed the connection") from None
     found = _REQUEST_LINE.fullmatch(head.split(b"\r\n", 1)[0])
     if found is None:
@@ -134,8 +133,7 @@ async def _request(reader: asyncio.StreamReader) -> tuple[str, str]:
 async def _close(near: Streams) -> None:
     """Close a connection when the run has: with unread bytes, it would lose the answer."""
     reader, writer = near
-    if not writer.transport.is_closing():
-        writer.write_eof()
+    end(writer)
     async with asyncio.timeout(_CLOSE_WITHIN):
         while await reader.read(MAX_HEAD):
             pass

@@ -18,14 +18,15 @@ async def tunnel(near: Streams, far: Streams, egress: Egress, connection: Connec
     try:
         hello = await _hello(near[0], connection.host)
     except EgressError:
-        near[1].write(ALERT)
+        send(near[1], ALERT)
         raise
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(IDLE) as idle:
 
             def passed(size: int) -> None:
-                idle.reschedule(loop.time() + IDLE)
+                if not idle.expired():
+                    idle.reschedule(loop.time() + IDLE)
                 egress.spend(size)
 
             def sent(size: int) -> None:
@@ -53,6 +54,8 @@ async def _hello(reader: asyncio.StreamReader, host: str) -> bytes:
                 if not piece:
                     raise EgressError(400, "closed", "The run closed the connection")
                 data += piece
+    except ConnectionError:
+        raise EgressError(400, "closed", "The run closed the connection") from None
     except TimeoutError:
         raise EgressError(408, "refused", "No TLS ClientHello in time") from None
     except NotTlsError:
@@ -69,10 +72,25 @@ async def _copy(
     piece = piece or await source.read(_PIECE)
     while piece:
         count(len(piece))
-        target.write(piece)
+        if not send(target, piece):
+            raise ConnectionResetError
         await target.drain()
         piece = await source.read(_PIECE)
-    target.write_eof()
+    end(target)
+
+
+def send(target: asyncio.StreamWriter, data: bytes) -> bool:
+    """Write bytes, and return whether that is still possible: uvloop raises RuntimeError for a closed connection."""
+    is_open = not target.transport.is_closing()
+    if is_open:
+        target.write(data)
+    return is_open
+
+
+def end(target: asyncio.StreamWriter) -> None:
+    """Write the end of a direction, if that is still possible."""
+    if not target.transport.is_closing():
+        target.write_eof()
 
 
 async def _both(*works: Coroutine[Any, Any, None]) -> None:

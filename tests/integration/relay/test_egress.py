@@ -1,6 +1,7 @@
 """The proxy of a run's tools: what it connects to, what it refuses, and what it reports."""
 
 import asyncio
+import random
 import ssl
 from ipaddress import ip_network
 
@@ -346,6 +347,40 @@ async def test_the_end_of_a_run_ends_its_connections(monkeypatch):
         await read_rest(reader)
         with pytest.raises(ConnectionError):
             await asyncio.open_connection("127.0.0.1", run.port)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_connections_that_are_cut_anywhere_are_reported(monkeypatch, caplog, seed):
+    """Catches an error that is raised by a write to a connection that has just been lost."""
+    choose = random.Random(seed)  # noqa: S311 -- no secret
+
+    async def serve(reader, writer):
+        for _ in range(choose.randrange(20)):
+            if not writer.transport.is_closing():
+                writer.write(b"x" * choose.randrange(1, 100_000))
+            await asyncio.sleep(0)
+        if choose.random() < 0.5:
+            writer.transport.abort()
+
+    async def use(run):
+        cut = choose.randrange(4)
+        _, writer = await asyncio.open_connection("127.0.0.1", run.port)
+        run.writers.append(writer)
+        writer.write(to()[: choose.randrange(20)] if cut == 0 else to())
+        if cut > 1:
+            writer.write(client_hello(HOST)[: None if cut == 3 else choose.randrange(100)])
+        for _ in range(choose.randrange(20)):
+            await asyncio.sleep(0.001)
+            if cut == 3 and not writer.transport.is_closing():
+                writer.write(b"y" * choose.randrange(1, 100_000))
+        writer.transport.abort()
+
+    async with proxied(monkeypatch, serve=serve, tls=False) as run:
+        for _ in range(5):
+            await asyncio.gather(*(use(run) for _ in range(20)))
+            await until_async(lambda: not run.proxy._tasks)
+    assert {one.outcome for one in run.ended} <= {"closed", "failed"}
+    assert [record.getMessage() for record in caplog.records] == []
 
 
 class CompanyProxy:
