@@ -18,7 +18,7 @@ from shared.host import processes
 
 PORT = 3128
 _PROXY, _DIRECT = f"http://127.0.0.1:{PORT}", "localhost,127.0.0.1,::1"
-# How curl, git, pip, npm, Node.js, Go and others find the proxy. The CLI itself asks Claude by its socket.
+# How curl, git, Python, npm, Go and Node.js find the proxy. The CLI itself reaches Claude by its socket.
 VARIABLES = {
     **dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"), _PROXY),
     **dict.fromkeys(("NO_PROXY", "no_proxy"), _DIRECT),

@@ -232,7 +232,7 @@ async def test_a_listener_that_cannot_be_made_ends_the_run(folder):
         assert (await asyncio.wait_for(relay.run.ended, 10)).code == "server_error"
 
 
-async def test_claude_is_asked_when_the_listener_is_there(folder):
+async def test_a_request_to_claude_waits_for_the_listener(folder):
     """Catches a tool that runs before the port of the listener is taken."""
     ready = asyncio.Event()
 
