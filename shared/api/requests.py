@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictB
 
 from shared.api.models import Wire
 from shared.api.vocabulary import Priority
+from shared.egress import hosts
 from shared.egress.targets import MAX_URL
 
 # The characters that JavaScript's trim() removes: WhiteSpace and LineTerminator of ECMA-262.
@@ -60,6 +61,19 @@ class CacheControl(Body):
 
     mode: Literal["default", "bypass", "refresh"] = "default"
     ttl: Seconds | None = Field(None, description="Seconds to keep the answer; CACHE_TTL by default.")
+
+
+HostName = Annotated[StrictStr, Field(min_length=1, max_length=255), AfterValidator(hosts.parse)]
+
+
+class NetworkAccess(Body):
+    """The hosts that the tools of a run may reach over HTTPS."""
+
+    allowed_hosts: list[HostName] = Field(
+        max_length=100,
+        description="Host names, `*.example.com` for all names below a domain; a subset of RUN_ALLOWED_HOSTS. An empty "
+        "list for none.",
+    )
 
 
 WebhookUrl = Annotated[StrictStr, Field(min_length=1, max_length=MAX_URL, json_schema_extra={"format": "uri"})]
@@ -165,6 +179,9 @@ class SubmitRequest(Body):
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
     tools: list[ToolName] = Field(
         default_factory=list, max_length=50, description="The built-in tools to allow, a subset of CLAUDE_TOOLS."
+    )
+    network: NetworkAccess | None = Field(
+        None, description="The hosts that the tools may reach; by default all of RUN_ALLOWED_HOSTS."
     )
     mcp_servers: list[McpServerName] | None = Field(
         None,

@@ -23,6 +23,7 @@ from pydantic import (
 from shared.configuration import env_file, redis_address
 from shared.configuration.errors import SettingsError as SettingsError  # noqa: PLC0414 -- exported for all modules that read settings
 from shared.configuration.errors import setting_problems
+from shared.configuration.run_network import HostSettings, RunNetworkSettings
 from shared.configuration.sources import TextSettings
 from shared.configuration.types import (
     HostNames,
@@ -127,7 +128,7 @@ class McpSettings(CommonSettings):
         return self
 
 
-class SubmitSettings(McpSettings):
+class SubmitSettings(McpSettings, HostSettings):
     """Settings of functions that accept submissions; sizes in bytes, `claude_timeout` in ms, other times in s."""
 
     max_query_bytes: int = Field(262_144, ge=1, le=MAX_BYTES)
@@ -203,7 +204,7 @@ class CredentialsSettings(CommonSettings):
     max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
 
 
-class WorkerSettings(McpSettings):
+class WorkerSettings(McpSettings, RunNetworkSettings):
     """Settings of the worker; `claude_timeout` and `claude_silence_timeout` in ms, other times in s, sizes in bytes.
 
     `ecs_agent_uri` is set by ECS; the worker requests task protection there. The first of `credentials_private_key` is

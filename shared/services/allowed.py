@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from shared.api.errors import FieldError, Forbidden, InvalidRequest, WebhookUrlRefused
 from shared.api.requests import SubmitRequest
 from shared.configuration.settings import SubmitSettings
-from shared.egress import targets
+from shared.egress import hosts, targets
 
 # A name that takes longer to resolve counts as one that does not resolve; s.
 _RESOLVE_WITHIN = 2.0
@@ -67,6 +67,21 @@ def _model_problems(request: SubmitRequest, settings: SubmitSettings) -> list[Fi
     return [FieldError(place, message) for place in refused]
 
 
+def _check_hosts(request: SubmitRequest, settings: SubmitSettings) -> None:
+    """Raise Forbidden for hosts that are not among those of the deployment."""
+    named = enumerate(request.network.allowed_hosts if request.network else ())
+    refused = [(number, host) for number, host in named if not hosts.covers(settings.run_allowed_hosts, host)]
+    if refused:
+        message = "is not among RUN_ALLOWED_HOSTS"
+        first = refused[0][1] + (f" and {len(refused) - 1} more" if len(refused) > 1 else "")
+        raise Forbidden(
+            f"network.allowedHosts: not among RUN_ALLOWED_HOSTS: {first}",
+            errors=tuple(
+                FieldError(f"/network/allowedHosts/{number}", f"{host} {message}") for number, host in refused
+            ),
+        )
+
+
 async def check(request: SubmitRequest, settings: SubmitSettings, caller: str, until: Until) -> None:
     """Raise Forbidden or InvalidRequest, with every refused field, if this deployment does not allow a request.
 
@@ -79,6 +94,7 @@ async def check(request: SubmitRequest, settings: SubmitSettings, caller: str, u
             f"tools: not among CLAUDE_TOOLS ({', '.join(settings.claude_tools) or 'none are allowed'})",
             errors=(FieldError("/tools", f"{len(refused)} of these tools are not allowed"),),
         )
+    _check_hosts(request, settings)
     errors = []
     if len(request.query.encode()) > settings.max_query_bytes:
         errors.append(

@@ -207,6 +207,7 @@ def _submission(
         effective |= {"demoModel": True} if settings.demo_model else {}
         effective |= {"mcpDigests": chosen.digests} if chosen.servers else {}
         effective.pop("textFormat", None)  # returned in the status, not part of the run
+        effective.pop("network", None)  # only tools use the network, and a job with tools shares nothing
         name = fingerprint(caller, {**effective, "timeoutMs": timeout})
     mode = request.cache.mode
     ttl = settings.cache_ttl if request.cache.ttl is None else request.cache.ttl

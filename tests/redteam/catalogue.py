@@ -54,6 +54,20 @@ PRELUDE = dedent(
         except OSError:
             return False
 
+    RELAY = ("127.0.0.1", 3128)
+
+    def asks(head):
+        "Send the head of a request to the relay's proxy for tools; return the beginning of the answer."
+        try:
+            with socket.create_connection(RELAY, 5) as connection:
+                connection.sendall(head.encode())
+                return connection.recv(4096)
+        except OSError:
+            return b""
+
+    def connects(target):
+        return b" 200 " in asks(f"CONNECT {target} HTTP/1.1\\r\\nHost: {target}\\r\\n\\r\\n").split(b"\\r\\n")[0]
+
     def reads(path):
         try:
             with open(path, "rb") as file:
@@ -295,6 +309,106 @@ ATTACKS = [
             for port in map(int, env["TARGET_PORTS"].split()):
                 if reaches(host, port):
                     breach("reaches", host, port)
+        """,
+    ),
+    Attack(
+        "Reach the machine by an allowed name that resolves to it",
+        "the relay resolves a name once, and refuses addresses that are not public and not in `RUN_ALLOWED_NETWORKS`",
+        """
+        for host in ("localhost", "LOCALHOST.", env["TARGET_HOST"]):
+            if connects(f"{host}:443"):
+                breach(host)
+        """,
+    ),
+    Attack(
+        "Reach metadata and the machine by an address through the relay",
+        "the relay takes names; an address is refused in every spelling",
+        """
+        for host in ("169.254.169.254", "[fd00:ec2::254]", "127.0.0.1", "127.1", "0x7f.1", "2130706433", "0177.0.0.1",
+                     "[::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]", "0", "0.0.0.0", "localhost@127.0.0.1"):
+            for port in (443, 80, *map(int, env["TARGET_PORTS"].split())):
+                if connects(f"{host}:{port}"):
+                    breach(host, port)
+        """,
+    ),
+    Attack(
+        "Reach another host or port through the relay",
+        "`RUN_ALLOWED_HOSTS` and the hosts of the job; port 443 alone",
+        """
+        for host in ("example.com", "localhost.example.com", "xlocalhost", "*.localhost", "*", "", "localhost%00.a"):
+            if connects(f"{host}:443"):
+                breach(host)
+        for port in (*map(int, env["TARGET_PORTS"].split()), 22, 80, 0, -443, 65979):
+            if connects(f"localhost:{port}"):
+                breach(port)
+        """,
+    ),
+    Attack(
+        "Send plain HTTP through the relay",
+        "the relay takes CONNECT and nothing else",
+        """
+        for port in env["TARGET_PORTS"].split():
+            for target in (f"http://127.0.0.1:{port}/health", f"http://localhost:{port}/", "/health", "*"):
+                for method in ("GET", "POST", "OPTIONS", "TRACE"):
+                    answer = asks(f"{method} {target} HTTP/1.1\\r\\nHost: 127.0.0.1:{port}\\r\\n\\r\\n")
+                    if answer and b" 405 " not in answer.split(b"\\r\\n")[0]:
+                        breach(method, target, answer)
+        """,
+    ),
+    Attack(
+        "Smuggle a second target past the relay",
+        "one strict request line decides; headers and bytes behind the head decide nothing",
+        """
+        port = env["TARGET_PORTS"].split()[0]
+        for head in (
+            f"CONNECT evil.test:443 HTTP/1.1\\r\\nHost: localhost:443\\r\\n\\r\\n",
+            f"CONNECT localhost:443 HTTP/1.1\\r\\nHost: 127.0.0.1:{port}\\r\\nX-Forwarded-Host: 127.0.0.1\\r\\n\\r\\n",
+            f"CONNECT localhost:443 127.0.0.1:{port} HTTP/1.1\\r\\n\\r\\n",
+            f"CONNECT localhost:443\\nCONNECT 127.0.0.1:{port} HTTP/1.1\\r\\n\\r\\n",
+            f"GET / HTTP/1.1\\r\\n\\r\\nCONNECT 127.0.0.1:{port} HTTP/1.1\\r\\n\\r\\n",
+            f"CONNECT http://127.0.0.1:{port}/ HTTP/1.1\\r\\n\\r\\n",
+        ):
+            if b" 200 " in asks(head):
+                breach(head)
+        """,
+    ),
+    Attack(
+        "Take the port of the relay, or one that other runs use",
+        "the relay listens before a tool runs; each run has a loopback of its own",
+        """
+        for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+            with socket.socket(family) as own:
+                for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+                    own.setsockopt(socket.SOL_SOCKET, option, 1)
+                try:
+                    own.bind((host, RELAY[1]))
+                    own.listen()
+                    breach(host)
+                except OSError:
+                    pass
+        """,
+    ),
+    Attack(
+        "Stop the relay by a flood of connections and endless heads",
+        "64 connections of a run, 10,000 in all; 10 s and 64 KB for a head",
+        """
+        held = []
+        for number in range(400):
+            one = socket.socket()
+            one.settimeout(2)
+            held.append(one)
+            try:
+                one.connect(RELAY)
+                one.send(b"CONNECT " + b"x" * (number * 400))
+            except OSError:
+                pass
+        for one in held:
+            one.close()
+        for _ in range(50):
+            if b" 403 " in asks("CONNECT evil.test:443 HTTP/1.1\\r\\n\\r\\n"):
+                break
+        else:
+            breach("the relay does not answer")
         """,
     ),
     Attack(

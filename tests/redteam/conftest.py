@@ -99,6 +99,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalTarget]:
             QUEUE_CONCURRENCY="2",
             REDIS_URL=server.url,
             REDTEAM=CANARY,
+            RUN_ALLOWED_HOSTS="localhost",
             RUN_SANDBOX="required",
             WEBHOOK_SECRET="whsec_" + base64.b64encode(CANARY.encode() * 2).decode(),
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.configuration.settings import WorkerSettings
+from shared.egress import hosts
 from shared.mcp.config import Server
 
 
@@ -64,6 +65,8 @@ class RunPlan:
     # Name of the caller's credential that the run uses instead of the deployment's, and its value for the relay.
     credential: str | None = None
     api_key: str | None = field(default=None, repr=False)
+    # The hosts that the tools may reach; without tools none.
+    allowed_hosts: tuple[str, ...] = ()
     # The sandbox policy and the workspace (files, repositories, artifacts) belong here: one frozen class each, which a
     # function below fills.
 
@@ -82,6 +85,7 @@ def plan_for(request: Mapping[str, Any], settings: WorkerSettings, *, spent_usd:
         session=_session(request),
         credential=request.get("credential"),
         fallback_models=tuple(request.get("fallbackModels", ())),
+        allowed_hosts=_allowed_hosts(request, settings),
     )
 
 
@@ -97,6 +101,16 @@ def _options(request: Mapping[str, Any], settings: WorkerSettings, spent_usd: fl
         tools=tuple(request.get("tools", ())),
         output_schema=request.get("outputSchema"),
     )
+
+
+def _allowed_hosts(request: Mapping[str, Any], settings: WorkerSettings) -> tuple[str, ...]:
+    """Return the request's hosts within those of this worker, whose settings may differ from those of the API."""
+    if not request.get("tools"):
+        return ()
+    network = request.get("network")
+    if network is None:
+        return settings.run_allowed_hosts
+    return tuple(host for host in network["allowedHosts"] if hosts.covers(settings.run_allowed_hosts, host))
 
 
 def _mcp(request: Mapping[str, Any], settings: WorkerSettings) -> McpPlan:

@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from functions.worker.cli.workspace import Workspace
 from functions.worker.mcp.broker import Broker
 from functions.worker.relay.relay import Line
 from functions.worker.relay.run import RelayedRun
+from functions.worker.sandbox import network
 from shared.host import processes
 
 log = logging.getLogger("worker.cli")
@@ -117,6 +119,11 @@ class Cli:
         """Let the CLI reach Claude through its relay, if it has one."""
         if self._line is not None and run is not None:
             self._line.begin(run)
+
+    def open_network(self) -> None:
+        """Let the tools of a started CLI, which is in a sandbox, reach the hosts of its run through its relay."""
+        if self._line is not None and self.pid is not None:
+            self._line.open_network(partial(network.listen, self.pid))
 
     def end_relaying(self) -> None:
         """Refuse further requests to Claude from this run, and end those in flight."""

@@ -134,6 +134,8 @@ class Run:
         report.structured = None if schema is None else Structured(fits=False)
         try:
             await cli.start()
+            if report.relayed is not None and report.relayed.egress is not None and self._warm.has_network:
+                cli.open_network()
             expected = mcp_servers.Expected(plan.mcp, cli.broker.gone, cli.broker.cut)
             await read_messages(cli.query(messages_of(plan.prompt)), report, self._settings, on_text, expected)
             if report.envelope is None:

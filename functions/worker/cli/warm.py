@@ -70,6 +70,11 @@ class WarmCli:
             return spare.cli
         return self._new(plan, session)
 
+    @property
+    def has_network(self) -> bool:
+        """Whether tools may have a network, which their sandbox has only by the relay."""
+        return self._sandbox.has_network
+
     def allow_next(self) -> None:
         """Let the next CLI start at once: the run that took the last one no longer needs a core of its own."""
         self._next_allowed.set()

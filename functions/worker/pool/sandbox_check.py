@@ -15,7 +15,10 @@ from shared.logs import event
 
 log = logging.getLogger("worker.pool")
 
-_OFF = "tools of a run have the rights of the worker's user: they can read its secrets and the runs of other callers"
+_OFF = (
+    "tools of a run have the rights of the worker's user: they can read its secrets and the runs of other callers, and "
+    "RUN_ALLOWED_HOSTS does not limit them"
+)
 _UNAVAILABLE = "jobs with tools are not taken by this worker"
 
 
@@ -37,8 +40,15 @@ def find(settings: WorkerSettings) -> Sandbox:
             raise SettingsError(f"RUN_SANDBOX: is required, and this machine has none: {found.reason}")
         event(log, "sandbox_unavailable", logging.WARNING, reason=found.reason, meaning=_UNAVAILABLE)
         return Sandbox("unavailable")
-    hidden = (spool_dir(settings).absolute(),)
-    return Sandbox("namespaces", found.bwrap, cli, settings.run_read_paths, hidden, settings.max_workspace_bytes)
+    return Sandbox(
+        "namespaces",
+        found.bwrap,
+        cli,
+        settings.run_read_paths,
+        hidden=(spool_dir(settings).absolute(),),
+        largest=settings.max_workspace_bytes,
+        has_network=bool(settings.run_allowed_hosts),
+    )
 
 
 def _collect_children() -> None:

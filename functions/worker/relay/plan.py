@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from functions.worker.cli.plan import RunPlan
 from functions.worker.relay.credential import Credential
+from functions.worker.relay.egress import EgressPolicy
 from functions.worker.relay.models import Allowed
 from functions.worker.relay.policy import Policy
 from shared.configuration.settings import WorkerSettings
@@ -27,4 +28,11 @@ def policy_for(
         max_budget_usd=None if settings.demo_model else options.max_budget_usd,
         credential=None if plan.api_key is None else deployment.with_key(plan.api_key),
         has_default_model=options.model is None,
+        egress=_egress(plan, settings),
     )
+
+
+def _egress(plan: RunPlan, settings: WorkerSettings) -> EgressPolicy | None:
+    if not plan.allowed_hosts:
+        return None
+    return EgressPolicy(plan.allowed_hosts, settings.run_allowed_networks, settings.max_run_network_bytes)

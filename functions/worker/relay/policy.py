@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from functions.worker.relay.credential import Credential
+from functions.worker.relay.egress import EgressPolicy
 from functions.worker.relay.models import Allowed
 from functions.worker.relay.request import RelayRequest
 from shared.api.vocabulary import ErrorCode
@@ -36,6 +37,8 @@ class Policy:
     credential: Credential | None = None
     # The CLI chooses the model. Its first request comes before any tool has run, and may ask it.
     has_default_model: bool = False
+    # What the run's tools may reach; None for nothing.
+    egress: EgressPolicy | None = None
 
 
 @dataclass(slots=True)

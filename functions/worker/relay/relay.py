@@ -8,14 +8,16 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
+from typing import Any
 
 from functions.worker.relay.credential import Credential
 from functions.worker.relay.exchange import exchange, refuse
 from functions.worker.relay.heads import Head
 from functions.worker.relay.policy import Refusal
-from functions.worker.relay.run import RelayedRun
+from functions.worker.relay.proxy import RunProxy
+from functions.worker.relay.run import Ended, RelayedRun
 from functions.worker.relay.server import Budget, RunConnection
 from functions.worker.relay.upstream import Upstream
 from shared.logs import event
@@ -24,6 +26,7 @@ log = logging.getLogger("worker.relay")
 
 # Bytes of a socket's path: the kernel takes 107, and a sandbox may add to it.
 MAX_PATH = 100
+Listen = Callable[[], Coroutine[Any, Any, socket.socket]]
 _NO_RUN = Refusal("invalid_request", "No run may use this relay now")
 
 
@@ -35,6 +38,8 @@ class Line:
         self._run: RelayedRun | None = None
         self._budget = Budget()
         self._server: asyncio.Server | None = None
+        self._proxy: RunProxy | None = None
+        self._opening: asyncio.Task[None] | None = None
 
     async def open(self, path: Path) -> None:
         """Listen on a path, whose directory nobody else can enter."""
@@ -47,9 +52,32 @@ class Line:
         self._run = run
         self._upstream.prepare()
 
+    def open_network(self, listen: Listen) -> None:
+        """Begin to serve the run's tools on a socket of its sandbox; requests to Claude wait until that is done."""
+        self._opening = asyncio.create_task(self._open_network(listen))
+
+    async def _open_network(self, listen: Listen) -> None:
+        run = self._run
+        try:
+            listener = await listen()
+        except OSError as error:
+            event(log, "run_network_failed", logging.ERROR, error=error.strerror or str(error))
+            if run is not None:
+                run.end(Ended("server_error"))
+            return
+        if run is None or run.egress is None:
+            listener.close()
+            return
+        self._proxy = RunProxy(run.egress)
+        await self._proxy.start(listener)
+
     def end(self) -> None:
         """Refuse everything from now on, and end what is in flight."""
         self._run = None
+        if self._opening is not None:
+            self._opening.cancel()
+        if self._proxy is not None:
+            self._proxy.end()
         for connection in list(self._budget.connections):
             connection.abort()
 
@@ -61,8 +89,14 @@ class Line:
             self._server.close()
         for connection in connections:
             await connection.wait()
+        if self._opening is not None:
+            await asyncio.wait({self._opening})
+        if self._proxy is not None:
+            await self._proxy.wait()
 
     async def _handle(self, head: Head, method: str, body: bytes, connection: RunConnection) -> None:
+        if self._opening is not None:
+            await asyncio.wait({self._opening})
         if self._run is None:
             refuse(connection, _NO_RUN)
             event(log, "relay_refused", logging.WARNING, reason="no run")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from functions.worker.relay.egress import Connection, Egress
 from functions.worker.relay.metering import Ledger
 from functions.worker.relay.models import resolve
 from functions.worker.relay.policy import Limits, Policy, Refusal
@@ -58,6 +59,9 @@ class Watcher:
     def waits(self, why: Waiting | None) -> None:
         """Receive why the run waits now; None when it does not."""
 
+    def connected(self, connection: Connection) -> None:
+        """Receive a connection of the run's tools when it has ended."""
+
 
 class RelayedRun:
     """The state of one run, from the moment that its job is taken."""
@@ -71,6 +75,7 @@ class RelayedRun:
         self.failures: list[dict[str, Any]] = []
         self.answered = 0
         self._watcher = watcher or Watcher()
+        self.egress = None if policy.egress is None else Egress(policy.egress, self._watcher.connected)
         self._fallbacks = [resolve(model, environ or {}) for model in policy.fallbacks]
         self._models: list[str] = []
         self._overloaded_since: float | None = None
