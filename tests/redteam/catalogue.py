@@ -696,6 +696,7 @@ ATTACKS = [
         "Open inherited descriptors of the slot",
         "the slot's descriptors close when the CLI is started, and those of the launcher before the CLI begins",
         """
+        cli = f"/proc/{env['CLAUDE_PID']}/"
         for path in glob.glob("/proc/[0-9]*/fd/*"):
             try:
                 target = os.readlink(path)
@@ -703,6 +704,9 @@ ATTACKS = [
                 continue
             if target.startswith("/") and not target.startswith(("/dev/", "/work", "/tmp", "/config", "/home", "/proc",
                                                                  "/usr", "/opt", "/run/claude", "/etc")):
+                breach(path, target)
+            # Memory and pipes that a slot shares with its pool: the CLI itself has neither before it starts a tool.
+            if target.startswith("/dev/shm/") or (target.startswith("pipe:") and path.startswith(("/proc/1/", cli))):
                 breach(path, target)
         """,
     ),
