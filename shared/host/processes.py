@@ -131,6 +131,16 @@ def below(excluded: set[int]) -> list[int]:
     return [process.pid for process in _below(os.getpid(), excluded)]
 
 
+def is_below(pid: int, root: int) -> bool:
+    """Return whether a process is `root` or descends from it; False for one that has ended. Linux only."""
+    while pid > 1 and pid != root:
+        try:
+            pid = int(_read(f"/proc/{pid}/stat").rpartition(b")")[2].split(maxsplit=2)[1])
+        except OSError:
+            return False
+    return pid == root
+
+
 def children(root: int) -> list[int]:
     """List the children of `root`, zombies too."""
     return [process.pid for process in _below(root) if process.parent == root]

@@ -12,10 +12,18 @@ from tests.support.scripted_model import Text
 FORGE = """
 import json, signal, time
 cli = int(env["CLAUDE_PID"])
-out = os.fdopen(call(438, call(434, cli, 0), 1, 0), "wb", buffering=0)
+out = call(438, call(434, cli, 0), 1, 0)
+os.set_blocking(out, True)
+
+def write(data):
+    while data:
+        try:
+            data = data[os.write(out, data):]
+        except BlockingIOError:  # the CLI has made it so again
+            time.sleep(0.001)
 
 def say(**message):
-    out.write(json.dumps(message).encode() + b"\\n")
+    write(json.dumps(message).encode() + b"\\n")
 
 def result(**fields):
     say(**{"type": "result", "subtype": "success", "is_error": False, "duration_ms": 1, "duration_api_ms": 1,
@@ -152,11 +160,11 @@ while True:
 """,
     "a line without an end": """
 while True:
-    out.write(b"x" * 1_000_000)
+    write(b"x" * 1_000_000)
 """,
     "nesting": """
-out.write(b"[" * 3_000_000 + b"\\n")
-out.write(b'{"a":' * 500_000 + b"\\n")
+write(b"[" * 3_000_000 + b"\\n")
+write(b'{"a":' * 500_000 + b"\\n")
 time.sleep(600)
 """,
 }
