@@ -237,5 +237,31 @@ time.sleep(0.5)
     assert unharmed(target)
 
 
+PLANT = """
+hook = {"hooks": {"SessionStart": [{"hooks": [{"type": "command", "command": "touch /tmp/hooked"}]}]}}
+for place in (env["CLAUDE_CONFIG_DIR"], "/config", "/home/claude/.claude", "/work/.claude"):
+    os.makedirs(place, exist_ok=True)
+    for name in ("settings.json", "settings.local.json", ".claude.json", "CLAUDE.md", "planted"):
+        with open(os.path.join(place, name), "w") as file:
+            file.write(json.dumps(hook))
+"""
+LOOK = """
+for place in ("/config", env["CLAUDE_CONFIG_DIR"], "/home/claude", "/work", "/tmp"):
+    for path, _, files in os.walk(place):
+        for name in files:
+            if name in ("planted", "hooked", "settings.json", "CLAUDE.md"):
+                breach(path, name)
+"""
+
+
+def test_a_turn_leaves_no_settings_to_the_next_of_its_session(target):
+    first = forged(target, PLANT, session=True)
+    assert first["state"] == "completed", first
+    after = target.run(LOOK, sessionId=first["result"]["sessionId"])
+    assert after["state"] == "completed", after
+    assert "Traceback" not in after["output"]
+    assert "BREACH" not in after["output"]
+
+
 def _store_memory(target):
     return target.store.info("memory")["used_memory"]
