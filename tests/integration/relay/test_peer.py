@@ -28,7 +28,7 @@ target.with_suffix(".new").rename(target)
 """
 
 
-async def asked(socket, target, *, leaves):
+async def answer_to(socket, target, *, leaves):
     """Let a process ask, a child of this one or one that has left it; return the beginning of the answer."""
     command = shlex.join((sys.executable, "-c", ASK, str(socket), str(target)))
     # A process whose parent has ended belongs to the init of the machine.
@@ -40,9 +40,9 @@ async def asked(socket, target, *, leaves):
 
 async def test_a_process_of_this_slot_is_answered(folder, tmp_path):
     async with relayed(folder) as relay:
-        assert (await asked(relay.socket, tmp_path / "answer", leaves=False)).startswith(b"HTTP/1.1 4")
+        assert (await answer_to(relay.socket, tmp_path / "answer", leaves=False)).startswith(b"HTTP/1.1 4")
 
 
 async def test_a_process_of_another_slot_is_not_answered(folder, tmp_path):
     async with relayed(folder) as relay:
-        assert await asked(relay.socket, tmp_path / "answer", leaves=True) == b""
+        assert await answer_to(relay.socket, tmp_path / "answer", leaves=True) == b""
