@@ -114,7 +114,7 @@ chaos: $(STAMP)  ## kill slots, workers and Redis and check that no job is lost;
 redteam: $(STAMP)  ## attack the sandbox of processes and of the Compose stack; requires Docker, takes six minutes
 	$(BIN)/python -m pytest tests/redteam --full --timeout 900
 
-redteam-short: $(STAMP)  ## attack the sandbox of processes on this machine; takes three minutes
+redteam-short: $(STAMP)  ## attack the sandbox of processes on this machine; takes ten minutes or more
 	$(BIN)/python -m pytest tests/redteam
 
 seccomp: $(STAMP)  ## write the filters of system calls; requires libseccomp

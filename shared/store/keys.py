@@ -104,6 +104,7 @@ PAUSED = PREFIX + "paused"  # present while an operator has paused the queue
 UPSTREAM = PREFIX + "upstream"  # hash: refused (times in a row), code, since, probe (ms when one job may try)
 NOT_BEFORE = PREFIX + "notbefore"  # present while Claude's rate limit holds the queue; expires by itself
 DEPLOYMENT = PREFIX + "deployment"  # string: random id of this store; set by the first claim, and kept
+SPOOL_KEY = PREFIX + "spoolkey"  # string: random secret that signs settlements on disk; set by the first claim
 SEQUENCE = PREFIX + "seq"  # counter: the order of arrival
 WAKE = PREFIX + "wake"  # list, capped: a token for each new job, on which idle slots block
 CACHED = PREFIX + "cached"  # zset: fingerprint of a cached answer → ms when it expires

@@ -1,6 +1,7 @@
 """The template's variables agree with the settings, and its roles, rules and users are as narrow as documented."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,36 @@ def test_the_worker_gets_variables_it_reads():
     names = {one["Name"] for one in [*container["Environment"], *container["Secrets"]] if isinstance(one, dict)}
     assert names <= known(WorkerSettings)
     assert {one["Name"] for one in container["Secrets"] if isinstance(one, dict)} == {"REDIS_PASSWORD"}
+
+
+STARTS = RESOURCES["Instance"]["Properties"]["LaunchTemplateData"]["UserData"]["Fn::Base64"]
+
+
+def test_a_worker_on_ec2_gets_the_variables_of_one_on_fargate():
+    [container] = RESOURCES["WorkerTask"]["Properties"]["ContainerDefinitions"]
+    there = {one["Name"] for one in [*container["Environment"], *container["Secrets"]] if isinstance(one, dict)}
+    here = set(re.findall(r"--env ([A-Z_]+)", STARTS))
+    assert here == there | {"RUN_SANDBOX", "CREDENTIALS_PRIVATE_KEY"}
+    assert here <= known(WorkerSettings)
+
+
+def test_a_worker_on_ec2_is_confined_as_in_compose():
+    worker = yaml.safe_load((TEMPLATE.parent / "local/compose.yaml").read_text(encoding="utf-8"))["services"]["worker"]
+    options = {option.partition("=")[2].rpartition("/")[2] or option for option in worker["security_opt"]}
+    given = re.findall(r'--security-opt "?([^\s"]+)', STARTS)
+    assert {option.partition("=")[2].rpartition("/")[2] or f"{option}:true" for option in given} == options
+    assert "--read-only --cap-drop ALL" in STARTS
+    assert f"--tmpfs {worker['tmpfs'][0]}" in STARTS
+    assert "privileged" not in STARTS
+
+
+def test_the_script_of_an_instance_is_one_that_bash_reads(tmp_path):
+    """Catches a quote or a `<<'END'` that a change of the template breaks: the instance would start no worker."""
+    script = re.sub(r"\$\{[A-Za-z:.]+\}", "value", STARTS)
+    inner = script.split("<<'END'\n")[1].split("\nEND\n")[0]
+    for text in (script, inner):
+        assert text.startswith("#!/bin/bash\n")
+        assert subprocess.run(["bash", "-n"], input=text, text=True, capture_output=True, check=False).stderr == ""
 
 
 @pytest.mark.parametrize("function", ["SubmitFunction", "BatchesFunction", "OpenaiFunction", "AnthropicFunction"])

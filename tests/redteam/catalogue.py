@@ -810,6 +810,7 @@ ATTACKS = [
         "Open inherited descriptors of the slot",
         "the slot's descriptors close when the CLI is started, and those of the launcher before the CLI begins",
         """
+        cli = f"/proc/{env['CLAUDE_PID']}/"
         for path in glob.glob("/proc/[0-9]*/fd/*"):
             try:
                 target = os.readlink(path)
@@ -817,6 +818,9 @@ ATTACKS = [
                 continue
             if target.startswith("/") and not target.startswith(("/dev/", "/work", "/tmp", "/config", "/home", "/proc",
                                                                  "/usr", "/opt", "/run/claude", "/etc")):
+                breach(path, target)
+            # Memory and pipes that a slot shares with its pool: the CLI itself has neither before it starts a tool.
+            if target.startswith("/dev/shm/") or (target.startswith("pipe:") and path.startswith(("/proc/1/", cli))):
                 breach(path, target)
         """,
     ),
@@ -880,7 +884,7 @@ MCP_ATTACKS = [
     ),
 ]
 # A tool can write into the output of its CLI, and so speak to the slot in its name.
-FORGERIES = {
+MCP_FORGERIES = {
     "Call an MCP server of another job by a forged message of the CLI": "a run's broker has no server of another job",
     "Call a tool that `routing.tools` does not allow by a forged message of the CLI": "the broker refuses it",
 }
@@ -892,6 +896,19 @@ BOMBS = {
     "Fill the disk with files that have no name": "`MAX_WORKSPACE_BYTES` counts what open descriptors hold",
     "Make more files than a disk has places for": "`MAX_WORKSPACE_BYTES` counts 4096 bytes for each",
     "Leave links, strange names and closed directories behind": "removal follows no link and no mode stops it",
+    "Nest directories 10,000 deep": "a tree deeper than 100 counts as larger than `MAX_WORKSPACE_BYTES`",
+    "Make a million empty directories": "`MAX_WORKSPACE_BYTES` counts 4096 bytes for each",
+    "Leave pipes, sockets, sparse and hard-linked files behind": "removal opens no file; flags need a capability",
+    "Fill `/dev/shm`": "it holds 64 MiB, and ends with the sandbox",
+    "Hold locks on what all runs read": "nothing that a worker reads there waits for a lock",
     "Run beyond its time": "`timeoutMs`; the run's namespace ends with its first process",
     "Leave processes and files for the next run": "each run has fresh directories and a PID namespace",
+}
+# What a run says of itself, by the output of its CLI, which a tool can write to.
+FORGERIES = {
+    "Report a refusal by Claude, to hold the queue of all callers": "only what the relay saw counts for other jobs",
+    "Report a result with fields of any type": "each field is checked; model, cost and usage are the relay's",
+    "Fill the slot's memory by the CLI's output": "`MAX_RUN_MEMORY` counts the growth of the slot too",
+    "Store transcripts of other sessions, or without end": "only the job's own session is stored: 64 MiB for each run",
+    "Leave settings and hooks for the next turn of a session": "a turn gets a new directory with the transcript alone",
 }

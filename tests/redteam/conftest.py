@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 
 from local.embedded_redis import find_server
 from tests.redteam.catalogue import PRELUDE
@@ -61,11 +62,11 @@ class Target:
 
 
 class LocalTarget(Target):
-    """A gateway whose processes and files a test can look at."""
+    """A gateway whose processes, files and store a test can look at."""
 
-    def __init__(self, gateway: Gateway, model: ScriptedModel, facts: dict[str, str]) -> None:
+    def __init__(self, gateway: Gateway, model: ScriptedModel, facts: dict[str, str], store: redis.Redis) -> None:
         super().__init__(gateway.client, model, facts)
-        self.gateway = gateway
+        self.gateway, self.store = gateway, store
 
 
 def _tool_results(body: dict[str, Any]) -> list[str]:
@@ -118,7 +119,8 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalTarget]:
                 "TARGET_PORTS": " ".join(str(port) for port in _ports(gateway.url, model.url, server.url)),
                 "TARGET_HOST": "127.0.0.1",
             }
-            yield LocalTarget(gateway, model, facts)
+            with redis.Redis.from_url(server.url) as store:
+                yield LocalTarget(gateway, model, facts, store)
 
 
 def _servers() -> dict[str, Any]:

@@ -63,6 +63,77 @@ os.chmod("/home/claude", 0)
 """,
         None,
     ),
+    (
+        "Nest directories 10,000 deep",
+        """
+import time
+os.chdir("/work")
+for number in range(10_000):
+    os.mkdir("deep")
+    os.chdir("deep")
+time.sleep(60)
+""",
+        "resource_exceeded",
+    ),
+    (
+        "Make a million empty directories",
+        """
+import time
+for number in range(1_000_000):
+    if number % 1000 == 0:
+        place = f"/home/claude/{number}"
+        os.mkdir(place)
+    os.mkdir(f"{place}/{number}")
+time.sleep(60)
+""",
+        "resource_exceeded",
+    ),
+    (
+        "Leave pipes, sockets, sparse and hard-linked files behind",
+        """
+for number in range(100):
+    os.mkfifo(f"/work/fifo-{number}")
+    socket.socket(socket.AF_UNIX).bind(f"/work/socket-{number}")
+    with open(f"/work/sparse-{number}", "wb") as file:
+        file.truncate(60 << 20)
+    os.chmod(f"/work/fifo-{number}", 0)
+for number in range(1000):
+    os.link("/work/sparse-0", f"/work/link-{number}")
+for flag in (0x10, 0x20):
+    import fcntl
+    with open("/work/sparse-1", "rb") as file:
+        try:
+            fcntl.ioctl(file, 0x40086602, flag.to_bytes(8, "little"))
+            breach("sets the flag", flag)
+        except OSError:
+            pass
+""",
+        None,
+    ),
+    (
+        "Fill `/dev/shm`",
+        """
+try:
+    with open("/dev/shm/left", "wb") as file:
+        while True:
+            file.write(bytes(1 << 20))
+            if file.tell() > 65 << 20:
+                breach("writes", file.tell())
+except OSError as error:
+    print(error)
+""",
+        None,
+    ),
+    (
+        "Hold locks on what all runs read",
+        """
+import fcntl, time
+for path in ("/usr/bin/env", "/bin/sh", "/opt/claude/claude", "/etc/ld.so.cache", "/usr", "/"):
+    fcntl.flock(os.open(path, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+time.sleep(1)
+""",
+        None,
+    ),
     ("Run beyond its time", '#!/bin/sh\ntrap "" TERM INT HUP; while :; do sleep 1; done', "timeout"),
     (
         "Leave processes and files for the next run",

@@ -89,7 +89,7 @@ class Run:
             reason = relayed.ended.result()
             self._report.failure = reason.code
             self._report.retry_after = None if reason.retry_after is None else int(reason.retry_after * 1000)
-        elif not self._conversation.done():
+        elif not self._conversation.done() or (session is not None and session.is_full):
             self._report.failure = "resource_exceeded"
         return self._report
 

@@ -82,7 +82,9 @@ class _Attempt:
         self._plan = plan_for(job.request, context.settings, spent_usd=job.cost)
         self._session: StagedSession | None = None
         if self._plan.session is not None:
-            self._session = StagedSession(context.client, job.caller, str(job.claim), context.settings.session_ttl)
+            self._session = StagedSession(
+                context.client, job.caller, str(job.claim), context.settings.session_ttl, self._plan.session.session_id
+            )
         self._is_on_own_credential = self._plan.credential is not None
         self._report = UpstreamReport(context.client, job, is_on_own_credential=self._is_on_own_credential)
         self._run = Run(context.settings, context.warm, self._report)

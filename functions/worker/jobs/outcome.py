@@ -80,7 +80,7 @@ _MESSAGES: dict[ErrorCode, str] = {
     "budget_exceeded": "The job did not end within its maxBudgetUsd",
     "resource_exceeded": (
         "The run took more memory, processes or bytes of files than MAX_RUN_MEMORY, MAX_RUN_PROCESSES or "
-        "MAX_WORKSPACE_BYTES allows"
+        "MAX_WORKSPACE_BYTES allows, or added more than 64 MiB to its session"
     ),
     "output_too_large": "The answer is larger than MAX_OUTPUT_BYTES or the model's own limit",
     "mcp_unavailable": "A required MCP server did not start, or died",
@@ -105,8 +105,8 @@ _LONGEST_WAIT = 600_000
 class Outcome:
     """How an attempt ended: `body` is `{"result": …}` or `{"error": …}` as the API shows it.
 
-    `retry_after` is the time for which Claude accepts no request, ms; None when Claude did not say. A run on the
-    caller's own credential does not show how Claude treats the deployment's: `shows_upstream` is False.
+    `retry_after` is the time for which Claude accepts no request, ms; None when Claude did not say. `shows_upstream` is
+    False for what only the CLI reports, and for a run on the caller's own credential.
     """
 
     state: Literal["completed", "failed"]
@@ -159,7 +159,8 @@ def judge(report: "Report", *, max_output_bytes: int, session_id: str | None = N
     A success is kept as the session `session_id`.
     """
     outcome = _judge(report, max_output_bytes, session_id)
-    return replace(outcome, spend=report.spends, absent=report.absent, seen=report.seen)
+    shows = report.relayed is None or report.relayed.confirms(outcome.code)
+    return replace(outcome, spend=report.spends, absent=report.absent, seen=report.seen, shows_upstream=shows)
 
 
 def _judge(report: "Report", max_output_bytes: int, session_id: str | None) -> Outcome:

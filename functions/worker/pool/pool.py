@@ -20,6 +20,7 @@ from functions.worker.jobs.rescuer import Rescuer
 from functions.worker.jobs.spool import Spool, spool_dir
 from functions.worker.pool import forkserver, redis_check, sandbox_check
 from functions.worker.pool.ecs_protection import Protection
+from functions.worker.pool.orphans import Orphans
 from functions.worker.pool.redis_retries import Patience
 from functions.worker.sandbox.confine import Sandbox
 from functions.worker.webhooks.process import DispatcherProcess
@@ -90,8 +91,7 @@ class SlotPool:
             settings.queue_concurrency,
             sandbox.kind,
         )
-        self._servers: set[int] = set()
-        self._orphans: list[int] = []
+        self._orphans = Orphans(self._own_processes)
         self._backoff = 0.0
         self._not_before = 0.0
         self._number = 0
@@ -117,8 +117,6 @@ class SlotPool:
         started_at = time.monotonic()
         process.start()
         self._slots[name] = SlotProcess(name, process, busy, started_at)
-        # The server that slots are forked from, and the process that multiprocessing starts beside the first.
-        self._servers.update(processes.children(os.getpid()))
         event(log, "slot_started", slot=name, pid=process.pid)
 
     def check(self) -> None:
@@ -126,7 +124,7 @@ class SlotPool:
         self.remove_ended_slots()
         for _ in range(self._settings.queue_concurrency - len(self._slots)):
             self.start_slot()
-        self._orphans = processes.collect(self._orphans)
+        self._orphans.check()
         self._dispatcher.check()
         self._rescuer.run_once()
         self._announce()
@@ -153,6 +151,11 @@ class SlotPool:
             self._stop_at = time.monotonic()
             self._patience.end(within=self._settings.shutdown_grace + _DONE_AFTER)
             self._terminate_slots()
+
+    def _own_processes(self) -> set[int]:
+        """Return the processes of the pool itself: none of them is an orphan."""
+        slots = {slot.pid for slot in list(self._slots.values())}
+        return {*slots, *forkserver.pids(), self._dispatcher.pid or 0}
 
     def _terminate_slots(self) -> None:
         for slot in list(self._slots.values()):
@@ -184,10 +187,7 @@ class SlotPool:
     def _slot_ended(self, slot: SlotProcess) -> None:
         """Record a slot's end, and end the processes that it left behind, which this process has adopted."""
         del self._slots[slot.name]
-        excluded = {*self._servers, self._dispatcher.pid}
-        orphans = [pid for pid in processes.children(os.getpid()) if pid not in excluded]
-        self._orphans += [pid for orphan in orphans for pid in (orphan, *processes.descendants(orphan))]
-        processes.send(signal.SIGKILL, self._orphans)
+        self._orphans.end()
         self._folder.remove_runs_of(slot.pid)
         self._rescuer.add_dead_slot(slot.name)
         lived = time.monotonic() - slot.started_at
@@ -205,8 +205,7 @@ class SlotPool:
         self._rescuer.finish()
         with suppress(redis.RedisError):
             workers.leave(self._connection, self._worker.name)
-        left = [pid for pid in processes.children(os.getpid()) if pid not in self._servers]
-        processes.send(signal.SIGKILL, left)
+        self._orphans.finish()
         self._folder.remove()
 
 

@@ -183,6 +183,7 @@ def run_slot(name: str, settings: WorkerSettings, busy: Flag, credential: Creden
     processes.end_with_pool()
     processes.adopt_orphans()
     processes.hide_memory()
+    processes.keep_descriptors()
     logs.configure(settings)
     try:
         Slot(name, settings, busy, credential, sandbox).work(with_scheduler=False)

@@ -155,6 +155,7 @@ async def _pass(
 ) -> None:
     """Pass on an answer to its end, and meter it."""
     headers = answer.head.headers
+    run.is_reached = True
     meter = run.ledger.open(model)
     meter.begin(headers.get("content-type", "").lower(), headers.get("content-encoding", ""))
     framed = any(name in headers for name in ("content-length", "transfer-encoding"))

@@ -10,6 +10,7 @@ from functions.worker.relay.egress import Connection, Egress
 from functions.worker.relay.metering import Ledger
 from functions.worker.relay.models import resolve
 from functions.worker.relay.policy import Limits, Policy, Refusal
+from functions.worker.relay.prices import base_name
 from functions.worker.relay.request import RelayRequest
 from functions.worker.relay.retrying import code_of
 from shared.api.times import rfc3339
@@ -74,6 +75,8 @@ class RelayedRun:
         self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self.failures: list[dict[str, Any]] = []
         self.answered = 0
+        # Whether any answer has begun: before that no tool can have run, so that the requests are the CLI's own.
+        self.is_reached = False
         self._watcher = watcher or Watcher()
         self.egress = None if policy.egress is None else Egress(policy.egress, self._watcher.connected)
         self._fallbacks = [resolve(model, environ or {}) for model in policy.fallbacks]
@@ -139,6 +142,22 @@ class RelayedRun:
         """Note that a request does not wait any more."""
         if self._waiting.pop(key, None) is not None:
             self._watcher.waits(self.waiting)
+
+    def answering_model(self, name: str | None) -> str | None:
+        """Return the model that answered: the one that the CLI names, unless no such model has answered."""
+        known = [spend.model for spend in self.ledger.spends]
+        if not known or (name is not None and base_name(name) in map(base_name, known)):
+            return name
+        return known[-1]
+
+    def confirms(self, code: ErrorCode | None) -> bool:
+        """Return whether what the CLI reports is known to come from Claude: a tool can write to the CLI's output.
+
+        Until an answer has begun no tool can have run, so that Claude refuses the gateway and not what a tool asked.
+        """
+        if code in {"authentication_failed", "billing_error"}:
+            return not self.is_reached and bool(self.failures)
+        return code != "rate_limited" or any(failure["status"] == 429 for failure in self.failures)
 
     def overload_is_over(self) -> None:
         """Note that the run's model answers."""

@@ -9,6 +9,7 @@ from typing import Any, cast
 import httptools
 
 from functions.worker.relay.heads import END, MAX_HEAD, Head, answer_head
+from functions.worker.relay.peer import is_own
 from shared.logs import event
 
 log = logging.getLogger("worker.relay")
@@ -59,10 +60,13 @@ class RunConnection(asyncio.Protocol):
         self._held = size
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection, if the run has not too many."""
+        """Take the connection of a process of this slot, if the run has not too many."""
         self._transport = cast("asyncio.Transport", transport)
         self._budget.connections.add(self)
         if len(self._budget.connections) > MAX_CONNECTIONS:
+            self._transport.abort()
+        elif not is_own(transport):
+            event(log, "relay_refused", logging.WARNING, reason="a process of another slot")
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- whatever the reason

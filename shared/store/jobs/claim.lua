@@ -6,11 +6,12 @@
 --   lease_ms          ms until the lease ends
 --   daily_budget_usd  what a caller may spend a day, 0 for any sum
 --   new_deployment    the id that the deployment gets if it has none
+--   new_spool_key     the secret that its spool gets if it has none
 -- Returns {request JSON, attempts, ms left on the clock, request id, caller, cost of the earlier attempts in USD, deployment,
--- the entry of the caller's credential that the job runs on, JSON, or '' when it has none or none any more}, or nil when the
--- claim is void.
-local id, number, slot, lease_ms, daily_budget_usd, new_deployment =
-  ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+-- the entry of the caller's credential that the job runs on, JSON, or '' when it has none or none any more, the secret of the
+-- spool}, or nil when the claim is void.
+local id, number, slot, lease_ms, daily_budget_usd, new_deployment, new_spool_key =
+  ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7]
 local job = read(id, 'state', 'n', 'slot', 'started', 'timeout', 'attempts', 'progress', 'caller', 'seq',
   'created', 'req', 'taken', 'cost', 'paid', 'cred')
 local time = now()
@@ -49,6 +50,8 @@ if not deployment then
   deployment = new_deployment
   redis.call('SET', DEPLOYMENT, deployment)
 end
+redis.call('SET', SPOOL_KEY, new_spool_key, 'NX')
 return {redis.call('GET', input_of(id)), tonumber(job.attempts), job.timeout - (time - started), job.req,
   job.caller, tostring((job.cost or 0) - (job.paid or 0)), deployment,
-  job.cred and redis.call('HGET', credentials_of(job.caller), job.cred) or ''}
+  job.cred and redis.call('HGET', credentials_of(job.caller), job.cred) or '',
+  redis.call('GET', SPOOL_KEY)}

@@ -4,7 +4,7 @@ local WAITING, DELAYED, ACTIVE, PAUSED = 'cg:waiting', 'cg:delayed', 'cg:active'
 -- Those of the waiting jobs that need no sandbox: what a worker without one may take.
 local PLAIN = 'cg:waiting:plain'
 local SANDBOXED = 'cg:sandboxed'
-local PARKED, DEPLOYMENT = 'cg:parked', 'cg:deployment'
+local PARKED, DEPLOYMENT, SPOOL_KEY = 'cg:parked', 'cg:deployment', 'cg:spoolkey'
 local SEQUENCE, WAKE, EXPIRES, COUNTERS = 'cg:seq', 'cg:wake', 'cg:expires', 'cg:counters'
 local HTTP, PRICES, RQ_VIEW = 'cg:http', 'cg:prices', 'cg:rqview'
 local CANCELLED = 'cg:cancelled'
