@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from tests.redteam.catalogue import BOMBS
-from tests.redteam.conftest import CANARY
+from tests.redteam.conftest import CANARY, THE_END
 
 # The name of a bomb, its script, and the code with which its job ends.
 SCRIPTS = [
@@ -76,10 +76,10 @@ time.sleep(60)
         "resource_exceeded",
     ),
     (
-        "Make a million empty directories",
+        "Make 100,000 empty directories",
         """
 import time
-for number in range(1_000_000):
+for number in range(100_000):
     if number % 1000 == 0:
         place = f"/home/claude/{number}"
         os.mkdir(place)
@@ -171,6 +171,9 @@ def test_a_bomb_harms_only_its_own_job(target, name, script, code):
     before = free(target)
     job = target.run(script, timeoutMs=8000 if code == "timeout" else 60_000)
     assert (job["error"] or {"code": None})["code"] == code, job
+    assert "BREACH" not in job["output"]
+    assert "Traceback" not in job["output"]
+    assert (THE_END in job["output"]) is (code is None)
     # Two slots: one of the next two jobs has the slot that the bomb was in.
     for _ in range(2):
         after = target.run(TRACES)
