@@ -3,6 +3,7 @@
 import os
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import pytest
@@ -217,7 +218,7 @@ def written(target):
     for path, _, files in os.walk(target.gateway.runs):
         for name in files:
             with suppress(OSError):  # it has been removed meanwhile
-                found += os.lstat(os.path.join(path, name)).st_blocks * 512
+                found += (Path(path) / name).lstat().st_blocks * 512
     return found
 
 
