@@ -151,6 +151,14 @@ sleep 0.2
         None,
     ),
 ]
+# Those of `make redteam-short`.
+SHORT = (
+    "Start processes without end",
+    "Take memory without end",
+    "Fill the disk",
+    "Leave links, strange names and closed directories behind",
+    "Leave processes and files for the next run",
+)
 # What the next job looks for.
 TRACES = """
 for place in ("/work", "/tmp", "/config", "/home/claude", "/dev/shm", "/opt", "/usr/local/bin"):
@@ -167,9 +175,13 @@ if len(glob.glob("/proc/[0-9]*")) > 12:
 
 def test_each_bomb_has_a_script():
     assert [name for name, *_ in SCRIPTS] == list(BOMBS)
+    assert set(SHORT) <= set(BOMBS)
 
 
-@pytest.mark.parametrize(("name", "script", "code"), SCRIPTS, ids=[name for name, *_ in SCRIPTS])
+@pytest.mark.parametrize(
+    ("name", "script", "code"),
+    [pytest.param(*one, id=one[0], marks=() if one[0] in SHORT else pytest.mark.slow) for one in SCRIPTS],
+)
 def test_a_bomb_harms_only_its_own_job(target, name, script, code):
     job = target.run(script, timeoutMs=8000 if code == "timeout" else 60_000)
     assert (job["error"] or {"code": None})["code"] == code, job
