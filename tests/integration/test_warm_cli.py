@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from functions.worker.cli import warm
+from functions.worker.cli import held
 from functions.worker.cli.plan import plan_for
 from functions.worker.cli.run import Run
-from functions.worker.cli.warm import WarmCli, _Spare
+from functions.worker.cli.warm import WarmCli
 from functions.worker.cli.workspace import Workspace
 from functions.worker.jobs.outcome import judge
 from shared.configuration.settings import WorkerSettings
@@ -41,18 +41,9 @@ async def kept_warm(settings=None):
 
 
 async def ready(cli, *, but=None):
-    """Wait until a CLI other than `but` is ready, and return its pid."""
-    await until_async(lambda: cli._spare and cli._spare.ready and cli._spare.cli.pid != but, within=30)
-    return cli._spare.cli.pid
-
-
-async def born(cli):
-    """Wait until a CLI is being started, and return its pid."""
-    async with asyncio.timeout(30):
-        while not (cli._spare and cli._spare.cli.pid):  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
-        assert not cli._spare.ready
-        return cli._spare.cli.pid
+    """Wait until a CLI other than `but` waits, and return its pid."""
+    await until_async(lambda: cli.any_job.cli and cli.any_job.cli.pid not in {None, but}, within=30)
+    return cli.any_job.cli.pid
 
 
 async def answer(cli, settings=None, **request):
@@ -78,47 +69,72 @@ async def test_each_job_with_default_options_gets_its_own_warm_cli(slot):
         assert await answer(cli, context={"a": 1}) == ("hello", second)
 
 
-async def test_a_job_that_arrives_during_the_start_gets_that_cli(slot):
+async def test_a_job_gets_a_cli_that_has_just_started(slot):
     async with kept_warm() as cli:
-        starting = await born(cli)
+        async with asyncio.timeout(30):
+            while not (cli.any_job.cli and cli.any_job.cli.pid):  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        starting = cli.any_job.cli.pid
         assert await answer(cli) == ("hello", starting)
 
 
-async def test_a_failing_start_fails_only_the_waiting_job(slot):
+async def test_a_job_whose_waiting_cli_dies_starts_another(slot, caplog):
+    """Catches a job that fails, or waits, when its waiting CLI ends before it has the prompt."""
     async with kept_warm() as cli:
-        starting = await born(cli)
+        waiting = await ready(cli)
         run = Run(WorkerSettings(), cli)
         answering = asyncio.create_task(run.answer(plan_for({"query": "hello"}, WorkerSettings()), lambda text: None))
         await asyncio.sleep(0)
-        assert cli._spare is None
-        os.kill(starting, 9)
-        assert judge(await answering, max_output_bytes=10_000).code == "cli_crashed"
+        assert cli.any_job.cli is None
+        os.kill(waiting, 9)
+        assert judge(await answering, max_output_bytes=10_000).body["result"]["response"] == "hello"
+        assert run._cli is not None
+        assert run._cli.pid != waiting
         await run.end()
-        assert (await answer(cli))[0] == "hello"
+    assert "late_initialization_failed" in [record.message for record in caplog.records]
 
 
 @pytest.mark.parametrize("alone", [60.0, 0.01])
 async def test_the_next_cli_starts_after_the_job_or_its_start_up(slot, monkeypatch, alone):
-    monkeypatch.setattr(warm, "_START_DELAY", alone)
+    monkeypatch.setattr(held, "_START_DELAY", alone)
     async with kept_warm() as cli:
         first = await ready(cli)
         run = Run(WorkerSettings(), cli)
         await run.answer(plan_for({"query": "hello"}, WorkerSettings()), lambda text: None)
         if alone > 1:
-            assert cli._spare is None
+            assert cli.any_job.cli is None
         else:
             assert await ready(cli, but=first)
         await run.end()
         assert await ready(cli, but=first)
 
 
-async def test_a_job_with_other_options_starts_its_own_cli(slot):
-    async with kept_warm() as cli:
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"systemPrompt": "x", "model": "claude-sonnet-4-5", "effort": "low"},
+        {"maxOutputTokens": 500},
+        {"tools": ["Read"]},
+        {"tools": ["Bash", "Read"]},
+        {"session": True, "conversation": {"id": "4f0d0f26-1f4f-4c1c-9a53-3d3d9b1d9b6c", "from": None}},
+    ],
+)
+async def test_a_job_with_its_own_options_gets_the_waiting_cli(slot, request_):
+    settings = WorkerSettings(claude_tools=("Bash", "Read", "WebFetch"))
+    async with kept_warm(settings) as cli:
         waiting = await ready(cli)
-        for request in ({"systemPrompt": "x"}, {"model": "claude-sonnet-4-5"}, {"maxTurns": 2}, {"effort": "low"}):
-            text, pid = await answer(cli, **request)
-            assert text == "hello"
-            assert pid != waiting
+        assert await answer(cli, settings, **request_) == ("hello", waiting)
+
+
+@pytest.mark.parametrize("request_", [{"maxTurns": 2}, {"tools": ["Bash"]}, {"tools": ["Task"]}, {"tools": ["Edit"]}])
+async def test_a_job_that_needs_other_flags_starts_its_own_cli(slot, request_):
+    """Catches a job that is given a process which limits, describes or offers its tools in another way."""
+    settings = WorkerSettings(claude_tools=("Bash", "Read", "Grep", "Task"))
+    async with kept_warm(settings) as cli:
+        waiting = await ready(cli)
+        text, pid = await answer(cli, settings, **request_)
+        assert text == "hello"
+        assert pid != waiting
         assert await ready(cli) == waiting
 
 
@@ -136,7 +152,7 @@ async def test_a_dead_cli_is_replaced_and_given_to_no_job(slot):
 
 
 async def test_an_old_cli_is_replaced(slot, monkeypatch):
-    monkeypatch.setattr(warm, "_MAX_AGE", 0.2)
+    monkeypatch.setattr(held, "_MAX_AGE", 0.2)
     async with kept_warm() as cli:
         old = await ready(cli)
         await ready(cli, but=old)
@@ -151,7 +167,7 @@ async def test_a_failing_start_is_retried_with_growing_pauses(slot, monkeypatch)
         pauses.append(seconds)
         await sleep(min(seconds, 0.01))
 
-    monkeypatch.setattr("functions.worker.cli.warm.asyncio.sleep", note)
+    monkeypatch.setattr("functions.worker.cli.held.asyncio.sleep", note)
     cli = WarmCli(WorkerSettings(claude_command="/nowhere/claude"))
     keeping = asyncio.create_task(cli.run())
     while len(pauses) < 5:
@@ -171,9 +187,9 @@ async def test_switched_off_no_cli_waits(slot):
 
 async def test_a_cli_whose_start_failed_is_given_to_no_job(slot):
     cli = WarmCli(WorkerSettings(claude_command="/nowhere/claude"))
-    failed = cli._new(plan_for({}, WorkerSettings()))
+    failed = cli._held()
     await asyncio.wait({failed.begin()})
-    cli._spare = _Spare(failed)
+    cli.any_job._cli = failed
     assert cli.take(plan_for({}, WorkerSettings())) is not failed
     await failed.kill()
 

@@ -18,7 +18,7 @@ from functions.worker.cli.stream import read_messages
 from functions.worker.cli.structured import structured
 from functions.worker.cli.tools import run_commands
 from functions.worker.cli.usage import Meter
-from functions.worker.cli.warm import WarmCli
+from functions.worker.cli.warm import KeptSession, WarmCli
 from functions.worker.jobs.outcome import Report, Structured
 from functions.worker.relay.plan import policy_for
 from functions.worker.relay.run import RelayedRun, Watcher
@@ -61,13 +61,17 @@ class Run:
         # A tool or an MCP server may need time to exit, and a session time to be stored; a plain answer does not.
         self._needs_exit_time = plan.uses_tools or plan.session is not None
         resumes = plan.session.resumes if plan.session else None
+        kept = None if session is None else KeptSession(session)
         try:
-            if session is not None and resumes and not await session.exists(resumes):
-                return Report(failure="session_not_found")
+            if session is not None and resumes:
+                lines = await session.transcript(resumes)
+                if lines is None:
+                    return Report(failure="session_not_found")
+                kept = KeptSession(session, lines, is_whole=not await session.subpaths(resumes))
         except RedisError:
             return Report(failure="server_error")
         try:
-            cli = self._cli = self._warm.take(plan, session)
+            cli = self._cli = self._warm.take(plan, kept)
         except SandboxUnavailableError:
             # The queue gives such a job to no worker like this one.
             event(log, "sandbox_unavailable", logging.ERROR)

@@ -27,7 +27,7 @@ _WRITTEN = {
 
 def write_etc(folder: Path) -> None:
     """Write the files of `/etc` that are ours into a directory."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     for name, text in _WRITTEN.items():
         (folder / name).write_text(text, encoding="utf-8")
 
