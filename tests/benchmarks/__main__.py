@@ -15,6 +15,8 @@ from tests.benchmarks.figures import Figure, table
 
 PARTS = (
     "latency",
+    "warm",
+    "sandbox",
     "relay",
     "distance",
     "throughput",

@@ -22,6 +22,7 @@ _SINCE = (2, 1, 330)
 # The agent that a job's list of tools makes, and the id of the request that chooses it.
 _AGENT = "job"
 _SETTINGS = "gateway-settings"
+SETTINGS_REQUEST = "apply_flag_settings"
 # Seconds that a CLI has for it; it needs a tenth of a second.
 _WITHIN = 10.0
 # Tools by which the CLI describes the others, or that pass the process's own list on to a subagent.
@@ -140,7 +141,7 @@ class HeldTransport(Transport):
         if not self._late.settings:
             return json.dumps(line) + "\n"
         self._applied = asyncio.get_running_loop().create_future()
-        settings = {"subtype": "apply_flag_settings", "settings": self._late.settings}
+        settings = {"subtype": SETTINGS_REQUEST, "settings": self._late.settings}
         second = {"type": "control_request", "request_id": _SETTINGS, "request": settings}
         return json.dumps(line) + "\n" + json.dumps(second) + "\n"
 
