@@ -17,6 +17,7 @@ PARTS = (
     "latency",
     "warm",
     "sandbox",
+    "commit",
     "relay",
     "distance",
     "throughput",

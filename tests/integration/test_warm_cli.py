@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 from contextlib import asynccontextmanager, suppress
+from uuid import uuid4
 
 import pytest
 
@@ -96,7 +97,7 @@ async def test_a_job_whose_waiting_cli_dies_starts_another(slot, caplog):
 
 @pytest.mark.parametrize("alone", [60.0, 0.01])
 async def test_the_next_cli_starts_after_the_job_or_its_start_up(slot, monkeypatch, alone):
-    monkeypatch.setattr(held, "_START_DELAY", alone)
+    monkeypatch.setattr(held, "_START_DELAY_WITHOUT_RELAY", alone)
     async with kept_warm() as cli:
         first = await ready(cli)
         run = Run(WorkerSettings(), cli)
@@ -136,6 +137,75 @@ async def test_a_job_that_needs_other_flags_starts_its_own_cli(slot, request_):
         assert text == "hello"
         assert pid != waiting
         assert await ready(cli) == waiting
+
+
+class Kept:
+    """The store of a session in memory, as a run uses it."""
+
+    def __init__(self):
+        self.lines: dict[str, list[dict[str, str]]] = {}
+
+    async def transcript(self, session_id):
+        return list(self.lines.get(session_id, ())) or None
+
+    async def subpaths(self, _):
+        return []
+
+    async def append(self, key, entries):
+        kept = self.lines.setdefault(key["session_id"], [])
+        known = {line.get("uuid") for line in kept} - {None}
+        kept += [line for line in entries if line.get("uuid") not in known]
+
+    async def load(self, key):
+        return await self.transcript(key["session_id"])
+
+    async def list_subkeys(self, _):
+        return []
+
+
+async def turn(cli, store, query, session, resumes=None, but=None):
+    """Run a turn of a session with a waiting CLI."""
+    settings = WorkerSettings()
+    keeper = cli.any_job if resumes is None else cli.continued
+    await until_async(lambda: keeper.cli and keeper.cli.pid not in {None, but}, within=30)
+    waiting = keeper.cli.pid
+    run = Run(settings, cli)
+    plan = plan_for({"query": query, "conversation": {"id": session, "from": resumes}}, settings)
+    report = await run.answer(plan, lambda text: None, store)
+    assert judge(report, max_output_bytes=10_000).state == "completed"
+    assert run._cli is not None
+    assert run._cli.pid == waiting
+    await run.end()
+    return waiting
+
+
+async def test_a_session_continues_with_the_second_waiting_cli(slot, model):
+    """Catches a turn that is lost, repeated or kept under another id, and a slot that never keeps a second CLI."""
+    store, session, fork = Kept(), str(uuid4()), str(uuid4())
+    async with kept_warm() as cli:
+        assert cli.continued.cli is None
+        await turn(cli, store, "one", session)
+        second = await turn(cli, store, "two", session, session)
+        third = await turn(cli, store, "three", session, session, but=second)
+        assert model.texts() == ["one", "one", "two", "two", "three"]
+        before = list(store.lines[session])
+        aside = await turn(cli, store, "aside", fork, session, but=third)
+        assert store.lines[session] == before
+        await turn(cli, store, "further", fork, fork, but=aside)
+        assert model.texts() == ["one", "one", "two", "two", "three", "three", "aside", "aside", "further"]
+    assert set(store.lines) == {session, fork}
+    for session_id, lines in store.lines.items():
+        assert {line["sessionId"] for line in lines if "sessionId" in line} == {session_id}
+
+
+async def test_a_session_cli_without_a_job_is_not_replaced(slot, monkeypatch):
+    """Catches a slot that keeps a second CLI for ever after one session."""
+    async with kept_warm() as cli:
+        await turn(cli, Kept(), "one", str(uuid4()))
+        await until_async(lambda: cli.continued.cli and cli.continued.cli.pid, within=30)
+        monkeypatch.setattr(held, "_MAX_AGE", 0.1)
+        cli.continued.cli.kill_cli()
+        await until_async(lambda: cli.continued.cli is None and not cli.continued._wanted.is_set(), within=30)
 
 
 async def test_a_dead_cli_is_replaced_and_given_to_no_job(slot):

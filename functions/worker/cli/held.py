@@ -13,8 +13,9 @@ log = logging.getLogger("worker.warm")
 
 # Seconds after which a waiting CLI is replaced: what it read at its start, such as a token, may be out of date.
 _MAX_AGE = 600.0
-# Seconds until the next CLI starts, unless it may before: a job's CLI needs a core until its request is sent.
-_START_DELAY = 0.5
+# Seconds until the next CLI starts, unless it may before: a job's CLI needs a core until its request is sent. A relay
+# sees that; without one it is a guess.
+_START_DELAY, _START_DELAY_WITHOUT_RELAY = 2.0, 0.5
 # Seconds before a CLI that exited by itself is replaced; the pause doubles with each failure.
 _BACKOFF_FIRST, _BACKOFF_LAST = 0.5, 60.0
 
@@ -22,8 +23,9 @@ _BACKOFF_FIRST, _BACKOFF_LAST = 0.5, 60.0
 class Keeper:
     """Keeps one CLI of a kind ready while `run` runs: from `want` on, until one has waited too long for a job."""
 
-    def __init__(self, make: Callable[[], Cli], may_start: asyncio.Event) -> None:
+    def __init__(self, make: Callable[[], Cli], may_start: asyncio.Event, *, is_relayed: bool) -> None:
         self._make, self._may_start = make, may_start
+        self._start_delay = _START_DELAY if is_relayed else _START_DELAY_WITHOUT_RELAY
         self._wanted, self._taken = asyncio.Event(), asyncio.Event()
         self._cli: Cli | None = None
 
@@ -60,7 +62,7 @@ class Keeper:
             await self._wanted.wait()
             await asyncio.sleep(pause)
             with suppress(TimeoutError):
-                async with asyncio.timeout(_START_DELAY):
+                async with asyncio.timeout(self._start_delay):
                     await self._may_start.wait()
             lasted = False
             try:

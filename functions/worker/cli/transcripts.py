@@ -40,6 +40,6 @@ def renamed(lines: list[Line], session_id: str) -> list[Line]:
 def place(lines: list[Line], config: Path, directory: Path, session_id: str) -> None:
     """Write a transcript where a CLI with a working directory looks for the session."""
     folder = config / "projects" / re.sub(r"[^a-zA-Z0-9]", "-", str(directory))
-    folder.mkdir(parents=True, mode=0o700)
+    folder.mkdir(parents=True, exist_ok=True)
     text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in renamed(lines, session_id))
     (folder / f"{session_id}.jsonl").write_text(text, encoding="utf-8")

@@ -46,8 +46,8 @@ class WarmCli:
         self._tools: tuple[str, ...] | None = None
         # The session ids with which the waiting CLIs have been started.
         self._resumes: dict[Cli, str] = {}
-        self.any_job = Keeper(self._held, self._may_start)
-        self.continued = Keeper(self._held_for_session, self._may_start)
+        self.any_job = Keeper(self._held, self._may_start, is_relayed=relay is not None)
+        self.continued = Keeper(self._held_for_session, self._may_start, is_relayed=relay is not None)
 
     def take(self, plan: RunPlan, session: KeptSession | None = None) -> Cli:
         """Return a CLI for a run: a waiting one if one fits, else one that is not started yet.
