@@ -25,6 +25,8 @@ class RenamedSession:
             entries = [*copied, *entries]
         elif copied:
             self._copied = copied
+        # The agent that stands for the job's list of tools is no part of the session.
+        entries = [line for line in entries if line.get("type") != "agent-setting"]
         await self._session.append({**key, "session_id": self._session_id}, renamed(entries, self._session_id))
 
     async def load(self, key: Key) -> list[Line] | None:  # noqa: ARG002 -- the SDK's interface
