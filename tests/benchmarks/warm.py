@@ -68,10 +68,10 @@ def _reply(body: dict[str, Any]) -> Any:
     return ToolUse(found, {"text": "x"}) if found and not called else Text("ok")
 
 
-def _cpu(gateway: Gateway) -> float:
-    """Return the CPU seconds of the CLIs that the slots have reaped so far."""
-    slots = [one for one in psutil.Process(gateway.process.pid).children(recursive=True) if one.name() == "cg-slot"]
-    return sum(times.children_user + times.children_system for times in (slot.cpu_times() for slot in slots))
+def _busy() -> float:
+    """Return the CPU seconds that this machine has spent: those of a sandbox's processes are counted nowhere else."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)
 
 
 def through(gateway: Gateway, job: Job) -> Callable[[], None]:
@@ -114,17 +114,24 @@ def gateway(folder: Path, url: str, **more: str) -> Iterator[Gateway]:
         yield one
 
 
-def medians(asks: dict[str, Callable[[], None]]) -> dict[str, float]:
-    """Return the median ms of each way, measured in turn; the first round is not counted."""
-    took: dict[str, list[float]] = {name: [] for name in asks}
+def medians(asks: dict[str, Callable[[], None]]) -> dict[str, tuple[float, float]]:
+    """Return the median ms of each way and of its CPU, measured in turn; the first round is not counted.
+
+    The CPU is that of the whole machine until the next job, with the start of the next CLI.
+    """
+    took: dict[str, list[tuple[float, float]]] = {name: [] for name in asks}
     for turn in range(RUNS + 1):
         for name, ask in asks.items():
-            started = time.perf_counter()
+            started, busy = time.perf_counter(), _busy()
             ask()
-            if turn:
-                took[name].append((time.perf_counter() - started) * 1000)
+            milliseconds = (time.perf_counter() - started) * 1000
             time.sleep(PAUSE)
-    return {name: statistics.median(all_) for name, all_ in took.items()}
+            if turn:
+                took[name].append((milliseconds, (_busy() - busy) * 1000))
+    return {
+        name: (statistics.median(one for one, _ in all_), statistics.median(cpu for _, cpu in all_))
+        for name, all_ in took.items()
+    }
 
 
 def measure() -> list[Figure]:
@@ -137,11 +144,10 @@ def measure() -> list[Figure]:
         servers = {"MCP_ENABLED": "true", "MCP_CONFIG": str(folder / "mcp.json")}
         ours = stack.enter_context(gateway(folder / "g", model.url, **servers))
         for job in jobs:
-            before = _cpu(ours)
             took = medians({"ours": through(ours, job), "bare": _bare(model.url, folder, job)})
-            cpu = (_cpu(ours) - before) / (RUNS + 1) * 1000
-            detail = f"{took['ours']:.0f} ms, {took['bare']:.0f} ms; CPU of the CLI {cpu:.0f} ms"
-            ratio = took["ours"] / took["bare"]
+            (mine, my_cpu), (bare, its_cpu) = took["ours"], took["bare"]
+            detail = f"{mine:.0f} ms, {bare:.0f} ms; CPU of a job {my_cpu:.0f} ms, {its_cpu:.0f} ms"
+            ratio = mine / bare
             what = f"job in the sandbox: {job.name}"
             figures.append(Figure(what, "bare CLI, same options", ratio, "≤", job.goal, detail=detail))
     return figures

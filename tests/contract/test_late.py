@@ -52,7 +52,7 @@ def normal(body, cli):
 
 
 @asynccontextmanager
-async def asked(cli, model, query="hello"):
+async def requesting(cli, model, query="hello"):
     """Ask a CLI, and yield its request to the API; end the CLI."""
     try:
         await cli.start()
@@ -93,9 +93,9 @@ def no_cold_start():
 
 
 async def assert_same(model, plan, tools=()):
-    async with asked(cold(plan), model) as (expected, first):
+    async with requesting(cold(plan), model) as (expected, first):
         pass
-    async with asked(await waiting(plan, tools), model) as (found, second):
+    async with requesting(await waiting(plan, tools), model) as (found, second):
         pass
     assert found == expected
     own = {"x-claude-code-session-id", "content-length"}
@@ -174,7 +174,7 @@ async def test_a_late_list_of_tools_makes_the_request_of_a_cold_start(slot, mode
     ],
 )
 def test_a_job_that_a_process_would_offer_other_tools_fits_none(tools, started):
-    """Catches a job with Bash that is told of search tools, and one whose subagents have every tool of the process."""
+    """Catches a job with Bash that is referred to search tools, and subagents with every tool of the process."""
     assert not late.tools_fit(tools, started)
 
 
@@ -195,7 +195,7 @@ async def test_a_session_that_continues_late_makes_the_request_of_a_cold_start(s
     first = Workspace.create()
     options = options_of_held(SETTINGS, first)
     flags = {name: value for name, value in options.extra_args.items() if name != "session-mirror"}
-    async with asked(Cli(first, replace(options, extra_args=flags, session_id=session)), model, "the first"):
+    async with requesting(Cli(first, replace(options, extra_args=flags, session_id=session)), model, "the first"):
         [transcript] = first.config.glob("projects/*/*.jsonl")
         lines = [json.loads(line) for line in transcript.read_text().splitlines()]
     plan = plan_for({"query": "hello"}, SETTINGS)
@@ -203,13 +203,13 @@ async def test_a_session_that_continues_late_makes_the_request_of_a_cold_start(s
     workspace = Workspace.create()
     place(lines, workspace.config, workspace.work, session)
     resumed = replace(options_for(plan, SETTINGS, workspace), extra_args=flags, resume=session)
-    async with asked(Cli(workspace, resumed), model) as (expected, _):
+    async with requesting(Cli(workspace, resumed), model) as (expected, _):
         pass
     own = str(uuid4())
     cli = await waiting(plan, resumes=own)
     await asyncio.sleep(0.3)  # It must wait for the request, and not for the file.
     place(lines, cli.workspace.config, cli.workspace.work, own)
-    async with asked(cli, model) as (found, request):
+    async with requesting(cli, model) as (found, request):
         pass
     assert found == expected
     assert [message["role"] for message in request.body["messages"]].count("user") == 2
@@ -221,7 +221,7 @@ async def test_a_schema_that_the_cli_cannot_use_offers_no_tool_for_it(slot, mode
     started = options_of_held(SETTINGS, workspace)
     cli = Cli(workspace, started, held=True)
     cli.give(started, late.Late({"jsonSchema": {"type": "nonsense"}}), Broker({}, workspace.root), no_cold_start)
-    async with asked(cli, model) as (_, request):
+    async with requesting(cli, model) as (_, request):
         assert not request.body.get("tools")
 
 
@@ -240,7 +240,7 @@ async def test_a_cli_that_takes_no_late_options_is_started_cold(slot, model, way
         cli._held.give(late.Late({}, {"model": "opus"}))
     else:
         cli._held.give(late.Late({}, {"permissions": "nonsense"}))
-    async with asked(cli, model) as (_, request):
+    async with requesting(cli, model) as (_, request):
         assert cli.pid != pid
     assert "Be short." in json.dumps(request.body["system"])
     assert "late_initialization_failed" in [record.message for record in caplog.records]

@@ -8,12 +8,16 @@ from uuid import uuid4
 
 import pytest
 
-from functions.worker.cli import held
+from functions.worker.cli import held, version
 from functions.worker.cli.plan import plan_for
 from functions.worker.cli.run import Run
 from functions.worker.cli.warm import WarmCli
 from functions.worker.cli.workspace import Workspace
 from functions.worker.jobs.outcome import judge
+from functions.worker.relay.credential import Credential
+from functions.worker.relay.relay import Relay
+from functions.worker.sandbox.confine import Sandbox
+from functions.worker.sandbox.probe import probe
 from shared.configuration.settings import WorkerSettings
 from shared.host import processes
 from tests.support.real_cli import isolated_environment
@@ -30,8 +34,8 @@ def slot(tmp_path, monkeypatch, model):
 
 
 @asynccontextmanager
-async def kept_warm(settings=None):
-    cli = WarmCli(settings or WorkerSettings())
+async def kept_warm(settings=None, relay=None, sandbox=None):
+    cli = WarmCli(settings or WorkerSettings(), relay, sandbox)
     keeping = asyncio.create_task(cli.run())
     try:
         yield cli
@@ -196,6 +200,30 @@ async def test_a_session_continues_with_the_second_waiting_cli(slot, model):
     assert set(store.lines) == {session, fork}
     for session_id, lines in store.lines.items():
         assert {line["sessionId"] for line in lines if "sessionId" in line} == {session_id}
+
+
+@pytest.mark.parametrize("tools", [(), ("Bash", "Read")])
+async def test_options_and_sessions_come_late_in_a_sandbox(slot, model, tools):
+    """Catches a transcript, or an option, that is placed where a sandboxed CLI does not find it."""
+    found = probe(version.program(WorkerSettings()))
+    if found.kind != "namespaces":
+        pytest.skip(found.reason)
+    sandbox = Sandbox("namespaces", found.bwrap, version.program(WorkerSettings()))
+    environ = {"ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "k"}
+    relay = Relay(Credential.of(environ), environ, 60)
+    store, session = Kept(), str(uuid4())
+    async with kept_warm(WorkerSettings(claude_tools=tools), relay, sandbox) as cli:
+        first = await turn(cli, store, "one", session)
+        await turn(cli, store, "two", session, session)
+        assert model.texts() == ["one", "one", "two"]
+        settings = WorkerSettings(claude_tools=tools)
+        waiting = await ready(cli, but=first)
+        request = {"systemPrompt": "Be short.", "model": "claude-sonnet-4-5", "tools": list(tools[:1])}
+        assert await answer(cli, settings, **request) == ("hello", waiting)
+        body = model.requests[-1].body
+        assert (body["model"], body["system"][-1]["text"]) == ("claude-sonnet-4-5", "Be short.")
+        assert [tool["name"] for tool in body.get("tools", ())] == list(tools[:1])
+    await relay.close()
 
 
 async def test_a_session_cli_without_a_job_is_not_replaced(slot, monkeypatch):

@@ -84,7 +84,7 @@ class Run:
         self._conversation = asyncio.create_task(self._converse(cli, plan, on_text))
         watch = resources.exceeded(self._warm.excluded, self._settings, has_tools=plan.uses_tools, folder=cli.folder)
         bounds = asyncio.create_task(watch)
-        asked = None if relayed is None else asyncio.create_task(self._allow_next_after(relayed))
+        waits = None if relayed is None else asyncio.create_task(self._allow_next_after(relayed))
         try:
             # Not cancelled together with this: `end` ends its processes first, because the SDK waits for them to close.
             first_of: set[asyncio.Future[Any]] = {self._conversation, bounds}
@@ -92,8 +92,8 @@ class Run:
             await asyncio.wait(first_of, return_when=asyncio.FIRST_COMPLETED)
         finally:
             bounds.cancel()
-            if asked is not None:
-                asked.cancel()
+            if waits is not None:
+                waits.cancel()
         cli.end_relaying()
         if relayed is not None and relayed.ended.done():
             reason = relayed.ended.result()
@@ -105,7 +105,7 @@ class Run:
 
     async def _allow_next_after(self, relayed: RelayedRun) -> None:
         """Let the next CLI start while this one waits for Claude, unless the answer comes at once."""
-        await relayed.asked.wait()
+        await relayed.requested.wait()
         await asyncio.sleep(_ANSWERS_AT_ONCE)
         self._warm.allow_next()
 

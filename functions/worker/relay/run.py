@@ -71,7 +71,7 @@ class RelayedRun:
         self.failures: list[dict[str, Any]] = []
         self.answered = 0
         # Set when the first request is on its way to Claude: the CLI has nothing to do until the answer comes.
-        self.asked = asyncio.Event()
+        self.requested = asyncio.Event()
         self._watcher = watcher or Watcher()
         self._fallbacks = [resolve(model, environ or {}) for model in policy.fallbacks]
         self._models: list[str] = []
@@ -157,4 +157,4 @@ class RelayedRun:
     def asks(self, change: int) -> None:
         """Note that one more or one less request waits for its first byte."""
         self._asking += change
-        self.asked.set()
+        self.requested.set()
