@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import sys
 from contextlib import asynccontextmanager
@@ -234,7 +235,7 @@ async def test_a_cli_that_takes_no_late_options_is_started_cold(slot, model, way
     other = cold(plan)
     cli._cold = lambda: other._options
     if way == "killed":
-        cli.kill_cli()
+        os.kill(pid, 9)
     elif way == "unknown request":
         monkeypatch.setattr(late, "SETTINGS_REQUEST", "no_such_request")
         cli._held.give(late.Late({}, {"model": "opus"}))

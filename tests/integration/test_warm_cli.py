@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import signal
 from contextlib import asynccontextmanager, suppress
 from uuid import uuid4
 
@@ -97,6 +98,22 @@ async def test_a_job_whose_waiting_cli_dies_starts_another(slot, caplog):
         assert run._cli.pid != waiting
         await run.end()
     assert "late_initialization_failed" in [record.message for record in caplog.records]
+
+
+async def test_a_run_that_ends_before_its_options_are_taken_starts_nothing(slot, model, caplog):
+    """Catches a cancelled job that starts another CLI, and asks Claude, when its waiting one is ended."""
+    async with kept_warm() as cli:
+        waiting, before = await ready(cli), len(model.requests)
+        os.kill(waiting, signal.SIGSTOP)
+        run = Run(WorkerSettings(), cli)
+        answering = asyncio.create_task(run.answer(plan_for({"query": "hello"}, WorkerSettings()), lambda text: None))
+        await until_async(lambda: run._cli is not None, within=30)
+        answering.cancel()
+        await asyncio.wait({answering})
+        await run.end()
+        assert waiting not in processes.descendants(os.getpid())
+    assert len(model.requests) == before
+    assert "late_initialization_failed" not in [record.message for record in caplog.records]
 
 
 @pytest.mark.parametrize("alone", [60.0, 0.01])

@@ -23,8 +23,8 @@ _SINCE = (2, 1, 330)
 _AGENT = "job"
 _SETTINGS = "gateway-settings"
 SETTINGS_REQUEST = "apply_flag_settings"
-# Seconds that a CLI has for it; it needs a tenth of a second.
-_WITHIN = 10.0
+# Seconds that a CLI has for it. It needs a tenth of a second, and more where the machine is busy.
+_WITHIN = 30.0
 # Tools by which the CLI describes the others, or that pass the process's own list on to a subagent.
 _SEARCH = frozenset({"Glob", "Grep"})
 _SUBAGENT = frozenset({"Agent", "Task"})

@@ -182,6 +182,7 @@ class Cli:
 
     def kill_cli(self) -> None:
         """Kill the CLI alone, at once: during a normal exit it may send one more request, which costs money."""
+        self._cold = None  # The run ends, so that a CLI that has not taken its options is not started again.
         if self.pid is not None and self.alive:
             processes.send(signal.SIGKILL, [self.pid])
 
