@@ -164,6 +164,14 @@ async def test_a_late_list_of_tools_makes_the_request_of_a_cold_start(slot, mode
     assert {tool["name"] for tool in body.get("tools", ())} <= {*tools, "Agent"}
 
 
+@pytest.mark.parametrize("tools", [(), ("Read",)])
+async def test_a_late_schema_has_its_tool_beside_a_list_of_tools(slot, model, tools):
+    """Catches a list of tools that takes the tool for the answer away."""
+    fields = {"outputSchema": SCHEMA, "tools": list(tools), "systemPrompt": "x"}
+    body = await assert_same(model, plan_for(fields, SETTINGS), ALL)
+    assert {tool["name"] for tool in body["tools"]} == {"StructuredOutput", *tools}
+
+
 @pytest.mark.parametrize(
     ("tools", "started"),
     [
