@@ -22,6 +22,7 @@ from functions.worker.sandbox.probe import probe
 from shared.configuration.settings import WorkerSettings
 from shared.host import processes
 from tests.support.real_cli import isolated_environment
+from tests.support.scripted_model import Text, ToolUse
 from tests.support.waiting import until_async
 
 
@@ -158,6 +159,31 @@ async def test_a_job_that_needs_other_flags_starts_its_own_cli(slot, request_):
         assert text == "hello"
         assert pid != waiting
         assert await ready(cli) == waiting
+
+
+@pytest.mark.parametrize(("tools", "works"), [(("Bash",), True), (("Read",), False), ((), False)])
+async def test_a_waiting_cli_runs_only_the_tools_of_its_job(slot, model, tools, works):
+    """Catches a model that reaches a tool of the process which its job has not, and one that is denied its own."""
+    settings = WorkerSettings(claude_tools=("Bash", "Read"))
+    async with kept_warm(settings) as cli:
+        waiting = await ready(cli)
+        model.script(ToolUse("Bash", {"command": "echo 4$((1 + 1))"}), Text("done"))
+        assert await answer(cli, settings, tools=list(tools)) == ("done", waiting)
+    [result] = [block for block in model.requests[-1].body["messages"][-1]["content"] if block["type"] == "tool_result"]
+    assert ("42" in str(result["content"])) == works
+    assert result.get("is_error", False) != works
+
+
+async def test_an_unknown_cli_gets_jobs_with_default_options_alone(slot, monkeypatch):
+    """Catches options that are sent to a CLI which may ignore them, and limits that nobody keeps."""
+    monkeypatch.setattr(version, "of_cli", lambda _: None)
+    async with kept_warm() as cli:
+        waiting = await ready(cli)
+        for request in ({"systemPrompt": "x"}, {"maxTurns": 3}, {"effort": "low"}):
+            text, pid = await answer(cli, **request)
+            assert text == "hello"
+            assert pid != waiting
+        assert await answer(cli) == ("hello", waiting)
 
 
 class Kept:

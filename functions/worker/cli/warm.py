@@ -86,11 +86,11 @@ class WarmCli:
 
     def _fits(self, plan: RunPlan, session: KeptSession | None, cli: Cli) -> bool:
         options, started = self._options(plan, cli.workspace), self._started(cli)
+        if not late.fits(options, started, is_relayed=self.relay is not None):
+            return False
         if self._tools is None:
             return session is None and plan.session is None and late.late_for(options, started) == late.Late()
-        if session is not None and not session.is_whole:
-            return False
-        return late.fits(options, started, is_relayed=self.relay is not None)
+        return session is None or session.is_whole
 
     def _give(self, cli: Cli, plan: RunPlan, session: KeptSession | None) -> None:
         """Give a waiting CLI the options of its job."""
