@@ -215,6 +215,7 @@ class WorkerSettings(McpSettings, RunNetworkSettings):
     claude_command: str | None = None
     claude_model: str | None = None
     claude_models: Names = ()
+    claude_tools: Names = ()
     claude_timeout: int = Field(120_000, ge=1000, le=86_400_000)
     claude_max_retries: int = Field(3, ge=1, le=100)
     claude_warm: bool = True

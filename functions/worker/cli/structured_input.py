@@ -11,7 +11,7 @@ from typing import Any
 from claude_agent_sdk import StreamEvent
 from claude_agent_sdk.types import Message
 
-_TOOL = "StructuredOutput"
+TOOL = "StructuredOutput"
 
 
 class StructuredInput:
@@ -32,7 +32,7 @@ class StructuredInput:
     def _add(self, event: dict[str, Any]) -> None:
         match event:
             case {"type": "content_block_start", "content_block": {"type": "tool_use", "name": name}}:
-                self._pieces = [] if name == _TOOL else None
+                self._pieces = [] if name == TOOL else None
             case {"type": "content_block_delta", "delta": {"type": "input_json_delta", "partial_json": str(piece)}}:
                 if self._pieces is not None:
                     self._pieces.append(piece)

@@ -77,6 +77,8 @@ class RelayedRun:
         self.answered = 0
         # Whether any answer has begun: before that no tool can have run, so that the requests are the CLI's own.
         self.is_reached = False
+        # Set when the first request is on its way to Claude: the CLI has nothing to do until the answer comes.
+        self.requested = asyncio.Event()
         self._watcher = watcher or Watcher()
         self.egress = None if policy.egress is None else Egress(policy.egress, self._watcher.connected)
         self._fallbacks = [resolve(model, environ or {}) for model in policy.fallbacks]
@@ -179,3 +181,4 @@ class RelayedRun:
     def asks(self, change: int) -> None:
         """Note that one more or one less request waits for its first byte."""
         self._asking += change
+        self.requested.set()

@@ -510,6 +510,37 @@ async def test_claude_runs_no_tool_for_a_run_that_may_not_have_it(folder, extra,
         assert (await relay.post(extra)).status_code == status
 
 
+async def test_a_run_that_offers_a_withheld_tool_ends(folder):
+    """Catches a waiting CLI that offers the model a tool of its own which the job does not have."""
+    async with relayed(folder, withheld=frozenset({"Bash", "Agent"})) as relay:
+        assert (await relay.post({"tools": [{"name": "Read"}, {"name": "Bash"}]})).status_code == 403
+        assert (await relay.run.ended).code == "server_error"
+        assert not relay.upstream.requests
+
+
+async def test_a_tool_that_offers_a_withheld_tool_ends_no_run(folder):
+    """Catches a run that ends because one of its tools asks Claude something with tools of its own."""
+    async with relayed(folder, withheld=frozenset({"Bash"})) as relay:
+        assert (await relay.post({"tools": [{"name": "Read"}]})).status_code == 200
+        assert (await relay.post({"tools": [{"name": "Bash"}, 5, {"name": ["x"]}]})).status_code == 403
+        assert (await relay.post({"tools": [{"name": "Read"}]})).status_code == 200
+        assert not relay.run.ended.done()
+
+
+async def test_a_schema_that_the_cli_cannot_use_ends_the_run(folder):
+    """Catches an answer without structure, and its cost, when the CLI ignores a schema that came late."""
+    async with relayed(folder, answers_by="StructuredOutput") as relay:
+        assert (await relay.post({"tools": [{"name": "Read"}]})).status_code == 403
+        assert (await relay.run.ended).code == "invalid_request"
+        assert not relay.upstream.requests
+
+
+async def test_only_the_first_request_needs_the_tool_of_a_schema(folder):
+    async with relayed(folder, answers_by="StructuredOutput") as relay:
+        assert (await relay.post({"tools": [{"name": "StructuredOutput"}]})).status_code == 200
+        assert (await relay.post({})).status_code == 200
+
+
 async def test_turns_are_counted_without_subagents_and_end_the_run(folder):
     tools = {"tools": [{"name": "Bash"}]}
     async with relayed(folder, max_turns=2) as relay:
