@@ -35,25 +35,18 @@ class Upstream:
         """
         own = (credential or self.credential).headers(passed(headers))
         head = request_head(self._place.prefix + target, self._place.netloc, own, len(body))
-        while True:
-            connection = await self._connection()
-            answer = connection.ask(head, body)
-            try:
-                async with asyncio.timeout(self.silence):
-                    await answer.started
-            except TimeoutError:
-                connection.close()
-                raise UpstreamError("no answer in time") from None
-            except UpstreamError:
-                connection.close()
-                # Claude closed an idle connection just as it was reused; a new one shows whether Claude is reachable.
-                if connection.used and not answer.head.status:
-                    continue
-                raise
-            except BaseException:
-                connection.close()
-                raise
-            return answer, connection
+        connection = await self._connection()
+        answer = connection.ask(head, body)
+        try:
+            async with asyncio.timeout(self.silence):
+                await answer.started
+        except TimeoutError:
+            connection.close()
+            raise UpstreamError("no answer in time") from None
+        except BaseException:
+            connection.close()
+            raise
+        return answer, connection
 
     def prepare(self) -> None:
         """Begin to connect for a request that is about to come, unless a connection is free."""

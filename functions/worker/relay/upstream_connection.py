@@ -29,7 +29,6 @@ class UpstreamConnection(asyncio.Protocol):
         # Whether the parser has read whole chunks only: then it need not see the next whole chunk.
         self._between_chunks = False
         self._parts: list[bytes] = []
-        self.used = False
         self.free_since = 0.0
         self.is_open = False
 
@@ -138,7 +137,6 @@ class UpstreamConnection(asyncio.Protocol):
             answer.end(whole=True)
             if keeps:
                 self.resume()
-                self.used = True
                 self._on_free(self)
             else:
                 self.close()
