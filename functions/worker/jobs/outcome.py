@@ -86,7 +86,10 @@ _MESSAGES: dict[ErrorCode, str] = {
     "mcp_unavailable": "A required MCP server did not start, or died",
     "session_not_found": "The session does not exist, or no longer exists",
     "schema_unsatisfied": "The model gave no answer that matches the outputSchema",
-    "credential_unavailable": "The credential of the job was deleted, or no worker can open it; store it again",
+    "credential_unavailable": (
+        "The job's credential cannot be used: it was deleted, no worker can open it, or it may not be sent to the "
+        "Messages API; store it again, and check its hosts"
+    ),
 }
 RETRYABLE: frozenset[ErrorCode] = frozenset(
     {"rate_limited", "overloaded", "server_error", "cli_crashed", "worker_lost"}
