@@ -1,8 +1,8 @@
 """The MCP servers of one run: outside its sandbox, and offered to the CLI over its own pipes.
 
-The SDK takes each for an MCP server in this process. It is none: messages pass between the CLI and the real server as
-they are, but for two. The list of tools says that results may be large, and a call to a server that has ended is
-answered as the CLI itself answers one.
+The SDK regards each as an MCP server in this process. In fact messages pass unchanged between the CLI and the real
+server, with two exceptions: the list of tools declares that results may be large, and a call to a server that has
+ended gets the same error as from the CLI.
 """
 
 import logging
@@ -34,7 +34,7 @@ for _name in ("mcp", "claude_agent_sdk._internal.sdk_mcp_bridge"):
 _OURS = str(Path(sys.executable).parent)
 # Characters of a result that reach the model whole; the CLI shows it only the beginning of longer ones.
 _LARGEST = {"anthropic/maxResultSizeChars": 500_000}
-# How an HTTP client reports that the connection of a request was lost.
+# Errors with which an HTTP client reports that the connection of a request was lost.
 _LOST = ("Connection closed", "SSE stream ended")
 
 
@@ -59,7 +59,7 @@ class Broker:
 
 
 class _Connection:
-    """Stands where the SDK expects an `mcp.server.Server`."""
+    """One server, with the methods that the SDK calls of an `mcp.server.Server`."""
 
     def __init__(self, broker: Broker, name: str, server: Server, folder: Path) -> None:
         self._broker, self._name, self._server, self._folder = broker, name, server, folder
@@ -142,7 +142,7 @@ async def _connected(server: Server, folder: Path) -> AsyncIterator[tuple[Any, A
             folder.mkdir(mode=0o700, exist_ok=True)  # noqa: ASYNC240 -- one directory is made at once
             command = server.command or ""
             found = shutil.which(command, path=f"{_OURS}{os.pathsep}{os.environ.get('PATH', '')}")
-            # Directories of its own: what the tools of the run write is nothing that it should come upon.
+            # Directories of its own: it must not find files that the tools of the run have written.
             environment = {"HOME": str(folder), "TMPDIR": str(folder), **_language(), **server.env}
             parameters = StdioServerParameters(
                 command=found or command, args=list(server.args), env=environment, cwd=folder

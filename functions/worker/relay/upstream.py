@@ -1,4 +1,4 @@
-"""The upstream: requests to Claude with the deployment's credential, over connections that outlive runs."""
+"""Sends requests to Claude with the deployment's credential, over connections that outlive runs."""
 
 import asyncio
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _MOST_FREE = 8
 
 
 class Upstream:
-    """The way to Claude of one slot; Claude may be silent for `silence` s, before an answer and within it."""
+    """The connections of one slot to Claude; Claude may be silent for `silence` s, before an answer and within it."""
 
     def __init__(self, credential: Credential, environ: Mapping[str, str], silence: float) -> None:
         self.credential = credential

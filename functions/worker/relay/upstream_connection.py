@@ -71,7 +71,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes of an answer; whatever comes when nothing was asked ends the connection."""
+        """Take bytes of an answer; bytes without a request end the connection."""
         answer = self._answer
         # Few calls: each packet wakes a process whose caches are cold, where code that is not run is time saved.
         if (
@@ -147,7 +147,7 @@ class UpstreamConnection(asyncio.Protocol):
             answer.fail(reason)
         self.close()
 
-    # What the parser calls.
+    # Callbacks of the parser.
 
     def on_message_begin(self) -> None:
         """Refuse a second message behind the first."""
@@ -183,7 +183,7 @@ class UpstreamConnection(asyncio.Protocol):
 
 
 def _is_unread_chunk(data: bytes) -> bool:
-    """Return whether bytes are exactly one chunk, written in the plainest way, of whole events that nobody reads.
+    """Return whether bytes are exactly one chunk, written in the plainest way, of whole events that are not metered.
 
     Nearly every packet of a stream is.
     """

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 VERSION = 3
-# What version 2 calls a field, and what it is called now.
+# Names of fields in version 2, and their present names.
 _RENAMED = {"conversation": "session_id", "keep_conversation_s": "keep_session_s"}
 
 Count = Annotated[int, Field(ge=0)]
