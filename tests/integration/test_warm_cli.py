@@ -198,6 +198,8 @@ async def test_an_unknown_cli_gets_jobs_with_default_options_alone(slot, monkeyp
 class Kept:
     """The store of a session in memory, as a run uses it."""
 
+    is_full = False
+
     def __init__(self):
         self.lines: dict[str, list[dict[str, str]]] = {}
 

@@ -14,7 +14,7 @@ from functions.worker.sandbox.policy import PLACES, Policy, slot_variables
 Kind = Literal["namespaces", "off", "unavailable"]
 # The CLI says its version within a fraction of this; s.
 _WITHIN = 30.0
-# What bubblewrap says and what an operator can do about it.
+# Messages of bubblewrap, and what an operator can do about them.
 _CAUSES = (
     (("No space left on device",), "user namespaces are switched off: user.max_user_namespaces is 0"),
     (("mount proc",), "/proc cannot be mounted: a container needs `systempaths=unconfined`"),
@@ -32,7 +32,7 @@ _CAUSES = (
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What the probe found: `namespaces` where a run gets a sandbox, and otherwise a sentence that says why not."""
+    """The result of the probe: `namespaces` where a run gets a sandbox, and otherwise a sentence with the reason."""
 
     kind: Kind
     bwrap: Path | None = None
