@@ -31,7 +31,7 @@ REFUSED = (
 # System calls that programs try and do without: a filter cannot see the flags of `clone3`, and memory of a `memfd` that
 # nobody has mapped counts for no process.
 MISSING = ("clone3", "io_uring_setup", "io_uring_enter", "io_uring_register", "memfd_create")
-# System calls that bubblewrap needs to make a sandbox, and the relay to listen in it, so that the container allows them.
+# System calls that bubblewrap needs to make a sandbox, and the relay to listen in it: the container allows them.
 FOR_BUBBLEWRAP = {"unshare", "setns", "mount", "umount2", "pivot_root"}
 # System calls that the container is refused in addition to those of the sandbox.
 REFUSED_TO_CONTAINER = {"io_uring_setup", "io_uring_enter", "io_uring_register"}

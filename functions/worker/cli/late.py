@@ -81,7 +81,8 @@ def late_for(options: ClaudeAgentOptions, started: ClaudeAgentOptions) -> Late:
     if servers:
         initialize["sdkMcpServers"] = servers
     if set(tools) != set(_names(started.tools)):
-        offered = [*tools, *(f"mcp__{name}" for name in servers)]
+        # In the order in which a CLI that starts with them offers them.
+        offered = [*sorted(tools), *(f"mcp__{name}" for name in servers)]
         initialize["agents"] = {_AGENT: {"description": "The job", "prompt": "", "tools": offered}}
         settings["agent"] = _AGENT
     if options.allowed_tools:
