@@ -897,7 +897,7 @@ BOMBS = {
     "Make more files than a disk has places for": "`MAX_WORKSPACE_BYTES` counts 4096 bytes for each",
     "Leave links, strange names and closed directories behind": "removal follows no link and no mode stops it",
     "Nest directories 10,000 deep": "a tree deeper than 100 counts as larger than `MAX_WORKSPACE_BYTES`",
-    "Make a million empty directories": "`MAX_WORKSPACE_BYTES` counts 4096 bytes for each",
+    "Make 100,000 empty directories": "`MAX_WORKSPACE_BYTES` counts 4096 bytes for each",
     "Leave pipes, sockets, sparse and hard-linked files behind": "removal opens no file; flags need a capability",
     "Fill `/dev/shm`": "it holds 64 MiB, and ends with the sandbox",
     "Hold locks on what all runs read": "nothing that a worker reads there waits for a lock",

@@ -12,7 +12,7 @@ from shared.api.vocabulary import ErrorCode
 from shared.store.callers.spending import Spend
 
 # Failed requests that are kept of one attempt.
-_MOST_REQUESTS = 50
+MOST_REQUESTS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Report:
     def seen(self) -> dict[str, Any]:
         """The part that the job's record keeps of this attempt; empty values are left out."""
         requests = self.shown if self.relayed is None else self.relayed.failures
-        values = {"model": self.model, "truncated": list(self.truncated), "requests": requests[-_MOST_REQUESTS:]}
+        values = {"model": self.model, "truncated": list(self.truncated), "requests": requests[-MOST_REQUESTS:]}
         return {name: value for name, value in values.items() if value}
 
     @property
