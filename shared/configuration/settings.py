@@ -198,7 +198,7 @@ class AdminSettings(CommonSettings):
 
 
 class CredentialsSettings(CommonSettings):
-    """What `functions.credentials` reads; without `credentials_public_key` no credential can be stored."""
+    """The settings of `functions.credentials`; without `credentials_public_key` no credential can be stored."""
 
     credentials_public_key: PublicKey | None = None
     max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
@@ -215,6 +215,7 @@ class WorkerSettings(McpSettings, RunNetworkSettings):
     claude_command: str | None = None
     claude_model: str | None = None
     claude_models: Names = ()
+    claude_tools: Names = ()
     claude_timeout: int = Field(120_000, ge=1000, le=86_400_000)
     claude_max_retries: int = Field(3, ge=1, le=100)
     claude_warm: bool = True

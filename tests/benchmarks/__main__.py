@@ -15,6 +15,9 @@ from tests.benchmarks.figures import Figure, table
 
 PARTS = (
     "latency",
+    "warm",
+    "sandbox",
+    "commit",
     "relay",
     "distance",
     "throughput",

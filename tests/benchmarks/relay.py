@@ -1,4 +1,4 @@
-"""What the relay adds: to the first byte of an answer, and in CPU beside the CLI's own.
+"""Measures what the relay adds: to the first byte of an answer, and in CPU beside the CLI's own.
 
 The relay runs in a process of its own, on the loop that a slot has, in front of a model in another thread.
 """

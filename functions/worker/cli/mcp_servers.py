@@ -8,7 +8,7 @@ from claude_agent_sdk.types import Message
 from functions.worker.cli.plan import McpPlan
 from shared.mcp.config import Servers
 
-# What the CLI gives as a tool's whole result when it shows the model only the beginning of it.
+# The CLI's text for a tool's whole result when it shows the model only the beginning of it.
 _CUT = "<persisted-output>\nOutput too large"
 
 

@@ -1,4 +1,4 @@
-"""What was seen of a run, for the judgement of its outcome."""
+"""The report of a run, from which its outcome is judged."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -25,7 +25,7 @@ class Structured:
 
 @dataclass(slots=True)
 class Report:
-    """What was seen of a run; `structured` is None unless a schema was given.
+    """The observations of a run; `structured` is None unless a schema was given.
 
     `text` is the answer: all text blocks of the last message that has any (see `answer_text`). `structured_input` is
     the input of the model's StructuredOutput call with its exact digits. A run that `is_free` costs nothing, whatever

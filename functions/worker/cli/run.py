@@ -19,7 +19,7 @@ from functions.worker.cli.stream import read_messages
 from functions.worker.cli.structured import structured
 from functions.worker.cli.tools import run_commands
 from functions.worker.cli.usage import Meter
-from functions.worker.cli.warm import WarmCli
+from functions.worker.cli.warm import KeptSession, WarmCli
 from functions.worker.relay.plan import policy_for
 from functions.worker.relay.run import RelayedRun, Watcher
 from functions.worker.sandbox.confine import SandboxUnavailableError
@@ -30,6 +30,9 @@ from shared.store.callers.spending import Spend
 from shared.store.jobs.sessions import StagedSession
 
 log = logging.getLogger("worker.claude")
+
+# Seconds after the first request in which an answer may come that the next CLI's start would delay.
+_ANSWERS_AT_ONCE = 0.1
 
 
 class Run:
@@ -61,13 +64,17 @@ class Run:
         # A tool or an MCP server may need time to exit, and a session time to be stored; a plain answer does not.
         self._needs_exit_time = plan.uses_tools or plan.session is not None
         resumes = plan.session.resumes if plan.session else None
+        kept = None if session is None else KeptSession(session)
         try:
-            if session is not None and resumes and not await session.exists(resumes):
-                return Report(failure="session_not_found")
+            if session is not None and resumes:
+                lines = await session.transcript(resumes)
+                if lines is None:
+                    return Report(failure="session_not_found")
+                kept = KeptSession(session, lines, is_whole=not await session.subpaths(resumes))
         except RedisError:
             return Report(failure="server_error")
         try:
-            cli = self._cli = self._warm.take(plan, session)
+            cli = self._cli = self._warm.take(plan, kept)
         except SandboxUnavailableError:
             # The queue gives such a job to no worker like this one.
             event(log, "sandbox_unavailable", logging.ERROR)
@@ -77,6 +84,7 @@ class Run:
         self._conversation = asyncio.create_task(self._converse(cli, plan, on_text))
         watch = resources.exceeded(self._warm.excluded, self._settings, has_tools=plan.uses_tools, folder=cli.folder)
         bounds = asyncio.create_task(watch)
+        waits = None if relayed is None else asyncio.create_task(self._allow_next_after(relayed))
         try:
             # Not cancelled together with this: `end` ends its processes first, because the SDK waits for them to close.
             first_of: set[asyncio.Future[Any]] = {self._conversation, bounds}
@@ -84,6 +92,8 @@ class Run:
             await asyncio.wait(first_of, return_when=asyncio.FIRST_COMPLETED)
         finally:
             bounds.cancel()
+            if waits is not None:
+                waits.cancel()
         cli.end_relaying()
         if relayed is not None and relayed.ended.done():
             reason = relayed.ended.result()
@@ -92,6 +102,12 @@ class Run:
         elif not self._conversation.done() or (session is not None and session.is_full):
             self._report.failure = "resource_exceeded"
         return self._report
+
+    async def _allow_next_after(self, relayed: RelayedRun) -> None:
+        """Let the next CLI start while this one waits for Claude, unless the answer comes at once."""
+        await relayed.requested.wait()
+        await asyncio.sleep(_ANSWERS_AT_ONCE)
+        self._warm.allow_next()
 
     def _relay(self, plan: RunPlan, deadline: float | None) -> RelayedRun | None:
         relay = self._warm.relay

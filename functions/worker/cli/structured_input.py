@@ -11,7 +11,7 @@ from typing import Any
 from claude_agent_sdk import StreamEvent
 from claude_agent_sdk.types import Message
 
-_TOOL = "StructuredOutput"
+TOOL = "StructuredOutput"
 # Characters of one call that are kept: more than a model writes in one answer.
 _LARGEST = 16 << 20
 
@@ -35,7 +35,7 @@ class StructuredInput:
     def _add(self, event: dict[str, Any]) -> None:
         match event:
             case {"type": "content_block_start", "content_block": {"type": "tool_use", "name": name}}:
-                self._pieces, self._size = [] if name == _TOOL else None, 0
+                self._pieces, self._size = [] if name == TOOL else None, 0
             case {"type": "content_block_delta", "delta": {"type": "input_json_delta", "partial_json": str(piece)}}:
                 self._size += len(piece)
                 # A tool can write to the CLI's output, without end.

@@ -62,7 +62,7 @@ class Workspace:
 
     @property
     def given(self) -> Path:
-        """The directory of what the gateway hands to the CLI, which a sandbox lets nobody write."""
+        """The directory of the gateway's own files for the CLI, read-only in a sandbox."""
         return self.root / "given"
 
     @property

@@ -86,7 +86,10 @@ _MESSAGES: dict[ErrorCode, str] = {
     "mcp_unavailable": "A required MCP server did not start, or died",
     "session_not_found": "The session does not exist, or no longer exists",
     "schema_unsatisfied": "The model gave no answer that matches the outputSchema",
-    "credential_unavailable": "The credential of the job was deleted, or no worker can open it; store it again",
+    "credential_unavailable": (
+        "The job's credential cannot be used: it was deleted, no worker can open it, or it may not be sent to the "
+        "Messages API; store it again, and check its hosts"
+    ),
 }
 RETRYABLE: frozenset[ErrorCode] = frozenset(
     {"rate_limited", "overloaded", "server_error", "cli_crashed", "worker_lost"}
@@ -103,7 +106,7 @@ _LONGEST_WAIT = 600_000
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended: `body` is `{"result": …}` or `{"error": …}` as the API shows it.
+    """The end of an attempt: `body` is `{"result": …}` or `{"error": …}` as the API shows it.
 
     `retry_after` is the time for which Claude accepts no request, ms; None when Claude did not say. `shows_upstream` is
     False for what only the CLI reports, and for a run on the caller's own credential.
@@ -136,7 +139,7 @@ class Outcome:
 
     @property
     def upstream(self) -> Upstream:
-        """What the attempt showed of Claude, for the whole fleet."""
+        """The state of Claude that the attempt showed, for the whole fleet."""
         code = self.code
         if not self.shows_upstream:
             return Upstream()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from functions.worker.cli.plan import RunPlan
+from functions.worker.cli.structured_input import TOOL as STRUCTURED_OUTPUT
 from functions.worker.relay.credential import Credential
 from functions.worker.relay.egress import EgressPolicy
 from functions.worker.relay.models import Allowed
@@ -18,13 +19,17 @@ def policy_for(
     models = None
     if settings.claude_models:
         models = [*settings.claude_models, *plan.fallback_models, *([options.model] if options.model else [])]
+    withheld = set(settings.claude_tools) - set(options.tools)
     return Policy(
         allowed=Allowed(models, environ),
         deadline=deadline,
         tools=frozenset(options.tools),
+        # The CLI offers the tool Task by another name.
+        withheld=frozenset(withheld | ({"Agent"} if "Task" in withheld and "Agent" not in options.tools else set())),
+        answers_by=None if options.output_schema is None else STRUCTURED_OUTPUT,
         fallbacks=plan.fallback_models,
         max_turns=options.max_turns,
-        # What the demo model answers costs nothing.
+        # Answers of the demo model cost nothing.
         max_budget_usd=None if settings.demo_model else options.max_budget_usd,
         credential=None if plan.api_key is None else deployment.with_key(plan.api_key),
         has_default_model=options.model is None,

@@ -20,7 +20,7 @@ _NO_NETWORK = (
     "RUN_ALLOWED_HOSTS is set, and the network of a sandbox cannot be entered ({}): a container needs the seccomp "
     "profile of the Compose file; unset the variable for runs without a network"
 )
-# What bubblewrap says and what an operator can do about it.
+# Messages of bubblewrap, and what an operator can do about them.
 _CAUSES = (
     (("No space left on device",), "user namespaces are switched off: user.max_user_namespaces is 0"),
     (("mount proc",), "/proc cannot be mounted: a container needs `systempaths=unconfined`"),
@@ -38,7 +38,7 @@ _CAUSES = (
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What the probe found: `namespaces` where a run gets a sandbox, and otherwise a sentence that says why not."""
+    """The result of the probe: `namespaces` where a run gets a sandbox, and otherwise a sentence with the reason."""
 
     kind: Kind
     bwrap: Path | None = None

@@ -124,6 +124,10 @@ class StagedSession:
         """List the subpaths of a kept session."""
         return await self._kept.list_subkeys({**key, "project_key": _PROJECT})
 
-    async def exists(self, session_id: str) -> bool:
-        """Return whether there is a kept session of that id."""
-        return await self.load({"project_key": _PROJECT, "session_id": session_id}) is not None
+    async def transcript(self, session_id: str) -> list[Line] | None:
+        """Return the kept transcript of a session; None when there is none."""
+        return await self.load({"project_key": _PROJECT, "session_id": session_id})
+
+    async def subpaths(self, session_id: str) -> list[str]:
+        """List the subpaths of a kept session, which have transcripts of their own."""
+        return await self.list_subkeys({"project_key": _PROJECT, "session_id": session_id})
