@@ -280,6 +280,7 @@ def test_a_turn_leaves_no_settings_to_the_next_of_its_session(target):
     assert THE_END in first["output"]
     after = target.run(LOOK, sessionId=first["result"]["sessionId"])
     assert after["state"] == "completed", after
+    assert THE_END in after["output"]
     assert "Traceback" not in after["output"]
     assert "BREACH" not in after["output"]
 
