@@ -48,7 +48,12 @@ async def test_a_process_of_this_slot_is_answered(folder, tmp_path):
 async def test_a_connection_is_checked_once_for_all_its_requests(folder, monkeypatch):
     """Catches a check that each request waits for."""
     checks = []
-    monkeypatch.setattr(server, "is_own", lambda transport: checks.append(transport) or is_own(transport))
+
+    def counted(transport):
+        checks.append(transport)
+        return is_own(transport)
+
+    monkeypatch.setattr(server, "is_own", counted)
     async with relayed(folder) as relay:
         for _ in range(3):
             assert (await relay.post()).status_code == 200
