@@ -202,7 +202,9 @@ def test_a_bomb_harms_only_its_own_job(target, name, script, code):
 
 
 def folders(target):
-    return list(target.gateway.runs.glob("claude-worker-*/claude-run-*"))
+    """List the directories of runs, without those of shared MCP servers, which live as long as their slot."""
+    found = target.gateway.runs.glob("claude-worker-*/claude-run-*")
+    return [folder for folder in found if "-mcp-" not in folder.name]
 
 
 def left_processes(target):
