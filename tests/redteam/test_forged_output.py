@@ -1,12 +1,14 @@
 """A tool writes to the CLI's own output: what a run says of itself reaches no further than its own job."""
 
 import json
+from contextlib import suppress
 
 import psutil
 import pytest
 
 from tests.redteam.conftest import CANARY, THE_END
 from tests.support.scripted_model import Text
+from tests.support.waiting import until
 
 # Takes the CLI's output from it. A tool has the CLI's user, so that nothing in the sandbox keeps it from that.
 FORGE = """
@@ -193,15 +195,24 @@ time.sleep(600)
 
 
 @pytest.mark.parametrize("flood", every(4, FLOODS))
-def test_a_flood_of_output_ends_its_job_and_not_the_slot(target, flood):
-    slots = {process.pid for process in target.gateway.processes() if process.name() == "cg-slot"}
+def test_a_flood_of_output_ends_only_its_own_job(target, flood):
     job = overtaken(target, FLOODS[flood], timeoutMs=8_000)
     assert job["state"] in {"completed", "failed"}, job
     assert unharmed(target)
-    for pid in slots:
-        assert psutil.Process(pid).memory_info().rss < 1 << 30, job
+    # A slot that stays large is replaced.
+    until(lambda: max(slot_sizes(target)) < LARGEST_SLOT, within=20)
 
 
+def slot_sizes(target):
+    found = [0]
+    for process in target.gateway.processes():
+        with suppress(psutil.Error):  # it has ended
+            found += [process.memory_info().rss] if process.name() == "cg-slot" else []
+    return found
+
+
+# A slot has about 80 MB, and may grow by 256 MiB.
+LARGEST_SLOT = 400 << 20
 # How much a run may add to its session: this and what the next flush has.
 LARGEST_SESSION = 80 << 20
 
