@@ -20,6 +20,7 @@ from functions.worker.sandbox.policy import CONFIG, GIVEN, HOME, PLACES, TEMPORA
 from functions.worker.sandbox.probe import probe
 from shared.configuration.settings import WorkerSettings
 from shared.host import processes
+from tests.support.processes import leave_orphans
 from tests.support.real_cli import REAL_CLI
 from tests.support.scripted_model import ScriptedModel, Text, ToolUse
 from tests.support.socket_relay import SocketRelay
@@ -80,6 +81,7 @@ def test_the_probe_says_that_bubblewrap_is_not_installed(monkeypatch):
 
 
 def test_the_probe_listens_in_a_sandbox_and_leaves_nothing():
+    leave_orphans()
     before = processes.children(os.getpid())
     assert probe(REAL_CLI, has_network=True).kind == "namespaces"
     assert set(processes.children(os.getpid())) <= set(before)

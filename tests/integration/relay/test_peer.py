@@ -8,6 +8,7 @@ import pytest
 
 from functions.worker.relay import server
 from functions.worker.relay.peer import is_own
+from tests.support.processes import leave_orphans
 from tests.support.raw_upstream import relayed
 from tests.support.waiting import until_async
 
@@ -61,5 +62,6 @@ async def test_a_connection_is_checked_once_for_all_its_requests(folder, monkeyp
 
 
 async def test_a_process_of_another_slot_is_not_answered(folder, tmp_path):
+    leave_orphans()
     async with relayed(folder) as relay:
         assert await answer_to(relay.socket, tmp_path / "answer", leaves=True) == b""
