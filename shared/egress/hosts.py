@@ -12,9 +12,10 @@ from shared.egress.targets import EgressRefused, host_of
 
 EXPECTED = "should be a host name without scheme, port and path, such as example.com or *.example.com"
 LONGEST = 253
-# The form of a name, for the API's document; the last label begins with a letter, as that of no address does.
-_LABEL = "[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-PATTERN = rf"^(\*\.)?({_LABEL}\.)*[A-Za-z]([A-Za-z0-9_-]{{0,61}}[A-Za-z0-9_])?\.?$"
+# The form of a name, for the API's document, where `](` would make a link. The last label begins with a letter, as that
+# of no address does.
+_LABEL = "[A-Za-z0-9_]{1}([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+PATTERN = rf"^(\*\.)?({_LABEL}\.)*[A-Za-z]{{1}}([A-Za-z0-9_-]{{0,61}}[A-Za-z0-9_])?\.?$"
 
 
 def parse(text: str) -> str:
