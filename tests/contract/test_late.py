@@ -7,6 +7,7 @@ import re
 import sys
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -139,7 +140,7 @@ async def test_a_late_option_makes_the_request_of_a_cold_start(slot, model, fiel
 
 
 def test_a_short_answer_without_thinking_starts_cold():
-    workspace = Workspace.placeholder()
+    workspace = Workspace(Path("/nonexistent"))
     options = options_for(plan_for({"maxOutputTokens": 500}, SETTINGS), SETTINGS, workspace)
     assert not late.fits(options, options_of_held(SETTINGS, workspace), is_relayed=True)
 

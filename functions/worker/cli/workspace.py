@@ -35,11 +35,6 @@ class Workspace:
             (workspace.root / name).mkdir()
         return workspace
 
-    @classmethod
-    def placeholder(cls) -> "Workspace":
-        """Return directories that do not exist, for uses that need only their names."""
-        return cls(Path("/nonexistent"))
-
     @property
     def work(self) -> Path:
         """The working directory."""
