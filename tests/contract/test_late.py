@@ -82,6 +82,8 @@ async def waiting(plan, tools=(), resumes=None):
     started = options_of_held(SETTINGS, workspace, tools=tools, resumes=resumes)
     cli = Cli(workspace, started, held=True)
     await cli.begin()
+    if resumes is None:
+        await cli._held.rehearse("a rehearsal", lambda: True)
     broker = Broker(plan.mcp.servers, workspace.root)
     options = as_given_late(options_for(plan, SETTINGS, workspace), plan)
     options = replace(options, mcp_servers=broker.configuration())

@@ -132,7 +132,9 @@ class WarmCli:
         workspace = Workspace.create()
         options = options_of_held(self._settings, workspace, self._credential, tools=self._tools, resumes=resumes)
         confined = self._sandbox.confine(options, workspace.root)
-        return Cli(workspace, confined, None if self.relay is None else self.relay.line(), held=True)
+        line = None if self.relay is None else self.relay.line()
+        # One that continues a session takes no request before `initialize`.
+        return Cli(workspace, confined, line, held=True, rehearses=resumes is None and self._tools is not None)
 
     def _held_for_session(self) -> Cli:
         resumes = str(uuid4())
