@@ -27,6 +27,8 @@ _EARLY = "gateway-early"
 SETTINGS_REQUEST = "apply_flag_settings"
 # Seconds that a CLI has for it. It needs a tenth of a second, and more where the machine is busy.
 _WITHIN = 30.0
+# Code is compiled when it runs again; a third time gains little.
+_REHEARSALS = 2
 # Tools by which the CLI describes the others, or that pass the process's own list on to a subagent.
 _SEARCH = frozenset({"Glob", "Grep"})
 _SUBAGENT = frozenset({"Agent", "Task"})
@@ -119,16 +121,17 @@ class HeldTransport(Transport):
         self._messages = self._inner.read_messages()
 
     async def rehearse(self, question: str, is_idle: Callable[[], bool]) -> None:
-        """Let the CLI ask Claude something beside its conversation, so that its code is compiled before its job comes.
+        """Let the CLI ask something beside its conversation, so that its code is compiled before its job comes.
 
-        A CLI for which a job waits as soon as it has started is not asked. Raise LateInitializationError when it does
+        A CLI for which a job waits as soon as it has started asks nothing. Raise LateInitializationError when it does
         not respond.
         """
         try:
             async with asyncio.timeout(_WITHIN):
                 await self._request({"subtype": "mcp_status"})  # its answer shows that the CLI has started
-                if is_idle():
-                    await self._request({"subtype": "side_question", "question": question})
+                for _ in range(_REHEARSALS):
+                    if is_idle():
+                        await self._request({"subtype": "side_question", "question": question})
         except TimeoutError:
             raise LateInitializationError("the CLI does not respond") from None
 
