@@ -27,6 +27,8 @@ from tests.support import mcp_server
 from tests.support.real_cli import isolated_environment
 from tests.support.scripted_model import ScriptedModel
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = WorkerSettings()
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 ALL = ("Bash", "Read", "Edit", "Write", "NotebookEdit", "WebFetch", "WebSearch", "TodoWrite")
