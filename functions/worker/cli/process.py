@@ -84,6 +84,8 @@ class Cli:
         """Begin to start the process, once. The task ends when a held CLI runs, and another one is initialized."""
         if self._beginning is None:
             self._beginning = asyncio.create_task(self._begin())
+            # Nobody waits for the start of a CLI that is killed meanwhile.
+            self._beginning.add_done_callback(lambda task: task.cancelled() or task.exception())
         return self._beginning
 
     async def _begin(self) -> None:
