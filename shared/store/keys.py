@@ -21,6 +21,7 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     state    waiting | active | delayed | completed | failed | cancelled
     prio     0 high, 1 normal, 2 low
     seq      place in the order of arrival, over all callers
+    tag      place in the order of its priority, see `jobs/fair_share.lua`; absent until it is in the queue
     n        the claim number that is expected next, or that runs: the fence of every write
     attempts attempts that count: those that ended by themselves, and lost workers
     progress 0 to 100, never decreases
@@ -80,6 +81,7 @@ Other keys:
     cg:idem:CALLER:HASH   hash    the first answer under an Idempotency-Key: body (hash) kind req job at (ms); expires a
                                   day after `at`, and not before an hour after the end of its job or batch
     cg:kept:ID            string  a job's result, copied for idempotency records of cached answers; expires
+    cg:finish:PRIO        zset    of a priority: caller → finish tag of its last job, if it is after the virtual time
     cg:rate:CALLER        string  when the caller's bucket will be empty, ms; expires by itself
     cg:credentials:CALLER hash    name → JSON: kind hosts created updated version, key (name of the public key), sealed
     cg:session:HASH       string  of a dashboard session, by its token: role, proof of the password, absolute end in ms;
@@ -94,7 +96,9 @@ Other keys:
 
 PREFIX = "cg:"
 ANONYMOUS = "anonymous"  # the only caller where no key is required
-WAITING = PREFIX + "waiting"  # zset: job id → prio · 2⁵⁰ + seq
+WAITING = PREFIX + "waiting"  # zset: job id → prio · 2⁵⁰ + tag
+VIRTUAL = PREFIX + "virtual"  # hash: priority → virtual time: the tag of the job last taken off the queue
+POLICIES = PREFIX + "policies"  # hash: caller → JSON of its policy; absent for the deployment's limits
 PLAIN = PREFIX + "waiting:plain"  # zset: the waiting jobs that need no sandbox, with the same score
 SANDBOXED = PREFIX + "sandboxed"  # string: ms when a worker that takes jobs with tools last announced itself
 PARKED = PREFIX + "parked"  # zset: id of a job that waits for its turn in a session → seq

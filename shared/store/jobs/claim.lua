@@ -24,6 +24,7 @@ if job.state == 'waiting' and not job.started and daily_budget_usd > 0
   redis.call('ZREM', ACTIVE, id)
   change_state(id, job.caller, job.seq, 'waiting', 'delayed')
   redis.call('HSET', record_of(id), 'n', job.n + 1)
+  redis.call('HDEL', record_of(id), 'tag') -- it has not run: the next day it is behind jobs that wait then
   redis.call('ZADD', DELAYED, whole(time - time % DAY + DAY), id)
   publish_state(id, 'delayed', job.progress)
   return nil

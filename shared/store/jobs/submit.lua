@@ -75,15 +75,12 @@ end
 
 if fingerprint ~= '' and submission.join then
   local leader = redis.call('GET', flight_of(fingerprint))
-  local job = leader and read(leader, 'state', 'prio', 'seq', 'fp') or {}
+  local job = leader and read(leader, 'state', 'prio', 'fp') or {}
   -- The state comes from the job's record, so that a stale marker of a finished job is not joined.
   if job.fp == fingerprint and (job.state == 'waiting' or job.state == 'active' or job.state == 'delayed') then
     local joiner = submission.webhook_url .. '\n' .. submission.webhook_host .. '\n' .. metadata
     if redis.call('HSET', joined_of(leader), request_id, joiner) == 1 then count('deduplicated') end
-    if submission.priority < tonumber(job.prio) then
-      redis.call('HSET', record_of(leader), 'prio', submission.priority)
-      if job.state == 'waiting' then enqueue(leader, submission.priority, job.seq) end
-    end
+    if submission.priority < tonumber(job.prio) then change_priority(leader, caller, job.prio, submission.priority) end
     remember(submission, 'duplicate', leader, time)
     return answer('duplicate', request_id, leader)
   end

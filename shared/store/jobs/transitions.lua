@@ -1,4 +1,4 @@
--- Part of every script, third of three: the state transitions of jobs.
+-- Part of every script, fourth of four: the state transitions of jobs.
 
 -- Append an event to a job's event stream, and wake its subscribers.
 local function publish(id, kind, data)
@@ -10,9 +10,13 @@ local function publish_state(id, state, progress)
   publish(id, 'state', '{"state":"' .. state .. '","progress":' .. whole(progress) .. '}')
 end
 
--- Put a job into the queue, at the place that its priority and its order of arrival give it.
-local function enqueue(id, priority, seq)
-  local place = whole(priority * 2 ^ 50 + seq)
+-- Put a job into the queue: at the place of its `tag`, or without one behind its caller's other jobs of the priority.
+local function enqueue(id, caller, priority, tag)
+  if not tag then
+    tag = next_tag(caller, priority)
+    redis.call('HSET', record_of(id), 'tag', whole(tag))
+  end
+  local place = score_of(priority, tag)
   redis.call('ZADD', WAITING, place, id)
   if redis.call('HEXISTS', record_of(id), 'sandbox') == 0 then redis.call('ZADD', PLAIN, place, id) end
   redis.call('LPUSH', WAKE, 1)
@@ -24,7 +28,18 @@ local function enqueue_or_park(id, caller, session, priority, seq)
   if session and redis.call('RPUSH', turns_of(caller, session), id) > 1 then
     redis.call('ZADD', PARKED, seq, id)
   else
-    enqueue(id, priority, seq)
+    enqueue(id, caller, priority)
+  end
+end
+
+-- Change the priority of a job. If it waits, it gets a place behind its caller's other jobs of the new priority.
+local function change_priority(id, caller, from, to)
+  if tonumber(from) == tonumber(to) then return end
+  redis.call('HSET', record_of(id), 'prio', to)
+  redis.call('HDEL', record_of(id), 'tag')
+  if redis.call('ZSCORE', WAITING, id) then
+    leave_queue(id, caller)
+    enqueue(id, caller, to)
   end
 end
 
@@ -32,8 +47,7 @@ end
 local function enqueue_next_turn(caller, session)
   local id = redis.call('LINDEX', turns_of(caller, session), 0)
   if id and redis.call('ZREM', PARKED, id) == 1 then
-    local job = redis.call('HMGET', record_of(id), 'prio', 'seq')
-    enqueue(id, job[1], job[2])
+    enqueue(id, caller, redis.call('HGET', record_of(id), 'prio'))
   end
 end
 
@@ -185,8 +199,7 @@ end
 local function end_job(id, job, to, time, keep_ms, code)
   redis.call('ZREM', ACTIVE, id)
   if job.state ~= 'active' then
-    redis.call('ZREM', WAITING, id)
-  redis.call('ZREM', PLAIN, id)
+    leave_queue(id, job.caller)
     redis.call('ZREM', DELAYED, id)
     redis.call('ZREM', PARKED, id)
   end
