@@ -5,7 +5,7 @@ The names and the fields of records are older than some terms of the glossary, a
 A job has up to seven keys, so that records that are polled stay small and large values are read once:
 
     cg:job:ID         hash    the record: short fields only, so that Redis keeps it in its compact form
-    cg:job:ID:in      string  the request, JSON; read by the worker
+    cg:job:ID:in      string  the request, JSON; read by the worker, deleted when the job completes unless `keep` is set
     cg:job:ID:out     string  the result, JSON; written once, at the end
     cg:job:ID:joined  hash    requestId of each submission that joined → its webhook's URL and host, and its metadata
                               as JSON, a line each
@@ -43,6 +43,8 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     waiting  why its running claim waits for Claude, JSON; absent when it does not
     cost     USD, of all its attempts
     paid     USD, of the attempts before it was last retried after its end
+    bytes    what it holds in Redis, as its caller's bytes count it
+    keep     present when its request is read after it has completed
     sandbox  present when only a worker with a sandbox may run it
     mcp      the MCP servers that it is routed to and the reasons, JSON; absent for none
     absent   those of them that did not start or died, JSON; absent for none
@@ -82,6 +84,7 @@ Other keys:
                                   day after `at`, and not before an hour after the end of its job or batch
     cg:kept:ID            string  a job's result, copied for idempotency records of cached answers; expires
     cg:finish:PRIO        zset    of a priority: caller → finish tag of its last job, if it is after the virtual time
+    cg:held:CALLER        zset    the jobs of `cg:held` that are the caller's
     cg:rate:CALLER        string  when the caller's bucket will be empty, ms; expires by itself
     cg:credentials:CALLER hash    name → JSON: kind hosts created updated version, key (name of the public key), sealed
     cg:session:HASH       string  of a dashboard session, by its token: role, proof of the password, absolute end in ms;
@@ -98,6 +101,10 @@ PREFIX = "cg:"
 ANONYMOUS = "anonymous"  # the only caller where no key is required
 WAITING = PREFIX + "waiting"  # zset: job id → prio · 2⁵⁰ + tag
 VIRTUAL = PREFIX + "virtual"  # hash: priority → virtual time: the tag of the job last taken off the queue
+HELD = PREFIX + "held"  # zset: id of a job that waits for a running job of its caller to end → seq
+BYTES = PREFIX + "bytes"  # hash: caller → bytes that it holds, see `jobs/storage.lua`
+SESSIONS = PREFIX + "sessions"  # zset: CALLER:SESSION → ms when its transcript expires
+SESSION_BYTES = PREFIX + "sessionbytes"  # hash: CALLER:SESSION → bytes of its transcript
 POLICIES = PREFIX + "policies"  # hash: caller → JSON of its policy; absent for the deployment's limits
 PLAIN = PREFIX + "waiting:plain"  # zset: the waiting jobs that need no sandbox, with the same score
 SANDBOXED = PREFIX + "sandboxed"  # string: ms when a worker that takes jobs with tools last announced itself

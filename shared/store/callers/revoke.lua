@@ -10,6 +10,7 @@ local known = redis.call('HGET', CALLER_KEYS, caller)
 if not known then return 0 end
 -- The first write frees memory, see end_job.
 redis.call('HDEL', CALLER_KEYS, caller)
+redis.call('HDEL', POLICIES, caller)
 redis.call('DEL', caller_key_of(cjson.decode(known).digest), credentials_of(caller))
 redis.call('HSET', REVOKED, caller, revocation)
 redis.call('SADD', REVOKING, caller)

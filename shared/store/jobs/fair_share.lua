@@ -1,4 +1,4 @@
--- Part of every script, third of four: the order of the queue. Within a priority the callers share the slots by start-time
+-- Part of every script: the order of the queue. Within a priority the callers share the slots by start-time
 -- fair queueing. A job's place is its start tag: the later of the priority's virtual time, which is the tag of the job that
 -- was last taken off the queue, and the finish tag of its caller's job before it. Tags are integers. Jobs of several callers
 -- with one tag are in the order of their ids, which is that of their creation.
@@ -39,7 +39,7 @@ end
 
 -- Forget all tags when no job waits or runs, so that they neither grow nor stay.
 local function forget_tags()
-  if redis.call('EXISTS', WAITING, ACTIVE, DELAYED) == 0 then
+  if redis.call('EXISTS', WAITING, ACTIVE, DELAYED, HELD) == 0 then
     redis.call('DEL', VIRTUAL, finish_tags_of(0), finish_tags_of(1), finish_tags_of(2))
   end
 end

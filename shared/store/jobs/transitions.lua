@@ -1,4 +1,4 @@
--- Part of every script, fourth of four: the state transitions of jobs.
+-- Part of every script, the last: the state transitions of jobs.
 
 -- Append an event to a job's event stream, and wake its subscribers.
 local function publish(id, kind, data)
@@ -51,6 +51,28 @@ local function enqueue_next_turn(caller, session)
   end
 end
 
+-- Return whether a caller runs as many jobs as it may; `most` is the limit of the deployment, 0 for none.
+local function is_busy(caller, most)
+  most = tonumber(policy_of(caller).maxActive or most)
+  return most > 0 and redis.call('ZCARD', jobs_of(caller, 'active')) >= most
+end
+
+-- Hold a job that was next, until one of its caller's running jobs leaves its slot. It keeps its place.
+local function hold(id, caller, seq)
+  redis.call('ZADD', HELD, seq, id)
+  redis.call('ZADD', held_of(caller), seq, id)
+end
+
+-- Put the first of a caller's held jobs back into the queue. Returns whether there was one.
+local function release_held(caller)
+  local id = redis.call('ZPOPMIN', held_of(caller))[1]
+  if not id then return false end
+  redis.call('ZREM', HELD, id)
+  local place = redis.call('HMGET', record_of(id), 'prio', 'tag')
+  enqueue(id, caller, place[1], place[2])
+  return true
+end
+
 -- Change a job's state in its record and in the lists, and other fields of the record with it.
 local function change_state(id, caller, seq, from, to, ...)
   redis.call('ZREM', jobs_of(caller, from), id)
@@ -58,6 +80,7 @@ local function change_state(id, caller, seq, from, to, ...)
   redis.call('HSET', record_of(id), 'state', to, ...)
   redis.call('ZADD', jobs_of(caller, to), seq, id)
   redis.call('ZADD', all_of(to), seq, id)
+  if from == 'active' then release_held(caller) end
 end
 
 -- Take a job off the slot that runs it.
@@ -118,6 +141,7 @@ local function forget(id, job)
     redis.call('ZREM', jobs_of(job.caller, job.state), id)
     redis.call('ZREM', all_of(job.state), id)
   end
+  if job.caller then forget_bytes(id, job.caller) end
   forget_hooks(id)
   redis.call('DEL', record_of(id), input_of(id), output_of(id), joined_of(id), events_of(id), keys_of(id))
   redis.call('ZREM', EXPIRES, id)
@@ -202,6 +226,8 @@ local function end_job(id, job, to, time, keep_ms, code)
     leave_queue(id, job.caller)
     redis.call('ZREM', DELAYED, id)
     redis.call('ZREM', PARKED, id)
+    redis.call('ZREM', HELD, id)
+    redis.call('ZREM', held_of(job.caller), id)
   end
   change_state(id, job.caller, job.seq, job.state, to, 'progress', 100, 'finished', whole(time),
     'expires', whole(time + keep_ms))

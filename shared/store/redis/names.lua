@@ -1,10 +1,11 @@
--- Part of every script, first of four: the names of the keys. They are not passed as KEYS, because which keys a script
+-- Part of every script, the first: the names of the keys. They are not passed as KEYS, because which keys a script
 -- uses depends on what it reads, and the store does not run in cluster mode. `keys.py` describes what each key holds.
 local WAITING, DELAYED, ACTIVE, PAUSED = 'cg:waiting', 'cg:delayed', 'cg:active', 'cg:paused'
 -- Those of the waiting jobs that need no sandbox: what a worker without one may take.
 local PLAIN = 'cg:waiting:plain'
 local SANDBOXED = 'cg:sandboxed'
-local VIRTUAL, POLICIES = 'cg:virtual', 'cg:policies'
+local VIRTUAL, POLICIES, HELD = 'cg:virtual', 'cg:policies', 'cg:held'
+local BYTES, SESSIONS, SESSION_BYTES = 'cg:bytes', 'cg:sessions', 'cg:sessionbytes'
 local PARKED, DEPLOYMENT = 'cg:parked', 'cg:deployment'
 local SEQUENCE, WAKE, EXPIRES, COUNTERS = 'cg:seq', 'cg:wake', 'cg:expires', 'cg:counters'
 local HTTP, PRICES, RQ_VIEW = 'cg:http', 'cg:prices', 'cg:rqview'
@@ -57,6 +58,7 @@ local function transcript_of(caller, session) return 'cg:talk:' .. caller .. ':-
 local function staged_transcript_of(claim, session) return 'cg:turn:' .. claim .. ':-:' .. session end
 local function turns_of(caller, session) return 'cg:turns:' .. caller .. ':' .. session end
 
+local function held_of(caller) return 'cg:held:' .. caller end
 local function finish_tags_of(priority) return 'cg:finish:' .. whole(priority) end
 local function rate_of(caller) return 'cg:rate:' .. caller end
 local function spend_of(caller, day) return 'cg:spend:' .. caller .. ':' .. day end
