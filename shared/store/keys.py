@@ -126,7 +126,7 @@ FAILING_HOSTS = PREFIX + "hosts"  # set: webhook hosts whose last delivery attem
 SLOTS = PREFIX + "slots"  # zset: slot name → s when it counts as dead
 RUNNING = PREFIX + "running"  # hash: slot name → id of the job that it runs
 HTTP = PREFIX + "http"  # hash: HTTP metrics of all processes
-KEYS = PREFIX + "keys"  # hash: id of a caller's key → JSON of the caller
+KEYS = PREFIX + "keys"  # hash: caller → JSON of the caller, and the digests of its key and of the one before
 CANCELLED = PREFIX + "cancelled"  # channel: ids of jobs that were cancelled
 NOTHING = PREFIX + "nothing"  # never present: deleting it finds out whether the server accepts writes
 RQ_VIEW = PREFIX + "rqview"  # present while the copies for `rq info` are fresh; RQ_VIEW:lists for its long lists
@@ -191,7 +191,10 @@ def idempotency(caller: str, digest: str) -> str:
 
 
 def caller_key(digest: str) -> str:
-    """Name the record by which a caller's key is found: a hash under the key's SHA-256."""
+    """Name the record by which a caller's key is found: digest caller scopes used (minute of the last use).
+
+    Expires when another key has replaced it.
+    """
     return f"{PREFIX}key:{digest}"
 
 

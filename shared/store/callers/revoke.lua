@@ -11,7 +11,8 @@ if not known then return 0 end
 -- The first write frees memory, see end_job.
 redis.call('HDEL', CALLER_KEYS, caller)
 redis.call('HDEL', POLICIES, caller)
-redis.call('DEL', caller_key_of(cjson.decode(known).digest), credentials_of(caller))
+local key = cjson.decode(known)
+redis.call('DEL', caller_key_of(key.digest), caller_key_of(key.previous or ''), credentials_of(caller))
 redis.call('HSET', REVOKED, caller, revocation)
 redis.call('SADD', REVOKING, caller)
 -- Webhooks of the cancelled jobs are still signed.
