@@ -11,10 +11,10 @@ from functions.admin.access import require_admin, require_viewer
 from functions.admin.audit import audited
 from shared.api.models import Wire
 from shared.api.policies import NO_POLICY, Policy
+from shared.api.vocabulary import Scope
 from shared.configuration.settings import AdminSettings, load
 from shared.http.body import read_json
 from shared.http.describe import problems, takes
-from shared.store.callers.api_keys import Scope
 
 router = APIRouter(prefix="/admin/api", tags=["admin"], responses=problems(401, 403, 404, 422, 429, 503))
 CallerId = Annotated[str, Path(alias="callerId", max_length=64)]

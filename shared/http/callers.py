@@ -6,6 +6,7 @@ from collections import OrderedDict
 from fastapi import Request
 
 from shared.api.errors import Forbidden, Unauthorized
+from shared.api.vocabulary import Scope
 from shared.configuration.settings import CommonSettings
 from shared.http.headers import credentials
 from shared.http.query import refuse_unknown
@@ -29,7 +30,7 @@ async def caller_of(request: Request, settings: CommonSettings) -> str:
     return caller
 
 
-async def require_key(request: Request, settings: CommonSettings, scope: api_keys.Scope | None = None) -> str:
+async def require_key(request: Request, settings: CommonSettings, scope: Scope | None = None) -> str:
     """Return the id of the caller, even if AUTH_ENABLED is false; raises Unauthorized or Forbidden.
 
     Without a `scope` the key needs the one of the request: `read`, `decide` or `submit`.
@@ -46,7 +47,7 @@ def has_key(request: Request) -> bool:
     return _key_in(request) is not None
 
 
-def _scope_of(request: Request) -> api_keys.Scope:
+def _scope_of(request: Request) -> Scope:
     if request.method in {"GET", "HEAD"}:
         return "read"
     return "decide" if "/decisions/" in request.url.path else "submit"

@@ -20,6 +20,7 @@ PARTS = (
     "throughput",
     "api",
     "depth",
+    "fairness",
     "memory",
     "idle",
     "commands",

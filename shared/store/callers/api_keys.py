@@ -5,21 +5,19 @@ import json
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import redis.asyncio
 
 from shared import digests
 from shared.api.policies import NO_POLICY, Policy
+from shared.api.vocabulary import DEFAULT_SCOPES, Scope
 from shared.store import keys
 from shared.store.callers import policies
 from shared.store.callers.callers import KEY_PREFIX, Caller
 from shared.store.redis import scripts
 from shared.store.redis.pipelining import get
 
-Scope = Literal["submit", "read", "decide", "admin-read"]
-# Scopes of a key that names none.
-DEFAULT_SCOPES: tuple[Scope, ...] = ("submit", "read", "decide")
 MINUTE = 60_000
 
 
