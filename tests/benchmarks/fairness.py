@@ -20,6 +20,8 @@ from tests.support.redis_server import RedisServer
 DEPTH, ROUNDS, CALLERS = 50_000, 300, (1, 10, 1000)
 # The backlog, the slots, and the jobs that end between two submissions of the other caller.
 BACKLOG, SLOTS, BETWEEN = 5_000, 5, 10
+# Submissions at once while a queue is filled.
+_AT_ONCE = 64
 
 
 async def submit(client: redis.asyncio.Redis, caller: str) -> str:
@@ -33,10 +35,12 @@ async def fill(client: redis.asyncio.Redis, callers: int, depth: int) -> None:
     """Let each of so many callers submit its part of the depth."""
 
     async def some(first: int) -> None:
-        for number in range(first, depth, 32):
+        for number in range(first, depth, _AT_ONCE):
             await submit(client, f"caller {number % callers}")
 
-    await asyncio.gather(*(some(first) for first in range(32)))
+    await client.config_set("appendfsync", "no")
+    await asyncio.gather(*(some(first) for first in range(_AT_ONCE)))
+    await client.config_set("appendfsync", "always")
 
 
 async def costs(client: redis.asyncio.Redis, slot: redis.Redis) -> dict[str, float]:

@@ -223,6 +223,13 @@ async def test_a_key_does_what_its_scopes_say(admin, server, scope, method, path
     assert answer.status_code == status
 
 
+async def test_a_field_of_a_later_version_is_ignored(admin, made, store):
+    store.hset(keys.POLICIES, made.id, '{"weight": 3, "ofALaterVersion": {"a": 1}}')
+    assert (await admin.get(f"/admin/api/callers/{made.id}/policy")).json() == {"weight": 3}
+    answer = await admin.post("/api/query", json={"query": "x"}, headers={"X-API-Key": made.key}, auth=None)
+    assert answer.status_code == 202
+
+
 async def test_a_rotated_key_keeps_its_scopes(admin, server):
     client = async_client(server.url)
     made = await callers.create(client, "scoped", scopes=["read"])

@@ -10,7 +10,7 @@ from typing import Any, cast
 import redis.asyncio
 
 from shared import digests
-from shared.api.policies import NO_POLICY, Policy
+from shared.api.policies import Policy
 from shared.api.vocabulary import DEFAULT_SCOPES, Scope
 from shared.store import keys
 from shared.store.callers import policies
@@ -79,7 +79,7 @@ async def every(client: redis.asyncio.Redis) -> list[KnownKey]:
                 caller,
                 _scopes(scopes),
                 None if used is None else int(used) * MINUTE,
-                Policy.model_validate_json(policy) if policy else NO_POLICY,
+                policies.parse(policy),
             )
         )
     return sorted(known, key=lambda one: (one.caller.created, one.caller.id))

@@ -1,5 +1,6 @@
 """Callers' policies in the store, and those that this process has read lately."""
 
+import json
 import time
 from collections import OrderedDict
 from typing import Literal
@@ -17,9 +18,16 @@ _CACHE_SIZE = 10_000
 _cache: OrderedDict[str, tuple[float, Policy]] = OrderedDict()
 
 
-def remember(caller: str, text: str) -> Policy:
-    """Cache a policy that was read with the caller's key; an empty text is none."""
-    policy = Policy.model_validate_json(text) if text else NO_POLICY
+def parse(text: str | None) -> Policy:
+    """Read a stored policy, None or an empty text for none; ignore fields of a later version."""
+    known = {field.alias or name for name, field in Policy.model_fields.items()}
+    found = json.loads(text or "{}")
+    return Policy.model_validate_json(json.dumps({name: value for name, value in found.items() if name in known}))
+
+
+def remember(caller: str, text: str | None) -> Policy:
+    """Cache a policy that was read with the caller's key."""
+    policy = parse(text) if text else NO_POLICY
     _cache[caller] = (time.monotonic() + _CACHE_SECONDS, policy)
     _cache.move_to_end(caller)
     while len(_cache) > _CACHE_SIZE:
@@ -35,7 +43,7 @@ async def of(client: redis.asyncio.Redis, caller: str) -> Policy:
     if known is not None and known[0] > time.monotonic():
         return known[1]
     [text] = await get(client, ("HGET", keys.POLICIES, caller))
-    return remember(caller, text or "")
+    return remember(caller, text)
 
 
 async def put(client: redis.asyncio.Redis, caller: str, policy: Policy) -> Literal["done", "missing"]:
@@ -50,4 +58,4 @@ async def put(client: redis.asyncio.Redis, caller: str, policy: Policy) -> Liter
 async def read(client: redis.asyncio.Redis, caller: str) -> Policy | None:
     """Return the present policy of a caller; None when no caller of that id has a key."""
     known, text = await get(client, ("HEXISTS", keys.KEYS, caller), ("HGET", keys.POLICIES, caller))
-    return (Policy.model_validate_json(text) if text else NO_POLICY) if known else None
+    return parse(text) if known else None
