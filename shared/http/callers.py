@@ -30,21 +30,24 @@ async def caller_of(request: Request, settings: CommonSettings) -> str:
     return caller
 
 
-async def require_key(request: Request, settings: CommonSettings, scope: Scope | None = None) -> str:
+async def require_key(request: Request, settings: CommonSettings) -> str:
     """Return the id of the caller, even if AUTH_ENABLED is false; raises Unauthorized or Forbidden.
 
-    Without a `scope` the key needs the one of the request: `read`, `decide` or `submit`.
+    The key needs the scope of the request: `read`, `decide` or `submit`.
     """
     key = await _key_of(request, settings)
-    needed = scope or _scope_of(request)
+    needed = _scope_of(request)
     if needed not in key.scopes:
         raise Forbidden(f"This key has no scope {needed}; it has: {', '.join(key.scopes)}")
     return key.caller.id
 
 
-def has_key(request: Request) -> bool:
-    """Return whether a request has a key, valid or not."""
-    return _key_in(request) is not None
+async def has_scope(request: Request, settings: CommonSettings, scope: Scope) -> bool:
+    """Return whether a request has a valid key with a scope."""
+    try:
+        return _key_in(request) is not None and scope in (await _key_of(request, settings)).scopes
+    except Unauthorized:
+        return False
 
 
 def _scope_of(request: Request) -> Scope:

@@ -5,7 +5,8 @@ The names and the fields of records are older than some terms of the glossary, a
 A job has up to seven keys, so that records that are polled stay small and large values are read once:
 
     cg:job:ID         hash    the record: short fields only, so that Redis keeps it in its compact form
-    cg:job:ID:in      string  the request, JSON; read by the worker, deleted when the job completes unless `keep` is set
+    cg:job:ID:in      string  the request, JSON; read by the worker; above 4 KB deleted when the job completes, unless
+                              `keep` is set
     cg:job:ID:out     string  the result, JSON; written once, at the end
     cg:job:ID:joined  hash    requestId of each submission that joined → its webhook's URL and host, and its metadata
                               as JSON, a line each

@@ -153,13 +153,13 @@ async def test_a_policy_limits_running_jobs(connect, server, store):
 
 
 async def test_a_caller_holds_no_more_bytes_than_it_may(connect, server, store):
-    client = await connect(CALLER_MAX_BYTES="3000", CACHE_TTL="0")
-    body = {"query": "x" * 1000}
+    client = await connect(CALLER_MAX_BYTES="15000", CACHE_TTL="0")
+    body = {"query": "x" * 5000}
     for status in (202, 202, 429):
         answer = await client.post("/api/query", json=body)
         assert answer.status_code == status
     assert answer.json()["code"] == "caller_storage_full"
-    assert "CALLER_MAX_BYTES = 3000" in answer.json()["detail"]
+    assert "CALLER_MAX_BYTES = 15000" in answer.json()["detail"]
     batch = await client.post("/api/batches", json={"queries": [body, body]})
     assert (batch.status_code, batch.json()["code"]) == (429, "caller_storage_full")
     assert await run(server.url)
@@ -169,7 +169,7 @@ async def test_a_caller_holds_no_more_bytes_than_it_may(connect, server, store):
 @pytest.mark.parametrize("end", ["completed", "failed", "cancelled", "retried", "rescued"])
 async def test_nothing_is_counted_after_the_last_job_is_deleted(connect, server, store, end):
     client = await connect(CACHE_TTL="0")
-    job = (await client.post("/api/query", json={"query": "counted", "metadata": {"a": "b"}})).json()["jobId"]
+    job = (await client.post("/api/query", json={"query": "counted" * 1000, "metadata": {"a": "b"}})).json()["jobId"]
     assert held(store, keys.ANONYMOUS) == store.strlen(keys.job_input(job)) + len('{"a":"b"}')
     handle = async_client(server.url)
     if end == "cancelled":
@@ -197,12 +197,18 @@ async def test_nothing_is_counted_after_the_last_job_is_deleted(connect, server,
     assert store.hgetall(keys.BYTES) == {}
 
 
+async def test_operators_still_see_a_short_request(connect, server, store):
+    [job] = await submitted(connect, 1)
+    assert await run(server.url)
+    assert json.loads(store.get(keys.job_input(job)))["query"] == "query 0"
+
+
 async def test_a_response_keeps_its_request(connect, server, store):
     client = await connect(CACHE_TTL="0")
-    body = {"input": "hello", "instructions": "be brief", "background": True}
+    body = {"input": "hello", "instructions": "be brief" * 1000, "background": True}
     response = (await client.post("/v1/responses", json=body)).json()
     assert await run(server.url)
-    assert (await client.get(f"/v1/responses/{response['id']}")).json()["instructions"] == "be brief"
+    assert (await client.get(f"/v1/responses/{response['id']}")).json()["instructions"] == "be brief" * 1000
 
 
 async def test_an_expired_session_is_no_longer_counted(server, store):

@@ -212,7 +212,7 @@ async def test_the_last_use_of_a_key_is_listed(admin, server):
         ("submit", "POST", "/api/query", 202), ("submit", "GET", "/api/query", 403),
         ("read", "POST", "/api/query", 403), ("read", "GET", "/api/query", 200),
         ("read", "DELETE", "/api/query/x", 403), ("read", "GET", "/v1/messages/batches", 200),
-        ("read", "GET", "/admin/api/stats", 403), ("admin-read", "GET", "/admin/api/stats", 200),
+        ("read", "GET", "/admin/api/stats", 401), ("admin-read", "GET", "/admin/api/stats", 200),
         ("admin-read", "POST", "/admin/api/queue/pause", 403), ("admin-read", "GET", "/api/query", 403),
     ],
 )  # fmt: skip

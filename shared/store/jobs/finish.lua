@@ -20,6 +20,8 @@
 -- Claude refuses every request, 3 for a claim of another deployment, else 0.
 local settlement, body = cjson.decode(ARGV[1]), ARGV[2]
 if is_foreign(settlement.deployment) then return 3 end
+-- Bytes of a request that stays after its job has completed.
+local MOST_KEPT_REQUEST = 4096
 local id, number, state, code = settlement.job_id, whole(settlement.number), settlement.state, settlement.code
 
 -- Append the staged transcripts of a run to the kept session; return how many bytes.
@@ -71,9 +73,10 @@ note_attempt(id, time, code, 1, settlement.seen)
 if state == 'completed' then
   redis.call('SET', output_of(id), body)
   add_bytes(id, job.caller, #body)
-  -- Only a job that has not completed can run again.
-  if not job.keep then
-    add_bytes(id, job.caller, -redis.call('STRLEN', input_of(id)))
+  -- Only a job that has not completed can run again. Operators still see a short request.
+  local length = redis.call('STRLEN', input_of(id))
+  if not job.keep and length > MOST_KEPT_REQUEST then
+    add_bytes(id, job.caller, -length)
     redis.call('DEL', input_of(id))
   end
 else
