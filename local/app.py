@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from fastapi import FastAPI
 from redis.exceptions import RedisError
 
+from functions.admin.callers import router as admin_callers
 from functions.admin.pages import pages as admin_pages
 from functions.admin.routes import router as admin
 from functions.anthropic.routes import router as anthropic
@@ -76,6 +77,7 @@ app = create_app(
     openai,
     anthropic,
     admin,
+    admin_callers,
     admin_pages,
     lifespan=_lifespan,
 )

@@ -21,6 +21,8 @@
     ├── SandboxUnavailable 422
     ├── WebhookUrlRefused 422
     ├── BudgetExhausted 429
+    ├── CallerQueueFull 429
+    ├── CallerStorageFull 429
     ├── RateLimited 429
     ├── HeadTooLarge 431
     ├── QueueFull 503
@@ -191,6 +193,18 @@ class BudgetExhausted(GatewayError):
     """The caller has spent DAILY_BUDGET_USD; `Retry-After` has the seconds until the next day."""
 
     status, code, title = 429, "budget_exhausted", "Daily budget exhausted"
+
+
+class CallerQueueFull(GatewayError):
+    """As many jobs of the caller wait as CALLER_MAX_WAITING or its policy allows."""
+
+    status, code, title = 429, "caller_queue_full", "Too many waiting jobs"
+
+
+class CallerStorageFull(GatewayError):
+    """The caller's jobs, results and sessions hold as many bytes as CALLER_MAX_BYTES or its policy allows."""
+
+    status, code, title = 429, "caller_storage_full", "Caller storage full"
 
 
 class QueueFull(GatewayError):

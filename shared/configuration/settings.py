@@ -6,7 +6,6 @@ as unset. `load` raises one `SettingsError` that names every invalid variable.
 
 import os
 from functools import cache, cached_property
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -40,6 +39,7 @@ from shared.configuration.types import (
     RedisHost,
     Secrets,
     check_root_path,
+    is_loopback,
 )
 from shared.mcp.config import McpConfigError, Servers
 from shared.mcp.config import read as read_servers
@@ -48,19 +48,6 @@ from shared.mcp.config import read as read_servers
 MIN_PASSWORD = 12
 # Ten years, and half of the maximum size of a Redis value: larger values are typing errors and would fail later.
 MAX_SECONDS, MAX_BYTES = 315_360_000, 1 << 28
-
-
-@cache
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach an address."""
-    return host == "localhost" or (host != "" and _parsed(host) is not None and ip_address(host).is_loopback)
-
-
-def _parsed(host: str) -> object:
-    try:
-        return ip_address(host)
-    except ValueError:
-        return None
 
 
 class CommonSettings(TextSettings):
@@ -134,6 +121,8 @@ class SubmitSettings(McpSettings, HostSettings):
     max_query_bytes: int = Field(262_144, ge=1, le=MAX_BYTES)
     max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
     max_queue_depth: int = Field(10_000, ge=1, le=1_000_000_000)
+    caller_max_waiting: int | None = Field(None, ge=1, le=1_000_000_000)
+    caller_max_bytes: int = Field(67_108_864, ge=1, le=1 << 50)
     claude_timeout: int = Field(120_000, ge=1000, le=86_400_000)
     claude_model: str | None = None
     claude_models: Names = ()
@@ -217,6 +206,7 @@ class WorkerSettings(McpSettings, RunNetworkSettings):
     claude_models: Names = ()
     claude_tools: Names = ()
     claude_timeout: int = Field(120_000, ge=1000, le=86_400_000)
+    caller_max_active: int | None = Field(None, ge=1, le=1_000_000)
     claude_max_retries: int = Field(3, ge=1, le=100)
     claude_warm: bool = True
     claude_silence_timeout: int = Field(60_000, ge=1000, le=86_400_000)

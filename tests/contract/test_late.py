@@ -13,13 +13,13 @@ import pytest
 from claude_agent_sdk import ResultMessage
 
 from functions.worker.cli import late, version
-from functions.worker.mcp.broker import Broker
 from functions.worker.cli.options import as_given_late, options_for, options_of_held
 from functions.worker.cli.plan import plan_for
 from functions.worker.cli.process import Cli
 from functions.worker.cli.prompt import messages_of
 from functions.worker.cli.transcripts import place
 from functions.worker.cli.workspace import Workspace
+from functions.worker.mcp.broker import Broker
 from shared.configuration.settings import WorkerSettings
 from shared.mcp.config import Server
 from tests.support import mcp_server

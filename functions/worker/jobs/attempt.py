@@ -62,7 +62,8 @@ class SlotContext:
 
 async def attempt(claim: claims.Claim, slot: str, context: SlotContext, signals: Signals) -> bool:
     """Run the job of a claim, if the claim holds; return whether its settlement stays on disk because Redis is away."""
-    job = await claims.take(context.client, claim, slot, context.settings.daily_budget_usd or 0)
+    settings = context.settings
+    job = await claims.take(context.client, claim, slot, settings.daily_budget_usd or 0, settings.caller_max_active)
     if job is None:
         event(log, "claim_void", job_id=claim.job_id, n=claim.number)
         return False

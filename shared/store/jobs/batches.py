@@ -54,7 +54,17 @@ class Answer:
     """
 
     kind: Literal[
-        "queued", "replayed", "full", "mismatch", "limited", "broke", "revoked", "no_sandbox", "no_credential"
+        "queued",
+        "replayed",
+        "full",
+        "caller_full",
+        "caller_bytes",
+        "mismatch",
+        "limited",
+        "broke",
+        "revoked",
+        "no_sandbox",
+        "no_credential",
     ]
     batch_id: str
     request_id: str

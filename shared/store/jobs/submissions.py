@@ -10,17 +10,30 @@ from shared.store import keys
 from shared.store.redis import scripts
 
 Kind = Literal[
-    "queued", "duplicate", "cached", "full", "mismatch", "limited", "broke", "revoked", "no_sandbox", "no_credential"
+    "queued",
+    "duplicate",
+    "cached",
+    "full",
+    "caller_full",
+    "caller_bytes",
+    "mismatch",
+    "limited",
+    "broke",
+    "revoked",
+    "no_sandbox",
+    "no_credential",
 ]
 
 
 class Limits(NamedTuple):
-    """The limits of a deployment: jobs that wait, a caller's submissions in a window, and a caller's cost a day in USD.
+    """The limits of a submission: jobs that wait; of its caller: jobs, bytes, submissions in a window, USD a day.
 
-    A `rate` or a `daily_budget_usd` of 0 is no limit.
+    A 0 is no limit, except for `max_waiting`.
     """
 
     max_waiting: int
+    caller_max_waiting: int = 0
+    caller_max_bytes: int = 0
     rate: int = 0
     window_ms: int = 0
     daily_budget_usd: float = 0
@@ -52,6 +65,7 @@ class Submission(NamedTuple):
     credential: str = ""
     session_id: str = ""
     sandbox: bool = False
+    keep_request: bool = False
 
     @property
     def fields(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from shared.store.redis.pipelining import send
 from shared.store.redis.signatures import Signature
 
 _FILES = {path.stem: path for path in Path(__file__).parents[1].rglob("*.lua")}
-_COMMON = ("names", "counts", "transitions")
+_COMMON = ("names", "counts", "fair_share", "storage", "transitions")
 _SETTLING = ("finish", "retry", "hand_back", "spent")
 _ALSO = {
     "submit": ("idempotency", "accept"),
