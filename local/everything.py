@@ -14,7 +14,8 @@ from local import sealing_keys
 from local.cli import SUPERVISED
 from local.embedded_redis import EmbeddedRedis, EmbeddedRedisError
 from local.supervisor import Child, Stopped, Supervisor
-from shared.configuration.settings import ApiSettings, WorkerSettings, is_loopback, load
+from shared.configuration.loopback import is_loopback
+from shared.configuration.settings import ApiSettings, WorkerSettings, load
 
 _COMMAND = [sys.executable, "-m", "local"]
 _READY_TIMEOUT = 60.0

@@ -6,7 +6,6 @@ as unset. `load` raises one `SettingsError` that names every invalid variable.
 
 import os
 from functools import cache, cached_property
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -23,6 +22,8 @@ from pydantic import (
 from shared.configuration import env_file, redis_address
 from shared.configuration.errors import SettingsError as SettingsError  # noqa: PLC0414 -- exported for all modules that read settings
 from shared.configuration.errors import setting_problems
+from shared.configuration.files_address import FilesFields
+from shared.configuration.loopback import is_loopback
 from shared.configuration.sources import TextSettings
 from shared.configuration.types import (
     HostNames,
@@ -47,19 +48,6 @@ from shared.mcp.config import read as read_servers
 MIN_PASSWORD = 12
 # Ten years, and half of the maximum size of a Redis value: larger values are typing errors and would fail later.
 MAX_SECONDS, MAX_BYTES = 315_360_000, 1 << 28
-
-
-@cache
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach an address."""
-    return host == "localhost" or (host != "" and _parsed(host) is not None and ip_address(host).is_loopback)
-
-
-def _parsed(host: str) -> object:
-    try:
-        return ip_address(host)
-    except ValueError:
-        return None
 
 
 class CommonSettings(TextSettings):
@@ -203,7 +191,16 @@ class CredentialsSettings(CommonSettings):
     max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
 
 
-class WorkerSettings(McpSettings):
+class FilesSettings(CommonSettings, FilesFields):
+    """Settings of `functions.files`; sizes in bytes, `files_ttl` in s."""
+
+    max_file_bytes: int = Field(33_554_432, ge=1, le=1 << 40)
+    files_ttl: int = Field(604_800, ge=60, le=MAX_SECONDS)
+    max_caller_file_bytes: int = Field(1_073_741_824, ge=1, le=1 << 50)
+    max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
+
+
+class WorkerSettings(McpSettings, FilesFields):
     """Settings of the worker; `claude_timeout` and `claude_silence_timeout` in ms, other times in s, sizes in bytes.
 
     `ecs_agent_uri` is set by ECS; the worker requests task protection there. The first of `credentials_private_key` is
@@ -269,6 +266,7 @@ HTTP_SETTINGS: tuple[type[CommonSettings], ...] = (
     WebhookSettings,
     AdminSettings,
     CredentialsSettings,
+    FilesSettings,
     ProxySettings,
     ApiSettings,
 )
