@@ -37,6 +37,8 @@ def run_everything(host: str, port: int, data: Path, *, emulate_lambda: bool) ->
                 environment["REDIS_URL"] = redis.url
                 supervisor.start(redis.child)
                 redis.wait()
+            if "files_url" not in load(WorkerSettings).model_fields_set:
+                environment["FILES_URL"] = f"file:{(data / 'files').absolute()}"
             model = _model(supervisor)
             if model:
                 environment["DEMO_MODEL"] = "true"

@@ -14,6 +14,7 @@
     ├── TooManyCredentials 409
     ├── PayloadTooLarge 413
     ├── UnsupportedMediaType 415
+    ├── RangeNotSatisfiable 416
     ├── IdempotencyMismatch 422
     ├── InvalidRequest 422
     │   └── RefusedParameter 422
@@ -21,6 +22,7 @@
     ├── SandboxUnavailable 422
     ├── WebhookUrlRefused 422
     ├── BudgetExhausted 429
+    ├── FileStorageFull 429
     ├── RateLimited 429
     ├── HeadTooLarge 431
     ├── QueueFull 503
@@ -119,9 +121,9 @@ class AlreadyFinished(GatewayError):
 
 
 class NotFinished(GatewayError):
-    """The job or batch has not ended yet."""
+    """The job, the batch or the presigned upload of the file has not ended yet."""
 
-    status, code, title = 409, "not_finished", "Job not finished"
+    status, code, title = 409, "not_finished", "Not finished"
 
 
 class TooManyCredentials(GatewayError):
@@ -131,7 +133,7 @@ class TooManyCredentials(GatewayError):
 
 
 class PayloadTooLarge(GatewayError):
-    """The body is larger than MAX_BODY_BYTES."""
+    """The body is larger than MAX_BODY_BYTES, or a file larger than MAX_FILE_BYTES."""
 
     status, code, title = 413, "payload_too_large", "Payload too large"
 
@@ -140,6 +142,12 @@ class UnsupportedMediaType(GatewayError):
     """The `Content-Type` is not a JSON media type."""
 
     status, code, title = 415, "unsupported_media_type", "Unsupported media type"
+
+
+class RangeNotSatisfiable(GatewayError):
+    """The `Range` of the request begins after the end of the file; `Content-Range` has the file's size."""
+
+    status, code, title = 416, "range_not_satisfiable", "Range not satisfiable"
 
 
 class InvalidRequest(GatewayError):
@@ -191,6 +199,12 @@ class BudgetExhausted(GatewayError):
     """The caller has spent DAILY_BUDGET_USD; `Retry-After` has the seconds until the next day."""
 
     status, code, title = 429, "budget_exhausted", "Daily budget exhausted"
+
+
+class FileStorageFull(GatewayError):
+    """The caller's files hold MAX_CALLER_FILE_BYTES, or are as many as they can be; delete some."""
+
+    status, code, title = 429, "caller_storage_full", "File storage full"
 
 
 class QueueFull(GatewayError):

@@ -26,7 +26,7 @@ local held = file.size >= 0 and file.size or math.min(limits.max_file, left)
 if held > left or held < 0 or (file.size < 0 and held == 0) then return {'full'} end
 -- The store's own id begins every path: a sweep removes only objects of the store that it asks.
 redis.call('SET', DEPLOYMENT, file.id, 'NX')
-local at = redis.call('GET', DEPLOYMENT) .. '/' .. file.id
+local at = redis.call('GET', DEPLOYMENT) .. '/files/' .. file.id
 redis.call('HSET', key, 'caller', caller, 'name', file.name, 'type', file.media_type, 'state', file.state, 'at', at,
   'size', whole(held), 'held', whole(held), 'created', whole(time), 'expires', whole(time + limits.ttl_ms))
 redis.call('HINCRBY', FILE_BYTES, caller, whole(held))

@@ -110,12 +110,12 @@ async def renew(client: redis.asyncio.Redis, file_id: str) -> bool:
 
 async def finish(
     client: redis.asyncio.Redis, file_id: str, *, size: int, sha256: str, media_type: str, kind: str
-) -> bool:
-    """Make a file ready; False when its record is gone, so that its bytes must go too."""
-    state = await scripts.run(
+) -> Literal["ready", "gone", "revoked"]:
+    """Make a file ready; `gone` or `revoked` when its bytes must go."""
+    state: Literal["ready", "gone", "revoked"] = await scripts.run(
         client, "finish_file", id=file_id, size=size, sha256=sha256, media_type=media_type, kind=kind
     )
-    return bool(state == "ready")
+    return state
 
 
 async def find(client: redis.asyncio.Redis, caller: str, file_id: str) -> StoredFile | None:
@@ -125,6 +125,12 @@ async def find(client: redis.asyncio.Redis, caller: str, file_id: str) -> Stored
         return None
     file = StoredFile.parse(file_id, record)
     return file if file.expires > milliseconds(time) else None
+
+
+async def find_any(client: redis.asyncio.Redis, file_id: str) -> StoredFile | None:
+    """Return a file of any caller; None for one that is forgotten."""
+    [record] = await get(client, ("HGETALL", keys.file(file_id)))
+    return StoredFile.parse(file_id, record) if "at" in record else None
 
 
 async def of_job(client: redis.asyncio.Redis, caller: str, file_ids: list[str]) -> list[StoredFile | None]:
@@ -178,7 +184,5 @@ async def unknown(client: redis.asyncio.Redis, paths: list[str]) -> list[str]:
 
 async def own_prefix(client: redis.asyncio.Redis, every_s: int) -> str | None:
     """Return what begins the paths of this store's files; None when another worker has asked within so long."""
-    prefix, first = await get(
-        client, ("GET", keys.DEPLOYMENT), ("SET", keys.FILES_SWEPT, 1, "NX", "EX", str(every_s))
-    )
-    return cast("str | None", prefix) if first else None
+    prefix, first = await get(client, ("GET", keys.DEPLOYMENT), ("SET", keys.FILES_SWEPT, 1, "NX", "EX", str(every_s)))
+    return f"{prefix}/files" if prefix and first else None

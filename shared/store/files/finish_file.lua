@@ -5,12 +5,14 @@
 --   sha256
 --   media_type
 --   kind        the attachable media type that its bytes have, or ''
--- Returns 'ready', or 'gone' when the record was removed meanwhile or the caller's key is revoked: the bytes must go.
+-- Returns 'ready', or else 'gone' or 'revoked': the record was removed meanwhile, or the caller's key is revoked. Then the bytes
+-- must go.
 local id, size, sha256, media_type, kind = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
 local key = file_of(id)
 local record = redis.call('HMGET', key, 'state', 'caller', 'held', 'expires')
 if record[1] == 'ready' then return 'ready' end
-if (record[1] ~= 'pending' and record[1] ~= 'awaited') or is_revoked(record[2]) then return 'gone' end
+if record[2] and is_revoked(record[2]) then return 'revoked' end
+if record[1] ~= 'pending' and record[1] ~= 'awaited' then return 'gone' end
 redis.call('HINCRBY', FILE_BYTES, record[2], whole(size - tonumber(record[3])))
 redis.call('HSET', key, 'state', 'ready', 'size', whole(size), 'held', whole(size), 'sha256', sha256, 'type', media_type,
   'kind', kind)

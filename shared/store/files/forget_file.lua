@@ -12,6 +12,10 @@ redis.call('ZREM', files_of(record[1]), id)
 redis.call('DEL', key)
 redis.call('HSET', key, 'caller', record[1], 'state', 'deleted')
 redis.call('EXPIRE', key, 86400)
-local left = redis.call('HINCRBY', FILE_BYTES, record[1], '-' .. (record[2] or '0'))
-if left <= 0 then redis.call('HDEL', FILE_BYTES, record[1]) end
+local left = tonumber(redis.call('HGET', FILE_BYTES, record[1]) or 0) - tonumber(record[2] or 0)
+if left > 0 then
+  redis.call('HSET', FILE_BYTES, record[1], whole(left))
+else
+  redis.call('HDEL', FILE_BYTES, record[1])
+end
 return 1
