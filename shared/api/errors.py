@@ -184,7 +184,7 @@ class WebhookUrlRefused(GatewayError):
 
 
 class SandboxUnavailable(GatewayError):
-    """The job has built-in tools, and no live worker has a sandbox for them."""
+    """The job has built-in tools or files, and no live worker has a sandbox for them."""
 
     status, code, title = 422, "sandbox_unavailable", "No sandbox available"
 

@@ -11,7 +11,7 @@ from shared.api.fingerprint import digest
 from shared.api.ids import is_id, new_id
 from shared.api.requests import BatchQuery
 from shared.configuration.settings import CommonSettings, SubmitSettings
-from shared.services import allowed, submitting
+from shared.services import allowed, job_files, submitting
 from shared.store.jobs import batches, submissions
 from shared.store.jobs.records import StoredJob
 from shared.store.redis.client import async_client
@@ -69,6 +69,7 @@ async def create(
     answer = await batches.create(async_client(settings.redis_address), batch, submitting.limits(settings))
     headers = submitting.rate_headers(answer.left, answer.reset, settings)
     try:
+        job_files.refuse(answer.kind, answer.batch_id, queries[min(answer.at, len(queries) - 1)])
         submitting.refuse(answer.kind, answer.reset, headers, settings)
     except InvalidRequest as error:
         raise error_at(error, place.format(answer.at)) from None

@@ -19,10 +19,11 @@ from shared.api.errors import (
 )
 from shared.api.fingerprint import digest, fingerprint
 from shared.api.ids import is_id, new_id
+from shared.api.job_files import MAX_ATTACHED
 from shared.api.requests import SubmitRequest
 from shared.api.vocabulary import PRIORITIES
 from shared.configuration.settings import SubmitSettings
-from shared.services import allowed, servers
+from shared.services import allowed, job_files, servers
 from shared.store.jobs import endings, records, submissions
 from shared.store.redis.client import async_client
 
@@ -72,6 +73,7 @@ async def submit(
         submission = submission._replace(body=digest(body))
     answer = await submissions.submit(async_client(settings.redis_address), submission, limits(settings))
     headers = rate_headers(answer.left, answer.reset, settings)
+    job_files.refuse(answer.kind, answer.job_id, request)
     refuse(answer.kind, answer.reset, headers, settings)
     return Submitted(answer, headers)
 
@@ -150,7 +152,8 @@ def refuse(kind: str, reset: int, headers: dict[str, str], settings: SubmitSetti
             )
         case "no_sandbox":
             raise SandboxUnavailable(
-                "tools: no live worker has a sandbox, which a run with built-in tools needs; see RUN_SANDBOX"
+                "tools, files: no live worker has a sandbox, which a run with built-in tools or files needs; "
+                "see RUN_SANDBOX"
             )
         case "revoked":
             raise KeyRevoked
@@ -207,6 +210,8 @@ def _submission(
         effective |= {"demoModel": True} if settings.demo_model else {}
         effective |= {"mcpDigests": chosen.digests} if chosen.servers else {}
         effective.pop("textFormat", None)  # returned in the status, not part of the run
+        # The store adds the contents, by their hashes: two ids may name the same content.
+        effective |= job_files.decisive(request)
         name = fingerprint(caller, {**effective, "timeoutMs": timeout})
     mode = request.cache.mode
     ttl = settings.cache_ttl if request.cache.ttl is None else request.cache.ttl
@@ -230,7 +235,9 @@ def _submission(
         mcp=chosen.to_json(),
         credential=request.credential or "",
         session_id="" if request.fork else request.session_id or "",
-        sandbox=bool(request.tools),
+        sandbox=bool(request.tools or request.files),
+        files=job_files.named(request),
+        max_attached=MAX_ATTACHED,
     )
 
 

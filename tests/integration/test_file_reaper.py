@@ -252,7 +252,8 @@ async def test_the_reaper_completes_a_presigned_upload(presigning):
 
 @pytest.mark.parametrize(("fields", "status"), [
     ({"size": 81}, 413), ({"size": -1}, 422), ({"size": "1"}, 422), ({"size": 1.5}, 422), ({"name": "a/b"}, 422),
-    ({"mediaType": "x"}, 422), ({"more": 1}, 422), ({"size": None}, 422), ({"name": None}, 422), ({"size": 10**30}, 413),
+    ({"mediaType": "x"}, 422), ({"more": 1}, 422), ({"size": None}, 422), ({"name": None}, 422),
+    ({"size": 10**30}, 413),
 ])  # fmt: skip
 async def test_a_wrong_announcement_is_refused(presigning, store, fields, status):
     client, *_ = presigning

@@ -50,8 +50,8 @@ class Batch(NamedTuple):
 class Answer:
     """The answer to a batch; `request_id`, `at`, `left` and `reset` (ms) as for a submission.
 
-    For a refusal of a credential or a file, `at` is the place of the first refused query. For that of a file, `batch_id`
-    is the place of the file in the query.
+    For a refusal of a credential or a file, `at` is the place of the first refused query. For that of a file,
+    `batch_id` is the place of the file in the query.
     """
 
     kind: Kind | Literal["replayed"]
