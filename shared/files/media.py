@@ -2,6 +2,7 @@
 
 import mimetypes
 import re
+from functools import cache
 
 BINARY = "application/octet-stream"
 ATTACHABLE = ("image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf")
@@ -12,7 +13,12 @@ HEAD = 16
 _TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,62}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,62}")
 # What clients send when nobody has chosen a type; the first is the default of `curl --data-binary`.
 _NOT_CHOSEN = {"", "application/x-www-form-urlencoded", BINARY}
-_GUESSES = mimetypes.MimeTypes()
+
+
+@cache
+def _names() -> mimetypes.MimeTypes:
+    # At the first use: it reads files of the system, and few functions need it.
+    return mimetypes.MimeTypes()
 
 
 def is_type(text: str) -> bool:
@@ -38,5 +44,5 @@ def media_type(declared: str, name: str) -> str:
     declared = declared.partition(";")[0].strip().lower()
     if declared not in _NOT_CHOSEN and is_type(declared):
         return declared
-    guessed, encoding = _GUESSES.guess_type(name, strict=False)
+    guessed, encoding = _names().guess_type(name, strict=False)
     return guessed if guessed and encoding is None else BINARY

@@ -12,6 +12,7 @@ from shared.configuration.settings import (
     AdminSettings,
     CommonSettings,
     CredentialsSettings,
+    FilesSettings,
     ProxySettings,
     StatusSettings,
     SubmitSettings,
@@ -25,6 +26,7 @@ FUNCTIONS = {
     "SubmitFunction": SubmitSettings, "StatusFunction": StatusSettings, "WebhookFunction": WebhookSettings,
     "BatchesFunction": SubmitSettings, "OpenaiFunction": SubmitSettings, "AnthropicFunction": SubmitSettings,
     "AdminFunction": AdminSettings, "CredentialsFunction": CredentialsSettings,
+    "FilesFunction": FilesSettings,
 }  # fmt: skip
 TOOLS = {"POWERTOOLS_SERVICE_NAME"}
 

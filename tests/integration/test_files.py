@@ -185,10 +185,10 @@ RANGES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("asked", "status", "given"), RANGES)
-async def test_a_range_of_the_content_is_served(client, asked, status, given):
+@pytest.mark.parametrize(("requested", "status", "given"), RANGES)
+async def test_a_range_of_the_content_is_served(client, requested, status, given):
     path = f"/api/files/{(await put(client)).json()['fileId']}/content"
-    answer = await client.get(path, headers={"Range": asked})
+    answer = await client.get(path, headers={"Range": requested})
     assert (answer.status_code, answer.headers.get("content-range")) == (status, given)
     if status == 206:
         first, last = given[6:].partition("/")[0].split("-")
