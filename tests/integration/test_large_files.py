@@ -46,7 +46,8 @@ def test_a_gigabyte_passes_in_64_mb_of_memory(kind, tmp_path):
     size = GIGABYTE if kind == "directory" else GIGABYTE // 4  # moto itself holds it in memory
     with RedisServer(find_server(), tmp_path) as redis, ObjectStore() as s3:
         variables = {
-            "PATH": os.environ["PATH"], "REDIS_URL": redis.url, "PORT": "0", "MAX_FILE_BYTES": str(GIGABYTE), "MAX_CALLER_FILE_BYTES": str(2 * GIGABYTE),
+            "PATH": os.environ["PATH"], "REDIS_URL": redis.url, "PORT": "0",
+                "MAX_FILE_BYTES": str(GIGABYTE), "MAX_CALLER_FILE_BYTES": str(2 * GIGABYTE),
             **COVERAGE, **(s3.variables if kind == "s3" else {"FILES_URL": f"file:{tmp_path / 'files'}"}),
         }  # fmt: skip
         program = str(Path(sys.executable).parent / "claude-gateway")
