@@ -250,6 +250,25 @@ async def test_the_reaper_completes_a_presigned_upload(presigning):
     assert not await where.size(storing.awaited(record["at"]))
 
 
+async def test_a_presigned_upload_outlasts_an_outage_of_the_bucket(presigning, monkeypatch):
+    """Catches an upload that is taken for one that never came, because the bucket did not answer."""
+    client, redis, where = presigning
+    file = await presigned(client, PNG)
+    await send(file, PNG)
+
+    async def away(*_):
+        raise OSError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Objects, "size", away)
+        await make_due(redis, file["fileId"])
+        with pytest.raises(OSError):  # noqa: PT011 -- that it is raised is the point
+            await reap(redis, where)
+    await make_due(redis, file["fileId"])
+    await reap(redis, where)
+    assert await redis.hget(keys.file(file["fileId"]), "state") == "ready"
+
+
 @pytest.mark.parametrize(("fields", "status"), [
     ({"size": 81}, 413), ({"size": -1}, 422), ({"size": "1"}, 422), ({"size": 1.5}, 422), ({"name": "a/b"}, 422),
     ({"mediaType": "x"}, 422), ({"more": 1}, 422), ({"size": None}, 422), ({"name": None}, 422),

@@ -31,7 +31,11 @@ async def reap(client: redis.asyncio.Redis, where: Objects) -> None:
             if one.state == "deleted":
                 await discard(client, where, one.file_id, one.path)
             elif (file := await files.find_any(client, one.file_id)) is not None:
-                await complete(client, where, file)
+                try:
+                    await complete(client, where, file)
+                except StoreError:
+                    await files.check_again(client, one.file_id)
+                    raise
         if len(due) < _AT_ONCE:
             break
 

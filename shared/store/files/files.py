@@ -133,6 +133,11 @@ async def find_any(client: redis.asyncio.Redis, file_id: str) -> StoredFile | No
     return StoredFile.parse(file_id, record) if "at" in record else None
 
 
+async def check_again(client: redis.asyncio.Redis, file_id: str) -> None:
+    """Let the reaper look once more for the bytes of an awaited file: the object store did not answer."""
+    await get(client, ("HDEL", keys.file(file_id), "checked"))
+
+
 async def of_job(client: redis.asyncio.Redis, caller: str, file_ids: list[str]) -> list[StoredFile | None]:
     """Return the files of a caller's job, which keeps them after their deletion; None for one that is gone."""
     if not file_ids:
