@@ -16,6 +16,8 @@ from functions.anthropic.routes import router as anthropic
 from functions.batches.routes import lists as batch_lists
 from functions.batches.routes import router as batches
 from functions.credentials.routes import router as credentials
+from functions.files.routes import lists as file_lists
+from functions.files.routes import router as files
 from functions.openai.routes import router as openai
 from functions.status.routes import polled
 from functions.status.routes import router as status
@@ -72,6 +74,8 @@ app = create_app(
     start,
     webhook,
     credentials,
+    files,
+    file_lists,
     batches,
     batch_lists,
     openai,

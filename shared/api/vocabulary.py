@@ -30,4 +30,6 @@ ErrorCode = Literal[
     "mcp_unavailable",
     "resource_exceeded",
     "credential_unavailable",
+    "workspace_failed",
+    "workspace_too_large",
 ]

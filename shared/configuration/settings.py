@@ -9,19 +9,13 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import (
-    Field,
-    PrivateAttr,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 
 from shared.configuration import env_file, redis_address
 from shared.configuration.errors import SettingsError as SettingsError  # noqa: PLC0414 -- exported for all modules that read settings
 from shared.configuration.errors import setting_problems
+from shared.configuration.files_address import FilesFields
+from shared.configuration.loopback import is_loopback
 from shared.configuration.run_network import HostSettings, RunNetworkSettings
 from shared.configuration.sources import TextSettings
 from shared.configuration.types import (
@@ -39,7 +33,6 @@ from shared.configuration.types import (
     RedisHost,
     Secrets,
     check_root_path,
-    is_loopback,
 )
 from shared.mcp.config import McpConfigError, Servers
 from shared.mcp.config import read as read_servers
@@ -193,7 +186,16 @@ class CredentialsSettings(CommonSettings):
     max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
 
 
-class WorkerSettings(McpSettings, RunNetworkSettings):
+class FilesSettings(CommonSettings, FilesFields):
+    """Settings of `functions.files`; sizes in bytes, `files_ttl` in s."""
+
+    max_file_bytes: int = Field(33_554_432, ge=1, le=1 << 40)
+    files_ttl: int = Field(604_800, ge=1, le=MAX_SECONDS)
+    max_caller_file_bytes: int = Field(1_073_741_824, ge=1, le=1 << 50)
+    max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
+
+
+class WorkerSettings(McpSettings, RunNetworkSettings, FilesFields):
     """Settings of the worker; `claude_timeout` and `claude_silence_timeout` in ms, other times in s, sizes in bytes.
 
     `ecs_agent_uri` is set by ECS; the worker requests task protection there. The first of `credentials_private_key` is
@@ -261,6 +263,7 @@ HTTP_SETTINGS: tuple[type[CommonSettings], ...] = (
     WebhookSettings,
     AdminSettings,
     CredentialsSettings,
+    FilesSettings,
     ProxySettings,
     ApiSettings,
 )

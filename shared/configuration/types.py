@@ -2,7 +2,7 @@
 
 import base64
 import re
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -197,11 +197,3 @@ def check_root_path(path: str) -> str:
     if segments[:1] == ["admin"]:
         raise ValueError("should not begin with the segment admin, which is the dashboard")
     return prefix
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach an address."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -11,7 +11,7 @@ from shared.api.fingerprint import digest
 from shared.api.ids import is_id, new_id
 from shared.api.requests import BatchQuery
 from shared.configuration.settings import CommonSettings, SubmitSettings
-from shared.services import allowed, limits, submitting
+from shared.services import allowed, job_files, limits, submitting
 from shared.store.callers import policies
 from shared.store.jobs import batches, submissions
 from shared.store.jobs.records import StoredJob
@@ -72,6 +72,7 @@ async def create(
     answer = await batches.create(async_client(settings.redis_address), batch, applied)
     headers = limits.rate_headers(answer.left, answer.reset, applied)
     try:
+        job_files.refuse(answer.kind, answer.batch_id, queries[min(answer.at, len(queries) - 1)])
         limits.refuse(answer.kind, answer.reset, headers, applied, policy)
     except InvalidRequest as error:
         raise error_at(error, place.format(answer.at)) from None

@@ -49,7 +49,8 @@ def refuse(kind: str, reset: int, headers: dict[str, str], limits: submissions.L
             )
         case "no_sandbox":
             raise SandboxUnavailable(
-                "tools: no live worker has a sandbox, which a run with built-in tools needs; see RUN_SANDBOX"
+                "tools, files: no live worker has a sandbox, which a run with built-in tools or files needs; "
+                "see RUN_SANDBOX"
             )
         case "revoked":
             raise KeyRevoked

@@ -11,11 +11,12 @@ from shared.api.errors import (
 )
 from shared.api.fingerprint import digest, fingerprint
 from shared.api.ids import is_id, new_id
+from shared.api.job_files import MAX_ATTACHED
 from shared.api.policies import NO_POLICY, Policy
 from shared.api.requests import ResponseQuery, SubmitRequest
 from shared.api.vocabulary import PRIORITIES
 from shared.configuration.settings import SubmitSettings
-from shared.services import allowed, limits, servers
+from shared.services import allowed, job_files, limits, servers
 from shared.store.callers import policies
 from shared.store.jobs import endings, records, submissions
 from shared.store.redis.client import async_client
@@ -69,6 +70,7 @@ async def submit(
     applied = limits.of(caller, policy, settings)
     answer = await submissions.submit(async_client(settings.redis_address), submission, applied)
     headers = limits.rate_headers(answer.left, answer.reset, applied)
+    job_files.refuse(answer.kind, answer.job_id, request)
     limits.refuse(answer.kind, answer.reset, headers, applied, policy)
     return Submitted(answer, headers)
 
@@ -161,6 +163,8 @@ def _submission(
         effective |= {"mcpDigests": chosen.digests} if chosen.servers else {}
         effective.pop("textFormat", None)  # returned in the status, not part of the run
         effective.pop("network", None)  # only tools use the network, and a job with tools shares nothing
+        # The store adds the contents, by their hashes: two ids may name the same content.
+        effective |= job_files.decisive(request)
         name = fingerprint(caller, {**effective, "timeoutMs": timeout})
     mode = request.cache.mode
     ttl = settings.cache_ttl if request.cache.ttl is None else request.cache.ttl
@@ -184,8 +188,10 @@ def _submission(
         mcp=chosen.to_json(),
         credential=request.credential or "",
         session_id="" if request.fork else request.session_id or "",
-        sandbox=bool(request.tools),
+        sandbox=bool(request.tools or request.files),
         keep_request=isinstance(request, ResponseQuery),  # a response repeats it
+        files=job_files.named(request),
+        max_attached=MAX_ATTACHED,
     )
 
 

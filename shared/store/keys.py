@@ -88,6 +88,9 @@ Other keys:
     cg:held:CALLER        zset    the jobs of `cg:held` that are the caller's
     cg:rate:CALLER        string  when the caller's bucket will be empty, ms; expires by itself
     cg:credentials:CALLER hash    name → JSON: kind hosts created updated version, key (name of the public key), sealed
+    cg:file:ID            hash    a caller's file: see `files/files.py`
+    cg:file:ID:jobs       set     jobs that were submitted with it; some of them may have ended
+    cg:files:of:CALLER    zset    a caller's files that are not deleted: id → seq
     cg:session:HASH       string  of a dashboard session, by its token: role, proof of the password, absolute end in ms;
                                   expires
     cg:guesses:ADDRESS    set     digests of the credentials that an address sent within a minute; expires
@@ -121,6 +124,9 @@ SEQUENCE = PREFIX + "seq"  # counter: the order of arrival
 WAKE = PREFIX + "wake"  # list, capped: a token for each new job, on which idle slots block
 CACHED = PREFIX + "cached"  # zset: fingerprint of a cached answer → ms when it expires
 WORKERS = PREFIX + "workers"  # hash: worker → JSON of its description and of the time of its announcement, ms
+FILES_DUE = PREFIX + "files:due"  # zset: file → ms when the reaper looks at it: end of its lease or of its time
+FILES_SWEPT = PREFIX + "files:swept"  # present while no worker looks for bytes without a record; expires
+FILE_BYTES = PREFIX + "files:bytes"  # hash: caller → bytes of its files, and of uploads in progress
 EXPIRES = PREFIX + "expires"  # zset: id of a finished job → ms when it is forgotten
 COUNTERS = PREFIX + "counters"
 DUE = PREFIX + "due:callers"  # zset: caller → ms when its first webhook is due
@@ -233,6 +239,11 @@ def host(name: str) -> str:
 def credentials(caller: str) -> str:
     """Name the sealed credentials of a caller."""
     return f"{PREFIX}credentials:{caller}"
+
+
+def file(file_id: str) -> str:
+    """Name the record of a file."""
+    return f"{PREFIX}file:{file_id}"
 
 
 def session(digest: str) -> str:

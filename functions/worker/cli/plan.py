@@ -1,5 +1,6 @@
 """The plan of a run, made from the stored request. Only this module reads the request."""
 
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,6 +54,22 @@ class SessionPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """The content of a file or an attachment: one of the caller's files by its id, or the bytes of the request."""
+
+    file_id: str = ""
+    data: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class InputsPlan:
+    """The files of a run with their paths in the working directory, and the attachments that the model is shown."""
+
+    files: tuple[tuple[str, Content], ...] = ()
+    attachments: tuple[Content, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RunPlan:
     """Everything that a run needs from its job."""
 
@@ -67,7 +84,8 @@ class RunPlan:
     api_key: str | None = field(default=None, repr=False)
     # The hosts that the tools may reach; without tools none.
     allowed_hosts: tuple[str, ...] = ()
-    # The sandbox policy and the workspace (files, repositories, artifacts) belong here: one frozen class each, which a
+    inputs: InputsPlan = InputsPlan()
+    # The sandbox policy and the workspace (repositories, artifacts) belong here: one frozen class each, which a
     # function below fills.
 
     @property
@@ -86,6 +104,10 @@ def plan_for(request: Mapping[str, Any], settings: WorkerSettings, *, spent_usd:
         credential=request.get("credential"),
         fallback_models=tuple(request.get("fallbackModels", ())),
         allowed_hosts=_allowed_hosts(request, settings),
+        inputs=InputsPlan(
+            tuple((one["path"], _content(one)) for one in request.get("files", ())),
+            tuple(_content(one) for one in request.get("attachments", ())),
+        ),
     )
 
 
@@ -111,6 +133,11 @@ def _allowed_hosts(request: Mapping[str, Any], settings: WorkerSettings) -> tupl
     if network is None:
         return settings.run_allowed_hosts
     return tuple(host for host in network["allowedHosts"] if hosts.covers(settings.run_allowed_hosts, host))
+
+
+def _content(one: Mapping[str, Any]) -> Content:
+    data = b64decode(one["data"]) if "data" in one else one.get("text", "").encode()
+    return Content(one.get("fileId", ""), data)
 
 
 def _mcp(request: Mapping[str, Any], settings: WorkerSettings) -> McpPlan:

@@ -9,6 +9,7 @@ from typing import Any
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from functions.worker.cli.inputs import Inputs
 from functions.worker.cli.plan import plan_for
 from functions.worker.cli.run import Run
 from functions.worker.cli.warm import WarmCli
@@ -88,7 +89,8 @@ class _Attempt:
             )
         self._is_on_own_credential = self._plan.credential is not None
         self._report = UpstreamReport(context.client, job, is_on_own_credential=self._is_on_own_credential)
-        self._run = Run(context.settings, context.warm, self._report)
+        inputs = Inputs(self._plan.inputs, job.caller, context.client, context.settings)
+        self._run = Run(context.settings, context.warm, self._report, inputs)
         self._heartbeat = Heartbeat(context.client, job.claim, lambda: self._run.spends)
 
     async def run(self) -> str:

@@ -73,6 +73,7 @@ local function accept(submission, request, metadata, time)
     -- Deleted with its job at the latest: nothing else would clear it after a job that is deleted.
     if submission.joinable then redis.call('SET', flight_of(submission.fingerprint), id) end
   end
+  hold_files(submission)
   redis.call('SET', input_of(id), request)
   redis.call('ZADD', jobs_of(submission.caller, 'waiting'), seq, id)
   redis.call('ZADD', all_of('waiting'), seq, id)

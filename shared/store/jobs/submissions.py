@@ -10,19 +10,19 @@ from shared.store import keys
 from shared.store.redis import scripts
 
 Kind = Literal[
-    "queued",
-    "duplicate",
-    "cached",
-    "full",
-    "caller_full",
-    "caller_bytes",
-    "mismatch",
-    "limited",
-    "broke",
-    "revoked",
-    "no_sandbox",
-    "no_credential",
-]
+    "queued", "duplicate", "cached", "full", "caller_full", "caller_bytes", "mismatch", "limited", "broke", "revoked",
+    "no_sandbox", "no_credential", "no_file", "not_attachable", "attachments_too_large",
+]  # fmt: skip
+
+
+class NamedFile(NamedTuple):
+    """A file or an attachment of a submission: one of the caller's by its id, or a content that the request has."""
+
+    id: str = ""
+    sha256: str = ""
+    kind: str = ""
+    size: int = 0
+    attached: bool = False
 
 
 class Limits(NamedTuple):
@@ -66,11 +66,14 @@ class Submission(NamedTuple):
     session_id: str = ""
     sandbox: bool = False
     keep_request: bool = False
+    files: tuple[NamedFile, ...] = ()
+    max_attached: int = 0
 
     @property
     def fields(self) -> dict[str, Any]:
         """The fields that the script decides by: all but the two texts that it only stores."""
-        return {name: getattr(self, name) for name in _DECISIVE}
+        fields = {name: getattr(self, name) for name in _DECISIVE}
+        return {**fields, "files": [file._asdict() for file in self.files]}
 
 
 _DECISIVE = tuple(name for name in Submission._fields if name not in {"request", "metadata"})
@@ -81,7 +84,8 @@ class Answer:
     """The answer to a submission.
 
     `result` is the result of a cached answer. `left` and `reset` (ms) describe the rate limit, when there is one; for
-    `limited`, `reset` is the time until the next submission may come. `at` is the time of the first answer, ms.
+    `limited`, `reset` is the time until the next submission may come. `at` is the time of the first answer, ms. When a
+    file is refused, `job_id` is its place among the files of the submission.
     """
 
     kind: Kind

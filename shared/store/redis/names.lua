@@ -14,6 +14,7 @@ local REVOKED, REVOKING, REVOCATIONS = 'cg:revoked', 'cg:revoking', 'cg:revocati
 local SLOTS, RUNNING, CACHED = 'cg:slots', 'cg:running', 'cg:cached'
 local WORKERS, WRITTEN = 'cg:workers', 'cg:written'
 local DUE, FAILING_HOSTS, WEBHOOK_DUE = 'cg:due:callers', 'cg:hosts', 'cg:told'
+local FILES_DUE, FILE_BYTES = 'cg:files:due', 'cg:files:bytes'
 local UPSTREAM, NOT_BEFORE = 'cg:upstream', 'cg:notbefore'
 local BATCHES_EXPIRE, GUESSERS, CALLER_KEYS = 'cg:batches:expire', 'cg:guessers', 'cg:keys'
 -- Fields of a job's record: the session that it continues, and the last piece of text that its claim has published.
@@ -63,6 +64,10 @@ local function finish_tags_of(priority) return 'cg:finish:' .. whole(priority) e
 local function rate_of(caller) return 'cg:rate:' .. caller end
 local function spend_of(caller, day) return 'cg:spend:' .. caller .. ':' .. day end
 local function spent_of(id, number) return 'cg:spent:' .. id .. '-' .. number end
+
+local function file_of(id) return 'cg:file:' .. id end
+local function file_jobs_of(id) return 'cg:file:' .. id .. ':jobs' end
+local function files_of(caller) return 'cg:files:of:' .. caller end
 
 local function caller_key_of(digest) return 'cg:key:' .. digest end
 local function secrets_of(caller) return 'cg:secret:' .. caller end
