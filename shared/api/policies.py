@@ -4,7 +4,7 @@ from typing import Annotated, cast
 
 from pydantic import AwareDatetime, ConfigDict, Field, StrictInt, StrictStr, field_validator
 
-from shared.api.requests import Body, McpServerName, ModelName, ToolName
+from shared.api.requests import Body, HostName, McpServerName, ModelName, ToolName
 from shared.api.vocabulary import PRIORITIES, Priority
 from shared.configuration.types import rate
 
@@ -24,7 +24,7 @@ class Policy(Body):
     )
     tools: list[ToolName] | None = Field(None, max_length=100, description="The built-in tools, within CLAUDE_TOOLS.")
     mcp_servers: list[McpServerName] | None = Field(None, max_length=100, description="The MCP servers of jobs.")
-    allowed_hosts: list[Annotated[StrictStr, Field(min_length=1, max_length=253)]] | None = Field(
+    allowed_hosts: list[HostName] | None = Field(
         None, max_length=100, description="The hosts that runs may reach, within RUN_ALLOWED_HOSTS."
     )
     max_priority: Priority | None = Field(None, description="The highest priority of jobs.")

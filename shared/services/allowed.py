@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from shared.api.errors import FieldError, Forbidden, InvalidRequest, WebhookUrlRefused
 from shared.api.policies import Policy
-from shared.api.requests import SubmitRequest
+from shared.api.requests import NetworkAccess, SubmitRequest
 from shared.configuration.settings import SubmitSettings
 from shared.egress import hosts, targets
 
@@ -93,6 +93,9 @@ def apply_policy(request: SubmitRequest, policy: Policy, settings: SubmitSetting
         "tools": _outside(policy.tools, {"/tools": request.tools}),
         "mcpServers": _outside(policy.mcp_servers, {"/mcpServers": request.mcp_servers or []}),
     }
+    named = request.network.allowed_hosts if request.network else []
+    outside = [host for host in named if not (policy.allowed_hosts is None or hosts.covers(policy.allowed_hosts, host))]
+    refused["allowedHosts"] = [f"/network/allowedHosts/{named.index(host)}" for host in dict.fromkeys(outside)]
     errors = [
         FieldError(place, f"not among {limit} of the caller's policy")
         for limit, places in refused.items()
@@ -101,6 +104,10 @@ def apply_policy(request: SubmitRequest, policy: Policy, settings: SubmitSetting
     changes: dict[str, Any] = {}
     if policy.models and request.model is None and settings.claude_model not in policy.models:
         changes["model"] = policy.models[0]
+    if policy.allowed_hosts is not None and request.network is None and request.tools:
+        common = hosts.common(policy.allowed_hosts, settings.run_allowed_hosts)
+        # Not validated again: a deployment may have more hosts than a request may name.
+        changes["network"] = NetworkAccess.model_construct(allowedHosts=common)  # type: ignore[call-arg]
     if policy.highest(request.priority) != request.priority:
         if "priority" in request.model_fields_set:
             errors.append(FieldError("/priority", f"above maxPriority = {policy.max_priority} of the caller's policy"))

@@ -107,12 +107,14 @@ async def prepare(
     """
     until = until or allowed.until_from_now()
     policy = await policies.of(async_client(settings.redis_address), caller)
+    # Idempotency compares what the client has sent: the policy may change before the client sends it again.
+    body = digest(normalized(request)) if idempotency_key else ""
     request = allowed.apply_policy(request, policy, settings)
     await allowed.check(request, settings, caller, until)
     host = ""
     if request.webhook_url:
         host = await allowed.webhook_host(request.webhook_url, caller, settings, until.names)
-    return _submission(request, request_id, caller, idempotency_key, settings, policy, host)
+    return _submission(request, request_id, caller, idempotency_key, settings, policy, host)._replace(body=body)
 
 
 async def at_end(job_id: str, seconds: float, *, caller: str, settings: SubmitSettings) -> records.StoredJob | None:
@@ -148,6 +150,8 @@ def _submission(
     job_id = new_id()
     if chosen.servers:
         decisive["mcpServers"] = chosen.servers
+    if policy.models:
+        decisive["models"] = policy.models
     if request.session or request.session_id:
         # A new session has the id of its first job. The worker looks for sessions of the caller only.
         session_id = job_id if request.fork or not request.session_id else request.session_id
@@ -182,7 +186,6 @@ def _submission(
         joinable=settings.dedup_enabled and mode != "bypass",
         cache_ttl=ttl if settings.cache_ttl and mode != "bypass" else 0,
         idempotency=_key_record(caller, idempotency_key) if idempotency_key else "",
-        body=digest(normalized(request)) if idempotency_key else "",
         webhook_url=request.webhook_url or "",
         webhook_host=host,
         mcp=chosen.to_json(),

@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 
+from functions.worker.cli.plan import plan_for
+from functions.worker.relay.credential import Credential
+from functions.worker.relay.plan import policy_for
 from local import policy_file
 from shared.api.policies import Policy
+from shared.configuration.settings import WorkerSettings
 from shared.http import callers as http_callers
 from shared.store import keys
 from shared.store.callers import api_keys, callers, policies
@@ -21,7 +25,8 @@ from tests.support.slot import RESULT, run, take
 
 PASSWORD = "a password for tests"
 ADMIN = {"ADMIN_ENABLED": "true", "ADMIN_PASSWORD": PASSWORD}
-LIMITS = {"AUTH_ENABLED": "true", "CLAUDE_TOOLS": "Read,Grep", "CACHE_TTL": "0", **ADMIN}
+HOSTS = "api.example.com,*.tools.example"
+LIMITS = {"AUTH_ENABLED": "true", "CLAUDE_TOOLS": "Read,Grep", "RUN_ALLOWED_HOSTS": HOSTS, "CACHE_TTL": "0", **ADMIN}
 
 
 @pytest.fixture
@@ -60,6 +65,24 @@ async def admin(connect, server):
         ({"tools": ["Read"]}, {"tools": ["Read", "Grep"]}, "/tools", "tools"),
         ({"tools": []}, {"tools": ["Read"]}, "/tools", "tools"),
         ({"mcpServers": ["time"]}, {"mcpServers": ["tickets"]}, "/mcpServers", "mcpServers"),
+        (
+            {"allowedHosts": ["a.tools.example"]},
+            {"network": {"allowedHosts": ["a.tools.example", "b.tools.example"]}},
+            "/network/allowedHosts/1",
+            "allowedHosts",
+        ),
+        (
+            {"allowedHosts": []},
+            {"network": {"allowedHosts": ["api.example.com"]}},
+            "/network/allowedHosts/0",
+            "allowedHosts",
+        ),
+        (
+            {"allowedHosts": ["a.tools.example"]},
+            {"network": {"allowedHosts": ["*.tools.example"]}},
+            "/network/allowedHosts/0",
+            "allowedHosts",
+        ),
         ({"maxPriority": "low"}, {"priority": "normal"}, "/priority", "maxPriority = low"),
         ({"maxBudgetUsd": 0.5}, {"maxBudgetUsd": 0.6}, "/maxBudgetUsd", "maxBudgetUsd = 0.5"),
     ],
@@ -113,6 +136,64 @@ async def test_a_policy_completes_what_a_request_leaves_out(caller, store):
     request = json.loads(store.get(keys.job_input(job)))
     assert (request["model"], request["maxBudgetUsd"]) == ("sonnet", 0.5)
     assert store.hget(keys.job(job), "prio") == "2"
+
+
+@pytest.mark.parametrize(
+    ("of_policy", "of_run"),
+    [
+        (["*.example.com"], ["api.example.com"]),
+        (["A.Tools.Example", "evil.example"], ["a.tools.example"]),
+        (["*.tools.example", "api.example.com"], ["*.tools.example", "api.example.com"]),
+        (["evil.example"], []),
+        ([], []),
+    ],
+)
+async def test_runs_reach_the_hosts_that_policy_and_deployment_share(caller, store, of_policy, of_run):
+    """Catches a policy that a request evades by leaving `network` out, and one that widens the deployment's hosts."""
+    post = await caller(allowedHosts=of_policy)
+    job = (await post(tools=["Read"])).json()["jobId"]
+    assert json.loads(store.get(keys.job_input(job)))["network"] == {"allowedHosts": of_run}
+
+
+async def test_a_policy_does_not_allow_hosts_that_the_deployment_refuses(caller):
+    post = await caller(allowedHosts=["evil.example"])
+    problem = (await post(network={"allowedHosts": ["evil.example"]})).json()
+    assert problem["code"] == "forbidden"
+    assert "RUN_ALLOWED_HOSTS" in problem["detail"]
+
+
+async def test_without_hosts_in_the_policy_the_request_is_unchanged(caller, store):
+    post = await caller(maxPriority="low")
+    job = (await post(tools=["Read"])).json()["jobId"]
+    assert "network" not in json.loads(store.get(keys.job_input(job)))
+
+
+@pytest.mark.parametrize("host", ["https://a.example", "127.0.0.1", "a.example:443", "*", "", "a b"])
+async def test_a_policy_with_a_host_that_is_no_name_is_422(admin, made, host):
+    answer = await admin.put(f"/admin/api/callers/{made.id}/policy", json={"allowedHosts": [host]})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/allowedHosts/0")
+
+
+async def test_the_models_of_a_policy_limit_the_run(caller, store):
+    """Catches a subagent that uses a model outside the caller's policy."""
+    post = await caller(models=["sonnet"])
+    job = (await post(tools=["Read"])).json()["jobId"]
+    plan = plan_for(json.loads(store.get(keys.job_input(job))), WorkerSettings())
+    policy = policy_for(plan, WorkerSettings(), {}, 0.0, Credential.of({}))
+    assert policy.allowed.has("claude-sonnet-5-5")
+    assert not policy.allowed.has("claude-opus-5-5")
+
+
+async def test_a_key_repeats_its_answer_after_a_policy_change(connect, server):
+    client = await connect(**LIMITS)
+    new = await callers.create(async_client(server.url), "n")
+    headers = {"X-API-Key": new.key, "Idempotency-Key": "k"}
+    first = await client.post("/api/query", json={"query": "x"}, headers=headers)
+    await policies.put(
+        async_client(server.url), new.id, Policy.model_validate({"maxPriority": "low", "maxBudgetUsd": 1})
+    )
+    again = await client.post("/api/query", json={"query": "x"}, headers=headers)
+    assert (again.status_code, again.json()["jobId"]) == (202, first.json()["jobId"])
 
 
 async def test_a_policy_after_its_end_refuses_the_key(caller):

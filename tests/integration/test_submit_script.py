@@ -139,7 +139,7 @@ async def test_nothing_is_left_of_a_job_whose_time_is_over(connect, server, stor
     left = {key for key in store.scan_iter() if not key.startswith(("cg:minute:", "cg:spend:"))} - before
     # The counters of a minute and of a day, and the queue's own keys stay.
     assert not any(job_id in key for key in left)
-    assert left <= {keys.DEPLOYMENT, keys.SEQUENCE, keys.WAKE, keys.COUNTERS}
+    assert left <= {keys.DEPLOYMENT, keys.SPOOL_KEY, keys.SEQUENCE, keys.WAKE, keys.COUNTERS}
 
 
 async def test_memory_is_flat_over_many_short_jobs(connect, server, store):

@@ -79,6 +79,8 @@ class RunPlan:
     session: SessionPlan | None = None
     # Models to use while the first is overloaded.
     fallback_models: tuple[str, ...] = ()
+    # The models of the caller's policy; None for those of the worker's settings.
+    models: tuple[str, ...] | None = None
     # Name of the caller's credential that the run uses instead of the deployment's, and its value for the relay.
     credential: str | None = None
     api_key: str | None = field(default=None, repr=False)
@@ -103,6 +105,7 @@ def plan_for(request: Mapping[str, Any], settings: WorkerSettings, *, spent_usd:
         session=_session(request),
         credential=request.get("credential"),
         fallback_models=tuple(request.get("fallbackModels", ())),
+        models=tuple(request["models"]) if "models" in request else None,
         allowed_hosts=_allowed_hosts(request, settings),
         inputs=InputsPlan(
             tuple((one["path"], _content(one)) for one in request.get("files", ())),
