@@ -58,7 +58,11 @@ class CacheControl(Body):
     ttl: Seconds | None = Field(None, description="Seconds to keep the answer; CACHE_TTL by default.")
 
 
-HostName = Annotated[StrictStr, Field(min_length=1, max_length=255), AfterValidator(hosts.parse)]
+HostName = Annotated[
+    StrictStr,
+    Field(min_length=1, max_length=255, json_schema_extra={"pattern": hosts.PATTERN, "maxLength": hosts.LONGEST}),
+    AfterValidator(hosts.parse),
+]
 
 
 class NetworkAccess(Body):

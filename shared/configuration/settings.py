@@ -180,7 +180,7 @@ class AdminSettings(CommonSettings):
 
 
 class CredentialsSettings(CommonSettings):
-    """What `functions.credentials` reads; without `credentials_public_key` no credential can be stored."""
+    """The settings of `functions.credentials`; without `credentials_public_key` no credential can be stored."""
 
     credentials_public_key: PublicKey | None = None
     max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)

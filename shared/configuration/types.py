@@ -54,7 +54,7 @@ def _network(text: str) -> Network:
     raise ValueError(f"should be networks without host bits, such as {wider}")
 
 
-# What a sandbox has of its own under these names.
+# Paths of which a sandbox has its own version.
 _OWN_PLACES = {"/proc", "/dev", "/sys", "/work", "/config", "/tmp", "/run", "/home/claude", "/etc", "/opt/claude"}  # noqa: S108
 
 

@@ -11,7 +11,11 @@ from ipaddress import ip_address
 from shared.egress.targets import EgressRefused, host_of
 
 EXPECTED = "should be a host name without scheme, port and path, such as example.com or *.example.com"
-_LONGEST = 253
+LONGEST = 253
+# The form of a name, for the API's document, where `](` would make a link. The last label begins with a letter, as that
+# of no address does.
+_LABEL = "[A-Za-z0-9_]{1}([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+PATTERN = rf"^(\*\.)?({_LABEL}\.)*[A-Za-z]{{1}}([A-Za-z0-9_-]{{0,61}}[A-Za-z0-9_])?\.?$"
 
 
 def parse(text: str) -> str:
@@ -28,7 +32,7 @@ def parse(text: str) -> str:
         raise ValueError(EXPECTED) from None
     if _is_address(host):
         raise ValueError("should be a name; addresses cannot be reached")
-    if len(wildcard + host) > _LONGEST:
+    if len(wildcard + host) > LONGEST:
         raise ValueError(EXPECTED)
     return wildcard + host
 

@@ -58,7 +58,7 @@ class McpConfigError(ValueError):
 
 
 class Routing(BaseModel):
-    """When a server is used, and how its answers may be reused."""
+    """The rules by which a server is used, and by which its answers may be reused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -7,6 +7,7 @@ import re
 import sys
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -127,7 +128,6 @@ def test_the_bundled_cli_takes_options_late():
         {"effort": "max", "model": "claude-sonnet-4-5"},
         {"effort": "xhigh"},
         {"maxOutputTokens": 5000},
-        {"maxOutputTokens": 500},
         {"maxOutputTokens": 500, "effort": "low"},
         {"outputSchema": SCHEMA},
         {"outputSchema": SCHEMA, "systemPrompt": "x", "model": "haiku", "effort": "high", "maxOutputTokens": 3000},
@@ -137,6 +137,12 @@ def test_the_bundled_cli_takes_options_late():
 async def test_a_late_option_makes_the_request_of_a_cold_start(slot, model, fields):
     """Catches a release that ignores an option that comes late, or reads it in another way."""
     await assert_same(model, plan_for(fields, SETTINGS))
+
+
+def test_a_short_answer_without_thinking_starts_cold():
+    workspace = Workspace(Path("/nonexistent"))
+    options = options_for(plan_for({"maxOutputTokens": 500}, SETTINGS), SETTINGS, workspace)
+    assert not late.fits(options, options_of_held(SETTINGS, workspace), is_relayed=True)
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ async def test_the_next_cli_starts_after_the_job_or_its_start_up(slot, monkeypat
     "request_",
     [
         {"systemPrompt": "x", "model": "claude-sonnet-4-5", "effort": "low"},
-        {"maxOutputTokens": 500},
+        {"maxOutputTokens": 5000},
         {"tools": ["Read"]},
         {"tools": ["Bash", "Read"]},
         {"session": True, "conversation": {"id": "4f0d0f26-1f4f-4c1c-9a53-3d3d9b1d9b6c", "from": None}},
@@ -197,6 +197,8 @@ async def test_an_unknown_cli_gets_jobs_with_default_options_alone(slot, monkeyp
 
 class Kept:
     """The store of a session in memory, as a run uses it."""
+
+    is_full = False
 
     def __init__(self):
         self.lines: dict[str, list[dict[str, str]]] = {}

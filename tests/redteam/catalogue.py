@@ -897,7 +897,7 @@ BOMBS = {
     "Make more files than a disk has places for": "`MAX_WORKSPACE_BYTES` counts 4096 bytes for each",
     "Leave links, strange names and closed directories behind": "removal follows no link and no mode stops it",
     "Nest directories 10,000 deep": "a tree deeper than 100 counts as larger than `MAX_WORKSPACE_BYTES`",
-    "Make a million empty directories": "`MAX_WORKSPACE_BYTES` counts 4096 bytes for each",
+    "Make 100,000 empty directories": "`MAX_WORKSPACE_BYTES` counts 4096 bytes for each",
     "Leave pipes, sockets, sparse and hard-linked files behind": "removal opens no file; flags need a capability",
     "Fill `/dev/shm`": "it holds 64 MiB, and ends with the sandbox",
     "Hold locks on what all runs read": "nothing that a worker reads there waits for a lock",
@@ -908,7 +908,7 @@ BOMBS = {
 FORGERIES = {
     "Report a refusal by Claude, to hold the queue of all callers": "only what the relay saw counts for other jobs",
     "Report a result with fields of any type": "each field is checked; model, cost and usage are the relay's",
-    "Fill the slot's memory by the CLI's output": "`MAX_RUN_MEMORY` counts the growth of the slot too",
+    "Fill the slot's memory by the CLI's output": "`MAX_RUN_MEMORY` counts the slot too; one that stays large ends",
     "Store transcripts of other sessions, or without end": "only the job's own session is stored: 64 MiB for each run",
     "Leave settings and hooks for the next turn of a session": "a turn gets a new directory with the transcript alone",
 }

@@ -70,10 +70,9 @@ class LocalTarget(Target):
 
 
 def _tool_results(body: dict[str, Any]) -> list[str]:
-    blocks = [
-        block for message in body["messages"] if isinstance(message["content"], list) for block in message["content"]
-    ]
-    return [str(block["content"]) for block in blocks if block["type"] == "tool_result"]
+    """Return what the tool has just answered; earlier turns of a session have results too."""
+    blocks = body["messages"][-1]["content"]
+    return [str(one["content"]) for one in blocks if isinstance(one, dict) and one["type"] == "tool_result"]
 
 
 @pytest.fixture(scope="session")

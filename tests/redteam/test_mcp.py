@@ -1,6 +1,7 @@
 """Attacks on MCP servers: those of the run, and those of other jobs."""
 
 import json
+import socket
 from contextlib import suppress
 
 import psutil
@@ -38,8 +39,9 @@ def servers_of(gateway):
 def output(target):
     """Let a run with all servers try every attack; return what each printed, by its name."""
     pids = " ".join(map(str, until(lambda: servers_of(target.gateway))))
-    facts = f'env["TARGET_SERVERS"], env["TARGET_MCP_PORT"] = "{pids}", "1"\n'
-    job = target.run(*(facts + attack.script for attack in MCP_ATTACKS), mcpServers=["own", "warm"])
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        facts = f'env["TARGET_SERVERS"], env["TARGET_MCP_PORT"] = "{pids}", "{listening.getsockname()[1]}"\n'
+        job = target.run(*(facts + attack.script for attack in MCP_ATTACKS), mcpServers=["own", "warm"])
     assert job["state"] == "completed", job
     assert "mcp" in job, "the run has its servers"
     assert job["mcp"].get("unavailable", []) == []
@@ -64,7 +66,9 @@ def forge(target, tmp_path):
         request = {"subtype": "mcp_message", "server_name": server, "message": message}
         control = {"type": "control_request", "request_id": "forged", "request": request}
         script = f"FORGED = {(chr(10) + json.dumps(control) + chr(10)).encode()!r}\n{FORGE}"
-        target.run(script, mcpServers=mine)
+        job = target.run(script, mcpServers=mine)
+        assert THE_END in job["output"], job
+        assert "Traceback" not in job["output"]
         return sign.exists()
 
     return forged

@@ -62,11 +62,17 @@ def fits(options: ClaudeAgentOptions, started: ClaudeAgentOptions, *, is_relayed
     """Return whether a CLI that started with some options can run a job with others.
 
     Turns and budget are the relay's; without one they are given at the start. A CLI that cannot use a schema says so
-    only at its start: later, the relay sees that it offers the model no tool for the answer.
+    only at its start: later, the relay sees that it offers the model no tool for the answer. Thinking can be disabled
+    only at the start: models that think by a budget of tokens ignore the setting that comes late.
     """
     limits = options.max_turns == started.max_turns and options.max_budget_usd == started.max_budget_usd
     schema = options.output_format is None or is_relayed
-    return limits and schema and tools_fit(_names(options.tools), _names(started.tools))
+    return (
+        limits
+        and schema
+        and options.thinking == started.thinking
+        and tools_fit(_names(options.tools), _names(started.tools))
+    )
 
 
 def late_for(options: ClaudeAgentOptions, started: ClaudeAgentOptions) -> Late:
@@ -81,7 +87,8 @@ def late_for(options: ClaudeAgentOptions, started: ClaudeAgentOptions) -> Late:
     if servers:
         initialize["sdkMcpServers"] = servers
     if set(tools) != set(_names(started.tools)):
-        offered = [*tools, *(f"mcp__{name}" for name in servers)]
+        # In the order in which a CLI that starts with them offers them.
+        offered = [*sorted(tools), *(f"mcp__{name}" for name in servers)]
         initialize["agents"] = {_AGENT: {"description": "The job", "prompt": "", "tools": offered}}
         settings["agent"] = _AGENT
     if options.allowed_tools:
@@ -90,8 +97,6 @@ def late_for(options: ClaudeAgentOptions, started: ClaudeAgentOptions) -> Late:
         settings["model"] = options.model
     if options.effort is not None:
         settings["effortLevel"] = options.effort
-    if options.thinking is not None:
-        settings["alwaysThinkingEnabled"] = options.thinking["type"] != "disabled"
     if environment := {name: value for name, value in options.env.items() if started.env.get(name) != value}:
         settings["env"] = environment
     return Late(initialize, settings)

@@ -29,7 +29,7 @@ log = logging.getLogger("worker.cli")
 GRACE = 1.0
 # When memory runs out, the kernel kills a run and not the worker.
 _RUN_OOM_SCORE = "1000"
-# What the CLI writes before it exits because it cannot use a schema.
+# Output of the CLI before it exits because it cannot use a schema.
 _INVALID_SCHEMA = "--json-schema is not a valid JSON Schema"
 
 Excluded = Callable[[], Awaitable[set[int]]]

@@ -1,4 +1,4 @@
-"""What was seen of a run, for the judgement of its outcome."""
+"""The report of a run, from which its outcome is judged."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ from shared.api.vocabulary import ErrorCode
 from shared.store.callers.spending import Spend
 
 # Failed requests that are kept of one attempt.
-_MOST_REQUESTS = 50
+MOST_REQUESTS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Structured:
 
 @dataclass(slots=True)
 class Report:
-    """What was seen of a run; `structured` is None unless a schema was given.
+    """The observations of a run; `structured` is None unless a schema was given.
 
     `text` is the answer: all text blocks of the last message that has any (see `answer_text`). `structured_input` is
     the input of the model's StructuredOutput call with its exact digits. A run that `is_free` costs nothing, whatever
@@ -58,7 +58,7 @@ class Report:
     def seen(self) -> dict[str, Any]:
         """The part that the job's record keeps of this attempt; empty values are left out."""
         requests = self.shown if self.relayed is None else self.relayed.failures
-        values = {"model": self.model, "truncated": list(self.truncated), "requests": requests[-_MOST_REQUESTS:]}
+        values = {"model": self.model, "truncated": list(self.truncated), "requests": requests[-MOST_REQUESTS:]}
         return {name: value for name, value in values.items() if value}
 
     @property

@@ -18,7 +18,7 @@ from claude_agent_sdk.types import Message, RateLimitInfo
 from functions.worker.cli.answer_text import AnswerText
 from functions.worker.cli.envelope import checked, name_of_model
 from functions.worker.cli.mcp_servers import Expected
-from functions.worker.cli.report import Report
+from functions.worker.cli.report import MOST_REQUESTS, Report
 from functions.worker.cli.structured_input import StructuredInput
 from shared.api.times import rfc3339
 from shared.configuration.settings import WorkerSettings
@@ -154,6 +154,8 @@ def _add_request(report: Report, status: int | None, kind: str | None, message: 
     report.shown.append(
         {"at": rfc3339(int(time.time() * 1000)), "status": status, "type": kind, "message": cut, "requestId": None}
     )
+    # A tool can write to the CLI's output: it can report errors without end.
+    del report.shown[:-MOST_REQUESTS]
 
 
 def _note_retry(report: Report, data: dict[str, object]) -> None:

@@ -103,7 +103,7 @@ class _Attempt:
             outcome = await self._outcome(heartbeat)
             await self._heartbeat.flush()
             if outcome.state == "completed":
-                # Before the processes of the run have ended: nobody who waits for the answer has to wait for them.
+                # Before the processes of the run have ended, so that no client has to wait for them.
                 how = await self._settle(outcome)
         except ClaimLostError:
             event(log, "claim_lost", **self._ids, n=claim.number)

@@ -28,5 +28,8 @@ MESSAGES: dict[ErrorCode, str] = {
         "A file or an attachment of the job is deleted, expired, incomplete or of another type, or could not be read"
     ),
     "workspace_too_large": "The files of the job are larger than MAX_WORKSPACE_BYTES allows",
-    "credential_unavailable": "The credential of the job was deleted, or no worker can open it; store it again",
+    "credential_unavailable": (
+        "The job's credential cannot be used: it was deleted, no worker can open it, or it may not be sent to the "
+        "Messages API; store it again, and check its hosts"
+    ),
 }

@@ -91,7 +91,7 @@ _LONGEST_WAIT = 600_000
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended: `body` is `{"result": …}` or `{"error": …}` as the API shows it.
+    """The end of an attempt: `body` is `{"result": …}` or `{"error": …}` as the API shows it.
 
     `retry_after` is the time for which Claude accepts no request, ms; None when Claude did not say. `shows_upstream` is
     False for what only the CLI reports, and for a run on the caller's own credential.
@@ -124,7 +124,7 @@ class Outcome:
 
     @property
     def upstream(self) -> Upstream:
-        """What the attempt showed of Claude, for the whole fleet."""
+        """The state of Claude that the attempt showed, for the whole fleet."""
         code = self.code
         if not self.shows_upstream:
             return Upstream()

@@ -34,6 +34,8 @@ from shared.store.redis.client import sync_client
 
 log = logging.getLogger("worker.pool")
 
+_WITHOUT_RELAY = "tools that run commands are refused: the CLI's environment has the provider's credentials"
+
 # Seconds before a slot is started in place of one that lived shorter than _LIVED_LONG; doubled up to the last.
 _BACKOFF_FIRST, _BACKOFF_LAST, _LIVED_LONG = 0.5, 30.0, 3.0
 # Seconds between two checks of the slots, while they run and while they stop.
@@ -250,9 +252,7 @@ def run_pool(settings: WorkerSettings) -> None:
     protection = Protection(settings.ecs_agent_uri, lambda: pool.busy) if settings.ecs_agent_uri else None
     event(log, "worker_started", slots=settings.queue_concurrency, sandbox=sandbox.kind)
     if uses_cloud(os.environ):
-        event(
-            log, "relay_not_used", logging.WARNING, credentials=credential_kind(os.environ), refused="Bash and its like"
-        )
+        event(log, "relay_not_used", logging.WARNING, credentials=credential_kind(os.environ), meaning=_WITHOUT_RELAY)
     pool.run()
     pool.close()
     if protection is not None:

@@ -34,7 +34,7 @@ def find(settings: WorkerSettings) -> Sandbox:
     found = (
         Probe("unavailable", reason="Bedrock, Vertex AI and Foundry are reached without the relay")
         if uses_cloud(os.environ)
-        else probe(cli, settings.run_read_paths)
+        else probe(cli, settings.run_read_paths, has_network=bool(settings.run_allowed_hosts))
     )
     _collect_children()
     if found.kind != "namespaces":

@@ -6,6 +6,7 @@ RQ's loop runs in the main thread. asyncio and the SDK run in one other thread.
 import asyncio
 import logging
 import os
+import signal
 import sys
 import threading
 from collections.abc import Coroutine
@@ -21,6 +22,7 @@ from functions.worker.jobs.attempt import Signals, SlotContext, attempt
 from functions.worker.jobs.spool import Spool, spool_dir
 from functions.worker.pool.redis_retries import Patience
 from functions.worker.pool.rq_adapter import RqWorker
+from functions.worker.pool.slot_memory import SlotMemory
 from functions.worker.pool.tasks import end, wait_here
 from functions.worker.relay.credential import Credential
 from functions.worker.relay.relay import Relay
@@ -152,12 +154,16 @@ class Slot(RqWorker):
         super().__init__(name, connection, "all" if sandbox.takes_tools else "plain", settings.caller_max_active)
         self._grace = settings.shutdown_grace
         self._async = AsyncSide(name, settings, busy, credential, sandbox)
+        self._memory = SlotMemory()
 
     def run_claim(self, claim: str) -> None:
         """Run the job of one claim to its end."""
         self._async.call(self._async.run_claim(claim))
         if self._async.spooled:
             self._patience.give_up()
+        if self._memory.is_used_up():
+            logs.event(log, "slot_too_large", logging.WARNING, slot=self.name)
+            super().request_stop(signal.SIGTERM, None)  # the pool starts another
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """Take no new job, and give the running one its grace; a second signal changes nothing."""

@@ -11,11 +11,11 @@ _MOST_OF_ERROR = 65_536
 
 
 class UpstreamError(Exception):
-    """Claude did not answer with HTTP: `args[0]` is our own word for what happened."""
+    """Claude did not answer with HTTP: `args[0]` says in our own words what happened."""
 
 
 class Sink(Protocol):
-    """What takes the bytes of a body."""
+    """Takes the bytes of a body."""
 
     def write(self, data: bytes) -> None:
         """Take the next bytes as they came."""
@@ -27,7 +27,7 @@ class Sink(Protocol):
 
 
 class Answer:
-    """The answer to one request; `abort` closes its connection at once, so that nothing is paid for nobody.
+    """The answer to one request; `abort` closes its connection at once, so that no unread answer is paid for.
 
     `started` is done when the first byte of a success is there, or all that is read of a failure; it raises
     UpstreamError. `ended` is done at the end of the body, with whether it is whole.
@@ -45,9 +45,9 @@ class Answer:
         self._sink: Sink | None = None
         self._meter: Callable[[bytes], None] = self._body.append
         self._is_between_events: Callable[[], bool] = lambda: False
-        # Where a whole chunk goes that the meter need not read; None while it has to read every chunk.
+        # The sink of whole chunks that the meter need not read; None while it has to read every chunk.
         self.unread_to: Sink | None = None
-        # How often bytes have come.
+        # The number of times that bytes arrived.
         self.received = 0
         self._size = 0
 
@@ -58,7 +58,7 @@ class Answer:
 
     @property
     def body(self) -> bytes:
-        """What has come of the body so far, until it is passed on."""
+        """The bytes of the body so far, until it is passed on."""
         return b"".join(self._body)
 
     def data(self, raw: bytes, body: list[bytes]) -> None:

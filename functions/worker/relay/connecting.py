@@ -1,4 +1,4 @@
-"""How a connection to Claude is made: TCP, TLS, and the proxy that the environment names."""
+"""Connects to Claude: TCP, TLS, and the proxy that the environment names."""
 
 import asyncio
 import base64
@@ -20,7 +20,7 @@ _WITHIN = 10.0
 
 
 class Place:
-    """Where Claude is, and the way there; the environment's proxy is used as curl does."""
+    """The address of Claude and the route to it; the environment's proxy is used as curl does."""
 
     def __init__(self, url: SplitResult, environ: Mapping[str, str]) -> None:
         host = url.hostname or ""

@@ -16,13 +16,13 @@ from functions.worker.relay.run import Ended, Failure, RelayedRun
 from functions.worker.relay.upstream import Upstream
 from functions.worker.relay.upstream_connection import UpstreamConnection
 
-# What an answer of Claude's can be; anything else is some server's on the way.
+# The media types of Claude's answers; any other comes from a server in between.
 _TYPES = ("text/event-stream", "application/json")
 _ENCODINGS = {"", "identity", "gzip", "deflate"}
 
 
 class Reply(Protocol):
-    """Where the answer to a run's request is written."""
+    """Receives the answer to a run's request."""
 
     def write(self, data: bytes) -> None:
         """Write bytes."""
@@ -33,7 +33,7 @@ class Reply(Protocol):
         ...
 
     def on_room(self, resume: Any) -> None:
-        """Have `resume` called when there is room again."""
+        """Call `resume` when there is room again."""
 
     def finish(self, *, keep: bool) -> None:
         """End the answer; without `keep` the connection too."""

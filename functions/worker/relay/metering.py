@@ -12,7 +12,7 @@ _LONGEST_LINE = 1 << 20
 # An answer without streaming is one JSON object; usage is read from one of at most this size. Bytes.
 _LONGEST_OBJECT = 16 << 20
 _EVENT_NAMES = (b'"message_start"', b'"message_delta"', b'"error"', b'"message_stop"')
-# What an event contains that is read after the first content block.
+# The names in events that are read after the first content block.
 READ = (b'"message_', b'"error"')
 _FIELDS = {
     "input": "input_tokens",
@@ -118,7 +118,7 @@ class AnswerMeter:
 
     @property
     def spend(self) -> Spend | None:
-        """What the answer has cost so far; None before any count."""
+        """The cost of the answer so far; None before any count."""
         if not self.usage:
             return None
         counts = {kind: _whole(self.usage.get(name)) for kind, name in _FIELDS.items()}
@@ -145,7 +145,7 @@ class Ledger:
 
     @property
     def spends(self) -> list[Spend]:
-        """What the run has cost so far, by answering model."""
+        """The cost of the run so far, by answering model."""
         total = dict(self._done)
         for meter in self._open:
             _add(total, meter.spend)
@@ -153,7 +153,7 @@ class Ledger:
 
     @property
     def cost(self) -> float:
-        """What the run has cost so far, in USD."""
+        """The cost of the run so far, in USD."""
         return sum(spend.cost or 0.0 for spend in self.spends)
 
 

@@ -29,7 +29,7 @@ def policy_for(
         answers_by=None if options.output_schema is None else STRUCTURED_OUTPUT,
         fallbacks=plan.fallback_models,
         max_turns=options.max_turns,
-        # What the demo model answers costs nothing.
+        # Answers of the demo model cost nothing.
         max_budget_usd=None if settings.demo_model else options.max_budget_usd,
         credential=None if plan.api_key is None else deployment.with_key(plan.api_key),
         has_default_model=options.model is None,

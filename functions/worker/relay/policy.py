@@ -1,4 +1,4 @@
-"""What one run may ask of Claude. The CLI's own limits do not hold for its tools, which can reach the relay as well."""
+"""The limits of one run at the relay. Those of the CLI do not bind its tools, which can reach the relay as well."""
 
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ _SERVER_TOOLS = {"web_search_": "WebSearch", "web_fetch_": "WebFetch"}
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a request is refused; `ends_run` says that the run can do nothing more."""
+    """The reason of a refused request; `ends_run` says that the run can do nothing more."""
 
     code: ErrorCode
     message: str

@@ -1,6 +1,6 @@
 """The relay of a slot: the one way from its runs to Claude.
 
-Each run has a Unix socket in its own directory. The socket is what says whose a request is, so there is nothing to
+Each run has a Unix socket in its own directory. The socket identifies the run of a request, so there is nothing to
 authenticate. Until a run has begun, and after its end, every request is refused.
 """
 
@@ -42,7 +42,7 @@ class Line:
         self._opening: asyncio.Task[None] | None = None
 
     async def open(self, path: Path) -> None:
-        """Listen on a path, whose directory nobody else can enter."""
+        """Listen on a path, whose directory no other user can enter."""
         self._server = await asyncio.get_running_loop().create_unix_server(
             lambda: RunConnection(self._handle, self._budget), sock=_bound(path)
         )
@@ -121,7 +121,7 @@ def _bound(path: Path) -> socket.socket:
 
 
 class Relay:
-    """What the runs of a slot have in common: the credential, and connections to Claude that outlive them."""
+    """The credential and the connections to Claude that the runs of a slot share, and that outlive them."""
 
     def __init__(self, credential: Credential, environ: Mapping[str, str], silence: float) -> None:
         self.credential = credential

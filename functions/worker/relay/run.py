@@ -20,7 +20,7 @@ from shared.store.jobs.waiting import Waiting
 # Failed requests that are kept of one run: the first and the latest.
 _FIRST, _LATEST = 5, 45
 _LONGEST_MESSAGE = 300
-# A model is overloaded for so long before the next one is asked; s.
+# Seconds for which a model is overloaded before the next one is used.
 OVERLOADED_FOR = 5.0
 
 
@@ -42,7 +42,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Why the relay has ended a run; `retry_after` is how long Claude wants no request, in s."""
+    """The reason for which the relay ended a run; Claude accepts no request for `retry_after` s."""
 
     code: ErrorCode
     retry_after: float | None = None
@@ -116,7 +116,7 @@ class RelayedRun:
         self._watcher.failed(failure)
 
     def falls_back(self, model: str, failure: Failure, delay: float) -> tuple[float, bool]:
-        """Return the pause after a failure, and whether it is the last before the next model is asked."""
+        """Return the pause after a failure, and whether it is the last before the next model is used."""
         if failure.code != "overloaded" or len(self._models) < 2 or model != self._models[0]:
             return delay, False
         now = asyncio.get_running_loop().time()
@@ -126,7 +126,7 @@ class RelayedRun:
         return (max(left, 0.0), True) if delay >= left else (delay, False)
 
     def fall_back(self, model: str) -> None:
-        """Ask the next model from now on, to the end of the run, if a model is still the one that is asked."""
+        """Use the next model from now to the end of the run, unless another request has already switched."""
         if len(self._models) > 1 and model == self._models[0]:
             self._models.pop(0)
             self._overloaded_since = None
@@ -167,7 +167,7 @@ class RelayedRun:
 
     @property
     def waiting(self) -> Waiting | None:
-        """Why the run waits: since the first of its requests that do, until the next of their tries."""
+        """The reason of the wait, from the first waiting request to the next try; None when the run does not wait."""
         if not self._waiting:
             return None
         next_one = min(self._waiting.values(), key=lambda one: one.retry_at)
@@ -175,7 +175,7 @@ class RelayedRun:
 
     @property
     def asking(self) -> int:
-        """How many requests wait for their first byte."""
+        """The number of requests that wait for their first byte."""
         return self._asking
 
     def asks(self, change: int) -> None:

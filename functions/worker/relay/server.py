@@ -16,7 +16,7 @@ log = logging.getLogger("worker.relay")
 
 # The Messages API takes no larger body.
 MAX_BODY = 32 << 20
-# What a run may have in the relay's memory at once, in bytes, and how many connections.
+# Limits of a run in the relay: bytes in memory, and connections.
 _MOST_HELD = 96 << 20
 MAX_CONNECTIONS = 64
 
@@ -24,7 +24,7 @@ Handler = Callable[[Head, str, bytes, "RunConnection"], Coroutine[Any, Any, None
 
 
 class Budget:
-    """What the connections of one run hold together."""
+    """The memory that the connections of one run hold together."""
 
     def __init__(self) -> None:
         self.connections: set[RunConnection] = set()
@@ -70,7 +70,7 @@ class RunConnection(asyncio.Protocol):
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- whatever the reason
-        """End the request in flight: nobody would read its answer."""
+        """End the request in flight: its answer has no reader."""
         self._budget.connections.discard(self)
         self._hold(0)
         self._resume = None
@@ -116,7 +116,7 @@ class RunConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    # What the parser calls.
+    # Callbacks of the parser.
 
     def on_message_begin(self) -> None:
         """Refuse a second request behind the first."""
@@ -159,7 +159,7 @@ class RunConnection(asyncio.Protocol):
             raise httptools.HttpParserError
 
     def on_message_complete(self) -> None:
-        """Have the request answered."""
+        """Start the exchange of a complete request."""
         method = self._parser.get_method().decode("latin-1")
         head, body = self._head, b"".join(self._body)
         self._body = []
@@ -172,7 +172,7 @@ class RunConnection(asyncio.Protocol):
             event(log, "relay_failed", logging.ERROR, error=type(error).__name__)
             self.abort()
 
-    # What the exchange calls.
+    # Methods for the exchange.
 
     def write(self, data: bytes) -> None:
         """Write bytes of an answer."""
@@ -180,7 +180,7 @@ class RunConnection(asyncio.Protocol):
             self._transport.write(data)
 
     def on_room(self, resume: Callable[[], None]) -> None:
-        """Have `resume` called when there is room again."""
+        """Call `resume` when there is room again."""
         self._resume = resume
 
     def finish(self, *, keep: bool) -> None:

@@ -29,7 +29,6 @@ class UpstreamConnection(asyncio.Protocol):
         # Whether the parser has read whole chunks only: then it need not see the next whole chunk.
         self._between_chunks = False
         self._parts: list[bytes] = []
-        self.used = False
         self.free_since = 0.0
         self.is_open = False
 
@@ -72,7 +71,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes of an answer; whatever comes when nothing was asked ends the connection."""
+        """Take bytes of an answer; bytes without a request end the connection."""
         answer = self._answer
         # Few calls: each packet wakes a process whose caches are cold, where code that is not run is time saved.
         if (
@@ -138,7 +137,6 @@ class UpstreamConnection(asyncio.Protocol):
             answer.end(whole=True)
             if keeps:
                 self.resume()
-                self.used = True
                 self._on_free(self)
             else:
                 self.close()
@@ -149,7 +147,7 @@ class UpstreamConnection(asyncio.Protocol):
             answer.fail(reason)
         self.close()
 
-    # What the parser calls.
+    # Callbacks of the parser.
 
     def on_message_begin(self) -> None:
         """Refuse a second message behind the first."""
@@ -185,7 +183,7 @@ class UpstreamConnection(asyncio.Protocol):
 
 
 def _is_unread_chunk(data: bytes) -> bool:
-    """Return whether bytes are exactly one chunk, written in the plainest way, of whole events that nobody reads.
+    """Return whether bytes are exactly one chunk, written in the plainest way, of whole events that are not metered.
 
     Nearly every packet of a stream is.
     """

@@ -21,7 +21,7 @@ class SandboxUnavailableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """What a slot makes sandboxes of; `kind` is what the worker's probe found.
+    """Makes the sandboxes of a slot; `kind` is the result of the worker's probe.
 
     `cli` is the CLI's program, `read` what RUN_READ_PATHS names, `hidden` what no run sees, `largest` bounds a file.
     With `has_network` tools may reach hosts through the relay, which `network` lets them find.

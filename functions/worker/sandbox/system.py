@@ -1,4 +1,4 @@
-"""What every sandbox has of the machine: programs and libraries, read-only, and an `/etc` of a few files."""
+"""The parts of the machine in every sandbox: programs and libraries, read-only, and an `/etc` of a few files."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -6,7 +6,7 @@ from pathlib import Path
 
 # Directories of programs and libraries. Most systems have links to `/usr` for all but the first.
 _PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-# What programs read there and what is the same on every machine of its kind. No accounts, no hosts, no host keys.
+# Files that programs read and that are the same on every machine of its kind. No accounts, no hosts, no host keys.
 _ETC = (
     "alternatives", "bash.bashrc", "ca-certificates.conf", "crypto-policies", "debian_version", "fonts", "inputrc",
     "java", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "locale.alias", "localtime", "lsb-release", "magic", "mailcap",

@@ -66,7 +66,7 @@ class ClaimedJob:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """What an attempt showed of Claude: that it answers, refuses our account, or accepts no request for `wait` ms."""
+    """Claude's state in an attempt: it answers, refuses our account, or accepts no request for `wait` ms."""
 
     shows: Literal["answered", "refused", "limited", ""] = ""
     code: str = ""

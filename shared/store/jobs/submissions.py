@@ -43,7 +43,7 @@ UNLIMITED = Limits(max_waiting=1_000_000_000)
 
 
 class Submission(NamedTuple):
-    """What a client asks for. submit.lua describes the fields; `request` and `metadata` are JSON."""
+    """A submission of a client. submit.lua describes the fields; `request` and `metadata` are JSON."""
 
     job_id: str
     request_id: str

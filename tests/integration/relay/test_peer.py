@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+from functions.worker.relay import server
+from functions.worker.relay.peer import is_own
+from tests.support.processes import leave_orphans
 from tests.support.raw_upstream import relayed
 from tests.support.waiting import until_async
 
@@ -43,6 +46,22 @@ async def test_a_process_of_this_slot_is_answered(folder, tmp_path):
         assert (await answer_to(relay.socket, tmp_path / "answer", leaves=False)).startswith(b"HTTP/1.1 4")
 
 
+async def test_a_connection_is_checked_once_for_all_its_requests(folder, monkeypatch):
+    """Catches a check that each request waits for."""
+    checks = []
+
+    def counted(transport):
+        checks.append(transport)
+        return is_own(transport)
+
+    monkeypatch.setattr(server, "is_own", counted)
+    async with relayed(folder) as relay:
+        for _ in range(3):
+            assert (await relay.post()).status_code == 200
+    assert len(checks) == 1
+
+
 async def test_a_process_of_another_slot_is_not_answered(folder, tmp_path):
+    leave_orphans()
     async with relayed(folder) as relay:
         assert await answer_to(relay.socket, tmp_path / "answer", leaves=True) == b""

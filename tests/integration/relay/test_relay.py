@@ -298,9 +298,18 @@ async def test_connections_to_claude_are_kept(folder):
         assert relay.upstream.connections == 1
 
 
-async def test_a_kept_connection_closed_by_claude_is_replaced(folder):
-    async with relayed(folder, GOOD, None) as relay:
+async def test_a_request_cut_on_a_kept_connection_is_a_failure_like_any_other(folder, quick):
+    async with relayed(folder, GOOD, None, b"SSH-2.0\r\n\r\n") as relay:
         await relay.post()
+        assert (await relay.post()).status_code == 200
+        assert [failure["message"] for failure in relay.run.failures] == ["connection lost", "malformed answer"]
+        assert [tries for _, _, tries in relay.seen.delays] == [1, 2]
+
+
+async def test_a_kept_connection_that_claude_has_closed_is_not_used(folder):
+    async with relayed(folder, answer(sse(), x_cut="yes")) as relay:
+        await relay.post()
+        await asyncio.wait(relay.upstream.tasks)
         assert (await relay.post()).status_code == 200
         assert relay.run.failures == []
 
