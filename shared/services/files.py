@@ -117,7 +117,7 @@ async def complete(client: redis.asyncio.Redis, where: Objects, file: StoredFile
         await where.remove(file.path)
         return None
     await where.remove(awaited(file.path))
-    return await files.find(client, file.caller, file.file_id)
+    return await files.find_any(client, file.file_id)
 
 
 async def discard(client: redis.asyncio.Redis, where: Objects, file_id: str, path: str) -> None:

@@ -45,6 +45,7 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     cost     USD, of all its attempts
     paid     USD, of the attempts before it was last retried after its end
     bytes    what it holds in Redis, as its caller's bytes count it
+    lasting  the part of `bytes` that a retry after its end does not change; absent for none
     keep     present when its request is read after it has completed
     sandbox  present when only a worker with a sandbox may run it
     mcp      the MCP servers that it is routed to and the reasons, JSON; absent for none
@@ -91,6 +92,7 @@ Other keys:
     cg:file:ID            hash    a caller's file: see `files/files.py`
     cg:file:ID:jobs       set     jobs that were submitted with it; some of them may have ended
     cg:files:of:CALLER    zset    a caller's files that are not deleted: id → seq
+    cg:files:deleted:CALLER  zset  its last deleted files without a record: id → ms of its end; expires
     cg:session:HASH       string  of a dashboard session, by its token: role, proof of the password, absolute end in ms;
                                   expires
     cg:guesses:ADDRESS    set     digests of the credentials that an address sent within a minute; expires

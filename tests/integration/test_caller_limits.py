@@ -220,3 +220,65 @@ async def test_an_expired_session_is_no_longer_counted(server, store):
         maintenance.forget_expired(client)
         assert (held(store, "c"), list(store.hgetall(keys.SESSION_BYTES))) == (30, ["c:used"])
         assert store.zscore(keys.SESSIONS, "c:used") > 1
+
+
+META = {f"key {number}": "x" * 500 for number in range(16)}
+
+
+async def posted_until_refused(client, path, body, most=20):
+    """Send a request until it is refused; return how often it was accepted, and the problem."""
+    for count in range(most):
+        answer = await client.post(path, json=body)
+        if answer.status_code == 429:
+            return count, answer.json()
+    pytest.fail(f"{most} requests were accepted")
+
+
+async def test_submissions_that_join_a_job_count_their_bytes(connect, server, store):
+    """Catches a caller that fills Redis with the metadata of duplicates, which are not jobs."""
+    client = await connect(CALLER_MAX_BYTES="50000", DEDUP_ENABLED="true")
+    body = {"query": "same", "metadata": META}
+    accepted, problem = await posted_until_refused(client, "/api/query", body)
+    assert (accepted, problem["code"]) == (6, "caller_storage_full")
+    [job] = store.zrange(keys.WAITING, 0, -1)
+    assert store.hlen(f"cg:job:{job}:joined") == 5
+    before = held(store, keys.ANONYMOUS)
+    handle = async_client(server.url)
+    await records.cancel(handle, job, keys.ANONYMOUS, keep_for=60)
+    assert await operations.retry(handle, job) == "waiting"
+    assert held(store, keys.ANONYMOUS) == before
+    await records.cancel(handle, job, keys.ANONYMOUS, keep_for=60)
+    await operations.forget(handle, job)
+    assert store.hgetall(keys.BYTES) == {}
+
+
+async def test_webhooks_of_cached_answers_count_their_bytes(connect, server, store):
+    client = await connect(CALLER_MAX_BYTES="50000", WEBHOOK_SECRET="whsec_" + "A" * 44)
+    assert (await client.post("/api/query", json={"query": "same"})).status_code == 202
+    assert await run(server.url)
+    body = {"query": "same", "metadata": META, "webhookUrl": "https://hooks.example.invalid/"}
+    accepted, problem = await posted_until_refused(client, "/api/query", body)
+    assert (accepted, problem["code"]) == (5, "caller_storage_full")
+    assert (await client.post("/api/query", json={"query": "same"})).json()["status"] == "cached"
+    [job] = store.zrange(keys.EXPIRES, 0, -1)
+    await operations.forget(async_client(server.url), job)
+    assert store.hgetall(keys.BYTES) == {}
+
+
+async def test_the_data_of_a_batch_counts_its_bytes(connect, server, store):
+    client = await connect(CALLER_MAX_BYTES="50000")
+    accepted, problem = await posted_until_refused(
+        client, "/api/batches", {"queries": [{"query": "x", "customId": "c" * 60}], "metadata": META}
+    )
+    assert (accepted, problem["code"]) == (6, "caller_storage_full")
+
+
+async def test_jobs_that_are_cancelled_at_once_fill_the_bytes_too(connect, server, store):
+    """Catches a caller that fills Redis with the records of jobs without content."""
+    client = await connect(CALLER_MAX_BYTES="10000")
+    count = 0
+    while (answer := await client.post("/api/query", json={"query": "x"})).status_code == 202:
+        await client.delete(f"/api/query/{answer.json()['jobId']}")
+        count += 1
+        assert count < 20
+    assert (count, answer.json()["code"]) == (10, "caller_storage_full")

@@ -80,7 +80,7 @@ async def test_a_killed_upload_is_removed_when_its_lease_ends(stored, monkeypatc
     await reap(redis, where)
     assert await paths(redis, where) == []
     assert not await redis.exists(keys.FILE_BYTES)
-    assert await redis.ttl(keys.file(file_id)) > 0
+    assert not await redis.exists(keys.file(file_id))
 
 
 async def test_a_deletion_that_is_killed_is_finished(stored, monkeypatch):
@@ -248,6 +248,31 @@ async def test_the_reaper_completes_a_presigned_upload(presigning):
     record = await redis.hgetall(keys.file(file["fileId"]))
     assert (record["state"], record["kind"]) == ("ready", "image/png")
     assert not await where.size(storing.awaited(record["at"]))
+
+
+@pytest.mark.parametrize("is_expired", [False, True])
+async def test_a_deleted_presigned_upload_stays_for_its_jobs(presigning, is_expired):
+    """Catches a job that fails because nobody had read its presigned upload before it was deleted or expired."""
+    client, redis, where = presigning
+    file = await presigned(client, PNG)
+    await send(file, PNG)
+    job = await client.post("/api/query", json={"query": "x", "attachments": [{"fileId": file["fileId"]}]})
+    assert job.status_code == 202, job.text
+    if is_expired:
+        await redis.hset(keys.file(file["fileId"]), "expires", 2)
+    else:
+        assert (await client.delete(f"/api/files/{file['fileId']}")).status_code == 204
+    [record] = await files.of_job(redis, keys.ANONYMOUS, [file["fileId"]])
+    found = await service.complete(redis, where, record)
+    assert found is not None
+    assert found.kind == "image/png"
+    assert [piece async for piece in await where.read(found.path)] == [PNG]
+    assert (await client.get(f"/api/files/{file['fileId']}")).status_code == 404
+    await client.delete(f"/api/query/{job.json()['jobId']}")
+    await make_due(redis, file["fileId"])
+    await reap(redis, where)
+    assert await paths(redis, where) == []
+    assert not await redis.exists(keys.FILE_BYTES)
 
 
 async def test_a_presigned_upload_outlasts_an_outage_of_the_bucket(presigning, monkeypatch):

@@ -233,6 +233,7 @@ local function end_job(id, job, to, time, keep_ms, code)
     'expires', whole(time + keep_ms))
   redis.call('ZADD', EXPIRES, whole(time + keep_ms), id)
   redis.call('HDEL', record_of(id), PIECE, 'spent')
+  add_bytes(id, job.caller, ENDED_JOB)
   add_to_day(job.caller, 'jobs', 1)
   if job.fp and redis.call('GET', flight_of(job.fp)) == id then redis.call('DEL', flight_of(job.fp)) end
   leave_slot(id)
