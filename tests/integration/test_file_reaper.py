@@ -8,6 +8,7 @@ import pytest
 
 from functions.worker.jobs.reaper import reap, sweep
 from shared.configuration.settings import FilesSettings, load
+from shared.files import objects as module
 from shared.files import storing
 from shared.files.objects import Objects, objects
 from shared.services import files as service
@@ -115,6 +116,19 @@ async def test_a_file_whose_time_is_over_is_not_found_and_then_removed(stored):
     await reap(redis, where)
     assert await paths(redis, where) == []
     assert not await redis.zcard(keys.FILES_DUE)
+
+
+async def test_a_content_is_read_in_parts(stored, monkeypatch):
+    """Catches a byte that is missing or doubled where one part ends and the next begins."""
+    monkeypatch.setattr(module, "_READ", 10)
+    monkeypatch.setattr(module, "_PIECE", 4)
+    client, *_ = stored
+    for size in (0, 1, 9, 10, 11, 35, 40):
+        content = bytes(range(size))
+        path = f"/api/files/{await put(client, content)}/content"
+        assert (await client.get(path)).content == content
+        part = await client.get(path, headers={"Range": "bytes=3-24"})
+        assert part.content == (content[3:25] or part.content)
 
 
 async def test_bytes_that_no_record_names_are_swept(stored, monkeypatch):
