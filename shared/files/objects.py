@@ -15,8 +15,8 @@ from shared.configuration.files_address import FilesFields, directory_of
 
 # Bytes of a part of an upload: S3's smallest. Parts in flight bound the memory of an upload.
 _PART, _PARTS_IN_FLIGHT = 5 << 20, 2
-# Bytes that are read in one request, and those of a piece that a reader gets. The library's time limit is for a whole request, so
-# that a reader that takes its time needs many.
+# Bytes that are read in one request, and those of a piece that a reader gets. The library's time limit is for a whole
+# request, so that a reader that takes its time needs many.
 _READ, _PIECE = 1 << 22, 1 << 18
 # Seconds. The library's own limits are minutes; a request of a client does not wait for so long.
 _CLIENT = {"timeout": "60s", "connect_timeout": "3s"}
