@@ -63,6 +63,9 @@ class Policy(Body):
     max_bytes: Annotated[StrictInt, Field(ge=1, le=1 << 50)] | None = Field(
         None, description="Bytes that jobs, results and sessions may hold in Redis."
     )
+    max_file_bytes: Annotated[StrictInt, Field(ge=1, le=1 << 50)] | None = Field(
+        None, description="Bytes that the caller's files may have together."
+    )
     weight: float | None = Field(
         None, ge=0.1, le=100, strict=True, allow_inf_nan=False, description="Share of the slots; 1 by default."
     )

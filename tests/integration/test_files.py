@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from shared.api.policies import Policy
 from shared.store import keys
 from shared.store.callers import callers
 from shared.store.files import files
@@ -171,6 +172,21 @@ async def test_the_number_of_a_callers_files_is_limited(client, monkeypatch):
     monkeypatch.setattr(files.FileLimits.__new__, "__defaults__", (2, files.LEASE))
     for status in (201, 201, 429):
         assert (await put(client)).status_code == status
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_policy_has_a_quota_of_its_own(connect, folder, server, chunked):
+    client = await connect(FILES_URL=f"file:{folder}", AUTH_ENABLED="true", MAX_CALLER_FILE_BYTES="5")
+    for limit, most in ((10, 10), (3, 3), (None, 5)):
+        policy = Policy.model_validate({"maxFileBytes": limit} if limit else {})
+        new = await callers.create(async_client(server.url), f"{limit}", policy=policy)
+        headers = {"X-API-Key": new.key}
+        body = pieces(b"x" * (most + 1)) if chunked else b"x" * (most + 1)
+        refused = await put(client, body, headers=headers)
+        assert (refused.status_code, refused.json()["code"]) == (429, "caller_storage_full")
+        assert f"{'maxFileBytes' if limit else 'MAX_CALLER_FILE_BYTES'}" in refused.json()["detail"]
+        assert f"= {most} bytes" in refused.json()["detail"]
+        assert (await put(client, b"x" * most, headers=headers)).status_code == 201
 
 
 async def test_deleted_files_leave_little_behind(client, store, monkeypatch):
