@@ -265,6 +265,27 @@ async def test_webhooks_of_cached_answers_count_their_bytes(connect, server, sto
     assert store.hgetall(keys.BYTES) == {}
 
 
+async def test_keys_of_cached_answers_count_their_bytes(connect, server, store):
+    """Catches a caller that fills Redis with the records of Idempotency-Keys, which last a day."""
+    client = await connect(CALLER_MAX_BYTES="5000")
+    assert (await client.post("/api/query", json={"query": "same"})).status_code == 202
+    assert await run(server.url)
+    for number in range(20):
+        answer = await client.post("/api/query", json={"query": "same"}, headers={"Idempotency-Key": f"{number}"})
+        if answer.status_code == 429:
+            break
+    assert (number, answer.json()["code"]) == (13, "caller_storage_full")
+    again = await client.post("/api/query", json={"query": "same"}, headers={"Idempotency-Key": "0"})
+    assert (again.json()["status"], again.headers["Idempotent-Replayed"]) == ("cached", "true")
+    [job] = store.zrange(keys.EXPIRES, 0, -1)
+    await operations.forget(async_client(server.url), job)
+    [name] = store.zrange(keys.SESSIONS, 0, -1)
+    store.zadd(keys.SESSIONS, {name: 1})
+    with sync_client(server.url) as sync:
+        maintenance.forget_expired(sync)
+    assert store.hgetall(keys.BYTES) == {}
+
+
 async def test_the_data_of_a_batch_counts_its_bytes(connect, server, store):
     client = await connect(CALLER_MAX_BYTES="50000")
     accepted, problem = await posted_until_refused(

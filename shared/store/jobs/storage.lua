@@ -1,5 +1,6 @@
 -- Part of every script: the bytes that a caller holds in Redis. They are the queries, metadata, results and text events of its
--- jobs until the jobs are deleted, and its kept sessions. Submissions that joined a job count with it.
+-- jobs until the jobs are deleted, and its kept sessions. Submissions that joined a job count with it, and
+-- idempotency records of cached answers, of which no job is left.
 local ENDED_JOB = 1024 -- for the records of a job that has ended, of which a caller may have any number
 
 local function add_to_caller(caller, bytes)
@@ -38,6 +39,12 @@ local function add_session_bytes(caller, session, bytes, expires)
   redis.call('ZADD', SESSIONS, whole(expires), name)
   redis.call('HINCRBY', SESSION_BYTES, name, whole(bytes))
   add_to_caller(caller, bytes)
+end
+
+-- Count what expires within a day, by the hour.
+local function add_bytes_for_a_day(caller, bytes, time)
+  local hour = math.floor(time / HOUR)
+  add_session_bytes(caller, 'hour ' .. whole(hour), bytes, (hour + 1) * HOUR + DAY)
 end
 
 -- Stop counting sessions that have expired. The time when one expires may have been extended by its use.

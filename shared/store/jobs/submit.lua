@@ -72,7 +72,8 @@ if fingerprint ~= '' and submission.read_cache then
     local url, host = submission.webhook_url, submission.webhook_host
     local is_new_hook = url ~= '' and redis.call('EXISTS', hook_of(request_id)) == 0
     local bytes = is_new_hook and #url + #metadata or 0
-    if is_new_hook and lacks_room(caller, limits, bytes) then return answer('caller_bytes', '', '') end
+    local more = bytes + record_bytes(submission, kept[1], result)
+    if more > 0 and lacks_room(caller, limits, more) then return answer('caller_bytes', '', '') end
     remember(submission, 'cached', kept[1], time, result)
     -- Sent again after a lost reply, the hit has been counted.
     if redis.call('SET', hit_of(request_id), 1, 'NX', 'EX', 10) then
