@@ -109,9 +109,7 @@ WAITING = PREFIX + "waiting"  # zset: job id → prio · 2⁵⁰ + tag
 VIRTUAL = PREFIX + "virtual"  # hash: priority → virtual time: the tag of the job last taken off the queue
 HELD = PREFIX + "held"  # zset: id of a job that waits for a running job of its caller to end → seq
 BYTES = PREFIX + "bytes"  # hash: caller → bytes that it holds, see `jobs/storage.lua`
-SESSIONS = (
-    PREFIX + "sessions"
-)  # zset: CALLER:SESSION → ms when its transcript expires; CALLER:hour HOUR for others
+SESSIONS = PREFIX + "sessions"  # zset: CALLER:SESSION → ms when its transcript expires; CALLER:hour HOUR for others
 SESSION_BYTES = PREFIX + "sessionbytes"  # hash: CALLER:SESSION → bytes of its transcript, or of what the hour counts
 POLICIES = PREFIX + "policies"  # hash: caller → JSON of its policy; absent for the deployment's limits
 PLAIN = PREFIX + "waiting:plain"  # zset: the waiting jobs that need no sandbox, with the same score
