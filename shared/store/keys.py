@@ -86,7 +86,7 @@ Other keys:
                                   day after `at`, and not before an hour after the end of its job or batch
     cg:kept:ID            string  a job's result, copied for idempotency records of cached answers; expires
     cg:finish:PRIO        zset    of a priority: caller → finish tag of its last job, if it is after the virtual time
-    cg:held:CALLER        zset    the jobs of `cg:held` that are the caller's
+    cg:held:CALLER        zset    the jobs of `cg:held` that are the caller's, with the same score
     cg:rate:CALLER        string  when the caller's bucket will be empty, ms; expires by itself
     cg:credentials:CALLER hash    name → JSON: kind hosts created updated version, key (name of the public key), sealed
     cg:file:ID            hash    a caller's file: see `files/files.py`
@@ -107,7 +107,7 @@ PREFIX = "cg:"
 ANONYMOUS = "anonymous"  # the only caller where no key is required
 WAITING = PREFIX + "waiting"  # zset: job id → prio · 2⁵⁰ + tag
 VIRTUAL = PREFIX + "virtual"  # hash: priority → virtual time: the tag of the job last taken off the queue
-HELD = PREFIX + "held"  # zset: id of a job that waits for a running job of its caller to end → seq
+HELD = PREFIX + "held"  # zset: id of a job that waits for a running job of its caller to end → its score in the queue
 BYTES = PREFIX + "bytes"  # hash: caller → bytes that it holds, see `jobs/storage.lua`
 SESSIONS = PREFIX + "sessions"  # zset: CALLER:SESSION → ms when its transcript expires; CALLER:hour HOUR for others
 SESSION_BYTES = PREFIX + "sessionbytes"  # hash: CALLER:SESSION → bytes of its transcript, or of what the hour counts

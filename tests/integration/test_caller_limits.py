@@ -134,12 +134,39 @@ async def test_a_held_job_can_be_cancelled_and_moved(connect, server, store):
     assert await records.cancel(client, jobs[1], keys.ANONYMOUS, keep_for=60) == "cancelled"
     assert await operations.reprioritize(client, jobs[3], 0) == "done"
     await claims.settle(client, claims.finish(claim, "failed", ERROR, keep_for=60))
-    assert pop_of(server, 0).job_id == jobs[2]
+    assert pop_of(server, 0).job_id == jobs[3], "the one of high priority"
     with sync_client(server.url) as sync:
         assert maintenance.release_held(sync, caller_max_active=None) == 1
     last = pop_of(server, 0)
-    assert last.job_id == jobs[3]
+    assert last.job_id == jobs[2]
     assert store.exists(keys.HELD, "cg:held:anonymous") == 0
+
+
+@pytest.mark.parametrize("at", ["submit", "change"])
+async def test_held_jobs_start_in_the_order_of_the_queue(connect, server, store, at):
+    """Catches a high job that starts after a normal one, because its caller ran as many jobs as it may."""
+    client = await connect()
+
+    async def submit(priority):
+        answer = await client.post("/api/query", json={"query": new_id(), "priority": priority})
+        return answer.json()["jobId"]
+
+    running = await submit("normal")
+    claim = pop_of(server, 1)
+    assert await take(server, claim, 1)
+    held_jobs = [await submit("low"), await submit("normal"), await submit("high" if at == "submit" else "low")]
+    assert pop_of(server, 1) is None
+    if at == "change":
+        assert await operations.reprioritize(async_client(server.url), held_jobs[2], 0) == "done"
+    assert store.zcard(keys.HELD) == 3
+    order = []
+    for _ in held_jobs:
+        await claims.settle(async_client(server.url), claims.finish(claim, "failed", ERROR, keep_for=60))
+        claim = pop_of(server, 1)
+        assert await take(server, claim, 1)
+        order.append(claim.job_id)
+    assert order == [held_jobs[2], held_jobs[1], held_jobs[0]]
+    assert running not in order
 
 
 async def test_a_policy_limits_running_jobs(connect, server, store):
