@@ -394,14 +394,14 @@ async def test_an_overloaded_model_is_replaced_and_stays_replaced(folder, quick,
 
 async def test_another_models_answer_ends_no_overload(folder):
     """Catches a fallback that never comes because a subagent's model answers meanwhile."""
-    overload = run_module.Failure(529, "overloaded_error", None)
+    model, overload = str(BODY["model"]), run_module.Failure(529, "overloaded_error", None)
     async with relayed(folder, fallbacks=("sonnet",)) as relay:
         await relay.post()
-        assert relay.run.falls_back(BODY["model"], overload, 1.0) == (1.0, False)
+        assert relay.run.falls_back(model, overload, 1.0) == (1.0, False)
         await relay.post({"model": "claude-haiku-5-5"})
-        assert relay.run.falls_back(BODY["model"], overload, 60.0)[0] < run_module.OVERLOADED_FOR
+        assert relay.run.falls_back(model, overload, 60.0)[0] < run_module.OVERLOADED_FOR
         await relay.post()
-        assert relay.run.falls_back(BODY["model"], overload, 60.0)[0] == run_module.OVERLOADED_FOR
+        assert relay.run.falls_back(model, overload, 60.0)[0] == run_module.OVERLOADED_FOR
 
 
 @pytest.mark.parametrize(
