@@ -1,4 +1,4 @@
-"""What a hostile model tries with its tools, and what stops each attempt.
+"""The attacks of a hostile model with its tools, and the defense against each.
 
 An attack is a script that runs in a tool. It prints a line that begins with `BREACH` for each thing that it reached and
 should not have. `docs/security.md` has a row for each attack; a contract test compares the two.

@@ -1,4 +1,4 @@
-"""What harms the machine, and what a run leaves behind: the next job of the same slot is unharmed."""
+"""Attacks on the machine, and on the next job of the same slot by what a run leaves behind."""
 
 import os
 import time

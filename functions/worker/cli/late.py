@@ -40,7 +40,7 @@ class LateInitializationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """What a waiting CLI receives: fields of `initialize`, and settings."""
+    """The options of a job for a waiting CLI: fields of `initialize`, and settings."""
 
     initialize: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)

@@ -17,7 +17,7 @@ Outcome = Literal["closed", "refused", "failed", "idle", "exhausted", "ended"]
 
 @dataclass(frozen=True, slots=True)
 class EgressPolicy:
-    """What the tools of a run may reach: hosts by name, and `networks` though they are not public."""
+    """The hosts that the tools of a run may reach, by name; `networks` are allowed although they are not public."""
 
     hosts: tuple[str, ...]
     networks: tuple[targets.Network, ...] = ()

@@ -19,6 +19,8 @@ from functions.worker.relay.upstream_connection import UpstreamConnection
 # The media types of Claude's answers; any other comes from a server in between.
 _TYPES = ("text/event-stream", "application/json")
 _ENCODINGS = {"", "identity", "gzip", "deflate"}
+# Characters of an error's type and of a request id that are kept.
+_LONGEST_NAME = 100
 
 
 class Reply(Protocol):
@@ -103,9 +105,14 @@ async def _try(
         return answer, connection
     if not answer.ended.done():
         answer.abort()
-    if failure.message is not None:
-        failure = replace(failure, message=(credential or upstream.credential).hide_in(failure.message))
-    return failure
+    hide = (credential or upstream.credential).hide_in
+    kind, request_id = _name(hide(failure.type)), _name(hide(failure.request_id))
+    return replace(failure, type=kind, message=hide(failure.message), request_id=request_id)
+
+
+def _name(text: Any) -> str | None:
+    """Return a short text of the upstream's, with characters that can be logged and stored."""
+    return text[:_LONGEST_NAME].encode("utf-8", "replace").decode() if isinstance(text, str) else None
 
 
 def _failure(answer: Answer) -> Failure | None:
@@ -131,7 +138,7 @@ def _error(body: bytes) -> tuple[str | None, str | None]:
     """Return type and message of an error in Claude's shape."""
     try:
         error = json.loads(body)["error"]
-        return str(error["type"])[:100], str(error["message"])
+        return str(error["type"]), str(error["message"])
     except (ValueError, TypeError, KeyError, RecursionError):
         return None, None
 
@@ -175,9 +182,9 @@ async def _pass(
         run.answered += 1
         # The CLI asks again by itself after an empty answer.
         run.limits.turns += counts and meter.has_content
-        run.overload_is_over()
+        run.overload_is_over(model)
     elif meter.failure is not None or not whole:
-        kind = (meter.failure or {}).get("type")
+        kind = _name((meter.failure or {}).get("type"))
         cut = Failure(529 if kind == "overloaded_error" else None, kind, "The answer was cut")
         run.note(cut)
         run.end(Ended(cut.code))

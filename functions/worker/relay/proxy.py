@@ -93,7 +93,7 @@ class RunProxy:
         await self._handler(method)(target, near, connection)
 
     def _handler(self, method: str) -> Handler:
-        """Return who answers a request; raise EgressError when nobody does."""
+        """Return the handler of a method; raise EgressError for a method without one."""
         if method == "CONNECT":
             return self._connect
         advice = "This proxy takes CONNECT for https:// URLs of the hosts in RUN_ALLOWED_HOSTS"

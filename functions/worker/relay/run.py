@@ -161,9 +161,10 @@ class RelayedRun:
             return not self.is_reached and bool(self.failures)
         return code != "rate_limited" or any(failure["status"] == 429 for failure in self.failures)
 
-    def overload_is_over(self) -> None:
-        """Note that the run's model answers."""
-        self._overloaded_since = None
+    def overload_is_over(self, model: str) -> None:
+        """Note that a model answers: an answer of another model than the run's says nothing of an overload."""
+        if self._models and model == self._models[0]:
+            self._overloaded_since = None
 
     @property
     def waiting(self) -> Waiting | None:
