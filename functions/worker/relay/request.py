@@ -1,6 +1,7 @@
 """A run's request to Claude: what the relay reads of its body, which is parsed once."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ _QUERIES = frozenset({"", "beta=true"})
 _AGENT = "x-claude-code-agent-id"
 # Servers of Anthropic that a request makes act on the network for it.
 _REMOTE = ("mcp_servers", "container")
+# Sources of content that a request carries itself. Claude would fetch others: a URL, or a file of the account.
+_OWN_SOURCES = frozenset({"base64", "text", "content"})
 
 
 class BadRequestError(ValueError):
@@ -62,8 +65,13 @@ class RelayRequest:
 
     @property
     def remote(self) -> list[str]:
-        """Fields by which Claude would reach other servers."""
-        return [name for name in _REMOTE if self.fields.get(name)]
+        """What makes Claude reach other servers, or files of the account."""
+        return [*(name for name in _REMOTE if self.fields.get(name)), *_fetched(self.fields)]
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether it asks for an answer at several times the price that the relay counts."""
+        return self.fields.get("speed") not in (None, "standard")
 
     def body_for(self, model: str) -> bytes:
         """Return the body with another model in it."""
@@ -84,6 +92,24 @@ def parse(method: str, target: str, headers: dict[str, str], body: bytes) -> Rel
     if not isinstance(fields, dict) or not isinstance(fields.get("model"), str):
         raise BadRequestError("The body names no model")
     return RelayRequest(target, headers, body, fields)
+
+
+def _fetched(fields: dict[str, Any]) -> Iterator[str]:
+    """Yield what Claude would fetch: sources of blocks, and files, in tool results and documents too."""
+    pending: list[Any] = [fields.get("system"), fields.get("messages")]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, list):
+            pending.extend(one)
+        elif isinstance(one, dict):
+            source = one.get("source")
+            if isinstance(source, dict):
+                if source.get("type") not in _OWN_SOURCES:
+                    yield "a source that Claude would fetch"
+                pending.append(source.get("content"))
+            if "file_id" in one:
+                yield "a file_id"
+            pending.append(one.get("content"))
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
