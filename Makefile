@@ -14,7 +14,7 @@ SAM := .venv-sam/.installed
 CLIENTS := .venv-clients/.installed
 # The linter of JavaScript and CSS; skipped on a machine without npm, but required in CI.
 BIOME := tests/lint/node_modules/.installed
-SETS := submit status webhook batches openai anthropic admin credentials local dev sam clients
+SETS := submit status webhook batches openai anthropic admin credentials files local dev sam clients
 
 .PHONY: redteam redteam-short seccomp
 .PHONY: help install install-sam install-clients install-hooks run up down logs test test-pythons slow docs-test \
@@ -175,7 +175,7 @@ requirements:  ## compile requirements/*.txt from pyproject.toml (requires uv on
 # as wheels for Lambda. SAM does not pass the architecture; the environment variable does.
 ARCHITECTURE ?= x86_64
 MACHINE := $(ARCHITECTURE:arm64=aarch64)
-FUNCTIONS := Submit Status Webhook Batches Openai Anthropic Admin Credentials
+FUNCTIONS := Submit Status Webhook Batches Openai Anthropic Admin Credentials Files
 .PHONY: $(FUNCTIONS:%=build-%Function)
 $(FUNCTIONS:%=build-%Function): build-%Function:
 	@name=$$(echo $* | tr A-Z a-z) && \

@@ -9,12 +9,15 @@ from contextlib import asynccontextmanager, suppress
 from fastapi import FastAPI
 from redis.exceptions import RedisError
 
+from functions.admin.callers import router as admin_callers
 from functions.admin.pages import pages as admin_pages
 from functions.admin.routes import router as admin
 from functions.anthropic.routes import router as anthropic
 from functions.batches.routes import lists as batch_lists
 from functions.batches.routes import router as batches
 from functions.credentials.routes import router as credentials
+from functions.files.routes import lists as file_lists
+from functions.files.routes import router as files
 from functions.openai.routes import router as openai
 from functions.status.routes import polled
 from functions.status.routes import router as status
@@ -71,11 +74,14 @@ app = create_app(
     start,
     webhook,
     credentials,
+    files,
+    file_lists,
     batches,
     batch_lists,
     openai,
     anthropic,
     admin,
+    admin_callers,
     admin_pages,
     lifespan=_lifespan,
 )

@@ -1,9 +1,12 @@
 """Translate requests of Anthropic's Message Batches API into queries. Unsupported parameters are refused by name."""
 
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from functions.anthropic.attachments import attached, is_attachment
+from functions.anthropic.parameters import refused as refused  # noqa: PLC0414 -- for the routes
 from shared.api.errors import FieldError, InvalidRequest
 from shared.api.models import Wire
 from shared.api.requests import MOST_QUERIES, BatchQuery
@@ -62,6 +65,8 @@ def as_parameter(error: InvalidRequest) -> InvalidRequest:
 def _parameter(pointer: str) -> str:
     above, params, field = pointer.partition("/params/")
     name, *inside = field.split("/")
+    if name == "attachments":  # blocks of the only message
+        return f"{above}/params/messages/0/content"
     # The one field beside `params`.
     return f"{above}/custom_id" if name == "customId" else above + params + "/".join([_PLACES.get(name, name), *inside])
 
@@ -76,7 +81,7 @@ def _fields(params: dict[str, Any], place: str) -> dict[str, Any]:
             case "model" | "max_tokens":
                 fields[_SAME[name]] = value
             case "messages":
-                fields["query"] = _query(value, where)
+                fields |= _query(value, where)
             case "system":
                 fields["systemPrompt"] = _text(value, where)
             case "metadata":
@@ -91,21 +96,25 @@ def _fields(params: dict[str, Any], place: str) -> dict[str, Any]:
     return fields
 
 
-def _query(messages: Any, place: str) -> str:
-    """Return the text of the only message; a batch has no sessions, so it cannot have earlier turns."""
+def _query(messages: Any, place: str) -> dict[str, Any]:
+    """Return text and attachments of the only message; a batch has no sessions, so it cannot have earlier turns."""
     match messages:
         case [{"role": "user", "content": content, **rest}] if not rest:
-            return _text(content, f"{place}.0.content")
+            place += ".0.content"
+            fields: dict[str, Any] = {"query": _text(content, place, without=is_attachment)}
+            attachments = attached(content, place)
+            return {**fields, "attachments": attachments} if attachments else fields
         case _:
             raise refused(place, "should be one user message")
 
 
-def _text(content: Any, place: str) -> str:
+def _text(content: Any, place: str, without: Callable[[Any], bool] = lambda _: False) -> str:
     match content:
         case str():
             return content
         case list():
-            return "\n".join(_part(part, f"{place}.{number}") for number, part in enumerate(content))
+            parts = enumerate(content)
+            return "\n".join(_part(part, f"{place}.{number}") for number, part in parts if not without(part))
         case _:
             raise refused(place, "should be text")
 
@@ -120,7 +129,7 @@ def _part(part: Any, place: str) -> str:
         case {"type": "text"}:
             raise refused(f"{place}.text", "should be text")
         case {"type": str(kind)}:
-            raise refused(place, f"{kind[:40]} is not supported; use text")
+            raise refused(place, f"{kind[:40]} is not supported here; use text")
         case _:
             raise refused(place, "should be a text block")
 
@@ -144,9 +153,3 @@ def _object(value: Any, place: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise refused(place, "should be an object")
     return value
-
-
-def refused(place: str, why: str) -> InvalidRequest:
-    """Return the error of one parameter, named by its place in the body."""
-    pointer = "/" + place.replace(".", "/")
-    return InvalidRequest(f"{place}: {why}", errors=(FieldError(pointer, why),))

@@ -1,11 +1,13 @@
 """Translate requests of OpenAI's Responses API into queries. Unsupported parameters are refused by name."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ConfigDict, ValidationError
 
+from functions.openai.attachments import attached, is_attachment, place_of
 from shared.api.errors import FieldError, InvalidRequest, RefusedParameter
 from shared.api.models import Wire
 from shared.api.requests import ResponseQuery
@@ -90,7 +92,8 @@ def as_parameter(error: InvalidRequest, body_input: Any) -> InvalidRequest:
     first = error.errors[0] if error.errors else FieldError("", error.detail)
     name, *inside = first.pointer.removeprefix("/").split("/")
     parameter = _PARAMETERS.get(name, name)
-    if name == "query" and isinstance(body_input, list):  # the query is the content of the last message
+    if isinstance(body_input, list) and name in {"query", "attachments"}:  # the content of the last message
+        inside = place_of(body_input[-1].get("content"), inside) if name == "attachments" else inside
         parameter = f"input/{len(body_input) - 1}/content"
     return RefusedParameter(as_path("/" + "/".join([parameter, *inside])), first.message, "invalid_value")
 
@@ -130,7 +133,10 @@ def _messages(items: list[Any], fields: dict[str, Any]) -> dict[str, Any]:
             case {"role": "user", "content": content, **rest} if place == len(items) - 1:
                 _refuse_others(rest, where, _MESSAGE)
                 prompt = {} if instructions is None else {"systemPrompt": instructions}
-                return {"query": _content(content, f"{where}.content"), **prompt}
+                where += ".content"
+                attachments = attached(content, where)
+                text = _content(content, where, without=is_attachment)
+                return {"query": text, **({"attachments": attachments} if attachments else {}), **prompt}
             case _:
                 raise RefusedParameter(
                     where, "should be system messages, then one user message; previous_response_id continues a response"
@@ -138,12 +144,13 @@ def _messages(items: list[Any], fields: dict[str, Any]) -> dict[str, Any]:
     raise RefusedParameter("input", "should have at least one item")
 
 
-def _content(content: Any, where: str) -> str:
+def _content(content: Any, where: str, without: Callable[[Any], bool] = lambda _: False) -> str:
     match content:
         case str():
             return content
         case list():
-            return "\n".join(_part(part, f"{where}[{place}]") for place, part in enumerate(content))
+            parts = enumerate(content)
+            return "\n".join(_part(part, f"{where}[{place}]") for place, part in parts if not without(part))
         case _:
             raise RefusedParameter(where, "should be text")
 
@@ -156,7 +163,7 @@ def _part(part: Any, where: str) -> str:
         case {"type": "input_text"}:
             raise RefusedParameter(f"{where}.text", "should be text")
         case {"type": str(kind)}:
-            raise RefusedParameter(f"{where}.type", f"{kind[:40]} is not supported; use input_text")
+            raise RefusedParameter(f"{where}.type", f"{kind[:40]} is not supported here; use input_text")
         case _:
             raise RefusedParameter(where, "should be an input_text part")
 

@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
-from shared.api.models import Wire
+from shared.api.job_files import Attachments, JobFiles
 from shared.api.vocabulary import Priority
+from shared.api.wire import Body as Body  # noqa: PLC0414 -- for all that define what clients send
 from shared.egress import hosts
 from shared.egress.targets import MAX_URL
 
@@ -48,12 +49,6 @@ Seconds = Annotated[StrictInt, Field(ge=1, le=2_592_000), BeforeValidator(_integ
 Turns = Annotated[StrictInt, Field(ge=1, le=100), BeforeValidator(_integral)]
 Tokens = Annotated[StrictInt, Field(ge=1, le=1_000_000), BeforeValidator(_integral)]
 Milliseconds = Annotated[StrictInt, Field(ge=1000, le=86_400_000), BeforeValidator(_integral)]
-
-
-class Body(Wire):
-    """An object that a client sends. Only the names of the API are accepted, and an unknown field is an error."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=False)
 
 
 class CacheControl(Body):
@@ -204,6 +199,16 @@ class SubmitRequest(Body):
         None,
         description="The caller's credential of the kind `anthropic_api_key` that the job runs on instead of the "
         "deployment's own.",
+    )
+    files: JobFiles = Field(
+        default_factory=list,
+        exclude_if=lambda files: not files,
+        description="Files that are placed in the working directory before the run starts. Requires a sandbox.",
+    )
+    attachments: Attachments = Field(
+        default_factory=list,
+        exclude_if=lambda attachments: not attachments,
+        description="Images and PDFs that the model is shown before the query.",
     )
     cache: CacheControl = Field(default_factory=CacheControl)
     timeout_ms: Milliseconds | None = Field(None, description="At most CLAUDE_TIMEOUT.")

@@ -5,7 +5,7 @@ certificate can be checked.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 
 from shared.egress.targets import EgressRefused, host_of
@@ -43,6 +43,12 @@ def covers(allowed: Iterable[str], host: str) -> bool:
     A wildcard stands for names of any depth below its domain, and not for the domain itself.
     """
     return any(host == one or (one.startswith("*.") and host.endswith(one[1:])) for one in allowed)
+
+
+def common(first: Sequence[str], second: Sequence[str]) -> list[str]:
+    """Return the names and wildcards that both lists cover."""
+    shared = [host for host in first if covers(second, host)] + [host for host in second if covers(first, host)]
+    return list(dict.fromkeys(shared))
 
 
 def _is_address(host: str) -> bool:

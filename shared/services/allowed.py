@@ -1,11 +1,13 @@
 """Check, within a time limit, that this deployment allows a well-formed request."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from shared.api.errors import FieldError, Forbidden, InvalidRequest, WebhookUrlRefused
-from shared.api.requests import SubmitRequest
+from shared.api.policies import Policy
+from shared.api.requests import NetworkAccess, SubmitRequest
 from shared.configuration.settings import SubmitSettings
 from shared.egress import hosts, targets
 
@@ -80,6 +82,52 @@ def _check_hosts(request: SubmitRequest, settings: SubmitSettings) -> None:
                 FieldError(f"/network/allowedHosts/{number}", f"{host} {message}") for number, host in refused
             ),
         )
+
+
+def apply_policy(request: SubmitRequest, policy: Policy, settings: SubmitSettings) -> SubmitRequest:
+    """Return a request with the defaults of its caller's policy; raises Forbidden, with every field that it refuses."""
+    models = {f"/fallbackModels/{place}": [name] for place, name in enumerate(request.fallback_models)}
+    models["/model"] = [request.model] if request.model else []
+    refused = {
+        "models": _outside(policy.models, models),
+        "tools": _outside(policy.tools, {"/tools": request.tools}),
+        "mcpServers": _outside(policy.mcp_servers, {"/mcpServers": request.mcp_servers or []}),
+    }
+    named = request.network.allowed_hosts if request.network else []
+    outside = [host for host in named if not (policy.allowed_hosts is None or hosts.covers(policy.allowed_hosts, host))]
+    refused["allowedHosts"] = [f"/network/allowedHosts/{named.index(host)}" for host in dict.fromkeys(outside)]
+    errors = [
+        FieldError(place, f"not among {limit} of the caller's policy")
+        for limit, places in refused.items()
+        for place in places
+    ]
+    changes: dict[str, Any] = {}
+    if policy.models and request.model is None and settings.claude_model not in policy.models:
+        of_both = (name for name in policy.models if not settings.claude_models or name in settings.claude_models)
+        changes["model"] = next(of_both, policy.models[0])
+    if policy.allowed_hosts is not None and request.network is None and request.tools:
+        common = hosts.common(policy.allowed_hosts, settings.run_allowed_hosts)
+        # Not validated again: a deployment may have more hosts than a request may name.
+        changes["network"] = NetworkAccess.model_construct(allowedHosts=common)  # type: ignore[call-arg]
+    if policy.highest(request.priority) != request.priority:
+        if "priority" in request.model_fields_set:
+            errors.append(FieldError("/priority", f"above maxPriority = {policy.max_priority} of the caller's policy"))
+        changes["priority"] = policy.max_priority
+    if policy.max_budget_usd is not None:
+        if request.max_budget_usd and request.max_budget_usd > policy.max_budget_usd:
+            message = f"above maxBudgetUsd = {policy.max_budget_usd:g} of the caller's policy"
+            errors.append(FieldError("/maxBudgetUsd", message))
+        if request.max_budget_usd is None:
+            changes["max_budget_usd"] = min(policy.max_budget_usd, settings.max_budget_usd or policy.max_budget_usd)
+    if errors:
+        detail = "; ".join(f"{error.pointer.split('/')[1]}: {error.message}" for error in errors)
+        raise Forbidden(detail, errors=tuple(errors))
+    return request.model_copy(update=changes) if changes else request
+
+
+def _outside(allowed: Sequence[str] | None, named: dict[str, list[str]]) -> list[str]:
+    """Return the places that name something that is not allowed."""
+    return [place for place, names in named.items() if allowed is not None and not set(names) <= set(allowed)]
 
 
 async def check(request: SubmitRequest, settings: SubmitSettings, caller: str, until: Until) -> None:

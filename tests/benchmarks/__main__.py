@@ -23,6 +23,7 @@ PARTS = (
     "throughput",
     "api",
     "depth",
+    "fairness",
     "memory",
     "idle",
     "commands",

@@ -212,7 +212,9 @@ export const jobPage = (id, context) => ({
     fill(
       main,
       h("section", {}, h("h2", { class: "id" }, job.jobId), facts(job), context.mayChange && actions(job, context)),
-      query && h("section", {}, h("h2", {}, "Query"), revealed("Query", query)),
+      query
+        ? h("section", {}, h("h2", {}, "Query"), revealed("Query", query))
+        : h("p", {}, "The request was deleted when the job completed."),
       Object.keys(options).length > 0 &&
         h("section", {}, h("h2", {}, "Options"), revealed("Options", JSON.stringify(options, null, 2))),
       job.result && h("section", {}, h("h2", {}, "Answer"), revealed("Answer", job.result.response)),

@@ -1,5 +1,6 @@
 """The plan of a run, made from the stored request. Only this module reads the request."""
 
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,6 +54,22 @@ class SessionPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """The content of a file or an attachment: one of the caller's files by its id, or the bytes of the request."""
+
+    file_id: str = ""
+    data: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class InputsPlan:
+    """The files of a run with their paths in the working directory, and the attachments that the model is shown."""
+
+    files: tuple[tuple[str, Content], ...] = ()
+    attachments: tuple[Content, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RunPlan:
     """Everything that a run needs from its job."""
 
@@ -62,12 +79,15 @@ class RunPlan:
     session: SessionPlan | None = None
     # Models to use while the first is overloaded.
     fallback_models: tuple[str, ...] = ()
+    # The models of the caller's policy; None for those of the worker's settings.
+    models: tuple[str, ...] | None = None
     # Name of the caller's credential that the run uses instead of the deployment's, and its value for the relay.
     credential: str | None = None
     api_key: str | None = field(default=None, repr=False)
     # The hosts that the tools may reach; without tools none.
     allowed_hosts: tuple[str, ...] = ()
-    # The sandbox policy and the workspace (files, repositories, artifacts) belong here: one frozen class each, which a
+    inputs: InputsPlan = InputsPlan()
+    # The sandbox policy and the workspace (repositories, artifacts) belong here: one frozen class each, which a
     # function below fills.
 
     @property
@@ -85,7 +105,12 @@ def plan_for(request: Mapping[str, Any], settings: WorkerSettings, *, spent_usd:
         session=_session(request),
         credential=request.get("credential"),
         fallback_models=tuple(request.get("fallbackModels", ())),
+        models=tuple(request["models"]) if "models" in request else None,
         allowed_hosts=_allowed_hosts(request, settings),
+        inputs=InputsPlan(
+            tuple((one["path"], _content(one)) for one in request.get("files", ())),
+            tuple(_content(one) for one in request.get("attachments", ())),
+        ),
     )
 
 
@@ -111,6 +136,11 @@ def _allowed_hosts(request: Mapping[str, Any], settings: WorkerSettings) -> tupl
     if network is None:
         return settings.run_allowed_hosts
     return tuple(host for host in network["allowedHosts"] if hosts.covers(settings.run_allowed_hosts, host))
+
+
+def _content(one: Mapping[str, Any]) -> Content:
+    data = b64decode(one["data"]) if "data" in one else one.get("text", "").encode()
+    return Content(one.get("fileId", ""), data)
 
 
 def _mcp(request: Mapping[str, Any], settings: WorkerSettings) -> McpPlan:

@@ -2,18 +2,18 @@
 
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from functions.worker.cli.plan import Prompt
 
 
-async def messages_of(prompt: Prompt) -> AsyncIterator[dict[str, Any]]:
-    """Yield the user message: the context, if any, in one block, and the query in the next.
+async def messages_of(prompt: Prompt, attached: Sequence[dict[str, Any]] = ()) -> AsyncIterator[dict[str, Any]]:
+    """Yield the user message: the context, if any, in one block, then what is attached, and the query in the last.
 
     The context is inside a tag whose name no client can predict, so that the model can tell the blocks apart.
     """
-    content = [{"type": "text", "text": prompt.query}]
+    content: list[dict[str, Any]] = [*attached, {"type": "text", "text": prompt.query}]
     if prompt.context is not None:
         name = f"context-{secrets.token_hex(8)}"
         data = json.dumps(prompt.context, ensure_ascii=False, indent=1)

@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from functions.worker.cli import mcp_servers, resources
 from functions.worker.cli.environment import uses_cloud
+from functions.worker.cli.inputs import Inputs, InputsError
 from functions.worker.cli.plan import RunPlan
 from functions.worker.cli.process import GRACE, Cli
 from functions.worker.cli.prompt import messages_of
@@ -20,6 +21,7 @@ from functions.worker.cli.structured import Check
 from functions.worker.cli.tools import run_commands
 from functions.worker.cli.usage import Meter
 from functions.worker.cli.warm import KeptSession, WarmCli
+from functions.worker.cli.workspace import Workspace
 from functions.worker.relay.plan import policy_for
 from functions.worker.relay.run import RelayedRun, Watcher
 from functions.worker.sandbox.confine import SandboxUnavailableError
@@ -38,8 +40,11 @@ _ANSWERS_AT_ONCE = 0.1
 class Run:
     """A run, from `answer` to `end`. The caller must call `end`, even after an error."""
 
-    def __init__(self, settings: WorkerSettings, warm: WarmCli, watcher: Watcher | None = None) -> None:
+    def __init__(
+        self, settings: WorkerSettings, warm: WarmCli, watcher: Watcher | None = None, inputs: Inputs | None = None
+    ) -> None:
         self._settings = settings
+        self._inputs = inputs
         self._watcher = watcher
         self._warm = warm
         self._cli: Cli | None = None
@@ -151,15 +156,20 @@ class Run:
         check = None if schema is None else Check(schema)
         try:
             await cli.start()
+            # Into the directory of a CLI that waits, so that a warm one can be used.
+            attached = await self._inputs.place(Workspace(cli.folder).work) if self._inputs else []
             if report.relayed is not None and report.relayed.egress is not None and self._warm.has_network:
                 cli.open_network()
             expected = mcp_servers.Expected(plan.mcp, cli.broker.gone, cli.broker.cut)
-            await read_messages(cli.query(messages_of(plan.prompt)), report, self._settings, on_text, expected)
+            messages = cli.query(messages_of(plan.prompt, attached))
+            await read_messages(messages, report, self._settings, on_text, expected)
             if report.envelope is None:
                 # Not at `end`, which may come later: the CLI's own retry starts half a second after its announcement.
                 cli.kill_cli()
             elif check is not None:
                 report.structured = await check.result(report.structured_input)
+        except InputsError as error:
+            report.failure = error.code
         except CLIJSONDecodeError as error:
             report.failure = "output_too_large" if "maximum buffer size" in str(error) else "cli_crashed"
         except Exception as error:  # noqa: BLE001 -- a broken CLI makes the SDK raise anything

@@ -9,6 +9,7 @@ from typing import Any
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from functions.worker.cli.inputs import Inputs
 from functions.worker.cli.plan import plan_for
 from functions.worker.cli.run import Run
 from functions.worker.cli.warm import WarmCli
@@ -62,7 +63,8 @@ class SlotContext:
 
 async def attempt(claim: claims.Claim, slot: str, context: SlotContext, signals: Signals) -> bool:
     """Run the job of a claim, if the claim holds; return whether its settlement stays on disk because Redis is away."""
-    job = await claims.take(context.client, claim, slot, context.settings.daily_budget_usd or 0)
+    settings = context.settings
+    job = await claims.take(context.client, claim, slot, settings.daily_budget_usd or 0, settings.caller_max_active)
     if job is None:
         event(log, "claim_void", job_id=claim.job_id, n=claim.number)
         return False
@@ -87,7 +89,8 @@ class _Attempt:
             )
         self._is_on_own_credential = self._plan.credential is not None
         self._report = UpstreamReport(context.client, job, is_on_own_credential=self._is_on_own_credential)
-        self._run = Run(context.settings, context.warm, self._report)
+        inputs = Inputs(self._plan.inputs, job.caller, context.client, context.settings)
+        self._run = Run(context.settings, context.warm, self._report, inputs)
         self._heartbeat = Heartbeat(context.client, job.claim, lambda: self._run.spends)
 
     async def run(self) -> str:

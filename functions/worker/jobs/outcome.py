@@ -20,12 +20,15 @@ the end of the clock                                             timeout
 no envelope, whatever the exit code                              cli_crashed
 two workers that were lost with the job (see rescue.lua)         worker_lost
 a credential of the caller that cannot be used                   credential_unavailable
+a file or an attachment that the run cannot have                 workspace_failed
+files above MAX_WORKSPACE_BYTES                                  workspace_too_large
 """
 
 import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from functions.worker.jobs.messages import MESSAGES
 from shared.api.vocabulary import ErrorCode
 from shared.store.jobs.claims import Upstream
 
@@ -63,42 +66,24 @@ _BY_SUBTYPE: dict[str, ErrorCode] = {
     "error_max_budget_usd": "budget_exceeded",
     "error_max_structured_output_retries": "schema_unsatisfied",
 }
-# The messages for clients. The CLI's own may name paths, and those of the API may hold what is not for clients.
-_MESSAGES: dict[ErrorCode, str] = {
-    "authentication_failed": "Claude did not accept the gateway's credentials",
-    "billing_error": "Claude refused the request because of the account's billing",
-    "rate_limited": "Claude's rate limit was reached",
-    "overloaded": "Claude is overloaded",
-    "server_error": "Claude failed to answer",
-    "invalid_request": "Claude did not accept the request",
-    "model_not_found": "Claude does not know the model, or the account may not use it",
-    "timeout": "The job did not end within its timeoutMs",
-    "cli_crashed": "The CLI ended without a result",
-    "worker_lost": "The job lost its worker and has no attempt left",
-    "empty_result": "The model gave no answer",
-    "max_turns": "The job did not end within its maxTurns",
-    "budget_exceeded": "The job did not end within its maxBudgetUsd",
-    "resource_exceeded": (
-        "The run took more memory, processes or bytes of files than MAX_RUN_MEMORY, MAX_RUN_PROCESSES or "
-        "MAX_WORKSPACE_BYTES allows, or added more than 64 MiB to its session"
-    ),
-    "output_too_large": "The answer is larger than MAX_OUTPUT_BYTES or the model's own limit",
-    "mcp_unavailable": "A required MCP server did not start, or died",
-    "session_not_found": "The session does not exist, or no longer exists",
-    "schema_unsatisfied": "The model gave no answer that matches the outputSchema",
-    "credential_unavailable": (
-        "The job's credential cannot be used: it was deleted, no worker can open it, or it may not be sent to the "
-        "Messages API; store it again, and check its hosts"
-    ),
-}
 RETRYABLE: frozenset[ErrorCode] = frozenset(
     {"rate_limited", "overloaded", "server_error", "cli_crashed", "worker_lost"}
 )
 _REFUSED: frozenset[ErrorCode] = frozenset({"authentication_failed", "billing_error"})
 # These do not show whether Claude would have answered.
 _SILENT: frozenset[ErrorCode] = frozenset(
-    {"overloaded", "server_error", "timeout", "cli_crashed", "worker_lost", "resource_exceeded", "session_not_found"}
-)
+    {
+        "overloaded",
+        "server_error",
+        "timeout",
+        "cli_crashed",
+        "worker_lost",
+        "resource_exceeded",
+        "session_not_found",
+        "workspace_failed",
+        "workspace_too_large",
+    }
+)  # fmt: skip
 # The CLI does not report a `retry-after` above this, but ends at once; ms, measured.
 _LONGEST_REPORTED = 60_000
 _LONGEST_WAIT = 600_000
@@ -152,7 +137,7 @@ class Outcome:
 
 def failed(code: ErrorCode, retry_after: int | None = None) -> Outcome:
     """Return the outcome of a failure."""
-    error = {"code": code, "message": _MESSAGES[code], "retryable": code in RETRYABLE}
+    error = {"code": code, "message": MESSAGES[code], "retryable": code in RETRYABLE}
     return Outcome("failed", {"error": error}, retry_after)
 
 

@@ -16,6 +16,7 @@ import redis
 from functions.worker.cli import version
 from functions.worker.cli.environment import credential_kind, take_credential, uses_cloud
 from functions.worker.cli.workspace import WorkerFolder
+from functions.worker.jobs.reaper import Reaper
 from functions.worker.jobs.rescuer import Rescuer
 from functions.worker.jobs.spool import Spool, spool_dir
 from functions.worker.pool import forkserver, redis_check, sandbox_check
@@ -80,6 +81,7 @@ class SlotPool:
         signal.signal(signal.SIGTERM, self.request_stop)
         spool = spool_dir(settings)
         self._rescuer = Rescuer(self._connection, settings, Spool(spool, settings.max_output_bytes))
+        self._reaper = Reaper(settings)
         # Slots have another temporary directory, and the same spool.
         self._settings = settings.model_copy(update={"spool_dir": spool})
         self._sandbox = sandbox
@@ -152,6 +154,7 @@ class SlotPool:
         if self._stop_at is None:
             self._stop_at = time.monotonic()
             self._patience.end(within=self._settings.shutdown_grace + _DONE_AFTER)
+            self._reaper.stop()
             self._terminate_slots()
 
     def _own_processes(self) -> set[int]:
@@ -165,6 +168,7 @@ class SlotPool:
 
     def run(self) -> None:
         """Keep the slots running until a stop is requested, then wait until the last has ended."""
+        self._reaper.start()
         while self._stop_at is None:
             self.check()
             time.sleep(_CHECK_EVERY)

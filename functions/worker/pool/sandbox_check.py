@@ -3,12 +3,14 @@
 import logging
 import os
 import time
+from pathlib import Path
 
 from functions.worker.cli import version
 from functions.worker.cli.environment import uses_cloud
 from functions.worker.jobs.spool import spool_dir
 from functions.worker.sandbox.confine import Sandbox
 from functions.worker.sandbox.probe import Probe, probe
+from shared.configuration.files_address import directory_of
 from shared.configuration.settings import SettingsError, WorkerSettings
 from shared.host import processes
 from shared.logs import event
@@ -40,12 +42,15 @@ def find(settings: WorkerSettings) -> Sandbox:
             raise SettingsError(f"RUN_SANDBOX: is required, and this machine has none: {found.reason}")
         event(log, "sandbox_unavailable", logging.WARNING, reason=found.reason, meaning=_UNAVAILABLE)
         return Sandbox("unavailable")
+    hidden: tuple[Path, ...] = (spool_dir(settings).absolute(),)
+    if settings.files_url.startswith("file:"):
+        hidden += (Path(directory_of(settings.files_url)).absolute(),)
     return Sandbox(
         "namespaces",
         found.bwrap,
         cli,
         settings.run_read_paths,
-        hidden=(spool_dir(settings).absolute(),),
+        hidden=hidden,
         largest=settings.max_workspace_bytes,
         has_network=bool(settings.run_allowed_hosts),
     )

@@ -151,7 +151,7 @@ class Slot(RqWorker):
     ) -> None:
         self._patience = Patience()
         connection = sync_client(settings.redis_address, reply_timeout=_REPLY_TIMEOUT, retry=self._patience)
-        super().__init__(name, connection, "all" if sandbox.takes_tools else "plain")
+        super().__init__(name, connection, "all" if sandbox.takes_tools else "plain", settings.caller_max_active)
         self._grace = settings.shutdown_grace
         self._async = AsyncSide(name, settings, busy, credential, sandbox)
         self._memory = SlotMemory()

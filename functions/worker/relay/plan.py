@@ -16,9 +16,9 @@ def policy_for(
 ) -> Policy:
     """Return what a run may ask of Claude until its deadline, on the loop's clock; `deployment` is its credential."""
     options = plan.options
-    models = None
-    if settings.claude_models:
-        models = [*settings.claude_models, *plan.fallback_models, *([options.model] if options.model else [])]
+    models = _models(plan, settings)
+    if models is not None:
+        models += [*plan.fallback_models, *([options.model] if options.model else [])]
     withheld = set(settings.claude_tools) - set(options.tools)
     return Policy(
         allowed=Allowed(models, environ),
@@ -35,6 +35,13 @@ def policy_for(
         has_default_model=options.model is None,
         egress=_egress(plan, settings),
     )
+
+
+def _models(plan: RunPlan, settings: WorkerSettings) -> list[str] | None:
+    """Return the models of the caller's policy within those of this worker; None for every model."""
+    if plan.models is None:
+        return list(settings.claude_models) or None
+    return [model for model in plan.models if not settings.claude_models or model in settings.claude_models]
 
 
 def _egress(plan: RunPlan, settings: WorkerSettings) -> EgressPolicy | None:

@@ -73,14 +73,17 @@ class Upstream:
     wait: int = 0
 
 
-async def take(client: redis.asyncio.Redis, claim: Claim, slot: str, budget: float = 0) -> ClaimedJob | None:
+async def take(
+    client: redis.asyncio.Redis, claim: Claim, slot: str, budget: float = 0, caller_max_active: int | None = None
+) -> ClaimedJob | None:
     """Claim a job for a slot; None when the record expects another claim, or none.
 
     Also None when its caller has spent the `budget` of the day, USD, if there is one: then the job runs the next day.
+    And None when its caller runs `caller_max_active` jobs: then it waits for one of them. A policy replaces both.
     """
     reply = await scripts.run(
         client, "claim", job_id=claim.job_id, number=claim.number, slot=slot, lease_ms=LEASE, daily_budget_usd=budget,
-        new_deployment=uuid4().hex, new_spool_key=token_hex(32),
+        caller_max_active=caller_max_active or 0, new_deployment=uuid4().hex, new_spool_key=token_hex(32),
     )  # fmt: skip
     if reply is None:
         return None
