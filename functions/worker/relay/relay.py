@@ -99,8 +99,8 @@ class Line:
             await self._proxy.wait()
 
     async def _handle(self, head: Head, method: str, body: bytes, connection: RunConnection) -> None:
-        has_asked = self._run is not None and self._run.requested.is_set()
-        if not has_asked and self.rehearsal.encode() in body:
+        is_reached = self._run is not None and self._run.requested.is_set()
+        if not is_reached and self.rehearsal.encode() in body:
             rehearsal.answer(connection)
             return
         if self._opening is not None:

@@ -564,7 +564,7 @@ async def test_a_run_asks_at_no_higher_price_than_is_counted(folder):
         assert (await relay.post({"speed": "fast"})).status_code == 403
 
 
-async def test_a_run_that_has_asked_claude_gets_no_answer_to_a_rehearsal(folder):
+async def test_a_rehearsal_is_answered_only_before_the_first_request(folder):
     """Catches a tool that learns the question, or a prompt that repeats it, and so keeps requests from Claude."""
     async with relayed(folder) as relay:
         question = {"messages": [{"role": "user", "content": relay.line.rehearsal}]}

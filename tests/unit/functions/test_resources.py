@@ -29,7 +29,7 @@ async def test_a_run_with_tools_is_sampled_at_its_own_interval(monkeypatch, has_
 def test_page_tables_count_as_memory():
     """Catches a run that takes gigabytes by looking at memory that it never writes to."""
     before = processes.own_memory(os.getpid())
-    with mmap.mmap(-1, 16 << 30, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_NORESERVE, mmap.PROT_READ) as held:
+    with mmap.mmap(-1, 16 << 30, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_READ) as held:
         held.madvise(mmap.MADV_NOHUGEPAGE)
         for place in range(0, len(held), 2 << 20):
             held[place]
