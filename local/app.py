@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 
 from functions.admin.pages import pages as admin_pages
 from functions.admin.routes import router as admin
+from functions.anthropic.message_routes import router as anthropic_messages
 from functions.anthropic.routes import router as anthropic
 from functions.batches.routes import lists as batch_lists
 from functions.batches.routes import router as batches
@@ -66,6 +67,7 @@ app = create_app(
     batch_lists,
     openai,
     anthropic,
+    anthropic_messages,
     admin,
     admin_pages,
     lifespan=_lifespan,

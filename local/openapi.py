@@ -41,6 +41,7 @@ _TAGS = {
     "webhooks": "Delivery attempts of a job's webhooks, and redelivery.",
     "credentials": "Secrets of a caller that its jobs use and no response shows.",
     "OpenAI's responses": "OpenAI's Responses API in background mode, for its client packages.",
+    "Anthropic's messages": "Anthropic's Messages API, for its client packages.",
     "Anthropic's batches": "Anthropic's Message Batches API, for its client packages.",
     "health": "Readiness, liveness and metrics of the deployment.",
     "pages": "HTML pages.",

@@ -1,17 +1,30 @@
-"""Translate requests of Anthropic's Message Batches API into queries. Unsupported parameters are refused by name."""
+"""Translate requests of Anthropic's API into queries. Unsupported parameters are refused by name."""
 
 from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from functions.anthropic.turns import UNSUPPORTED, refused, texts_of, turns_of
 from shared.api.errors import FieldError, InvalidRequest
 from shared.api.models import Wire
-from shared.api.requests import MOST_QUERIES, BatchQuery
+from shared.api.requests import MOST_QUERIES, CompatQuery
+from shared.api.vocabulary import Priority
 from shared.http.problems import invalid_request
 from shared.services.batches import error_at
 
-UNSUPPORTED = "not supported; remove it"
 _SAME = {"model": "model", "max_tokens": "maxOutputTokens"}
+# Values that change nothing, accepted because some programs always send them.
+_NO_EFFECT: dict[str, tuple[Any, ...]] = {
+    "temperature": (1,),
+    "top_p": (1,),
+    "stop_sequences": ([],),
+    "tools": ([],),
+    "tool_choice": ({"type": "auto"}, {"type": "none"}),
+    "service_tier": ("auto", "standard_only"),
+    "speed": ("standard",),
+}
+# Parameters that change nothing, whatever their value: where a prompt is cached, and who asks.
+_IGNORED = {"cache_control", "user_profile_id"}
 # Our field → its place in `params` of Anthropic's API.
 _PLACES = {
     "query": "messages",
@@ -30,7 +43,30 @@ class MessageBatchRequest(Wire):
     requests: list[dict[str, Any]] = Field(min_length=1, max_length=MOST_QUERIES)
 
 
-def queries_of(requests: list[dict[str, Any]]) -> list[BatchQuery]:
+class MessageRequest(Wire):
+    """A body of Anthropic's API; `query_of` checks its fields."""
+
+    model_config = ConfigDict(extra="allow", alias_generator=None)
+
+    messages: Any = None
+    stream: Any = None
+
+
+def query_of(body: MessageRequest, priority: Priority) -> tuple[CompatQuery, bool]:
+    """Translate a message request; return the query, and whether the answer is streamed."""
+    params = body.model_dump()
+    stream = params.pop("stream")
+    if not isinstance(stream, bool | None):
+        raise refused("stream", "should be true or false")
+    # Neither cached nor joined: the job is cancelled when its client leaves.
+    fields = {"priority": priority, "cache": {"mode": "bypass"}, "cutAnswer": True, **_fields(params, "")}
+    try:
+        return CompatQuery.model_validate(fields), bool(stream)
+    except ValidationError as error:
+        raise as_parameter(invalid_request(error), body.messages) from None
+
+
+def queries_of(requests: list[dict[str, Any]]) -> list[CompatQuery]:
     """Translate all requests; raises InvalidRequest, which names the first invalid one as Anthropic's API does."""
     queries, names = [], set()
     for number, one in enumerate(requests):
@@ -44,85 +80,81 @@ def queries_of(requests: list[dict[str, Any]]) -> list[BatchQuery]:
         params = one.get("params")
         if not isinstance(params, dict):
             raise refused(f"{place}.params", "should be an object")
-        fields = {"customId": name, **_fields(params, f"{place}.params")}
+        fields = {"customId": name, **_fields(params, f"{place}.params.")}
         try:
-            queries.append(BatchQuery.model_validate(fields))
+            queries.append(CompatQuery.model_validate(fields))
         except ValidationError as error:
             raise as_parameter(error_at(invalid_request(error), f"{place}.params")) from None
     return queries
 
 
-def as_parameter(error: InvalidRequest) -> InvalidRequest:
-    """Return an error of the batch with the names of the parameters in Anthropic's API."""
-    fields = tuple(FieldError(_parameter(field.pointer), field.message) for field in error.errors)
+def as_parameter(error: InvalidRequest, messages: Any = None) -> InvalidRequest:
+    """Return an error of a query with the names of the parameters in Anthropic's API.
+
+    The query is the content of the last user message; `messages` are those of the request, if it is not a batch.
+    """
+    fields = tuple(FieldError(_parameter(field.pointer, messages), field.message) for field in error.errors)
     detail = "; ".join(f"{field.pointer.strip('/').replace('/', '.')}: {field.message}" for field in fields[:5])
     return InvalidRequest(detail or error.detail, errors=fields, headers=error.headers)
 
 
-def _parameter(pointer: str) -> str:
+def _parameter(pointer: str, messages: Any) -> str:
     above, params, field = pointer.partition("/params/")
+    if not params:
+        above, field = "", pointer.removeprefix("/")
     name, *inside = field.split("/")
-    # The one field beside `params`.
-    return f"{above}/custom_id" if name == "customId" else above + params + "/".join([_PLACES.get(name, name), *inside])
+    if name == "customId":  # the one field beside `params`
+        return f"{above}/custom_id"
+    if name == "query" and isinstance(messages, list):
+        last = max(number for number, one in enumerate(messages) if one["role"] == "user")
+        return f"/messages/{last}/content"
+    return above + (params or "/") + "/".join([_PLACES.get(name, name), *inside])
 
 
 def _fields(params: dict[str, Any], place: str) -> dict[str, Any]:
+    """Translate the parameters of one message; `place` is what precedes their names in errors."""
     fields: dict[str, Any] = {}
+    system: list[str] = []
     for name, value in params.items():
-        where = f"{place}.{name[:60]}"
+        where = f"{place}{name[:60]}"
         match name:
-            case _ if value is None or (name == "stream" and value is False):
+            case _ if value is None or _changes_nothing(name, value):
                 pass
             case "model" | "max_tokens":
                 fields[_SAME[name]] = value
             case "messages":
-                fields["query"] = _query(value, where)
+                turns = turns_of(value, where)
+                fields |= {"query": turns.query, "history": turns.history}
+                system += turns.system
             case "system":
-                fields["systemPrompt"] = _text(value, where)
+                system[:0] = texts_of(value, where)
             case "metadata":
                 fields["metadata"] = {key: text for key, text in _object(value, where).items() if text is not None}
             case "output_config":
                 fields |= _output(_object(value, where), where)
+            case "thinking":
+                _check_thinking(value, where)
             case _:
                 raise refused(where, UNSUPPORTED)
     for name, field in {**_SAME, "messages": "query"}.items():
         if field not in fields:
-            raise refused(f"{place}.{name}", "required")
-    return fields
+            raise refused(f"{place}{name}", "required")
+    return {**fields, "systemPrompt": "\n".join(system)} if system else fields
 
 
-def _query(messages: Any, place: str) -> str:
-    """Return the text of the only message; a batch has no sessions, so it cannot have earlier turns."""
-    match messages:
-        case [{"role": "user", "content": content, **rest}] if not rest:
-            return _text(content, f"{place}.0.content")
+def _changes_nothing(name: str, value: Any) -> bool:
+    if name == "stream":
+        return value is False  # of a batch
+    # `True == 1` in Python.
+    return name in _IGNORED or (not isinstance(value, bool) and value in _NO_EFFECT.get(name, ()))
+
+
+def _check_thinking(value: Any, place: str) -> None:
+    match value:
+        case {"type": "adaptive", **rest} if not rest.keys() - {"display"}:
+            pass  # the CLI's own choice
         case _:
-            raise refused(place, "should be one user message")
-
-
-def _text(content: Any, place: str) -> str:
-    match content:
-        case str():
-            return content
-        case list():
-            return "\n".join(_part(part, f"{place}.{number}") for number, part in enumerate(content))
-        case _:
-            raise refused(place, "should be text")
-
-
-def _part(part: Any, place: str) -> str:
-    match part:
-        case {"type": "text", "text": str(text), **rest}:
-            for name, value in rest.items():
-                if value is not None:
-                    raise refused(f"{place}.{str(name)[:60]}", UNSUPPORTED)
-            return text
-        case {"type": "text"}:
-            raise refused(f"{place}.text", "should be text")
-        case {"type": str(kind)}:
-            raise refused(place, f"{kind[:40]} is not supported; use text")
-        case _:
-            raise refused(place, "should be a text block")
+            raise refused(place, 'should be {"type": "adaptive"}; output_config.effort limits thinking')
 
 
 def _output(config: dict[str, Any], place: str) -> dict[str, Any]:
@@ -144,9 +176,3 @@ def _object(value: Any, place: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise refused(place, "should be an object")
     return value
-
-
-def refused(place: str, why: str) -> InvalidRequest:
-    """Return the error of one parameter, named by its place in the body."""
-    pointer = "/" + place.replace(".", "/")
-    return InvalidRequest(f"{place}: {why}", errors=(FieldError(pointer, why),))

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from functions.anthropic import service, views
-from functions.anthropic.requests import MessageBatchRequest, as_parameter, queries_of, refused
+from functions.anthropic.requests import MessageBatchRequest, as_parameter, queries_of
+from functions.anthropic.turns import refused
 from shared.api.errors import InvalidRequest
 from shared.api.ids import is_id
 from shared.configuration.settings import StatusSettings, SubmitSettings, load

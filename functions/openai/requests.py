@@ -8,7 +8,7 @@ from pydantic import ConfigDict, ValidationError
 
 from shared.api.errors import FieldError, InvalidRequest, RefusedParameter
 from shared.api.models import Wire
-from shared.api.requests import ResponseQuery
+from shared.api.requests import CompatQuery
 from shared.http.compat import as_path
 from shared.http.problems import invalid_request
 
@@ -49,7 +49,7 @@ class ResponseRequest(Wire):
 class Translated:
     """A body as a query; `previous` is the response that it continues."""
 
-    query: ResponseQuery
+    query: CompatQuery
     previous: str | None
     stream: bool
 
@@ -73,7 +73,7 @@ def translate(body: ResponseRequest) -> Translated:
     if "query" not in fields:
         raise RefusedParameter("input", "required", "missing_required_parameter")
     try:
-        return Translated(ResponseQuery.model_validate(fields), previous, stream)
+        return Translated(CompatQuery.model_validate(fields), previous, stream)
     except ValidationError as error:
         raise as_parameter(invalid_request(error), body.input) from None
 

@@ -23,6 +23,7 @@
     ├── BudgetExhausted 429
     ├── RateLimited 429
     ├── HeadTooLarge 431
+    ├── AnswerFailed 502
     ├── QueueFull 503
     └── Unavailable 503
 
@@ -191,6 +192,17 @@ class BudgetExhausted(GatewayError):
     """The caller has spent DAILY_BUDGET_USD; `Retry-After` has the seconds until the next day."""
 
     status, code, title = 429, "budget_exhausted", "Daily budget exhausted"
+
+
+class AnswerFailed(GatewayError):
+    """The job of a request that waits for its answer failed; the compat API's own status and type say how."""
+
+    status, code, title = 502, "answer_failed", "No answer"
+
+    def __init__(self, detail: str, job_code: str = "server_error", *, retryable: bool = False) -> None:
+        # Both packages repeat a request after a 5xx unless this header forbids it.
+        super().__init__(f"{job_code}: {detail}", headers={} if retryable else {"x-should-retry": "false"})
+        self.job_code = job_code
 
 
 class QueueFull(GatewayError):

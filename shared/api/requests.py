@@ -191,13 +191,6 @@ class SubmitRequest(Body):
     )
 
 
-class ResponseQuery(SubmitRequest):
-    """A query of OpenAI's API, with the options of its text format, which responses repeat."""
-
-    # Omitted when absent, so that digests of bodies that were stored before this field stay valid.
-    text_format: dict[str, Any] | None = Field(None, exclude_if=lambda options: options is None)
-
-
 MOST_QUERIES = 1000
 """The number of queries that a batch may have."""
 
@@ -207,6 +200,27 @@ class BatchQuery(SubmitRequest):
 
     custom_id: Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")] | None = Field(
         None, description="Returned with the result."
+    )
+
+
+class CompatQuery(BatchQuery):
+    """A query of a compat API, with what our own API does not have."""
+
+    # Omitted when absent, so that digests of bodies that were stored before these fields stay valid.
+    text_format: dict[str, Any] | None = Field(
+        None,
+        exclude_if=lambda options: options is None,
+        description="The options of a text format that answers repeat.",
+    )
+    history: list[dict[str, Any]] = Field(
+        default_factory=list,
+        exclude_if=lambda turns: not turns,
+        description="The turns before the query, as messages of Anthropic's API.",
+    )
+    cut_answer: StrictBool = Field(
+        False,
+        exclude_if=lambda cut: not cut,
+        description="An answer that reaches `maxOutputTokens` is returned as far as it goes.",
     )
 
 
