@@ -15,6 +15,7 @@ from functions.anthropic.routes import router as anthropic
 from functions.batches.routes import lists as batch_lists
 from functions.batches.routes import router as batches
 from functions.credentials.routes import router as credentials
+from functions.openai.chat_routes import router as openai_chat
 from functions.openai.routes import router as openai
 from functions.status.routes import polled
 from functions.status.routes import router as status
@@ -66,6 +67,7 @@ app = create_app(
     batches,
     batch_lists,
     openai,
+    openai_chat,
     anthropic,
     anthropic_messages,
     admin,

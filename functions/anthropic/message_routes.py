@@ -45,7 +45,7 @@ async def create_message(request: Request) -> Response:
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
     body = await read_json(request, MessageRequest, max_bytes=settings.max_body_bytes)
-    query, stream = query_of(body, priority_in(request))
+    query, stream = query_of(body, priority_in(request) or "high")
     if stream and live.in_lambda():
         raise refused("stream", live.NO_STREAM)
     try:

@@ -59,7 +59,7 @@ def query_of(body: MessageRequest, priority: Priority) -> tuple[CompatQuery, boo
     if not isinstance(stream, bool | None):
         raise refused("stream", "should be true or false")
     # Neither cached nor joined: the job is cancelled when its client leaves.
-    fields = {"priority": priority, "cache": {"mode": "bypass"}, "cutAnswer": True, **_fields(params, "")}
+    fields = {"priority": priority, "cache": {"mode": "bypass"}, "live": True, **_fields(params, "")}
     try:
         return CompatQuery.model_validate(fields), bool(stream)
     except ValidationError as error:
@@ -113,33 +113,36 @@ def _parameter(pointer: str, messages: Any) -> str:
 
 def _fields(params: dict[str, Any], place: str) -> dict[str, Any]:
     """Translate the parameters of one message; `place` is what precedes their names in errors."""
+    given = {name: value for name, value in params.items() if value is not None and not _changes_nothing(name, value)}
     fields: dict[str, Any] = {}
-    system: list[str] = []
-    for name, value in params.items():
-        where = f"{place}{name[:60]}"
-        match name:
-            case _ if value is None or _changes_nothing(name, value):
-                pass
-            case "model" | "max_tokens":
-                fields[_SAME[name]] = value
-            case "messages":
-                turns = turns_of(value, where)
-                fields |= {"query": turns.query, "history": turns.history}
-                system += turns.system
-            case "system":
-                system[:0] = texts_of(value, where)
-            case "metadata":
-                fields["metadata"] = {key: text for key, text in _object(value, where).items() if text is not None}
-            case "output_config":
-                fields |= _output(_object(value, where), where)
-            case "thinking":
-                _check_thinking(value, where)
-            case _:
-                raise refused(where, UNSUPPORTED)
+    system = texts_of(given.pop("system"), f"{place}system") if "system" in given else []
+    if "messages" in given:
+        turns = turns_of(given.pop("messages"), f"{place}messages")
+        fields |= {"query": turns.query, "history": turns.history}
+        system += turns.system
+    if system:
+        fields["systemPrompt"] = "\n".join(system)
+    for name, value in given.items():
+        fields |= _translate_field(name, value, f"{place}{name[:60]}")
     for name, field in {**_SAME, "messages": "query"}.items():
         if field not in fields:
             raise refused(f"{place}{name}", "required")
-    return {**fields, "systemPrompt": "\n".join(system)} if system else fields
+    return fields
+
+
+def _translate_field(name: str, value: Any, where: str) -> dict[str, Any]:
+    match name:
+        case "model" | "max_tokens":
+            return {_SAME[name]: value}
+        case "metadata":
+            return {"metadata": {key: text for key, text in _object(value, where).items() if text is not None}}
+        case "output_config":
+            return _output(_object(value, where), where)
+        case "thinking":
+            _check_thinking(value, where)
+            return {}
+        case _:
+            raise refused(where, UNSUPPORTED)
 
 
 def _changes_nothing(name: str, value: Any) -> bool:

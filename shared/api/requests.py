@@ -217,10 +217,10 @@ class CompatQuery(BatchQuery):
         exclude_if=lambda turns: not turns,
         description="The turns before the query, as messages of Anthropic's API.",
     )
-    cut_answer: StrictBool = Field(
+    live: StrictBool = Field(
         False,
-        exclude_if=lambda cut: not cut,
-        description="An answer that reaches `maxOutputTokens` is returned as far as it goes.",
+        exclude_if=lambda live: not live,
+        description="The client waits: an answer that reaches `maxOutputTokens` is returned as far as it goes.",
     )
 
 

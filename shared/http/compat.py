@@ -10,7 +10,7 @@ from typing import Any, Literal
 from fastapi import Response
 from pydantic import BaseModel
 
-from shared.api.errors import AnswerFailed, GatewayError, RefusedParameter
+from shared.api.errors import AnswerFailed, FieldError, GatewayError, InvalidRequest, RefusedParameter
 
 _OPENAI = {
     401: ("invalid_request_error", "invalid_api_key"),
@@ -128,6 +128,14 @@ def writer_for(scope: Mapping[str, Any]) -> Writer | None:
     # Anthropic's packages send this header with every request, even to paths of OpenAI's API.
     versioned = any(name == b"anthropic-version" for name, _ in scope["headers"])
     return as_anthropic if versioned or f"{path}/".startswith("/v1/messages/") else as_openai
+
+
+def renamed(error: InvalidRequest, names: Mapping[str, str]) -> InvalidRequest:
+    """Return an error of a query as the error of one parameter of OpenAI's API; `names` has our fields' parameters."""
+    first = error.errors[0] if error.errors else FieldError("", error.detail)
+    name, *inside = first.pointer.removeprefix("/").split("/")
+    place = as_path("/" + "/".join([names.get(name, name), *inside]))
+    return RefusedParameter(place, first.message, "invalid_value")
 
 
 def as_path(pointer: str) -> str:

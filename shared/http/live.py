@@ -108,9 +108,10 @@ class _Stream:
 
     async def first(self) -> bytes:
         """Return the first bytes of the response; raises the failure of a job that fails before."""
+        begun = self._writer.begin()
         while True:
             if written := self._next(await anext(self._updates, self._interruption)):
-                return self._writer.begin() + written
+                return begun + written
 
     async def rest(self, first: bytes) -> AsyncIterator[bytes]:
         """Yield the bytes of the response from the first on."""

@@ -8,16 +8,16 @@ from shared.http.describe import header
 
 PRIORITY = header(
     "X-Priority",
-    "The priority of the job.",
+    "The priority of the job; high by default if the client waits for the answer.",
     {"type": "string", "enum": list(PRIORITIES)},
 )
 
 
-def priority_in(request: Request, default: Priority = "high") -> Priority:
-    """Return the priority of a request; raises InvalidRequest for an unknown one."""
+def priority_in(request: Request) -> Priority | None:
+    """Return the priority that a request names, if any; raises InvalidRequest for an unknown one."""
     given = request.headers.get("x-priority")
     if given is None:
-        return default
+        return None
     for priority in PRIORITIES:
         if given.strip().lower() == priority:
             return priority

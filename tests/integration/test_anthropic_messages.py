@@ -1,13 +1,11 @@
 """The anthropic package against the gateway: messages, whole and streamed, with nothing changed but the base URL."""
 
-import json
-from typing import Any, cast
+from typing import Any
 
 import anthropic
-import httpx
 import pytest
 
-from tests.support.scripted_replies import Error, Text, ToolUse
+from tests.support.scripted_replies import Text
 
 pytestmark = [pytest.mark.once, pytest.mark.slow]
 SCHEMA = {
