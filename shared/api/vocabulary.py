@@ -7,7 +7,7 @@ Priority = Literal["high", "normal", "low"]
 PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
 TERMINAL = frozenset({"completed", "failed", "cancelled"})
 # The model that the CLI asks when no model is set; a contract test compares.
-CLI_DEFAULT_MODEL = "claude-sonnet-5-5"
+CLI_DEFAULT_MODEL = "claude-opus-5-5"
 
 ErrorCode = Literal[
     "authentication_failed",

@@ -7,6 +7,7 @@ from claude_agent_sdk.types import SessionStore, SystemPromptFile, SystemPromptP
 
 from functions.worker.cli import mcp_servers
 from functions.worker.cli.environment import for_relay, for_run
+from functions.worker.cli.history import HISTORY_ID, HistorySession
 from functions.worker.cli.plan import RunOptions, RunPlan
 from functions.worker.cli.workspace import Workspace
 from functions.worker.relay.credential import Credential
@@ -24,7 +25,7 @@ def options_for(
     plan: RunPlan,
     settings: WorkerSettings,
     workspace: Workspace,
-    session: StagedSession | None = None,
+    session: StagedSession | HistorySession | None = None,
     credential: Credential | None = None,
 ) -> ClaudeAgentOptions:
     """Return the options of the CLI for a plan; `session` stores the transcript of a plan with a session.
@@ -32,6 +33,7 @@ def options_for(
     With a credential the CLI reaches Claude through the relay, which counts turns and cost.
     """
     options, kept = plan.options, plan.session
+    resumes = HISTORY_ID if plan.history else kept.resumes if kept else None
     relayed = {} if credential is None else for_relay(workspace.socket_for_cli, credential)
     return ClaudeAgentOptions(
         cli_path=settings.claude_command,
@@ -51,13 +53,13 @@ def options_for(
         extra_args={
             "restricted": None,
             "disable-slash-commands": None,
-            **({} if kept else {"no-session-persistence": None}),
+            **({} if kept or plan.history else {"no-session-persistence": None}),
         },
         session_store=cast("SessionStore | None", session),
         # A session that continues keeps its id, which only `resume` names; a fork has both.
         session_id=kept.session_id if kept and kept.session_id != kept.resumes else None,
-        resume=kept.resumes if kept else None,
-        fork_session=kept is not None and kept.is_fork,
+        resume=resumes,
+        fork_session=kept is not None and resumes not in {None, kept.session_id},
         permission_mode="dontAsk",
         # The query is data: the CLI runs no slash command and reads no file that the query mentions.
         verbatim_prompts=True,

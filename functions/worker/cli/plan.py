@@ -4,16 +4,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from functions.worker.cli.history import split
 from shared.configuration.settings import WorkerSettings
 from shared.mcp.config import Server
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The input of the model: the query, and JSON data that the query is about; None for no data."""
+    """The input of the model: the query, and JSON data that the query is about; None for no data.
+
+    `before` are content blocks of the user that precede the query.
+    """
 
     query: str = ""
     context: Any = None
+    before: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,8 @@ class RunOptions:
     effort: Any = None
     max_turns: int | None = None
     max_output_tokens: int | None = None
+    # An answer that reaches this limit is complete as far as it goes.
+    cuts_answer: bool = False
     max_budget_usd: float | None = None
     tools: tuple[str, ...] = ()
     output_schema: dict[str, Any] | None = None
@@ -59,6 +66,8 @@ class RunPlan:
     options: RunOptions = RunOptions()
     mcp: McpPlan = field(default_factory=McpPlan)
     session: SessionPlan | None = None
+    # The turns before the query, as messages of the Messages API.
+    history: tuple[dict[str, Any], ...] = ()
     # Models to use while the first is overloaded.
     fallback_models: tuple[str, ...] = ()
     # Name of the caller's credential that the run uses instead of the deployment's, and its value for the relay.
@@ -75,11 +84,13 @@ class RunPlan:
 
 def plan_for(request: Mapping[str, Any], settings: WorkerSettings, *, spent_usd: float = 0.0) -> RunPlan:
     """Return the plan of a run for a stored request; `spent_usd` is the cost of the job's earlier attempts."""
+    history, before = split(request.get("history", ()))
     return RunPlan(
-        prompt=Prompt(request.get("query", ""), request.get("context")),
+        prompt=Prompt(request.get("query", ""), request.get("context"), before),
         options=_options(request, settings, spent_usd),
         mcp=_mcp(request, settings),
         session=_session(request),
+        history=history,
         credential=request.get("credential"),
         fallback_models=tuple(request.get("fallbackModels", ())),
     )
@@ -93,6 +104,7 @@ def _options(request: Mapping[str, Any], settings: WorkerSettings, spent_usd: fl
         effort=request.get("effort"),
         max_turns=request.get("maxTurns"),
         max_output_tokens=request.get("maxOutputTokens"),
+        cuts_answer=request.get("live", False),
         max_budget_usd=min(budgets) - spent_usd if budgets else None,
         tools=tuple(request.get("tools", ())),
         output_schema=request.get("outputSchema"),

@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from functions.worker.cli import mcp_servers, resources
 from functions.worker.cli.environment import uses_cloud
+from functions.worker.cli.history import HistorySession
 from functions.worker.cli.plan import RunPlan
 from functions.worker.cli.process import GRACE, Cli
 from functions.worker.cli.prompt import messages_of
@@ -19,7 +20,7 @@ from functions.worker.cli.structured import structured
 from functions.worker.cli.tools import run_commands
 from functions.worker.cli.usage import Meter
 from functions.worker.cli.warm import WarmCli
-from functions.worker.jobs.outcome import Report, Structured
+from functions.worker.jobs.report import Report, Structured
 from functions.worker.relay.plan import policy_for
 from functions.worker.relay.run import RelayedRun, Watcher
 from functions.worker.sandbox.confine import SandboxUnavailableError
@@ -48,7 +49,7 @@ class Run:
         self,
         plan: RunPlan,
         on_text: Callable[[str], None],
-        session: StagedSession | None = None,
+        session: StagedSession | HistorySession | None = None,
         deadline: float | None = None,
     ) -> Report:
         """Carry out a plan and return the report; `on_text` receives the model's text as it is streamed.
@@ -135,7 +136,9 @@ class Run:
         try:
             await cli.start()
             expected = mcp_servers.Expected(plan.mcp, cli.broker.gone)
-            await read_messages(cli.query(messages_of(plan.prompt)), report, self._settings, on_text, expected)
+            messages = cli.query(messages_of(plan.prompt))
+            cuts = plan.options.cuts_answer
+            await read_messages(messages, report, self._settings, on_text, expected, cuts_answer=cuts)
             if report.envelope is None:
                 # Not at `end`, which may come later: the CLI's own retry starts half a second after its announcement.
                 cli.kill_cli()

@@ -18,7 +18,7 @@ from claude_agent_sdk.types import Message, RateLimitInfo
 from functions.worker.cli.answer_text import AnswerText
 from functions.worker.cli.mcp_servers import Expected
 from functions.worker.cli.structured_input import StructuredInput
-from functions.worker.jobs.outcome import Report
+from functions.worker.jobs.report import Report
 from shared.api.times import rfc3339
 from shared.configuration.settings import WorkerSettings
 
@@ -34,6 +34,8 @@ async def read_messages(
     settings: WorkerSettings,
     on_text: Callable[[str], None],
     servers: Expected,
+    *,
+    cuts_answer: bool = False,
 ) -> None:
     """Fill the report from the messages; stop early at too much text or silence.
 
@@ -53,7 +55,8 @@ async def read_messages(
                     on_text(text)
                 report.text = answer.text
                 structured_input.observe(message)
-                if _is_last(message, report, structured_input) or _is_too_large(report, settings.max_output_bytes):
+                is_last = _is_last(message, report, structured_input, cuts_answer=cuts_answer)
+                if is_last or _is_too_large(report, settings.max_output_bytes):
                     return
                 silence_limit.observe(message)
     except TimeoutError:
@@ -100,14 +103,15 @@ def _is_too_large(report: Report, limit: int) -> bool:
     return report.text_bytes > limit
 
 
-def _is_last(message: Message, report: Report, structured_input: StructuredInput) -> bool:
+def _is_last(message: Message, report: Report, structured_input: StructuredInput, *, cuts_answer: bool) -> bool:
     """Record a message in the report; return whether it is the last one to read."""
     match message:
         case StreamEvent(
             event={"type": "message_delta", "delta": {"stop_reason": str(reason)}}, parent_tool_use_id=None
         ) if reason in _INCOMPLETE:
             # The CLI would let the model continue, and return only its last message as the whole answer.
-            report.failure = "output_too_large"
+            report.is_cut = cuts_answer and reason == "max_tokens"
+            report.failure = None if report.is_cut else "output_too_large"
             return True
         case AssistantMessage():
             _note(report, message)

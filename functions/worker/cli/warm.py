@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from functions.worker.cli.history import HistorySession
 from functions.worker.cli.mcp_broker import Broker
 from functions.worker.cli.options import options_for
 from functions.worker.cli.plan import RunPlan, plan_for
@@ -55,7 +56,7 @@ class WarmCli:
         self._next_allowed = asyncio.Event()
         self._default = plan_for({}, settings)
 
-    def take(self, plan: RunPlan, session: StagedSession | None = None) -> Cli:
+    def take(self, plan: RunPlan, session: StagedSession | HistorySession | None = None) -> Cli:
         """Return a CLI for a run: the warm one if it fits, else one that is not started yet.
 
         The caller ends the CLI, and then calls `allow_next`.
@@ -128,7 +129,7 @@ class WarmCli:
             with suppress(asyncio.CancelledError):
                 await ended
 
-    def _new(self, plan: RunPlan, session: StagedSession | None = None) -> Cli:
+    def _new(self, plan: RunPlan, session: StagedSession | HistorySession | None = None) -> Cli:
         self._sandbox.check(has_tools=bool(plan.options.tools))
         workspace = Workspace.create()
         if plan.options.system_prompt is not None:

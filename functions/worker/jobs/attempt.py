@@ -9,6 +9,7 @@ from typing import Any
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from functions.worker.cli.history import HistorySession
 from functions.worker.cli.plan import plan_for
 from functions.worker.cli.run import Run
 from functions.worker.cli.warm import WarmCli
@@ -131,7 +132,8 @@ class _Attempt:
             plan = replace(self._plan, api_key=self._api_key())
         except CredentialUnavailableError:
             return failed("credential_unavailable")
-        answer = asyncio.create_task(self._run.answer(plan, self._heartbeat.add_text, self._session, self._deadline))
+        session = HistorySession(plan.history, self._session) if plan.history else self._session
+        answer = asyncio.create_task(self._run.answer(plan, self._heartbeat.add_text, session, self._deadline))
         stopped = asyncio.create_task(self._signals.stop.wait())
         cancelled = asyncio.create_task(self._signals.cancel.wait())
         try:

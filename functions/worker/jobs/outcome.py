@@ -5,6 +5,7 @@ what the run showed                                              code
 the envelope is a success, with a turn of a model and text       completed
 … without a turn of a model, or without text                     empty_result
 … without an answer that matches the outputSchema                schema_unsatisfied
+an answer at its maxOutputTokens whose client waits              completed
 envelope error_max_turns                                         max_turns
 envelope error_max_budget_usd                                    budget_exceeded
 envelope error_max_structured_output_retries                     schema_unsatisfied
@@ -23,9 +24,11 @@ a credential of the caller that cannot be used                   credential_unav
 """
 
 import json
+import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from functions.worker.jobs.report import Report
 from shared.api.vocabulary import ErrorCode
 from shared.store.jobs.claims import Upstream
 
@@ -35,8 +38,6 @@ if TYPE_CHECKING:
     # The pool judges no run, and does not need these at run time.
     from claude_agent_sdk import ResultMessage
 
-    from functions.worker.cli.usage import Meter
-    from functions.worker.relay.run import RelayedRun
     from shared.store.callers.spending import Spend
 
 _BY_STATUS: dict[int, ErrorCode] = {
@@ -100,73 +101,6 @@ _SILENT: frozenset[ErrorCode] = frozenset(
 # The CLI does not report a `retry-after` above this, but ends at once; ms, measured.
 _LONGEST_REPORTED = 60_000
 _LONGEST_WAIT = 600_000
-# Failed requests that are kept of one attempt.
-_MOST_REQUESTS = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Structured:
-    """The answer of a run with an outputSchema: JSON, if it `fits` the schema."""
-
-    fits: bool
-    value: Any = None
-
-
-@dataclass(slots=True)
-class Report:
-    """What was seen of a run; `structured` is None unless a schema was given.
-
-    `text` is the answer: all text blocks of the last message that has any (see `answer_text`). `structured_input` is
-    the input of the model's StructuredOutput call with its exact digits. A run that `is_free` costs nothing, whatever
-    the CLI computes: the demo model answers.
-
-    `absent` are the MCP servers that did not start or died; `truncated` the tools whose results were cut; `shown` the
-    failed requests to Claude that the CLI reports. `relayed` is the relay's complete account of them.
-
-    `failure` is set when something other than the CLI ended the run. `error_kind`, `error_status` and, when the API
-    sent one, `retry_after` (ms) describe an API error.
-    """
-
-    envelope: "ResultMessage | None" = None
-    error_kind: str | None = None
-    retry_after: int | None = None
-    model: str | None = None
-    failure: ErrorCode | None = None
-    absent: tuple[str, ...] = ()
-    truncated: tuple[str, ...] = ()
-    shown: "list[dict[str, Any]]" = field(default_factory=list)
-    relayed: "RelayedRun | None" = None
-    text: str = ""
-    text_bytes: int = 0
-    structured_input: Any = None
-    structured: "Structured | None" = None
-    meter: "Meter | None" = None
-    is_free: bool = False
-
-    @property
-    def seen(self) -> dict[str, Any]:
-        """The part that the job's record keeps of this attempt; empty values are left out."""
-        requests = self.shown if self.relayed is None else self.relayed.failures
-        values = {"model": self.model, "truncated": list(self.truncated), "requests": requests[-_MOST_REQUESTS:]}
-        return {name: value for name, value in values.items() if value}
-
-    @property
-    def spends(self) -> "Sequence[Spend]":
-        """The cost: by the relay's meter, or else the CLI's own sum, or the sum of what the API has reported."""
-        # Not at the top: the pool does not need it.
-        from functions.worker.cli.usage import spends_of_envelope  # noqa: PLC0415
-
-        spends: Sequence[Spend]
-        if self.relayed is not None:
-            spends = self.relayed.ledger.spends
-        elif self.envelope is not None:
-            spends = spends_of_envelope(self.envelope, self.model)
-        else:
-            spends = [] if self.meter is None else self.meter.spends
-        if not self.is_free:
-            return spends
-        # The CLI books under the model that it asked for: no model of Claude's, but the demo, used these tokens.
-        return [replace(spend, cost=0.0, model=self.model or spend.model) for spend in spends]
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +167,8 @@ def judge(report: Report, *, max_output_bytes: int, session_id: str | None = Non
 def _judge(report: Report, max_output_bytes: int, session_id: str | None) -> Outcome:
     if report.failure is not None:
         return failed(report.failure, report.retry_after)
+    if report.is_cut:
+        return _cut_answer(report, max_output_bytes, session_id)
     envelope = report.envelope
     if envelope is None:
         return failed("cli_crashed")
@@ -251,7 +187,23 @@ def _answer(report: Report, envelope: "ResultMessage", max_output_bytes: int, se
     without_text = report.structured is None and not report.text.strip()
     if envelope.num_turns < 1 or report.model is None or without_text:
         return failed("empty_result")
-    result = _result(report, envelope, report.model, session_id)
+    result = _result(report, report.model, session_id)
+    result |= {"durationMs": envelope.duration_ms, "turns": envelope.num_turns}
+    return _bounded(result, max_output_bytes)
+
+
+def _cut_answer(report: Report, max_output_bytes: int, session_id: str | None) -> Outcome:
+    """Return the outcome of a run whose answer reached its limit: the CLI was ended before it wrote an envelope."""
+    if report.structured is not None:
+        return failed("output_too_large")
+    model = report.model or next((spend.model for spend in report.spends), "unknown")
+    turns = 1 if report.relayed is None else max(1, report.relayed.limits.turns)
+    took = int((time.monotonic() - report.began) * 1000)
+    result = {**_result(report, model, session_id), "durationMs": took, "turns": turns, "stopReason": "max_tokens"}
+    return _bounded(result, max_output_bytes)
+
+
+def _bounded(result: dict[str, Any], max_output_bytes: int) -> Outcome:
     if len(_json_bytes(result)) > max_output_bytes:
         return failed("output_too_large")
     return Outcome("completed", {"result": result})
@@ -271,7 +223,7 @@ def _json_bytes(value: dict[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
-def _result(report: Report, envelope: "ResultMessage", model: str, session_id: str | None) -> dict[str, Any]:
+def _result(report: Report, model: str, session_id: str | None) -> dict[str, Any]:
     structured = report.structured
     response = report.text if structured is None else json.dumps(structured.value, ensure_ascii=False)
     return {
@@ -283,8 +235,6 @@ def _result(report: Report, envelope: "ResultMessage", model: str, session_id: s
         "model": model,
         "usage": _usage(report.spends),
         "costUsd": sum(spend.cost or 0.0 for spend in report.spends),
-        "durationMs": envelope.duration_ms,
-        "turns": envelope.num_turns,
     }
 
 
