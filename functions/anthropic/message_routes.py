@@ -5,7 +5,8 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from functions.anthropic import views
+from functions.anthropic import counting, views
+from functions.anthropic.counting import CountRequest
 from functions.anthropic.requests import MessageRequest, as_parameter, query_of
 from functions.anthropic.stream import MessageWriter
 from functions.anthropic.turns import refused
@@ -25,12 +26,10 @@ _ERROR = {
     "description": "An error in the form of Anthropic's API.",
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/AnthropicError"}}},
 }
+_OBJECT: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
 _MESSAGE: dict[str, Any] = {
     "description": "The message, or its events if `stream` is true.",
-    "content": {
-        "application/json": {"schema": {"type": "object"}},
-        "text/event-stream": {"schema": {"type": "string"}},
-    },
+    "content": {**_OBJECT, "text/event-stream": {"schema": {"type": "string"}}},
 }
 
 
@@ -65,3 +64,21 @@ async def create_message(request: Request) -> Response:
         return await streamed(request, job, writer, load(StatusSettings), streams_text=streams_text)
     ended = await whole(request, job)
     return JSONResponse(views.message_of(job.job_id, ended.result or {}), headers=job.headers)
+
+
+@router.post(
+    "/v1/messages/count_tokens",
+    summary="Count tokens",
+    responses={
+        200: {"description": "The number of input tokens.", "content": _OBJECT},
+        **dict.fromkeys((400, 401, 404, 413, 429, 502, 503, 504), _ERROR),
+    },
+    openapi_extra=takes(CountRequest),
+)
+async def count_tokens(request: Request) -> Response:
+    """Count the tokens of a conversation, without a job; a worker answers within 10 s."""
+    settings = load(SubmitSettings)
+    await caller_of(request, settings)
+    body = await read_json(request, CountRequest, max_bytes=settings.max_body_bytes)
+    found = await counting.count(counting.checked(body, settings), request.state.request_id, settings)
+    return JSONResponse({"input_tokens": found})

@@ -73,7 +73,7 @@ def test_several_turns_reach_the_model_as_they_are_written(client, model):
     message = client.messages.create(**{**ask(), "messages": [*turns, {"role": "user", "content": " last\r\n"}]})
     assert message.content[0].text == " last\r\n"
     assert model.texts() == ["/cost", " one \n", "@/etc/passwd", "two", "\tthree ", "four", "five", " last\r\n"]
-    assert [one["role"] for one in model.requests[-1].body["messages"]] == [
+    assert [one["role"] for one in model.requests[-1].body["messages"]][:5] == [
         "user",
         "assistant",
         "user",
@@ -144,3 +144,12 @@ def test_a_stream_is_kept_alive_while_nothing_is_written(gateway, script):
         lines = [line for line in response.iter_lines() if line.startswith("event: ")]
     assert lines[:2] == ["event: message_start", "event: ping"]
     assert lines[-1] == "event: message_stop"
+
+
+def test_tokens_are_counted_without_a_job(client, gateway):
+    before = gateway.client.get("/api/query?limit=1").json()["jobs"]
+    messages = [{"role": "user", "content": "How many?"}]
+    assert client.messages.count_tokens(model="m", messages=messages).input_tokens == len(json.dumps(messages))
+    assert gateway.client.get("/api/query?limit=1").json()["jobs"] == before
+    with pytest.raises(anthropic.BadRequestError, match="mcp_servers"):
+        client.messages.count_tokens(model="m", messages=messages, extra_body={"mcp_servers": [{"url": "x"}]})
