@@ -46,7 +46,7 @@ async def whole(request: Request, live: LiveJob) -> StoredJob:
     try:
         return await _while_connected(request, live.end())
     finally:
-        live.leave()
+        await live.leave()
 
 
 async def streamed(
@@ -60,7 +60,7 @@ async def streamed(
     try:
         first = await _while_connected(request, stream.first())
     except BaseException:
-        live.leave()
+        await live.leave()
         raise
     return _LiveResponse(live, stream.rest(first), {**live.headers, **UNBUFFERED})
 
@@ -92,7 +92,7 @@ class _LiveResponse(StreamingResponse):
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._live.leave()
+            await self._live.leave()
 
 
 class _Stream:

@@ -76,13 +76,15 @@ class LiveJob:
         async for update in subscribe(self.job_id, events.FIRST, self.caller, settings, clock):
             yield update
 
-    def leave(self) -> None:
-        """Cancel the job in the background unless it is over: nobody is left to read its answer."""
+    async def leave(self) -> None:
+        """Cancel the job unless it is over: nobody is left to read its answer. Completes even when cancelled."""
         if not (self.over or self.keeps_running):
             self.over = True
             task = asyncio.create_task(self._cancel())
             _cancellations.add(task)
             task.add_done_callback(_cancellations.discard)
+            # Lambda stops the process after the response.
+            await asyncio.shield(task)
 
     async def _cancel(self) -> None:
         with suppress(GatewayError):  # it has ended, or is deleted

@@ -24,9 +24,10 @@ MISSING = {
     "CancelAnyJob", "ChangePriority", "RedeliverAny", "RevokeCaller", "ResumeHost", "RouteQuery", "Everything",
     "ReadResponse", "CancelResponse", "ReadBatch", "ReadBatchResults", "CancelBatch", "ReadMessageBatch",
     "ReadMessageResults", "CancelMessageBatch", "PutCredential", "ReadCredential", "DeleteCredential",
+    "ReadModel",
 }  # fmt: skip
 ACCEPTED = {"SubmitQuery", "SubmitBatch"}
-REFUSED = {"DeleteMessageBatch", "DeleteResponse"}
+REFUSED = {"DeleteMessageBatch", "DeleteResponse", "CreateMessage", "CountTokens", "CreateChatCompletion"}
 
 
 @pytest.fixture(scope="module")
