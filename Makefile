@@ -14,7 +14,7 @@ SAM := .venv-sam/.installed
 CLIENTS := .venv-clients/.installed
 # The linter of JavaScript and CSS; skipped on a machine without npm, but required in CI.
 BIOME := tests/lint/node_modules/.installed
-SETS := submit status webhook batches openai anthropic admin credentials local dev sam clients
+SETS := submit status webhook batches openai anthropic admin credentials local dev sam clients frameworks
 
 .PHONY: redteam redteam-short seccomp
 .PHONY: help install install-sam install-clients install-hooks run up down logs test test-pythons slow docs-test \

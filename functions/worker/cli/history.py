@@ -1,7 +1,7 @@
-"""The turns that a request brings with it, as the transcript of a session that the run resumes.
+"""The earlier turns of a request, as the transcript of a session that the run resumes.
 
-The CLI passes the turns to Claude as they are written. Whoever finds a faster way for some histories replaces
-`HistorySession` and what `options_for` makes of `RunPlan.history`.
+The CLI passes the turns to Claude as they are written. A faster way for some histories would replace `HistorySession`,
+and the option `resume` that `options_for` derives from `RunPlan.history`.
 """
 
 import uuid
