@@ -59,11 +59,12 @@ async def create_message(request: Request) -> Response:
         raise as_parameter(error, body.messages) from None
     request.state.job_id = job.job_id
     if stream:
-        writer = MessageWriter(job.job_id, query.model or "", request.state.request_id)
+        writer = MessageWriter(job.job_id, query.model or "", request.state.request_id, query.answer_tool)
         streams_text = query.output_schema is None
         return await streamed(request, job, writer, load(StatusSettings), streams_text=streams_text)
     ended = await whole(request, job)
-    return JSONResponse(views.message_of(job.job_id, ended.result or {}), headers=job.headers)
+    message = views.message_of(job.job_id, ended.result or {}, query.answer_tool)
+    return JSONResponse(message, headers=job.headers)
 
 
 @router.post(

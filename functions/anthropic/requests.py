@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from functions.anthropic.tools import forced_tool
 from functions.anthropic.turns import UNSUPPORTED, refused, texts_of, turns_of
 from shared.api.errors import FieldError, InvalidRequest
 from shared.api.models import Wire
@@ -32,6 +33,7 @@ _PLACES = {
     "systemPrompt": "system",
     "effort": "output_config/effort",
     "outputSchema": "output_config/format/schema",
+    "answerTool": "tools/0/name",
 }
 
 
@@ -114,7 +116,8 @@ def _parameter(pointer: str, messages: Any) -> str:
 def _fields(params: dict[str, Any], place: str) -> dict[str, Any]:
     """Translate the parameters of one message; `place` is what precedes their names in errors."""
     given = {name: value for name, value in params.items() if value is not None and not _changes_nothing(name, value)}
-    fields: dict[str, Any] = {}
+    # The results of a batch are written from the jobs alone, which do not name the tool.
+    fields: dict[str, Any] = {} if place else forced_tool(given, place)
     system = texts_of(given.pop("system"), f"{place}system") if "system" in given else []
     if "messages" in given:
         turns = turns_of(given.pop("messages"), f"{place}messages")
@@ -138,6 +141,8 @@ def _translate_field(name: str, value: Any, where: str) -> dict[str, Any]:
             return {"metadata": {key: text for key, text in _object(value, where).items() if text is not None}}
         case "output_config":
             return _output(_object(value, where), where)
+        case "output_format":  # the name of `output_config.format` in an earlier version
+            return _output({"format": value}, where.removesuffix(f".{name}"))
         case "thinking":
             _check_thinking(value, where)
             return {}

@@ -11,10 +11,10 @@ from shared.store.jobs.records import StoredJob
 
 
 class MessageWriter:
-    """Writes the events of one message with one text block."""
+    """Writes the events of one message with one block: text, or the input of the client's tool."""
 
-    def __init__(self, job_id: str, model: str, request_id: str) -> None:
-        self._job_id, self._model, self._request_id = job_id, model, request_id
+    def __init__(self, job_id: str, model: str, request_id: str, tool: str | None = None) -> None:
+        self._job_id, self._model, self._request_id, self._tool = job_id, model, request_id, tool
         self._open = False
 
     def begin(self) -> bytes:
@@ -24,10 +24,14 @@ class MessageWriter:
     def add(self, text: str) -> bytes:
         """Write the next piece of text."""
         written = b""
+        block: dict[str, Any] = {"type": "text", "text": ""}
+        delta = {"type": "text_delta", "text": text}
+        if self._tool is not None:
+            block, delta = views.tool_use(self._job_id, self._tool), {"type": "input_json_delta", "partial_json": text}
         if not self._open:
             self._open = True
-            written = _event("content_block_start", index=0, content_block={"type": "text", "text": ""})
-        return written + _event("content_block_delta", index=0, delta={"type": "text_delta", "text": text})
+            written = _event("content_block_start", index=0, content_block=block)
+        return written + _event("content_block_delta", index=0, delta=delta)
 
     def restart(self) -> None:
         """Return None: a message cannot take its text back."""
@@ -37,7 +41,7 @@ class MessageWriter:
         result = job.result or {}
         written = b"" if self._open and not rest else self.add(rest)
         written += _event("content_block_stop", index=0)
-        delta = {"stop_reason": result.get("stopReason", "end_turn"), "stop_sequence": None}
+        delta = {"stop_reason": views.stop_reason_of(result, self._tool), "stop_sequence": None}
         return written + _event("message_delta", delta=delta, usage=views.usage_of(result)) + _event("message_stop")
 
     def fail(self, error: GatewayError) -> bytes:

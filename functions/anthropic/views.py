@@ -65,14 +65,27 @@ def _result(job: StoredJob | None) -> dict[str, Any]:
     return {"type": "errored", "error": {"type": "error", "error": error, "request_id": job.record["req"]}}
 
 
-def message_of(job_id: str, result: dict[str, Any]) -> dict[str, Any]:
-    """Write the result of a job as a message."""
+def message_of(job_id: str, result: dict[str, Any], tool: str | None = None) -> dict[str, Any]:
+    """Write the result of a job as a message; with a tool, the result is the input of that."""
+    content: dict[str, Any] = {"type": "text", "text": result["response"]}
+    if tool is not None:
+        content = {**tool_use(job_id, tool), "input": result["structured"]}
     return {
         **begun_message(job_id, result["model"]),
-        "content": [{"type": "text", "text": result["response"], "citations": None}],
-        "stop_reason": result.get("stopReason", "end_turn"),
+        "content": [content],
+        "stop_reason": stop_reason_of(result, tool),
         "usage": usage_of(result),
     }
+
+
+def tool_use(job_id: str, name: str) -> dict[str, Any]:
+    """Write the use of a tool of which nothing but the name is known yet."""
+    return {"type": "tool_use", "id": f"toolu_{job_id}", "name": name, "input": {}}
+
+
+def stop_reason_of(result: dict[str, Any], tool: str | None) -> str:
+    """Return why the model stopped."""
+    return str(result.get("stopReason", "end_turn")) if tool is None else "tool_use"
 
 
 def begun_message(job_id: str, model: str) -> dict[str, Any]:

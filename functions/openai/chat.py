@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import ConfigDict, ValidationError
 
 from functions.openai.parameters import changes_nothing, flag, json_schema
+from functions.openai.tools import forced_function
 from functions.openai.turns import UNSUPPORTED, joined, refuse_others, turns_of
 from shared.api.errors import InvalidRequest, RefusedParameter
 from shared.api.models import Wire
@@ -20,6 +21,7 @@ _PARAMETERS = {
     "outputSchema": "response_format/json_schema/schema",
     "maxOutputTokens": "max_completion_tokens",
     "effort": "reasoning_effort",
+    "answerTool": "tools/0/function/name",
 }
 
 
@@ -59,6 +61,7 @@ def translate(body: ChatRequest, priority: Priority) -> Chat:
     fields |= {"query": turns.query, "history": turns.history}
     if turns.instructions:
         fields["systemPrompt"] = joined(*turns.instructions)
+    fields |= forced_function(given)
     for name, value in given.items():
         if not changes_nothing(name, value):
             fields |= _translate_field(name, value)

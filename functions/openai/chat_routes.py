@@ -59,10 +59,13 @@ async def create_chat_completion(request: Request) -> Response:
     request.state.job_id = job.job_id
     if chat.stream:
         model = chat.query.model or settings.claude_model or "default"
-        writer = ChatWriter(job.job_id, model, int(time.time()), include_usage=chat.include_usage)
+        writer = ChatWriter(
+            job.job_id, model, int(time.time()), include_usage=chat.include_usage, function=chat.query.answer_tool
+        )
         streams_text = chat.query.output_schema is None
         return await streamed(request, job, writer, load(StatusSettings), streams_text=streams_text)
-    return JSONResponse(completion_of(await whole(request, job)), headers=job.headers)
+    completion = completion_of(await whole(request, job), chat.query.answer_tool)
+    return JSONResponse(completion, headers=job.headers)
 
 
 @router.get(

@@ -13,11 +13,13 @@ from shared.store.jobs.records import StoredJob
 _FINISH = {"max_tokens": "length"}
 
 
-def completion_of(job: StoredJob) -> dict[str, Any]:
-    """Write a completed job as a chat completion."""
+def completion_of(job: StoredJob, function: str | None = None) -> dict[str, Any]:
+    """Write a completed job as a chat completion; with a function, the result is the arguments of its call."""
     result = job.result or {}
     message = {"role": "assistant", "content": result["response"], "refusal": None, "annotations": []}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish_reason(result)}
+    if function is not None:
+        message |= {"content": None, "tool_calls": [_call(job.job_id, function, result["response"])]}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish_reason(result, function)}
     return {
         "id": f"chatcmpl-{job.job_id}",
         "object": "chat.completion",
@@ -30,10 +32,17 @@ def completion_of(job: StoredJob) -> dict[str, Any]:
     }
 
 
-class ChatWriter:
-    """Writes the chunks of one streamed completion."""
+def _call(job_id: str, function: str, arguments: str) -> dict[str, Any]:
+    return {"id": f"call_{job_id}", "type": "function", "function": {"name": function, "arguments": arguments}}
 
-    def __init__(self, job_id: str, model: str, created: int, *, include_usage: bool) -> None:
+
+class ChatWriter:
+    """Writes the chunks of one streamed completion: text, or the arguments of a function's call."""
+
+    def __init__(
+        self, job_id: str, model: str, created: int, *, include_usage: bool, function: str | None = None
+    ) -> None:
+        self._job_id, self._function = job_id, function
         self._base = {"id": f"chatcmpl-{job_id}", "object": "chat.completion.chunk", "created": created, "model": model}
         self._include_usage = include_usage
 
@@ -43,6 +52,8 @@ class ChatWriter:
 
     def add(self, text: str) -> bytes:
         """Write the next piece of text."""
+        if self._function is not None:
+            return self._chunk({"tool_calls": [{"index": 0, **_call(self._job_id, self._function, text)}]})
         return self._chunk({"content": text})
 
     def restart(self) -> None:
@@ -52,7 +63,7 @@ class ChatWriter:
         """Write the rest of the text, the reason of the end, and the usage if the client wants it."""
         result = job.result or {}
         self._base["model"] = result["model"]
-        written = (self.add(rest) if rest else b"") + self._chunk({}, _finish_reason(result))
+        written = (self.add(rest) if rest else b"") + self._chunk({}, _finish_reason(result, self._function))
         if self._include_usage:
             written += _data({**self._base, "choices": [], "usage": _usage(result["usage"])})
         return written + b"data: [DONE]\n\n"
@@ -75,8 +86,8 @@ def _data(body: dict[str, Any]) -> bytes:
     return f"data: {as_one_line(json.dumps(body, ensure_ascii=False))}\n\n".encode()
 
 
-def _finish_reason(result: dict[str, Any]) -> str:
-    return _FINISH.get(result.get("stopReason", ""), "stop")
+def _finish_reason(result: dict[str, Any], function: str | None) -> str:
+    return "tool_calls" if function is not None else _FINISH.get(result.get("stopReason", ""), "stop")
 
 
 def _usage(usage: dict[str, int]) -> dict[str, Any]:

@@ -217,6 +217,13 @@ class CompatQuery(BatchQuery):
         exclude_if=lambda turns: not turns,
         description="The turns before the query, as messages of Anthropic's API.",
     )
+    answer_tool: StrictStr | None = Field(
+        None,
+        min_length=1,
+        max_length=128,
+        exclude_if=lambda name: name is None,
+        description="The client's tool whose input is the structured answer.",
+    )
     live: StrictBool = Field(
         False,
         exclude_if=lambda live: not live,
