@@ -119,6 +119,7 @@ def _fields(params: dict[str, Any], place: str) -> dict[str, Any]:
     # The results of a batch are written from the jobs alone, which do not name the tool.
     fields: dict[str, Any] = {} if place else forced_tool(given, place)
     system = texts_of(given.pop("system"), f"{place}system") if "system" in given else []
+    turns = None
     if "messages" in given:
         turns = turns_of(given.pop("messages"), f"{place}messages")
         fields |= {"query": turns.query, "history": turns.history}
@@ -127,6 +128,8 @@ def _fields(params: dict[str, Any], place: str) -> dict[str, Any]:
         fields["systemPrompt"] = "\n".join(system)
     for name, value in given.items():
         fields |= _translate_field(name, value, f"{place}{name[:60]}")
+    if turns is not None and turns.effort is not None:
+        fields["effort"] = turns.effort
     for name, field in {**_SAME, "messages": "query"}.items():
         if field not in fields:
             raise refused(f"{place}{name}", "required")
@@ -143,6 +146,9 @@ def _translate_field(name: str, value: Any, where: str) -> dict[str, Any]:
             return _output(_object(value, where), where)
         case "output_format":  # the name of `output_config.format` in an earlier version
             return _output({"format": value}, where.removesuffix(f".{name}"))
+        case "context_management":
+            _check_context(value, where)
+            return {}
         case "thinking":
             _check_thinking(value, where)
             return {}
@@ -155,6 +161,18 @@ def _changes_nothing(name: str, value: Any) -> bool:
         return value is False  # of a batch
     # `True == 1` in Python.
     return name in _IGNORED or (not isinstance(value, bool) and value in _NO_EFFECT.get(name, ()))
+
+
+def _check_context(value: Any, place: str) -> None:
+    match value:
+        case {"edits": list(edits), **rest} if not rest and all(_clears_thinking(edit) for edit in edits):
+            pass  # no turn has thinking
+        case _:
+            raise refused(place, "should have edits of the type clear_thinking alone")
+
+
+def _clears_thinking(edit: Any) -> bool:
+    return isinstance(edit, dict) and str(edit.get("type")).startswith("clear_thinking_")
 
 
 def _check_thinking(value: Any, place: str) -> None:

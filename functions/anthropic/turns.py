@@ -10,11 +10,15 @@ _NO_EFFECT = {"cache_control"}
 
 
 class Turns(NamedTuple):
-    """The text of the last turn, the turns before it, and the texts of system messages among them."""
+    """The text of the last turn, the turns before it, and the texts of system messages among them.
+
+    `effort` is the one that the last message with `output_config` asks for.
+    """
 
     query: str
     history: list[dict[str, Any]]
     system: list[str]
+    effort: Any = None
 
 
 def turns_of(messages: Any, place: str) -> Turns:
@@ -23,25 +27,37 @@ def turns_of(messages: Any, place: str) -> Turns:
         raise refused(place, "should be a list of at least one message")
     found: list[tuple[str, list[str], str]] = []
     system: list[str] = []
+    effort = None
     for number, message in enumerate(messages):
         where = f"{place}.{number}"
-        match message:
-            case {"role": "system", "content": content, **rest}:
-                system += texts_of(content, f"{where}.content")
-            case {"role": "user" | "assistant" as role, "content": content, **rest}:
-                found.append((role, texts_of(content, f"{where}.content"), where))
-            case {"role": "user" | "assistant" | "system"}:
-                raise refused(f"{where}.content", "required")
-            case dict():
-                raise refused(f"{where}.role", "should be user, assistant or system")
-            case _:
-                raise refused(where, "should be an object")
-        for name in rest:
-            raise refused(f"{where}.{str(name)[:60]}", UNSUPPORTED)
+        role, texts, own = _message(message, where)
+        effort = own or effort
+        if role == "system":
+            system += texts
+        else:
+            found.append((role, texts, where))
     if not found or found[-1][0] != "user":
         raise refused(place, "should end with a user message; an assistant message to continue is not supported")
     *earlier, last = found
-    return Turns("\n".join(last[1]), [_turn(*turn) for turn in earlier], system)
+    return Turns("\n".join(last[1]), [_turn(*turn) for turn in earlier], system, effort)
+
+
+def _message(message: Any, where: str) -> tuple[str, list[str], Any]:
+    """Return role, texts and effort of a message."""
+    match message:
+        case {"role": "user" | "assistant" | "system" as role, "content": content, **rest}:
+            config = rest.pop("output_config", None) or {}
+            if not isinstance(config, dict) or config.keys() - {"effort"}:
+                raise refused(f"{where}.output_config", "should have effort alone")
+            for name in rest:
+                raise refused(f"{where}.{str(name)[:60]}", UNSUPPORTED)
+            return role, texts_of(content, f"{where}.content"), config.get("effort")
+        case {"role": "user" | "assistant" | "system"}:
+            raise refused(f"{where}.content", "required")
+        case dict():
+            raise refused(f"{where}.role", "should be user, assistant or system")
+        case _:
+            raise refused(where, "should be an object")
 
 
 def _turn(role: str, texts: list[str], place: str) -> dict[str, Any]:

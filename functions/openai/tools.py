@@ -25,4 +25,4 @@ def forced_function(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _forces(choice: Any, name: str) -> bool:
-    return choice == "required" or choice == {"type": "function", "function": {"name": name}}
+    return choice in ("required", {"type": "function", "function": {"name": name}})

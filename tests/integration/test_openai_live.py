@@ -6,7 +6,8 @@ import openai
 import pydantic
 import pytest
 
-from tests.support.scripted_replies import Error, Text, ToolUse
+from tests.support.scripted_replies import Disconnect, Error, Text, ToolUse
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.once, pytest.mark.slow]
 
@@ -101,3 +102,65 @@ def test_a_failure_before_the_first_text_is_an_error_of_the_package(client, scri
         assert cast("dict[str, Any]", failed.value.body)["code"] == "model_not_found"
         with pytest.raises(openai.NotFoundError):
             client.responses.create(model="m", input="q", stream=stream)
+
+
+def test_several_turns_are_kept_with_a_stored_response(client, model):
+    turns = [
+        {"role": "user", "content": "one"},
+        {"role": "assistant", "content": "two"},
+        {"role": "user", "content": "three"},
+    ]
+    first = client.responses.create(model="m", input=turns)
+    assert model.texts() == ["one", "two", "three"]
+    second = client.responses.create(model="m", input="four", previous_response_id=first.id)
+    assert second.output_text == "four"
+    assert model.texts() == ["one", "two", "three", "three", "four"]
+
+
+def test_a_cut_stream_is_an_error_where_text_cannot_be_taken_back(client, model):
+    model.script(Disconnect(after_chunks=2, delay_between=0.5))
+    with pytest.raises(openai.APIError, match="cut after its first words"):
+        list(client.chat.completions.create(**ask(), stream=True))
+    model.script(Disconnect(after_chunks=2, delay_between=0.5))
+    events = list(client.responses.create(model="m", input="again", stream=True))
+    assert [event.item.status for event in events if event.type == "response.output_item.done"] == [
+        "incomplete",
+        "completed",
+    ]
+    assert events[-1].response.output_text == "again"
+
+
+def test_an_answer_that_reaches_max_tokens_is_cut_and_not_an_error(client, script):
+    script(lambda body: Text(["one ", "two"], stop_reason="max_tokens"))
+    choice = client.chat.completions.create(**ask(), max_completion_tokens=9).choices[0]
+    assert (choice.message.content, choice.finish_reason) == ("one two", "length")
+    response = client.responses.create(model="m", input="q", max_output_tokens=9)
+    assert (response.status, response.output_text) == ("incomplete", "one two")
+    assert response.incomplete_details.reason == "max_output_tokens"
+    *_, last = client.responses.create(model="m", input="q", max_output_tokens=9, stream=True)
+    assert last.type == "response.incomplete"
+
+
+def test_a_forced_function_is_called_with_a_structured_answer(client, script):
+    script(lambda body: ToolUse("StructuredOutput", {"n": 4}))
+    function = {"name": "number", "parameters": Number.model_json_schema()}
+    tools = {"tools": [{"type": "function", "function": function}], "tool_choice": "required"}
+    [call] = client.chat.completions.create(**ask(), **tools).choices[0].message.tool_calls
+    assert (call.function.name, call.function.arguments) == ("number", '{"n": 4}')
+    with client.chat.completions.stream(**ask(), **tools) as stream:
+        [call] = stream.get_final_completion().choices[0].message.tool_calls
+    assert (call.function.name, call.function.arguments) == ("number", '{"n": 4}')
+    with pytest.raises(openai.BadRequestError, match="tools: supported is one function"):
+        client.chat.completions.create(**ask(), **{**tools, "tool_choice": "auto"})
+
+
+async def test_the_asynchronous_package_works_and_cancels_by_closing(gateway, script):
+    async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key="any", max_retries=0) as client:
+        answer = await client.chat.completions.create(**ask("async"))
+        assert answer.choices[0].message.content == "async"
+        script(lambda body: Text([str(number) for number in range(200)], delay_between=0.3))
+        stream = await client.chat.completions.create(**ask(), stream=True)
+        first = await anext(aiter(stream))
+        await stream.close()
+    job = f"/api/query/{first.id.removeprefix('chatcmpl-')}"
+    until(lambda: gateway.client.get(job).json()["state"] == "cancelled", within=2)
