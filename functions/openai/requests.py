@@ -125,11 +125,11 @@ def _text(text: dict[str, Any]) -> dict[str, Any]:
     match text.get("format"):
         case None:
             return {}
-        case {"type": "text", **rest}:
-            refuse_others(rest, "text.format")
+        case {"type": "text", **given}:
+            refuse_others(given, "text.format")
             return {}
-        case {"type": "json_object", **rest}:
-            refuse_others(rest, "text.format")
+        case {"type": "json_object", **given}:
+            refuse_others(given, "text.format")
             return {"outputSchema": {"type": "object"}}
         case {"type": "json_schema", **given}:
             return json_schema(given, "text.format")

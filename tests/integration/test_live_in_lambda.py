@@ -1,6 +1,7 @@
 """The synchronous APIs in Lambda, which buffers responses and ends them after 30 s."""
 
 import time
+from typing import Any
 
 import pytest
 
@@ -8,8 +9,8 @@ from tests.support.scripted_replies import Text
 
 pytestmark = [pytest.mark.emulated, pytest.mark.slow]
 MESSAGES = [{"role": "user", "content": "hello"}]
-CHAT = {"model": "m", "messages": MESSAGES}
-PATHS = {
+CHAT: dict[str, Any] = {"model": "m", "messages": MESSAGES}
+PATHS: dict[str, dict[str, Any]] = {
     "/v1/messages": {**CHAT, "max_tokens": 64},
     "/v1/chat/completions": CHAT,
     "/v1/responses": {"model": "m", "input": "hello"},

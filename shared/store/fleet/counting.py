@@ -4,6 +4,7 @@ The requests wait in a list, and a message wakes the slots. A reply is kept for 
 of its request.
 """
 
+import asyncio
 import json
 import time
 from typing import Any, NamedTuple
@@ -53,10 +54,10 @@ class CountsFullError(Exception):
     """MOST_WAITING requests wait already."""
 
 
-async def _reply(client: redis.asyncio.Redis, request_id: str, changed: Any, deadline: float) -> str | None:
+async def _reply(client: redis.asyncio.Redis, request_id: str, changed: asyncio.Event, deadline: float) -> Any:
     while True:
         changed.clear()
-        found: str | None = await client.get(keys.count(request_id))
+        found: Any = await client.get(keys.count(request_id))
         if found is not None or not await within(deadline, changed):
             return found
 
