@@ -18,7 +18,7 @@ from tests.support.gateway import Gateway
 from tests.support.scripted_model import ScriptedModel
 from tests.support.scripted_replies import Text
 
-RUNS, PAUSE, THINKS = 8, 1.0, 0.5
+RUNS, PAUSE, THINKS = 6, 1.0, 0.5
 CALLS, SLOTS = 24, 2
 MESSAGES: list[dict[str, str]] = [{"role": "user", "content": "hello"}]
 BODIES: dict[str, dict[str, Any]] = {
@@ -56,7 +56,7 @@ def turns(count: int) -> dict[str, Any]:
     return {**BODIES["/v1/messages"], "messages": [*earlier, *MESSAGES]}
 
 
-def rows(asked: httpx.Client, direct: httpx.Client) -> list[Figure]:
+def rows(gateway: httpx.Client, direct: httpx.Client) -> list[Figure]:
     """Compare each API with the model itself, and a long conversation with a short one."""
 
     def median(client: httpx.Client, path: str, body: dict[str, Any]) -> tuple[float, float]:
@@ -66,12 +66,12 @@ def rows(asked: httpx.Client, direct: httpx.Client) -> list[Figure]:
     begins, ends = median(direct, message, BODIES[message])
     figures = []
     for path, body in BODIES.items():
-        first, whole = median(asked, path, body)
+        first, whole = median(gateway, path, body)
         against = f"the model directly, {begins:.0f} ms"
         figures.append(Figure(f"first token added, {path}", against, first - begins, unit="ms"))
         against = f"the model directly, {ends:.0f} ms"
         figures.append(Figure(f"whole answer added, {path}", against, whole - ends, unit="ms"))
-    short, long = (median(asked, message, turns(count))[1] for count in (0, 200))
+    short, long = (median(gateway, message, turns(count))[1] for count in (0, 200))
     detail = f"{long:.0f} ms, {short:.0f} ms"
     figures.append(Figure("answer after 200 earlier turns", "after none", long / short, "≤", 2, detail=detail))
     return figures
@@ -94,7 +94,12 @@ def measure() -> list[Figure]:
     """Measure against a gateway of its own."""
     with tempfile.TemporaryDirectory() as name, ScriptedModel() as model:
         model.reply = lambda _: Text("ok", delay_before=THINKS)
-        variables = {"ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "k", "QUEUE_CONCURRENCY": str(SLOTS)}
+        variables = {
+            "ANTHROPIC_BASE_URL": model.url,
+            "ANTHROPIC_API_KEY": "k",
+            "QUEUE_CONCURRENCY": str(SLOTS),
+            "CLAUDE_MODEL": "m",
+        }
         with Gateway(Path(name), **variables) as gateway, httpx.Client(base_url=model.url, trust_env=False) as direct:
             figures = rows(gateway.client, direct)
             model.reply = lambda _: Text("ok")

@@ -10,14 +10,14 @@ chat = openai.OpenAI(base_url=f"{URL}/v1", api_key="any")
 claude = anthropic.Anthropic(base_url=URL, api_key="any")
 
 
-def asked(client, **options):
+def answered(client, **options):
     """Return the number of an answer."""
     return client.create(model=MODEL, messages=MESSAGES, response_model=Number, max_retries=1, **options).n
 
 
 report(
-    structured=lambda: asked(instructor.from_openai(chat, mode=instructor.Mode.JSON_SCHEMA)),
-    structured_default=lambda: asked(instructor.from_openai(chat)),
+    structured=lambda: answered(instructor.from_openai(chat, mode=instructor.Mode.JSON_SCHEMA)),
+    structured_default=lambda: answered(instructor.from_openai(chat)),
     streaming=lambda: (
         list(
             instructor.from_openai(chat, mode=instructor.Mode.JSON_SCHEMA).create_partial(
@@ -25,5 +25,5 @@ report(
             )
         )[-1].n
     ),
-    anthropic_structured=lambda: asked(instructor.from_anthropic(claude), max_tokens=512),
+    anthropic_structured=lambda: answered(instructor.from_anthropic(claude), max_tokens=512),
 )

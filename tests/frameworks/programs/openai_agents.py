@@ -20,7 +20,7 @@ def run(work):
     return asyncio.run(with_client())
 
 
-async def asked(**options):
+async def answered(**options):
     """Return the final output of a run."""
     return number((await Runner.run(Agent(name="a", model=MODEL, **options), QUESTION)).final_output)
 
@@ -33,7 +33,7 @@ async def streamed():
 
 
 report(
-    plain=lambda: run(asked),
+    plain=lambda: run(answered),
     streaming=lambda: run(streamed),
-    structured=lambda: run(lambda: asked(output_type=Number)),
+    structured=lambda: run(lambda: answered(output_type=Number)),
 )

@@ -14,7 +14,7 @@ chat, responses = OpenAIChatModel(MODEL, provider=openai), OpenAIResponsesModel(
 claude = AnthropicModel(MODEL, provider=AnthropicProvider(base_url=URL, api_key="any"))
 
 
-def asked(model, **options):
+def answered(model, **options):
     """Return the output of a run."""
     return number(Agent(model, **options).run_sync(QUESTION).output)
 
@@ -30,13 +30,13 @@ def streamed(model):
 
 
 report(
-    plain=lambda: asked(chat),
+    plain=lambda: answered(chat),
     streaming=lambda: streamed(chat),
-    structured=lambda: asked(chat, output_type=NativeOutput(Number)),
-    structured_default=lambda: asked(chat, output_type=Number),
-    responses_plain=lambda: asked(responses),
-    anthropic_plain=lambda: asked(claude),
+    structured=lambda: answered(chat, output_type=NativeOutput(Number)),
+    structured_default=lambda: answered(chat, output_type=Number),
+    responses_plain=lambda: answered(responses),
+    anthropic_plain=lambda: answered(claude),
     anthropic_streaming=lambda: streamed(claude),
-    anthropic_structured=lambda: asked(claude, output_type=NativeOutput(Number)),
-    anthropic_structured_default=lambda: asked(claude, output_type=Number),
+    anthropic_structured=lambda: answered(claude, output_type=NativeOutput(Number)),
+    anthropic_structured_default=lambda: answered(claude, output_type=Number),
 )
