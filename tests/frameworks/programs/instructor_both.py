@@ -18,7 +18,7 @@ def answered(client, **options):
 report(
     structured=lambda: answered(instructor.from_openai(chat, mode=instructor.Mode.JSON_SCHEMA)),
     structured_default=lambda: answered(instructor.from_openai(chat)),
-    streaming=lambda: (
+    structured_streaming=lambda: (
         list(
             instructor.from_openai(chat, mode=instructor.Mode.JSON_SCHEMA).create_partial(
                 model=MODEL, messages=MESSAGES, response_model=Number
