@@ -14,9 +14,10 @@ RUN python -m venv /opt/gateway \
 FROM ${PYTHON_IMAGE}
 # Each run lives in a sandbox that bubblewrap makes.
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends bubblewrap && rm -rf /var/lib/apt/lists/*
-# Only /work (directories of runs) and /spool (outcomes that wait for Redis) are writable; volumes there get this owner.
+# Only /work (directories of runs), /spool (outcomes that wait for Redis) and /files (callers' files, unless FILES_URL is S3)
+# are writable; volumes there get this owner.
 RUN groupadd --gid 10001 gateway && useradd --uid 10001 --gid gateway --no-create-home --home-dir /nonexistent gateway \
- && install -d -o gateway -g gateway -m 700 /work /spool
+ && install -d -o gateway -g gateway -m 700 /work /spool /files
 COPY --from=packages /opt/gateway /opt/gateway
 WORKDIR /app
 COPY functions functions
@@ -27,7 +28,7 @@ COPY pyproject.toml mcp.jso[n] ./
 RUN /opt/gateway/bin/python -m compileall -q -j 0 /opt/gateway/lib /app
 ENV PATH=/opt/gateway/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
-    TMPDIR=/work SPOOL_DIR=/spool HOST=0.0.0.0
+    TMPDIR=/work SPOOL_DIR=/spool FILES_URL=file:///files HOST=0.0.0.0
 VOLUME ["/work", "/spool"]
 USER gateway
 EXPOSE 3000

@@ -1,6 +1,7 @@
 """The composed app: the routes of all functions in one ASGI app, for uvicorn."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -8,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from fastapi import FastAPI
 from redis.exceptions import RedisError
 
+from functions.admin.callers import router as admin_callers
 from functions.admin.pages import pages as admin_pages
 from functions.admin.routes import router as admin
 from functions.anthropic.message_routes import router as anthropic_messages
@@ -15,6 +17,8 @@ from functions.anthropic.routes import router as anthropic
 from functions.batches.routes import lists as batch_lists
 from functions.batches.routes import router as batches
 from functions.credentials.routes import router as credentials
+from functions.files.routes import lists as file_lists
+from functions.files.routes import router as files
 from functions.openai.chat_routes import router as openai_chat
 from functions.openai.routes import router as openai
 from functions.status.routes import polled
@@ -33,6 +37,9 @@ from shared.store.redis.client import async_client, close_clients
 
 log = logging.getLogger("api")
 
+# Objects that a process may create beyond those that it frees before the collector looks for cycles; 700 by default.
+_COLLECT_AFTER = 10_000
+
 
 @asynccontextmanager
 async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -44,6 +51,11 @@ async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
     configure(settings)
     await _warn_without_keys(settings)
     watching = asyncio.create_task(watch(settings.redis_address))
+    # What was imported stays until the process ends, so that the collector need not visit it. A request creates some
+    # hundred objects that reference counting frees; the default looks for cycles among them at every second request.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, *gc.get_threshold()[1:])
     yield
     watching.cancel()
     await asyncio.wait({watching})
@@ -64,6 +76,8 @@ app = create_app(
     start,
     webhook,
     credentials,
+    files,
+    file_lists,
     batches,
     batch_lists,
     openai,
@@ -71,6 +85,7 @@ app = create_app(
     anthropic,
     anthropic_messages,
     admin,
+    admin_callers,
     admin_pages,
     lifespan=_lifespan,
 )

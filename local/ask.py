@@ -9,10 +9,12 @@ A newline is added if the answer does not end with one.
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from local.client import Body, Client, CommandError
 from local.deadline import Deadline
+from local.file_transfer import uploaded
 from local.following import follow, report, request_timeout
 from local.interrupts import deferred_interrupts
 from local.job_command import JobCommand
@@ -25,11 +27,16 @@ from shared.api.times import rfc3339
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A query, the other fields of its submission, and whether to append standard input (None: if it is a pipe)."""
+    """A query, the other fields of its submission, and whether to append standard input (None: if it is a pipe).
+
+    `files` and `attachments` are sent before the submission.
+    """
 
     query: str
     fields: Mapping[str, Any] = field(default_factory=dict)
     append: bool | None = None
+    files: tuple[Path, ...] = ()
+    attachments: tuple[Path, ...] = ()
 
 
 def ask(
@@ -54,7 +61,8 @@ def ask(
         body = {**question.fields, "query": query_text(question.query, append=question.append)}
         deadline = Deadline(timeout, sleep, clock)
         with gateway.connect() as client, ProgressDisplay(gateway.connect) as display:
-            accepted = _submit(client, body, gateway, request_timeout(deadline))
+            with uploaded(client, question.files, question.attachments) as sent:
+                accepted = _submit(client, body | sent, gateway, request_timeout(deadline))
             is_cached = accepted.get("result") is not None
             if is_cached:
                 status = _status_of_cached(client, accepted) if as_json else {**accepted, "state": "completed"}

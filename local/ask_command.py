@@ -60,6 +60,17 @@ def ask(  # noqa: PLR0913 -- each is an option
     tool: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Allow this built-in tool of the CLI. Repeatable.")
     ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST", help="Let the tools reach this host alone, within RUN_ALLOWED_HOSTS. Repeatable."),
+    ] = None,
+    file: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PATH", help="Place this file in the working directory of the run. Repeatable."),
+    ] = None,
+    attach: Annotated[
+        list[Path] | None, typer.Option(metavar="PATH", help="Show this image or PDF to the model. Repeatable.")
+    ] = None,
     stdin: Annotated[
         bool | None,
         typer.Option(
@@ -84,9 +95,13 @@ def ask(  # noqa: PLR0913 -- each is an option
     except CommandError as error:
         print_message(str(error))
         raise typer.Exit(error.status) from None
+    fields |= {"network": {"allowedHosts": allow_host} if allow_host else None}
     fields |= {"session": True} if session == "new" else {"sessionId": session}
     given = {name: value for name, value in fields.items() if value is not None}
-    question, gateway = command.Question(query, given, stdin), job_command(url, api_key)
+    question, gateway = (
+        command.Question(query, given, stdin, tuple(file or ()), tuple(attach or ())),
+        job_command(url, api_key),
+    )
     raise typer.Exit(command.ask(question, gateway, as_json=as_json, timeout=timeout, stream=is_live(stream)))
 
 

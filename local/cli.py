@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "ask": "local.ask_command",
     "credentials": "local.credentials",
+    "files": "local.files",
     "jobs": "local.jobs",
     "keys": "local.keys",
     "webhooks": "local.webhooks",
@@ -167,7 +168,7 @@ def free_port(settings: "ApiSettings") -> int:
 def local(
     *,
     lambda_: Annotated[bool, typer.Option("--lambda", help="Serve requests through the Lambda emulator.")] = False,
-    data: Annotated[Path, typer.Option(help="Data directory of the embedded Redis.")] = Path(".data"),
+    data: Annotated[Path, typer.Option(help="Data directory: the embedded Redis, files.")] = Path(".data"),
 ) -> None:
     """Run everything on this machine: API, worker, Redis and, without credentials, a demo model."""
     from local import admin_password  # noqa: PLC0415 -- no other command needs it

@@ -2,16 +2,21 @@
 
 import ipaddress
 import json
+import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import httpx
 
 from local.output import UNUSABLE
 
 Body = dict[str, Any]
+
+# Seconds without a byte of a file.
+_TRANSFER = 60.0
 
 _TRANSIENT = {429, 502, 503, 504}  # of the gateway, and of a proxy in front of it
 
@@ -94,6 +99,41 @@ class Client:
         if answer.is_success and isinstance(content, dict):
             return content, _retry_after(answer)
         raise self._error_from(answer, content)
+
+    def upload(self, file: IO[bytes], name: str) -> Body:
+        """Send a file as it is read, and return its description. Raises CommandError unless it is stored."""
+        size = os.fstat(file.fileno()).st_size
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        # A pipe or a device has no size.
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            del headers["Content-Length"]
+        pieces = iter(lambda: file.read(1 << 18), b"")
+        with self._connection_errors(_TRANSFER):
+            answer = self._http.post(
+                "/api/files", params={"name": name}, content=pieces, headers=headers, timeout=_TRANSFER
+            )
+        try:
+            content = answer.json()
+        except ValueError:
+            content = None
+        if answer.status_code == 201 and isinstance(content, dict):
+            return content
+        raise self._error_from(answer, content)
+
+    def download(self, path: str) -> Iterator[bytes]:
+        """Yield the content at a path, also when it is at the object store. Raises CommandError unless it is whole."""
+        with (
+            self._connection_errors(_TRANSFER),
+            self._http.stream("GET", path, follow_redirects=True, timeout=_TRANSFER) as answer,
+        ):
+            if answer.status_code != 200:
+                answer.read()
+                try:
+                    content = answer.json()
+                except ValueError:
+                    content = None
+                raise self._error_from(answer, content)
+            yield from answer.iter_raw()
 
     def health(self, *, timeout: float = 10) -> Body:
         """Return the gateway's health, with the reason why no job starts; empty if it does not respond."""

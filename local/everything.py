@@ -14,7 +14,8 @@ from local import sealing_keys
 from local.cli import SUPERVISED
 from local.embedded_redis import EmbeddedRedis, EmbeddedRedisError
 from local.supervisor import Child, Stopped, Supervisor
-from shared.configuration.settings import ApiSettings, WorkerSettings, is_loopback, load
+from shared.configuration.loopback import is_loopback
+from shared.configuration.settings import ApiSettings, WorkerSettings, load
 
 _COMMAND = [sys.executable, "-m", "local"]
 _READY_TIMEOUT = 60.0
@@ -36,6 +37,8 @@ def run_everything(host: str, port: int, data: Path, *, emulate_lambda: bool) ->
                 environment["REDIS_URL"] = redis.url
                 supervisor.start(redis.child)
                 redis.wait()
+            if "files_url" not in load(WorkerSettings).model_fields_set:
+                environment["FILES_URL"] = f"file:{(data / 'files').absolute()}"
             model = _model(supervisor)
             if model:
                 environment["DEMO_MODEL"] = "true"

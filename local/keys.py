@@ -1,10 +1,13 @@
-"""`claude-gateway keys`: creates, lists and revokes callers' API keys."""
+"""`claude-gateway keys`: callers' API keys, and their policies."""
 
 import asyncio
 import json
+import logging
+import os
 from collections.abc import Awaitable, Callable
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import redis.asyncio
 import typer
@@ -13,11 +16,14 @@ from redis.exceptions import RedisError
 from rich.console import Console
 from rich.table import Table
 
+from local import policy_file
 from local.embedded_redis import address_in
 from local.output import OutputFailed, print_message, visible, write
+from shared.api.policies import NO_POLICY, Policy
 from shared.api.times import rfc3339
 from shared.configuration.settings import CommonSettings, SettingsError, load
-from shared.store.callers import callers
+from shared.logs import configure, event
+from shared.store.callers import api_keys, callers, policies
 from shared.store.redis import failures
 from shared.store.redis.client import async_client, close_clients
 
@@ -28,7 +34,18 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 Data = Annotated[Path, typer.Option(help="Data directory of `claude-gateway local`, if no Redis is configured.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the key, as shown by `list`.")]
 T = TypeVar("T")
+log = logging.getLogger("keys.audit")
+
+
+class ScopeName(StrEnum):
+    """What a key may do, as the command line has it."""
+
+    SUBMIT = "submit"
+    READ = "read"
+    DECIDE = "decide"
+    ADMIN_READ = "admin-read"
 
 
 class _RevokeSettings(CommonSettings):
@@ -70,12 +87,18 @@ def with_store(data: Path, work: Callable[[redis.asyncio.Redis], Awaitable[T]]) 
 def create(
     name: Annotated[str, typer.Argument(help="Name of the caller.")],
     *,
+    policy: Annotated[Path | None, typer.Option(help="File of the caller's policy, YAML or JSON.")] = None,
+    scope: Annotated[
+        list[ScopeName] | None,
+        typer.Option(help="What the key may do; by default submit, read and decide. Repeatable."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the key as JSON.")] = False,
     data: Data = Path(".data"),
 ) -> None:
     """Create a key and print it. It is not shown again."""
+    limits, scopes = _policy_in(policy) if policy else NO_POLICY, [one.value for one in scope or ()]
     try:
-        new = with_store(data, lambda client: callers.create(client, name))
+        new = with_store(data, lambda client: callers.create(client, name, policy=limits, scopes=scopes))
     except callers.NameRefused as refusal:
         print_message(str(refusal))
         raise typer.Exit(2) from None
@@ -97,20 +120,93 @@ def list_(
     data: Data = Path(".data"),
 ) -> None:
     """List the keys without their secrets."""
-    found = with_store(data, callers.every)
+    found = with_store(data, api_keys.every)
     if as_json:
-        shown = [{"id": caller.id, "name": caller.name, "createdAt": rfc3339(caller.created)} for caller in found]
+        shown = [
+            {
+                "id": one.caller.id,
+                "name": one.caller.name,
+                "createdAt": rfc3339(one.caller.created),
+                "lastUsedAt": None if one.used is None else rfc3339(one.used),
+                "scopes": one.scopes,
+                "policy": json.loads(one.policy.to_json()),
+            }
+            for one in found
+        ]
         typer.echo(json.dumps(shown))
         return
-    table = Table("id", "name", "created", box=None)
-    for caller in found:
-        table.add_row(caller.id, visible(caller.name), rfc3339(caller.created))
+    table = Table("id", "name", "created", "last used", "scopes", box=None)
+    for one in found:
+        used = "never" if one.used is None else rfc3339(one.used)
+        created = rfc3339(one.caller.created)
+        table.add_row(one.caller.id, visible(one.caller.name), created, used, " ".join(one.scopes))
     Console(width=180, markup=False, emoji=False, highlight=False).print(table)
 
 
 @app.command()
+def rotate(
+    caller_id: Id,
+    *,
+    overlap: Annotated[int, typer.Option(min=0, max=2_592_000, help="Seconds for which both keys work.")] = 86_400,
+    data: Data = Path(".data"),
+) -> None:
+    """Replace a key and print the new one. The present key works for the overlap."""
+    key = with_store(data, lambda client: api_keys.rotate(client, caller_id, overlap=overlap))
+    if key is None:
+        raise _unknown()
+    write(key)
+    _audit("key_rotated", caller=caller_id, overlap_seconds=overlap)
+
+
+@app.command()
+def policy(
+    caller_id: Id,
+    *,
+    file: Annotated[Path | None, typer.Option("--set", help="File of the new policy, YAML or JSON.")] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove the policy.")] = False,
+    data: Data = Path(".data"),
+) -> None:
+    """Print a caller's policy as JSON, or replace it: within 5 s everywhere."""
+    if file or clear:
+        new = _policy_in(file) if file else NO_POLICY
+        if with_store(data, lambda client: policies.put(client, caller_id, new)) == "missing":
+            raise _unknown()
+        _audit("policy_changed", caller=caller_id, policy=json.loads(new.to_json()))
+        return
+    found = with_store(data, lambda client: policies.read(client, caller_id))
+    if found is None:
+        raise _unknown()
+    write(found.to_json())
+
+
+@app.command(name="policy-schema")
+def policy_schema() -> None:
+    """Print the JSON Schema of policy files."""
+    write(json.dumps(Policy.model_json_schema(by_alias=True), indent=2))
+
+
+def _audit(name: str, **fields: Any) -> None:
+    """Log a change with the user of the operating system who made it."""
+    configure(load(CommonSettings))
+    event(log, name, by=os.environ.get("USER") or str(os.getuid()), **fields)
+
+
+def _policy_in(path: Path) -> Policy:
+    try:
+        return policy_file.read(path)
+    except policy_file.PolicyRefused as refusal:
+        print_message(str(refusal))
+        raise typer.Exit(2) from None
+
+
+def _unknown() -> typer.Exit:
+    print_message("There is no key with this id; `claude-gateway keys list` shows the ids")
+    return typer.Exit(1)
+
+
+@app.command()
 def revoke(
-    caller_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the key, as shown by `list`.")],
+    caller_id: Id,
     *,
     data: Data = Path(".data"),
 ) -> None:
@@ -120,5 +216,4 @@ def revoke(
         return await callers.revoke(client, caller_id, keep_for=load(_RevokeSettings).result_ttl)
 
     if not with_store(data, do):
-        typer.echo("There is no key with this id; `claude-gateway keys list` shows the ids", err=True)
-        raise typer.Exit(1)
+        raise _unknown()

@@ -38,6 +38,7 @@ _SECURITY: dict[str, list[dict[str, list[str]]]] = {
 _TAGS = {
     "queries": "Submit queries; read, follow, list and cancel jobs.",
     "batches": "Submit many queries at once.",
+    "files": "Files of a caller, which jobs read and models are shown.",
     "webhooks": "Delivery attempts of a job's webhooks, and redelivery.",
     "credentials": "Secrets of a caller that its jobs use and no response shows.",
     "OpenAI's responses": "OpenAI's Responses API, for its client packages.",

@@ -9,6 +9,11 @@ def job_path(job_id: str, collection: str = "/api/query") -> str:
     return f"{collection}/{quote(job_id, safe='', errors='replace').replace('.', '%2E')}"
 
 
+def file_path(file_id: str) -> str:
+    """Return the path of a caller's file, quoted as that of a job."""
+    return job_path(file_id, "/api/files")
+
+
 def credential_path(name: str) -> str:
     """Return the path of a caller's credential, with the name quoted so that it cannot address another path."""
     segment = quote(name, safe="", errors="replace")

@@ -17,7 +17,7 @@ _LONGEST = 4096
 
 @dataclass(slots=True)
 class Resealed:
-    """What a rotation has done; `unopened` are callers and names of credentials that no key opens, with the reason."""
+    """The result of a rotation; `unopened` are callers and names of credentials that no key opens, with the reason."""
 
     resealed: int = 0
     current: int = 0

@@ -31,9 +31,9 @@ REFUSED = (
 # System calls that programs try and do without: a filter cannot see the flags of `clone3`, and memory of a `memfd` that
 # nobody has mapped counts for no process.
 MISSING = ("clone3", "io_uring_setup", "io_uring_enter", "io_uring_register", "memfd_create")
-# What bubblewrap needs to make a sandbox, so that the container's filter allows it.
+# System calls that bubblewrap needs to make a sandbox, and the relay to listen in it: the container allows them.
 FOR_BUBBLEWRAP = {"unshare", "setns", "mount", "umount2", "pivot_root"}
-# What the container is refused beside what the sandbox is.
+# System calls that the container is refused in addition to those of the sandbox.
 REFUSED_TO_CONTAINER = {"io_uring_setup", "io_uring_enter", "io_uring_register"}
 # Numbers of system calls end here in every version of libseccomp.
 _LAST = 600

@@ -1,6 +1,5 @@
 """The routes of the dashboard's JSON API, which scripts use too."""
 
-import logging
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -9,15 +8,13 @@ from pydantic import ConfigDict
 
 from functions.admin import service
 from functions.admin.access import require_admin, require_viewer
+from functions.admin.audit import audited
 from shared.api.errors import AlreadyFinished, NotFinished
 from shared.api.models import Wire
 from shared.api.vocabulary import Priority, State
 from shared.configuration.settings import AdminSettings, load
 from shared.http.body import read_json
 from shared.http.describe import problems, takes
-from shared.logs import event
-
-log = logging.getLogger("admin.audit")
 
 router = APIRouter(prefix="/admin/api", tags=["admin"], responses=problems(401, 403, 404, 422, 429, 503))
 JobId = Annotated[str, Path(alias="jobId")]
@@ -32,13 +29,6 @@ class NewPriority(Wire):
     model_config = ConfigDict(extra="forbid")
 
     priority: Priority
-
-
-def _audited(request: Request, action: str, answer: Body, **fields: Any) -> JSONResponse:
-    """Write a line to the audit log and return the response."""
-    role, request_id = request.state.role, request.state.request_id
-    event(log, "admin_action", action=action, role=role, request_id=request_id, **fields)
-    return JSONResponse(answer)
 
 
 @router.get("/stats", summary="Read the state of the deployment", dependencies=_VIEWER)
@@ -68,20 +58,20 @@ async def read_job(job_id: JobId) -> JSONResponse:
 async def retry_failed(request: Request) -> JSONResponse:
     """Queue every failed job again, with all its attempts."""
     count = await service.retry_failed(load(AdminSettings))
-    return _audited(request, "retry_failed", {"retried": count}, count=count)
+    return audited(request, "retry_failed", {"retried": count}, count=count)
 
 
 @router.post("/jobs/purge-finished", summary="Delete every finished job", dependencies=_ADMIN)
 async def purge_finished(request: Request) -> JSONResponse:
     """Delete every finished job and its cached answer."""
     count = await service.purge_finished(load(AdminSettings))
-    return _audited(request, "purge_finished", {"purged": count}, count=count)
+    return audited(request, "purge_finished", {"purged": count}, count=count)
 
 
 @router.post("/jobs/{jobId}/retry", summary="Retry a job", dependencies=_ADMIN, responses=_RETRY_ERRORS)
 async def retry_job(request: Request, job_id: JobId) -> JSONResponse:
     """Queue a failed or cancelled job again, with all its attempts."""
-    return _audited(request, "retry", await service.retry(job_id, load(AdminSettings)), job_id=job_id)
+    return audited(request, "retry", await service.retry(job_id, load(AdminSettings)), job_id=job_id)
 
 
 @router.post(
@@ -92,7 +82,7 @@ async def retry_job(request: Request, job_id: JobId) -> JSONResponse:
 )
 async def cancel_job(request: Request, job_id: JobId) -> JSONResponse:
     """Cancel a job of any caller."""
-    return _audited(request, "cancel", await service.cancel(job_id, load(AdminSettings)), job_id=job_id)
+    return audited(request, "cancel", await service.cancel(job_id, load(AdminSettings)), job_id=job_id)
 
 
 @router.post(
@@ -107,33 +97,33 @@ async def change_priority(request: Request, job_id: JobId) -> JSONResponse:
     settings = load(AdminSettings)
     wanted = await read_json(request, NewPriority, max_bytes=settings.max_body_bytes)
     answer = await service.reprioritize(job_id, wanted.priority, settings)
-    return _audited(request, "priority", answer, job_id=job_id, priority=wanted.priority)
+    return audited(request, "priority", answer, job_id=job_id, priority=wanted.priority)
 
 
 @router.post("/jobs/{jobId}/redeliver", summary="Redeliver a job's webhooks", dependencies=_ADMIN)
 async def redeliver(request: Request, job_id: JobId) -> JSONResponse:
     """Send the terminal event again to every submission that has a webhook."""
-    return _audited(request, "redeliver", await service.redeliver(job_id, load(AdminSettings)), job_id=job_id)
+    return audited(request, "redeliver", await service.redeliver(job_id, load(AdminSettings)), job_id=job_id)
 
 
 @router.delete("/jobs/{jobId}", summary="Delete a finished job", dependencies=_ADMIN, responses=problems(NotFinished))
 async def delete_job(request: Request, job_id: JobId) -> JSONResponse:
     """Delete a finished job and its cached answer."""
-    return _audited(request, "delete", await service.delete(job_id, load(AdminSettings)), job_id=job_id)
+    return audited(request, "delete", await service.delete(job_id, load(AdminSettings)), job_id=job_id)
 
 
 @router.post("/queue/pause", summary="Pause the queue", dependencies=_ADMIN)
 async def pause(request: Request) -> JSONResponse:
     """Start no further jobs. Running jobs continue."""
     await service.pause(load(AdminSettings))
-    return _audited(request, "pause", {"held": "paused"})
+    return audited(request, "pause", {"held": "paused"})
 
 
 @router.post("/queue/resume", summary="Resume the queue", dependencies=_ADMIN)
 async def resume(request: Request) -> JSONResponse:
     """Start jobs again after a pause, or while refusals by Claude hold the queue."""
     await service.resume(load(AdminSettings))
-    return _audited(request, "resume", {"held": None})
+    return audited(request, "resume", {"held": None})
 
 
 @router.delete("/cache", summary="Clear the cache", dependencies=_ADMIN)
@@ -145,24 +135,11 @@ async def clear_cache(
 ) -> JSONResponse:
     """Delete all cached answers, or the answer of one job."""
     count = await service.clear_cache(job_id, load(AdminSettings))
-    return _audited(request, "clear_cache", {"cleared": count}, job_id=job_id, count=count)
-
-
-@router.get("/callers", summary="List the callers", dependencies=_VIEWER)
-async def list_callers() -> JSONResponse:
-    """List the callers that have keys. The response contains no secret."""
-    return JSONResponse(await service.caller_list(load(AdminSettings)))
-
-
-@router.delete("/callers/{callerId}", summary="Revoke a caller's key", dependencies=_ADMIN)
-async def revoke_caller(request: Request, caller_id: Annotated[str, Path(alias="callerId")]) -> JSONResponse:
-    """Revoke a caller's key, cancel its unfinished jobs and end its open streams, within 5 s."""
-    await service.revoke_caller(caller_id, load(AdminSettings))
-    return _audited(request, "revoke_caller", {"revoked": caller_id}, caller=caller_id)
+    return audited(request, "clear_cache", {"cleared": count}, job_id=job_id, count=count)
 
 
 @router.post("/webhooks/hosts/{host}/resume", summary="Resume deliveries to a webhook host", dependencies=_ADMIN)
 async def resume_host(request: Request, host: str) -> JSONResponse:
     """Forget the failures of a webhook host and resume its deliveries at once."""
     await service.resume_host(host, load(AdminSettings))
-    return _audited(request, "resume_host", {"resumed": host}, host=host)
+    return audited(request, "resume_host", {"resumed": host}, host=host)

@@ -1,15 +1,18 @@
 """The operations of the dashboard as plain functions."""
 
 import asyncio
+import json
+from collections.abc import Sequence
 from typing import Any
 
-from shared.api.errors import AlreadyFinished, NotFinished, NotFound
+from shared.api.errors import AlreadyFinished, FieldError, InvalidRequest, NotFinished, NotFound
 from shared.api.ids import is_id
+from shared.api.policies import Policy
 from shared.api.times import rfc3339
 from shared.api.views import attempts_for_operators, failing_host, latest_deliveries, listed, page_of, status_of
 from shared.api.vocabulary import PRIORITIES, Priority, State
 from shared.configuration.settings import AdminSettings
-from shared.store.callers import callers, credentials, spending
+from shared.store.callers import api_keys, callers, credentials, policies, spending
 from shared.store.fleet import counters, slots
 from shared.store.jobs import operations, records
 from shared.store.redis.client import async_client
@@ -187,16 +190,58 @@ async def resume_host(host: str, settings: AdminSettings) -> None:
 
 
 async def caller_list(settings: AdminSettings) -> dict[str, Any]:
-    """List the callers that have keys, with the names of their credentials."""
+    """List the callers that have keys, with their policies and the names of their credentials."""
     client = async_client(settings.redis_address)
-    found = await callers.every(client)
-    names = await credentials.names_of(client, [one.id for one in found])
+    found = await api_keys.every(client)
+    names = await credentials.names_of(client, [one.caller.id for one in found])
     return {
         "callers": [
-            {"id": one.id, "name": one.name, "createdAt": rfc3339(one.created), "credentials": stored}
+            {
+                "id": one.caller.id,
+                "name": one.caller.name,
+                "createdAt": rfc3339(one.caller.created),
+                "lastUsedAt": None if one.used is None else rfc3339(one.used),
+                "scopes": list(one.scopes),
+                "policy": json.loads(one.policy.to_json()),
+                "credentials": stored,
+            }
             for one, stored in zip(found, names, strict=True)
         ]
     }
+
+
+async def create_caller(name: str, policy: Policy, scopes: Sequence[str], settings: AdminSettings) -> dict[str, Any]:
+    """Create a key for a new caller; raises InvalidRequest for a name that it cannot have."""
+    try:
+        new = await callers.create(async_client(settings.redis_address), name, policy=policy, scopes=scopes)
+    except callers.NameRefused as refusal:
+        raise InvalidRequest(f"name: {refusal}", errors=(FieldError("/name", str(refusal)),)) from None
+    return {"id": new.id, "name": new.name, "key": new.key, "webhookSecret": new.webhook_secret}
+
+
+async def rotate_key(caller_id: str, overlap: int, settings: AdminSettings) -> dict[str, Any]:
+    """Replace a caller's key, which works for `overlap` s; raises NotFound."""
+    key = await api_keys.rotate(async_client(settings.redis_address), caller_id, overlap=overlap)
+    if key is None:
+        raise NotFound("Caller not found")
+    return {"id": caller_id, "key": key}
+
+
+async def read_policy(caller_id: str, settings: AdminSettings) -> dict[str, Any]:
+    """Return a caller's policy; raises NotFound."""
+    policy = await policies.read(async_client(settings.redis_address), caller_id)
+    if policy is None:
+        raise NotFound("Caller not found")
+    found: dict[str, Any] = json.loads(policy.to_json())
+    return found
+
+
+async def put_policy(caller_id: str, policy: Policy, settings: AdminSettings) -> dict[str, Any]:
+    """Set a caller's policy; raises NotFound."""
+    if await policies.put(async_client(settings.redis_address), caller_id, policy) == "missing":
+        raise NotFound("Caller not found")
+    stored: dict[str, Any] = json.loads(policy.to_json())
+    return stored
 
 
 def _listed(found: records.StoredJob) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ConfigDict
 
-from functions.anthropic.turns import UNSUPPORTED, refused
+from functions.anthropic.parameters import UNSUPPORTED, refused
 from shared.api.errors import AnswerFailed, QueueFull
 from shared.api.models import Wire
 from shared.configuration.settings import SubmitSettings

@@ -7,9 +7,9 @@ from fastapi.responses import JSONResponse
 
 from functions.anthropic import counting, views
 from functions.anthropic.counting import CountRequest
+from functions.anthropic.parameters import refused
 from functions.anthropic.requests import MessageRequest, as_parameter, query_of
 from functions.anthropic.stream import MessageWriter
-from functions.anthropic.turns import refused
 from shared.api.errors import InvalidRequest
 from shared.configuration.settings import StatusSettings, SubmitSettings, load
 from shared.http.body import read_json
@@ -56,7 +56,7 @@ async def create_message(request: Request) -> Response:
             settings=settings,
         )
     except InvalidRequest as error:
-        raise as_parameter(error, body.messages) from None
+        raise as_parameter(error, body.model_dump()) from None
     request.state.job_id = job.job_id
     if stream:
         writer = MessageWriter(job.job_id, query.model or "", request.state.request_id, query.answer_tool)

@@ -4,8 +4,10 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from functions.anthropic.attachments import place_of
+from functions.anthropic.parameters import UNSUPPORTED, refused
 from functions.anthropic.tools import forced_tool
-from functions.anthropic.turns import UNSUPPORTED, refused, texts_of, turns_of
+from functions.anthropic.turns import texts_of, turns_of
 from shared.api.errors import FieldError, InvalidRequest
 from shared.api.models import Wire
 from shared.api.requests import MOST_QUERIES, CompatQuery
@@ -28,7 +30,6 @@ _NO_EFFECT: dict[str, tuple[Any, ...]] = {
 _IGNORED = {"cache_control", "user_profile_id"}
 # Our field → its place in `params` of Anthropic's API.
 _PLACES = {
-    "query": "messages",
     "maxOutputTokens": "max_tokens",
     "systemPrompt": "system",
     "effort": "output_config/effort",
@@ -65,7 +66,7 @@ def query_of(body: MessageRequest, priority: Priority) -> tuple[CompatQuery, boo
     try:
         return CompatQuery.model_validate(fields), bool(stream)
     except ValidationError as error:
-        raise as_parameter(invalid_request(error), body.messages) from None
+        raise as_parameter(invalid_request(error), params) from None
 
 
 def queries_of(requests: list[dict[str, Any]]) -> list[CompatQuery]:
@@ -86,31 +87,47 @@ def queries_of(requests: list[dict[str, Any]]) -> list[CompatQuery]:
         try:
             queries.append(CompatQuery.model_validate(fields))
         except ValidationError as error:
-            raise as_parameter(error_at(invalid_request(error), f"{place}.params")) from None
+            raise as_parameter(error_at(invalid_request(error), f"{place}.params"), params) from None
     return queries
 
 
-def as_parameter(error: InvalidRequest, messages: Any = None) -> InvalidRequest:
+def as_parameter(error: InvalidRequest, body: Any) -> InvalidRequest:
     """Return an error of a query with the names of the parameters in Anthropic's API.
 
-    The query is the content of the last user message; `messages` are those of the request, if it is not a batch.
+    `body` has the parameters: of the one message, or of all `requests`.
     """
-    fields = tuple(FieldError(_parameter(field.pointer, messages), field.message) for field in error.errors)
+    fields = tuple(FieldError(_parameter(field.pointer, body), field.message) for field in error.errors)
     detail = "; ".join(f"{field.pointer.strip('/').replace('/', '.')}: {field.message}" for field in fields[:5])
     return InvalidRequest(detail or error.detail, errors=fields, headers=error.headers)
 
 
-def _parameter(pointer: str, messages: Any) -> str:
+def _parameter(pointer: str, body: Any) -> str:
     above, params, field = pointer.partition("/params/")
     if not params:
         above, field = "", pointer.removeprefix("/")
     name, *inside = field.split("/")
     if name == "customId":  # the one field beside `params`
         return f"{above}/custom_id"
-    if name == "query" and isinstance(messages, list):
-        last = max(number for number, one in enumerate(messages) if one["role"] == "user")
-        return f"/messages/{last}/content"
+    if name in {"query", "attachments"}:
+        return above + (params or "/") + _place_in(_messages(above, body), name, inside)
     return above + (params or "/") + "/".join([_PLACES.get(name, name), *inside])
+
+
+def _messages(above: str, body: Any) -> Any:
+    number = above.rpartition("/")[2]
+    if isinstance(body, list):
+        body = body[int(number)]["params"]
+    return body["messages"]
+
+
+def _place_in(messages: list[dict[str, Any]], name: str, inside: list[str]) -> str:
+    """Return the place of the query, which is in the last user message, or of an attachment."""
+    if name == "attachments" and inside and (place := place_of(messages, int(inside[0]))):
+        return place
+    if name == "attachments":
+        return "messages"
+    last = max(number for number, one in enumerate(messages) if one["role"] == "user")
+    return f"messages/{last}/content"
 
 
 def _fields(params: dict[str, Any], place: str) -> dict[str, Any]:
@@ -122,7 +139,7 @@ def _fields(params: dict[str, Any], place: str) -> dict[str, Any]:
     turns = None
     if "messages" in given:
         turns = turns_of(given.pop("messages"), f"{place}messages")
-        fields |= {"query": turns.query, "history": turns.history}
+        fields |= turns.conversation.fields()
         system += turns.system
     if system:
         fields["systemPrompt"] = "\n".join(system)

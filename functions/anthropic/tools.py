@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from functions.anthropic.turns import refused
+from functions.anthropic.parameters import refused
 
 _NO_EFFECT = {"type", "strict", "cache_control", "eager_input_streaming"}
 

@@ -1,22 +1,22 @@
-"""The messages of a request of Anthropic's API: the turns so far, the system messages, and the last turn."""
+"""The messages of a request of Anthropic's API: the turns of the conversation, and the system messages among them."""
 
 from typing import Any, NamedTuple
 
-from shared.api.errors import FieldError, InvalidRequest
+from functions.anthropic.attachments import attachment, is_attachment
+from functions.anthropic.parameters import UNSUPPORTED, refused
+from shared.api.turns import Block, Conversation, Turn, text
 
-UNSUPPORTED = "not supported; remove it"
 # Marks of the prompt cache, which change no answer.
 _NO_EFFECT = {"cache_control"}
 
 
 class Turns(NamedTuple):
-    """The text of the last turn, the turns before it, and the texts of system messages among them.
+    """The turns, and the texts of system messages among them.
 
     `effort` is the one that the last message with `output_config` asks for.
     """
 
-    query: str
-    history: list[dict[str, Any]]
+    conversation: Conversation
     system: list[str]
     effort: Any = None
 
@@ -25,25 +25,24 @@ def turns_of(messages: Any, place: str) -> Turns:
     """Return the turns of a request; raises InvalidRequest, which names the place of the error."""
     if not isinstance(messages, list) or not messages:
         raise refused(place, "should be a list of at least one message")
-    found: list[tuple[str, list[str], str]] = []
+    conversation = Conversation()
     system: list[str] = []
     effort = None
     for number, message in enumerate(messages):
         where = f"{place}.{number}"
-        role, texts, own = _message(message, where)
+        role, content, own = _message(message, where)
         effort = own or effort
         if role == "system":
-            system += texts
+            system += texts_of(content, f"{where}.content")
         else:
-            found.append((role, texts, where))
-    if not found or found[-1][0] != "user":
+            conversation.turns.append(_turn(conversation, role, content, where))
+    if not conversation.has_query:
         raise refused(place, "should end with a user message; an assistant message to continue is not supported")
-    *earlier, last = found
-    return Turns("\n".join(last[1]), [_turn(*turn) for turn in earlier], system, effort)
+    return Turns(conversation, system, effort)
 
 
-def _message(message: Any, where: str) -> tuple[str, list[str], Any]:
-    """Return role, texts and effort of a message."""
+def _message(message: Any, where: str) -> tuple[str, Any, Any]:
+    """Return role, content and effort of a message."""
     match message:
         case {"role": "user" | "assistant" | "system" as role, "content": content, **rest}:
             config = rest.pop("output_config", None) or {}
@@ -51,7 +50,7 @@ def _message(message: Any, where: str) -> tuple[str, list[str], Any]:
                 raise refused(f"{where}.output_config", "should have effort alone")
             for name in rest:
                 raise refused(f"{where}.{str(name)[:60]}", UNSUPPORTED)
-            return role, texts_of(content, f"{where}.content"), config.get("effort")
+            return role, content, config.get("effort")
         case {"role": "user" | "assistant" | "system"}:
             raise refused(f"{where}.content", "required")
         case dict():
@@ -60,10 +59,21 @@ def _message(message: Any, where: str) -> tuple[str, list[str], Any]:
             raise refused(where, "should be an object")
 
 
-def _turn(role: str, texts: list[str], place: str) -> dict[str, Any]:
-    if not texts or not all(text.strip() for text in texts):
-        raise refused(f"{place}.content", "should not be blank")
-    return {"role": role, "content": [{"type": "text", "text": text} for text in texts]}
+def _turn(conversation: Conversation, role: str, content: Any, place: str) -> Turn:
+    where = f"{place}.content"
+    blocks: list[Block] = []
+    for number, part in enumerate(content if isinstance(content, list) else ()):
+        inside = f"{where}.{number}"
+        if role == "user" and is_attachment(part):
+            blocks.append(conversation.attach(attachment(part, inside), f"{inside}.source"))
+        else:
+            blocks.append(text(_text(part, inside)))
+    if not isinstance(content, list):
+        blocks = [text(words) for words in texts_of(content, where)]
+    turn = Turn(role, blocks, place)
+    if turn.is_blank:
+        raise refused(where, "should not be blank")
+    return turn
 
 
 def texts_of(content: Any, place: str) -> list[str]:
@@ -72,27 +82,21 @@ def texts_of(content: Any, place: str) -> list[str]:
         case str():
             return [content]
         case list():
-            return [_part(part, f"{place}.{number}") for number, part in enumerate(content)]
+            return [_text(part, f"{place}.{number}") for number, part in enumerate(content)]
         case _:
             raise refused(place, "should be text")
 
 
-def _part(part: Any, place: str) -> str:
+def _text(part: Any, place: str) -> str:
     match part:
-        case {"type": "text", "text": str(text), **rest}:
+        case {"type": "text", "text": str(words), **rest}:
             for name, value in rest.items():
                 if value is not None and name not in _NO_EFFECT:
                     raise refused(f"{place}.{str(name)[:60]}", UNSUPPORTED)
-            return text
+            return words
         case {"type": "text"}:
             raise refused(f"{place}.text", "should be text")
         case {"type": str(kind)}:
-            raise refused(place, f"{kind[:40]} is not supported; use text")
+            raise refused(place, f"{kind[:40]} is not supported here; use text")
         case _:
             raise refused(place, "should be a text block")
-
-
-def refused(place: str, why: str) -> InvalidRequest:
-    """Return the error of one parameter, named by its place in the body."""
-    pointer = "/" + place.replace(".", "/")
-    return InvalidRequest(f"{place}: {why}", errors=(FieldError(pointer, why),))

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, ValidationError
 
 from functions.openai.parameters import changes_nothing, flag, json_schema
 from functions.openai.tools import forced_function
-from functions.openai.turns import UNSUPPORTED, joined, refuse_others, turns_of
+from functions.openai.turns import CHAT, UNSUPPORTED, joined, refuse_others, turns_of
 from shared.api.errors import InvalidRequest, RefusedParameter
 from shared.api.models import Wire
 from shared.api.requests import CompatQuery
@@ -36,16 +36,16 @@ class ChatRequest(Wire):
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A body as a query; `place` is where the query is in the body."""
+    """A body as a query; `places` are the places of our fields that have no parameter of their own."""
 
     query: CompatQuery
-    place: str
+    places: dict[str, str]
     stream: bool
     include_usage: bool
 
     def as_parameter(self, error: InvalidRequest) -> InvalidRequest:
         """Return an error of the query as the error of the parameter in OpenAI's API."""
-        return renamed(error, {**_PARAMETERS, "query": self.place})
+        return renamed(error, _PARAMETERS | self.places)
 
 
 def translate(body: ChatRequest, priority: Priority) -> Chat:
@@ -55,10 +55,10 @@ def translate(body: ChatRequest, priority: Priority) -> Chat:
     if flag(given, "store", default=False):
         raise RefusedParameter("store", "should be false; POST /v1/responses stores answers", "unsupported_value")
     usage = stream and _include_usage(given)
-    turns = turns_of(given.pop("messages", None), "messages", ("text",))
+    turns = turns_of(given.pop("messages", None), "messages", CHAT)
     # Neither cached nor joined: the job is cancelled when its client leaves.
     fields: dict[str, Any] = {"priority": priority, "cache": {"mode": "bypass"}, "live": True}
-    fields |= {"query": turns.query, "history": turns.history}
+    fields |= turns.conversation.fields()
     if turns.instructions:
         fields["systemPrompt"] = joined(*turns.instructions)
     fields |= forced_function(given)
@@ -66,9 +66,9 @@ def translate(body: ChatRequest, priority: Priority) -> Chat:
         if not changes_nothing(name, value):
             fields |= _translate_field(name, value)
     try:
-        return Chat(CompatQuery.model_validate(fields), turns.place, stream, usage)
+        return Chat(CompatQuery.model_validate(fields), turns.places, stream, usage)
     except ValidationError as error:
-        raise renamed(invalid_request(error), {**_PARAMETERS, "query": turns.place}) from None
+        raise renamed(invalid_request(error), _PARAMETERS | turns.places) from None
 
 
 def _include_usage(given: dict[str, Any]) -> bool:

@@ -6,16 +6,15 @@ from typing import Any
 from pydantic import ConfigDict, ValidationError
 
 from functions.openai.parameters import changes_nothing, flag, json_schema
-from functions.openai.turns import UNSUPPORTED, joined, refuse_others, turns_of
+from functions.openai.turns import RESPONSE, UNSUPPORTED, joined, refuse_others, turns_of
 from shared.api.errors import InvalidRequest, RefusedParameter
 from shared.api.models import Wire
-from shared.api.requests import CompatQuery
+from shared.api.requests import ResponseQuery
 from shared.api.vocabulary import Priority
 from shared.http.compat import renamed
 from shared.http.problems import invalid_request
 
 PREFIX = "resp_"
-_PARTS = ("input_text", "output_text")
 # Our field → the parameter of OpenAI's API.
 _PARAMETERS = {
     "systemPrompt": "instructions",
@@ -37,16 +36,19 @@ class ResponseRequest(Wire):
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """A body as a query; `previous` is the response that it continues, `place` is where the query is in the body."""
+    """A body as a query; `previous` is the response that it continues.
 
-    query: CompatQuery
+    `places` are the places in the body of our fields that have no parameter of their own.
+    """
+
+    query: ResponseQuery
     previous: str | None
     stream: bool
-    place: str
+    places: dict[str, str]
 
     def as_parameter(self, error: InvalidRequest) -> InvalidRequest:
         """Return an error of the query as the error of the parameter in OpenAI's API."""
-        return renamed(error, {**_PARAMETERS, "query": self.place})
+        return renamed(error, _PARAMETERS | self.places)
 
 
 def translate(body: ResponseRequest, priority: Priority | None) -> Translated:
@@ -71,37 +73,42 @@ def translate(body: ResponseRequest, priority: Priority | None) -> Translated:
         fields |= {"live": True, "priority": "high", "cache": {"mode": "bypass"}}
     if priority is not None:
         fields["priority"] = priority
-    place = _input(given, fields)
-    if previous is not None and fields.get("history"):
-        raise RefusedParameter("input", "should have one user message with previous_response_id", "unsupported_value")
+    places = _input(given, fields, continues=previous is not None)
     for name, value in given.items():
         if not changes_nothing(name, value):
             fields |= _translate_field(name, value)
     try:
-        return Translated(CompatQuery.model_validate(fields), previous, stream, place)
+        return Translated(ResponseQuery.model_validate(fields), previous, stream, places)
     except ValidationError as error:
-        raise renamed(invalid_request(error), {**_PARAMETERS, "query": place}) from None
+        raise renamed(invalid_request(error), _PARAMETERS | places) from None
 
 
-def _input(given: dict[str, Any], fields: dict[str, Any]) -> str:
-    """Translate `input` and `instructions`; return the place of the query."""
+def _input(given: dict[str, Any], fields: dict[str, Any], *, continues: bool) -> dict[str, str]:
+    """Translate `input` and `instructions`; return the places of query and attachments.
+
+    The input of a response that continues another one has no earlier turns.
+    """
     found = given.pop("input", None)
     instructions = given.pop("instructions", None)
     if not isinstance(instructions, str | None):
         raise RefusedParameter("instructions", "should be text", "invalid_value")
-    place = "input"
+    places = {"query": "input"}
     if found is None:
         raise RefusedParameter("input", "required", "missing_required_parameter")
     if isinstance(found, str):
         fields["query"] = found
     else:
-        turns = turns_of(found, "input", _PARTS)
-        fields |= {"query": turns.query, "history": turns.history}
+        turns = turns_of(found, "input", RESPONSE)
+        if continues and turns.conversation.has_earlier_turns:
+            raise RefusedParameter(
+                "input", "should have one user message with previous_response_id", "unsupported_value"
+            )
+        fields |= turns.conversation.fields()
         instructions = joined(instructions, *turns.instructions) or None
-        place = turns.place
+        places = turns.places
     if instructions is not None:
         fields["systemPrompt"] = instructions
-    return place
+    return places
 
 
 def _translate_field(name: str, value: Any) -> dict[str, Any]:

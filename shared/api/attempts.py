@@ -16,7 +16,7 @@ class AttemptDetail(Wire):
 
 
 class WaitingFor(Wire):
-    """Why a job waits: the error of Claude, its time and the time of the next request; or `sandbox_unavailable`.
+    """The reason of a wait: the error of Claude, its time and the time of the next request; or `sandbox_unavailable`.
 
     A job with tools waits for a worker with a sandbox; then `retryAt` is null.
     """

@@ -14,6 +14,7 @@
     ├── TooManyCredentials 409
     ├── PayloadTooLarge 413
     ├── UnsupportedMediaType 415
+    ├── RangeNotSatisfiable 416
     ├── IdempotencyMismatch 422
     ├── InvalidRequest 422
     │   └── RefusedParameter 422
@@ -21,6 +22,8 @@
     ├── SandboxUnavailable 422
     ├── WebhookUrlRefused 422
     ├── BudgetExhausted 429
+    ├── CallerQueueFull 429
+    ├── CallerStorageFull 429
     ├── RateLimited 429
     ├── HeadTooLarge 431
     ├── AnswerFailed 502
@@ -120,9 +123,9 @@ class AlreadyFinished(GatewayError):
 
 
 class NotFinished(GatewayError):
-    """The job or batch has not ended yet."""
+    """The job, the batch or the presigned upload of the file has not ended yet."""
 
-    status, code, title = 409, "not_finished", "Job not finished"
+    status, code, title = 409, "not_finished", "Not finished"
 
 
 class TooManyCredentials(GatewayError):
@@ -132,7 +135,7 @@ class TooManyCredentials(GatewayError):
 
 
 class PayloadTooLarge(GatewayError):
-    """The body is larger than MAX_BODY_BYTES."""
+    """The body is larger than MAX_BODY_BYTES, or a file larger than MAX_FILE_BYTES."""
 
     status, code, title = 413, "payload_too_large", "Payload too large"
 
@@ -141,6 +144,12 @@ class UnsupportedMediaType(GatewayError):
     """The `Content-Type` is not a JSON media type."""
 
     status, code, title = 415, "unsupported_media_type", "Unsupported media type"
+
+
+class RangeNotSatisfiable(GatewayError):
+    """The `Range` of the request begins after the end of the file; `Content-Range` has the file's size."""
+
+    status, code, title = 416, "range_not_satisfiable", "Range not satisfiable"
 
 
 class InvalidRequest(GatewayError):
@@ -177,7 +186,7 @@ class WebhookUrlRefused(GatewayError):
 
 
 class SandboxUnavailable(GatewayError):
-    """The job has built-in tools, and no live worker has a sandbox for them."""
+    """The job has built-in tools or files, and no live worker has a sandbox for them."""
 
     status, code, title = 422, "sandbox_unavailable", "No sandbox available"
 
@@ -192,6 +201,18 @@ class BudgetExhausted(GatewayError):
     """The caller has spent DAILY_BUDGET_USD; `Retry-After` has the seconds until the next day."""
 
     status, code, title = 429, "budget_exhausted", "Daily budget exhausted"
+
+
+class CallerQueueFull(GatewayError):
+    """As many jobs of the caller wait as CALLER_MAX_WAITING or its policy allows."""
+
+    status, code, title = 429, "caller_queue_full", "Too many waiting jobs"
+
+
+class CallerStorageFull(GatewayError):
+    """The caller's jobs, results and sessions, or its files, fill a limit, which `detail` names."""
+
+    status, code, title = 429, "caller_storage_full", "Caller storage full"
 
 
 class AnswerFailed(GatewayError):

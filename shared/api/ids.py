@@ -8,10 +8,11 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[
 
 
 def new_id() -> str:
-    """Return a UUID of version 7 (RFC 9562), so that ids sort by creation time."""
-    milliseconds = time.time_ns() // 1_000_000
-    random = int.from_bytes(os.urandom(10))
-    value = (milliseconds << 80) | (0x7 << 76) | ((random >> 68) << 64) | (0b10 << 62) | (random & (1 << 62) - 1)
+    """Return a UUID of version 7 (RFC 9562) with a fraction of the millisecond, so that ids sort by creation time."""
+    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
+    random = int.from_bytes(os.urandom(8))
+    fraction = (rest << 12) // 1_000_000  # units of 244 ns: less than it takes to make an id
+    value = (milliseconds << 80) | (0x7 << 76) | (fraction << 64) | (0b10 << 62) | (random & (1 << 62) - 1)
     text = f"{value:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 

@@ -53,7 +53,7 @@ class Result(Wire):
 
 
 class JobError(Wire):
-    """Why a job failed."""
+    """The error of a failed job."""
 
     code: ErrorCode
     message: str

@@ -5,8 +5,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
-from shared.api.models import Wire
+from shared.api.job_files import Attachments, JobFiles
 from shared.api.vocabulary import Priority
+from shared.api.wire import Body as Body  # noqa: PLC0414 -- for all that define what clients send
+from shared.egress import hosts
 from shared.egress.targets import MAX_URL
 
 # The characters that JavaScript's trim() removes: WhiteSpace and LineTerminator of ECMA-262.
@@ -49,17 +51,28 @@ Tokens = Annotated[StrictInt, Field(ge=1, le=1_000_000), BeforeValidator(_integr
 Milliseconds = Annotated[StrictInt, Field(ge=1000, le=86_400_000), BeforeValidator(_integral)]
 
 
-class Body(Wire):
-    """An object that a client sends. Only the names of the API are accepted, and an unknown field is an error."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=False)
-
-
 class CacheControl(Body):
     """The use of the cache: `bypass` neither reads nor writes it, `refresh` runs and overwrites."""
 
     mode: Literal["default", "bypass", "refresh"] = "default"
     ttl: Seconds | None = Field(None, description="Seconds to keep the answer; CACHE_TTL by default.")
+
+
+HostName = Annotated[
+    StrictStr,
+    Field(min_length=1, max_length=255, json_schema_extra={"pattern": hosts.PATTERN, "maxLength": hosts.LONGEST}),
+    AfterValidator(hosts.parse),
+]
+
+
+class NetworkAccess(Body):
+    """The hosts that the tools of a run may reach over HTTPS."""
+
+    allowed_hosts: list[HostName] = Field(
+        max_length=100,
+        description="Host names, `*.example.com` for all names below a domain; a subset of RUN_ALLOWED_HOSTS. An empty "
+        "list for none.",
+    )
 
 
 WebhookUrl = Annotated[StrictStr, Field(min_length=1, max_length=MAX_URL, json_schema_extra={"format": "uri"})]
@@ -166,6 +179,9 @@ class SubmitRequest(Body):
     tools: list[ToolName] = Field(
         default_factory=list, max_length=50, description="The built-in tools to allow, a subset of CLAUDE_TOOLS."
     )
+    network: NetworkAccess | None = Field(
+        None, description="The hosts that the tools may reach; by default all of RUN_ALLOWED_HOSTS."
+    )
     mcp_servers: list[McpServerName] | None = Field(
         None,
         max_length=50,
@@ -183,6 +199,16 @@ class SubmitRequest(Body):
         None,
         description="The caller's credential of the kind `anthropic_api_key` that the job runs on instead of the "
         "deployment's own.",
+    )
+    files: JobFiles = Field(
+        default_factory=list,
+        exclude_if=lambda files: not files,
+        description="Files that are placed in the working directory before the run starts. Requires a sandbox.",
+    )
+    attachments: Attachments = Field(
+        default_factory=list,
+        exclude_if=lambda attachments: not attachments,
+        description="Images and PDFs that the model is shown before the query.",
     )
     cache: CacheControl = Field(default_factory=CacheControl)
     timeout_ms: Milliseconds | None = Field(None, description="At most CLAUDE_TIMEOUT.")
@@ -229,6 +255,10 @@ class CompatQuery(BatchQuery):
         exclude_if=lambda live: not live,
         description="The client waits: an answer that reaches `maxOutputTokens` is returned as far as it goes.",
     )
+
+
+class ResponseQuery(CompatQuery):
+    """A query of OpenAI's Responses API, whose request is kept with the job: a response repeats it."""
 
 
 class BatchRequest(Body):

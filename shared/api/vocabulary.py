@@ -5,6 +5,9 @@ from typing import Literal
 State = Literal["waiting", "active", "delayed", "completed", "failed", "cancelled"]
 Priority = Literal["high", "normal", "low"]
 PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
+# What a key may do; a key that names none has the default ones.
+Scope = Literal["submit", "read", "decide", "admin-read"]
+DEFAULT_SCOPES: tuple[Scope, ...] = ("submit", "read", "decide")
 TERMINAL = frozenset({"completed", "failed", "cancelled"})
 # The model that the CLI asks when no model is set; a contract test compares.
 CLI_DEFAULT_MODEL = "claude-opus-5-5"
@@ -29,4 +32,6 @@ ErrorCode = Literal[
     "mcp_unavailable",
     "resource_exceeded",
     "credential_unavailable",
+    "workspace_failed",
+    "workspace_too_large",
 ]

@@ -1,4 +1,4 @@
-"""The base of every object of the API."""
+"""The bases of every object of the API."""
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -8,3 +8,9 @@ class Wire(BaseModel):
     """A JSON object of the API."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+
+class Body(Wire):
+    """An object that a client sends. Only the names of the API are accepted, and an unknown field is an error."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=False)

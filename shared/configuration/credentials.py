@@ -5,7 +5,7 @@ SECRETS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN
 FILES = tuple(f"{name}_FILE" for name in SECRETS)
 # Claude through a cloud.
 PROVIDERS = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
-# What `/health` and the dashboard call each of them.
+# Their names in `/health` and the dashboard.
 KINDS = dict(
     zip(
         (*PROVIDERS, *SECRETS),

@@ -6,23 +6,17 @@ as unset. `load` raises one `SettingsError` that names every invalid variable.
 
 import os
 from functools import cache, cached_property
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import (
-    Field,
-    PrivateAttr,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 
 from shared.configuration import env_file, redis_address
 from shared.configuration.errors import SettingsError as SettingsError  # noqa: PLC0414 -- exported for all modules that read settings
 from shared.configuration.errors import setting_problems
+from shared.configuration.files_address import FilesFields
+from shared.configuration.loopback import is_loopback
+from shared.configuration.run_network import HostSettings, RunNetworkSettings
 from shared.configuration.sources import TextSettings
 from shared.configuration.types import (
     HostNames,
@@ -47,19 +41,6 @@ from shared.mcp.config import read as read_servers
 MIN_PASSWORD = 12
 # Ten years, and half of the maximum size of a Redis value: larger values are typing errors and would fail later.
 MAX_SECONDS, MAX_BYTES = 315_360_000, 1 << 28
-
-
-@cache
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach an address."""
-    return host == "localhost" or (host != "" and _parsed(host) is not None and ip_address(host).is_loopback)
-
-
-def _parsed(host: str) -> object:
-    try:
-        return ip_address(host)
-    except ValueError:
-        return None
 
 
 class CommonSettings(TextSettings):
@@ -127,12 +108,14 @@ class McpSettings(CommonSettings):
         return self
 
 
-class SubmitSettings(McpSettings):
+class SubmitSettings(McpSettings, HostSettings):
     """Settings of functions that accept submissions; sizes in bytes, `claude_timeout` in ms, other times in s."""
 
     max_query_bytes: int = Field(262_144, ge=1, le=MAX_BYTES)
     max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
     max_queue_depth: int = Field(10_000, ge=1, le=1_000_000_000)
+    caller_max_waiting: int | None = Field(None, ge=1, le=1_000_000_000)
+    caller_max_bytes: int = Field(67_108_864, ge=1, le=1 << 50)
     claude_timeout: int = Field(120_000, ge=1000, le=86_400_000)
     claude_model: str | None = None
     claude_models: Names = ()
@@ -197,13 +180,22 @@ class AdminSettings(CommonSettings):
 
 
 class CredentialsSettings(CommonSettings):
-    """What `functions.credentials` reads; without `credentials_public_key` no credential can be stored."""
+    """The settings of `functions.credentials`; without `credentials_public_key` no credential can be stored."""
 
     credentials_public_key: PublicKey | None = None
     max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
 
 
-class WorkerSettings(McpSettings):
+class FilesSettings(CommonSettings, FilesFields):
+    """Settings of `functions.files`; sizes in bytes, `files_ttl` in s."""
+
+    max_file_bytes: int = Field(33_554_432, ge=1, le=1 << 40)
+    files_ttl: int = Field(604_800, ge=1, le=MAX_SECONDS)
+    max_caller_file_bytes: int = Field(1_073_741_824, ge=1, le=1 << 50)
+    max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
+
+
+class WorkerSettings(McpSettings, RunNetworkSettings, FilesFields):
     """Settings of the worker; `claude_timeout` and `claude_silence_timeout` in ms, other times in s, sizes in bytes.
 
     `ecs_agent_uri` is set by ECS; the worker requests task protection there. The first of `credentials_private_key` is
@@ -214,7 +206,9 @@ class WorkerSettings(McpSettings):
     claude_command: str | None = None
     claude_model: str | None = None
     claude_models: Names = ()
+    claude_tools: Names = ()
     claude_timeout: int = Field(120_000, ge=1000, le=86_400_000)
+    caller_max_active: int | None = Field(None, ge=1, le=1_000_000)
     claude_max_retries: int = Field(3, ge=1, le=100)
     claude_warm: bool = True
     claude_silence_timeout: int = Field(60_000, ge=1000, le=86_400_000)
@@ -269,6 +263,7 @@ HTTP_SETTINGS: tuple[type[CommonSettings], ...] = (
     WebhookSettings,
     AdminSettings,
     CredentialsSettings,
+    FilesSettings,
     ProxySettings,
     ApiSettings,
 )

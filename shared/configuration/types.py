@@ -54,7 +54,7 @@ def _network(text: str) -> Network:
     raise ValueError(f"should be networks without host bits, such as {wider}")
 
 
-# What a sandbox has of its own under these names.
+# Paths of which a sandbox has its own version.
 _OWN_PLACES = {"/proc", "/dev", "/sys", "/work", "/config", "/tmp", "/run", "/home/claude", "/etc", "/opt/claude"}  # noqa: S108
 
 
@@ -147,7 +147,8 @@ PrivateKeys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_privat
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 
 
-def _rate(value: object) -> object:
+def rate(value: object) -> object:
+    """Parse a rate, such as `60/minute`, as a number and seconds; raise ValueError."""
     if not isinstance(value, str):
         return value
     found = re.fullmatch(r"\s*([1-9][0-9]{0,8})\s*/\s*(second|minute|hour|day)s?\s*", value)
@@ -156,7 +157,7 @@ def _rate(value: object) -> object:
     return int(found[1]), _UNITS[found[2]]
 
 
-Rate = Annotated[tuple[int, int], NoDecode, BeforeValidator(_rate)]
+Rate = Annotated[tuple[int, int], NoDecode, BeforeValidator(rate)]
 """A number per unit of time, such as `60/minute`; as a number and seconds."""
 
 

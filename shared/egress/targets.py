@@ -1,6 +1,7 @@
-"""The allowed targets of webhooks: public addresses, and the networks that an operator allows.
+"""The allowed targets of webhooks and of runs: public addresses, and the networks that an operator allows.
 
-A URL is checked at submission, and its address again at each connection, because a name can resolve to another address.
+The URL of a webhook is checked at submission. Addresses are checked at each connection, because a name can resolve to
+another address.
 """
 
 import asyncio
@@ -93,10 +94,10 @@ def parse(url: str) -> Target:
         raise EgressRefused("should have no user name or password")
     if port == 0:
         raise EgressRefused("should have a port from 1 to 65535")
-    return Target(_host(parts.hostname), port or (443 if parts.scheme == "https" else 80))
+    return Target(host_of(parts.hostname), port or (443 if parts.scheme == "https" else 80))
 
 
-def _host(written: str) -> str:
+def host_of(written: str) -> str:
     """Return the host for a connection; raises EgressRefused for a malformed host or an unusual form of an address."""
     if ":" in written:
         try:
@@ -148,7 +149,7 @@ def refused(address: str, allowed: Sequence[Network]) -> bool:
 async def resolve(target: Target, owner: str, until: float | None = None) -> list[str]:
     """Return all addresses of a target; raises OSError if it does not resolve by `until` (the event loop's time).
 
-    `owner` is the caller of the webhook, see `look_up`.
+    `owner` is the caller of a webhook or the job of a run, see `look_up`.
     """
     with suppress(ValueError):
         return [str(ip_address(target.host))]

@@ -20,6 +20,8 @@ from typing import NamedTuple
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 4, 15, 36
 _LINUX = sys.platform == "linux"
+# Seconds between two scans for processes that end.
+_POLL_EVERY = 0.01
 # Scans after which an ended child is none that asyncio reaps.
 _ASYNCIO_REAPS = 2
 
@@ -43,6 +45,17 @@ def adopt_orphans() -> None:
 def hide_memory() -> None:
     """Hide the environment, memory and descriptors of this process in /proc from other processes of its user."""
     _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def keep_descriptors() -> None:
+    """Keep the open descriptors of this process from the programs that it starts, except standard streams.
+
+    Python opens none that a program inherits, but those that a fork server passes over its socket are inherited.
+    """
+    for name in os.listdir("/dev/fd"):  # noqa: PTH208 -- no object for each
+        with suppress(OSError):  # that of the directory itself is closed
+            if int(name) > 2:
+                os.set_inheritable(int(name), False)
 
 
 def end_with_parent(parent: int) -> None:
@@ -85,14 +98,16 @@ def _read(path: str) -> bytes:
 def _below(root: int, excluded: set[int] | None = None) -> list[_Process]:
     """List every process below `root`, zombies too, parents before children.
 
-    Excluded processes and their descendants are left out.
+    Excluded processes, their descendants and those of their sessions are left out.
     """
     children: dict[int, list[_Process]] = {}
     for entry in os.listdir("/proc") if _LINUX else ():  # noqa: PTH208 -- no object for each
         if entry.isdecimal():
             with suppress(OSError):
-                # pid (name, which may hold anything) state parent …
-                state, parent = _read(f"/proc/{entry}/stat").rpartition(b")")[2].split(maxsplit=2)[:2]
+                # pid (name, which may hold anything) state parent group session …
+                state, parent, _, session = _read(f"/proc/{entry}/stat").rpartition(b")")[2].split(maxsplit=4)[:4]
+                if excluded and int(session) in excluded:
+                    continue
                 children.setdefault(int(parent), []).append(_Process(int(entry), int(parent), state in b"ZX"))
     found: list[_Process] = []
     pending = [root]
@@ -111,6 +126,32 @@ def descendants(root: int) -> list[int]:
 def run_processes(excluded: set[int]) -> list[int]:
     """List the living processes below this one, without the excluded ones and their descendants."""
     return [process.pid for process in _below(os.getpid(), excluded) if not process.ended]
+
+
+def own_memory(pid: int) -> int:
+    """Return the memory of a process in bytes, without mapped files; 0 when it has exited."""
+    with suppress(OSError):
+        kilobytes = 0
+        for line in Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines():
+            if line.startswith(("RssAnon:", "RssShmem:")):
+                kilobytes += int(line.split()[1])
+        return kilobytes * 1024
+    return 0
+
+
+def below(excluded: set[int]) -> list[int]:
+    """List the processes below this one, zombies too, without the excluded ones and their descendants."""
+    return [process.pid for process in _below(os.getpid(), excluded)]
+
+
+def is_below(pid: int, root: int) -> bool:
+    """Return whether a process is `root` or descends from it; False for one that has ended. Linux only."""
+    while pid > 1 and pid != root:
+        try:
+            pid = int(_read(f"/proc/{pid}/stat").rpartition(b")")[2].split(maxsplit=2)[1])
+        except OSError:
+            return False
+    return pid == root
 
 
 def children(root: int) -> list[int]:
@@ -147,7 +188,10 @@ async def end_descendants(excluded: Callable[[], Awaitable[set[int]]], *, reaped
     scans: dict[int, int] = {}
     deadline = time.monotonic() + grace
     # No child may be spawned between reading the exclusion set and scanning /proc.
-    while processes := _below(os.getpid(), await excluded()):
+    while True:
+        started = time.monotonic()
+        if not (processes := _below(os.getpid(), await excluded())):
+            return
         living = [process.pid for process in processes if not process.ended]
         if not is_terminated:
             send(signal.SIGTERM, living)
@@ -162,5 +206,6 @@ async def end_descendants(excluded: Callable[[], Awaitable[set[int]]], *, reaped
                 if scans[process.pid] > _ASYNCIO_REAPS:
                     with suppress(ChildProcessError):
                         os.waitpid(process.pid, os.WNOHANG)  # noqa: ASYNC222 -- does not wait
-        # No event announces the end of a process that is not a child, so this polls.
-        await asyncio.sleep(0.01)
+        # No event announces the end of a process that is not a child, so this polls: half of the time at most, since a
+        # scan takes longer the more processes there are.
+        await asyncio.sleep(max(_POLL_EVERY, time.monotonic() - started))

@@ -134,8 +134,10 @@ def renamed(error: InvalidRequest, names: Mapping[str, str]) -> InvalidRequest:
     """Return an error of a query as the error of one parameter of OpenAI's API; `names` has our fields' parameters."""
     first = error.errors[0] if error.errors else FieldError("", error.detail)
     name, *inside = first.pointer.removeprefix("/").split("/")
-    place = as_path("/" + "/".join([names.get(name, name), *inside]))
-    return RefusedParameter(place, first.message, "invalid_value")
+    # `names` may have an item of a list, such as an attachment, with all that is inside it.
+    item = names.get(f"{name}/{inside[0]}") if inside else None
+    place = "/" + "/".join([names.get(name, name), *inside])
+    return RefusedParameter(as_path(place) if item is None else item, first.message, "invalid_value")
 
 
 def as_path(pointer: str) -> str:

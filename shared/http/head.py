@@ -2,6 +2,9 @@
 
 from starlette.types import Message, Scope, Send
 
+HEAD_ONLY = "head_only"
+"""The key of an ASGI scope whose request was HEAD: a route need not produce a body."""
+
 
 def as_get(scope: Scope, send: Send) -> tuple[Scope, Send]:
     """Return the scope of the same request with GET, and a `send` that ends the response after its headers.
@@ -18,4 +21,4 @@ def as_get(scope: Scope, send: Send) -> tuple[Scope, Send]:
             ended = True
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    return {**scope, "method": "GET"}, head_only
+    return {**scope, "method": "GET", HEAD_ONLY: True}, head_only

@@ -29,7 +29,7 @@ _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
 class Problem(NamedTuple):
-    """Why a schema cannot be used; `place` is a JSON Pointer, empty if unknown.
+    """The reason why a schema cannot be used; `place` is a JSON Pointer, empty if unknown.
 
     A problem that `may_pass` depends on the load of the machine and is not cached.
     """

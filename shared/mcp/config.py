@@ -58,7 +58,7 @@ class McpConfigError(ValueError):
 
 
 class Routing(BaseModel):
-    """When a server is used, and how its answers may be reused."""
+    """The rules by which a server is used, and by which its answers may be reused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -83,6 +83,10 @@ class Server(BaseModel):
     env: dict[str, str] = {}
     url: Annotated[str | None, AfterValidator(_is_web_address)] = None
     headers: dict[str, str] = {}
+    # One process, or one connection, of a slot for many runs.
+    shared: bool = False
+    # Milliseconds that a tool may take.
+    timeout: int | None = Field(None, ge=1000)
     routing: Routing = Routing()
 
     @model_validator(mode="after")

@@ -1,13 +1,15 @@
 """Check, within a time limit, that this deployment allows a well-formed request."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from shared.api.errors import FieldError, Forbidden, InvalidRequest, WebhookUrlRefused
-from shared.api.requests import SubmitRequest
+from shared.api.policies import Policy
+from shared.api.requests import NetworkAccess, SubmitRequest
 from shared.configuration.settings import SubmitSettings
-from shared.egress import targets
+from shared.egress import hosts, targets
 
 # A name that takes longer to resolve counts as one that does not resolve; s.
 _RESOLVE_WITHIN = 2.0
@@ -57,12 +59,74 @@ async def _problem_of(schema: dict[str, Any] | None, caller: str, until: float) 
 
 
 def _model_problems(request: SubmitRequest, settings: SubmitSettings) -> list[FieldError]:
+    if not settings.claude_models:
+        return []
     models = {f"/fallbackModels/{number}": model for number, model in enumerate(request.fallback_models)}
     if request.model:
         models = {"/model": request.model, **models}
     message = f"should be one of CLAUDE_MODELS: {', '.join(settings.claude_models)}"
     refused = [place for place, model in models.items() if model not in settings.claude_models]
-    return [FieldError(place, message) for place in refused] if settings.claude_models else []
+    return [FieldError(place, message) for place in refused]
+
+
+def _check_hosts(request: SubmitRequest, settings: SubmitSettings) -> None:
+    """Raise Forbidden for hosts that are not among those of the deployment."""
+    named = enumerate(request.network.allowed_hosts if request.network else ())
+    refused = [(number, host) for number, host in named if not hosts.covers(settings.run_allowed_hosts, host)]
+    if refused:
+        message = "is not among RUN_ALLOWED_HOSTS"
+        first = refused[0][1] + (f" and {len(refused) - 1} more" if len(refused) > 1 else "")
+        raise Forbidden(
+            f"network.allowedHosts: not among RUN_ALLOWED_HOSTS: {first}",
+            errors=tuple(
+                FieldError(f"/network/allowedHosts/{number}", f"{host} {message}") for number, host in refused
+            ),
+        )
+
+
+def apply_policy(request: SubmitRequest, policy: Policy, settings: SubmitSettings) -> SubmitRequest:
+    """Return a request with the defaults of its caller's policy; raises Forbidden, with every field that it refuses."""
+    models = {f"/fallbackModels/{place}": [name] for place, name in enumerate(request.fallback_models)}
+    models["/model"] = [request.model] if request.model else []
+    refused = {
+        "models": _outside(policy.models, models),
+        "tools": _outside(policy.tools, {"/tools": request.tools}),
+        "mcpServers": _outside(policy.mcp_servers, {"/mcpServers": request.mcp_servers or []}),
+    }
+    named = request.network.allowed_hosts if request.network else []
+    outside = [host for host in named if not (policy.allowed_hosts is None or hosts.covers(policy.allowed_hosts, host))]
+    refused["allowedHosts"] = [f"/network/allowedHosts/{named.index(host)}" for host in dict.fromkeys(outside)]
+    errors = [
+        FieldError(place, f"not among {limit} of the caller's policy")
+        for limit, places in refused.items()
+        for place in places
+    ]
+    changes: dict[str, Any] = {}
+    if policy.models and request.model is None and settings.claude_model not in policy.models:
+        changes["model"] = policy.models[0]
+    if policy.allowed_hosts is not None and request.network is None and request.tools:
+        common = hosts.common(policy.allowed_hosts, settings.run_allowed_hosts)
+        # Not validated again: a deployment may have more hosts than a request may name.
+        changes["network"] = NetworkAccess.model_construct(allowedHosts=common)  # type: ignore[call-arg]
+    if policy.highest(request.priority) != request.priority:
+        if "priority" in request.model_fields_set:
+            errors.append(FieldError("/priority", f"above maxPriority = {policy.max_priority} of the caller's policy"))
+        changes["priority"] = policy.max_priority
+    if policy.max_budget_usd is not None:
+        if request.max_budget_usd and request.max_budget_usd > policy.max_budget_usd:
+            message = f"above maxBudgetUsd = {policy.max_budget_usd:g} of the caller's policy"
+            errors.append(FieldError("/maxBudgetUsd", message))
+        if request.max_budget_usd is None:
+            changes["max_budget_usd"] = min(policy.max_budget_usd, settings.max_budget_usd or policy.max_budget_usd)
+    if errors:
+        detail = "; ".join(f"{error.pointer.split('/')[1]}: {error.message}" for error in errors)
+        raise Forbidden(detail, errors=tuple(errors))
+    return request.model_copy(update=changes) if changes else request
+
+
+def _outside(allowed: Sequence[str] | None, named: dict[str, list[str]]) -> list[str]:
+    """Return the places that name something that is not allowed."""
+    return [place for place, names in named.items() if allowed is not None and not set(names) <= set(allowed)]
 
 
 async def check(request: SubmitRequest, settings: SubmitSettings, caller: str, until: Until) -> None:
@@ -77,6 +141,7 @@ async def check(request: SubmitRequest, settings: SubmitSettings, caller: str, u
             f"tools: not among CLAUDE_TOOLS ({', '.join(settings.claude_tools) or 'none are allowed'})",
             errors=(FieldError("/tools", f"{len(refused)} of these tools are not allowed"),),
         )
+    _check_hosts(request, settings)
     errors = []
     if len(request.query.encode()) > settings.max_query_bytes:
         errors.append(

@@ -11,7 +11,8 @@ from shared.api.fingerprint import digest
 from shared.api.ids import is_id, new_id
 from shared.api.requests import BatchQuery
 from shared.configuration.settings import CommonSettings, SubmitSettings
-from shared.services import allowed, submitting
+from shared.services import allowed, job_files, limits, submitting
+from shared.store.callers import policies
 from shared.store.jobs import batches, submissions
 from shared.store.jobs.records import StoredJob
 from shared.store.redis.client import async_client
@@ -66,10 +67,13 @@ async def create(
         idempotency=idempotency,
         body=body,
     )
-    answer = await batches.create(async_client(settings.redis_address), batch, submitting.limits(settings))
-    headers = submitting.rate_headers(answer.left, answer.reset, settings)
+    policy = await policies.of(async_client(settings.redis_address), caller)
+    applied = limits.of(caller, policy, settings)
+    answer = await batches.create(async_client(settings.redis_address), batch, applied)
+    headers = limits.rate_headers(answer.left, answer.reset, applied)
     try:
-        submitting.refuse(answer.kind, answer.reset, headers, settings)
+        job_files.refuse(answer.kind, answer.batch_id, queries[min(answer.at, len(queries) - 1)])
+        limits.refuse(answer.kind, answer.reset, headers, applied, policy)
     except InvalidRequest as error:
         raise error_at(error, place.format(answer.at)) from None
     if answer.kind == "replayed":

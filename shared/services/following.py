@@ -142,7 +142,7 @@ def _encode(update: Update) -> bytes:
 
 
 class Clock:
-    """When a response must end, and when it has been silent for too long; s of the monotonic clock, inf for never."""
+    """The deadlines of a response: for its end, and for its next output; s of the monotonic clock, inf for never."""
 
     def __init__(self, settings: StatusSettings) -> None:
         longest, self._after_event = settings.sse_max_seconds or math.inf, math.inf

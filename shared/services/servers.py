@@ -1,6 +1,7 @@
 """Choose the MCP servers of a query: those that the request names, or the router's choice."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -31,8 +32,11 @@ class Chosen:
         return json.dumps({"servers": self.servers, "scores": as_wire(self.scores)}) if self.servers else ""
 
 
-def choose(request: SubmitRequest, settings: SubmitSettings) -> Chosen:
-    """Choose the servers for a request; raises InvalidRequest for an unknown name."""
+def choose(request: SubmitRequest, settings: SubmitSettings, allowed: Sequence[str] | None = None) -> Chosen:
+    """Choose the servers for a request; raises InvalidRequest for an unknown name.
+
+    Of the router's choice only those in `allowed` remain, if it is not None.
+    """
     if request.mcp_servers is not None:
         names = sorted(set(request.mcp_servers))
         unknown = [name for name in names if name not in settings.servers]
@@ -47,6 +51,7 @@ def choose(request: SubmitRequest, settings: SubmitSettings) -> Chosen:
         return Chosen()
     else:
         names, scores = router(settings).choose(request.query)
+        names = [name for name in names if allowed is None or name in allowed]
         names, scores = sorted(names), [score for score in scores if score.server in names]
     cacheable = all(settings.servers[name].routing.cacheable for name in names)
     return Chosen(names, scores, digests(settings.servers, names), cacheable)

@@ -7,22 +7,17 @@ from pydantic_core import to_json
 
 from shared.api.errors import (
     AlreadyFinished,
-    BudgetExhausted,
-    FieldError,
-    IdempotencyMismatch,
-    InvalidRequest,
-    KeyRevoked,
     NotFound,
-    QueueFull,
-    RateLimited,
-    SandboxUnavailable,
 )
 from shared.api.fingerprint import digest, fingerprint
 from shared.api.ids import is_id, new_id
-from shared.api.requests import SubmitRequest
+from shared.api.job_files import MAX_ATTACHED
+from shared.api.policies import NO_POLICY, Policy
+from shared.api.requests import ResponseQuery, SubmitRequest
 from shared.api.vocabulary import PRIORITIES
 from shared.configuration.settings import SubmitSettings
-from shared.services import allowed, servers
+from shared.services import allowed, job_files, limits, servers
+from shared.store.callers import policies
 from shared.store.jobs import endings, records, submissions
 from shared.store.redis.client import async_client
 
@@ -63,16 +58,20 @@ async def submit(
     `body` is the content that an Idempotency-Key stands for, as JSON; the request by default.
 
     Raises InvalidRequest, Forbidden or WebhookUrlRefused if this deployment does not allow the request, and
-    IdempotencyMismatch, RateLimited, BudgetExhausted, QueueFull, SandboxUnavailable or KeyRevoked.
+    IdempotencyMismatch, RateLimited, BudgetExhausted, CallerQueueFull, CallerStorageFull, QueueFull,
+    SandboxUnavailable or KeyRevoked.
     """
     submission = await prepare(
         request, request_id=request_id, caller=caller, idempotency_key=idempotency_key, settings=settings
     )
     if idempotency_key and body is not None:
         submission = submission._replace(body=digest(body))
-    answer = await submissions.submit(async_client(settings.redis_address), submission, limits(settings))
-    headers = rate_headers(answer.left, answer.reset, settings)
-    refuse(answer.kind, answer.reset, headers, settings)
+    policy = await policies.of(async_client(settings.redis_address), caller)
+    applied = limits.of(caller, policy, settings)
+    answer = await submissions.submit(async_client(settings.redis_address), submission, applied)
+    headers = limits.rate_headers(answer.left, answer.reset, applied)
+    job_files.refuse(answer.kind, answer.job_id, request)
+    limits.refuse(answer.kind, answer.reset, headers, applied, policy)
     return Submitted(answer, headers)
 
 
@@ -84,7 +83,7 @@ async def recall(
     client = async_client(settings.redis_address)
     answer = await submissions.recall(client, request_id=request_id, idempotency=name, body=digest(body))
     if answer is not None:
-        refuse(answer.kind, answer.reset, {}, settings)
+        limits.refuse(answer.kind, answer.reset, {}, submissions.UNLIMITED, NO_POLICY)
     return answer
 
 
@@ -107,58 +106,15 @@ async def prepare(
     The requests of a batch share one `until`. Raises InvalidRequest, Forbidden or WebhookUrlRefused.
     """
     until = until or allowed.until_from_now()
+    policy = await policies.of(async_client(settings.redis_address), caller)
+    # Idempotency compares what the client has sent: the policy may change before the client sends it again.
+    body = digest(normalized(request)) if idempotency_key else ""
+    request = allowed.apply_policy(request, policy, settings)
     await allowed.check(request, settings, caller, until)
     host = ""
     if request.webhook_url:
         host = await allowed.webhook_host(request.webhook_url, caller, settings, until.names)
-    return _submission(request, request_id, caller, idempotency_key, settings, host)
-
-
-def limits(settings: SubmitSettings) -> submissions.Limits:
-    """Return the limits of the deployment that the store applies."""
-    rate, seconds = settings.rate_limit or (0, 0)
-    return submissions.Limits(
-        max_waiting=settings.max_queue_depth,
-        rate=rate,
-        window_ms=seconds * 1000,
-        daily_budget_usd=settings.daily_budget_usd or 0,
-    )
-
-
-def refuse(kind: str, reset: int, headers: dict[str, str], settings: SubmitSettings) -> None:
-    """Raise the error for the store's refusal of a submission or batch; `reset` in ms."""
-    match kind:
-        case "full":
-            raise QueueFull(
-                f"The queue is full: MAX_QUEUE_DEPTH = {settings.max_queue_depth} jobs are waiting. Try again later",
-                headers={"Retry-After": "5", **headers},
-            )
-        case "limited":
-            raise RateLimited(
-                "Rate limit exceeded (RATE_LIMIT). Wait for the seconds in Retry-After",
-                headers={"Retry-After": str(_seconds(reset)), **headers},
-            )
-        case "broke":
-            raise BudgetExhausted(
-                f"Daily budget exhausted: DAILY_BUDGET_USD = {settings.daily_budget_usd:g}, reset at midnight UTC",
-                headers={"Retry-After": str(_seconds(reset)), **headers},
-            )
-        case "mismatch":
-            raise IdempotencyMismatch(
-                "Invalid idempotency key reuse: the body differs from the first request with this Idempotency-Key. "
-                "Use a new key for a new request"
-            )
-        case "no_sandbox":
-            raise SandboxUnavailable(
-                "tools: no live worker has a sandbox, which a run with built-in tools needs; see RUN_SANDBOX"
-            )
-        case "revoked":
-            raise KeyRevoked
-        case "no_credential":
-            message = "should name a credential of the kind anthropic_api_key; PUT /api/credentials/{name} stores one"
-            raise InvalidRequest(f"credential: {message}", errors=(FieldError("/credential", message),))
-        case _:
-            pass
+    return _submission(request, request_id, caller, idempotency_key, settings, policy, host)._replace(body=body)
 
 
 async def at_end(job_id: str, seconds: float, *, caller: str, settings: SubmitSettings) -> records.StoredJob | None:
@@ -186,13 +142,16 @@ def _submission(
     caller: str,
     idempotency_key: str | None,
     settings: SubmitSettings,
+    policy: Policy,
     host: str,
 ) -> submissions.Submission:
     decisive = request.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=_NOT_FOR_THE_WORKER)
-    chosen = servers.choose(request, settings)
+    chosen = servers.choose(request, settings, policy.mcp_servers)
     job_id = new_id()
     if chosen.servers:
         decisive["mcpServers"] = chosen.servers
+    if policy.models:
+        decisive["models"] = policy.models
     if request.session or request.session_id:
         # A new session has the id of its first job. The worker looks for sessions of the caller only.
         session_id = job_id if request.fork or not request.session_id else request.session_id
@@ -207,6 +166,9 @@ def _submission(
         effective |= {"demoModel": True} if settings.demo_model else {}
         effective |= {"mcpDigests": chosen.digests} if chosen.servers else {}
         effective.pop("textFormat", None)  # returned in the status, not part of the run
+        effective.pop("network", None)  # only tools use the network, and a job with tools shares nothing
+        # The store adds the contents, by their hashes: two ids may name the same content.
+        effective |= job_files.decisive(request)
         name = fingerprint(caller, {**effective, "timeoutMs": timeout})
     mode = request.cache.mode
     ttl = settings.cache_ttl if request.cache.ttl is None else request.cache.ttl
@@ -224,13 +186,15 @@ def _submission(
         joinable=settings.dedup_enabled and mode != "bypass",
         cache_ttl=ttl if settings.cache_ttl and mode != "bypass" else 0,
         idempotency=_key_record(caller, idempotency_key) if idempotency_key else "",
-        body=digest(normalized(request)) if idempotency_key else "",
         webhook_url=request.webhook_url or "",
         webhook_host=host,
         mcp=chosen.to_json(),
         credential=request.credential or "",
         session_id="" if request.fork else request.session_id or "",
-        sandbox=bool(request.tools),
+        sandbox=bool(request.tools or request.files),
+        keep_request=isinstance(request, ResponseQuery),  # a response repeats it
+        files=job_files.named(request),
+        max_attached=MAX_ATTACHED,
     )
 
 
@@ -240,18 +204,3 @@ def _key_record(caller: str, idempotency_key: str) -> str:
 
 def _text(value: Any) -> str:
     return to_json(value).decode()
-
-
-def _seconds(milliseconds: int) -> int:
-    return max(1, -(-milliseconds // 1000))
-
-
-def rate_headers(left: int, reset: int, settings: SubmitSettings) -> dict[str, str]:
-    """Return the rate limit in the header fields of the IETF's draft; `reset` in ms."""
-    if settings.rate_limit is None or left < 0:
-        return {}
-    most, seconds = settings.rate_limit
-    return {
-        "RateLimit-Policy": f'"caller";q={most};w={seconds}',
-        "RateLimit": f'"caller";r={left};t={_seconds(reset)}',
-    }

@@ -5,7 +5,8 @@ The names and the fields of records are older than some terms of the glossary, a
 A job has up to seven keys, so that records that are polled stay small and large values are read once:
 
     cg:job:ID         hash    the record: short fields only, so that Redis keeps it in its compact form
-    cg:job:ID:in      string  the request, JSON; read by the worker
+    cg:job:ID:in      string  the request, JSON; read by the worker; above 4 KB deleted when the job completes, unless
+                              `keep` is set
     cg:job:ID:out     string  the result, JSON; written once, at the end
     cg:job:ID:joined  hash    requestId of each submission that joined → its webhook's URL and host, and its metadata
                               as JSON, a line each
@@ -21,6 +22,7 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     state    waiting | active | delayed | completed | failed | cancelled
     prio     0 high, 1 normal, 2 low
     seq      place in the order of arrival, over all callers
+    tag      place in the order of its priority, see `jobs/fair_share.lua`; absent until it is in the queue
     n        the claim number that is expected next, or that runs: the fence of every write
     attempts attempts that count: those that ended by themselves, and lost workers
     progress 0 to 100, never decreases
@@ -42,6 +44,8 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     waiting  why its running claim waits for Claude, JSON; absent when it does not
     cost     USD, of all its attempts
     paid     USD, of the attempts before it was last retried after its end
+    bytes    what it holds in Redis, as its caller's bytes count it
+    keep     present when its request is read after it has completed
     sandbox  present when only a worker with a sandbox may run it
     mcp      the MCP servers that it is routed to and the reasons, JSON; absent for none
     absent   those of them that did not start or died, JSON; absent for none
@@ -80,8 +84,13 @@ Other keys:
     cg:idem:CALLER:HASH   hash    the first answer under an Idempotency-Key: body (hash) kind req job at (ms); expires a
                                   day after `at`, and not before an hour after the end of its job or batch
     cg:kept:ID            string  a job's result, copied for idempotency records of cached answers; expires
+    cg:finish:PRIO        zset    of a priority: caller → finish tag of its last job, if it is after the virtual time
+    cg:held:CALLER        zset    the jobs of `cg:held` that are the caller's
     cg:rate:CALLER        string  when the caller's bucket will be empty, ms; expires by itself
     cg:credentials:CALLER hash    name → JSON: kind hosts created updated version, key (name of the public key), sealed
+    cg:file:ID            hash    a caller's file: see `files/files.py`
+    cg:file:ID:jobs       set     jobs that were submitted with it; some of them may have ended
+    cg:files:of:CALLER    zset    a caller's files that are not deleted: id → seq
     cg:session:HASH       string  of a dashboard session, by its token: role, proof of the password, absolute end in ms;
                                   expires
     cg:guesses:ADDRESS    set     digests of the credentials that an address sent within a minute; expires
@@ -95,7 +104,13 @@ Other keys:
 
 PREFIX = "cg:"
 ANONYMOUS = "anonymous"  # the only caller where no key is required
-WAITING = PREFIX + "waiting"  # zset: job id → prio · 2⁵⁰ + seq
+WAITING = PREFIX + "waiting"  # zset: job id → prio · 2⁵⁰ + tag
+VIRTUAL = PREFIX + "virtual"  # hash: priority → virtual time: the tag of the job last taken off the queue
+HELD = PREFIX + "held"  # zset: id of a job that waits for a running job of its caller to end → seq
+BYTES = PREFIX + "bytes"  # hash: caller → bytes that it holds, see `jobs/storage.lua`
+SESSIONS = PREFIX + "sessions"  # zset: CALLER:SESSION → ms when its transcript expires
+SESSION_BYTES = PREFIX + "sessionbytes"  # hash: CALLER:SESSION → bytes of its transcript
+POLICIES = PREFIX + "policies"  # hash: caller → JSON of its policy; absent for the deployment's limits
 PLAIN = PREFIX + "waiting:plain"  # zset: the waiting jobs that need no sandbox, with the same score
 SANDBOXED = PREFIX + "sandboxed"  # string: ms when a worker that takes jobs with tools last announced itself
 PARKED = PREFIX + "parked"  # zset: id of a job that waits for its turn in a session → seq
@@ -105,10 +120,14 @@ PAUSED = PREFIX + "paused"  # present while an operator has paused the queue
 UPSTREAM = PREFIX + "upstream"  # hash: refused (times in a row), code, since, probe (ms when one job may try)
 NOT_BEFORE = PREFIX + "notbefore"  # present while Claude's rate limit holds the queue; expires by itself
 DEPLOYMENT = PREFIX + "deployment"  # string: random id of this store; set by the first claim, and kept
+SPOOL_KEY = PREFIX + "spoolkey"  # string: random secret that signs settlements on disk; set by the first claim
 SEQUENCE = PREFIX + "seq"  # counter: the order of arrival
 WAKE = PREFIX + "wake"  # list, capped: a token for each new job, on which idle slots block
 CACHED = PREFIX + "cached"  # zset: fingerprint of a cached answer → ms when it expires
 WORKERS = PREFIX + "workers"  # hash: worker → JSON of its description and of the time of its announcement, ms
+FILES_DUE = PREFIX + "files:due"  # zset: file → ms when the reaper looks at it: end of its lease or of its time
+FILES_SWEPT = PREFIX + "files:swept"  # present while no worker looks for bytes without a record; expires
+FILE_BYTES = PREFIX + "files:bytes"  # hash: caller → bytes of its files, and of uploads in progress
 EXPIRES = PREFIX + "expires"  # zset: id of a finished job → ms when it is forgotten
 COUNTERS = PREFIX + "counters"
 DUE = PREFIX + "due:callers"  # zset: caller → ms when its first webhook is due
@@ -116,7 +135,7 @@ FAILING_HOSTS = PREFIX + "hosts"  # set: webhook hosts whose last delivery attem
 SLOTS = PREFIX + "slots"  # zset: slot name → s when it counts as dead
 RUNNING = PREFIX + "running"  # hash: slot name → id of the job that it runs
 HTTP = PREFIX + "http"  # hash: HTTP metrics of all processes
-KEYS = PREFIX + "keys"  # hash: id of a caller's key → JSON of the caller
+KEYS = PREFIX + "keys"  # hash: caller → JSON of the caller, and the digests of its key and of the one before
 COUNTS = PREFIX + "counts"  # list: requests to count tokens, see `fleet/counting.py`; expires
 COUNTING = PREFIX + "counting"  # channel: a request to count tokens waits
 CANCELLED = PREFIX + "cancelled"  # channel: ids of jobs that were cancelled
@@ -188,7 +207,10 @@ def idempotency(caller: str, digest: str) -> str:
 
 
 def caller_key(digest: str) -> str:
-    """Name the record by which a caller's key is found: a hash under the key's SHA-256."""
+    """Name the record by which a caller's key is found: digest caller scopes used (minute of the last use).
+
+    Expires when another key has replaced it.
+    """
     return f"{PREFIX}key:{digest}"
 
 
@@ -225,6 +247,11 @@ def host(name: str) -> str:
 def credentials(caller: str) -> str:
     """Name the sealed credentials of a caller."""
     return f"{PREFIX}credentials:{caller}"
+
+
+def file(file_id: str) -> str:
+    """Name the record of a file."""
+    return f"{PREFIX}file:{file_id}"
 
 
 def session(digest: str) -> str:

@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ class _Monitor:
         started.wait()
 
     def _run(self, started: threading.Event) -> None:
-        with self._connection.monitor() as monitor:
+        # The store closes the connection when the measurement ends.
+        with suppress(redis.ConnectionError), self._connection.monitor() as monitor:
             started.set()
             for seen in monitor.listen():
                 self._count(seen)
@@ -83,7 +85,9 @@ def measure() -> list[Figure]:
         counted["sent"] -= looks
         gateway.kill_worker()
     a_job = {kind: (counted[kind] - idle[kind] * took) / JOBS for kind in _KINDS}
-    detail = f"{max(a_job['rq'], 0):.0f} on RQ's keys; an idle slot sends {idle['sent'] / SLOTS:.0f} per second"
+    detail = (
+        f"{max(a_job['rq'], 0):.0f} on RQ's keys; an idle worker of {SLOTS} slots sends {idle['sent']:.0f} per second"
+    )
     return [
         Figure("Redis commands sent per job", "", a_job["sent"], "≤", 90, detail=detail),
         Figure("  including those inside scripts", "", a_job["sent"] + a_job["inside"]),

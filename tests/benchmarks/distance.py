@@ -1,4 +1,4 @@
-"""How long an answer takes when Claude is 40 ms away behind TLS: through the gateway, and by the bare CLI.
+"""Measures the time to an answer with Claude 40 ms away behind TLS: through the gateway, and by the bare CLI.
 
 The relay keeps its connections open when a run ends; a bare CLI makes a new one each time. The round trip is added to
 encrypted bytes in both directions, and once more for the handshake of TCP.

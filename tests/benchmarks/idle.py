@@ -4,6 +4,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.benchmarks import cpu
 from tests.benchmarks.figures import Figure
 from tests.support.deployment import Deployment
 from tests.support.scripted_model import ScriptedModel
@@ -16,9 +17,8 @@ def _cpu(gateway: Deployment) -> dict[str, float]:
     assert gateway.worker is not None
     spent: dict[str, float] = {}
     for process in (gateway.worker, *gateway.below_worker()):
-        times = process.cpu_times()
         kind = process.name() if process.name().startswith("cg-") else "pool" if process == gateway.worker else "CLIs"
-        spent[kind] = spent.get(kind, 0.0) + times.user + times.system
+        spent[kind] = spent.get(kind, 0.0) + cpu.seconds(process.pid)
     return spent
 
 

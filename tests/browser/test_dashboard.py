@@ -230,3 +230,34 @@ def test_the_page_sends_no_request_to_another_host(visit, gateway):
     page.wait_for_selector(".tiles")
     assert requested
     assert [url for url in requested if not url.startswith(f"{gateway.url}/admin")] == []
+
+
+def test_a_key_is_created_limited_replaced_and_revoked(visit, gateway):
+    page = visit("system")
+    page.get_by_role("button", name="Create a key").click()
+    page.get_by_label("Name of the caller").fill("reports")
+    page.get_by_role("button", name="Create", exact=True).click()
+    shown = page.get_by_role("dialog", name="Key of reports")
+    key = shown.locator("code").first.inner_text()
+    assert key.startswith("cgk_")
+    shown.get_by_role("button", name="Done").click()
+    expect(page.get_by_text(key)).to_have_count(0)
+
+    row = page.get_by_role("row", name="reports")
+    row.get_by_role("button", name="Policy").click()
+    page.get_by_label("Limits as JSON").fill('{"maxWaiting": 0}')
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("maxWaiting")
+    page.get_by_label("Limits as JSON").fill('{"maxWaiting": 7}')
+    page.get_by_role("button", name="Save").click()
+    expect(row).to_contain_text('{"maxWaiting":7}')
+
+    row.get_by_role("button", name="Rotate").click()
+    page.get_by_label("Hours").fill("0")
+    page.get_by_role("button", name="Replace").click()
+    shown = page.get_by_role("dialog", name="New key of reports")
+    assert shown.locator("code").inner_text() != key
+    shown.get_by_role("button", name="Done").click()
+    row.get_by_role("button", name="Revoke").click()
+    say_yes(page)
+    expect(row).to_have_count(0)

@@ -106,7 +106,7 @@ def test_the_place_in_the_queue_is_shown(start, gateway, script):
     jobs = [gateway.submit(f"holds the slot {next(UNIQUE)}", cache={"mode": "bypass"}) for _ in range(2)]
     page = start(gateway)
     send(page)
-    state(page, "Waiting: 1 job before it")
+    state(page, "Waiting: 1 ahead of it")
     go.set()
     state(page, "Completed")
     for job in jobs:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from local.embedded_redis import find_server
-from shared.store.callers import callers
+from shared.store.callers import api_keys, callers
 from shared.store.redis.client import async_client, close_clients
 from tests.support.deployment import Deployment
 from tests.support.redis_server import ServerWithUsers
@@ -68,7 +68,7 @@ def test_a_store_with_users_killed_under_load_loses_nothing_accepted(tmp_path, m
 def knows(url, key):
     async def find():
         try:
-            return await callers.find(async_client(url), key)
+            return await api_keys.find(async_client(url), key)
         finally:
             await close_clients()
 

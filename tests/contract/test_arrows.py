@@ -136,3 +136,13 @@ def test_submit_and_status_import_nothing_that_slows_a_cold_start():
         code = f"import sys, functions.{function}.app; print([m for m in {heavy!r} if m in sys.modules])"
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
         assert done.stdout.strip() == "[]", f"{function} imports {done.stdout}"
+
+
+def test_runs_know_nothing_of_the_jobs_that_they_are_for():
+    """Catches an import of jobs or the pool in the worker's lower packages, which jobs and the pool use."""
+    lower = [
+        path for path in MODULES if path.parts[-3:-1] in {("worker", "cli"), ("worker", "relay"), ("worker", "sandbox")}
+    ]
+    above = ("functions.worker.jobs", "functions.worker.pool")
+    assert lower
+    assert [path for path in lower if any(name.startswith(above) for name in imported(path))] == []

@@ -12,6 +12,7 @@ from functions.admin.app import app as admin
 from functions.anthropic.app import app as anthropic
 from functions.batches.app import app as batches
 from functions.credentials.app import app as credentials
+from functions.files.app import app as files
 from functions.openai.app import app as openai
 from functions.status.app import app as status
 from functions.submit.app import app as submit
@@ -133,7 +134,7 @@ def test_queries_are_listed_first():
     assert {name for operation in OPERATIONS for name in operation.values[1]["tags"]} <= declared  # type: ignore[index]
 
 
-@pytest.mark.parametrize("app", [submit, status, webhook, batches, openai, anthropic, admin, credentials])
+@pytest.mark.parametrize("app", [submit, status, webhook, batches, openai, anthropic, admin, credentials, files])
 @pytest.mark.parametrize(("path", "kind"), [("/openapi.json", "application/json"), ("/docs", "text/html")])
 async def test_every_function_serves_the_documents(app, path, kind):
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:

@@ -117,7 +117,10 @@ SENT = {
     ("submit", "limits"): set(submissions.Limits._fields),
     ("batch", "limits"): set(submissions.Limits._fields),
     ("batch", "batch"): set(batches.Batch("b", "r", "c", []).fields),
-    **{(name, "settlement"): set(model.model_fields) - {"script", "body"} for name, model in SETTLEMENTS.items()},
+    **{
+        (name, "settlement"): set(model.model_fields) - {"script", "body", "key", "signature"}
+        for name, model in SETTLEMENTS.items()
+    },
 }
 
 

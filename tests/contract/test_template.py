@@ -1,6 +1,7 @@
 """The template's variables agree with the settings, and its roles, rules and users are as narrow as documented."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from shared.configuration.settings import (
     AdminSettings,
     CommonSettings,
     CredentialsSettings,
+    FilesSettings,
     ProxySettings,
     StatusSettings,
     SubmitSettings,
@@ -25,6 +27,7 @@ FUNCTIONS = {
     "SubmitFunction": SubmitSettings, "StatusFunction": StatusSettings, "WebhookFunction": WebhookSettings,
     "BatchesFunction": SubmitSettings, "OpenaiFunction": SubmitSettings, "AnthropicFunction": SubmitSettings,
     "AdminFunction": AdminSettings, "CredentialsFunction": CredentialsSettings,
+    "FilesFunction": FilesSettings,
 }  # fmt: skip
 TOOLS = {"POWERTOOLS_SERVICE_NAME"}
 
@@ -48,6 +51,36 @@ def test_the_worker_gets_variables_it_reads():
     assert {one["Name"] for one in container["Secrets"] if isinstance(one, dict)} == {"REDIS_PASSWORD"}
 
 
+STARTS = RESOURCES["Instance"]["Properties"]["LaunchTemplateData"]["UserData"]["Fn::Base64"]
+
+
+def test_a_worker_on_ec2_gets_the_variables_of_one_on_fargate():
+    [container] = RESOURCES["WorkerTask"]["Properties"]["ContainerDefinitions"]
+    there = {one["Name"] for one in [*container["Environment"], *container["Secrets"]] if isinstance(one, dict)}
+    here = set(re.findall(r"--env ([A-Z_]+)", STARTS))
+    assert here == there | {"RUN_SANDBOX", "CREDENTIALS_PRIVATE_KEY"}
+    assert here <= known(WorkerSettings)
+
+
+def test_a_worker_on_ec2_is_confined_as_in_compose():
+    worker = yaml.safe_load((TEMPLATE.parent / "local/compose.yaml").read_text(encoding="utf-8"))["services"]["worker"]
+    options = {option.partition("=")[2].rpartition("/")[2] or option for option in worker["security_opt"]}
+    given = re.findall(r'--security-opt "?([^\s"]+)', STARTS)
+    assert {option.partition("=")[2].rpartition("/")[2] or f"{option}:true" for option in given} == options
+    assert "--read-only --cap-drop ALL" in STARTS
+    assert f"--tmpfs {worker['tmpfs'][0]}" in STARTS
+    assert "privileged" not in STARTS
+
+
+def test_the_script_of_an_instance_is_one_that_bash_reads(tmp_path):
+    """Catches a quote or a `<<'END'` that a change of the template breaks: the instance would start no worker."""
+    script = re.sub(r"\$\{[A-Za-z:.]+\}", "value", STARTS)
+    inner = script.split("<<'END'\n")[1].split("\nEND\n")[0]
+    for text in (script, inner):
+        assert text.startswith("#!/bin/bash\n")
+        assert subprocess.run(["bash", "-n"], input=text, text=True, capture_output=True, check=False).stderr == ""
+
+
 @pytest.mark.parametrize("function", ["SubmitFunction", "BatchesFunction", "OpenaiFunction", "AnthropicFunction"])
 def test_functions_and_worker_agree_on_shared_variables(function):
     submit = RESOURCES[function]["Properties"]["Environment"]["Variables"]
@@ -59,8 +92,8 @@ def test_functions_and_worker_agree_on_shared_variables(function):
     both &= set(submit) | set(worker)
     both -= set(DOCUMENT["Globals"]["Function"]["Environment"]["Variables"])
     assert both == {
-        "CLAUDE_TIMEOUT", "CLAUDE_MODEL", "CLAUDE_MODELS", "MAX_BUDGET_USD", "DAILY_BUDGET_USD", "RESULT_TTL",
-        "MCP_ENABLED",
+        "CLAUDE_TIMEOUT", "CLAUDE_MODEL", "CLAUDE_MODELS", "CLAUDE_TOOLS", "MAX_BUDGET_USD", "DAILY_BUDGET_USD",
+        "RESULT_TTL", "MCP_ENABLED", "RUN_ALLOWED_HOSTS",
     }  # fmt: skip
     assert {name: submit[name] for name in both} == {name: worker[name] for name in both}
 
@@ -152,3 +185,30 @@ def test_functions_and_keys_are_the_api_user_and_the_worker_its_own():
         secrets = {one["Name"]: one["ValueFrom"] for one in container["Secrets"] if isinstance(one, dict)}
         assert variables["REDIS_URL"].startswith(f"rediss://{user}@")
         assert secrets["REDIS_PASSWORD"] == secret
+
+
+def test_only_files_and_the_worker_reach_the_bucket():
+    """Catches a right of another function, a public bucket, and one that takes requests without TLS."""
+    policy = RESOURCES["FilesPolicy"]["Properties"]
+    assert policy["Roles"] == ["FilesRole", "WorkerRole"]
+    rights = {one["Resource"]: one["Action"] for one in policy["PolicyDocument"]["Statement"]}
+    assert rights == {
+        "${FilesBucket.Arn}/*": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
+        "FilesBucket.Arn": ["s3:ListBucket"],
+    }
+    others = [name for name in FUNCTIONS if "Files" in str(RESOURCES[name]) and name != "FilesFunction"]
+    assert others == []
+    bucket = RESOURCES["FilesBucket"]["Properties"]
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    [denied] = RESOURCES["FilesBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (denied["Effect"], denied["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+    assert egress("FilesSecurityGroup") == {("tcp", 443, 443, "0.0.0.0/0")}
+
+
+def test_files_and_worker_use_the_same_bucket():
+    function = RESOURCES["FilesFunction"]["Properties"]
+    [container] = RESOURCES["WorkerTask"]["Properties"]["ContainerDefinitions"]
+    worker = {one["Name"]: one["Value"] for one in container["Environment"] if isinstance(one, dict)}
+    assert function["Environment"]["Variables"]["FILES_URL"] == worker["FILES_URL"] == "s3://${FilesBucket}"
+    # A restored snapshot has no credentials in its environment.
+    assert function["SnapStart"] == {"ApplyOn": "None"}

@@ -52,7 +52,7 @@ def test_a_handler_is_where_the_template_says(function):
 def test_the_template_has_these_functions():
     assert read_handlers(TEMPLATE) == {
         f"{name.capitalize()}Function": f"functions.{name}.app.handler"
-        for name in ("submit", "status", "webhook", "batches", "openai", "anthropic", "admin", "credentials")
+        for name in ("submit", "status", "webhook", "batches", "openai", "anthropic", "admin", "credentials", "files")
     }
 
 

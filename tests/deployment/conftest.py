@@ -19,11 +19,16 @@ def _docker() -> None:
 
 
 @pytest.fixture(scope="session")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the files that git tracks, which a test may change."""
+def sam() -> None:
+    """Skip tests that need SAM where it is not installed; the tests of Compose need none."""
     if not SAM.exists():
         assert not os.environ.get("CI"), "sam is not installed: make deployment installs it"
         pytest.skip("sam is not installed: make deployment installs it")
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the files that git tracks, which a test may change."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -39,7 +44,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def build(checkout) -> Path:
+def build(sam, checkout) -> Path:
     """The output of `sam build`: a directory for each function."""
     run_sam("build", "--config-file", "samconfig.toml", cwd=checkout)
     return Path(checkout / ".aws-sam/build")

@@ -22,9 +22,11 @@ FUNCTIONS = {route.key: route.function for route in read_routes(TEMPLATE)}
 MISSING = {
     "CancelJob", "ReadJob", "FollowJob", "ListDeliveries", "Redeliver", "AnyJob", "DeleteJob", "RetryJob",
     "CancelAnyJob", "ChangePriority", "RedeliverAny", "RevokeCaller", "ResumeHost", "RouteQuery", "Everything",
+    "RotateKey", "ReadPolicy", "PutPolicy",
     "ReadResponse", "CancelResponse", "ReadBatch", "ReadBatchResults", "CancelBatch", "ReadMessageBatch",
     "ReadMessageResults", "CancelMessageBatch", "PutCredential", "ReadCredential", "DeleteCredential",
     "ReadModel",
+    "ReadFile", "ReadFileContent", "DeleteFile",
 }  # fmt: skip
 ACCEPTED = {"SubmitQuery", "SubmitBatch"}
 REFUSED = {"DeleteMessageBatch", "DeleteResponse", "CreateMessage", "CountTokens", "CreateChatCompletion"}

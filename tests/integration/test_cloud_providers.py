@@ -1,4 +1,4 @@
-"""Amazon Bedrock and its like are used without the relay: no run there has a tool that runs commands."""
+"""Cloud providers are used without the relay: no run there has a tool that runs commands."""
 
 import pytest
 
@@ -34,7 +34,11 @@ def test_health_knows_which_workers_have_a_relay(kind, has):
 
 @pytest.mark.once
 def test_start_up_and_health_say_that_there_is_no_relay(tmp_path):
-    with Gateway(tmp_path, CLAUDE_CODE_USE_BEDROCK="1", CLAUDE_WARM="false", QUEUE_CONCURRENCY="1") as gateway:
+    variables = {"CLAUDE_TOOLS": "Bash", "CLAUDE_WARM": "false", "QUEUE_CONCURRENCY": "1"}
+    with Gateway(tmp_path, CLAUDE_CODE_USE_BEDROCK="1", **variables) as gateway:
         health = gateway.until(lambda: gateway.client.get("/health").json(), lambda body: body["workers"])
-        assert (health["credentials"], health["relay"]) == (["bedrock"], False)
-        assert any("relay_not_used" in line for line in gateway.log)
+        assert (health["credentials"], health["relay"], health["sandbox"]) == (["bedrock"], False, "unavailable")
+        [line] = [line for line in gateway.log if "relay_not_used" in line]
+        assert "tools that run commands are refused" in line
+        refused = gateway.client.post("/api/query", json={"query": "q", "tools": ["Bash"]})
+        assert (refused.status_code, refused.json()["code"]) == (422, "sandbox_unavailable")

@@ -15,6 +15,7 @@ from functions.worker.cli.plan import plan_for
 from functions.worker.cli.run import Run
 from functions.worker.cli.warm import WarmCli
 from functions.worker.jobs.outcome import judge
+from functions.worker.mcp.shared import SharedServers
 from shared.configuration.settings import WorkerSettings
 from shared.host import processes
 from tests.support.ports import free_port
@@ -24,7 +25,8 @@ from tests.support.scripted_model import Text, ToolUse
 from tests.support.waiting import until_async
 
 ROOT = Path(__file__).parents[2]
-TESTS = {"command": "python", "args": [str(ROOT / "tests/support/mcp_server.py")]}
+TESTS = {"command": "python", "args": ["-S", str(ROOT / "tests/support/quick_mcp_server.py")]}
+OVER_HTTP = ROOT / "tests/support/mcp_server.py"
 
 # Answers `initialize`, and ends at the next request.
 DIES_AT_INITIALIZE = """
@@ -66,7 +68,7 @@ def worker(tmp_path, monkeypatch, model):
         monkeypatch.setenv(name, value)
     processes.adopt_orphans()
 
-    async def run(servers, *replies, names=None, until=None, beside=()):
+    async def run(servers, *replies, names=None, until=None, beside=(), slot=None):
         path = tmp_path / "mcp.json"
         path.write_text(json.dumps({"mcpServers": servers}) if isinstance(servers, dict) else servers.read_text())
         settings = WorkerSettings(mcp_enabled=True, mcp_config=path)
@@ -75,7 +77,11 @@ def worker(tmp_path, monkeypatch, model):
         # The model answers with the last content of its request.
         model.reply = lambda body: Text(json.dumps(body["messages"][-1]["content"]))
         warm = WarmCli(settings)
-        monkeypatch.setattr(warm, "excluded", lambda: asyncio.sleep(0, set(beside)))
+        if slot is None:
+            monkeypatch.setattr(warm, "excluded", lambda: asyncio.sleep(0, set(beside)))
+        else:
+            # The shared servers of the first run of the slot are those of all.
+            warm.shared = slot.setdefault("shared", warm.shared)
         run = Run(settings, warm)
         answer = asyncio.create_task(run.answer(plan_for(request, settings), lambda text: None))
         over = asyncio.create_task(until or asyncio.sleep(60))
@@ -86,7 +92,8 @@ def worker(tmp_path, monkeypatch, model):
             over.cancel()
             answer.cancel()
             await run.end()
-            assert set(processes.descendants(os.getpid())) <= set(beside), "outlived the run"
+            kept = {*beside, *warm.shared.pids}
+            assert set(processes.descendants(os.getpid())) <= kept, "outlived the run"
 
     before = model.reply
     yield run
@@ -121,8 +128,7 @@ async def test_a_server_gets_only_the_environment_of_its_entry(worker, monkeypat
         monkeypatch.delenv(name, raising=False)
     call = ToolUse("mcp__a__environment", {})
     answer = response(await worker({"a": {**TESTS, "env": {"TOKEN": "${TOKEN_OF_MINE}", "LEVEL": "1"}}}, call))
-    seen = json.loads(json.loads(answer)[0]["content"])
-    seen = seen.get("result", seen)
+    seen = json.loads(json.loads(answer)[0]["content"][0]["text"])
     assert (seen["TOKEN"], seen["LEVEL"]) == ("s3cret", "1")
     # Python sets the last one.
     assert set(seen) <= {"TOKEN", "LEVEL", "HOME", "LANG", "PATH", "TMPDIR", "LC_CTYPE"}
@@ -203,7 +209,7 @@ async def test_a_hanging_tool_ends_with_its_job_unseen_by_the_model(worker, mode
 async def served_over_http():
     """Serve the tests' tools over HTTP; yield their entry, and the process."""
     port = free_port()
-    with running(psutil.Popen([sys.executable, *TESTS["args"], str(port)], stderr=subprocess.DEVNULL)) as server:
+    with running(psutil.Popen([sys.executable, str(OVER_HTTP), str(port)], stderr=subprocess.DEVNULL)) as server:
         try:
             await until_async(lambda: [one for one in server.net_connections("tcp") if one.status == "LISTEN"])
             yield {"type": "http", "url": f"http://127.0.0.1:{port}/mcp"}, server.pid
@@ -230,3 +236,46 @@ async def test_a_server_over_http_lost_between_two_calls_is_named(worker):
         calls = (ToolUse("mcp__far__token", {}), ToolUse("mcp__far__die", {}), ToolUse("mcp__far__token", {}))
         outcome = await worker({"far": entry}, *calls, beside=[pid])
     assert outcome.absent == ("far",)
+
+
+async def test_a_shared_server_serves_one_run_after_another(worker, model):
+    slot: dict[str, SharedServers] = {}
+    entry = {"a": {**TESTS, "shared": True}}
+    first = json.loads(result_of(await worker(entry, ToolUse("mcp__a__state", {}), slot=slot)))
+    second = json.loads(result_of(await worker(entry, ToolUse("mcp__a__state", {}), slot=slot)))
+    assert first["pid"] == second["pid"]
+    assert second["calls"] == first["calls"] + 1
+    offered = {tool["name"] for tool in model.requests[-1].body["tools"]}
+    assert "mcp__a__state" in offered
+    await slot["shared"].close()
+
+
+async def test_a_shared_server_that_dies_serves_the_next_call_of_the_same_run(worker):
+    slot: dict[str, SharedServers] = {}
+    entry = {"a": {**TESTS, "shared": True}}
+    outcome = await worker(entry, ToolUse("mcp__a__die", {}), ToolUse("mcp__a__state", {}), slot=slot)
+    assert "pid" in json.loads(result_of(outcome))
+    assert outcome.absent == ("a",), "the record keeps naming it"
+    required = {"a": {**TESTS, "shared": True, "routing": {"required": True}}}
+    outcome = await worker(required, ToolUse("mcp__a__die", {}), slot=slot)
+    assert (outcome.code, outcome.absent) == ("mcp_unavailable", ("a",))
+    await slot["shared"].close()
+
+
+async def test_two_slots_have_servers_of_their_own(worker):
+    slots: list[dict[str, SharedServers]] = [{}, {}]
+    entry = {"a": {**TESTS, "shared": True}, "b": TESTS}
+    seen = [
+        json.loads(result_of(await worker(entry, ToolUse("mcp__a__state", {}), names=["a"], slot=slot)))
+        for slot in slots
+    ]
+    assert seen[0]["pid"] != seen[1]["pid"]
+    # Another server of the file is not offered, and not called.
+    outcome = await worker(entry, ToolUse("mcp__b__state", {}), names=["a"], slot=slots[0])
+    assert "No such tool available" in response(outcome)
+    for slot in slots:
+        await slot["shared"].close()
+
+
+def result_of(outcome):
+    return json.loads(response(outcome))[0]["content"][0]["text"]

@@ -172,7 +172,7 @@ def test_in_lambda_resuming_a_silent_response_waits_for_an_event(client, gateway
             "text.format.schema.type",
         ),
         ({"max_output_tokens": 0}, "max_output_tokens"),
-        ({"input": [{"role": "user", "content": [IMAGE]}]}, "input[0].content[0].type"),
+        ({"input": [{"role": "user", "content": [IMAGE]}]}, "input[0].content[0].image_url"),
         ({"input": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}, "input"),
         ({"previous_response_id": "resp_019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22"}, "previous_response_id"),
     ],

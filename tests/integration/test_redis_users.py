@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from local.embedded_redis import find_server
-from shared.store.callers import callers
+from shared.store.callers import api_keys, callers
 from shared.store.redis.client import async_client
 from tests.support.deployment import Deployment
 from tests.support.gateway import ROOT
@@ -57,9 +57,9 @@ async def test_jobs_and_keys_survive_a_killed_store(with_users, connect):
     jobs = [await read(client, job_id) for job_id in accepted]
     assert [job["state"] for job in jobs] == ["waiting"] * 5
     assert sorted(job["queuePosition"] for job in jobs) == [0, 1, 2, 3, 4]
-    found = await callers.find(async_client(api), new.key)
+    found = await api_keys.find(async_client(api), new.key)
     assert found
-    assert found.name == "first"
+    assert found.caller.name == "first"
     assert [caller.id for caller in await callers.every(async_client(api))] == [new.id]
 
 

@@ -1,10 +1,12 @@
 """The sandbox of a run, with bubblewrap and the real CLI; the network is a Unix socket to a scripted model."""
 
 import asyncio
+import os
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 from claude_agent_sdk import ClaudeSDKClient, ResultMessage, ToolResultBlock, UserMessage
@@ -13,10 +15,12 @@ from functions.worker.cli.environment import for_run
 from functions.worker.cli.options import options_for
 from functions.worker.cli.plan import plan_for
 from functions.worker.cli.workspace import Workspace
-from functions.worker.sandbox import bubblewrap, system
+from functions.worker.sandbox import bubblewrap, network, system
 from functions.worker.sandbox.policy import CONFIG, GIVEN, HOME, PLACES, TEMPORARY, Policy, slot_variables
 from functions.worker.sandbox.probe import probe
 from shared.configuration.settings import WorkerSettings
+from shared.host import processes
+from tests.support.processes import leave_orphans
 from tests.support.real_cli import REAL_CLI
 from tests.support.scripted_model import ScriptedModel, Text, ToolUse
 from tests.support.socket_relay import SocketRelay
@@ -74,6 +78,23 @@ def test_the_probe_says_what_is_missing(printed, reason, tmp_path, monkeypatch):
 def test_the_probe_says_that_bubblewrap_is_not_installed(monkeypatch):
     monkeypatch.setattr(bubblewrap, "program", lambda: None)
     assert "not installed" in probe(REAL_CLI).reason
+
+
+def test_the_probe_listens_in_a_sandbox_and_leaves_nothing():
+    leave_orphans()
+    before = processes.children(os.getpid())
+    assert probe(REAL_CLI, has_network=True).kind == "namespaces"
+    assert set(processes.children(os.getpid())) <= set(before)
+
+
+@pytest.mark.parametrize("error", [PermissionError(1, "Operation not permitted"), TimeoutError()])
+def test_the_probe_finds_a_network_that_cannot_be_entered(error, monkeypatch):
+    """Catches a worker that takes jobs with hosts, and fails each with `server_error`."""
+    monkeypatch.setattr(network, "listen", AsyncMock(side_effect=error))
+    found = probe(REAL_CLI, has_network=True)
+    assert found.kind == "unavailable"
+    assert "RUN_ALLOWED_HOSTS" in found.reason
+    assert probe(REAL_CLI).kind == "namespaces"
 
 
 def test_the_probe_names_a_cli_that_the_sandbox_has_no_interpreter_for(tmp_path):

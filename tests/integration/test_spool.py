@@ -159,7 +159,7 @@ async def test_a_copy_of_a_redis_that_lacks_the_job_deletes_nothing(finished, st
     store.set(keys.DEPLOYMENT, finished.deployment)
     Spool(folder).write_all(store)
     [kept] = (folder / "refused").iterdir()
-    assert settlements.parse(kept.read_text()) == finished
+    assert settlements.parse(kept.read_text()).arguments() == finished.arguments()
 
 
 REFUSED = {
@@ -186,6 +186,28 @@ async def test_a_file_that_is_no_settlement_is_moved_aside_once(finished, store,
     assert [path.read_bytes() for path in (folder / "refused").iterdir()] == [text.encode("utf-8", "surrogateescape")]
     assert [line["file"] for line in logged(caplog, "spooled_result_refused")] == ["0.json"]
     assert await claims.settle(async_client(f"redis://127.0.0.1:{store.get_connection_kwargs()['port']}/0"), finished)
+
+
+FORGED = {
+    "without a signature": lambda fields, _: {**fields, "signature": ""},
+    "of an earlier version": lambda fields, _: {
+        "version": 2, **{name: fields[name] for name in fields if name not in {"version", "signature"}}
+    },
+    "with another answer": lambda fields, _: {**fields, "body": json.dumps({**RESULT, "response": "forged"})},
+    "with the signature of another job": lambda fields, theirs: {**fields, "signature": theirs["signature"]},
+    "with a key of its own": lambda fields, _: {**fields, "key": "0" * 64},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", FORGED)
+async def test_a_forged_result_is_moved_aside(connect, finished, server, store, folder, how):
+    theirs = json.loads((await finish(connect, server.url)).to_json())
+    forged = FORGED[how](json.loads(finished.to_json()), theirs)
+    spool = Spool(folder)
+    (folder / f"{finished.deployment}.{finished.job_id}-1.json").write_text(json.dumps(forged))
+    spool.write_all(store)
+    assert content(folder) == ["refused"]
+    assert await state(server, finished) == "active"
 
 
 BROKEN = {
@@ -475,46 +497,7 @@ def test_a_spool_file_has_named_fields():
     written = json.loads(claims.retry(claim, 5, "overloaded", claims.Upstream("limited", wait=7)).to_json())
     assert written == {
         "version": 3, "script": "retry", "deployment": "here", "job_id": "job", "number": 3, "delay_ms": 5,
-        "upstream": "limited", "code": "overloaded", "wait_ms": 7, "spend": "", "seen": "",
-    }  # fmt: skip
-
-
-# As version 2 wrote them, without `seen` at first.
-VERSION_2 = {
-    "version": 2, "script": "finish", "deployment": "", "job_id": "", "number": 1, "state": "completed",
-    "body": json.dumps({**RESULT, "sessionId": "kept"}), "keep_ms": 60000,
-    "spend": '[{"model": "m", "cost": 0.25, "tokens": {"input": 1, "output": 1, "cache_read": 0}}]',
-    "upstream": "answered", "code": "", "wait_ms": 0, "saves_usd": 0.25, "absent": "", "conversation": "kept",
-    "keep_conversation_s": 604800,
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("added", [{}, {"seen": '{"model": "m"}'}])
-async def test_a_file_of_the_previous_version_is_written(finished, server, store, folder, added):
-    Spool(folder)
-    fields = {**VERSION_2, "deployment": finished.deployment, "job_id": finished.job_id, **added}
-    path = folder / f"{finished.deployment}.{finished.job_id}-1.json"
-    path.write_text(json.dumps(fields))
-    path.chmod(0o600)
-    store.rpush(f"cg:turn:{finished.job_id}-1:-:kept", "line")
-    Spool(folder).write_all(store)
-    job = await records.read(async_client(server.url), finished.job_id, keys.ANONYMOUS)
-    assert job is not None
-    assert (job.record["state"], job.record["cost"]) == ("completed", "0.25")
-    assert store.lrange("cg:talk:anonymous:-:kept", 0, -1) == ["line"]
-    assert content(folder) == []
-
-
-@pytest.mark.parametrize("script", ["retry", "hand_back", "spent"])
-def test_every_kind_of_file_of_version_2_is_read(script):
-    fields = {"version": 2, "script": script, "deployment": "here", "job_id": "job", "number": 3, "spend": ""}
-    if script == "retry":
-        fields |= {"delay_ms": 5, "upstream": "limited", "code": "overloaded", "wait_ms": 7}
-    if script == "spent":
-        fields["caller"] = "caller"
-    read = settlements.parse(json.dumps(fields))
-    assert json.loads(read.to_json()) == {
-        **fields, "version": settlements.VERSION, **({"seen": ""} if script == "retry" else {}),
+        "upstream": "limited", "code": "overloaded", "wait_ms": 7, "spend": "", "seen": "", "signature": "",
     }  # fmt: skip
 
 

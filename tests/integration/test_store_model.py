@@ -17,6 +17,7 @@ from shared.store.redis import pipelining
 from tests.support.slot import pop
 
 CALLERS = ("ann", "bob")
+JOB = 1 << 20
 RESULT = {"result": {"costUsd": 0.5}}
 ERROR = {"error": {"code": "server_error"}}
 
@@ -35,9 +36,12 @@ class Store(RuleBasedStateMachine):
         self.do(self.client.flushall())
         self.states: dict[str, tuple[str, str]] = {}  # job → caller, state
         self.keyed: dict[tuple[str, str], tuple[str, str, str]] = {}  # caller, key → body, request, job
-        self.order: list[tuple[int, int, str]] = []  # waiting jobs: priority, arrival, job
+        self.order: list[tuple[int, int, str]] = []  # waiting jobs: priority, tag, job
         self.places: dict[str, tuple[int, int]] = {}
         self.delayed: set[str] = set()
+        self.virtual = [0, 0, 0]
+        self.finish = [dict.fromkeys(CALLERS, 0) for _ in range(3)]
+        self.due: dict[str, tuple[float, str]] = {}
 
     def do(self, work):
         return self.loop.run_until_complete(work)
@@ -51,8 +55,26 @@ class Store(RuleBasedStateMachine):
         caller, before = self.states[job_id]
         assert before not in TERMINAL, "a state that is final has changed"
         self.states[job_id] = caller, state
-        self.order = [entry for entry in self.order if entry[2] != job_id]
+        self.leave(job_id)
         self.delayed.discard(job_id)
+
+    def join_queue(self, job_id: str, priority: int) -> None:
+        """Give a job its place by start-time fair queueing."""
+        caller = self.states[job_id][0]
+        tag = max(self.virtual[priority], self.finish[priority][caller])
+        self.finish[priority][caller] = tag + JOB
+        self.places[job_id] = priority, tag
+        self.order.append((priority, tag, job_id))
+
+    def leave(self, job_id: str) -> None:
+        """Take a job off the queue; its caller's finish tag is that of its last job that waits."""
+        if not any(entry[2] == job_id for entry in self.order):
+            return
+        caller, priority = self.states[job_id][0], self.places[job_id][0]
+        self.order = [entry for entry in self.order if entry[2] != job_id]
+        tags = [tag for its, tag, job in self.order if its == priority and self.states[job][0] == caller]
+        needed = max([self.virtual[priority], *tags]) + JOB
+        self.finish[priority][caller] = min(self.finish[priority][caller], needed)
 
     @rule(
         target=submitted,
@@ -85,31 +107,38 @@ class Store(RuleBasedStateMachine):
         else:
             assert answer.kind == "queued"
             self.states[answer.job_id] = caller, "waiting"
-            self.places[answer.job_id] = priority, len(self.states)
-            self.order.append((priority, len(self.states), answer.job_id))
+            self.join_queue(answer.job_id, priority)
         if key:
             self.keyed[caller, key] = query, submission.request_id, answer.job_id
         return answer.job_id
 
     def raise_to(self, job_id, priority):
-        before, arrival = self.places[job_id]
-        if priority < before:
-            self.places[job_id] = priority, arrival
-            self.order = [(priority, arrival, job_id) if entry[2] == job_id else entry for entry in self.order]
+        if priority >= self.places[job_id][0]:
+            return
+        waits = any(entry[2] == job_id for entry in self.order)
+        self.leave(job_id)
+        self.places[job_id] = priority, -1
+        if waits:
+            self.join_queue(job_id, priority)
 
     @rule(target=held)
     def a_slot_takes_the_next_job(self):
-        for job_id in self.delayed:
+        for job_id in sorted(self.delayed, key=lambda job_id: self.due[job_id]):
             self.waits_again(job_id)
         self.delayed.clear()
         claim = pop(self.server.url)
         if claim is None:
             assert not self.order
+            if not any(state == "active" for _, state in self.states.values()):
+                self.virtual = [0, 0, 0]
+                self.finish = [dict.fromkeys(CALLERS, 0) for _ in range(3)]
             return None
         expected = min(self.order)
         assert claim.job_id == expected[2], "not the first of the highest priority"
         assert self.do(claims.take(self.client, claim, "slot")) is not None
         self.order.remove(expected)
+        priority, tag, _ = expected
+        self.virtual[priority] = max(self.virtual[priority], tag)
         self.states[claim.job_id] = self.states[claim.job_id][0], "active"
         return claim
 
@@ -140,10 +169,15 @@ class Store(RuleBasedStateMachine):
             assert state in {"active", "delayed"}
             self.states[claim.job_id] = caller, "delayed"
             self.delayed.add(claim.job_id)
+            self.due[claim.job_id] = self.do(self.client.zscore(keys.DELAYED, claim.job_id)), claim.job_id
 
     def waits_again(self, job_id):
         self.states[job_id] = self.states[job_id][0], "waiting"
-        self.order.append((*self.places[job_id], job_id))
+        priority, tag = self.places[job_id]
+        if tag < 0:  # its priority was raised while it did not wait
+            self.join_queue(job_id, priority)
+        else:
+            self.order.append((priority, tag, job_id))
 
     @rule(job_id=submitted, caller=st.sampled_from(CALLERS))
     def somebody_cancels_a_job(self, job_id, caller):

@@ -13,7 +13,7 @@ from shared.store.jobs import claims, maintenance, operations, records
 from shared.store.redis.client import async_client
 from tests.support.gateway import ROOT
 from tests.support.lossy_proxy import LossyProxy
-from tests.support.slot import ERROR, RESULT, pop_one, run, take
+from tests.support.slot import ERROR, RESULT, pop, pop_one, run, take
 
 
 def milliseconds(store):
@@ -135,10 +135,11 @@ async def test_nothing_is_left_of_a_job_whose_time_is_over(connect, server, stor
     assert (await client.get(f"/api/query/{job_id}")).status_code == 404
     assert (await client.get("/api/query")).json()["jobs"] == []
     assert maintenance.forget_expired(store) == 1
+    assert pop(server.url) is None
     left = {key for key in store.scan_iter() if not key.startswith(("cg:minute:", "cg:spend:"))} - before
     # The counters of a minute and of a day, and the queue's own keys stay.
     assert not any(job_id in key for key in left)
-    assert left <= {keys.DEPLOYMENT, keys.SEQUENCE, keys.WAKE, keys.COUNTERS}
+    assert left <= {keys.DEPLOYMENT, keys.SPOOL_KEY, keys.SEQUENCE, keys.WAKE, keys.COUNTERS}
 
 
 async def test_memory_is_flat_over_many_short_jobs(connect, server, store):

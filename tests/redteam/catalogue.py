@@ -54,6 +54,20 @@ PRELUDE = dedent(
         except OSError:
             return False
 
+    RELAY = ("127.0.0.1", 3128)
+
+    def asks(head):
+        "Send the head of a request to the relay's proxy for tools; return the beginning of the answer."
+        try:
+            with socket.create_connection(RELAY, 5) as connection:
+                connection.sendall(head.encode())
+                return connection.recv(4096)
+        except OSError:
+            return b""
+
+    def connects(target):
+        return b" 200 " in asks(f"CONNECT {target} HTTP/1.1\\r\\nHost: {target}\\r\\n\\r\\n").split(b"\\r\\n")[0]
+
     def reads(path):
         try:
             with open(path, "rb") as file:
@@ -295,6 +309,106 @@ ATTACKS = [
             for port in map(int, env["TARGET_PORTS"].split()):
                 if reaches(host, port):
                     breach("reaches", host, port)
+        """,
+    ),
+    Attack(
+        "Reach the machine by an allowed name that resolves to it",
+        "the relay resolves a name once, and refuses addresses that are not public and not in `RUN_ALLOWED_NETWORKS`",
+        """
+        for host in ("localhost", "LOCALHOST.", env["TARGET_HOST"]):
+            if connects(f"{host}:443"):
+                breach(host)
+        """,
+    ),
+    Attack(
+        "Reach metadata and the machine by an address through the relay",
+        "the relay takes names; an address is refused in every spelling",
+        """
+        for host in ("169.254.169.254", "[fd00:ec2::254]", "127.0.0.1", "127.1", "0x7f.1", "2130706433", "0177.0.0.1",
+                     "[::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]", "0", "0.0.0.0", "localhost@127.0.0.1"):
+            for port in (443, 80, *map(int, env["TARGET_PORTS"].split())):
+                if connects(f"{host}:{port}"):
+                    breach(host, port)
+        """,
+    ),
+    Attack(
+        "Reach another host or port through the relay",
+        "`RUN_ALLOWED_HOSTS` and the hosts of the job; port 443 alone",
+        """
+        for host in ("example.com", "localhost.example.com", "xlocalhost", "*.localhost", "*", "", "localhost%00.a"):
+            if connects(f"{host}:443"):
+                breach(host)
+        for port in (*map(int, env["TARGET_PORTS"].split()), 22, 80, 0, -443, 65979):
+            if connects(f"localhost:{port}"):
+                breach(port)
+        """,
+    ),
+    Attack(
+        "Send plain HTTP through the relay",
+        "the relay takes CONNECT and nothing else",
+        """
+        for port in env["TARGET_PORTS"].split():
+            for target in (f"http://127.0.0.1:{port}/health", f"http://localhost:{port}/", "/health", "*"):
+                for method in ("GET", "POST", "OPTIONS", "TRACE"):
+                    answer = asks(f"{method} {target} HTTP/1.1\\r\\nHost: 127.0.0.1:{port}\\r\\n\\r\\n")
+                    if answer and b" 405 " not in answer.split(b"\\r\\n")[0]:
+                        breach(method, target, answer)
+        """,
+    ),
+    Attack(
+        "Smuggle a second target past the relay",
+        "one strict request line decides; headers and bytes behind the head decide nothing",
+        """
+        port = env["TARGET_PORTS"].split()[0]
+        for head in (
+            f"CONNECT evil.test:443 HTTP/1.1\\r\\nHost: localhost:443\\r\\n\\r\\n",
+            f"CONNECT localhost:443 HTTP/1.1\\r\\nHost: 127.0.0.1:{port}\\r\\nX-Forwarded-Host: 127.0.0.1\\r\\n\\r\\n",
+            f"CONNECT localhost:443 127.0.0.1:{port} HTTP/1.1\\r\\n\\r\\n",
+            f"CONNECT localhost:443\\nCONNECT 127.0.0.1:{port} HTTP/1.1\\r\\n\\r\\n",
+            f"GET / HTTP/1.1\\r\\n\\r\\nCONNECT 127.0.0.1:{port} HTTP/1.1\\r\\n\\r\\n",
+            f"CONNECT http://127.0.0.1:{port}/ HTTP/1.1\\r\\n\\r\\n",
+        ):
+            if b" 200 " in asks(head):
+                breach(head)
+        """,
+    ),
+    Attack(
+        "Take the port of the relay, or one that other runs use",
+        "the relay listens before a tool runs; each run has a loopback of its own",
+        """
+        for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+            with socket.socket(family) as own:
+                for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+                    own.setsockopt(socket.SOL_SOCKET, option, 1)
+                try:
+                    own.bind((host, RELAY[1]))
+                    own.listen()
+                    breach(host)
+                except OSError:
+                    pass
+        """,
+    ),
+    Attack(
+        "Stop the relay by a flood of connections and endless heads",
+        "64 connections of a run, 10,000 in all; 10 s and 64 KB for a head",
+        """
+        held = []
+        for number in range(400):
+            one = socket.socket()
+            one.settimeout(2)
+            held.append(one)
+            try:
+                one.connect(RELAY)
+                one.send(b"CONNECT " + b"x" * (number * 400))
+            except OSError:
+                pass
+        for one in held:
+            one.close()
+        for _ in range(50):
+            if b" 403 " in asks("CONNECT evil.test:443 HTTP/1.1\\r\\n\\r\\n"):
+                break
+        else:
+            breach("the relay does not answer")
         """,
     ),
     Attack(
@@ -696,6 +810,7 @@ ATTACKS = [
         "Open inherited descriptors of the slot",
         "the slot's descriptors close when the CLI is started, and those of the launcher before the CLI begins",
         """
+        cli = f"/proc/{env['CLAUDE_PID']}/"
         for path in glob.glob("/proc/[0-9]*/fd/*"):
             try:
                 target = os.readlink(path)
@@ -704,9 +819,75 @@ ATTACKS = [
             if target.startswith("/") and not target.startswith(("/dev/", "/work", "/tmp", "/config", "/home", "/proc",
                                                                  "/usr", "/opt", "/run/claude", "/etc")):
                 breach(path, target)
+            # Memory and pipes that a slot shares with its pool: the CLI itself has neither before it starts a tool.
+            if target.startswith("/dev/shm/") or (target.startswith("pipe:") and path.startswith(("/proc/1/", cli))):
+                breach(path, target)
         """,
     ),
 ]
+# What a run tries with MCP servers, its own and those of other jobs.
+MCP_ATTACKS = [
+    Attack(
+        "Read the environment, memory and command line of MCP servers",
+        "they run outside the sandbox and are in no `/proc` of the run",
+        """
+        for path in glob.glob("/proc/[0-9]*/environ") + glob.glob("/proc/[0-9]*/cmdline"):
+            text = (reads(path) or b"").decode("utf-8", "replace")
+            if "TARGET_" not in text:
+                print(text)
+                if "mcp_server" in text:
+                    breach(path)
+        """,
+    ),
+    Attack(
+        "Signal MCP servers, or write into their input",
+        "a PID namespace: they are no processes of the run, and their pipes are in no `/proc` of it",
+        """
+        for pid in map(int, env["TARGET_SERVERS"].split()):
+            try:
+                os.kill(pid, 0)
+                name = (reads(f"/proc/{pid}/comm") or b"").strip()
+                if name not in (b"bash", b"sh", b"claude", b"bwrap", b"python3", b"cat", b"env"):
+                    breach("signals", pid, name)
+            except OSError:
+                pass
+            if pid > 1000 and opens(f"/proc/{pid}/fd/0", os.O_WRONLY):
+                breach("writes to", pid)
+        """,
+    ),
+    Attack(
+        "Read the files of MCP servers",
+        "a mount namespace: the directories of servers are not bound, not even that of a server of the run",
+        """
+        for place in ("/work/..", "/work/../..", env["TARGET_RUNS"], "/tmp"):
+            for folder, folders, files in os.walk(place):
+                if folder.startswith(("/proc", "/usr", "/opt")):
+                    folders.clear()
+                elif any(name.startswith("mcp-") or "-mcp-" in name for name in folders):
+                    breach(folder)
+        """,
+    ),
+    Attack(
+        "Reach an MCP server over HTTP, or find its token",
+        "a network namespace without a route; the broker adds the token outside the sandbox",
+        """
+        if reaches("127.0.0.1", int(env["TARGET_MCP_PORT"])):
+            breach("reaches it")
+        for place in ("/work", "/config", "/home", "/tmp", "/run", "/etc"):
+            for folder, _, files in os.walk(place):
+                for name in files:
+                    text = b"" if name == "attack" else reads(os.path.join(folder, name)) or b""
+                    if b"mcpServers" in text and b"Authorization" in text:
+                        breach(folder, name)
+        print(env)
+        """,
+    ),
+]
+# A tool can write into the output of its CLI, and so speak to the slot in its name.
+MCP_FORGERIES = {
+    "Call an MCP server of another job by a forged message of the CLI": "a run's broker has no server of another job",
+    "Call a tool that `routing.tools` does not allow by a forged message of the CLI": "the broker refuses it",
+}
 # What harms the machine and not the secrets, and what a run leaves for the next: each has a test of its own.
 BOMBS = {
     "Start processes without end": "`MAX_RUN_PROCESSES`; the run's namespace ends with its first process",
@@ -715,6 +896,19 @@ BOMBS = {
     "Fill the disk with files that have no name": "`MAX_WORKSPACE_BYTES` counts what open descriptors hold",
     "Make more files than a disk has places for": "`MAX_WORKSPACE_BYTES` counts 4096 bytes for each",
     "Leave links, strange names and closed directories behind": "removal follows no link and no mode stops it",
+    "Nest directories 10,000 deep": "a tree deeper than 100 counts as larger than `MAX_WORKSPACE_BYTES`",
+    "Make 100,000 empty directories": "`MAX_WORKSPACE_BYTES` counts 4096 bytes for each",
+    "Leave pipes, sockets, sparse and hard-linked files behind": "removal opens no file; flags need a capability",
+    "Fill `/dev/shm`": "it holds 64 MiB, and ends with the sandbox",
+    "Hold locks on what all runs read": "nothing that a worker reads there waits for a lock",
     "Run beyond its time": "`timeoutMs`; the run's namespace ends with its first process",
     "Leave processes and files for the next run": "each run has fresh directories and a PID namespace",
+}
+# What a run says of itself, by the output of its CLI, which a tool can write to.
+FORGERIES = {
+    "Report a refusal by Claude, to hold the queue of all callers": "only what the relay saw counts for other jobs",
+    "Report a result with fields of any type": "each field is checked; model, cost and usage are the relay's",
+    "Fill the slot's memory by the CLI's output": "`MAX_RUN_MEMORY` counts the slot too; one that stays large ends",
+    "Store transcripts of other sessions, or without end": "only the job's own session is stored: 64 MiB for each run",
+    "Leave settings and hooks for the next turn of a session": "a turn gets a new directory with the transcript alone",
 }

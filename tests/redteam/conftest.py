@@ -1,8 +1,10 @@
 """A gateway whose model is hostile."""
 
 import base64
+import json
 import os
 import shlex
+import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +12,12 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 
 from local.embedded_redis import find_server
 from tests.redteam.catalogue import PRELUDE
 from tests.support.gateway import ROOT, Gateway
+from tests.support.mcp_run import QUICK
 from tests.support.redis_server import RedisServer
 from tests.support.scripted_model import ScriptedModel, Text, ToolUse
 
@@ -58,18 +62,17 @@ class Target:
 
 
 class LocalTarget(Target):
-    """A gateway whose processes and files a test can look at."""
+    """A gateway whose processes, files and store a test can look at."""
 
-    def __init__(self, gateway: Gateway, model: ScriptedModel, facts: dict[str, str]) -> None:
+    def __init__(self, gateway: Gateway, model: ScriptedModel, facts: dict[str, str], store: redis.Redis) -> None:
         super().__init__(gateway.client, model, facts)
-        self.gateway = gateway
+        self.gateway, self.store = gateway, store
 
 
 def _tool_results(body: dict[str, Any]) -> list[str]:
-    blocks = [
-        block for message in body["messages"] if isinstance(message["content"], list) for block in message["content"]
-    ]
-    return [str(block["content"]) for block in blocks if block["type"] == "tool_result"]
+    """Return what the tool has just answered; earlier turns of a session have results too."""
+    blocks = body["messages"][-1]["content"]
+    return [str(one["content"]) for one in blocks if isinstance(one, dict) and one["type"] == "tool_result"]
 
 
 @pytest.fixture(scope="session")
@@ -77,6 +80,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalTarget]:
     """Start `claude-gateway local`, with secrets in every place that it keeps them in."""
     folder = tmp_path_factory.mktemp("redteam")
     (folder / "redis").mkdir()
+    (folder / "mcp.json").write_text(json.dumps({"mcpServers": _servers()}))
     (folder / ".env").write_text(f"ADMIN_PASSWORD={CANARY}-admin-password\n")
     with RedisServer(find_server(), folder / "redis") as server, ScriptedModel() as model:
         gateway = Gateway(
@@ -88,12 +92,14 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalTarget]:
             CLAUDE_TOOLS="Bash",
             DEDUP_ENABLED="false",
             LOG_FORMAT="text",
+            MCP_ENABLED="true",
             MAX_RUN_MEMORY=str(1 << 30),
             MAX_RUN_PROCESSES="100",
             MAX_WORKSPACE_BYTES=str(64 << 20),
             QUEUE_CONCURRENCY="2",
             REDIS_URL=server.url,
             REDTEAM=CANARY,
+            RUN_ALLOWED_HOSTS="localhost",
             RUN_SANDBOX="required",
             WEBHOOK_SECRET="whsec_" + base64.b64encode(CANARY.encode() * 2).decode(),
         )
@@ -112,7 +118,20 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalTarget]:
                 "TARGET_PORTS": " ".join(str(port) for port in _ports(gateway.url, model.url, server.url)),
                 "TARGET_HOST": "127.0.0.1",
             }
-            yield LocalTarget(gateway, model, facts)
+            with redis.Redis.from_url(server.url) as store:
+                yield LocalTarget(gateway, model, facts, store)
+
+
+def _servers() -> dict[str, Any]:
+    """Return MCP servers with secrets in all places that they can have them in; nothing listens at the last one."""
+    quick = {"command": sys.executable, "args": ["-S", str(QUICK)], "env": {"TOKEN": f"{CANARY}-of-a-server"}}
+    return {
+        "own": quick,
+        "narrow": {**quick, "routing": {"tools": ["echo"]}},
+        "other": quick,
+        "warm": {**quick, "shared": True},
+        "far": {"url": "http://127.0.0.1:1/mcp", "headers": {"Authorization": f"Bearer {CANARY}-of-a-server"}},
+    }
 
 
 def _ports(*urls: str) -> list[int]:

@@ -1,12 +1,15 @@
 """What harms the machine, and what a run leaves behind: the next job of the same slot is unharmed."""
 
+import os
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.redteam.catalogue import BOMBS
-from tests.redteam.conftest import CANARY
+from tests.redteam.conftest import CANARY, THE_END
 
 # The name of a bomb, its script, and the code with which its job ends.
 SCRIPTS = [
@@ -63,6 +66,77 @@ os.chmod("/home/claude", 0)
 """,
         None,
     ),
+    (
+        "Nest directories 10,000 deep",
+        """
+import time
+os.chdir("/work")
+for number in range(10_000):
+    os.mkdir("deep")
+    os.chdir("deep")
+time.sleep(60)
+""",
+        "resource_exceeded",
+    ),
+    (
+        "Make 100,000 empty directories",
+        """
+import time
+for number in range(100_000):
+    if number % 1000 == 0:
+        place = f"/home/claude/{number}"
+        os.mkdir(place)
+    os.mkdir(f"{place}/{number}")
+time.sleep(60)
+""",
+        "resource_exceeded",
+    ),
+    (
+        "Leave pipes, sockets, sparse and hard-linked files behind",
+        """
+for number in range(100):
+    os.mkfifo(f"/work/fifo-{number}")
+    socket.socket(socket.AF_UNIX).bind(f"/work/socket-{number}")
+    with open(f"/work/sparse-{number}", "wb") as file:
+        file.truncate(60 << 20)
+    os.chmod(f"/work/fifo-{number}", 0)
+for number in range(1000):
+    os.link("/work/sparse-0", f"/work/link-{number}")
+for flag in (0x10, 0x20):
+    import fcntl
+    with open("/work/sparse-1", "rb") as file:
+        try:
+            fcntl.ioctl(file, 0x40086602, flag.to_bytes(8, "little"))
+            breach("sets the flag", flag)
+        except OSError:
+            pass
+""",
+        None,
+    ),
+    (
+        "Fill `/dev/shm`",
+        """
+try:
+    with open("/dev/shm/left", "wb") as file:
+        while True:
+            file.write(bytes(1 << 20))
+            if file.tell() > 65 << 20:
+                breach("writes", file.tell())
+except OSError as error:
+    print(error)
+""",
+        None,
+    ),
+    (
+        "Hold locks on what all runs read",
+        """
+import fcntl, time
+for path in ("/usr/bin/env", "/bin/sh", "/opt/claude/claude", "/etc/ld.so.cache", "/usr", "/"):
+    fcntl.flock(os.open(path, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+time.sleep(1)
+""",
+        None,
+    ),
     ("Run beyond its time", '#!/bin/sh\ntrap "" TERM INT HUP; while :; do sleep 1; done', "timeout"),
     (
         "Leave processes and files for the next run",
@@ -77,6 +151,14 @@ sleep 0.2
         None,
     ),
 ]
+# Those of `make redteam-short`.
+SHORT = (
+    "Start processes without end",
+    "Take memory without end",
+    "Fill the disk",
+    "Leave links, strange names and closed directories behind",
+    "Leave processes and files for the next run",
+)
 # What the next job looks for.
 TRACES = """
 for place in ("/work", "/tmp", "/config", "/home/claude", "/dev/shm", "/opt", "/usr/local/bin"):
@@ -93,13 +175,19 @@ if len(glob.glob("/proc/[0-9]*")) > 12:
 
 def test_each_bomb_has_a_script():
     assert [name for name, *_ in SCRIPTS] == list(BOMBS)
+    assert set(SHORT) <= set(BOMBS)
 
 
-@pytest.mark.parametrize(("name", "script", "code"), SCRIPTS, ids=[name for name, *_ in SCRIPTS])
+@pytest.mark.parametrize(
+    ("name", "script", "code"),
+    [pytest.param(*one, id=one[0], marks=() if one[0] in SHORT else pytest.mark.slow) for one in SCRIPTS],
+)
 def test_a_bomb_harms_only_its_own_job(target, name, script, code):
-    before = free(target)
     job = target.run(script, timeoutMs=8000 if code == "timeout" else 60_000)
     assert (job["error"] or {"code": None})["code"] == code, job
+    assert "BREACH" not in job["output"]
+    assert "Traceback" not in job["output"]
+    assert (THE_END in job["output"]) is (code is None)
     # Two slots: one of the next two jobs has the slot that the bomb was in.
     for _ in range(2):
         after = target.run(TRACES)
@@ -109,12 +197,14 @@ def test_a_bomb_harms_only_its_own_job(target, name, script, code):
         assert CANARY not in after["output"]
     until(lambda: len(folders(target)) <= 2, "directories of runs are left")
     until(lambda: left_processes(target) == [], "processes of runs are left")
-    until(lambda: before - free(target) < 32 << 20, "the disk is not as free as before")
+    until(lambda: written(target) < 32 << 20, "files of runs are left")
     assert target.gateway.client.get("/health").json()["status"] == "ok"
 
 
 def folders(target):
-    return list(target.gateway.runs.glob("claude-worker-*/claude-run-*"))
+    """List the directories of runs, without those of shared MCP servers, which live as long as their slot."""
+    found = target.gateway.runs.glob("claude-worker-*/claude-run-*")
+    return [folder for folder in found if "-mcp-" not in folder.name]
 
 
 def left_processes(target):
@@ -136,8 +226,14 @@ def _children(pid):
         return []
 
 
-def free(target):
-    return psutil.disk_usage(str(target.gateway.runs)).free
+def written(target):
+    """Return the bytes in the directories of runs; the free space of the disk depends on other programs too."""
+    found = 0
+    for path, _, files in os.walk(target.gateway.runs):
+        for name in files:
+            with suppress(OSError):  # it has been removed meanwhile
+                found += (Path(path) / name).lstat().st_blocks * 512
+    return found
 
 
 def until(holds, what):

@@ -31,7 +31,8 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         variables = {
             "ADMIN_PASSWORD": f"{CANARY}-admin", "ANTHROPIC_API_KEY": f"sk-ant-{CANARY}", "ANTHROPIC_BASE_URL": way.url,
             "API_REDIS_PASSWORD": f"{CANARY}-api", "CLAUDE_TOOLS": "Bash", "PORT": "0", "PROMETHEUS_PORT": "0",
-            "QUEUE_CONCURRENCY": "1", "RUN_SANDBOX": "required", "VALKEY_USER": owner_of_data(),
+            "QUEUE_CONCURRENCY": "1", "RUN_ALLOWED_HOSTS": "localhost,valkey", "RUN_SANDBOX": "required",
+            "VALKEY_USER": owner_of_data(),
             "WEBHOOK_SECRET": "whsec_" + "Y2FuYXJ5LTVmMWUwYzJiY2FuYXJ5LTVmMWUwYzJi", "WORKERS": "1",
             "WORKER_REDIS_PASSWORD": f"{CANARY}-worker",
         }  # fmt: skip

@@ -34,7 +34,7 @@ function facts(job) {
     pair("Caller", job.caller),
     pair("Request", job.requestId),
     job.waitingFor && pair("Waits for Claude", `${job.waitingFor.code}, next try ${clock(job.waitingFor.retryAt)}`),
-    job.queuePosition !== null && pair("Jobs before it", number(job.queuePosition)),
+    job.queuePosition !== null && pair("Jobs ahead of it", number(job.queuePosition)),
     job.runAnew > 0 && pair("Retried", `${job.runAnew} times`),
     job.result && pair("Model", job.result.model),
     job.costUsd > 0 && pair("Cost of all attempts", usd(job.costUsd)),
@@ -212,7 +212,9 @@ export const jobPage = (id, context) => ({
     fill(
       main,
       h("section", {}, h("h2", { class: "id" }, job.jobId), facts(job), context.mayChange && actions(job, context)),
-      query && h("section", {}, h("h2", {}, "Query"), revealed("Query", query)),
+      query
+        ? h("section", {}, h("h2", {}, "Query"), revealed("Query", query))
+        : h("p", {}, "The request was deleted when the job completed."),
       Object.keys(options).length > 0 &&
         h("section", {}, h("h2", {}, "Options"), revealed("Options", JSON.stringify(options, null, 2))),
       job.result && h("section", {}, h("h2", {}, "Answer"), revealed("Answer", job.result.response)),

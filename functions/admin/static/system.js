@@ -1,6 +1,7 @@
 // The parts of the deployment: workers, callers, failing webhook hosts, the cache.
 
 import { call } from "./api.js";
+import { CALLER_COLUMNS, callerRow, createCaller } from "./callers.js";
 import { clock, h, number, usd } from "./dom.js";
 
 function table(names, rows, none) {
@@ -45,32 +46,11 @@ function workers(stats) {
 }
 
 function callers(found, context) {
-  const revoke = (one) =>
-    h(
-      "button",
-      {
-        type: "button",
-        class: "danger",
-        onclick: () =>
-          context.actIfSure(
-            `Revoke the key of ${one.name}?`,
-            "The key stops working within five seconds, and unfinished jobs are cancelled. This cannot be undone.",
-            "Revoke it",
-            "DELETE",
-            `/callers/${encodeURIComponent(one.id)}`,
-            "The key is revoked",
-          ),
-      },
-      "Revoke",
-    );
-  const rows = found.map((one) => [
-    one.name,
-    one.id,
-    clock(one.createdAt),
-    one.credentials.join(", "),
-    context.mayChange ? revoke(one) : "",
-  ]);
-  return section("Callers", table(["Name", "Id", "Created", "Credentials", ""], rows, "No caller has a key."));
+  return section(
+    "Callers",
+    context.mayChange && h("button", { type: "button", onclick: createCaller }, "Create a key"),
+    table(CALLER_COLUMNS, found.map(callerRow(context)), "No caller has a key."),
+  );
 }
 
 function hosts(stats, context) {

@@ -16,7 +16,7 @@ export const reasonOf = (code) =>
 
 export function stateOf(job, health) {
   const reasons = [];
-  if (job.queuePosition) reasons.push(`${job.queuePosition} ${job.queuePosition === 1 ? "job" : "jobs"} before it`);
+  if (job.queuePosition) reasons.push(`${job.queuePosition} ahead of it`);
   const reason = job.waitingFor?.code ?? (health?.status === "ok" ? null : health?.reason);
   if (reason) reasons.push(reasonOf(reason));
   const rest = reasons.length ? `: ${reasons.join("; ")}` : "";

@@ -8,7 +8,7 @@ from claude_agent_sdk.types import Message
 from functions.worker.cli.plan import McpPlan
 from shared.mcp.config import Servers
 
-# What the CLI gives as a tool's whole result when it shows the model only the beginning of it.
+# The CLI's text for a tool's whole result when it shows the model only the beginning of it.
 _CUT = "<persisted-output>\nOutput too large"
 
 
@@ -19,17 +19,26 @@ def allowed_tools(servers: Servers) -> list[str]:
         if server.routing.tools is None:
             names.append(f"mcp__{name}")
         else:
-            # The CLI renames a tool whose name holds any other character.
-            names += [f"mcp__{name}__{re.sub(r'[^a-zA-Z0-9_-]', '_', tool)}" for tool in server.routing.tools]
+            names += [renamed(f"mcp__{name}__{tool}") for tool in server.routing.tools]
     return names
+
+
+def renamed(tool: str) -> str:
+    """Return a tool as the CLI names it: it replaces any other character."""
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", tool)
+
+
+# A tool can write to the CLI's output: it can report calls without end, with names of any length.
+_MOST_CALLS, _LONGEST_CALL = 200, 1000
 
 
 class Expected:
     """The servers that a run expects; its messages show which of them are present."""
 
-    def __init__(self, plan: McpPlan, gone: set[str]) -> None:
-        """Expect the servers of a plan; `gone` names those that the broker has lost."""
+    def __init__(self, plan: McpPlan, gone: set[str], cut: set[str]) -> None:
+        """Expect the servers of a plan; the broker lost those in `gone` and discarded results of those in `cut`."""
         self._gone = gone
+        self._cut = cut
         self._names = set(plan.names)
         self._required = {name for name, server in plan.servers.items() if server.routing.required}
         # A server that this worker does not have is absent from the start.
@@ -44,8 +53,8 @@ class Expected:
 
     @property
     def truncated(self) -> tuple[str, ...]:
-        """The tools whose results the CLI truncated: the model saw only their beginning."""
-        return tuple(sorted(self._truncated))
+        """The tools of whose results the model saw only the beginning, or nothing because they were too large."""
+        return tuple(sorted(self._truncated | {renamed(tool) for tool in self._cut}))
 
     @property
     def required_is_absent(self) -> bool:
@@ -60,16 +69,22 @@ class Expected:
                 # The CLI reports a server that ended before it listed its tools as connected.
                 self._absent |= self._names - (connected & set(map(_server_of, tools)))
             case AssistantMessage():
-                self._calls |= {block.id: block.name for block in message.content if isinstance(block, ToolUseBlock)}
+                for block in message.content:
+                    if isinstance(block, ToolUseBlock) and _server_of(block.name) in self._names:
+                        self._note_call(block)
             case UserMessage(content=list(blocks)):
                 for block in blocks:
                     if isinstance(block, ToolResultBlock):
-                        self._look_at_result(self._calls.get(block.tool_use_id, ""), block)
+                        self._look_at_result(self._calls.pop(block.tool_use_id, ""), block)
             case _:
                 pass
 
+    def _note_call(self, block: ToolUseBlock) -> None:
+        if len(self._calls) < _MOST_CALLS and len(block.id) + len(block.name) <= _LONGEST_CALL:
+            self._calls[block.id] = block.name
+
     def _look_at_result(self, tool: str, block: ToolResultBlock) -> None:
-        if not block.is_error and _server_of(tool) in self._names and str(block.content).startswith(_CUT):
+        if tool and not block.is_error and len(self._truncated) < _MOST_CALLS and str(block.content).startswith(_CUT):
             self._truncated.add(tool)
 
 

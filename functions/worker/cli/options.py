@@ -1,14 +1,21 @@
 """Translation of a run's plan into options of the CLI."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 from claude_agent_sdk import ClaudeAgentOptions
-from claude_agent_sdk.types import SessionStore, SystemPromptFile, SystemPromptPreset, ThinkingConfigDisabled
+from claude_agent_sdk.types import (
+    SessionStore,
+    SystemPromptCustom,
+    SystemPromptFile,
+    SystemPromptPreset,
+    ThinkingConfigDisabled,
+)
 
 from functions.worker.cli import mcp_servers
 from functions.worker.cli.environment import for_relay, for_run
 from functions.worker.cli.history import HISTORY_ID, HistorySession
-from functions.worker.cli.plan import RunOptions, RunPlan
+from functions.worker.cli.plan import RunOptions, RunPlan, plan_for
 from functions.worker.cli.workspace import Workspace
 from functions.worker.relay.credential import Credential
 from shared.configuration.settings import WorkerSettings
@@ -67,6 +74,37 @@ def options_for(
         include_partial_messages=True,
         max_buffer_size=settings.max_output_bytes * _MESSAGE_FACTOR + _MESSAGE_EXTRA,
     )
+
+
+def options_of_held(
+    settings: WorkerSettings,
+    workspace: Workspace,
+    credential: Credential | None = None,
+    *,
+    tools: tuple[str, ...] | None = (),
+    resumes: str | None = None,
+) -> ClaudeAgentOptions:
+    """Return the options of a CLI that starts before its job is known, and may continue the session `resumes`.
+
+    It can offer any of `tools`; None is for a CLI that takes no options after its start.
+    """
+    options = options_for(plan_for({}, settings), settings, workspace, credential=credential)
+    if tools is None:
+        return options
+    flags = {name: value for name, value in options.extra_args.items() if name != "no-session-persistence"}
+    # The transcript is sent to the SDK, which drops that of a job without a session.
+    flags["session-mirror"] = None
+    if resumes is not None:
+        flags["await-initialize"] = None
+    return replace(options, tools=list(tools), extra_args=flags, resume=resumes)
+
+
+def as_given_late(options: ClaudeAgentOptions, plan: RunPlan) -> ClaudeAgentOptions:
+    """Return the options of a job as a held CLI receives them: nothing in a file, no session of the SDK's making."""
+    prompt = plan.options.system_prompt
+    if prompt is not None:
+        options = replace(options, system_prompt=SystemPromptCustom(type="custom", prompt=prompt))
+    return replace(options, session_id=None, resume=None, fork_session=False)
 
 
 def _system_prompt(options: RunOptions, workspace: Workspace) -> SystemPromptFile | SystemPromptPreset:

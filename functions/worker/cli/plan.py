@@ -1,11 +1,13 @@
 """The plan of a run, made from the stored request. Only this module reads the request."""
 
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from functions.worker.cli.history import split
+from functions.worker.cli.turns import Block, split
 from shared.configuration.settings import WorkerSettings
+from shared.egress import hosts
 from shared.mcp.config import Server
 
 
@@ -13,12 +15,13 @@ from shared.mcp.config import Server
 class Prompt:
     """The input of the model: the query, and JSON data that the query is about; None for no data.
 
-    `before` are content blocks of the user that precede the query.
+    `before` and `after` are content blocks of the user around the query.
     """
 
     query: str = ""
     context: Any = None
-    before: tuple[dict[str, Any], ...] = ()
+    before: tuple[Block, ...] = ()
+    after: tuple[Block, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,22 @@ class SessionPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """The content of a file or an attachment: one of the caller's files by its id, or the bytes of the request."""
+
+    file_id: str = ""
+    data: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class InputsPlan:
+    """The files of a run with their paths in the working directory, and the attachments that the model is shown."""
+
+    files: tuple[tuple[str, Content], ...] = ()
+    attachments: tuple[Content, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RunPlan:
     """Everything that a run needs from its job."""
 
@@ -70,10 +89,15 @@ class RunPlan:
     history: tuple[dict[str, Any], ...] = ()
     # Models to use while the first is overloaded.
     fallback_models: tuple[str, ...] = ()
+    # The models of the caller's policy; None for those of the worker's settings.
+    models: tuple[str, ...] | None = None
     # Name of the caller's credential that the run uses instead of the deployment's, and its value for the relay.
     credential: str | None = None
     api_key: str | None = field(default=None, repr=False)
-    # The sandbox policy and the workspace (files, repositories, artifacts) belong here: one frozen class each, which a
+    # The hosts that the tools may reach; without tools none.
+    allowed_hosts: tuple[str, ...] = ()
+    inputs: InputsPlan = InputsPlan()
+    # The sandbox policy and the workspace (repositories, artifacts) belong here: one frozen class each, which a
     # function below fills.
 
     @property
@@ -84,15 +108,21 @@ class RunPlan:
 
 def plan_for(request: Mapping[str, Any], settings: WorkerSettings, *, spent_usd: float = 0.0) -> RunPlan:
     """Return the plan of a run for a stored request; `spent_usd` is the cost of the job's earlier attempts."""
-    history, before = split(request.get("history", ()))
+    turns = split(request.get("history", ()), len(request.get("attachments", ())))
     return RunPlan(
-        prompt=Prompt(request.get("query", ""), request.get("context"), before),
+        prompt=Prompt(request.get("query", ""), request.get("context"), turns.before, turns.after),
         options=_options(request, settings, spent_usd),
         mcp=_mcp(request, settings),
         session=_session(request),
-        history=history,
+        history=turns.history,
         credential=request.get("credential"),
         fallback_models=tuple(request.get("fallbackModels", ())),
+        models=tuple(request["models"]) if "models" in request else None,
+        allowed_hosts=_allowed_hosts(request, settings),
+        inputs=InputsPlan(
+            tuple((one["path"], _content(one)) for one in request.get("files", ())),
+            tuple(_content(one) for one in request.get("attachments", ())),
+        ),
     )
 
 
@@ -109,6 +139,21 @@ def _options(request: Mapping[str, Any], settings: WorkerSettings, spent_usd: fl
         tools=tuple(request.get("tools", ())),
         output_schema=request.get("outputSchema"),
     )
+
+
+def _allowed_hosts(request: Mapping[str, Any], settings: WorkerSettings) -> tuple[str, ...]:
+    """Return the request's hosts within those of this worker, whose settings may differ from those of the API."""
+    if not request.get("tools"):
+        return ()
+    network = request.get("network")
+    if network is None:
+        return settings.run_allowed_hosts
+    return tuple(host for host in network["allowedHosts"] if hosts.covers(settings.run_allowed_hosts, host))
+
+
+def _content(one: Mapping[str, Any]) -> Content:
+    data = b64decode(one["data"]) if "data" in one else one.get("text", "").encode()
+    return Content(one.get("fileId", ""), data)
 
 
 def _mcp(request: Mapping[str, Any], settings: WorkerSettings) -> McpPlan:

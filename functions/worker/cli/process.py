@@ -7,17 +7,21 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient
 from claude_agent_sdk.types import Message
 
-from functions.worker.cli.mcp_broker import Broker
+from functions.worker.cli.late import HeldTransport, Late, LateInitializationError, initialize
 from functions.worker.cli.workspace import Workspace
+from functions.worker.mcp.broker import Broker
 from functions.worker.relay.relay import Line
 from functions.worker.relay.run import RelayedRun
+from functions.worker.sandbox import network
 from shared.host import processes
+from shared.logs import event
 
 log = logging.getLogger("worker.cli")
 
@@ -25,7 +29,7 @@ log = logging.getLogger("worker.cli")
 GRACE = 1.0
 # When memory runs out, the kernel kills a run and not the worker.
 _RUN_OOM_SCORE = "1000"
-# What the CLI writes before it exits because it cannot use a schema.
+# Output of the CLI before it exits because it cannot use a schema.
 _INVALID_SCHEMA = "--json-schema is not a valid JSON Schema"
 
 Excluded = Callable[[], Awaitable[set[int]]]
@@ -35,7 +39,8 @@ Excluded = Callable[[], Awaitable[set[int]]]
 class Cli:
     """A process of the CLI and its directories, from `start` to `end`.
 
-    `refused_schema` is true when the CLI exited because it cannot use its schema, although we wrote it for the CLI.
+    A held CLI is started without a job and waits; `give` sets what it receives when its job comes. `refused_schema` is
+    true when the CLI exited because it cannot use its schema, although we wrote it for the CLI.
     """
 
     def __init__(
@@ -44,48 +49,87 @@ class Cli:
         options: ClaudeAgentOptions,
         line: Line | None = None,
         broker: Broker | None = None,
+        *,
+        held: bool = False,
     ) -> None:
-        self._workspace = workspace
+        self.workspace = workspace
         self._line = line
         self.broker = broker or Broker({}, workspace.root)
         # Not to the worker's log: it may hold what a client sent, line breaks too.
-        self._client = ClaudeSDKClient(replace(options, stderr=self._note))
-        self._starting: asyncio.Task[None] | None = None
+        self._options = replace(options, stderr=self._note)
+        self._held = HeldTransport(self._options) if held else None
+        self._client = ClaudeSDKClient(self._options, self._held)
+        self._cold: Callable[[], ClaudeAgentOptions] | None = None
+        self._beginning: asyncio.Task[None] | None = None
         self.refused_schema = False
 
     def _note(self, line: str) -> None:
         self.refused_schema |= _INVALID_SCHEMA in line
 
+    def give(
+        self, options: ClaudeAgentOptions, late: Late, broker: Broker, cold: Callable[[], ClaudeAgentOptions]
+    ) -> None:
+        """Set the options of the job of a held CLI, and those with which it is started again if it takes none late."""
+        self.broker = broker
+        # The environment says where the process that runs has its transcripts.
+        options = replace(options, env=self._options.env, stderr=self._note)
+        self._client = ClaudeSDKClient(options, self._held)
+        if self._held is not None:
+            self._held.give(late)
+        self._cold = cold
+
     def begin(self) -> asyncio.Task[None]:
-        """Begin the start, once. The task ends when the CLI is initialized, and raises what the SDK raises."""
-        if self._starting is None:
-            self._starting = asyncio.create_task(self._start())
-        return self._starting
+        """Begin to start the process, once. The task ends when a held CLI runs, and another one is initialized."""
+        if self._beginning is None:
+            self._beginning = asyncio.create_task(self._begin())
+        return self._beginning
 
-    async def start(self) -> None:
-        """Start the CLI, or join a start that has begun, and wait until it is initialized; see `begin`."""
-        await self.begin()
-
-    async def _start(self) -> None:
+    async def _begin(self) -> None:
         if self._line is not None:
-            await self._line.open(self._workspace.socket)
-        await self._client.connect()
+            await self._line.open(self.workspace.socket)
+        await (self._client.connect() if self._held is None else self._held.spawn())
+        self._set_oom_score()
+
+    def _set_oom_score(self) -> None:
         with suppress(OSError):
             processes.write_oom_score(self.pid, _RUN_OOM_SCORE)
+
+    async def start(self) -> None:
+        """Start the CLI, or join its start, and wait until it is initialized; raise what the SDK raises."""
+        if self._held is None:
+            await self.begin()
+            return
+        try:
+            await self._initialize(self._held)
+        except LateInitializationError as error:
+            if self._cold is None:
+                raise
+            event(log, "late_initialization_failed", logging.WARNING, error=str(error))
+            await self._start_cold(self._cold())
+
+    async def _initialize(self, held: HeldTransport) -> None:
+        try:
+            await self.begin()
+        except Exception as error:
+            raise LateInitializationError(type(error).__name__) from error
+        await initialize(self._client, held)
+
+    async def _start_cold(self, options: ClaudeAgentOptions) -> None:
+        await self._disconnect()
+        self._held, self._client = None, ClaudeSDKClient(replace(options, stderr=self._note))
+        await self._client.connect()
+        self._set_oom_score()
 
     @property
     def folder(self) -> Path:
         """The directory of the run."""
-        return self._workspace.root
+        return self.workspace.root
 
     @property
     def failed(self) -> bool:
         """Whether the start has failed."""
-        return (
-            self._starting is not None
-            and self._starting.done()
-            and bool(self._starting.cancelled() or self._starting.exception())
-        )
+        task = self._beginning
+        return task is not None and task.done() and bool(task.cancelled() or task.exception())
 
     @property
     def pid(self) -> int | None:
@@ -94,6 +138,8 @@ class Cli:
 
     @property
     def _process(self) -> Any:
+        if self._held is not None:
+            return self._held.process
         # The SDK has no public attribute for it.
         return getattr(getattr(self._client, "_transport", None), "_process", None)
 
@@ -118,6 +164,11 @@ class Cli:
         if self._line is not None and run is not None:
             self._line.begin(run)
 
+    def open_network(self) -> None:
+        """Let the tools of a started CLI, which is in a sandbox, reach the hosts of its run through its relay."""
+        if self._line is not None and self.pid is not None:
+            self._line.open_network(partial(network.listen, self.pid))
+
     def end_relaying(self) -> None:
         """Refuse further requests to Claude from this run, and end those in flight."""
         if self._line is not None:
@@ -138,14 +189,18 @@ class Cli:
 
     def kill_cli(self) -> None:
         """Kill the CLI alone, at once: during a normal exit it may send one more request, which costs money."""
+        self._cold = None  # The run ends, so that a CLI that has not taken its options is not started again.
         if self.pid is not None and self.alive:
             processes.send(signal.SIGKILL, [self.pid])
 
     async def kill(self) -> None:
         """Kill a CLI that never got a query, with its child processes, and remove its directories."""
+        self._kill_tree()
+        await self.close()
+
+    def _kill_tree(self) -> None:
         if self.pid is not None and self.alive:
             processes.send(signal.SIGKILL, [self.pid, *processes.descendants(self.pid)])
-        await self.close()
 
     async def end(self, excluded: Excluded) -> None:
         """End every process of this slot but the excluded: a run's processes may be anywhere below the slot."""
@@ -153,13 +208,21 @@ class Cli:
 
     async def close(self) -> None:
         """Close the streams of a CLI that has exited, and remove its directories."""
-        process = self._process
         if self._line is not None:
             await self._line.close()
+        await self._disconnect()
+        await asyncio.to_thread(self.workspace.remove)
+
+    async def _disconnect(self) -> None:
+        """End the process, if it has not exited, and close its streams."""
+        self._kill_tree()
+        process = self._process
         with suppress(Exception):  # the process has exited, so this only closes streams
             await self._client.disconnect()
+        if self._held is not None:
+            with suppress(Exception):  # the client has not connected to it
+                await self._held.close()
         if process is not None:
             # The SDK leaves its end of a pipe open when it holds unread data.
             with suppress(Exception):
                 await process.aclose()
-        await asyncio.to_thread(self._workspace.remove)

@@ -1,14 +1,14 @@
 """The limits of a run: the number of its processes, their memory, and the bytes that it has written.
 
 An unprivileged container has no limit for a group of processes, so they are sampled at intervals. Mapped files do not
-count as memory: they are the same few hundred megabytes for every CLI.
+count as memory: they are the same few hundred megabytes for every CLI. What the slot's own memory grows by counts as
+the run's: a tool can write to the CLI's output, and the slot keeps some of what it reads there.
 """
 
 import asyncio
 import logging
 import os
 import time
-from contextlib import suppress
 from pathlib import Path
 
 from functions.worker.cli.process import Excluded
@@ -32,10 +32,11 @@ async def exceeded(
 ) -> None:
     """Return when the run of this slot exceeds a limit; `folder` holds its directories."""
     written = _Written(folder, settings.max_workspace_bytes) if has_tools and folder is not None else None
+    slot, before = os.getpid(), processes.own_memory(os.getpid())
     while True:
         await asyncio.sleep(_LOOK_EVERY if has_tools else _LOOK_EVERY_WITHOUT_TOOLS)
         pids = processes.run_processes(await excluded())
-        memory = sum(map(_own_memory, pids))
+        memory = sum(map(processes.own_memory, pids)) + max(0, processes.own_memory(slot) - before)
         count = 0 if written is None else await written.count(pids)
         too_many = len(pids) > settings.max_run_processes or memory > settings.max_run_memory
         if too_many or count > settings.max_workspace_bytes:
@@ -71,14 +72,3 @@ def _free(folder: Path) -> int:
     except OSError:
         return 0
     return seen.f_bfree * seen.f_frsize
-
-
-def _own_memory(pid: int) -> int:
-    """Return the memory of a process in bytes, without mapped files; 0 when it has exited."""
-    with suppress(OSError):
-        kilobytes = 0
-        for line in Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines():
-            if line.startswith(("RssAnon:", "RssShmem:")):
-                kilobytes += int(line.split()[1])
-        return kilobytes * 1024
-    return 0

@@ -11,16 +11,19 @@ from redis.exceptions import RedisError
 
 from functions.worker.cli import mcp_servers, resources
 from functions.worker.cli.environment import uses_cloud
-from functions.worker.cli.history import HistorySession
+from functions.worker.cli.history import HistorySession, transcript
+from functions.worker.cli.inputs import Inputs, InputsError
 from functions.worker.cli.plan import RunPlan
 from functions.worker.cli.process import GRACE, Cli
 from functions.worker.cli.prompt import messages_of
+from functions.worker.cli.report import Report, Structured
 from functions.worker.cli.stream import read_messages
 from functions.worker.cli.structured import structured
 from functions.worker.cli.tools import run_commands
+from functions.worker.cli.turns import Block
 from functions.worker.cli.usage import Meter
-from functions.worker.cli.warm import WarmCli
-from functions.worker.jobs.report import Report, Structured
+from functions.worker.cli.warm import KeptSession, WarmCli
+from functions.worker.cli.workspace import Workspace
 from functions.worker.relay.plan import policy_for
 from functions.worker.relay.run import RelayedRun, Watcher
 from functions.worker.sandbox.confine import SandboxUnavailableError
@@ -32,12 +35,22 @@ from shared.store.jobs.sessions import StagedSession
 
 log = logging.getLogger("worker.claude")
 
+# Seconds after the first request in which an answer may come that the next CLI's start would delay.
+_ANSWERS_AT_ONCE = 0.1
+
+
+class SessionNotFoundError(Exception):
+    """The session that a run continues does not exist."""
+
 
 class Run:
     """A run, from `answer` to `end`. The caller must call `end`, even after an error."""
 
-    def __init__(self, settings: WorkerSettings, warm: WarmCli, watcher: Watcher | None = None) -> None:
+    def __init__(
+        self, settings: WorkerSettings, warm: WarmCli, watcher: Watcher | None = None, inputs: Inputs | None = None
+    ) -> None:
         self._settings = settings
+        self._inputs = inputs
         self._watcher = watcher
         self._warm = warm
         self._cli: Cli | None = None
@@ -49,7 +62,7 @@ class Run:
         self,
         plan: RunPlan,
         on_text: Callable[[str], None],
-        session: StagedSession | HistorySession | None = None,
+        session: StagedSession | None = None,
         deadline: float | None = None,
     ) -> Report:
         """Carry out a plan and return the report; `on_text` receives the model's text as it is streamed.
@@ -61,23 +74,27 @@ class Run:
             return Report(failure="invalid_request")
         # A tool or an MCP server may need time to exit, and a session time to be stored; a plain answer does not.
         self._needs_exit_time = plan.uses_tools or plan.session is not None
-        resumes = plan.session.resumes if plan.session else None
         try:
-            if session is not None and resumes and not await session.exists(resumes):
-                return Report(failure="session_not_found")
+            attached = await self._inputs.blocks() if self._inputs else []
+            kept = await _kept(plan, session, attached)
+        except InputsError as error:
+            return Report(failure=error.code)
         except RedisError:
             return Report(failure="server_error")
+        except SessionNotFoundError:
+            return Report(failure="session_not_found")
         try:
-            cli = self._cli = self._warm.take(plan, session)
+            cli = self._cli = self._warm.take(plan, kept)
         except SandboxUnavailableError:
             # The queue gives such a job to no worker like this one.
             event(log, "sandbox_unavailable", logging.ERROR)
             return Report(failure="server_error")
         relayed = self._report.relayed = self._relay(plan, deadline)
         cli.begin_relaying(relayed)
-        self._conversation = asyncio.create_task(self._converse(cli, plan, on_text))
+        self._conversation = asyncio.create_task(self._converse(cli, plan, attached, on_text))
         watch = resources.exceeded(self._warm.excluded, self._settings, has_tools=plan.uses_tools, folder=cli.folder)
         bounds = asyncio.create_task(watch)
+        waits = None if relayed is None else asyncio.create_task(self._allow_next_after(relayed))
         try:
             # Not cancelled together with this: `end` ends its processes first, because the SDK waits for them to close.
             first_of: set[asyncio.Future[Any]] = {self._conversation, bounds}
@@ -85,14 +102,22 @@ class Run:
             await asyncio.wait(first_of, return_when=asyncio.FIRST_COMPLETED)
         finally:
             bounds.cancel()
+            if waits is not None:
+                waits.cancel()
         cli.end_relaying()
         if relayed is not None and relayed.ended.done():
             reason = relayed.ended.result()
             self._report.failure = reason.code
             self._report.retry_after = None if reason.retry_after is None else int(reason.retry_after * 1000)
-        elif not self._conversation.done():
+        elif not self._conversation.done() or (session is not None and session.is_full):
             self._report.failure = "resource_exceeded"
         return self._report
+
+    async def _allow_next_after(self, relayed: RelayedRun) -> None:
+        """Let the next CLI start while this one waits for Claude, unless the answer comes at once."""
+        await relayed.requested.wait()
+        await asyncio.sleep(_ANSWERS_AT_ONCE)
+        self._warm.allow_next()
 
     def _relay(self, plan: RunPlan, deadline: float | None) -> RelayedRun | None:
         relay = self._warm.relay
@@ -129,14 +154,21 @@ class Run:
         self._warm.allow_next()
         await _uncancelled(self._clear_up())
 
-    async def _converse(self, cli: Cli, plan: RunPlan, on_text: Callable[[str], None]) -> None:
+    async def _converse(
+        self, cli: Cli, plan: RunPlan, attached: Sequence[Block], on_text: Callable[[str], None]
+    ) -> None:
         report, schema = self._report, plan.options.output_schema
         # Until the result is known to fit the schema.
         report.structured = None if schema is None else Structured(fits=False)
         try:
             await cli.start()
-            expected = mcp_servers.Expected(plan.mcp, cli.broker.gone)
-            messages = cli.query(messages_of(plan.prompt))
+            if self._inputs:
+                # Into the directory of a CLI that waits, so that a warm one can be used.
+                await self._inputs.place(Workspace(cli.folder).work)
+            if report.relayed is not None and report.relayed.egress is not None and self._warm.has_network:
+                cli.open_network()
+            expected = mcp_servers.Expected(plan.mcp, cli.broker.gone, cli.broker.cut)
+            messages = cli.query(messages_of(plan.prompt, attached))
             cuts = plan.options.cuts_answer
             await read_messages(messages, report, self._settings, on_text, expected, cuts_answer=cuts)
             if report.envelope is None:
@@ -144,6 +176,8 @@ class Run:
                 cli.kill_cli()
             elif schema is not None:
                 report.structured = await structured(schema, report.structured_input)
+        except InputsError as error:
+            report.failure = error.code
         except CLIJSONDecodeError as error:
             report.failure = "output_too_large" if "maximum buffer size" in str(error) else "cli_crashed"
         except Exception as error:  # noqa: BLE001 -- a broken CLI makes the SDK raise anything
@@ -168,6 +202,22 @@ class Run:
             await asyncio.wait({conversation})
             await cli.end(self._warm.excluded)
         await cli.close()
+
+
+async def _kept(plan: RunPlan, session: StagedSession | None, attached: Sequence[Block]) -> KeptSession | None:
+    """Return the session of a run, with the lines of a history or of the session that it continues."""
+    if plan.history:
+        lines = transcript(plan.history, attached)
+        return KeptSession(HistorySession(lines, session), lines)
+    if session is None:
+        return None
+    resumes = plan.session.resumes if plan.session else None
+    if not resumes:
+        return KeptSession(session)
+    found = await session.transcript(resumes)
+    if found is None:
+        raise SessionNotFoundError
+    return KeptSession(session, found, is_whole=not await session.subpaths(resumes))
 
 
 async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:

@@ -16,9 +16,10 @@ from claude_agent_sdk import (
 from claude_agent_sdk.types import Message, RateLimitInfo
 
 from functions.worker.cli.answer_text import AnswerText
+from functions.worker.cli.envelope import checked, name_of_model
 from functions.worker.cli.mcp_servers import Expected
+from functions.worker.cli.report import MOST_REQUESTS, Report
 from functions.worker.cli.structured_input import StructuredInput
-from functions.worker.jobs.report import Report
 from shared.api.times import rfc3339
 from shared.configuration.settings import WorkerSettings
 
@@ -92,7 +93,7 @@ def _lacks_required_server(message: Message, report: Report, servers: Expected) 
     report.absent, report.truncated = servers.absent, servers.truncated
     if servers.required_is_absent:
         report.failure = "mcp_unavailable"
-    elif report.meter is not None:
+    elif report.meter is not None and report.relayed is None:
         report.meter.observe(message)
     return servers.required_is_absent
 
@@ -115,7 +116,10 @@ def _is_last(message: Message, report: Report, structured_input: StructuredInput
             return True
         case AssistantMessage():
             _note(report, message)
-        case RateLimitEvent(rate_limit_info=RateLimitInfo(status="rejected", resets_at=int(resets_at))):
+        case RateLimitEvent(rate_limit_info=RateLimitInfo(status="rejected", resets_at=int(resets_at))) if (
+            report.relayed is None
+        ):
+            # A relay knows what Claude asked for.
             report.retry_after = max(1, int((resets_at - time.time()) * 1000))
         case SystemMessage(subtype="api_retry", data=data):
             # The CLI's own retry, only with a cloud provider, which has no relay.
@@ -125,7 +129,7 @@ def _is_last(message: Message, report: Report, structured_input: StructuredInput
             report.failure = "server_error"
             return True
         case ResultMessage():
-            report.envelope = message
+            report.envelope = message = checked(message)
             if report.shown and report.shown[-1]["status"] is None:
                 report.shown[-1]["status"] = message.api_error_status
             report.structured_input = structured_input.exact(message.structured_output)
@@ -137,12 +141,14 @@ def _is_last(message: Message, report: Report, structured_input: StructuredInput
 
 def _note(report: Report, message: AssistantMessage) -> None:
     if message.error is not None:
-        report.error_kind = message.error
+        report.error_kind = message.error if isinstance(message.error, str) else "unknown"
         text = "".join(block.text for block in message.content if isinstance(block, TextBlock))
-        _add_request(report, None, message.error, text)
+        _add_request(report, None, report.error_kind, text)
     # The CLI's own messages, such as API errors, have this model name: no model wrote them.
     elif message.model != "<synthetic>" and message.parent_tool_use_id is None:
-        report.model, report.error_kind = message.model, None
+        name = name_of_model(message.model)
+        report.model = name if report.relayed is None else report.relayed.answering_model(name)
+        report.error_kind = None
 
 
 def _add_request(report: Report, status: int | None, kind: str | None, message: str | None) -> None:
@@ -152,6 +158,8 @@ def _add_request(report: Report, status: int | None, kind: str | None, message: 
     report.shown.append(
         {"at": rfc3339(int(time.time() * 1000)), "status": status, "type": kind, "message": cut, "requestId": None}
     )
+    # A tool can write to the CLI's output: it can report errors without end.
+    del report.shown[:-MOST_REQUESTS]
 
 
 def _note_retry(report: Report, data: dict[str, object]) -> None:

@@ -5,7 +5,7 @@ import json
 import sys
 from typing import Any
 
-from functions.worker.jobs.report import Structured
+from functions.worker.cli.report import Structured
 from shared.json_schema.for_model import unwrap
 
 # Seconds for a check. A client's schema can take forever, through a regular expression or a reference.

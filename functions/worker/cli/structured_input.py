@@ -11,7 +11,9 @@ from typing import Any
 from claude_agent_sdk import StreamEvent
 from claude_agent_sdk.types import Message
 
-_TOOL = "StructuredOutput"
+TOOL = "StructuredOutput"
+# Characters of one call that are kept: more than a model writes in one answer.
+_LARGEST = 16 << 20
 
 
 class StructuredInput:
@@ -19,6 +21,7 @@ class StructuredInput:
 
     def __init__(self) -> None:
         self._pieces: list[str] | None = None
+        self._size = 0
         self._last: Any = None
 
     def observe(self, message: Message) -> None:
@@ -32,9 +35,11 @@ class StructuredInput:
     def _add(self, event: dict[str, Any]) -> None:
         match event:
             case {"type": "content_block_start", "content_block": {"type": "tool_use", "name": name}}:
-                self._pieces = [] if name == _TOOL else None
+                self._pieces, self._size = [] if name == TOOL else None, 0
             case {"type": "content_block_delta", "delta": {"type": "input_json_delta", "partial_json": str(piece)}}:
-                if self._pieces is not None:
+                self._size += len(piece)
+                # A tool can write to the CLI's output, without end.
+                if self._pieces is not None and self._size <= _LARGEST:
                     self._pieces.append(piece)
             case {"type": "content_block_stop"} if self._pieces is not None:
                 # Ignore a number with more digits than Python parses, and a call that was cut.

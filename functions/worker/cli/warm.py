@@ -1,152 +1,160 @@
-"""A warm CLI: started and initialized, it waits in its slot for a job with the default options."""
+"""The waiting CLIs of a slot: one for any job, and one that continues a session where the slot has seen sessions."""
 
 import asyncio
-import logging
-import time
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
+from uuid import uuid4
 
+from claude_agent_sdk import ClaudeAgentOptions
+from claude_agent_sdk.types import SessionStore
+
+from functions.worker.cli import late, version
+from functions.worker.cli.held import Keeper
 from functions.worker.cli.history import HistorySession
-from functions.worker.cli.mcp_broker import Broker
-from functions.worker.cli.options import options_for
-from functions.worker.cli.plan import RunPlan, plan_for
+from functions.worker.cli.options import as_given_late, options_for, options_of_held
+from functions.worker.cli.plan import RunPlan
 from functions.worker.cli.process import Cli
+from functions.worker.cli.transcripts import RenamedSession, place
 from functions.worker.cli.workspace import Workspace
+from functions.worker.mcp.broker import Broker
+from functions.worker.mcp.shared import SharedServers
 from functions.worker.relay.credential import Credential
 from functions.worker.relay.relay import Relay
 from functions.worker.sandbox.confine import Sandbox
+from functions.worker.sandbox.policy import WORK
 from shared.configuration.settings import WorkerSettings
-from shared.logs import event
-from shared.store.jobs.sessions import StagedSession
-
-log = logging.getLogger("worker.warm")
-
-# Seconds after which a warm CLI is replaced: what it read at its start, such as a token, may be out of date.
-_MAX_AGE = 600.0
-# Seconds until the next CLI starts, unless the job ends before: a job's CLI needs a core until its request is sent.
-_START_DELAY = 0.5
-# Seconds before a CLI that exited by itself is replaced; the pause doubles with each failure.
-_BACKOFF_FIRST, _BACKOFF_LAST = 0.5, 60.0
+from shared.store.jobs.sessions import Line, StagedSession
 
 
-@dataclass(slots=True)
-class _Spare:
-    cli: Cli
-    ready: bool = False
-    started_at: float = 0.0
+@dataclass(frozen=True, slots=True)
+class KeptSession:
+    """The session of a run: its store, and what it continues; `is_whole` says that there are no other transcripts."""
 
-    @property
-    def usable(self) -> bool:
-        return not self.cli.failed and (self.cli.pid is None or self.cli.alive)
+    store: StagedSession | HistorySession
+    lines: list[Line] | None = None
+    is_whole: bool = True
 
 
 class WarmCli:
-    """Keeps one CLI ready while `run` runs; without it, or with CLAUDE_WARM=false, each job starts its own.
-
-    A job that arrives while the warm CLI starts waits for the rest of the start.
-    """
+    """Keeps CLIs ready while `run` runs; without it, or with CLAUDE_WARM=false, each job starts its own."""
 
     def __init__(self, settings: WorkerSettings, relay: Relay | None = None, sandbox: Sandbox | None = None) -> None:
         self._settings = settings
         self._sandbox = sandbox or Sandbox("off")
         self.relay = relay
-        self._spare: _Spare | None = None
-        self._taken = asyncio.Event()
-        self._next_allowed = asyncio.Event()
-        self._default = plan_for({}, settings)
+        self.shared = SharedServers(settings)
+        self._may_start = asyncio.Event()
+        self._may_start.set()
+        # The tools of the waiting CLIs; None where the CLI takes no options after its start, or `run` has not begun.
+        self._tools: tuple[str, ...] | None = None
+        # The session ids with which the waiting CLIs have been started.
+        self._resumes: dict[Cli, str] = {}
+        self.any_job = Keeper(self._held, self._may_start, is_relayed=relay is not None)
+        self.continued = Keeper(self._held_for_session, self._may_start, is_relayed=relay is not None)
 
-    def take(self, plan: RunPlan, session: StagedSession | HistorySession | None = None) -> Cli:
-        """Return a CLI for a run: the warm one if it fits, else one that is not started yet.
+    def take(self, plan: RunPlan, session: KeptSession | None = None) -> Cli:
+        """Return a CLI for a run: a waiting one if one fits, else one that is not started yet.
 
-        The caller ends the CLI, and then calls `allow_next`.
+        The caller ends the CLI, and calls `allow_next` when the next may start.
         """
-        spare = self._spare
-        if spare is not None and spare.usable and self._is_default(plan):
-            self._spare = None
-            self._next_allowed.clear()
-            self._taken.set()
-            return spare.cli
-        return self._new(plan, session)
+        self._sandbox.check(has_tools=bool(plan.options.tools))
+        self._may_start.clear()
+        if session is not None and self._tools is not None:
+            self.continued.want()
+        keeper = self.any_job if session is None or session.lines is None else self.continued
+        waiting = keeper.cli
+        if waiting is not None and self._fits(plan, session, waiting) and keeper.take() is waiting:
+            self._give(waiting, plan, session)
+            return waiting
+        return self._cold(plan, session)
+
+    @property
+    def has_network(self) -> bool:
+        """Whether tools may have a network, which their sandbox has only by the relay."""
+        return self._sandbox.has_network
 
     def allow_next(self) -> None:
         """Let the next CLI start at once: the run that took the last one no longer needs a core of its own."""
-        self._next_allowed.set()
+        self._may_start.set()
 
     async def excluded(self) -> set[int]:
-        """Return the processes that belong to no run. Wait while one is being spawned, until its id is known."""
-        # Between the fork and a later iteration of the loop, only the kernel knows the process, and the SDK does not
-        # signal when it has the id.
-        while (spare := self._spare) is not None and spare.cli.pid is None and not spare.cli.failed:  # noqa: ASYNC110
+        """Return the processes that belong to no run."""
+        waiting = await self.any_job.excluded() | await self.continued.excluded()
+        # Between the fork and a later iteration of the loop, only the kernel knows the process.
+        while self.shared.is_spawning:  # noqa: ASYNC110 -- nothing signals when its id is known
             await asyncio.sleep(0.001)
-        return set() if spare is None or spare.cli.pid is None else {spare.cli.pid}
+        return waiting | self.shared.pids
 
     async def run(self) -> None:
-        """Keep one CLI ready until cancelled."""
-        pause = 0.0
-        while self._settings.claude_warm:
-            await asyncio.sleep(pause)
-            lasted = False
-            try:
-                lasted = await self._keep_one()
-            except Exception as error:  # noqa: BLE001 -- a CLI that does not start makes the SDK raise anything
-                event(log, "warm_cli_failed", logging.WARNING, error=type(error).__name__)
-            pause = 0.0 if lasted else min(max(pause * 2, _BACKOFF_FIRST), _BACKOFF_LAST)
+        """Keep CLIs ready until cancelled."""
+        if not self._settings.claude_warm:
+            return
+        if late.is_supported(await asyncio.to_thread(version.of_cli, self._settings)):
+            self._tools = self._settings.claude_tools if self._sandbox.takes_tools else ()
+        self.any_job.want()
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self.any_job.run(for_ever=True))
+            both.create_task(self.continued.run(for_ever=False))
 
-    async def _keep_one(self) -> bool:
-        """Keep one CLI until it is taken, old or dead. Return whether it was taken or old."""
-        spare = self._spare = _Spare(self._new(self._default))
-        self._taken.clear()
-        starting, taken = spare.cli.begin(), asyncio.create_task(self._taken.wait())
-        try:
-            # Not cancelled together with this: a start that is cancelled halfway leaves the process running.
-            await asyncio.wait({starting, taken}, return_when=asyncio.FIRST_COMPLETED)
-            if not taken.done():
-                starting.result()
-                spare.ready, spare.started_at = True, time.monotonic()
-                await self._wait_taken_old_or_dead(taken, spare.cli)
-        finally:
-            taken.cancel()
-            was_taken = self._spare is not spare
-            if not was_taken:
-                await self.excluded()  # returns when the process id is known
-                self._spare = None
-                await spare.cli.kill()
-                starting.cancel()  # the SDK would wait for the initialization forever
-                await asyncio.wait({starting})
-        if was_taken:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_START_DELAY):
-                    await self._next_allowed.wait()
-        return was_taken or (spare.ready and time.monotonic() - spare.started_at >= _MAX_AGE)
+    def _fits(self, plan: RunPlan, session: KeptSession | None, cli: Cli) -> bool:
+        options, started = self._options(plan, cli.workspace), self._started(cli)
+        if not late.fits(options, started, is_relayed=self.relay is not None):
+            return False
+        if self._tools is None:
+            return session is None and plan.session is None and late.late_for(options, started) == late.Late()
+        return session is None or session.is_whole
 
-    async def _wait_taken_old_or_dead(self, taken: "asyncio.Task[Any]", cli: Cli) -> None:
-        ended = asyncio.create_task(cli.wait())
-        try:
-            await asyncio.wait({taken, ended}, timeout=_MAX_AGE, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            ended.cancel()
-            with suppress(asyncio.CancelledError):
-                await ended
+    def _give(self, cli: Cli, plan: RunPlan, session: KeptSession | None) -> None:
+        """Give a waiting CLI the options of its job."""
+        workspace, started = cli.workspace, self._started(cli)
+        broker = Broker(plan.mcp.servers, workspace.root, self.shared)
+        options = replace(self._options(plan, workspace), mcp_servers=broker.configuration())
+        given = late.late_for(options, started)
+        resumes = self._resumes.pop(cli, None)
+        if session is not None and session.lines is not None and resumes is not None:
+            inside = WORK if self._sandbox.kind == "namespaces" else workspace.work
+            place(session.lines, workspace.config, inside, resumes)
+        if session is not None and plan.session is not None:
+            copied = session.lines if plan.session.is_fork or plan.history else None
+            store = RenamedSession(session.store, plan.session.session_id, copied)
+            options = replace(options, session_store=cast("SessionStore", store))
+        cli.give(options, given, broker, lambda: self._cold_options(plan, workspace, broker, session))
 
-    def _new(self, plan: RunPlan, session: StagedSession | HistorySession | None = None) -> Cli:
-        self._sandbox.check(has_tools=bool(plan.options.tools))
+    def _options(self, plan: RunPlan, workspace: Workspace) -> ClaudeAgentOptions:
+        """Return the options of a job as a waiting CLI receives them."""
+        options = options_for(plan, self._settings, workspace, credential=self._credential)
+        named: dict[str, Any] = dict.fromkeys(plan.mcp.servers)
+        return replace(as_given_late(options, plan), mcp_servers=named)
+
+    def _started(self, cli: Cli) -> ClaudeAgentOptions:
+        return options_of_held(self._settings, cli.workspace, self._credential, tools=self._tools)
+
+    def _held(self, resumes: str | None = None) -> Cli:
         workspace = Workspace.create()
+        options = options_of_held(self._settings, workspace, self._credential, tools=self._tools, resumes=resumes)
+        confined = self._sandbox.confine(options, workspace.root)
+        return Cli(workspace, confined, None if self.relay is None else self.relay.line(), held=True)
+
+    def _held_for_session(self) -> Cli:
+        resumes = str(uuid4())
+        cli = self._held(resumes)
+        self._resumes = {cli: resumes}
+        return cli
+
+    def _cold(self, plan: RunPlan, session: KeptSession | None) -> Cli:
+        workspace = Workspace.create()
+        broker = Broker(plan.mcp.servers, workspace.root, self.shared)
+        line = None if self.relay is None else self.relay.line()
+        return Cli(workspace, self._cold_options(plan, workspace, broker, session), line, broker)
+
+    def _cold_options(
+        self, plan: RunPlan, workspace: Workspace, broker: Broker, session: KeptSession | None
+    ) -> ClaudeAgentOptions:
         if plan.options.system_prompt is not None:
             workspace.system_prompt.write_text(plan.options.system_prompt, encoding="utf-8", newline="")
-        broker = Broker(plan.mcp.servers, workspace.root)
-        line = None if self.relay is None else self.relay.line()
-        options = options_for(plan, self._settings, workspace, session, self._credential)
-        options = replace(options, mcp_servers=broker.configuration())
-        return Cli(workspace, self._sandbox.confine(options, workspace.root), line, broker)
-
-    def _is_default(self, plan: RunPlan) -> bool:
-        """Return whether a plan needs no option that the CLI reads only when it starts."""
-        workspace = Workspace.placeholder()
-        needed, default = (
-            options_for(one, self._settings, workspace, credential=self._credential) for one in (plan, self._default)
-        )
-        return needed == default
+        store = None if session is None else session.store
+        options = options_for(plan, self._settings, workspace, store, self._credential)
+        return self._sandbox.confine(replace(options, mcp_servers=broker.configuration()), workspace.root)
 
     @property
     def _credential(self) -> Credential | None:

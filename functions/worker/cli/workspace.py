@@ -35,11 +35,6 @@ class Workspace:
             (workspace.root / name).mkdir()
         return workspace
 
-    @classmethod
-    def placeholder(cls) -> "Workspace":
-        """Return directories that do not exist, for uses that need only their names."""
-        return cls(Path("/nonexistent"))
-
     @property
     def work(self) -> Path:
         """The working directory."""
@@ -62,7 +57,7 @@ class Workspace:
 
     @property
     def given(self) -> Path:
-        """The directory of what the gateway hands to the CLI, which a sandbox lets nobody write."""
+        """The directory of the gateway's own files for the CLI, read-only in a sandbox."""
         return self.root / "given"
 
     @property

@@ -1,4 +1,4 @@
-"""How many bytes a run has written: counted without trusting anything about its files."""
+"""Counts the bytes that a run has written, without trusting anything about its files."""
 
 import os
 import stat
@@ -9,7 +9,7 @@ from pathlib import Path
 from functions.worker.cli.removal import DIRECTORY, open_directory
 from shared.host.private_files import opened_shared
 
-# What an entry counts at least: a million empty files fill a disk as well.
+# The least that an entry counts, in bytes: a million empty files fill a disk as well.
 _ENTRY = 4096
 # A tree that is deeper is counted as larger than any bound.
 _DEEPEST = 100

@@ -9,7 +9,7 @@ from typing import Any
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from functions.worker.cli.history import HistorySession
+from functions.worker.cli.inputs import Inputs
 from functions.worker.cli.plan import plan_for
 from functions.worker.cli.run import Run
 from functions.worker.cli.warm import WarmCli
@@ -63,7 +63,8 @@ class SlotContext:
 
 async def attempt(claim: claims.Claim, slot: str, context: SlotContext, signals: Signals) -> bool:
     """Run the job of a claim, if the claim holds; return whether its settlement stays on disk because Redis is away."""
-    job = await claims.take(context.client, claim, slot, context.settings.daily_budget_usd or 0)
+    settings = context.settings
+    job = await claims.take(context.client, claim, slot, settings.daily_budget_usd or 0, settings.caller_max_active)
     if job is None:
         event(log, "claim_void", job_id=claim.job_id, n=claim.number)
         return False
@@ -83,10 +84,13 @@ class _Attempt:
         self._plan = plan_for(job.request, context.settings, spent_usd=job.cost)
         self._session: StagedSession | None = None
         if self._plan.session is not None:
-            self._session = StagedSession(context.client, job.caller, str(job.claim), context.settings.session_ttl)
+            self._session = StagedSession(
+                context.client, job.caller, str(job.claim), context.settings.session_ttl, self._plan.session.session_id
+            )
         self._is_on_own_credential = self._plan.credential is not None
         self._report = UpstreamReport(context.client, job, is_on_own_credential=self._is_on_own_credential)
-        self._run = Run(context.settings, context.warm, self._report)
+        inputs = Inputs(self._plan.inputs, job.caller, context.client, context.settings)
+        self._run = Run(context.settings, context.warm, self._report, inputs)
         self._heartbeat = Heartbeat(context.client, job.claim, lambda: self._run.spends)
 
     async def run(self) -> str:
@@ -99,7 +103,7 @@ class _Attempt:
             outcome = await self._outcome(heartbeat)
             await self._heartbeat.flush()
             if outcome.state == "completed":
-                # Before the processes of the run have ended: nobody who waits for the answer has to wait for them.
+                # Before the processes of the run have ended, so that no client has to wait for them.
                 how = await self._settle(outcome)
         except ClaimLostError:
             event(log, "claim_lost", **self._ids, n=claim.number)
@@ -132,8 +136,7 @@ class _Attempt:
             plan = replace(self._plan, api_key=self._api_key())
         except CredentialUnavailableError:
             return failed("credential_unavailable")
-        session = HistorySession(plan.history, self._session) if plan.history else self._session
-        answer = asyncio.create_task(self._run.answer(plan, self._heartbeat.add_text, session, self._deadline))
+        answer = asyncio.create_task(self._run.answer(plan, self._heartbeat.add_text, self._session, self._deadline))
         stopped = asyncio.create_task(self._signals.stop.wait())
         cancelled = asyncio.create_task(self._signals.cancel.wait())
         try:

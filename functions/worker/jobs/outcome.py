@@ -21,6 +21,8 @@ the end of the clock                                             timeout
 no envelope, whatever the exit code                              cli_crashed
 two workers that were lost with the job (see rescue.lua)         worker_lost
 a credential of the caller that cannot be used                   credential_unavailable
+a file or an attachment that the run cannot have                 workspace_failed
+files above MAX_WORKSPACE_BYTES                                  workspace_too_large
 """
 
 import json
@@ -28,7 +30,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from functions.worker.jobs.report import Report
+from functions.worker.jobs.messages import MESSAGES
 from shared.api.vocabulary import ErrorCode
 from shared.store.jobs.claims import Upstream
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     # The pool judges no run, and does not need these at run time.
     from claude_agent_sdk import ResultMessage
 
+    from functions.worker.cli.report import Report
     from shared.store.callers.spending import Spend
 
 _BY_STATUS: dict[int, ErrorCode] = {
@@ -65,39 +68,24 @@ _BY_SUBTYPE: dict[str, ErrorCode] = {
     "error_max_budget_usd": "budget_exceeded",
     "error_max_structured_output_retries": "schema_unsatisfied",
 }
-# The messages for clients. The CLI's own may name paths, and those of the API may hold what is not for clients.
-_MESSAGES: dict[ErrorCode, str] = {
-    "authentication_failed": "Claude did not accept the gateway's credentials",
-    "billing_error": "Claude refused the request because of the account's billing",
-    "rate_limited": "Claude's rate limit was reached",
-    "overloaded": "Claude is overloaded",
-    "server_error": "Claude failed to answer",
-    "invalid_request": "Claude did not accept the request",
-    "model_not_found": "Claude does not know the model, or the account may not use it",
-    "timeout": "The job did not end within its timeoutMs",
-    "cli_crashed": "The CLI ended without a result",
-    "worker_lost": "The job lost its worker and has no attempt left",
-    "empty_result": "The model gave no answer",
-    "max_turns": "The job did not end within its maxTurns",
-    "budget_exceeded": "The job did not end within its maxBudgetUsd",
-    "resource_exceeded": (
-        "The run took more memory, processes or bytes of files than MAX_RUN_MEMORY, MAX_RUN_PROCESSES or "
-        "MAX_WORKSPACE_BYTES allows"
-    ),
-    "output_too_large": "The answer is larger than MAX_OUTPUT_BYTES or the model's own limit",
-    "mcp_unavailable": "A required MCP server did not start, or died",
-    "session_not_found": "The session does not exist, or no longer exists",
-    "schema_unsatisfied": "The model gave no answer that matches the outputSchema",
-    "credential_unavailable": "The credential of the job was deleted, or no worker can open it; store it again",
-}
 RETRYABLE: frozenset[ErrorCode] = frozenset(
     {"rate_limited", "overloaded", "server_error", "cli_crashed", "worker_lost"}
 )
 _REFUSED: frozenset[ErrorCode] = frozenset({"authentication_failed", "billing_error"})
 # These do not show whether Claude would have answered.
 _SILENT: frozenset[ErrorCode] = frozenset(
-    {"overloaded", "server_error", "timeout", "cli_crashed", "worker_lost", "resource_exceeded", "session_not_found"}
-)
+    {
+        "overloaded",
+        "server_error",
+        "timeout",
+        "cli_crashed",
+        "worker_lost",
+        "resource_exceeded",
+        "session_not_found",
+        "workspace_failed",
+        "workspace_too_large",
+    }
+)  # fmt: skip
 # The CLI does not report a `retry-after` above this, but ends at once; ms, measured.
 _LONGEST_REPORTED = 60_000
 _LONGEST_WAIT = 600_000
@@ -105,10 +93,10 @@ _LONGEST_WAIT = 600_000
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended: `body` is `{"result": …}` or `{"error": …}` as the API shows it.
+    """The end of an attempt: `body` is `{"result": …}` or `{"error": …}` as the API shows it.
 
-    `retry_after` is the time for which Claude accepts no request, ms; None when Claude did not say. A run on the
-    caller's own credential does not show how Claude treats the deployment's: `shows_upstream` is False.
+    `retry_after` is the time for which Claude accepts no request, ms; None when Claude did not say. `shows_upstream` is
+    False for what only the CLI reports, and for a run on the caller's own credential.
     """
 
     state: Literal["completed", "failed"]
@@ -138,7 +126,7 @@ class Outcome:
 
     @property
     def upstream(self) -> Upstream:
-        """What the attempt showed of Claude, for the whole fleet."""
+        """The state of Claude that the attempt showed, for the whole fleet."""
         code = self.code
         if not self.shows_upstream:
             return Upstream()
@@ -151,20 +139,21 @@ class Outcome:
 
 def failed(code: ErrorCode, retry_after: int | None = None) -> Outcome:
     """Return the outcome of a failure."""
-    error = {"code": code, "message": _MESSAGES[code], "retryable": code in RETRYABLE}
+    error = {"code": code, "message": MESSAGES[code], "retryable": code in RETRYABLE}
     return Outcome("failed", {"error": error}, retry_after)
 
 
-def judge(report: Report, *, max_output_bytes: int, session_id: str | None = None) -> Outcome:
+def judge(report: "Report", *, max_output_bytes: int, session_id: str | None = None) -> Outcome:
     """Return the outcome of a run, with its cost and the MCP servers that were absent.
 
     A success is kept as the session `session_id`.
     """
     outcome = _judge(report, max_output_bytes, session_id)
-    return replace(outcome, spend=report.spends, absent=report.absent, seen=report.seen)
+    shows = report.relayed is None or report.relayed.confirms(outcome.code)
+    return replace(outcome, spend=report.spends, absent=report.absent, seen=report.seen, shows_upstream=shows)
 
 
-def _judge(report: Report, max_output_bytes: int, session_id: str | None) -> Outcome:
+def _judge(report: "Report", max_output_bytes: int, session_id: str | None) -> Outcome:
     if report.failure is not None:
         return failed(report.failure, report.retry_after)
     if report.is_cut:
@@ -180,7 +169,7 @@ def _judge(report: Report, max_output_bytes: int, session_id: str | None) -> Out
     return _answer(report, envelope, max_output_bytes, session_id)
 
 
-def _answer(report: Report, envelope: "ResultMessage", max_output_bytes: int, session_id: str | None) -> Outcome:
+def _answer(report: "Report", envelope: "ResultMessage", max_output_bytes: int, session_id: str | None) -> Outcome:
     """Return the outcome of a run that the CLI reports as a success."""
     if report.structured is not None and not report.structured.fits:
         return failed("schema_unsatisfied")
@@ -192,7 +181,7 @@ def _answer(report: Report, envelope: "ResultMessage", max_output_bytes: int, se
     return _bounded(result, max_output_bytes)
 
 
-def _cut_answer(report: Report, max_output_bytes: int, session_id: str | None) -> Outcome:
+def _cut_answer(report: "Report", max_output_bytes: int, session_id: str | None) -> Outcome:
     """Return the outcome of a run whose answer reached its limit: the CLI was ended before it wrote an envelope."""
     if report.structured is not None:
         return failed("output_too_large")
@@ -223,7 +212,7 @@ def _json_bytes(value: dict[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
-def _result(report: Report, model: str, session_id: str | None) -> dict[str, Any]:
+def _result(report: "Report", model: str, session_id: str | None) -> dict[str, Any]:
     structured = report.structured
     response = report.text if structured is None else json.dumps(structured.value, ensure_ascii=False)
     return {

@@ -46,6 +46,10 @@ class Rescuer:
         self._step("cancel_revoked", self._cancel_revoked)
         self._step("forget_expired", lambda: maintenance.forget_expired(self._connection))
         self._step("queue_next_turns", lambda: maintenance.queue_next_turns(self._connection))
+        self._step(
+            "release_held",
+            lambda: maintenance.release_held(self._connection, caller_max_active=self._settings.caller_max_active),
+        )
         # No slot could renew its lease while Redis was away: all of them get the time to do so.
         if written and time.monotonic() - self._in_contact_since > LEASE / 1000:
             self._step("rescue", self._rescue)

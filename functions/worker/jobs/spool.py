@@ -102,7 +102,7 @@ class Spool:
         self._done.intersection_update(entries)
         if not (waiting := entries - self._done):
             return
-        own, refused = deployment(connection), 0
+        (own, key), refused = deployment(connection), 0
         named = {entry: deployment_of(entry[0]) for entry in waiting}
         # Those of this deployment first: there may be many that belong to none.
         for entry in sorted(waiting, key=lambda entry: (named[entry] != own, entry)):
@@ -110,9 +110,9 @@ class Spool:
             if name is not None and name != own:
                 self._log_once("spooled_result_of_another_deployment", deployment=name[:64])
             elif name == own or refused < _MOST_REFUSED:
-                refused += not self._write(connection, folder, entry, own)
+                refused += not self._write(connection, folder, entry, own, key)
 
-    def _write(self, connection: redis.Redis, folder: int, entry: Entry, own: str) -> bool:
+    def _write(self, connection: redis.Redis, folder: int, entry: Entry, own: str, key: str) -> bool:
         """Write one file; return False when neither this deployment nor another could ever accept it."""
         name, _ = entry
         try:
@@ -120,7 +120,7 @@ class Spool:
             if settlement.deployment != own:
                 self._log_once("spooled_result_of_another_deployment", deployment=settlement.deployment[:64])
                 return True
-            if _send(connection, settlement) == "foreign":
+            if _send(connection, settlement, key) == "foreign":
                 return True
         except FileNotFoundError:
             return True  # Its slot has written it.
@@ -187,8 +187,10 @@ class Spool:
             event(log, name, logging.WARNING, **fields)
 
 
-def _send(connection: redis.Redis, settlement: Settlement) -> Settled:
-    """Write one settlement to Redis; raise RedisError to try again later."""
+def _send(connection: redis.Redis, settlement: Settlement, key: str) -> Settled:
+    """Write one settlement to Redis if it is signed with the key; raise RedisError to try again later."""
+    if not settlement.is_signed_with(key):
+        raise _RefusedError("not signed by a worker of this deployment")
     try:
         answer = settle_sync(connection, settlement)
     except RedisError as error:

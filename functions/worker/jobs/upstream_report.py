@@ -6,6 +6,7 @@ import logging
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from functions.worker.relay.egress import Connection
 from functions.worker.relay.run import Failure, Watcher
 from shared.api.vocabulary import ErrorCode
 from shared.logs import event
@@ -48,6 +49,14 @@ class UpstreamReport(Watcher):
         """Write the reason why the job waits; None when it no longer does."""
         self._waiting = why
         self._changed.set()
+
+    def connected(self, connection: Connection) -> None:
+        """Log a connection of the run's tools: where to, how it ended and how much passed, never what."""
+        ids = {"job_id": self._job.claim.job_id, "request_id": self._job.request_id}
+        place = {"host": connection.host, "port": connection.port}
+        ended = {"outcome": connection.outcome, "reason": connection.reason, "ms": connection.milliseconds}
+        passed = {"sent": connection.sent, "received": connection.received}
+        event(log, "run_connection", logging.INFO, **ids, **place, **ended, **passed)
 
     async def run(self) -> None:
         """Write until cancelled; a write that the store does not accept is dropped."""

@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import sys
 import tempfile
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import Any
 
@@ -27,6 +27,13 @@ def context() -> ForkServerContext | SpawnContext:
     found.set_forkserver_preload(["functions.worker.pool.preload"])
     _hide_socket()
     return found
+
+
+def pids() -> set[int]:
+    """Return the server's process and the one that multiprocessing starts beside it."""
+    # Nothing else knows them.
+    server, tracker = forkserver._forkserver._forkserver_pid, resource_tracker._resource_tracker._pid  # type: ignore[attr-defined]  # noqa: SLF001
+    return {pid for pid in (server, tracker) if pid is not None}
 
 
 def _hide_socket() -> None:

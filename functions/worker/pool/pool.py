@@ -16,10 +16,12 @@ import redis
 from functions.worker.cli import version
 from functions.worker.cli.environment import credential_kind, take_credential, uses_cloud
 from functions.worker.cli.workspace import WorkerFolder
+from functions.worker.jobs.reaper import Reaper
 from functions.worker.jobs.rescuer import Rescuer
 from functions.worker.jobs.spool import Spool, spool_dir
 from functions.worker.pool import forkserver, redis_check, sandbox_check
 from functions.worker.pool.ecs_protection import Protection
+from functions.worker.pool.orphans import Orphans
 from functions.worker.pool.redis_retries import Patience
 from functions.worker.sandbox.confine import Sandbox
 from functions.worker.webhooks.process import DispatcherProcess
@@ -31,6 +33,8 @@ from shared.store.redis import failures
 from shared.store.redis.client import sync_client
 
 log = logging.getLogger("worker.pool")
+
+_WITHOUT_RELAY = "tools that run commands are refused: the CLI's environment has the provider's credentials"
 
 # Seconds before a slot is started in place of one that lived shorter than _LIVED_LONG; doubled up to the last.
 _BACKOFF_FIRST, _BACKOFF_LAST, _LIVED_LONG = 0.5, 30.0, 3.0
@@ -77,6 +81,7 @@ class SlotPool:
         signal.signal(signal.SIGTERM, self.request_stop)
         spool = spool_dir(settings)
         self._rescuer = Rescuer(self._connection, settings, Spool(spool, settings.max_output_bytes))
+        self._reaper = Reaper(settings)
         # Slots have another temporary directory, and the same spool.
         self._settings = settings.model_copy(update={"spool_dir": spool})
         self._sandbox = sandbox
@@ -90,8 +95,7 @@ class SlotPool:
             settings.queue_concurrency,
             sandbox.kind,
         )
-        self._servers: set[int] = set()
-        self._orphans: list[int] = []
+        self._orphans = Orphans(self._own_processes)
         self._backoff = 0.0
         self._not_before = 0.0
         self._number = 0
@@ -117,8 +121,6 @@ class SlotPool:
         started_at = time.monotonic()
         process.start()
         self._slots[name] = SlotProcess(name, process, busy, started_at)
-        # The server that slots are forked from, and the process that multiprocessing starts beside the first.
-        self._servers.update(processes.children(os.getpid()))
         event(log, "slot_started", slot=name, pid=process.pid)
 
     def check(self) -> None:
@@ -126,7 +128,7 @@ class SlotPool:
         self.remove_ended_slots()
         for _ in range(self._settings.queue_concurrency - len(self._slots)):
             self.start_slot()
-        self._orphans = processes.collect(self._orphans)
+        self._orphans.check()
         self._dispatcher.check()
         self._rescuer.run_once()
         self._announce()
@@ -152,7 +154,13 @@ class SlotPool:
         if self._stop_at is None:
             self._stop_at = time.monotonic()
             self._patience.end(within=self._settings.shutdown_grace + _DONE_AFTER)
+            self._reaper.stop()
             self._terminate_slots()
+
+    def _own_processes(self) -> set[int]:
+        """Return the processes of the pool itself: none of them is an orphan."""
+        slots = {slot.pid for slot in list(self._slots.values())}
+        return {*slots, *forkserver.pids(), self._dispatcher.pid or 0}
 
     def _terminate_slots(self) -> None:
         for slot in list(self._slots.values()):
@@ -160,6 +168,7 @@ class SlotPool:
 
     def run(self) -> None:
         """Keep the slots running until a stop is requested, then wait until the last has ended."""
+        self._reaper.start()
         while self._stop_at is None:
             self.check()
             time.sleep(_CHECK_EVERY)
@@ -184,10 +193,7 @@ class SlotPool:
     def _slot_ended(self, slot: SlotProcess) -> None:
         """Record a slot's end, and end the processes that it left behind, which this process has adopted."""
         del self._slots[slot.name]
-        excluded = {*self._servers, self._dispatcher.pid}
-        orphans = [pid for pid in processes.children(os.getpid()) if pid not in excluded]
-        self._orphans += [pid for orphan in orphans for pid in (orphan, *processes.descendants(orphan))]
-        processes.send(signal.SIGKILL, self._orphans)
+        self._orphans.end()
         self._folder.remove_runs_of(slot.pid)
         self._rescuer.add_dead_slot(slot.name)
         lived = time.monotonic() - slot.started_at
@@ -205,8 +211,7 @@ class SlotPool:
         self._rescuer.finish()
         with suppress(redis.RedisError):
             workers.leave(self._connection, self._worker.name)
-        left = [pid for pid in processes.children(os.getpid()) if pid not in self._servers]
-        processes.send(signal.SIGKILL, left)
+        self._orphans.finish()
         self._folder.remove()
 
 
@@ -247,9 +252,7 @@ def run_pool(settings: WorkerSettings) -> None:
     protection = Protection(settings.ecs_agent_uri, lambda: pool.busy) if settings.ecs_agent_uri else None
     event(log, "worker_started", slots=settings.queue_concurrency, sandbox=sandbox.kind)
     if uses_cloud(os.environ):
-        event(
-            log, "relay_not_used", logging.WARNING, credentials=credential_kind(os.environ), refused="Bash and its like"
-        )
+        event(log, "relay_not_used", logging.WARNING, credentials=credential_kind(os.environ), meaning=_WITHOUT_RELAY)
     pool.run()
     pool.close()
     if protection is not None:

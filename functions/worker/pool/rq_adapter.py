@@ -44,8 +44,11 @@ _PAUSE = 1.0
 class RqWorker(SimpleWorker):
     """RQ's worker loop around `run_claim`, which a subclass implements; nothing is forked."""
 
-    def __init__(self, name: str, connection: redis.Redis, takes: queue.Takes = "all") -> None:
+    def __init__(
+        self, name: str, connection: redis.Redis, takes: queue.Takes = "all", caller_max_active: int | None = None
+    ) -> None:
         self._takes = takes
+        self._caller_max_active = caller_max_active
         self._stopping = threading.Event()
         super().__init__(
             [Queue(rq_view.QUEUE, connection=connection)], name=name, connection=connection, worker_ttl=rq_view.TTL
@@ -58,7 +61,7 @@ class RqWorker(SimpleWorker):
 
     def pop(self) -> Claim | None:
         """Take the next job off the queue."""
-        return queue.pop(self.connection, takes=self._takes)
+        return queue.pop(self.connection, takes=self._takes, caller_max_active=self._caller_max_active)
 
     def run_claim(self, claim: str) -> None:
         """Run the job of one claim to its end."""

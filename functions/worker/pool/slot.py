@@ -6,6 +6,7 @@ RQ's loop runs in the main thread. asyncio and the SDK run in one other thread.
 import asyncio
 import logging
 import os
+import signal
 import sys
 import threading
 from collections.abc import Coroutine
@@ -19,10 +20,11 @@ from redis.exceptions import RedisError
 from functions.worker.cli.warm import WarmCli
 from functions.worker.jobs.attempt import Signals, SlotContext, attempt
 from functions.worker.jobs.spool import Spool, spool_dir
+from functions.worker.pool.counting import answer_waiting
 from functions.worker.pool.redis_retries import Patience
 from functions.worker.pool.rq_adapter import RqWorker
+from functions.worker.pool.slot_memory import SlotMemory
 from functions.worker.pool.tasks import end, wait_here
-from functions.worker.relay.counting import answer_waiting
 from functions.worker.relay.credential import Credential
 from functions.worker.relay.relay import Relay
 from functions.worker.sandbox.confine import Sandbox
@@ -75,6 +77,7 @@ class AsyncSide:
         self.call(self._begin())
 
     async def _begin(self) -> None:
+        self._warm.shared.start()
         self._tasks = [
             asyncio.create_task(work) for work in (self._send_heartbeats(), self._follow_messages(), self._warm.run())
         ]
@@ -105,6 +108,7 @@ class AsyncSide:
 
         async def leave() -> None:
             await end(*self._tasks, *self._counting)
+            await self._warm.shared.close()
             try:
                 async with asyncio.timeout(_LEAVE_WITHIN):
                     await slots.leave(async_client(self.settings.redis_address), self.name)
@@ -156,15 +160,19 @@ class Slot(RqWorker):
     ) -> None:
         self._patience = Patience()
         connection = sync_client(settings.redis_address, reply_timeout=_REPLY_TIMEOUT, retry=self._patience)
-        super().__init__(name, connection, "all" if sandbox.takes_tools else "plain")
+        super().__init__(name, connection, "all" if sandbox.takes_tools else "plain", settings.caller_max_active)
         self._grace = settings.shutdown_grace
         self._async = AsyncSide(name, settings, busy, credential, sandbox)
+        self._memory = SlotMemory()
 
     def run_claim(self, claim: str) -> None:
         """Run the job of one claim to its end."""
         self._async.call(self._async.run_claim(claim))
         if self._async.spooled:
             self._patience.give_up()
+        if self._memory.is_used_up():
+            logs.event(log, "slot_too_large", logging.WARNING, slot=self.name)
+            super().request_stop(signal.SIGTERM, None)  # the pool starts another
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """Take no new job, and give the running one its grace; a second signal changes nothing."""
@@ -190,6 +198,7 @@ def run_slot(name: str, settings: WorkerSettings, busy: Flag, credential: Creden
     processes.end_with_pool()
     processes.adopt_orphans()
     processes.hide_memory()
+    processes.keep_descriptors()
     logs.configure(settings)
     try:
         Slot(name, settings, busy, credential, sandbox).work(with_scheduler=False)

@@ -11,11 +11,11 @@ _MOST_OF_ERROR = 65_536
 
 
 class UpstreamError(Exception):
-    """Claude did not answer with HTTP: `args[0]` is our own word for what happened."""
+    """Claude did not answer with HTTP: `args[0]` says in our own words what happened."""
 
 
 class Sink(Protocol):
-    """What takes the bytes of a body."""
+    """Takes the bytes of a body."""
 
     def write(self, data: bytes) -> None:
         """Take the next bytes as they came."""
@@ -27,7 +27,7 @@ class Sink(Protocol):
 
 
 class Answer:
-    """The answer to one request; `abort` closes its connection at once, so that nothing is paid for nobody.
+    """The answer to one request; `abort` closes its connection at once, so that no unread answer is paid for.
 
     `started` is done when the first byte of a success is there, or all that is read of a failure; it raises
     UpstreamError. `ended` is done at the end of the body, with whether it is whole.
@@ -44,8 +44,10 @@ class Answer:
         self._body: list[bytes] = []
         self._sink: Sink | None = None
         self._meter: Callable[[bytes], None] = self._body.append
-        self._nothing_in: Callable[[bytes], bool] = lambda _: False
-        # How often bytes have come.
+        self._is_between_events: Callable[[], bool] = lambda: False
+        # The sink of whole chunks that the meter need not read; None while it has to read every chunk.
+        self.unread_to: Sink | None = None
+        # The number of times that bytes arrived.
         self.received = 0
         self._size = 0
 
@@ -56,7 +58,7 @@ class Answer:
 
     @property
     def body(self) -> bytes:
-        """What has come of the body so far, until it is passed on."""
+        """The bytes of the body so far, until it is passed on."""
         return b"".join(self._body)
 
     def data(self, raw: bytes, body: list[bytes]) -> None:
@@ -67,6 +69,7 @@ class Answer:
             self._size += len(part)
         if self._sink is not None:
             self._sink.write(raw)
+            self._look_ahead()
             if self._sink.is_full:
                 self._pause()
             return
@@ -76,16 +79,6 @@ class Answer:
         elif self._size > _MOST_OF_ERROR:
             self._start()
             self.abort()
-
-    def skips(self, chunk: bytes) -> bool:
-        """Pass on a whole chunk in which there is nothing to meter; return False when it has to be read."""
-        if self._sink is None or not self._nothing_in(chunk):
-            return False
-        self.received += 1
-        self._sink.write(chunk)
-        if self._sink.is_full:
-            self._pause()
-        return True
 
     def end(self, *, whole: bool) -> None:
         """Take the end of the body, or of the connection."""
@@ -105,16 +98,20 @@ class Answer:
         if not self.ended.done():
             self.ended.set_result(False)
 
-    def pass_to(
-        self, sink: Sink, meter: Callable[[bytes], None], nothing_in: Callable[[bytes], bool] = lambda _: False
-    ) -> None:
-        """Pass on what has come, and all that comes; the meter need not read a whole chunk with `nothing_in` it."""
-        self._nothing_in = nothing_in
+    def pass_to(self, sink: Sink, meter: Callable[[bytes], None], is_between_events: Callable[[], bool]) -> None:
+        """Pass on what has come, and all that comes.
+
+        While the meter `is_between_events` of an answer with content, it need not read chunks of nothing but content.
+        """
         for part in self._body:
             meter(part)
         sink.write(b"".join(self._raw))
         self._raw, self._body = [], []
-        self._sink, self._meter = sink, meter
+        self._sink, self._meter, self._is_between_events = sink, meter, is_between_events
+        self._look_ahead()
+
+    def _look_ahead(self) -> None:
+        self.unread_to = self._sink if self._is_between_events() else None
 
     def _start(self) -> None:
         if not self.started.done():

@@ -1,4 +1,4 @@
-"""How a connection to Claude is made: TCP, TLS, and the proxy that the environment names."""
+"""Connects to Claude: TCP, TLS, and the proxy that the environment names."""
 
 import asyncio
 import base64
@@ -20,7 +20,7 @@ _WITHIN = 10.0
 
 
 class Place:
-    """Where Claude is, and the way there; the environment's proxy is used as curl does."""
+    """The address of Claude and the route to it; the environment's proxy is used as curl does."""
 
     def __init__(self, url: SplitResult, environ: Mapping[str, str]) -> None:
         host = url.hostname or ""
@@ -29,7 +29,7 @@ class Place:
         self.netloc = url.netloc
         self.prefix = url.path.rstrip("/")
         self._context = _context(environ) if self.is_tls else None
-        self._proxy = _proxy(url)
+        self._proxy = proxy_for(url.scheme, self.host)
         if self._proxy is not None and not self.is_tls:
             self.prefix = f"http://{url.netloc}{self.prefix}"
 
@@ -77,13 +77,8 @@ class _Tunnel(asyncio.Protocol):
 
     async def open(self, transport: asyncio.Transport, target: str, proxy: SplitResult) -> None:
         """Ask for a tunnel to the target; raise UpstreamError."""
-        lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
-        if proxy.username is not None:
-            pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-            lines.append(f"Proxy-Authorization: Basic {base64.b64encode(pair.encode()).decode()}")
-        transport.write("\r\n".join(lines).encode() + END)
-        head = await self._answer
-        if head.split(b" ")[1:2] != [b"200"]:
+        transport.write(connect_head(target, proxy))
+        if not is_connected(await self._answer):
             transport.abort()
             raise UpstreamError("proxy refused")
 
@@ -119,11 +114,26 @@ def _context(environ: Mapping[str, str]) -> ssl.SSLContext:
     return context
 
 
-def _proxy(url: SplitResult) -> SplitResult | None:
-    found = getproxies_environment().get(url.scheme)
-    if not found or proxy_bypass(url.hostname or ""):
+def proxy_for(scheme: str, host: str) -> SplitResult | None:
+    """Return the proxy that the environment names for a host; None for a direct connection."""
+    found = getproxies_environment().get(scheme)
+    if not found or proxy_bypass(host):
         return None
     return urlsplit(found if "//" in found else f"http://{found}")
+
+
+def connect_head(target: str, proxy: SplitResult) -> bytes:
+    """Return the request for a tunnel through a proxy to `HOST:PORT`."""
+    lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
+    if proxy.username is not None:
+        pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+        lines.append(f"Proxy-Authorization: Basic {base64.b64encode(pair.encode()).decode()}")
+    return "\r\n".join(lines).encode() + END
+
+
+def is_connected(head: bytes) -> bool:
+    """Return whether a proxy has made the tunnel."""
+    return head.split(b" ")[1:2] == [b"200"]
 
 
 def _reason(error: OSError) -> str:

@@ -26,7 +26,7 @@ class UnusableUrlError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """Where Claude is and how the relay proves who it is; `repr` shows no secret.
+    """The URL of Claude and the secret that the relay sends there; `repr` shows no secret.
 
     `variable` is the one that the CLI gets with a placeholder in it, so that it behaves as with the real one.
     """

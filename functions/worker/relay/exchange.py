@@ -16,13 +16,13 @@ from functions.worker.relay.run import Ended, Failure, RelayedRun
 from functions.worker.relay.upstream import Upstream
 from functions.worker.relay.upstream_connection import UpstreamConnection
 
-# What an answer of Claude's can be; anything else is some server's on the way.
+# The media types of Claude's answers; any other comes from a server in between.
 _TYPES = ("text/event-stream", "application/json")
 _ENCODINGS = {"", "identity", "gzip", "deflate"}
 
 
 class Reply(Protocol):
-    """Where the answer to a run's request is written."""
+    """Receives the answer to a run's request."""
 
     def write(self, data: bytes) -> None:
         """Write bytes."""
@@ -33,7 +33,7 @@ class Reply(Protocol):
         ...
 
     def on_room(self, resume: Any) -> None:
-        """Have `resume` called when there is room again."""
+        """Call `resume` when there is room again."""
 
     def finish(self, *, keep: bool) -> None:
         """End the answer; without `keep` the connection too."""
@@ -156,6 +156,7 @@ async def _pass(
 ) -> None:
     """Pass on an answer to its end, and meter it."""
     headers = answer.head.headers
+    run.is_reached = True
     meter = run.ledger.open(model)
     meter.begin(headers.get("content-type", "").lower(), headers.get("content-encoding", ""))
     framed = any(name in headers for name in ("content-length", "transfer-encoding"))
@@ -163,7 +164,7 @@ async def _pass(
     try:
         reply.on_room(connection.resume)
         reply.write(answer_head(200, headers, close=not framed))
-        answer.pass_to(reply, meter.feed, meter.nothing_in)
+        answer.pass_to(reply, meter.feed, meter.is_between_events)
         whole = await _end_of(answer, reply, upstream.silence)
         is_over = True
         meter.end()

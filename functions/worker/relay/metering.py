@@ -12,6 +12,8 @@ _LONGEST_LINE = 1 << 20
 # An answer without streaming is one JSON object; usage is read from one of at most this size. Bytes.
 _LONGEST_OBJECT = 16 << 20
 _EVENT_NAMES = (b'"message_start"', b'"message_delta"', b'"error"', b'"message_stop"')
+# The names in events that are read after the first content block.
+READ = (b'"message_', b'"error"')
 _FIELDS = {
     "input": "input_tokens",
     "output": "output_tokens",
@@ -72,17 +74,10 @@ class AnswerMeter:
         self._line = rest if len(rest) <= _LONGEST_LINE else b""
         self._skips = self._skips or len(rest) > _LONGEST_LINE
 
-    def nothing_in(self, chunk: bytes) -> bool:
-        """Return whether a chunk of HTTP, with its framing, has whole lines and none that is read."""
+    def is_between_events(self) -> bool:
+        """Return whether the next chunk begins an event, and only one that names READ changes the meter."""
         return (
-            self.has_content
-            and not self._line
-            and not self._skips
-            and self._object is None
-            and self._inflate is None
-            and chunk.endswith(b"\n\r\n")
-            and b'"message_' not in chunk
-            and b'"error"' not in chunk
+            self.has_content and not self._line and not self._skips and self._object is None and self._inflate is None
         )
 
     def end(self) -> None:
@@ -123,7 +118,7 @@ class AnswerMeter:
 
     @property
     def spend(self) -> Spend | None:
-        """What the answer has cost so far; None before any count."""
+        """The cost of the answer so far; None before any count."""
         if not self.usage:
             return None
         counts = {kind: _whole(self.usage.get(name)) for kind, name in _FIELDS.items()}
@@ -150,7 +145,7 @@ class Ledger:
 
     @property
     def spends(self) -> list[Spend]:
-        """What the run has cost so far, by answering model."""
+        """The cost of the run so far, by answering model."""
         total = dict(self._done)
         for meter in self._open:
             _add(total, meter.spend)
@@ -158,7 +153,7 @@ class Ledger:
 
     @property
     def cost(self) -> float:
-        """What the run has cost so far, in USD."""
+        """The cost of the run so far, in USD."""
         return sum(spend.cost or 0.0 for spend in self.spends)
 
 

@@ -1,10 +1,10 @@
-"""Which models a run may ask, by name, by alias, and for the CLI's own small requests."""
+"""The models that a run may use: by name, by alias, and for the CLI's own small requests."""
 
 from collections.abc import Iterable, Mapping
 
 from functions.worker.relay.prices import base_name
 
-# What the CLI's aliases stand for, unless the environment says otherwise; a contract test compares the two.
+# The models that the CLI's aliases name, unless the environment says otherwise; a contract test compares the two.
 _ALIASES = {
     "opus": ("ANTHROPIC_DEFAULT_OPUS_MODEL", "claude-opus-5-5"),
     "sonnet": ("ANTHROPIC_DEFAULT_SONNET_MODEL", "claude-sonnet-5-5"),

@@ -1,8 +1,9 @@
-"""What one run may ask of Claude. The CLI's own limits do not hold for its tools, which can reach the relay as well."""
+"""The limits of one run at the relay. Those of the CLI do not bind its tools, which can reach the relay as well."""
 
 from dataclasses import dataclass, field
 
 from functions.worker.relay.credential import Credential
+from functions.worker.relay.egress import EgressPolicy
 from functions.worker.relay.models import Allowed
 from functions.worker.relay.request import RelayRequest
 from shared.api.vocabulary import ErrorCode
@@ -13,7 +14,7 @@ _SERVER_TOOLS = {"web_search_": "WebSearch", "web_fetch_": "WebFetch"}
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a request is refused; `ends_run` says that the run can do nothing more."""
+    """The reason of a refused request; `ends_run` says that the run can do nothing more."""
 
     code: ErrorCode
     message: str
@@ -30,12 +31,18 @@ class Policy:
     allowed: Allowed
     deadline: float
     tools: frozenset[str] = frozenset()
+    # Tools of CLAUDE_TOOLS that the job has not: the CLI may have started with them.
+    withheld: frozenset[str] = frozenset()
+    # The tool by which the model gives a structured answer; the CLI offers none for a schema that it cannot use.
+    answers_by: str | None = None
     fallbacks: tuple[str, ...] = ()
     max_turns: int | None = None
     max_budget_usd: float | None = None
     credential: Credential | None = None
     # The CLI chooses the model. Its first request comes before any tool has run, and may ask it.
     has_default_model: bool = False
+    # What the run's tools may reach; None for nothing.
+    egress: EgressPolicy | None = None
 
 
 @dataclass(slots=True)
@@ -64,6 +71,19 @@ class Limits:
             needed = next((tool for start, tool in _SERVER_TOOLS.items() if kind.startswith(start)), None)
             if needed not in policy.tools:
                 return Refusal("invalid_request", f"The run may not use the tool type {kind[:100]!r}")
+        return self._check_offered(request, counts=counts)
+
+    def _check_offered(self, request: RelayRequest, *, counts: bool) -> Refusal | None:
+        """Return why the tools that a request offers the model are not those of the job.
+
+        The first request is the CLI's own, and ends a run that has not begun as it should. Later ones may be a tool's.
+        """
+        offered, is_first = request.offered, self.turns == 0
+        if withheld := sorted(offered & self.policy.withheld):
+            return Refusal("server_error", f"The run may not offer the tool {withheld[0]!r}", ends_run=is_first)
+        needed = self.policy.answers_by
+        if needed is not None and needed not in offered and is_first and counts:
+            return Refusal("invalid_request", "The run's schema cannot be used", ends_run=True)
         return None
 
     def counts(self, request: RelayRequest) -> bool:

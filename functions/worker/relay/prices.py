@@ -62,7 +62,7 @@ PRICES: dict[str, Price] = {
     "claude-mythos-5-1": _TIER_10_50_READ_25,
     "claude-mythos-5-2": _TIER_8_40,
 }
-# What the CLI takes for a model that its catalog does not have.
+# The price that the CLI uses for a model that its catalog does not have.
 _DEFAULT = _TIER_5_25
 _OLD_NAMES = {"claude-sonnet-4": "claude-sonnet-4-0", "claude-opus-4": "claude-opus-4-0"}
 

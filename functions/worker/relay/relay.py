@@ -1,6 +1,6 @@
 """The relay of a slot: the one way from its runs to Claude.
 
-Each run has a Unix socket in its own directory. The socket is what says whose a request is, so there is nothing to
+Each run has a Unix socket in its own directory. The socket identifies the run of a request, so there is nothing to
 authenticate. Until a run has begun, and after its end, every request is refused.
 """
 
@@ -8,14 +8,16 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
+from typing import Any
 
 from functions.worker.relay.credential import Credential
 from functions.worker.relay.exchange import ask, exchange, refuse
 from functions.worker.relay.heads import Head
 from functions.worker.relay.policy import Refusal
-from functions.worker.relay.run import Failure, RelayedRun
+from functions.worker.relay.proxy import RunProxy
+from functions.worker.relay.run import Ended, Failure, RelayedRun
 from functions.worker.relay.server import Budget, RunConnection
 from functions.worker.relay.upstream import Upstream
 from shared.logs import event
@@ -24,6 +26,7 @@ log = logging.getLogger("worker.relay")
 
 # Bytes of a socket's path: the kernel takes 107, and a sandbox may add to it.
 MAX_PATH = 100
+Listen = Callable[[], Coroutine[Any, Any, socket.socket]]
 _NO_RUN = Refusal("invalid_request", "No run may use this relay now")
 
 
@@ -35,9 +38,11 @@ class Line:
         self._run: RelayedRun | None = None
         self._budget = Budget()
         self._server: asyncio.Server | None = None
+        self._proxy: RunProxy | None = None
+        self._opening: asyncio.Task[None] | None = None
 
     async def open(self, path: Path) -> None:
-        """Listen on a path, whose directory nobody else can enter."""
+        """Listen on a path, whose directory no other user can enter."""
         self._server = await asyncio.get_running_loop().create_unix_server(
             lambda: RunConnection(self._handle, self._budget), sock=_bound(path)
         )
@@ -47,9 +52,32 @@ class Line:
         self._run = run
         self._upstream.prepare()
 
+    def open_network(self, listen: Listen) -> None:
+        """Begin to serve the run's tools on a socket of its sandbox; requests to Claude wait until that is done."""
+        self._opening = asyncio.create_task(self._open_network(listen))
+
+    async def _open_network(self, listen: Listen) -> None:
+        run = self._run
+        try:
+            listener = await listen()
+        except OSError as error:
+            event(log, "run_network_failed", logging.ERROR, error=error.strerror or str(error))
+            if run is not None:
+                run.end(Ended("server_error"))
+            return
+        if run is None or run.egress is None:
+            listener.close()
+            return
+        self._proxy = RunProxy(run.egress)
+        await self._proxy.start(listener)
+
     def end(self) -> None:
         """Refuse everything from now on, and end what is in flight."""
         self._run = None
+        if self._opening is not None:
+            self._opening.cancel()
+        if self._proxy is not None:
+            self._proxy.end()
         for connection in list(self._budget.connections):
             connection.abort()
 
@@ -61,8 +89,14 @@ class Line:
             self._server.close()
         for connection in connections:
             await connection.wait()
+        if self._opening is not None:
+            await asyncio.wait({self._opening})
+        if self._proxy is not None:
+            await self._proxy.wait()
 
     async def _handle(self, head: Head, method: str, body: bytes, connection: RunConnection) -> None:
+        if self._opening is not None:
+            await asyncio.wait({self._opening})
         if self._run is None:
             refuse(connection, _NO_RUN)
             event(log, "relay_refused", logging.WARNING, reason="no run")
@@ -87,7 +121,7 @@ def _bound(path: Path) -> socket.socket:
 
 
 class Relay:
-    """What the runs of a slot have in common: the credential, and connections to Claude that outlive them."""
+    """The credential and the connections to Claude that the runs of a slot share, and that outlive them."""
 
     def __init__(self, credential: Credential, environ: Mapping[str, str], silence: float) -> None:
         self.credential = credential

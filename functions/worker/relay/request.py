@@ -47,6 +47,13 @@ class RelayRequest:
         return bool(self.fields.get("tools"))
 
     @property
+    def offered(self) -> set[str]:
+        """The names of the tools that the model is offered."""
+        tools = self.fields.get("tools")
+        names = [tool.get("name") for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
+        return {name for name in names if isinstance(name, str)}
+
+    @property
     def server_tools(self) -> list[str]:
         """The types of tools that Claude itself would run."""
         tools = self.fields.get("tools")

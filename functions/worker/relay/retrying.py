@@ -1,4 +1,4 @@
-"""When a request to Claude is sent again: the statuses, the pauses, and what `retry-after` asks for."""
+"""Decides when a request to Claude is sent again: by status, with back-off, and not before `retry-after`."""
 
 import math
 import random

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from functions.worker.relay.egress import Connection, Egress
 from functions.worker.relay.metering import Ledger
 from functions.worker.relay.models import resolve
 from functions.worker.relay.policy import Limits, Policy, Refusal
+from functions.worker.relay.prices import base_name
 from functions.worker.relay.request import RelayRequest
 from functions.worker.relay.retrying import code_of
 from shared.api.times import rfc3339
@@ -18,7 +20,7 @@ from shared.store.jobs.waiting import Waiting
 # Failed requests that are kept of one run: the first and the latest.
 _FIRST, _LATEST = 5, 45
 _LONGEST_MESSAGE = 300
-# A model is overloaded for so long before the next one is asked; s.
+# Seconds for which a model is overloaded before the next one is used.
 OVERLOADED_FOR = 5.0
 
 
@@ -40,7 +42,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Why the relay has ended a run; `retry_after` is how long Claude wants no request, in s."""
+    """The reason for which the relay ended a run; Claude accepts no request for `retry_after` s."""
 
     code: ErrorCode
     retry_after: float | None = None
@@ -58,6 +60,9 @@ class Watcher:
     def waits(self, why: Waiting | None) -> None:
         """Receive why the run waits now; None when it does not."""
 
+    def connected(self, connection: Connection) -> None:
+        """Receive a connection of the run's tools when it has ended."""
+
 
 class RelayedRun:
     """The state of one run, from the moment that its job is taken."""
@@ -70,7 +75,12 @@ class RelayedRun:
         self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self.failures: list[dict[str, Any]] = []
         self.answered = 0
+        # Whether any answer has begun: before that no tool can have run, so that the requests are the CLI's own.
+        self.is_reached = False
+        # Set when the first request is on its way to Claude: the CLI has nothing to do until the answer comes.
+        self.requested = asyncio.Event()
         self._watcher = watcher or Watcher()
+        self.egress = None if policy.egress is None else Egress(policy.egress, self._watcher.connected)
         self._fallbacks = [resolve(model, environ or {}) for model in policy.fallbacks]
         self._models: list[str] = []
         self._overloaded_since: float | None = None
@@ -106,7 +116,7 @@ class RelayedRun:
         self._watcher.failed(failure)
 
     def falls_back(self, model: str, failure: Failure, delay: float) -> tuple[float, bool]:
-        """Return the pause after a failure, and whether it is the last before the next model is asked."""
+        """Return the pause after a failure, and whether it is the last before the next model is used."""
         if failure.code != "overloaded" or len(self._models) < 2 or model != self._models[0]:
             return delay, False
         now = asyncio.get_running_loop().time()
@@ -116,7 +126,7 @@ class RelayedRun:
         return (max(left, 0.0), True) if delay >= left else (delay, False)
 
     def fall_back(self, model: str) -> None:
-        """Ask the next model from now on, to the end of the run, if a model is still the one that is asked."""
+        """Use the next model from now to the end of the run, unless another request has already switched."""
         if len(self._models) > 1 and model == self._models[0]:
             self._models.pop(0)
             self._overloaded_since = None
@@ -135,13 +145,29 @@ class RelayedRun:
         if self._waiting.pop(key, None) is not None:
             self._watcher.waits(self.waiting)
 
+    def answering_model(self, name: str | None) -> str | None:
+        """Return the model that answered: the one that the CLI names, unless no such model has answered."""
+        known = [spend.model for spend in self.ledger.spends]
+        if not known or (name is not None and base_name(name) in map(base_name, known)):
+            return name
+        return known[-1]
+
+    def confirms(self, code: ErrorCode | None) -> bool:
+        """Return whether what the CLI reports is known to come from Claude: a tool can write to the CLI's output.
+
+        Until an answer has begun no tool can have run, so that Claude refuses the gateway and not what a tool asked.
+        """
+        if code in {"authentication_failed", "billing_error"}:
+            return not self.is_reached and bool(self.failures)
+        return code != "rate_limited" or any(failure["status"] == 429 for failure in self.failures)
+
     def overload_is_over(self) -> None:
         """Note that the run's model answers."""
         self._overloaded_since = None
 
     @property
     def waiting(self) -> Waiting | None:
-        """Why the run waits: since the first of its requests that do, until the next of their tries."""
+        """The reason of the wait, from the first waiting request to the next try; None when the run does not wait."""
         if not self._waiting:
             return None
         next_one = min(self._waiting.values(), key=lambda one: one.retry_at)
@@ -149,9 +175,10 @@ class RelayedRun:
 
     @property
     def asking(self) -> int:
-        """How many requests wait for their first byte."""
+        """The number of requests that wait for their first byte."""
         return self._asking
 
     def asks(self, change: int) -> None:
         """Note that one more or one less request waits for its first byte."""
         self._asking += change
+        self.requested.set()

@@ -9,13 +9,14 @@ from typing import Any, cast
 import httptools
 
 from functions.worker.relay.heads import END, MAX_HEAD, Head, answer_head
+from functions.worker.relay.peer import is_own
 from shared.logs import event
 
 log = logging.getLogger("worker.relay")
 
 # The Messages API takes no larger body.
 MAX_BODY = 32 << 20
-# What a run may have in the relay's memory at once, in bytes, and how many connections.
+# Limits of a run in the relay: bytes in memory, and connections.
 _MOST_HELD = 96 << 20
 MAX_CONNECTIONS = 64
 
@@ -23,7 +24,7 @@ Handler = Callable[[Head, str, bytes, "RunConnection"], Coroutine[Any, Any, None
 
 
 class Budget:
-    """What the connections of one run hold together."""
+    """The memory that the connections of one run hold together."""
 
     def __init__(self) -> None:
         self.connections: set[RunConnection] = set()
@@ -42,6 +43,7 @@ class RunConnection(asyncio.Protocol):
         self.is_full = False
         self._held = 0
         self._is_refused = False
+        self._early: list[bytes] = []
         self._reset()
 
     def _reset(self) -> None:
@@ -58,14 +60,17 @@ class RunConnection(asyncio.Protocol):
         self._held = size
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection, if the run has not too many."""
+        """Take the connection of a process of this slot, if the run has not too many."""
         self._transport = cast("asyncio.Transport", transport)
         self._budget.connections.add(self)
         if len(self._budget.connections) > MAX_CONNECTIONS:
             self._transport.abort()
+        elif not is_own(transport):
+            event(log, "relay_refused", logging.WARNING, reason="a process of another slot")
+            self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- whatever the reason
-        """End the request in flight: nobody would read its answer."""
+        """End the request in flight: its answer has no reader."""
         self._budget.connections.discard(self)
         self._hold(0)
         self._resume = None
@@ -78,8 +83,7 @@ class RunConnection(asyncio.Protocol):
         if self._is_refused:
             return
         if self._task is not None:
-            # Nothing may follow a request before its answer.
-            self.abort()
+            self._keep_early(data)
             return
         if not self._in_body:
             self._head_size += len(data)
@@ -94,6 +98,13 @@ class RunConnection(asyncio.Protocol):
         if not self._in_body and self._task is None and self._head_size > MAX_HEAD:
             self._refuse(431)
 
+    def _keep_early(self, data: bytes) -> None:
+        """Keep what comes before `finish`: a client may send its next request once it has read the end of an answer."""
+        self._early.append(data)
+        self._hold(self._held + len(data))
+        if self._budget.held > _MOST_HELD:
+            self.abort()
+
     def _refuse(self, status: int) -> None:
         if self._transport is not None and not self._is_refused:
             self._is_refused = True
@@ -105,7 +116,7 @@ class RunConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    # What the parser calls.
+    # Callbacks of the parser.
 
     def on_message_begin(self) -> None:
         """Refuse a second request behind the first."""
@@ -148,7 +159,7 @@ class RunConnection(asyncio.Protocol):
             raise httptools.HttpParserError
 
     def on_message_complete(self) -> None:
-        """Have the request answered."""
+        """Start the exchange of a complete request."""
         method = self._parser.get_method().decode("latin-1")
         head, body = self._head, b"".join(self._body)
         self._body = []
@@ -161,7 +172,7 @@ class RunConnection(asyncio.Protocol):
             event(log, "relay_failed", logging.ERROR, error=type(error).__name__)
             self.abort()
 
-    # What the exchange calls.
+    # Methods for the exchange.
 
     def write(self, data: bytes) -> None:
         """Write bytes of an answer."""
@@ -169,16 +180,19 @@ class RunConnection(asyncio.Protocol):
             self._transport.write(data)
 
     def on_room(self, resume: Callable[[], None]) -> None:
-        """Have `resume` called when there is room again."""
+        """Call `resume` when there is room again."""
         self._resume = resume
 
     def finish(self, *, keep: bool) -> None:
         """End the answer; without `keep` the connection too."""
         self._resume, self._task = None, None
         keep = keep and self._keeps
+        early, self._early = b"".join(self._early), []
         self._reset()
         if self._transport is not None and not keep:
             self._transport.close()
+        elif early:
+            self.data_received(early)
 
     def pause_writing(self) -> None:
         """Take note that the run reads more slowly than Claude writes."""

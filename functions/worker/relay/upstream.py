@@ -1,4 +1,4 @@
-"""The upstream: requests to Claude with the deployment's credential, over connections that outlive runs."""
+"""Sends requests to Claude with the deployment's credential, over connections that outlive runs."""
 
 import asyncio
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _MOST_FREE = 8
 
 
 class Upstream:
-    """The way to Claude of one slot; Claude may be silent for `silence` s, before an answer and within it."""
+    """The connections of one slot to Claude; Claude may be silent for `silence` s, before an answer and within it."""
 
     def __init__(self, credential: Credential, environ: Mapping[str, str], silence: float) -> None:
         self.credential = credential
@@ -35,25 +35,18 @@ class Upstream:
         """
         own = (credential or self.credential).headers(passed(headers))
         head = request_head(self._place.prefix + target, self._place.netloc, own, len(body))
-        while True:
-            connection = await self._connection()
-            answer = connection.ask(head, body)
-            try:
-                async with asyncio.timeout(self.silence):
-                    await answer.started
-            except TimeoutError:
-                connection.close()
-                raise UpstreamError("no answer in time") from None
-            except UpstreamError:
-                connection.close()
-                # Claude closed an idle connection just as it was reused; a new one shows whether Claude is reachable.
-                if connection.used and not answer.head.status:
-                    continue
-                raise
-            except BaseException:
-                connection.close()
-                raise
-            return answer, connection
+        connection = await self._connection()
+        answer = connection.ask(head, body)
+        try:
+            async with asyncio.timeout(self.silence):
+                await answer.started
+        except TimeoutError:
+            connection.close()
+            raise UpstreamError("no answer in time") from None
+        except BaseException:
+            connection.close()
+            raise
+        return answer, connection
 
     def prepare(self) -> None:
         """Begin to connect for a request that is about to come, unless a connection is free."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from claude_agent_sdk import ClaudeAgentOptions
 from claude_agent_sdk.types import SystemPromptFile
 
-from functions.worker.sandbox import bubblewrap, system
+from functions.worker.sandbox import bubblewrap, network, system
 from functions.worker.sandbox.policy import GIVEN, PLACES, Policy, hidden_places, slot_variables
 from functions.worker.sandbox.probe import Kind
 
@@ -21,9 +21,10 @@ class SandboxUnavailableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """What a slot makes sandboxes of; `kind` is what the worker's probe found.
+    """Makes the sandboxes of a slot; `kind` is the result of the worker's probe.
 
     `cli` is the CLI's program, `read` what RUN_READ_PATHS names, `hidden` what no run sees, `largest` bounds a file.
+    With `has_network` tools may reach hosts through the relay, which `network` lets them find.
     """
 
     kind: Kind
@@ -32,6 +33,7 @@ class Sandbox:
     read: tuple[Path, ...] = ()
     hidden: tuple[Path, ...] = ()
     largest: int = 1 << 30
+    has_network: bool = False
 
     @property
     def takes_tools(self) -> bool:
@@ -56,6 +58,8 @@ class Sandbox:
         if _SOCKET in environment:
             # Outside it may be named from the working directory, where its path is too long.
             environment[_SOCKET] = str(GIVEN / "relay")
+        if self.has_network:
+            environment |= network.VARIABLES
         launcher = bubblewrap.write_launcher(root, self.bwrap, policy, slot_variables(environment))
         prompt = options.system_prompt
         if isinstance(prompt, dict) and prompt["type"] == "file":

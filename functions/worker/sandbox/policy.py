@@ -1,4 +1,4 @@
-"""What one run sees in its sandbox."""
+"""The policy of one sandbox: the paths and variables that its run sees."""
 
 import os
 import sys
@@ -9,15 +9,15 @@ from pathlib import Path
 
 from functions.worker.sandbox import system
 
-# Where the sandbox has the run's own directories.
+# Paths of the run's own directories in the sandbox.
 WORK, HOME, CONFIG = Path("/work"), Path(system.HOME), Path("/config")
 TEMPORARY, GIVEN = Path("/tmp"), Path("/run/claude")  # noqa: S108 -- the sandbox's own
 # Their names in the run's directory.
 PLACES = {"work": WORK, "home": HOME, "config": CONFIG, "temporary": TEMPORARY, "given": GIVEN}
-# Where it has a CLI that is not part of the system.
+# Directory in the sandbox of a CLI that is not part of the system.
 _CLI = Path("/opt/claude/claude")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# What a run may keep of the slot's environment: what any program needs to speak its user's language.
+# Variables of the slot that a run keeps: those by which any program chooses its language.
 _KEPT = ("LANG", "LANGUAGE", "TZ")
 # The gateway's own code.
 _PROJECT = Path(__file__).resolve().parents[3]
@@ -25,7 +25,7 @@ _PROJECT = Path(__file__).resolve().parents[3]
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What one run sees: its directories, the CLI, and what the operator lets every run read.
+    """The paths that one run sees: its directories, the CLI, and those that the operator lets every run read.
 
     `root` holds the directories of PLACES. All are writable but `given`, which has the relay's socket and the files
     that the gateway hands to the CLI. `etc` is what `system.write_etc` wrote. `read` are those of RUN_READ_PATHS,

@@ -77,7 +77,8 @@ class Dispatcher:
                 self._wake.clear()
                 wait = await self._begin_due()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), wait)
+                    async with asyncio.timeout(wait):
+                        await self._wake.wait()
         finally:
             if self._attempts:
                 await asyncio.wait(self._attempts, timeout=grace)

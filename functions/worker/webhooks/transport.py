@@ -15,7 +15,7 @@ import httpx
 from shared.egress import targets
 from shared.store import keys
 
-# Whose delivery the running task sends: the threads that resolve names are divided among callers.
+# The caller whose delivery the running task sends: the threads that resolve names are divided among callers.
 current_caller: ContextVar[str] = ContextVar("caller", default=keys.ANONYMOUS)
 
 

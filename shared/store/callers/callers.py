@@ -1,11 +1,10 @@
 """Callers and their keys: a key is shown once and stored as its SHA-256."""
 
 import asyncio
-import hmac
 import json
 import secrets
 import unicodedata
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
@@ -14,6 +13,7 @@ import redis.asyncio
 from shared import digests
 from shared.api.errors import KeyRevoked
 from shared.api.ids import new_id
+from shared.api.policies import NO_POLICY, Policy
 from shared.store import keys
 from shared.store.redis import clock, scripts
 from shared.store.redis.pipelining import get
@@ -52,8 +52,10 @@ class NameRefused(ValueError):
     """A name that a caller cannot have; the message says why."""
 
 
-async def create(client: redis.asyncio.Redis, name: str) -> NewKey:
-    """Create a key of 256 random bits for a new caller; raise NameRefused.
+async def create(
+    client: redis.asyncio.Redis, name: str, *, policy: Policy = NO_POLICY, scopes: Sequence[str] = ()
+) -> NewKey:
+    """Create a key of 256 random bits for a new caller; raise NameRefused. Without `scopes` it has the default ones.
 
     Two names that look the same are one: the name is kept without spaces at its ends, in its composed form.
     """
@@ -64,20 +66,12 @@ async def create(client: redis.asyncio.Redis, name: str) -> NewKey:
     found = json.dumps(asdict(Caller(new.id, name, await clock.now(client))))
     digest = digests.of_text(new.key)
     first = signing_secrets.first(new.webhook_secret)
-    if not await scripts.run(client, "create_key", caller=new.id, name=name, digest=digest, entry=found, secrets=first):
+    if not await scripts.run(
+        client, "create_key", caller=new.id, name=name, digest=digest, entry=found, secrets=first,
+        policy=policy.to_json(), scopes=" ".join(sorted(set(scopes))),
+    ):  # fmt: skip
         raise NameRefused(f"A caller has the name {name!r} already: choose another, or revoke that caller's key")
     return new
-
-
-async def find(client: redis.asyncio.Redis, key: str) -> Caller | None:
-    """Return the caller of a key, in one round trip; None for an unknown or revoked key."""
-    digest = digests.of_text(key)
-    found: dict[str, str]
-    [found] = await get(client, ("HGETALL", keys.caller_key(digest)))
-    # The look-up by digest has decided already; this keeps timing from revealing a near miss.
-    if not hmac.compare_digest(found.get("digest", ""), digest):
-        return None
-    return Caller(**json.loads(found["caller"]))
 
 
 async def every(client: redis.asyncio.Redis) -> list[Caller]:

@@ -10,9 +10,14 @@ local known = redis.call('HGET', CALLER_KEYS, caller)
 if not known then return 0 end
 -- The first write frees memory, see end_job.
 redis.call('HDEL', CALLER_KEYS, caller)
-redis.call('DEL', caller_key_of(cjson.decode(known).digest), credentials_of(caller))
+redis.call('HDEL', POLICIES, caller)
+local key = cjson.decode(known)
+redis.call('DEL', caller_key_of(key.digest), caller_key_of(key.previous or ''), credentials_of(caller))
 redis.call('HSET', REVOKED, caller, revocation)
 redis.call('SADD', REVOKING, caller)
+for _, file in ipairs(redis.call('ZRANGE', files_of(caller), 0, -1)) do
+  redis.call('ZADD', FILES_DUE, whole(now()), file)
+end
 -- Webhooks of the cancelled jobs are still signed.
 redis.call('EXPIRE', secrets_of(caller), keep_secrets_s)
 redis.call('PUBLISH', REVOCATIONS, caller)

@@ -1,4 +1,4 @@
--- Put before every script, second of three: counters, histograms and costs.
+-- Part of every script: counters, histograms and costs.
 local function count(what, by)
   redis.call('HINCRBY', COUNTERS, what, by or 1)
 end

@@ -1,4 +1,4 @@
-"""What `rq info` shows: RQ's own keys, written from the gateway's once a second by one worker of the fleet.
+"""The view for `rq info`: RQ's own keys, written from the gateway's once a second by one worker of the fleet.
 
 The gateway reads none of them. Workers write them, since the API's store user has no rights to them.
 """

@@ -33,7 +33,7 @@ class Health:
 
     @property
     def hold(self) -> str | None:
-        """Why live slots start no job; None when nothing holds the queue."""
+        """The reason why live slots start no job; None when nothing holds the queue."""
         return "paused" if self.paused else self.held or ("rate_limited" if self.limited else None)
 
 

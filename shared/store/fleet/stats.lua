@@ -13,13 +13,13 @@ for _, slot in ipairs(redis.call('ZRANGEBYSCORE', SLOTS, whole(math.floor(time /
   slots[#slots + 1] = slot
   slots[#slots + 1] = redis.call('HGET', RUNNING, slot) or ''
 end
--- Within a priority the first is the oldest.
+-- The first in the order of arrival that is in the queue: it may be neither parked nor popped.
 local oldest = -1
-for priority = 0, 2 do
-  local from = whole(priority * 2 ^ 50)
-  local first = redis.call('ZRANGEBYSCORE', WAITING, from, '(' .. whole((priority + 1) * 2 ^ 50), 'LIMIT', 0, 1)[1]
-  local created = first and redis.call('HGET', record_of(first), 'created')
-  if created then oldest = math.max(oldest, time - created) end
+for _, id in ipairs(redis.call('ZRANGE', all_of('waiting'), 0, 99)) do
+  if redis.call('ZSCORE', WAITING, id) then
+    oldest = time - (redis.call('HGET', record_of(id), 'created') or time)
+    break
+  end
 end
 return {redis.call('HGETALL', COUNTERS), redis.call('HGETALL', HTTP), jobs, slots, oldest, time,
   redis.call('HVALS', WORKERS)}

@@ -10,7 +10,7 @@ from shared.store.redis import scripts
 
 # Seconds between two announcements of a worker, and ms after which a worker without one counts as dead.
 ANNOUNCE_EVERY, ALIVE_FOR = 5.0, 15_000
-# What the runs of a worker may have, the best first.
+# The kinds of sandbox that a worker may have, the best first.
 SANDBOXES = ("namespaces", "off", "unavailable")
 
 

@@ -11,10 +11,16 @@ local function over_rate(caller, limits, time)
   return false, math.floor((limits.window_ms - (arrival - time)) / step), math.ceil(arrival - time)
 end
 
--- Apply the limits of the queue and of the caller's day to so many more jobs. Returns what refuses them, or false, and the ms
--- after which to try again: for the budget, the ms until the next day.
-local function over_limits(caller, limits, more, time, reset)
-  if redis.call('ZCARD', WAITING) + redis.call('ZCARD', PARKED) + more > limits.max_waiting then return 'full', reset end
+-- Apply the limits of the caller, of the queue and of the caller's day to so many more jobs, which hold so many bytes.
+-- Returns what refuses them, or false, and the ms after which to try again: for the budget, the ms until the next day.
+local function over_limits(caller, limits, more, bytes, time, reset)
+  local most = limits.caller_max_waiting
+  if most > 0 and redis.call('ZCARD', jobs_of(caller, 'waiting')) + more > most then return 'caller_full', reset end
+  if limits.caller_max_bytes > 0 and tonumber(redis.call('HGET', BYTES, caller) or 0) + bytes > limits.caller_max_bytes then
+    return 'caller_bytes', reset
+  end
+  local waiting = redis.call('ZCARD', WAITING) + redis.call('ZCARD', PARKED) + redis.call('ZCARD', HELD)
+  if waiting + more > limits.max_waiting then return 'full', reset end
   local budget = limits.daily_budget_usd
   local spent = budget > 0 and tonumber(redis.call('HGET', spend_of(caller, day_of(time)), 'cost') or 0) or -1
   if budget > 0 and spent >= budget then return 'broke', DAY - time % DAY end
@@ -50,11 +56,13 @@ local function accept(submission, request, metadata, time)
   local id, seq = submission.job_id, redis.call('INCR', SEQUENCE)
   redis.call('HSET', record_of(id), 'v', 1, 'caller', submission.caller, 'req', submission.request_id, 'state', 'waiting',
     'prio', submission.priority, 'seq', seq, 'n', 1, 'attempts', 0, 'progress', 0, 'timeout', submission.timeout_ms,
-    'created', whole(time))
+    'created', whole(time), 'bytes', #request + #metadata)
+  add_to_caller(submission.caller, #request + #metadata)
   if metadata ~= '' then redis.call('HSET', record_of(id), 'meta', metadata) end
   if submission.webhook_url ~= '' then
     redis.call('HSET', record_of(id), 'hook', submission.webhook_url, 'host', submission.webhook_host)
   end
+  if submission.keep_request then redis.call('HSET', record_of(id), 'keep', 1) end
   if submission.sandbox then redis.call('HSET', record_of(id), 'sandbox', 1) end
   if submission.session_id ~= '' then redis.call('HSET', record_of(id), SESSION, submission.session_id) end
   if submission.credential ~= '' then redis.call('HSET', record_of(id), 'cred', submission.credential) end
@@ -65,6 +73,7 @@ local function accept(submission, request, metadata, time)
     -- Deleted with its job at the latest: nothing else would clear it after a job that is deleted.
     if submission.joinable then redis.call('SET', flight_of(submission.fingerprint), id) end
   end
+  hold_files(submission)
   redis.call('SET', input_of(id), request)
   redis.call('ZADD', jobs_of(submission.caller, 'waiting'), seq, id)
   redis.call('ZADD', all_of('waiting'), seq, id)

@@ -10,15 +10,17 @@
 --     webhook_host  host of the URL
 --     metadata      the caller's metadata, JSON, or ''
 --   limits   JSON: the limits of the deployment
---     max_waiting       as in submit.lua
+--     max_waiting         as in submit.lua
+--     caller_max_waiting
+--     caller_max_bytes
 --     rate
 --     window_ms
 --     daily_budget_usd
 --   queries ...  four for each query: submission, request and metadata as in submit.lua, and the caller's own name for
 --             the query, or ''
 -- Returns {kind, batch id, request id, ms since the epoch of the first answer, submissions left, ms until all are left again}.
--- The kind is queued or replayed, or a refusal: full, mismatch, limited, broke, revoked, no_sandbox or no_credential; for no_credential,
--- the place of the first query whose credential is missing, from 0, stands for the time.
+-- The kind is queued or replayed, or a refusal as in submit.lua; for no_credential and for the three of files, the place of the
+-- first refused query, from 0, stands for the time, and that of the file for the batch id.
 local batch, limits, queries = cjson.decode(ARGV[1]), cjson.decode(ARGV[2]), rest(ARGV, 3)
 local time, id, caller, total = now(), batch.batch_id, batch.caller, #queries / 4
 if is_revoked(caller) then return {'revoked', '', '', 0, -1, 0} end -- as in submit.lua
@@ -33,13 +35,17 @@ if limited then return {'limited', '', '', 0, left, reset} end
 for i = 1, #queries, 4 do
   if cjson.decode(queries[i]).sandbox and lacks_sandbox(time) then return {'no_sandbox', '', '', 0, left, reset} end
 end
+local bytes = 0
+for i = 1, #queries, 4 do bytes = bytes + #queries[i + 1] + #queries[i + 2] end
 local refused
-refused, reset = over_limits(caller, limits, total, time, reset)
+refused, reset = over_limits(caller, limits, total, bytes, time, reset)
 if refused then return {refused, '', '', 0, left, reset} end
 local submissions = {}
 for i = 1, #queries, 4 do
   local submission = cjson.decode(queries[i])
   if not bind_credential(submission) then return {'no_credential', '', '', #submissions, left, reset} end
+  local why, place = bind_files(submission, time)
+  if why then return {why, whole(place), '', #submissions, left, reset} end
   submissions[#submissions + 1] = submission
 end
 

@@ -12,7 +12,7 @@ from shared.store import keys
 from shared.store.callers import callers
 from shared.store.jobs import records
 from shared.store.jobs.records import Record, StoredJob
-from shared.store.jobs.submissions import Limits, Submission
+from shared.store.jobs.submissions import Kind, Limits, Submission
 from shared.store.redis import scripts
 from shared.store.redis.pipelining import get
 
@@ -50,12 +50,11 @@ class Batch(NamedTuple):
 class Answer:
     """The answer to a batch; `request_id`, `at`, `left` and `reset` (ms) as for a submission.
 
-    For `no_credential`, `at` is the place of the first query whose credential is missing.
+    For a refusal of a credential or a file, `at` is the place of the first refused query. For that of a file,
+    `batch_id` is the place of the file in the query.
     """
 
-    kind: Literal[
-        "queued", "replayed", "full", "mismatch", "limited", "broke", "revoked", "no_sandbox", "no_credential"
-    ]
+    kind: Kind | Literal["replayed"]
     batch_id: str
     request_id: str
     at: int

@@ -5,18 +5,21 @@
 --   slot              the slot that claims
 --   lease_ms          ms until the lease ends
 --   daily_budget_usd  what a caller may spend a day, 0 for any sum
+--   caller_max_active  jobs that a caller may run at once, 0 for any number
 --   new_deployment    the id that the deployment gets if it has none
+--   new_spool_key     the secret that its spool gets if it has none
 -- Returns {request JSON, attempts, ms left on the clock, request id, caller, cost of the earlier attempts in USD, deployment,
--- the entry of the caller's credential that the job runs on, JSON, or '' when it has none or none any more}, or nil when the
--- claim is void.
-local id, number, slot, lease_ms, daily_budget_usd, new_deployment =
-  ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+-- the entry of the caller's credential that the job runs on, JSON, or '' when it has none or none any more, the secret of the
+-- spool}, or nil when the claim is void.
+local id, number, slot, lease_ms, daily_budget_usd, caller_max_active, new_deployment, new_spool_key =
+  ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], ARGV[8]
 local job = read(id, 'state', 'n', 'slot', 'started', 'timeout', 'attempts', 'progress', 'caller', 'seq',
   'created', 'req', 'taken', 'cost', 'paid', 'cred')
 local time = now()
 local started = job.started or job.taken or time
 if job.n ~= number then return nil end
 if is_revoked(job.caller) then return nil end -- popped before the revocation: `cancel_revoked.lua` ends it
+daily_budget_usd = policy_of(job.caller).dailyBudgetUsd or daily_budget_usd
 if job.state == 'waiting' and not job.started and daily_budget_usd > 0
   and tonumber(redis.call('HGET', spend_of(job.caller, day_of(time)), 'cost') or 0) >= daily_budget_usd then
   -- The job was accepted before the budget was spent, and runs on the next day. A job that has begun continues, because its
@@ -24,8 +27,16 @@ if job.state == 'waiting' and not job.started and daily_budget_usd > 0
   redis.call('ZREM', ACTIVE, id)
   change_state(id, job.caller, job.seq, 'waiting', 'delayed')
   redis.call('HSET', record_of(id), 'n', job.n + 1)
+  redis.call('HDEL', record_of(id), 'tag') -- it has not run: the next day it is behind jobs that wait then
   redis.call('ZADD', DELAYED, whole(time - time % DAY + DAY), id)
   publish_state(id, 'delayed', job.progress)
+  return nil
+end
+if job.state == 'waiting' and is_busy(job.caller, caller_max_active) then
+  -- Another slot has claimed a job of the caller since this one was popped.
+  redis.call('ZREM', ACTIVE, id)
+  redis.call('HSET', record_of(id), 'n', job.n + 1)
+  hold(id, job.caller, job.seq)
   return nil
 end
 if job.state == 'waiting' then
@@ -49,6 +60,8 @@ if not deployment then
   deployment = new_deployment
   redis.call('SET', DEPLOYMENT, deployment)
 end
+redis.call('SET', SPOOL_KEY, new_spool_key, 'NX')
 return {redis.call('GET', input_of(id)), tonumber(job.attempts), job.timeout - (time - started), job.req,
   job.caller, tostring((job.cost or 0) - (job.paid or 0)), deployment,
-  job.cred and redis.call('HGET', credentials_of(job.caller), job.cred) or ''}
+  job.cred and redis.call('HGET', credentials_of(job.caller), job.cred) or '',
+  redis.call('GET', SPOOL_KEY)}

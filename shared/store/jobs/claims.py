@@ -6,6 +6,7 @@ Every write names the claim number. A slot that was considered dead, and resumes
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
+from secrets import token_hex
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -23,11 +24,15 @@ LEASE = 15_000
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to write for a job; `number` is its fence, `deployment` the store that it belongs to once taken."""
+    """The right to write for a job; `number` is its fence.
+
+    Once taken it names its store, `deployment`, and the secret that signs its settlement on disk.
+    """
 
     job_id: str
     number: int
     deployment: str = ""
+    spool_key: str = field(default="", repr=False)
 
     @classmethod
     def parse(cls, text: str) -> "Claim":
@@ -61,26 +66,29 @@ class ClaimedJob:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """What an attempt showed of Claude: that it answers, refuses our account, or accepts no request for `wait` ms."""
+    """Claude's state in an attempt: it answers, refuses our account, or accepts no request for `wait` ms."""
 
     shows: Literal["answered", "refused", "limited", ""] = ""
     code: str = ""
     wait: int = 0
 
 
-async def take(client: redis.asyncio.Redis, claim: Claim, slot: str, budget: float = 0) -> ClaimedJob | None:
+async def take(
+    client: redis.asyncio.Redis, claim: Claim, slot: str, budget: float = 0, caller_max_active: int | None = None
+) -> ClaimedJob | None:
     """Claim a job for a slot; None when the record expects another claim, or none.
 
     Also None when its caller has spent the `budget` of the day, USD, if there is one: then the job runs the next day.
+    And None when its caller runs `caller_max_active` jobs: then it waits for one of them. A policy replaces both.
     """
     reply = await scripts.run(
         client, "claim", job_id=claim.job_id, number=claim.number, slot=slot, lease_ms=LEASE, daily_budget_usd=budget,
-        new_deployment=uuid4().hex,
+        caller_max_active=caller_max_active or 0, new_deployment=uuid4().hex, new_spool_key=token_hex(32),
     )  # fmt: skip
     if reply is None:
         return None
-    request, attempts, time_left, request_id, caller, cost, deployment, credential = reply
-    claim = replace(claim, deployment=deployment)
+    request, attempts, time_left, request_id, caller, cost, deployment, credential, spool_key = reply
+    claim = replace(claim, deployment=deployment, spool_key=spool_key)
     return ClaimedJob(claim, json.loads(request), attempts, time_left, request_id, caller, float(cost), credential)
 
 
@@ -121,6 +129,7 @@ def finish(  # noqa: PLR0913 -- each is a field of the settlement
     """
     return Finish(
         deployment=claim.deployment,
+        key=claim.spool_key,
         job_id=claim.job_id,
         number=claim.number,
         state=state,
@@ -149,6 +158,7 @@ def retry(
     """Retry the job after `delay` ms; the attempt counts. `seen` is as for `finish`."""
     return Retry(
         deployment=claim.deployment,
+        key=claim.spool_key,
         job_id=claim.job_id,
         number=claim.number,
         delay_ms=delay,
@@ -162,13 +172,24 @@ def retry(
 
 def hand_back(claim: Claim, spend: Sequence[Spend] = ()) -> Settlement:
     """Put a running job back at the front of its priority; the attempt does not count."""
-    return HandBack(deployment=claim.deployment, job_id=claim.job_id, number=claim.number, spend=to_json(spend))
+    return HandBack(
+        deployment=claim.deployment,
+        key=claim.spool_key,
+        job_id=claim.job_id,
+        number=claim.number,
+        spend=to_json(spend),
+    )
 
 
 def spent(claim: Claim, caller: str, spend: Sequence[Spend]) -> Settlement:
     """Count the cost of a run whose claim no longer holds."""
     return Spent(
-        deployment=claim.deployment, job_id=claim.job_id, number=claim.number, caller=caller, spend=to_json(spend)
+        deployment=claim.deployment,
+        key=claim.spool_key,
+        job_id=claim.job_id,
+        number=claim.number,
+        caller=caller,
+        spend=to_json(spend),
     )
 
 
@@ -191,10 +212,13 @@ def settle_sync(client: redis.Redis, settlement: Settlement) -> Settled:
     return _SETTLED[reply]
 
 
-def deployment(client: redis.Redis) -> str:
-    """Return the deployment that the store belongs to; empty before its first claim."""
-    found: bytes | str = client.get(keys.DEPLOYMENT) or ""  # a client may decode or not
-    return found.decode("utf-8", "replace") if isinstance(found, bytes) else found
+def deployment(client: redis.Redis) -> tuple[str, str]:
+    """Return the deployment that the store belongs to, and the secret of its spool; empty before its first claim."""
+    found: Any = client.mget(keys.DEPLOYMENT, keys.SPOOL_KEY)
+    own, key = (
+        value.decode("utf-8", "replace") if isinstance(value, bytes) else value or "" for value in found
+    )  # a client may decode or not
+    return own, key
 
 
 def knows(client: redis.Redis, job_id: str) -> bool:

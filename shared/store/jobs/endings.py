@@ -35,7 +35,10 @@ async def read_at_end(
 async def within(deadline: float, event: asyncio.Event) -> bool:
     """Wait for an event until a time of the monotonic clock; return whether it was set."""
     try:
-        await asyncio.wait_for(event.wait(), deadline - time.monotonic())
+        # Not `wait_for`: on Python 3.11 it loses a cancellation that comes with the event, and the stream of a client
+        # that has left goes on.
+        async with asyncio.timeout(deadline - time.monotonic()):
+            await event.wait()
     except TimeoutError:
         return False
     return True

@@ -20,12 +20,16 @@
 -- Claude refuses every request, 3 for a claim of another deployment, else 0.
 local settlement, body = cjson.decode(ARGV[1]), ARGV[2]
 if is_foreign(settlement.deployment) then return 3 end
+-- Bytes of a request that stays after its job has completed.
+local MOST_KEPT_REQUEST = 4096
 local id, number, state, code = settlement.job_id, whole(settlement.number), settlement.state, settlement.code
 
--- Append the staged transcripts of a run to the kept session.
+-- Append the staged transcripts of a run to the kept session; return how many bytes.
 local function keep_session(from, to, keep_s)
+  local bytes = 0
   local function move(name, read_all, write)
     local lines = redis.call(read_all, from .. name, unpack(read_all == 'LRANGE' and {0, -1} or {}))
+    for _, line in ipairs(lines) do bytes = bytes + #line end
     for first = 1, #lines, 1000 do
       redis.call(write, to .. name, unpack(lines, first, math.min(first + 999, #lines)))
     end
@@ -39,9 +43,10 @@ local function keep_session(from, to, keep_s)
   move('', 'LRANGE', 'RPUSH')
   move(':ids', 'SMEMBERS', 'SADD')
   move(':subs', 'SMEMBERS', 'SADD')
+  return bytes
 end
 
-local job = read(id, 'state', 'n', 'caller', 'seq', 'fp', 'ttl')
+local job = read(id, 'state', 'n', 'caller', 'seq', 'fp', 'ttl', 'keep')
 if job.state == 'delayed' and tonumber(job.n) == settlement.number + 1 then return 2 end
 if job.n == number and job.state == state then return 1 end
 if job.n ~= number or job.state ~= 'active' then
@@ -67,6 +72,13 @@ redis.call('HINCRBY', record_of(id), 'attempts', 1)
 note_attempt(id, time, code, 1, settlement.seen)
 if state == 'completed' then
   redis.call('SET', output_of(id), body)
+  add_bytes(id, job.caller, #body)
+  -- Only a job that has not completed can run again. Operators still see a short request.
+  local length = redis.call('STRLEN', input_of(id))
+  if not job.keep and length > MOST_KEPT_REQUEST then
+    add_bytes(id, job.caller, -length)
+    redis.call('DEL', input_of(id))
+  end
 else
   redis.call('HSET', record_of(id), 'error', body)
 end
@@ -80,6 +92,8 @@ if state == 'completed' and is_whole and job.fp and tonumber(job.ttl) > 0 then
 end
 if state == 'completed' and settlement.session_id ~= '' then
   local staged = staged_transcript_of(id .. '-' .. number, settlement.session_id)
-  keep_session(staged, transcript_of(job.caller, settlement.session_id), settlement.keep_session_s)
+  local keep_s = settlement.keep_session_s
+  local bytes = keep_session(staged, transcript_of(job.caller, settlement.session_id), keep_s)
+  add_session_bytes(job.caller, settlement.session_id, bytes, time + keep_s * 1000)
 end
 return 1

@@ -39,4 +39,5 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', BATCHES_EXPIRE, '-inf', whole(ti
     redis.call('ZREM', BATCHES_EXPIRE, id)
   end
 end
+forget_session_bytes(time, most)
 return forgotten

@@ -9,7 +9,7 @@
 local settlement = cjson.decode(ARGV[1])
 if is_foreign(settlement.deployment) then return 3 end
 local id, number = settlement.job_id, whole(settlement.number)
-local job = read(id, 'state', 'n', 'prio', 'seq', 'caller', 'progress')
+local job = read(id, 'state', 'n', 'prio', 'seq', 'caller', 'progress', 'tag')
 if job.state ~= 'active' or job.n ~= number then
   count_once(id, number, job.caller, settlement.spend)
   return 0
@@ -19,7 +19,7 @@ leave_slot(id)
 redis.call('HSET', record_of(id), 'n', job.n + 1)
 redis.call('HDEL', record_of(id), 'slot')
 redis.call('ZREM', ACTIVE, id)
-enqueue(id, job.prio, job.seq)
+enqueue(id, job.caller, job.prio, job.tag)
 count_once(id, number, job.caller, settlement.spend)
 redis.call('HDEL', record_of(id), 'spent')
 publish_state(id, 'waiting', job.progress)

@@ -43,6 +43,12 @@ def forget_expired(client: redis.Redis) -> int:
     return count
 
 
+def release_held(client: redis.Redis, *, caller_max_active: int | None) -> int:
+    """Queue held jobs whose callers may run more jobs than they do; return how many."""
+    count: int = scripts.run_sync(client, "release_held", most=_BATCH, caller_max_active=caller_max_active or 0)
+    return count
+
+
 def queue_next_turns(client: redis.Redis) -> int:
     """Queue parked jobs whose turn in a session has come; return how many."""
     count: int = scripts.run_sync(client, "queue_next_turns", most=_BATCH)

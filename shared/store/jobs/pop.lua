@@ -2,44 +2,61 @@
 -- ARGV
 --   claim_ms  ms until the claim must have been made
 --   takes     'plain' when the worker takes no job that needs a sandbox, 'all' otherwise
+--   caller_max_active  jobs that a caller may run at once, 0 for any number
 -- Returns the claim, `JOB-N`, or nil when nothing may start.
-local claim_ms, takes = ARGV[1], ARGV[2]
+local claim_ms, takes, caller_max_active = ARGV[1], ARGV[2], ARGV[3]
 local time = now()
+-- Jobs that one call holds at most.
+local MOST_HELD = 100
 
--- Return the first job of the queue; for a worker without a sandbox the first that needs none.
+-- Return the first job of the queue and its score; for a worker without a sandbox those of the first that needs none.
 local function first_job()
-  local id = redis.call('ZRANGE', takes == 'plain' and PLAIN or WAITING, 0, 0)[1]
-  if id or takes ~= 'plain' then return id end
+  local first = redis.call('ZRANGE', takes == 'plain' and PLAIN or WAITING, 0, 0, 'WITHSCORES')
+  if first[1] or takes ~= 'plain' then return first[1], first[2] end
   -- Jobs that waited before the gateway was upgraded are in no list of their own.
-  for _, other in ipairs(redis.call('ZRANGE', WAITING, 0, 99)) do
-    if redis.call('HEXISTS', record_of(other), 'sandbox') == 0 then return other end
+  local every = redis.call('ZRANGE', WAITING, 0, 99, 'WITHSCORES')
+  for i = 1, #every, 2 do
+    if redis.call('HEXISTS', record_of(every[i]), 'sandbox') == 0 then return every[i], every[i + 1] end
   end
 end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', DELAYED, '-inf', whole(time), 'LIMIT', 0, 100)) do
   redis.call('ZREM', DELAYED, id)
-  local job = read(id, 'caller', 'state', 'prio', 'seq', 'progress')
+  local job = read(id, 'caller', 'state', 'prio', 'seq', 'progress', 'tag')
   if job.state == 'delayed' then
     change_state(id, job.caller, job.seq, 'delayed', 'waiting')
-    enqueue(id, job.prio, job.seq)
+    enqueue(id, job.caller, job.prio, job.tag)
     publish_state(id, 'waiting', job.progress)
   end
 end
 
 if redis.call('EXISTS', PAUSED, NOT_BEFORE) > 0 then return nil end
-local held = redis.call('HMGET', UPSTREAM, 'refused', 'probe')
-local probing = tonumber(held[1] or 0) >= HELD_AFTER
-if probing and time < tonumber(held[2]) then return nil end
-local id, n
+local refusals = redis.call('HMGET', UPSTREAM, 'refused', 'probe')
+local probing = tonumber(refusals[1] or 0) >= HELD_AFTER
+if probing and time < tonumber(refusals[2]) then return nil end
+local id, score, n
+local held = 0
 repeat
-  id = first_job()
-  if not id then return nil end
+  id, score = first_job()
+  if not id then
+    forget_tags()
+    return nil
+  end
   redis.call('ZREM', WAITING, id)
   redis.call('ZREM', PLAIN, id)
-  local job = redis.call('HMGET', record_of(id), 'n', 'caller')
+  local job = redis.call('HMGET', record_of(id), 'n', 'caller', 'seq')
   -- `cancel_revoked.lua` ends the jobs of a caller whose key is revoked; until then none of them may start.
   n = job[1] and not is_revoked(job[2]) and job[1]
+  if n and is_busy(job[2], caller_max_active) then
+    hold(id, job[2], job[3])
+    n, held = nil, held + 1
+    if held == MOST_HELD then
+      redis.call('LPUSH', WAKE, 1) -- the next pop continues
+      return nil
+    end
+  end
 until n -- an id without a record is skipped, so that it does not keep the others from starting
+advance(place_of(tonumber(score)))
 if probing then redis.call('HSET', UPSTREAM, 'probe', whole(time + PROBE_EVERY)) end
 
 -- Until a slot has claimed it, the job belongs to no slot: if the slot dies now, the lease ends soon.

@@ -14,9 +14,16 @@ CLAIM_WITHIN = 10_000
 Takes = Literal["all", "plain"]
 
 
-def pop(client: redis.Redis, claim_within: int = CLAIM_WITHIN, takes: Takes = "all") -> Claim | None:
+def pop(
+    client: redis.Redis,
+    claim_within: int = CLAIM_WITHIN,
+    takes: Takes = "all",
+    caller_max_active: int | None = None,
+) -> Claim | None:
     """Take the next job off the queue; return its claim, or None when nothing may start."""
-    text: Any = scripts.run_sync(client, "pop", claim_ms=claim_within, takes=takes)
+    text: Any = scripts.run_sync(
+        client, "pop", claim_ms=claim_within, takes=takes, caller_max_active=caller_max_active or 0
+    )
     if text is None:
         return None
     return Claim.parse(text.decode() if isinstance(text, bytes) else text)  # a client may decode or not

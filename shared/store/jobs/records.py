@@ -80,7 +80,7 @@ class StoredJob(Record):
 
     @property
     def waiting(self) -> dict[str, Any] | None:
-        """Why it waits for Claude while it runs, or for a sandbox: `code`, and `since` and `retryAt` in ms."""
+        """The reason of a wait for Claude while it runs, or for a sandbox: `code`, and `since` and `retryAt` in ms."""
         if self.without_sandbox_since is not None:
             return {"code": "sandbox_unavailable", "since": self.without_sandbox_since, "retryAt": None}
         text = self.record.get("waiting") if self.record["state"] == "active" else None

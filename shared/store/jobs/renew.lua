@@ -10,12 +10,13 @@
 -- Returns 1 while the claim holds, else 0: the run has to be abandoned.
 local id, number, progress, lease_ms, piece, text, spend =
   ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]
-local job = read(id, 'state', 'n', 'progress', PIECE)
+local job = read(id, 'state', 'n', 'progress', 'caller', PIECE)
 if job.state ~= 'active' or job.n ~= number then return 0 end
 local published = number .. '.' .. piece
 if text ~= '' and job[PIECE] ~= published then -- a piece is sent again when the reply to it was lost
   redis.call('HSET', record_of(id), PIECE, published)
   publish(id, 'delta', text)
+  add_bytes(id, job.caller, #text)
 end
 if spend ~= '' then redis.call('HSET', record_of(id), 'spent', spend) end
 local before = tonumber(job.progress)

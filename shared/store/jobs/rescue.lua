@@ -19,7 +19,7 @@ else
   end
 end
 for _, id in ipairs(gone) do
-  local job = read(id, 'caller', 'state', 'prio', 'seq', 'n', 'lost', 'fp', 'progress')
+  local job = read(id, 'caller', 'state', 'prio', 'seq', 'n', 'lost', 'fp', 'progress', 'tag')
   redis.call('ZREM', ACTIVE, id)
   if job.state == 'waiting' or job.state == 'active' then
     -- The last claim becomes void. A job that was popped and never claimed has not lost a worker.
@@ -41,7 +41,7 @@ for _, id in ipairs(gone) do
     else
       if job.state == 'active' then count('retries:worker_lost') end
       change_state(id, job.caller, job.seq, job.state, 'waiting')
-      enqueue(id, job.prio, job.seq)
+      enqueue(id, job.caller, job.prio, job.tag)
       if job.state == 'active' then publish_state(id, 'waiting', job.progress) end
     end
     rescued[#rescued + 1] = id

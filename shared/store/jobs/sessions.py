@@ -5,6 +5,7 @@ have more transcripts under subpaths, `…/SUBPATH`, which the set `…:subs` na
 """
 
 import json
+import re
 from typing import Any
 
 import redis.asyncio
@@ -14,6 +15,10 @@ from shared.store.redis import scripts
 
 # s. A crash leaves staged transcripts behind.
 STAGED_FOR = 86_400
+# Bytes and subpaths that one run may add to its session: they are kept in Redis.
+LARGEST, MOST_SUBPATHS = 64 << 20, 1000
+# The names of subagents' transcripts, as they are parts of the names of keys and of files.
+_SUBPATH = re.compile(r"subagents(/[\w-][\w.-]{0,99}){1,4}", re.ASCII)
 # The SDK distinguishes sessions by the working directory too. Every run has another one, so that it is ignored.
 _PROJECT = "-"
 
@@ -77,23 +82,39 @@ class TranscriptStore:
 class StagedSession:
     """The session store of one run: it reads the kept transcript, and stages what the run adds.
 
-    The lines join the kept transcript when the job completes (finish.lua). An attempt that fails leaves no trace.
+    The lines join the kept transcript when the job completes (finish.lua). An attempt that fails leaves no trace. A
+    tool can write to the CLI's output, and so choose lines and names: only those of this session are staged, up to
+    LARGEST bytes in all.
     """
 
-    def __init__(self, client: redis.asyncio.Redis, caller: str, claim: str, keep_for: int) -> None:
+    def __init__(self, client: redis.asyncio.Redis, caller: str, claim: str, keep_for: int, session_id: str) -> None:
         self._kept = TranscriptStore(client, keys.transcripts(caller), keep_for)
         self._staged = TranscriptStore(client, keys.staged_transcripts(claim), STAGED_FOR)
-        self._written: set[str] = set()
+        self._session_id = session_id
+        self._subpaths: set[str] = set()
+        self._size = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the run has tried to add more than a session takes."""
+        return self._size > LARGEST or len(self._subpaths) > MOST_SUBPATHS
 
     async def append(self, key: Key, entries: list[Line]) -> None:
-        """Stage lines of a transcript."""
-        self._written.add(key["session_id"])
+        """Stage lines of a transcript of this session; ignore those of another. Raise ValueError when it is full."""
+        subpath = key.get("subpath", "")
+        if key["session_id"] != self._session_id or (subpath and not _SUBPATH.fullmatch(subpath)):
+            return
+        if subpath:
+            self._subpaths.add(subpath)
+        self._size += sum(len(json.dumps(line)) for line in entries)
+        if self.is_full:
+            raise ValueError("the run adds too much to its session")
         await self._staged.append({**key, "project_key": _PROJECT}, entries)
 
     async def forget(self) -> None:
         """Delete staged lines that did not join the kept transcript, such as those written after the answer."""
-        for session_id in self._written:
-            await self._staged.delete({"project_key": _PROJECT, "session_id": session_id})
+        if self._size:
+            await self._staged.delete({"project_key": _PROJECT, "session_id": self._session_id})
 
     async def load(self, key: Key) -> list[Line] | None:
         """Return a kept transcript; None when there is none."""
@@ -103,6 +124,10 @@ class StagedSession:
         """List the subpaths of a kept session."""
         return await self._kept.list_subkeys({**key, "project_key": _PROJECT})
 
-    async def exists(self, session_id: str) -> bool:
-        """Return whether there is a kept session of that id."""
-        return await self.load({"project_key": _PROJECT, "session_id": session_id}) is not None
+    async def transcript(self, session_id: str) -> list[Line] | None:
+        """Return the kept transcript of a session; None when there is none."""
+        return await self.load({"project_key": _PROJECT, "session_id": session_id})
+
+    async def subpaths(self, session_id: str) -> list[str]:
+        """List the subpaths of a kept session, which have transcripts of their own."""
+        return await self.list_subkeys({"project_key": _PROJECT, "session_id": session_id})

@@ -3,6 +3,7 @@
 On disk a settlement is a JSON object of named fields with a version. The scripts read the same fields by name.
 """
 
+import hmac
 import json
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal
@@ -10,8 +11,6 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 VERSION = 3
-# What version 2 calls a field, and what it is called now.
-_RENAMED = {"conversation": "session_id", "keep_conversation_s": "keep_session_s"}
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -33,24 +32,38 @@ class _Spend(_Model):
 
 
 class _Settlement(_Model):
-    """Ends a claim of one deployment; `deployment` is empty only for a settlement that is never written to disk."""
+    """Ends a claim of one deployment; `deployment` is empty only for a settlement that is never written to disk.
+
+    On disk it has a `signature` by the deployment's secret, `key`, which no file holds.
+    """
 
     # Long texts, which the script gets beside the other fields.
     _texts: ClassVar[tuple[str, ...]] = ()
 
     script: str
     deployment: str
+    signature: str = ""
+    key: str = Field("", exclude=True, repr=False)
     job_id: Annotated[str, Field(min_length=1)]
     number: Count
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of the script: the fields, and the long texts."""
-        fields = self.model_dump(exclude={"script", *self._texts})
+        fields = self.model_dump(exclude={"script", "signature", *self._texts})
         return {"settlement": fields, **{name: getattr(self, name) for name in self._texts}}
 
     def to_json(self) -> str:
-        """Write the settlement as it is kept on disk."""
-        return json.dumps({"version": VERSION, **self.model_dump()})
+        """Write the settlement as it is kept on disk, signed if it knows the deployment's secret."""
+        signature = self._signature(self.key) if self.key else ""
+        return json.dumps({"version": VERSION, **self.model_dump(), "signature": signature})
+
+    def is_signed_with(self, key: str) -> bool:
+        """Return whether a worker that knows the deployment's secret has written the settlement to disk."""
+        return bool(key) and hmac.compare_digest(self.signature.encode(), self._signature(key).encode())
+
+    def _signature(self, key: str) -> str:
+        signed = json.dumps(self.model_dump(exclude={"signature"}), sort_keys=True).encode()
+        return hmac.new(key.encode(), signed, "sha256").hexdigest()
 
 
 class Finish(_Settlement):
@@ -109,7 +122,7 @@ _OBJECT = TypeAdapter(dict[str, Any])
 
 
 def parse(text: str) -> Settlement:
-    """Read what `to_json` wrote, in this version or the one before; raise ValueError for anything else.
+    """Read what `to_json` wrote, in this version; raise ValueError for anything else. Does not check the signature.
 
     The JSON inside the fields is checked as well: a script that meets other JSON fails after its first writes.
     """
@@ -127,12 +140,10 @@ def parse(text: str) -> Settlement:
 
 
 def _current(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields as this version names them."""
+    """Return the fields of a file of this version."""
+    if "key" in fields:
+        raise ValueError("a file names no secret")
     version = fields.pop("version", None)
-    if version == 2:
-        fields = {_RENAMED.get(name, name): value for name, value in fields.items()}
-        # The first files of version 2 have no `seen`.
-        return {"seen": "", **fields} if fields.get("script") in {"finish", "retry"} else fields
     if type(version) is int and version > VERSION:
         raise NewerVersionError(f"a settlement of version {version}")
     if version != VERSION:

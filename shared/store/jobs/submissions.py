@@ -10,17 +10,30 @@ from shared.store import keys
 from shared.store.redis import scripts
 
 Kind = Literal[
-    "queued", "duplicate", "cached", "full", "mismatch", "limited", "broke", "revoked", "no_sandbox", "no_credential"
-]
+    "queued", "duplicate", "cached", "full", "caller_full", "caller_bytes", "mismatch", "limited", "broke", "revoked",
+    "no_sandbox", "no_credential", "no_file", "not_attachable", "attachments_too_large",
+]  # fmt: skip
+
+
+class NamedFile(NamedTuple):
+    """A file or an attachment of a submission: one of the caller's by its id, or a content that the request has."""
+
+    id: str = ""
+    sha256: str = ""
+    kind: str = ""
+    size: int = 0
+    attached: bool = False
 
 
 class Limits(NamedTuple):
-    """The limits of a deployment: jobs that wait, a caller's submissions in a window, and a caller's cost a day in USD.
+    """The limits of a submission: jobs that wait; of its caller: jobs, bytes, submissions in a window, USD a day.
 
-    A `rate` or a `daily_budget_usd` of 0 is no limit.
+    A 0 is no limit, except for `max_waiting`.
     """
 
     max_waiting: int
+    caller_max_waiting: int = 0
+    caller_max_bytes: int = 0
     rate: int = 0
     window_ms: int = 0
     daily_budget_usd: float = 0
@@ -30,7 +43,7 @@ UNLIMITED = Limits(max_waiting=1_000_000_000)
 
 
 class Submission(NamedTuple):
-    """What a client asks for. submit.lua describes the fields; `request` and `metadata` are JSON."""
+    """A submission of a client. submit.lua describes the fields; `request` and `metadata` are JSON."""
 
     job_id: str
     request_id: str
@@ -52,11 +65,15 @@ class Submission(NamedTuple):
     credential: str = ""
     session_id: str = ""
     sandbox: bool = False
+    keep_request: bool = False
+    files: tuple[NamedFile, ...] = ()
+    max_attached: int = 0
 
     @property
     def fields(self) -> dict[str, Any]:
         """The fields that the script decides by: all but the two texts that it only stores."""
-        return {name: getattr(self, name) for name in _DECISIVE}
+        fields = {name: getattr(self, name) for name in _DECISIVE}
+        return {**fields, "files": [file._asdict() for file in self.files]}
 
 
 _DECISIVE = tuple(name for name in Submission._fields if name not in {"request", "metadata"})
@@ -67,7 +84,8 @@ class Answer:
     """The answer to a submission.
 
     `result` is the result of a cached answer. `left` and `reset` (ms) describe the rate limit, when there is one; for
-    `limited`, `reset` is the time until the next submission may come. `at` is the time of the first answer, ms.
+    `limited`, `reset` is the time until the next submission may come. `at` is the time of the first answer, ms. When a
+    file is refused, `job_id` is its place among the files of the submission.
     """
 
     kind: Kind

@@ -19,17 +19,24 @@
 --     mcp           JSON of the MCP servers and the reasons for them, '' for none
 --     credential    name of the caller's credential that the job runs on, '' for the deployment's own
 --     session_id    the session that the job continues, one job at a time; '' for none
+--     keep_request  whether the request is read after the job has completed
 --     sandbox       whether only a worker with a sandbox may run the job
+--     files         its files and attachments, a list: id ('' when the content is in the request), sha256, kind, size and
+--                   whether it is attached; of a file with an id, the last but one is read from its record
+--     max_attached  bytes of all attachments
 --   limits      JSON: the limits of the deployment
---     max_waiting       jobs that may wait
+--     max_waiting         jobs that may wait
+--     caller_max_waiting  jobs of the caller that may wait, 0 for any number
+--     caller_max_bytes    bytes that the caller may hold in Redis, 0 for any number
 --     rate              submissions that a caller may make in a window, 0 for any number
 --     window_ms         the window
 --     daily_budget_usd  what a caller may spend a day, 0 for any sum
 --   request     what the worker reads, JSON
 --   metadata    the caller's metadata, JSON, or ''
 -- Returns {kind, request id, job id, result JSON or '', 1 if replayed, submissions left, ms until all are left again, ms since
--- the epoch of the first answer}. The kind is queued, duplicate or cached, or a refusal: full, mismatch, limited, broke,
--- revoked, no_sandbox or no_credential; for broke, the ms are those until the next day.
+-- the epoch of the first answer}. The kind is queued, duplicate or cached, or a refusal: full, caller_full, caller_bytes,
+-- mismatch, limited, broke, revoked, no_sandbox, no_credential, no_file, not_attachable or attachments_too_large; for broke, the
+-- ms are those until the next day; for the last three, the place of the file among `files`, from 0, stands for the job id.
 local submission, limits, request, metadata = cjson.decode(ARGV[1]), cjson.decode(ARGV[2]), ARGV[3], ARGV[4]
 local id, request_id, caller = submission.job_id, submission.request_id, submission.caller
 local time = now()
@@ -54,6 +61,8 @@ local limited
 limited, left, reset = over_rate(caller, limits, time)
 if limited then return answer('limited', '', '') end
 if not bind_credential(submission) then return answer('no_credential', '', '') end
+local refused, place = bind_files(submission, time)
+if refused then return answer(refused, '', whole(place)) end
 local fingerprint = submission.fingerprint
 
 if fingerprint ~= '' and submission.read_cache then
@@ -75,15 +84,12 @@ end
 
 if fingerprint ~= '' and submission.join then
   local leader = redis.call('GET', flight_of(fingerprint))
-  local job = leader and read(leader, 'state', 'prio', 'seq', 'fp') or {}
+  local job = leader and read(leader, 'state', 'prio', 'fp') or {}
   -- The state comes from the job's record, so that a stale marker of a finished job is not joined.
   if job.fp == fingerprint and (job.state == 'waiting' or job.state == 'active' or job.state == 'delayed') then
     local joiner = submission.webhook_url .. '\n' .. submission.webhook_host .. '\n' .. metadata
     if redis.call('HSET', joined_of(leader), request_id, joiner) == 1 then count('deduplicated') end
-    if submission.priority < tonumber(job.prio) then
-      redis.call('HSET', record_of(leader), 'prio', submission.priority)
-      if job.state == 'waiting' then enqueue(leader, submission.priority, job.seq) end
-    end
+    if submission.priority < tonumber(job.prio) then change_priority(leader, caller, job.prio, submission.priority) end
     remember(submission, 'duplicate', leader, time)
     return answer('duplicate', request_id, leader)
   end
@@ -91,8 +97,7 @@ end
 
 if submission.sandbox and lacks_sandbox(time) then return answer('no_sandbox', '', '') end
 
-local refused
-refused, reset = over_limits(caller, limits, 1, time, reset)
+refused, reset = over_limits(caller, limits, 1, #request + #metadata, time, reset)
 if refused then return answer(refused, '', '') end
 
 accept(submission, request, metadata, time)

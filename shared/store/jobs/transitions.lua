@@ -1,4 +1,4 @@
--- Part of every script, third of three: the state transitions of jobs.
+-- Part of every script, the last: the state transitions of jobs.
 
 -- Append an event to a job's event stream, and wake its subscribers.
 local function publish(id, kind, data)
@@ -10,9 +10,13 @@ local function publish_state(id, state, progress)
   publish(id, 'state', '{"state":"' .. state .. '","progress":' .. whole(progress) .. '}')
 end
 
--- Put a job into the queue, at the place that its priority and its order of arrival give it.
-local function enqueue(id, priority, seq)
-  local place = whole(priority * 2 ^ 50 + seq)
+-- Put a job into the queue: at the place of its `tag`, or without one behind its caller's other jobs of the priority.
+local function enqueue(id, caller, priority, tag)
+  if not tag then
+    tag = next_tag(caller, priority)
+    redis.call('HSET', record_of(id), 'tag', whole(tag))
+  end
+  local place = score_of(priority, tag)
   redis.call('ZADD', WAITING, place, id)
   if redis.call('HEXISTS', record_of(id), 'sandbox') == 0 then redis.call('ZADD', PLAIN, place, id) end
   redis.call('LPUSH', WAKE, 1)
@@ -24,7 +28,18 @@ local function enqueue_or_park(id, caller, session, priority, seq)
   if session and redis.call('RPUSH', turns_of(caller, session), id) > 1 then
     redis.call('ZADD', PARKED, seq, id)
   else
-    enqueue(id, priority, seq)
+    enqueue(id, caller, priority)
+  end
+end
+
+-- Change the priority of a job. If it waits, it gets a place behind its caller's other jobs of the new priority.
+local function change_priority(id, caller, from, to)
+  if tonumber(from) == tonumber(to) then return end
+  redis.call('HSET', record_of(id), 'prio', to)
+  redis.call('HDEL', record_of(id), 'tag')
+  if redis.call('ZSCORE', WAITING, id) then
+    leave_queue(id, caller)
+    enqueue(id, caller, to)
   end
 end
 
@@ -32,9 +47,30 @@ end
 local function enqueue_next_turn(caller, session)
   local id = redis.call('LINDEX', turns_of(caller, session), 0)
   if id and redis.call('ZREM', PARKED, id) == 1 then
-    local job = redis.call('HMGET', record_of(id), 'prio', 'seq')
-    enqueue(id, job[1], job[2])
+    enqueue(id, caller, redis.call('HGET', record_of(id), 'prio'))
   end
+end
+
+-- Return whether a caller runs as many jobs as it may; `most` is the limit of the deployment, 0 for none.
+local function is_busy(caller, most)
+  most = tonumber(policy_of(caller).maxActive or most)
+  return most > 0 and redis.call('ZCARD', jobs_of(caller, 'active')) >= most
+end
+
+-- Hold a job that was next, until one of its caller's running jobs leaves its slot. It keeps its place.
+local function hold(id, caller, seq)
+  redis.call('ZADD', HELD, seq, id)
+  redis.call('ZADD', held_of(caller), seq, id)
+end
+
+-- Put the first of a caller's held jobs back into the queue. Returns whether there was one.
+local function release_held(caller)
+  local id = redis.call('ZPOPMIN', held_of(caller))[1]
+  if not id then return false end
+  redis.call('ZREM', HELD, id)
+  local place = redis.call('HMGET', record_of(id), 'prio', 'tag')
+  enqueue(id, caller, place[1], place[2])
+  return true
 end
 
 -- Change a job's state in its record and in the lists, and other fields of the record with it.
@@ -44,6 +80,7 @@ local function change_state(id, caller, seq, from, to, ...)
   redis.call('HSET', record_of(id), 'state', to, ...)
   redis.call('ZADD', jobs_of(caller, to), seq, id)
   redis.call('ZADD', all_of(to), seq, id)
+  if from == 'active' then release_held(caller) end
 end
 
 -- Take a job off the slot that runs it.
@@ -104,6 +141,7 @@ local function forget(id, job)
     redis.call('ZREM', jobs_of(job.caller, job.state), id)
     redis.call('ZREM', all_of(job.state), id)
   end
+  if job.caller then forget_bytes(id, job.caller) end
   forget_hooks(id)
   redis.call('DEL', record_of(id), input_of(id), output_of(id), joined_of(id), events_of(id), keys_of(id))
   redis.call('ZREM', EXPIRES, id)
@@ -185,10 +223,11 @@ end
 local function end_job(id, job, to, time, keep_ms, code)
   redis.call('ZREM', ACTIVE, id)
   if job.state ~= 'active' then
-    redis.call('ZREM', WAITING, id)
-  redis.call('ZREM', PLAIN, id)
+    leave_queue(id, job.caller)
     redis.call('ZREM', DELAYED, id)
     redis.call('ZREM', PARKED, id)
+    redis.call('ZREM', HELD, id)
+    redis.call('ZREM', held_of(job.caller), id)
   end
   change_state(id, job.caller, job.seq, job.state, to, 'progress', 100, 'finished', whole(time),
     'expires', whole(time + keep_ms))

@@ -1,4 +1,4 @@
-"""What a failure of Redis means: for the client that is answered, for readiness, and for the operator who reads logs.
+"""Translates a failure of Redis: into the response to the client, into readiness, and into a message for the log.
 
 `classify` is the only place that decides this. Nothing that Redis wrote is passed on: its text can quote a key.
 """

@@ -1,4 +1,4 @@
-"""What the store uses of redis-py beyond its public interface. No other module does.
+"""The parts of redis-py's private interface that the store uses. No other module uses them.
 
 `tests/contract/test_redis_py.py` fails when a release of redis-py changes one of these.
 """

@@ -1,10 +1,12 @@
--- Part of every script, first of three: the names of the keys. They are not passed as KEYS, because which keys a script
+-- Part of every script, the first: the names of the keys. They are not passed as KEYS, because which keys a script
 -- uses depends on what it reads, and the store does not run in cluster mode. `keys.py` describes what each key holds.
 local WAITING, DELAYED, ACTIVE, PAUSED = 'cg:waiting', 'cg:delayed', 'cg:active', 'cg:paused'
 -- Those of the waiting jobs that need no sandbox: what a worker without one may take.
 local PLAIN = 'cg:waiting:plain'
 local SANDBOXED = 'cg:sandboxed'
-local PARKED, DEPLOYMENT = 'cg:parked', 'cg:deployment'
+local VIRTUAL, POLICIES, HELD = 'cg:virtual', 'cg:policies', 'cg:held'
+local BYTES, SESSIONS, SESSION_BYTES = 'cg:bytes', 'cg:sessions', 'cg:sessionbytes'
+local PARKED, DEPLOYMENT, SPOOL_KEY = 'cg:parked', 'cg:deployment', 'cg:spoolkey'
 local SEQUENCE, WAKE, EXPIRES, COUNTERS = 'cg:seq', 'cg:wake', 'cg:expires', 'cg:counters'
 local HTTP, PRICES, RQ_VIEW = 'cg:http', 'cg:prices', 'cg:rqview'
 local CANCELLED = 'cg:cancelled'
@@ -12,6 +14,7 @@ local REVOKED, REVOKING, REVOCATIONS = 'cg:revoked', 'cg:revoking', 'cg:revocati
 local SLOTS, RUNNING, CACHED = 'cg:slots', 'cg:running', 'cg:cached'
 local WORKERS, WRITTEN = 'cg:workers', 'cg:written'
 local DUE, FAILING_HOSTS, WEBHOOK_DUE = 'cg:due:callers', 'cg:hosts', 'cg:told'
+local FILES_DUE, FILE_BYTES = 'cg:files:due', 'cg:files:bytes'
 local UPSTREAM, NOT_BEFORE = 'cg:upstream', 'cg:notbefore'
 local BATCHES_EXPIRE, GUESSERS, CALLER_KEYS = 'cg:batches:expire', 'cg:guessers', 'cg:keys'
 -- Fields of a job's record: the session that it continues, and the last piece of text that its claim has published.
@@ -21,6 +24,9 @@ local MOST_EVENTS = 20000
 -- So many refusals in a row hold the queue. Then one job per interval, ms, tries whether Claude accepts requests again.
 local HELD_AFTER, PROBE_EVERY = 3, 30000
 local HOUR, DAY, KEPT_DAYS = 3600000, 86400000, 400 * 86400
+
+-- Format a number without exponent and fraction, as names and scores need it.
+local function whole(number) return string.format('%.0f', number) end
 
 local function record_of(id) return 'cg:job:' .. id end
 local function input_of(id) return 'cg:job:' .. id .. ':in' end
@@ -53,20 +59,23 @@ local function transcript_of(caller, session) return 'cg:talk:' .. caller .. ':-
 local function staged_transcript_of(claim, session) return 'cg:turn:' .. claim .. ':-:' .. session end
 local function turns_of(caller, session) return 'cg:turns:' .. caller .. ':' .. session end
 
+local function held_of(caller) return 'cg:held:' .. caller end
+local function finish_tags_of(priority) return 'cg:finish:' .. whole(priority) end
 local function rate_of(caller) return 'cg:rate:' .. caller end
 local function spend_of(caller, day) return 'cg:spend:' .. caller .. ':' .. day end
 local function spent_of(id, number) return 'cg:spent:' .. id .. '-' .. number end
+
+local function file_of(id) return 'cg:file:' .. id end
+local function file_jobs_of(id) return 'cg:file:' .. id .. ':jobs' end
+local function files_of(caller) return 'cg:files:of:' .. caller end
 
 local function caller_key_of(digest) return 'cg:key:' .. digest end
 local function secrets_of(caller) return 'cg:secret:' .. caller end
 local function guesses_of(address) return 'cg:guesses:' .. address end
 local function session_of(digest) return 'cg:session:' .. digest end
 
--- Format a number without exponent and fraction, as names and scores need it.
 -- Of a caller: name of a credential → JSON of what is known of it, with the sealed value.
 local function credentials_of(caller) return 'cg:credentials:' .. caller end
-
-local function whole(number) return string.format('%.0f', number) end
 
 -- Return the server's time, ms since the epoch; the same during one script.
 local script_time

@@ -15,11 +15,13 @@ from shared.store.redis.pipelining import send
 from shared.store.redis.signatures import Signature
 
 _FILES = {path.stem: path for path in Path(__file__).parents[1].rglob("*.lua")}
-_COMMON = ("names", "counts", "transitions")
+_COMMON = ("names", "counts", "fair_share", "storage", "transitions")
 _SETTLING = ("finish", "retry", "hand_back", "spent")
 _ALSO = {
-    "submit": ("idempotency", "accept"),
-    "batch": ("idempotency", "accept"),
+    "submit": ("idempotency", "file_use", "accept"),
+    "batch": ("idempotency", "file_use", "accept"),
+    "delete_file": ("file_use",),
+    "take_due_files": ("file_use",),
     "recall": ("idempotency",),
     **dict.fromkeys(_SETTLING, ("settlement",)),
     "finish": ("settlement", "note_attempt"),

@@ -298,9 +298,18 @@ async def test_connections_to_claude_are_kept(folder):
         assert relay.upstream.connections == 1
 
 
-async def test_a_kept_connection_closed_by_claude_is_replaced(folder):
-    async with relayed(folder, GOOD, None) as relay:
+async def test_a_request_cut_on_a_kept_connection_is_a_failure_like_any_other(folder, quick):
+    async with relayed(folder, GOOD, None, b"SSH-2.0\r\n\r\n") as relay:
         await relay.post()
+        assert (await relay.post()).status_code == 200
+        assert [failure["message"] for failure in relay.run.failures] == ["connection lost", "malformed answer"]
+        assert [tries for _, _, tries in relay.seen.delays] == [1, 2]
+
+
+async def test_a_kept_connection_that_claude_has_closed_is_not_used(folder):
+    async with relayed(folder, answer(sse(), x_cut="yes")) as relay:
+        await relay.post()
+        await asyncio.wait(relay.upstream.tasks)
         assert (await relay.post()).status_code == 200
         assert relay.run.failures == []
 
@@ -508,6 +517,37 @@ async def test_a_small_model_with_tools_is_no_small_request(folder):
 async def test_claude_runs_no_tool_for_a_run_that_may_not_have_it(folder, extra, status):
     async with relayed(folder, tools=frozenset({"WebSearch"})) as relay:
         assert (await relay.post(extra)).status_code == status
+
+
+async def test_a_run_that_offers_a_withheld_tool_ends(folder):
+    """Catches a waiting CLI that offers the model a tool of its own which the job does not have."""
+    async with relayed(folder, withheld=frozenset({"Bash", "Agent"})) as relay:
+        assert (await relay.post({"tools": [{"name": "Read"}, {"name": "Bash"}]})).status_code == 403
+        assert (await relay.run.ended).code == "server_error"
+        assert not relay.upstream.requests
+
+
+async def test_a_tool_that_offers_a_withheld_tool_ends_no_run(folder):
+    """Catches a run that ends because one of its tools asks Claude something with tools of its own."""
+    async with relayed(folder, withheld=frozenset({"Bash"})) as relay:
+        assert (await relay.post({"tools": [{"name": "Read"}]})).status_code == 200
+        assert (await relay.post({"tools": [{"name": "Bash"}, 5, {"name": ["x"]}]})).status_code == 403
+        assert (await relay.post({"tools": [{"name": "Read"}]})).status_code == 200
+        assert not relay.run.ended.done()
+
+
+async def test_a_schema_that_the_cli_cannot_use_ends_the_run(folder):
+    """Catches an answer without structure, and its cost, when the CLI ignores a schema that came late."""
+    async with relayed(folder, answers_by="StructuredOutput") as relay:
+        assert (await relay.post({"tools": [{"name": "Read"}]})).status_code == 403
+        assert (await relay.run.ended).code == "invalid_request"
+        assert not relay.upstream.requests
+
+
+async def test_only_the_first_request_needs_the_tool_of_a_schema(folder):
+    async with relayed(folder, answers_by="StructuredOutput") as relay:
+        assert (await relay.post({"tools": [{"name": "StructuredOutput"}]})).status_code == 200
+        assert (await relay.post({})).status_code == 200
 
 
 async def test_turns_are_counted_without_subagents_and_end_the_run(folder):

@@ -1,5 +1,7 @@
 """Requests of Anthropic's messages and OpenAI's chat completions as queries."""
 
+import base64
+
 import pytest
 
 from functions.anthropic.requests import MessageRequest, query_of
@@ -10,7 +12,18 @@ USER, ANSWER = {"role": "user", "content": "q"}, {"role": "assistant", "content"
 TOOL = {"name": "t", "description": "d", "input_schema": {"type": "object"}}
 FUNCTION = {"type": "function", "function": {"name": "t", "description": "d", "parameters": {"type": "object"}}}
 FORCED = {"type": "function", "function": {"name": "t"}}
-IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "x"}}
+DATA = base64.b64encode(b"\x89PNG\r\n\x1a\n of a test").decode()
+SOURCE = {"type": "base64", "media_type": "image/png", "data": DATA}
+IMAGE = {"type": "image", "source": SOURCE}
+WRONG, URL = (
+    {**IMAGE, "source": source} for source in ({**SOURCE, "data": "x"}, {"type": "url", "url": "https://x.y"})
+)
+Q = {"type": "text", "text": "q"}
+PNG, PICTURE = f"data:image/png;base64,{DATA}", "messages[0].content[1].image_url"
+
+
+def picture(url):
+    return {"type": "image_url", "image_url": {"url": url, "detail": "auto"}}
 
 
 def message(**fields):
@@ -49,7 +62,11 @@ def test_parameters_of_messages_that_change_nothing_are_accepted(nothing):
         ({"messages": [{"role": ["user"], "content": "x"}]}, "messages.0.role"),
         ({"messages": [{"role": "user"}]}, "messages.0.content"),
         ({"messages": [{**USER, "bogus": 1}]}, "messages.0.bogus"),
-        ({"messages": [{**USER, "content": [IMAGE]}]}, "messages.0.content.0"),
+        ({"messages": [{**USER, "content": [IMAGE]}]}, "messages.0.content"),
+        ({"messages": [USER, {**ANSWER, "content": [IMAGE]}, USER]}, "messages.1.content.0"),
+        ({"messages": [USER, ANSWER, {**USER, "content": [Q, {**IMAGE, "title": "t"}]}]}, "messages.2.content.1.title"),
+        ({"messages": [{**USER, "content": [WRONG]}, USER]}, "messages.0.content.0.source"),
+        ({"messages": [{**USER, "content": [URL, Q]}]}, "messages.0.content.0.source"),
         ({"messages": [USER, ANSWER, {**USER, "content": " "}]}, "messages.2.content"),
         ({"messages": [{**USER, "content": ""}, USER]}, "messages.0.content"),
         ({"messages": [USER, {**ANSWER, "content": []}, USER]}, "messages.1.content"),
@@ -118,7 +135,15 @@ def test_parameters_of_chats_that_change_nothing_are_accepted(nothing):
         ({"messages": [{"role": "tool", "tool_call_id": "c", "content": "x"}]}, "messages[0].role"),
         ({"messages": [{"role": "user"}]}, "messages[0].content"),
         ({"messages": [{**USER, "name": "n"}]}, "messages[0].name"),
-        ({"messages": [{**USER, "content": [{"type": "image_url"}]}]}, "messages[0].content[0].type"),
+        ({"messages": [{**USER, "content": [{"type": "image_url"}]}]}, "messages[0].content[0].image_url"),
+        ({"messages": [{**USER, "content": [Q, picture("https://example.com/a")]}]}, f"{PICTURE}.url"),
+        ({"messages": [{**USER, "content": [Q, picture("data:image/png;base64,x")]}]}, f"{PICTURE}.url"),
+        ({"messages": [{**USER, "content": [Q, picture(PNG), 7]}]}, "messages[0].content[2]"),
+        ({"messages": [{**ANSWER, "content": [picture(PNG)]}, USER]}, "messages[0].content[0].type"),
+        (
+            {"messages": [{**USER, "content": [{"type": "input_audio"}]}]},
+            "messages[0].content[0].type",
+        ),
         ({"messages": [USER, {**ANSWER, "tool_calls": [{"id": "c"}]}, USER]}, "messages[1].tool_calls"),
         ({"messages": [USER, ANSWER, {**USER, "content": " "}]}, "messages[2].content"),
         ({"seed": 1}, "seed"),
@@ -161,3 +186,19 @@ def test_the_effort_of_the_last_message_counts():
     later = {"role": "system", "content": "s", "output_config": {"effort": "low"}}
     assert message(output_config={"effort": "high"})[0].effort == "high"
     assert message(output_config={"effort": "high"}, messages=[USER, later])[0].effort == "low"
+
+
+def test_attachments_of_all_turns_keep_their_places():
+    """Catches images that move to another turn, or to the other side of a text."""
+    turns = [{**USER, "content": [IMAGE, Q]}, ANSWER, {**USER, "content": [Q, IMAGE, {**Q, "text": "r"}, IMAGE]}]
+    chats = [{**USER, "content": [picture(PNG), Q]}, ANSWER]
+    chats.append({**USER, "content": [Q, picture(PNG), {**Q, "text": "r"}, picture(PNG)]})
+    for query in (message(messages=turns)[0], chat(messages=chats).query):
+        assert query.query == "r"
+        assert [one.data for one in query.attachments] == [DATA] * 3
+        first, second, third = ({"type": "attachment", "number": number} for number in range(3))
+        assert [turn["content"] for turn in query.history] == [
+            [first, Q],
+            [{"type": "text", "text": "a"}],
+            [Q, second, {"type": "query"}, third],
+        ]

@@ -3,8 +3,8 @@
 import pytest
 from claude_agent_sdk import ResultMessage
 
+from functions.worker.cli.report import Report
 from functions.worker.jobs.outcome import RETRYABLE, failed, judge
-from functions.worker.jobs.report import Report
 from shared.api.models import Result
 from shared.api.vocabulary import ErrorCode
 

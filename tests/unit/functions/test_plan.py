@@ -59,3 +59,24 @@ def test_the_default_plan_uses_no_tools_and_no_session():
     plan = plan_for({"query": "q"}, WorkerSettings())
     assert not plan.uses_tools
     assert plan == RunPlan(prompt=plan.prompt)
+
+
+def hosts_of(stored, *allowed):
+    return plan_for({"query": "q", **stored}, WorkerSettings(run_allowed_hosts=allowed)).allowed_hosts
+
+
+def test_tools_may_reach_all_hosts_of_the_worker_by_default():
+    assert hosts_of({"tools": ["Bash"]}, "a.example", "*.b.example") == ("a.example", "*.b.example")
+    assert hosts_of({"tools": ["Bash"]}) == ()
+
+
+def test_a_run_without_tools_may_reach_no_host():
+    assert hosts_of({}, "a.example") == ()
+    assert hosts_of({"network": {"allowedHosts": ["a.example"]}}, "a.example") == ()
+
+
+def test_a_request_narrows_the_hosts_and_never_widens_them():
+    """Catches a worker that trusts an API with other settings."""
+    tools = {"tools": ["Bash"], "network": {"allowedHosts": ["a.example", "evil.example", "c.b.example"]}}
+    assert hosts_of(tools, "a.example", "*.b.example") == ("a.example", "c.b.example")
+    assert hosts_of({"tools": ["Bash"], "network": {"allowedHosts": []}}, "a.example") == ()

@@ -140,7 +140,7 @@ def test_options_that_change_nothing_are_accepted(nothing):
         ({"input": [{**USER, "bogus": 5}]}, "input[0].bogus"),
         ({"input": [{"type": "function_call_output", "call_id": "c", "output": "o"}]}, "input[0].type"),
         ({"input": [{**USER, "content": [{**PART, "bogus": 1}]}]}, "input[0].content[0].bogus"),
-        ({"input": [SYSTEM, SYSTEM, {**USER, "content": [{"type": "input_image"}]}]}, "input[2].content[0].type"),
+        ({"input": [SYSTEM, SYSTEM, {**USER, "content": [{"type": "input_image"}]}]}, "input[2].content[0]"),
         ({"input": [SYSTEM, {**USER, "content": " "}]}, "input[1].content"),
         ({"input": " "}, "input"),
         ({"stream": "yes"}, "stream"),

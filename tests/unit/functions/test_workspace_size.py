@@ -1,6 +1,9 @@
 """What a run has written is counted whatever it does to hide it."""
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -60,9 +63,25 @@ def test_a_tree_of_any_depth_is_above_every_bound(tmp_path):
     assert size([tmp_path / "work"], [], BOUND) > BOUND
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every directory")
-def test_a_directory_that_may_not_be_read_is_counted(tmp_path):
-    (tmp_path / "work" / "closed").mkdir(parents=True)
-    (tmp_path / "work" / "closed" / "file").write_bytes(b"x" * 100_000)
-    (tmp_path / "work" / "closed").chmod(0)
-    assert size([tmp_path / "work"], [], BOUND) >= 100_000
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A directory of a user for whom modes matter, which root is not; the test runs as that user."""
+    # Not below pytest's directory, which no other user can enter.
+    with TemporaryDirectory(dir="/tmp") as name:
+        user = os.geteuid()
+        if user == 0:
+            os.chown(name, 12345, -1)
+            os.seteuid(12345)
+        try:
+            yield Path(name)
+        finally:
+            os.seteuid(user)
+
+
+def test_a_directory_that_may_not_be_read_is_counted(folder):
+    (folder / "work" / "closed").mkdir(parents=True)
+    (folder / "work" / "closed" / "file").write_bytes(b"x" * 100_000)
+    (folder / "work" / "closed").chmod(0)
+    with pytest.raises(PermissionError):
+        list((folder / "work" / "closed").iterdir())
+    assert size([folder / "work"], [], BOUND) >= 100_000

@@ -86,6 +86,7 @@ def test_the_options_of_ask_are_fields_of_the_submission(sent, tmp_path):
     (tmp_path / "schema.json").write_bytes(b'\xef\xbb\xbf{"type": "object"}')
     options = (
         "--model m --system-prompt s --priority high --mcp time --mcp fetch --tool Read --tool Bash --session s-1"
+        " --allow-host a.example --allow-host *.b.example"
         f" --schema {tmp_path / 'schema.json'}"
     )
     assert run(app, ["ask", "q", *options.split()]).exit_code == 0
@@ -96,6 +97,7 @@ def test_the_options_of_ask_are_fields_of_the_submission(sent, tmp_path):
         "priority": "high",
         "mcpServers": ["time", "fetch"],
         "tools": ["Read", "Bash"],
+        "network": {"allowedHosts": ["a.example", "*.b.example"]},
         "sessionId": "s-1",
         "outputSchema": {"type": "object"},
     }

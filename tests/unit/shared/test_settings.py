@@ -148,3 +148,16 @@ def test_an_mcp_variable_is_read_from_dotenv_or_the_environment(tmp_path, monkey
         monkeypatch.setenv(name, value)
     assert set(load.__wrapped__(SubmitSettings).servers) == {"a"}
     assert load.__wrapped__(WorkerSettings).servers["a"].env == {"T": token}
+
+
+@pytest.mark.parametrize("host", ["https://example.com", "example.com:443", "*", "10.0.0.1", "b\u00fccher.example"])
+def test_a_host_of_runs_that_is_no_name_is_refused_by_name(monkeypatch, host):
+    monkeypatch.setenv("RUN_ALLOWED_HOSTS", f"Example.com., *.example.org {host}")
+    for settings in (SubmitSettings, WorkerSettings):
+        with pytest.raises(SettingsError, match=r"^RUN_ALLOWED_HOSTS: should be"):
+            load(settings)
+
+
+def test_hosts_of_runs_have_one_form(monkeypatch):
+    monkeypatch.setenv("RUN_ALLOWED_HOSTS", "Example.com., *.Example.org")
+    assert load(WorkerSettings).run_allowed_hosts == ("example.com", "*.example.org")

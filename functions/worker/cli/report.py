@@ -1,23 +1,19 @@
-"""The report of a run: what was seen of it, by which its outcome is judged."""
+"""The report of a run, from which its outcome is judged."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from claude_agent_sdk import ResultMessage
+
+from functions.worker.cli.usage import Meter, spends_of_envelope
+from functions.worker.relay.run import RelayedRun
 from shared.api.vocabulary import ErrorCode
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    # The pool judges no run, and does not need these at run time.
-    from claude_agent_sdk import ResultMessage
-
-    from functions.worker.cli.usage import Meter
-    from functions.worker.relay.run import RelayedRun
-    from shared.store.callers.spending import Spend
+from shared.store.callers.spending import Spend
 
 # Failed requests that are kept of one attempt.
-_MOST_REQUESTS = 50
+MOST_REQUESTS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +26,7 @@ class Structured:
 
 @dataclass(slots=True)
 class Report:
-    """What was seen of a run; `structured` is None unless a schema was given.
+    """The observations of a run; `structured` is None unless a schema was given.
 
     `text` is the answer: all text blocks of the last message that has any (see `answer_text`). `structured_input` is
     the input of the model's StructuredOutput call with its exact digits. A run that `is_free` costs nothing, whatever
@@ -43,7 +39,7 @@ class Report:
     sent one, `retry_after` (ms) describe an API error.
     """
 
-    envelope: "ResultMessage | None" = None
+    envelope: ResultMessage | None = None
     # The answer reached the limit of its tokens, and is complete as far as it goes.
     is_cut: bool = False
     began: float = field(default_factory=time.monotonic)
@@ -53,28 +49,25 @@ class Report:
     failure: ErrorCode | None = None
     absent: tuple[str, ...] = ()
     truncated: tuple[str, ...] = ()
-    shown: "list[dict[str, Any]]" = field(default_factory=list)
-    relayed: "RelayedRun | None" = None
+    shown: list[dict[str, Any]] = field(default_factory=list)
+    relayed: RelayedRun | None = None
     text: str = ""
     text_bytes: int = 0
     structured_input: Any = None
-    structured: "Structured | None" = None
-    meter: "Meter | None" = None
+    structured: Structured | None = None
+    meter: Meter | None = None
     is_free: bool = False
 
     @property
     def seen(self) -> dict[str, Any]:
         """The part that the job's record keeps of this attempt; empty values are left out."""
         requests = self.shown if self.relayed is None else self.relayed.failures
-        values = {"model": self.model, "truncated": list(self.truncated), "requests": requests[-_MOST_REQUESTS:]}
+        values = {"model": self.model, "truncated": list(self.truncated), "requests": requests[-MOST_REQUESTS:]}
         return {name: value for name, value in values.items() if value}
 
     @property
-    def spends(self) -> "Sequence[Spend]":
+    def spends(self) -> Sequence[Spend]:
         """The cost: by the relay's meter, or else the CLI's own sum, or the sum of what the API has reported."""
-        # Not at the top: the pool does not need it.
-        from functions.worker.cli.usage import spends_of_envelope  # noqa: PLC0415
-
         spends: Sequence[Spend]
         if self.relayed is not None:
             spends = self.relayed.ledger.spends

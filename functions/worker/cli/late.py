@@ -1,0 +1,205 @@
+"""Late initialization: the options of a job for a CLI that started before the job came.
+
+The SDK gives the CLI its options on the command line. A waiting CLI receives them on its standard input instead, as
+the SDK of another language sends them: this is no interface of the Python SDK. Only this module knows of it, and
+`tests/contract/test_late.py` holds the requests to the API of both ways byte-identical.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from claude_agent_sdk import ClaudeAgentOptions, Transport
+from claude_agent_sdk._internal.transport.subprocess_cli import SubprocessCLITransport
+
+from functions.worker.cli.tools import run_commands
+
+# The first release of the CLI that is known to take all of it.
+_SINCE = (2, 1, 330)
+# The agent that a job's list of tools makes, and the id of the request that chooses it.
+_AGENT = "job"
+_SETTINGS = "gateway-settings"
+SETTINGS_REQUEST = "apply_flag_settings"
+# Seconds that a CLI has for it. It needs a tenth of a second, and more where the machine is busy.
+_WITHIN = 30.0
+# Tools by which the CLI describes the others, or that pass the process's own list on to a subagent.
+_SEARCH = frozenset({"Glob", "Grep"})
+_SUBAGENT = frozenset({"Agent", "Task"})
+
+
+class LateInitializationError(Exception):
+    """The CLI did not take the options of its job; it has not received the prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """What a waiting CLI receives: fields of `initialize`, and settings."""
+
+    initialize: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def is_supported(version: str | None) -> bool:
+    """Return whether a release of the CLI takes options late; None is an unknown release."""
+    found = re.match(r"(\d{1,9})\.(\d{1,9})\.(\d{1,9})", version or "")
+    return found is not None and tuple(map(int, found.groups())) >= _SINCE
+
+
+def tools_fit(wanted: Iterable[str], started: Iterable[str]) -> bool:
+    """Return whether a CLI that started with some tools can offer only the wanted ones, and describe them as ever."""
+    wanted, started = set(wanted), set(started)
+    if wanted == started:
+        return True
+    # A subagent may use every tool of the process, and Bash is described by the search tools that the process has.
+    same_search = bool(wanted & _SEARCH) == bool(started & _SEARCH)
+    return wanted < started and not wanted & _SUBAGENT and (same_search or not run_commands(wanted))
+
+
+def fits(options: ClaudeAgentOptions, started: ClaudeAgentOptions, *, is_relayed: bool) -> bool:
+    """Return whether a CLI that started with some options can run a job with others.
+
+    Turns and budget are the relay's; without one they are given at the start. A CLI that cannot use a schema says so
+    only at its start: later, the relay sees that it offers the model no tool for the answer. Thinking can be disabled
+    only at the start: models that think by a budget of tokens ignore the setting that comes late.
+    """
+    limits = options.max_turns == started.max_turns and options.max_budget_usd == started.max_budget_usd
+    schema = options.output_format is None or is_relayed
+    return (
+        limits
+        and schema
+        and options.thinking == started.thinking
+        and tools_fit(_names(options.tools), _names(started.tools))
+    )
+
+
+def late_for(options: ClaudeAgentOptions, started: ClaudeAgentOptions) -> Late:
+    """Return what a CLI that started with some options receives to run a job with others."""
+    initialize: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
+    tools, servers = _names(options.tools), _names(options.mcp_servers)
+    if isinstance(options.system_prompt, dict) and options.system_prompt["type"] == "custom":
+        initialize["systemPrompt"] = [options.system_prompt["prompt"]]
+    if options.output_format is not None:
+        initialize["jsonSchema"] = options.output_format["schema"]
+    if servers:
+        initialize["sdkMcpServers"] = servers
+    if set(tools) != set(_names(started.tools)):
+        # In the order in which a CLI that starts with them offers them.
+        offered = [*sorted(tools), *(f"mcp__{name}" for name in servers)]
+        initialize["agents"] = {_AGENT: {"description": "The job", "prompt": "", "tools": offered}}
+        settings["agent"] = _AGENT
+    if options.allowed_tools:
+        settings["permissions"] = {"allow": options.allowed_tools}
+    if options.model != started.model:
+        settings["model"] = options.model
+    if options.effort is not None:
+        settings["effortLevel"] = options.effort
+    if environment := {name: value for name, value in options.env.items() if started.env.get(name) != value}:
+        settings["env"] = environment
+    return Late(initialize, settings)
+
+
+class HeldTransport(Transport):
+    """The pipes of a CLI that is started before the SDK's client connects, and that then receives a job's options."""
+
+    def __init__(self, options: ClaudeAgentOptions) -> None:
+        self._inner = SubprocessCLITransport(_nothing(), options)
+        self._late = Late()
+        self._applied: asyncio.Future[bool] | None = None
+
+    async def spawn(self) -> None:
+        """Start the process."""
+        await self._inner.connect()
+
+    @property
+    def process(self) -> Any:
+        """The process; None while there is none."""
+        # The SDK has no public attribute for it.
+        return self._inner._process  # noqa: SLF001
+
+    def give(self, late: Late) -> None:
+        """Set what the CLI receives with the client's `initialize` request."""
+        self._late = late
+
+    async def applied(self) -> None:
+        """Wait until the CLI has taken the settings; raise LateInitializationError when it refused them."""
+        if self._applied is not None and not await self._applied:
+            raise LateInitializationError("the CLI refused the settings")
+
+    async def connect(self) -> None:
+        """Do nothing: the process runs."""
+
+    async def write(self, data: str) -> None:
+        """Write a line, the `initialize` request with the options of the job."""
+        if self._late != Late():
+            data, self._late = self._with_options(data), Late()
+        await self._inner.write(data)
+
+    def _with_options(self, data: str) -> str:
+        line = json.loads(data)
+        if line.get("request", {}).get("subtype") != "initialize":
+            raise LateInitializationError("the SDK sent another request first")
+        line["request"] |= self._late.initialize
+        if not self._late.settings:
+            return json.dumps(line) + "\n"
+        self._applied = asyncio.get_running_loop().create_future()
+        settings = {"subtype": SETTINGS_REQUEST, "settings": self._late.settings}
+        second = {"type": "control_request", "request_id": _SETTINGS, "request": settings}
+        return json.dumps(line) + "\n" + json.dumps(second) + "\n"
+
+    async def read_messages(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield the CLI's messages, without its answer to the settings."""
+        try:
+            async for message in self._inner.read_messages():
+                if message.get("type") == "control_response":
+                    response = message.get("response", {})
+                    if response.get("request_id") == _SETTINGS:
+                        self._settle(taken=response.get("subtype") == "success")
+                        continue
+                yield message
+        finally:
+            self._settle(taken=False)
+
+    def _settle(self, *, taken: bool) -> None:
+        if self._applied is not None and not self._applied.done():
+            self._applied.set_result(taken)
+
+    async def close(self) -> None:
+        """Close the pipes."""
+        await self._inner.close()
+
+    def is_ready(self) -> bool:
+        """Return whether the CLI can be written to."""
+        return self._inner.is_ready()
+
+    async def end_input(self) -> None:
+        """Close the CLI's standard input."""
+        await self._inner.end_input()
+
+
+async def initialize(client: Any, transport: HeldTransport) -> None:
+    """Connect the SDK's client to a waiting CLI; raise LateInitializationError when the CLI does not take the options.
+
+    The prompt may be sent afterwards, and not before.
+    """
+    try:
+        async with asyncio.timeout(_WITHIN):
+            await client.connect()
+            await transport.applied()
+    except LateInitializationError:
+        raise
+    except Exception as error:
+        raise LateInitializationError(type(error).__name__) from error
+
+
+def _names(given: object) -> list[str]:
+    return list(given) if isinstance(given, list | dict) else []
+
+
+async def _nothing() -> AsyncIterator[dict[str, Any]]:
+    no_messages: list[dict[str, Any]] = []
+    for message in no_messages:
+        yield message

@@ -1,0 +1,46 @@
+"""The transcripts of sessions for a CLI that started before its job came: it has a session id of its own."""
+
+import json
+import re
+from pathlib import Path
+
+from functions.worker.cli.history import HistorySession
+from shared.store.jobs.sessions import Key, Line, StagedSession
+
+
+class RenamedSession:
+    """The session store of a run whose CLI uses another session id; a new session may begin with `copied` lines."""
+
+    def __init__(
+        self, session: StagedSession | HistorySession, session_id: str, copied: list[Line] | None = None
+    ) -> None:
+        self._session, self._session_id = session, session_id
+        self._copied = copied or []
+
+    async def append(self, key: Key, entries: list[Line]) -> None:
+        """Stage lines of a transcript under the id of the session."""
+        copied, self._copied = self._copied, []
+        if copied and not key.get("subpath"):
+            entries = [*copied, *entries]
+        elif copied:
+            self._copied = copied
+        # The agent that stands for the job's list of tools is no part of the session.
+        entries = [line for line in entries if line.get("type") != "agent-setting"]
+        await self._session.append({**key, "session_id": self._session_id}, renamed(entries, self._session_id))
+
+    async def load(self, key: Key) -> list[Line] | None:  # noqa: ARG002 -- the SDK's interface
+        """Return nothing: the CLI has its transcript."""
+        return None
+
+
+def renamed(lines: list[Line], session_id: str) -> list[Line]:
+    """Return lines of a transcript as those of another session."""
+    return [{**line, "sessionId": session_id} if "sessionId" in line else line for line in lines]
+
+
+def place(lines: list[Line], config: Path, directory: Path, session_id: str) -> None:
+    """Write a transcript where a CLI with a working directory looks for the session."""
+    folder = config / "projects" / re.sub(r"[^a-zA-Z0-9]", "-", str(directory))
+    folder.mkdir(parents=True, exist_ok=True)
+    text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in renamed(lines, session_id))
+    (folder / f"{session_id}.jsonl").write_text(text, encoding="utf-8")

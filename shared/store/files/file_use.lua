@@ -1,0 +1,51 @@
+-- Part of scripts about files: which jobs need them.
+
+-- Return whether a job that has not ended was submitted with a file; drop those that have.
+local function file_in_use(id)
+  for _, job_id in ipairs(redis.call('SMEMBERS', file_jobs_of(id))) do
+    local state = redis.call('HGET', record_of(job_id), 'state')
+    if state == 'waiting' or state == 'active' or state == 'delayed' then return true end
+    redis.call('SREM', file_jobs_of(id), job_id)
+  end
+  return false
+end
+
+-- Check the files that a submission names, and make all contents part of its fingerprint: equal contents are equal jobs.
+-- Returns nil, or what refuses the submission and the place of the file among all of its files.
+local function bind_files(submission, time)
+  local contents, attached = {}, 0
+  for place, entry in ipairs(submission.files) do
+    local sha256, kind, size = entry.sha256, entry.kind, entry.size
+    if entry.id ~= '' then
+      local file = redis.call('HMGET', file_of(entry.id), 'caller', 'state', 'expires', 'sha256', 'kind', 'size')
+      local is_there = file[1] == submission.caller and (file[2] == 'ready' or file[2] == 'awaited')
+      if not is_there or tonumber(file[3]) <= time then return 'no_file', place - 1 end
+      sha256, kind, size = file[4], file[5] or '', tonumber(file[6])
+      -- Nobody has read the bytes of an awaited upload, so its job is not like any other.
+      if file[2] == 'awaited' then submission.fingerprint = '' end
+      if entry.attached and file[2] == 'ready' and kind == '' then return 'not_attachable', place - 1 end
+    end
+    if entry.attached then attached = attached + size end
+    if attached > submission.max_attached then return 'attachments_too_large', place - 1 end
+    contents[place] = (sha256 or '') .. (entry.attached and kind or '')
+  end
+  if #contents > 0 and submission.fingerprint ~= '' then
+    submission.fingerprint = submission.fingerprint .. '.' .. redis.sha1hex(table.concat(contents, ' '))
+  end
+end
+
+-- Keep the files of a new job until it has ended.
+local function hold_files(submission)
+  for _, entry in ipairs(submission.files) do
+    if entry.id ~= '' then
+      local jobs = file_jobs_of(entry.id)
+      redis.call('SADD', jobs, submission.job_id)
+      -- A file of many jobs forgets those that have ended, a few at a time.
+      for _, job_id in ipairs(redis.call('SCARD', jobs) > 50 and redis.call('SRANDMEMBER', jobs, 4) or {}) do
+        if redis.call('HEXISTS', record_of(job_id), 'finished') == 1 or redis.call('EXISTS', record_of(job_id)) == 0 then
+          redis.call('SREM', jobs, job_id)
+        end
+      end
+    end
+  end
+end

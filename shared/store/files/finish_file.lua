@@ -1,0 +1,20 @@
+-- Make a file ready, after all its bytes are stored. May be sent twice.
+-- ARGV
+--   id
+--   size        in bytes
+--   sha256
+--   media_type
+--   kind        the attachable media type that its bytes have, or ''
+-- Returns 'ready', or else 'gone' or 'revoked': the record was removed meanwhile, or the caller's key is revoked. Then the bytes
+-- must go.
+local id, size, sha256, media_type, kind = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
+local key = file_of(id)
+local record = redis.call('HMGET', key, 'state', 'caller', 'held', 'expires')
+if record[1] == 'ready' then return 'ready' end
+if record[2] and is_revoked(record[2]) then return 'revoked' end
+if record[1] ~= 'pending' and record[1] ~= 'awaited' then return 'gone' end
+redis.call('HINCRBY', FILE_BYTES, record[2], whole(size - tonumber(record[3])))
+redis.call('HSET', key, 'state', 'ready', 'size', whole(size), 'held', whole(size), 'sha256', sha256, 'type', media_type,
+  'kind', kind)
+redis.call('ZADD', FILES_DUE, record[4], id)
+return 'ready'
