@@ -33,11 +33,14 @@ class HistorySession:
         return session_id == HISTORY_ID
 
 
-def transcript(history: Sequence[Turn], attached: Sequence[Block]) -> list[Line]:
-    """Write turns as the lines of a transcript, each a child of the one before."""
+def transcript(history: Sequence[Turn], attached: Sequence[Block], model: str | None) -> list[Line]:
+    """Write turns as the lines of a transcript, each a child of the one before.
+
+    A CLI that receives another model than the transcript's late would add that to the conversation.
+    """
     lines: list[Line] = []
     for number, turn in enumerate(history):
-        own = {} if turn["role"] == "user" else {"id": f"msg_{number}", "type": "message", "model": "history"}
+        own = {} if turn["role"] == "user" else {"id": f"msg_{number}", "type": "message", "model": model or "history"}
         lines.append(
             {
                 "type": turn["role"],

@@ -45,7 +45,10 @@ def options_for(
     return ClaudeAgentOptions(
         cli_path=settings.claude_command,
         cwd=workspace.work,
-        env=for_run(workspace.home, workspace.config, workspace.temporary) | relayed | _output_limit(options),
+        env=for_run(workspace.home, workspace.config, workspace.temporary)
+        | relayed
+        | _no_copies(plan)
+        | _output_limit(options),
         model=options.model,
         system_prompt=_system_prompt(options, workspace),
         max_turns=None if credential else options.max_turns,
@@ -119,6 +122,14 @@ def _output_limit(options: RunOptions) -> dict[str, str]:
     """Return the environment variable that limits one message of the model: the CLI has no option for it."""
     most = options.max_output_tokens
     return {} if most is None else {"CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(most)}
+
+
+def _no_copies(plan: RunPlan) -> dict[str, str]:
+    """Return the environment in which the CLI copies no image into a file, and does not tell the model where it is.
+
+    A session needs what the variable turns off.
+    """
+    return {} if plan.session or not plan.inputs.attachments else {"CLAUDE_CODE_SKIP_PROMPT_HISTORY": "1"}
 
 
 def _thinking(options: RunOptions) -> ThinkingConfigDisabled | None:

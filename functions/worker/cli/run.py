@@ -23,7 +23,6 @@ from functions.worker.cli.tools import run_commands
 from functions.worker.cli.turns import Block
 from functions.worker.cli.usage import Meter
 from functions.worker.cli.warm import KeptSession, WarmCli
-from functions.worker.cli.workspace import Workspace
 from functions.worker.relay.plan import policy_for
 from functions.worker.relay.run import RelayedRun, Watcher
 from functions.worker.sandbox.confine import SandboxUnavailableError
@@ -162,9 +161,7 @@ class Run:
         report.structured = None if schema is None else Structured(fits=False)
         try:
             await cli.start()
-            if self._inputs:
-                # Into the directory of a CLI that waits, so that a warm one can be used.
-                await self._inputs.place(Workspace(cli.folder).work)
+            await self._place_inputs(cli, plan)
             if report.relayed is not None and report.relayed.egress is not None and self._warm.has_network:
                 cli.open_network()
             expected = mcp_servers.Expected(plan.mcp, cli.broker.gone, cli.broker.cut)
@@ -187,6 +184,13 @@ class Run:
             if cli.refused_schema:
                 report.failure = "invalid_request"
 
+    async def _place_inputs(self, cli: Cli, plan: RunPlan) -> None:
+        """Prepare the directories of a CLI that runs: of one that waits too, so that a warm one can be used."""
+        if self._inputs:
+            await self._inputs.place(cli.workspace.work)
+        if plan.inputs.attachments and plan.session and not plan.uses_tools:
+            cli.workspace.refuse_copies()
+
     async def _clear_up(self) -> None:
         cli, conversation = self._cli, self._conversation
         if cli is None or conversation is None:
@@ -207,7 +211,7 @@ class Run:
 async def _kept(plan: RunPlan, session: StagedSession | None, attached: Sequence[Block]) -> KeptSession | None:
     """Return the session of a run, with the lines of a history or of the session that it continues."""
     if plan.history:
-        lines = transcript(plan.history, attached)
+        lines = transcript(plan.history, attached, plan.options.model)
         return KeptSession(HistorySession(lines, session), lines)
     if session is None:
         return None

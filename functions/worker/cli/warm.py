@@ -19,6 +19,8 @@ from functions.worker.cli.workspace import Workspace
 from functions.worker.mcp.broker import Broker
 from functions.worker.mcp.shared import SharedServers
 from functions.worker.relay.credential import Credential
+from functions.worker.relay.models import resolve
+from functions.worker.relay.prices import base_name
 from functions.worker.relay.relay import Relay
 from functions.worker.sandbox.confine import Sandbox
 from functions.worker.sandbox.policy import WORK
@@ -33,6 +35,14 @@ class KeptSession:
     store: StagedSession | HistorySession
     lines: list[Line] | None = None
     is_whole: bool = True
+
+    @property
+    def model(self) -> str | None:
+        """The model of the last answer."""
+        answers = (
+            line["message"].get("model") for line in reversed(self.lines or ()) if line.get("type") == "assistant"
+        )
+        return next(answers, None)
 
 
 class WarmCli:
@@ -102,7 +112,11 @@ class WarmCli:
             return False
         if self._tools is None:
             return session is None and plan.session is None and late.late_for(options, started) == late.Late()
-        return session is None or session.is_whole
+        if session is None or session.model is None or options.model in {None, started.model}:
+            return session is None or session.is_whole
+        # A CLI that receives another model late writes that into the transcript, where the model reads it.
+        model = resolve(str(options.model), {} if self.relay is None else self.relay.environ)
+        return session.is_whole and model in {resolve(session.model, {}), base_name(session.model)}
 
     def _give(self, cli: Cli, plan: RunPlan, session: KeptSession | None) -> None:
         """Give a waiting CLI the options of its job."""
