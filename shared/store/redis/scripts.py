@@ -21,6 +21,8 @@ _ALSO = {
     "submit": ("idempotency", "file_use", "accept"),
     "batch": ("idempotency", "file_use", "accept"),
     "delete_file": ("file_use",),
+    "finish_file": ("file_use",),
+    "retry_ended": ("file_use",),
     "take_due_files": ("file_use",),
     "recall": ("idempotency",),
     **dict.fromkeys(_SETTLING, ("settlement",)),
