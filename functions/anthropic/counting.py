@@ -6,9 +6,11 @@ from typing import Any
 from pydantic import ConfigDict
 
 from functions.anthropic.parameters import UNSUPPORTED, refused
-from shared.api.errors import AnswerFailed, QueueFull
+from shared.api.errors import AnswerFailed, Forbidden, QueueFull
 from shared.api.models import Wire
+from shared.api.policies import Policy
 from shared.configuration.settings import SubmitSettings
+from shared.store.callers import policies
 from shared.store.fleet import counting
 from shared.store.redis.client import async_client
 
@@ -27,7 +29,12 @@ class CountRequest(Wire):
     messages: Any = None
 
 
-def checked(body: CountRequest, settings: SubmitSettings) -> dict[str, Any]:
+async def policy_of(caller: str, settings: SubmitSettings) -> Policy:
+    """Return the policy of a caller, which may limit the models."""
+    return await policies.of(async_client(settings.redis_address), caller)
+
+
+def checked(body: CountRequest, settings: SubmitSettings, policy: Policy) -> dict[str, Any]:
     """Return what is passed on of a body; raises InvalidRequest, which names the parameter."""
     given = {name: value for name, value in body.model_dump().items() if value is not None}
     model = given.pop("model", None)
@@ -35,6 +42,8 @@ def checked(body: CountRequest, settings: SubmitSettings) -> dict[str, Any]:
         raise refused("model", "should be the name of a model")
     if settings.claude_models and model not in settings.claude_models:
         raise refused("model", f"should be one of CLAUDE_MODELS: {', '.join(settings.claude_models)}")
+    if policy.models is not None and model not in policy.models:
+        raise Forbidden("model: not among models of the caller's policy")
     for name in given:
         if name not in _PASSED:
             raise refused(name[:60], UNSUPPORTED)

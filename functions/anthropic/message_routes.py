@@ -44,7 +44,7 @@ async def create_message(request: Request) -> Response:
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
     body = await read_json(request, MessageRequest, max_bytes=settings.max_body_bytes)
-    query, stream = query_of(body, priority_in(request) or "high")
+    query, stream = query_of(body, priority_in(request))
     if stream and live.in_lambda():
         raise refused("stream", live.NO_STREAM)
     try:
@@ -79,7 +79,8 @@ async def create_message(request: Request) -> Response:
 async def count_tokens(request: Request) -> Response:
     """Count the tokens of a conversation, without a job; a worker answers within 10 s."""
     settings = load(SubmitSettings)
-    await caller_of(request, settings)
+    caller = await caller_of(request, settings)
     body = await read_json(request, CountRequest, max_bytes=settings.max_body_bytes)
-    found = await counting.count(counting.checked(body, settings), request.state.request_id, settings)
+    policy = await counting.policy_of(caller, settings)
+    found = await counting.count(counting.checked(body, settings, policy), request.state.request_id, settings)
     return JSONResponse({"input_tokens": found})

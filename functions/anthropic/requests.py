@@ -55,14 +55,16 @@ class MessageRequest(Wire):
     stream: Any = None
 
 
-def query_of(body: MessageRequest, priority: Priority) -> tuple[CompatQuery, bool]:
+def query_of(body: MessageRequest, priority: Priority | None) -> tuple[CompatQuery, bool]:
     """Translate a message request; return the query, and whether the answer is streamed."""
     params = body.model_dump()
     stream = params.pop("stream")
     if not isinstance(stream, bool | None):
         raise refused("stream", "should be true or false")
     # Neither cached nor joined: the job is cancelled when its client leaves.
-    fields = {"priority": priority, "cache": {"mode": "bypass"}, "live": True, **_fields(params, "")}
+    fields = {"cache": {"mode": "bypass"}, "live": True, **_fields(params, "")}
+    if priority is not None:
+        fields["priority"] = priority
     try:
         return CompatQuery.model_validate(fields), bool(stream)
     except ValidationError as error:

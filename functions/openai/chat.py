@@ -48,7 +48,7 @@ class Chat:
         return renamed(error, _PARAMETERS | self.places)
 
 
-def translate(body: ChatRequest, priority: Priority) -> Chat:
+def translate(body: ChatRequest, priority: Priority | None) -> Chat:
     """Translate a body; raises RefusedParameter, which names the parameter."""
     given = {name: value for name, value in body.model_dump().items() if value is not None}
     stream = flag(given, "stream", default=False)
@@ -57,7 +57,9 @@ def translate(body: ChatRequest, priority: Priority) -> Chat:
     usage = stream and _include_usage(given)
     turns = turns_of(given.pop("messages", None), "messages", CHAT)
     # Neither cached nor joined: the job is cancelled when its client leaves.
-    fields: dict[str, Any] = {"priority": priority, "cache": {"mode": "bypass"}, "live": True}
+    fields: dict[str, Any] = {"cache": {"mode": "bypass"}, "live": True}
+    if priority is not None:
+        fields["priority"] = priority
     fields |= turns.conversation.fields()
     if turns.instructions:
         fields["systemPrompt"] = joined(*turns.instructions)

@@ -43,7 +43,7 @@ async def create_chat_completion(request: Request) -> Response:
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
     body = await read_json(request, ChatRequest, max_bytes=settings.max_body_bytes)
-    chat = translate(body, priority_in(request) or "high")
+    chat = translate(body, priority_in(request))
     if chat.stream and live.in_lambda():
         raise RefusedParameter("stream", live.NO_STREAM, "unsupported_value")
     try:
@@ -76,8 +76,8 @@ async def create_chat_completion(request: Request) -> Response:
 async def list_models(request: Request) -> Response:
     """List the models: in the form of Anthropic's API if `anthropic-version` is sent, otherwise of OpenAI's."""
     settings = load(SubmitSettings)
-    await caller_of(request, settings)
-    return JSONResponse(models.listed(settings, anthropic="anthropic-version" in request.headers))
+    names = await models.names(await caller_of(request, settings), settings)
+    return JSONResponse(models.listed(names, anthropic="anthropic-version" in request.headers))
 
 
 @router.get(
@@ -89,6 +89,6 @@ async def list_models(request: Request) -> Response:
 async def read_model(request: Request) -> Response:
     """Return a model of the list."""
     settings = load(SubmitSettings)
-    await caller_of(request, settings)
+    names = await models.names(await caller_of(request, settings), settings)
     anthropic = "anthropic-version" in request.headers
-    return JSONResponse(models.found(request.path_params["modelId"], settings, anthropic=anthropic))
+    return JSONResponse(models.found(request.path_params["modelId"], names, anthropic=anthropic))

@@ -70,7 +70,7 @@ def translate(body: ResponseRequest, priority: Priority | None) -> Translated:
     # waits is not joined either, because it is cancelled when the client leaves.
     fields: dict[str, Any] = {"session": store, "cache": {"mode": "refresh"}}
     if not background:
-        fields |= {"live": True, "priority": "high", "cache": {"mode": "bypass"}}
+        fields |= {"live": True, "cache": {"mode": "bypass"}}
     if priority is not None:
         fields["priority"] = priority
     places = _input(given, fields, continues=previous is not None)

@@ -1,9 +1,18 @@
 """The objects that clients send, with their limits."""
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
 
 from shared.api.job_files import Attachments, JobFiles
 from shared.api.vocabulary import Priority
@@ -255,6 +264,13 @@ class CompatQuery(BatchQuery):
         exclude_if=lambda live: not live,
         description="The client waits: an answer that reaches `maxOutputTokens` is returned as far as it goes.",
     )
+
+    @model_validator(mode="after")
+    def _is_urgent_if_live(self) -> Self:
+        if self.live and "priority" not in self.model_fields_set:
+            # Not a field that the client has set: a policy lowers it instead of refusing it.
+            self.__dict__["priority"] = "high"
+        return self
 
 
 class ResponseQuery(CompatQuery):

@@ -1,6 +1,7 @@
 """Images and PDFs in requests whose client waits: in the last turn and in earlier ones, at their places."""
 
 import base64
+from typing import Any
 
 import anthropic
 import openai
@@ -36,7 +37,7 @@ def seen(model):
     for message in model.requests[-1].body["messages"]:
         if message["role"] in {"user", "assistant"}:
             content = message["content"]
-            blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+            blocks: Any = [{"type": "text", "text": content}] if isinstance(content, str) else content
             shown = [one["text"] if one["type"] == "text" else (one["type"], one["source"]["data"]) for one in blocks]
             turns.append((message["role"], [one for one in shown if not str(one).startswith("<system-reminder>")]))
     return turns

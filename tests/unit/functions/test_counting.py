@@ -4,6 +4,7 @@ import pytest
 
 from functions.anthropic.counting import CountRequest, checked
 from shared.api.errors import InvalidRequest
+from shared.api.policies import NO_POLICY
 from shared.configuration.settings import SubmitSettings
 
 MESSAGES = [{"role": "user", "content": "q"}]
@@ -11,7 +12,7 @@ MESSAGES = [{"role": "user", "content": "q"}]
 
 def passed(**fields):
     settings = SubmitSettings.model_validate({"CLAUDE_MODELS": "m,n"})
-    return checked(CountRequest.model_validate({"model": "m", "messages": MESSAGES, **fields}), settings)
+    return checked(CountRequest.model_validate({"model": "m", "messages": MESSAGES, **fields}), settings, NO_POLICY)
 
 
 def test_what_can_change_the_number_is_passed_on():
