@@ -1,6 +1,7 @@
 """The waiting CLIs of a slot: one for any job, and one that continues a session where the slot has seen sessions."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 from uuid import uuid4
@@ -36,13 +37,15 @@ class KeptSession:
     lines: list[Line] | None = None
     is_whole: bool = True
 
-    @property
-    def model(self) -> str | None:
-        """The model of the last answer."""
-        answers = (
-            line["message"].get("model") for line in reversed(self.lines or ()) if line.get("type") == "assistant"
-        )
-        return next(answers, None)
+    def switches_to(self, model: str, environ: Mapping[str, str]) -> bool:
+        """Return whether the last answer is of another model.
+
+        A CLI that receives a model late writes such a change into the conversation, where the model reads it.
+        """
+        lines = reversed(self.lines or ())
+        answers = (line["message"].get("model") for line in lines if line.get("type") == "assistant")
+        last, new = (base_name(resolve(name, environ)) for name in (next(answers, model), model))
+        return last != new
 
 
 class WarmCli:
@@ -112,11 +115,11 @@ class WarmCli:
             return False
         if self._tools is None:
             return session is None and plan.session is None and late.late_for(options, started) == late.Late()
-        if session is None or session.model is None or options.model in {None, started.model}:
-            return session is None or session.is_whole
-        # A CLI that receives another model late writes that into the transcript, where the model reads it.
-        model = resolve(str(options.model), {} if self.relay is None else self.relay.environ)
-        return session.is_whole and model in {resolve(session.model, {}), base_name(session.model)}
+        if session is None:
+            return True
+        environ = {} if self.relay is None else self.relay.environ
+        given = options.model if options.model != started.model else None
+        return session.is_whole and (given is None or not session.switches_to(given, environ))
 
     def _give(self, cli: Cli, plan: RunPlan, session: KeptSession | None) -> None:
         """Give a waiting CLI the options of its job."""
