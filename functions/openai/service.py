@@ -105,7 +105,8 @@ async def _session(response_id: str, caller: str, settings: SubmitSettings) -> s
     except NotFound as error:
         raise RefusedParameter("previous_response_id", error.detail, "previous_response_not_found") from None
     session: str | None = found.request.get("conversation", {}).get("id")
-    if session is None or found.job.record["state"] != "completed":
-        why = "has not completed" if session else "was not stored"
+    is_kept = found.job.result is not None and found.job.result.get("sessionId") is not None
+    if session is None or not is_kept:
+        why = "was not stored" if session is None else "is incomplete" if found.job.result else "has not completed"
         raise RefusedParameter("previous_response_id", f"this response {why}", "previous_response_not_found")
     return session

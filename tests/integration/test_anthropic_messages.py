@@ -8,7 +8,7 @@ from typing import Any
 import anthropic
 import pytest
 
-from tests.support.scripted_replies import Error, Text
+from tests.support.scripted_replies import Disconnect, Error, Text
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.once, pytest.mark.slow]
@@ -113,6 +113,14 @@ def test_a_failure_before_the_first_text_is_an_error_of_the_package(client, scri
         with pytest.raises(anthropic.NotFoundError) as failed:
             client.messages.create(**ask(), stream=stream)
         assert "model_not_found" in str(failed.value)
+
+
+def test_a_stream_that_is_cut_ends_with_the_error_event(client, model):
+    """Catches a stream that just ends, which the package would take for a whole message."""
+    model.script(Disconnect(after_chunks=2, delay_between=0.5))
+    with pytest.raises(anthropic.APIStatusError, match="cut after its first words") as failed:
+        list(client.messages.create(**ask(), stream=True))
+    assert failed.value.body["error"]["type"] == "api_error"
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -110,11 +110,21 @@ def test_several_turns_are_kept_with_a_stored_response(client, model):
         {"role": "assistant", "content": "two"},
         {"role": "user", "content": "three"},
     ]
-    first = client.responses.create(model="m", input=turns)
-    assert model.texts() == ["one", "two", "three"]
-    second = client.responses.create(model="m", input="four", previous_response_id=first.id)
-    assert second.output_text == "four"
-    assert model.texts() == ["one", "two", "three", "three", "four"]
+    for _ in range(2):  # the second time in a CLI that waits
+        first = client.responses.create(model="m", input=turns)
+        assert model.texts() == ["one", "two", "three"]
+        second = client.responses.create(model="m", input="four", previous_response_id=first.id)
+        assert second.output_text == "four"
+        assert model.texts() == ["one", "two", "three", "three", "four"]
+
+
+def test_a_response_that_was_cut_cannot_be_continued(client, script):
+    """Catches a continuation that runs without the answer of a run whose CLI was ended at the limit."""
+    script(lambda body: Text(["cut ", "here"], stop_reason="max_tokens"))
+    first = client.responses.create(model="m", input="begin", max_output_tokens=9)
+    assert (first.status, first.output_text) == ("incomplete", "cut here")
+    with pytest.raises(openai.BadRequestError, match="this response is incomplete"):
+        client.responses.create(model="m", input="go on", previous_response_id=first.id)
 
 
 def test_a_cut_stream_is_an_error_where_text_cannot_be_taken_back(client, model):

@@ -20,13 +20,12 @@ from functions.worker.cli.envelope import checked, name_of_model
 from functions.worker.cli.mcp_servers import Expected
 from functions.worker.cli.report import MOST_REQUESTS, Report
 from functions.worker.cli.structured_input import StructuredInput
+from functions.worker.relay.metering import INCOMPLETE
 from shared.api.times import rfc3339
 from shared.configuration.settings import WorkerSettings
 
 # Characters of the CLI's text about a failure that are kept.
 _LONGEST_MESSAGE = 300
-# Stop reasons of an answer that is incomplete.
-_INCOMPLETE = {"max_tokens", "model_context_window_exceeded"}
 
 
 async def read_messages(
@@ -109,7 +108,7 @@ def _is_last(message: Message, report: Report, structured_input: StructuredInput
     match message:
         case StreamEvent(
             event={"type": "message_delta", "delta": {"stop_reason": str(reason)}}, parent_tool_use_id=None
-        ) if reason in _INCOMPLETE:
+        ) if reason in INCOMPLETE:
             # The CLI would let the model continue, and return only its last message as the whole answer.
             report.is_cut = cuts_answer and reason == "max_tokens"
             report.failure = None if report.is_cut else "output_too_large"

@@ -157,7 +157,7 @@ def _judge(report: "Report", max_output_bytes: int, session_id: str | None) -> O
     if report.failure is not None:
         return failed(report.failure, report.retry_after)
     if report.is_cut:
-        return _cut_answer(report, max_output_bytes, session_id)
+        return _cut_answer(report, max_output_bytes)
     envelope = report.envelope
     if envelope is None:
         return failed("cli_crashed")
@@ -181,14 +181,17 @@ def _answer(report: "Report", envelope: "ResultMessage", max_output_bytes: int, 
     return _bounded(result, max_output_bytes)
 
 
-def _cut_answer(report: "Report", max_output_bytes: int, session_id: str | None) -> Outcome:
-    """Return the outcome of a run whose answer reached its limit: the CLI was ended before it wrote an envelope."""
+def _cut_answer(report: "Report", max_output_bytes: int) -> Outcome:
+    """Return the outcome of a run whose answer reached its limit: the CLI was ended before it wrote an envelope.
+
+    It has not written the answer into the session's transcript either, so that no session is kept.
+    """
     if report.structured is not None:
         return failed("output_too_large")
     model = report.model or next((spend.model for spend in report.spends), "unknown")
     turns = 1 if report.relayed is None else max(1, report.relayed.limits.turns)
     took = int((time.monotonic() - report.began) * 1000)
-    result = {**_result(report, model, session_id), "durationMs": took, "turns": turns, "stopReason": "max_tokens"}
+    result = {**_result(report, model, None), "durationMs": took, "turns": turns, "stopReason": "max_tokens"}
     return _bounded(result, max_output_bytes)
 
 

@@ -158,6 +158,8 @@ async def _pass(
     headers = answer.head.headers
     run.is_reached = True
     meter = run.ledger.open(model)
+    if counts:
+        run.turn = meter
     meter.begin(headers.get("content-type", "").lower(), headers.get("content-encoding", ""))
     framed = any(name in headers for name in ("content-length", "transfer-encoding"))
     is_over = False
