@@ -120,7 +120,7 @@ def test_a_stream_that_is_cut_ends_with_the_error_event(client, model):
     model.script(Disconnect(after_chunks=2, delay_between=0.5))
     with pytest.raises(anthropic.APIStatusError, match="cut after its first words") as failed:
         list(client.messages.create(**ask(), stream=True))
-    assert failed.value.body["error"]["type"] == "api_error"
+    assert failed.value.type == "api_error"
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -18,7 +18,7 @@ from functions.worker.cli.process import GRACE, Cli
 from functions.worker.cli.prompt import messages_of
 from functions.worker.cli.report import Report, Structured
 from functions.worker.cli.stream import read_messages
-from functions.worker.cli.structured import structured
+from functions.worker.cli.structured import Check
 from functions.worker.cli.tools import run_commands
 from functions.worker.cli.turns import Block
 from functions.worker.cli.usage import Meter
@@ -159,6 +159,7 @@ class Run:
         report, schema = self._report, plan.options.output_schema
         # Until the result is known to fit the schema.
         report.structured = None if schema is None else Structured(fits=False)
+        check = None if schema is None else Check(schema)
         try:
             await cli.start()
             await self._place_inputs(cli, plan)
@@ -171,8 +172,8 @@ class Run:
             if report.envelope is None:
                 # Not at `end`, which may come later: the CLI's own retry starts half a second after its announcement.
                 cli.kill_cli()
-            elif schema is not None:
-                report.structured = await structured(schema, report.structured_input)
+            elif check is not None:
+                report.structured = await check.result(report.structured_input)
         except InputsError as error:
             report.failure = error.code
         except CLIJSONDecodeError as error:
@@ -183,6 +184,9 @@ class Run:
                 event(log, "cli_failed", logging.WARNING, error=type(error).__name__)
             if cli.refused_schema:
                 report.failure = "invalid_request"
+        finally:
+            if check is not None:
+                await check.close()
 
     async def _place_inputs(self, cli: Cli, plan: RunPlan) -> None:
         """Prepare the directories of a CLI that runs: of one that waits too, so that a warm one can be used."""

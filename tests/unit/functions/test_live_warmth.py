@@ -63,10 +63,10 @@ def test_earlier_turns_fit_a_waiting_cli_whatever_the_model():
     """Catches turns that are taken for those of another model, with which a CLI is started."""
     turns = [{**turn, "content": [{"type": "text", "text": turn["content"]}]} for turn in (Q, A)]
 
-    def switches(answered, model):
+    def fits(answered, model):
         lines = transcript(turns, (), answered)
-        return KeptSession(HistorySession(lines, None), lines).switches_to(model, {})
+        return KeptSession(HistorySession(lines, None), lines).fits(model, {})
 
-    assert not any(switches(model, model) for model in ("claude-sonnet-5-5", "opus", "a-model-of-no-release"))
-    assert not switches("claude-haiku-5-5-20261001", "haiku")
-    assert switches("claude-haiku-5-5", "opus")
+    assert all(fits(model, model) for model in ("claude-sonnet-5-5", "opus", "a-model-of-no-release", None))
+    assert fits("claude-haiku-5-5-20261001", "haiku")
+    assert not fits("claude-haiku-5-5", "opus")
