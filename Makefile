@@ -19,7 +19,7 @@ BIOME := tests/lint/node_modules/.installed
 SETS := submit status webhook batches openai anthropic admin credentials files local dev sam clients frameworks
 
 .PHONY: redteam redteam-short seccomp
-.PHONY: help install install-sam install-clients install-frameworks install-hooks clients run up down logs test test-pythons slow docs-test \
+.PHONY: help install install-sam install-clients install-frameworks install-hooks clients clients-short run up down logs test test-pythons slow docs-test \
 	browser chaos chaos-short deployment coverage sam-lint sam-build lint lint-python lint-lua lint-pages format bench \
 	requirements openapi clean
 
@@ -98,6 +98,9 @@ test: $(STAMP)  ## run all tests except `slow`, `docs-test`, `browser`, `chaos`,
 
 clients: $(STAMP) $(FRAMEWORKS)  ## run LangChain, LiteLLM and others against a gateway; takes four minutes
 	$(BIN)/python -m pytest tests/frameworks
+
+clients-short: $(STAMP) $(FRAMEWORKS)  ## the same with three of them; takes a minute and a half
+	$(BIN)/python -m pytest tests/frameworks -m 'not slow'
 
 coverage: $(STAMP)  ## run `make test` and fail if coverage is below the minimum; report in build/coverage/html
 	@rm -rf build/coverage && mkdir -p build/coverage

@@ -18,7 +18,13 @@ from tests.support.scripted_replies import Text, ToolUse
 ROOT = Path(__file__).parents[2]
 FRAMEWORKS = ROOT / ".venv-frameworks/bin/python"
 PROGRAMS = Path(__file__).parent / "programs"
-NAMES = sorted(path.name for path in PROGRAMS.glob("*.*") if path.stem != "common")
+# `make clients-short`: both APIs, from Python, from JavaScript and from the CLI.
+SHORT = {"ai_sdk.mjs", "claude_cli.py", "litellm_both.py"}
+NAMES = [
+    pytest.param(path.name, marks=() if path.name in SHORT else pytest.mark.slow)
+    for path in sorted(PROGRAMS.glob("*.*"))
+    if path.stem != "common"
+]
 pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.skipif(not FRAMEWORKS.exists(), reason="`make install-frameworks` installs the frameworks"),
