@@ -1,9 +1,18 @@
 """The objects that clients send, with their limits."""
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
 
 from shared.api.job_files import Attachments, JobFiles
 from shared.api.vocabulary import Priority
@@ -217,13 +226,6 @@ class SubmitRequest(Body):
     )
 
 
-class ResponseQuery(SubmitRequest):
-    """A query of OpenAI's API, with the options of its text format, which responses repeat."""
-
-    # Omitted when absent, so that digests of bodies that were stored before this field stay valid.
-    text_format: dict[str, Any] | None = Field(None, exclude_if=lambda options: options is None)
-
-
 MOST_QUERIES = 1000
 """The number of queries that a batch may have."""
 
@@ -234,6 +236,45 @@ class BatchQuery(SubmitRequest):
     custom_id: Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")] | None = Field(
         None, description="Returned with the result."
     )
+
+
+class CompatQuery(BatchQuery):
+    """A query of a compat API, with what our own API does not have."""
+
+    # Omitted when absent, so that digests of bodies that were stored before these fields stay valid.
+    text_format: dict[str, Any] | None = Field(
+        None,
+        exclude_if=lambda options: options is None,
+        description="The options of a text format that answers repeat.",
+    )
+    history: list[dict[str, Any]] = Field(
+        default_factory=list,
+        exclude_if=lambda turns: not turns,
+        description="The turns before the query, as messages of Anthropic's API.",
+    )
+    answer_tool: StrictStr | None = Field(
+        None,
+        min_length=1,
+        max_length=128,
+        exclude_if=lambda name: name is None,
+        description="The client's tool whose input is the structured answer.",
+    )
+    live: StrictBool = Field(
+        False,
+        exclude_if=lambda live: not live,
+        description="The client waits: an answer that reaches `maxOutputTokens` is returned as far as it goes.",
+    )
+
+    @model_validator(mode="after")
+    def _is_urgent_if_live(self) -> Self:
+        if self.live and "priority" not in self.model_fields_set:
+            # Not a field that the client has set: a policy lowers it instead of refusing it.
+            self.__dict__["priority"] = "high"
+        return self
+
+
+class ResponseQuery(CompatQuery):
+    """A query of OpenAI's Responses API, whose request is kept with the job: a response repeats it."""
 
 
 class BatchRequest(Body):

@@ -99,6 +99,7 @@ Other keys:
     cg:guessers           zset    address that has such a set → ms of its last guess; expires
     cg:minute:MINUTE      hash    jobs that ended in a minute since the epoch, by state; expires after two hours
     cg:hit:REQUEST        string  a cached answer that has been counted; expires after 10 s
+    cg:count:REQUEST      string  the reply to a request to count tokens; expires
     cg:counters           hash    counters of all processes; see `fleet/counters.py`
     cg:rqview             string  present while the keys of `rq info` are fresh; expires
 """
@@ -137,6 +138,8 @@ SLOTS = PREFIX + "slots"  # zset: slot name → s when it counts as dead
 RUNNING = PREFIX + "running"  # hash: slot name → id of the job that it runs
 HTTP = PREFIX + "http"  # hash: HTTP metrics of all processes
 KEYS = PREFIX + "keys"  # hash: caller → JSON of the caller, and the digests of its key and of the one before
+COUNTS = PREFIX + "counts"  # list: requests to count tokens, see `fleet/counting.py`; expires
+COUNTING = PREFIX + "counting"  # channel: a request to count tokens waits
 CANCELLED = PREFIX + "cancelled"  # channel: ids of jobs that were cancelled
 NOTHING = PREFIX + "nothing"  # never present: deleting it finds out whether the server accepts writes
 RQ_VIEW = PREFIX + "rqview"  # present while the copies for `rq info` are fresh; RQ_VIEW:lists for its long lists
@@ -188,6 +191,11 @@ def job_input(job_id: str) -> str:
 def job_output(job_id: str) -> str:
     """Name the result of a job."""
     return f"{PREFIX}job:{job_id}:out"
+
+
+def count(request_id: str) -> str:
+    """Name the reply to a request to count tokens."""
+    return f"{PREFIX}count:{request_id}"
 
 
 def cache(fingerprint: str) -> str:

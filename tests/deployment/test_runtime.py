@@ -25,13 +25,17 @@ ANSWERS = {
         "ListJobs": 200, "ReadJob": 200, "FollowJob": 200, "Health": 200, "Live": 200, "Metrics": 200, "Docs": 200,
         "OpenApi": 200, "ReadUsage": 200, "StartPage": 200, "StartFile": 200, "Everything": 404,
     },
-    "OpenaiFunction": {"CreateResponse": 200, "ReadResponse": 404, "CancelResponse": 404, "DeleteResponse": 400},
+    # The synchronous routes refuse their events: streaming, and an unknown parameter.
+    "OpenaiFunction": {
+        "CreateResponse": 200, "ReadResponse": 404, "CancelResponse": 404, "DeleteResponse": 400,
+        "CreateChatCompletion": 400, "ListModels": 200, "ReadModel": 404,
+    },
     "BatchesFunction": {
         "SubmitBatch": 202, "ListBatches": 200, "ReadBatch": 404, "ReadBatchResults": 404, "CancelBatch": 404,
     },
     "AnthropicFunction": {
         "SubmitMessageBatch": 200, "ListMessageBatches": 200, "ReadMessageBatch": 404, "ReadMessageResults": 404,
-        "CancelMessageBatch": 404, "DeleteMessageBatch": 400,
+        "CancelMessageBatch": 404, "DeleteMessageBatch": 400, "CreateMessage": 400, "CountTokens": 400,
     },
     "CredentialsFunction": {
         "ListCredentials": 200, "PutCredential": 404, "ReadCredential": 404, "DeleteCredential": 404,

@@ -25,10 +25,11 @@ MISSING = {
     "RotateKey", "ReadPolicy", "PutPolicy",
     "ReadResponse", "CancelResponse", "ReadBatch", "ReadBatchResults", "CancelBatch", "ReadMessageBatch",
     "ReadMessageResults", "CancelMessageBatch", "PutCredential", "ReadCredential", "DeleteCredential",
+    "ReadModel",
     "ReadFile", "ReadFileContent", "DeleteFile",
 }  # fmt: skip
 ACCEPTED = {"SubmitQuery", "SubmitBatch"}
-REFUSED = {"DeleteMessageBatch", "DeleteResponse"}
+REFUSED = {"DeleteMessageBatch", "DeleteResponse", "CreateMessage", "CountTokens", "CreateChatCompletion"}
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,13 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import redis.asyncio
 from redis.exceptions import RedisError
 
 from functions.worker.cli.plan import Content, InputsPlan
+from functions.worker.cli.turns import Block
 from shared.api.job_files import MAX_ATTACHED
 from shared.api.vocabulary import ErrorCode
 from shared.configuration.settings import WorkerSettings
@@ -46,22 +47,34 @@ class Inputs:
         self._caller = caller
         self._client = client
         self._settings = settings
+        self._found: dict[str, StoredFile] | None = None
 
-    async def place(self, work: Path) -> list[dict[str, Any]]:
-        """Write the files below the working directory and return the attachments as content blocks.
+    async def blocks(self) -> list[Block]:
+        """Return the attachments as content blocks; raises InputsError.
 
-        Raises InputsError. Wait while the object store does not answer.
+        Wait while the object store does not answer.
         """
-        plan = self._plan
-        if not plan.files and not plan.attachments:
+        if not self._plan.attachments:
             return []
-        found = await _patiently(self._find)
+        found = await self._records()
+        return [await _patiently(lambda one=one: self._block(one, found)) for one in self._plan.attachments]  # type: ignore[misc]
+
+    async def place(self, work: Path) -> None:
+        """Write the files below the working directory; raises InputsError, and waits like `blocks`."""
+        plan = self._plan
+        if not plan.files:
+            return
+        found = await self._records()
         sizes = [found[one.file_id].size if one.file_id else len(one.data) for _, one in plan.files]
         if sum(sizes) > self._settings.max_workspace_bytes:
             raise InputsError("workspace_too_large")
         for path, one in plan.files:
             await _patiently(lambda path=path, one=one: self._write(work, path, one, found))  # type: ignore[misc]
-        return [await _patiently(lambda one=one: self._block(one, found)) for one in plan.attachments]  # type: ignore[misc]
+
+    async def _records(self) -> dict[str, StoredFile]:
+        if self._found is None:
+            self._found = await _patiently(self._find)
+        return self._found
 
     async def _find(self) -> dict[str, StoredFile]:
         """Return the records of all named files; complete presigned uploads."""
@@ -110,7 +123,7 @@ class Inputs:
             async for piece in self._pieces(one, found):
                 await asyncio.to_thread(file.write, piece)
 
-    async def _block(self, one: Content, found: dict[str, StoredFile]) -> dict[str, Any]:
+    async def _block(self, one: Content, found: dict[str, StoredFile]) -> Block:
         content = b"".join([piece async for piece in self._pieces(one, found)])
         kind = seen_in(content[:HEAD])
         if not kind or len(content) > MAX_ATTACHED:

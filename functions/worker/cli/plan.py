@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from functions.worker.cli.turns import Block, split
 from shared.configuration.settings import WorkerSettings
 from shared.egress import hosts
 from shared.mcp.config import Server
@@ -12,10 +13,15 @@ from shared.mcp.config import Server
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The input of the model: the query, and JSON data that the query is about; None for no data."""
+    """The input of the model: the query, and JSON data that the query is about; None for no data.
+
+    `before` and `after` are content blocks of the user around the query.
+    """
 
     query: str = ""
     context: Any = None
+    before: tuple[Block, ...] = ()
+    after: tuple[Block, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,8 @@ class RunOptions:
     effort: Any = None
     max_turns: int | None = None
     max_output_tokens: int | None = None
+    # An answer that reaches this limit is complete as far as it goes.
+    cuts_answer: bool = False
     max_budget_usd: float | None = None
     tools: tuple[str, ...] = ()
     output_schema: dict[str, Any] | None = None
@@ -77,6 +85,8 @@ class RunPlan:
     options: RunOptions = RunOptions()
     mcp: McpPlan = field(default_factory=McpPlan)
     session: SessionPlan | None = None
+    # The turns before the query, as messages of the Messages API.
+    history: tuple[dict[str, Any], ...] = ()
     # Models to use while the first is overloaded.
     fallback_models: tuple[str, ...] = ()
     # The models of the caller's policy; None for those of the worker's settings.
@@ -98,11 +108,13 @@ class RunPlan:
 
 def plan_for(request: Mapping[str, Any], settings: WorkerSettings, *, spent_usd: float = 0.0) -> RunPlan:
     """Return the plan of a run for a stored request; `spent_usd` is the cost of the job's earlier attempts."""
+    turns = split(request.get("history", ()), len(request.get("attachments", ())))
     return RunPlan(
-        prompt=Prompt(request.get("query", ""), request.get("context")),
+        prompt=Prompt(request.get("query", ""), request.get("context"), turns.before, turns.after),
         options=_options(request, settings, spent_usd),
         mcp=_mcp(request, settings),
         session=_session(request),
+        history=turns.history,
         credential=request.get("credential"),
         fallback_models=tuple(request.get("fallbackModels", ())),
         models=tuple(request["models"]) if "models" in request else None,
@@ -122,6 +134,7 @@ def _options(request: Mapping[str, Any], settings: WorkerSettings, spent_usd: fl
         effort=request.get("effort"),
         max_turns=request.get("maxTurns"),
         max_output_tokens=request.get("maxOutputTokens"),
+        cuts_answer=request.get("live", False),
         max_budget_usd=min(budgets) - spent_usd if budgets else None,
         tools=tuple(request.get("tools", ())),
         output_schema=request.get("outputSchema"),

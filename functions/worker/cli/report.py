@@ -1,5 +1,6 @@
 """The report of a run, from which its outcome is judged."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -39,6 +40,9 @@ class Report:
     """
 
     envelope: ResultMessage | None = None
+    # The answer reached the limit of its tokens, and is complete as far as it goes.
+    is_cut: bool = False
+    began: float = field(default_factory=time.monotonic)
     error_kind: str | None = None
     retry_after: int | None = None
     model: str | None = None

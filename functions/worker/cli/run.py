@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from functions.worker.cli import mcp_servers, resources
 from functions.worker.cli.environment import uses_cloud
+from functions.worker.cli.history import HistorySession, transcript
 from functions.worker.cli.inputs import Inputs, InputsError
 from functions.worker.cli.plan import RunPlan
 from functions.worker.cli.process import GRACE, Cli
@@ -19,9 +20,9 @@ from functions.worker.cli.report import Report, Structured
 from functions.worker.cli.stream import read_messages
 from functions.worker.cli.structured import Check
 from functions.worker.cli.tools import run_commands
+from functions.worker.cli.turns import Block
 from functions.worker.cli.usage import Meter
 from functions.worker.cli.warm import KeptSession, WarmCli
-from functions.worker.cli.workspace import Workspace
 from functions.worker.relay.plan import policy_for
 from functions.worker.relay.run import RelayedRun, Watcher
 from functions.worker.sandbox.confine import SandboxUnavailableError
@@ -35,6 +36,10 @@ log = logging.getLogger("worker.claude")
 
 # Seconds after the first request in which an answer may come that the next CLI's start would delay.
 _ANSWERS_AT_ONCE = 0.1
+
+
+class SessionNotFoundError(Exception):
+    """The session that a run continues does not exist."""
 
 
 class Run:
@@ -68,16 +73,15 @@ class Run:
             return Report(failure="invalid_request")
         # A tool or an MCP server may need time to exit, and a session time to be stored; a plain answer does not.
         self._needs_exit_time = plan.uses_tools or plan.session is not None
-        resumes = plan.session.resumes if plan.session else None
-        kept = None if session is None else KeptSession(session)
         try:
-            if session is not None and resumes:
-                lines = await session.transcript(resumes)
-                if lines is None:
-                    return Report(failure="session_not_found")
-                kept = KeptSession(session, lines, is_whole=not await session.subpaths(resumes))
+            attached = await self._inputs.blocks() if self._inputs else []
+            kept = await _kept(plan, session, attached)
+        except InputsError as error:
+            return Report(failure=error.code)
         except RedisError:
             return Report(failure="server_error")
+        except SessionNotFoundError:
+            return Report(failure="session_not_found")
         try:
             cli = self._cli = self._warm.take(plan, kept)
         except SandboxUnavailableError:
@@ -86,7 +90,7 @@ class Run:
             return Report(failure="server_error")
         relayed = self._report.relayed = self._relay(plan, deadline)
         cli.begin_relaying(relayed)
-        self._conversation = asyncio.create_task(self._converse(cli, plan, on_text))
+        self._conversation = asyncio.create_task(self._converse(cli, plan, attached, on_text))
         watch = resources.exceeded(self._warm.excluded, self._settings, has_tools=plan.uses_tools, folder=cli.folder)
         bounds = asyncio.create_task(watch)
         waits = None if relayed is None else asyncio.create_task(self._allow_next_after(relayed))
@@ -149,20 +153,22 @@ class Run:
         self._warm.allow_next()
         await _uncancelled(self._clear_up())
 
-    async def _converse(self, cli: Cli, plan: RunPlan, on_text: Callable[[str], None]) -> None:
+    async def _converse(
+        self, cli: Cli, plan: RunPlan, attached: Sequence[Block], on_text: Callable[[str], None]
+    ) -> None:
         report, schema = self._report, plan.options.output_schema
         # Until the result is known to fit the schema.
         report.structured = None if schema is None else Structured(fits=False)
         check = None if schema is None else Check(schema)
         try:
             await cli.start()
-            # Into the directory of a CLI that waits, so that a warm one can be used.
-            attached = await self._inputs.place(Workspace(cli.folder).work) if self._inputs else []
+            await self._place_inputs(cli, plan)
             if report.relayed is not None and report.relayed.egress is not None and self._warm.has_network:
                 cli.open_network()
             expected = mcp_servers.Expected(plan.mcp, cli.broker.gone, cli.broker.cut)
             messages = cli.query(messages_of(plan.prompt, attached))
-            await read_messages(messages, report, self._settings, on_text, expected)
+            cuts = plan.options.cuts_answer
+            await read_messages(messages, report, self._settings, on_text, expected, cuts_answer=cuts)
             if report.envelope is None:
                 # Not at `end`, which may come later: the CLI's own retry starts half a second after its announcement.
                 cli.kill_cli()
@@ -182,6 +188,13 @@ class Run:
             if check is not None:
                 await check.close()
 
+    async def _place_inputs(self, cli: Cli, plan: RunPlan) -> None:
+        """Prepare the directories of a CLI that runs: of one that waits too, so that a warm one can be used."""
+        if self._inputs:
+            await self._inputs.place(cli.workspace.work)
+        if plan.inputs.attachments and plan.session and not plan.uses_tools:
+            cli.workspace.refuse_copies()
+
     async def _clear_up(self) -> None:
         cli, conversation = self._cli, self._conversation
         if cli is None or conversation is None:
@@ -197,6 +210,22 @@ class Run:
             await asyncio.wait({conversation})
             await cli.end(self._warm.excluded)
         await cli.close()
+
+
+async def _kept(plan: RunPlan, session: StagedSession | None, attached: Sequence[Block]) -> KeptSession | None:
+    """Return the session of a run, with the lines of a history or of the session that it continues."""
+    if plan.history:
+        lines = transcript(plan.history, attached, plan.options.model)
+        return KeptSession(HistorySession(lines, session), lines)
+    if session is None:
+        return None
+    resumes = plan.session.resumes if plan.session else None
+    if not resumes:
+        return KeptSession(session)
+    found = await session.transcript(resumes)
+    if found is None:
+        raise SessionNotFoundError
+    return KeptSession(session, found, is_whole=not await session.subpaths(resumes))
 
 
 async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:

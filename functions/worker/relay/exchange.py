@@ -59,7 +59,7 @@ async def exchange(head: Head, method: str, body: bytes, reply: Reply, run: Rela
         tries = 0
         while True:
             model = run.model_for(request)
-            found = await _try(
+            found = await ask(
                 upstream, request.target, request.headers, request.body_for(model), run.limits.policy.credential
             )
             if not isinstance(found, Failure):
@@ -93,9 +93,10 @@ async def exchange(head: Head, method: str, body: bytes, reply: Reply, run: Rela
             run.asks(-1)
 
 
-async def _try(
+async def ask(
     upstream: Upstream, target: str, headers: Mapping[str, str], body: bytes, credential: Credential | None
 ) -> tuple[Answer, UpstreamConnection] | Failure:
+    """Send a request once; return its answer when the first byte is there, or why it failed."""
     try:
         answer, connection = await upstream.ask(target, headers, body, credential)
     except UpstreamError as error:
@@ -164,6 +165,8 @@ async def _pass(
     headers = answer.head.headers
     run.is_reached = True
     meter = run.ledger.open(model)
+    if counts:
+        run.turn = meter
     meter.begin(headers.get("content-type", "").lower(), headers.get("content-encoding", ""))
     framed = any(name in headers for name in ("content-length", "transfer-encoding"))
     is_over = False

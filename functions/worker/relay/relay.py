@@ -15,11 +15,11 @@ from uuid import uuid4
 
 from functions.worker.relay import rehearsal
 from functions.worker.relay.credential import Credential
-from functions.worker.relay.exchange import exchange, refuse
+from functions.worker.relay.exchange import ask, exchange, refuse
 from functions.worker.relay.heads import Head
 from functions.worker.relay.policy import Refusal
 from functions.worker.relay.proxy import RunProxy
-from functions.worker.relay.run import Ended, RelayedRun
+from functions.worker.relay.run import Ended, Failure, RelayedRun
 from functions.worker.relay.server import Budget, RunConnection
 from functions.worker.relay.upstream import Upstream
 from shared.logs import event
@@ -139,6 +139,19 @@ class Relay:
     def line(self) -> Line:
         """Return a new run's socket, to be opened."""
         return Line(self._upstream)
+
+    async def ask(self, target: str, headers: Mapping[str, str], body: bytes) -> bytes | Failure:
+        """Send a request of no run once; return the body of its answer, or why it failed."""
+        found = await ask(self._upstream, target, headers, body, None)
+        if isinstance(found, Failure):
+            return found
+        answer, _ = found
+        try:
+            whole = await answer.ended
+        except BaseException:
+            answer.abort()
+            raise
+        return answer.body if whole else Failure(None, None, "The answer was cut")
 
     async def close(self) -> None:
         """Close the connections to Claude."""

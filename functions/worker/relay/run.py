@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from functions.worker.relay.egress import Connection, Egress
-from functions.worker.relay.metering import Ledger
+from functions.worker.relay.metering import AnswerMeter, Ledger
 from functions.worker.relay.models import resolve
 from functions.worker.relay.policy import Limits, Policy, Refusal
 from functions.worker.relay.prices import base_name
@@ -75,6 +75,8 @@ class RelayedRun:
         self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self.failures: list[dict[str, Any]] = []
         self.answered = 0
+        # The meter of the latest turn.
+        self.turn: AnswerMeter | None = None
         # Whether any answer has begun: before that no tool can have run, so that the requests are the CLI's own.
         self.is_reached = False
         # Set when the first request is on its way to Claude: the CLI has nothing to do until the answer comes.
@@ -90,6 +92,9 @@ class RelayedRun:
     def check(self, request: RelayRequest) -> Refusal | None:
         """Return why a request is refused, and end the run if nothing else can follow."""
         refusal = self.limits.check(request, self.ledger.cost)
+        if self.turn is not None and self.turn.is_incomplete and self.limits.counts(request):
+            # The CLI would let the model continue; the run ends as soon as the CLI has passed the stop reason on.
+            refusal = Refusal("output_too_large", "The answer has reached its limit")
         if refusal is not None and refusal.ends_run:
             self.end(Ended(refusal.code))
         return refusal

@@ -226,9 +226,13 @@ def knows(client: redis.Redis, job_id: str) -> bool:
     return bool(client.exists(keys.job(job_id)))
 
 
-async def cancellations(client: redis.asyncio.Redis) -> AsyncIterator[str]:
-    """Yield the ids of jobs as they are cancelled; ends with an error of the connection."""
+async def messages(client: redis.asyncio.Redis) -> AsyncIterator[str | None]:
+    """Yield the ids of jobs as they are cancelled, and None when requests to count tokens may wait.
+
+    Ends with an error of the connection.
+    """
     async with client.pubsub(ignore_subscribe_messages=True) as channel:
-        await channel.subscribe(keys.CANCELLED)
+        await channel.subscribe(keys.CANCELLED, keys.COUNTING)
+        yield None
         async for message in channel.listen():
-            yield message["data"]
+            yield message["data"] if message["channel"] == keys.CANCELLED else None

@@ -673,6 +673,15 @@ async def test_turns_are_counted_without_subagents_and_end_the_run(folder):
         assert (await relay.run.ended).code == "max_turns"
 
 
+async def test_no_turn_follows_an_answer_that_reached_its_limit(folder):
+    """Catches a continuation that the CLI asks for, and that costs, before the end of the run reaches it."""
+    cut = answer(sse(*EVENTS).replace(b"end_turn", b"max_tokens"))
+    async with relayed(folder, cut) as relay:
+        assert (await relay.post()).status_code == 200
+        assert (await relay.post()).status_code == 403
+        assert (await relay.post(x_claude_code_agent_id="a")).status_code == 200
+
+
 async def test_an_empty_answer_is_no_turn(folder):
     empty = answer(sse(EVENTS[0], *EVENTS[4:]))
     async with relayed(folder, empty, max_turns=1) as relay:
