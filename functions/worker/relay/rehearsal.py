@@ -29,6 +29,6 @@ _HEAD = answer_head(200, {"content-type": "text/event-stream", "content-length":
 
 
 def answer(reply: Reply) -> None:
-    """Answer with one word, which costs nothing, and leave no connection: a waiting CLI talks to nobody."""
+    """Answer with one word, which costs nothing, and leave no connection, as a CLI that waits has none."""
     reply.write(_HEAD + _BODY)
     reply.finish(keep=False)
