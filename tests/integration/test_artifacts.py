@@ -7,9 +7,10 @@ import stat
 
 import pytest
 
+from functions.worker.cli.removal import remove_tree
 from functions.worker.outputs import artifacts
 from tests.support.object_store import ObjectStore
-from tests.support.scripted_model import Error, Text, ToolUse
+from tests.support.scripted_model import Text, ToolUse
 
 UNKNOWN = "01a00000-0000-7000-8000-000000000000"
 
@@ -25,9 +26,9 @@ def variables(request):
         yield {**common, **s3.variables}
 
 
-def run(gateway, model, command, *replies, **fields):
+def run(gateway, model, command, **fields):
     """Run a job whose model calls Bash with a command."""
-    model.script(ToolUse("Bash", {"command": command}), *(replies or [Text("done")]))
+    model.script(ToolUse("Bash", {"command": command}), Text("done"))
     return gateway.ask(f"run {command}"[:200], tools=["Bash"], **fields)
 
 
@@ -69,14 +70,15 @@ def test_an_artifact_is_a_file_for_the_next_job(gateway, model):
 
 def test_a_failed_job_has_its_artifacts(gateway, model):
     """Catches outputs that are kept for successes only."""
-    job = run(gateway, model, "mkdir outputs && echo half >outputs/a", Error(400, "invalid_request_error"))
-    assert (job["state"], job["result"]) == ("failed", None)
+    model.script(ToolUse("Bash", {"command": "mkdir outputs && echo half >outputs/a"}))
+    job = gateway.ask("fail", tools=["Bash"], maxTurns=1)
+    assert (job["state"], job["error"]["code"], job["result"]) == ("failed", "max_turns", None)
     assert [one["path"] for one in listed(gateway, job)["artifacts"]] == ["a"]
 
 
 def test_a_job_that_times_out_has_its_artifacts(gateway, model):
-    command = "mkdir outputs && echo half >outputs/a && sleep 60"
-    job = run(gateway, model, command, timeoutMs=2500)
+    model.script(ToolUse("Bash", {"command": "mkdir outputs && echo half >outputs/a && sleep 60"}))
+    job = gateway.ask("time out", tools=["Bash"], timeoutMs=2500)
     assert (job["state"], job["error"]["code"]) == ("failed", "timeout")
     assert [one["path"] for one in listed(gateway, job)["artifacts"]] == ["a"]
 
@@ -207,4 +209,5 @@ def test_a_deep_tree_ends_no_worker(tmp_path):
         handle = below
     os.close(handle)
     found = artifacts.find(tmp_path, largest=100, most_bytes=100)
+    remove_tree(folder)  # pytest cannot
     assert (found.sizes, dict(found.omitted)) == ({"a": 0}, {"invalid_name": 1})
