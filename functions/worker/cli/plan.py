@@ -95,6 +95,11 @@ class RunPlan:
         """Whether the run may start processes beside the CLI."""
         return bool(self.options.tools or self.mcp.names)
 
+    @property
+    def has_patch(self) -> bool:
+        """Whether the changes in the working directory are a result: it has files, and a tool can change them."""
+        return bool(self.options.tools and self.inputs.files)
+
 
 def plan_for(request: Mapping[str, Any], settings: WorkerSettings, *, spent_usd: float = 0.0) -> RunPlan:
     """Return the plan of a run for a stored request; `spent_usd` is the cost of the job's earlier attempts."""

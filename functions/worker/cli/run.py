@@ -23,6 +23,8 @@ from functions.worker.cli.tools import run_commands
 from functions.worker.cli.usage import Meter
 from functions.worker.cli.warm import KeptSession, WarmCli
 from functions.worker.cli.workspace import Workspace
+from functions.worker.git import difference
+from functions.worker.git.shell import GitError, Shell
 from functions.worker.relay.plan import policy_for
 from functions.worker.relay.run import RelayedRun, Watcher
 from functions.worker.sandbox.confine import SandboxUnavailableError
@@ -36,6 +38,8 @@ log = logging.getLogger("worker.claude")
 
 # Seconds after the first request in which an answer may come that the next CLI's start would delay.
 _ANSWERS_AT_ONCE = 0.1
+# Seconds in which git notes the files that a run begins with.
+_BEGIN_WITHIN = 60.0
 
 
 class Run:
@@ -53,6 +57,8 @@ class Run:
         self._report = Report(meter=Meter(), is_free=settings.demo_model)
         self._needs_exit_time = True
         self._stopped = False
+        # Runs git for the patch of a run that has files.
+        self.patch_from: Shell | None = None
 
     async def answer(
         self,
@@ -169,6 +175,9 @@ class Run:
             await cli.start()
             # Into the directory of a CLI that waits, so that a warm one can be used.
             attached = await self._inputs.place(Workspace(cli.folder).work) if self._inputs else []
+            if plan.has_patch:
+                self.patch_from = self._warm.shell(cli.folder)
+                await _begin(self.patch_from)
             if report.relayed is not None and report.relayed.egress is not None and self._warm.has_network:
                 cli.open_network()
             expected = mcp_servers.Expected(plan.mcp, cli.broker.gone, cli.broker.cut)
@@ -210,6 +219,14 @@ class Run:
             await asyncio.wait({conversation})
             await cli.end(self._warm.excluded)
         self._stopped = True
+
+
+async def _begin(shell: Shell) -> None:
+    """Note how the working directory is. Without git the run has no patch."""
+    try:
+        await difference.begin(shell, _BEGIN_WITHIN)
+    except GitError as error:
+        event(log, "patch_not_begun", logging.WARNING, status=error.status)
 
 
 async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:
