@@ -2,12 +2,13 @@
 
 The names and the fields of records are older than some terms of the glossary, and stay as they are.
 
-A job has up to seven keys, so that records that are polled stay small and large values are read once:
+A job has up to eight keys, so that records that are polled stay small and large values are read once:
 
     cg:job:ID         hash    the record: short fields only, so that Redis keeps it in its compact form
     cg:job:ID:in      string  the request, JSON; read by the worker; above 4 KB deleted when the job completes, unless
                               `keep` is set
     cg:job:ID:out     string  the result, JSON; written once, at the end
+    cg:job:ID:outputs string  the files that its run left, JSON, see `jobs/outputs.py`; absent when it left none
     cg:job:ID:joined  hash    requestId of each submission that joined → its webhook's URL and host, and its metadata
                               as JSON, a line each
     cg:job:ID:hooks   set     names of the webhooks for its end
@@ -186,6 +187,11 @@ def job_input(job_id: str) -> str:
 def job_output(job_id: str) -> str:
     """Name the result of a job."""
     return f"{PREFIX}job:{job_id}:out"
+
+
+def job_outputs(job_id: str) -> str:
+    """Name the list of the files that a job's run left."""
+    return f"{PREFIX}job:{job_id}:outputs"
 
 
 def cache(fingerprint: str) -> str:

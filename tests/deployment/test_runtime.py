@@ -37,7 +37,10 @@ ANSWERS = {
         "ListCredentials": 200, "PutCredential": 404, "ReadCredential": 404, "DeleteCredential": 404,
     },
     # No bucket is there, so that an upload gets 503.
-    "FilesFunction": {"ListFiles": 200, "UploadFile": 503, "ReadFile": 404, "ReadFileContent": 404, "DeleteFile": 404},
+    "FilesFunction": {
+        "ListFiles": 200, "UploadFile": 503, "ReadFile": 404, "ReadFileContent": 404, "DeleteFile": 404,
+        "ListArtifacts": 409, "ReadArtifact": 409, "ReadPatch": 409,
+    },
     "WebhookFunction": {"ListDeliveries": 200, "Redeliver": 409},
     "AdminFunction": {
         "Dashboard": 200, "DashboardStatic": 200, "DashboardSession": 200, "Login": 200, "Logout": 200, "Stats": 200,

@@ -25,7 +25,7 @@ MISSING = {
     "RotateKey", "ReadPolicy", "PutPolicy",
     "ReadResponse", "CancelResponse", "ReadBatch", "ReadBatchResults", "CancelBatch", "ReadMessageBatch",
     "ReadMessageResults", "CancelMessageBatch", "PutCredential", "ReadCredential", "DeleteCredential",
-    "ReadFile", "ReadFileContent", "DeleteFile",
+    "ReadFile", "ReadFileContent", "DeleteFile", "ListArtifacts", "ReadArtifact", "ReadPatch",
 }  # fmt: skip
 ACCEPTED = {"SubmitQuery", "SubmitBatch"}
 REFUSED = {"DeleteMessageBatch", "DeleteResponse"}

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any
 
 from claude_agent_sdk import CLIJSONDecodeError
@@ -51,6 +52,7 @@ class Run:
         self._conversation: asyncio.Task[None] | None = None
         self._report = Report(meter=Meter(), is_free=settings.demo_model)
         self._needs_exit_time = True
+        self._stopped = False
 
     async def answer(
         self,
@@ -144,6 +146,16 @@ class Run:
         """The fields of the job's record that the run has filled so far."""
         return self._report.seen
 
+    @property
+    def work(self) -> Path | None:
+        """The working directory of a run that has a CLI; it stays until `end`."""
+        return None if self._cli is None else self._cli.workspace.work
+
+    async def stop(self) -> None:
+        """End the run's processes. Its directories stay. Runs to completion even when cancelled."""
+        self._warm.allow_next()
+        await _uncancelled(self._end_processes())
+
     async def end(self) -> None:
         """End the run's processes and remove its directories. Runs to completion even when cancelled."""
         self._warm.allow_next()
@@ -179,8 +191,13 @@ class Run:
                 report.failure = "invalid_request"
 
     async def _clear_up(self) -> None:
+        await self._end_processes()
+        if self._cli is not None:
+            await self._cli.close()
+
+    async def _end_processes(self) -> None:
         cli, conversation = self._cli, self._conversation
-        if cli is None or conversation is None:
+        if cli is None or conversation is None or self._stopped:
             return
         if self._needs_exit_time and conversation.done() and self._report.envelope is not None:
             await cli.wait_for_exit()
@@ -192,7 +209,7 @@ class Run:
             conversation.cancel()
             await asyncio.wait({conversation})
             await cli.end(self._warm.excluded)
-        await cli.close()
+        self._stopped = True
 
 
 async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from functions.worker.jobs.messages import MESSAGES
 from shared.api.vocabulary import ErrorCode
 from shared.store.jobs.claims import Upstream
+from shared.store.jobs.outputs import described
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from functions.worker.cli.report import Report
     from shared.store.callers.spending import Spend
+    from shared.store.jobs.outputs import Outputs
 
 _BY_STATUS: dict[int, ErrorCode] = {
     400: "invalid_request",
@@ -104,6 +106,7 @@ class Outcome:
     absent: tuple[str, ...] = ()
     seen: dict[str, Any] = field(default_factory=dict)
     shows_upstream: bool = True
+    outputs: "Outputs | None" = None
 
     @property
     def code(self) -> ErrorCode | None:
@@ -139,6 +142,13 @@ def failed(code: ErrorCode, retry_after: int | None = None) -> Outcome:
     """Return the outcome of a failure."""
     error = {"code": code, "message": MESSAGES[code], "retryable": code in RETRYABLE}
     return Outcome("failed", {"error": error}, retry_after)
+
+
+def with_outputs(outcome: Outcome, outputs: "Outputs | None") -> Outcome:
+    """Return an outcome with the files that the run has left; the result of a success describes them."""
+    if outputs is None or "result" not in outcome.body:
+        return replace(outcome, outputs=outputs)
+    return replace(outcome, outputs=outputs, body={"result": outcome.body["result"] | described(outputs)})
 
 
 def judge(report: "Report", *, max_output_bytes: int, session_id: str | None = None) -> Outcome:

@@ -13,8 +13,5 @@ local record = redis.call('HMGET', key, 'state', 'caller', 'held', 'expires')
 if record[1] == 'ready' then return 'ready' end
 if record[2] and is_revoked(record[2]) then return 'revoked' end
 if record[1] ~= 'pending' and record[1] ~= 'awaited' then return 'gone' end
-redis.call('HINCRBY', FILE_BYTES, record[2], whole(size - tonumber(record[3])))
-redis.call('HSET', key, 'state', 'ready', 'size', whole(size), 'held', whole(size), 'sha256', sha256, 'type', media_type,
-  'kind', kind)
-redis.call('ZADD', FILES_DUE, record[4], id)
+make_ready(id, record[2], record[3], record[4], {size = size, sha256 = sha256, media_type = media_type, kind = kind})
 return 'ready'

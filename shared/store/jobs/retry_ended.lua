@@ -43,6 +43,7 @@ if job.fp and redis.call('EXISTS', flight_of(job.fp)) == 0 then redis.call('SET'
 enqueue_or_park(id, job.caller, job[SESSION], job.prio, job.seq)
 -- Subscribers get the events of the new round only.
 redis.call('DEL', events_of(id))
+forget_outputs(id)
 local bytes = redis.call('HMGET', record_of(id), 'bytes', 'meta')
 if bytes[1] then add_bytes(id, job.caller, redis.call('STRLEN', input_of(id)) + #(bytes[2] or '') - bytes[1]) end
 publish(id, 'reset', '')

@@ -24,7 +24,9 @@ _ALSO = {
     "take_due_files": ("file_use",),
     "recall": ("idempotency",),
     **dict.fromkeys(_SETTLING, ("settlement",)),
-    "finish": ("settlement", "note_attempt"),
+    "finish_file": ("ready_file",),
+    "finish": ("settlement", "note_attempt", "ready_file", "keep_outputs"),
+    "spent": ("settlement", "ready_file", "keep_outputs"),
     "retry": ("settlement", "note_attempt"),
     "rescue": ("note_attempt",),
 }

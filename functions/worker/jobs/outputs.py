@@ -1,0 +1,40 @@
+"""The outputs of an attempt: whether its run leaves files, and the collection of them before the job ends."""
+
+import redis.asyncio
+
+from functions.worker.cli.plan import RunPlan
+from functions.worker.cli.run import Run
+from functions.worker.outputs import artifacts
+from functions.worker.outputs.collecting import Collector
+from shared.configuration.settings import WorkerSettings
+from shared.store.jobs.outputs import Outputs
+
+
+class RunOutputs:
+    """The outputs of one run. Only a run with built-in tools can leave files."""
+
+    def __init__(
+        self, plan: RunPlan, run: Run, caller: str, client: redis.asyncio.Redis, settings: WorkerSettings
+    ) -> None:
+        self._plan = plan
+        self._run = run
+        self._collector = Collector(client, caller, settings)
+        self._collected: Outputs | None = None
+
+    @property
+    def are_left(self) -> bool:
+        """Whether the run, which may not have ended, leaves anything to collect."""
+        work = self._run.work
+        return work is not None and bool(self._plan.options.tools) and artifacts.is_there(work)
+
+    async def collect(self) -> Outputs | None:
+        """End the processes of the run, and store what it has left; None for nothing."""
+        await self._run.stop()
+        work = self._run.work
+        if work is not None and self._collected is None:
+            self._collected = await self._collector.collect(work)
+        return self._collected
+
+    async def discard(self) -> None:
+        """Remove what was stored: the settlement had no effect."""
+        await self._collector.discard()
