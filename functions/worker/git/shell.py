@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from functions.worker.sandbox import bubblewrap, network, system
 from functions.worker.sandbox.confine import Sandbox
+from shared.api.vocabulary import ErrorCode
 
 # Directories of a step: their names in the run's directory and in the sandbox. Only `work` is the run's own.
 PLACES = {"work": Path("/work"), "store": Path("/store"), "bundle": Path("/bundle")}
@@ -38,7 +39,6 @@ _CONFIGURATION = {
     "core.fsmonitor": "false",
     "core.hooksPath": os.devnull,
     "core.untrackedCache": "false",
-    "fetch.fsckObjects": "true",
     "fetch.recurseSubmodules": "false",
     "gc.auto": "0",
     "http.followRedirects": "false",
@@ -84,6 +84,14 @@ class GitError(Exception):
         self.status = status
 
 
+class WorkspaceError(Exception):
+    """The workspace of a job cannot be had, or not be pushed; `message` says why, in words for the client."""
+
+    def __init__(self, message: str, code: ErrorCode = "workspace_failed") -> None:
+        super().__init__(message)
+        self.message, self.code = message, code
+
+
 @dataclass(frozen=True, slots=True)
 class Shell:
     """Runs steps for one run, whose directory is `root`; `largest` bounds a file, in bytes."""
@@ -108,7 +116,7 @@ class Shell:
         for name in places:
             (self.root / name).mkdir(exist_ok=True)
         variables = dict(_ENVIRONMENT)
-        step = ["sh", "-c", f"set -eu\n{'read -r RELAY' if serve else ''}\n{script}", "sh", *arguments]
+        step = ["sh", "-c", f"set -eu\n{'echo; read -r RELAY' if serve else ''}\n{script}", "sh", *arguments]
         with ExitStack() as stack:
             if self.is_confined:
                 variables |= {"HOME": "/tmp", **{name.upper(): str(PLACES[name]) for name in places}}  # noqa: S108
@@ -162,6 +170,7 @@ async def _ended(
     try:
         async with asyncio.timeout(within):
             if serve is not None:
+                await process.stdout.readline()  # the sandbox is there
                 process.stdin.write(f"{await serve(process.pid)}\n".encode())
             process.stdin.close()
             while piece := await process.stdout.read(_MOST_PRINTED):

@@ -6,21 +6,10 @@ import sys
 import pytest
 
 from functions.worker.git.difference import begin, difference
-from functions.worker.git.shell import Shell
-from functions.worker.sandbox import bubblewrap
-from functions.worker.sandbox.confine import Sandbox
 from tests.support.git_server import git
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
 WITHIN = 30.0
-
-
-@pytest.fixture(params=["namespaces", "off"])
-def shell(request, tmp_path):
-    """A run's directory with an empty working directory."""
-    root = tmp_path / "root"
-    (root / "work").mkdir(parents=True)
-    return Shell(Sandbox(request.param, bubblewrap.program()), root, 1 << 30)
 
 
 def write(work, files):
