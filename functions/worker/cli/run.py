@@ -14,6 +14,7 @@ from functions.worker.cli import mcp_servers, resources
 from functions.worker.cli.environment import uses_cloud
 from functions.worker.cli.inputs import Inputs, InputsError
 from functions.worker.cli.plan import RunPlan
+from functions.worker.cli.preparation import Preparation
 from functions.worker.cli.process import GRACE, Cli
 from functions.worker.cli.prompt import messages_of
 from functions.worker.cli.report import Report, Structured
@@ -22,7 +23,7 @@ from functions.worker.cli.structured import structured
 from functions.worker.cli.tools import run_commands
 from functions.worker.cli.usage import Meter
 from functions.worker.cli.warm import KeptSession, WarmCli
-from functions.worker.cli.workspace import Workspace
+from functions.worker.git.shell import WorkspaceError
 from functions.worker.relay.plan import policy_for
 from functions.worker.relay.run import RelayedRun, Watcher
 from functions.worker.sandbox.confine import SandboxUnavailableError
@@ -36,6 +37,10 @@ log = logging.getLogger("worker.claude")
 
 # Seconds after the first request in which an answer may come that the next CLI's start would delay.
 _ANSWERS_AT_ONCE = 0.1
+_NO_RELAY = (
+    "workspace.git is not possible where runs reach Claude through Bedrock, Vertex AI or Foundry: git needs the "
+    "gateway's relay, which such a deployment does not use"
+)
 
 
 class Run:
@@ -45,7 +50,6 @@ class Run:
         self, settings: WorkerSettings, warm: WarmCli, watcher: Watcher | None = None, inputs: Inputs | None = None
     ) -> None:
         self._settings = settings
-        self._inputs = inputs
         self._watcher = watcher
         self._warm = warm
         self._cli: Cli | None = None
@@ -53,6 +57,7 @@ class Run:
         self._report = Report(meter=Meter(), is_free=settings.demo_model)
         self._needs_exit_time = True
         self._stopped = False
+        self.preparation = Preparation(settings, warm.sandbox, inputs, watcher or Watcher())
 
     async def answer(
         self,
@@ -68,6 +73,8 @@ class Run:
         if self._warm.relay is None and uses_cloud(os.environ) and run_commands(plan.options.tools):
             # Without the relay the CLI's environment holds the provider's credentials, which such a tool can read.
             return Report(failure="invalid_request")
+        if self._warm.relay is None and plan.git is not None:
+            return Report(failure="workspace_failed", message=_NO_RELAY)
         # A tool or an MCP server may need time to exit, and a session time to be stored; a plain answer does not.
         self._needs_exit_time = plan.uses_tools or plan.session is not None
         resumes = plan.session.resumes if plan.session else None
@@ -89,7 +96,8 @@ class Run:
         relayed = self._report.relayed = self._relay(plan, deadline)
         cli.begin_relaying(relayed)
         self._conversation = asyncio.create_task(self._converse(cli, plan, on_text))
-        watch = resources.exceeded(self._warm.excluded, self._settings, has_tools=plan.uses_tools, folder=cli.folder)
+        uses_files = plan.uses_tools or plan.git is not None
+        watch = resources.exceeded(self._warm.excluded, self._settings, has_tools=uses_files, folder=cli.folder)
         bounds = asyncio.create_task(watch)
         waits = None if relayed is None else asyncio.create_task(self._allow_next_after(relayed))
         try:
@@ -107,7 +115,7 @@ class Run:
             self._report.failure = reason.code
             self._report.retry_after = None if reason.retry_after is None else int(reason.retry_after * 1000)
         elif not self._conversation.done() or (session is not None and session.is_full):
-            self._report.failure = "resource_exceeded"
+            self._report.failure = "workspace_too_large" if self.preparation.is_cloning else "resource_exceeded"
         return self._report
 
     async def _allow_next_after(self, relayed: RelayedRun) -> None:
@@ -168,8 +176,9 @@ class Run:
         try:
             await cli.start()
             # Into the directory of a CLI that waits, so that a warm one can be used.
-            attached = await self._inputs.place(Workspace(cli.folder).work) if self._inputs else []
-            if report.relayed is not None and report.relayed.egress is not None and self._warm.has_network:
+            attached = await self.preparation.prepare(cli.folder, plan)
+            is_confined = self._warm.sandbox.kind == "namespaces"
+            if report.relayed is not None and report.relayed.egress is not None and is_confined:
                 cli.open_network()
             expected = mcp_servers.Expected(plan.mcp, cli.broker.gone, cli.broker.cut)
             messages = cli.query(messages_of(plan.prompt, attached))
@@ -181,6 +190,8 @@ class Run:
                 report.structured = await structured(schema, report.structured_input)
         except InputsError as error:
             report.failure = error.code
+        except WorkspaceError as error:
+            report.failure, report.message = error.code, error.message
         except CLIJSONDecodeError as error:
             report.failure = "output_too_large" if "maximum buffer size" in str(error) else "cli_crashed"
         except Exception as error:  # noqa: BLE001 -- a broken CLI makes the SDK raise anything

@@ -6,6 +6,7 @@ Before the run `begin` notes how the working directory is; afterwards, when all 
 
 import logging
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +60,7 @@ _COUNTS = {
 class Difference:
     """A patch, in a file of the run's directory, and what it changes; a run that has changed nothing has an empty one.
 
-    The file is the gateway's own: no process of the run has ever seen it.
+    Open the file without following links: the git that wrote it has read what the run has written.
     """
 
     path: Path
@@ -87,5 +88,10 @@ async def difference(shell: Shell, within: float) -> Difference | None:
         event(log, "difference_failed", logging.WARNING, status=error.status)
         return None
     path = shell.root / "store" / "patch"
-    counts = {name: int(found[1]) for name, count in _COUNTS.items() if (found := count.search(printed))}
-    return Difference(path, path.stat().st_size, **counts)
+    # A file of the run may have made git write anything, so the patch is not trusted to be a file.
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        event(log, "difference_failed", logging.WARNING, status=None)
+        return None
+    counts = {name: int(number[1]) for name, count in _COUNTS.items() if (number := count.search(printed))}
+    return Difference(path, found.st_size, **counts)
