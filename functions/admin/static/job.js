@@ -33,7 +33,9 @@ function facts(job) {
     pair("Slot", job.slot || "–"),
     pair("Caller", job.caller),
     pair("Request", job.requestId),
-    job.waitingFor && pair("Waits for Claude", `${job.waitingFor.code}, next try ${clock(job.waitingFor.retryAt)}`),
+    job.waitingFor?.retryAt &&
+      pair("Waits for Claude", `${job.waitingFor.code}, next try ${clock(job.waitingFor.retryAt)}`),
+    job.waitingFor && !job.waitingFor.retryAt && pair("Waits for", job.waitingFor.code),
     job.queuePosition !== null && pair("Jobs ahead of it", number(job.queuePosition)),
     job.runAnew > 0 && pair("Retried", `${job.runAnew} times`),
     job.result && pair("Model", job.result.model),

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from functions.worker.relay.git import GitAccess
 from shared.configuration.settings import WorkerSettings
 from shared.egress import hosts
+from shared.egress.repositories import Repository, repository_of
 from shared.mcp.config import Server
 
 
@@ -70,6 +72,26 @@ class InputsPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class GitPlan:
+    """The repository that a run works in, and the branch that its work is pushed to; None for none.
+
+    `credential` is the name of the caller's credential, and `authorization` the header that the relay makes of it.
+    """
+
+    repository: Repository
+    ref: str | None = None
+    depth: int = 1
+    credential: str | None = None
+    branch: str | None = None
+    authorization: str = field(default="", repr=False)
+
+    def access(self, *, pushes: bool = False) -> GitAccess:
+        """Return what git may do with the repository: fetch, and for a push that of the branch."""
+        target, place, path = self.repository.target, self.repository.place, self.repository.path
+        return GitAccess(target, place, path, self.authorization, self.branch if pushes else None)
+
+
+@dataclass(frozen=True, slots=True)
 class RunPlan:
     """Everything that a run needs from its job."""
 
@@ -87,8 +109,7 @@ class RunPlan:
     # The hosts that the tools may reach; without tools none.
     allowed_hosts: tuple[str, ...] = ()
     inputs: InputsPlan = InputsPlan()
-    # The sandbox policy and the workspace (repositories, artifacts) belong here: one frozen class each, which a
-    # function below fills.
+    git: GitPlan | None = None
 
     @property
     def uses_tools(self) -> bool:
@@ -96,9 +117,11 @@ class RunPlan:
         return bool(self.options.tools or self.mcp.names)
 
     @property
-    def has_patch(self) -> bool:
-        """Whether the changes in the working directory are a result: it has files, and a tool can change them."""
-        return bool(self.options.tools and self.inputs.files)
+    def restores(self) -> str | None:
+        """The session whose working directory the run continues; a repository that the job names begins a new one."""
+        if self.session is None or not self.options.tools or self.git is not None:
+            return None
+        return self.session.resumes
 
 
 def plan_for(request: Mapping[str, Any], settings: WorkerSettings, *, spent_usd: float = 0.0) -> RunPlan:
@@ -116,6 +139,7 @@ def plan_for(request: Mapping[str, Any], settings: WorkerSettings, *, spent_usd:
             tuple((one["path"], _content(one)) for one in request.get("files", ())),
             tuple(_content(one) for one in request.get("attachments", ())),
         ),
+        git=_git(request),
     )
 
 
@@ -141,6 +165,16 @@ def _allowed_hosts(request: Mapping[str, Any], settings: WorkerSettings) -> tupl
     if network is None:
         return settings.run_allowed_hosts
     return tuple(host for host in network["allowedHosts"] if hosts.covers(settings.run_allowed_hosts, host))
+
+
+def _git(request: Mapping[str, Any]) -> GitPlan | None:
+    workspace = request.get("workspace")
+    if workspace is None:
+        return None
+    git = workspace["git"]
+    ref, branch = git.get("ref"), git.get("push", {}).get("branch")
+    named = None if ref == "HEAD" else ref
+    return GitPlan(repository_of(git["url"]), named, git["depth"], git.get("credential"), branch)
 
 
 def _content(one: Mapping[str, Any]) -> Content:

@@ -14,6 +14,7 @@ from functions.worker.cli import mcp_servers, resources
 from functions.worker.cli.environment import uses_cloud
 from functions.worker.cli.inputs import Inputs, InputsError
 from functions.worker.cli.plan import RunPlan
+from functions.worker.cli.preparation import Preparation
 from functions.worker.cli.process import GRACE, Cli
 from functions.worker.cli.prompt import messages_of
 from functions.worker.cli.report import Report, Structured
@@ -22,9 +23,7 @@ from functions.worker.cli.structured import structured
 from functions.worker.cli.tools import run_commands
 from functions.worker.cli.usage import Meter
 from functions.worker.cli.warm import KeptSession, WarmCli
-from functions.worker.cli.workspace import Workspace
-from functions.worker.git import difference
-from functions.worker.git.shell import GitError, Shell
+from functions.worker.git.shell import Shell, WorkspaceError
 from functions.worker.relay.plan import policy_for
 from functions.worker.relay.run import RelayedRun, Watcher
 from functions.worker.sandbox.confine import SandboxUnavailableError
@@ -38,8 +37,10 @@ log = logging.getLogger("worker.claude")
 
 # Seconds after the first request in which an answer may come that the next CLI's start would delay.
 _ANSWERS_AT_ONCE = 0.1
-# Seconds in which git notes the files that a run begins with.
-_BEGIN_WITHIN = 60.0
+_NO_RELAY = (
+    "workspace.git is not possible where runs reach Claude through Bedrock, Vertex AI or Foundry: git needs the "
+    "gateway's relay, which such a deployment does not use"
+)
 
 
 class Run:
@@ -49,7 +50,6 @@ class Run:
         self, settings: WorkerSettings, warm: WarmCli, watcher: Watcher | None = None, inputs: Inputs | None = None
     ) -> None:
         self._settings = settings
-        self._inputs = inputs
         self._watcher = watcher
         self._warm = warm
         self._cli: Cli | None = None
@@ -57,8 +57,7 @@ class Run:
         self._report = Report(meter=Meter(), is_free=settings.demo_model)
         self._needs_exit_time = True
         self._stopped = False
-        # Runs git for the patch of a run that has files.
-        self.patch_from: Shell | None = None
+        self.preparation = Preparation(settings, warm.sandbox, inputs, watcher or Watcher())
 
     async def answer(
         self,
@@ -74,6 +73,8 @@ class Run:
         if self._warm.relay is None and uses_cloud(os.environ) and run_commands(plan.options.tools):
             # Without the relay the CLI's environment holds the provider's credentials, which such a tool can read.
             return Report(failure="invalid_request")
+        if self._warm.relay is None and plan.git is not None:
+            return Report(failure="workspace_failed", message=_NO_RELAY)
         # A tool or an MCP server may need time to exit, and a session time to be stored; a plain answer does not.
         self._needs_exit_time = plan.uses_tools or plan.session is not None
         resumes = plan.session.resumes if plan.session else None
@@ -95,7 +96,8 @@ class Run:
         relayed = self._report.relayed = self._relay(plan, deadline)
         cli.begin_relaying(relayed)
         self._conversation = asyncio.create_task(self._converse(cli, plan, on_text))
-        watch = resources.exceeded(self._warm.excluded, self._settings, has_tools=plan.uses_tools, folder=cli.folder)
+        uses_files = plan.uses_tools or plan.git is not None
+        watch = resources.exceeded(self._warm.excluded, self._settings, has_tools=uses_files, folder=cli.folder)
         bounds = asyncio.create_task(watch)
         waits = None if relayed is None else asyncio.create_task(self._allow_next_after(relayed))
         try:
@@ -113,7 +115,7 @@ class Run:
             self._report.failure = reason.code
             self._report.retry_after = None if reason.retry_after is None else int(reason.retry_after * 1000)
         elif not self._conversation.done() or (session is not None and session.is_full):
-            self._report.failure = "resource_exceeded"
+            self._report.failure = "workspace_too_large" if self.preparation.is_cloning else "resource_exceeded"
         return self._report
 
     async def _allow_next_after(self, relayed: RelayedRun) -> None:
@@ -153,6 +155,11 @@ class Run:
         return self._report.seen
 
     @property
+    def patch_from(self) -> Shell | None:
+        """What runs git for the patch of a run that has a workspace; otherwise None."""
+        return self.preparation.shell if self.preparation.has_workspace else None
+
+    @property
     def work(self) -> Path | None:
         """The working directory of a run that has a CLI; it stays until `end`."""
         return None if self._cli is None else self._cli.workspace.work
@@ -174,11 +181,9 @@ class Run:
         try:
             await cli.start()
             # Into the directory of a CLI that waits, so that a warm one can be used.
-            attached = await self._inputs.place(Workspace(cli.folder).work) if self._inputs else []
-            if plan.has_patch:
-                self.patch_from = self._warm.shell(cli.folder)
-                await _begin(self.patch_from)
-            if report.relayed is not None and report.relayed.egress is not None and self._warm.has_network:
+            attached = await self.preparation.prepare(cli.folder, plan)
+            is_confined = self._warm.sandbox.kind == "namespaces"
+            if report.relayed is not None and report.relayed.egress is not None and is_confined:
                 cli.open_network()
             expected = mcp_servers.Expected(plan.mcp, cli.broker.gone, cli.broker.cut)
             messages = cli.query(messages_of(plan.prompt, attached))
@@ -190,6 +195,8 @@ class Run:
                 report.structured = await structured(schema, report.structured_input)
         except InputsError as error:
             report.failure = error.code
+        except WorkspaceError as error:
+            report.failure, report.message = error.code, error.message
         except CLIJSONDecodeError as error:
             report.failure = "output_too_large" if "maximum buffer size" in str(error) else "cli_crashed"
         except Exception as error:  # noqa: BLE001 -- a broken CLI makes the SDK raise anything
@@ -219,14 +226,6 @@ class Run:
             await asyncio.wait({conversation})
             await cli.end(self._warm.excluded)
         self._stopped = True
-
-
-async def _begin(shell: Shell) -> None:
-    """Note how the working directory is. Without git the run has no patch."""
-    try:
-        await difference.begin(shell, _BEGIN_WITHIN)
-    except GitError as error:
-        event(log, "patch_not_begun", logging.WARNING, status=error.status)
 
 
 async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
 
@@ -16,7 +15,6 @@ from functions.worker.cli.plan import RunPlan
 from functions.worker.cli.process import Cli
 from functions.worker.cli.transcripts import Line, RenamedSession, place
 from functions.worker.cli.workspace import Workspace
-from functions.worker.git.shell import Shell
 from functions.worker.mcp.broker import Broker
 from functions.worker.mcp.shared import SharedServers
 from functions.worker.relay.credential import Credential
@@ -41,7 +39,7 @@ class WarmCli:
 
     def __init__(self, settings: WorkerSettings, relay: Relay | None = None, sandbox: Sandbox | None = None) -> None:
         self._settings = settings
-        self._sandbox = sandbox or Sandbox("off")
+        self.sandbox = sandbox or Sandbox("off")
         self.relay = relay
         self.shared = SharedServers(settings)
         self._may_start = asyncio.Event()
@@ -58,7 +56,7 @@ class WarmCli:
 
         The caller ends the CLI, and calls `allow_next` when the next may start.
         """
-        self._sandbox.check(has_tools=bool(plan.options.tools))
+        self.sandbox.check(has_tools=bool(plan.options.tools or plan.git))
         self._may_start.clear()
         if session is not None and self._tools is not None:
             self.continued.want()
@@ -68,15 +66,6 @@ class WarmCli:
             self._give(waiting, plan, session)
             return waiting
         return self._cold(plan, session)
-
-    def shell(self, root: Path) -> Shell:
-        """Return what runs git for the run whose directory is `root`."""
-        return Shell(self._sandbox, root, self._settings.max_workspace_bytes)
-
-    @property
-    def has_network(self) -> bool:
-        """Whether tools may have a network, which their sandbox has only by the relay."""
-        return self._sandbox.has_network
 
     def allow_next(self) -> None:
         """Let the next CLI start at once: the run that took the last one no longer needs a core of its own."""
@@ -95,7 +84,7 @@ class WarmCli:
         if not self._settings.claude_warm:
             return
         if late.is_supported(await asyncio.to_thread(version.of_cli, self._settings)):
-            self._tools = self._settings.claude_tools if self._sandbox.takes_tools else ()
+            self._tools = self._settings.claude_tools if self.sandbox.takes_tools else ()
         self.any_job.want()
         async with asyncio.TaskGroup() as both:
             both.create_task(self.any_job.run(for_ever=True))
@@ -118,7 +107,7 @@ class WarmCli:
         if session is not None and plan.session is not None:
             resumes = self._resumes.pop(cli, None)
             if resumes is not None and session.lines is not None:
-                inside = WORK if self._sandbox.kind == "namespaces" else workspace.work
+                inside = WORK if self.sandbox.kind == "namespaces" else workspace.work
                 place(session.lines, workspace.config, inside, resumes)
             copied = session.lines if plan.session.is_fork else None
             store = RenamedSession(session.store, plan.session.session_id, copied)
@@ -137,7 +126,7 @@ class WarmCli:
     def _held(self, resumes: str | None = None) -> Cli:
         workspace = Workspace.create()
         options = options_of_held(self._settings, workspace, self._credential, tools=self._tools, resumes=resumes)
-        confined = self._sandbox.confine(options, workspace.root)
+        confined = self.sandbox.confine(options, workspace.root)
         return Cli(workspace, confined, None if self.relay is None else self.relay.line(), held=True)
 
     def _held_for_session(self) -> Cli:
@@ -159,7 +148,7 @@ class WarmCli:
             workspace.system_prompt.write_text(plan.options.system_prompt, encoding="utf-8", newline="")
         store = None if session is None else session.store
         options = options_for(plan, self._settings, workspace, store, self._credential)
-        return self._sandbox.confine(replace(options, mcp_servers=broker.configuration()), workspace.root)
+        return self.sandbox.confine(replace(options, mcp_servers=broker.configuration()), workspace.root)
 
     @property
     def _credential(self) -> Credential | None:

@@ -7,7 +7,7 @@ that git checks object by object. The push knows only the gateway's own reposito
 import logging
 
 from functions.worker.git.served import run_with_relay
-from functions.worker.git.shell import GitError, Shell, WorkspaceError
+from functions.worker.git.shell import Access, GitError, Shell, WorkspaceError
 from functions.worker.relay.git import GitAccess
 from shared.egress.targets import Network
 from shared.logs import event
@@ -48,7 +48,7 @@ async def commit_of(shell: Shell, began_with: str, message: str) -> str | None:
     try:
         await shell.run(_BUNDLE, began_with, places={"work": "read", "bundle": "write"}, within=_WITHIN)
         if (shell.root / "bundle" / "run").is_file():
-            places = {"bundle": "read", "store": "write"}
+            places: dict[str, Access] = {"bundle": "read", "store": "write"}
             return (await shell.run(_IMPORT, began_with, places=places, within=_WITHIN)).decode().strip()
     except GitError as error:
         event(log, "git_failed", logging.WARNING, step="read", status=error.status)

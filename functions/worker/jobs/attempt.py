@@ -113,7 +113,7 @@ class _Attempt:
             outcome = await self._outcome(heartbeat)
             await self._heartbeat.flush()
             if self._settlement(outcome).script == "finish" and self._outputs.are_left:
-                collecting = self._outputs.collect()
+                collecting = self._outputs.collect(is_success=outcome.state == "completed")
                 outputs = await self._uninterrupted(collecting, heartbeat, overtime=_OVERTIME)
                 outcome = with_outputs(outcome, outputs)
                 how = await self._settle(outcome)
@@ -201,7 +201,7 @@ class _Attempt:
         with suppress(RedisError):
             if not await claims.is_cancelled(client, job_id):
                 return None
-        collecting = asyncio.create_task(self._outputs.collect())
+        collecting = asyncio.create_task(self._outputs.collect(is_success=False))
         stopped = asyncio.create_task(self._signals.stop.wait())
         try:
             await asyncio.wait({collecting, stopped}, return_when=asyncio.FIRST_COMPLETED)

@@ -20,8 +20,8 @@ the end of the clock                                             timeout
 no envelope, whatever the exit code                              cli_crashed
 two workers that were lost with the job (see rescue.lua)         worker_lost
 a credential of the caller that cannot be used                   credential_unavailable
-a file or an attachment that the run cannot have                 workspace_failed
-files above MAX_WORKSPACE_BYTES                                  workspace_too_large
+a file, an attachment or a repository that the run cannot have   workspace_failed
+files or a repository above MAX_WORKSPACE_BYTES                  workspace_too_large
 """
 
 import json
@@ -138,9 +138,9 @@ class Outcome:
         return Upstream("" if code in _SILENT else "answered")
 
 
-def failed(code: ErrorCode, retry_after: int | None = None) -> Outcome:
-    """Return the outcome of a failure."""
-    error = {"code": code, "message": MESSAGES[code], "retryable": code in RETRYABLE}
+def failed(code: ErrorCode, retry_after: int | None = None, message: str = "") -> Outcome:
+    """Return the outcome of a failure; `message` says more than the message of the code."""
+    error = {"code": code, "message": message or MESSAGES[code], "retryable": code in RETRYABLE}
     return Outcome("failed", {"error": error}, retry_after)
 
 
@@ -163,7 +163,7 @@ def judge(report: "Report", *, max_output_bytes: int, session_id: str | None = N
 
 def _judge(report: "Report", max_output_bytes: int, session_id: str | None) -> Outcome:
     if report.failure is not None:
-        return failed(report.failure, report.retry_after)
+        return failed(report.failure, report.retry_after, report.message)
     envelope = report.envelope
     if envelope is None:
         return failed("cli_crashed")

@@ -1,0 +1,78 @@
+"""Fills the working directory of a run before it begins: the repository, and then the files."""
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from functions.worker.cli.inputs import Inputs
+from functions.worker.cli.plan import GitPlan, RunPlan
+from functions.worker.cli.workspace import Workspace
+from functions.worker.git.clone import clone
+from functions.worker.git.difference import begin
+from functions.worker.git.shell import GitError, Shell, WorkspaceError
+from functions.worker.relay.run import Watcher
+from functions.worker.sandbox.confine import Sandbox
+from shared.configuration.settings import WorkerSettings
+from shared.logs import event
+from shared.store.jobs.waiting import Cloning
+
+log = logging.getLogger("worker.git")
+
+# Seconds for noting how the working directory is before the run.
+_BEGIN_WITHIN = 120.0
+
+
+class Preparation:
+    """The preparation of one run; `shell` runs git for its working directory, also when the run has ended.
+
+    `began_with` is the commit that the repository is at. `has_workspace` is true when the working directory began with
+    a repository, with files, or as an earlier turn of the session left it.
+    """
+
+    def __init__(self, settings: WorkerSettings, sandbox: Sandbox, inputs: Inputs | None, watcher: Watcher) -> None:
+        self._settings = settings
+        self._sandbox = sandbox
+        self._inputs = inputs
+        self._watcher = watcher
+        self.shell: Shell | None = None
+        self.began_with = ""
+        self.is_cloning = False
+        self.has_workspace = False
+
+    async def prepare(self, folder: Path, plan: RunPlan) -> list[dict[str, Any]]:
+        """Fill the working directory below the run's `folder`, and return the attachments as content blocks.
+
+        Raises WorkspaceError or InputsError.
+        """
+        shell = self.shell = Shell(self._sandbox, folder, self._settings.max_workspace_bytes)
+        if plan.git is not None:
+            await self._clone(shell, plan.git)
+        attached, restored = [], False
+        if self._inputs is not None:
+            work = Workspace(folder).work
+            restored = plan.restores is not None and await self._inputs.restore(work, plan.restores)
+            attached = await self._inputs.place(work)
+        self.has_workspace = restored or plan.git is not None or bool(plan.inputs.files)
+        if plan.options.tools and self.has_workspace:
+            await self._begin(shell, plan)
+        return attached
+
+    async def _clone(self, shell: Shell, git: GitPlan) -> None:
+        self.is_cloning = True
+        self._watcher.waits(Cloning(int(time.time() * 1000)))
+        within, networks = self._settings.claude_timeout / 1000, self._settings.run_allowed_networks
+        try:
+            self.began_with = await clone(shell, git.access(), networks, git.ref, git.depth, within)
+        finally:
+            self._watcher.waits(None)
+        self.is_cloning = False
+
+    async def _begin(self, shell: Shell, plan: RunPlan) -> None:
+        try:
+            await begin(shell, _BEGIN_WITHIN, is_clone=plan.git is not None)
+        except GitError as error:
+            # Without git a job with files runs all the same, and has no patch.
+            event(log, "difference_failed", logging.WARNING, status=error.status)
+            if plan.git is not None:
+                raise WorkspaceError("The repository could not be prepared for the run") from None
