@@ -43,7 +43,7 @@ async def restore(file: StoredFile, objects: Objects, work: Path, settings: Work
     """
     archive = work.parent / _ARCHIVE
     digest = hashlib.sha256()
-    pieces = await objects.read(file.path)
+    pieces = await objects.read(file.path, 0, file.size)
     with archive.open("wb") as target:
         async for piece in pieces:
             digest.update(piece)
