@@ -18,12 +18,14 @@ Omitted = Literal[
     "storage_full",
     "store_unavailable",
     "patch_failed",
+    "patch_too_large",
 ]
 OMITTED = (
     "Files that were not kept, by reason. `not_regular`: links, devices, pipes and sockets. `invalid_name`: paths that "
     "are not UTF-8, or are longer or deeper than a path of `files` may be. `too_large`: above MAX_FILE_BYTES. "
     f"`too_many`: beyond {MAX_ARTIFACTS} files or MAX_WORKSPACE_BYTES. `storage_full`: beyond MAX_CALLER_FILE_BYTES, "
-    "or the caller's 10,000 files. `patch_failed`: git could not make the patch."
+    "or the caller's 10,000 files. `patch_failed`: git could not make the patch. "
+    "`patch_too_large`: it is above MAX_FILE_BYTES."
 )
 
 

@@ -138,16 +138,15 @@ def test_outputs_that_is_no_directory_is_omitted(gateway, model, command):
 
 
 def test_unreadable_directories_and_hard_links_are_read(gateway, model):
-    job = run(
-        gateway, model, "mkdir -p outputs/d && echo 1 >outputs/d/a && ln outputs/d/a outputs/b && chmod 0 outputs/d outputs"
-    )
+    command = "mkdir -p outputs/d && echo 1 >outputs/d/a && ln outputs/d/a outputs/b && chmod 0 outputs/d outputs"
+    job = run(gateway, model, command)
     assert [one["path"] for one in job["result"]["artifacts"]] == ["b", "d/a"]
 
 
 def test_an_archive_is_an_artifact_like_any_other(gateway, model):
     """Catches a worker that unpacks what a run has packed."""
     bomb = "import zipfile;z=zipfile.ZipFile('outputs/bomb.zip','w',8);z.writestr('a',b'0'*50000000);z.close()"
-    job = run(gateway, model, f"mkdir outputs && python3 -c \"{bomb}\"")
+    job = run(gateway, model, f'mkdir outputs && python3 -c "{bomb}"')
     [found] = job["result"]["artifacts"]
     assert (found["path"], found["mediaType"]) == ("bomb.zip", "application/zip")
     assert found["size"] < 100_000

@@ -116,6 +116,11 @@ class RunPlan:
         """Whether the run may start processes beside the CLI."""
         return bool(self.options.tools or self.mcp.names)
 
+    @property
+    def has_patch(self) -> bool:
+        """Whether the changes in the working directory are a result: it has content, and a tool can change that."""
+        return bool(self.options.tools and (self.inputs.files or self.git))
+
 
 def plan_for(request: Mapping[str, Any], settings: WorkerSettings, *, spent_usd: float = 0.0) -> RunPlan:
     """Return the plan of a run for a stored request; `spent_usd` is the cost of the job's earlier attempts."""

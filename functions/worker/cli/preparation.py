@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from functions.worker.git.clone import clone
 from functions.worker.git.difference import begin
 from functions.worker.git.shell import GitError, Shell, WorkspaceError
 from functions.worker.relay.run import Watcher
-from functions.worker.sandbox.confine import Sandbox
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
 from shared.store.jobs.waiting import Cloning
@@ -24,17 +24,19 @@ _BEGIN_WITHIN = 120.0
 
 
 class Preparation:
-    """The preparation of one run; `shell` runs git for its working directory, also when the run has ended.
+    """The preparation of one run; `patch_from` compares its working directory, and pushes it, when the run has ended.
 
     `began_with` is the commit that the repository is at.
     """
 
-    def __init__(self, settings: WorkerSettings, sandbox: Sandbox, inputs: Inputs | None, watcher: Watcher) -> None:
+    def __init__(
+        self, shell_of: Callable[[Path], Shell], settings: WorkerSettings, inputs: Inputs | None, watcher: Watcher
+    ) -> None:
+        self._shell_of = shell_of
         self._settings = settings
-        self._sandbox = sandbox
         self._inputs = inputs
         self._watcher = watcher
-        self.shell: Shell | None = None
+        self.patch_from: Shell | None = None
         self.began_with = ""
         self.is_cloning = False
 
@@ -43,11 +45,11 @@ class Preparation:
 
         Raises WorkspaceError or InputsError.
         """
-        shell = self.shell = Shell(self._sandbox, folder, self._settings.max_workspace_bytes)
+        shell = self._shell_of(folder)
         if plan.git is not None:
             await self._clone(shell, plan.git)
         attached = await self._inputs.place(Workspace(folder).work) if self._inputs else []
-        if plan.options.tools and (plan.git is not None or plan.inputs.files):
+        if plan.has_patch:
             await self._begin(shell, plan)
         return attached
 
@@ -64,8 +66,9 @@ class Preparation:
     async def _begin(self, shell: Shell, plan: RunPlan) -> None:
         try:
             await begin(shell, _BEGIN_WITHIN)
+            self.patch_from = shell
         except GitError as error:
             # Without git a job with files runs all the same, and has no patch.
-            event(log, "difference_failed", logging.WARNING, status=error.status)
+            event(log, "patch_not_begun", logging.WARNING, status=error.status)
             if plan.git is not None:
                 raise WorkspaceError("The repository could not be prepared for the run") from None

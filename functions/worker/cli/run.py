@@ -57,7 +57,7 @@ class Run:
         self._report = Report(meter=Meter(), is_free=settings.demo_model)
         self._needs_exit_time = True
         self._stopped = False
-        self.preparation = Preparation(settings, warm.sandbox, inputs, watcher or Watcher())
+        self.preparation = Preparation(warm.shell, settings, inputs, watcher or Watcher())
 
     async def answer(
         self,

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from functions.worker.cli.plan import RunPlan
 from functions.worker.cli.process import Cli
 from functions.worker.cli.transcripts import Line, RenamedSession, place
 from functions.worker.cli.workspace import Workspace
+from functions.worker.git.shell import Shell
 from functions.worker.mcp.broker import Broker
 from functions.worker.mcp.shared import SharedServers
 from functions.worker.relay.credential import Credential
@@ -66,6 +68,10 @@ class WarmCli:
             self._give(waiting, plan, session)
             return waiting
         return self._cold(plan, session)
+
+    def shell(self, root: Path) -> Shell:
+        """Return what runs git for the run whose directory is `root`."""
+        return Shell(self.sandbox, root, self._settings.max_workspace_bytes)
 
     def allow_next(self) -> None:
         """Let the next CLI start at once: the run that took the last one no longer needs a core of its own."""

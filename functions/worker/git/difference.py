@@ -25,12 +25,14 @@ echo /outputs/ > "$GIT_DIR/info/exclude"
 git add -A -f
 git write-tree > "$STORE/begin"
 """
-# The content of a directory with a repository of its own, which the run has made, counts like that of any other: git
-# alone would compare the commits of the two.
+# Git would wait for ever for what a pipe named .gitattributes says. The content of a directory with a repository of its
+# own, which the run has made, counts like that of any other: git alone would compare the commits of the two.
 _COMPARE = """\
 export GIT_DIR="$STORE/git" GIT_WORK_TREE="$WORK"
 begin=$(cat "$STORE/begin")
 cd "$WORK"
+pipes=$(find . -name '.git?*' ! -type f ! -type d ! -type l -print -quit)
+if [ -n "$pipes" ]; then exit 3; fi
 git add -A --ignore-errors || true
 find . -path ./.git -prune -o -name .git -prune -print0 | xargs -0 -r -n 100 sh -c '
   for found; do

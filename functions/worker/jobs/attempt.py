@@ -22,6 +22,7 @@ from functions.worker.jobs.credentials import (
 from functions.worker.jobs.heartbeat import Heartbeat
 from functions.worker.jobs.outcome import Outcome, failed, judge, with_outputs
 from functions.worker.jobs.outputs import RunOutputs
+from functions.worker.jobs.pushing import pushed
 from functions.worker.jobs.settling import settlement_of
 from functions.worker.jobs.spool import Spool
 from functions.worker.jobs.upstream_report import UpstreamReport
@@ -113,9 +114,8 @@ class _Attempt:
             outcome = await self._outcome(heartbeat)
             await self._heartbeat.flush()
             if self._settlement(outcome).script == "finish" and self._outputs.are_left:
-                collecting = self._outputs.collect()
-                outputs = await self._uninterrupted(collecting, heartbeat, overtime=_OVERTIME)
-                outcome = with_outputs(outcome, outputs)
+                finishing = self._with_outputs(outcome)
+                outcome = await self._uninterrupted(finishing, heartbeat, overtime=_OVERTIME)
                 how = await self._settle(outcome)
             elif outcome.state == "completed":
                 # Before the processes of the run have ended, so that no client has to wait for them.
@@ -192,6 +192,11 @@ class _Attempt:
         finally:
             for one in (task, stopped, cancelled):
                 await _cancel(one)
+
+    async def _with_outputs(self, outcome: Outcome) -> Outcome:
+        """Return an outcome with what the run has left, which is stored and pushed."""
+        outcome = with_outputs(outcome, await self._outputs.collect())
+        return await pushed(outcome, self._plan.git, self._run, self._job.claim.job_id, self._context.settings)
 
     async def _outputs_of_cancelled(self) -> Outputs | None:
         """Collect what the run of a cancelled job has left; nothing of a job that another slot has."""

@@ -25,14 +25,16 @@ class RunOutputs:
     def are_left(self) -> bool:
         """Whether the run, which may not have ended, leaves anything to collect."""
         work = self._run.work
-        return work is not None and bool(self._plan.options.tools) and artifacts.is_there(work)
+        if work is None or not self._plan.options.tools:
+            return False
+        return self._run.preparation.patch_from is not None or artifacts.is_there(work)
 
     async def collect(self) -> Outputs | None:
         """End the processes of the run, and store what it has left; None for nothing."""
         await self._run.stop()
         work = self._run.work
         if work is not None and self._collected is None:
-            self._collected = await self._collector.collect(work)
+            self._collected = await self._collector.collect(work, self._run.preparation.patch_from)
         return self._collected
 
     async def discard(self) -> None:

@@ -3,17 +3,23 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import redis.asyncio
 
+from functions.worker.git.difference import difference
+from functions.worker.git.shell import Shell
 from functions.worker.outputs import artifacts
 from functions.worker.outputs.uploading import OmittedError, UnreadableError, Uploads, pieces_of
 from shared.configuration.settings import WorkerSettings
-from shared.store.jobs.outputs import OutputFile, Outputs, StoredArtifact
+from shared.store.jobs.outputs import OutputFile, Outputs, StoredArtifact, StoredPatch
 
 # Files that are stored at the same time.
 _AT_ONCE = 4
+# Seconds in which git compares the working directory.
+_COMPARE_WITHIN = 60.0
+PATCH = "text/x-diff"
 
 
 class Collector:
@@ -23,9 +29,10 @@ class Collector:
         self._settings = settings
         self._uploads = Uploads(client, caller, settings)
         self._stored: dict[str, OutputFile] = {}
+        self._patch: StoredPatch | None = None
 
-    async def collect(self, work: Path) -> Outputs | None:
-        """Store the artifacts of a run whose processes have ended; None when it has left nothing."""
+    async def collect(self, work: Path, patch_from: Shell | None = None) -> Outputs | None:
+        """Store the artifacts of a run whose processes have ended, and its patch; None when it has left nothing."""
         found = await asyncio.to_thread(
             artifacts.find,
             work,
@@ -46,23 +53,45 @@ class Collector:
         reasons = await asyncio.gather(*(store(path, size) for path, size in found.sizes.items()))
         omitted = found.omitted + Counter(reason for reason in reasons if reason is not None)
         kept = [path for path, reason in zip(found.sizes, reasons, strict=True) if reason is None]
-        if not kept and not omitted:
+        patch = None
+        if patch_from is not None:
+            try:
+                patch = self._patch = self._patch or await self._store_patch(patch_from)
+            except OmittedError as error:
+                omitted[error.reason] += 1
+        if not kept and not omitted and patch is None:
             return None
         entries = [StoredArtifact(path=path, **self._stored[path].model_dump()) for path in kept]
-        return Outputs(artifacts=entries, omitted=dict(sorted(omitted.items())))
+        return Outputs(artifacts=entries, patch=patch, omitted=dict(sorted(omitted.items())))
 
     async def discard(self) -> None:
         """Remove what was stored: no job has it."""
-        await self._uploads.discard([file.file_id for file in self._stored.values()])
+        stored = [*self._stored.values(), *([self._patch] if self._patch else [])]
+        await self._uploads.discard([file.file_id for file in stored])
+
+    async def _store_patch(self, shell: Shell) -> StoredPatch:
+        found = await difference(shell, _COMPARE_WITHIN)
+        if found is None:
+            raise OmittedError("patch_failed")
+        if found.bytes > self._settings.max_file_bytes:
+            raise OmittedError("patch_too_large")
+        stored = await self._uploads.store(
+            "changes.patch", found.bytes, partial(_pieces, found.path.parent, found.path.name, found.bytes), PATCH
+        )
+        return StoredPatch(
+            **stored.model_dump(), files=found.files, insertions=found.insertions, deletions=found.deletions
+        )
 
     async def _store(self, work: Path, path: str, size: int) -> OutputFile:
-        async def pieces() -> AsyncIterator[bytes]:
-            try:
-                handle = artifacts.open_regular(work / artifacts.FOLDER, path)
-            except OSError:
-                raise UnreadableError from None
-            async for piece in pieces_of(handle, size):
-                yield piece
-
         # In a download the name becomes the name of a file.
-        return await self._uploads.store(path.rpartition("/")[2].replace("\\", "_"), size, pieces)
+        name = path.rpartition("/")[2].replace("\\", "_")
+        return await self._uploads.store(name, size, partial(_pieces, work / artifacts.FOLDER, path, size))
+
+
+async def _pieces(root: Path, path: str, size: int) -> AsyncIterator[bytes]:
+    try:
+        handle = artifacts.open_regular(root, path)
+    except OSError:
+        raise UnreadableError from None
+    async for piece in pieces_of(handle, size):
+        yield piece
