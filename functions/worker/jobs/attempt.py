@@ -11,12 +11,13 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from functions.worker.cli.inputs import Inputs
-from functions.worker.cli.plan import plan_for
+from functions.worker.cli.plan import GitPlan, plan_for
 from functions.worker.cli.run import Run
 from functions.worker.cli.warm import WarmCli
 from functions.worker.jobs.credentials import (
     CredentialUnavailableError,
     api_key_of,
+    git_authorization,
     outcome_on_own_credential,
 )
 from functions.worker.jobs.heartbeat import Heartbeat
@@ -150,10 +151,12 @@ class _Attempt:
         if budget is not None and budget <= 0:
             return failed("budget_exceeded")
         try:
-            plan = replace(self._plan, api_key=self._api_key())
+            self._plan = replace(self._plan, api_key=self._api_key(), git=await self._git())
         except CredentialUnavailableError:
             return failed("credential_unavailable")
-        answer = self._run.answer(plan, self._heartbeat.add_text, self._session, self._deadline)
+        except RedisError:
+            return failed("server_error")
+        answer = self._run.answer(self._plan, self._heartbeat.add_text, self._session, self._deadline)
         try:
             report = await self._uninterrupted(answer, heartbeat, self._time_left())
         except TimeoutError:
@@ -214,6 +217,12 @@ class _Attempt:
         finally:
             for one in (collecting, stopped):
                 await _cancel(one)
+
+    async def _git(self) -> GitPlan | None:
+        git, context = self._plan.git, self._context
+        if git is None:
+            return None
+        return replace(git, authorization=await git_authorization(self._job, git, context.client, context.settings))
 
     def _api_key(self) -> str | None:
         name, relay = self._plan.credential, self._context.warm.relay
