@@ -72,6 +72,7 @@ Other keys:
     cg:all:STATE          zset    the same of all callers
     cg:talk:CALLER:-:ID   list    the transcript of a kept session, with more keys beside it: see `jobs/sessions.py`;
                                   expires
+    cg:talk:CALLER:-:ID:workspace  string  the file that holds the kept working directory of a session; expires
     cg:turn:CLAIM:-:ID    list    what a running claim has added to it; expires
     cg:turns:CALLER:ID    list    jobs that continue a session, in order: it is the first one's turn
     cg:spend:…, cg:spent:…  see `callers/spending.py`
@@ -167,6 +168,11 @@ def events(job_id: str) -> str:
 def channel(job_id: str) -> str:
     """Name the channel of a job: it gets `end` when the job has ended, and an empty message for any other event."""
     return f"cg:heard:{job_id}"
+
+
+def session_workspace(caller: str, session_id: str) -> str:
+    """Name the file of the kept working directory of a caller's session."""
+    return f"cg:talk:{caller}:-:{session_id}:workspace"
 
 
 def transcripts(caller: str) -> str:

@@ -97,5 +97,7 @@ if state == 'completed' and settlement.session_id ~= '' then
   local keep_s = settlement.keep_session_s
   local bytes = keep_session(staged, transcript_of(job.caller, settlement.session_id), keep_s)
   add_session_bytes(job.caller, settlement.session_id, bytes, time + keep_s * 1000)
+  local workspace = settlement.outputs ~= '' and cjson.decode(settlement.outputs).workspace
+  keep_workspace(job.caller, settlement.session_id, workspace ~= cjson.null and workspace, keep_s)
 end
 return 1

@@ -10,6 +10,8 @@ import redis.asyncio
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.store import keys
+from shared.store.files import files
+from shared.store.files.files import StoredFile
 from shared.store.jobs import records
 from shared.store.redis import clock
 from shared.store.redis.pipelining import get
@@ -52,11 +54,15 @@ class Outputs(_Model):
     patch: StoredPatch | None = None
     commit: str | None = None
     omitted: dict[str, Count] = {}
+    # The archive of the working directory, which the session keeps.
+    workspace: OutputFile | None = None
 
-    @property
-    def file_ids(self) -> list[str]:
-        """The ids of all its files."""
-        return [file.file_id for file in (*self.artifacts, *([self.patch] if self.patch else []))]
+
+async def workspace_of(client: redis.asyncio.Redis, caller: str, session_id: str) -> StoredFile | None:
+    """Return the archive of the working directory that a caller's session keeps; None when it keeps none."""
+    [file_id] = await get(client, ("GET", keys.session_workspace(caller, session_id)))
+    [file] = await files.of_job(client, caller, [file_id] if file_id else []) or [None]
+    return file if file is not None and file.state == "kept" else None
 
 
 def described(outputs: Outputs) -> dict[str, Any]:

@@ -58,6 +58,7 @@ local function batches_of(caller) return 'cg:batches:' .. caller end
 -- Transcripts of the CLI; `-` stands for its project.
 local function transcript_of(caller, session) return 'cg:talk:' .. caller .. ':-:' .. session end
 local function staged_transcript_of(claim, session) return 'cg:turn:' .. claim .. ':-:' .. session end
+local function workspace_of(caller, session) return 'cg:talk:' .. caller .. ':-:' .. session .. ':workspace' end
 local function turns_of(caller, session) return 'cg:turns:' .. caller .. ':' .. session end
 
 local function held_of(caller) return 'cg:held:' .. caller end
