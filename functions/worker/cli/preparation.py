@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from functions.worker.git.clone import clone
 from functions.worker.git.difference import begin
 from functions.worker.git.shell import GitError, Shell, WorkspaceError
 from functions.worker.relay.run import Watcher
-from functions.worker.sandbox.confine import Sandbox
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
 from shared.store.jobs.waiting import Cloning
@@ -24,28 +24,28 @@ _BEGIN_WITHIN = 120.0
 
 
 class Preparation:
-    """The preparation of one run; `shell` runs git for its working directory, also when the run has ended.
+    """The preparation of one run; `patch_from` compares its working directory, and pushes it, when the run has ended.
 
-    `began_with` is the commit that the repository is at. `has_workspace` is true when the working directory began with
-    a repository, with files, or as an earlier turn of the session left it.
+    `began_with` is the commit that the repository is at.
     """
 
-    def __init__(self, settings: WorkerSettings, sandbox: Sandbox, inputs: Inputs | None, watcher: Watcher) -> None:
+    def __init__(
+        self, shell_of: Callable[[Path], Shell], settings: WorkerSettings, inputs: Inputs | None, watcher: Watcher
+    ) -> None:
+        self._shell_of = shell_of
         self._settings = settings
-        self._sandbox = sandbox
         self._inputs = inputs
         self._watcher = watcher
-        self.shell: Shell | None = None
+        self.patch_from: Shell | None = None
         self.began_with = ""
         self.is_cloning = False
-        self.has_workspace = False
 
     async def prepare(self, folder: Path, plan: RunPlan) -> list[dict[str, Any]]:
         """Fill the working directory below the run's `folder`, and return the attachments as content blocks.
 
         Raises WorkspaceError or InputsError.
         """
-        shell = self.shell = Shell(self._sandbox, folder, self._settings.max_workspace_bytes)
+        shell = self._shell_of(folder)
         if plan.git is not None:
             await self._clone(shell, plan.git)
         attached, restored = [], False
@@ -53,8 +53,7 @@ class Preparation:
             work = Workspace(folder).work
             restored = plan.restores is not None and await self._inputs.restore(work, plan.restores)
             attached = await self._inputs.place(work)
-        self.has_workspace = restored or plan.git is not None or bool(plan.inputs.files)
-        if plan.options.tools and self.has_workspace:
+        if plan.options.tools and (restored or plan.git or plan.inputs.files):
             await self._begin(shell, plan)
         return attached
 
@@ -71,8 +70,9 @@ class Preparation:
     async def _begin(self, shell: Shell, plan: RunPlan) -> None:
         try:
             await begin(shell, _BEGIN_WITHIN, is_clone=plan.git is not None)
+            self.patch_from = shell
         except GitError as error:
             # Without git a job with files runs all the same, and has no patch.
-            event(log, "difference_failed", logging.WARNING, status=error.status)
+            event(log, "patch_not_begun", logging.WARNING, status=error.status)
             if plan.git is not None:
                 raise WorkspaceError("The repository could not be prepared for the run") from None

@@ -23,7 +23,7 @@ from functions.worker.cli.structured import structured
 from functions.worker.cli.tools import run_commands
 from functions.worker.cli.usage import Meter
 from functions.worker.cli.warm import KeptSession, WarmCli
-from functions.worker.git.shell import Shell, WorkspaceError
+from functions.worker.git.shell import WorkspaceError
 from functions.worker.relay.plan import policy_for
 from functions.worker.relay.run import RelayedRun, Watcher
 from functions.worker.sandbox.confine import SandboxUnavailableError
@@ -57,7 +57,7 @@ class Run:
         self._report = Report(meter=Meter(), is_free=settings.demo_model)
         self._needs_exit_time = True
         self._stopped = False
-        self.preparation = Preparation(settings, warm.sandbox, inputs, watcher or Watcher())
+        self.preparation = Preparation(warm.shell, settings, inputs, watcher or Watcher())
 
     async def answer(
         self,
@@ -153,11 +153,6 @@ class Run:
     def seen(self) -> dict[str, Any]:
         """The fields of the job's record that the run has filled so far."""
         return self._report.seen
-
-    @property
-    def patch_from(self) -> Shell | None:
-        """What runs git for the patch of a run that has a workspace; otherwise None."""
-        return self.preparation.shell if self.preparation.has_workspace else None
 
     @property
     def work(self) -> Path | None:

@@ -67,6 +67,10 @@ class WarmCli:
             return waiting
         return self._cold(plan, session)
 
+    def shell(self, root: Path) -> Shell:
+        """Return what runs git for the run whose directory is `root`."""
+        return Shell(self.sandbox, root, self._settings.max_workspace_bytes)
+
     def allow_next(self) -> None:
         """Let the next CLI start at once: the run that took the last one no longer needs a core of its own."""
         self._may_start.set()

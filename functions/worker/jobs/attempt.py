@@ -11,17 +11,19 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from functions.worker.cli.inputs import Inputs
-from functions.worker.cli.plan import plan_for
+from functions.worker.cli.plan import GitPlan, plan_for
 from functions.worker.cli.run import Run
 from functions.worker.cli.warm import WarmCli
 from functions.worker.jobs.credentials import (
     CredentialUnavailableError,
     api_key_of,
+    git_authorization,
     outcome_on_own_credential,
 )
 from functions.worker.jobs.heartbeat import Heartbeat
 from functions.worker.jobs.outcome import Outcome, failed, judge, with_outputs
 from functions.worker.jobs.outputs import RunOutputs
+from functions.worker.jobs.pushing import pushed
 from functions.worker.jobs.settling import settlement_of
 from functions.worker.jobs.spool import Spool
 from functions.worker.jobs.upstream_report import UpstreamReport
@@ -113,9 +115,8 @@ class _Attempt:
             outcome = await self._outcome(heartbeat)
             await self._heartbeat.flush()
             if self._settlement(outcome).script == "finish" and self._outputs.are_left:
-                collecting = self._outputs.collect(is_success=outcome.state == "completed")
-                outputs = await self._uninterrupted(collecting, heartbeat, overtime=_OVERTIME)
-                outcome = with_outputs(outcome, outputs)
+                finishing = self._with_outputs(outcome)
+                outcome = await self._uninterrupted(finishing, heartbeat, overtime=_OVERTIME)
                 how = await self._settle(outcome)
             elif outcome.state == "completed":
                 # Before the processes of the run have ended, so that no client has to wait for them.
@@ -150,10 +151,12 @@ class _Attempt:
         if budget is not None and budget <= 0:
             return failed("budget_exceeded")
         try:
-            plan = replace(self._plan, api_key=self._api_key())
+            self._plan = replace(self._plan, api_key=self._api_key(), git=await self._git())
         except CredentialUnavailableError:
             return failed("credential_unavailable")
-        answer = self._run.answer(plan, self._heartbeat.add_text, self._session, self._deadline)
+        except RedisError:
+            return failed("server_error")
+        answer = self._run.answer(self._plan, self._heartbeat.add_text, self._session, self._deadline)
         try:
             report = await self._uninterrupted(answer, heartbeat, self._time_left())
         except TimeoutError:
@@ -193,6 +196,12 @@ class _Attempt:
             for one in (task, stopped, cancelled):
                 await _cancel(one)
 
+    async def _with_outputs(self, outcome: Outcome) -> Outcome:
+        """Return an outcome with what the run has left, which is stored and pushed."""
+        outputs = await self._outputs.collect(is_success=outcome.state == "completed")
+        outcome = with_outputs(outcome, outputs)
+        return await pushed(outcome, self._plan.git, self._run, self._job.claim.job_id, self._context.settings)
+
     async def _outputs_of_cancelled(self) -> Outputs | None:
         """Collect what the run of a cancelled job has left; nothing of a job that another slot has."""
         client, job_id = self._context.client, self._job.claim.job_id
@@ -209,6 +218,12 @@ class _Attempt:
         finally:
             for one in (collecting, stopped):
                 await _cancel(one)
+
+    async def _git(self) -> GitPlan | None:
+        git, context = self._plan.git, self._context
+        if git is None:
+            return None
+        return replace(git, authorization=await git_authorization(self._job, git, context.client, context.settings))
 
     def _api_key(self) -> str | None:
         name, relay = self._plan.credential, self._context.warm.relay

@@ -64,6 +64,17 @@ def _open(job: ClaimedJob, stored: SealedCredential, kind: str, settings: Worker
     return open_sealed(stored.sealed, privates, described)
 
 
+def _opened_for_git(
+    job: ClaimedJob, stored: SealedCredential | None, git: GitPlan, settings: WorkerSettings
+) -> Credential:
+    if stored is None:
+        raise NotOpenedError("it was deleted")
+    credential = _open(job, stored, GIT, settings)
+    if not credential.may_go_to(git.repository.target.host):
+        raise NotOpenedError("its hosts do not include the host of the repository")
+    return credential
+
+
 async def git_authorization(
     job: ClaimedJob, git: GitPlan, client: redis.asyncio.Redis, settings: WorkerSettings
 ) -> str:
@@ -73,13 +84,9 @@ async def git_authorization(
     """
     if git.credential is None:
         return ""
+    stored = await credentials.find(client, job.caller, git.credential)
     try:
-        stored = await credentials.find(client, job.caller, git.credential)
-        if stored is None:
-            raise NotOpenedError("it was deleted")
-        credential = _open(job, stored, GIT, settings)
-        if not credential.may_go_to(git.repository.target.host):
-            raise NotOpenedError("its hosts do not include the host of the repository")
+        credential = _opened_for_git(job, stored, git, settings)
     except NotOpenedError as error:
         ids = {"job_id": job.claim.job_id, "request_id": job.request_id}
         event(log, "credential_unavailable", logging.WARNING, **ids, credential=git.credential, reason=str(error))

@@ -28,7 +28,7 @@ class RunOutputs:
         if work is None or not self._plan.options.tools:
             return False
         keeps = self._plan.session is not None and kept.is_worth_keeping(work)
-        return keeps or self._run.patch_from is not None or artifacts.is_there(work)
+        return keeps or self._run.preparation.patch_from is not None or artifacts.is_there(work)
 
     async def collect(self, *, is_success: bool) -> Outputs | None:
         """End the processes of the run, and store what it has left; None for nothing.
@@ -38,8 +38,8 @@ class RunOutputs:
         await self._run.stop()
         work = self._run.work
         if work is not None and self._collected is None:
-            keeps = is_success and self._plan.session is not None
-            self._collected = await self._collector.collect(work, self._run.patch_from, keeps=keeps)
+            keeps, patch_from = is_success and self._plan.session is not None, self._run.preparation.patch_from
+            self._collected = await self._collector.collect(work, patch_from, keeps=keeps)
         return self._collected
 
     async def discard(self) -> None:

@@ -1,0 +1,148 @@
+"""A job that works in a repository: the whole way, with the real CLI, a server with TLS, and a scripted model."""
+
+import subprocess
+
+import pytest
+
+from tests.support.git_server import ENVIRONMENT, PASSWORD, USER, GitServer, commit, git
+from tests.support.scripted_model import Text, ToolUse
+
+pytestmark = pytest.mark.once
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with GitServer(tmp_path_factory.mktemp("served")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def variables(server):
+    return {
+        "CLAUDE_TOOLS": "Bash,Edit",
+        "RUN_SANDBOX": "required",
+        "RUN_ALLOWED_NETWORKS": "127.0.0.0/8",
+        "NODE_EXTRA_CA_CERTS": str(server.write_authority(server.folder / "ca.pem")),
+        "MAX_WORKSPACE_BYTES": str(32 << 20),
+    }
+
+
+@pytest.fixture
+def repository(server, tmp_path, request):
+    """Serve a repository of this test; return its name."""
+    source = tmp_path / "source"
+    commit(source, {"a.txt": "one\n", "hooked/x": "x"})
+    commit(source, {"a.txt": "two\n", "b.txt": "b\n"})
+    name = f"r{abs(hash(request.node.name))}"
+    server.publish(source, name)
+    server.requests.clear()
+    return name
+
+
+@pytest.fixture
+def credential(gateway):
+    body = {"kind": "git", "value": f"{USER}:{PASSWORD}", "hosts": ["127.0.0.1"]}
+    gateway.client.put("/api/credentials/robot", json=body).raise_for_status()
+    return "robot"
+
+
+@pytest.fixture
+def work(gateway, model, server, repository, credential):
+    """Return a function that runs commands as a tool in the repository; it returns the job and what they printed."""
+
+    def work(*commands, workspace=None, **fields):
+        seen = len(model.requests)
+        model.script(*(ToolUse("Bash", {"command": command}) for command in commands), Text("done"))
+        wanted = {"url": server.url(repository), "credential": credential, **(workspace or {})}
+        job = gateway.ask("work", tools=["Bash"], workspace={"git": wanted}, **fields)
+        printed = [
+            str(block["content"])
+            for one in model.requests[seen:]
+            for message in one.body["messages"]
+            if isinstance(message["content"], list)
+            for block in message["content"]
+            if block["type"] == "tool_result"
+        ]
+        return job, "\n".join(printed)
+
+    return work
+
+
+def test_a_run_changes_a_repository_and_the_patch_comes_back(gateway, server, repository, work, tmp_path):
+    command = "pwd; git log --oneline; git status --short; cat a.txt; echo three > a.txt; rm b.txt; echo n > new; env"
+    job, printed = work(command)
+    assert job["state"] == "completed", job
+    assert "two" in printed
+    assert "a commit" in printed
+    assert PASSWORD not in printed
+    result = job["result"]
+    assert (result["patch"]["files"], result["patch"]["insertions"], result["patch"]["deletions"]) == (3, 2, 2)
+    assert result["commit"] is None
+    patch = gateway.client.get(f"/api/query/{job['jobId']}/patch").content
+    fresh = tmp_path / "fresh"
+    git("clone", "-q", str(server.folder / f"{repository}.git"), str(fresh), cwd=tmp_path)
+    git("apply", "-", cwd=fresh, stdin=patch)
+    assert git("status", "--short", cwd=fresh).splitlines() == ["M a.txt", " D b.txt", "?? new"]
+
+
+def test_the_commits_of_a_run_are_pushed_to_one_branch(server, repository, work):
+    job, printed = work(
+        "echo x > a.txt; git commit -qam mine && git rev-parse HEAD", workspace={"push": {"branch": "claude/fix"}}
+    )
+    assert job["state"] == "completed", (job, printed)
+    there = server.folder / f"{repository}.git"
+    assert job["result"]["commit"] == git("rev-parse", "claude/fix", cwd=there)
+    assert job["result"]["commit"] in printed
+    assert git("log", "-1", "--format=%an %s", "claude/fix", cwd=there) == "Claude mine"
+
+
+def test_a_run_can_fetch_its_repository_and_push_nothing(server, repository, work):
+    other = server.folder / "other.git"
+    if not other.exists():
+        git("clone", "-q", "--bare", str(server.folder / f"{repository}.git"), str(other), cwd=server.folder)
+    place = f"http://127.0.0.1:3128/git/{server.place}"
+    job, printed = work(
+        "git fetch -q --unshallow origin && git log --oneline | wc -l; git remote -v",
+        "echo y > a.txt; git commit -qam y; git push origin HEAD:refs/heads/evil; echo pushed $?",
+        f"git ls-remote {place}/other.git; echo other $?; curl -sS {place}/{repository}.git/HEAD; cat .git/config",
+        workspace={"push": {"branch": "allowed"}},
+    )
+    assert job["state"] == "completed", (job, printed)
+    assert "2\n" in printed
+    assert "pushed 128" in printed
+    assert "other 128" in printed
+    assert "Not a request for the repository" in printed
+    assert PASSWORD not in printed
+    there = server.folder / f"{repository}.git"
+    assert git("branch", "--format=%(refname:short)", cwd=there).split() == ["allowed", "main"]
+
+
+@pytest.mark.parametrize(
+    ("workspace", "words"),
+    [
+        ({"ref": "missing"}, "no branch, tag or commit 'missing'"),
+        ({"credential": None}, "requires a credential"),
+        ({"url": "https://127.0.0.1:1/a.git"}, "connection to 127.0.0.1 failed"),
+        ({"url": "https://10.0.0.1/a.git", "credential": None}, "not public"),
+        ({"url": "https://nowhere.invalid/a.git", "credential": None}, "does not resolve"),
+    ],
+)
+def test_a_repository_that_cannot_be_had_fails_the_job(work, workspace, words):
+    job, _ = work(workspace=workspace)
+    assert (job["state"], job["error"]["code"], job["error"]["retryable"]) == ("failed", "workspace_failed", False)
+    assert words in job["error"]["message"]
+
+
+def test_a_repository_above_the_bound_is_too_large(server, repository, work, tmp_path):
+    commit(tmp_path / "source", {"zeros": bytes(48 << 20)})
+    git("push", "-q", str(server.folder / f"{repository}.git"), "main", cwd=tmp_path / "source")
+    job, _ = work()
+    assert (job["state"], job["error"]["code"]) == ("failed", "workspace_too_large"), job
+    assert "MAX_WORKSPACE_BYTES" in job["error"]["message"]
+
+
+def test_no_line_of_the_log_has_a_secret(gateway):
+    text = "".join(gateway.log)
+    assert PASSWORD not in text
+    assert "Traceback" not in text
+    subprocess.run(["true"], env=ENVIRONMENT, check=True)
