@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from functions.worker.cli.plan import RunPlan
 from functions.worker.cli.process import Cli
 from functions.worker.cli.transcripts import Line, RenamedSession, place
 from functions.worker.cli.workspace import Workspace
+from functions.worker.git.shell import Shell
 from functions.worker.mcp.broker import Broker
 from functions.worker.mcp.shared import SharedServers
 from functions.worker.relay.credential import Credential
