@@ -1,4 +1,4 @@
-"""`claude-gateway jobs patch` and `jobs artifacts`, and `ask --workspace` with a checkout, against a running gateway."""
+"""Commands that get what a job has left, and `ask --workspace` with a checkout, against a running gateway."""
 
 import json
 import os
