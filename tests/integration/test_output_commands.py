@@ -101,7 +101,7 @@ def test_artifacts_are_listed_and_downloaded(command, gateway, model, tmp_path):
     ("ask", "q", "--workspace", "https://git.example/r", "--apply"), ("ask", "q", "--push", "b"),
     ("ask", "q", "--workspace", "http://git.example/r"), ("ask", "q", "--workspace", "checkout", "--push", "b"),
 ])  # fmt: skip
-def test_what_is_not_possible_is_said_with_status_2(command, checkout, arguments):
+def test_what_is_not_possible_ends_with_status_2(command, checkout, arguments):
     done = command(*arguments)
     assert (done.returncode, done.stdout) == (2, b""), done.stderr
     assert b"Traceback" not in done.stderr
