@@ -27,6 +27,8 @@ async def artifact(job_id: str, path: str, *, caller: str, settings: FilesSettin
 async def patch(job_id: str, *, caller: str, settings: FilesSettings) -> StoredFile:
     """Return the file of a job's patch; raises NotFound or NotFinished."""
     found = (await _outputs_of(job_id, caller, settings)).patch
+    if found is not None and found.size == 0:
+        return StoredFile("", caller, "ready", "", found.media_type, 0, found.sha256, "", "", 0, 0)
     message = "The job has no patch: it has neither files nor a workspace, or no tools"
     return await _file(None if found is None else found.file_id, message, caller, settings)
 

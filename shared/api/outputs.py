@@ -26,8 +26,8 @@ OMITTED = (
     "are not UTF-8, or are longer or deeper than a path of `files` may be. `too_large`: above MAX_FILE_BYTES. "
     f"`too_many`: beyond {MAX_ARTIFACTS} files or MAX_WORKSPACE_BYTES. `storage_full`: beyond MAX_CALLER_FILE_BYTES, "
     "or the caller's 10,000 files. `patch_failed`: git could not make the patch. "
-    "`patch_too_large`: it is above MAX_FILE_BYTES. `workspace_not_kept`: the session keeps the working directory of the "
-    "turn before, because this one is larger than MAX_WORKSPACE_BYTES or does not fit into the caller's quota."
+    "`patch_too_large`: it is above MAX_FILE_BYTES. `workspace_not_kept`: the session keeps the working directory of "
+    "the turn before, because this one is larger than MAX_WORKSPACE_BYTES or does not fit into the caller's quota."
 )
 
 

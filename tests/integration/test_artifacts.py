@@ -26,6 +26,15 @@ def variables(request):
         yield {**common, **s3.variables}
 
 
+def tool_results(model):
+    """Return the tool results of the last request as JSON."""
+    found = []
+    for message in model.requests[-1].body["messages"]:
+        blocks = message["content"] if isinstance(message["content"], list) else []
+        found += [json.dumps(block.get("content")) for block in blocks if block["type"] == "tool_result"]
+    return "\n".join(found)
+
+
 def run(gateway, model, command, **fields):
     """Run a job whose model calls Bash with a command."""
     model.script(ToolUse("Bash", {"command": command}), Text("done"))

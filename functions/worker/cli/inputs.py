@@ -13,6 +13,8 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from functions.worker.cli.plan import Content, InputsPlan
+from functions.worker.outputs import kept
+from functions.worker.outputs.archive import ArchiveError
 from shared.api.job_files import MAX_ATTACHED
 from shared.api.vocabulary import ErrorCode
 from shared.configuration.settings import WorkerSettings
@@ -21,6 +23,7 @@ from shared.files.objects import Objects, StoreError, objects
 from shared.services.files import complete
 from shared.store.files import files
 from shared.store.files.files import StoredFile
+from shared.store.jobs.outputs import workspace_of
 
 # Seconds for which a run waits for an object store or a Redis that does not answer, and between two tries.
 _WAIT, _PAUSE = 60.0, 1.0
@@ -63,6 +66,18 @@ class Inputs:
             await _patiently(lambda path=path, one=one: self._write(work, path, one, found))  # type: ignore[misc]
         return [await _patiently(lambda one=one: self._block(one, found)) for one in plan.attachments]  # type: ignore[misc]
 
+    async def restore(self, work: Path, session_id: str) -> bool:
+        """Unpack the working directory that a session keeps; return whether it keeps one. Raises InputsError."""
+
+        async def fetch() -> bool:
+            file = await workspace_of(self._client, self._caller, session_id)
+            return file is not None and await kept.restore(file, self._objects, work, self._settings)
+
+        try:
+            return await _patiently(fetch)
+        except (FileNotFoundError, ArchiveError):
+            raise InputsError from None
+
     async def _find(self) -> dict[str, StoredFile]:
         """Return the records of all named files; complete presigned uploads."""
         ids = [one.file_id for one in (*(one for _, one in self._plan.files), *self._plan.attachments) if one.file_id]
@@ -88,7 +103,7 @@ class Inputs:
         file, digest = found[one.file_id], hashlib.sha256()
         if file.size:
             try:
-                pieces = await self._objects.read(file.path)
+                pieces = await self._objects.read(file.path, 0, file.size)
             except FileNotFoundError:
                 raise InputsError from None
             async for piece in pieces:

@@ -117,9 +117,11 @@ class RunPlan:
         return bool(self.options.tools or self.mcp.names)
 
     @property
-    def has_patch(self) -> bool:
-        """Whether the changes in the working directory are a result: it has content, and a tool can change that."""
-        return bool(self.options.tools and (self.inputs.files or self.git))
+    def restores(self) -> str | None:
+        """The session whose working directory the run continues; a repository that the job names begins a new one."""
+        if self.session is None or not self.options.tools or self.git is not None:
+            return None
+        return self.session.resumes
 
 
 def plan_for(request: Mapping[str, Any], settings: WorkerSettings, *, spent_usd: float = 0.0) -> RunPlan:

@@ -48,8 +48,12 @@ class Preparation:
         shell = self._shell_of(folder)
         if plan.git is not None:
             await self._clone(shell, plan.git)
-        attached = await self._inputs.place(Workspace(folder).work) if self._inputs else []
-        if plan.has_patch:
+        attached, restored = [], False
+        if self._inputs is not None:
+            work = Workspace(folder).work
+            restored = plan.restores is not None and await self._inputs.restore(work, plan.restores)
+            attached = await self._inputs.place(work)
+        if plan.options.tools and (restored or plan.git or plan.inputs.files):
             await self._begin(shell, plan)
         return attached
 
@@ -65,7 +69,7 @@ class Preparation:
 
     async def _begin(self, shell: Shell, plan: RunPlan) -> None:
         try:
-            await begin(shell, _BEGIN_WITHIN)
+            await begin(shell, _BEGIN_WITHIN, is_clone=plan.git is not None)
             self.patch_from = shell
         except GitError as error:
             # Without git a job with files runs all the same, and has no patch.

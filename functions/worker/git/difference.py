@@ -15,25 +15,9 @@ from shared.logs import event
 
 log = logging.getLogger("worker.git")
 
-# The repository of a run is still as the clone has made it, so its objects can be copied. A run's artifacts are no
-# part of the patch unless the repository, or the files that were given, have them.
-_BEGIN = """\
-if [ -d "$WORK/.git" ]; then cp -R "$WORK/.git" "$STORE/git"; else git init -q --bare "$STORE/git"; fi
-export GIT_DIR="$STORE/git" GIT_WORK_TREE="$WORK"
-mkdir -p "$GIT_DIR/info"
-echo /outputs/ > "$GIT_DIR/info/exclude"
-git add -A -f
-git write-tree > "$STORE/begin"
-"""
-# Git would wait for ever for what a pipe named .gitattributes says. The content of a directory with a repository of its
-# own, which the run has made, counts like that of any other: git alone would compare the commits of the two.
-_COMPARE = """\
-export GIT_DIR="$STORE/git" GIT_WORK_TREE="$WORK"
-begin=$(cat "$STORE/begin")
-cd "$WORK"
-pipes=$(find . -name '.git?*' ! -type f ! -type d ! -type l -print -quit)
-if [ -n "$pipes" ]; then exit 3; fi
-git add -A --ignore-errors || true
+# The content of a directory with a repository of its own, which a run has made, counts like that of any other: git
+# alone would compare the commits of the two.
+_NESTED = """\
 find . -path ./.git -prune -o -name .git -prune -print0 | xargs -0 -r -n 100 sh -c '
   for found; do
     git check-ignore -q "${found%/.git}" || printf "%s\\0" "${found%/.git}"
@@ -43,11 +27,32 @@ if [ -s "$STORE/nested" ]; then
   xargs -0 -n 100 sh -c 'find "$@" -name .git -prune -o "(" -type f -o -type l ")" -print0' sh < "$STORE/nested" |
     git update-index -z --add --stdin || true
 fi
-end=$(git write-tree)
+"""
+# The repository of a clone is still as the clone has made it, so its objects can be copied. A run's artifacts are no
+# part of the patch unless the repository, or the files that were given, have them.
+_BEGIN = f"""\
+if [ -n "$1" ] && [ -d "$WORK/.git" ]; then cp -R "$WORK/.git" "$STORE/git"; else git init -q --bare "$STORE/git"; fi
+export GIT_DIR="$STORE/git" GIT_WORK_TREE="$WORK"
+mkdir -p "$GIT_DIR/info"
+echo /outputs/ > "$GIT_DIR/info/exclude"
+cd "$WORK"
+git add -A -f
+[ -n "$1" ] || {{ {_NESTED} }}
+git write-tree > "$STORE/begin"
+"""
+# Git would wait for ever for what a pipe named .gitattributes says.
+_COMPARE = f"""\
+export GIT_DIR="$STORE/git" GIT_WORK_TREE="$WORK"
+begin=$(cat "$STORE/begin")
+cd "$WORK"
+pipes=$(find . -name '.git?*' ! -type f ! -type d ! -type l -print -quit)
+if [ -n "$pipes" ]; then exit 3; fi
+git add -A --ignore-errors || true
+{_NESTED}end=$(git write-tree)
 echo "$end" > "$STORE/end"
 cd /
 unset GIT_WORK_TREE
-compare() { git --bare diff-tree -r -M --no-ext-diff --no-textconv --no-color "$@" "$begin" "$end"; }
+compare() {{ git --bare diff-tree -r -M --no-ext-diff --no-textconv --no-color "$@" "$begin" "$end"; }}
 compare -p --binary --full-index > "$STORE/patch"
 compare --shortstat
 """
@@ -72,9 +77,12 @@ class Difference:
     deletions: int = 0
 
 
-async def begin(shell: Shell, within: float) -> None:
-    """Note how the working directory is before the run; raise GitError."""
-    await shell.run(_BEGIN, places={"work": "read", "store": "write"}, within=within)
+async def begin(shell: Shell, within: float, *, is_clone: bool = True) -> None:
+    """Note how the working directory is before the run; raise GitError.
+
+    Only the repository of a clone is read: one that an earlier turn of the session left is hostile.
+    """
+    await shell.run(_BEGIN, "clone" if is_clone else "", places={"work": "read", "store": "write"}, within=within)
 
 
 async def difference(shell: Shell, within: float) -> Difference | None:

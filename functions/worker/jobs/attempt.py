@@ -198,7 +198,8 @@ class _Attempt:
 
     async def _with_outputs(self, outcome: Outcome) -> Outcome:
         """Return an outcome with what the run has left, which is stored and pushed."""
-        outcome = with_outputs(outcome, await self._outputs.collect())
+        outputs = await self._outputs.collect(is_success=outcome.state == "completed")
+        outcome = with_outputs(outcome, outputs)
         return await pushed(outcome, self._plan.git, self._run, self._job.claim.job_id, self._context.settings)
 
     async def _outputs_of_cancelled(self) -> Outputs | None:
@@ -209,7 +210,7 @@ class _Attempt:
         with suppress(RedisError):
             if not await claims.is_cancelled(client, job_id):
                 return None
-        collecting = asyncio.create_task(self._outputs.collect())
+        collecting = asyncio.create_task(self._outputs.collect(is_success=False))
         stopped = asyncio.create_task(self._signals.stop.wait())
         try:
             await asyncio.wait({collecting, stopped}, return_when=asyncio.FIRST_COMPLETED)

@@ -4,7 +4,7 @@ import redis.asyncio
 
 from functions.worker.cli.plan import RunPlan
 from functions.worker.cli.run import Run
-from functions.worker.outputs import artifacts
+from functions.worker.outputs import artifacts, kept
 from functions.worker.outputs.collecting import Collector
 from shared.configuration.settings import WorkerSettings
 from shared.store.jobs.outputs import Outputs
@@ -27,14 +27,19 @@ class RunOutputs:
         work = self._run.work
         if work is None or not self._plan.options.tools:
             return False
-        return self._run.preparation.patch_from is not None or artifacts.is_there(work)
+        keeps = self._plan.session is not None and kept.is_worth_keeping(work)
+        return keeps or self._run.preparation.patch_from is not None or artifacts.is_there(work)
 
-    async def collect(self) -> Outputs | None:
-        """End the processes of the run, and store what it has left; None for nothing."""
+    async def collect(self, *, is_success: bool) -> Outputs | None:
+        """End the processes of the run, and store what it has left; None for nothing.
+
+        The session of a success keeps the working directory.
+        """
         await self._run.stop()
         work = self._run.work
         if work is not None and self._collected is None:
-            self._collected = await self._collector.collect(work, self._run.preparation.patch_from)
+            keeps, patch_from = is_success and self._plan.session is not None, self._run.preparation.patch_from
+            self._collected = await self._collector.collect(work, patch_from, keeps=keeps)
         return self._collected
 
     async def discard(self) -> None:

@@ -27,7 +27,10 @@ class ArchiveError(Exception):
 
 
 def pack(root: Path, target: Path, most: int) -> int:
-    """Write what is below a directory, of at most `most` bytes, into a new file; return its size, or raise ArchiveError."""
+    """Write what is below a directory, of at most `most` bytes, into a new file, and return its size.
+
+    Raises ArchiveError.
+    """
     try:
         handle = os.open(target, _NEW, 0o600)
         with (

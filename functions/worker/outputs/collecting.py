@@ -2,16 +2,16 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import redis.asyncio
 
 from functions.worker.git.difference import difference
 from functions.worker.git.shell import Shell
-from functions.worker.outputs import artifacts
-from functions.worker.outputs.uploading import OmittedError, UnreadableError, Uploads, pieces_of
+from functions.worker.outputs import artifacts, kept
+from functions.worker.outputs.uploading import OmittedError, Uploads, pieces_below
 from shared.configuration.settings import WorkerSettings
 from shared.store.jobs.outputs import OutputFile, Outputs, StoredArtifact, StoredPatch
 
@@ -20,6 +20,7 @@ _AT_ONCE = 4
 # Seconds in which git compares the working directory.
 _COMPARE_WITHIN = 60.0
 PATCH = "text/x-diff"
+_NOTHING = sha256(b"").hexdigest()
 
 
 class Collector:
@@ -30,9 +31,13 @@ class Collector:
         self._uploads = Uploads(client, caller, settings)
         self._stored: dict[str, OutputFile] = {}
         self._patch: StoredPatch | None = None
+        self._workspace: OutputFile | None = None
 
-    async def collect(self, work: Path, patch_from: Shell | None = None) -> Outputs | None:
-        """Store the artifacts of a run whose processes have ended, and its patch; None when it has left nothing."""
+    async def collect(self, work: Path, patch_from: Shell | None = None, *, keeps: bool = False) -> Outputs | None:
+        """Store the artifacts of a run whose processes have ended, and its patch; None when it has left nothing.
+
+        With `keeps` also store its working directory, for the next turn of its session.
+        """
         found = await asyncio.to_thread(
             artifacts.find,
             work,
@@ -52,22 +57,27 @@ class Collector:
 
         reasons = await asyncio.gather(*(store(path, size) for path, size in found.sizes.items()))
         omitted = found.omitted + Counter(reason for reason in reasons if reason is not None)
-        kept = [path for path, reason in zip(found.sizes, reasons, strict=True) if reason is None]
+        paths = [path for path, reason in zip(found.sizes, reasons, strict=True) if reason is None]
         patch = None
         if patch_from is not None:
             try:
                 patch = self._patch = self._patch or await self._store_patch(patch_from)
             except OmittedError as error:
                 omitted[error.reason] += 1
-        if not kept and not omitted and patch is None:
+        if keeps and kept.is_worth_keeping(work):
+            try:
+                self._workspace = self._workspace or await kept.keep(work, self._uploads, self._settings)
+            except OmittedError as error:
+                omitted[error.reason] += 1
+        if not (paths or omitted or patch or self._workspace):
             return None
-        entries = [StoredArtifact(path=path, **self._stored[path].model_dump()) for path in kept]
-        return Outputs(artifacts=entries, patch=patch, omitted=dict(sorted(omitted.items())))
+        entries = [StoredArtifact(path=path, **self._stored[path].model_dump()) for path in paths]
+        return Outputs(artifacts=entries, patch=patch, workspace=self._workspace, omitted=dict(sorted(omitted.items())))
 
     async def discard(self) -> None:
         """Remove what was stored: no job has it."""
-        stored = [*self._stored.values(), *([self._patch] if self._patch else [])]
-        await self._uploads.discard([file.file_id for file in stored])
+        stored = (*self._stored.values(), self._patch, self._workspace)
+        await self._uploads.discard([file.file_id for file in stored if file is not None])
 
     async def _store_patch(self, shell: Shell) -> StoredPatch:
         found = await difference(shell, _COMPARE_WITHIN)
@@ -75,8 +85,12 @@ class Collector:
             raise OmittedError("patch_failed")
         if found.bytes > self._settings.max_file_bytes:
             raise OmittedError("patch_too_large")
+        if found.bytes == 0:
+            return StoredPatch(
+                file_id="", size=0, sha256=_NOTHING, media_type=PATCH, kind="", files=0, insertions=0, deletions=0
+            )
         stored = await self._uploads.store(
-            "changes.patch", found.bytes, partial(_pieces, found.path.parent, found.path.name, found.bytes), PATCH
+            "changes.patch", found.bytes, partial(pieces_below, found.path.parent, found.path.name, found.bytes), PATCH
         )
         return StoredPatch(
             **stored.model_dump(), files=found.files, insertions=found.insertions, deletions=found.deletions
@@ -85,13 +99,4 @@ class Collector:
     async def _store(self, work: Path, path: str, size: int) -> OutputFile:
         # In a download the name becomes the name of a file.
         name = path.rpartition("/")[2].replace("\\", "_")
-        return await self._uploads.store(name, size, partial(_pieces, work / artifacts.FOLDER, path, size))
-
-
-async def _pieces(root: Path, path: str, size: int) -> AsyncIterator[bytes]:
-    try:
-        handle = artifacts.open_regular(root, path)
-    except OSError:
-        raise UnreadableError from None
-    async for piece in pieces_of(handle, size):
-        yield piece
+        return await self._uploads.store(name, size, partial(pieces_below, work / artifacts.FOLDER, path, size))

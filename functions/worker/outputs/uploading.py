@@ -3,10 +3,12 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from functions.worker.outputs.artifacts import open_regular
 from shared.api.ids import new_id
 from shared.configuration.settings import WorkerSettings
 from shared.files.media import BINARY, media_type
@@ -102,3 +104,13 @@ async def pieces_of(handle: int, size: int) -> AsyncIterator[bytes]:
                 return
             left -= len(piece)
             yield piece
+
+
+async def pieces_below(root: Path, path: str, size: int) -> AsyncIterator[bytes]:
+    """Yield at most `size` bytes of a regular file below a directory; raise UnreadableError."""
+    try:
+        handle = open_regular(root, path)
+    except OSError:
+        raise UnreadableError from None
+    async for piece in pieces_of(handle, size):
+        yield piece

@@ -40,7 +40,10 @@ class StoredArtifact(OutputFile):
 
 
 class StoredPatch(OutputFile):
-    """The difference of the working directory: changed files, and added and removed lines."""
+    """The difference of the working directory: changed files, and added and removed lines.
+
+    An empty one is stored nowhere, and has the id "".
+    """
 
     files: Count
     insertions: Count
