@@ -15,7 +15,7 @@ MAX_REF = 255
 
 MAX_DEPTH = 1_000_000
 # As `git check-ref-format` says, and no name that a command could take for an option.
-_WRONG_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^[-./]|[./]$|^@$")
+_WRONG_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^[-+./]|[./]$|^@$")
 _REF = r"^[^\x00-\x20\x7f~^:?*\[\\]+$"
 
 

@@ -14,9 +14,11 @@ from shared.logs import event
 
 log = logging.getLogger("worker.git")
 
-# $1 is the commit that the run began with.
+# $1 is the commit that the run began with. Git would wait for ever for what a pipe says.
 _BUNDLE = """\
 export GIT_DIR="$WORK/.git"
+pipes=$(find "$GIT_DIR" ! -type f ! -type d ! -type l -print -quit 2>/dev/null) || true
+[ -z "$pipes" ]
 head=$(git rev-parse --verify -q "HEAD^{commit}") || exit 0
 [ "$head" != "$1" ] || exit 0
 git bundle create -q "$BUNDLE/run" HEAD "^$1"
