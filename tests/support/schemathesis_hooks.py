@@ -126,6 +126,16 @@ def upload_under_a_name(context: Any, case: Any, kwargs: Any) -> None:
             case.query["name"] = "generated"
 
 
+@schemathesis.hook("before_call")
+def name_no_repository(context: Any, case: Any, kwargs: Any) -> None:
+    """Leave out what has the form of a workspace: its URL and refs, and the sandbox, are tested elsewhere."""
+    for body in bodies(case):
+        workspace = body.get("workspace")
+        named = workspace.get("git") if isinstance(workspace, dict) and set(workspace) == {"git"} else None
+        if isinstance(named, dict) and isinstance(named.get("url"), str):
+            body.pop("workspace")
+
+
 @schemathesis.hook("after_call")
 def take_any_content_as_bytes(context: Any, case: Any, response: Any) -> None:
     """Ignore the media type of a content: it is that of the file, which no document can list."""

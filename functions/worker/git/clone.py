@@ -1,7 +1,8 @@
 """The clone of a repository into the working directory of a run, before the run begins.
 
 Nothing of the repository is executed: the clone has no hooks, filters and submodules, and git inside reads no settings
-but ours. The run finds the repository's own URL as its remote `origin`, which leads to the relay.
+but ours. A copy of the repository in `store`, which no run sees, is for the steps after the run. The run finds the
+repository's own URL as its remote `origin`, which leads to the relay.
 """
 
 import re
@@ -35,6 +36,7 @@ git rev-parse --verify -q "HEAD^{commit}"
 git config user.name "$5"
 git config user.email "$6"
 [ -z "$7" ] || git config "url.$relayed.insteadOf" "$1"
+cp -R .git "$STORE/git"
 """
 _COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 NAME, EMAIL = "Claude", "noreply@anthropic.com"
@@ -51,7 +53,7 @@ async def clone(
     keeps_relay = "1" if shell.is_confined else ""
     printed = await run_with_relay(
         shell, access, networks, _CLONE, f"https://{access.place}", str(depth), *_kind(ref), NAME, EMAIL, keeps_relay,
-        places={"work": "write"}, within=within, what="cloned", otherwise=otherwise,
+        places={"work": "write", "store": "write"}, within=within, what="cloned", otherwise=otherwise,
     )  # fmt: skip
     return printed.decode().strip()
 
