@@ -53,20 +53,25 @@ def work(gateway, model, server, repository, credential):
 
     def work(*commands, workspace=None, **fields):
         seen = len(model.requests)
-        model.script(*(ToolUse("Bash", {"command": command}) for command in commands), Text("done"))
+
+        def reply(body):
+            done = len(_results(body))
+            return ToolUse("Bash", {"command": commands[done]}) if done < len(commands) else Text("done")
+
+        model.reply = reply
         wanted = {"url": server.url(repository), "credential": credential, **(workspace or {})}
         job = gateway.ask("work", tools=["Bash"], workspace={"git": wanted}, **fields)
-        printed = [
-            str(block["content"])
-            for one in model.requests[seen:]
-            for message in one.body["messages"]
-            if isinstance(message["content"], list)
-            for block in message["content"]
-            if block["type"] == "tool_result"
-        ]
+        printed = [result for one in model.requests[seen:] for result in _results(one.body)]
         return job, "\n".join(printed)
 
     return work
+
+
+def _results(body):
+    blocks = [
+        block for message in body["messages"] if isinstance(message["content"], list) for block in message["content"]
+    ]
+    return [str(block["content"]) for block in blocks if block["type"] == "tool_result"]
 
 
 def test_a_run_changes_a_repository_and_the_patch_comes_back(gateway, server, repository, work, tmp_path):

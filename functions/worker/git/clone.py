@@ -15,18 +15,19 @@ from shared.egress.targets import Network
 # $1 is the URL, $2 the depth, $3 the kind of ref and $4 the ref.
 _CLONE = """\
 relayed="$RELAY/${1#https://}"
-through="url.$relayed.insteadOf=$1"
+export "GIT_CONFIG_KEY_$GIT_CONFIG_COUNT=url.$relayed.insteadOf" "GIT_CONFIG_VALUE_$GIT_CONFIG_COUNT=$1"
+export GIT_CONFIG_COUNT=$((GIT_CONFIG_COUNT + 1))
 cd "$WORK"
 case $3 in
-  default) git -c "$through" clone -q --depth "$2" -- "$1" . ;;
-  name) git -c "$through" clone -q --depth "$2" --branch "$4" -- "$1" . ;;
+  default) git clone -q --depth "$2" -- "$1" . ;;
+  name) git clone -q --depth "$2" --branch "$4" -- "$1" . ;;
   *)
     git init -q .
     git remote add origin "$1"
-    git -c "$through" fetch -q --no-tags --depth "$2" origin "$4" || {
+    git fetch -q --no-tags --depth "$2" origin "$4" || {
       # Some servers give a commit by its id to nobody: then it is looked for in all branches and tags.
       [ "$3" = commit ]
-      git -c "$through" fetch -q --tags origin "+refs/heads/*:refs/remotes/origin/*"
+      git fetch -q --tags origin "+refs/heads/*:refs/remotes/origin/*"
     }
     if [ "$3" = branch ]; then git checkout -q -B "${4#refs/heads/}" FETCH_HEAD
     elif [ "$3" = commit ]; then git checkout -q --detach "$4"
