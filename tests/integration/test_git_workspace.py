@@ -149,16 +149,16 @@ def test_a_repository_above_the_bound_is_too_large(server, repository, work, tmp
 
 @pytest.fixture
 def hanging(server):
-    """Let the server answer nothing until the test ends; return an event that is set when it is asked."""
-    asked, over = threading.Event(), threading.Event()
+    """Let the server answer nothing until the test ends; return an event that is set at its first request."""
+    reached, over = threading.Event(), threading.Event()
 
     def answer(_):
-        asked.set()
+        reached.set()
         over.wait(60)
         return 500, {}
 
     server.answer = answer
-    yield asked
+    yield reached
     server.answer = lambda _: None
     over.set()
 
