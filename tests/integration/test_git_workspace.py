@@ -1,11 +1,12 @@
 """A job that works in a repository: the whole way, with the real CLI, a server with TLS, and a scripted model."""
 
-import subprocess
+import threading
 
 import pytest
 
-from tests.support.git_server import ENVIRONMENT, PASSWORD, USER, GitServer, commit, git
+from tests.support.git_server import PASSWORD, USER, GitServer, commit, git
 from tests.support.scripted_model import Text, ToolUse
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.once
 
@@ -52,20 +53,25 @@ def work(gateway, model, server, repository, credential):
 
     def work(*commands, workspace=None, **fields):
         seen = len(model.requests)
-        model.script(*(ToolUse("Bash", {"command": command}) for command in commands), Text("done"))
+
+        def reply(body):
+            done = len(_results(body))
+            return ToolUse("Bash", {"command": commands[done]}) if done < len(commands) else Text("done")
+
+        model.reply = reply
         wanted = {"url": server.url(repository), "credential": credential, **(workspace or {})}
         job = gateway.ask("work", tools=["Bash"], workspace={"git": wanted}, **fields)
-        printed = [
-            str(block["content"])
-            for one in model.requests[seen:]
-            for message in one.body["messages"]
-            if isinstance(message["content"], list)
-            for block in message["content"]
-            if block["type"] == "tool_result"
-        ]
+        printed = [result for one in model.requests[seen:] for result in _results(one.body)]
         return job, "\n".join(printed)
 
     return work
+
+
+def _results(body):
+    blocks = [
+        block for message in body["messages"] if isinstance(message["content"], list) for block in message["content"]
+    ]
+    return [str(block["content"]) for block in blocks if block["type"] == "tool_result"]
 
 
 def test_a_run_changes_a_repository_and_the_patch_comes_back(gateway, server, repository, work, tmp_path):
@@ -141,8 +147,82 @@ def test_a_repository_above_the_bound_is_too_large(server, repository, work, tmp
     assert "MAX_WORKSPACE_BYTES" in job["error"]["message"]
 
 
+@pytest.fixture
+def hanging(server):
+    """Let the server answer nothing until the test ends; return an event that is set at its first request."""
+    reached, over = threading.Event(), threading.Event()
+
+    def answer(_):
+        reached.set()
+        over.wait(60)
+        return 500, {}
+
+    server.answer = answer
+    yield reached
+    server.answer = lambda _: None
+    over.set()
+
+
+def submitted(gateway, server, repository, **fields):
+    workspace = {"git": {"url": server.url(repository), "credential": "robot"}}
+    return gateway.submit("work", tools=["Bash"], workspace=workspace, **fields)
+
+
+def test_a_clone_counts_in_the_time_of_its_job(gateway, server, repository, credential, hanging):
+    """Catches a job that waits for a git server for longer than its client wants, and one that does not say so."""
+    job_id = submitted(gateway, server, repository, timeoutMs=4000)
+    assert hanging.wait(20)
+    waiting = gateway.until(lambda: gateway.client.get(f"/api/query/{job_id}").json(), lambda job: job["waitingFor"])
+    assert (waiting["waitingFor"]["code"], waiting["waitingFor"]["retryAt"]) == ("cloning", None)
+    job = gateway.finished(job_id)
+    assert (job["state"], job["error"]["code"], job["waitingFor"]) == ("failed", "timeout", None)
+
+
+def test_a_clone_ends_with_its_job(gateway, server, repository, credential, hanging):
+    job_id = submitted(gateway, server, repository)
+    assert hanging.wait(20)
+    assert gateway.client.delete(f"/api/query/{job_id}").status_code == 200
+    until(lambda: not [one for one in gateway.processes() if one.name() in {"git", "git-remote-http"}])
+
+
+def test_a_credential_for_another_host_stays_with_the_worker(gateway, server, repository):
+    body = {"kind": "git", "value": f"{USER}:{PASSWORD}", "hosts": ["git.example.com"]}
+    gateway.client.put("/api/credentials/elsewhere", json=body).raise_for_status()
+    workspace = {"git": {"url": server.url(repository), "credential": "elsewhere"}}
+    job = gateway.ask("work", tools=["Bash"], workspace=workspace)
+    assert (job["state"], job["error"]["code"]) == ("failed", "credential_unavailable")
+    assert server.requests == []
+
+
+def test_a_credential_that_is_deleted_after_the_submission_is_not_used(gateway, server, repository, credential):
+    slots = [submitted(gateway, server, repository) for _ in range(4)]
+    gateway.client.delete("/api/credentials/robot").raise_for_status()
+    ended = [gateway.finished(job_id) for job_id in slots]
+    assert ended[-1]["error"] is None or ended[-1]["error"]["code"] == "credential_unavailable"
+    assert submitted_code(gateway, server, repository) == 422
+
+
+def submitted_code(gateway, server, repository):
+    body = {"query": "q", "workspace": {"git": {"url": server.url(repository), "credential": "robot"}}}
+    return gateway.client.post("/api/query", json=body).status_code
+
+
+def test_files_of_a_job_are_placed_in_the_clone(gateway, server, repository, work, tmp_path):
+    """Catches a file that is written through a link of the repository, or that becomes part of the patch."""
+    (tmp_path / "source" / "link").symlink_to("/etc")
+    commit(tmp_path / "source", {})
+    git("push", "-q", str(server.folder / f"{repository}.git"), "main", cwd=tmp_path / "source")
+    files = [{"path": "a.txt", "text": "given\n"}, {"path": "in/new", "text": "new\n"}]
+    job, printed = work("cat a.txt in/new; echo more >> in/new; git status --short", files=files)
+    assert job["state"] == "completed", job
+    assert "given" in printed
+    assert job["result"]["patch"]["files"] == 1
+    for path in ("link/x", "a.txt/x", "hooked"):
+        job, _ = work(files=[{"path": path, "text": "x"}])
+        assert (job["state"], job["error"]["code"]) == ("failed", "workspace_failed"), path
+
+
 def test_no_line_of_the_log_has_a_secret(gateway):
     text = "".join(gateway.log)
     assert PASSWORD not in text
     assert "Traceback" not in text
-    subprocess.run(["true"], env=ENVIRONMENT, check=True)

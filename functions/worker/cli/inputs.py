@@ -113,14 +113,11 @@ class Inputs:
             raise InputsError
 
     async def _write(self, work: Path, path: str, one: Content, found: dict[str, StoredFile]) -> None:
-        *above, name = path.split("/")
-        folder = _open_below(work, above)
         try:
-            with suppress(FileNotFoundError):  # left by a try that failed
-                os.unlink(name, dir_fd=folder)
-            handle = os.open(name, _NEW_FILE, 0o644, dir_fd=folder)
-        finally:
-            os.close(folder)
+            handle = _create(work, path)
+        except (FileExistsError, IsADirectoryError, NotADirectoryError):
+            # A link, a file or a directory of the repository is in the way.
+            raise InputsError from None
         with os.fdopen(handle, "wb") as file:
             async for piece in self._pieces(one, found):
                 await asyncio.to_thread(file.write, piece)
@@ -132,6 +129,18 @@ class Inputs:
             raise InputsError
         source = {"type": "base64", "media_type": kind, "data": base64.b64encode(content).decode()}
         return {"type": "document" if kind == "application/pdf" else "image", "source": source}
+
+
+def _create(root: Path, path: str) -> int:
+    """Open a new file below a directory, in place of one that is there."""
+    *above, name = path.split("/")
+    folder = _open_below(root, above)
+    try:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)
+        return os.open(name, _NEW_FILE, 0o644, dir_fd=folder)
+    finally:
+        os.close(folder)
 
 
 def _open_below(root: Path, names: list[str]) -> int:

@@ -69,7 +69,7 @@ class Preparation:
 
     async def _begin(self, shell: Shell, plan: RunPlan) -> None:
         try:
-            await begin(shell, _BEGIN_WITHIN, is_clone=plan.git is not None)
+            await begin(shell, _BEGIN_WITHIN)
             self.patch_from = shell
         except GitError as error:
             # Without git a job with files runs all the same, and has no patch.

@@ -72,7 +72,7 @@ class WarmCli:
 
     def shell(self, root: Path) -> Shell:
         """Return what runs git for the run whose directory is `root`."""
-        return Shell(self.sandbox, root, self._settings.max_workspace_bytes)
+        return Shell(self.sandbox, root, self._settings.max_workspace_bytes, self._settings.max_run_memory)
 
     def allow_next(self) -> None:
         """Let the next CLI start at once: the run that took the last one no longer needs a core of its own."""

@@ -28,17 +28,16 @@ if [ -s "$STORE/nested" ]; then
     git update-index -z --add --stdin || true
 fi
 """
-# The repository of a clone is still as the clone has made it, so its objects can be copied. A run's artifacts are no
-# part of the patch unless the repository, or the files that were given, have them.
+# After a clone `store` has a copy of the repository. A run's artifacts are no part of the patch unless the repository,
+# or the files that were given, have them.
 _BEGIN = f"""\
-if [ -n "$1" ] && [ -d "$WORK/.git" ]; then cp -R "$WORK/.git" "$STORE/git"; else git init -q --bare "$STORE/git"; fi
+[ -d "$STORE/git" ] || git init -q --bare "$STORE/git"
 export GIT_DIR="$STORE/git" GIT_WORK_TREE="$WORK"
 mkdir -p "$GIT_DIR/info"
 echo /outputs/ > "$GIT_DIR/info/exclude"
 cd "$WORK"
 git add -A -f
-[ -n "$1" ] || {{ {_NESTED} }}
-git write-tree > "$STORE/begin"
+{_NESTED}git write-tree > "$STORE/begin"
 """
 # Git would wait for ever for what a pipe named .gitattributes says.
 _COMPARE = f"""\
@@ -77,12 +76,12 @@ class Difference:
     deletions: int = 0
 
 
-async def begin(shell: Shell, within: float, *, is_clone: bool = True) -> None:
+async def begin(shell: Shell, within: float) -> None:
     """Note how the working directory is before the run; raise GitError.
 
-    Only the repository of a clone is read: one that an earlier turn of the session left is hostile.
+    A repository in it is not read: an earlier turn of the session, or a file of the job, may have made it.
     """
-    await shell.run(_BEGIN, "clone" if is_clone else "", places={"work": "read", "store": "write"}, within=within)
+    await shell.run(_BEGIN, places={"work": "read", "store": "write"}, within=within)
 
 
 async def difference(shell: Shell, within: float) -> Difference | None:

@@ -72,7 +72,8 @@ _LIMITED = """\
 echo 1000 2>/dev/null >/proc/self/oom_score_adj
 ulimit -c 0; ulimit -f "$1"
 ulimit -u "$2" 2>/dev/null || ulimit -p "$2" 2>/dev/null
-shift 2; exec "$@"
+ulimit -d "$3"
+shift 3; exec "$@"
 """
 
 
@@ -94,11 +95,12 @@ class WorkspaceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """Runs steps for one run, whose directory is `root`; `largest` bounds a file, in bytes."""
+    """Runs steps for one run, whose directory is `root`; `largest` bounds a file and `memory` a process, in bytes."""
 
     sandbox: Sandbox
     root: Path
     largest: int
+    memory: int = 1 << 31
 
     @property
     def is_confined(self) -> bool:
@@ -124,7 +126,7 @@ class Shell:
             else:
                 variables |= {"HOME": str(self.root), **{name.upper(): str(self.root / name) for name in places}}
                 descriptors = ()
-            limits = (str(max(1, self.largest // _BLOCK)), str(_PROCESSES))
+            limits = (str(max(1, self.largest // _BLOCK)), str(_PROCESSES), str(self.memory // 1024))
             process = await asyncio.create_subprocess_exec(
                 "/bin/sh", "-c", _LIMITED, "sh", *limits, *step,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,

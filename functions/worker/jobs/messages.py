@@ -25,7 +25,8 @@ MESSAGES: dict[ErrorCode, str] = {
     "session_not_found": "The session does not exist, or no longer exists",
     "schema_unsatisfied": "The model gave no answer that matches the outputSchema",
     "workspace_failed": (
-        "A file or an attachment of the job is deleted, expired, incomplete or of another type, or could not be read"
+        "A file or an attachment of the job is deleted, expired, incomplete or of another type, or could not be read; "
+        "or a link or a directory is where the file should be"
     ),
     "workspace_too_large": "The files or the repository of the job are larger than MAX_WORKSPACE_BYTES allows",
     "credential_unavailable": (

@@ -53,16 +53,16 @@ class GitAccess:
         """The path at the relay below which all hosts are."""
         return f"/{self.token}/git" if self.token else "/git"
 
-    def request(self, method: str, target: str) -> str:
-        """Return the path that a request asks for, with its query; raise EgressError for one that is not allowed."""
+    def path_of(self, method: str, target: str) -> str:
+        """Return the path at the server, with its query; raise EgressError for a request that is not allowed."""
         own = f"{self.prefix}/{self.place}"
-        asked = (method, target.removeprefix(own))
-        if not target.startswith(own) or asked not in _FETCH | _PUSH:
+        operation = (method, target.removeprefix(own))
+        if not target.startswith(own) or operation not in _FETCH | _PUSH:
             advice = "Git may fetch the repository of workspace.git, by its smart protocol"
             raise EgressError(403, "refused", "Not a request for the repository of this job", advice)
-        if asked in _PUSH and self.push is None:
+        if operation in _PUSH and self.push is None:
             raise EgressError(403, "refused", "A run may not push", "workspace.git.push names a branch to push to")
-        return self.path + asked[1]
+        return self.path + operation[1]
 
 
 async def forward(
@@ -70,7 +70,7 @@ async def forward(
 ) -> None:
     """Send a request of git to the server and pass on the answer; raise EgressError."""
     connection.host, connection.port = access.target.host, access.target.port
-    path = access.request(request.method, request.target)
+    path = access.path_of(request.method, request.target)
     egress.check_bytes()
     far = await _connected(access, egress)
     loop = asyncio.get_running_loop()

@@ -56,6 +56,15 @@ async def test_depth_is_the_number_of_commits(shell, source, access):
     assert len(git("log", "--oneline", cwd=shell.root / "work").splitlines()) == 2
 
 
+async def test_a_strange_path_of_a_repository_is_one_path(shell, source, access, server):
+    """Catches a path that a shell or the settings of git take apart."""
+    name = "a=b;c'd$(id)"
+    server.publish(source, name)
+    await clone(shell, access(name), LOOPBACK, None, 1, WITHIN)
+    assert (shell.root / "work" / "a").read_text() == "two\n"
+    assert git("remote", "get-url", "origin", cwd=shell.root / "work").count(name) == 1
+
+
 async def failure(shell, access, ref=None, networks=LOOPBACK):
     shutil.rmtree(shell.root / "work")
     with pytest.raises(WorkspaceError) as raised:

@@ -1,5 +1,6 @@
 """What a run has committed or changed is pushed to one branch, out of a repository of the gateway's own."""
 
+import os
 import sys
 from dataclasses import replace
 
@@ -59,6 +60,18 @@ async def test_changes_of_a_run_that_commits_nothing_are_one_commit(shell, acces
     found = await pushed(shell, access, begun, "main")
     assert show(server, "main") == "Claude Changes of a job\n\na\nnew"
     assert git("rev-parse", "main", "main~1", cwd=server.folder / "a.git").split() == [found, begun]
+
+
+async def test_a_push_of_many_bytes_arrives_whole(shell, access, server, begun):
+    """Catches a body in chunks that the relay cuts or joins wrongly: git sends more than a megabyte so."""
+    content = os.urandom(5 << 20)
+    (shell.root / "work" / "large").write_bytes(content)
+    found = await pushed(shell, access, begun)
+    assert any(one.headers.get("transfer-encoding") == "chunked" for one in server.requests)
+    fetched = shell.root / "fetched"
+    git("clone", "-q", "--branch", "work", str(server.folder / "a.git"), str(fetched), cwd=shell.root)
+    assert (fetched / "large").read_bytes() == content
+    assert git("rev-parse", "HEAD", cwd=fetched) == found
 
 
 async def test_a_run_that_changes_nothing_pushes_nothing(shell, access, server, begun):

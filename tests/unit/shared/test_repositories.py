@@ -50,7 +50,9 @@ def test_another_url_is_refused(url):
 
 def git(**fields):
     body = {"query": "q", "workspace": {"git": {"url": "https://git.example.com/a", **fields}}}
-    return SubmitRequest.model_validate(body).workspace.git
+    workspace = SubmitRequest.model_validate(body).workspace
+    assert workspace is not None
+    return workspace.git
 
 
 REFS = ["main", "a/b", "v1.0", "HEAD", "refs/tags/v1", "refs/pull/1/head", "ü", "a-b", "@a", "0" * 40, "x" * 255]
