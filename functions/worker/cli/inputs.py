@@ -39,6 +39,7 @@ class InputsError(Exception):
     def __init__(self, code: ErrorCode = "workspace_failed") -> None:
         super().__init__(code)
         self.code = code
+        self.message = ""  # that of the code
 
 
 class Inputs:
