@@ -120,7 +120,7 @@ async def make_download(request: Request, job_id: JobId) -> JSONResponse:
     settings = load(AdminSettings)
     wanted = await read_json(request, NewDownload, max_bytes=settings.max_body_bytes)
     answer = await outputs.download(job_id, wanted.file_id, settings)
-    # The path would give the file to whoever reads the log.
+    # Without the path, which gives the file to any reader of the log.
     audited(request, "download", {}, job_id=job_id)
     return JSONResponse(answer)
 
