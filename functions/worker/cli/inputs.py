@@ -38,7 +38,7 @@ class InputsError(Exception):
 
     def __init__(self, code: ErrorCode = "workspace_failed") -> None:
         super().__init__(code)
-        self.code = code
+        self.code, self.message = code, ""
 
 
 class Inputs:

@@ -189,9 +189,7 @@ class Run:
                 cli.kill_cli()
             elif check is not None:
                 report.structured = await check.result(report.structured_input)
-        except InputsError as error:
-            report.failure = error.code
-        except WorkspaceError as error:
+        except (InputsError, WorkspaceError) as error:
             report.failure, report.message = error.code, error.message
         except CLIJSONDecodeError as error:
             report.failure = "output_too_large" if "maximum buffer size" in str(error) else "cli_crashed"
