@@ -4,7 +4,7 @@ from shared.api.errors import NotFinished, NotFound
 from shared.api.ids import is_id
 from shared.api.outputs import ArtifactList
 from shared.configuration.settings import FilesSettings
-from shared.store.files import files
+from shared.store.files import downloads, files
 from shared.store.files.files import StoredFile
 from shared.store.jobs import outputs as stored
 from shared.store.jobs.outputs import Outputs
@@ -31,6 +31,14 @@ async def patch(job_id: str, *, caller: str, settings: FilesSettings) -> StoredF
         return StoredFile("", caller, "ready", "", found.media_type, 0, found.sha256, "", "", 0, 0)
     message = "The job has no patch: it has neither files nor a workspace, or no tools"
     return await _file(None if found is None else found.file_id, message, caller, settings)
+
+
+async def of_token(token: str, settings: FilesSettings) -> StoredFile:
+    """Return the file of a download; raises NotFound."""
+    file = await downloads.find(async_client(settings.redis_address), token)
+    if file is None:
+        raise NotFound("The download does not exist, or no longer exists")
+    return file
 
 
 async def _outputs_of(job_id: str, caller: str, settings: FilesSettings) -> Outputs:

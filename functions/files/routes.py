@@ -220,6 +220,20 @@ async def read_patch(request: Request) -> Response:
     return await _content_of(request, file, f"{job_id}.patch", settings)
 
 
+@router.get(
+    "/api/downloads/{token}",
+    summary="Download a file by a token",
+    response_class=StreamingResponse,
+    responses={**_CONTENT, **problems(404, RangeNotSatisfiable, 503)},
+    openapi_extra={"parameters": [in_path("token", "The token, which the admin API has made."), _RANGE]},
+)
+async def read_download(request: Request) -> Response:
+    """Return the content of the file that a token reads: the dashboard has no caller's key."""
+    settings = load(FilesSettings)
+    file = await outputs.of_token(request.path_params["token"], settings)
+    return await _content_of(request, file, file.name, settings)
+
+
 async def _content_of(request: Request, file: service.StoredFile, name: str, settings: FilesSettings) -> Response:
     if file.sha256 is None:
         raise NotFinished("The bytes of the presigned upload have not arrived, or are not as many as announced")

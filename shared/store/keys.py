@@ -95,6 +95,7 @@ Other keys:
     cg:file:ID:jobs       set     jobs that were submitted with it; some of them may have ended
     cg:files:of:CALLER    zset    a caller's files that are not deleted: id → seq
     cg:files:deleted:CALLER  zset  its last deleted files without a record: id → ms of its end; expires
+    cg:download:HASH      string  caller and file that a token reads, a line each; expires
     cg:session:HASH       string  of a dashboard session, by its token: role, proof of the password, absolute end in ms;
                                   expires
     cg:guesses:ADDRESS    set     digests of the credentials that an address sent within a minute; expires
@@ -195,6 +196,11 @@ def job_input(job_id: str) -> str:
 def job_output(job_id: str) -> str:
     """Name the result of a job."""
     return f"{PREFIX}job:{job_id}:out"
+
+
+def download(digest: str) -> str:
+    """Name the file that a token reads, by the token's digest."""
+    return f"{PREFIX}download:{digest}"
 
 
 def job_outputs(job_id: str) -> str:

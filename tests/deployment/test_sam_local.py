@@ -25,7 +25,8 @@ MISSING = {
     "RotateKey", "ReadPolicy", "PutPolicy",
     "ReadResponse", "CancelResponse", "ReadBatch", "ReadBatchResults", "CancelBatch", "ReadMessageBatch",
     "ReadMessageResults", "CancelMessageBatch", "PutCredential", "ReadCredential", "DeleteCredential",
-    "ReadFile", "ReadFileContent", "DeleteFile", "ListArtifacts", "ReadArtifact", "ReadPatch",
+    "ReadFile", "ReadFileContent", "DeleteFile",
+    "ListArtifacts", "ReadArtifact", "ReadPatch", "ReadDownload", "MakeDownload",
 }  # fmt: skip
 ACCEPTED = {"SubmitQuery", "SubmitBatch"}
 REFUSED = {"DeleteMessageBatch", "DeleteResponse"}

@@ -64,7 +64,7 @@ def test_a_failing_test_is_repaired_and_the_patch_applies(gateway, model, server
     workspace = {"git": {"url": server.url("shop"), "credential": "robot"}}
     job = gateway.ask("Make the test pass.", tools=["Bash", "Read", "Edit"], workspace=workspace, timeoutMs=60_000)
 
-    # Whoever sees the job as completed finds its patch and its report.
+    # A client that sees the job as completed finds its patch and its report.
     assert job["state"] == "completed", job
     assert job["result"]["patch"]["files"] == 1
     [report] = job["result"]["artifacts"]

@@ -2,6 +2,7 @@
 
 import { call } from "./api.js";
 import { clock, duration, fill, h, number, revealed, state, usd } from "./dom.js";
+import { outputs } from "./outputs.js";
 
 const pair = (label, ...value) => h("div", {}, h("dt", {}, label), h("dd", {}, ...value));
 const between = (from, to) => (from && to ? duration(new Date(to) - new Date(from)) : "–");
@@ -220,6 +221,7 @@ export const jobPage = (id, context) => ({
       Object.keys(options).length > 0 &&
         h("section", {}, h("h2", {}, "Options"), revealed("Options", JSON.stringify(options, null, 2))),
       job.result && h("section", {}, h("h2", {}, "Answer"), revealed("Answer", job.result.response)),
+      ...outputs(job),
       attempts(job),
       deliveries(job),
     );
