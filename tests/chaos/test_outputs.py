@@ -18,6 +18,8 @@ COMMAND = "mkdir outputs; for n in 1 2 3; do head -c 300000 /dev/urandom >output
 class Store(TcpProxy):
     """The way to an object store, which can be closed: then every connection and every attempt to connect is cut."""
 
+    s3: ObjectStore
+
     def close(self):
         """Cut what is open, and let nothing through."""
         self._port, self.target = self.target, free_port()

@@ -87,7 +87,7 @@ def test_a_failed_job_has_its_artifacts(gateway, model):
 
 def test_a_job_that_times_out_has_its_artifacts(gateway, model):
     model.script(ToolUse("Bash", {"command": "mkdir outputs && echo half >outputs/a && sleep 60"}))
-    job = gateway.ask("time out", tools=["Bash"], timeoutMs=2500)
+    job = gateway.ask("time out", tools=["Bash"], timeoutMs=10_000)
     assert (job["state"], job["error"]["code"]) == ("failed", "timeout")
     assert [one["path"] for one in listed(gateway, job)["artifacts"]] == ["a"]
 
@@ -161,7 +161,9 @@ def test_an_archive_is_an_artifact_like_any_other(gateway, model):
     assert found["size"] < 100_000
 
 
-def test_the_first_thousand_of_many_files_are_kept(gateway, model):
+def test_the_first_thousand_of_many_files_are_kept(gateway, model, variables):
+    if "AWS_REGION" in variables:
+        pytest.skip("a thousand uploads to the S3 of the tests take a minute")
     command = "mkdir outputs && cd outputs && seq -w 1 20000 | xargs touch"
     job = run(gateway, model, command)
     assert job["state"] == "completed", job

@@ -972,6 +972,18 @@ GIT_PLANTS = {
     "Make pipes of the files that git reads": "a step has an end; the job keeps its answer without a patch",
     "Push commits that do not continue the clone": "the commits are checked, and the job fails",
 }
+# What a run leaves for the worker to store: each has a test of its own.
+OUTPUT_PLANTS = {
+    "Leave links in `outputs/` to secrets of the worker": (
+        "files are opened after the run, from directory to directory, and through no link"
+    ),
+    "Put a link in the place of `outputs/`": ("a directory is opened without following links"),
+    "Exchange files of `outputs/` for links while they are stored": (
+        "all processes of the run have ended before the first is opened"
+    ),
+    "Leave pipes, sockets and sparse files in `outputs/`": ("only regular files within `MAX_FILE_BYTES` are opened"),
+    "Keep links for the next turn, and have its files written through them": ("files are placed through no link"),
+}
 # What harms the machine and not the secrets, and what a run leaves for the next: each has a test of its own.
 BOMBS = {
     "Start processes without end": "`MAX_RUN_PROCESSES`; the run's namespace ends with its first process",

@@ -38,7 +38,8 @@ class InputsError(Exception):
 
     def __init__(self, code: ErrorCode = "workspace_failed") -> None:
         super().__init__(code)
-        self.code, self.message = code, ""
+        self.code = code
+        self.message = ""  # that of the code
 
 
 class Inputs:
