@@ -123,7 +123,7 @@ class Listed(Wire):
         description="The number of jobs that start before this one; null unless it is waiting."
     )
     waiting_for: WaitingFor | None = Field(
-        None, description="The error of Claude that a running job waits to retry, otherwise null."
+        None, description="Why the job waits: an error of Claude, its clone, or the want of a sandbox; otherwise null."
     )
 
 

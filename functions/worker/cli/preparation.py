@@ -11,6 +11,7 @@ from functions.worker.cli.plan import GitPlan, RunPlan
 from functions.worker.cli.workspace import Workspace
 from functions.worker.git.clone import clone
 from functions.worker.git.difference import begin
+from functions.worker.git.served import Remote
 from functions.worker.git.shell import GitError, Shell, WorkspaceError
 from functions.worker.relay.run import Watcher
 from shared.configuration.settings import WorkerSettings
@@ -57,12 +58,16 @@ class Preparation:
             await self._begin(shell, plan)
         return attached
 
+    def remote(self, git: GitPlan, *, pushes: bool = False) -> Remote:
+        """Return the repository as a step of git reaches it."""
+        return Remote(git.access(pushes=pushes), self._settings.run_allowed_networks, self._watcher)
+
     async def _clone(self, shell: Shell, git: GitPlan) -> None:
         self.is_cloning = True
         self._watcher.waits(Cloning(int(time.time() * 1000)))
-        within, networks = self._settings.claude_timeout / 1000, self._settings.run_allowed_networks
+        within = self._settings.claude_timeout / 1000
         try:
-            self.began_with = await clone(shell, git.access(), networks, git.ref, git.depth, within)
+            self.began_with = await clone(shell, self.remote(git), git.ref, git.depth, within)
         finally:
             self._watcher.waits(None)
         self.is_cloning = False

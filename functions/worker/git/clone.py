@@ -7,10 +7,8 @@ repository's own URL as its remote `origin`, which leads to the relay.
 
 import re
 
-from functions.worker.git.served import run_with_relay
+from functions.worker.git.served import Remote, run_with_relay
 from functions.worker.git.shell import Shell
-from functions.worker.relay.git import GitAccess
-from shared.egress.targets import Network
 
 # $1 is the URL, $2 the depth, $3 the kind of ref and $4 the ref.
 _CLONE = """\
@@ -44,7 +42,11 @@ NAME, EMAIL = "Claude", "noreply@anthropic.com"
 
 
 async def clone(
-    shell: Shell, access: GitAccess, networks: tuple[Network, ...], ref: str | None, depth: int, within: float
+    shell: Shell,
+    remote: Remote,
+    ref: str | None,
+    depth: int,
+    within: float,
 ) -> str:
     """Clone the repository, and return the commit that is checked out; raise WorkspaceError."""
     otherwise = "The repository could not be cloned: it has no commit"
@@ -53,7 +55,7 @@ async def clone(
     # Outside a sandbox the relay of this step ends with it.
     keeps_relay = "1" if shell.is_confined else ""
     printed = await run_with_relay(
-        shell, access, networks, _CLONE, f"https://{access.place}", str(depth), *_kind(ref), NAME, EMAIL, keeps_relay,
+        shell, remote, _CLONE, f"https://{remote.access.place}", str(depth), *_kind(ref), NAME, EMAIL, keeps_relay,
         places={"work": "write", "store": "write"}, within=within, what="cloned", otherwise=otherwise,
     )  # fmt: skip
     return printed.decode().strip()

@@ -6,10 +6,8 @@ that git checks object by object. The push knows only the gateway's own reposito
 
 import logging
 
-from functions.worker.git.served import run_with_relay
+from functions.worker.git.served import Remote, run_with_relay
 from functions.worker.git.shell import Access, GitError, Shell, WorkspaceError
-from functions.worker.relay.git import GitAccess
-from shared.egress.targets import Network
 from shared.logs import event
 
 log = logging.getLogger("worker.git")
@@ -65,13 +63,17 @@ async def commit_of(shell: Shell, began_with: str, message: str) -> str | None:
 
 
 async def push(
-    shell: Shell, access: GitAccess, networks: tuple[Network, ...], commit: str, branch: str, within: float
+    shell: Shell,
+    remote: Remote,
+    commit: str,
+    branch: str,
+    within: float,
 ) -> None:
     """Push a commit to a branch, which it has to continue; raise WorkspaceError."""
     otherwise = (
         f"The commit could not be pushed to {branch!r}: the branch has other commits, or the server does not allow it"
     )
     await run_with_relay(
-        shell, access, networks, _PUSH, access.place, commit, branch,
+        shell, remote, _PUSH, remote.access.place, commit, branch,
         places={"store": "read"}, within=within, what="pushed", otherwise=otherwise,
     )  # fmt: skip

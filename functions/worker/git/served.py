@@ -3,13 +3,14 @@
 import logging
 import secrets
 import socket
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from functions.worker.git.shell import NOT_INSTALLED, TOO_LARGE, Access, GitError, Shell, WorkspaceError
-from functions.worker.relay.egress import Connection, Egress, EgressPolicy
+from functions.worker.relay.egress import Egress, EgressPolicy
 from functions.worker.relay.git import GitAccess
 from functions.worker.relay.proxy import RunProxy
+from functions.worker.relay.run import Watcher
 from shared.egress.targets import Network
 from shared.logs import event
 
@@ -18,10 +19,18 @@ log = logging.getLogger("worker.git")
 _TOO_LARGE = "The repository is larger than MAX_WORKSPACE_BYTES allows"
 
 
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A repository as a step reaches it: `networks` are allowed though not public; `watcher` receives connections."""
+
+    access: GitAccess
+    networks: tuple[Network, ...] = ()
+    watcher: Watcher = field(default_factory=Watcher)
+
+
 async def run_with_relay(
     shell: Shell,
-    access: GitAccess,
-    networks: tuple[Network, ...],
+    remote: Remote,
     script: str,
     *arguments: str,
     places: dict[str, Access],
@@ -33,9 +42,10 @@ async def run_with_relay(
 
     `otherwise` is the message when git fails although the server has answered all of its requests.
     """
+    access = remote.access
     if not shell.is_confined:
         access = replace(access, token=secrets.token_hex(16))
-    egress = Egress(EgressPolicy((), networks, shell.largest, access), _note)
+    egress = Egress(EgressPolicy((), remote.networks, shell.largest, access), remote.watcher.connected)
     proxy = RunProxy(egress)
 
     async def serve(listener: socket.socket) -> str:
@@ -66,10 +76,3 @@ def _failure(error: GitError, egress: Egress, what: str, otherwise: str) -> Work
     if error.status is None:
         return WorkspaceError(f"The repository could not be {what} in time")
     return WorkspaceError(otherwise)
-
-
-def _note(connection: Connection) -> None:
-    """Log a request of git: where to, how it ended and how much passed."""
-    place = {"host": connection.host, "port": connection.port}
-    ended = {"outcome": connection.outcome, "reason": connection.reason, "ms": connection.milliseconds}
-    event(log, "git_connection", logging.INFO, **place, **ended, sent=connection.sent, received=connection.received)

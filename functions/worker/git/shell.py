@@ -27,7 +27,8 @@ NOT_INSTALLED = 127
 # Bytes that a step may print; what is larger goes into a file.
 _MOST_PRINTED = 65_536
 _BLOCK = 512
-_PROCESSES = 256
+# Counted for the user of the worker, whose other slots count too.
+_PROCESSES = 4096
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _CONFIGURATION = {
     "advice.detachedHead": "false",

@@ -200,7 +200,7 @@ class _Attempt:
         """Return an outcome with what the run has left, which is stored and pushed."""
         outputs = await self._outputs.collect(is_success=outcome.state == "completed")
         outcome = with_outputs(outcome, outputs)
-        return await pushed(outcome, self._plan.git, self._run, self._job.claim.job_id, self._context.settings)
+        return await pushed(outcome, self._plan.git, self._run, self._job.claim.job_id)
 
     async def _outputs_of_cancelled(self) -> Outputs | None:
         """Collect what the run of a cancelled job has left; nothing of a job that another slot has."""

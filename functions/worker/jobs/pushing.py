@@ -7,13 +7,12 @@ from functions.worker.cli.run import Run
 from functions.worker.git.commits import commit_of, push
 from functions.worker.git.shell import WorkspaceError
 from functions.worker.jobs.outcome import Outcome, failed, with_outputs
-from shared.configuration.settings import WorkerSettings
 from shared.store.jobs.outputs import Outputs
 
 _WITHIN = 120.0
 
 
-async def pushed(outcome: Outcome, git: GitPlan | None, run: Run, job_id: str, settings: WorkerSettings) -> Outcome:
+async def pushed(outcome: Outcome, git: GitPlan | None, run: Run, job_id: str) -> Outcome:
     """Push the work of a run that has succeeded and whose processes have ended; return the outcome with the commit.
 
     A push that fails is the failure of the job: its patch and its artifacts stay.
@@ -25,8 +24,7 @@ async def pushed(outcome: Outcome, git: GitPlan | None, run: Run, job_id: str, s
         commit = await commit_of(shell, run.preparation.began_with, f"Apply the changes of job {job_id}")
         if commit is None:
             return outcome
-        networks = settings.run_allowed_networks
-        await push(shell, git.access(pushes=True), networks, commit, git.branch, _WITHIN)
+        await push(shell, run.preparation.remote(git, pushes=True), commit, git.branch, _WITHIN)
     except WorkspaceError as error:
         failure = failed(error.code, message=error.message)
         return replace(outcome, state=failure.state, body=failure.body)

@@ -7,6 +7,7 @@ import pytest
 
 from functions.worker.git.clone import clone
 from functions.worker.git.difference import begin, difference
+from functions.worker.git.served import Remote
 from functions.worker.git.shell import WorkspaceError
 from tests.integration.git.conftest import LOOPBACK
 from tests.support.git_server import PASSWORD, commit, git
@@ -37,7 +38,7 @@ def source(server, tmp_path):
 async def test_a_branch_a_tag_or_a_commit_is_checked_out(shell, source, access, ref, expected):
     if ref == "commit":
         ref = git("rev-parse", "v1", cwd=source)
-    head = await clone(shell, access(), LOOPBACK, ref, 1, WITHIN)
+    head = await clone(shell, Remote(access(), LOOPBACK), ref, 1, WITHIN)
     work = shell.root / "work"
     assert (work / "a").read_text() == expected
     assert head == git("rev-parse", "HEAD", cwd=work)
@@ -52,7 +53,7 @@ async def test_a_branch_a_tag_or_a_commit_is_checked_out(shell, source, access, 
 
 
 async def test_depth_is_the_number_of_commits(shell, source, access):
-    await clone(shell, access(), LOOPBACK, None, 2, WITHIN)
+    await clone(shell, Remote(access(), LOOPBACK), None, 2, WITHIN)
     assert len(git("log", "--oneline", cwd=shell.root / "work").splitlines()) == 2
 
 
@@ -60,7 +61,7 @@ async def test_a_strange_path_of_a_repository_is_one_path(shell, source, access,
     """Catches a path that a shell or the settings of git take apart."""
     name = "a=b;c'd$(id)"
     server.publish(source, name)
-    await clone(shell, access(name), LOOPBACK, None, 1, WITHIN)
+    await clone(shell, Remote(access(name), LOOPBACK), None, 1, WITHIN)
     assert (shell.root / "work" / "a").read_text() == "two\n"
     assert git("remote", "get-url", "origin", cwd=shell.root / "work").count(name) == 1
 
@@ -68,7 +69,7 @@ async def test_a_strange_path_of_a_repository_is_one_path(shell, source, access,
 async def failure(shell, access, ref=None, networks=LOOPBACK):
     shutil.rmtree(shell.root / "work")
     with pytest.raises(WorkspaceError) as raised:
-        await clone(shell, access, networks, ref, 1, WITHIN)
+        await clone(shell, Remote(access, networks), ref, 1, WITHIN)
     return raised.value
 
 

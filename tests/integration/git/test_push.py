@@ -9,6 +9,7 @@ import pytest
 from functions.worker.git.clone import clone
 from functions.worker.git.commits import commit_of, push
 from functions.worker.git.difference import begin, difference
+from functions.worker.git.served import Remote
 from functions.worker.git.shell import WorkspaceError
 from tests.integration.git.conftest import LOOPBACK
 from tests.support.git_server import commit, git
@@ -23,7 +24,7 @@ async def begun(shell, server, access, tmp_path):
     for number in range(3):
         commit(tmp_path / "source", {"a": f"{number}\n"})
     server.publish(tmp_path / "source", "a")
-    began = await clone(shell, access(), LOOPBACK, None, 1, WITHIN)
+    began = await clone(shell, Remote(access(), LOOPBACK), None, 1, WITHIN)
     (shell.root / "work" / "given").write_text("a file of the job\n")
     await begin(shell, WITHIN)
     return began
@@ -33,7 +34,7 @@ async def pushed(shell, access, began, branch="work"):
     assert await difference(shell, WITHIN) is not None
     found = await commit_of(shell, began, "Changes of a job")
     if found is not None:
-        await push(shell, replace(access(), push=branch), LOOPBACK, found, branch, WITHIN)
+        await push(shell, Remote(replace(access(), push=branch), LOOPBACK), found, branch, WITHIN)
     return found
 
 
