@@ -17,7 +17,12 @@ mkdir outputs && echo artifact >outputs/artifact
 
 @pytest.fixture(scope="module")
 def variables():
-    return {"CLAUDE_TOOLS": "Bash,Read", "MAX_FILE_BYTES": "1000000", "CLAUDE_MAX_RETRIES": "1"}
+    return {
+        "CLAUDE_TOOLS": "Bash,Read",
+        "MAX_FILE_BYTES": "1000000",
+        "MAX_CALLER_FILE_BYTES": "3000000",
+        "CLAUDE_MAX_RETRIES": "1",
+    }
 
 
 def run(gateway, model, command, **fields):
@@ -105,3 +110,13 @@ def test_a_pipe_that_git_would_read_ends_the_comparison(gateway, model):
     )
     assert job["state"] == "completed", job
     assert (job["result"]["patch"], job["result"]["omitted"]) == (None, {"patch_failed": 1})
+
+
+def test_files_beyond_the_quota_are_omitted_and_the_answer_stays(gateway, model):
+    """Catches a paid answer that is lost because its caller's storage is full."""
+    job = run(gateway, model, "mkdir outputs; for n in 1 2 3 4; do head -c 900000 /dev/urandom >outputs/$n; done")
+    assert job["state"] == "completed", job
+    assert len(job["result"]["artifacts"]) in {2, 3}
+    assert job["result"]["omitted"] == {"storage_full": 4 - len(job["result"]["artifacts"])}
+    for one in gateway.client.get("/api/files?limit=100").json()["files"]:
+        gateway.client.delete(f"/api/files/{one['fileId']}").raise_for_status()

@@ -48,19 +48,23 @@ class Uploads:
             settings.max_file_bytes, settings.max_caller_file_bytes, settings.files_ttl * 1000, lease_ms=_LEASE
         )
         self._end: float | None = None
+        self._gave_up = False
 
     async def store(self, name: str, size: int, pieces: Pieces, kind: str = "") -> OutputFile:
         """Store a file of at most `size` bytes as a pending one of the caller; raise OmittedError."""
         file = NewFile(new_id(), self._caller, name, media_type(kind, name), size, "pending")
-        while True:
+        while not self._gave_up:
             try:
                 return await self._try(file, pieces)
             except (*StoreError, RedisError):
                 now = asyncio.get_running_loop().time()
                 self._end = self._end or now + WAIT
                 if now >= self._end:
+                    # For all files: each further try takes seconds.
+                    self._gave_up = True
                     raise OmittedError("store_unavailable") from None
             await asyncio.sleep(_PAUSE)
+        raise OmittedError("store_unavailable")
 
     async def _try(self, file: NewFile, pieces: Pieces) -> OutputFile:
         begun = await files.begin(self._client, file, self._limits)
