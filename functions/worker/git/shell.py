@@ -27,6 +27,8 @@ NOT_INSTALLED = 127
 # Bytes that a step may print; what is larger goes into a file.
 _MOST_PRINTED = 65_536
 _BLOCK = 512
+# Bytes without which git does not start.
+_LEAST_MEMORY = 64 << 20
 # Counted for the user of the worker, whose other slots count too.
 _PROCESSES = 4096
 _PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -127,7 +129,11 @@ class Shell:
             else:
                 variables |= {"HOME": str(self.root), **{name.upper(): str(self.root / name) for name in places}}
                 descriptors = ()
-            limits = (str(max(1, self.largest // _BLOCK)), str(_PROCESSES), str(self.memory // 1024))
+            limits = (
+                str(max(1, self.largest // _BLOCK)),
+                str(_PROCESSES),
+                str(max(self.memory, _LEAST_MEMORY) // 1024),
+            )
             process = await asyncio.create_subprocess_exec(
                 "/bin/sh", "-c", _LIMITED, "sh", *limits, *step,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
