@@ -27,6 +27,7 @@ _SECURITY_SCHEMES = {
 _KEY: list[dict[str, list[str]]] = [{"bearer": []}, {"apiKey": []}, {}]
 # By prefix of the path; the first match counts.
 _SECURITY: dict[str, list[dict[str, list[str]]]] = {
+    "/api/downloads/": [],
     "/api/": _KEY,
     "/v1/": _KEY,
     "/metrics": _KEY,

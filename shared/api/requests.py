@@ -14,9 +14,11 @@ from pydantic import (
     model_validator,
 )
 
+from shared.api.ids import CredentialName
 from shared.api.job_files import Attachments, JobFiles
 from shared.api.vocabulary import Priority
 from shared.api.wire import Body as Body  # noqa: PLC0414 -- for all that define what clients send
+from shared.api.workspaces import Workspace
 from shared.egress import hosts
 from shared.egress.targets import MAX_URL
 
@@ -94,10 +96,6 @@ ToolName = Annotated[StrictStr, Field(min_length=1, max_length=100, pattern=r"^[
 
 
 McpServerName = Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
-
-
-CREDENTIAL_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
-CredentialName = Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=CREDENTIAL_NAME)]
 
 
 class RouteRequest(Body):
@@ -218,6 +216,11 @@ class SubmitRequest(Body):
         default_factory=list,
         exclude_if=lambda attachments: not attachments,
         description="Images and PDFs that the model is shown before the query.",
+    )
+    workspace: Workspace | None = Field(
+        None,
+        exclude_if=lambda workspace: workspace is None,
+        description="A repository in which the run works. Requires a sandbox.",
     )
     cache: CacheControl = Field(default_factory=CacheControl)
     timeout_ms: Milliseconds | None = Field(None, description="At most CLAUDE_TIMEOUT.")

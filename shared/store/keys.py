@@ -2,12 +2,13 @@
 
 The names and the fields of records are older than some terms of the glossary, and stay as they are.
 
-A job has up to seven keys, so that records that are polled stay small and large values are read once:
+A job has up to eight keys, so that records that are polled stay small and large values are read once:
 
     cg:job:ID         hash    the record: short fields only, so that Redis keeps it in its compact form
     cg:job:ID:in      string  the request, JSON; read by the worker; above 4 KB deleted when the job completes, unless
                               `keep` is set
     cg:job:ID:out     string  the result, JSON; written once, at the end
+    cg:job:ID:outputs string  the files that its run left, JSON, see `jobs/outputs.py`; absent when it left none
     cg:job:ID:joined  hash    requestId of each submission that joined → its webhook's URL and host, and its metadata
                               as JSON, a line each
     cg:job:ID:hooks   set     names of the webhooks for its end
@@ -72,6 +73,7 @@ Other keys:
     cg:all:STATE          zset    the same of all callers
     cg:talk:CALLER:-:ID   list    the transcript of a kept session, with more keys beside it: see `jobs/sessions.py`;
                                   expires
+    cg:talk:CALLER:-:ID:workspace  string  the file that holds the kept working directory of a session; expires
     cg:turn:CLAIM:-:ID    list    what a running claim has added to it; expires
     cg:turns:CALLER:ID    list    jobs that continue a session, in order: it is the first one's turn
     cg:spend:…, cg:spent:…  see `callers/spending.py`
@@ -93,6 +95,7 @@ Other keys:
     cg:file:ID:jobs       set     jobs that were submitted with it; some of them may have ended
     cg:files:of:CALLER    zset    a caller's files that are not deleted: id → seq
     cg:files:deleted:CALLER  zset  its last deleted files without a record: id → ms of its end; expires
+    cg:download:HASH      string  caller and file that a token reads, a line each; expires
     cg:session:HASH       string  of a dashboard session, by its token: role, proof of the password, absolute end in ms;
                                   expires
     cg:guesses:ADDRESS    set     digests of the credentials that an address sent within a minute; expires
@@ -173,6 +176,11 @@ def channel(job_id: str) -> str:
     return f"cg:heard:{job_id}"
 
 
+def session_workspace(caller: str, session_id: str) -> str:
+    """Name the file of the kept working directory of a caller's session."""
+    return f"cg:talk:{caller}:-:{session_id}:workspace"
+
+
 def transcripts(caller: str) -> str:
     """Prefix the transcripts of a caller's sessions."""
     return f"cg:talk:{caller}"
@@ -196,6 +204,16 @@ def job_output(job_id: str) -> str:
 def count(request_id: str) -> str:
     """Name the reply to a request to count tokens."""
     return f"{PREFIX}count:{request_id}"
+
+
+def download(digest: str) -> str:
+    """Name the file that a token reads, by the token's digest."""
+    return f"{PREFIX}download:{digest}"
+
+
+def job_outputs(job_id: str) -> str:
+    """Name the list of the files that a job's run left."""
+    return f"{PREFIX}job:{job_id}:outputs"
 
 
 def cache(fingerprint: str) -> str:

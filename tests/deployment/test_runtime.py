@@ -41,11 +41,16 @@ ANSWERS = {
         "ListCredentials": 200, "PutCredential": 404, "ReadCredential": 404, "DeleteCredential": 404,
     },
     # No bucket is there, so that an upload gets 503.
-    "FilesFunction": {"ListFiles": 200, "UploadFile": 503, "ReadFile": 404, "ReadFileContent": 404, "DeleteFile": 404},
+    "FilesFunction": {
+        "ListFiles": 200, "UploadFile": 503, "ReadFile": 404, "ReadFileContent": 404, "DeleteFile": 404,
+        "ListArtifacts": 409, "ReadArtifact": 409, "ReadPatch": 409,
+        "ReadDownload": 404,
+    },
     "WebhookFunction": {"ListDeliveries": 200, "Redeliver": 409},
     "AdminFunction": {
         "Dashboard": 200, "DashboardStatic": 200, "DashboardSession": 200, "Login": 200, "Logout": 200, "Stats": 200,
         "AllJobs": 200, "AnyJob": 200, "ChangePriority": 200, "RetryJob": 409, "DeleteJob": 409, "RedeliverAny": 200,
+        "MakeDownload": 404,
         "CancelAnyJob": 200, "RetryFailed": 200, "PurgeFinished": 200, "PauseQueue": 200, "ResumeQueue": 200,
         "ClearCache": 200, "Callers": 200, "RevokeCaller": 404,
         "CreateCaller": 200, "RotateKey": 404, "ReadPolicy": 404, "PutPolicy": 404, "ResumeHost": 404,

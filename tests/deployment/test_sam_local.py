@@ -27,6 +27,7 @@ MISSING = {
     "ReadMessageResults", "CancelMessageBatch", "PutCredential", "ReadCredential", "DeleteCredential",
     "ReadModel",
     "ReadFile", "ReadFileContent", "DeleteFile",
+    "ListArtifacts", "ReadArtifact", "ReadPatch", "ReadDownload", "MakeDownload",
 }  # fmt: skip
 ACCEPTED = {"SubmitQuery", "SubmitBatch"}
 REFUSED = {"DeleteMessageBatch", "DeleteResponse", "CreateMessage", "CountTokens", "CreateChatCompletion"}

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from functions.worker.cli.turns import Block, split
+from functions.worker.relay.git import GitAccess
 from shared.configuration.settings import WorkerSettings
 from shared.egress import hosts
+from shared.egress.repositories import Repository, repository_of
 from shared.mcp.config import Server
 
 
@@ -78,6 +80,26 @@ class InputsPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class GitPlan:
+    """The repository that a run works in, and the branch that its work is pushed to; None for none.
+
+    `credential` is the name of the caller's credential, and `authorization` the header that the relay makes of it.
+    """
+
+    repository: Repository
+    ref: str | None = None
+    depth: int = 1
+    credential: str | None = None
+    branch: str | None = None
+    authorization: str = field(default="", repr=False)
+
+    def access(self, *, pushes: bool = False) -> GitAccess:
+        """Return what git may do with the repository: fetch, and for a push that of the branch."""
+        target, place, path = self.repository.target, self.repository.place, self.repository.path
+        return GitAccess(target, place, path, self.authorization, self.branch if pushes else None)
+
+
+@dataclass(frozen=True, slots=True)
 class RunPlan:
     """Everything that a run needs from its job."""
 
@@ -97,13 +119,19 @@ class RunPlan:
     # The hosts that the tools may reach; without tools none.
     allowed_hosts: tuple[str, ...] = ()
     inputs: InputsPlan = InputsPlan()
-    # The sandbox policy and the workspace (repositories, artifacts) belong here: one frozen class each, which a
-    # function below fills.
+    git: GitPlan | None = None
 
     @property
     def uses_tools(self) -> bool:
         """Whether the run may start processes beside the CLI."""
         return bool(self.options.tools or self.mcp.names)
+
+    @property
+    def restores(self) -> str | None:
+        """The session whose working directory the run continues; a repository that the job names begins a new one."""
+        if self.session is None or not self.options.tools or self.git is not None:
+            return None
+        return self.session.resumes
 
 
 def plan_for(request: Mapping[str, Any], settings: WorkerSettings, *, spent_usd: float = 0.0) -> RunPlan:
@@ -123,6 +151,7 @@ def plan_for(request: Mapping[str, Any], settings: WorkerSettings, *, spent_usd:
             tuple((one["path"], _content(one)) for one in request.get("files", ())),
             tuple(_content(one) for one in request.get("attachments", ())),
         ),
+        git=_git(request),
     )
 
 
@@ -149,6 +178,16 @@ def _allowed_hosts(request: Mapping[str, Any], settings: WorkerSettings) -> tupl
     if network is None:
         return settings.run_allowed_hosts
     return tuple(host for host in network["allowedHosts"] if hosts.covers(settings.run_allowed_hosts, host))
+
+
+def _git(request: Mapping[str, Any]) -> GitPlan | None:
+    workspace = request.get("workspace")
+    if workspace is None:
+        return None
+    git = workspace["git"]
+    ref, branch = git.get("ref"), git.get("push", {}).get("branch")
+    named = None if ref == "HEAD" else ref
+    return GitPlan(repository_of(git["url"]), named, git["depth"], git.get("credential"), branch)
 
 
 def _content(one: Mapping[str, Any]) -> Content:

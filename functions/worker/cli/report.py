@@ -35,7 +35,8 @@ class Report:
     `absent` are the MCP servers that did not start or died; `truncated` the tools whose results were cut; `shown` the
     failed requests to Claude that the CLI reports. `relayed` is the relay's complete account of them.
 
-    `failure` is set when something other than the CLI ended the run. `error_kind`, `error_status` and, when the API
+    `failure` is set when something other than the CLI ended the run, with a `message` where the code says too little.
+    `error_kind`, `error_status` and, when the API
     sent one, `retry_after` (ms) describe an API error.
     """
 
@@ -47,6 +48,7 @@ class Report:
     retry_after: int | None = None
     model: str | None = None
     failure: ErrorCode | None = None
+    message: str = ""
     absent: tuple[str, ...] = ()
     truncated: tuple[str, ...] = ()
     shown: list[dict[str, Any]] = field(default_factory=list)

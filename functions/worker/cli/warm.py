@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from functions.worker.cli.plan import RunPlan
 from functions.worker.cli.process import Cli
 from functions.worker.cli.transcripts import RenamedSession, place
 from functions.worker.cli.workspace import Workspace
+from functions.worker.git.shell import Shell
 from functions.worker.mcp.broker import Broker
 from functions.worker.mcp.shared import SharedServers
 from functions.worker.relay.credential import Credential
@@ -54,7 +56,7 @@ class WarmCli:
 
     def __init__(self, settings: WorkerSettings, relay: Relay | None = None, sandbox: Sandbox | None = None) -> None:
         self._settings = settings
-        self._sandbox = sandbox or Sandbox("off")
+        self.sandbox = sandbox or Sandbox("off")
         self.relay = relay
         self.shared = SharedServers(settings)
         self._may_start = asyncio.Event()
@@ -71,7 +73,7 @@ class WarmCli:
 
         The caller ends the CLI, and calls `allow_next` when the next may start.
         """
-        self._sandbox.check(has_tools=bool(plan.options.tools))
+        self.sandbox.check(has_tools=bool(plan.options.tools or plan.git))
         self._may_start.clear()
         if session is not None and self._tools is not None:
             self.continued.want()
@@ -83,10 +85,9 @@ class WarmCli:
             return waiting
         return self._cold(plan, session)
 
-    @property
-    def has_network(self) -> bool:
-        """Whether tools may have a network, which their sandbox has only by the relay."""
-        return self._sandbox.has_network
+    def shell(self, root: Path) -> Shell:
+        """Return what runs git for the run whose directory is `root`."""
+        return Shell(self.sandbox, root, self._settings.max_workspace_bytes, self._settings.max_run_memory)
 
     def allow_next(self) -> None:
         """Let the next CLI start at once: the run that took the last one no longer needs a core of its own."""
@@ -105,7 +106,7 @@ class WarmCli:
         if not self._settings.claude_warm:
             return
         if late.is_supported(await asyncio.to_thread(version.of_cli, self._settings)):
-            self._tools = self._settings.claude_tools if self._sandbox.takes_tools else ()
+            self._tools = self._settings.claude_tools if self.sandbox.takes_tools else ()
         self.any_job.want()
         async with asyncio.TaskGroup() as both:
             both.create_task(self.any_job.run(for_ever=True))
@@ -137,7 +138,7 @@ class WarmCli:
         options = replace(options, mcp_servers=broker.configuration())
         resumes = self._resumes.pop(cli, None)
         if session is not None and session.lines is not None and resumes is not None:
-            inside = WORK if self._sandbox.kind == "namespaces" else workspace.work
+            inside = WORK if self.sandbox.kind == "namespaces" else workspace.work
             place(session.lines, workspace.config, inside, resumes)
         if session is not None and plan.session is not None:
             copied = session.lines if plan.session.is_fork or plan.history else None
@@ -148,7 +149,7 @@ class WarmCli:
     def _held(self, resumes: str | None = None) -> Cli:
         workspace = Workspace.create()
         options = options_of_held(self._settings, workspace, self._credential, tools=self._tools, resumes=resumes)
-        confined = self._sandbox.confine(options, workspace.root)
+        confined = self.sandbox.confine(options, workspace.root)
         line = None if self.relay is None else self.relay.line()
         # One that continues a session takes no request before `initialize`.
         return Cli(workspace, confined, line, held=True, rehearses=resumes is None and self._tools is not None)
@@ -172,7 +173,7 @@ class WarmCli:
             workspace.system_prompt.write_text(plan.options.system_prompt, encoding="utf-8", newline="")
         store = None if session is None else session.store
         options = options_for(plan, self._settings, workspace, store, self._credential)
-        return self._sandbox.confine(replace(options, mcp_servers=broker.configuration()), workspace.root)
+        return self.sandbox.confine(replace(options, mcp_servers=broker.configuration()), workspace.root)
 
     @property
     def _credential(self) -> Credential | None:

@@ -21,8 +21,8 @@ the end of the clock                                             timeout
 no envelope, whatever the exit code                              cli_crashed
 two workers that were lost with the job (see rescue.lua)         worker_lost
 a credential of the caller that cannot be used                   credential_unavailable
-a file or an attachment that the run cannot have                 workspace_failed
-files above MAX_WORKSPACE_BYTES                                  workspace_too_large
+a file, an attachment or a repository that the run cannot have   workspace_failed
+files or a repository above MAX_WORKSPACE_BYTES                  workspace_too_large
 """
 
 import json
@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from functions.worker.jobs.messages import MESSAGES
 from shared.api.vocabulary import ErrorCode
 from shared.store.jobs.claims import Upstream
+from shared.store.jobs.outputs import described
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from functions.worker.cli.report import Report
     from shared.store.callers.spending import Spend
+    from shared.store.jobs.outputs import Outputs
 
 _BY_STATUS: dict[int, ErrorCode] = {
     400: "invalid_request",
@@ -106,6 +108,7 @@ class Outcome:
     absent: tuple[str, ...] = ()
     seen: dict[str, Any] = field(default_factory=dict)
     shows_upstream: bool = True
+    outputs: "Outputs | None" = None
 
     @property
     def code(self) -> ErrorCode | None:
@@ -137,10 +140,17 @@ class Outcome:
         return Upstream("" if code in _SILENT else "answered")
 
 
-def failed(code: ErrorCode, retry_after: int | None = None) -> Outcome:
-    """Return the outcome of a failure."""
-    error = {"code": code, "message": MESSAGES[code], "retryable": code in RETRYABLE}
+def failed(code: ErrorCode, retry_after: int | None = None, message: str = "") -> Outcome:
+    """Return the outcome of a failure; `message` says more than the message of the code."""
+    error = {"code": code, "message": message or MESSAGES[code], "retryable": code in RETRYABLE}
     return Outcome("failed", {"error": error}, retry_after)
+
+
+def with_outputs(outcome: Outcome, outputs: "Outputs | None") -> Outcome:
+    """Return an outcome with the files that the run has left; the result of a success describes them."""
+    if outputs is None or "result" not in outcome.body:
+        return replace(outcome, outputs=outputs)
+    return replace(outcome, outputs=outputs, body={"result": outcome.body["result"] | described(outputs)})
 
 
 def judge(report: "Report", *, max_output_bytes: int, session_id: str | None = None) -> Outcome:
@@ -155,7 +165,7 @@ def judge(report: "Report", *, max_output_bytes: int, session_id: str | None = N
 
 def _judge(report: "Report", max_output_bytes: int, session_id: str | None) -> Outcome:
     if report.failure is not None:
-        return failed(report.failure, report.retry_after)
+        return failed(report.failure, report.retry_after, report.message)
     if report.is_cut:
         return _cut_answer(report, max_output_bytes)
     envelope = report.envelope

@@ -15,7 +15,7 @@ from functions.worker.relay.request import RelayRequest
 from functions.worker.relay.retrying import code_of
 from shared.api.times import rfc3339
 from shared.api.vocabulary import ErrorCode
-from shared.store.jobs.waiting import Waiting
+from shared.store.jobs.waiting import Cloning, Waiting
 
 # Failed requests that are kept of one run: the first and the latest.
 _FIRST, _LATEST = 5, 45
@@ -57,7 +57,7 @@ class Watcher:
     def retries(self, code: ErrorCode, delay: float, attempt: int) -> None:
         """Receive a pause of so many seconds before the next try."""
 
-    def waits(self, why: Waiting | None) -> None:
+    def waits(self, why: Waiting | Cloning | None) -> None:
         """Receive why the run waits now; None when it does not."""
 
     def connected(self, connection: Connection) -> None:

@@ -36,6 +36,13 @@ local function bind_credential(submission)
   return true
 end
 
+-- Return whether a submission names a credential for its repository that the caller does not have.
+local function lacks_git_credential(submission)
+  if submission.git_credential == '' then return false end
+  local entry = redis.call('HGET', credentials_of(submission.caller), submission.git_credential)
+  return not entry or cjson.decode(entry).kind ~= 'git'
+end
+
 -- Return whether no live worker takes jobs that need a sandbox. Without any live worker such a job waits.
 local function lacks_sandbox(time)
   local alive = false
