@@ -27,6 +27,7 @@ from shared.http.describe import BODIES, header, in_path, problems
 from shared.http.direct import DirectRoute
 from shared.http.head import HEAD_ONLY
 from shared.http.headers import declared_length, media_type
+from shared.http.query import refuse_unknown
 
 router = APIRouter(tags=["files"], route_class=DirectRoute)
 lists = APIRouter(tags=["files"])
@@ -230,6 +231,7 @@ async def read_patch(request: Request) -> Response:
 async def read_download(request: Request) -> Response:
     """Return the content of the file that a token reads: the dashboard has no caller's key."""
     settings = load(FilesSettings)
+    refuse_unknown(request)
     file = await outputs.of_token(request.path_params["token"], settings)
     return await _content_of(request, file, file.name, settings)
 

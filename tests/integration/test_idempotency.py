@@ -9,7 +9,7 @@ import pytest
 from shared.store import keys
 from shared.store.jobs import maintenance, operations
 from shared.store.redis.client import async_client
-from tests.support.slot import ERROR, run, take
+from tests.support.slot import ERROR, RESULT, run, take
 
 HEADER = {"Idempotency-Key": "k"}
 DAY = 86_400
@@ -207,7 +207,7 @@ async def test_a_field_with_its_default_value_equals_an_absent_one(connect, stor
 async def test_a_response_is_replayed_when_its_predecessor_is_gone(connect, server, store):
     client = await connect()
     previous = (await client.post("/v1/responses", json=RESPONSE)).json()["id"]
-    await run(server.url)
+    await run(server.url, {"result": {**RESULT, "sessionId": previous}})
     body = {**RESPONSE, "previous_response_id": previous}
     first = await client.post("/v1/responses", json=body, headers=HEADER)
     assert first.json()["previous_response_id"] == previous

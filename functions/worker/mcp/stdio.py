@@ -124,6 +124,9 @@ async def _end(process: asyncio.subprocess.Process, pids: set[int]) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         processes.send(signal.SIGKILL, below)
+        with anyio.CancelScope(shield=True), suppress(TimeoutError):
+            async with asyncio.timeout(_GRACE):
+                await process.wait()
         pids.discard(process.pid)
         # It stays open while a process that has left the group holds an end of a pipe.
         with suppress(Exception):
