@@ -15,7 +15,7 @@ from tests.support.scripted_model import Text, ToolUse
 UNKNOWN = "01a00000-0000-7000-8000-000000000000"
 
 
-@pytest.fixture(scope="module", params=["directory", "s3"])
+@pytest.fixture(scope="module", params=["directory", pytest.param("s3", marks=pytest.mark.slow)])
 def variables(request):
     """A gateway whose files are in a directory, and one whose files are in S3."""
     common = {"CLAUDE_TOOLS": "Bash", "MAX_FILE_BYTES": "100000", "CLAUDE_MAX_RETRIES": "1"}
@@ -61,7 +61,8 @@ def test_a_job_that_is_seen_as_completed_has_its_artifacts(gateway, model):
     content = gateway.client.get(f"{place}/a/ä b.csv", follow_redirects=True)
     assert (content.status_code, content.content) == (200, b"x,y\n")
     assert "attachment" in content.headers["content-disposition"]
-    assert content.headers["etag"] == f'"{found[0]["sha256"]}"'
+    # A store that answers by itself has names of its own for contents.
+    assert content.history or content.headers["etag"] == f'"{found[0]["sha256"]}"'
     assert gateway.client.get(f"{place}/a%2F%C3%A4%20b.csv", follow_redirects=True).content == b"x,y\n"
     for path in ("a", "nothing", "../z", "%2e%2e/z", "", "%00", "%ff"):
         assert gateway.client.get(f"{place}/{path}").status_code in {404, 422}, path
@@ -85,6 +86,7 @@ def test_a_failed_job_has_its_artifacts(gateway, model):
     assert [one["path"] for one in listed(gateway, job)["artifacts"]] == ["a"]
 
 
+@pytest.mark.slow
 def test_a_job_that_times_out_has_its_artifacts(gateway, model):
     model.script(ToolUse("Bash", {"command": "mkdir outputs && echo half >outputs/a && sleep 60"}))
     job = gateway.ask("time out", tools=["Bash"], timeoutMs=10_000)
@@ -161,6 +163,7 @@ def test_an_archive_is_an_artifact_like_any_other(gateway, model):
     assert found["size"] < 100_000
 
 
+@pytest.mark.slow
 def test_the_first_thousand_of_many_files_are_kept(gateway, model, variables):
     if "AWS_REGION" in variables:
         pytest.skip("a thousand uploads to the S3 of the tests take a minute")

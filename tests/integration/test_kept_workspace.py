@@ -11,8 +11,10 @@ from tests.integration.test_artifacts import tool_results
 from tests.support.object_store import ObjectStore
 from tests.support.scripted_model import Text, ToolUse
 
+pytestmark = pytest.mark.once
 
-@pytest.fixture(scope="module", params=["directory", "s3"])
+
+@pytest.fixture(scope="module", params=["directory", pytest.param("s3", marks=pytest.mark.slow)])
 def variables(request):
     common = {"CLAUDE_TOOLS": "Bash", "MAX_FILE_BYTES": "100000", "CLAUDE_MAX_RETRIES": "1"}
     if request.param == "directory":

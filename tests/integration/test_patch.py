@@ -7,6 +7,8 @@ import pytest
 
 from tests.support.scripted_model import Text, ToolUse
 
+pytestmark = pytest.mark.once
+
 GIVEN = {"a.txt": "one\ntwo\n", "sub/b.txt": "b\n", "gone.txt": "gone\n", "old name.txt": "moved\n" * 9}
 CHANGE = r"""
 printf 'one\nTWO\n' >a.txt; rm gone.txt; mv 'old name.txt' 'new name.txt'; printf '\0\1\377' >binary
