@@ -40,9 +40,9 @@ ANSWERS = {
     "CredentialsFunction": {
         "ListCredentials": 200, "PutCredential": 404, "ReadCredential": 404, "DeleteCredential": 404,
     },
-    # No bucket is there, so that an upload gets 503.
+    # The files are in a directory of the container: there is no bucket here.
     "FilesFunction": {
-        "ListFiles": 200, "UploadFile": 503, "ReadFile": 404, "ReadFileContent": 404, "DeleteFile": 404,
+        "ListFiles": 200, "UploadFile": 201, "ReadFile": 404, "ReadFileContent": 404, "DeleteFile": 404,
         "ListArtifacts": 409, "ReadArtifact": 409, "ReadPatch": 409,
         "ReadDownload": 404,
     },
