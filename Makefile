@@ -139,7 +139,7 @@ seccomp: $(STAMP)  ## write the filters of system calls; requires libseccomp
 	$(BIN)/python -m local.seccomp_filter
 
 chaos-short: $(STAMP)  ## the same trials with fewer jobs; takes five minutes
-	$(BIN)/python -m pytest tests/chaos -o faulthandler_timeout=0
+	$(BIN)/python -m pytest tests/chaos -m 'not slow' -o faulthandler_timeout=0
 
 deployment: $(STAMP) $(SAM)  ## build for AWS and test with SAM and Compose; requires Docker, takes five minutes
 	$(BIN)/python -m pytest tests/deployment --timeout 900 -o faulthandler_timeout=0

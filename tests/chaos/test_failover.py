@@ -23,7 +23,7 @@ time.time_ns = lambda: right_ns() + int(skew * 1e9)
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("old", ["replicates", "is cut off"])
+@pytest.mark.parametrize("old", [pytest.param("replicates", marks=pytest.mark.slow), "is cut off"])
 def test_a_failover_loses_no_job_and_needs_no_restart(tmp_path, model, full, row, old):
     most, refused, accepted = (400 if full else 60), [], []
     stop = threading.Event()
@@ -89,7 +89,10 @@ def _normal(server):
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("api", "worker"), [(40, -40), (-40, 40), (86_400, -86_400)])
+@pytest.mark.parametrize(
+    ("api", "worker"),
+    [pytest.param(40, -40, marks=pytest.mark.slow), (-40, 40), pytest.param(86_400, -86_400, marks=pytest.mark.slow)],
+)
 def test_hosts_with_other_clocks_agree_on_who_is_alive(tmp_path, model, row, api, worker):
     (tmp_path / "skewed").mkdir()
     (tmp_path / "skewed" / "sitecustomize.py").write_text(SKEWED)
