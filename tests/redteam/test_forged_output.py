@@ -276,8 +276,9 @@ for place in (env["CLAUDE_CONFIG_DIR"], "/config", "/home/claude/.claude", "/wor
         with open(os.path.join(place, name), "w") as file:
             file.write(json.dumps(hook))
 """
+# The working directory is kept with the session, with what was planted there; a hook of it would leave /tmp/hooked.
 LOOK = """
-for place in ("/config", env["CLAUDE_CONFIG_DIR"], "/home/claude", "/work", "/tmp"):
+for place in ("/config", env["CLAUDE_CONFIG_DIR"], "/home/claude", "/tmp"):
     for path, _, files in os.walk(place):
         for name in files:
             if name in ("planted", "hooked", "settings.json", "CLAUDE.md"):
