@@ -90,10 +90,7 @@ class Client:
             raise CommandError(f"the request cannot be written as JSON: {error}") from None
         with self._connection_errors(timeout):
             answer = self._http.send(request)
-        try:
-            content = answer.json()
-        except ValueError:
-            content = None
+        content = _content_of(answer)
         if answer.status_code == 204:
             return {}, 0.0
         if answer.is_success and isinstance(content, dict):
@@ -112,10 +109,7 @@ class Client:
             answer = self._http.post(
                 "/api/files", params={"name": name}, content=pieces, headers=headers, timeout=_TRANSFER
             )
-        try:
-            content = answer.json()
-        except ValueError:
-            content = None
+        content = _content_of(answer)
         if answer.status_code == 201 and isinstance(content, dict):
             return content
         raise self._error_from(answer, content)
@@ -126,13 +120,7 @@ class Client:
             self._connection_errors(_TRANSFER),
             self._http.stream("GET", path, follow_redirects=True, timeout=_TRANSFER) as answer,
         ):
-            if answer.status_code != 200:
-                answer.read()
-                try:
-                    content = answer.json()
-                except ValueError:
-                    content = None
-                raise self._error_from(answer, content)
+            self._check_stream(answer)
             yield from answer.iter_raw()
 
     def health(self, *, timeout: float = 10) -> Body:
@@ -155,13 +143,7 @@ class Client:
             self._connection_errors(silence),
             self._http.stream("GET", path, headers=headers, timeout=timeout) as answer,
         ):
-            if answer.status_code != 200:
-                answer.read()
-                try:
-                    content = answer.json()
-                except ValueError:
-                    content = None
-                raise self._error_from(answer, content)
+            self._check_stream(answer)
             try:
                 yield from _events(_lines(answer.iter_bytes()))
             except json.JSONDecodeError:
@@ -184,6 +166,11 @@ class Client:
             reason = str(error) or type(error).__name__
             raise CommandError(f"the connection to {self._url} failed: {reason}", transient=True) from None
 
+    def _check_stream(self, answer: httpx.Response) -> None:
+        if answer.status_code != 200:
+            answer.read()
+            raise self._error_from(answer, _content_of(answer))
+
     def _error_from(self, answer: httpx.Response, content: Any) -> CommandError:
         is_problem = isinstance(content, dict) and "title" in content
         message = _problem(content) if is_problem else self.not_a_gateway(f"{answer.status_code} without a reason")
@@ -194,6 +181,14 @@ class Client:
     def not_a_gateway(self, what: str) -> str:
         """Return an error message for a response that is not a gateway's."""
         return f"{self._url} returned {what}, which a gateway does not return: check the URL"
+
+
+def _content_of(answer: httpx.Response) -> Any:
+    """Return the JSON of an answer; None when it is none."""
+    try:
+        return answer.json()
+    except ValueError:
+        return None
 
 
 def _is_loopback(host: str) -> bool:
