@@ -32,6 +32,7 @@ from shared.configuration.types import (
     ReadPaths,
     RedisHost,
     Secrets,
+    WebhookUrl,
     check_root_path,
 )
 from shared.mcp.config import McpConfigError, Servers
@@ -127,6 +128,7 @@ class SubmitSettings(McpSettings, HostSettings):
     rate_limit: Rate | None = None
     daily_budget_usd: float | None = Field(None, gt=0, le=1_000_000, allow_inf_nan=False)
     webhook_allowed_networks: Networks = ()
+    usage_tag: str | None = Field(None, max_length=64)
 
 
 class StatusSettings(CommonSettings):
@@ -155,6 +157,7 @@ class AdminSettings(CommonSettings):
     admin_viewer_password: SecretStr | None = None
     max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
     result_ttl: int = Field(86_400, ge=1, le=MAX_SECONDS)
+    audit_ttl: int = Field(31_536_000, ge=1, le=MAX_SECONDS)
 
     @field_validator("admin_password", "admin_viewer_password")
     @classmethod
@@ -183,6 +186,7 @@ class CredentialsSettings(CommonSettings):
     """The settings of `functions.credentials`; without `credentials_public_key` no credential can be stored."""
 
     credentials_public_key: PublicKey | None = None
+    audit_ttl: int = Field(31_536_000, ge=1, le=MAX_SECONDS)
     max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
 
 
@@ -227,6 +231,7 @@ class WorkerSettings(McpSettings, RunNetworkSettings, FilesFields):
     webhook_secret: Secrets = ()
     webhook_retry_schedule: Pauses = (5, 300, 1800, 7200, 18_000, 36_000, 36_000)
     webhook_allowed_networks: Networks = ()
+    budget_webhook_url: WebhookUrl | None = None
     webhook_disable_after: int = Field(432_000, ge=1, le=MAX_SECONDS)
     credentials_private_key: PrivateKeys = ()
     shutdown_grace: int = Field(110, ge=0, le=86_400)

@@ -19,6 +19,7 @@ from functions.worker.jobs.credentials import (
     outcome_on_own_credential,
 )
 from functions.worker.jobs.heartbeat import Heartbeat
+from functions.worker.jobs.mcp_credentials import with_credentials
 from functions.worker.jobs.outcome import Outcome, failed, judge
 from functions.worker.jobs.settling import settlement_of
 from functions.worker.jobs.spool import Spool
@@ -133,9 +134,12 @@ class _Attempt:
         if budget is not None and budget <= 0:
             return failed("budget_exceeded")
         try:
-            plan = replace(self._plan, api_key=self._api_key())
+            mcp = await with_credentials(self._plan.mcp, self._job, self._context.client, self._context.settings)
+            plan = replace(self._plan, api_key=self._api_key(), mcp=mcp)
         except CredentialUnavailableError:
             return failed("credential_unavailable")
+        except RedisError:
+            return failed("server_error")
         answer = asyncio.create_task(self._run.answer(plan, self._heartbeat.add_text, self._session, self._deadline))
         stopped = asyncio.create_task(self._signals.stop.wait())
         cancelled = asyncio.create_task(self._signals.cancel.wait())

@@ -8,7 +8,7 @@ from functions.worker.jobs.outcome import Outcome
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
 from shared.sealing import Credential, NotOpenedError, open_sealed
-from shared.store.callers.credentials import SealedCredential
+from shared.store.callers.credentials import SealedCredential, UsableCredential
 from shared.store.jobs.claims import ClaimedJob
 
 log = logging.getLogger("worker.credentials")
@@ -45,14 +45,19 @@ def _opened(job: ClaimedJob, name: str, settings: WorkerSettings, messages_api: 
     if messages_api is None:
         raise NotOpenedError("runs reach Claude through a cloud provider, which takes no API key")
     stored = SealedCredential.parse(name, job.credential)
-    if stored.kind != KIND:
-        raise NotOpenedError(f"it was replaced by one of the kind {stored.kind}")
-    privates = [key.get_secret_value() for key in settings.credentials_private_key]
-    described = Credential(job.caller, name, stored.kind, stored.hosts, "")
-    credential = open_sealed(stored.sealed, privates, described)
+    credential = opened(UsableCredential(job.credential_owner, stored), KIND, settings)
     if not credential.may_go_to(messages_api.hostname or ""):
         raise NotOpenedError("its hosts do not include the host of the Messages API")
     return credential
+
+
+def opened(found: UsableCredential, kind: str, settings: WorkerSettings) -> Credential:
+    """Open a credential of a kind; raises NotOpenedError."""
+    stored = found.stored
+    if stored.kind != kind:
+        raise NotOpenedError(f"it was replaced by one of the kind {stored.kind}")
+    privates = [key.get_secret_value() for key in settings.credentials_private_key]
+    return open_sealed(stored.sealed, privates, Credential(found.owner, stored.name, stored.kind, stored.hosts, ""))
 
 
 def outcome_on_own_credential(outcome: Outcome) -> Outcome:
