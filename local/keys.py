@@ -59,7 +59,7 @@ def create(
 
     async def do(client: redis.asyncio.Redis) -> callers.NewKey:
         made = await callers.create(client, name, policy=limits, scopes=scopes)
-        await record(client, "key_created", caller=made.id, name=made.name, scopes=scopes)
+        await record(client, "key_created", caller=made.id, caller_name=made.name, scopes=scopes)
         return made
 
     try:

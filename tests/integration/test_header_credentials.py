@@ -115,7 +115,7 @@ async def test_a_value_goes_to_its_hosts(two, server, host):
     assert (await plan_of(server, ann, server_with(host=host))).servers
 
 
-async def test_a_run_without_such_servers_reads_nothing(server, round_trips):
+async def test_a_run_without_such_servers_reads_nothing(client, server, round_trips):
     plan = McpPlan(("far",), {"far": server_with({})})
     assert (
         await with_credentials(

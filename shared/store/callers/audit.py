@@ -7,7 +7,7 @@ What callers do, and failed logins, are in lists of their own, so that they cann
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import redis.asyncio
 
@@ -61,12 +61,7 @@ async def page(
     sources = (("XREVRANGE", keys.audit(source), edge, "-", "COUNT", limit + 1) for source in MOST)
     time, *lists = await get(client, clock.TIME, *sources)
     oldest = clock.milliseconds(time) - keep_for * 1000
-    found = sorted((_entry(*one) for entries in lists for one in entries), key=lambda one: -one.number)
-    shown = [one for one in found if one.at > oldest][: limit + 1]
-    return shown[:limit], shown[limit - 1].number if len(shown) > limit else None
-
-
-def _entry(place: str, fields: list[str] | dict[str, str]) -> Entry:
-    known = fields if isinstance(fields, dict) else dict(zip(fields[::2], fields[1::2], strict=True))
-    act = cast("dict[str, Any]", json.loads(known["entry"]))
-    return Entry(int(place.partition("-")[0]), int(known["at"]), Act(**act))
+    found = [(int(place.partition("-")[0]), fields) for entries in lists for place, fields in entries]
+    shown = sorted((one for one in found if int(one[1]["at"]) > oldest), key=lambda one: -one[0])[: limit + 1]
+    entries = [Entry(number, int(fields["at"]), Act(**json.loads(fields["entry"]))) for number, fields in shown[:limit]]
+    return entries, entries[-1].number if len(shown) > limit else None
