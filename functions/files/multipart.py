@@ -20,6 +20,7 @@ class MultipartFile:
         self.name = ""
         self.media_type = ""
         self._source = request.stream()
+        self._beside = 0
         self._pieces: list[bytes] = []
         self._field = self._value = b""
         self._headers: dict[bytes, bytes] = {}
@@ -64,10 +65,14 @@ class MultipartFile:
             raise _malformed("the body ends before its last boundary")
 
     def _parse(self, chunk: bytes) -> None:
+        # What is not content, also after the last boundary.
+        self._beside += len(chunk)
         try:
             self._parser.write(chunk)
         except FormParserError:
             raise _malformed("a boundary or a header of a part is malformed") from None
+        if self._beside > OVERHEAD:
+            raise _malformed(f"it has more than {OVERHEAD} bytes beside the file")
 
     def _begin_part(self) -> None:
         if self._is_open:
@@ -96,6 +101,7 @@ class MultipartFile:
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
         self._pieces.append(data[start:end])
+        self._beside -= end - start
 
     def _end(self) -> None:
         self._is_complete = True

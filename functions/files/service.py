@@ -79,7 +79,7 @@ async def content(
         if where.can_presign and "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
             # A function answers 6 MB at most.
             return await where.presign(file.path, "GET", _DOWNLOAD_SECONDS)
-        return await where.read(file.path, *(part or ()))
+        return await where.read(file.path, *(part or (0, file.size)))
     except FileNotFoundError:
         raise NotFound("File not found") from None
     except StoreError:

@@ -76,9 +76,9 @@ async def submit_query(request: Request) -> Response:
 async def route_query(request: Request) -> Response:
     """Score the MCP servers as for a submission, without running anything; 404 while MCP_ENABLED is false."""
     settings = load(SubmitSettings)
-    await caller_of(request, settings)
+    caller = await caller_of(request, settings)
     body = await read_json(request, RouteRequest, max_bytes=settings.max_body_bytes)
-    return as_json(Route.model_validate(servers.route(body.query, settings)))
+    return as_json(Route.model_validate(await servers.route(body.query, caller=caller, settings=settings)))
 
 
 @router.delete(

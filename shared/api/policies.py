@@ -1,15 +1,42 @@
 """Policies: the limits of one caller, where they differ from those of the deployment."""
 
+from datetime import UTC, datetime
 from typing import Annotated, cast
 
-from pydantic import AwareDatetime, ConfigDict, Field, StrictInt, StrictStr, field_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictInt,
+    StrictStr,
+    field_validator,
+)
 
 from shared.api.requests import Body, HostName, McpServerName, ModelName, ToolName
 from shared.api.vocabulary import PRIORITIES, Priority
 from shared.configuration.types import rate
 
 Count = Annotated[StrictInt, Field(ge=1, le=1_000_000_000)]
-Dollars = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
+Dollars = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False, strict=True)]
+
+
+def _no_number(value: object) -> object:
+    # Pydantic reads a number, also one in a text, as seconds since the epoch.
+    if isinstance(value, datetime) or (isinstance(value, str) and "-" in value[1:]):
+        return value
+    raise ValueError("should be a time such as 2030-01-31T12:00:00Z")
+
+
+def _in_utc(time: datetime) -> datetime:
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("should be a time of the years 1 to 9999 in UTC") from None
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(_in_utc)]
 
 
 class Policy(Body):
@@ -36,10 +63,13 @@ class Policy(Body):
     max_bytes: Annotated[StrictInt, Field(ge=1, le=1 << 50)] | None = Field(
         None, description="Bytes that jobs, results and sessions may hold in Redis."
     )
+    max_file_bytes: Annotated[StrictInt, Field(ge=1, le=1 << 50)] | None = Field(
+        None, description="Bytes that the caller's files may have together."
+    )
     weight: float | None = Field(
         None, ge=0.1, le=100, strict=True, allow_inf_nan=False, description="Share of the slots; 1 by default."
     )
-    expires_at: AwareDatetime | None = Field(None, description="When the caller's keys stop working.")
+    expires_at: Time | None = Field(None, description="When the caller's keys stop working.")
 
     @field_validator("rate_limit")
     @classmethod

@@ -15,8 +15,9 @@ from shared.configuration.files_address import FilesFields, directory_of
 
 # Bytes of a part of an upload: S3's smallest. Parts in flight bound the memory of an upload.
 _PART, _PARTS_IN_FLIGHT = 5 << 20, 2
-# Bytes of a piece that a reader gets.
-_PIECE = 1 << 18
+# Bytes that are read in one request, and those of a piece that a reader gets. The library's time limit is for a whole
+# request, so that a reader that takes its time needs many.
+_READ, _PIECE = 1 << 22, 1 << 18
 # Seconds. The library's own limits are minutes; a request of a client does not wait for so long.
 _CLIENT = {"timeout": "60s", "connect_timeout": "3s"}
 _RETRIES: Any = {
@@ -71,18 +72,30 @@ class Objects:
         return int(found["size"])
 
     async def read(self, path: str, first: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """Return the pieces of an object from byte `first` up to, not including, `end`.
+        """Return the pieces of an object from byte `first` up to, not including, `end`, by default all that follow.
 
         Raises FileNotFoundError before the first piece when there is no such object.
         """
-        options: Any = {} if end is None else {"range": (first, end)}
-        result = await obstore.get_async(self._store, path, options=options)
+        if end is None:
+            end = await self.size(path)
+            if end is None:
+                raise FileNotFoundError(path)
+        part = await self._part(path, first, end)
 
         async def pieces() -> AsyncIterator[bytes]:
-            async for piece in result.stream(min_chunk_size=_PIECE):
-                yield bytes(piece)
+            nonlocal first, part
+            while part:
+                for start in range(0, len(part), _PIECE):
+                    yield part[start : start + _PIECE]
+                first += len(part)
+                part = await self._part(path, first, end)
 
         return pieces()
+
+    async def _part(self, path: str, first: int, end: int) -> bytes:
+        if first >= end:
+            return b""
+        return bytes(await obstore.get_range_async(self._store, path, start=first, end=min(end, first + _READ)))
 
     async def presign(self, path: str, method: Any, seconds: int) -> str:
         """Return a URL with which anybody can read (GET) or write (PUT) an object for so long."""

@@ -66,7 +66,9 @@ async def adopt(objects: Objects, path: str, size: int, media_type: str) -> Stor
     if await objects.size(awaited(path)) != size:
         return None
     try:
-        stored = await store(objects, path, await objects.read(awaited(path)), most=size, media_type=media_type)
+        stored = await store(
+            objects, path, await objects.read(awaited(path), 0, size), most=size, media_type=media_type
+        )
     except (FileNotFoundError, FileTooLargeError):
         return None
     return stored if stored.size == size else None

@@ -103,7 +103,8 @@ def apply_policy(request: SubmitRequest, policy: Policy, settings: SubmitSetting
     ]
     changes: dict[str, Any] = {}
     if policy.models and request.model is None and settings.claude_model not in policy.models:
-        changes["model"] = policy.models[0]
+        of_both = (name for name in policy.models if not settings.claude_models or name in settings.claude_models)
+        changes["model"] = next(of_both, policy.models[0])
     if policy.allowed_hosts is not None and request.network is None and request.tools:
         common = hosts.common(policy.allowed_hosts, settings.run_allowed_hosts)
         # Not validated again: a deployment may have more hosts than a request may name.

@@ -13,6 +13,7 @@ from shared.configuration.settings import FilesSettings
 from shared.files.media import BINARY, media_type
 from shared.files.objects import Objects, StoreError, objects
 from shared.files.storing import FileTooLargeError, adopt, awaited, store
+from shared.store.callers import policies
 from shared.store.files import files
 from shared.store.files.files import MAX_FILES, Begun, FileLimits, NewFile, StoredFile
 from shared.store.redis.client import async_client
@@ -44,7 +45,7 @@ async def begin(
     if begun == "many":
         raise CallerStorageFull(f"A caller may have {MAX_FILES} files; delete files that are not used")
     if begun == "full":
-        raise _storage_full(settings)
+        raise await _storage_full(caller, settings)
     return file, begun
 
 
@@ -72,7 +73,7 @@ async def receive(
         except FileTooLargeError:
             # Without a declared size, the caller's quota may have left less than a file may have.
             whole = begun.held >= settings.max_file_bytes or size >= 0
-            raise too_large(settings) if whole else _storage_full(settings) from None
+            raise too_large(settings) if whole else await _storage_full(caller, settings) from None
         except StoreError:
             raise unavailable() from None
     except BaseException:
@@ -117,7 +118,7 @@ async def complete(client: redis.asyncio.Redis, where: Objects, file: StoredFile
         await where.remove(file.path)
         return None
     await where.remove(awaited(file.path))
-    return await files.find(client, file.caller, file.file_id)
+    return await files.find_any(client, file.file_id)
 
 
 async def discard(client: redis.asyncio.Redis, where: Objects, file_id: str, path: str) -> None:
@@ -146,9 +147,11 @@ def too_large(settings: FilesSettings) -> PayloadTooLarge:
     )
 
 
-def _storage_full(settings: FilesSettings) -> CallerStorageFull:
+async def _storage_full(caller: str, settings: FilesSettings) -> CallerStorageFull:
+    own = (await policies.of(async_client(settings.redis_address), caller)).max_file_bytes
+    limit = "MAX_CALLER_FILE_BYTES" if own is None else "maxFileBytes of the caller's policy"
     return CallerStorageFull(
-        f"The file does not fit into MAX_CALLER_FILE_BYTES = {settings.max_caller_file_bytes} bytes, "
+        f"The file does not fit into {limit} = {own or settings.max_caller_file_bytes} bytes, "
         "which the caller's files may hold together; delete files that are not used",
         headers={"Connection": "close"},
     )

@@ -10,6 +10,8 @@ from shared.api.errors import FieldError, InvalidRequest, NotFound
 from shared.api.requests import SubmitRequest
 from shared.configuration.settings import SubmitSettings
 from shared.mcp.config import digests
+from shared.store.callers import policies
+from shared.store.redis.client import async_client
 
 if TYPE_CHECKING:
     from shared.mcp.router import Router, Score
@@ -52,20 +54,26 @@ def choose(request: SubmitRequest, settings: SubmitSettings, allowed: Sequence[s
     elif not settings.mcp_enabled:
         return Chosen()
     else:
-        names, scores = router(settings).choose(request.query)
-        names = [name for name in names if allowed is None or name in allowed]
+        names, scores = _routed(request.query, settings, allowed)
         names, scores = sorted(names), [score for score in scores if score.server in names]
     cacheable = all(settings.servers[name].routing.cacheable for name in names)
     credentials = dict.fromkeys(one for name in names for one in settings.servers[name].credentials)
     return Chosen(names, scores, digests(settings.servers, names), cacheable, tuple(credentials))
 
 
-def route(query: str, settings: SubmitSettings) -> dict[str, Any]:
-    """Return the servers that a query would get, and their scores; raises NotFound without MCP_ENABLED."""
+async def route(query: str, *, caller: str, settings: SubmitSettings) -> dict[str, Any]:
+    """Return the servers that a caller's query would get, and all scores; raises NotFound without MCP_ENABLED."""
     if not settings.mcp_enabled:
         raise NotFound("MCP_ENABLED is false")
-    names, scores = router(settings).choose(query)
+    policy = await policies.of(async_client(settings.redis_address), caller)
+    names, scores = _routed(query, settings, policy.mcp_servers)
     return {"servers": names, "scores": as_wire(scores)}
+
+
+def _routed(query: str, settings: SubmitSettings, allowed: Sequence[str] | None) -> "tuple[list[str], list[Score]]":
+    """Return the router's choice within `allowed`, if that is not None, and the scores of all servers."""
+    names, scores = router(settings).choose(query)
+    return [name for name in names if allowed is None or name in allowed], list(scores)
 
 
 @lru_cache(1)

@@ -45,6 +45,7 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     cost     USD, of all its attempts
     paid     USD, of the attempts before it was last retried after its end
     bytes    what it holds in Redis, as its caller's bytes count it
+    lasting  the part of `bytes` that a retry after its end does not change; absent for none
     keep     present when its request is read after it has completed
     sandbox  present when only a worker with a sandbox may run it
     mcp      the MCP servers that it is routed to and the reasons, JSON; absent for none
@@ -90,7 +91,7 @@ Other keys:
                                   day after `at`, and not before an hour after the end of its job or batch
     cg:kept:ID            string  a job's result, copied for idempotency records of cached answers; expires
     cg:finish:PRIO        zset    of a priority: caller → finish tag of its last job, if it is after the virtual time
-    cg:held:CALLER        zset    the jobs of `cg:held` that are the caller's
+    cg:held:CALLER        zset    the jobs of `cg:held` that are the caller's, with the same score
     cg:rate:CALLER        string  when the caller's bucket will be empty, ms; expires by itself
     cg:credentials:CALLER hash    name → JSON: kind hosts created updated version, key (name of the public key), sealed
     cg:credentials:CALLER:used  hash  name → minute since the epoch in which a job last used it
@@ -98,6 +99,7 @@ Other keys:
     cg:file:ID            hash    a caller's file: see `files/files.py`
     cg:file:ID:jobs       set     jobs that were submitted with it; some of them may have ended
     cg:files:of:CALLER    zset    a caller's files that are not deleted: id → seq
+    cg:files:deleted:CALLER  zset  its last deleted files without a record: id → ms of its end; expires
     cg:session:HASH       string  of a dashboard session, by its token: role, proof of the password, absolute end in ms;
                                   expires
     cg:guesses:ADDRESS    set     digests of the credentials that an address sent within a minute; expires
@@ -112,10 +114,10 @@ PREFIX = "cg:"
 ANONYMOUS = "anonymous"  # the only caller where no key is required
 WAITING = PREFIX + "waiting"  # zset: job id → prio · 2⁵⁰ + tag
 VIRTUAL = PREFIX + "virtual"  # hash: priority → virtual time: the tag of the job last taken off the queue
-HELD = PREFIX + "held"  # zset: id of a job that waits for a running job of its caller to end → seq
+HELD = PREFIX + "held"  # zset: id of a job that waits for a running job of its caller to end → its score in the queue
 BYTES = PREFIX + "bytes"  # hash: caller → bytes that it holds, see `jobs/storage.lua`
-SESSIONS = PREFIX + "sessions"  # zset: CALLER:SESSION → ms when its transcript expires
-SESSION_BYTES = PREFIX + "sessionbytes"  # hash: CALLER:SESSION → bytes of its transcript
+SESSIONS = PREFIX + "sessions"  # zset: CALLER:SESSION → ms when its transcript expires; CALLER:hour HOUR for others
+SESSION_BYTES = PREFIX + "sessionbytes"  # hash: CALLER:SESSION → bytes of its transcript, or of what the hour counts
 POLICIES = PREFIX + "policies"  # hash: caller → JSON of its policy; absent for the deployment's limits
 PLAIN = PREFIX + "waiting:plain"  # zset: the waiting jobs that need no sandbox, with the same score
 SANDBOXED = PREFIX + "sandboxed"  # string: ms when a worker that takes jobs with tools last announced itself

@@ -9,6 +9,7 @@ import yaml
 
 from local.lambda_emulator.app import TEMPLATE
 from local.lambda_emulator.routes import _Loader, read_routes
+from shared.configuration.files_address import AWS_VARIABLES
 from shared.configuration.settings import (
     AdminSettings,
     CommonSettings,
@@ -58,8 +59,9 @@ def test_a_worker_on_ec2_gets_the_variables_of_one_on_fargate():
     [container] = RESOURCES["WorkerTask"]["Properties"]["ContainerDefinitions"]
     there = {one["Name"] for one in [*container["Environment"], *container["Secrets"]] if isinstance(one, dict)}
     here = set(re.findall(r"--env ([A-Z_]+)", STARTS))
-    assert here == there | {"RUN_SANDBOX", "CREDENTIALS_PRIVATE_KEY"}
-    assert here <= known(WorkerSettings)
+    # On Fargate the agent sets the region.
+    assert here == there | {"RUN_SANDBOX", "CREDENTIALS_PRIVATE_KEY", "AWS_REGION"}
+    assert here <= known(WorkerSettings) | set(AWS_VARIABLES)
 
 
 def test_a_worker_on_ec2_is_confined_as_in_compose():
@@ -190,7 +192,7 @@ def test_functions_and_keys_are_the_api_user_and_the_worker_its_own():
 def test_only_files_and_the_worker_reach_the_bucket():
     """Catches a right of another function, a public bucket, and one that takes requests without TLS."""
     policy = RESOURCES["FilesPolicy"]["Properties"]
-    assert policy["Roles"] == ["FilesRole", "WorkerRole"]
+    assert policy["Roles"] == ["FilesRole", ["IsOnEc2", "InstanceRole", "WorkerRole"]]
     rights = {one["Resource"]: one["Action"] for one in policy["PolicyDocument"]["Statement"]}
     assert rights == {
         "${FilesBucket.Arn}/*": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
@@ -205,10 +207,17 @@ def test_only_files_and_the_worker_reach_the_bucket():
     assert egress("FilesSecurityGroup") == {("tcp", 443, 443, "0.0.0.0/0")}
 
 
+def test_the_container_on_an_instance_can_have_the_instances_credentials():
+    """Catches a hop limit by which Docker's bridge hides the metadata service: no file could be read."""
+    options = RESOURCES["Instance"]["Properties"]["LaunchTemplateData"]["MetadataOptions"]
+    assert options == {"HttpTokens": "required", "HttpPutResponseHopLimit": 2}
+
+
 def test_files_and_worker_use_the_same_bucket():
     function = RESOURCES["FilesFunction"]["Properties"]
     [container] = RESOURCES["WorkerTask"]["Properties"]["ContainerDefinitions"]
     worker = {one["Name"]: one["Value"] for one in container["Environment"] if isinstance(one, dict)}
     assert function["Environment"]["Variables"]["FILES_URL"] == worker["FILES_URL"] == "s3://${FilesBucket}"
+    assert "--env FILES_URL=s3://${FilesBucket} " in STARTS
     # A restored snapshot has no credentials in its environment.
     assert function["SnapStart"] == {"ApplyOn": "None"}

@@ -134,12 +134,39 @@ async def test_a_held_job_can_be_cancelled_and_moved(connect, server, store):
     assert await records.cancel(client, jobs[1], keys.ANONYMOUS, keep_for=60) == "cancelled"
     assert await operations.reprioritize(client, jobs[3], 0) == "done"
     await claims.settle(client, claims.finish(claim, "failed", ERROR, keep_for=60))
-    assert pop_of(server, 0).job_id == jobs[2]
+    assert pop_of(server, 0).job_id == jobs[3], "the one of high priority"
     with sync_client(server.url) as sync:
         assert maintenance.release_held(sync, caller_max_active=None) == 1
     last = pop_of(server, 0)
-    assert last.job_id == jobs[3]
+    assert last.job_id == jobs[2]
     assert store.exists(keys.HELD, "cg:held:anonymous") == 0
+
+
+@pytest.mark.parametrize("at", ["submit", "change"])
+async def test_held_jobs_start_in_the_order_of_the_queue(connect, server, store, at):
+    """Catches a high job that starts after a normal one, because its caller ran as many jobs as it may."""
+    client = await connect()
+
+    async def submit(priority):
+        answer = await client.post("/api/query", json={"query": new_id(), "priority": priority})
+        return answer.json()["jobId"]
+
+    running = await submit("normal")
+    claim = pop_of(server, 1)
+    assert await take(server, claim, 1)
+    held_jobs = [await submit("low"), await submit("normal"), await submit("high" if at == "submit" else "low")]
+    assert pop_of(server, 1) is None
+    if at == "change":
+        assert await operations.reprioritize(async_client(server.url), held_jobs[2], 0) == "done"
+    assert store.zcard(keys.HELD) == 3
+    order = []
+    for _ in held_jobs:
+        await claims.settle(async_client(server.url), claims.finish(claim, "failed", ERROR, keep_for=60))
+        claim = pop_of(server, 1)
+        assert await take(server, claim, 1)
+        order.append(claim.job_id)
+    assert order == [held_jobs[2], held_jobs[1], held_jobs[0]]
+    assert running not in order
 
 
 async def test_a_policy_limits_running_jobs(connect, server, store):
@@ -220,3 +247,86 @@ async def test_an_expired_session_is_no_longer_counted(server, store):
         maintenance.forget_expired(client)
         assert (held(store, "c"), list(store.hgetall(keys.SESSION_BYTES))) == (30, ["c:used"])
         assert store.zscore(keys.SESSIONS, "c:used") > 1
+
+
+META = {f"key {number}": "x" * 500 for number in range(16)}
+
+
+async def posted_until_refused(client, path, body, most=20):
+    """Send a request until it is refused; return how often it was accepted, and the problem."""
+    for count in range(most):
+        answer = await client.post(path, json=body)
+        if answer.status_code == 429:
+            return count, answer.json()
+    pytest.fail(f"{most} requests were accepted")
+
+
+async def test_submissions_that_join_a_job_count_their_bytes(connect, server, store):
+    """Catches a caller that fills Redis with the metadata of duplicates, which are not jobs."""
+    client = await connect(CALLER_MAX_BYTES="50000", DEDUP_ENABLED="true")
+    body = {"query": "same", "metadata": META}
+    accepted, problem = await posted_until_refused(client, "/api/query", body)
+    assert (accepted, problem["code"]) == (6, "caller_storage_full")
+    [job] = store.zrange(keys.WAITING, 0, -1)
+    assert store.hlen(f"cg:job:{job}:joined") == 5
+    before = held(store, keys.ANONYMOUS)
+    handle = async_client(server.url)
+    await records.cancel(handle, job, keys.ANONYMOUS, keep_for=60)
+    assert await operations.retry(handle, job) == "waiting"
+    assert held(store, keys.ANONYMOUS) == before
+    await records.cancel(handle, job, keys.ANONYMOUS, keep_for=60)
+    await operations.forget(handle, job)
+    assert store.hgetall(keys.BYTES) == {}
+
+
+async def test_webhooks_of_cached_answers_count_their_bytes(connect, server, store):
+    client = await connect(CALLER_MAX_BYTES="50000", WEBHOOK_SECRET="whsec_" + "A" * 44)
+    assert (await client.post("/api/query", json={"query": "same"})).status_code == 202
+    assert await run(server.url)
+    body = {"query": "same", "metadata": META, "webhookUrl": "https://hooks.example.invalid/"}
+    accepted, problem = await posted_until_refused(client, "/api/query", body)
+    assert (accepted, problem["code"]) == (5, "caller_storage_full")
+    assert (await client.post("/api/query", json={"query": "same"})).json()["status"] == "cached"
+    [job] = store.zrange(keys.EXPIRES, 0, -1)
+    await operations.forget(async_client(server.url), job)
+    assert store.hgetall(keys.BYTES) == {}
+
+
+async def test_keys_of_cached_answers_count_their_bytes(connect, server, store):
+    """Catches a caller that fills Redis with the records of Idempotency-Keys, which last a day."""
+    client = await connect(CALLER_MAX_BYTES="5000")
+    assert (await client.post("/api/query", json={"query": "same"})).status_code == 202
+    assert await run(server.url)
+    for number in range(20):
+        answer = await client.post("/api/query", json={"query": "same"}, headers={"Idempotency-Key": f"{number}"})
+        if answer.status_code == 429:
+            break
+    assert (number, answer.json()["code"]) == (13, "caller_storage_full")
+    again = await client.post("/api/query", json={"query": "same"}, headers={"Idempotency-Key": "0"})
+    assert (again.json()["status"], again.headers["Idempotent-Replayed"]) == ("cached", "true")
+    [job] = store.zrange(keys.EXPIRES, 0, -1)
+    await operations.forget(async_client(server.url), job)
+    [name] = store.zrange(keys.SESSIONS, 0, -1)
+    store.zadd(keys.SESSIONS, {name: 1})
+    with sync_client(server.url) as sync:
+        maintenance.forget_expired(sync)
+    assert store.hgetall(keys.BYTES) == {}
+
+
+async def test_the_data_of_a_batch_counts_its_bytes(connect, server, store):
+    client = await connect(CALLER_MAX_BYTES="50000")
+    accepted, problem = await posted_until_refused(
+        client, "/api/batches", {"queries": [{"query": "x", "customId": "c" * 60}], "metadata": META}
+    )
+    assert (accepted, problem["code"]) == (6, "caller_storage_full")
+
+
+async def test_jobs_that_are_cancelled_at_once_fill_the_bytes_too(connect, server, store):
+    """Catches a caller that fills Redis with the records of jobs without content."""
+    client = await connect(CALLER_MAX_BYTES="10000")
+    count = 0
+    while (answer := await client.post("/api/query", json={"query": "x"})).status_code == 202:
+        await client.delete(f"/api/query/{answer.json()['jobId']}")
+        count += 1
+        assert count < 20
+    assert (count, answer.json()["code"]) == (10, "caller_storage_full")

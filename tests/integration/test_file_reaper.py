@@ -8,6 +8,7 @@ import pytest
 
 from functions.worker.jobs.reaper import reap, sweep
 from shared.configuration.settings import FilesSettings, load
+from shared.files import objects as module
 from shared.files import storing
 from shared.files.objects import Objects, objects
 from shared.services import files as service
@@ -80,7 +81,7 @@ async def test_a_killed_upload_is_removed_when_its_lease_ends(stored, monkeypatc
     await reap(redis, where)
     assert await paths(redis, where) == []
     assert not await redis.exists(keys.FILE_BYTES)
-    assert await redis.ttl(keys.file(file_id)) > 0
+    assert not await redis.exists(keys.file(file_id))
 
 
 async def test_a_deletion_that_is_killed_is_finished(stored, monkeypatch):
@@ -115,6 +116,19 @@ async def test_a_file_whose_time_is_over_is_not_found_and_then_removed(stored):
     await reap(redis, where)
     assert await paths(redis, where) == []
     assert not await redis.zcard(keys.FILES_DUE)
+
+
+async def test_a_content_is_read_in_parts(stored, monkeypatch):
+    """Catches a byte that is missing or doubled where one part ends and the next begins."""
+    monkeypatch.setattr(module, "_READ", 10)
+    monkeypatch.setattr(module, "_PIECE", 4)
+    client, *_ = stored
+    for size in (0, 1, 9, 10, 11, 35, 40):
+        content = bytes(range(size))
+        path = f"/api/files/{await put(client, content)}/content"
+        assert (await client.get(path)).content == content
+        part = await client.get(path, headers={"Range": "bytes=3-24"})
+        assert part.content == (content[3:25] or part.content)
 
 
 async def test_bytes_that_no_record_names_are_swept(stored, monkeypatch):
@@ -248,6 +262,31 @@ async def test_the_reaper_completes_a_presigned_upload(presigning):
     record = await redis.hgetall(keys.file(file["fileId"]))
     assert (record["state"], record["kind"]) == ("ready", "image/png")
     assert not await where.size(storing.awaited(record["at"]))
+
+
+@pytest.mark.parametrize("is_expired", [False, True])
+async def test_a_deleted_presigned_upload_stays_for_its_jobs(presigning, is_expired):
+    """Catches a job that fails because nobody had read its presigned upload before it was deleted or expired."""
+    client, redis, where = presigning
+    file = await presigned(client, PNG)
+    await send(file, PNG)
+    job = await client.post("/api/query", json={"query": "x", "attachments": [{"fileId": file["fileId"]}]})
+    assert job.status_code == 202, job.text
+    if is_expired:
+        await redis.hset(keys.file(file["fileId"]), "expires", 2)
+    else:
+        assert (await client.delete(f"/api/files/{file['fileId']}")).status_code == 204
+    [record] = await files.of_job(redis, keys.ANONYMOUS, [file["fileId"]])
+    found = await service.complete(redis, where, record)
+    assert found is not None
+    assert found.kind == "image/png"
+    assert [piece async for piece in await where.read(found.path)] == [PNG]
+    assert (await client.get(f"/api/files/{file['fileId']}")).status_code == 404
+    await client.delete(f"/api/query/{job.json()['jobId']}")
+    await make_due(redis, file["fileId"])
+    await reap(redis, where)
+    assert await paths(redis, where) == []
+    assert not await redis.exists(keys.FILE_BYTES)
 
 
 async def test_a_presigned_upload_outlasts_an_outage_of_the_bucket(presigning, monkeypatch):

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from shared.api.policies import Policy
 from shared.store import keys
 from shared.store.callers import callers
 from shared.store.files import files
@@ -85,6 +86,14 @@ async def test_a_multipart_body_has_one_file(client):
     assert content.content == b"one\r\n--two"
 
 
+@pytest.mark.parametrize("content", [b"\r\n--" * 24_000, b"\r\n--b" * 19_000, b"\r" * 99_000])
+async def test_what_looks_like_a_boundary_is_content(client, content):
+    """Catches content that counts as what stands beside the file."""
+    body = HEAD + b"|" + content.replace(b"--b", b"--a") + b"|\r\n--b--\r\n"
+    made = await client.post("/api/files", content=body, headers=FORM)
+    assert (made.status_code, made.json()["size"]) == (201, len(content) + 2)
+
+
 FORM = {"Content-Type": "multipart/form-data; boundary=b"}
 HEAD = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
 
@@ -101,6 +110,7 @@ HEAD = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\
     (b"--b\r\n" + b"X: y\r\n" * 100 + b"\r\nx\r\n--b--\r\n", FORM, 422),
     (b"--b\r\nX: " + b"y" * 60_000 + b"\r\n\r\nx\r\n--b--\r\n", FORM, 422),
     (HEAD + b"x" * 100_001 + b"\r\n--b--\r\n", FORM, 413),
+    (HEAD + b"x\r\n--b--\r\n" + b"y" * 70_000, FORM, 422),
 ])  # fmt: skip
 async def test_a_wrong_multipart_body_is_refused_and_leaves_nothing(client, folder, store, body, headers, status):
     answer = await client.post("/api/files", content=body, headers=headers)
@@ -162,6 +172,33 @@ async def test_the_number_of_a_callers_files_is_limited(client, monkeypatch):
     monkeypatch.setattr(files.FileLimits.__new__, "__defaults__", (2, files.LEASE))
     for status in (201, 201, 429):
         assert (await put(client)).status_code == status
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_policy_has_a_quota_of_its_own(connect, folder, server, chunked):
+    client = await connect(FILES_URL=f"file:{folder}", AUTH_ENABLED="true", MAX_CALLER_FILE_BYTES="5")
+    for limit, most in ((10, 10), (3, 3), (None, 5)):
+        policy = Policy.model_validate({"maxFileBytes": limit} if limit else {})
+        new = await callers.create(async_client(server.url), f"{limit}", policy=policy)
+        headers = {"X-API-Key": new.key}
+        body = pieces(b"x" * (most + 1)) if chunked else b"x" * (most + 1)
+        refused = await put(client, body, headers=headers)
+        assert (refused.status_code, refused.json()["code"]) == (429, "caller_storage_full")
+        assert f"{'maxFileBytes' if limit else 'MAX_CALLER_FILE_BYTES'}" in refused.json()["detail"]
+        assert f"= {most} bytes" in refused.json()["detail"]
+        assert (await put(client, b"x" * most, headers=headers)).status_code == 201
+
+
+async def test_deleted_files_leave_little_behind(client, store, monkeypatch):
+    """Catches a caller that fills Redis with the records of files that it uploads and deletes."""
+    monkeypatch.setattr(files, "MAX_FILES", 2)
+    paths = [f"/api/files/{(await put(client)).json()['fileId']}" for _ in range(3)]
+    before = store.dbsize()
+    for path in paths:
+        assert (await client.delete(path)).status_code == 204
+    assert [(await client.delete(path)).status_code for path in paths] == [404, 204, 204]
+    assert set(store.scan_iter("cg:file*")) == {"cg:files:deleted:anonymous"}
+    assert store.dbsize() < before
 
 
 async def test_lists_are_pages_newest_first(client):

@@ -1,5 +1,7 @@
 """Memory and files at sizes that no process may hold: a file of 1 GB, up and down."""
 
+import asyncio
+import hashlib
 import os
 import sys
 from collections.abc import Iterator
@@ -10,6 +12,8 @@ import psutil
 import pytest
 
 from local.embedded_redis import find_server
+from shared.configuration.files_address import AWS_VARIABLES
+from shared.files import objects
 from tests.support.measured import COVERAGE
 from tests.support.object_store import ObjectStore
 from tests.support.processes import running
@@ -67,6 +71,30 @@ def test_a_gigabyte_passes_in_64_mb_of_memory(kind, tmp_path):
                     total += len(piece)
             assert total == size
             assert peak(api.pid) - before < MORE
+
+
+@pytest.mark.parametrize("kind", ["directory", "s3"])
+async def test_a_slow_reader_gets_the_whole_content(kind, tmp_path, monkeypatch):
+    """Catches a download that ends when one request to S3 lasts longer than the library allows."""
+    monkeypatch.setitem(objects._CLIENT, "timeout", "1s")
+    content = PIECE * 40
+    with ObjectStore() as s3:
+        where = objects.Objects(
+            s3.variables["FILES_URL"] if kind == "s3" else f"file:{tmp_path}",
+            {name: value for name, value in s3.variables.items() if name in AWS_VARIABLES},
+        )
+
+        async def feed(write):
+            await write(content)
+
+        await where.write("a", feed, "text/plain")
+        found, slept = hashlib.sha256(), 0
+        async for piece in await where.read("a"):
+            found.update(piece)
+            if slept < 6:
+                await asyncio.sleep(1.2)  # longer than the limit, and more often than the library retries
+                slept += 1
+        assert found.digest() == hashlib.sha256(content).digest()
 
 
 def address_of(process: psutil.Popen) -> str:

@@ -138,6 +138,17 @@ async def test_a_policy_completes_what_a_request_leaves_out(caller, store):
     assert store.hget(keys.job(job), "prio") == "2"
 
 
+async def test_the_default_model_is_one_that_the_deployment_allows(connect, server, store):
+    """Catches a request without a model that is refused for the model that its policy gave it."""
+    client = await connect(**LIMITS, CLAUDE_MODELS="sonnet,haiku")
+    new = await callers.create(
+        async_client(server.url), "n", policy=Policy.model_validate({"models": ["opus", "haiku"]})
+    )
+    answer = await client.post("/api/query", json={"query": "x"}, headers={"X-API-Key": new.key})
+    assert answer.status_code == 202, answer.text
+    assert json.loads(store.get(keys.job_input(answer.json()["jobId"])))["model"] == "haiku"
+
+
 @pytest.mark.parametrize(
     ("of_policy", "of_run"),
     [
@@ -232,12 +243,19 @@ async def test_an_admin_sets_and_reads_a_policy(admin, made, caplog):
         {"unknown": 1}, {"weight": 0}, {"weight": 0.05}, {"weight": 101}, {"weight": True}, {"weight": "2"},
         {"maxWaiting": 0}, {"maxWaiting": 1.5}, {"rateLimit": "60"}, {"rateLimit": "0/minute"}, {"models": []},
         {"maxPriority": "urgent"}, {"expiresAt": "tomorrow"}, {"expiresAt": "2030-01-01T00:00:00"},
-        {"dailyBudgetUsd": -1}, {"tools": "Read"}, {"maxBytes": 10**20}, [], "x",
+        {"dailyBudgetUsd": -1}, {"tools": "Read"}, {"maxBytes": 10**20}, [], "x", {"dailyBudgetUsd": "5"},
+        {"maxBudgetUsd": True}, {"expiresAt": 1893456000}, {"expiresAt": "1893456000"},
+        {"expiresAt": "9999-12-31T23:59:59-23:59"},
     ],
 )  # fmt: skip
 async def test_a_wrong_policy_is_refused(admin, made, policy):
     answer = await admin.put(f"/admin/api/callers/{made.id}/policy", json=policy)
     assert answer.status_code == 422
+
+
+async def test_the_end_of_a_policy_is_shown_in_utc(admin, made):
+    answer = await admin.put(f"/admin/api/callers/{made.id}/policy", json={"expiresAt": "2030-01-01T01:00:00+01:00"})
+    assert answer.json() == {"expiresAt": "2030-01-01T00:00:00Z"}
 
 
 async def test_the_policy_of_an_unknown_caller_is_not_found(admin):

@@ -19,7 +19,8 @@ def variables(tmp_path_factory):
     # A stand-in for the CLI that answers at once, because only the API is tested here.
     command = fake_cli(tmp_path_factory.mktemp("cli"), "success")
     # Limits of a deployment, which the document cannot know, are off.
-    return {"CLAUDE_COMMAND": str(command), "MAX_QUEUE_DEPTH": "1000000", "CLAUDE_TIMEOUT": "86400000"}
+    limits = {"MAX_QUEUE_DEPTH": "1000000", "CLAUDE_TIMEOUT": "86400000", "CALLER_MAX_BYTES": "1000000000000"}
+    return {"CLAUDE_COMMAND": str(command), "RUN_SANDBOX": "off", "MAX_CALLER_FILE_BYTES": "1000000000000", **limits}
 
 
 @pytest.mark.slow

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from shared.api.policies import Policy
+from shared.store.callers import callers
+from shared.store.redis.client import async_client
 from tests.support import slot
 
 pytestmark = pytest.mark.once
@@ -14,11 +17,11 @@ MOON = "How full is the moon tonight?"
 
 @pytest.fixture
 def with_servers(tmp_path, connect):
-    async def with_servers(**routing):
+    async def with_servers(variables=None, **routing):
         servers = {"moon": {"command": "moon", "routing": ROUTING | routing}, "tide": {"command": "tide"}}
         path = tmp_path / "mcp.json"
         path.write_text(json.dumps({"mcpServers": servers}))
-        return await connect(MCP_ENABLED="true", MCP_CONFIG=str(path), DEDUP_ENABLED="true")
+        return await connect(MCP_ENABLED="true", MCP_CONFIG=str(path), DEDUP_ENABLED="true", **(variables or {}))
 
     return with_servers
 
@@ -38,6 +41,17 @@ async def test_the_record_of_a_job_has_its_servers_and_the_reasons(with_servers)
     route = (await client.post("/api/mcp/route", json={"query": MOON})).json()
     assert route["servers"] == ["moon"]
     assert [score["server"] for score in route["scores"]] == ["moon", "tide"]
+
+
+async def test_routing_leaves_out_servers_outside_the_callers_policy(with_servers, server):
+    """Catches a dry run that promises a server which no job of the caller gets."""
+    client = await with_servers({"AUTH_ENABLED": "true"})
+    policy = Policy.model_validate({"mcpServers": ["tide"]})
+    key = await callers.create(async_client(server.url), "limited", policy=policy)
+    client.headers["X-API-Key"] = key.key
+    route = (await client.post("/api/mcp/route", json={"query": MOON})).json()
+    assert route["servers"] == []
+    assert (await client.get(f"/api/query/{(await ask(client))['jobId']}")).json()["mcpServers"] == []
 
 
 async def test_a_request_can_name_its_servers_or_none_instead_of_routing(with_servers):

@@ -8,6 +8,7 @@ from shared.api.job_files import MAX_ATTACHED, MAX_PATH
 from shared.store import keys
 from shared.store.callers import callers
 from shared.store.fleet import workers
+from shared.store.jobs import operations
 from shared.store.redis.client import async_client, sync_client
 from tests.support.slot import run
 
@@ -140,6 +141,20 @@ async def test_a_submission_with_files_is_one_round_trip(client, round_trips):
     fields = {"attachments": [{"fileId": file_id}], "files": [{"path": "a", "fileId": file_id}]}
     assert (await submit(client, **fields)).status_code == 202
     assert len(round_trips) == 1
+
+
+async def test_a_job_that_is_retried_keeps_its_files(client, server, store):
+    """Catches a file that forgot a job after its end, and whose bytes are removed while the job runs again."""
+    file_id = await put(client, PNG)
+    fields = {"attachments": [{"fileId": file_id}], "files": [{"path": "a", "text": '"fileId"'}]}
+    job = (await submit(client, **fields)).json()["jobId"]
+    await client.delete(f"/api/query/{job}")
+    store.delete(f"{keys.file(file_id)}:jobs")
+    assert await operations.retry(async_client(server.url), job) == "waiting"
+    assert (await client.delete(f"/api/files/{file_id}")).status_code == 204
+    assert store.hget(keys.file(file_id), "state") == "deleted"
+    await client.delete(f"/api/query/{job}")
+    assert await operations.retry(async_client(server.url), job) == "waiting"
 
 
 async def test_a_file_remembers_only_jobs_that_have_not_ended(client, server, store):

@@ -88,7 +88,7 @@ class Inputs:
         file, digest = found[one.file_id], hashlib.sha256()
         if file.size:
             try:
-                pieces = await self._objects.read(file.path)
+                pieces = await self._objects.read(file.path, 0, file.size)
             except FileNotFoundError:
                 raise InputsError from None
             async for piece in pieces:

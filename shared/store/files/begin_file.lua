@@ -9,7 +9,7 @@
 --     state  pending for an upload to the gateway, awaited for one to a presigned URL
 --   limits  JSON: the limits of the deployment
 --     max_file   bytes of a file
---     max_bytes  bytes of all files of a caller
+--     max_bytes  bytes of all files of a caller without a policy that says otherwise
 --     max_files  files of a caller
 --     lease_ms   ms within which the bytes arrive or the lease is renewed
 --     ttl_ms     ms for which the file is kept
@@ -20,7 +20,7 @@ if is_revoked(caller) then return {'revoked'} end
 local before = redis.call('HMGET', key, 'held', 'at', 'created')
 if before[2] then return {'ok', tonumber(before[1]), before[2], tonumber(before[3])} end
 if redis.call('ZCARD', files_of(caller)) >= limits.max_files then return {'many'} end
-local left = limits.max_bytes - tonumber(redis.call('HGET', FILE_BYTES, caller) or 0)
+local left = (policy_of(caller).maxFileBytes or limits.max_bytes) - tonumber(redis.call('HGET', FILE_BYTES, caller) or 0)
 -- An upload of unknown size holds as much as it could be.
 local held = file.size >= 0 and file.size or math.min(limits.max_file, left)
 if held > left or held < 0 or (file.size < 0 and held == 0) then return {'full'} end

@@ -6,11 +6,15 @@
 local caller, id = ARGV[1], ARGV[2]
 local key = file_of(id)
 local record = redis.call('HMGET', key, 'caller', 'state', 'expires', 'at')
-if record[1] ~= caller or not record[2] or record[2] == 'pending' then return {0, ''} end
+if not record[1] then
+  local deleted = redis.call('ZSCORE', deleted_files_of(caller), id)
+  return {deleted and deleted + DAY > now() and 1 or 0, ''}
+end
+if record[1] ~= caller or record[2] == 'pending' then return {0, ''} end
 if record[2] ~= 'deleted' then
   if tonumber(record[3]) <= now() then return {0, ''} end
   redis.call('ZREM', files_of(caller), id)
   redis.call('HSET', key, 'state', 'deleted')
   redis.call('ZADD', FILES_DUE, whole(now()), id)
 end
-return {1, record[4] and not file_in_use(id) and record[4] or ''}
+return {1, not file_in_use(id) and record[4] or ''}

@@ -34,18 +34,32 @@ local function bind_files(submission, time)
   end
 end
 
+local function hold_file(id, job)
+  local jobs = file_jobs_of(id)
+  redis.call('SADD', jobs, job)
+  -- A file of many jobs forgets those that have ended, a few at a time.
+  for _, other in ipairs(redis.call('SCARD', jobs) > 50 and redis.call('SRANDMEMBER', jobs, 4) or {}) do
+    if redis.call('HEXISTS', record_of(other), 'finished') == 1 or redis.call('EXISTS', record_of(other)) == 0 then
+      redis.call('SREM', jobs, other)
+    end
+  end
+end
+
 -- Keep the files of a new job until it has ended.
 local function hold_files(submission)
   for _, entry in ipairs(submission.files) do
-    if entry.id ~= '' then
-      local jobs = file_jobs_of(entry.id)
-      redis.call('SADD', jobs, submission.job_id)
-      -- A file of many jobs forgets those that have ended, a few at a time.
-      for _, job_id in ipairs(redis.call('SCARD', jobs) > 50 and redis.call('SRANDMEMBER', jobs, 4) or {}) do
-        if redis.call('HEXISTS', record_of(job_id), 'finished') == 1 or redis.call('EXISTS', record_of(job_id)) == 0 then
-          redis.call('SREM', jobs, job_id)
-        end
-      end
+    if entry.id ~= '' then hold_file(entry.id, submission.job_id) end
+  end
+end
+
+-- Keep the files of a job that runs again, as far as they are still there.
+local function hold_files_again(id)
+  local text = redis.call('GET', input_of(id)) or ''
+  if not string.find(text, '"fileId"', 1, true) then return end
+  local request = cjson.decode(text)
+  for _, entries in ipairs({request.files or {}, request.attachments or {}}) do
+    for _, entry in ipairs(entries) do
+      if entry.fileId and redis.call('EXISTS', file_of(entry.fileId)) == 1 then hold_file(entry.fileId, id) end
     end
   end
 end

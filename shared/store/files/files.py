@@ -24,7 +24,7 @@ from shared.store.redis.clock import TIME, milliseconds
 from shared.store.redis.pipelining import get
 
 MAX_FILES = 10_000
-"""Files that one caller can have."""
+"""Files that one caller can have, and deleted ones whose ids are known."""
 
 # Within this time, ms, an upload renews its lease, and a file whose removal failed is taken again.
 LEASE = 900_000
@@ -172,7 +172,7 @@ async def delete(client: redis.asyncio.Redis, caller: str, file_id: str) -> tupl
 
 async def forget(client: redis.asyncio.Redis, file_id: str) -> None:
     """Forget a file whose bytes are removed."""
-    await scripts.run(client, "forget_file", id=file_id)
+    await scripts.run(client, "forget_file", id=file_id, most_deleted=MAX_FILES)
 
 
 async def take_due(client: redis.asyncio.Redis, most: int) -> list[DueFile]:

@@ -1,4 +1,5 @@
--- Make a file ready, after all its bytes are stored. May be sent twice.
+-- Make a file ready, after all its bytes are stored. One that was deleted meanwhile is ready for its jobs alone. May be sent
+-- twice.
 -- ARGV
 --   id
 --   size        in bytes
@@ -9,12 +10,14 @@
 -- must go.
 local id, size, sha256, media_type, kind = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
 local key = file_of(id)
-local record = redis.call('HMGET', key, 'state', 'caller', 'held', 'expires')
+local record = redis.call('HMGET', key, 'state', 'caller', 'held', 'expires', 'sha256')
 if record[1] == 'ready' then return 'ready' end
 if record[2] and is_revoked(record[2]) then return 'revoked' end
-if record[1] ~= 'pending' and record[1] ~= 'awaited' then return 'gone' end
+local for_jobs = record[1] == 'deleted' and file_in_use(id)
+if for_jobs and record[5] then return 'ready' end
+if record[1] ~= 'pending' and record[1] ~= 'awaited' and not for_jobs then return 'gone' end
 redis.call('HINCRBY', FILE_BYTES, record[2], whole(size - tonumber(record[3])))
-redis.call('HSET', key, 'state', 'ready', 'size', whole(size), 'held', whole(size), 'sha256', sha256, 'type', media_type,
-  'kind', kind)
-redis.call('ZADD', FILES_DUE, record[4], id)
+redis.call('HSET', key, 'state', for_jobs and 'deleted' or 'ready', 'size', whole(size), 'held', whole(size), 'sha256', sha256,
+  'type', media_type, 'kind', kind)
+if not for_jobs then redis.call('ZADD', FILES_DUE, record[4], id) end
 return 'ready'

@@ -16,9 +16,7 @@ end
 local function over_limits(caller, limits, more, bytes, time, reset)
   local most = limits.caller_max_waiting
   if most > 0 and redis.call('ZCARD', jobs_of(caller, 'waiting')) + more > most then return 'caller_full', reset end
-  if limits.caller_max_bytes > 0 and tonumber(redis.call('HGET', BYTES, caller) or 0) + bytes > limits.caller_max_bytes then
-    return 'caller_bytes', reset
-  end
+  if lacks_room(caller, limits, bytes) then return 'caller_bytes', reset end
   local waiting = redis.call('ZCARD', WAITING) + redis.call('ZCARD', PARKED) + redis.call('ZCARD', HELD)
   if waiting + more > limits.max_waiting then return 'full', reset end
   local budget = limits.daily_budget_usd

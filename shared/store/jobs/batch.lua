@@ -35,10 +35,13 @@ if limited then return {'limited', '', '', 0, left, reset} end
 for i = 1, #queries, 4 do
   if cjson.decode(queries[i]).sandbox and lacks_sandbox(time) then return {'no_sandbox', '', '', 0, left, reset} end
 end
-local bytes = 0
-for i = 1, #queries, 4 do bytes = bytes + #queries[i + 1] + #queries[i + 2] end
+local own_bytes, bytes = #batch.metadata + #batch.webhook_url, 0
+for i = 1, #queries, 4 do
+  own_bytes = own_bytes + #queries[i + 3]
+  bytes = bytes + #queries[i + 1] + #queries[i + 2]
+end
 local refused
-refused, reset = over_limits(caller, limits, total, bytes, time, reset)
+refused, reset = over_limits(caller, limits, total, own_bytes + bytes, time, reset)
 if refused then return {refused, '', '', 0, left, reset} end
 local submissions = {}
 for i = 1, #queries, 4 do
@@ -63,5 +66,6 @@ for number, submission in ipairs(submissions) do
   redis.call('HSET', record_of(submission.job_id), 'batch', id)
   redis.call('RPUSH', batch_jobs_of(id), submission.job_id .. ' ' .. queries[i + 3])
 end
+add_lasting_bytes(submissions[1].job_id, caller, own_bytes)
 remember(batch, 'queued', id, time)
 return {'queued', id, batch.request_id, time, left, reset}

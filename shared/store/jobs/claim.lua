@@ -14,7 +14,7 @@
 local id, number, slot, lease_ms, daily_budget_usd, caller_max_active, new_deployment, new_spool_key =
   ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], ARGV[8]
 local job = read(id, 'state', 'n', 'slot', 'started', 'timeout', 'attempts', 'progress', 'caller', 'seq',
-  'created', 'req', 'taken', 'cost', 'paid', 'cred')
+  'created', 'req', 'taken', 'cost', 'paid', 'cred', 'prio', 'tag')
 local time = now()
 local started = job.started or job.taken or time
 if job.n ~= number then return nil end
@@ -36,7 +36,7 @@ if job.state == 'waiting' and is_busy(job.caller, caller_max_active) then
   -- Another slot has claimed a job of the caller since this one was popped.
   redis.call('ZREM', ACTIVE, id)
   redis.call('HSET', record_of(id), 'n', job.n + 1)
-  hold(id, job.caller, job.seq)
+  hold(id, job.caller, score_of(job.prio, job.tag or 0))
   return nil
 end
 if daily_budget_usd > 0 then redis.call('HSET', record_of(id), 'budget', daily_budget_usd) end

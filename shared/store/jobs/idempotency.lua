@@ -14,6 +14,12 @@ local function recall(entry)
   return found
 end
 
+-- Return the bytes of the record of a cached answer: those of the copy of its result, if there is none yet, and 256 for itself.
+local function record_bytes(entry, id, result)
+  if entry.idempotency == '' then return 0 end
+  return 256 + (redis.call('EXISTS', kept_of(id)) == 0 and #result or 0)
+end
+
 -- Record the first answer under the key of `entry`. `id` is the job, or the batch. The record stays until that has ended, see
 -- expire_keys. A cached answer has ended already: its record keeps a copy of the `result`.
 local function remember(entry, kind, id, time, result)
@@ -26,6 +32,7 @@ local function remember(entry, kind, id, time, result)
     return
   end
   redis.call('PEXPIRE', key, DAY)
+  add_bytes_for_a_day(entry.caller, record_bytes(entry, id, result), time)
   -- One copy for all keys: it can be large, and a job's result never changes.
   if redis.call('PEXPIRE', kept_of(id), DAY) == 0 then redis.call('SET', kept_of(id), result, 'PX', DAY) end
 end

@@ -44,11 +44,11 @@ repeat
   end
   redis.call('ZREM', WAITING, id)
   redis.call('ZREM', PLAIN, id)
-  local job = redis.call('HMGET', record_of(id), 'n', 'caller', 'seq')
+  local job = redis.call('HMGET', record_of(id), 'n', 'caller')
   -- `cancel_revoked.lua` ends the jobs of a caller whose key is revoked; until then none of them may start.
   n = job[1] and not is_revoked(job[2]) and job[1]
   if n and is_busy(job[2], caller_max_active) then
-    hold(id, job[2], job[3])
+    hold(id, job[2], score)
     n, held = nil, held + 1
     if held == MOST_HELD then
       redis.call('LPUSH', WAKE, 1) -- the next pop continues

@@ -38,13 +38,16 @@ redis.call('HDEL', record_of(id), 'error', 'started', 'finished', 'expires', 'sl
 redis.call('HSET', record_of(id), 'n', job.n + 1, 'attempts', 0, 'progress', 0, 'round', (job.round or 0) + 1)
 redis.call('HSET', record_of(id), 'paid', redis.call('HGET', record_of(id), 'cost') or 0)
 redis.call('ZREM', EXPIRES, id)
+hold_files_again(id)
 expire_keys(id)
 if job.fp and redis.call('EXISTS', flight_of(job.fp)) == 0 then redis.call('SET', flight_of(job.fp), id) end
 enqueue_or_park(id, job.caller, job[SESSION], job.prio, job.seq)
 -- Subscribers get the events of the new round only.
 redis.call('DEL', events_of(id))
-local bytes = redis.call('HMGET', record_of(id), 'bytes', 'meta')
-if bytes[1] then add_bytes(id, job.caller, redis.call('STRLEN', input_of(id)) + #(bytes[2] or '') - bytes[1]) end
+local held = redis.call('HMGET', record_of(id), 'bytes', 'meta', 'lasting')
+if held[1] then
+  add_bytes(id, job.caller, redis.call('STRLEN', input_of(id)) + #(held[2] or '') + (held[3] or 0) - held[1])
+end
 publish(id, 'reset', '')
 publish_state(id, 'waiting', 0)
 return 'waiting'

@@ -1,5 +1,7 @@
 -- Part of every script: the bytes that a caller holds in Redis. They are the queries, metadata, results and text events of its
--- jobs until the jobs are deleted, and its kept sessions.
+-- jobs until the jobs are deleted, and its kept sessions. Submissions that joined a job count with it, and
+-- idempotency records of cached answers, of which no job is left.
+local ENDED_JOB = 1024 -- for the records of a job that has ended, of which a caller may have any number
 
 local function add_to_caller(caller, bytes)
   if redis.call('HINCRBY', BYTES, caller, whole(bytes)) <= 0 then redis.call('HDEL', BYTES, caller) end
@@ -10,6 +12,19 @@ local function add_bytes(id, caller, bytes)
   if bytes == 0 or redis.call('HEXISTS', record_of(id), 'bytes') == 0 then return end
   redis.call('HINCRBY', record_of(id), 'bytes', whole(bytes))
   add_to_caller(caller, bytes)
+end
+
+-- Count what a job holds also after a retry: submissions that joined it, webhooks of cached answers, the data of its batch.
+local function add_lasting_bytes(id, caller, bytes)
+  if bytes == 0 or redis.call('HEXISTS', record_of(id), 'bytes') == 0 then return end
+  redis.call('HINCRBY', record_of(id), 'lasting', whole(bytes))
+  add_bytes(id, caller, bytes)
+end
+
+-- Return whether a caller has no room for so many more bytes.
+local function lacks_room(caller, limits, bytes)
+  local most = limits.caller_max_bytes
+  return most > 0 and tonumber(redis.call('HGET', BYTES, caller) or 0) + bytes > most
 end
 
 -- Stop counting a job that is deleted.
@@ -24,6 +39,12 @@ local function add_session_bytes(caller, session, bytes, expires)
   redis.call('ZADD', SESSIONS, whole(expires), name)
   redis.call('HINCRBY', SESSION_BYTES, name, whole(bytes))
   add_to_caller(caller, bytes)
+end
+
+-- Count what expires within a day, by the hour.
+local function add_bytes_for_a_day(caller, bytes, time)
+  local hour = math.floor(time / HOUR)
+  add_session_bytes(caller, 'hour ' .. whole(hour), bytes, (hour + 1) * HOUR + DAY)
 end
 
 -- Stop counting sessions that have expired. The time when one expires may have been extended by its use.

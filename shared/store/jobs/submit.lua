@@ -74,6 +74,11 @@ if fingerprint ~= '' and submission.read_cache then
   local kept = redis.call('HMGET', cache_of(fingerprint), 'job', 'cost')
   local result = kept[1] and redis.call('GET', output_of(kept[1]))
   if result then
+    local url, host = submission.webhook_url, submission.webhook_host
+    local is_new_hook = url ~= '' and redis.call('EXISTS', hook_of(request_id)) == 0
+    local bytes = is_new_hook and #url + #metadata or 0
+    local more = bytes + record_bytes(submission, kept[1], result)
+    if more > 0 and lacks_room(caller, limits, more) then return answer('caller_bytes', '', '') end
     remember(submission, 'cached', kept[1], time, result)
     -- Sent again after a lost reply, the hit has been counted.
     if redis.call('SET', hit_of(request_id), 1, 'NX', 'EX', 10) then
@@ -82,8 +87,8 @@ if fingerprint ~= '' and submission.read_cache then
       add_to_day(caller, 'saved', kept[2])
       add_usage(caller, submission.label, '', {saved = tonumber(kept[2])})
     end
-    local url, host = submission.webhook_url, submission.webhook_host
     add_webhook(kept[1], caller, request_id, request_id, url, host, metadata, 'query.completed', time)
+    add_lasting_bytes(kept[1], caller, bytes)
     return answer('cached', request_id, kept[1], result)
   end
 end
@@ -94,7 +99,13 @@ if fingerprint ~= '' and submission.join then
   -- The state comes from the job's record, so that a stale marker of a finished job is not joined.
   if job.fp == fingerprint and (job.state == 'waiting' or job.state == 'active' or job.state == 'delayed') then
     local joiner = submission.webhook_url .. '\n' .. submission.webhook_host .. '\n' .. metadata
-    if redis.call('HSET', joined_of(leader), request_id, joiner) == 1 then count('deduplicated') end
+    if redis.call('HEXISTS', joined_of(leader), request_id) == 0 then
+      local bytes = #request_id + #joiner
+      if lacks_room(caller, limits, bytes) then return answer('caller_bytes', '', '') end
+      redis.call('HSET', joined_of(leader), request_id, joiner)
+      add_lasting_bytes(leader, caller, bytes)
+      count('deduplicated')
+    end
     if submission.priority < tonumber(job.prio) then change_priority(leader, caller, job.prio, submission.priority) end
     remember(submission, 'duplicate', leader, time)
     return answer('duplicate', request_id, leader)

@@ -32,6 +32,12 @@ local function enqueue_or_park(id, caller, session, priority, seq)
   end
 end
 
+-- Hold a job that was next, until one of its caller's running jobs leaves its slot. It keeps its place, as a score of the queue.
+local function hold(id, caller, place)
+  redis.call('ZADD', HELD, place, id)
+  redis.call('ZADD', held_of(caller), place, id)
+end
+
 -- Change the priority of a job. If it waits, it gets a place behind its caller's other jobs of the new priority.
 local function change_priority(id, caller, from, to)
   if tonumber(from) == tonumber(to) then return end
@@ -40,6 +46,10 @@ local function change_priority(id, caller, from, to)
   if redis.call('ZSCORE', WAITING, id) then
     leave_queue(id, caller)
     enqueue(id, caller, to)
+  elseif redis.call('ZSCORE', HELD, id) then
+    local tag = next_tag(caller, to)
+    redis.call('HSET', record_of(id), 'tag', whole(tag))
+    hold(id, caller, score_of(to, tag))
   end
 end
 
@@ -55,12 +65,6 @@ end
 local function is_busy(caller, most)
   most = tonumber(policy_of(caller).maxActive or most)
   return most > 0 and redis.call('ZCARD', jobs_of(caller, 'active')) >= most
-end
-
--- Hold a job that was next, until one of its caller's running jobs leaves its slot. It keeps its place.
-local function hold(id, caller, seq)
-  redis.call('ZADD', HELD, seq, id)
-  redis.call('ZADD', held_of(caller), seq, id)
 end
 
 -- Put the first of a caller's held jobs back into the queue. Returns whether there was one.
@@ -233,6 +237,7 @@ local function end_job(id, job, to, time, keep_ms, code)
     'expires', whole(time + keep_ms))
   redis.call('ZADD', EXPIRES, whole(time + keep_ms), id)
   redis.call('HDEL', record_of(id), PIECE, 'spent')
+  add_bytes(id, job.caller, ENDED_JOB)
   add_to_day(job.caller, 'jobs', 1)
   add_usage(job.caller, label_of(id), '', {jobs = 1})
   if job.fp and redis.call('GET', flight_of(job.fp)) == id then redis.call('DEL', flight_of(job.fp)) end

@@ -73,6 +73,7 @@ local function spent_of(id, number) return 'cg:spent:' .. id .. '-' .. number en
 local function file_of(id) return 'cg:file:' .. id end
 local function file_jobs_of(id) return 'cg:file:' .. id .. ':jobs' end
 local function files_of(caller) return 'cg:files:of:' .. caller end
+local function deleted_files_of(caller) return 'cg:files:deleted:' .. caller end
 
 local function caller_key_of(digest) return 'cg:key:' .. digest end
 local function secrets_of(caller) return 'cg:secret:' .. caller end

@@ -23,6 +23,8 @@ _ALSO = {
     "claim": ("credential_use",),
     "use_credentials": ("credential_use",),
     "delete_file": ("file_use",),
+    "finish_file": ("file_use",),
+    "retry_ended": ("file_use",),
     "take_due_files": ("file_use",),
     "recall": ("idempotency",),
     **dict.fromkeys(_SETTLING, ("settlement",)),

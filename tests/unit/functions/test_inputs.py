@@ -69,7 +69,7 @@ async def test_bytes_that_are_not_those_of_the_record_fail_the_run(tmp_path, mon
     """Catches bytes that somebody changed in the object store."""
 
     class Store:
-        async def read(self, _path):
+        async def read(self, *_):
             async def pieces():
                 yield b"evil"
 
