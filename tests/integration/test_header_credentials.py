@@ -4,7 +4,6 @@ import json
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
@@ -272,6 +271,3 @@ async def test_a_redirect_takes_no_header_to_another_host(tmp_path):
             assert (await one.call("far", "echo"))["code"]
         assert first.seen
         assert second.seen == []
-
-
-PROGRAM = Path(__file__).parents[1] / "support" / "web_mcp_server.py"
