@@ -20,6 +20,7 @@ from local.paths import credential_path
 from local.standard_input import query_text
 from local.store_client import Data, with_store
 from shared.api.times import when
+from shared.store import keys
 from shared.store.callers import callers, credentials
 
 app = typer.Typer(
@@ -87,7 +88,8 @@ def list_all(*, as_json: AsJson = False, data: Data = _DATA) -> None:
     """List the credentials of all callers, and who may use them, without their values."""
 
     async def do(client: redis.asyncio.Redis) -> list[credentials.Granted]:
-        return await credentials.of_callers(client, [one.id for one in await callers.every(client)])
+        every = [keys.ANONYMOUS, *(one.id for one in await callers.every(client))]
+        return await credentials.of_callers(client, every)
 
     found = with_store(data, do)
     if as_json:

@@ -10,6 +10,7 @@ from shared.api.requests import CREDENTIAL_NAME
 from shared.api.times import rfc3339, when
 from shared.configuration.settings import AdminSettings
 from shared.services.usage import By, to_csv, usage_rows
+from shared.store import keys
 from shared.store.callers import audit, callers, credentials
 from shared.store.redis.client import async_client
 
@@ -60,7 +61,7 @@ async def _rows(days: int, by: Sequence[By], settings: AdminSettings) -> list[di
 async def credential_list(settings: AdminSettings) -> dict[str, Any]:
     """List the credentials of all callers without their values, and who may use them."""
     client = async_client(settings.redis_address)
-    names = {one.id: one.name for one in await callers.every(client)}
+    names = {keys.ANONYMOUS: keys.ANONYMOUS, **{one.id: one.name for one in await callers.every(client)}}
     found = await credentials.of_callers(client, list(names))
     return {"credentials": [_credential(one, names[one.owner]) for one in found]}
 

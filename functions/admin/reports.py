@@ -1,6 +1,6 @@
 """The routes of what operators see of callers: credentials, usage, and the audit list."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -37,7 +37,7 @@ class Grant(Wire):
 async def usage(
     days: Annotated[int, Query(ge=1, le=400, description="The number of days, including today.")] = 30,
     by: Annotated[list[By] | None, Query(description="Add up by these fields; by default date, caller, model.")] = None,
-    form: Annotated[str, Query(alias="format", pattern="^(json|csv)$", description="`csv` for spreadsheets.")] = "json",
+    form: Annotated[Literal["json", "csv"], Query(alias="format", description="`csv` for spreadsheets.")] = "json",
 ) -> Response:
     """Return cost, jobs and tokens, the latest day first. Jobs and saved costs are in the rows without a model."""
     fields = list(dict.fromkeys(by or ("date", "caller", "model")))

@@ -1,9 +1,12 @@
 """Callers' credentials in the headers of MCP servers: who has which, where they go, and who may use whose."""
 
 import json
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -271,3 +274,36 @@ async def test_a_redirect_takes_no_header_to_another_host(tmp_path):
             assert (await one.call("far", "echo"))["code"]
         assert first.seen
         assert second.seen == []
+
+
+def command(server, *arguments):
+    return subprocess.run(
+        [str(Path(sys.executable).parent / "claude-gateway"), "credentials", *arguments],
+        env={"PATH": "/usr/bin:/bin", "REDIS_URL": server.url, "USER": "ann"},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+async def test_the_command_line_lists_and_shares_credentials(two, server):
+    (ann, bob), as_caller = two
+    await put(as_caller, 0, "tickets", hosts=["tickets.example"])
+    assert command(server, "share", ann, "tickets", "--with", bob).returncode == 0
+    [listed] = json.loads(command(server, "list-all", "--json").stdout)
+    assert (listed["caller"], listed["name"], listed["users"], listed["lastUsedAt"]) == (ann, "tickets", [bob], None)
+    for arguments in ([ann, "other"], [ann, "tickets", "--with", "nobody"]):
+        refused = command(server, "share", *arguments)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "see `claude-gateway" in refused.stderr
+    assert bob in command(server, "list-all").stdout
+    assert command(server, "share", ann, "tickets").returncode == 0
+    assert json.loads(command(server, "list-all", "--json").stdout)[0]["users"] == []
+    assert "s3cret" not in command(server, "list-all", "--json").stdout
+
+
+async def test_the_credentials_of_everybody_are_listed_without_keys(connect, server):
+    client = await connect(
+        AUTH_ENABLED="false", ADMIN_ENABLED="true", ADMIN_PASSWORD=PASSWORD, CREDENTIALS_PUBLIC_KEY=PUBLIC
+    )
+    await client.put("/api/credentials/mine", json={"kind": "header", "value": "x"})
+    [listed] = (await client.get("/admin/api/credentials", auth=("admin", PASSWORD))).json()["credentials"]
+    assert (listed["caller"], listed["name"]) == ("anonymous", "mine")

@@ -18,8 +18,14 @@ function choice(id, label, options, onchange) {
   return [h("label", { for: id }, label), field];
 }
 
-const query = () => `by=${chosen.by}&days=${chosen.days}`;
-const named = (row) => (chosen.by === "caller" && row.callerName) || row[chosen.by] || "–";
+// A key is shown beside its caller.
+const query = () => `by=${chosen.by}${chosen.by === "key" ? "&by=caller" : ""}&days=${chosen.days}`;
+
+function named(row) {
+  const caller = row.callerName || row.caller;
+  if (chosen.by === "caller") return caller;
+  return chosen.by === "key" ? `${caller} ${row.key}` : row[chosen.by] || "–";
+}
 
 function line(row) {
   return [

@@ -60,10 +60,12 @@ local function add_usage(caller, label, model, amounts)
     if amount ~= 0 then fields[label .. '\n' .. model .. '\n' .. what] = amount end
   end
   if not next(fields) then return end
-  fields[label] = 0 -- shows that the label is known
   add_all(name, fields)
-  redis.call('EXPIRE', name, KEPT_DAYS)
-  if redis.call('SADD', users_of(day), caller) == 1 then redis.call('EXPIRE', users_of(day), KEPT_DAYS) end
+  if redis.call('HSETNX', name, label, 0) == 1 then -- shows that the label is known
+    redis.call('EXPIRE', name, KEPT_DAYS)
+    redis.call('SADD', users_of(day), caller)
+    redis.call('EXPIRE', users_of(day), KEPT_DAYS)
+  end
 end
 
 -- Return the label of a job, KEY\nTAG.

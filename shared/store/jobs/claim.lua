@@ -14,7 +14,7 @@
 local id, number, slot, lease_ms, daily_budget_usd, caller_max_active, new_deployment, new_spool_key =
   ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], ARGV[8]
 local job = read(id, 'state', 'n', 'slot', 'started', 'timeout', 'attempts', 'progress', 'caller', 'seq',
-  'created', 'req', 'taken', 'cost', 'paid', 'cred', 'prio', 'tag')
+  'created', 'req', 'taken', 'cost', 'paid', 'cred', 'prio', 'tag', 'budget')
 local time = now()
 local started = job.started or job.taken or time
 if job.n ~= number then return nil end
@@ -39,7 +39,11 @@ if job.state == 'waiting' and is_busy(job.caller, caller_max_active) then
   hold(id, job.caller, score_of(job.prio, job.tag or 0))
   return nil
 end
-if daily_budget_usd > 0 then redis.call('HSET', record_of(id), 'budget', daily_budget_usd) end
+if daily_budget_usd > 0 then
+  redis.call('HSET', record_of(id), 'budget', daily_budget_usd)
+elseif job.budget then
+  redis.call('HDEL', record_of(id), 'budget')
+end
 if job.state == 'waiting' then
   local progress = math.max(10, tonumber(job.progress))
   change_state(id, job.caller, job.seq, 'waiting', 'active', 'slot', slot, 'started', whole(started), 'begun', whole(time),
