@@ -37,7 +37,7 @@ def gateway(folder: Path, redis_url: str, **variables: str) -> Iterator[tuple[in
     """Serve the gateway's API; yield its port and its process."""
     port = free_port()
     command = [str(Path(sys.executable).parent / "claude-gateway"), "api"]
-    settings = {"REDIS_URL": redis_url, "MAX_QUEUE_DEPTH": "10000000", **variables}
+    settings = {"REDIS_URL": redis_url, "MAX_QUEUE_DEPTH": "10000000", "CALLER_MAX_BYTES": str(1 << 40), **variables}
     with _serving(command, folder, settings, port) as process:
         yield port, process
 
