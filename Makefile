@@ -100,7 +100,7 @@ test-pythons:  ## run `make test` with each installed Python of 3.11, 3.12 and 3
 	done
 
 slow: $(STAMP)  ## run the slow tests: the Lambda emulator, schemathesis, Prometheus, restarts
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile tests/integration -m slow
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile tests/integration tests/contract -m slow
 
 docs-test: $(STAMP)  ## run the commands in README and docs; requires curl and jq, takes a minute
 	$(BIN)/python -m pytest tests/docs

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import psutil
-
+from tests.benchmarks.cpu import machine
 from tests.benchmarks.figures import Figure
 from tests.support import mcp_server
 from tests.support.gateway import Gateway
@@ -43,7 +42,8 @@ class Job:
 def _jobs(folder: Path) -> list[Job]:
     servers = folder / "mcp.json"
     entry = {"command": sys.executable, "args": [mcp_server.__file__]}
-    servers.write_text(json.dumps({"mcpServers": {"notes": {**entry, "description": "notes", "keywords": ["notes"]}}}))
+    ours = {**entry, "description": "notes", "keywords": ["notes"], "shared": True}
+    servers.write_text(json.dumps({"mcpServers": {"notes": ours}}))
     mcp_flags = ("--strict-mcp-config", f"--mcp-config={servers}", "--allowedTools", "mcp__notes")
     prompt = ("--system-prompt", "Be short.", "--model", MODEL, "--effort", "low")
     return [
@@ -66,12 +66,6 @@ def _reply(body: dict[str, Any]) -> Any:
         return ToolUse("StructuredOutput", {"a": 1})
     found = next((name for name in names if name.startswith("mcp__")), None)
     return ToolUse(found, {"text": "x"}) if found and not called else Text("ok")
-
-
-def _busy() -> float:
-    """Return the CPU seconds that this machine has spent: those of a sandbox's processes are counted nowhere else."""
-    times = psutil.cpu_times()
-    return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)
 
 
 def through(gateway: Gateway, job: Job) -> Callable[[], None]:
@@ -122,12 +116,12 @@ def medians(asks: dict[str, Callable[[], None]]) -> dict[str, tuple[float, float
     took: dict[str, list[tuple[float, float]]] = {name: [] for name in asks}
     for turn in range(RUNS + 1):
         for name, ask in asks.items():
-            started, busy = time.perf_counter(), _busy()
+            started, busy = time.perf_counter(), machine()
             ask()
             milliseconds = (time.perf_counter() - started) * 1000
             time.sleep(PAUSE)
             if turn:
-                took[name].append((milliseconds, (_busy() - busy) * 1000))
+                took[name].append((milliseconds, (machine() - busy) * 1000))
     return {
         name: (statistics.median(one for one, _ in all_), statistics.median(cpu for _, cpu in all_))
         for name, all_ in took.items()

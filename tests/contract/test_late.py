@@ -27,6 +27,8 @@ from tests.support import mcp_server
 from tests.support.real_cli import isolated_environment
 from tests.support.scripted_model import ScriptedModel
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = WorkerSettings()
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 ALL = ("Bash", "Read", "Edit", "Write", "NotebookEdit", "WebFetch", "WebSearch", "TodoWrite")
@@ -82,6 +84,9 @@ async def waiting(plan, tools=(), resumes=None):
     started = options_of_held(SETTINGS, workspace, tools=tools, resumes=resumes)
     cli = Cli(workspace, started, held=True)
     await cli.begin()
+    if resumes is None:
+        assert cli._held is not None
+        await cli._held.rehearse("a rehearsal", lambda: True)
     broker = Broker(plan.mcp.servers, workspace.root)
     options = as_given_late(options_for(plan, SETTINGS, workspace), plan)
     options = replace(options, mcp_servers=broker.configuration())
@@ -105,6 +110,15 @@ async def assert_same(model, plan, tools=()):
         name: value for name, value in first.headers.items() if name not in own
     }
     return second.body
+
+
+async def test_the_bundled_cli_rehearses(slot, model):
+    """Catches a release that knows no question beside the conversation: its first request stays slow."""
+    cli = await waiting(plan_for({}, SETTINGS))
+    await cli.kill()
+    asked = [json.dumps(request.body) for request in model.requests]
+    assert len(asked) == 2
+    assert all("a rehearsal" in body for body in asked)
 
 
 def test_the_bundled_cli_takes_options_late():

@@ -86,6 +86,7 @@ def test_standard_input_of_a_pipe_is_appended_to_the_query(command, model):
     assert model.queries()[-1] == "Explain:\n\nline\n"
 
 
+@pytest.mark.slow
 def test_standard_input_that_stays_open_does_not_block_the_query(command):
     reading, writing = os.pipe()
     try:

@@ -149,7 +149,7 @@ def test_a_system_prompt_reaches_the_model_unchanged(gateway, model, text):
         (402, "billing_error"),
         (404, "model_not_found"),
         (429, "rate_limited"),
-        (500, "server_error"),
+        pytest.param(500, "server_error", marks=pytest.mark.slow),
         (529, "overloaded"),
     ],
 )

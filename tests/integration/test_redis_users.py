@@ -6,6 +6,8 @@ import shutil
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from local.embedded_redis import find_server
 from shared.store.callers import api_keys, callers
@@ -37,7 +39,7 @@ def with_users(request, tmp_path):
 
 
 def refused(server, *command, **login):
-    with redis.Redis(port=server.port, protocol=2, **login) as client:
+    with redis.Redis(port=server.port, protocol=2, retry=Retry(NoBackoff(), 0), **login) as client:
         try:
             client.execute_command(*command)
         except redis.RedisError as error:
@@ -82,7 +84,10 @@ def test_the_default_user_cannot_log_in(with_users):
         answer = refused(with_users, "PING", username="default", password=password)
         assert answer, password
         assert "invalid username-password pair" in answer or "Authentication required" in answer
-    with redis.Redis.from_url(with_users.url_of("api"), protocol=2) as client, client.client() as connection:
+    with (
+        redis.Redis.from_url(with_users.url_of("api"), protocol=2, retry=Retry(NoBackoff(), 0)) as client,
+        client.client() as connection,
+    ):
         assert connection.execute_command("RESET") in (b"RESET", "RESET")
         with pytest.raises(redis.exceptions.AuthenticationError):
             connection.execute_command("GET", "cg:x")

@@ -168,6 +168,7 @@ def test_permanent_errors_are_not_retried(gateway, script, status):
     gateway.ask(f"well again {status}")
 
 
+@pytest.mark.slow
 def test_silence_before_the_first_byte_is_retried_at_the_request(gateway, script):
     never = threading.Event()
     script(failing("silent", Hang(until=never)))
@@ -183,6 +184,7 @@ def test_waiting_for_claude_is_no_silence(gateway, script):
     assert (job["state"], job["attempts"]) == ("completed", 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("status", "code"), [(529, "overloaded"), (429, "rate_limited"), (500, "server_error")])
 def test_the_end_of_the_clock_fails_a_job_for_what_it_waited_for(gateway, script, status, code):
     script(failing(f"waits {status}", *[Error(status, "some_error")] * 99))

@@ -12,7 +12,7 @@ from tests.support.redis_states import STATES, in_state
 from tests.support.worker import MAY_TAKE, Worker
 
 # Each takes seconds; `make slow` runs them all.
-SOME = [pytest.param(state, marks=[] if state == "hanging" else pytest.mark.slow) for state in STATES]
+SOME = [pytest.param(state, marks=pytest.mark.slow) for state in STATES]
 
 
 @pytest.fixture

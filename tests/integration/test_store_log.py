@@ -25,6 +25,7 @@ def failures_in(text):
     return [line for line in lines if line["event"] == "redis_failed"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["api", "worker"])
 @pytest.mark.parametrize(
     ("host", "code"), [("127.0.0.1", "REFUSED"), ("no-such-host.invalid", "NAME")], ids=["refused", "unknown"]

@@ -15,6 +15,7 @@ from functions.worker.cli.run import Run
 from functions.worker.cli.warm import WarmCli
 from functions.worker.cli.workspace import Workspace
 from functions.worker.jobs.outcome import judge
+from functions.worker.relay import rehearsal
 from functions.worker.relay.credential import Credential
 from functions.worker.relay.relay import Relay
 from functions.worker.sandbox.confine import Sandbox
@@ -92,6 +93,39 @@ async def test_a_job_gets_a_cli_that_has_just_started(slot):
                 await asyncio.sleep(0.001)
         starting = cli.any_job.cli.pid
         assert await answer(cli) == ("hello", starting)
+
+
+async def test_a_waiting_cli_rehearses_without_claude(slot, model):
+    """Catches a rehearsal that reaches Claude, costs something, or is heard of in the job's request or its result."""
+    before = len(model.requests)
+    relay = Relay(Credential.of(os.environ), dict(os.environ), 60)
+    async with closing(relay), kept_warm(relay=relay) as cli:
+        await ready(cli)
+        waiting = cli.any_job.cli
+        assert waiting is not None
+        await waiting.begin()
+        assert len(model.requests) == before
+        run = Run(WorkerSettings(), cli)
+        report = await run.answer(plan_for({"query": "hello"}, WorkerSettings()), lambda text: None)
+        await run.end()
+    [request] = model.requests[before:]
+    assert request.body["messages"][0]["content"] == [{"type": "text", "text": "hello"}]
+    assert report.envelope is not None
+    assert report.envelope.num_turns == 1
+    assert set(report.envelope.model_usage or {}) == {request.body["model"]}
+
+
+async def test_a_cli_that_a_job_waits_for_does_not_rehearse(slot, model, monkeypatch):
+    """Catches a busy slot whose jobs wait for rehearsals."""
+    asked = []
+    monkeypatch.setattr(rehearsal, "answer", asked.append)
+    relay = Relay(Credential.of(os.environ), dict(os.environ), 60)
+    async with closing(relay), kept_warm(relay=relay) as cli:
+        async with asyncio.timeout(30):
+            while not (cli.any_job.cli and cli.any_job.cli.pid):  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        assert (await answer(cli))[0] == "hello"
+    assert not asked
 
 
 async def test_a_job_whose_waiting_cli_dies_starts_another(slot, caplog):

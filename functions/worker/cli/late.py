@@ -8,7 +8,7 @@ the SDK of another language sends them: this is no interface of the Python SDK. 
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,9 +22,13 @@ _SINCE = (2, 1, 330)
 # The agent that a job's list of tools makes, and the id of the request that chooses it.
 _AGENT = "job"
 _SETTINGS = "gateway-settings"
+# The id of a request that is sent before the SDK's client connects.
+_EARLY = "gateway-early"
 SETTINGS_REQUEST = "apply_flag_settings"
 # Seconds that a CLI has for it. It needs a tenth of a second, and more where the machine is busy.
 _WITHIN = 30.0
+# Code is compiled when it runs again; a third time gains little.
+_REHEARSALS = 2
 # Tools by which the CLI describes the others, or that pass the process's own list on to a subagent.
 _SEARCH = frozenset({"Glob", "Grep"})
 _SUBAGENT = frozenset({"Agent", "Task"})
@@ -107,12 +111,42 @@ class HeldTransport(Transport):
 
     def __init__(self, options: ClaudeAgentOptions) -> None:
         self._inner = SubprocessCLITransport(_nothing(), options)
+        self._messages: AsyncIterator[dict[str, Any]] | None = None
         self._late = Late()
         self._applied: asyncio.Future[bool] | None = None
 
     async def spawn(self) -> None:
         """Start the process."""
         await self._inner.connect()
+        self._messages = self._inner.read_messages()
+
+    async def rehearse(self, question: str, is_idle: Callable[[], bool]) -> None:
+        """Let the CLI ask something beside its conversation, so that its code is compiled before its job comes.
+
+        A CLI for which a job waits as soon as it has started asks nothing. Raise LateInitializationError when it does
+        not respond.
+        """
+        try:
+            async with asyncio.timeout(_WITHIN):
+                await self._request({"subtype": "mcp_status"})  # its answer shows that the CLI has started
+                for _ in range(_REHEARSALS):
+                    if is_idle():
+                        await self._request({"subtype": "side_question", "question": question})
+        except TimeoutError:
+            raise LateInitializationError("the CLI does not respond") from None
+
+    async def _request(self, request: dict[str, Any]) -> None:
+        line = {"type": "control_request", "request_id": _EARLY, "request": request}
+        await self._inner.write(json.dumps(line) + "\n")
+        async for message in self._read():
+            if message.get("type") == "control_response" and message["response"].get("request_id") == _EARLY:
+                return
+        raise LateInitializationError("the CLI exited")
+
+    def _read(self) -> AsyncIterator[dict[str, Any]]:
+        if self._messages is None:
+            raise LateInitializationError("the CLI is not started")
+        return self._messages
 
     @property
     def process(self) -> Any:
@@ -153,7 +187,7 @@ class HeldTransport(Transport):
     async def read_messages(self) -> AsyncIterator[dict[str, Any]]:
         """Yield the CLI's messages, without its answer to the settings."""
         try:
-            async for message in self._inner.read_messages():
+            async for message in self._read():
                 if message.get("type") == "control_response":
                     response = message.get("response", {})
                     if response.get("request_id") == _SETTINGS:

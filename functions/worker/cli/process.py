@@ -51,6 +51,7 @@ class Cli:
         broker: Broker | None = None,
         *,
         held: bool = False,
+        rehearses: bool = False,
     ) -> None:
         self.workspace = workspace
         self._line = line
@@ -58,6 +59,7 @@ class Cli:
         # Not to the worker's log: it may hold what a client sent, line breaks too.
         self._options = replace(options, stderr=self._note)
         self._held = HeldTransport(self._options) if held else None
+        self._rehearses = rehearses
         self._client = ClaudeSDKClient(self._options, self._held)
         self._cold: Callable[[], ClaudeAgentOptions] | None = None
         self._beginning: asyncio.Task[None] | None = None
@@ -82,13 +84,21 @@ class Cli:
         """Begin to start the process, once. The task ends when a held CLI runs, and another one is initialized."""
         if self._beginning is None:
             self._beginning = asyncio.create_task(self._begin())
+            # Nobody waits for the start of a CLI that is killed meanwhile.
+            self._beginning.add_done_callback(lambda task: task.cancelled() or task.exception())
         return self._beginning
 
     async def _begin(self) -> None:
         if self._line is not None:
             await self._line.open(self.workspace.socket)
-        await (self._client.connect() if self._held is None else self._held.spawn())
+        if self._held is None:
+            await self._client.connect()
+            self._set_oom_score()
+            return
+        await self._held.spawn()
         self._set_oom_score()
+        if self._rehearses and self._line is not None:
+            await self._held.rehearse(self._line.rehearsal, lambda: self._cold is None)
 
     def _set_oom_score(self) -> None:
         with suppress(OSError):

@@ -17,7 +17,7 @@ from functions.worker.cli.process import GRACE, Cli
 from functions.worker.cli.prompt import messages_of
 from functions.worker.cli.report import Report, Structured
 from functions.worker.cli.stream import read_messages
-from functions.worker.cli.structured import structured
+from functions.worker.cli.structured import Check
 from functions.worker.cli.tools import run_commands
 from functions.worker.cli.usage import Meter
 from functions.worker.cli.warm import KeptSession, WarmCli
@@ -153,6 +153,7 @@ class Run:
         report, schema = self._report, plan.options.output_schema
         # Until the result is known to fit the schema.
         report.structured = None if schema is None else Structured(fits=False)
+        check = None if schema is None else Check(schema)
         try:
             await cli.start()
             # Into the directory of a CLI that waits, so that a warm one can be used.
@@ -165,8 +166,8 @@ class Run:
             if report.envelope is None:
                 # Not at `end`, which may come later: the CLI's own retry starts half a second after its announcement.
                 cli.kill_cli()
-            elif schema is not None:
-                report.structured = await structured(schema, report.structured_input)
+            elif check is not None:
+                report.structured = await check.result(report.structured_input)
         except InputsError as error:
             report.failure = error.code
         except CLIJSONDecodeError as error:
@@ -177,6 +178,9 @@ class Run:
                 event(log, "cli_failed", logging.WARNING, error=type(error).__name__)
             if cli.refused_schema:
                 report.failure = "invalid_request"
+        finally:
+            if check is not None:
+                await check.close()
 
     async def _clear_up(self) -> None:
         cli, conversation = self._cli, self._conversation

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from contextlib import suppress
 from typing import Any
 
 from functions.worker.cli.report import Structured
@@ -23,29 +24,45 @@ sys.exit(0 if validator_for(schema).is_valid(value) else 1)
 """
 
 
-async def structured(schema: dict[str, Any], given: Any) -> Structured:
-    """Return the result of a run under a schema, and whether it fits."""
-    try:
-        value = unwrap(schema, given)
-    except ValueError:
-        return Structured(fits=False)
-    return Structured(fits=True, value=value) if await _fits(schema, value) else Structured(fits=False)
+class Check:
+    """A check of the result of one run; its process starts at once, so that it is ready when the result is there."""
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        self._schema = schema
+        self._starting = asyncio.create_task(_started())
+
+    async def result(self, given: Any) -> Structured:
+        """Return the result of a run, and whether it fits. May be called once."""
+        try:
+            value = unwrap(self._schema, given)
+        except ValueError:
+            return Structured(fits=False)
+        return Structured(fits=True, value=value) if await self._fits(value) else Structured(fits=False)
+
+    async def _fits(self, value: Any) -> bool:
+        process = await self._starting
+        # A lone surrogate, which JavaScript accepts, becomes a replacement character.
+        text = json.dumps([self._schema, value], ensure_ascii=False).encode("utf-16", "surrogatepass")
+        try:
+            async with asyncio.timeout(_TIMEOUT):
+                await process.communicate(text)
+        except TimeoutError:
+            return False
+        return process.returncode == 0
+
+    async def close(self) -> None:
+        """End the process."""
+        with suppress(OSError):  # it did not start
+            process = await self._starting
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
 
 
-async def _fits(schema: dict[str, Any], value: Any) -> bool:
-    pipe = asyncio.subprocess.PIPE
-    # An error message of the check would show the client's schema.
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-c", _CHECK), stdin=pipe, stderr=asyncio.subprocess.DEVNULL
+async def _started() -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-c", _CHECK),
+        stdin=asyncio.subprocess.PIPE,
+        # An error message of the check would show the client's schema.
+        stderr=asyncio.subprocess.DEVNULL,
     )
-    try:
-        async with asyncio.timeout(_TIMEOUT):
-            # A lone surrogate, which JavaScript accepts, becomes a replacement character.
-            await process.communicate(json.dumps([schema, value], ensure_ascii=False).encode("utf-16", "surrogatepass"))
-    except TimeoutError:
-        return False
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return process.returncode == 0

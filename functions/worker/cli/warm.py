@@ -62,8 +62,9 @@ class WarmCli:
             self.continued.want()
         keeper = self.any_job if plan.session is None or plan.session.resumes is None else self.continued
         waiting = keeper.cli
-        if waiting is not None and self._fits(plan, session, waiting) and keeper.take() is waiting:
-            self._give(waiting, plan, session)
+        fits = None if waiting is None else self._late(plan, session, waiting)
+        if waiting is not None and fits is not None and keeper.take() is waiting:
+            self._give(waiting, plan, session, *fits)
             return waiting
         return self._cold(plan, session)
 
@@ -95,20 +96,28 @@ class WarmCli:
             both.create_task(self.any_job.run(for_ever=True))
             both.create_task(self.continued.run(for_ever=False))
 
-    def _fits(self, plan: RunPlan, session: KeptSession | None, cli: Cli) -> bool:
-        options, started = self._options(plan, cli.workspace), self._started(cli)
+    def _late(
+        self, plan: RunPlan, session: KeptSession | None, cli: Cli
+    ) -> tuple[ClaudeAgentOptions, late.Late] | None:
+        """Return the options of a run and what a waiting CLI receives of them; None when it cannot run it."""
+        options = as_given_late(options_for(plan, self._settings, cli.workspace, credential=self._credential), plan)
+        named: dict[str, Any] = dict.fromkeys(plan.mcp.servers)
+        options = replace(options, mcp_servers=named)
+        started = options_of_held(self._settings, cli.workspace, self._credential, tools=self._tools)
         if not late.fits(options, started, is_relayed=self.relay is not None):
-            return False
-        if self._tools is None:
-            return session is None and plan.session is None and late.late_for(options, started) == late.Late()
-        return session is None or session.is_whole
-
-    def _give(self, cli: Cli, plan: RunPlan, session: KeptSession | None) -> None:
-        """Give a waiting CLI the options of its job."""
-        workspace, started = cli.workspace, self._started(cli)
-        broker = Broker(plan.mcp.servers, workspace.root, self.shared)
-        options = replace(self._options(plan, workspace), mcp_servers=broker.configuration())
+            return None
         given = late.late_for(options, started)
+        if self._tools is None:
+            return (options, given) if session is None and plan.session is None and given == late.Late() else None
+        return (options, given) if session is None or session.is_whole else None
+
+    def _give(
+        self, cli: Cli, plan: RunPlan, session: KeptSession | None, options: ClaudeAgentOptions, given: late.Late
+    ) -> None:
+        """Give a waiting CLI the options of its job."""
+        workspace = cli.workspace
+        broker = Broker(plan.mcp.servers, workspace.root, self.shared)
+        options = replace(options, mcp_servers=broker.configuration())
         if session is not None and plan.session is not None:
             resumes = self._resumes.pop(cli, None)
             if resumes is not None and session.lines is not None:
@@ -119,20 +128,13 @@ class WarmCli:
             options = replace(options, session_store=cast("SessionStore", store))
         cli.give(options, given, broker, lambda: self._cold_options(plan, workspace, broker, session))
 
-    def _options(self, plan: RunPlan, workspace: Workspace) -> ClaudeAgentOptions:
-        """Return the options of a job as a waiting CLI receives them."""
-        options = options_for(plan, self._settings, workspace, credential=self._credential)
-        named: dict[str, Any] = dict.fromkeys(plan.mcp.servers)
-        return replace(as_given_late(options, plan), mcp_servers=named)
-
-    def _started(self, cli: Cli) -> ClaudeAgentOptions:
-        return options_of_held(self._settings, cli.workspace, self._credential, tools=self._tools)
-
     def _held(self, resumes: str | None = None) -> Cli:
         workspace = Workspace.create()
         options = options_of_held(self._settings, workspace, self._credential, tools=self._tools, resumes=resumes)
         confined = self._sandbox.confine(options, workspace.root)
-        return Cli(workspace, confined, None if self.relay is None else self.relay.line(), held=True)
+        line = None if self.relay is None else self.relay.line()
+        # One that continues a session takes no request before `initialize`.
+        return Cli(workspace, confined, line, held=True, rehearses=resumes is None and self._tools is not None)
 
     def _held_for_session(self) -> Cli:
         resumes = str(uuid4())

@@ -11,7 +11,9 @@ import socket
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+from functions.worker.relay import rehearsal
 from functions.worker.relay.credential import Credential
 from functions.worker.relay.exchange import exchange, refuse
 from functions.worker.relay.heads import Head
@@ -40,6 +42,8 @@ class Line:
         self._server: asyncio.Server | None = None
         self._proxy: RunProxy | None = None
         self._opening: asyncio.Task[None] | None = None
+        # The question of a waiting CLI that is answered here. No other request can hold it.
+        self.rehearsal = uuid4().hex
 
     async def open(self, path: Path) -> None:
         """Listen on a path, whose directory no other user can enter."""
@@ -95,6 +99,9 @@ class Line:
             await self._proxy.wait()
 
     async def _handle(self, head: Head, method: str, body: bytes, connection: RunConnection) -> None:
+        if self.rehearsal.encode() in body:
+            rehearsal.answer(connection)
+            return
         if self._opening is not None:
             await asyncio.wait({self._opening})
         if self._run is None:

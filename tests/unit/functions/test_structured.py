@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import psutil
 
-from functions.worker.cli.structured import structured
+from functions.worker.cli.structured import Check
 
 # Each step checks the value twice, so that the whole check takes 2^40 steps.
 STEPS = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(40)}
@@ -13,8 +13,16 @@ ENDLESS = {"type": "object", "properties": {"a": {"$ref": "#/$defs/a0"}}, "$defs
 PATTERN = {"type": "object", "properties": {"a": {"pattern": "^(a+)+$"}}}
 
 
+async def checked(schema, value):
+    check = Check(schema)
+    try:
+        return await check.result(value)
+    finally:
+        await check.close()
+
+
 async def test_the_checking_process_has_limited_memory_and_ends_with_its_task():
-    task = asyncio.create_task(structured(ENDLESS, {"a": 1}))
+    task = asyncio.create_task(checked(ENDLESS, {"a": 1}))
     me, limits = psutil.Process(), None
     async with asyncio.timeout(20):
         while limits != (1 << 30, 1 << 30):
@@ -29,6 +37,14 @@ async def test_the_checking_process_has_limited_memory_and_ends_with_its_task():
 
 
 async def test_an_answer_is_checked_against_its_schema():
-    fits = await structured(PATTERN, {"a": "aaa"})
+    fits = await checked(PATTERN, {"a": "aaa"})
     assert (fits.fits, fits.value) == (True, {"a": "aaa"})
-    assert not (await structured(PATTERN, {"a": "b"})).fits
+    assert not (await checked(PATTERN, {"a": "b"})).fits
+
+
+async def test_a_run_without_a_result_leaves_no_check_behind():
+    """Catches a process that waits for ever for the result of a run that failed."""
+    check = Check(PATTERN)
+    process = await check._starting
+    await check.close()
+    assert process.returncode == -9
