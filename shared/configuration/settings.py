@@ -9,9 +9,10 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 
 from shared.configuration import env_file, redis_address
+from shared.configuration.admin_fields import AdminFields
 from shared.configuration.errors import SettingsError as SettingsError  # noqa: PLC0414 -- exported for all modules that read settings
 from shared.configuration.errors import setting_problems
 from shared.configuration.files_address import FilesFields
@@ -38,8 +39,6 @@ from shared.configuration.types import (
 from shared.mcp.config import McpConfigError, Servers
 from shared.mcp.config import read as read_servers
 
-# Minimum length of a password of the dashboard.
-MIN_PASSWORD = 12
 # Ten years, and half of the maximum size of a Redis value: larger values are typing errors and would fail later.
 MAX_SECONDS, MAX_BYTES = 315_360_000, 1 << 28
 
@@ -148,38 +147,12 @@ class WebhookSettings(CommonSettings):
     """Settings of `functions.webhook`."""
 
 
-class AdminSettings(CommonSettings):
+class AdminSettings(CommonSettings, AdminFields):
     """Settings of `functions.admin`; times in s."""
 
-    admin_enabled: bool = False
-    admin_username: str = "admin"
-    admin_password: SecretStr | None = None
-    admin_viewer_password: SecretStr | None = None
     max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
     result_ttl: int = Field(86_400, ge=1, le=MAX_SECONDS)
     audit_ttl: int = Field(31_536_000, ge=1, le=MAX_SECONDS)
-
-    @field_validator("admin_password", "admin_viewer_password")
-    @classmethod
-    def _long_enough(cls, password: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        # A short password must not prevent a start while the dashboard is disabled.
-        used = info.data.get("admin_enabled", False)
-        if used and password is not None and len(password.get_secret_value()) < MIN_PASSWORD:
-            raise ValueError(f"should have {MIN_PASSWORD} characters or more")
-        return password
-
-    @model_validator(mode="after")
-    def _has_password(self) -> Self:
-        if self.admin_enabled and self.admin_password is None:
-            raise ValueError(f"ADMIN_PASSWORD: is required with ADMIN_ENABLED, with {MIN_PASSWORD} characters or more")
-        same = (
-            self.admin_enabled
-            and self.admin_viewer_password is not None
-            and self.admin_viewer_password == self.admin_password
-        )
-        if same:
-            raise ValueError("ADMIN_VIEWER_PASSWORD: should differ from ADMIN_PASSWORD")
-        return self
 
 
 class CredentialsSettings(CommonSettings):
