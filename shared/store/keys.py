@@ -94,7 +94,7 @@ Other keys:
     cg:held:CALLER        zset    the jobs of `cg:held` that are the caller's, with the same score
     cg:rate:CALLER        string  when the caller's bucket will be empty, ms; expires by itself
     cg:credentials:CALLER hash    name → JSON: kind hosts created updated version, key (name of the public key), sealed
-    cg:credentials:CALLER:used  hash  name → minute since the epoch in which a job last used it
+    cg:uses:CALLER        hash    name of a credential → minute since the epoch in which a job last used it
     cg:granted:CALLER     hash    name → the caller whose credential of that name this one may use
     cg:file:ID            hash    a caller's file: see `files/files.py`
     cg:file:ID:jobs       set     jobs that were submitted with it; some of them may have ended
@@ -254,7 +254,7 @@ def credentials(caller: str) -> str:
 
 def credential_uses(caller: str) -> str:
     """Name the last uses of a caller's credentials."""
-    return f"{PREFIX}credentials:{caller}:used"
+    return f"{PREFIX}uses:{caller}"
 
 
 def granted(caller: str) -> str:

@@ -83,7 +83,7 @@ local function session_of(digest) return 'cg:session:' .. digest end
 
 -- Of a caller: name of a credential → JSON of what is known of it, with the sealed value.
 local function credentials_of(caller) return 'cg:credentials:' .. caller end
-local function uses_of(caller) return 'cg:credentials:' .. caller .. ':used' end
+local function uses_of(caller) return 'cg:uses:' .. caller end
 local function granted_to(caller) return 'cg:granted:' .. caller end
 
 -- Return the server's time, ms since the epoch; the same during one script.
