@@ -277,6 +277,7 @@ async def test_a_deleted_presigned_upload_stays_for_its_jobs(presigning, is_expi
     else:
         assert (await client.delete(f"/api/files/{file['fileId']}")).status_code == 204
     [record] = await files.of_job(redis, keys.ANONYMOUS, [file["fileId"]])
+    assert record is not None
     found = await service.complete(redis, where, record)
     assert found is not None
     assert found.kind == "image/png"

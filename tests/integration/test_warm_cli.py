@@ -117,7 +117,7 @@ async def test_a_waiting_cli_rehearses_without_claude(slot, model):
 
 async def test_a_cli_that_a_job_waits_for_does_not_rehearse(slot, model, monkeypatch):
     """Catches a busy slot whose jobs wait for rehearsals."""
-    asked = []
+    asked: list[object] = []
     monkeypatch.setattr(rehearsal, "answer", asked.append)
     relay = Relay(Credential.of(os.environ), dict(os.environ), 60)
     async with closing(relay), kept_warm(relay=relay) as cli:
