@@ -19,6 +19,7 @@ from shared.store.callers import api_keys, callers, usage
 from shared.store.callers.spending import Spend
 from shared.store.jobs import claims
 from shared.store.redis.client import async_client
+from shared.store.webhooks import outbox
 from tests.support.receiver import Receiver
 from tests.support.slot import RESULT, take
 from tests.support.waiting import until_async
@@ -290,6 +291,17 @@ async def test_a_warning_that_is_refused_is_given_up_and_deleted(ann, spend, sto
             await until_async(lambda: len(gone.hooks) == 2)
             await until_async(lambda: not warnings(store))
     assert store.hget("cg:counters", "webhooks_pending") == "0"
+
+
+async def test_a_warning_for_a_paused_host_is_deleted(ann, spend, store, server):
+    """Catches a warning that stays in the store for good, because it belongs to no job."""
+    store.hset("cg:host:127.0.0.1:9", mapping={"failing": 1, "paused": 1})
+    job = await spend(ann.key, 0.9, budget=1, webhookUrl=HOOK, query="1")
+    leased, _ = await outbox.lease(async_client(server.url), 8, {}, per_host=8)
+    assert (leased, warnings(store)) == ([], [])
+    assert store.hget("cg:counters", "webhooks_pending") == "0"
+    [own] = store.smembers(f"cg:job:{job}:hooks")
+    assert store.hget(keys.hook(own), "state") == "paused"
 
 
 async def test_a_warning_is_no_delivery_of_the_job(client, ann, spend, store):
