@@ -116,9 +116,9 @@ async def test_the_bundled_cli_rehearses(slot, model):
     """Catches a release that knows no question beside the conversation: its first request stays slow."""
     cli = await waiting(plan_for({}, SETTINGS))
     await cli.kill()
-    asked = [json.dumps(request.body) for request in model.requests]
-    assert len(asked) == 2
-    assert all("a rehearsal" in body for body in asked)
+    prompts = [json.dumps(request.body) for request in model.requests]
+    assert len(prompts) == 2
+    assert all("a rehearsal" in body for body in prompts)
 
 
 def test_the_bundled_cli_takes_options_late():

@@ -96,7 +96,7 @@ async def test_a_job_gets_a_cli_that_has_just_started(slot):
 
 
 async def test_a_waiting_cli_rehearses_without_claude(slot, model):
-    """Catches a rehearsal that reaches Claude, costs something, or is heard of in the job's request or its result."""
+    """Catches a rehearsal that reaches Claude, costs something, or shows in the job's request or its result."""
     before = len(model.requests)
     relay = Relay(Credential.of(os.environ), dict(os.environ), 60)
     async with closing(relay), kept_warm(relay=relay) as cli:
@@ -117,15 +117,15 @@ async def test_a_waiting_cli_rehearses_without_claude(slot, model):
 
 async def test_a_cli_that_a_job_waits_for_does_not_rehearse(slot, model, monkeypatch):
     """Catches a busy slot whose jobs wait for rehearsals."""
-    asked: list[object] = []
-    monkeypatch.setattr(rehearsal, "answer", asked.append)
+    prompts: list[object] = []
+    monkeypatch.setattr(rehearsal, "answer", prompts.append)
     relay = Relay(Credential.of(os.environ), dict(os.environ), 60)
     async with closing(relay), kept_warm(relay=relay) as cli:
         async with asyncio.timeout(30):
             while not (cli.any_job.cli and cli.any_job.cli.pid):  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
         assert (await answer(cli))[0] == "hello"
-    assert not asked
+    assert not prompts
 
 
 async def test_a_job_whose_waiting_cli_dies_starts_another(slot, caplog):
