@@ -28,11 +28,12 @@ class _AuditSettings(CommonSettings):
     audit_ttl: int = Field(31_536_000, ge=1)
 
 
-async def record(client: redis.asyncio.Redis, action: str, **details: Any) -> None:
-    """Record an action of the user of the operating system, in the audit list and the log."""
+async def record(client: redis.asyncio.Redis, action: str, *, quiet: bool = False, **details: Any) -> None:
+    """Record an action of the user of the operating system in the audit list and, unless `quiet`, in the log."""
     settings, user = load(_AuditSettings), os.environ.get("USER") or str(os.getuid())
     configure(settings)
-    event(log, action, by=user, **details)
+    if not quiet:
+        event(log, action, by=user, **details)
     act = audit.Act(action, user, "command_line", details)
     try:
         await audit.append(client, "operators", act, keep_for=settings.audit_ttl)

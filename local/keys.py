@@ -59,7 +59,8 @@ def create(
 
     async def do(client: redis.asyncio.Redis) -> callers.NewKey:
         made = await callers.create(client, name, policy=limits, scopes=scopes)
-        await record(client, "key_created", caller=made.id, caller_name=made.name, scopes=scopes)
+        # Standard error is for the person who gets the key.
+        await record(client, "key_created", quiet=True, caller=made.id, caller_name=made.name, scopes=scopes)
         return made
 
     try:
