@@ -12,8 +12,8 @@ RUN python -m venv /opt/gateway \
  && chmod 755 /opt/gateway/bin/claude-gateway
 
 FROM ${PYTHON_IMAGE}
-# Each run lives in a sandbox that bubblewrap makes.
-RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends bubblewrap && rm -rf /var/lib/apt/lists/*
+# Each run lives in a sandbox that bubblewrap makes; git clones repositories and compares what runs have changed.
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends bubblewrap git && rm -rf /var/lib/apt/lists/*
 # Only /work (directories of runs), /spool (outcomes that wait for Redis) and /files (callers' files, unless FILES_URL is S3)
 # are writable; volumes there get this owner.
 RUN groupadd --gid 10001 gateway && useradd --uid 10001 --gid gateway --no-create-home --home-dir /nonexistent gateway \

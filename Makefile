@@ -12,12 +12,14 @@ TESTS ?=
 SAM := .venv-sam/.installed
 # The generators with which a test creates clients from the OpenAPI document, in separate environments.
 CLIENTS := .venv-clients/.installed
+# The frameworks that `make clients` runs against a gateway, in separate environments.
+FRAMEWORKS := .venv-frameworks/.installed
 # The linter of JavaScript and CSS; skipped on a machine without npm, but required in CI.
 BIOME := tests/lint/node_modules/.installed
-SETS := submit status webhook batches openai anthropic admin credentials files local dev sam clients
+SETS := submit status webhook batches openai anthropic admin credentials files local dev sam clients frameworks
 
 .PHONY: redteam redteam-short seccomp
-.PHONY: help install install-sam install-clients install-hooks run up down logs test test-pythons slow docs-test \
+.PHONY: help install install-sam install-clients install-frameworks install-hooks clients clients-short run up down logs test test-pythons slow docs-test \
 	browser chaos chaos-short deployment coverage sam-lint sam-build lint lint-python lint-lua lint-pages format bench \
 	requirements openapi clean
 
@@ -51,6 +53,14 @@ $(CLIENTS): requirements/clients.txt tests/clients/package-lock.json
 	@cd tests/clients && npm ci --silent --ignore-scripts --no-audit --no-fund
 	@touch $@
 
+$(FRAMEWORKS): requirements/frameworks.txt tests/frameworks/package-lock.json
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is required, and was not found on the path' >&2; exit 1; }
+	@$(PYTHON) -m venv .venv-frameworks
+	@.venv-frameworks/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		-r requirements/frameworks.txt
+	@cd tests/frameworks && npm ci --silent --ignore-scripts --no-audit --no-fund
+	@touch $@
+
 $(BIOME): tests/lint/package-lock.json
 	@cd tests/lint && npm ci --silent --ignore-scripts --no-audit --no-fund
 	@touch $@
@@ -59,6 +69,8 @@ install-hooks: $(STAMP)  ## check style and types before every commit of this cl
 	$(BIN)/pre-commit install
 
 install-clients: $(CLIENTS)  ## create .venv-clients with the client generators; requires Node 20 and npm
+
+install-frameworks: $(FRAMEWORKS)  ## create .venv-frameworks with the frameworks of `make clients`; requires Node 20 and npm
 
 install-sam: $(SAM)  ## create .venv-sam with the tools for AWS
 
@@ -79,10 +91,16 @@ logs:  ## follow the logs of the containers
 
 # The tests of `make test` and `make coverage`.
 QUICK := -n auto --maxprocesses 4 --dist loadfile --ignore tests/chaos --ignore tests/redteam --ignore tests/browser \
-	--ignore tests/deployment --ignore tests/docs -m 'not slow'
+	--ignore tests/deployment --ignore tests/docs --ignore tests/frameworks -m 'not slow'
 
-test: $(STAMP)  ## run all tests except `slow`, `docs-test`, `browser`, `chaos` and `deployment`
+test: $(STAMP)  ## run all tests except `slow`, `docs-test`, `browser`, `chaos`, `clients` and `deployment`
 	$(BIN)/python -m pytest $(QUICK) $(TESTS)
+
+clients: $(STAMP) $(FRAMEWORKS)  ## run LangChain, LiteLLM and others against a gateway; takes four minutes
+	$(BIN)/python -m pytest tests/frameworks
+
+clients-short: $(STAMP) $(FRAMEWORKS)  ## the same with three of them; takes a minute and a half
+	$(BIN)/python -m pytest tests/frameworks -m 'not slow'
 
 coverage: $(STAMP)  ## run `make test` and fail if coverage is below the minimum; report in build/coverage/html
 	@rm -rf build/coverage && mkdir -p build/coverage
@@ -192,4 +210,4 @@ $(FUNCTIONS:%=build-%Function): build-%Function:
 	rm -rf "$(ARTIFACTS_DIR)/bin"
 
 clean:  ## remove everything that make created, except .data
-	rm -rf .venv .venv-* tests/clients/node_modules tests/lint/node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache .aws-sam
+	rm -rf .venv .venv-* tests/clients/node_modules tests/frameworks/node_modules tests/lint/node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache .aws-sam

@@ -13,12 +13,14 @@ from functions.admin.callers import router as admin_callers
 from functions.admin.pages import pages as admin_pages
 from functions.admin.reports import router as admin_reports
 from functions.admin.routes import router as admin
+from functions.anthropic.message_routes import router as anthropic_messages
 from functions.anthropic.routes import router as anthropic
 from functions.batches.routes import lists as batch_lists
 from functions.batches.routes import router as batches
 from functions.credentials.routes import router as credentials
 from functions.files.routes import lists as file_lists
 from functions.files.routes import router as files
+from functions.openai.chat_routes import router as openai_chat
 from functions.openai.routes import router as openai
 from functions.status.routes import polled
 from functions.status.routes import router as status
@@ -80,7 +82,9 @@ app = create_app(
     batches,
     batch_lists,
     openai,
+    openai_chat,
     anthropic,
+    anthropic_messages,
     admin,
     admin_callers,
     admin_pages,

@@ -18,6 +18,7 @@ from local.file_transfer import uploaded
 from local.following import follow, report, request_timeout
 from local.interrupts import deferred_interrupts
 from local.job_command import JobCommand
+from local.job_outputs import apply_patch
 from local.output import print_message
 from local.paths import job_path
 from local.progress_display import ProgressDisplay
@@ -29,14 +30,16 @@ from shared.api.times import rfc3339
 class Question:
     """A query, the other fields of its submission, and whether to append standard input (None: if it is a pipe).
 
-    `files` and `attachments` are sent before the submission.
+    `files`, each with its path in the working directory of the run, and `attachments` are sent before the submission.
+    The patch of a success is applied to the directory `apply_to`.
     """
 
     query: str
     fields: Mapping[str, Any] = field(default_factory=dict)
     append: bool | None = None
-    files: tuple[Path, ...] = ()
+    files: tuple[tuple[str, Path], ...] = ()
     attachments: tuple[Path, ...] = ()
+    apply_to: Path | None = None
 
 
 def ask(
@@ -75,6 +78,9 @@ def ask(
             status |= {"requestId": accepted.get("requestId"), "metadata": {}}
         exit_status = report(status, as_json=as_json, shown=stream and not is_cached)
         _print_session(body, status, as_json=as_json)
+        if question.apply_to is not None and status.get("state") == "completed":
+            with gateway.connect() as client:
+                apply_patch(client, accepted["jobId"], question.apply_to)
         return exit_status
 
     return gateway.run(work, second_cancels=True)

@@ -11,8 +11,10 @@ import typer
 
 from local.cli import Url, default_url
 from local.client import CommandError
+from local.file_transfer import place_of
 from local.job_command import JobCommand
 from local.output import is_terminal, print_message
+from local.workspace import files_of, git_of, is_url
 
 ApiKey = Annotated[
     str | None, typer.Option(envvar="CLAUDE_GATEWAY_API_KEY", help="The caller's key.", show_envvar=True)
@@ -71,6 +73,22 @@ def ask(  # noqa: PLR0913 -- each is an option
     attach: Annotated[
         list[Path] | None, typer.Option(metavar="PATH", help="Show this image or PDF to the model. Repeatable.")
     ] = None,
+    workspace: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL[@REF]|DIR",
+            help="Clone this repository for the run, at a branch, tag or commit; or send the files of a git checkout.",
+        ),
+    ] = None,
+    git_credential: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The caller's credential of the kind git for the repository.")
+    ] = None,
+    push: Annotated[
+        str | None, typer.Option(metavar="BRANCH", help="Push what the run commits or changes to this branch.")
+    ] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="With --workspace DIR: show the patch of the run, and apply it there.")
+    ] = False,
     stdin: Annotated[
         bool | None,
         typer.Option(
@@ -92,17 +110,36 @@ def ask(  # noqa: PLR0913 -- each is an option
     fields: dict[str, Any] = {"model": model, "systemPrompt": system_prompt, "priority": priority, "tools": tool}
     try:
         fields |= {"outputSchema": _schema(schema), "mcpServers": _servers(mcp, no_mcp=no_mcp)}
+        repository, sent = _workspace(workspace, git_credential, push, apply=apply)
+        fields |= {"workspace": repository}
     except CommandError as error:
         print_message(str(error))
         raise typer.Exit(error.status) from None
     fields |= {"network": {"allowedHosts": allow_host} if allow_host else None}
     fields |= {"session": True} if session == "new" else {"sessionId": session}
     given = {name: value for name, value in fields.items() if value is not None}
-    question, gateway = (
-        command.Question(query, given, stdin, tuple(file or ()), tuple(attach or ())),
-        job_command(url, api_key),
-    )
+    files = (*sent, *((place_of(path), path) for path in file or ()))
+    apply_to = Path(workspace) if apply and workspace else None
+    question = command.Question(query, given, stdin, files, tuple(attach or ()), apply_to)
+    gateway = job_command(url, api_key)
     raise typer.Exit(command.ask(question, gateway, as_json=as_json, timeout=timeout, stream=is_live(stream)))
+
+
+def _workspace(
+    given: str | None, credential: str | None, push: str | None, *, apply: bool
+) -> tuple[dict[str, Any] | None, list[tuple[str, Path]]]:
+    """Return the repository of the submission, or the files of a directory."""
+    if given is not None and is_url(given):
+        if apply:
+            raise CommandError("--apply needs a directory as --workspace; use `claude-gateway jobs patch`")
+        return git_of(given, credential=credential, push=push), []
+    if credential or push:
+        raise CommandError("--git-credential and --push need a URL as --workspace")
+    if given is None:
+        if apply:
+            raise CommandError("--apply needs --workspace DIR")
+        return None, []
+    return None, files_of(Path(given))
 
 
 def _servers(names: list[str] | None, *, no_mcp: bool) -> list[str] | None:

@@ -27,8 +27,10 @@ def place_of(path: Path) -> str:
 
 
 @contextmanager
-def uploaded(client: Client, files: Sequence[Path], attachments: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    """Send the files of a query and yield the fields of its submission.
+def uploaded(
+    client: Client, files: Sequence[tuple[str, Path]], attachments: Sequence[Path]
+) -> Iterator[dict[str, Any]]:
+    """Send the files of a query, with their paths there, and yield the fields of its submission.
 
     Delete them at the end of the block: the job keeps what it was submitted with.
     """
@@ -41,7 +43,7 @@ def uploaded(client: Client, files: Sequence[Path], attachments: Sequence[Path])
     try:
         fields: dict[str, Any] = {}
         if files:
-            fields["files"] = [{"path": place_of(path), "fileId": send(path)} for path in files]
+            fields["files"] = [{"path": place, "fileId": send(path)} for place, path in files]
         if attachments:
             fields["attachments"] = [{"fileId": send(path)} for path in attachments]
         yield fields

@@ -21,6 +21,7 @@ _WAITS = {
     "server_error": "Claude returned a server error",
     "authentication_failed": "Claude refuses the credentials",
     "billing_error": "Claude refuses the account",
+    "cloning": "its repository is being cloned",
     "sandbox_unavailable": "no worker with a sandbox is running",
 }
 

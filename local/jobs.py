@@ -1,5 +1,6 @@
-"""`claude-gateway jobs`: list, read, follow, cancel and retry jobs of a running gateway."""
+"""`claude-gateway jobs`: list, read, follow, cancel and retry jobs of a running gateway, and get what they left."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlencode
 
@@ -105,6 +106,53 @@ def follow(
             with ProgressDisplay(gateway.connect) as display:
                 status = following.follow(client, job, display, deadline, as_json=as_json, live=live)
         return following.report(status, as_json=as_json, shown=live)
+
+    raise typer.Exit(gateway.run(work, second_cancels=False))
+
+
+@app.command()
+def patch(job: Job, url: Url, api_key: ApiKey = None) -> None:
+    """Print the patch of a job: `claude-gateway jobs patch JOB | git apply`."""
+    from local import job_outputs  # noqa: PLC0415 -- the other commands do without
+
+    gateway = job_command(url, api_key)
+
+    def work() -> int:
+        with gateway.connect() as client:
+            job_outputs.write_patch(job_outputs.patch_of(client, job))
+        return 0
+
+    raise typer.Exit(gateway.run(work, second_cancels=False))
+
+
+@app.command()
+def artifacts(
+    job: Job,
+    url: Url,
+    api_key: ApiKey = None,
+    *,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Download all artifacts below this directory.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what the run of a job left in `outputs/`, or download it."""
+    from local import job_outputs  # noqa: PLC0415 -- as above
+
+    gateway = job_command(url, api_key)
+
+    def work() -> int:
+        with gateway.connect() as client:
+            found = job_outputs.artifacts_of(client, job)
+            if as_json:
+                write_json(found)
+            elif output is None and found["artifacts"]:
+                write("\n".join(f"{one['size']:>12}  {visible(one['path'])}" for one in found["artifacts"]))
+            if output is not None:
+                job_outputs.save_artifacts(client, job, found, output)
+        for reason, count in found["omitted"].items():
+            print_message(f"{count} omitted: {reason}")
+        return 0
 
     raise typer.Exit(gateway.run(work, second_cancels=False))
 

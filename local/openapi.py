@@ -27,6 +27,7 @@ _SECURITY_SCHEMES = {
 _KEY: list[dict[str, list[str]]] = [{"bearer": []}, {"apiKey": []}, {}]
 # By prefix of the path; the first match counts.
 _SECURITY: dict[str, list[dict[str, list[str]]]] = {
+    "/api/downloads/": [],
     "/api/": _KEY,
     "/v1/": _KEY,
     "/metrics": _KEY,
@@ -41,7 +42,9 @@ _TAGS = {
     "files": "Files of a caller, which jobs read and models are shown.",
     "webhooks": "Delivery attempts of a job's webhooks, and redelivery.",
     "credentials": "Secrets of a caller that its jobs use and no response shows.",
-    "OpenAI's responses": "OpenAI's Responses API in background mode, for its client packages.",
+    "OpenAI's responses": "OpenAI's Responses API, for its client packages.",
+    "OpenAI's chat completions": "OpenAI's Chat Completions API and the models, for its client packages.",
+    "Anthropic's messages": "Anthropic's Messages API, for its client packages.",
     "Anthropic's batches": "Anthropic's Message Batches API, for its client packages.",
     "health": "Readiness, liveness and metrics of the deployment.",
     "pages": "HTML pages.",

@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.api.credentials import Kind
 from shared.api.errors import FieldError, InvalidRequest, NotFound
-from shared.api.requests import CREDENTIAL_NAME
+from shared.api.ids import CREDENTIAL_NAME
 from shared.api.times import rfc3339, when
 from shared.configuration.settings import AdminSettings
 from shared.services.usage import By, to_csv, usage_rows

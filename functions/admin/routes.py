@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
-from functions.admin import service
+from functions.admin import outputs, service
 from functions.admin.access import require_admin, require_viewer
 from functions.admin.audit import audited
 from shared.api.errors import AlreadyFinished, NotFinished
@@ -29,6 +29,14 @@ class NewPriority(Wire):
     model_config = ConfigDict(extra="forbid")
 
     priority: Priority
+
+
+class NewDownload(Wire):
+    """A file of a job."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    file_id: str = Field(min_length=1, max_length=64)
 
 
 @router.get("/stats", summary="Read the state of the deployment", dependencies=_VIEWER)
@@ -98,6 +106,22 @@ async def change_priority(request: Request, job_id: JobId) -> JSONResponse:
     wanted = await read_json(request, NewPriority, max_bytes=settings.max_body_bytes)
     answer = await service.reprioritize(job_id, wanted.priority, settings)
     return await audited(request, "priority", answer, job_id=job_id, priority=wanted.priority)
+
+
+@router.post(
+    "/jobs/{jobId}/downloads",
+    summary="Make a download of a job's file",
+    dependencies=_VIEWER,
+    responses=problems(400, 413, 415),
+    openapi_extra=takes(NewDownload),
+)
+async def make_download(request: Request, job_id: JobId) -> JSONResponse:
+    """Return a path that reads an artifact or the patch for five minutes, without a key."""
+    settings = load(AdminSettings)
+    wanted = await read_json(request, NewDownload, max_bytes=settings.max_body_bytes)
+    answer = await outputs.download(job_id, wanted.file_id, settings)
+    # Without the path, which gives the file to any reader of the log.
+    return await audited(request, "download", answer, job_id=job_id)
 
 
 @router.post("/jobs/{jobId}/redeliver", summary="Redeliver a job's webhooks", dependencies=_ADMIN)

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from functions.admin.outputs import outputs_of
 from shared.api.errors import AlreadyFinished, FieldError, InvalidRequest, NotFinished, NotFound
 from shared.api.ids import is_id
 from shared.api.policies import Policy
@@ -85,8 +86,8 @@ async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
     client = async_client(settings.redis_address)
     found = await _read(job_id, settings)
     caller = found.record["caller"]
-    request, attempts = await asyncio.gather(
-        records.request_of(client, job_id), history.attempts(client, job_id, caller)
+    request, attempts, left = await asyncio.gather(
+        records.request_of(client, job_id), history.attempts(client, job_id, caller), outputs_of(job_id, settings)
     )
     return {
         **status_of(found).model_dump(by_alias=True),
@@ -97,6 +98,7 @@ async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
         "costUsd": float(found.record.get("cost", 0)),
         "runAnew": int(found.record.get("round", 0)),
         "request": request,
+        "outputs": left,
         "cached": await operations.is_cached(client, job_id, found.record.get("fp")),
         # The latest that fit; GET /api/query/{jobId}/deliveries has all.
         "deliveries": [one.model_dump(by_alias=True) for one in latest_deliveries(attempts or [])],

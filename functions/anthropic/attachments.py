@@ -2,9 +2,11 @@
 
 from typing import Any
 
-from functions.anthropic.parameters import refused
+from functions.anthropic.parameters import UNSUPPORTED, refused
 
 _KINDS = ("image", "document")
+# Fields that change no answer: marks of the prompt cache, and citations that are off.
+_NO_EFFECT: dict[str, tuple[Any, ...]] = {"citations": ({"enabled": False},)}
 
 
 def is_attachment(block: Any) -> bool:
@@ -12,16 +14,12 @@ def is_attachment(block: Any) -> bool:
     return isinstance(block, dict) and block.get("type") in _KINDS
 
 
-def attached(content: Any, place: str) -> list[dict[str, Any]]:
-    """Return the images and documents of a message's content as attachments."""
-    blocks = enumerate(content) if isinstance(content, list) else ()
-    return [_attachment(block, f"{place}.{number}") for number, block in blocks if is_attachment(block)]
-
-
-def _attachment(block: dict[str, Any], place: str) -> dict[str, Any]:
+def attachment(block: dict[str, Any], place: str) -> dict[str, Any]:
+    """Return an image or a document as an attachment; raises InvalidRequest, which names the place of the error."""
     for name, value in block.items():
-        if value is not None and name not in {"type", "source"}:
-            raise refused(f"{place}.{name[:60]}", "not supported; remove it")
+        if name in {"type", "source", "cache_control"} or value is None or value in _NO_EFFECT.get(name, ()):
+            continue
+        raise refused(f"{place}.{name[:60]}", UNSUPPORTED)
     match block.get("source"):
         case {"type": "base64", "media_type": str(media_type), "data": str(data), **rest} if not rest:
             return {"mediaType": media_type, "data": data}
@@ -31,3 +29,15 @@ def _attachment(block: dict[str, Any], place: str) -> dict[str, Any]:
             raise refused(
                 f"{place}.source", "should be of the type base64 with media_type and data, or file with file_id"
             )
+
+
+def place_of(messages: Any, number: int) -> str | None:
+    """Return the place of an attachment of a query, which counts those of all messages."""
+    for place, message in enumerate(messages if isinstance(messages, list) else ()):
+        content = message.get("content") if isinstance(message, dict) else None
+        for inside, block in enumerate(content if isinstance(content, list) else ()):
+            if is_attachment(block):
+                number -= 1
+                if number < 0:
+                    return f"messages/{place}/content/{inside}/source"
+    return None

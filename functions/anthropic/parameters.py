@@ -2,6 +2,8 @@
 
 from shared.api.errors import FieldError, InvalidRequest
 
+UNSUPPORTED = "not supported; remove it"
+
 
 def refused(place: str, why: str) -> InvalidRequest:
     """Return the error of one parameter, named by its place in the body."""

@@ -1,27 +1,40 @@
-"""Translate requests of Anthropic's Message Batches API into queries. Unsupported parameters are refused by name."""
+"""Translate requests of Anthropic's API into queries. Unsupported parameters are refused by name."""
 
-from collections.abc import Callable
 from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from functions.anthropic.attachments import attached, is_attachment
-from functions.anthropic.parameters import refused as refused  # noqa: PLC0414 -- for the routes
+from functions.anthropic.attachments import place_of
+from functions.anthropic.parameters import UNSUPPORTED, refused
+from functions.anthropic.tools import forced_tool
+from functions.anthropic.turns import texts_of, turns_of
 from shared.api.errors import FieldError, InvalidRequest
 from shared.api.models import Wire
-from shared.api.requests import MOST_QUERIES, BatchQuery
+from shared.api.requests import MOST_QUERIES, CompatQuery
+from shared.api.vocabulary import Priority
 from shared.http.problems import invalid_request
 from shared.services.batches import error_at
 
-UNSUPPORTED = "not supported; remove it"
 _SAME = {"model": "model", "max_tokens": "maxOutputTokens"}
+# Values that change nothing, accepted because some programs always send them.
+_NO_EFFECT: dict[str, tuple[Any, ...]] = {
+    "temperature": (1,),
+    "top_p": (1,),
+    "stop_sequences": ([],),
+    "tools": ([],),
+    "tool_choice": ({"type": "auto"}, {"type": "none"}),
+    "service_tier": ("auto", "standard_only"),
+    "speed": ("standard",),
+}
+# Parameters that change nothing, whatever their value: where a prompt is cached, and who asks.
+_IGNORED = {"cache_control", "user_profile_id"}
 # Our field → its place in `params` of Anthropic's API.
 _PLACES = {
-    "query": "messages",
     "maxOutputTokens": "max_tokens",
     "systemPrompt": "system",
     "effort": "output_config/effort",
     "outputSchema": "output_config/format/schema",
+    "answerTool": "tools/0/name",
 }
 
 
@@ -33,7 +46,32 @@ class MessageBatchRequest(Wire):
     requests: list[dict[str, Any]] = Field(min_length=1, max_length=MOST_QUERIES)
 
 
-def queries_of(requests: list[dict[str, Any]]) -> list[BatchQuery]:
+class MessageRequest(Wire):
+    """A body of Anthropic's API; `query_of` checks its fields."""
+
+    model_config = ConfigDict(extra="allow", alias_generator=None)
+
+    messages: Any = None
+    stream: Any = None
+
+
+def query_of(body: MessageRequest, priority: Priority | None) -> tuple[CompatQuery, bool]:
+    """Translate a message request; return the query, and whether the answer is streamed."""
+    params = body.model_dump()
+    stream = params.pop("stream")
+    if not isinstance(stream, bool | None):
+        raise refused("stream", "should be true or false")
+    # Neither cached nor joined: the job is cancelled when its client leaves.
+    fields = {"cache": {"mode": "bypass"}, "live": True, **_fields(params, "")}
+    if priority is not None:
+        fields["priority"] = priority
+    try:
+        return CompatQuery.model_validate(fields), bool(stream)
+    except ValidationError as error:
+        raise as_parameter(invalid_request(error), params) from None
+
+
+def queries_of(requests: list[dict[str, Any]]) -> list[CompatQuery]:
     """Translate all requests; raises InvalidRequest, which names the first invalid one as Anthropic's API does."""
     queries, names = [], set()
     for number, one in enumerate(requests):
@@ -47,91 +85,121 @@ def queries_of(requests: list[dict[str, Any]]) -> list[BatchQuery]:
         params = one.get("params")
         if not isinstance(params, dict):
             raise refused(f"{place}.params", "should be an object")
-        fields = {"customId": name, **_fields(params, f"{place}.params")}
+        fields = {"customId": name, **_fields(params, f"{place}.params.")}
         try:
-            queries.append(BatchQuery.model_validate(fields))
+            queries.append(CompatQuery.model_validate(fields))
         except ValidationError as error:
-            raise as_parameter(error_at(invalid_request(error), f"{place}.params")) from None
+            raise as_parameter(error_at(invalid_request(error), f"{place}.params"), params) from None
     return queries
 
 
-def as_parameter(error: InvalidRequest) -> InvalidRequest:
-    """Return an error of the batch with the names of the parameters in Anthropic's API."""
-    fields = tuple(FieldError(_parameter(field.pointer), field.message) for field in error.errors)
+def as_parameter(error: InvalidRequest, body: Any) -> InvalidRequest:
+    """Return an error of a query with the names of the parameters in Anthropic's API.
+
+    `body` has the parameters: of the one message, or of all `requests`.
+    """
+    fields = tuple(FieldError(_parameter(field.pointer, body), field.message) for field in error.errors)
     detail = "; ".join(f"{field.pointer.strip('/').replace('/', '.')}: {field.message}" for field in fields[:5])
     return InvalidRequest(detail or error.detail, errors=fields, headers=error.headers)
 
 
-def _parameter(pointer: str) -> str:
+def _parameter(pointer: str, body: Any) -> str:
     above, params, field = pointer.partition("/params/")
+    if not params:
+        above, field = "", pointer.removeprefix("/")
     name, *inside = field.split("/")
-    if name == "attachments":  # blocks of the only message
-        return f"{above}/params/messages/0/content"
-    # The one field beside `params`.
-    return f"{above}/custom_id" if name == "customId" else above + params + "/".join([_PLACES.get(name, name), *inside])
+    if name == "customId":  # the one field beside `params`
+        return f"{above}/custom_id"
+    if name in {"query", "attachments"}:
+        return above + (params or "/") + _place_in(_messages(above, body), name, inside)
+    return above + (params or "/") + "/".join([_PLACES.get(name, name), *inside])
+
+
+def _messages(above: str, body: Any) -> Any:
+    number = above.rpartition("/")[2]
+    if isinstance(body, list):
+        body = body[int(number)]["params"]
+    return body["messages"]
+
+
+def _place_in(messages: list[dict[str, Any]], name: str, inside: list[str]) -> str:
+    """Return the place of the query, which is in the last user message, or of an attachment."""
+    if name == "attachments" and inside and (place := place_of(messages, int(inside[0]))):
+        return place
+    if name == "attachments":
+        return "messages"
+    last = max(number for number, one in enumerate(messages) if one["role"] == "user")
+    return f"messages/{last}/content"
 
 
 def _fields(params: dict[str, Any], place: str) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    for name, value in params.items():
-        where = f"{place}.{name[:60]}"
-        match name:
-            case _ if value is None or (name == "stream" and value is False):
-                pass
-            case "model" | "max_tokens":
-                fields[_SAME[name]] = value
-            case "messages":
-                fields |= _query(value, where)
-            case "system":
-                fields["systemPrompt"] = _text(value, where)
-            case "metadata":
-                fields["metadata"] = {key: text for key, text in _object(value, where).items() if text is not None}
-            case "output_config":
-                fields |= _output(_object(value, where), where)
-            case _:
-                raise refused(where, UNSUPPORTED)
+    """Translate the parameters of one message; `place` is what precedes their names in errors."""
+    given = {name: value for name, value in params.items() if value is not None and not _changes_nothing(name, value)}
+    # The results of a batch are written from the jobs alone, which do not name the tool.
+    fields: dict[str, Any] = {} if place else forced_tool(given, place)
+    system = texts_of(given.pop("system"), f"{place}system") if "system" in given else []
+    turns = None
+    if "messages" in given:
+        turns = turns_of(given.pop("messages"), f"{place}messages")
+        fields |= turns.conversation.fields()
+        system += turns.system
+    if system:
+        fields["systemPrompt"] = "\n".join(system)
+    for name, value in given.items():
+        fields |= _translate_field(name, value, f"{place}{name[:60]}")
+    if turns is not None and turns.effort is not None:
+        fields["effort"] = turns.effort
     for name, field in {**_SAME, "messages": "query"}.items():
         if field not in fields:
-            raise refused(f"{place}.{name}", "required")
+            raise refused(f"{place}{name}", "required")
     return fields
 
 
-def _query(messages: Any, place: str) -> dict[str, Any]:
-    """Return text and attachments of the only message; a batch has no sessions, so it cannot have earlier turns."""
-    match messages:
-        case [{"role": "user", "content": content, **rest}] if not rest:
-            place += ".0.content"
-            fields: dict[str, Any] = {"query": _text(content, place, without=is_attachment)}
-            attachments = attached(content, place)
-            return {**fields, "attachments": attachments} if attachments else fields
+def _translate_field(name: str, value: Any, where: str) -> dict[str, Any]:
+    match name:
+        case "model" | "max_tokens":
+            return {_SAME[name]: value}
+        case "metadata":
+            return {"metadata": {key: text for key, text in _object(value, where).items() if text is not None}}
+        case "output_config":
+            return _output(_object(value, where), where)
+        case "output_format":  # the name of `output_config.format` in an earlier version
+            return _output({"format": value}, where.removesuffix(f".{name}"))
+        case "context_management":
+            _check_context(value, where)
+            return {}
+        case "thinking":
+            _check_thinking(value, where)
+            return {}
         case _:
-            raise refused(place, "should be one user message")
+            raise refused(where, UNSUPPORTED)
 
 
-def _text(content: Any, place: str, without: Callable[[Any], bool] = lambda _: False) -> str:
-    match content:
-        case str():
-            return content
-        case list():
-            parts = enumerate(content)
-            return "\n".join(_part(part, f"{place}.{number}") for number, part in parts if not without(part))
+def _changes_nothing(name: str, value: Any) -> bool:
+    if name == "stream":
+        return value is False  # of a batch
+    # `True == 1` in Python.
+    return name in _IGNORED or (not isinstance(value, bool) and value in _NO_EFFECT.get(name, ()))
+
+
+def _check_context(value: Any, place: str) -> None:
+    match value:
+        case {"edits": list(edits), **rest} if not rest and all(_clears_thinking(edit) for edit in edits):
+            pass  # no turn has thinking
         case _:
-            raise refused(place, "should be text")
+            raise refused(place, "should have edits of the type clear_thinking alone")
 
 
-def _part(part: Any, place: str) -> str:
-    match part:
-        case {"type": "text", "text": str(text), **rest}:
-            for name, value in rest.items():
-                if value is not None:
-                    raise refused(f"{place}.{str(name)[:60]}", UNSUPPORTED)
-            return text
-        case {"type": "text"}:
-            raise refused(f"{place}.text", "should be text")
-        case {"type": str(kind)}:
-            raise refused(place, f"{kind[:40]} is not supported here; use text")
+def _clears_thinking(edit: Any) -> bool:
+    return isinstance(edit, dict) and str(edit.get("type")).startswith("clear_thinking_")
+
+
+def _check_thinking(value: Any, place: str) -> None:
+    match value:
+        case {"type": "adaptive", **rest} if not rest.keys() - {"display"}:
+            pass  # the CLI's own choice
         case _:
-            raise refused(place, "should be a text block")
+            raise refused(place, 'should be {"type": "adaptive"}; output_config.effort limits thinking')
 
 
 def _output(config: dict[str, Any], place: str) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from functions.anthropic import service, views
-from functions.anthropic.requests import MessageBatchRequest, as_parameter, queries_of, refused
+from functions.anthropic.parameters import refused
+from functions.anthropic.requests import MessageBatchRequest, as_parameter, queries_of
 from shared.api.errors import InvalidRequest
 from shared.api.ids import is_id
 from shared.configuration.settings import StatusSettings, SubmitSettings, load
@@ -55,7 +56,7 @@ async def submit_message_batch(request: Request) -> Response:
             place="requests.{}.params",
         )
     except InvalidRequest as error:
-        raise as_parameter(error) from None
+        raise as_parameter(error, body.requests) from None
     return JSONResponse(views.batch_of(batch), headers=headers)
 
 

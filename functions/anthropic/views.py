@@ -57,7 +57,7 @@ def _result(job: StoredJob | None) -> dict[str, Any]:
     if job is None:
         return {"type": "expired"}
     if job.result is not None:
-        return {"type": "succeeded", "message": _message(job.job_id, job.result)}
+        return {"type": "succeeded", "message": message_of(job.job_id, job.result)}
     if job.error is None:
         return {"type": "canceled"}
     code = job.error["code"]
@@ -65,20 +65,51 @@ def _result(job: StoredJob | None) -> dict[str, Any]:
     return {"type": "errored", "error": {"type": "error", "error": error, "request_id": job.record["req"]}}
 
 
-def _message(job_id: str, result: dict[str, Any]) -> dict[str, Any]:
-    usage = result["usage"]
+def message_of(job_id: str, result: dict[str, Any], tool: str | None = None) -> dict[str, Any]:
+    """Write the result of a job as a message; with a tool, the result is the input of that."""
+    content: dict[str, Any] = {"type": "text", "text": result["response"]}
+    if tool is not None:
+        content = {**tool_use(job_id, tool), "input": result["structured"]}
+    return {
+        **begun_message(job_id, result["model"]),
+        "content": [content],
+        "stop_reason": stop_reason_of(result, tool),
+        "usage": usage_of(result),
+    }
+
+
+def tool_use(job_id: str, name: str) -> dict[str, Any]:
+    """Write the use of a tool of which nothing but the name is known yet."""
+    return {"type": "tool_use", "id": f"toolu_{job_id}", "name": name, "input": {}}
+
+
+def stop_reason_of(result: dict[str, Any], tool: str | None) -> str:
+    """Return why the model stopped."""
+    return str(result.get("stopReason", "end_turn")) if tool is None else "tool_use"
+
+
+def begun_message(job_id: str, model: str) -> dict[str, Any]:
+    """Write a message of which nothing is known yet."""
     return {
         "id": f"msg_{job_id}",
         "type": "message",
         "role": "assistant",
-        "model": result["model"],
-        "content": [{"type": "text", "text": result["response"], "citations": None}],
-        "stop_reason": "end_turn",
+        "model": model,
+        "content": [],
+        "stop_reason": None,
         "stop_sequence": None,
-        "usage": {
-            "input_tokens": usage["inputTokens"],
-            "output_tokens": usage["outputTokens"],
-            "cache_read_input_tokens": usage["cacheReadTokens"],
-            "cache_creation_input_tokens": usage["cacheCreationTokens"],
-        },
+        "usage": dict.fromkeys(_USAGE.values(), 0),
     }
+
+
+_USAGE = {
+    "inputTokens": "input_tokens",
+    "outputTokens": "output_tokens",
+    "cacheReadTokens": "cache_read_input_tokens",
+    "cacheCreationTokens": "cache_creation_input_tokens",
+}
+
+
+def usage_of(result: dict[str, Any]) -> dict[str, int]:
+    """Write the tokens of a result."""
+    return {theirs: result["usage"][ours] for ours, theirs in _USAGE.items()}

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response
 from functions.credentials import service
 from shared.api.credentials import CredentialList, CredentialRequest, StoredCredential
 from shared.api.errors import TooManyCredentials
-from shared.api.requests import CREDENTIAL_NAME
+from shared.api.ids import CREDENTIAL_NAME
 from shared.configuration.settings import CredentialsSettings, load
 from shared.http.answers import as_json
 from shared.http.body import read_json

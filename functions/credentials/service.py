@@ -5,7 +5,7 @@ import re
 
 from shared.api.credentials import MAX_CREDENTIALS, CredentialList, CredentialRequest, StoredCredential
 from shared.api.errors import FieldError, InvalidRequest, KeyRevoked, NotFound, TooManyCredentials
-from shared.api.requests import CREDENTIAL_NAME
+from shared.api.ids import CREDENTIAL_NAME
 from shared.api.times import rfc3339, when
 from shared.configuration.settings import CredentialsSettings
 from shared.logs import event

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from functions.files import service
+from functions.files import outputs, service
 from functions.files.content import download, headers_of, is_unchanged, range_of
 from functions.files.multipart import OVERHEAD, MultipartFile
 from shared.api.errors import (
@@ -18,6 +18,7 @@ from shared.api.errors import (
     RangeNotSatisfiable,
 )
 from shared.api.files import MAX_NAME, FilePage, FileView, PresignRequest, check_name
+from shared.api.outputs import ArtifactList
 from shared.configuration.settings import FilesSettings, load
 from shared.http.answers import as_json
 from shared.http.body import read_json
@@ -32,6 +33,8 @@ lists = APIRouter(tags=["files"])
 _FILE_ID = in_path("fileId", "The `fileId` of the file.")
 _ONE = {"parameters": [_FILE_ID]}
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+_JOB_ID = in_path("jobId", "The `jobId` of the job.")
+_JOB: dict[str, Any] = {"parameters": [_JOB_ID]}
 _NAME = {
     "name": "name",
     "in": "query",
@@ -66,6 +69,14 @@ _CONTENT: dict[int | str, dict[str, Any]] = {
     206: {"description": "The requested range.", "content": {"application/octet-stream": _BINARY}},
     302: {"description": "In Lambda: the content is at `Location`, for five minutes."},
     304: {"description": "The content is the one that `If-None-Match` names."},
+}
+
+_PATCH: dict[int | str, dict[str, Any]] = {
+    **_CONTENT,
+    **{
+        status: {"description": description, "content": {"text/x-diff": _BINARY}}
+        for status, description in ((200, "The patch."), (206, "The requested range."))
+    },
 }
 
 
@@ -157,9 +168,76 @@ async def read_content(request: Request) -> Response:
     settings = load(FilesSettings)
     caller = await caller_of(request, settings)
     file = await service.read(request.path_params["fileId"], caller=caller, settings=settings)
+    return await _content_of(request, file, file.name, settings)
+
+
+@router.get(
+    "/api/query/{jobId}/artifacts",
+    summary="List a job's artifacts",
+    response_model=ArtifactList,
+    responses={200: {"description": "All artifacts."}, **problems(401, 404, NotFinished, 503)},
+    openapi_extra=_JOB,
+)
+async def list_artifacts(request: Request) -> Response:
+    """List the files that the run of a job left in `outputs/`, whatever the job's state at its end.
+
+    Those of a cancelled job are there some seconds later.
+    """
+    settings = load(FilesSettings)
+    caller = await caller_of(request, settings)
+    return as_json(await outputs.artifacts(request.path_params["jobId"], caller=caller, settings=settings))
+
+
+@router.get(
+    "/api/query/{jobId}/artifacts/{path:path}",
+    summary="Download an artifact",
+    response_class=StreamingResponse,
+    responses={**_CONTENT, **problems(401, 404, NotFinished, RangeNotSatisfiable, 503)},
+    openapi_extra={"parameters": [_JOB_ID, in_path("path", "The `path` of the artifact."), _RANGE]},
+)
+async def read_artifact(request: Request) -> Response:
+    """Return the content of an artifact, or one range of it, as a download."""
+    settings = load(FilesSettings)
+    caller = await caller_of(request, settings)
+    job_id, path = request.path_params["jobId"], request.path_params["path"]
+    file = await outputs.artifact(job_id, path, caller=caller, settings=settings)
+    return await _content_of(request, file, file.name, settings)
+
+
+@router.get(
+    "/api/query/{jobId}/patch",
+    summary="Download a job's patch",
+    response_class=StreamingResponse,
+    responses={**_PATCH, **problems(401, 404, NotFinished, RangeNotSatisfiable, 503)},
+    openapi_extra={"parameters": [_JOB_ID, _RANGE]},
+)
+async def read_patch(request: Request) -> Response:
+    """Return the changes in the working directory as a patch for `git apply`; empty when nothing changed."""
+    settings = load(FilesSettings)
+    caller = await caller_of(request, settings)
+    job_id = request.path_params["jobId"]
+    file = await outputs.patch(job_id, caller=caller, settings=settings)
+    return await _content_of(request, file, f"{job_id}.patch", settings)
+
+
+@router.get(
+    "/api/downloads/{token}",
+    summary="Download a file by a token",
+    response_class=StreamingResponse,
+    responses={**_CONTENT, **problems(404, RangeNotSatisfiable, 503)},
+    openapi_extra={"parameters": [in_path("token", "The token, which the admin API has made."), _RANGE]},
+)
+async def read_download(request: Request) -> Response:
+    """Return the content of the file that a token reads: the dashboard has no caller's key."""
+    settings = load(FilesSettings)
+    file = await outputs.of_token(request.path_params["token"], settings)
+    return await _content_of(request, file, file.name, settings)
+
+
+async def _content_of(request: Request, file: service.StoredFile, name: str, settings: FilesSettings) -> Response:
     if file.sha256 is None:
         raise NotFinished("The bytes of the presigned upload have not arrived, or are not as many as announced")
-    headers = headers_of(file.name, file.sha256)
+    headers = headers_of(name, file.sha256)
     if is_unchanged(request.headers, file.sha256):
         return Response(status_code=304, headers=headers)
     part = range_of(request.headers, file.size, file.sha256)

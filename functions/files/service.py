@@ -13,7 +13,8 @@ from shared.files.objects import StoreError
 from shared.files.storing import awaited
 from shared.services import files as shared_files
 from shared.store.files import files
-from shared.store.files.files import LEASE, StoredFile
+from shared.store.files.files import LEASE
+from shared.store.files.files import StoredFile as StoredFile  # noqa: PLC0414 -- for the routes
 from shared.store.redis.client import async_client
 
 # Seconds for which a presigned URL can be used: an upload ends before its lease.

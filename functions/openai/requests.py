@@ -1,36 +1,22 @@
 """Translate requests of OpenAI's Responses API into queries. Unsupported parameters are refused by name."""
 
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ConfigDict, ValidationError
 
-from functions.openai.attachments import attached, is_attachment, place_of
-from shared.api.errors import FieldError, InvalidRequest, RefusedParameter
+from functions.openai.parameters import changes_nothing, flag, json_schema
+from functions.openai.turns import RESPONSE, UNSUPPORTED, joined, refuse_others, turns_of
+from shared.api.errors import InvalidRequest, RefusedParameter
 from shared.api.models import Wire
 from shared.api.requests import ResponseQuery
-from shared.http.compat import as_path
+from shared.api.vocabulary import Priority
+from shared.http.compat import renamed
 from shared.http.problems import invalid_request
 
 PREFIX = "resp_"
-UNSUPPORTED = "not supported; remove it"
-# Values that change nothing, accepted because some programs always send them.
-_NO_EFFECT: dict[str, tuple[Any, ...]] = {
-    "tools": ([],),
-    "tool_choice": ("auto", "none"),
-    "include": ([],),
-    "truncation": ("disabled",),
-    "service_tier": ("auto", "default"),
-    "parallel_tool_calls": (True, False),
-    "stream_options": ({}, {"include_obfuscation": False}),
-}
-# The field that an item of the input may have beside role and content.
-_MESSAGE = ("type", "message")
 # Our field → the parameter of OpenAI's API.
 _PARAMETERS = {
-    "query": "input",
     "systemPrompt": "instructions",
     "outputSchema": "text/format/schema",
     "maxOutputTokens": "max_output_tokens",
@@ -45,165 +31,118 @@ class ResponseRequest(Wire):
 
     background: Any = None
     input: Any = None
+    stream: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """A body as a query; `previous` is the response that it continues."""
+    """A body as a query; `previous` is the response that it continues.
+
+    `places` are the places in the body of our fields that have no parameter of their own.
+    """
 
     query: ResponseQuery
     previous: str | None
     stream: bool
+    places: dict[str, str]
+
+    def as_parameter(self, error: InvalidRequest) -> InvalidRequest:
+        """Return an error of the query as the error of the parameter in OpenAI's API."""
+        return renamed(error, _PARAMETERS | self.places)
 
 
-def translate(body: ResponseRequest) -> Translated:
-    """Translate a body; raises RefusedParameter, which names the parameter."""
+def translate(body: ResponseRequest, priority: Priority | None) -> Translated:
+    """Translate a body; raises RefusedParameter, which names the parameter.
+
+    The default priority is high if the client waits for the answer, otherwise normal.
+    """
     given = {name: value for name, value in body.model_dump().items() if value is not None}
-    if given.pop("background", None) is not True:
-        raise RefusedParameter("background", "should be true; only background mode is supported", "unsupported_value")
-    stream, store = (_flag(given, name, default) for name, default in (("stream", False), ("store", True)))
+    background, stream, store = (
+        flag(given, name, default=default)
+        for name, default in (("background", False), ("stream", False), ("store", True))
+    )
     previous = given.pop("previous_response_id", None)
     if previous is not None and not isinstance(previous, str):
         raise RefusedParameter("previous_response_id", "should be a string", "invalid_value")
     if previous is not None and not store:
         raise RefusedParameter("store", "should be true with previous_response_id", "unsupported_value")
-    # Refresh, because a response is read by its own id; a cached answer would have the id of an older job.
+    # A response is read by its own id, and a cached answer would have the id of an older job. A response whose client
+    # waits is not joined either, because it is cancelled when the client leaves.
     fields: dict[str, Any] = {"session": store, "cache": {"mode": "refresh"}}
+    if not background:
+        fields |= {"live": True, "cache": {"mode": "bypass"}}
+    if priority is not None:
+        fields["priority"] = priority
+    places = _input(given, fields, continues=previous is not None)
     for name, value in given.items():
-        if value not in _NO_EFFECT.get(name, ()):
-            fields |= _translate_field(name, value, fields)
-    if "query" not in fields:
-        raise RefusedParameter("input", "required", "missing_required_parameter")
+        if not changes_nothing(name, value):
+            fields |= _translate_field(name, value)
     try:
-        return Translated(ResponseQuery.model_validate(fields), previous, stream)
+        return Translated(ResponseQuery.model_validate(fields), previous, stream, places)
     except ValidationError as error:
-        raise as_parameter(invalid_request(error), body.input) from None
+        raise renamed(invalid_request(error), _PARAMETERS | places) from None
 
 
-def _flag(given: dict[str, Any], name: str, default: bool) -> bool:
-    value = given.pop(name, default)
-    if not isinstance(value, bool):
-        raise RefusedParameter(name, "should be true or false", "invalid_value")
-    return value
+def _input(given: dict[str, Any], fields: dict[str, Any], *, continues: bool) -> dict[str, str]:
+    """Translate `input` and `instructions`; return the places of query and attachments.
+
+    The input of a response that continues another one has no earlier turns.
+    """
+    found = given.pop("input", None)
+    instructions = given.pop("instructions", None)
+    if not isinstance(instructions, str | None):
+        raise RefusedParameter("instructions", "should be text", "invalid_value")
+    places = {"query": "input"}
+    if found is None:
+        raise RefusedParameter("input", "required", "missing_required_parameter")
+    if isinstance(found, str):
+        fields["query"] = found
+    else:
+        turns = turns_of(found, "input", RESPONSE)
+        if continues and turns.conversation.has_earlier_turns:
+            raise RefusedParameter(
+                "input", "should have one user message with previous_response_id", "unsupported_value"
+            )
+        fields |= turns.conversation.fields()
+        instructions = joined(instructions, *turns.instructions) or None
+        places = turns.places
+    if instructions is not None:
+        fields["systemPrompt"] = instructions
+    return places
 
 
-def as_parameter(error: InvalidRequest, body_input: Any) -> InvalidRequest:
-    """Return an error of a query as the error of the parameter in OpenAI's API."""
-    first = error.errors[0] if error.errors else FieldError("", error.detail)
-    name, *inside = first.pointer.removeprefix("/").split("/")
-    parameter = _PARAMETERS.get(name, name)
-    if isinstance(body_input, list) and name in {"query", "attachments"}:  # the content of the last message
-        inside = place_of(body_input[-1].get("content"), inside) if name == "attachments" else inside
-        parameter = f"input/{len(body_input) - 1}/content"
-    return RefusedParameter(as_path("/" + "/".join([parameter, *inside])), first.message, "invalid_value")
-
-
-def _translate_field(name: str, value: Any, fields: dict[str, Any]) -> dict[str, Any]:
+def _translate_field(name: str, value: Any) -> dict[str, Any]:
     match name, value:
         case "model" | "metadata", _:
             return {name: value}
         case "max_output_tokens", _:
             return {"maxOutputTokens": value}
-        case "instructions", str():
-            return {"systemPrompt": _joined(value, fields.get("systemPrompt"))}
-        case "input", str():
-            return {"query": value}
-        case "input", list():
-            return _messages(value, fields)
         case "text", dict():
             return _text(value)
         case "reasoning", dict():
-            _refuse_others({part: given for part, given in value.items() if part != "effort"}, "reasoning")
+            refuse_others({part: given for part, given in value.items() if part != "effort"}, "reasoning")
             return {"effort": value.get("effort")}
         case _:
             raise RefusedParameter(name, UNSUPPORTED)
 
 
-def _messages(items: list[Any], fields: dict[str, Any]) -> dict[str, Any]:
-    """Translate system and developer messages into instructions, and the last message, the user's, into the query."""
-    instructions: str | None = fields.get("systemPrompt")
-    for place, item in enumerate(items):
-        where = f"input[{place}]"
-        match item:
-            case {"role": "system" | "developer", "content": content, **rest} if place < len(items) - 1:
-                _refuse_others(rest, where, _MESSAGE)
-                instructions = _joined(instructions, _content(content, f"{where}.content"))
-            case {"type": str(kind)} if kind != "message":
-                raise RefusedParameter(f"{where}.type", f"{kind[:40]} is not supported; use message")
-            case {"role": "user", "content": content, **rest} if place == len(items) - 1:
-                _refuse_others(rest, where, _MESSAGE)
-                prompt = {} if instructions is None else {"systemPrompt": instructions}
-                where += ".content"
-                attachments = attached(content, where)
-                text = _content(content, where, without=is_attachment)
-                return {"query": text, **({"attachments": attachments} if attachments else {}), **prompt}
-            case _:
-                raise RefusedParameter(
-                    where, "should be system messages, then one user message; previous_response_id continues a response"
-                )
-    raise RefusedParameter("input", "should have at least one item")
-
-
-def _content(content: Any, where: str, without: Callable[[Any], bool] = lambda _: False) -> str:
-    match content:
-        case str():
-            return content
-        case list():
-            parts = enumerate(content)
-            return "\n".join(_part(part, f"{where}[{place}]") for place, part in parts if not without(part))
-        case _:
-            raise RefusedParameter(where, "should be text")
-
-
-def _part(part: Any, where: str) -> str:
-    match part:
-        case {"type": "input_text", "text": str(text), **rest}:
-            _refuse_others(rest, where)
-            return text
-        case {"type": "input_text"}:
-            raise RefusedParameter(f"{where}.text", "should be text")
-        case {"type": str(kind)}:
-            raise RefusedParameter(f"{where}.type", f"{kind[:40]} is not supported here; use input_text")
-        case _:
-            raise RefusedParameter(where, "should be an input_text part")
-
-
 def _text(text: dict[str, Any]) -> dict[str, Any]:
-    _refuse_others({name: value for name, value in text.items() if name != "format"}, "text")
+    rest = {name: value for name, value in text.items() if name != "format" and not changes_nothing(name, value)}
+    refuse_others(rest, "text")
     match text.get("format"):
         case None:
             return {}
-        case {"type": "text", **rest}:
-            _refuse_others(rest, "text.format")
+        case {"type": "text", **given}:
+            refuse_others(given, "text.format")
             return {}
-        case {"type": "json_schema", "schema": dict(schema), **rest}:
-            return {"outputSchema": schema, "textFormat": _format_options(rest)}
-        case {"type": "json_schema"}:
-            raise RefusedParameter("text.format.schema", "should be a JSON Schema", "invalid_value")
+        case {"type": "json_object", **given}:
+            refuse_others(given, "text.format")
+            return {"outputSchema": {"type": "object"}}
+        case {"type": "json_schema", **given}:
+            return json_schema(given, "text.format")
         case {"type": _}:
-            raise RefusedParameter("text.format.type", "should be text or json_schema", "unsupported_value")
+            raise RefusedParameter(
+                "text.format.type", "should be text, json_object or json_schema", "unsupported_value"
+            )
         case _:
-            raise RefusedParameter("text.format", "should be text or json_schema")
-
-
-def _format_options(given: dict[Any, Any]) -> dict[str, Any] | None:
-    """Return name and strictness of a format, which responses repeat. Every answer conforms to its schema."""
-    options = {name: given.pop(name) for name in ("name", "strict") if given.get(name) is not None}
-    _refuse_others(given, "text.format")
-    name = options.get("name", "answer")
-    if not (isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name)):
-        raise RefusedParameter("text.format.name", "should be 1 to 64 letters, digits, _ and -", "invalid_value")
-    if not isinstance(options.get("strict", False), bool):
-        raise RefusedParameter("text.format.strict", "should be true or false", "invalid_value")
-    return options or None
-
-
-def _refuse_others(rest: dict[Any, Any], where: str, allowed: tuple[str, str] | None = None) -> None:
-    """Raise RefusedParameter for any remaining field of an object, except one pair of name and value."""
-    for name, value in rest.items():
-        if value is not None and (name, value) != allowed:
-            raise RefusedParameter(f"{where}.{name[:60]}", UNSUPPORTED)
-
-
-def _joined(first: str | None, second: str | None) -> str:
-    return "\n\n".join(part for part in (first, second) if part)
+            raise RefusedParameter("text.format", "should be an object with a type")

@@ -1,14 +1,17 @@
-"""The routes of OpenAI's Responses API in background mode."""
+"""The routes of OpenAI's Responses API."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from functions.openai import service, views
-from functions.openai.requests import UNSUPPORTED, ResponseRequest
+from functions.openai.live_stream import ResponseWriter
+from functions.openai.requests import ResponseRequest, translate
 from functions.openai.stream import deleted_response, stream
+from functions.openai.turns import UNSUPPORTED
 from shared.api.errors import InvalidRequest, RefusedParameter
 from shared.configuration.settings import StatusSettings, SubmitSettings, load
 from shared.http.answers import event_stream
@@ -17,6 +20,9 @@ from shared.http.callers import caller_of
 from shared.http.describe import in_path, takes
 from shared.http.direct import DirectRoute
 from shared.http.idempotency import idempotency_key_in
+from shared.http.live import streamed, whole
+from shared.http.priority import PRIORITY, priority_in
+from shared.services import live
 
 router = APIRouter(tags=["OpenAI's responses"], route_class=DirectRoute)
 _OBJECT = {"content": {"application/json": {"schema": {"type": "object"}}}}
@@ -37,22 +43,37 @@ def _answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
 @router.post(
     "/v1/responses",
     summary="Create a response",
-    responses=_answers(400, 401, 403, 413, 429, 503),
-    openapi_extra=takes(ResponseRequest),
+    responses=_answers(400, 401, 403, 404, 413, 429, 502, 503, 504),
+    openapi_extra={**takes(ResponseRequest), "parameters": [PRIORITY]},
 )
 async def create_response(request: Request) -> Response:
-    """Accept a query in background mode. Unsupported parameters are refused by name."""
+    """Answer a query, or accept it if `background` is true. Unsupported parameters are refused by name.
+
+    A response that is not in background ends when its client leaves.
+    """
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
     body = await read_json(request, ResponseRequest, max_bytes=settings.max_body_bytes)
-    found, translated, headers = await service.submit(
-        body,
+    translated = translate(body, priority_in(request))
+    is_live = translated.query.live
+    if is_live and translated.stream and live.in_lambda():
+        raise RefusedParameter("stream", live.NO_STREAM, "unsupported_value")
+    idempotency_key = idempotency_key_in(request)
+    found, headers = await service.submit(
+        translated,
         request_id=request.state.request_id,
         caller=caller,
-        idempotency_key=idempotency_key_in(request),
+        idempotency_key=idempotency_key,
         settings=settings,
     )
     request.state.job_id = found.job.job_id
+    if is_live:
+        job = live.LiveJob(found.job.job_id, caller, headers, settings, keeps_running=idempotency_key is not None)
+        if not translated.stream:
+            return _json(replace(found, job=await whole(request, job)), headers)
+        writer = ResponseWriter(found.job, found.request, settings.claude_model)
+        streams_text = translated.query.output_schema is None
+        return await streamed(request, job, writer, load(StatusSettings), streams_text=streams_text)
     if translated.stream:
         if "Idempotent-Replayed" in headers and not await service.exists(found, caller=caller, settings=settings):
             return event_stream(deleted_response(found.job, found.request, settings.claude_model), headers)

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from functions.openai.requests import PREFIX, ResponseRequest, Translated, as_parameter, translate
+from functions.openai.requests import PREFIX, Translated
 from shared.api.errors import AlreadyFinished, InvalidRequest, NotFound, RefusedParameter
 from shared.api.ids import is_id
 from shared.api.requests import SubmitRequest
@@ -23,13 +23,12 @@ class Found:
 
 
 async def submit(
-    body: ResponseRequest, *, request_id: str, caller: str, idempotency_key: str | None, settings: SubmitSettings
-) -> tuple[Found, Translated, dict[str, str]]:
-    """Accept a body as a job; return the accepted job, the translated body, and headers.
+    request: Translated, *, request_id: str, caller: str, idempotency_key: str | None, settings: SubmitSettings
+) -> tuple[Found, dict[str, str]]:
+    """Accept a translated body as a job; return the accepted job and headers.
 
     A replay returns the same, even after the job or the previous response has been deleted.
     """
-    request = translate(body)
     query, session = request.query, None
     # The content that an Idempotency-Key stands for.
     content = [submitting.normalized(query), request.previous]
@@ -45,7 +44,7 @@ async def submit(
             if first is None:
                 raise
             # A session has the id of its first job.
-            return _accepted(first, query, request.previous.removeprefix(PREFIX), caller), request, _headers(first)
+            return _accepted(first, query, request.previous.removeprefix(PREFIX), caller), _headers(first)
         query = query.model_copy(update={"session_id": session, "fork": True})
     try:
         done = await submitting.submit(
@@ -57,8 +56,8 @@ async def submit(
             body=content,
         )
     except InvalidRequest as error:
-        raise as_parameter(error, body.input) from None
-    return _accepted(done.answer, query, session, caller), request, {**done.rate_headers, **_headers(done.answer)}
+        raise request.as_parameter(error) from None
+    return _accepted(done.answer, query, session, caller), {**done.rate_headers, **_headers(done.answer)}
 
 
 def _accepted(answer: submissions.Answer, query: SubmitRequest, resumed: str | None, caller: str) -> Found:
@@ -106,7 +105,8 @@ async def _session(response_id: str, caller: str, settings: SubmitSettings) -> s
     except NotFound as error:
         raise RefusedParameter("previous_response_id", error.detail, "previous_response_not_found") from None
     session: str | None = found.request.get("conversation", {}).get("id")
-    if session is None or found.job.record["state"] != "completed":
-        why = "has not completed" if session else "was not stored"
+    is_kept = found.job.result is not None and found.job.result.get("sessionId") is not None
+    if session is None or not is_kept:
+        why = "was not stored" if session is None else "is incomplete" if found.job.result else "has not completed"
         raise RefusedParameter("previous_response_id", f"this response {why}", "previous_response_not_found")
     return session

@@ -33,7 +33,7 @@ class Translation:
     def begin(self) -> list[bytes]:
         """Write the events that precede the first update."""
         self._write("response.created", response=self._first)
-        self._write("response.queued", response=self._first)
+        self._write(f"response.{self._status}", response=self._first)
         return self._take_written()
 
     def fail(self, code: str, message: str) -> list[bytes]:
@@ -44,13 +44,34 @@ class Translation:
     def translate(self, update: Update, ended: dict[str, Any] | None) -> list[bytes]:
         """Write the events of an update; `ended` is the response if the update is the last."""
         if ended is not None and update.job is not None:
-            self._end(update.job, ended)
-        elif update.event.kind == "delta" and self._streams_text:
-            self._delta(update.event.data)
-        elif update.event.kind == "reset":
-            self._close("incomplete")
-        elif update.event.kind == "state":
+            return self.end(update.job, ended)
+        if update.event.kind == "delta" and self._streams_text:
+            return self.add(update.event.data)
+        if update.event.kind == "reset":
+            return self.restart()
+        if update.event.kind == "state":
             self._change(views.STATUSES.get(json.loads(update.event.data)["state"]))
+        return self._take_written()
+
+    def add(self, text: str) -> list[bytes]:
+        """Write the next piece of text."""
+        self._delta(text)
+        return self._take_written()
+
+    def restart(self) -> list[bytes]:
+        """Write that the text so far is void: text after it is another item."""
+        self._close("incomplete")
+        return self._take_written()
+
+    def end(self, job: StoredJob, ended: dict[str, Any]) -> list[bytes]:
+        """Write the rest of an ended job; `ended` is its response."""
+        self._end(job, ended)
+        return self._take_written()
+
+    def end_with(self, error: dict[str, str]) -> list[bytes]:
+        """Write that the response failed."""
+        self._close("incomplete")
+        self._write("response.failed", response={**self._first, "status": "failed", "error": error})
         return self._take_written()
 
     def _change(self, status: str | None) -> None:
@@ -69,7 +90,8 @@ class Translation:
             self._begin_item()
             if answer and not self._text:
                 self._delta(answer)
-        self._close("completed" if job.result is not None else "incomplete")
+        is_whole = job.result is not None and ended["status"] == "completed"
+        self._close("completed" if is_whole else "incomplete")
         # OpenAI's API has no event for a cancelled response; `incomplete` carries the status.
         self._write(_TERMINAL_EVENTS.get(ended["status"], "response.incomplete"), response=ended)
 

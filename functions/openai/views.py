@@ -3,6 +3,7 @@
 from typing import Any
 
 from functions.openai.requests import PREFIX
+from functions.openai.usage import total_input
 from shared.store.jobs.records import StoredJob
 
 STATUSES = {"waiting": "queued", "delayed": "queued", "active": "in_progress"}
@@ -15,7 +16,6 @@ _ERRORS = {
 
 def response_of(job: StoredJob, request: dict[str, Any], *, model: str | None) -> dict[str, Any]:
     """Write a job as a response; `request` is its request, `model` the deployment's default model."""
-    state = job.record["state"]
     result, session = job.result, request.get("conversation", {})
     previous = session.get("from")
     schema, options = request.get("outputSchema"), request.get("textFormat", {})
@@ -24,14 +24,14 @@ def response_of(job: StoredJob, request: dict[str, Any], *, model: str | None) -
         "id": PREFIX + job.job_id,
         "object": "response",
         "created_at": int(job.record["created"]) // 1000,
-        "status": STATUSES.get(state, state),
-        "background": True,
+        "status": _status(job),
+        "background": not request.get("live", False),
         "error": _error(job),
-        "incomplete_details": None,
+        "incomplete_details": {"reason": "max_output_tokens"} if _is_cut(job) else None,
         "instructions": request.get("systemPrompt"),
         "max_output_tokens": request.get("maxOutputTokens"),
         "model": (result or {}).get("model") or request.get("model") or model or "default",
-        "output": [] if result is None else [message(job.job_id, 0, result["response"])],
+        "output": [] if result is None else [message(job.job_id, 0, result["response"], _item_status(job))],
         "parallel_tool_calls": False,
         # A session has the id of its first job.
         "previous_response_id": PREFIX + previous if previous else None,
@@ -46,6 +46,19 @@ def response_of(job: StoredJob, request: dict[str, Any], *, model: str | None) -
         "usage": None if result is None else _usage(result["usage"]),
         "metadata": job.metadata,
     }
+
+
+def _is_cut(job: StoredJob) -> bool:
+    return (job.result or {}).get("stopReason") == "max_tokens"
+
+
+def _item_status(job: StoredJob) -> str:
+    return "incomplete" if _is_cut(job) else "completed"
+
+
+def _status(job: StoredJob) -> str:
+    state = job.record["state"]
+    return "incomplete" if _is_cut(job) else STATUSES.get(state, state)
 
 
 def message(job_id: str, number: int, text: str, status: str = "completed") -> dict[str, Any]:
@@ -67,12 +80,16 @@ def item_id(job_id: str, number: int) -> str:
 def _error(job: StoredJob) -> dict[str, str] | None:
     if job.error is None:
         return None
-    code = job.error["code"]
-    return {"code": _ERRORS.get(code, "server_error"), "message": f"{code}: {job.error['message']}"}
+    return error_of(job.error["code"], f"{job.error['code']}: {job.error['message']}")
+
+
+def error_of(code: str, message: str) -> dict[str, str]:
+    """Write the error of a response; `code` is that of a job."""
+    return {"code": _ERRORS.get(code, "server_error"), "message": message}
 
 
 def _usage(usage: dict[str, int]) -> dict[str, Any]:
-    read = usage["inputTokens"] + usage["cacheReadTokens"] + usage["cacheCreationTokens"]
+    read = total_input(usage)
     cached = {"cached_tokens": usage["cacheReadTokens"], "cache_write_tokens": usage["cacheCreationTokens"]}
     return {
         "input_tokens": read,

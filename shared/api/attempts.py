@@ -16,11 +16,12 @@ class AttemptDetail(Wire):
 
 
 class WaitingFor(Wire):
-    """The reason of a wait: the error of Claude, its time and the time of the next request; or `sandbox_unavailable`.
+    """The reason of a wait: the error of Claude, its time and the time of the next request.
 
-    A job with tools waits for a worker with a sandbox; then `retryAt` is null.
+    A job with tools waits for a worker with a sandbox with the code `sandbox_unavailable`, and a job with a repository
+    for its clone with `cloning`; then `retryAt` is null.
     """
 
-    code: ErrorCode | Literal["sandbox_unavailable"]
+    code: ErrorCode | Literal["sandbox_unavailable", "cloning"]
     since: str
     retry_at: str | None

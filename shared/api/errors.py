@@ -26,6 +26,7 @@
     ├── CallerStorageFull 429
     ├── RateLimited 429
     ├── HeadTooLarge 431
+    ├── AnswerFailed 502
     ├── QueueFull 503
     └── Unavailable 503
 
@@ -212,6 +213,17 @@ class CallerStorageFull(GatewayError):
     """The caller's jobs, results and sessions, or its files, fill a limit, which `detail` names."""
 
     status, code, title = 429, "caller_storage_full", "Caller storage full"
+
+
+class AnswerFailed(GatewayError):
+    """The job of a request that waits for its answer failed; the compat API's own status and type say how."""
+
+    status, code, title = 502, "answer_failed", "No answer"
+
+    def __init__(self, detail: str, job_code: str = "server_error", *, retryable: bool = False) -> None:
+        # Both packages repeat a request after a 5xx unless this header forbids it.
+        super().__init__(f"{job_code}: {detail}", headers={} if retryable else {"x-should-retry": "false"})
+        self.job_code = job_code
 
 
 class QueueFull(GatewayError):

@@ -1,8 +1,14 @@
-"""Identifiers of jobs and requests."""
+"""Identifiers of jobs and requests, and names of credentials."""
 
 import os
 import re
 import time
+from typing import Annotated
+
+from pydantic import Field, StrictStr
+
+CREDENTIAL_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+CredentialName = Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=CREDENTIAL_NAME)]
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
 

@@ -25,7 +25,8 @@ _WRONG_PATH = (
 )
 
 
-def _path(path: str) -> str:
+def check_path(path: str) -> str:
+    """Return a relative path that a file can have; raise ValueError for any other."""
     segments = path.split("/")
     sizes = [len(segment.encode()) for segment in segments]
     wrong = re.fullmatch(_PATH, path) is None or {".", ".."} & set(segments)
@@ -56,7 +57,7 @@ MediaType = Literal["image/png", "image/jpeg", "image/gif", "image/webp", "appli
 class JobFile(Body):
     """A file that is placed in the working directory of the run: one of yours, a text, or data."""
 
-    path: Annotated[StrictStr, AfterValidator(_path)] = Field(
+    path: Annotated[StrictStr, AfterValidator(check_path)] = Field(
         description=f"Relative to the working directory: at most {MAX_PATH} bytes, without `..`.",
         json_schema_extra={"minLength": 1, "maxLength": MAX_PATH, "pattern": _PATH},
     )

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from shared.api.attempts import AttemptDetail, WaitingFor
+from shared.api.outputs import OMITTED, Artifact, Omitted, PatchSummary
 from shared.api.vocabulary import ErrorCode, Priority, State
 from shared.api.wire import Wire as Wire  # noqa: PLC0414 -- for all that define an object of the API
 
@@ -50,6 +51,12 @@ class Result(Wire):
     cost_usd: float
     duration_ms: int
     turns: int
+    artifacts: list[Artifact] = Field(default_factory=list, description="The files that the run left in `outputs/`.")
+    patch: PatchSummary | None = Field(
+        None, description="The changes in the working directory; null if the job has neither files nor a workspace."
+    )
+    commit: str | None = Field(None, description="The commit that was pushed, otherwise null.")
+    omitted: dict[Omitted, int] | None = Field(None, exclude_if=lambda omitted: not omitted, description=OMITTED)
 
 
 class JobError(Wire):
@@ -116,7 +123,7 @@ class Listed(Wire):
         description="The number of jobs that start before this one; null unless it is waiting."
     )
     waiting_for: WaitingFor | None = Field(
-        None, description="The error of Claude that a running job waits to retry, otherwise null."
+        None, description="Why the job waits: an error of Claude, its clone, or the want of a sandbox; otherwise null."
     )
 
 

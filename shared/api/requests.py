@@ -1,13 +1,24 @@
 """The objects that clients send, with their limits."""
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
 
+from shared.api.ids import CredentialName
 from shared.api.job_files import Attachments, JobFiles
 from shared.api.vocabulary import Priority
 from shared.api.wire import Body as Body  # noqa: PLC0414 -- for all that define what clients send
+from shared.api.workspaces import Workspace
 from shared.egress import hosts
 from shared.egress.targets import MAX_URL
 
@@ -85,10 +96,6 @@ ToolName = Annotated[StrictStr, Field(min_length=1, max_length=100, pattern=r"^[
 
 
 McpServerName = Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
-
-
-CREDENTIAL_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
-CredentialName = Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=CREDENTIAL_NAME)]
 
 
 class RouteRequest(Body):
@@ -210,18 +217,16 @@ class SubmitRequest(Body):
         exclude_if=lambda attachments: not attachments,
         description="Images and PDFs that the model is shown before the query.",
     )
+    workspace: Workspace | None = Field(
+        None,
+        exclude_if=lambda workspace: workspace is None,
+        description="A repository in which the run works. Requires a sandbox.",
+    )
     cache: CacheControl = Field(default_factory=CacheControl)
     timeout_ms: Milliseconds | None = Field(None, description="At most CLAUDE_TIMEOUT.")
     metadata: Metadata = Field(
         default_factory=dict, description="Returned in the status and in webhooks; not part of the run."
     )
-
-
-class ResponseQuery(SubmitRequest):
-    """A query of OpenAI's API, with the options of its text format, which responses repeat."""
-
-    # Omitted when absent, so that digests of bodies that were stored before this field stay valid.
-    text_format: dict[str, Any] | None = Field(None, exclude_if=lambda options: options is None)
 
 
 MOST_QUERIES = 1000
@@ -234,6 +239,45 @@ class BatchQuery(SubmitRequest):
     custom_id: Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")] | None = Field(
         None, description="Returned with the result."
     )
+
+
+class CompatQuery(BatchQuery):
+    """A query of a compat API, with what our own API does not have."""
+
+    # Omitted when absent, so that digests of bodies that were stored before these fields stay valid.
+    text_format: dict[str, Any] | None = Field(
+        None,
+        exclude_if=lambda options: options is None,
+        description="The options of a text format that answers repeat.",
+    )
+    history: list[dict[str, Any]] = Field(
+        default_factory=list,
+        exclude_if=lambda turns: not turns,
+        description="The turns before the query, as messages of Anthropic's API.",
+    )
+    answer_tool: StrictStr | None = Field(
+        None,
+        min_length=1,
+        max_length=128,
+        exclude_if=lambda name: name is None,
+        description="The client's tool whose input is the structured answer.",
+    )
+    live: StrictBool = Field(
+        False,
+        exclude_if=lambda live: not live,
+        description="The client waits: an answer that reaches `maxOutputTokens` is returned as far as it goes.",
+    )
+
+    @model_validator(mode="after")
+    def _is_urgent_if_live(self) -> Self:
+        if self.live and "priority" not in self.model_fields_set:
+            # Not a field that the client has set: a policy lowers it instead of refusing it.
+            self.__dict__["priority"] = "high"
+        return self
+
+
+class ResponseQuery(CompatQuery):
+    """A query of OpenAI's Responses API, whose request is kept with the job: a response repeats it."""
 
 
 class BatchRequest(Body):

@@ -9,6 +9,8 @@ PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
 Scope = Literal["submit", "read", "decide", "admin-read"]
 DEFAULT_SCOPES: tuple[Scope, ...] = ("submit", "read", "decide")
 TERMINAL = frozenset({"completed", "failed", "cancelled"})
+# The model that the CLI asks when no model is set; a contract test compares.
+CLI_DEFAULT_MODEL = "claude-opus-5-5"
 
 ErrorCode = Literal[
     "authentication_failed",

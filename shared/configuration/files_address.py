@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from shared.configuration import env_file
 from shared.configuration.sources import TextSettings
@@ -58,9 +58,12 @@ FilesUrl = Annotated[str, AfterValidator(check_files_url)]
 
 
 class FilesFields(TextSettings):
-    """The settings by which a process reaches the object store."""
+    """The settings of a process that stores files; sizes in bytes, `files_ttl` in s."""
 
     files_url: FilesUrl = "file:.data/files"
+    max_file_bytes: int = Field(33_554_432, ge=1, le=1 << 40)
+    files_ttl: int = Field(604_800, ge=1, le=315_360_000)
+    max_caller_file_bytes: int = Field(1_073_741_824, ge=1, le=1 << 50)
     # Read here and not by the object store's library: a worker takes them from its environment before a run starts.
     _aws: dict[str, str] = PrivateAttr(default_factory=dict)
 

@@ -21,7 +21,7 @@ class HostSettings(TextSettings):
 
 
 class RunNetworkSettings(HostSettings):
-    """How they are reached: `run_allowed_networks` are allowed though they are not public; sizes in bytes."""
+    """The hosts, and the limits of the network; `run_allowed_networks` are allowed although they are not public."""
 
     run_allowed_networks: Networks = ()
     max_run_network_bytes: int = Field(1_073_741_824, ge=1 << 20, le=1 << 50)

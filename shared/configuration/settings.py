@@ -164,11 +164,8 @@ class CredentialsSettings(CommonSettings):
 
 
 class FilesSettings(CommonSettings, FilesFields):
-    """Settings of `functions.files`; sizes in bytes, `files_ttl` in s."""
+    """Settings of `functions.files`; sizes in bytes."""
 
-    max_file_bytes: int = Field(33_554_432, ge=1, le=1 << 40)
-    files_ttl: int = Field(604_800, ge=1, le=MAX_SECONDS)
-    max_caller_file_bytes: int = Field(1_073_741_824, ge=1, le=1 << 50)
     max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
 
 

@@ -129,11 +129,14 @@ def run_processes(excluded: set[int]) -> list[int]:
 
 
 def own_memory(pid: int) -> int:
-    """Return the memory of a process in bytes, without mapped files; 0 when it has exited."""
+    """Return the memory of a process in bytes, without mapped files; 0 when it has exited.
+
+    Page tables count, which a process can fill without memory of its own, and so does what is swapped out.
+    """
     with suppress(OSError):
         kilobytes = 0
         for line in Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines():
-            if line.startswith(("RssAnon:", "RssShmem:")):
+            if line.startswith(("RssAnon:", "RssShmem:", "VmPTE:", "VmSwap:")):
                 kilobytes += int(line.split()[1])
         return kilobytes * 1024
     return 0

@@ -6,6 +6,9 @@ from fastapi import Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
+# Proxies may not store, compress or buffer a stream.
+UNBUFFERED = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
+
 
 def as_json(body: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Write a body as JSON with the names of the API."""
@@ -13,6 +16,5 @@ def as_json(body: BaseModel, status: int = 200, headers: dict[str, str] | None =
 
 
 def event_stream(events: AsyncIterator[bytes], headers: dict[str, str] | None = None) -> Response:
-    """Stream server-sent events; proxies may not store, compress or buffer them."""
-    unbuffered = {**(headers or {}), "Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
-    return StreamingResponse(events, headers=unbuffered, media_type="text/event-stream")
+    """Stream server-sent events."""
+    return StreamingResponse(events, headers={**(headers or {}), **UNBUFFERED}, media_type="text/event-stream")

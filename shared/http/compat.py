@@ -10,7 +10,7 @@ from typing import Any, Literal
 from fastapi import Response
 from pydantic import BaseModel
 
-from shared.api.errors import GatewayError, RefusedParameter
+from shared.api.errors import AnswerFailed, FieldError, GatewayError, InvalidRequest, RefusedParameter
 
 _OPENAI = {
     401: ("invalid_request_error", "invalid_api_key"),
@@ -19,7 +19,9 @@ _OPENAI = {
     413: ("invalid_request_error", "payload_too_large"),
     429: ("rate_limit_error", "rate_limit_exceeded"),
     500: ("server_error", "server_error"),
+    502: ("server_error", "server_error"),
     503: ("server_error", "unavailable"),
+    504: ("server_error", "timeout"),
 }
 _ANTHROPIC = {
     401: "authentication_error",
@@ -27,8 +29,23 @@ _ANTHROPIC = {
     404: "not_found_error",
     413: "request_too_large",
     429: "rate_limit_error",
+    402: "billing_error",
     500: "api_error",
+    502: "api_error",
     503: "overloaded_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+# The code of a failed job → the status of its request; any other code is 502.
+_FAILED = {
+    "invalid_request": 400,
+    "credential_unavailable": 400,
+    "session_not_found": 404,
+    "billing_error": 402,
+    "model_not_found": 404,
+    "rate_limited": 429,
+    "overloaded": 529,
+    "timeout": 504,
 }
 Writer = Callable[[GatewayError, str | None], Response]
 
@@ -63,29 +80,43 @@ class AnthropicError(BaseModel):
     request_id: str | None
 
 
-def as_openai(error: GatewayError, _request_id: str | None = None) -> Response:
-    """Write an error in the form of OpenAI's API, whose packages read the request id from `x-request-id`."""
-    # OpenAI's API has one status for all invalid requests.
-    status = 400 if error.status in {415, 422} else error.status
+def openai_error(error: GatewayError) -> tuple[int, dict[str, Any]]:
+    """Return the status and the `error` object of OpenAI's API."""
+    # OpenAI's API has one status for all invalid requests, and 503 for an overload.
+    status = {415: 400, 422: 400, 529: 503}.get(_status(error), _status(error))
     kind, code = _OPENAI.get(status, ("invalid_request_error", error.code))
+    if isinstance(error, AnswerFailed):
+        code = error.job_code
     if isinstance(error, RefusedParameter):
         code = error.openai_code
     elif error.code == "budget_exhausted":
         code = "insufficient_quota"
     param = as_path(error.errors[0].pointer) if error.errors else None
-    body = {"error": {"message": error.detail or error.title, "type": kind, "param": param or None, "code": code}}
-    return Response(json.dumps(body), status, error.headers, "application/json")
+    return status, {"message": error.detail or error.title, "type": kind, "param": param or None, "code": code}
+
+
+def anthropic_error(error: GatewayError) -> tuple[int, dict[str, Any]]:
+    """Return the status and the `error` object of Anthropic's API."""
+    # Anthropic's API has one status for all invalid requests.
+    status = {409: 400, 415: 400, 422: 400}.get(_status(error), _status(error))
+    kind = _ANTHROPIC.get(status, "invalid_request_error")
+    return status, {"type": kind, "message": error.detail or error.title}
+
+
+def _status(error: GatewayError) -> int:
+    return _FAILED.get(error.job_code, error.status) if isinstance(error, AnswerFailed) else error.status
+
+
+def as_openai(error: GatewayError, _request_id: str | None = None) -> Response:
+    """Write an error in the form of OpenAI's API, whose packages read the request id from `x-request-id`."""
+    status, body = openai_error(error)
+    return Response(json.dumps({"error": body}), status, error.headers, "application/json")
 
 
 def as_anthropic(error: GatewayError, request_id: str | None = None) -> Response:
     """Write an error in the form of Anthropic's API, whose packages read the request id from `request-id`."""
-    # Anthropic's API has one status for all invalid requests.
-    status = 400 if error.status in {409, 415, 422} else error.status
-    body = {
-        "type": "error",
-        "error": {"type": _ANTHROPIC.get(status, "invalid_request_error"), "message": error.detail or error.title},
-        "request_id": request_id,
-    }
+    status, inner = anthropic_error(error)
+    body = {"type": "error", "error": inner, "request_id": request_id}
     return Response(json.dumps(body), status, error.headers, "application/json")
 
 
@@ -97,6 +128,16 @@ def writer_for(scope: Mapping[str, Any]) -> Writer | None:
     # Anthropic's packages send this header with every request, even to paths of OpenAI's API.
     versioned = any(name == b"anthropic-version" for name, _ in scope["headers"])
     return as_anthropic if versioned or f"{path}/".startswith("/v1/messages/") else as_openai
+
+
+def renamed(error: InvalidRequest, names: Mapping[str, str]) -> InvalidRequest:
+    """Return an error of a query as the error of one parameter of OpenAI's API; `names` has our fields' parameters."""
+    first = error.errors[0] if error.errors else FieldError("", error.detail)
+    name, *inside = first.pointer.removeprefix("/").split("/")
+    # `names` may have an item of a list, such as an attachment, with all that is inside it.
+    item = names.get(f"{name}/{inside[0]}") if inside else None
+    place = "/" + "/".join([names.get(name, name), *inside])
+    return RefusedParameter(as_path(place) if item is None else item, first.message, "invalid_value")
 
 
 def as_path(pointer: str) -> str:

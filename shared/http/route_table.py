@@ -14,13 +14,13 @@ from shared.api.errors import GatewayError, MethodNotAllowed, NotFound
 DOCUMENT = Path(__file__).parent / "openapi.json"
 # Alternatives to well-known paths of other APIs that the gateway does not have.
 _ALTERNATIVES = {
-    "/v1/chat/completions": 'POST /v1/responses with "background": true',
-    "/v1/completions": 'POST /v1/responses with "background": true',
-    "/v1/complete": "POST /v1/messages/batches or POST /api/query",
-    "/v1/messages": "POST /v1/messages/batches or POST /api/query",
+    "/v1/completions": "POST /v1/chat/completions",
+    "/v1/complete": "POST /v1/messages",
+    "/v1/chat/completions": "POST /v1/chat/completions",
+    "/v1/messages": "POST /v1/messages or POST /v1/messages/batches",
     "/v1/batches": "POST /v1/messages/batches or POST /api/batches",
     "/v1/conversations": "previous_response_id of POST /v1/responses",
-    "/v1/models": "a model of CLAUDE_MODELS, or no model",
+    "/v1/responses/input_tokens": "POST /v1/messages/count_tokens",
 }
 _METHODS = ("get", "post", "put", "patch", "delete")
 # Routes that are not in the document.

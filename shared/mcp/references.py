@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from shared.api.requests import CREDENTIAL_NAME
+from shared.api.ids import CREDENTIAL_NAME
 
 _REFERENCE = re.compile(r"\$\{credential\.([^}]*)\}")
 

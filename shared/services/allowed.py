@@ -10,6 +10,7 @@ from shared.api.policies import Policy
 from shared.api.requests import NetworkAccess, SubmitRequest
 from shared.configuration.settings import SubmitSettings
 from shared.egress import hosts, targets
+from shared.egress.repositories import repository_of
 
 # A name that takes longer to resolve counts as one that does not resolve; s.
 _RESOLVE_WITHIN = 2.0
@@ -93,9 +94,10 @@ def apply_policy(request: SubmitRequest, policy: Policy, settings: SubmitSetting
         "tools": _outside(policy.tools, {"/tools": request.tools}),
         "mcpServers": _outside(policy.mcp_servers, {"/mcpServers": request.mcp_servers or []}),
     }
-    named = request.network.allowed_hosts if request.network else []
-    outside = [host for host in named if not (policy.allowed_hosts is None or hosts.covers(policy.allowed_hosts, host))]
-    refused["allowedHosts"] = [f"/network/allowedHosts/{named.index(host)}" for host in dict.fromkeys(outside)]
+    allowed = policy.allowed_hosts
+    refused["allowedHosts"] = [
+        place for host, place in _hosts_of(request).items() if not (allowed is None or hosts.covers(allowed, host))
+    ]
     errors = [
         FieldError(place, f"not among {limit} of the caller's policy")
         for limit, places in refused.items()
@@ -123,6 +125,16 @@ def apply_policy(request: SubmitRequest, policy: Policy, settings: SubmitSetting
         detail = "; ".join(f"{error.pointer.split('/')[1]}: {error.message}" for error in errors)
         raise Forbidden(detail, errors=tuple(errors))
     return request.model_copy(update=changes) if changes else request
+
+
+def _hosts_of(request: SubmitRequest) -> dict[str, str]:
+    """Return the hosts that a request names, with the first place of each."""
+    found: dict[str, str] = {}
+    for number, host in enumerate(request.network.allowed_hosts if request.network else ()):
+        found.setdefault(host, f"/network/allowedHosts/{number}")
+    if request.workspace:
+        found.setdefault(repository_of(request.workspace.git.url).target.host, "/workspace/git/url")
+    return found
 
 
 def _outside(allowed: Sequence[str] | None, named: dict[str, list[str]]) -> list[str]:

@@ -49,14 +49,19 @@ def refuse(kind: str, reset: int, headers: dict[str, str], limits: submissions.L
             )
         case "no_sandbox":
             raise SandboxUnavailable(
-                "tools, files: no live worker has a sandbox, which a run with built-in tools or files needs; "
-                "see RUN_SANDBOX"
+                "tools, files, workspace: no live worker has a sandbox, which a run with built-in tools, files or a "
+                "workspace needs; see RUN_SANDBOX"
             )
         case "revoked":
             raise KeyRevoked
         case "no_credential":
             message = "should name a credential of the kind anthropic_api_key; PUT /api/credentials/{name} stores one"
             raise InvalidRequest(f"credential: {message}", errors=(FieldError("/credential", message),))
+        case "no_git_credential":
+            message = "should name a credential of the kind git; PUT /api/credentials/{name} stores one"
+            raise InvalidRequest(
+                f"workspace.git.credential: {message}", errors=(FieldError("/workspace/git/credential", message),)
+            )
         case _:
             pass
 

@@ -159,7 +159,8 @@ def _submission(
         decisive["conversation"] = {"id": session_id, "from": request.session_id}
     timeout = request.timeout_ms or settings.claude_timeout
     # Tools may return something else each time, unless the entry of their server is `cacheable`; sessions continue.
-    may_share = not request.tools and chosen.cacheable and "conversation" not in decisive
+    # A branch has another commit tomorrow.
+    may_share = not request.tools and chosen.cacheable and not {"conversation", "workspace"} & decisive.keys()
     name = ""
     if may_share and (settings.cache_ttl or settings.dedup_enabled):
         effective = {"model": settings.claude_model, "maxBudgetUsd": settings.max_budget_usd, **decisive}
@@ -191,10 +192,11 @@ def _submission(
         webhook_host=host,
         mcp=chosen.to_json(),
         credential=request.credential or "",
+        git_credential=(request.workspace and request.workspace.git.credential) or "",
         header_credentials=chosen.credentials,
         names_servers=request.mcp_servers is not None,
         session_id="" if request.fork else request.session_id or "",
-        sandbox=bool(request.tools or request.files),
+        sandbox=bool(request.tools or request.files or request.workspace),
         label=usage.label(request.metadata.get(settings.usage_tag or "", "")),
         keep_request=isinstance(request, ResponseQuery),  # a response repeats it
         files=job_files.named(request),

@@ -2,12 +2,13 @@
 
 The names and the fields of records are older than some terms of the glossary, and stay as they are.
 
-A job has up to seven keys, so that records that are polled stay small and large values are read once:
+A job has up to eight keys, so that records that are polled stay small and large values are read once:
 
     cg:job:ID         hash    the record: short fields only, so that Redis keeps it in its compact form
     cg:job:ID:in      string  the request, JSON; read by the worker; above 4 KB deleted when the job completes, unless
                               `keep` is set
     cg:job:ID:out     string  the result, JSON; written once, at the end
+    cg:job:ID:outputs string  the files that its run left, JSON, see `jobs/outputs.py`; absent when it left none
     cg:job:ID:joined  hash    requestId of each submission that joined → its webhook's URL and host, and its metadata
                               as JSON, a line each
     cg:job:ID:hooks   set     names of the webhooks for its end
@@ -75,11 +76,12 @@ Other keys:
     cg:all:STATE          zset    the same of all callers
     cg:talk:CALLER:-:ID   list    the transcript of a kept session, with more keys beside it: see `jobs/sessions.py`;
                                   expires
+    cg:talk:CALLER:-:ID:workspace  string  the file that holds the kept working directory of a session; expires
     cg:turn:CLAIM:-:ID    list    what a running claim has added to it; expires
     cg:turns:CALLER:ID    list    jobs that continue a session, in order: it is the first one's turn
     cg:spend:…, cg:spent:…  see `callers/spending.py`
-    cg:usage:CALLER:DAY, cg:users:DAY  see `callers/usage.py`
-    cg:audit:SOURCE       stream  of the audit list: SEQ-0 → JSON; see `callers/audit.py`
+    cg:usage:…, cg:users:…  see `callers/usage.py`
+    cg:audit:SOURCE       stream  of the audit list; see `callers/audit.py`
     cg:batch:ID           hash    v caller req created total left completed failed cancelled hook host meta
                                   cancelling finished expires round
     cg:batch:ID:jobs      list    in the order of its queries: job id, space, the caller's own name for it
@@ -100,12 +102,14 @@ Other keys:
     cg:file:ID:jobs       set     jobs that were submitted with it; some of them may have ended
     cg:files:of:CALLER    zset    a caller's files that are not deleted: id → seq
     cg:files:deleted:CALLER  zset  its last deleted files without a record: id → ms of its end; expires
+    cg:download:HASH      string  caller and file that a token reads, a line each; expires
     cg:session:HASH       string  of a dashboard session, by its token: role, proof of the password, absolute end in ms;
                                   expires
     cg:guesses:ADDRESS    set     digests of the credentials that an address sent within a minute; expires
     cg:guessers           zset    address that has such a set → ms of its last guess; expires
     cg:minute:MINUTE      hash    jobs that ended in a minute since the epoch, by state; expires after two hours
     cg:hit:REQUEST        string  a cached answer that has been counted; expires after 10 s
+    cg:count:REQUEST      string  the reply to a request to count tokens; expires
     cg:counters           hash    counters of all processes; see `fleet/counters.py`
     cg:rqview             string  present while the keys of `rq info` are fresh; expires
 """
@@ -144,6 +148,8 @@ SLOTS = PREFIX + "slots"  # zset: slot name → s when it counts as dead
 RUNNING = PREFIX + "running"  # hash: slot name → id of the job that it runs
 HTTP = PREFIX + "http"  # hash: HTTP metrics of all processes
 KEYS = PREFIX + "keys"  # hash: caller → JSON of the caller, and the digests of its key and of the one before
+COUNTS = PREFIX + "counts"  # list: requests to count tokens, see `fleet/counting.py`; expires
+COUNTING = PREFIX + "counting"  # channel: a request to count tokens waits
 CANCELLED = PREFIX + "cancelled"  # channel: ids of jobs that were cancelled
 NOTHING = PREFIX + "nothing"  # never present: deleting it finds out whether the server accepts writes
 RQ_VIEW = PREFIX + "rqview"  # present while the copies for `rq info` are fresh; RQ_VIEW:lists for its long lists
@@ -179,6 +185,11 @@ def channel(job_id: str) -> str:
     return f"cg:heard:{job_id}"
 
 
+def session_workspace(caller: str, session_id: str) -> str:
+    """Name the file of the kept working directory of a caller's session."""
+    return f"cg:talk:{caller}:-:{session_id}:workspace"
+
+
 def transcripts(caller: str) -> str:
     """Prefix the transcripts of a caller's sessions."""
     return f"cg:talk:{caller}"
@@ -197,6 +208,16 @@ def job_input(job_id: str) -> str:
 def job_output(job_id: str) -> str:
     """Name the result of a job."""
     return f"{PREFIX}job:{job_id}:out"
+
+
+def download(digest: str) -> str:
+    """Name the file that a token reads, by the token's digest."""
+    return f"{PREFIX}download:{digest}"
+
+
+def job_outputs(job_id: str) -> str:
+    """Name the list of the files that a job's run left."""
+    return f"{PREFIX}job:{job_id}:outputs"
 
 
 def cache(fingerprint: str) -> str:
@@ -270,21 +291,6 @@ def file(file_id: str) -> str:
 def session(digest: str) -> str:
     """Name the record of a dashboard session."""
     return f"{PREFIX}session:{digest}"
-
-
-def usage(caller: str, day: int) -> str:
-    """Name the usage of a caller on a day since the epoch, by key, tag and model."""
-    return f"{PREFIX}usage:{caller}:{day}"
-
-
-def users(day: int) -> str:
-    """Name the set of callers that have usage of a day."""
-    return f"{PREFIX}users:{day}"
-
-
-def audit(source: str) -> str:
-    """Name the entries of the audit list from one source."""
-    return f"{PREFIX}audit:{source}"
 
 
 def secret(caller: str) -> str:

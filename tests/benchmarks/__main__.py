@@ -15,6 +15,7 @@ from tests.benchmarks.figures import Figure, table
 
 PARTS = (
     "latency",
+    "synchronous",
     "warm",
     "sandbox",
     "commit",

@@ -110,6 +110,17 @@ def test_a_failed_job_is_retried(visit, gateway, script):
     expect(page.get_by_label("Answer")).to_have_text("now it is well")
 
 
+def test_a_page_of_a_job_shows_what_claude_answered(visit, gateway, script):
+    """Catches a page that shows the end of a job, and not the overload that it waited for."""
+    answers = iter([Error(529, "overloaded_error", "too much today", {"request-id": "req_1"})])
+    script(lambda body: next(answers, Text("at last")))
+    job = gateway.submit("patience")
+    assert gateway.finished(job)["state"] == "completed"
+    page = visit(f"jobs/{job}")
+    request = page.locator("section", has=page.get_by_role("heading", name="Attempts")).locator("ul li")
+    expect(request).to_contain_text("529 overloaded_error too much today req_1")
+
+
 def test_all_failed_jobs_are_retried_and_finished_ones_purged(visit, gateway, script):
     script(lambda body: Error(404, "not_found_error"))
     jobs = [gateway.submit(f"fails {number}") for number in range(2)]

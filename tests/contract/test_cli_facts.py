@@ -14,6 +14,7 @@ import pytest
 from functions.worker.relay import models
 from functions.worker.relay.prices import PRICES, Price
 from local.messages_api import Answer, TextBlock, Usage, answer_events, encode_event, error_body
+from shared.api.vocabulary import CLI_DEFAULT_MODEL
 from tests.support.real_cli import REAL_CLI, ask_real_cli, isolated_environment
 from tests.support.scripted_model import ScriptedModel, ToolUse
 
@@ -132,6 +133,13 @@ def test_an_alias_of_a_model_is_the_model_that_the_cli_asks(ask, tmp_path, alias
     with Socket(tmp_path / "s") as socket:
         ask("--model", alias)
     assert socket.requests[0][2]["model"] == models.resolve(alias, {})
+
+
+def test_the_default_model_is_the_one_that_the_cli_asks(ask, tmp_path):
+    """Catches a release with another default: /v1/models would list a model that no request uses."""
+    with Socket(tmp_path / "s") as socket:
+        ask()
+    assert socket.requests[0][2]["model"] == CLI_DEFAULT_MODEL
 
 
 def test_the_prices_are_those_of_the_clis_catalog():

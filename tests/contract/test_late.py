@@ -7,7 +7,6 @@ import re
 import sys
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -116,9 +115,9 @@ async def test_the_bundled_cli_rehearses(slot, model):
     """Catches a release that knows no question beside the conversation: its first request stays slow."""
     cli = await waiting(plan_for({}, SETTINGS))
     await cli.kill()
-    prompts = [json.dumps(request.body) for request in model.requests]
-    assert len(prompts) == 2
-    assert all("a rehearsal" in body for body in prompts)
+    bodies = [json.dumps(request.body) for request in model.requests]
+    assert len(bodies) == 2
+    assert all("a rehearsal" in body for body in bodies)
 
 
 def test_the_bundled_cli_takes_options_late():
@@ -143,6 +142,10 @@ def test_the_bundled_cli_takes_options_late():
         {"effort": "xhigh"},
         {"maxOutputTokens": 5000},
         {"maxOutputTokens": 500, "effort": "low"},
+        {"maxOutputTokens": 500},
+        {"maxOutputTokens": 1024, "model": "claude-sonnet-4-5"},
+        {"maxOutputTokens": 1, "model": "opus", "outputSchema": SCHEMA},
+        {"maxOutputTokens": 500, "model": "claude-of-no-release"},
         {"outputSchema": SCHEMA},
         {"outputSchema": SCHEMA, "systemPrompt": "x", "model": "haiku", "effort": "high", "maxOutputTokens": 3000},
     ],
@@ -151,12 +154,6 @@ def test_the_bundled_cli_takes_options_late():
 async def test_a_late_option_makes_the_request_of_a_cold_start(slot, model, fields):
     """Catches a release that ignores an option that comes late, or reads it in another way."""
     await assert_same(model, plan_for(fields, SETTINGS))
-
-
-def test_a_short_answer_without_thinking_starts_cold():
-    workspace = Workspace(Path("/nonexistent"))
-    options = options_for(plan_for({"maxOutputTokens": 500}, SETTINGS), SETTINGS, workspace)
-    assert not late.fits(options, options_of_held(SETTINGS, workspace), is_relayed=True)
 
 
 @pytest.mark.parametrize(
@@ -218,16 +215,17 @@ async def test_a_late_mcp_server_makes_the_request_of_a_cold_start(slot, model, 
     assert any(tool["name"].startswith("mcp__notes__") for tool in body["tools"])
 
 
-async def test_a_session_that_continues_late_makes_the_request_of_a_cold_start(slot, model, tmp_path):
-    """Catches a waiting CLI that reads the transcript before it is placed, or leaves a turn out."""
+@pytest.mark.parametrize("fields", [{}, {"model": "claude-sonnet-4-5", "maxOutputTokens": 500}], ids=["plain", "model"])
+async def test_a_session_that_continues_late_makes_the_request_of_a_cold_start(slot, model, fields):
+    """Catches a waiting CLI that reads the transcript before it is placed, leaves a turn out, or adds one."""
     session = str(uuid4())
     first = Workspace.create()
-    options = options_of_held(SETTINGS, first)
+    plan = plan_for({"query": "hello", **fields}, SETTINGS)
+    options = replace(options_of_held(SETTINGS, first), model=plan.options.model)
     flags = {name: value for name, value in options.extra_args.items() if name != "session-mirror"}
     async with requesting(Cli(first, replace(options, extra_args=flags, session_id=session)), model, "the first"):
         [transcript] = first.config.glob("projects/*/*.jsonl")
         lines = [json.loads(line) for line in transcript.read_text().splitlines()]
-    plan = plan_for({"query": "hello"}, SETTINGS)
 
     workspace = Workspace.create()
     place(lines, workspace.config, workspace.work, session)

@@ -22,7 +22,8 @@ DOCUMENTS_FUNCTION = "StatusFunction"
 
 def served(app: FastAPI) -> set[tuple[str, str | None]]:
     return {
-        (method, context.path)
+        # Starlette's form of a parameter that takes slashes, and API Gateway's.
+        (method, context.path and context.path.replace(":path}", "+}"))
         for context in iter_route_contexts(app.routes)
         for method in (context.methods or set()) - {"HEAD", "OPTIONS"}
     }

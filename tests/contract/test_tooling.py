@@ -81,7 +81,7 @@ def test_the_hooks_download_nothing():
     assert {hook["language"] for hook in configuration["repos"][0]["hooks"]} == {"system"}
 
 
-@pytest.mark.parametrize("folder", ["tests/clients", "tests/lint"])
+@pytest.mark.parametrize("folder", ["tests/clients", "tests/frameworks", "tests/lint"])
 def test_npm_packages_are_pinned_without_a_registry(folder):
     """A lock file that names a registry installs from that registry only."""
     lock = (ROOT / folder / "package-lock.json").read_text(encoding="utf-8")

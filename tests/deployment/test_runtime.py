@@ -25,23 +25,32 @@ ANSWERS = {
         "ListJobs": 200, "ReadJob": 200, "FollowJob": 200, "Health": 200, "Live": 200, "Metrics": 200, "Docs": 200,
         "OpenApi": 200, "ReadUsage": 200, "StartPage": 200, "StartFile": 200, "Everything": 404,
     },
-    "OpenaiFunction": {"CreateResponse": 200, "ReadResponse": 404, "CancelResponse": 404, "DeleteResponse": 400},
+    # The synchronous routes refuse their events: streaming, and an unknown parameter.
+    "OpenaiFunction": {
+        "CreateResponse": 200, "ReadResponse": 404, "CancelResponse": 404, "DeleteResponse": 400,
+        "CreateChatCompletion": 400, "ListModels": 200, "ReadModel": 404,
+    },
     "BatchesFunction": {
         "SubmitBatch": 202, "ListBatches": 200, "ReadBatch": 404, "ReadBatchResults": 404, "CancelBatch": 404,
     },
     "AnthropicFunction": {
         "SubmitMessageBatch": 200, "ListMessageBatches": 200, "ReadMessageBatch": 404, "ReadMessageResults": 404,
-        "CancelMessageBatch": 404, "DeleteMessageBatch": 400,
+        "CancelMessageBatch": 404, "DeleteMessageBatch": 400, "CreateMessage": 400, "CountTokens": 400,
     },
     "CredentialsFunction": {
         "ListCredentials": 200, "PutCredential": 404, "ReadCredential": 404, "DeleteCredential": 404,
     },
     # No bucket is there, so that an upload gets 503.
-    "FilesFunction": {"ListFiles": 200, "UploadFile": 503, "ReadFile": 404, "ReadFileContent": 404, "DeleteFile": 404},
+    "FilesFunction": {
+        "ListFiles": 200, "UploadFile": 503, "ReadFile": 404, "ReadFileContent": 404, "DeleteFile": 404,
+        "ListArtifacts": 409, "ReadArtifact": 409, "ReadPatch": 409,
+        "ReadDownload": 404,
+    },
     "WebhookFunction": {"ListDeliveries": 200, "Redeliver": 409},
     "AdminFunction": {
         "Dashboard": 200, "DashboardStatic": 200, "DashboardSession": 200, "Login": 200, "Logout": 200, "Stats": 200,
         "AllJobs": 200, "AnyJob": 200, "ChangePriority": 200, "RetryJob": 409, "DeleteJob": 409, "RedeliverAny": 200,
+        "MakeDownload": 404,
         "CancelAnyJob": 200, "RetryFailed": 200, "PurgeFinished": 200, "PauseQueue": 200, "ResumeQueue": 200,
         "ClearCache": 200, "Callers": 200, "RevokeCaller": 404,
         "CreateCaller": 200, "RotateKey": 404, "ReadPolicy": 404, "PutPolicy": 404, "ResumeHost": 404,

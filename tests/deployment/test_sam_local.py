@@ -25,10 +25,12 @@ MISSING = {
     "RotateKey", "ReadPolicy", "PutPolicy", "GrantCredential",
     "ReadResponse", "CancelResponse", "ReadBatch", "ReadBatchResults", "CancelBatch", "ReadMessageBatch",
     "ReadMessageResults", "CancelMessageBatch", "PutCredential", "ReadCredential", "DeleteCredential",
+    "ReadModel",
     "ReadFile", "ReadFileContent", "DeleteFile",
+    "ListArtifacts", "ReadArtifact", "ReadPatch", "ReadDownload", "MakeDownload",
 }  # fmt: skip
 ACCEPTED = {"SubmitQuery", "SubmitBatch"}
-REFUSED = {"DeleteMessageBatch", "DeleteResponse"}
+REFUSED = {"DeleteMessageBatch", "DeleteResponse", "CreateMessage", "CountTokens", "CreateChatCompletion"}
 
 
 @pytest.fixture(scope="module")

@@ -114,7 +114,7 @@ def test_errors_are_the_packages_own_exceptions(client):
 
 def test_an_unknown_path_gets_the_error_of_that_api(client):
     with pytest.raises(anthropic.NotFoundError) as refused:
-        client.messages.create(model="m", max_tokens=9, messages=[{"role": "user", "content": "q"}])
+        client.get("/v1/messages/unknown", cast_to=httpx.Response)
     assert cast("dict[str, Any]", refused.value.body)["error"]["type"] == "not_found_error"
     with pytest.raises(anthropic.APIStatusError) as not_so:
         client.put("/v1/messages/batches", cast_to=httpx.Response)

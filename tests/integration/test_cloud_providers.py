@@ -22,6 +22,18 @@ async def test_a_tool_that_runs_commands_is_refused(monkeypatch, tools):
     assert report.failure == "invalid_request"
 
 
+async def test_a_repository_is_refused_in_words(monkeypatch):
+    """Catches a run that finds an empty directory, because git has no relay there."""
+    monkeypatch.setenv("CLAUDE_CODE_USE_BEDROCK", "1")
+    settings = WorkerSettings(claude_command="/nowhere/claude")
+    run = Run(settings, WarmCli(settings))
+    workspace = {"git": {"url": "https://git.example.com/a", "depth": 1}}
+    report = await run.answer(plan_for({"query": "q", "workspace": workspace}, settings), lambda _: None)
+    await run.end()
+    assert report.failure == "workspace_failed"
+    assert "Bedrock" in report.message
+
+
 def test_reading_and_searching_are_no_commands():
     assert not run_commands(["Read", "Grep", "Glob", "WebSearch", "Edit", "Write"])
     assert not run_commands([])

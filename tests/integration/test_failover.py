@@ -131,9 +131,10 @@ async def test_subscriptions_move_to_the_new_primary(pair, second, store):
     async def cancelled():
         while not received.is_set():
             try:
-                async for _ in claims.cancellations(client):
-                    received.set()
-                    return
+                async for job_id in claims.messages(client):
+                    if job_id is not None:
+                        received.set()
+                        return
             except RedisConnectionError:
                 await asyncio.sleep(0.1)
 

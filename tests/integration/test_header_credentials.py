@@ -1,5 +1,6 @@
 """Callers' credentials in the headers of MCP servers: who has which, where they go, and who may use whose."""
 
+import base64
 import json
 import subprocess
 import sys
@@ -11,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from functions.worker.cli.mcp_servers import Expected
-from functions.worker.cli.plan import McpPlan
+from functions.worker.cli.plan import GitPlan, McpPlan
+from functions.worker.jobs.credentials import CredentialUnavailableError, git_authorization
 from functions.worker.jobs.mcp_credentials import with_credentials
 from shared import sealing
 from shared.configuration.settings import WorkerSettings
+from shared.egress.repositories import repository_of
 from shared.mcp.config import Server
 from shared.store.callers import callers
 from shared.store.jobs.claims import Claim, ClaimedJob
@@ -237,6 +240,26 @@ async def test_a_job_runs_on_a_granted_key(two, client, server):
     await run(server.url)
     assert (await as_caller(0, "GET", "/api/credentials/key")).json()["lastUsedAt"].endswith(":00.000Z")
     assert (await as_caller(1, "GET", "/api/credentials/key")).status_code == 404, "the owner's alone to read"
+
+
+async def test_a_repository_is_cloned_with_a_granted_token(two, client, server):
+    """Catches a grant that a submission respects and the worker does not, and a use that is not noted."""
+    (ann, bob), as_caller = two
+    url = "https://git.example/a.git"
+    query = {"query": "q", "workspace": {"git": {"url": url, "credential": "robot"}}}
+    grant = f"/admin/api/callers/{ann}/credentials/robot/users"
+    job, plan = ClaimedJob(Claim("j", 1), {}, 0, 1000, "r", bob), GitPlan(repository_of(url), credential="robot")
+    await put(as_caller, 0, "robot", "a-token", kind="git", hosts=["git.example"])
+    assert (await as_caller(1, "POST", "/api/query", **query)).status_code == 422
+    await client.put(grant, json={"users": [bob]})
+    assert (await as_caller(1, "POST", "/api/query", **query)).status_code == 202
+    assert (await as_caller(0, "GET", "/api/credentials/robot")).json()["lastUsedAt"] is None
+    header = await git_authorization(job, plan, async_client(server.url), SETTINGS)
+    assert base64.b64decode(header.removeprefix("Basic ")) == b"x-access-token:a-token"
+    assert (await as_caller(0, "GET", "/api/credentials/robot")).json()["lastUsedAt"].endswith(":00.000Z")
+    await client.put(grant, json={"users": []})
+    with pytest.raises(CredentialUnavailableError):
+        await git_authorization(job, plan, async_client(server.url), SETTINGS)
 
 
 class _Elsewhere(BaseHTTPRequestHandler):

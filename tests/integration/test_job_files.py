@@ -78,8 +78,11 @@ def test_the_model_is_shown_attachments_before_the_query(gateway, model):
     job = gateway.ask("what is shown?", attachments=attachments, context={"a": 1})
     assert job["state"] == "completed", job
     [message] = [one for one in model.requests[-1].body["messages"] if one["role"] == "user"][:1]
-    blocks = [block for block in message["content"] if block["type"] != "text" or "what is" in block["text"]]
+    context, *blocks = message["content"]
+    assert context["text"].startswith("Data that the application supplies")
+    # The CLI adds nothing, such as where it has copied the image.
     assert [block["type"] for block in blocks] == ["image", "document", "text"]
+    assert blocks[2]["text"] == "what is shown?"
     assert [block["source"] for block in blocks[:2]] == [
         {"type": "base64", "media_type": "image/png", "data": b64(PNG)},
         {"type": "base64", "media_type": "application/pdf", "data": b64(PDF)},

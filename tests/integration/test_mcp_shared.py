@@ -88,7 +88,7 @@ async def test_equal_ids_of_two_runs_do_not_mix(slot_of):
     assert answers == [{"mine": [which, number]} for number in range(10) for which in range(2)]
 
 
-class Asker:
+class Requester:
     """Stands for a link with a run."""
 
     def __init__(self):
@@ -105,9 +105,9 @@ async def test_news_reaches_its_run_and_changes_reach_all(slot_of):
     servers, run = slot_of()
     async with run():
         server = servers.get("a")
-        first, second = Asker(), Asker()
-        for asker in (first, second):
-            server._exchange.join(asker)
+        first, second = Requester(), Requester()
+        for requester in (first, second):
+            server._exchange.join(requester)
         ask(server, first, "progress", token="mine")
         await until_async(lambda: first.answers)
         assert first.notifications == [("notifications/progress", {"progressToken": "mine", "progress": 1})]
@@ -115,13 +115,13 @@ async def test_news_reaches_its_run_and_changes_reach_all(slot_of):
         assert "mine" not in str(first.answers), "the server sees a token of the broker"
         ask(server, second, "changed", token="mine")
         await until_async(lambda: second.answers)
-        assert [asker.notifications[-1][0] for asker in (first, second)] == ["notifications/tools/list_changed"] * 2
+        assert [one.notifications[-1][0] for one in (first, second)] == ["notifications/tools/list_changed"] * 2
 
 
-def ask(server, asker, tool, token):
+def ask(server, requester, tool, token):
     params = {"name": tool, "arguments": {}, "_meta": {"progressToken": token}}
     request = JSONRPCRequest(jsonrpc="2.0", id=1, method="tools/call", params=params)
-    assert server._exchange.ask(asker, request) is None
+    assert server._exchange.ask(requester, request) is None
 
 
 @pytest.mark.parametrize("method", ["logging/setLevel", "resources/subscribe", "tasks/cancel", "x"])

@@ -166,17 +166,14 @@ def test_in_lambda_resuming_a_silent_response_waits_for_an_event(client, gateway
     [
         ({"temperature": 0.5}, "temperature"),
         ({"tools": [{"type": "function", "name": "f", "parameters": {}}]}, "tools"),
-        ({"background": False}, "background"),
-        ({"user": "u"}, "user"),
         ({"reasoning": {"summary": "auto"}}, "reasoning.summary"),
-        ({"text": {"format": {"type": "json_object"}}}, "text.format.type"),
         (
             {"text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "nothing"}}}},
             "text.format.schema.type",
         ),
         ({"max_output_tokens": 0}, "max_output_tokens"),
         ({"input": [{"role": "user", "content": [IMAGE]}]}, "input[0].content[0].image_url"),
-        ({"input": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}, "input[0]"),
+        ({"input": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}, "input"),
         ({"previous_response_id": "resp_019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22"}, "previous_response_id"),
     ],
 )
@@ -201,7 +198,7 @@ def test_errors_are_the_packages_own_exceptions(client):
 @pytest.mark.once
 def test_an_unknown_path_gets_the_error_of_that_api(client):
     with pytest.raises(openai.NotFoundError) as refused:
-        client.models.list()
+        client.files.list()
     assert cast("dict[str, Any]", refused.value.body)["type"] == "invalid_request_error"
     with pytest.raises(openai.APIStatusError) as not_so:
         client.put("/responses", cast_to=httpx.Response)

@@ -69,8 +69,8 @@ def anthropic_requests(client: anthropic.AsyncAnthropic) -> dict[str, Any]:
         "401": lambda: read(UNKNOWN),
         "403": lambda: client.with_options(default_headers={"Host": "evil.example"}).messages.batches.retrieve(UNKNOWN),
         "404": lambda: read(UNKNOWN),
-        "unrouted": lambda: client.messages.create(**MESSAGE),
-        "other": client.models.list,
+        "unrouted": lambda: client.get("/v1/messages/unknown", cast_to=httpx2.Response),
+        "other": client.beta.files.list,
         "OpenAI's": lambda: client.get(f"/v1/responses/resp_{UNKNOWN}", cast_to=httpx2.Response),
         "405": lambda: put("/v1/messages/batches", cast_to=httpx2.Response),
         "413": lambda: client.messages.batches.create(requests=big),
@@ -112,11 +112,11 @@ async def test_every_error_of_the_messages_api_has_its_shape(claude, refuse, way
 def openai_requests(client: openai.AsyncOpenAI) -> dict[str, Any]:
     read = client.responses.retrieve
     return {
-        "400": lambda: client.responses.create(model="m", input="q", background=True, temperature=1),
+        "400": lambda: client.responses.create(model="m", input="q", background=True, temperature=0),
         "401": lambda: read(UNKNOWN),
         "403": lambda: client.with_options(default_headers={"Host": "evil.example"}).responses.retrieve(UNKNOWN),
         "404": lambda: read(UNKNOWN),
-        "unrouted": client.models.list,
+        "unrouted": client.files.list,
         "405": lambda: client.put("/responses", cast_to=httpx2.Response),
         "413": lambda: client.responses.create(model="m", input="q" * 1000, background=True),
         "500": lambda: read(UNKNOWN),
@@ -159,10 +159,10 @@ async def test_answers_have_the_id_of_their_request(claude, gpt):
 @pytest.mark.parametrize(
     ("path", "use"),
     [
-        ("/v1/chat/completions", "POST /v1/responses"),
-        ("/v1/messages", "POST /v1/messages/batches"),
-        ("/v1/messages/count_tokens", "POST /api/query"),
-        ("/v1/models/m", "CLAUDE_MODELS"),
+        ("/v1/chat/completions/x", "POST /v1/chat/completions"),
+        ("/v1/completions", "POST /v1/chat/completions"),
+        ("/v1/messages/x", "POST /v1/messages"),
+        ("/v1/conversations", "previous_response_id"),
         ("/v1/batches", "POST /api/batches"),
     ],
 )

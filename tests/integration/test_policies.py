@@ -1,5 +1,6 @@
 """Policies and keys of callers: what they refuse, how they change, and how a key is replaced."""
 
+import asyncio
 import json
 import logging
 import subprocess
@@ -22,6 +23,7 @@ from shared.store.callers.spending import Spend
 from shared.store.jobs import claims
 from shared.store.redis.client import async_client
 from tests.support.slot import RESULT, run, take
+from tests.support.waiting import until_async
 
 PASSWORD = "a password for tests"
 ADMIN = {"ADMIN_ENABLED": "true", "ADMIN_PASSWORD": PASSWORD}
@@ -136,6 +138,27 @@ async def test_a_policy_completes_what_a_request_leaves_out(caller, store):
     request = json.loads(store.get(keys.job_input(job)))
     assert (request["model"], request["maxBudgetUsd"]) == ("sonnet", 0.5)
     assert store.hget(keys.job(job), "prio") == "2"
+
+
+async def test_a_policy_holds_for_calls_whose_client_waits(connect, server, store):
+    """Catches a call of an official package that is refused for the priority which the gateway gave it."""
+    client = await connect(**LIMITS, CLAUDE_MODELS="sonnet,haiku")
+    policy = Policy.model_validate({"maxPriority": "low", "models": ["haiku", "opus"]})
+    client.headers["X-API-Key"] = (await callers.create(async_client(server.url), "n", policy=policy)).key
+    listed = await client.get("/v1/models")
+    assert [model["id"] for model in listed.json()["data"]] == ["haiku"]
+    assert (await client.get("/v1/models/sonnet")).status_code == 404
+    body: dict[str, Any] = {"model": "haiku", "max_tokens": 9, "messages": [{"role": "user", "content": "q"}]}
+    call = asyncio.create_task(client.post("/v1/messages", json=body))
+    await until_async(lambda: store.zcard(keys.WAITING))
+    [job_id] = store.zrange(keys.WAITING, 0, -1)
+    assert store.hget(keys.job(job_id), "prio") == "2"
+    call.cancel()
+    for path in ("/v1/messages", "/v1/messages/count_tokens"):
+        refused = await client.post(path, json={**body, "model": "sonnet"})
+        assert (refused.status_code, refused.json()["error"]["type"]) == (403, "permission_error"), path
+    urgent = await client.post("/v1/messages", json=body, headers={"X-Priority": "high"})
+    assert "maxPriority = low" in urgent.json()["error"]["message"]
 
 
 async def test_the_default_model_is_one_that_the_deployment_allows(connect, server, store):

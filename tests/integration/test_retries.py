@@ -1,4 +1,4 @@
-"""What may pass is retried by the relay at the request; a run that breaks is retried as an attempt."""
+"""The relay retries a request that fails for a while; a run that breaks is retried as an attempt."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""What the pool and its slots share has no name that a run could use, with a sandbox or without one."""
+"""The pool and its slots share nothing by a name that a run could use, with a sandbox or without one."""
 
 import time
 

@@ -17,6 +17,7 @@ from shared.configuration.settings import SettingsError, WorkerSettings
 from shared.store import keys
 from shared.store.callers.spending import Spend
 from shared.store.jobs import claims, maintenance, records, settlements
+from shared.store.jobs.outputs import Outputs
 from shared.store.redis.client import async_client
 from tests.support.redis_server import RedisServer
 from tests.support.slot import RESULT, pop_one
@@ -496,9 +497,20 @@ def test_a_spool_file_has_named_fields():
     claim = claims.Claim("job", 3, "here")
     written = json.loads(claims.retry(claim, 5, "overloaded", claims.Upstream("limited", wait=7)).to_json())
     assert written == {
-        "version": 3, "script": "retry", "deployment": "here", "job_id": "job", "number": 3, "delay_ms": 5,
+        "version": 4, "script": "retry", "deployment": "here", "job_id": "job", "number": 3, "delay_ms": 5,
         "upstream": "limited", "code": "overloaded", "wait_ms": 7, "spend": "", "seen": "", "signature": "",
     }  # fmt: skip
+
+
+def test_a_file_of_the_version_before_keeps_its_signature():
+    """Catches a result on disk that an upgrade refuses: version 3 has no outputs."""
+    claim = claims.Claim("job", 3, "here", "key")
+    before = json.loads(claims.finish(claim, "completed", {"result": {}}, keep_for=5).to_json())
+    assert before.pop("outputs") == ""
+    read = settlements.parse(json.dumps(before | {"version": 3}))
+    assert read.is_signed_with("key")
+    forged = settlements.parse(json.dumps(before | {"version": 3, "outputs": Outputs(commit="x").model_dump_json()}))
+    assert not forged.is_signed_with("key")
 
 
 async def test_a_file_of_a_newer_version_stays_for_its_worker(finished, store, folder, caplog):

@@ -130,7 +130,7 @@ async def test_a_caller_with_many_tags_uses_bounded_memory(client, server, ann, 
     assert all(len(tag) <= usage.LONGEST_TAG and tag.isprintable() for tag in found)
     assert len(found) == 5  # two of them have no printable character
     today = (await api_time(store)) // 86_400_000
-    store.hset(keys.usage(ann.id, today), mapping={f"k\nt{number}": 0 for number in range(2000)})
+    store.hset(usage.hash_of(ann.id, today), mapping={f"k\nt{number}": 0 for number in range(2000)})
     for number in range(3):
         await spend(ann.key, 0.1, query=f"more {number}", metadata={"team": f"new {number}"})
     others = {row["tag"]: row["costUsd"] for row in await rows("tag")}

@@ -117,15 +117,15 @@ async def test_a_waiting_cli_rehearses_without_claude(slot, model):
 
 async def test_a_cli_that_a_job_waits_for_does_not_rehearse(slot, model, monkeypatch):
     """Catches a busy slot whose jobs wait for rehearsals."""
-    prompts: list[object] = []
-    monkeypatch.setattr(rehearsal, "answer", prompts.append)
+    rehearsals: list[object] = []
+    monkeypatch.setattr(rehearsal, "answer", rehearsals.append)
     relay = Relay(Credential.of(os.environ), dict(os.environ), 60)
     async with closing(relay), kept_warm(relay=relay) as cli:
         async with asyncio.timeout(30):
             while not (cli.any_job.cli and cli.any_job.cli.pid):  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
         assert (await answer(cli))[0] == "hello"
-    assert not prompts
+    assert not rehearsals
 
 
 async def test_a_job_whose_waiting_cli_dies_starts_another(slot, caplog):

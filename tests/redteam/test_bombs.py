@@ -1,4 +1,4 @@
-"""What harms the machine, and what a run leaves behind: the next job of the same slot is unharmed."""
+"""Attacks on the machine, and on the next job of the same slot by what a run leaves behind."""
 
 import os
 import time
@@ -17,6 +17,21 @@ SCRIPTS = [
     (
         "Take memory without end",
         "held = []\nwhile True:\n    held.append(bytearray(b'x' * (64 << 20)))\n",
+        "resource_exceeded",
+    ),
+    (
+        "Take memory by page tables alone",
+        """
+import mmap, time
+for _ in range(16):
+    # 32 GiB of nothing: a page table of 4 KiB for each 2 MiB that is looked at.
+    held = mmap.mmap(-1, 32 << 30, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000, mmap.PROT_READ)
+    held.madvise(15)
+    for place in range(0, len(held), 2 << 20):
+        held[place]
+    globals()[f"held{_}"] = held
+time.sleep(60)
+""",
         "resource_exceeded",
     ),
     (

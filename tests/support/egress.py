@@ -34,7 +34,7 @@ async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @dataclass
 class Target:
-    """What the proxy may connect to; `serve` answers each connection, with TLS."""
+    """A target that the proxy may connect to; `serve` answers each connection, with TLS."""
 
     serve: Serve = greet
     authority: trustme.CA = field(default_factory=trustme.CA)

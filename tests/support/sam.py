@@ -30,7 +30,7 @@ def environment(**variables: str) -> dict[str, str]:
     return {**kept, "AWS_DEFAULT_REGION": "eu-west-1", "SAM_CLI_TELEMETRY": "0", **variables}
 
 
-def run_sam(*arguments: str, cwd: Path, timeout: float = 180) -> subprocess.CompletedProcess[str]:
+def run_sam(*arguments: str, cwd: Path, timeout: float = 400) -> subprocess.CompletedProcess[str]:
     """Run `sam` to its end; AssertionError with its output unless it succeeds."""
     done = subprocess.run(
         [str(SAM), *arguments], cwd=cwd, env=environment(), capture_output=True, text=True, check=False, timeout=timeout

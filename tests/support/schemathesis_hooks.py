@@ -126,6 +126,36 @@ def upload_under_a_name(context: Any, case: Any, kwargs: Any) -> None:
             case.query["name"] = "generated"
 
 
+@schemathesis.hook("before_call")
+def name_no_repository(context: Any, case: Any, kwargs: Any) -> None:
+    """Leave out what has the form of a workspace: its URL and refs, and the sandbox, are tested elsewhere."""
+    for body in bodies(case):
+        workspace = body.get("workspace")
+        if isinstance(workspace, dict) and set(workspace) == {"git"} and is_repository(workspace["git"]):
+            body.pop("workspace")
+
+
+_REF = re.compile(r"[^\x00-\x20\x7f~^:?*\[\\]{1,255}")
+
+
+def is_repository(git: Any) -> bool:
+    """Return whether an object has what the document says of a repository."""
+
+    def is_text(value: Any, pattern: re.Pattern[str]) -> bool:
+        return isinstance(value, str) and pattern.fullmatch(value) is not None
+
+    if not isinstance(git, dict) or not is_text(git.get("url"), re.compile(".{1,2048}", re.DOTALL)):
+        return False
+    rest = {name: value for name, value in git.items() if name != "url"}
+    depth, push = rest.pop("depth", 1), rest.pop("push", None)
+    if isinstance(depth, bool) or not isinstance(depth, int | float) or not 1 <= depth <= 1_000_000 or depth % 1:
+        return False
+    if push is not None and not (isinstance(push, dict) and set(push) == {"branch"} and is_text(push["branch"], _REF)):
+        return False
+    forms = {"ref": _REF, "credential": re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")}
+    return set(rest) <= set(forms) and all(value is None or is_text(value, forms[name]) for name, value in rest.items())
+
+
 @schemathesis.hook("after_call")
 def take_any_content_as_bytes(context: Any, case: Any, response: Any) -> None:
     """Ignore the media type of a content: it is that of the file, which no document can list."""

@@ -90,6 +90,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if self.path.partition("?")[0] == "/v1/messages/count_tokens":
+            self._whole(200, {"input_tokens": len(json.dumps(body["messages"]))})
+            return
         if self.path.partition("?")[0] != "/v1/messages":
             self._whole(404, error_body("not_found_error", self.path))
             return

@@ -1,7 +1,7 @@
 // Calls of the JSON API. An ApiError has the text of the API's error.
 
 // Relative to this file, so that the dashboard works under any path prefix.
-const BASE = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
+export const BASE = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 
 export class ApiError extends Error {
   constructor(status, message) {

@@ -2,6 +2,7 @@
 
 import { call } from "./api.js";
 import { clock, duration, fill, h, number, revealed, state, usd } from "./dom.js";
+import { outputs } from "./outputs.js";
 
 const pair = (label, ...value) => h("div", {}, h("dt", {}, label), h("dd", {}, ...value));
 const between = (from, to) => (from && to ? duration(new Date(to) - new Date(from)) : "–");
@@ -33,7 +34,9 @@ function facts(job) {
     pair("Slot", job.slot || "–"),
     pair("Caller", job.caller),
     pair("Request", job.requestId),
-    job.waitingFor && pair("Waits for Claude", `${job.waitingFor.code}, next try ${clock(job.waitingFor.retryAt)}`),
+    job.waitingFor?.retryAt &&
+      pair("Waits for Claude", `${job.waitingFor.code}, next try ${clock(job.waitingFor.retryAt)}`),
+    job.waitingFor && !job.waitingFor.retryAt && pair("Waits for", job.waitingFor.code),
     job.queuePosition !== null && pair("Jobs ahead of it", number(job.queuePosition)),
     job.runAnew > 0 && pair("Retried", `${job.runAnew} times`),
     job.result && pair("Model", job.result.model),
@@ -218,6 +221,7 @@ export const jobPage = (id, context) => ({
       Object.keys(options).length > 0 &&
         h("section", {}, h("h2", {}, "Options"), revealed("Options", JSON.stringify(options, null, 2))),
       job.result && h("section", {}, h("h2", {}, "Answer"), revealed("Answer", job.result.response)),
+      ...outputs(job),
       attempts(job),
       deliveries(job),
     );

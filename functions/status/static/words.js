@@ -8,6 +8,7 @@ const REASONS = {
   rate_limited: "Claude's rate limit is reached, so the queue is held",
   overloaded: "Claude is overloaded",
   server_error: "Claude's servers return errors",
+  cloning: "its repository is being cloned",
   redis: "the store does not respond",
 };
 

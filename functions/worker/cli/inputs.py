@@ -7,12 +7,15 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import redis.asyncio
 from redis.exceptions import RedisError
 
 from functions.worker.cli.plan import Content, InputsPlan
+from functions.worker.cli.turns import Block
+from functions.worker.outputs import kept
+from functions.worker.outputs.archive import ArchiveError
 from shared.api.job_files import MAX_ATTACHED
 from shared.api.vocabulary import ErrorCode
 from shared.configuration.settings import WorkerSettings
@@ -21,6 +24,7 @@ from shared.files.objects import Objects, StoreError, objects
 from shared.services.files import complete
 from shared.store.files import files
 from shared.store.files.files import StoredFile
+from shared.store.jobs.outputs import workspace_of
 
 # Seconds for which a run waits for an object store or a Redis that does not answer, and between two tries.
 _WAIT, _PAUSE = 60.0, 1.0
@@ -36,6 +40,7 @@ class InputsError(Exception):
     def __init__(self, code: ErrorCode = "workspace_failed") -> None:
         super().__init__(code)
         self.code = code
+        self.message = ""  # that of the code
 
 
 class Inputs:
@@ -46,22 +51,46 @@ class Inputs:
         self._caller = caller
         self._client = client
         self._settings = settings
+        self._found: dict[str, StoredFile] | None = None
 
-    async def place(self, work: Path) -> list[dict[str, Any]]:
-        """Write the files below the working directory and return the attachments as content blocks.
+    async def blocks(self) -> list[Block]:
+        """Return the attachments as content blocks; raises InputsError.
 
-        Raises InputsError. Wait while the object store does not answer.
+        Wait while the object store does not answer.
         """
-        plan = self._plan
-        if not plan.files and not plan.attachments:
+        if not self._plan.attachments:
             return []
-        found = await _patiently(self._find)
+        found = await self._records()
+        return [await _patiently(lambda one=one: self._block(one, found)) for one in self._plan.attachments]  # type: ignore[misc]
+
+    async def place(self, work: Path) -> None:
+        """Write the files below the working directory; raises InputsError, and waits like `blocks`."""
+        plan = self._plan
+        if not plan.files:
+            return
+        found = await self._records()
         sizes = [found[one.file_id].size if one.file_id else len(one.data) for _, one in plan.files]
         if sum(sizes) > self._settings.max_workspace_bytes:
             raise InputsError("workspace_too_large")
         for path, one in plan.files:
             await _patiently(lambda path=path, one=one: self._write(work, path, one, found))  # type: ignore[misc]
-        return [await _patiently(lambda one=one: self._block(one, found)) for one in plan.attachments]  # type: ignore[misc]
+
+    async def _records(self) -> dict[str, StoredFile]:
+        if self._found is None:
+            self._found = await _patiently(self._find)
+        return self._found
+
+    async def restore(self, work: Path, session_id: str) -> bool:
+        """Unpack the working directory that a session keeps; return whether it keeps one. Raises InputsError."""
+
+        async def fetch() -> bool:
+            file = await workspace_of(self._client, self._caller, session_id)
+            return file is not None and await kept.restore(file, self._objects, work, self._settings)
+
+        try:
+            return await _patiently(fetch)
+        except (FileNotFoundError, ArchiveError):
+            raise InputsError from None
 
     async def _find(self) -> dict[str, StoredFile]:
         """Return the records of all named files; complete presigned uploads."""
@@ -98,25 +127,34 @@ class Inputs:
             raise InputsError
 
     async def _write(self, work: Path, path: str, one: Content, found: dict[str, StoredFile]) -> None:
-        *above, name = path.split("/")
-        folder = _open_below(work, above)
         try:
-            with suppress(FileNotFoundError):  # left by a try that failed
-                os.unlink(name, dir_fd=folder)
-            handle = os.open(name, _NEW_FILE, 0o644, dir_fd=folder)
-        finally:
-            os.close(folder)
+            handle = _create(work, path)
+        except (FileExistsError, IsADirectoryError, NotADirectoryError):
+            # A link, a file or a directory of the repository is in the way.
+            raise InputsError from None
         with os.fdopen(handle, "wb") as file:
             async for piece in self._pieces(one, found):
                 await asyncio.to_thread(file.write, piece)
 
-    async def _block(self, one: Content, found: dict[str, StoredFile]) -> dict[str, Any]:
+    async def _block(self, one: Content, found: dict[str, StoredFile]) -> Block:
         content = b"".join([piece async for piece in self._pieces(one, found)])
         kind = seen_in(content[:HEAD])
         if not kind or len(content) > MAX_ATTACHED:
             raise InputsError
         source = {"type": "base64", "media_type": kind, "data": base64.b64encode(content).decode()}
         return {"type": "document" if kind == "application/pdf" else "image", "source": source}
+
+
+def _create(root: Path, path: str) -> int:
+    """Open a new file below a directory, in place of one that is there."""
+    *above, name = path.split("/")
+    folder = _open_below(root, above)
+    try:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)
+        return os.open(name, _NEW_FILE, 0o644, dir_fd=folder)
+    finally:
+        os.close(folder)
 
 
 def _open_below(root: Path, names: list[str]) -> int:

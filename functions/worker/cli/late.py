@@ -19,12 +19,12 @@ from functions.worker.cli.tools import run_commands
 
 # The first release of the CLI that is known to take all of it.
 _SINCE = (2, 1, 330)
-# The agent that a job's list of tools makes, and the id of the request that chooses it.
+# The agent that a job's list of tools makes, and what the ids of the requests of this module begin with.
 _AGENT = "job"
-_SETTINGS = "gateway-settings"
+_OURS = "gateway-"
 # The id of a request that is sent before the SDK's client connects.
 _EARLY = "gateway-early"
-SETTINGS_REQUEST = "apply_flag_settings"
+SETTINGS_REQUEST, _THINKING_REQUEST = "apply_flag_settings", "set_max_thinking_tokens"
 # Seconds that a CLI has for it. It needs a tenth of a second, and more where the machine is busy.
 _WITHIN = 30.0
 # Code is compiled when it runs again; a third time gains little.
@@ -40,10 +40,19 @@ class LateInitializationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """What a waiting CLI receives: fields of `initialize`, and settings."""
+    """The options of a job for a waiting CLI: fields of `initialize`, settings, and whether thinking is disabled."""
 
     initialize: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    disables_thinking: bool = False
+
+    @property
+    def requests(self) -> list[dict[str, Any]]:
+        """The requests that follow `initialize`."""
+        settings = [{"subtype": SETTINGS_REQUEST, "settings": self.settings}] if self.settings else []
+        # After the settings, of which the model may be one.
+        thinking = [{"subtype": _THINKING_REQUEST, "max_thinking_tokens": 0}] if self.disables_thinking else []
+        return settings + thinking
 
 
 def is_supported(version: str | None) -> bool:
@@ -66,17 +75,11 @@ def fits(options: ClaudeAgentOptions, started: ClaudeAgentOptions, *, is_relayed
     """Return whether a CLI that started with some options can run a job with others.
 
     Turns and budget are the relay's; without one they are given at the start. A CLI that cannot use a schema says so
-    only at its start: later, the relay sees that it offers the model no tool for the answer. Thinking can be disabled
-    only at the start: models that think by a budget of tokens ignore the setting that comes late.
+    only at its start: later, the relay sees that it offers the model no tool for the answer.
     """
     limits = options.max_turns == started.max_turns and options.max_budget_usd == started.max_budget_usd
     schema = options.output_format is None or is_relayed
-    return (
-        limits
-        and schema
-        and options.thinking == started.thinking
-        and tools_fit(_names(options.tools), _names(started.tools))
-    )
+    return limits and schema and tools_fit(_names(options.tools), _names(started.tools))
 
 
 def late_for(options: ClaudeAgentOptions, started: ClaudeAgentOptions) -> Late:
@@ -103,7 +106,7 @@ def late_for(options: ClaudeAgentOptions, started: ClaudeAgentOptions) -> Late:
         settings["effortLevel"] = options.effort
     if environment := {name: value for name, value in options.env.items() if started.env.get(name) != value}:
         settings["env"] = environment
-    return Late(initialize, settings)
+    return Late(initialize, settings, options.thinking != started.thinking)
 
 
 class HeldTransport(Transport):
@@ -114,6 +117,7 @@ class HeldTransport(Transport):
         self._messages: AsyncIterator[dict[str, Any]] | None = None
         self._late = Late()
         self._applied: asyncio.Future[bool] | None = None
+        self._unanswered: set[str] = set()
 
     async def spawn(self) -> None:
         """Start the process."""
@@ -159,7 +163,7 @@ class HeldTransport(Transport):
         self._late = late
 
     async def applied(self) -> None:
-        """Wait until the CLI has taken the settings; raise LateInitializationError when it refused them."""
+        """Wait until the CLI has taken the requests; raise LateInitializationError when it refused one."""
         if self._applied is not None and not await self._applied:
             raise LateInitializationError("the CLI refused the settings")
 
@@ -177,25 +181,30 @@ class HeldTransport(Transport):
         if line.get("request", {}).get("subtype") != "initialize":
             raise LateInitializationError("the SDK sent another request first")
         line["request"] |= self._late.initialize
-        if not self._late.settings:
-            return json.dumps(line) + "\n"
-        self._applied = asyncio.get_running_loop().create_future()
-        settings = {"subtype": SETTINGS_REQUEST, "settings": self._late.settings}
-        second = {"type": "control_request", "request_id": _SETTINGS, "request": settings}
-        return json.dumps(line) + "\n" + json.dumps(second) + "\n"
+        requests = {f"{_OURS}{request['subtype']}": request for request in self._late.requests}
+        if requests:
+            self._applied = asyncio.get_running_loop().create_future()
+        self._unanswered = set(requests)
+        own = [{"type": "control_request", "request_id": name, "request": one} for name, one in requests.items()]
+        return "".join(json.dumps(one) + "\n" for one in (line, *own))
 
     async def read_messages(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield the CLI's messages, without its answer to the settings."""
+        """Yield the CLI's messages, without its answers to the requests of this module."""
         try:
             async for message in self._read():
                 if message.get("type") == "control_response":
                     response = message.get("response", {})
-                    if response.get("request_id") == _SETTINGS:
-                        self._settle(taken=response.get("subtype") == "success")
+                    if response.get("request_id") in self._unanswered:
+                        self._answered(response["request_id"], taken=response.get("subtype") == "success")
                         continue
                 yield message
         finally:
             self._settle(taken=False)
+
+    def _answered(self, name: str, *, taken: bool) -> None:
+        self._unanswered.discard(name)
+        if not taken or not self._unanswered:
+            self._settle(taken=taken)
 
     def _settle(self, *, taken: bool) -> None:
         if self._applied is not None and not self._applied.done():

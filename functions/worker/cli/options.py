@@ -14,6 +14,7 @@ from claude_agent_sdk.types import (
 
 from functions.worker.cli import mcp_servers
 from functions.worker.cli.environment import for_relay, for_run
+from functions.worker.cli.history import HISTORY_ID, HistorySession
 from functions.worker.cli.plan import RunOptions, RunPlan, plan_for
 from functions.worker.cli.workspace import Workspace
 from functions.worker.relay.credential import Credential
@@ -31,7 +32,7 @@ def options_for(
     plan: RunPlan,
     settings: WorkerSettings,
     workspace: Workspace,
-    session: StagedSession | None = None,
+    session: StagedSession | HistorySession | None = None,
     credential: Credential | None = None,
 ) -> ClaudeAgentOptions:
     """Return the options of the CLI for a plan; `session` stores the transcript of a plan with a session.
@@ -39,11 +40,15 @@ def options_for(
     With a credential the CLI reaches Claude through the relay, which counts turns and cost.
     """
     options, kept = plan.options, plan.session
+    resumes = HISTORY_ID if plan.history else kept.resumes if kept else None
     relayed = {} if credential is None else for_relay(workspace.socket_for_cli, credential)
     return ClaudeAgentOptions(
         cli_path=settings.claude_command,
         cwd=workspace.work,
-        env=for_run(workspace.home, workspace.config, workspace.temporary) | relayed | _output_limit(options),
+        env=for_run(workspace.home, workspace.config, workspace.temporary)
+        | relayed
+        | _no_copies(plan)
+        | _output_limit(options),
         model=options.model,
         system_prompt=_system_prompt(options, workspace),
         max_turns=None if credential else options.max_turns,
@@ -58,13 +63,13 @@ def options_for(
         extra_args={
             "restricted": None,
             "disable-slash-commands": None,
-            **({} if kept else {"no-session-persistence": None}),
+            **({} if kept or plan.history else {"no-session-persistence": None}),
         },
         session_store=cast("SessionStore | None", session),
         # A session that continues keeps its id, which only `resume` names; a fork has both.
         session_id=kept.session_id if kept and kept.session_id != kept.resumes else None,
-        resume=kept.resumes if kept else None,
-        fork_session=kept is not None and kept.is_fork,
+        resume=resumes,
+        fork_session=kept is not None and resumes not in {None, kept.session_id},
         permission_mode="dontAsk",
         # The query is data: the CLI runs no slash command and reads no file that the query mentions.
         verbatim_prompts=True,
@@ -117,6 +122,14 @@ def _output_limit(options: RunOptions) -> dict[str, str]:
     """Return the environment variable that limits one message of the model: the CLI has no option for it."""
     most = options.max_output_tokens
     return {} if most is None else {"CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(most)}
+
+
+def _no_copies(plan: RunPlan) -> dict[str, str]:
+    """Return the environment in which the CLI copies no image into a file, and does not tell the model where it is.
+
+    A session needs what the variable turns off.
+    """
+    return {} if plan.session or not plan.inputs.attachments else {"CLAUDE_CODE_SKIP_PROMPT_HISTORY": "1"}
 
 
 def _thinking(options: RunOptions) -> ThinkingConfigDisabled | None:

@@ -5,17 +5,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from functions.worker.cli.turns import Block, split
+from functions.worker.relay.git import GitAccess
 from shared.configuration.settings import WorkerSettings
 from shared.egress import hosts
+from shared.egress.repositories import Repository, repository_of
 from shared.mcp.config import Server
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The input of the model: the query, and JSON data that the query is about; None for no data."""
+    """The input of the model: the query, and JSON data that the query is about; None for no data.
+
+    `before` and `after` are content blocks of the user around the query.
+    """
 
     query: str = ""
     context: Any = None
+    before: tuple[Block, ...] = ()
+    after: tuple[Block, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,8 @@ class RunOptions:
     effort: Any = None
     max_turns: int | None = None
     max_output_tokens: int | None = None
+    # An answer that reaches this limit is complete as far as it goes.
+    cuts_answer: bool = False
     max_budget_usd: float | None = None
     tools: tuple[str, ...] = ()
     output_schema: dict[str, Any] | None = None
@@ -74,6 +84,26 @@ class InputsPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class GitPlan:
+    """The repository that a run works in, and the branch that its work is pushed to; None for none.
+
+    `credential` is the name of the caller's credential, and `authorization` the header that the relay makes of it.
+    """
+
+    repository: Repository
+    ref: str | None = None
+    depth: int = 1
+    credential: str | None = None
+    branch: str | None = None
+    authorization: str = field(default="", repr=False)
+
+    def access(self, *, pushes: bool = False) -> GitAccess:
+        """Return what git may do with the repository: fetch, and for a push that of the branch."""
+        target, place, path = self.repository.target, self.repository.place, self.repository.path
+        return GitAccess(target, place, path, self.authorization, self.branch if pushes else None)
+
+
+@dataclass(frozen=True, slots=True)
 class RunPlan:
     """Everything that a run needs from its job."""
 
@@ -81,6 +111,8 @@ class RunPlan:
     options: RunOptions = RunOptions()
     mcp: McpPlan = field(default_factory=McpPlan)
     session: SessionPlan | None = None
+    # The turns before the query, as messages of the Messages API.
+    history: tuple[dict[str, Any], ...] = ()
     # Models to use while the first is overloaded.
     fallback_models: tuple[str, ...] = ()
     # The models of the caller's policy; None for those of the worker's settings.
@@ -91,22 +123,30 @@ class RunPlan:
     # The hosts that the tools may reach; without tools none.
     allowed_hosts: tuple[str, ...] = ()
     inputs: InputsPlan = InputsPlan()
-    # The sandbox policy and the workspace (repositories, artifacts) belong here: one frozen class each, which a
-    # function below fills.
+    git: GitPlan | None = None
 
     @property
     def uses_tools(self) -> bool:
         """Whether the run may start processes beside the CLI."""
         return bool(self.options.tools or self.mcp.names)
 
+    @property
+    def restores(self) -> str | None:
+        """The session whose working directory the run continues; a repository that the job names begins a new one."""
+        if self.session is None or not self.options.tools or self.git is not None:
+            return None
+        return self.session.resumes
+
 
 def plan_for(request: Mapping[str, Any], settings: WorkerSettings, *, spent_usd: float = 0.0) -> RunPlan:
     """Return the plan of a run for a stored request; `spent_usd` is the cost of the job's earlier attempts."""
+    turns = split(request.get("history", ()), len(request.get("attachments", ())))
     return RunPlan(
-        prompt=Prompt(request.get("query", ""), request.get("context")),
+        prompt=Prompt(request.get("query", ""), request.get("context"), turns.before, turns.after),
         options=_options(request, settings, spent_usd),
         mcp=_mcp(request, settings),
         session=_session(request),
+        history=turns.history,
         credential=request.get("credential"),
         fallback_models=tuple(request.get("fallbackModels", ())),
         models=tuple(request["models"]) if "models" in request else None,
@@ -115,6 +155,7 @@ def plan_for(request: Mapping[str, Any], settings: WorkerSettings, *, spent_usd:
             tuple((one["path"], _content(one)) for one in request.get("files", ())),
             tuple(_content(one) for one in request.get("attachments", ())),
         ),
+        git=_git(request),
     )
 
 
@@ -126,6 +167,7 @@ def _options(request: Mapping[str, Any], settings: WorkerSettings, spent_usd: fl
         effort=request.get("effort"),
         max_turns=request.get("maxTurns"),
         max_output_tokens=request.get("maxOutputTokens"),
+        cuts_answer=request.get("live", False),
         max_budget_usd=min(budgets) - spent_usd if budgets else None,
         tools=tuple(request.get("tools", ())),
         output_schema=request.get("outputSchema"),
@@ -140,6 +182,16 @@ def _allowed_hosts(request: Mapping[str, Any], settings: WorkerSettings) -> tupl
     if network is None:
         return settings.run_allowed_hosts
     return tuple(host for host in network["allowedHosts"] if hosts.covers(settings.run_allowed_hosts, host))
+
+
+def _git(request: Mapping[str, Any]) -> GitPlan | None:
+    workspace = request.get("workspace")
+    if workspace is None:
+        return None
+    git = workspace["git"]
+    ref, branch = git.get("ref"), git.get("push", {}).get("branch")
+    named = None if ref == "HEAD" else ref
+    return GitPlan(repository_of(git["url"]), named, git["depth"], git.get("credential"), branch)
 
 
 def _content(one: Mapping[str, Any]) -> Content:

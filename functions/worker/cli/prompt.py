@@ -6,14 +6,16 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from functions.worker.cli.plan import Prompt
+from functions.worker.cli.turns import Block, shown
 
 
-async def messages_of(prompt: Prompt, attached: Sequence[dict[str, Any]] = ()) -> AsyncIterator[dict[str, Any]]:
-    """Yield the user message: the context, if any, in one block, then what is attached, and the query in the last.
+async def messages_of(prompt: Prompt, attached: Sequence[Block] = ()) -> AsyncIterator[dict[str, Any]]:
+    """Yield the user message: the context, if any, in one block, then the query with the blocks around it.
 
     The context is inside a tag whose name no client can predict, so that the model can tell the blocks apart.
     """
-    content: list[dict[str, Any]] = [*attached, {"type": "text", "text": prompt.query}]
+    query = {"type": "text", "text": prompt.query}
+    content = [*shown(prompt.before, attached), query, *shown(prompt.after, attached)]
     if prompt.context is not None:
         name = f"context-{secrets.token_hex(8)}"
         data = json.dumps(prompt.context, ensure_ascii=False, indent=1)

@@ -1,5 +1,6 @@
 """The report of a run, from which its outcome is judged."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -34,15 +35,20 @@ class Report:
     `absent` are the MCP servers that did not start or died; `truncated` the tools whose results were cut; `shown` the
     failed requests to Claude that the CLI reports. `relayed` is the relay's complete account of them.
 
-    `failure` is set when something other than the CLI ended the run. `error_kind`, `error_status` and, when the API
+    `failure` is set when something other than the CLI ended the run, with a `message` where the code says too little.
+    `error_kind`, `error_status` and, when the API
     sent one, `retry_after` (ms) describe an API error.
     """
 
     envelope: ResultMessage | None = None
+    # The answer reached the limit of its tokens, and is complete as far as it goes.
+    is_cut: bool = False
+    began: float = field(default_factory=time.monotonic)
     error_kind: str | None = None
     retry_after: int | None = None
     model: str | None = None
     failure: ErrorCode | None = None
+    message: str = ""
     absent: tuple[str, ...] = ()
     truncated: tuple[str, ...] = ()
     shown: list[dict[str, Any]] = field(default_factory=list)

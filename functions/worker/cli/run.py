@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any
 
 from claude_agent_sdk import CLIJSONDecodeError
@@ -11,17 +12,20 @@ from redis.exceptions import RedisError
 
 from functions.worker.cli import mcp_servers, resources
 from functions.worker.cli.environment import uses_cloud
+from functions.worker.cli.history import HistorySession, transcript
 from functions.worker.cli.inputs import Inputs, InputsError
 from functions.worker.cli.plan import RunPlan
+from functions.worker.cli.preparation import Preparation
 from functions.worker.cli.process import GRACE, Cli
 from functions.worker.cli.prompt import messages_of
 from functions.worker.cli.report import Report, Structured
 from functions.worker.cli.stream import read_messages
 from functions.worker.cli.structured import Check
 from functions.worker.cli.tools import run_commands
+from functions.worker.cli.turns import Block
 from functions.worker.cli.usage import Meter
 from functions.worker.cli.warm import KeptSession, WarmCli
-from functions.worker.cli.workspace import Workspace
+from functions.worker.git.shell import WorkspaceError
 from functions.worker.relay.plan import policy_for
 from functions.worker.relay.run import RelayedRun, Watcher
 from functions.worker.sandbox.confine import SandboxUnavailableError
@@ -35,6 +39,14 @@ log = logging.getLogger("worker.claude")
 
 # Seconds after the first request in which an answer may come that the next CLI's start would delay.
 _ANSWERS_AT_ONCE = 0.1
+_NO_RELAY = (
+    "workspace.git is not possible where runs reach Claude through Bedrock, Vertex AI or Foundry: git needs the "
+    "gateway's relay, which such a deployment does not use"
+)
+
+
+class SessionNotFoundError(Exception):
+    """The session that a run continues does not exist."""
 
 
 class Run:
@@ -44,13 +56,14 @@ class Run:
         self, settings: WorkerSettings, warm: WarmCli, watcher: Watcher | None = None, inputs: Inputs | None = None
     ) -> None:
         self._settings = settings
-        self._inputs = inputs
         self._watcher = watcher
         self._warm = warm
         self._cli: Cli | None = None
         self._conversation: asyncio.Task[None] | None = None
         self._report = Report(meter=Meter(), is_free=settings.demo_model)
         self._needs_exit_time = True
+        self._stopped = False
+        self.preparation = Preparation(warm.shell, settings, inputs, watcher or Watcher())
 
     async def answer(
         self,
@@ -66,18 +79,19 @@ class Run:
         if self._warm.relay is None and uses_cloud(os.environ) and run_commands(plan.options.tools):
             # Without the relay the CLI's environment holds the provider's credentials, which such a tool can read.
             return Report(failure="invalid_request")
+        if self._warm.relay is None and plan.git is not None:
+            return Report(failure="workspace_failed", message=_NO_RELAY)
         # A tool or an MCP server may need time to exit, and a session time to be stored; a plain answer does not.
         self._needs_exit_time = plan.uses_tools or plan.session is not None
-        resumes = plan.session.resumes if plan.session else None
-        kept = None if session is None else KeptSession(session)
         try:
-            if session is not None and resumes:
-                lines = await session.transcript(resumes)
-                if lines is None:
-                    return Report(failure="session_not_found")
-                kept = KeptSession(session, lines, is_whole=not await session.subpaths(resumes))
+            attached = await self.preparation.attached()
+            kept = await _kept(plan, session, attached)
+        except InputsError as error:
+            return Report(failure=error.code, message=error.message)
         except RedisError:
             return Report(failure="server_error")
+        except SessionNotFoundError:
+            return Report(failure="session_not_found")
         try:
             cli = self._cli = self._warm.take(plan, kept)
         except SandboxUnavailableError:
@@ -86,8 +100,9 @@ class Run:
             return Report(failure="server_error")
         relayed = self._report.relayed = self._relay(plan, deadline)
         cli.begin_relaying(relayed)
-        self._conversation = asyncio.create_task(self._converse(cli, plan, on_text))
-        watch = resources.exceeded(self._warm.excluded, self._settings, has_tools=plan.uses_tools, folder=cli.folder)
+        self._conversation = asyncio.create_task(self._converse(cli, plan, attached, on_text))
+        uses_files = plan.uses_tools or plan.git is not None
+        watch = resources.exceeded(self._warm.excluded, self._settings, has_tools=uses_files, folder=cli.folder)
         bounds = asyncio.create_task(watch)
         waits = None if relayed is None else asyncio.create_task(self._allow_next_after(relayed))
         try:
@@ -105,7 +120,7 @@ class Run:
             self._report.failure = reason.code
             self._report.retry_after = None if reason.retry_after is None else int(reason.retry_after * 1000)
         elif not self._conversation.done() or (session is not None and session.is_full):
-            self._report.failure = "resource_exceeded"
+            self._report.failure = "workspace_too_large" if self.preparation.is_cloning else "resource_exceeded"
         return self._report
 
     async def _allow_next_after(self, relayed: RelayedRun) -> None:
@@ -144,12 +159,24 @@ class Run:
         """The fields of the job's record that the run has filled so far."""
         return self._report.seen
 
+    @property
+    def work(self) -> Path | None:
+        """The working directory of a run that has a CLI; it stays until `end`."""
+        return None if self._cli is None else self._cli.workspace.work
+
+    async def stop(self) -> None:
+        """End the run's processes. Its directories stay. Runs to completion even when cancelled."""
+        self._warm.allow_next()
+        await _uncancelled(self._end_processes())
+
     async def end(self) -> None:
         """End the run's processes and remove its directories. Runs to completion even when cancelled."""
         self._warm.allow_next()
         await _uncancelled(self._clear_up())
 
-    async def _converse(self, cli: Cli, plan: RunPlan, on_text: Callable[[str], None]) -> None:
+    async def _converse(
+        self, cli: Cli, plan: RunPlan, attached: Sequence[Block], on_text: Callable[[str], None]
+    ) -> None:
         report, schema = self._report, plan.options.output_schema
         # Until the result is known to fit the schema.
         report.structured = None if schema is None else Structured(fits=False)
@@ -157,19 +184,21 @@ class Run:
         try:
             await cli.start()
             # Into the directory of a CLI that waits, so that a warm one can be used.
-            attached = await self._inputs.place(Workspace(cli.folder).work) if self._inputs else []
-            if report.relayed is not None and report.relayed.egress is not None and self._warm.has_network:
+            await self.preparation.prepare(cli.folder, plan)
+            is_confined = self._warm.sandbox.kind == "namespaces"
+            if report.relayed is not None and report.relayed.egress is not None and is_confined:
                 cli.open_network()
             expected = mcp_servers.Expected(plan.mcp, cli.broker.gone, cli.broker.cut)
             messages = cli.query(messages_of(plan.prompt, attached))
-            await read_messages(messages, report, self._settings, on_text, expected)
+            cuts = plan.options.cuts_answer
+            await read_messages(messages, report, self._settings, on_text, expected, cuts_answer=cuts)
             if report.envelope is None:
                 # Not at `end`, which may come later: the CLI's own retry starts half a second after its announcement.
                 cli.kill_cli()
             elif check is not None:
                 report.structured = await check.result(report.structured_input)
-        except InputsError as error:
-            report.failure = error.code
+        except (InputsError, WorkspaceError) as error:
+            report.failure, report.message = error.code, error.message
         except CLIJSONDecodeError as error:
             report.failure = "output_too_large" if "maximum buffer size" in str(error) else "cli_crashed"
         except Exception as error:  # noqa: BLE001 -- a broken CLI makes the SDK raise anything
@@ -183,8 +212,13 @@ class Run:
                 await check.close()
 
     async def _clear_up(self) -> None:
+        await self._end_processes()
+        if self._cli is not None:
+            await self._cli.close()
+
+    async def _end_processes(self) -> None:
         cli, conversation = self._cli, self._conversation
-        if cli is None or conversation is None:
+        if cli is None or conversation is None or self._stopped:
             return
         if self._needs_exit_time and conversation.done() and self._report.envelope is not None:
             await cli.wait_for_exit()
@@ -196,7 +230,23 @@ class Run:
             conversation.cancel()
             await asyncio.wait({conversation})
             await cli.end(self._warm.excluded)
-        await cli.close()
+        self._stopped = True
+
+
+async def _kept(plan: RunPlan, session: StagedSession | None, attached: Sequence[Block]) -> KeptSession | None:
+    """Return the session of a run, with the lines of a history or of the session that it continues."""
+    if plan.history:
+        lines = transcript(plan.history, attached, plan.options.model)
+        return KeptSession(HistorySession(lines, session), lines)
+    if session is None:
+        return None
+    resumes = plan.session.resumes if plan.session else None
+    if not resumes:
+        return KeptSession(session)
+    found = await session.transcript(resumes)
+    if found is None:
+        raise SessionNotFoundError
+    return KeptSession(session, found, is_whole=not await session.subpaths(resumes))
 
 
 async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:

@@ -20,13 +20,12 @@ from functions.worker.cli.envelope import checked, name_of_model
 from functions.worker.cli.mcp_servers import Expected
 from functions.worker.cli.report import MOST_REQUESTS, Report
 from functions.worker.cli.structured_input import StructuredInput
+from functions.worker.relay.metering import INCOMPLETE
 from shared.api.times import rfc3339
 from shared.configuration.settings import WorkerSettings
 
 # Characters of the CLI's text about a failure that are kept.
 _LONGEST_MESSAGE = 300
-# Stop reasons of an answer that is incomplete.
-_INCOMPLETE = {"max_tokens", "model_context_window_exceeded"}
 
 
 async def read_messages(
@@ -35,6 +34,8 @@ async def read_messages(
     settings: WorkerSettings,
     on_text: Callable[[str], None],
     servers: Expected,
+    *,
+    cuts_answer: bool = False,
 ) -> None:
     """Fill the report from the messages; stop early at too much text or silence.
 
@@ -54,7 +55,8 @@ async def read_messages(
                     on_text(text)
                 report.text = answer.text
                 structured_input.observe(message)
-                if _is_last(message, report, structured_input) or _is_too_large(report, settings.max_output_bytes):
+                is_last = _is_last(message, report, structured_input, cuts_answer=cuts_answer)
+                if is_last or _is_too_large(report, settings.max_output_bytes):
                     return
                 silence_limit.observe(message)
     except TimeoutError:
@@ -101,14 +103,15 @@ def _is_too_large(report: Report, limit: int) -> bool:
     return report.text_bytes > limit
 
 
-def _is_last(message: Message, report: Report, structured_input: StructuredInput) -> bool:
+def _is_last(message: Message, report: Report, structured_input: StructuredInput, *, cuts_answer: bool) -> bool:
     """Record a message in the report; return whether it is the last one to read."""
     match message:
         case StreamEvent(
             event={"type": "message_delta", "delta": {"stop_reason": str(reason)}}, parent_tool_use_id=None
-        ) if reason in _INCOMPLETE:
+        ) if reason in INCOMPLETE:
             # The CLI would let the model continue, and return only its last message as the whole answer.
-            report.failure = "output_too_large"
+            report.is_cut = cuts_answer and reason == "max_tokens"
+            report.failure = None if report.is_cut else "output_too_large"
             return True
         case AssistantMessage():
             _note(report, message)

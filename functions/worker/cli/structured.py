@@ -41,6 +41,10 @@ class Check:
 
     async def _fits(self, value: Any) -> bool:
         process = await self._starting
+        if process.returncode is not None:
+            # A tool that has no sandbox has ended it.
+            self._starting = asyncio.create_task(_started())
+            process = await self._starting
         # A lone surrogate, which JavaScript accepts, becomes a replacement character.
         text = json.dumps([self._schema, value], ensure_ascii=False).encode("utf-16", "surrogatepass")
         try:

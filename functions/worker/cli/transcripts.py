@@ -3,18 +3,17 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
 
-from shared.store.jobs.sessions import StagedSession
-
-Key = dict[str, str]
-Line = dict[str, Any]
+from functions.worker.cli.history import HistorySession
+from shared.store.jobs.sessions import Key, Line, StagedSession
 
 
 class RenamedSession:
     """The session store of a run whose CLI uses another session id; a new session may begin with `copied` lines."""
 
-    def __init__(self, session: StagedSession, session_id: str, copied: list[Line] | None = None) -> None:
+    def __init__(
+        self, session: StagedSession | HistorySession, session_id: str, copied: list[Line] | None = None
+    ) -> None:
         self._session, self._session_id = session, session_id
         self._copied = copied or []
 

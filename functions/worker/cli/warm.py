@@ -1,7 +1,9 @@
 """The waiting CLIs of a slot: one for any job, and one that continues a session where the slot has seen sessions."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
 
@@ -10,28 +12,43 @@ from claude_agent_sdk.types import SessionStore
 
 from functions.worker.cli import late, version
 from functions.worker.cli.held import Keeper
+from functions.worker.cli.history import HistorySession
 from functions.worker.cli.options import as_given_late, options_for, options_of_held
 from functions.worker.cli.plan import RunPlan
 from functions.worker.cli.process import Cli
-from functions.worker.cli.transcripts import Line, RenamedSession, place
+from functions.worker.cli.transcripts import RenamedSession, place
 from functions.worker.cli.workspace import Workspace
+from functions.worker.git.shell import Shell
 from functions.worker.mcp.broker import Broker
 from functions.worker.mcp.shared import SharedServers
 from functions.worker.relay.credential import Credential
+from functions.worker.relay.models import resolve
+from functions.worker.relay.prices import base_name
 from functions.worker.relay.relay import Relay
 from functions.worker.sandbox.confine import Sandbox
 from functions.worker.sandbox.policy import WORK
 from shared.configuration.settings import WorkerSettings
-from shared.store.jobs.sessions import StagedSession
+from shared.store.jobs.sessions import Line, StagedSession
 
 
 @dataclass(frozen=True, slots=True)
 class KeptSession:
     """The session of a run: its store, and what it continues; `is_whole` says that there are no other transcripts."""
 
-    store: StagedSession
+    store: StagedSession | HistorySession
     lines: list[Line] | None = None
     is_whole: bool = True
+
+    def fits(self, model: str | None, environ: Mapping[str, str]) -> bool:
+        """Return whether a waiting CLI can continue it, which receives this model late, or none.
+
+        The CLI writes a change of model into the conversation, where the model reads it.
+        """
+        lines = reversed(self.lines or ())
+        last = next((line["message"].get("model") for line in lines if line.get("type") == "assistant"), None)
+        if model is None or last is None:
+            return self.is_whole
+        return self.is_whole and base_name(resolve(last, environ)) == base_name(resolve(model, environ))
 
 
 class WarmCli:
@@ -39,7 +56,7 @@ class WarmCli:
 
     def __init__(self, settings: WorkerSettings, relay: Relay | None = None, sandbox: Sandbox | None = None) -> None:
         self._settings = settings
-        self._sandbox = sandbox or Sandbox("off")
+        self.sandbox = sandbox or Sandbox("off")
         self.relay = relay
         self.shared = SharedServers(settings)
         self._may_start = asyncio.Event()
@@ -56,11 +73,11 @@ class WarmCli:
 
         The caller ends the CLI, and calls `allow_next` when the next may start.
         """
-        self._sandbox.check(has_tools=bool(plan.options.tools))
+        self.sandbox.check(has_tools=bool(plan.options.tools or plan.git))
         self._may_start.clear()
         if session is not None and self._tools is not None:
             self.continued.want()
-        keeper = self.any_job if plan.session is None or plan.session.resumes is None else self.continued
+        keeper = self.any_job if session is None or session.lines is None else self.continued
         waiting = keeper.cli
         fits = None if waiting is None else self._late(plan, session, waiting)
         if waiting is not None and fits is not None and keeper.take() is waiting:
@@ -68,10 +85,9 @@ class WarmCli:
             return waiting
         return self._cold(plan, session)
 
-    @property
-    def has_network(self) -> bool:
-        """Whether tools may have a network, which their sandbox has only by the relay."""
-        return self._sandbox.has_network
+    def shell(self, root: Path) -> Shell:
+        """Return what runs git for the run whose directory is `root`."""
+        return Shell(self.sandbox, root, self._settings.max_workspace_bytes, self._settings.max_run_memory)
 
     def allow_next(self) -> None:
         """Let the next CLI start at once: the run that took the last one no longer needs a core of its own."""
@@ -90,7 +106,7 @@ class WarmCli:
         if not self._settings.claude_warm:
             return
         if late.is_supported(await asyncio.to_thread(version.of_cli, self._settings)):
-            self._tools = self._settings.claude_tools if self._sandbox.takes_tools else ()
+            self._tools = self._settings.claude_tools if self.sandbox.takes_tools else ()
         self.any_job.want()
         async with asyncio.TaskGroup() as both:
             both.create_task(self.any_job.run(for_ever=True))
@@ -109,7 +125,9 @@ class WarmCli:
         given = late.late_for(options, started)
         if self._tools is None:
             return (options, given) if session is None and plan.session is None and given == late.Late() else None
-        return (options, given) if session is None or session.is_whole else None
+        environ = {} if self.relay is None else self.relay.environ
+        model = options.model if options.model != started.model else None
+        return (options, given) if session is None or session.fits(model, environ) else None
 
     def _give(
         self, cli: Cli, plan: RunPlan, session: KeptSession | None, options: ClaudeAgentOptions, given: late.Late
@@ -118,12 +136,12 @@ class WarmCli:
         workspace = cli.workspace
         broker = Broker(plan.mcp.servers, workspace.root, self.shared)
         options = replace(options, mcp_servers=broker.configuration())
+        resumes = self._resumes.pop(cli, None)
+        if session is not None and session.lines is not None and resumes is not None:
+            inside = WORK if self.sandbox.kind == "namespaces" else workspace.work
+            place(session.lines, workspace.config, inside, resumes)
         if session is not None and plan.session is not None:
-            resumes = self._resumes.pop(cli, None)
-            if resumes is not None and session.lines is not None:
-                inside = WORK if self._sandbox.kind == "namespaces" else workspace.work
-                place(session.lines, workspace.config, inside, resumes)
-            copied = session.lines if plan.session.is_fork else None
+            copied = session.lines if plan.session.is_fork or plan.history else None
             store = RenamedSession(session.store, plan.session.session_id, copied)
             options = replace(options, session_store=cast("SessionStore", store))
         cli.give(options, given, broker, lambda: self._cold_options(plan, workspace, broker, session))
@@ -131,7 +149,7 @@ class WarmCli:
     def _held(self, resumes: str | None = None) -> Cli:
         workspace = Workspace.create()
         options = options_of_held(self._settings, workspace, self._credential, tools=self._tools, resumes=resumes)
-        confined = self._sandbox.confine(options, workspace.root)
+        confined = self.sandbox.confine(options, workspace.root)
         line = None if self.relay is None else self.relay.line()
         # One that continues a session takes no request before `initialize`.
         return Cli(workspace, confined, line, held=True, rehearses=resumes is None and self._tools is not None)
@@ -155,7 +173,7 @@ class WarmCli:
             workspace.system_prompt.write_text(plan.options.system_prompt, encoding="utf-8", newline="")
         store = None if session is None else session.store
         options = options_for(plan, self._settings, workspace, store, self._credential)
-        return self._sandbox.confine(replace(options, mcp_servers=broker.configuration()), workspace.root)
+        return self.sandbox.confine(replace(options, mcp_servers=broker.configuration()), workspace.root)
 
     @property
     def _credential(self) -> Credential | None:

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import tempfile
 import time
 from contextlib import suppress
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from functions.worker.cli.removal import empty, remove_at, remove_tree
 from functions.worker.relay.relay import MAX_PATH
-from functions.worker.sandbox.policy import PLACES
+from functions.worker.sandbox.policy import PLACES, WORK
 from shared.host.private_files import UnsafeFileError, names, open_regular, opened, opened_shared
 
 _PREFIX = "claude-worker-"
@@ -74,6 +75,13 @@ class Workspace:
     def system_prompt(self) -> Path:
         """The file that holds the system prompt of a request that has one."""
         return self.given / "system-prompt"
+
+    def refuse_copies(self) -> None:
+        """Take the name of the directory into which a CLI without tools would copy images, to tell the model of it."""
+        for folder in self.temporary.glob("claude-*"):
+            for work in (self.work, WORK):
+                with suppress(OSError):
+                    (folder / re.sub(r"[^a-zA-Z0-9]", "-", str(work))).touch()
 
     def remove(self) -> None:
         """Remove the directories, whatever permissions the run gave them."""

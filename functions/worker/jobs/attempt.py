@@ -2,25 +2,29 @@
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import redis.asyncio
 from redis.exceptions import RedisError
 
 from functions.worker.cli.inputs import Inputs
-from functions.worker.cli.plan import plan_for
+from functions.worker.cli.plan import GitPlan, plan_for
 from functions.worker.cli.run import Run
 from functions.worker.cli.warm import WarmCli
 from functions.worker.jobs.credentials import (
     CredentialUnavailableError,
     api_key_of,
+    git_authorization,
     outcome_on_own_credential,
 )
 from functions.worker.jobs.heartbeat import Heartbeat
 from functions.worker.jobs.mcp_credentials import with_credentials
-from functions.worker.jobs.outcome import Outcome, failed, judge
+from functions.worker.jobs.outcome import Outcome, failed, judge, with_outputs
+from functions.worker.jobs.outputs import RunOutputs
+from functions.worker.jobs.pushing import pushed
 from functions.worker.jobs.settling import settlement_of
 from functions.worker.jobs.spool import Spool
 from functions.worker.jobs.upstream_report import UpstreamReport
@@ -28,12 +32,19 @@ from functions.worker.pool.tasks import end
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
 from shared.store.jobs import claims
+from shared.store.jobs.outputs import Outputs
 from shared.store.jobs.sessions import StagedSession
+from shared.store.jobs.settlements import Settlement
 
 log = logging.getLogger("worker.attempt")
 
+# Seconds for which a slot that has to end still stores what a run that has answered left.
+_OVERTIME = 3.0
 # The log event of an outcome that is in no store.
 _NOT_SETTLED = {"void": "claim_lost", "lost": "result_lost", "refused": "result_refused"}
+
+
+T = TypeVar("T")
 
 
 class ClaimLostError(Exception):
@@ -92,6 +103,7 @@ class _Attempt:
         self._report = UpstreamReport(context.client, job, is_on_own_credential=self._is_on_own_credential)
         inputs = Inputs(self._plan.inputs, job.caller, context.client, context.settings)
         self._run = Run(context.settings, context.warm, self._report, inputs)
+        self._outputs = RunOutputs(self._plan, self._run, job.caller, context.client, context.settings)
         self._heartbeat = Heartbeat(context.client, job.claim, lambda: self._run.spends)
 
     async def run(self) -> str:
@@ -103,13 +115,20 @@ class _Attempt:
         try:
             outcome = await self._outcome(heartbeat)
             await self._heartbeat.flush()
-            if outcome.state == "completed":
+            if self._settlement(outcome).script == "finish" and self._outputs.are_left:
+                finishing = self._with_outputs(outcome)
+                outcome = await self._uninterrupted(finishing, heartbeat, overtime=_OVERTIME)
+                how = await self._settle(outcome)
+            elif outcome.state == "completed":
                 # Before the processes of the run have ended, so that no client has to wait for them.
                 how = await self._settle(outcome)
         except ClaimLostError:
             event(log, "claim_lost", **self._ids, n=claim.number)
+            await self._run.stop()
+            outputs = await self._outputs_of_cancelled()
+            lost = claims.spent(claim, self._job.caller, self._run.spends, outputs)
+            await spool.settle(self._context.client, lost, stop)
             await self._run.end()
-            await spool.settle(self._context.client, claims.spent(claim, self._job.caller, self._run.spends), stop)
         except ShutdownError:
             # Only after its processes have ended: another slot may start the job at once.
             await self._run.end()
@@ -117,8 +136,7 @@ class _Attempt:
             event(log, "job_handed_back", **self._ids, n=claim.number, how=how)
         else:
             await self._run.end()
-            if outcome.state != "completed":
-                how = await self._settle(outcome)
+            how = how or await self._settle(outcome)
         finally:
             await end(heartbeat, report)
             # A settlement on disk still needs the staged session.
@@ -135,31 +153,79 @@ class _Attempt:
             return failed("budget_exceeded")
         try:
             mcp = await with_credentials(self._plan.mcp, self._job, self._context.client, self._context.settings)
-            plan = replace(self._plan, api_key=self._api_key(), mcp=mcp)
+            self._plan = replace(self._plan, api_key=self._api_key(), git=await self._git(), mcp=mcp)
         except CredentialUnavailableError:
             return failed("credential_unavailable")
         except RedisError:
             return failed("server_error")
-        answer = asyncio.create_task(self._run.answer(plan, self._heartbeat.add_text, self._session, self._deadline))
+        answer = self._run.answer(self._plan, self._heartbeat.add_text, self._session, self._deadline)
+        try:
+            report = await self._uninterrupted(answer, heartbeat, self._time_left())
+        except TimeoutError:
+            # A job that waited for Claude fails for what it waited for.
+            code = self._run.waits_for or "timeout"
+            return replace(failed(code), spend=self._run.spends, absent=self._run.absent, seen=self._run.seen)
+        session_id = self._plan.session.session_id if self._plan.session else None
+        return judge(report, max_output_bytes=self._context.settings.max_output_bytes, session_id=session_id)
+
+    async def _uninterrupted(
+        self,
+        work: Coroutine[Any, Any, T],
+        heartbeat: "asyncio.Task[None]",
+        seconds: float | None = None,
+        overtime: float = 0.0,
+    ) -> T:
+        """Return the result of work; cancel it when the claim is lost, the slot has to end, or its time is over.
+
+        Raises ClaimLostError, ShutdownError or TimeoutError for that. A slot that has to end waits for `overtime` s.
+        """
+        task = asyncio.create_task(work)
         stopped = asyncio.create_task(self._signals.stop.wait())
         cancelled = asyncio.create_task(self._signals.cancel.wait())
         try:
-            waited_for = {answer, heartbeat, stopped, cancelled}
-            await asyncio.wait(waited_for, timeout=self._time_left(), return_when=asyncio.FIRST_COMPLETED)
-            if answer.done():
-                session_id = self._plan.session.session_id if self._plan.session else None
-                limit = self._context.settings.max_output_bytes
-                return judge(answer.result(), max_output_bytes=limit, session_id=session_id)
+            waited_for = {task, heartbeat, stopped, cancelled}
+            await asyncio.wait(waited_for, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if stopped.done() and not task.done():
+                await asyncio.wait({task, heartbeat, cancelled}, timeout=overtime, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
             if heartbeat.done() or cancelled.done():
                 raise ClaimLostError
             if stopped.done():
                 raise ShutdownError
-            # A job that waited for Claude fails for what it waited for.
-            code = self._run.waits_for or "timeout"
-            return replace(failed(code), spend=self._run.spends, absent=self._run.absent, seen=self._run.seen)
+            raise TimeoutError
         finally:
-            for task in (answer, stopped, cancelled):
-                await _cancel(task)
+            for one in (task, stopped, cancelled):
+                await _cancel(one)
+
+    async def _with_outputs(self, outcome: Outcome) -> Outcome:
+        """Return an outcome with what the run has left, which is stored and pushed."""
+        outputs = await self._outputs.collect(is_success=outcome.state == "completed")
+        outcome = with_outputs(outcome, outputs)
+        return await pushed(outcome, self._plan.git, self._run, self._job.claim.job_id)
+
+    async def _outputs_of_cancelled(self) -> Outputs | None:
+        """Collect what the run of a cancelled job has left; nothing of a job that another slot has."""
+        client, job_id = self._context.client, self._job.claim.job_id
+        if not self._outputs.are_left:
+            return None
+        with suppress(RedisError):
+            if not await claims.is_cancelled(client, job_id):
+                return None
+        collecting = asyncio.create_task(self._outputs.collect(is_success=False))
+        stopped = asyncio.create_task(self._signals.stop.wait())
+        try:
+            await asyncio.wait({collecting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            return collecting.result() if collecting.done() else None
+        finally:
+            for one in (collecting, stopped):
+                await _cancel(one)
+
+    async def _git(self) -> GitPlan | None:
+        git, context = self._plan.git, self._context
+        if git is None:
+            return None
+        return replace(git, authorization=await git_authorization(self._job, git, context.client, context.settings))
 
     def _api_key(self) -> str | None:
         name, relay = self._plan.credential, self._context.warm.relay
@@ -168,13 +234,18 @@ class _Attempt:
         messages_api = None if relay is None else relay.credential.url
         return api_key_of(self._job, name, self._context.settings, messages_api)
 
-    async def _settle(self, outcome: Outcome) -> str:
+    def _settlement(self, outcome: Outcome) -> Settlement:
         if self._is_on_own_credential:
             outcome = outcome_on_own_credential(outcome)
-        settlement = settlement_of(self._job, outcome, self._time_left(), self._context.settings)
+        return settlement_of(self._job, outcome, self._time_left(), self._context.settings)
+
+    async def _settle(self, outcome: Outcome) -> str:
+        settlement = self._settlement(outcome)
         how = await self._context.spool.settle(self._context.client, settlement, self._signals.stop)
         ended = "job_ended" if settlement.script == "finish" and how != "held" else "job_delayed"
         event(log, _NOT_SETTLED.get(how, ended), **self._ids, state=outcome.state, code=outcome.code)
+        if outcome.outputs is not None and how in {"void", "held"}:
+            await self._outputs.discard()
         return how
 
     def _time_left(self) -> float:

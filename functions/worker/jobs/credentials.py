@@ -1,19 +1,25 @@
-"""The caller's own credential of a job: opened here, by the worker alone, and handed to the run's relay."""
+"""The caller's own credentials of a job: opened here, by the worker alone, and handed to the run's relay."""
 
+import base64
 import logging
 from dataclasses import replace
 from urllib.parse import SplitResult
 
+import redis.asyncio
+
+from functions.worker.cli.plan import GitPlan
 from functions.worker.jobs.outcome import Outcome
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
 from shared.sealing import Credential, NotOpenedError, open_sealed
+from shared.store.callers import credentials
 from shared.store.callers.credentials import SealedCredential, UsableCredential
 from shared.store.jobs.claims import ClaimedJob
 
 log = logging.getLogger("worker.credentials")
 
-KIND = "anthropic_api_key"
+KIND, GIT = "anthropic_api_key", "git"
+_TOKEN_USER = "x-access-token"  # noqa: S105 -- a name
 _MESSAGES = {
     "authentication_failed": "Claude did not accept the caller's credential; store a valid key under its name",
     "billing_error": "Claude refused the caller's credential for a reason of billing",
@@ -58,6 +64,36 @@ def opened(found: UsableCredential, kind: str, settings: WorkerSettings) -> Cred
         raise NotOpenedError(f"it was replaced by one of the kind {stored.kind}")
     privates = [key.get_secret_value() for key in settings.credentials_private_key]
     return open_sealed(stored.sealed, privates, Credential(found.owner, stored.name, stored.kind, stored.hosts, ""))
+
+
+async def git_authorization(
+    job: ClaimedJob, git: GitPlan, client: redis.asyncio.Redis, settings: WorkerSettings
+) -> str:
+    """Return the header by which a git server knows the caller; "" for a repository without a credential.
+
+    Raises CredentialUnavailableError, or what Redis raises.
+    """
+    if git.credential is None:
+        return ""
+    found = await credentials.use(client, job.caller, [git.credential])
+    try:
+        value = _opened_for_git(found.get(git.credential), git, settings).value
+    except NotOpenedError as error:
+        ids = {"job_id": job.claim.job_id, "request_id": job.request_id}
+        event(log, "credential_unavailable", logging.WARNING, **ids, credential=git.credential, reason=str(error))
+        raise CredentialUnavailableError from None
+    # Servers that take a token as the password take any name with it.
+    pair = value if ":" in value else f"{_TOKEN_USER}:{value}"
+    return f"Basic {base64.b64encode(pair.encode()).decode()}"
+
+
+def _opened_for_git(found: UsableCredential | None, git: GitPlan, settings: WorkerSettings) -> Credential:
+    if found is None:
+        raise NotOpenedError("it was deleted")
+    credential = opened(found, GIT, settings)
+    if not credential.may_go_to(git.repository.target.host):
+        raise NotOpenedError("its hosts do not include the host of the repository")
+    return credential
 
 
 def outcome_on_own_credential(outcome: Outcome) -> Outcome:

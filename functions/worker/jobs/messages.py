@@ -25,11 +25,12 @@ MESSAGES: dict[ErrorCode, str] = {
     "session_not_found": "The session does not exist, or no longer exists",
     "schema_unsatisfied": "The model gave no answer that matches the outputSchema",
     "workspace_failed": (
-        "A file or an attachment of the job is deleted, expired, incomplete or of another type, or could not be read"
+        "A file or an attachment of the job is deleted, expired, incomplete or of another type, or could not be read; "
+        "or a link or a directory is where the file should be"
     ),
-    "workspace_too_large": "The files of the job are larger than MAX_WORKSPACE_BYTES allows",
+    "workspace_too_large": "The files or the repository of the job are larger than MAX_WORKSPACE_BYTES allows",
     "credential_unavailable": (
         "The job's credential cannot be used: it was deleted, no worker can open it, or it may not be sent to the "
-        "Messages API; store it again, and check its hosts"
+        "Messages API or to the host of the repository; store it again, and check its hosts"
     ),
 }

@@ -5,6 +5,7 @@ what the run showed                                              code
 the envelope is a success, with a turn of a model and text       completed
 … without a turn of a model, or without text                     empty_result
 … without an answer that matches the outputSchema                schema_unsatisfied
+an answer at its maxOutputTokens whose client waits              completed
 envelope error_max_turns                                         max_turns
 envelope error_max_budget_usd                                    budget_exceeded
 envelope error_max_structured_output_retries                     schema_unsatisfied
@@ -20,17 +21,19 @@ the end of the clock                                             timeout
 no envelope, whatever the exit code                              cli_crashed
 two workers that were lost with the job (see rescue.lua)         worker_lost
 a credential of the caller that cannot be used                   credential_unavailable
-a file or an attachment that the run cannot have                 workspace_failed
-files above MAX_WORKSPACE_BYTES                                  workspace_too_large
+a file, an attachment or a repository that the run cannot have   workspace_failed
+files or a repository above MAX_WORKSPACE_BYTES                  workspace_too_large
 """
 
 import json
+import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from functions.worker.jobs.messages import MESSAGES
 from shared.api.vocabulary import ErrorCode
 from shared.store.jobs.claims import Upstream
+from shared.store.jobs.outputs import described
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 
     from functions.worker.cli.report import Report
     from shared.store.callers.spending import Spend
+    from shared.store.jobs.outputs import Outputs
 
 _BY_STATUS: dict[int, ErrorCode] = {
     400: "invalid_request",
@@ -104,6 +108,7 @@ class Outcome:
     absent: tuple[str, ...] = ()
     seen: dict[str, Any] = field(default_factory=dict)
     shows_upstream: bool = True
+    outputs: "Outputs | None" = None
 
     @property
     def code(self) -> ErrorCode | None:
@@ -135,10 +140,17 @@ class Outcome:
         return Upstream("" if code in _SILENT else "answered")
 
 
-def failed(code: ErrorCode, retry_after: int | None = None) -> Outcome:
-    """Return the outcome of a failure."""
-    error = {"code": code, "message": MESSAGES[code], "retryable": code in RETRYABLE}
+def failed(code: ErrorCode, retry_after: int | None = None, message: str = "") -> Outcome:
+    """Return the outcome of a failure; `message` says more than the message of the code."""
+    error = {"code": code, "message": message or MESSAGES[code], "retryable": code in RETRYABLE}
     return Outcome("failed", {"error": error}, retry_after)
+
+
+def with_outputs(outcome: Outcome, outputs: "Outputs | None") -> Outcome:
+    """Return an outcome with the files that the run has left; the result of a success describes them."""
+    if outputs is None or "result" not in outcome.body:
+        return replace(outcome, outputs=outputs)
+    return replace(outcome, outputs=outputs, body={"result": outcome.body["result"] | described(outputs)})
 
 
 def judge(report: "Report", *, max_output_bytes: int, session_id: str | None = None) -> Outcome:
@@ -153,7 +165,9 @@ def judge(report: "Report", *, max_output_bytes: int, session_id: str | None = N
 
 def _judge(report: "Report", max_output_bytes: int, session_id: str | None) -> Outcome:
     if report.failure is not None:
-        return failed(report.failure, report.retry_after)
+        return failed(report.failure, report.retry_after, report.message)
+    if report.is_cut:
+        return _cut_answer(report, max_output_bytes)
     envelope = report.envelope
     if envelope is None:
         return failed("cli_crashed")
@@ -172,7 +186,26 @@ def _answer(report: "Report", envelope: "ResultMessage", max_output_bytes: int, 
     without_text = report.structured is None and not report.text.strip()
     if envelope.num_turns < 1 or report.model is None or without_text:
         return failed("empty_result")
-    result = _result(report, envelope, report.model, session_id)
+    result = _result(report, report.model, session_id)
+    result |= {"durationMs": envelope.duration_ms, "turns": envelope.num_turns}
+    return _bounded(result, max_output_bytes)
+
+
+def _cut_answer(report: "Report", max_output_bytes: int) -> Outcome:
+    """Return the outcome of a run whose answer reached its limit: the CLI was ended before it wrote an envelope.
+
+    It has not written the answer into the session's transcript either, so that no session is kept.
+    """
+    if report.structured is not None:
+        return failed("output_too_large")
+    model = report.model or next((spend.model for spend in report.spends), "unknown")
+    turns = 1 if report.relayed is None else max(1, report.relayed.limits.turns)
+    took = int((time.monotonic() - report.began) * 1000)
+    result = {**_result(report, model, None), "durationMs": took, "turns": turns, "stopReason": "max_tokens"}
+    return _bounded(result, max_output_bytes)
+
+
+def _bounded(result: dict[str, Any], max_output_bytes: int) -> Outcome:
     if len(_json_bytes(result)) > max_output_bytes:
         return failed("output_too_large")
     return Outcome("completed", {"result": result})
@@ -192,7 +225,7 @@ def _json_bytes(value: dict[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
-def _result(report: "Report", envelope: "ResultMessage", model: str, session_id: str | None) -> dict[str, Any]:
+def _result(report: "Report", model: str, session_id: str | None) -> dict[str, Any]:
     structured = report.structured
     response = report.text if structured is None else json.dumps(structured.value, ensure_ascii=False)
     return {
@@ -204,8 +237,6 @@ def _result(report: "Report", envelope: "ResultMessage", model: str, session_id:
         "model": model,
         "usage": _usage(report.spends),
         "costUsd": sum(spend.cost or 0.0 for spend in report.spends),
-        "durationMs": envelope.duration_ms,
-        "turns": envelope.num_turns,
     }
 
 

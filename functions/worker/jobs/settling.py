@@ -33,6 +33,7 @@ def settlement_of(job: claims.ClaimedJob, outcome: Outcome, time_left: float, se
         session_id=outcome.session_id,
         keep_session_for=settings.session_ttl,
         seen=outcome.seen,
+        outputs=outcome.outputs,
     )
 
 

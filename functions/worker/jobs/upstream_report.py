@@ -27,7 +27,7 @@ class UpstreamReport(Watcher):
         self._client = client
         self._job = job
         self._is_on_own_credential = is_on_own_credential
-        self._waiting: waiting.Waiting | None = None
+        self._waiting: waiting.Waiting | waiting.Cloning | None = None
         self._retries: list[waiting.Retry] = []
         self._hold = 0
         self._changed = asyncio.Event()
@@ -45,7 +45,7 @@ class UpstreamReport(Watcher):
         """Publish a pause before a retry."""
         self._retries.append(waiting.Retry(code, int(delay * 1000), attempt))
 
-    def waits(self, why: waiting.Waiting | None) -> None:
+    def waits(self, why: waiting.Waiting | waiting.Cloning | None) -> None:
         """Write the reason why the job waits; None when it no longer does."""
         self._waiting = why
         self._changed.set()

@@ -42,7 +42,7 @@ class Transport(Protocol):
         """Return when the server has ended, whether or not its messages show it."""
 
 
-class Asker(Protocol):
+class Requester(Protocol):
     """Sends requests to a server; a run does."""
 
     def answered(self, call: "Call", answer: JSONRPCResponse | JSONRPCError | Unreadable) -> None:
@@ -54,21 +54,21 @@ class Asker(Protocol):
 
 @dataclass(slots=True)
 class Call:
-    """A request in flight; `asker` is None when its run has ended, and `abandoned` when nobody waits for the answer."""
+    """A request in flight; `requester` is None after its run, `abandoned` says that nothing waits for the answer."""
 
-    asker: Asker | None
+    requester: Requester | None
     message: JSONRPCRequest
     abandoned: bool = False
 
     @property
     def progress_token(self) -> Any:
-        """The token with which the asker recognizes news of the request."""
+        """The token by which the requester recognizes notifications about the request."""
         meta = (self.message.params or {}).get("_meta")
         return meta.get("progressToken") if isinstance(meta, dict) else None
 
 
 class Exchange:
-    """Passes requests to a server and answers to those who asked, until `run` returns.
+    """Passes requests to a server, and each answer to its requester, until `run` returns.
 
     `handshake` is the server's answer to `initialize`, if the gateway itself has asked.
     """
@@ -80,7 +80,7 @@ class Exchange:
         self._calls: dict[Any, Call] = {}
         self._news = 0
         self._first_unread: float = math.inf
-        self._askers: set[Asker] = set()
+        self._requesters: set[Requester] = set()
         self._over = asyncio.Event()
         self._has_noise = False
 
@@ -98,13 +98,13 @@ class Exchange:
                 self._take(message)
             tasks.cancel_scope.cancel()
 
-    def ask(self, asker: Asker, request: JSONRPCRequest) -> str | None:
+    def ask(self, requester: Requester, request: JSONRPCRequest) -> str | None:
         """Send a request; return why it was not sent, or None."""
-        if sum(call.asker is asker for call in self._calls.values()) >= MOST_CALLS:
+        if sum(call.requester is requester for call in self._calls.values()) >= MOST_CALLS:
             return f"More than {MOST_CALLS} requests of this run are in flight at the server"
         if len(self._calls) >= _MOST_CALLS_OF_ALL:
             return "Too many requests are in flight at the server"
-        call, number = Call(asker, request), next(self._ids)
+        call, number = Call(requester, request), next(self._ids)
         params = request.params
         if params is not None and call.progress_token is not None:
             params = {**params, "_meta": {**params["_meta"], "progressToken": number}}
@@ -123,26 +123,26 @@ class Exchange:
         """Send a notification, unless the server does not read."""
         self._transport.send(dump(notification))
 
-    def cancel(self, asker: Asker, which: Callable[[JSONRPCRequest], bool]) -> JSONRPCRequest | None:
+    def cancel(self, requester: Requester, which: Callable[[JSONRPCRequest], bool]) -> JSONRPCRequest | None:
         """Cancel a request and return it; a late answer is dropped, and until then the request counts as in flight."""
         for number, call in self._calls.items():
-            if call.asker is asker and not call.abandoned and which(call.message):
+            if call.requester is requester and not call.abandoned and which(call.message):
                 self._abandon(number, call)
                 return call.message
         return None
 
-    def join(self, asker: Asker) -> None:
+    def join(self, requester: Requester) -> None:
         """Send a run the notifications that belong to all."""
-        self._askers.add(asker)
+        self._requesters.add(requester)
 
-    def release(self, asker: Asker) -> None:
+    def release(self, requester: Requester) -> None:
         """Cancel all requests of a run that ends."""
-        self._askers.discard(asker)
+        self._requesters.discard(requester)
         for number, call in self._calls.items():
-            if call.asker is asker:
+            if call.requester is requester:
                 if not call.abandoned:
                     self._abandon(number, call)
-                call.asker = None
+                call.requester = None
 
     def end(self) -> None:
         """Let `run` return."""
@@ -181,12 +181,12 @@ class Exchange:
             case JSONRPCNotification(method="notifications/progress"):
                 params = message.params or {}
                 call = self._calls.get(_hashable(params.get("progressToken")))
-                if call is not None and call.asker is not None and not call.abandoned:
+                if call is not None and call.requester is not None and not call.abandoned:
                     params = {**params, "progressToken": call.progress_token}
-                    call.asker.notified(message.model_copy(update={"params": params}))
+                    call.requester.notified(message.model_copy(update={"params": params}))
             case JSONRPCNotification(method=str(method)) if method.endswith("/list_changed"):
-                for asker in self._askers:
-                    asker.notified(message)
+                for requester in self._requesters:
+                    requester.notified(message)
             case _:
                 pass
 
@@ -195,7 +195,7 @@ class Exchange:
         if isinstance(message, Unreadable) and not self._has_noise:
             self._has_noise = True
             event(log, "mcp_message_unreadable", logging.WARNING, server=self._name, too_large=message.too_large)
-        if call is None or call.asker is None or call.abandoned:
+        if call is None or call.requester is None or call.abandoned:
             return
         if isinstance(message, JSONRPCResponse):
             message = message.model_copy(update={"result": finite(message.result)})
@@ -203,7 +203,7 @@ class Exchange:
                 allow_large_results(message.result)
         elif isinstance(message, JSONRPCError):
             message = message.model_copy(update={"error": finite_error(message.error)})
-        call.asker.answered(call, message)
+        call.requester.answered(call, message)
 
 
 def _refused(request: JSONRPCRequest) -> Message:

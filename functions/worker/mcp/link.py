@@ -83,8 +83,8 @@ class Link:
     def detach(self, lost: list[Call], unread: list[Call]) -> None:
         """Stop sending; refuse the requests of this run that are lost, and hold those that the server has not read."""
         self._exchange = None
-        self._held |= {call.message.id: call.message for call in unread if call.asker is self}
-        mine = [call.message for call in lost if call.asker is self]
+        self._held |= {call.message.id: call.message for call in unread if call.requester is self}
+        mine = [call.message for call in lost if call.requester is self]
         if mine and not self._closed:
             self._on_lost()
         for request in mine:

@@ -14,6 +14,8 @@ from mcp.types import (
     jsonrpc_message_adapter,
 )
 
+from functions.worker.json_values import count_values
+
 Message = JSONRPCRequest | JSONRPCNotification | JSONRPCResponse | JSONRPCError
 
 # Bytes of one message, and of one line that is skipped before its server is ended.
@@ -74,11 +76,6 @@ class Lines:
 def too_large(request_id: int | str | None) -> Unreadable:
     """Return what stands for a message that is too large."""
     return Unreadable(request_id, f"The result is larger than {LARGEST >> 20} MiB and was discarded", True)
-
-
-def count_values(data: bytes) -> int:
-    """Return a bound of the number of values in JSON text."""
-    return sum(map(data.count, (b",", b"[", b"{")))
 
 
 def parse(line: bytes) -> Message | Unreadable:

@@ -193,12 +193,12 @@ class _Handshake:
 
 async def _shake_hands(exchange: Exchange) -> dict[str, Any]:
     """Initialize a server, and return its answer without what runs may not use of a shared server."""
-    asker = _Handshake()
+    requester = _Handshake()
     client = {"name": "claude-api-gateway", "version": VERSION}
     params = {"protocolVersion": _PROTOCOL, "capabilities": {}, "clientInfo": client}
-    if reason := exchange.ask(asker, JSONRPCRequest(jsonrpc="2.0", id=0, method="initialize", params=params)):
+    if reason := exchange.ask(requester, JSONRPCRequest(jsonrpc="2.0", id=0, method="initialize", params=params)):
         raise ConnectionError(reason)
-    result = (await asker.answer).result
+    result = (await requester.answer).result
     exchange.notify(JSONRPCNotification(jsonrpc="2.0", method="notifications/initialized"))
     capabilities = result.get("capabilities")
     capabilities = capabilities if isinstance(capabilities, dict) else {}

@@ -12,7 +12,8 @@ from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp.shared.message import SessionMessage
 from mcp.types import JSONRPCError, jsonrpc_message_adapter
 
-from functions.worker.mcp.messages import LARGEST, MOST_VALUES, Message, Unreadable, count_values, too_large
+from functions.worker.json_values import count_values
+from functions.worker.mcp.messages import LARGEST, MOST_VALUES, Message, Unreadable, too_large
 from shared.mcp.config import Server
 
 # How the library reports a body that `_Bounded` refuses, and an event that it refuses itself.

@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 from functions.worker.cli.warm import WarmCli
 from functions.worker.jobs.attempt import Signals, SlotContext, attempt
 from functions.worker.jobs.spool import Spool, spool_dir
+from functions.worker.pool.counting import answer_waiting
 from functions.worker.pool.redis_retries import Patience
 from functions.worker.pool.rq_adapter import RqWorker
 from functions.worker.pool.slot_memory import SlotMemory
@@ -31,7 +32,7 @@ from shared import logs
 from shared.configuration.settings import WorkerSettings
 from shared.host import processes
 from shared.store.fleet import slots
-from shared.store.jobs.claims import Claim, cancellations
+from shared.store.jobs.claims import Claim, messages
 from shared.store.redis import failures
 from shared.store.redis.client import async_client, close_clients, sync_client
 
@@ -72,13 +73,13 @@ class AsyncSide:
         self._thread = threading.Thread(target=self._loop.run_forever, name="async side", daemon=True)
         self._thread.start()
         self._tasks: list[asyncio.Task[None]] = []
+        self._counting: set[asyncio.Task[None]] = set()
         self.call(self._begin())
 
     async def _begin(self) -> None:
         self._warm.shared.start()
         self._tasks = [
-            asyncio.create_task(work)
-            for work in (self._send_heartbeats(), self._follow_cancellations(), self._warm.run())
+            asyncio.create_task(work) for work in (self._send_heartbeats(), self._follow_messages(), self._warm.run())
         ]
 
     def call(self, work: Coroutine[Any, Any, None]) -> None:
@@ -106,7 +107,7 @@ class AsyncSide:
         """Remove the slot from the list of live ones and end the thread."""
 
         async def leave() -> None:
-            await end(*self._tasks)
+            await end(*self._tasks, *self._counting)
             await self._warm.shared.close()
             try:
                 async with asyncio.timeout(_LEAVE_WITHIN):
@@ -123,16 +124,24 @@ class AsyncSide:
         with suppress(OSError):  # uvloop raises it for a connection that is still being closed
             self._loop.close()
 
-    async def _follow_cancellations(self) -> None:
-        """Subscribe to cancellations; while the subscription is down, the lease's renewal notices them."""
+    async def _follow_messages(self) -> None:
+        """Subscribe to cancellations, which the lease's renewal notices too, and to requests to count tokens."""
         while True:
             try:
-                async for job_id in cancellations(async_client(self.settings.redis_address)):
-                    if job_id == self._running:
+                async for job_id in messages(async_client(self.settings.redis_address)):
+                    if job_id is None:
+                        self._answer_counts()
+                    elif job_id == self._running:
                         self._signals.cancel.set()
             except (RedisError, OSError) as error:
                 failures.report(self.settings.redis_address, error, beside_pool=True)
             await asyncio.sleep(1)
+
+    def _answer_counts(self) -> None:
+        if self._relay is not None:
+            task = asyncio.create_task(answer_waiting(async_client(self.settings.redis_address), self._relay))
+            self._counting.add(task)
+            task.add_done_callback(self._counting.discard)
 
     async def _send_heartbeats(self) -> None:
         while True:

@@ -28,7 +28,7 @@ class Place:
         self.host, self.port = host, url.port or (443 if self.is_tls else 80)
         self.netloc = url.netloc
         self.prefix = url.path.rstrip("/")
-        self._context = _context(environ) if self.is_tls else None
+        self._context = tls_context(environ) if self.is_tls else None
         self._proxy = proxy_for(url.scheme, self.host)
         if self._proxy is not None and not self.is_tls:
             self.prefix = f"http://{url.netloc}{self.prefix}"
@@ -104,7 +104,8 @@ def keep_alive(transport: asyncio.Transport) -> None:
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def _context(environ: Mapping[str, str]) -> ssl.SSLContext:
+def tls_context(environ: Mapping[str, str]) -> ssl.SSLContext:
+    """Return how the relay checks the certificates of those that it connects to."""
     context = ssl.create_default_context()
     # As the CLI does: the well-known authorities, those of this machine, and those that the operator adds.
     context.load_verify_locations(certifi.where())

@@ -16,6 +16,8 @@ _KINDS = {
 }
 
 
+# A shorter value of a custom header is a word or a number, and no secret.
+_SHORTEST_SECRET = 8
 # Headers that could carry another credential than a caller's own.
 _OF_CREDENTIALS = {"authorization", "x-api-key"}
 
@@ -66,9 +68,13 @@ class Credential:
         extra = tuple(pair for pair in self.extra if pair[0].lower() not in _OF_CREDENTIALS)
         return replace(self, variable="ANTHROPIC_API_KEY", secret=api_key, extra=extra)
 
-    def hide_in(self, text: str) -> str:
-        """Return a text of the upstream's without the secret, should the upstream repeat it."""
-        return text.replace(self.secret, "[credential]") if self.secret else text
+    def hide_in(self, text: str | None) -> str | None:
+        """Return a text of the upstream's without the secret and custom headers, should it repeat them."""
+        if text is None:
+            return None
+        for secret in (self.secret, *(value for _, value in self.extra if len(value) >= _SHORTEST_SECRET)):
+            text = text.replace(secret, "[credential]") if secret else text
+        return text
 
     def placeholders(self) -> dict[str, str]:
         """Return the variables of a run in the place of the credential."""

@@ -4,9 +4,12 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from shared.egress import hosts, targets
+
+if TYPE_CHECKING:
+    from functions.worker.relay.git import GitAccess
 
 PORT = 443
 # Connections of one run at the same time, and in all: each is a line in the log.
@@ -17,11 +20,13 @@ Outcome = Literal["closed", "refused", "failed", "idle", "exhausted", "ended"]
 
 @dataclass(frozen=True, slots=True)
 class EgressPolicy:
-    """What the tools of a run may reach: hosts by name, and `networks` though they are not public."""
+    """The hosts that the tools of a run may reach, by name; `networks` are allowed although they are not public."""
 
     hosts: tuple[str, ...]
     networks: tuple[targets.Network, ...] = ()
     max_bytes: int = 1 << 30
+    # The repository that git may reach; None for none.
+    git: "GitAccess | None" = None
 
 
 @dataclass(slots=True)
@@ -61,6 +66,8 @@ class Egress:
         # Of the run alone: names that never resolve must not delay those of the next run.
         self.owner = secrets.token_hex(8)
         self._on_end = on_end
+        # The first request of git that failed.
+        self.git_failure: EgressError | None = None
         self._made = 0
         self._bytes = 0
 

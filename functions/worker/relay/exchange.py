@@ -19,6 +19,8 @@ from functions.worker.relay.upstream_connection import UpstreamConnection
 # The media types of Claude's answers; any other comes from a server in between.
 _TYPES = ("text/event-stream", "application/json")
 _ENCODINGS = {"", "identity", "gzip", "deflate"}
+# Characters of an error's type and of a request id that are kept.
+_LONGEST_NAME = 100
 
 
 class Reply(Protocol):
@@ -57,7 +59,7 @@ async def exchange(head: Head, method: str, body: bytes, reply: Reply, run: Rela
         tries = 0
         while True:
             model = run.model_for(request)
-            found = await _try(
+            found = await ask(
                 upstream, request.target, request.headers, request.body_for(model), run.limits.policy.credential
             )
             if not isinstance(found, Failure):
@@ -91,9 +93,10 @@ async def exchange(head: Head, method: str, body: bytes, reply: Reply, run: Rela
             run.asks(-1)
 
 
-async def _try(
+async def ask(
     upstream: Upstream, target: str, headers: Mapping[str, str], body: bytes, credential: Credential | None
 ) -> tuple[Answer, UpstreamConnection] | Failure:
+    """Send a request once; return its answer when the first byte is there, or why it failed."""
     try:
         answer, connection = await upstream.ask(target, headers, body, credential)
     except UpstreamError as error:
@@ -103,9 +106,14 @@ async def _try(
         return answer, connection
     if not answer.ended.done():
         answer.abort()
-    if failure.message is not None:
-        failure = replace(failure, message=(credential or upstream.credential).hide_in(failure.message))
-    return failure
+    hide = (credential or upstream.credential).hide_in
+    kind, request_id = _name(hide(failure.type)), _name(hide(failure.request_id))
+    return replace(failure, type=kind, message=hide(failure.message), request_id=request_id)
+
+
+def _name(text: Any) -> str | None:
+    """Return a short text of the upstream's, with characters that can be logged and stored."""
+    return text[:_LONGEST_NAME].encode("utf-8", "replace").decode() if isinstance(text, str) else None
 
 
 def _failure(answer: Answer) -> Failure | None:
@@ -131,7 +139,7 @@ def _error(body: bytes) -> tuple[str | None, str | None]:
     """Return type and message of an error in Claude's shape."""
     try:
         error = json.loads(body)["error"]
-        return str(error["type"])[:100], str(error["message"])
+        return str(error["type"]), str(error["message"])
     except (ValueError, TypeError, KeyError, RecursionError):
         return None, None
 
@@ -157,6 +165,8 @@ async def _pass(
     headers = answer.head.headers
     run.is_reached = True
     meter = run.ledger.open(model)
+    if counts:
+        run.turn = meter
     meter.begin(headers.get("content-type", "").lower(), headers.get("content-encoding", ""))
     framed = any(name in headers for name in ("content-length", "transfer-encoding"))
     is_over = False
@@ -175,9 +185,9 @@ async def _pass(
         run.answered += 1
         # The CLI asks again by itself after an empty answer.
         run.limits.turns += counts and meter.has_content
-        run.overload_is_over()
+        run.overload_is_over(model)
     elif meter.failure is not None or not whole:
-        kind = (meter.failure or {}).get("type")
+        kind = _name((meter.failure or {}).get("type"))
         cut = Failure(529 if kind == "overloaded_error" else None, kind, "The answer was cut")
         run.note(cut)
         run.end(Ended(cut.code))

@@ -37,6 +37,15 @@ class Head:
         self.is_ambiguous = self.is_ambiguous or all(one in self.headers for one in _FRAMING)
 
 
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """The head of a request of a run's tools; names of headers are in lower case."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+
+
 def passed(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the headers of a run's request that may reach Claude."""
     return {name: value for name, value in headers.items() if name.startswith(_PASSED) and name not in _NOT_PASSED}

@@ -12,6 +12,8 @@ _LONGEST_LINE = 1 << 20
 # An answer without streaming is one JSON object; usage is read from one of at most this size. Bytes.
 _LONGEST_OBJECT = 16 << 20
 _EVENT_NAMES = (b'"message_start"', b'"message_delta"', b'"error"', b'"message_stop"')
+# Stop reasons of an answer that is incomplete.
+INCOMPLETE = frozenset({"max_tokens", "model_context_window_exceeded"})
 # The names in events that are read after the first content block.
 READ = (b'"message_', b'"error"')
 _FIELDS = {
@@ -25,7 +27,8 @@ _FIELDS = {
 class AnswerMeter:
     """Reads one answer; `model` is the answering model, `usage` the latest counts of the Messages API.
 
-    `ended` is set at `message_stop`, `failure` at an `error` event, and `has_content` at the first content block.
+    `ended` is set at `message_stop`, `failure` at an `error` event, `has_content` at the first content block, and
+    `is_incomplete` at the stop reason.
     """
 
     def __init__(self, model: str) -> None:
@@ -33,7 +36,7 @@ class AnswerMeter:
         self.usage: dict[str, Any] = {}
         self.ended = False
         self.failure: dict[str, Any] | None = None
-        self.has_content = False
+        self.has_content = self.is_incomplete = False
         self._line = b""
         self._skips = False
         self._object: bytearray | None = None
@@ -97,14 +100,23 @@ class AnswerMeter:
         match event.get("type"):
             case "message_start" if isinstance(event.get("message"), dict):
                 self._start(event["message"])
-            case "message_delta" if isinstance(event.get("usage"), dict):
-                # Counts of the whole message so far; what is left out or null stands.
-                self.usage |= {name: value for name, value in event["usage"].items() if value}
+            case "message_delta":
+                self._end(event)
             case "message_stop":
                 self.ended = True
             case "error":
                 error = event.get("error")
                 self.failure = error if isinstance(error, dict) else {}
+            case _:
+                pass
+
+    def _end(self, event: dict[str, Any]) -> None:
+        if isinstance(event.get("usage"), dict):
+            # Counts of the whole message so far; what is left out or null stands.
+            self.usage |= {name: value for name, value in event["usage"].items() if value}
+        match event.get("delta"):
+            case {"stop_reason": str(reason)}:
+                self.is_incomplete = reason in INCOMPLETE
             case _:
                 pass
 

@@ -1,4 +1,4 @@
-"""Who is at the other end of a relay's socket: a process of this slot, or one that has no business there."""
+"""Checks that the process at the other end of a relay's socket belongs to this slot."""
 
 import asyncio
 import os

@@ -45,6 +45,8 @@ def _models(plan: RunPlan, settings: WorkerSettings) -> list[str] | None:
 
 
 def _egress(plan: RunPlan, settings: WorkerSettings) -> EgressPolicy | None:
-    if not plan.allowed_hosts:
+    """Return what the tools of a run may reach: without tools nothing."""
+    git = plan.git.access() if plan.git is not None and plan.options.tools else None
+    if not plan.allowed_hosts and git is None:
         return None
-    return EgressPolicy(plan.allowed_hosts, settings.run_allowed_networks, settings.max_run_network_bytes)
+    return EgressPolicy(plan.allowed_hosts, settings.run_allowed_networks, settings.max_run_network_bytes, git)

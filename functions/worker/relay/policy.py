@@ -67,6 +67,8 @@ class Limits:
             return Refusal("model_not_found", f"The run may not ask the model {request.model[:200]!r}")
         if request.remote:
             return Refusal("invalid_request", f"The run may not send {request.remote[0]}")
+        if request.is_fast:
+            return Refusal("invalid_request", "The run may not choose a speed")
         for kind in request.server_tools:
             needed = next((tool for start, tool in _SERVER_TOOLS.items() if kind.startswith(start)), None)
             if needed not in policy.tools:

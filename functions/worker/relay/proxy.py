@@ -1,4 +1,4 @@
-"""The relay's server on loopback of a run, for its tools: an HTTP proxy that takes CONNECT and nothing else.
+"""The relay's server on loopback of a run, for its tools: an HTTP proxy that takes CONNECT, and git's requests.
 
 The method and the target of a request decide who answers it.
 """
@@ -13,7 +13,8 @@ from typing import Any
 
 from functions.worker.relay.dialing import Streams, dial
 from functions.worker.relay.egress import MAX_CONNECTIONS, MAX_OPEN, Connection, Egress, EgressError
-from functions.worker.relay.heads import END, MAX_HEAD
+from functions.worker.relay.git import forward
+from functions.worker.relay.heads import END, MAX_HEAD, RequestHead
 from functions.worker.relay.tunnel import end, send, tunnel
 from shared.logs import event
 
@@ -23,9 +24,11 @@ log = logging.getLogger("worker.relay")
 _HEAD_WITHIN, _CLOSE_WITHIN = 10.0, 2.0
 # Connections at the same time, those that are only answered included; more are cut.
 _MOST_ANSWERED = 2 * MAX_OPEN
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _REQUEST_LINE = re.compile(rb"([A-Za-z]{1,20}) ([!-~]{1,4096}) HTTP/1\.[01]")
 
-Handler = Callable[[str, Streams, Connection], Coroutine[Any, Any, None]]
+
+Handler = Callable[[RequestHead, Streams, Connection], Coroutine[Any, Any, None]]
 
 
 class RunProxy:
@@ -87,20 +90,32 @@ class RunProxy:
             self._egress.end(connection)
 
     async def _respond(self, near: Streams, connection: Connection) -> None:
-        method, target = await _request(near[0])
+        request = await _request(near[0])
         if len(self._tasks) > MAX_OPEN:
             raise EgressError(503, "refused", f"The run has {MAX_OPEN} connections", "Close some of them")
-        await self._handler(method)(target, near, connection)
+        await self._handler(request)(request, near, connection)
 
-    def _handler(self, method: str) -> Handler:
-        """Return who answers a request; raise EgressError when nobody does."""
-        if method == "CONNECT":
+    def _handler(self, request: RequestHead) -> Handler:
+        """Return the handler of a request; raise EgressError for a request without one."""
+        git = self._egress.policy.git
+        if request.method == "CONNECT":
             return self._connect
+        if git is not None and request.target.startswith(f"{git.prefix}/"):
+            return self._forward
         advice = "This proxy takes CONNECT for https:// URLs of the hosts in RUN_ALLOWED_HOSTS"
         raise EgressError(405, "refused", "Plain HTTP is not allowed", advice)
 
-    async def _connect(self, target: str, near: Streams, connection: Connection) -> None:
-        place = self._egress.check(target, connection)
+    async def _forward(self, request: RequestHead, near: Streams, connection: Connection) -> None:
+        git = self._egress.policy.git
+        assert git is not None  # noqa: S101 -- as the handler has found
+        try:
+            await forward(git, request, near, connection, self._egress)
+        except EgressError as error:
+            self._egress.git_failure = self._egress.git_failure or error
+            raise
+
+    async def _connect(self, request: RequestHead, near: Streams, connection: Connection) -> None:
+        place = self._egress.check(request.target, connection)
         far = await dial(place, self._egress)
         try:
             connection.is_open = send(near[1], b"HTTP/1.1 200 Connected" + END)
@@ -113,8 +128,8 @@ class RunProxy:
             far[1].transport.abort()
 
 
-async def _request(reader: asyncio.StreamReader) -> tuple[str, str]:
-    """Return method and target of a request; raise EgressError."""
+async def _request(reader: asyncio.StreamReader) -> RequestHead:
+    """Return the head of a request; raise EgressError."""
     try:
         async with asyncio.timeout(_HEAD_WITHIN):
             head = await reader.readuntil(END)
@@ -124,10 +139,14 @@ async def _request(reader: asyncio.StreamReader) -> tuple[str, str]:
         raise EgressError(431, "refused", f"The head has more than {MAX_HEAD} bytes") from None
     except (asyncio.IncompleteReadError, ConnectionError):
         raise EgressError(400, "closed", "The run closed the connection") from None
-    found = _REQUEST_LINE.fullmatch(head.split(b"\r\n", 1)[0])
-    if found is None:
+    first, *lines = head.removesuffix(END).split(b"\r\n")
+    found = _REQUEST_LINE.fullmatch(first)
+    # A line feed alone would begin another header for some servers.
+    if found is None or _CONTROL.search(head.replace(b"\r\n", b"")):
         raise EgressError(400, "refused", "Malformed request", "Send CONNECT HOST:443 HTTP/1.1")
-    return found[1].decode().upper(), found[2].decode()
+    pairs = (line.decode("latin-1").partition(":") for line in lines)
+    headers = {name.lower(): value.strip() for name, _, value in pairs}
+    return RequestHead(found[1].decode().upper(), found[2].decode(), headers)
 
 
 async def _close(near: Streams) -> None:

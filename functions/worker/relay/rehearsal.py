@@ -25,10 +25,10 @@ _EVENTS: list[dict[str, Any]] = [
     {"type": "message_stop"},
 ]
 _BODY = b"".join(f"event: {one['type']}\ndata: {json.dumps(one)}\n\n".encode() for one in _EVENTS)
-_HEAD = answer_head(200, {"content-type": "text/event-stream", "content-length": str(len(_BODY))}, close=False)
+_HEAD = answer_head(200, {"content-type": "text/event-stream", "content-length": str(len(_BODY))}, close=True)
 
 
 def answer(reply: Reply) -> None:
-    """Answer with one word, which costs nothing."""
+    """Answer with one word, which costs nothing, and leave no connection, as a CLI that waits has none."""
     reply.write(_HEAD + _BODY)
-    reply.finish(keep=True)
+    reply.finish(keep=False)

@@ -15,11 +15,11 @@ from uuid import uuid4
 
 from functions.worker.relay import rehearsal
 from functions.worker.relay.credential import Credential
-from functions.worker.relay.exchange import exchange, refuse
+from functions.worker.relay.exchange import ask, exchange, refuse
 from functions.worker.relay.heads import Head
 from functions.worker.relay.policy import Refusal
 from functions.worker.relay.proxy import RunProxy
-from functions.worker.relay.run import Ended, RelayedRun
+from functions.worker.relay.run import Ended, Failure, RelayedRun
 from functions.worker.relay.server import Budget, RunConnection
 from functions.worker.relay.upstream import Upstream
 from shared.logs import event
@@ -42,7 +42,7 @@ class Line:
         self._server: asyncio.Server | None = None
         self._proxy: RunProxy | None = None
         self._opening: asyncio.Task[None] | None = None
-        # The question of a waiting CLI that is answered here. No other request can hold it.
+        # The question of a waiting CLI that is answered here, until the run has asked Claude: a tool may find it later.
         self.rehearsal = uuid4().hex
 
     async def open(self, path: Path) -> None:
@@ -99,7 +99,8 @@ class Line:
             await self._proxy.wait()
 
     async def _handle(self, head: Head, method: str, body: bytes, connection: RunConnection) -> None:
-        if self.rehearsal.encode() in body:
+        is_reached = self._run is not None and self._run.requested.is_set()
+        if not is_reached and self.rehearsal.encode() in body:
             rehearsal.answer(connection)
             return
         if self._opening is not None:
@@ -138,6 +139,19 @@ class Relay:
     def line(self) -> Line:
         """Return a new run's socket, to be opened."""
         return Line(self._upstream)
+
+    async def ask(self, target: str, headers: Mapping[str, str], body: bytes) -> bytes | Failure:
+        """Send a request of no run once; return the body of its answer, or why it failed."""
+        found = await ask(self._upstream, target, headers, body, None)
+        if isinstance(found, Failure):
+            return found
+        answer, _ = found
+        try:
+            whole = await answer.ended
+        except BaseException:
+            answer.abort()
+            raise
+        return answer.body if whole else Failure(None, None, "The answer was cut")
 
     async def close(self) -> None:
         """Close the connections to Claude."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from functions.worker.relay.egress import Connection, Egress
-from functions.worker.relay.metering import Ledger
+from functions.worker.relay.metering import AnswerMeter, Ledger
 from functions.worker.relay.models import resolve
 from functions.worker.relay.policy import Limits, Policy, Refusal
 from functions.worker.relay.prices import base_name
@@ -15,7 +15,7 @@ from functions.worker.relay.request import RelayRequest
 from functions.worker.relay.retrying import code_of
 from shared.api.times import rfc3339
 from shared.api.vocabulary import ErrorCode
-from shared.store.jobs.waiting import Waiting
+from shared.store.jobs.waiting import Cloning, Waiting
 
 # Failed requests that are kept of one run: the first and the latest.
 _FIRST, _LATEST = 5, 45
@@ -57,7 +57,7 @@ class Watcher:
     def retries(self, code: ErrorCode, delay: float, attempt: int) -> None:
         """Receive a pause of so many seconds before the next try."""
 
-    def waits(self, why: Waiting | None) -> None:
+    def waits(self, why: Waiting | Cloning | None) -> None:
         """Receive why the run waits now; None when it does not."""
 
     def connected(self, connection: Connection) -> None:
@@ -75,6 +75,8 @@ class RelayedRun:
         self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self.failures: list[dict[str, Any]] = []
         self.answered = 0
+        # The meter of the latest turn.
+        self.turn: AnswerMeter | None = None
         # Whether any answer has begun: before that no tool can have run, so that the requests are the CLI's own.
         self.is_reached = False
         # Set when the first request is on its way to Claude: the CLI has nothing to do until the answer comes.
@@ -90,6 +92,9 @@ class RelayedRun:
     def check(self, request: RelayRequest) -> Refusal | None:
         """Return why a request is refused, and end the run if nothing else can follow."""
         refusal = self.limits.check(request, self.ledger.cost)
+        if self.turn is not None and self.turn.is_incomplete and self.limits.counts(request):
+            # The CLI would let the model continue; the run ends as soon as the CLI has passed the stop reason on.
+            refusal = Refusal("output_too_large", "The answer has reached its limit")
         if refusal is not None and refusal.ends_run:
             self.end(Ended(refusal.code))
         return refusal
@@ -161,9 +166,10 @@ class RelayedRun:
             return not self.is_reached and bool(self.failures)
         return code != "rate_limited" or any(failure["status"] == 429 for failure in self.failures)
 
-    def overload_is_over(self) -> None:
-        """Note that the run's model answers."""
-        self._overloaded_since = None
+    def overload_is_over(self, model: str) -> None:
+        """Note that a model answers: an answer of another model than the run's says nothing of an overload."""
+        if self._models and model == self._models[0]:
+            self._overloaded_since = None
 
     @property
     def waiting(self) -> Waiting | None:

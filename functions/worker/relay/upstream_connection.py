@@ -99,6 +99,8 @@ class UpstreamConnection(asyncio.Protocol):
     def _take_head(self, data: bytes) -> None:
         self._buffer += data
         while not self._in_body and (at := self._buffer.find(END)) >= 0:
+            if at > MAX_HEAD:
+                break
             head, self._buffer = self._buffer[: at + len(END)], self._buffer[at + len(END) :]
             self._read_head(head)
         if not self._in_body and len(self._buffer) > MAX_HEAD:

@@ -58,7 +58,7 @@ async def page(
     `before` is the place where an earlier page ended. Also return where this page ended; None at the end.
     """
     edge = "+" if before is None else f"({before}-0"
-    sources = (("XREVRANGE", keys.audit(source), edge, "-", "COUNT", limit + 1) for source in MOST)
+    sources = (("XREVRANGE", f"{keys.PREFIX}audit:{source}", edge, "-", "COUNT", limit + 1) for source in MOST)
     time, *lists = await get(client, clock.TIME, *sources)
     oldest = clock.milliseconds(time) - keep_for * 1000
     found = [(int(place.partition("-")[0]), fields) for entries in lists for place, fields in entries]

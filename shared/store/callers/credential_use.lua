@@ -12,6 +12,7 @@ end
 local function use_credential(caller, name)
   local entry, owner = find_credential(caller, name)
   if not entry then return '', '' end
-  redis.call('HSET', uses_of(owner), name, whole(math.floor(now() / 60000)))
+  -- A full store notes no use, and the run goes on.
+  redis.pcall('HSET', uses_of(owner), name, whole(math.floor(now() / 60000)))
   return entry, owner
 end

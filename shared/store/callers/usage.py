@@ -64,6 +64,11 @@ class Group:
     tag: str | None
 
 
+def hash_of(caller: str, day: int) -> str:
+    """Name the hash of a caller's usage on a day since the epoch."""
+    return f"{keys.PREFIX}usage:{caller}:{day}"
+
+
 async def read(
     client: redis.asyncio.Redis, days: int, by: Sequence[str], caller: str | None = None
 ) -> tuple[int, dict[Group, Usage]]:
@@ -74,14 +79,14 @@ async def read(
     today = await clock.now(client) // _DAY
     numbers = range(today, today - days, -1)
     if caller is None:
-        sets = await get(client, *(("SMEMBERS", keys.users(day)) for day in numbers))
+        sets = await get(client, *(("SMEMBERS", f"{keys.PREFIX}users:{day}") for day in numbers))
         wanted = [(day, one) for day, callers in zip(numbers, sets, strict=True) for one in sorted(callers)]
     else:
         wanted = [(day, caller) for day in numbers]
     found: dict[Group, Usage] = {}
     for first in range(0, len(wanted), _AT_ONCE):
         some = wanted[first : first + _AT_ONCE]
-        hashes = await get(client, *(("HGETALL", keys.usage(one, day)) for day, one in some))
+        hashes = await get(client, *(("HGETALL", hash_of(one, day)) for day, one in some))
         for (day, one), amounts in zip(some, hashes, strict=True):
             _add(found, day, one, by, amounts)
     return today, found

@@ -15,9 +15,12 @@ if record[1] == 'ready' then return 'ready' end
 if record[2] and is_revoked(record[2]) then return 'revoked' end
 local for_jobs = record[1] == 'deleted' and file_in_use(id)
 if for_jobs and record[5] then return 'ready' end
-if record[1] ~= 'pending' and record[1] ~= 'awaited' and not for_jobs then return 'gone' end
-redis.call('HINCRBY', FILE_BYTES, record[2], whole(size - tonumber(record[3])))
-redis.call('HSET', key, 'state', for_jobs and 'deleted' or 'ready', 'size', whole(size), 'held', whole(size), 'sha256', sha256,
-  'type', media_type, 'kind', kind)
-if not for_jobs then redis.call('ZADD', FILES_DUE, record[4], id) end
+local file = {size = size, sha256 = sha256, media_type = media_type, kind = kind}
+if for_jobs then
+  fill_file(id, record[2], record[3], file)
+elseif record[1] == 'pending' or record[1] == 'awaited' then
+  make_ready(id, record[2], record[3], record[4], file)
+else
+  return 'gone'
+end
 return 'ready'

@@ -40,6 +40,10 @@ local function bind_credentials(submission)
     if not version then return 'no_credential', submission.credential end
     versions[1] = version
   end
+  -- A job with a repository shares nothing, and has no fingerprint.
+  if submission.git_credential ~= '' and not version_of(submission.git_credential, 'git') then
+    return 'no_git_credential', submission.git_credential
+  end
   for _, name in ipairs(submission.header_credentials) do
     local version = version_of(name, 'header')
     if not version and submission.names_servers then return 'no_header_credential', name end

@@ -19,8 +19,8 @@
 --   queries ...  four for each query: submission, request and metadata as in submit.lua, and the caller's own name for
 --             the query, or ''
 -- Returns {kind, batch id, request id, ms since the epoch of the first answer, submissions left, ms until all are left again}.
--- The kind is queued or replayed, or a refusal as in submit.lua; for the two of credentials and the three of files, the place
--- of the first refused query, from 0, stands for the time, and that of the file, or the name, for the batch id.
+-- The kind is queued or replayed, or a refusal as in submit.lua; for those of credentials and of files, the place of the first
+-- refused query, from 0, stands for the time, and that of the file, or the name of the credential, for the batch id.
 local batch, limits, queries = cjson.decode(ARGV[1]), cjson.decode(ARGV[2]), rest(ARGV, 3)
 local time, id, caller, total = now(), batch.batch_id, batch.caller, #queries / 4
 if is_revoked(caller) then return {'revoked', '', '', 0, -1, 0} end -- as in submit.lua

@@ -15,8 +15,10 @@ import redis.asyncio
 
 from shared.store import keys
 from shared.store.callers.spending import Spend, to_json
+from shared.store.jobs.outputs import Outputs
 from shared.store.jobs.settlements import Finish, HandBack, Retry, Settlement, Spent
 from shared.store.redis import scripts
+from shared.store.redis.pipelining import get
 
 # ms. A running slot renews its lease far more often: a lease that has ended means that the slot, or its host, is gone.
 LEASE = 15_000
@@ -123,12 +125,13 @@ def finish(  # noqa: PLR0913 -- each is a field of the settlement
     session_id: str | None = None,
     keep_session_for: int = 0,
     seen: dict[str, Any] | None = None,
+    outputs: Outputs | None = None,
 ) -> Settlement:
     """End the job: `outcome` is `{"result": …}` or `{"error": …}`, readable for `keep_for` s.
 
     `absent` are the MCP servers that did not start or died; `saves_usd` is what a cached copy of the result saves.
     The session is kept for `keep_session_for` s. `seen` is what the record keeps of the attempt: `model`, `truncated`,
-    `requests`.
+    `requests`. `outputs` are the files that the run left; they become ready now.
     """
     return Finish(
         deployment=claim.deployment,
@@ -147,6 +150,7 @@ def finish(  # noqa: PLR0913 -- each is a field of the settlement
         session_id=session_id or "",
         keep_session_s=keep_session_for,
         seen=json.dumps(seen) if seen else "",
+        outputs=outputs.model_dump_json() if outputs else "",
     )
 
 
@@ -184,8 +188,8 @@ def hand_back(claim: Claim, spend: Sequence[Spend] = ()) -> Settlement:
     )
 
 
-def spent(claim: Claim, caller: str, spend: Sequence[Spend]) -> Settlement:
-    """Count the cost of a run whose claim no longer holds."""
+def spent(claim: Claim, caller: str, spend: Sequence[Spend], outputs: Outputs | None = None) -> Settlement:
+    """Count the cost of a run whose claim no longer holds; a cancelled job keeps the files that it left."""
     return Spent(
         deployment=claim.deployment,
         key=claim.spool_key,
@@ -193,7 +197,14 @@ def spent(claim: Claim, caller: str, spend: Sequence[Spend]) -> Settlement:
         number=claim.number,
         caller=caller,
         spend=to_json(spend),
+        outputs=outputs.model_dump_json() if outputs else "",
     )
+
+
+async def is_cancelled(client: redis.asyncio.Redis, job_id: str) -> bool:
+    """Return whether a job is cancelled."""
+    [state] = await get(client, ("HGET", keys.job(job_id), "state"))
+    return bool(state == "cancelled")
 
 
 Settled = Literal["void", "settled", "held", "foreign"]
@@ -229,9 +240,13 @@ def knows(client: redis.Redis, job_id: str) -> bool:
     return bool(client.exists(keys.job(job_id)))
 
 
-async def cancellations(client: redis.asyncio.Redis) -> AsyncIterator[str]:
-    """Yield the ids of jobs as they are cancelled; ends with an error of the connection."""
+async def messages(client: redis.asyncio.Redis) -> AsyncIterator[str | None]:
+    """Yield the ids of jobs as they are cancelled, and None when requests to count tokens may wait.
+
+    Ends with an error of the connection.
+    """
     async with client.pubsub(ignore_subscribe_messages=True) as channel:
-        await channel.subscribe(keys.CANCELLED)
+        await channel.subscribe(keys.CANCELLED, keys.COUNTING)
+        yield None
         async for message in channel.listen():
-            yield message["data"]
+            yield message["data"] if message["channel"] == keys.CANCELLED else None

@@ -14,6 +14,7 @@
 --     session_id      the session that is kept, or ''
 --     keep_session_s  s for which it is kept
 --     seen            what was seen of the run, JSON, see note_attempt.lua
+--     outputs         the files that the run left, JSON, see outputs.py, or ''
 --     deployment      of the claim, see settlement.lua
 --   body        the result or the error, JSON
 -- Returns 1 when this claim ended the job (also when the same settlement is sent again), 2 when the job was delayed because
@@ -67,6 +68,7 @@ if note_upstream(settlement.upstream, code, settlement.wait_ms, time) then
 end
 end_job(id, job, state, time, settlement.keep_ms, code)
 count_spend(id, job.caller, settlement.spend)
+if settlement.outputs ~= '' then keep_outputs(id, job.caller, settlement.outputs) end
 if settlement.absent ~= '' then redis.call('HSET', record_of(id), 'absent', settlement.absent) end
 redis.call('HINCRBY', record_of(id), 'attempts', 1)
 note_attempt(id, time, code, 1, settlement.seen)
@@ -95,5 +97,7 @@ if state == 'completed' and settlement.session_id ~= '' then
   local keep_s = settlement.keep_session_s
   local bytes = keep_session(staged, transcript_of(job.caller, settlement.session_id), keep_s)
   add_session_bytes(job.caller, settlement.session_id, bytes, time + keep_s * 1000)
+  local workspace = settlement.outputs ~= '' and cjson.decode(settlement.outputs).workspace
+  keep_workspace(job.caller, settlement.session_id, workspace ~= cjson.null and workspace, keep_s)
 end
 return 1

@@ -44,6 +44,7 @@ if job.fp and redis.call('EXISTS', flight_of(job.fp)) == 0 then redis.call('SET'
 enqueue_or_park(id, job.caller, job[SESSION], job.prio, job.seq)
 -- Subscribers get the events of the new round only.
 redis.call('DEL', events_of(id))
+forget_outputs(id)
 local held = redis.call('HMGET', record_of(id), 'bytes', 'meta', 'lasting')
 if held[1] then
   add_bytes(id, job.caller, redis.call('STRLEN', input_of(id)) + #(held[2] or '') + (held[3] or 0) - held[1])

@@ -10,7 +10,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-VERSION = 3
+from shared.store.jobs.outputs import Outputs
+
+VERSION = 4
+# A settlement of this version has no `outputs`, and is otherwise the same.
+_WITHOUT_OUTPUTS = 3
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -62,8 +66,10 @@ class _Settlement(_Model):
         return bool(key) and hmac.compare_digest(self.signature.encode(), self._signature(key).encode())
 
     def _signature(self, key: str) -> str:
-        signed = json.dumps(self.model_dump(exclude={"signature"}), sort_keys=True).encode()
-        return hmac.new(key.encode(), signed, "sha256").hexdigest()
+        fields = self.model_dump(exclude={"signature"})
+        if not fields.get("outputs"):  # an earlier version has signed the settlement without it
+            fields.pop("outputs", None)
+        return hmac.new(key.encode(), json.dumps(fields, sort_keys=True).encode(), "sha256").hexdigest()
 
 
 class Finish(_Settlement):
@@ -84,6 +90,7 @@ class Finish(_Settlement):
     session_id: str
     keep_session_s: Count
     seen: str
+    outputs: str = ""
 
 
 class Retry(_Settlement):
@@ -111,6 +118,7 @@ class Spent(_Settlement):
     script: Literal["spent"] = "spent"
     caller: str
     spend: str
+    outputs: str = ""
 
 
 Settlement = Finish | Retry | HandBack | Spent
@@ -133,6 +141,8 @@ def parse(text: str) -> Settlement:
     _check(_SPENDS.validate_python, settlement.spend)
     if isinstance(settlement, Finish | Retry):
         _check(_OBJECT.validate_python, settlement.seen)
+    if isinstance(settlement, Finish | Spent):
+        _check(Outputs.model_validate, settlement.outputs)
     if isinstance(settlement, Finish):
         _OBJECT.validate_python(_load(settlement.body))
         _check(_NAMES.validate_python, settlement.absent)
@@ -146,7 +156,7 @@ def _current(fields: dict[str, Any]) -> dict[str, Any]:
     version = fields.pop("version", None)
     if type(version) is int and version > VERSION:
         raise NewerVersionError(f"a settlement of version {version}")
-    if version != VERSION:
+    if version not in {VERSION, _WITHOUT_OUTPUTS}:
         raise ValueError(f"not a settlement of version {VERSION}")
     return fields
 

@@ -11,7 +11,8 @@ from shared.store.redis import scripts
 
 Kind = Literal[
     "queued", "duplicate", "cached", "full", "caller_full", "caller_bytes", "mismatch", "limited", "broke", "revoked",
-    "no_sandbox", "no_credential", "no_header_credential", "no_file", "not_attachable", "attachments_too_large",
+    "no_sandbox", "no_credential", "no_git_credential", "no_header_credential", "no_file", "not_attachable",
+    "attachments_too_large",
 ]  # fmt: skip
 
 
@@ -63,6 +64,7 @@ class Submission(NamedTuple):
     webhook_host: str = ""
     mcp: str = ""
     credential: str = ""
+    git_credential: str = ""
     header_credentials: tuple[str, ...] = ()
     names_servers: bool = False
     session_id: str = ""

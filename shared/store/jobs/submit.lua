@@ -18,6 +18,7 @@
 --     webhook_host  host of the URL
 --     mcp           JSON of the MCP servers and the reasons for them, '' for none
 --     credential    name of the caller's credential that the job runs on, '' for the deployment's own
+--     git_credential  name of the caller's credential for its repository, '' for none
 --     header_credentials  names of the caller's credentials in the headers of its MCP servers, a list
 --     names_servers  whether the request names these servers
 --     session_id    the session that the job continues, one job at a time; '' for none
@@ -38,9 +39,9 @@
 --   metadata    the caller's metadata, JSON, or ''
 -- Returns {kind, request id, job id, result JSON or '', 1 if replayed, submissions left, ms until all are left again, ms since
 -- the epoch of the first answer}. The kind is queued, duplicate or cached, or a refusal: full, caller_full, caller_bytes,
--- mismatch, limited, broke, revoked, no_sandbox, no_credential, no_header_credential, no_file, not_attachable or
--- attachments_too_large; for broke, the ms are those until the next day; for the last three, the place of the file among `files`,
--- from 0, stands for the job id, and for a credential its name.
+-- mismatch, limited, broke, revoked, no_sandbox, no_credential, no_git_credential, no_header_credential, no_file, not_attachable
+-- or attachments_too_large; for broke, the ms are those until the next day; for the last three, the place of the file among
+-- `files`, from 0, stands for the job id, and for a credential its name.
 local submission, limits, request, metadata = cjson.decode(ARGV[1]), cjson.decode(ARGV[2]), ARGV[3], ARGV[4]
 local id, request_id, caller = submission.job_id, submission.request_id, submission.caller
 local time = now()

@@ -139,6 +139,27 @@ local function expire_keys(id, time)
   end
 end
 
+-- Call a function with each file of a run's outputs.
+local function each_output(outputs, visit)
+  for _, file in ipairs(outputs.artifacts) do visit(file) end
+  if outputs.patch ~= cjson.null then visit(outputs.patch) end
+end
+
+-- Delete the outputs of a job; the reaper removes their bytes.
+local function forget_outputs(id)
+  local text = redis.call('GET', outputs_of(id))
+  if not text then return end
+  each_output(cjson.decode(text), function(file)
+    local record = redis.call('HMGET', file_of(file.file_id), 'state', 'caller')
+    if record[1] == 'ready' then
+      redis.call('ZREM', files_of(record[2]), file.file_id)
+      redis.call('HSET', file_of(file.file_id), 'state', 'deleted')
+      redis.call('ZADD', FILES_DUE, whole(now()), file.file_id)
+    end
+  end)
+  redis.call('DEL', outputs_of(id))
+end
+
 -- Delete a finished job: every key and every index entry of it, in one step.
 local function forget(id, job)
   if job.caller then
@@ -147,6 +168,7 @@ local function forget(id, job)
   end
   if job.caller then forget_bytes(id, job.caller) end
   forget_hooks(id)
+  forget_outputs(id)
   redis.call('DEL', record_of(id), input_of(id), output_of(id), joined_of(id), events_of(id), keys_of(id))
   redis.call('ZREM', EXPIRES, id)
 end

@@ -21,6 +21,13 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Cloning:
+    """A job waits for the clone of its repository; `since` in ms since the epoch."""
+
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
 class Retry:
     """A pause before a request is sent again, in ms; `attempt` counts the failed tries of that request."""
 
@@ -30,11 +37,17 @@ class Retry:
 
 
 async def note(
-    client: redis.asyncio.Redis, claim: Claim, waiting: Waiting | None, retries: Sequence[Retry], hold: int = 0
+    client: redis.asyncio.Redis,
+    claim: Claim,
+    waiting: Waiting | Cloning | None,
+    retries: Sequence[Retry],
+    hold: int = 0,
 ) -> bool:
     """Write the reason why a job waits, None for none; hold the queue for `hold` ms. Return whether the claim holds."""
     reason = ""
-    if waiting is not None:
+    if isinstance(waiting, Cloning):
+        reason = json.dumps({"code": "cloning", "since": waiting.since, "retryAt": None})
+    elif waiting is not None:
         reason = json.dumps({"code": waiting.code, "since": waiting.since, "retryAt": waiting.retry_at})
     fields = {
         "job_id": claim.job_id,

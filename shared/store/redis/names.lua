@@ -36,6 +36,7 @@ local function input_of(id) return 'cg:job:' .. id .. ':in' end
 local function output_of(id) return 'cg:job:' .. id .. ':out' end
 local function events_of(id) return 'cg:job:' .. id .. ':events' end
 local function channel_of(id) return 'cg:heard:' .. id end
+local function outputs_of(id) return 'cg:job:' .. id .. ':outputs' end
 local function joined_of(id) return 'cg:job:' .. id .. ':joined' end
 -- The idempotency records that name a job or a batch, and a copy of a result for the records of cached answers.
 local function keys_of(id) return 'cg:job:' .. id .. ':keys' end
@@ -60,6 +61,7 @@ local function batches_of(caller) return 'cg:batches:' .. caller end
 -- Transcripts of the CLI; `-` stands for its project.
 local function transcript_of(caller, session) return 'cg:talk:' .. caller .. ':-:' .. session end
 local function staged_transcript_of(claim, session) return 'cg:turn:' .. claim .. ':-:' .. session end
+local function workspace_of(caller, session) return 'cg:talk:' .. caller .. ':-:' .. session .. ':workspace' end
 local function turns_of(caller, session) return 'cg:turns:' .. caller .. ':' .. session end
 
 local function held_of(caller) return 'cg:held:' .. caller end

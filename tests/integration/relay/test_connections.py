@@ -1,4 +1,4 @@
-"""How the relay reaches Claude: TLS, proxies and the paths of its sockets."""
+"""Connections of the relay to Claude: TLS, proxies and the paths of its sockets."""
 
 import asyncio
 import contextlib

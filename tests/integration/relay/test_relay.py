@@ -13,6 +13,7 @@ import pytest
 from functions.worker.relay import retrying
 from functions.worker.relay import run as run_module
 from functions.worker.relay.heads import MAX_HEAD
+from functions.worker.relay.request import MOST_VALUES
 from functions.worker.relay.server import MAX_BODY
 from tests.support.raw_upstream import BODY, EVENTS, GOOD, answer, chunk, error, relayed, sse
 
@@ -97,6 +98,7 @@ async def test_a_refused_connection_is_retried_until_the_timeout(folder, quick):
         (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\ncontent-type: text/event-stream\r\n\r\n", "no answer in time"),
         (b"garbage\r\n\r\n", "malformed answer"),
         (b"HTTP/1.1 200 OK\r\nx: " + b"a" * MAX_HEAD * 2, "head too large"),
+        (answer(sse(), x="a" * MAX_HEAD), "head too large"),
         (b"HTTP/1.1 101 Switching\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", "malformed answer"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n", "malformed answer"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n", "malformed answer"),
@@ -105,8 +107,8 @@ async def test_a_refused_connection_is_retried_until_the_timeout(folder, quick):
         (answer(b"\x28\xb5\x2f\xfd", content_encoding="zstd"), "The answer is compressed in an unknown way"),
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", "malformed answer"),
     ],
-    ids=["reset", "half a head", "no body", "garbage", "huge head", "101", "two framings", "two lengths", "html",
-         "empty", "zstd", "bad chunk"],
+    ids=["reset", "half a head", "no body", "garbage", "endless head", "huge head", "101", "two framings",
+         "two lengths", "html", "empty", "zstd", "bad chunk"],
 )  # fmt: skip
 async def test_an_invalid_answer_is_retried(folder, quick, step, message):
     async with relayed(folder, step, first_byte=0.3) as relay:
@@ -124,6 +126,28 @@ async def test_an_upstream_that_never_answers_is_retried(folder, quick):
         assert (await relay.post()).status_code == 200
         assert relay.run.failures[0]["message"] == "no answer in time"
         assert relay.upstream.connections == 2
+
+
+@pytest.mark.parametrize("status", [200, 404, 529])
+async def test_an_upstream_that_repeats_a_secret_is_not_repeated(folder, quick, status):
+    """Catches a credential in the log, on a job's page or in a run because a gateway in front of Claude echoes it."""
+    secrets = {"ANTHROPIC_API_KEY": "sk-the-secret", "ANTHROPIC_CUSTOM_HEADERS": "X-Gateway: another-secret"}
+    text = "sk-the-secret and another-secret"
+    event = {"type": "error", "error": {"type": text, "message": text}}
+    body = sse(event) if status == 200 else json.dumps(event).encode()
+    async with relayed(folder, answer(body, f"{status} X", request_id=text), environ=secrets) as relay:
+        got = await relay.post()
+        shown = str(relay.run.failures) + got.text + str(got.headers)
+        assert "secret" not in shown
+        assert relay.run.failures[0]["type"] == "[credential] and [credential]"
+
+
+async def test_names_of_an_error_are_short_and_can_be_stored(folder):
+    body = json.dumps({"error": {"type": "\ud800" + "x" * 9000, "message": "m"}}).encode()
+    async with relayed(folder, answer(body, "404 X", request_id="r" * 9000)) as relay:
+        assert (await relay.post()).status_code == 404
+        kept = relay.run.failures[0]
+        assert (kept["type"], kept["requestId"]) == ("?" + "x" * 99, "r" * 100)
 
 
 async def test_an_error_with_html_has_no_type(folder, quick):
@@ -368,6 +392,18 @@ async def test_an_overloaded_model_is_replaced_and_stays_replaced(folder, quick,
         assert json.loads(relay.upstream.requests[0][1])["model"] == BODY["model"]
 
 
+async def test_another_models_answer_ends_no_overload(folder):
+    """Catches a fallback that never comes because a subagent's model answers meanwhile."""
+    model, overload = str(BODY["model"]), run_module.Failure(529, "overloaded_error", None)
+    async with relayed(folder, fallbacks=("sonnet",)) as relay:
+        await relay.post()
+        assert relay.run.falls_back(model, overload, 1.0) == (1.0, False)
+        await relay.post({"model": "claude-haiku-5-5"})
+        assert relay.run.falls_back(model, overload, 60.0)[0] < run_module.OVERLOADED_FOR
+        await relay.post()
+        assert relay.run.falls_back(model, overload, 60.0)[0] == run_module.OVERLOADED_FOR
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -400,6 +436,7 @@ async def raw(socket, line, body=b"", *headers):
     [
         b"", b"{}", b"[]", b"nonsense", b'{"model":1}', b'{"model":"claude-opus-5-5","model":"claude-fable-5"}',
         b'{"model":"claude-opus-5-5","\\u006dodel":"claude-fable-5"}', b"[" * 100_000, b'{"model":"a"', b"\xff",
+        b'{"model":""}', b'{"model":"\\ud800"}', b'{"model":"a\\nb"}', b'{"model":"%s"}' % (b"a" * 257),
     ],
 )  # fmt: skip
 async def test_a_body_that_can_be_read_in_two_ways_is_refused(folder, body):
@@ -437,6 +474,23 @@ async def test_a_body_of_30_mb_passes_whole(folder):
     async with relayed(folder, error(529), first_byte=30) as relay:
         assert (await relay.post(body)).status_code == 200
         assert [len(sent) for _, sent in relay.upstream.requests] == [len(body)] * 2
+
+
+@pytest.mark.parametrize("item", [b"[],", b'{"":0},', b'"",', b"9,", b'"\\"[",'])
+async def test_a_body_of_too_many_values_is_refused_unparsed(folder, item):
+    """Catches a slot that takes a gigabyte and ten seconds for 30 MB of empty lists."""
+    body = b'{"model":"claude-opus-5-5","x":[' + item * MOST_VALUES + b"0]}"
+    async with relayed(folder) as relay:
+        got = await relay.post(body)
+        assert (got.status_code, got.json()["error"]["message"]) == (403, "The body has more than 1,000,000 values")
+        assert relay.upstream.requests == []
+
+
+@pytest.mark.parametrize("text", [",[{", '\\"[', '",{', "\\\\"])
+async def test_commas_and_brackets_of_a_text_are_no_values(folder, text):
+    message = {"role": "user", "content": text * MOST_VALUES}
+    async with relayed(folder) as relay:
+        assert (await relay.post({"messages": [message]})).status_code == 200
 
 
 async def test_a_run_that_reads_slowly_slows_claude_down(folder):
@@ -511,12 +565,69 @@ async def test_a_small_model_with_tools_is_no_small_request(folder):
         ({"tools": [{"type": "web_fetch_20250910", "name": "web_fetch"}]}, 403),
         ({"tools": [{"type": "code_execution_20250825", "name": "c"}]}, 403),
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, 200),
+        ({"tools": [{"type": ["web_search_"], "name": "x"}]}, 403),
         ({"tools": [{"type": "custom", "name": "x"}]}, 200),
     ],
 )
 async def test_claude_runs_no_tool_for_a_run_that_may_not_have_it(folder, extra, status):
     async with relayed(folder, tools=frozenset({"WebSearch"})) as relay:
         assert (await relay.post(extra)).status_code == status
+
+
+URL = {"type": "image", "source": {"type": "url", "url": "https://evil.example/?secret"}}
+FILE = {"type": "document", "source": {"type": "file", "file_id": "file_1"}}
+OWN = {"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "x"}]}}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [URL],
+        [FILE],
+        [{"type": "text", "text": "x"}, {"type": "tool_result", "tool_use_id": "t", "content": [URL]}],
+        [{"type": "document", "source": {"type": "content", "content": [URL]}}],
+        [{"type": "container_upload", "file_id": "file_1"}],
+        [{"type": "image", "source": {}}],
+        URL,
+    ],
+)
+async def test_claude_fetches_nothing_for_a_run(folder, content):
+    """Catches a tool without a network that sends data out in the URL of an image."""
+    async with relayed(folder) as relay:
+        first = {"role": "user", "content": "hello"}
+        for fields in (
+            {"messages": [first, {"role": "user", "content": content}]},
+            {"messages": [first], "system": content},
+        ):
+            assert (await relay.post(fields)).status_code == 403
+        assert not relay.upstream.requests
+        assert not relay.run.ended.done()
+
+
+async def test_what_a_request_carries_itself_passes(folder):
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA=="}}
+    search = {"type": "search_result", "source": "https://a.example", "title": "a", "content": []}
+    call = {"type": "tool_use", "id": "t", "name": "x", "input": {"source": {"type": "url"}, "file_id": 5}}
+    result = {"type": "tool_result", "tool_use_id": "t", "content": [image, OWN, search]}
+    async with relayed(folder) as relay:
+        messages = [{"role": "assistant", "content": [call]}, {"role": "user", "content": [result, "x", 5]}]
+        assert (await relay.post({"messages": messages, "speed": "standard"})).status_code == 200
+
+
+async def test_a_run_asks_at_no_higher_price_than_is_counted(folder):
+    async with relayed(folder) as relay:
+        assert (await relay.post({"speed": "fast"})).status_code == 403
+
+
+async def test_a_rehearsal_is_answered_only_before_the_first_request(folder):
+    """Catches a tool that learns the question, or a prompt that repeats it, and so keeps requests from Claude."""
+    async with relayed(folder) as relay:
+        question = {"messages": [{"role": "user", "content": relay.line.rehearsal}]}
+        assert b"rehearsal" in (await relay.post(question)).content
+        assert not relay.upstream.requests
+        await relay.post()
+        assert b"rehearsal" not in (await relay.post(question)).content
+        assert len(relay.upstream.requests) == 2
 
 
 async def test_a_run_that_offers_a_withheld_tool_ends(folder):
@@ -560,6 +671,15 @@ async def test_turns_are_counted_without_subagents_and_end_the_run(folder):
         assert (await relay.post(tools)).status_code == 200
         assert (await relay.post(tools)).status_code == 403
         assert (await relay.run.ended).code == "max_turns"
+
+
+async def test_no_turn_follows_an_answer_that_reached_its_limit(folder):
+    """Catches a continuation that the CLI asks for, and that costs, before the end of the run reaches it."""
+    cut = answer(sse(*EVENTS).replace(b"end_turn", b"max_tokens"))
+    async with relayed(folder, cut) as relay:
+        assert (await relay.post()).status_code == 200
+        assert (await relay.post()).status_code == 403
+        assert (await relay.post(x_claude_code_agent_id="a")).status_code == 200
 
 
 async def test_an_empty_answer_is_no_turn(folder):

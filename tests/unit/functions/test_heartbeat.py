@@ -1,4 +1,4 @@
-"""What a heartbeat publishes: text once and in order, progress, and the cost when it changes."""
+"""A heartbeat publishes text once and in order, progress, and the cost when it changes."""
 
 from functions.worker.jobs import heartbeat
 from functions.worker.jobs.cost import CostReport

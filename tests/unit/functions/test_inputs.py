@@ -83,4 +83,4 @@ async def test_bytes_that_are_not_those_of_the_record_fail_the_run(tmp_path, mon
     with pytest.raises(InputsError):
         await asyncio.wait_for(run_of(("a", Content(ID))).place(tmp_path), 10)
     with pytest.raises(InputsError):
-        await asyncio.wait_for(run_of(attachments=[Content(ID)]).place(tmp_path), 10)
+        await asyncio.wait_for(run_of(attachments=[Content(ID)]).blocks(), 10)

@@ -108,7 +108,8 @@ def test_a_job_without_an_answer_ends_its_items_as_incomplete(state, last):
 
 
 def query_of(**fields):
-    return requests.translate(ResponseRequest.model_validate({"background": True, "input": "q", **fields}))
+    body = {"background": True, "input": "q", **fields}
+    return requests.translate(ResponseRequest.model_validate(body), None)
 
 
 @pytest.mark.parametrize(
@@ -118,6 +119,7 @@ def query_of(**fields):
         {"reasoning": {"effort": None, "summary": None}},
         {"text": {"format": None, "verbosity": None}},
         {"tools": [], "tool_choice": "auto", "include": [], "parallel_tool_calls": True},
+        {"user": "u", "safety_identifier": "s", "prompt_cache_key": "k", "temperature": 1, "top_p": 1.0},
         {"truncation": "disabled", "service_tier": "auto", "stream_options": {"include_obfuscation": False}},
     ],
 )
@@ -136,7 +138,6 @@ def test_options_that_change_nothing_are_accepted(nothing):
         ({"input": [None]}, "input[0]"),
         ({"input": [{**USER, "type": "function_call"}]}, "input[0].type"),
         ({"input": [{**USER, "bogus": 5}]}, "input[0].bogus"),
-        ({"input": [{"role": "system", "content": "s", "status": "completed"}, USER]}, "input[0].status"),
         ({"input": [{"type": "function_call_output", "call_id": "c", "output": "o"}]}, "input[0].type"),
         ({"input": [{**USER, "content": [{**PART, "bogus": 1}]}]}, "input[0].content[0].bogus"),
         ({"input": [SYSTEM, SYSTEM, {**USER, "content": [{"type": "input_image"}]}]}, "input[2].content[0]"),
@@ -153,14 +154,18 @@ def test_options_that_change_nothing_are_accepted(nothing):
         ({"reasoning": {"effort": 7}}, "reasoning.effort"),
         ({"text": {"verbosity": "low"}}, "text.verbosity"),
         ({"text": {"format": {"type": "json_schema"}}}, "text.format.schema"),
-        ({"text": {"format": {"type": "json_object"}}}, "text.format.type"),
         ({"text": {"format": {"type": "text", "name": "n"}}}, "text.format.name"),
-        ({"text": {"format": {**FORMAT, "description": "d"}}}, "text.format.description"),
         ({"text": {"format": {**FORMAT, "bogus": False}}}, "text.format.bogus"),
         ({"text": {"format": {**FORMAT, "name": "a b"}}}, "text.format.name"),
         ({"text": {"format": {**FORMAT, "name": 7}}}, "text.format.name"),
         ({"text": {"format": {**FORMAT, "strict": "yes"}}}, "text.format.strict"),
         ({"stream_options": {"include_obfuscation": True}}, "stream_options"),
+        ({"temperature": True}, "temperature"),
+        ({"input": [USER, {"role": "assistant", "content": "a"}]}, "input"),
+        ({"input": [{"role": "assistant", "content": ""}, USER]}, "input[0].content"),
+        ({"input": [SYSTEM]}, "input"),
+        ({"input": [USER, USER], "previous_response_id": f"resp_{JOB}"}, "input"),
+        ({"background": "yes"}, "background"),
     ],
 )
 def test_unsupported_options_are_named(fields, named):
@@ -182,3 +187,21 @@ def test_instructions_include_system_messages():
     ]
     query = query_of(instructions="one", input=messages).query
     assert (query.query, query.system_prompt) == ("q", "one\n\ntwo")
+
+
+def test_earlier_turns_are_the_history_as_they_are_written():
+    answer = {
+        "type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
+        "content": [{"type": "output_text", "text": " a ", "annotations": [], "logprobs": []}],
+    }  # fmt: skip
+    query = query_of(input=[USER, answer, {"role": "user", "content": "last"}]).query
+    assert query.query == "last"
+    assert query.history == [
+        {"role": "user", "content": [{"type": "text", "text": "q"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": " a "}]},
+    ]
+
+
+def test_a_response_that_is_not_in_background_has_a_high_priority():
+    assert (query_of().query.priority, query_of(background=False).query.priority) == ("normal", "high")
+    assert requests.translate(ResponseRequest.model_validate({"input": "q"}), "low").query.priority == "low"

@@ -1,4 +1,4 @@
-"""What follows an outcome: the end of the job, or another attempt."""
+"""An outcome ends the job, or leads to another attempt."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a slot logs of a claim that fails."""
+"""A slot logs a claim that fails."""
 
 import json
 import logging

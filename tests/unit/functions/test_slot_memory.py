@@ -1,4 +1,4 @@
-"""What a slot keeps of the memory that its runs made it take."""
+"""The memory that a slot keeps after its runs is bounded."""
 
 import sys
 

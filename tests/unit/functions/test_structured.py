@@ -42,6 +42,19 @@ async def test_an_answer_is_checked_against_its_schema():
     assert not (await checked(PATTERN, {"a": "b"})).fits
 
 
+async def test_a_process_that_was_killed_before_the_result_is_started_again():
+    """Catches an answer that counts as unfit because a tool has killed all processes that it can see."""
+    check = Check(PATTERN)
+    process = await check._starting
+    process.kill()
+    await process.wait()
+    assert (await check.result({"a": "aaa"})).fits
+    again = await check._starting
+    await check.close()
+    assert again is not process
+    assert again.returncode == 0
+
+
 async def test_a_run_without_a_result_leaves_no_check_behind():
     """Catches a process that waits for ever for the result of a run that failed."""
     check = Check(PATTERN)

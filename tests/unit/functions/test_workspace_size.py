@@ -1,4 +1,4 @@
-"""What a run has written is counted whatever it does to hide it."""
+"""The bytes that a run has written are counted, however it hides them."""
 
 import os
 from collections.abc import Iterator

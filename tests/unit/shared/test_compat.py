@@ -28,7 +28,7 @@ async def test_an_unknown_path_under_v1_has_openais_error(client, path, code):
 @pytest.mark.parametrize(
     ("path", "status", "kind"),
     [
-        ("/v1/messages", 404, "not_found_error"),
+        ("/v1/messages", 405, "invalid_request_error"),
         ("/v1/messages/batches/a/b", 404, "not_found_error"),
         ("/v1/messages/batches", 405, "invalid_request_error"),
     ],

@@ -1,0 +1,57 @@
+"""A job's answer as the stream events of Anthropic's API."""
+
+import json
+from typing import Any
+
+from functions.anthropic import views
+from shared.api.errors import GatewayError
+from shared.api.event_stream import encode_event
+from shared.http.compat import anthropic_error
+from shared.store.jobs.records import StoredJob
+
+
+class MessageWriter:
+    """Writes the events of one message with one block: text, or the input of the client's tool."""
+
+    def __init__(self, job_id: str, model: str, request_id: str, tool: str | None = None) -> None:
+        self._job_id, self._model, self._request_id, self._tool = job_id, model, request_id, tool
+        self._open = False
+
+    def begin(self) -> bytes:
+        """Write the event that precedes the text."""
+        return _event("message_start", message=views.begun_message(self._job_id, self._model))
+
+    def add(self, text: str) -> bytes:
+        """Write the next piece of text."""
+        written = b""
+        block: dict[str, Any] = {"type": "text", "text": ""}
+        delta = {"type": "text_delta", "text": text}
+        if self._tool is not None:
+            block, delta = views.tool_use(self._job_id, self._tool), {"type": "input_json_delta", "partial_json": text}
+        if not self._open:
+            self._open = True
+            written = _event("content_block_start", index=0, content_block=block)
+        return written + _event("content_block_delta", index=0, delta=delta)
+
+    def restart(self) -> None:
+        """Return None: a message cannot take its text back."""
+
+    def end(self, job: StoredJob, rest: str) -> bytes:
+        """Write the rest of the text and the end of the message."""
+        result = job.result or {}
+        written = b"" if self._open and not rest else self.add(rest)
+        written += _event("content_block_stop", index=0)
+        delta = {"stop_reason": views.stop_reason_of(result, self._tool), "stop_sequence": None}
+        return written + _event("message_delta", delta=delta, usage=views.usage_of(result)) + _event("message_stop")
+
+    def fail(self, error: GatewayError) -> bytes:
+        """Write the error that ends the stream."""
+        return _event("error", error=anthropic_error(error)[1], request_id=self._request_id)
+
+    def keep_alive(self) -> bytes:
+        """Write an event that clients ignore."""
+        return _event("ping")
+
+
+def _event(kind: str, **fields: Any) -> bytes:
+    return encode_event(kind, json.dumps({"type": kind, **fields}, ensure_ascii=False))

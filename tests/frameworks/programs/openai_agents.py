@@ -1,0 +1,39 @@
+"""OpenAI's Agents SDK."""
+
+import asyncio
+
+from agents import Agent, Runner, set_default_openai_client, set_tracing_disabled
+from common import MODEL, QUESTION, URL, Number, number, report
+from openai import AsyncOpenAI
+
+set_tracing_disabled(disabled=True)
+
+
+def run(work):
+    """Run a coroutine with a client of its own event loop."""
+
+    async def with_client():
+        async with AsyncOpenAI(base_url=f"{URL}/v1", api_key="any") as client:
+            set_default_openai_client(client, use_for_tracing=False)
+            return await work()
+
+    return asyncio.run(with_client())
+
+
+async def answered(**options):
+    """Return the final output of a run."""
+    return number((await Runner.run(Agent(name="a", model=MODEL, **options), QUESTION)).final_output)
+
+
+async def streamed():
+    """Return the text of a streamed run."""
+    result = Runner.run_streamed(Agent(name="a", model=MODEL), QUESTION)
+    events = [event async for event in result.stream_events() if event.type == "raw_response_event"]
+    return "".join(event.data.delta for event in events if event.data.type == "response.output_text.delta")
+
+
+report(
+    plain=lambda: run(answered),
+    streaming=lambda: run(streamed),
+    structured=lambda: run(lambda: answered(output_type=Number)),
+)
