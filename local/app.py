@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from functions.admin.callers import router as admin_callers
 from functions.admin.pages import pages as admin_pages
+from functions.admin.reports import router as admin_reports
 from functions.admin.routes import router as admin
 from functions.anthropic.message_routes import router as anthropic_messages
 from functions.anthropic.routes import router as anthropic
@@ -87,5 +88,6 @@ app = create_app(
     admin,
     admin_callers,
     admin_pages,
+    admin_reports,
     lifespan=_lifespan,
 )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # Commands that are imported on first use, and their modules.
 _MODULES = {
     "ask": "local.ask_command",
+    "audit": "local.audit",
     "credentials": "local.credentials",
     "files": "local.files",
     "jobs": "local.jobs",

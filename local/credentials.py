@@ -11,13 +11,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from local.audit import record
 from local.cli import Url
 from local.client import CommandError
 from local.client_request import request
-from local.keys import Data, with_store
 from local.output import is_terminal, print_message, visible, write
 from local.paths import credential_path
 from local.standard_input import query_text
+from local.store_client import Data, with_store
+from shared.api.times import when
+from shared.store import keys
+from shared.store.callers import callers, credentials
 
 app = typer.Typer(
     name="credentials",
@@ -64,9 +68,10 @@ def list_(url: Url, api_key: ApiKey = None, *, as_json: AsJson = False) -> None:
     if as_json:
         write(json.dumps(found))
         return
-    table = Table("name", "kind", "hosts", "created", "updated", box=None)
+    table = Table("name", "kind", "hosts", "created", "updated", "last used", box=None)
     for one in found["credentials"]:
-        fields = (one["name"], one["kind"], " ".join(one["hosts"]), one["createdAt"], one["updatedAt"])
+        used = one["lastUsedAt"] or "never"
+        fields = (one["name"], one["kind"], " ".join(one["hosts"]), one["createdAt"], one["updatedAt"], used)
         table.add_row(*(visible(field) for field in fields))
     Console(width=180, markup=False, emoji=False, highlight=False).print(table)
 
@@ -76,6 +81,63 @@ def delete(name: Name, url: Url, api_key: ApiKey = None) -> None:
     """Delete a credential. Jobs that name it and have not started fail."""
     request("DELETE", credential_path(name), url, api_key)
     print_message(f"Deleted {name}")
+
+
+@app.command(name="list-all")
+def list_all(*, as_json: AsJson = False, data: Data = _DATA) -> None:
+    """List the credentials of all callers, and who may use them, without their values."""
+
+    async def do(client: redis.asyncio.Redis) -> list[credentials.Granted]:
+        every = [keys.ANONYMOUS, *(one.id for one in await callers.every(client))]
+        return await credentials.of_callers(client, every)
+
+    found = with_store(data, do)
+    if as_json:
+        shown = [
+            {
+                "caller": one.owner, "name": one.stored.name, "kind": one.stored.kind, "hosts": one.stored.hosts,
+                "lastUsedAt": when(one.stored.used), "users": one.users,
+            }
+            for one in found
+        ]  # fmt: skip
+        write(json.dumps(shown))
+        return
+    table = Table("caller", "name", "kind", "hosts", "last used", "may be used by", box=None)
+    for one in found:
+        stored, used = one.stored, when(one.stored.used) or "never"
+        table.add_row(one.owner, stored.name, stored.kind, " ".join(stored.hosts), used, " ".join(one.users))
+    Console(width=220, markup=False, emoji=False, highlight=False).print(table)
+
+
+@app.command()
+def share(
+    caller_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the caller whose credential it is.")],
+    name: Name,
+    *,
+    user: Annotated[
+        list[str] | None, typer.Option("--with", metavar="ID", help="Id of a caller that may use it. Repeatable.")
+    ] = None,
+    data: Data = _DATA,
+) -> None:
+    """Let other callers use a credential, and no others; without --with nobody."""
+    users = list(dict.fromkeys(user or ()))
+
+    async def do(client: redis.asyncio.Redis) -> tuple[str, str]:
+        outcome, refused = await credentials.grant(client, caller_id, name, users)
+        if outcome == "done":
+            await record(client, "credential_shared", caller=caller_id, credential=name, users=users)
+        return outcome, refused
+
+    outcome, refused = with_store(data, do)
+    if outcome != "done":
+        print_message(
+            {
+                "missing": f"The caller has no credential {name}; see `claude-gateway credentials list-all`",
+                "unknown": f"{refused} is the id of no other caller; see `claude-gateway keys list`",
+                "taken": f"{refused} may already use another caller's credential of this name",
+            }[outcome]
+        )
+        raise typer.Exit(1)
 
 
 @app.command(name="key-pair")
@@ -103,7 +165,9 @@ def reseal(*, data: Data = _DATA) -> None:
         raise typer.Exit(2)
 
     async def do(client: redis.asyncio.Redis) -> sealing_keys.Resealed:
-        return await sealing_keys.reseal(client, privates)
+        done = await sealing_keys.reseal(client, privates)
+        await record(client, "credentials_resealed", resealed=done.resealed)
+        return done
 
     done = with_store(data, do)
     write(f"{done.resealed} sealed again, {done.current} were already, {len(done.unopened)} cannot be opened")

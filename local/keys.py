@@ -1,31 +1,24 @@
 """`claude-gateway keys`: callers' API keys, and their policies."""
 
-import asyncio
 import json
-import logging
-import os
-from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import redis.asyncio
 import typer
 from pydantic import Field
-from redis.exceptions import RedisError
 from rich.console import Console
 from rich.table import Table
 
 from local import policy_file
-from local.embedded_redis import address_in
+from local.audit import record
 from local.output import OutputFailed, print_message, visible, write
+from local.store_client import Data, with_store
 from shared.api.policies import NO_POLICY, Policy
 from shared.api.times import rfc3339
-from shared.configuration.settings import CommonSettings, SettingsError, load
-from shared.logs import configure, event
+from shared.configuration.settings import CommonSettings, load
 from shared.store.callers import api_keys, callers, policies
-from shared.store.redis import failures
-from shared.store.redis.client import async_client, close_clients
 
 app = typer.Typer(
     name="keys",
@@ -33,10 +26,7 @@ app = typer.Typer(
     help="Manage callers' API keys, which are shown once and stored hashed.",
     no_args_is_help=True,
 )
-Data = Annotated[Path, typer.Option(help="Data directory of `claude-gateway local`, if no Redis is configured.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the key, as shown by `list`.")]
-T = TypeVar("T")
-log = logging.getLogger("keys.audit")
 
 
 class ScopeName(StrEnum):
@@ -50,37 +40,6 @@ class ScopeName(StrEnum):
 
 class _RevokeSettings(CommonSettings):
     result_ttl: int = Field(86_400, ge=1)
-
-
-def with_store(data: Path, work: Callable[[redis.asyncio.Redis], Awaitable[T]]) -> T:
-    """Call `work` with a client of the configured Redis, or of that of a running `claude-gateway local`."""
-
-    async def do(url: str) -> T:
-        try:
-            return await work(async_client(url))
-        finally:
-            await close_clients()
-
-    try:
-        settings = load(CommonSettings)
-        configured = {"redis_url", "redis_host"} & settings.model_fields_set
-        local_url = None if configured else address_in(data / "redis")
-        url = local_url or settings.redis_address
-    except SettingsError as error:
-        print_message(str(error))
-        raise typer.Exit(2) from None
-    try:
-        return asyncio.run(do(url))
-    except (RedisError, OSError) as error:
-        failure = failures.classify(error)
-        problem = f"{failure.title}: {failure.advice}" if failure else "Redis rejected the command"
-        here = (
-            ""
-            if configured or local_url
-            else f"; or run the command in the directory that has {data} of `claude-gateway local`"
-        )
-        print_message(f"Redis at {failures.address(url)}: {problem}{here}")
-        raise typer.Exit(1) from None
 
 
 @app.command()
@@ -97,8 +56,15 @@ def create(
 ) -> None:
     """Create a key and print it. It is not shown again."""
     limits, scopes = _policy_in(policy) if policy else NO_POLICY, [one.value for one in scope or ()]
+
+    async def do(client: redis.asyncio.Redis) -> callers.NewKey:
+        made = await callers.create(client, name, policy=limits, scopes=scopes)
+        # Standard error is for the person who gets the key.
+        await record(client, "key_created", quiet=True, caller=made.id, caller_name=made.name, scopes=scopes)
+        return made
+
     try:
-        new = with_store(data, lambda client: callers.create(client, name, policy=limits, scopes=scopes))
+        new = with_store(data, do)
     except callers.NameRefused as refusal:
         print_message(str(refusal))
         raise typer.Exit(2) from None
@@ -125,6 +91,7 @@ def list_(
         shown = [
             {
                 "id": one.caller.id,
+                "keyId": one.id,
                 "name": one.caller.name,
                 "createdAt": rfc3339(one.caller.created),
                 "lastUsedAt": None if one.used is None else rfc3339(one.used),
@@ -151,11 +118,17 @@ def rotate(
     data: Data = Path(".data"),
 ) -> None:
     """Replace a key and print the new one. The present key works for the overlap."""
-    key = with_store(data, lambda client: api_keys.rotate(client, caller_id, overlap=overlap))
+
+    async def do(client: redis.asyncio.Redis) -> str | None:
+        key = await api_keys.rotate(client, caller_id, overlap=overlap)
+        if key is not None:
+            await record(client, "key_rotated", caller=caller_id, overlap_seconds=overlap)
+        return key
+
+    key = with_store(data, do)
     if key is None:
         raise _unknown()
     write(key)
-    _audit("key_rotated", caller=caller_id, overlap_seconds=overlap)
 
 
 @app.command()
@@ -169,9 +142,15 @@ def policy(
     """Print a caller's policy as JSON, or replace it: within 5 s everywhere."""
     if file or clear:
         new = _policy_in(file) if file else NO_POLICY
-        if with_store(data, lambda client: policies.put(client, caller_id, new)) == "missing":
+
+        async def put(client: redis.asyncio.Redis) -> str:
+            outcome = await policies.put(client, caller_id, new)
+            if outcome == "done":
+                await record(client, "policy_changed", caller=caller_id, policy=json.loads(new.to_json()))
+            return outcome
+
+        if with_store(data, put) == "missing":
             raise _unknown()
-        _audit("policy_changed", caller=caller_id, policy=json.loads(new.to_json()))
         return
     found = with_store(data, lambda client: policies.read(client, caller_id))
     if found is None:
@@ -183,12 +162,6 @@ def policy(
 def policy_schema() -> None:
     """Print the JSON Schema of policy files."""
     write(json.dumps(Policy.model_json_schema(by_alias=True), indent=2))
-
-
-def _audit(name: str, **fields: Any) -> None:
-    """Log a change with the user of the operating system who made it."""
-    configure(load(CommonSettings))
-    event(log, name, by=os.environ.get("USER") or str(os.getuid()), **fields)
 
 
 def _policy_in(path: Path) -> Policy:
@@ -213,7 +186,10 @@ def revoke(
     """Revoke a key, cancel its caller's unfinished jobs, and close its open streams, all within 5 s."""
 
     async def do(client: redis.asyncio.Redis) -> bool:
-        return await callers.revoke(client, caller_id, keep_for=load(_RevokeSettings).result_ttl)
+        done = await callers.revoke(client, caller_id, keep_for=load(_RevokeSettings).result_ttl)
+        if done:
+            await record(client, "key_revoked", caller=caller_id)
+        return done
 
     if not with_store(data, do):
         raise _unknown()

@@ -5,15 +5,17 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
+import redis.asyncio
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from local.audit import record
 from local.cli import Url
 from local.client_request import request
-from local.keys import Data, with_store
 from local.output import print_message, visible
 from local.paths import job_path
+from local.store_client import Data, with_store
 from shared.api.views import failing_host
 from shared.store import keys
 from shared.store.webhooks import history, signing_secrets
@@ -78,7 +80,14 @@ def rotate(
     data: Data = _DATA,
 ) -> None:
     """Create a new signing secret. The previous one also signs for another day."""
-    new = with_store(data, lambda client: signing_secrets.rotate(client, caller_id))
+
+    async def do(client: redis.asyncio.Redis) -> str | None:
+        new = await signing_secrets.rotate(client, caller_id)
+        if new is not None:
+            await record(client, "webhook_secret_rotated", caller=caller_id)
+        return new
+
+    new = with_store(data, do)
     if new is None:
         print_message("There is no key with this id; `claude-gateway keys list` shows the ids")
         raise typer.Exit(1)
@@ -107,7 +116,14 @@ def resume(
     data: Data = _DATA,
 ) -> None:
     """Resume deliveries to a paused host. Send deliveries that were skipped with `redeliver`."""
-    if not with_store(data, lambda client: history.resume(client, host)):
+
+    async def do(client: redis.asyncio.Redis) -> bool:
+        done = await history.resume(client, host)
+        if done:
+            await record(client, "webhook_host_resumed", host=host)
+        return done
+
+    if not with_store(data, do):
         print_message("This host is not failing; `claude-gateway webhooks hosts` lists those that are")
         raise typer.Exit(1)
 

@@ -5,6 +5,7 @@ import logging
 from fastapi import Request
 
 from functions.admin import credentials
+from functions.admin.audit import record
 from functions.admin.same_site import check_same_site
 from shared.api.errors import Forbidden, NotFound, RateLimited, Unauthorized
 from shared.configuration.settings import AdminSettings, load
@@ -86,6 +87,8 @@ async def role_for(
     role = credentials.role_for(username, password, settings)
     if role is None:
         event(log, "admin_wrong_password", logging.WARNING, address=client_address(request))
+        request.state.role = None
+        await record(request, "login_failed", "logins")
     return role
 
 

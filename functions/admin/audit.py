@@ -1,4 +1,4 @@
-"""The audit log of the dashboard."""
+"""The audit list of the dashboard: each action is stored, and is a line of the log."""
 
 import logging
 from typing import Any
@@ -6,13 +6,24 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
+from shared.configuration.settings import AdminSettings, load
+from shared.http.forwarded import client_address
 from shared.logs import event
+from shared.services import auditing
+from shared.store.callers.audit import Act, Source
 
 log = logging.getLogger("admin.audit")
 
 
-def audited(request: Request, action: str, answer: dict[str, Any], **fields: Any) -> JSONResponse:
-    """Write a line to the audit log and return the response."""
-    role, request_id = request.state.role, request.state.request_id
-    event(log, "admin_action", action=action, role=role, request_id=request_id, **fields)
+async def audited(request: Request, action: str, answer: dict[str, Any], **fields: Any) -> JSONResponse:
+    """Record an action of the admin, and return the response."""
+    await record(request, action, **fields)
     return JSONResponse(answer)
+
+
+async def record(request: Request, action: str, source: Source = "operators", **fields: Any) -> None:
+    """Store an entry of the audit list, and write it to the log."""
+    settings, role, request_id = load(AdminSettings), request.state.role, request.state.request_id
+    event(log, "admin_action", action=action, role=role, request_id=request_id, **fields)
+    act = Act(action, role or "", "admin_api", fields, request_id, client_address(request))
+    await auditing.keep(source, act, redis_address=settings.redis_address, keep_for=settings.audit_ttl)

@@ -57,7 +57,7 @@ async def create_caller(request: Request) -> JSONResponse:
     settings = load(AdminSettings)
     wanted = await read_json(request, NewCaller, max_bytes=settings.max_body_bytes)
     answer = await service.create_caller(wanted.name, wanted.policy, wanted.scopes, settings)
-    return audited(request, "create_caller", answer, caller=answer["id"], scopes=wanted.scopes)
+    return await audited(request, "create_caller", answer, caller=answer["id"], scopes=wanted.scopes)
 
 
 @router.post(
@@ -72,7 +72,7 @@ async def rotate_key(request: Request, caller_id: CallerId) -> JSONResponse:
     settings = load(AdminSettings)
     wanted = await read_json(request, Rotation, max_bytes=settings.max_body_bytes)
     answer = await service.rotate_key(caller_id, wanted.overlap_seconds, settings)
-    return audited(request, "rotate_key", answer, caller=caller_id, overlap_seconds=wanted.overlap_seconds)
+    return await audited(request, "rotate_key", answer, caller=caller_id, overlap_seconds=wanted.overlap_seconds)
 
 
 @router.get("/callers/{callerId}/policy", summary="Read a caller's policy", dependencies=_VIEWER)
@@ -93,11 +93,11 @@ async def put_policy(request: Request, caller_id: CallerId) -> JSONResponse:
     settings = load(AdminSettings)
     policy = await read_json(request, Policy, max_bytes=settings.max_body_bytes)
     answer: dict[str, Any] = await service.put_policy(caller_id, policy, settings)
-    return audited(request, "put_policy", answer, caller=caller_id, policy=answer)
+    return await audited(request, "put_policy", answer, caller=caller_id, policy=answer)
 
 
 @router.delete("/callers/{callerId}", summary="Revoke a caller's key", dependencies=_ADMIN)
 async def revoke_caller(request: Request, caller_id: CallerId) -> JSONResponse:
     """Revoke a caller's key, cancel its unfinished jobs and end its open streams, within 5 s."""
     await service.revoke_caller(caller_id, load(AdminSettings))
-    return audited(request, "revoke_caller", {"revoked": caller_id}, caller=caller_id)
+    return await audited(request, "revoke_caller", {"revoked": caller_id}, caller=caller_id)

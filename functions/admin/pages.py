@@ -1,6 +1,5 @@
 """The dashboard's page, its static files, and login and logout."""
 
-import logging
 from functools import cache
 from pathlib import Path
 from typing import Literal, TypedDict
@@ -11,16 +10,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import ConfigDict, StrictStr
 
 from functions.admin import access, same_site
+from functions.admin.audit import record
 from shared.api.errors import Unauthorized
 from shared.api.models import Wire
 from shared.http.body import read_json
 from shared.http.describe import problems, takes
 from shared.http.forwarded import prefix_of
 from shared.http.page_files import PAGE_HEADERS, page_file
-from shared.logs import event
 from shared.version import VERSION
-
-log = logging.getLogger("admin.audit")
 
 pages = APIRouter(tags=["admin"])
 _HERE = Path(__file__).parent
@@ -80,7 +77,8 @@ async def login(request: Request) -> JSONResponse:
     answer = JSONResponse({"role": role}, headers=PAGE_HEADERS)
     token = await access.begin_session(request, role, settings)
     answer.set_cookie(access.COOKIE, token, **_cookie(request))
-    event(log, "admin_action", action="login", role=role, request_id=request.state.request_id)
+    request.state.role = role
+    await record(request, "login")
     return answer
 
 
@@ -89,7 +87,10 @@ async def logout(request: Request) -> JSONResponse:
     """End the session. Without a session nothing happens."""
     settings = access.enabled()
     same_site.check_same_site(request)
+    request.state.role = await access.session_role(request, settings)
     await access.end_session(request, settings)
+    if request.state.role is not None:
+        await record(request, "logout")
     answer = JSONResponse({"role": None}, headers=PAGE_HEADERS)
     answer.delete_cookie(access.COOKIE, **_cookie(request))
     return answer

@@ -66,20 +66,20 @@ async def read_job(job_id: JobId) -> JSONResponse:
 async def retry_failed(request: Request) -> JSONResponse:
     """Queue every failed job again, with all its attempts."""
     count = await service.retry_failed(load(AdminSettings))
-    return audited(request, "retry_failed", {"retried": count}, count=count)
+    return await audited(request, "retry_failed", {"retried": count}, count=count)
 
 
 @router.post("/jobs/purge-finished", summary="Delete every finished job", dependencies=_ADMIN)
 async def purge_finished(request: Request) -> JSONResponse:
     """Delete every finished job and its cached answer."""
     count = await service.purge_finished(load(AdminSettings))
-    return audited(request, "purge_finished", {"purged": count}, count=count)
+    return await audited(request, "purge_finished", {"purged": count}, count=count)
 
 
 @router.post("/jobs/{jobId}/retry", summary="Retry a job", dependencies=_ADMIN, responses=_RETRY_ERRORS)
 async def retry_job(request: Request, job_id: JobId) -> JSONResponse:
     """Queue a failed or cancelled job again, with all its attempts."""
-    return audited(request, "retry", await service.retry(job_id, load(AdminSettings)), job_id=job_id)
+    return await audited(request, "retry", await service.retry(job_id, load(AdminSettings)), job_id=job_id)
 
 
 @router.post(
@@ -90,7 +90,7 @@ async def retry_job(request: Request, job_id: JobId) -> JSONResponse:
 )
 async def cancel_job(request: Request, job_id: JobId) -> JSONResponse:
     """Cancel a job of any caller."""
-    return audited(request, "cancel", await service.cancel(job_id, load(AdminSettings)), job_id=job_id)
+    return await audited(request, "cancel", await service.cancel(job_id, load(AdminSettings)), job_id=job_id)
 
 
 @router.post(
@@ -105,7 +105,7 @@ async def change_priority(request: Request, job_id: JobId) -> JSONResponse:
     settings = load(AdminSettings)
     wanted = await read_json(request, NewPriority, max_bytes=settings.max_body_bytes)
     answer = await service.reprioritize(job_id, wanted.priority, settings)
-    return audited(request, "priority", answer, job_id=job_id, priority=wanted.priority)
+    return await audited(request, "priority", answer, job_id=job_id, priority=wanted.priority)
 
 
 @router.post(
@@ -121,34 +121,33 @@ async def make_download(request: Request, job_id: JobId) -> JSONResponse:
     wanted = await read_json(request, NewDownload, max_bytes=settings.max_body_bytes)
     answer = await outputs.download(job_id, wanted.file_id, settings)
     # Without the path, which gives the file to any reader of the log.
-    audited(request, "download", {}, job_id=job_id)
-    return JSONResponse(answer)
+    return await audited(request, "download", answer, job_id=job_id)
 
 
 @router.post("/jobs/{jobId}/redeliver", summary="Redeliver a job's webhooks", dependencies=_ADMIN)
 async def redeliver(request: Request, job_id: JobId) -> JSONResponse:
     """Send the terminal event again to every submission that has a webhook."""
-    return audited(request, "redeliver", await service.redeliver(job_id, load(AdminSettings)), job_id=job_id)
+    return await audited(request, "redeliver", await service.redeliver(job_id, load(AdminSettings)), job_id=job_id)
 
 
 @router.delete("/jobs/{jobId}", summary="Delete a finished job", dependencies=_ADMIN, responses=problems(NotFinished))
 async def delete_job(request: Request, job_id: JobId) -> JSONResponse:
     """Delete a finished job and its cached answer."""
-    return audited(request, "delete", await service.delete(job_id, load(AdminSettings)), job_id=job_id)
+    return await audited(request, "delete", await service.delete(job_id, load(AdminSettings)), job_id=job_id)
 
 
 @router.post("/queue/pause", summary="Pause the queue", dependencies=_ADMIN)
 async def pause(request: Request) -> JSONResponse:
     """Start no further jobs. Running jobs continue."""
     await service.pause(load(AdminSettings))
-    return audited(request, "pause", {"held": "paused"})
+    return await audited(request, "pause", {"held": "paused"})
 
 
 @router.post("/queue/resume", summary="Resume the queue", dependencies=_ADMIN)
 async def resume(request: Request) -> JSONResponse:
     """Start jobs again after a pause, or while refusals by Claude hold the queue."""
     await service.resume(load(AdminSettings))
-    return audited(request, "resume", {"held": None})
+    return await audited(request, "resume", {"held": None})
 
 
 @router.delete("/cache", summary="Clear the cache", dependencies=_ADMIN)
@@ -160,11 +159,11 @@ async def clear_cache(
 ) -> JSONResponse:
     """Delete all cached answers, or the answer of one job."""
     count = await service.clear_cache(job_id, load(AdminSettings))
-    return audited(request, "clear_cache", {"cleared": count}, job_id=job_id, count=count)
+    return await audited(request, "clear_cache", {"cleared": count}, job_id=job_id, count=count)
 
 
 @router.post("/webhooks/hosts/{host}/resume", summary="Resume deliveries to a webhook host", dependencies=_ADMIN)
 async def resume_host(request: Request, host: str) -> JSONResponse:
     """Forget the failures of a webhook host and resume its deliveries at once."""
     await service.resume_host(host, load(AdminSettings))
-    return audited(request, "resume_host", {"resumed": host}, host=host)
+    return await audited(request, "resume_host", {"resumed": host}, host=host)

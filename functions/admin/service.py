@@ -195,19 +195,22 @@ async def caller_list(settings: AdminSettings) -> dict[str, Any]:
     """List the callers that have keys, with their policies and the names of their credentials."""
     client = async_client(settings.redis_address)
     found = await api_keys.every(client)
-    names = await credentials.names_of(client, [one.caller.id for one in found])
+    names: dict[str, list[str]] = {one.caller.id: [] for one in found}
+    for credential in await credentials.of_callers(client, list(names)):
+        names[credential.owner].append(credential.stored.name)
     return {
         "callers": [
             {
                 "id": one.caller.id,
+                "keyId": one.id,
                 "name": one.caller.name,
                 "createdAt": rfc3339(one.caller.created),
                 "lastUsedAt": None if one.used is None else rfc3339(one.used),
                 "scopes": list(one.scopes),
                 "policy": json.loads(one.policy.to_json()),
-                "credentials": stored,
+                "credentials": names[one.caller.id],
             }
-            for one, stored in zip(found, names, strict=True)
+            for one in found
         ]
     }
 

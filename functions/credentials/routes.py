@@ -12,6 +12,7 @@ from shared.http.body import read_json
 from shared.http.callers import caller_of
 from shared.http.describe import in_path, problems, takes
 from shared.http.direct import DirectRoute
+from shared.http.forwarded import client_address
 
 router = APIRouter(tags=["credentials"], route_class=DirectRoute)
 _NAME = {
@@ -39,6 +40,7 @@ async def put_credential(request: Request) -> Response:
     caller = await caller_of(request, settings)
     credential = await read_json(request, CredentialRequest, max_bytes=settings.max_body_bytes)
     stored, is_new = await service.put(request.path_params["name"], credential, caller=caller, settings=settings)
+    await _record(request, "put_credential", caller)
     return as_json(stored, 201 if is_new else 200)
 
 
@@ -81,4 +83,16 @@ async def delete_credential(request: Request) -> Response:
     settings = load(CredentialsSettings)
     caller = await caller_of(request, settings)
     await service.remove(request.path_params["name"], caller=caller, settings=settings)
+    await _record(request, "delete_credential", caller)
     return Response(status_code=204)
+
+
+async def _record(request: Request, action: str, caller: str) -> None:
+    await service.record(
+        action,
+        request.path_params["name"],
+        caller=caller,
+        request_id=request.state.request_id,
+        address=client_address(request),
+        settings=load(CredentialsSettings),
+    )

@@ -1,15 +1,21 @@
 """Callers' credentials: stored sealed, listed without their values, deleted."""
 
+import logging
 import re
 
 from shared.api.credentials import MAX_CREDENTIALS, CredentialList, CredentialRequest, StoredCredential
 from shared.api.errors import FieldError, InvalidRequest, KeyRevoked, NotFound, TooManyCredentials
 from shared.api.ids import CREDENTIAL_NAME
-from shared.api.times import rfc3339
+from shared.api.times import rfc3339, when
 from shared.configuration.settings import CredentialsSettings
+from shared.logs import event
+from shared.services import auditing
 from shared.store.callers import credentials
+from shared.store.callers.audit import Act
 from shared.store.callers.credentials import SealedCredential
 from shared.store.redis.client import async_client
+
+log = logging.getLogger("audit")
 
 _MISSING = "Credential not found"
 
@@ -71,12 +77,21 @@ async def remove(name: str, *, caller: str, settings: CredentialsSettings) -> No
         raise NotFound(_MISSING)
 
 
+async def record(
+    action: str, name: str, *, caller: str, request_id: str, address: str, settings: CredentialsSettings
+) -> None:
+    """Record what a caller did with a credential, in the audit list and the log."""
+    event(log, "caller_action", action=action, caller=caller, credential=name, request_id=request_id)
+    act = Act(action, caller, "api", {"credential": name}, request_id, address)
+    await auditing.keep("callers", act, redis_address=settings.redis_address, keep_for=settings.audit_ttl)
+
+
 def _is_name(name: str) -> bool:
     return re.fullmatch(CREDENTIAL_NAME, name) is not None
 
 
 def _shown(found: SealedCredential) -> StoredCredential:
-    times = {"createdAt": rfc3339(found.created), "updatedAt": rfc3339(found.updated)}
+    times = {"createdAt": rfc3339(found.created), "updatedAt": rfc3339(found.updated), "lastUsedAt": when(found.used)}
     return StoredCredential.model_validate(
         {"name": found.name, "kind": found.kind, "hosts": list(found.hosts), **times}
     )

@@ -1,6 +1,6 @@
 """The routes of the status function."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
@@ -128,14 +128,24 @@ async def follow_job(
     summary="Read your usage",
     tags=["queries"],
     response_model=UsageReport,
-    responses={200: {"description": "Usage by day (UTC) and model, the latest day first."}, **problems(401, 422, 503)},
+    responses={
+        200: {
+            "description": "Usage by day (UTC) and model, the latest day first; as CSV by day, key, model and tag.",
+            "content": {"text/csv": {"schema": {"type": "string"}}},
+        },
+        **problems(401, 422, 503),
+    },
 )
 async def usage(
-    request: Request, days: Annotated[int, Query(ge=1, le=400, description="The number of days, including today.")] = 30
+    request: Request,
+    days: Annotated[int, Query(ge=1, le=400, description="The number of days, including today.")] = 30,
+    form: Annotated[Literal["json", "csv"], Query(alias="format", description="`csv` for spreadsheets.")] = "json",
 ) -> Response:
     """Return the cost of all the caller's jobs, failed ones too, and the amount that cached answers saved."""
     settings = load(StatusSettings)
     caller = await caller_of(request, settings)
+    if form == "csv":
+        return Response(await usage_service.usage_csv(days, caller=caller, settings=settings), media_type="text/csv")
     report = await usage_service.usage(days, caller=caller, settings=settings)
     return as_json(report)
 

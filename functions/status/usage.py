@@ -3,26 +3,34 @@
 from shared.api.models import Budget, ModelUsage, UsageDay, UsageReport
 from shared.api.times import rfc3339
 from shared.configuration.settings import StatusSettings
-from shared.store.callers import spending
+from shared.services.usage import By, to_csv, usage_rows
+from shared.store.callers import policies, spending
 from shared.store.redis.client import async_client
 
 _DAY = 86_400
 
 
 async def usage(days: int, *, caller: str, settings: StatusSettings) -> UsageReport:
-    """Report the last `days` days, including today, in one round trip."""
-    today, found = await spending.read_days(async_client(settings.redis_address), caller, days)
+    """Report the last `days` days, including today, in one round trip: a caller's policy was read with its key."""
+    client = async_client(settings.redis_address)
+    today, found = await spending.read_days(client, caller, days)
     spent = sum(day.cost for day in found if day.number == today)
     budget = None
-    if settings.daily_budget_usd is not None:
-        resets_at = rfc3339((today + 1) * _DAY * 1000)
-        budget = Budget(daily_usd=settings.daily_budget_usd, spent_usd=spent, resets_at=resets_at)
+    daily = (await policies.of(client, caller)).daily_budget_usd or settings.daily_budget_usd
+    if daily is not None:
+        budget = Budget(daily_usd=daily, spent_usd=spent, resets_at=rfc3339((today + 1) * _DAY * 1000))
     return UsageReport(
         total_usd=sum(day.cost for day in found),
         saved_usd=sum(day.saved for day in found),
         days=[_usage_of(day) for day in found],
         budget=budget,
     )
+
+
+async def usage_csv(days: int, *, caller: str, settings: StatusSettings) -> str:
+    """Return the last `days` days by key, model and tag as CSV."""
+    by: tuple[By, ...] = ("date", "key", "model", "tag")
+    return to_csv(await usage_rows(async_client(settings.redis_address), days, by, caller=caller), by)
 
 
 def _usage_of(day: spending.Day) -> UsageDay:

@@ -74,6 +74,7 @@ class StoredCredential(Wire):
     hosts: list[str]
     created_at: str
     updated_at: str
+    last_used_at: str | None = Field(description="The minute of the last start of a job that used it.")
 
 
 class CredentialList(Wire):

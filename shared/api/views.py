@@ -8,10 +8,11 @@ from shared.api.models import Listed, Status
 from shared.api.pages import PAGE_BYTES, fitting, json_bytes
 from shared.api.times import rfc3339, when
 from shared.api.vocabulary import PRIORITIES
-from shared.api.webhook_models import Delivery, WebhookEvent
+from shared.api.webhook_models import BudgetEvent, BudgetState, Delivery, WebhookEvent
 from shared.store.jobs.batches import StoredBatch
 from shared.store.jobs.records import Attempt, StoredJob
 from shared.store.webhooks.history import DeliveryAttempt, FailingHost
+from shared.store.webhooks.outbox import NearlySpent
 
 
 def status_of(job: StoredJob) -> Status:
@@ -95,6 +96,19 @@ def webhook_event(job: StoredJob, event: str, at: int, request_id: str, metadata
     """Return the body of a submission's webhook; `at` in ms."""
     data = status_of(job).model_copy(update={"request_id": request_id, "metadata": metadata})
     return WebhookEvent.model_validate({"type": event, "timestamp": rfc3339(at), "data": data})
+
+
+def budget_event(budget: NearlySpent, at: int) -> BudgetEvent:
+    """Return the body of a webhook that warns of a budget; `at` in ms."""
+    day = 86_400_000
+    state = BudgetState(
+        caller=budget.caller,
+        date=rfc3339(budget.day * day)[:10],
+        spent_usd=budget.spent,
+        daily_usd=budget.budget,
+        resets_at=rfc3339((budget.day + 1) * day),
+    )
+    return BudgetEvent(type="budget.warning", timestamp=rfc3339(at), data=state)
 
 
 def batch_status(batch: StoredBatch) -> BatchStatus:

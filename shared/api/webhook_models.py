@@ -13,6 +13,24 @@ class WebhookEvent(Wire):
     data: Status
 
 
+class BudgetState(Wire):
+    """A caller's daily budget that is nearly spent."""
+
+    caller: str
+    date: str
+    spent_usd: float
+    daily_usd: float
+    resets_at: str
+
+
+class BudgetEvent(Wire):
+    """The body of the webhook that warns of a daily budget, once a day."""
+
+    type: Literal["budget.warning"]
+    timestamp: str
+    data: BudgetState
+
+
 class Delivery(Wire):
     """One delivery attempt of a webhook; `id` is its `webhook-id` header."""
 

@@ -9,9 +9,10 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 
 from shared.configuration import env_file, redis_address
+from shared.configuration.admin_fields import AdminFields
 from shared.configuration.errors import SettingsError as SettingsError  # noqa: PLC0414 -- exported for all modules that read settings
 from shared.configuration.errors import setting_problems
 from shared.configuration.files_address import FilesFields
@@ -32,13 +33,12 @@ from shared.configuration.types import (
     ReadPaths,
     RedisHost,
     Secrets,
+    WebhookUrl,
     check_root_path,
 )
 from shared.mcp.config import McpConfigError, Servers
 from shared.mcp.config import read as read_servers
 
-# Minimum length of a password of the dashboard.
-MIN_PASSWORD = 12
 # Ten years, and half of the maximum size of a Redis value: larger values are typing errors and would fail later.
 MAX_SECONDS, MAX_BYTES = 315_360_000, 1 << 28
 
@@ -127,6 +127,7 @@ class SubmitSettings(McpSettings, HostSettings):
     rate_limit: Rate | None = None
     daily_budget_usd: float | None = Field(None, gt=0, le=1_000_000, allow_inf_nan=False)
     webhook_allowed_networks: Networks = ()
+    usage_tag: str | None = Field(None, max_length=64)
 
 
 class StatusSettings(CommonSettings):
@@ -146,43 +147,19 @@ class WebhookSettings(CommonSettings):
     """Settings of `functions.webhook`."""
 
 
-class AdminSettings(CommonSettings):
+class AdminSettings(CommonSettings, AdminFields):
     """Settings of `functions.admin`; times in s."""
 
-    admin_enabled: bool = False
-    admin_username: str = "admin"
-    admin_password: SecretStr | None = None
-    admin_viewer_password: SecretStr | None = None
     max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
     result_ttl: int = Field(86_400, ge=1, le=MAX_SECONDS)
-
-    @field_validator("admin_password", "admin_viewer_password")
-    @classmethod
-    def _long_enough(cls, password: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        # A short password must not prevent a start while the dashboard is disabled.
-        used = info.data.get("admin_enabled", False)
-        if used and password is not None and len(password.get_secret_value()) < MIN_PASSWORD:
-            raise ValueError(f"should have {MIN_PASSWORD} characters or more")
-        return password
-
-    @model_validator(mode="after")
-    def _has_password(self) -> Self:
-        if self.admin_enabled and self.admin_password is None:
-            raise ValueError(f"ADMIN_PASSWORD: is required with ADMIN_ENABLED, with {MIN_PASSWORD} characters or more")
-        same = (
-            self.admin_enabled
-            and self.admin_viewer_password is not None
-            and self.admin_viewer_password == self.admin_password
-        )
-        if same:
-            raise ValueError("ADMIN_VIEWER_PASSWORD: should differ from ADMIN_PASSWORD")
-        return self
+    audit_ttl: int = Field(31_536_000, ge=1, le=MAX_SECONDS)
 
 
 class CredentialsSettings(CommonSettings):
     """The settings of `functions.credentials`; without `credentials_public_key` no credential can be stored."""
 
     credentials_public_key: PublicKey | None = None
+    audit_ttl: int = Field(31_536_000, ge=1, le=MAX_SECONDS)
     max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
 
 
@@ -224,6 +201,7 @@ class WorkerSettings(McpSettings, RunNetworkSettings, FilesFields):
     webhook_secret: Secrets = ()
     webhook_retry_schedule: Pauses = (5, 300, 1800, 7200, 18_000, 36_000, 36_000)
     webhook_allowed_networks: Networks = ()
+    budget_webhook_url: WebhookUrl | None = None
     webhook_disable_after: int = Field(432_000, ge=1, le=MAX_SECONDS)
     credentials_private_key: PrivateKeys = ()
     shutdown_grace: int = Field(110, ge=0, le=86_400)

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
 from shared.configuration.redis_address import check_host
-from shared.egress.targets import Network
+from shared.egress.targets import EgressRefused, Network, parse
 from shared.webhook_secret import check_secret
 
 
@@ -159,6 +159,18 @@ def rate(value: object) -> object:
 
 Rate = Annotated[tuple[int, int], NoDecode, BeforeValidator(rate)]
 """A number per unit of time, such as `60/minute`; as a number and seconds."""
+
+
+def _webhook_url(url: str) -> str:
+    try:
+        parse(url)
+    except EgressRefused as refusal:
+        raise ValueError(str(refusal)) from None
+    return url
+
+
+WebhookUrl = Annotated[str, AfterValidator(_webhook_url)]
+"""The URL of a webhook."""
 
 
 def _upper(value: object) -> object:

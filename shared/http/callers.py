@@ -11,7 +11,7 @@ from shared.configuration.settings import CommonSettings
 from shared.http.headers import credentials
 from shared.http.query import refuse_unknown
 from shared.store import keys
-from shared.store.callers import api_keys
+from shared.store.callers import api_keys, usage
 from shared.store.redis.client import async_client
 
 # A known key is cached for this long. During it a revoked key can still read, but not submit; s.
@@ -39,6 +39,7 @@ async def require_key(request: Request, settings: CommonSettings) -> str:
     needed = _scope_of(request)
     if needed not in key.scopes:
         raise Forbidden(f"This key has no scope {needed}; it has: {', '.join(key.scopes)}")
+    usage.current_key.set(key.id)
     return key.caller.id
 
 

@@ -4,7 +4,7 @@
                              "routing": {"examples": ["What time is it in Rome?"], "cacheable": false}}}}
 
 The CLI receives all other fields of an entry unchanged. Only the worker replaces `${VAR}`, because the API needs no
-secret of a server.
+secret of a server, and `${credential.NAME}` in headers, for each run.
 """
 
 import json
@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from shared.api.fingerprint import digest
 from shared.configuration.booleans import parse_boolean
 from shared.configuration.errors import plain
+from shared.mcp import references
 
 # ${NAME} or ${NAME:-default}, as in the CLI.
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -96,6 +97,16 @@ class Server(BaseModel):
         if self.type != "stdio" and self.url is None:
             raise ValueError(f"url: is required with type {self.type}")
         return self
+
+    @model_validator(mode="after")
+    def _credentials_in_headers(self) -> Self:
+        references.check(self.entry(), self.headers, shared=self.shared)
+        return self
+
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """The names of the callers' credentials in its headers."""
+        return references.names_in(self.headers)
 
     def entry(self) -> dict[str, Any]:
         """Return the entry for the CLI, without `routing`."""

@@ -73,6 +73,7 @@ async def create(
     headers = limits.rate_headers(answer.left, answer.reset, applied)
     try:
         job_files.refuse(answer.kind, answer.batch_id, queries[min(answer.at, len(queries) - 1)])
+        limits.refuse_servers(answer.kind, answer.batch_id)
         limits.refuse(answer.kind, answer.reset, headers, applied, policy)
     except InvalidRequest as error:
         raise error_at(error, place.format(answer.at)) from None

@@ -66,6 +66,13 @@ def refuse(kind: str, reset: int, headers: dict[str, str], limits: submissions.L
             pass
 
 
+def refuse_servers(kind: str, credential: str) -> None:
+    """Raise InvalidRequest when the store has refused the MCP servers that a request names."""
+    if kind == "no_header_credential":
+        message = f"need your credential {credential} of the kind header; PUT /api/credentials/{credential} stores it"
+        raise InvalidRequest(f"mcpServers: {message}", errors=(FieldError("/mcpServers", message),))
+
+
 def _refuse_for_caller(
     kind: str, reset: int, headers: dict[str, str], limits: submissions.Limits, policy: Policy
 ) -> None:

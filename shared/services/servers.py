@@ -28,6 +28,8 @@ class Chosen:
     scores: "list[Score]" = field(default_factory=list)
     digests: dict[str, str] = field(default_factory=dict)
     cacheable: bool = True
+    # Names of the caller's credentials in their headers.
+    credentials: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Write the choice for a job's record; an empty string if there are no servers."""
@@ -55,7 +57,8 @@ def choose(request: SubmitRequest, settings: SubmitSettings, allowed: Sequence[s
         names, scores = _routed(request.query, settings, allowed)
         names, scores = sorted(names), [score for score in scores if score.server in names]
     cacheable = all(settings.servers[name].routing.cacheable for name in names)
-    return Chosen(names, scores, digests(settings.servers, names), cacheable)
+    credentials = dict.fromkeys(one for name in names for one in settings.servers[name].credentials)
+    return Chosen(names, scores, digests(settings.servers, names), cacheable, tuple(credentials))
 
 
 async def route(query: str, *, caller: str, settings: SubmitSettings) -> dict[str, Any]:

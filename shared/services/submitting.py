@@ -17,7 +17,7 @@ from shared.api.requests import ResponseQuery, SubmitRequest
 from shared.api.vocabulary import PRIORITIES
 from shared.configuration.settings import SubmitSettings
 from shared.services import allowed, job_files, limits, servers
-from shared.store.callers import policies
+from shared.store.callers import policies, usage
 from shared.store.jobs import endings, records, submissions
 from shared.store.redis.client import async_client
 
@@ -71,6 +71,7 @@ async def submit(
     answer = await submissions.submit(async_client(settings.redis_address), submission, applied)
     headers = limits.rate_headers(answer.left, answer.reset, applied)
     job_files.refuse(answer.kind, answer.job_id, request)
+    limits.refuse_servers(answer.kind, answer.job_id)
     limits.refuse(answer.kind, answer.reset, headers, applied, policy)
     return Submitted(answer, headers)
 
@@ -192,8 +193,11 @@ def _submission(
         mcp=chosen.to_json(),
         credential=request.credential or "",
         git_credential=(request.workspace and request.workspace.git.credential) or "",
+        header_credentials=chosen.credentials,
+        names_servers=request.mcp_servers is not None,
         session_id="" if request.fork else request.session_id or "",
         sandbox=bool(request.tools or request.files or request.workspace),
+        label=usage.label(request.metadata.get(settings.usage_tag or "", "")),
         keep_request=isinstance(request, ResponseQuery),  # a response repeats it
         files=job_files.named(request),
         max_attached=MAX_ATTACHED,

@@ -52,6 +52,8 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     mcp      the MCP servers that it is routed to and the reasons, JSON; absent for none
     absent   those of them that did not start or died, JSON; absent for none
     batch    the batch that it belongs to; absent for none
+    label    KEY and TAG, a line each: the caller's key and the tag by which usage is counted; absent for neither
+    budget   USD that its caller may spend a day, as of its last claim; absent for any sum
     cred     name of the caller's credential that it runs on; absent for the deployment's own
     fp, ttl  fingerprint, and s for which a success is cached; absent when it may be neither cached nor joined
 
@@ -59,6 +61,7 @@ A webhook is the outbox row of one submission, and is deleted with its job. Its 
 `requestId.ROUND` for the end of a job that was retried after its end:
 
     cg:hook:NAME           hash   job caller req url host meta event at state n tries attempt leased again
+                                  job is empty for a `budget.warning`, whose meta is its data; deleted when it is done
                                   n is the fence of its delivery attempts; tries counts those of the schedule, attempt
                                   all of them; again is `requested`, or `during` when a redelivery was requested while
                                   an attempt ran
@@ -77,6 +80,8 @@ Other keys:
     cg:turn:CLAIM:-:ID    list    what a running claim has added to it; expires
     cg:turns:CALLER:ID    list    jobs that continue a session, in order: it is the first one's turn
     cg:spend:…, cg:spent:…  see `callers/spending.py`
+    cg:usage:…, cg:users:…  see `callers/usage.py`
+    cg:audit:SOURCE       stream  of the audit list; see `callers/audit.py`
     cg:batch:ID           hash    v caller req created total left completed failed cancelled hook host meta
                                   cancelling finished expires round
     cg:batch:ID:jobs      list    in the order of its queries: job id, space, the caller's own name for it
@@ -91,6 +96,8 @@ Other keys:
     cg:held:CALLER        zset    the jobs of `cg:held` that are the caller's, with the same score
     cg:rate:CALLER        string  when the caller's bucket will be empty, ms; expires by itself
     cg:credentials:CALLER hash    name → JSON: kind hosts created updated version, key (name of the public key), sealed
+    cg:uses:CALLER        hash    name of a credential → minute since the epoch in which a job last used it
+    cg:granted:CALLER     hash    name → the caller whose credential of that name this one may use
     cg:file:ID            hash    a caller's file: see `files/files.py`
     cg:file:ID:jobs       set     jobs that were submitted with it; some of them may have ended
     cg:files:of:CALLER    zset    a caller's files that are not deleted: id → seq
@@ -150,6 +157,8 @@ WRITTEN = PREFIX + "written"  # string: when readiness last tried a write, ms
 REVOKED = PREFIX + "revoked"  # hash: caller whose key is revoked → id of the revocation; kept for good
 REVOKING = PREFIX + "revoking"  # set: those of them whose jobs are still to be cancelled
 REVOCATIONS = PREFIX + "revocations"  # channel: callers whose keys are revoked
+BUDGET_WEBHOOK = PREFIX + "budget:webhook"  # string: host and URL that the operator gets budget warnings at
+AUDIT_SEQUENCE = PREFIX + "audit:seq"  # counter: the order of the audit list over all its sources
 WEBHOOK_DUE = "cg:told"  # channel: a webhook may be due
 
 # Upper bounds of the histograms of jobs, s.
@@ -199,11 +208,6 @@ def job_input(job_id: str) -> str:
 def job_output(job_id: str) -> str:
     """Name the result of a job."""
     return f"{PREFIX}job:{job_id}:out"
-
-
-def count(request_id: str) -> str:
-    """Name the reply to a request to count tokens."""
-    return f"{PREFIX}count:{request_id}"
 
 
 def download(digest: str) -> str:
@@ -267,6 +271,16 @@ def host(name: str) -> str:
 def credentials(caller: str) -> str:
     """Name the sealed credentials of a caller."""
     return f"{PREFIX}credentials:{caller}"
+
+
+def credential_uses(caller: str) -> str:
+    """Name the last uses of a caller's credentials."""
+    return f"{PREFIX}uses:{caller}"
+
+
+def granted(caller: str) -> str:
+    """Name the credentials of others that a caller may use."""
+    return f"{PREFIX}granted:{caller}"
 
 
 def file(file_id: str) -> str:

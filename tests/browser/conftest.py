@@ -44,6 +44,7 @@ def gateway(model, tmp_path_factory) -> Iterator[Gateway]:
         "ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "k", "QUEUE_CONCURRENCY": "1", "ADMIN_ENABLED": "true",
         "ADMIN_PASSWORD": PASSWORD, "ADMIN_VIEWER_PASSWORD": VIEWER, "CLAUDE_MAX_RETRIES": "1",
         "WEBHOOK_RETRY_SCHEDULE": "600", "ALLOWED_HOSTS": "gateway.example", "CLAUDE_TOOLS": "Bash",
+        "USAGE_TAG": "team",
     }  # fmt: skip
     with Gateway(tmp_path_factory.mktemp("gateway"), **variables) as gateway:
         yield gateway

@@ -1,6 +1,7 @@
 """The dashboard as the person on call uses it, in a real Chromium."""
 
 import threading
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -14,6 +15,9 @@ HOSTILE = (
     "<script>window.broken = 1</script><img src=x onerror='window.broken = 2'>{{7*7}}"
     "<a href='javascript:window.broken = 3'>x</a>\x1b]0;owned\x07\x1b[2J \u202egnp.exe"
 )
+
+# The pages, and what each shows once it is there.
+PAGES = {"": ".slots", "jobs": "tbody", "usage": "tbody", "audit": "tbody", "system": "text=Callers"}
 
 
 @pytest.fixture
@@ -200,7 +204,7 @@ def test_webhooks_are_shown_and_resent_and_a_host_is_resumed(visit, gateway):
 def test_a_viewer_sees_no_button_that_changes_anything(visit, gateway):
     job = gateway.ask("look at me")["jobId"]
     page = visit(password=VIEWER)
-    for path, there in {"": ".slots", "jobs": "tbody", f"jobs/{job}": "pre", "system": "text=Callers"}.items():
+    for path, there in {**PAGES, f"jobs/{job}": "pre"}.items():
         page.goto(f"{gateway.url}/admin#/{path}")
         page.wait_for_selector(there)
         assert set(page.locator("main button").all_inner_texts()) <= {"Find", "Older"}, path
@@ -224,7 +228,7 @@ def test_everything_can_be_done_by_keyboard(visit, gateway):
 def test_the_dashboard_is_accessible_and_does_not_overflow(visit, gateway, width, scheme):
     job = gateway.ask(f"{width} {scheme} " * 100, webhookUrl="http://127.0.0.1:9/hook")["jobId"]
     page = visit(width=width, scheme=scheme)
-    for path, there in {"": ".slots", "jobs": "tbody", f"jobs/{job}": "pre", "system": "text=Callers"}.items():
+    for path, there in {**PAGES, f"jobs/{job}": "pre"}.items():
         page.goto(f"{gateway.url}/admin#/{path}")
         page.wait_for_selector(there)
         found = Axe().run(page).response["violations"]
@@ -272,3 +276,45 @@ def test_a_key_is_created_limited_replaced_and_revoked(visit, gateway):
     row.get_by_role("button", name="Revoke").click()
     say_yes(page)
     expect(row).to_have_count(0)
+
+
+def test_usage_is_added_up_and_exported(visit, gateway):
+    gateway.ask("costs something", metadata={"team": HOSTILE[:60]})
+    page = visit("usage")
+    expect(page.get_by_role("cell", name="anonymous")).to_be_visible()
+    page.get_by_label("By").select_option("model")
+    expect(page.get_by_role("columnheader", name="Model")).to_be_visible()
+    page.get_by_label("By").select_option("tag")
+    expect(page.get_by_role("cell", name=HOSTILE[:60])).to_be_visible()
+    assert page.evaluate("window.broken") is None
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Export as CSV").click()
+    exported = Path(download.value.path()).read_text()
+    assert exported.startswith("tag,jobs,costUsd")
+    assert HOSTILE[:60] in exported
+
+
+def test_the_audit_list_shows_who_did_what(visit, gateway):
+    page = visit("audit")
+    expect(page.get_by_role("cell", name="login").first).to_be_visible()
+    gateway.client.post("/admin/api/queue/resume", auth=("admin", PASSWORD))
+    row = page.get_by_role("row").nth(1)
+    expect(row).to_contain_text("resume")
+    expect(row).to_contain_text("admin")
+
+
+def test_a_credential_is_shared_with_another_caller(visit, gateway):
+    made = gateway.client.post("/admin/api/callers", json={"name": "user"}, auth=("admin", PASSWORD)).json()["id"]
+    gateway.client.put("/api/credentials/tickets", json={"kind": "header", "value": "s3cret"})
+    page = visit("system")
+    row = page.get_by_role("row", name="tickets")
+    expect(row).to_contain_text("never")
+    row.get_by_role("button", name="Share").click()
+    page.get_by_label("Ids of other callers").fill("nobody")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("no other caller")
+    page.get_by_label("Ids of other callers").fill(made)
+    page.get_by_role("button", name="Save").click()
+    expect(row).to_contain_text(made)
+    gateway.client.delete(f"/admin/api/callers/{made}", auth=("admin", PASSWORD))
+    gateway.client.delete("/api/credentials/tickets")

@@ -54,6 +54,7 @@ ANSWERS = {
         "CancelAnyJob": 200, "RetryFailed": 200, "PurgeFinished": 200, "PauseQueue": 200, "ResumeQueue": 200,
         "ClearCache": 200, "Callers": 200, "RevokeCaller": 404,
         "CreateCaller": 200, "RotateKey": 404, "ReadPolicy": 404, "PutPolicy": 404, "ResumeHost": 404,
+        "GrantCredential": 404, "AllCredentials": 200, "AllUsage": 200, "AuditList": 200,
     },
 }  # fmt: skip
 

@@ -22,7 +22,7 @@ FUNCTIONS = {route.key: route.function for route in read_routes(TEMPLATE)}
 MISSING = {
     "CancelJob", "ReadJob", "FollowJob", "ListDeliveries", "Redeliver", "AnyJob", "DeleteJob", "RetryJob",
     "CancelAnyJob", "ChangePriority", "RedeliverAny", "RevokeCaller", "ResumeHost", "RouteQuery", "Everything",
-    "RotateKey", "ReadPolicy", "PutPolicy",
+    "RotateKey", "ReadPolicy", "PutPolicy", "GrantCredential",
     "ReadResponse", "CancelResponse", "ReadBatch", "ReadBatchResults", "CancelBatch", "ReadMessageBatch",
     "ReadMessageResults", "CancelMessageBatch", "PutCredential", "ReadCredential", "DeleteCredential",
     "ReadModel",

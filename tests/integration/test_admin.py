@@ -227,7 +227,7 @@ async def test_a_caller_is_listed_with_the_names_of_its_credentials(admin, serve
         )
     listed = (await admin.get("/admin/api/callers")).json()["callers"]
     assert {one["name"]: one["credentials"] for one in listed} == {"somebody": ["a", "b"], "without any": []}
-    assert listed[0].keys() == {"id", "name", "createdAt", "lastUsedAt", "scopes", "policy", "credentials"}
+    assert listed[0].keys() == {"id", "keyId", "name", "createdAt", "lastUsedAt", "scopes", "policy", "credentials"}
 
 
 async def test_every_change_is_logged_with_its_author(admin, caplog):

@@ -35,7 +35,7 @@ async def submit(client, query="q", **fields):
 async def test_a_credential_is_stored_listed_read_and_deleted(client):
     made = await put(client, hosts=["API.anthropic.com"])
     assert made.status_code == 201
-    assert made.json().keys() == {"name", "kind", "hosts", "createdAt", "updatedAt"}
+    assert made.json().keys() == {"name", "kind", "hosts", "createdAt", "updatedAt", "lastUsedAt"}
     assert made.json()["hosts"] == ["api.anthropic.com"]
     again = await put(client, value="another-value")
     assert again.status_code == 200

@@ -136,7 +136,9 @@ async def test_nothing_is_left_of_a_job_whose_time_is_over(connect, server, stor
     assert (await client.get("/api/query")).json()["jobs"] == []
     assert maintenance.forget_expired(store) == 1
     assert pop(server.url) is None
-    left = {key for key in store.scan_iter() if not key.startswith(("cg:minute:", "cg:spend:"))} - before
+    left = {
+        key for key in store.scan_iter() if not key.startswith(("cg:minute:", "cg:spend:", "cg:usage:", "cg:users:"))
+    } - before
     # The counters of a minute and of a day, and the queue's own keys stay.
     assert not any(job_id in key for key in left)
     assert left <= {keys.DEPLOYMENT, keys.SPOOL_KEY, keys.SEQUENCE, keys.WAKE, keys.COUNTERS}

@@ -33,10 +33,10 @@ def rescue(url: str, slot: str, error: str = "{}") -> None:
         maintenance.rescue(client, attempts=3, keep_for=60, error=error, slot=slot)
 
 
-async def take(url: str, slot: str = "slot") -> claims.Claim:
-    """Claim the next job for a slot of that name, and return the claim."""
+async def take(url: str, slot: str = "slot", *, budget: float = 0) -> claims.Claim:
+    """Claim the next job for a slot of that name and a daily budget, and return the claim."""
     claim = pop_one(url)
-    assert await claims.take(async_client(url), claim, slot) is not None
+    assert await claims.take(async_client(url), claim, slot, budget) is not None
     return claim
 
 

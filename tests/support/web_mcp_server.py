@@ -43,6 +43,9 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(message, result, {"Mcp-Session-Id": f"session-{len(sessions) - 1}"})
         elif self.headers.get("Mcp-Session-Id") not in sessions:
             self._send(404, b"")
+        elif message["method"] == "tools/list":
+            tool = {"name": "echo", "description": "Echoes", "inputSchema": {"type": "object"}}
+            self._answer(message, {"tools": [tool]})
         else:
             self._call(message)
 

@@ -8,7 +8,7 @@ const button = (label, onclick, kind = "") => h("button", { type: "button", clas
 
 // Show a form in a dialog of its own, which the refresh of the page does not replace. `submit` gets the text of its field;
 // an error of the API stays in the dialog.
-function form(title, label, field, yes, submit) {
+export function form(title, label, field, yes, submit) {
   const problem = h("p", { role: "alert" });
   const dialog = h("dialog", { "aria-label": title });
   const send = async (event) => {

@@ -1,12 +1,14 @@
-// The dashboard: a login, three pages and a page per job. The shown page is refreshed every two seconds.
+// The dashboard: a login, five pages and a page per job. The shown page is refreshed every two seconds.
 
 import { ApiError, call } from "./api.js";
+import { auditPage } from "./audit.js";
 import { confirmed, note } from "./notices.js";
 import { jobPage } from "./job.js";
 import { jobsPage } from "./jobs.js";
 import { loginPage } from "./login.js";
 import { overviewPage } from "./overview.js";
 import { systemPage } from "./system.js";
+import { usagePage } from "./usage.js";
 
 const EVERY = 2000;
 const main = document.getElementById("main");
@@ -41,6 +43,8 @@ function page() {
   const [name, argument] = location.hash.replace(/^#\//, "").split("/");
   if (name === "jobs" && argument) return jobPage(decodeURIComponent(argument), context);
   if (name === "jobs" || name.startsWith("jobs?")) return jobsPage(context);
+  if (name === "usage") return usagePage();
+  if (name === "audit" || name.startsWith("audit?")) return auditPage();
   if (name === "system") return systemPage(context);
   return overviewPage(context);
 }

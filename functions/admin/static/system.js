@@ -1,38 +1,10 @@
-// The parts of the deployment: workers, callers, failing webhook hosts, the cache.
+// The parts of the deployment: workers, callers, credentials, failing webhook hosts, the cache.
 
 import { call } from "./api.js";
 import { CALLER_COLUMNS, callerRow, createCaller } from "./callers.js";
+import { CREDENTIAL_COLUMNS, credentialRow } from "./credentials.js";
 import { clock, h, number, usd } from "./dom.js";
-
-function table(names, rows, none) {
-  if (!rows.length) return h("p", {}, none);
-  return h(
-    "table",
-    {},
-    h(
-      "thead",
-      {},
-      h(
-        "tr",
-        {},
-        names.map((name) => h("th", { scope: "col" }, name)),
-      ),
-    ),
-    h(
-      "tbody",
-      {},
-      rows.map((row) =>
-        h(
-          "tr",
-          {},
-          row.map((cell, index) => h("td", { "data-label": names[index] }, cell)),
-        ),
-      ),
-    ),
-  );
-}
-
-const section = (title, ...children) => h("section", {}, h("h2", {}, title), ...children);
+import { section, table } from "./table.js";
 
 function workers(stats) {
   const rows = stats.workers.map((one) => [
@@ -50,6 +22,13 @@ function callers(found, context) {
     "Callers",
     context.mayChange && h("button", { type: "button", onclick: createCaller }, "Create a key"),
     table(CALLER_COLUMNS, found.map(callerRow(context)), "No caller has a key."),
+  );
+}
+
+function credentials(found, context) {
+  return section(
+    "Credentials",
+    table(CREDENTIAL_COLUMNS, found.map(credentialRow(context)), "No caller has stored a credential."),
   );
 }
 
@@ -99,13 +78,21 @@ function cache(stats, context) {
 
 export const systemPage = (context) => ({
   async load() {
-    const [stats, found] = await Promise.all([call("GET", "/api/stats"), call("GET", "/api/callers")]);
-    return { workers: stats.workers, webhooks: stats.webhooks, cache: stats.cache, callers: found.callers };
+    const paths = ["/api/stats", "/api/callers", "/api/credentials"];
+    const [stats, found, stored] = await Promise.all(paths.map((path) => call("GET", path)));
+    return {
+      workers: stats.workers,
+      webhooks: stats.webhooks,
+      cache: stats.cache,
+      callers: found.callers,
+      credentials: stored.credentials,
+    };
   },
   show(content, main) {
     main.replaceChildren(
       workers(content),
       callers(content.callers, context),
+      credentials(content.credentials, context),
       hosts(content, context),
       cache(content, context),
     );

@@ -40,8 +40,8 @@ class Expected:
         self._gone = gone
         self._cut = cut
         self._names = set(plan.names)
-        self._required = {name for name, server in plan.servers.items() if server.routing.required}
-        # A server that this worker does not have is absent from the start.
+        self._required = plan.required
+        # A server that this worker does not have, or lacks a credential for, is absent from the start.
         self._absent = self._names - plan.servers.keys()
         self._calls: dict[str, str] = {}
         self._truncated: set[str] = set()

@@ -44,10 +44,14 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class McpPlan:
-    """The MCP servers of a run: the names that the job is routed to, and the entries that this worker has."""
+    """The MCP servers of a run: the names that the job is routed to, and the entries that this worker has.
+
+    The job requires those in `required`, also if the run cannot have them.
+    """
 
     names: tuple[str, ...] = ()
-    servers: dict[str, Server] = field(default_factory=dict)
+    servers: dict[str, Server] = field(default_factory=dict, repr=False)
+    required: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +201,8 @@ def _content(one: Mapping[str, Any]) -> Content:
 
 def _mcp(request: Mapping[str, Any], settings: WorkerSettings) -> McpPlan:
     names = tuple(request.get("mcpServers", ()))
-    return McpPlan(names, {name: settings.servers[name] for name in names if name in settings.servers})
+    servers = {name: settings.servers[name] for name in names if name in settings.servers}
+    return McpPlan(names, servers, frozenset(name for name, server in servers.items() if server.routing.required))
 
 
 def _session(request: Mapping[str, Any]) -> SessionPlan | None:

@@ -21,6 +21,7 @@ from functions.worker.jobs.credentials import (
     outcome_on_own_credential,
 )
 from functions.worker.jobs.heartbeat import Heartbeat
+from functions.worker.jobs.mcp_credentials import with_credentials
 from functions.worker.jobs.outcome import Outcome, failed, judge, with_outputs
 from functions.worker.jobs.outputs import RunOutputs
 from functions.worker.jobs.pushing import pushed
@@ -151,7 +152,8 @@ class _Attempt:
         if budget is not None and budget <= 0:
             return failed("budget_exceeded")
         try:
-            self._plan = replace(self._plan, api_key=self._api_key(), git=await self._git())
+            mcp = await with_credentials(self._plan.mcp, self._job, self._context.client, self._context.settings)
+            self._plan = replace(self._plan, api_key=self._api_key(), git=await self._git(), mcp=mcp)
         except CredentialUnavailableError:
             return failed("credential_unavailable")
         except RedisError:

@@ -13,7 +13,7 @@ from shared.configuration.settings import WorkerSettings
 from shared.logs import event
 from shared.sealing import Credential, NotOpenedError, open_sealed
 from shared.store.callers import credentials
-from shared.store.callers.credentials import SealedCredential
+from shared.store.callers.credentials import SealedCredential, UsableCredential
 from shared.store.jobs.claims import ClaimedJob
 
 log = logging.getLogger("worker.credentials")
@@ -50,29 +50,20 @@ def _opened(job: ClaimedJob, name: str, settings: WorkerSettings, messages_api: 
         raise NotOpenedError("it was deleted")
     if messages_api is None:
         raise NotOpenedError("runs reach Claude through a cloud provider, which takes no API key")
-    credential = _open(job, SealedCredential.parse(name, job.credential), KIND, settings)
+    stored = SealedCredential.parse(name, job.credential)
+    credential = opened(UsableCredential(job.credential_owner, stored), KIND, settings)
     if not credential.may_go_to(messages_api.hostname or ""):
         raise NotOpenedError("its hosts do not include the host of the Messages API")
     return credential
 
 
-def _open(job: ClaimedJob, stored: SealedCredential, kind: str, settings: WorkerSettings) -> Credential:
+def opened(found: UsableCredential, kind: str, settings: WorkerSettings) -> Credential:
+    """Open a credential of a kind; raises NotOpenedError."""
+    stored = found.stored
     if stored.kind != kind:
         raise NotOpenedError(f"it was replaced by one of the kind {stored.kind}")
     privates = [key.get_secret_value() for key in settings.credentials_private_key]
-    described = Credential(job.caller, stored.name, stored.kind, stored.hosts, "")
-    return open_sealed(stored.sealed, privates, described)
-
-
-def _opened_for_git(
-    job: ClaimedJob, stored: SealedCredential | None, git: GitPlan, settings: WorkerSettings
-) -> Credential:
-    if stored is None:
-        raise NotOpenedError("it was deleted")
-    credential = _open(job, stored, GIT, settings)
-    if not credential.may_go_to(git.repository.target.host):
-        raise NotOpenedError("its hosts do not include the host of the repository")
-    return credential
+    return open_sealed(stored.sealed, privates, Credential(found.owner, stored.name, stored.kind, stored.hosts, ""))
 
 
 async def git_authorization(
@@ -84,17 +75,25 @@ async def git_authorization(
     """
     if git.credential is None:
         return ""
-    stored = await credentials.find(client, job.caller, git.credential)
+    found = await credentials.use(client, job.caller, [git.credential])
     try:
-        credential = _opened_for_git(job, stored, git, settings)
+        value = _opened_for_git(found.get(git.credential), git, settings).value
     except NotOpenedError as error:
         ids = {"job_id": job.claim.job_id, "request_id": job.request_id}
         event(log, "credential_unavailable", logging.WARNING, **ids, credential=git.credential, reason=str(error))
         raise CredentialUnavailableError from None
-    value = credential.value
     # Servers that take a token as the password take any name with it.
     pair = value if ":" in value else f"{_TOKEN_USER}:{value}"
     return f"Basic {base64.b64encode(pair.encode()).decode()}"
+
+
+def _opened_for_git(found: UsableCredential | None, git: GitPlan, settings: WorkerSettings) -> Credential:
+    if found is None:
+        raise NotOpenedError("it was deleted")
+    credential = opened(found, GIT, settings)
+    if not credential.may_go_to(git.repository.target.host):
+        raise NotOpenedError("its hosts do not include the host of the repository")
+    return credential
 
 
 def outcome_on_own_credential(outcome: Outcome) -> Outcome:

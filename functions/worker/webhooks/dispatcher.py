@@ -16,9 +16,10 @@ from functions.worker.webhooks.attempt import next_step, post
 from functions.worker.webhooks.transport import DeliveryTransport, current_caller
 from shared import signing
 from shared.api.batch_models import BatchEvent
-from shared.api.views import batch_event, webhook_event, webhook_id
-from shared.api.webhook_models import WebhookEvent
+from shared.api.views import batch_event, budget_event, webhook_event, webhook_id
+from shared.api.webhook_models import BudgetEvent, WebhookEvent
 from shared.configuration.settings import WorkerSettings
+from shared.egress import targets
 from shared.logs import event
 from shared.store import keys
 from shared.store.jobs.batches import StoredBatch
@@ -33,15 +34,19 @@ AT_ONCE, PER_HOST = 256, 8
 _POLL_EVERY = 1.0
 
 
-def event_of(webhook: outbox.Webhook) -> WebhookEvent | BatchEvent:
+def event_of(webhook: outbox.Webhook) -> WebhookEvent | BatchEvent | BudgetEvent:
     """Return the event that a delivery carries."""
+    if isinstance(webhook.subject, outbox.NearlySpent):
+        return budget_event(webhook.subject, webhook.at)
     if isinstance(webhook.subject, StoredBatch):
         return batch_event(webhook.subject, webhook.at)
     return webhook_event(webhook.subject, webhook.event, webhook.at, webhook.request_id, webhook.metadata)
 
 
 def _ids(webhook: outbox.Webhook) -> dict[str, str]:
-    """Return the field of a log event that names the job, or the batch."""
+    """Return the field of a log event that names the job, the batch or the caller."""
+    if isinstance(webhook.subject, outbox.NearlySpent):
+        return {"caller": webhook.subject.caller}
     if isinstance(webhook.subject, StoredBatch):
         return {"batch_id": webhook.subject.batch_id}
     return {"job_id": webhook.subject.job_id}
@@ -168,6 +173,8 @@ class Dispatcher:
         """Subscribe to new deliveries; the outbox is polled every second as a fallback."""
         while True:
             try:
+                url = self._settings.budget_webhook_url
+                await outbox.warn_operator_at(self._client, (str(targets.parse(url)), url) if url else None)
                 async for _ in outbox.due(self._client):
                     self._wake.set()
             except (RedisError, OSError) as error:

@@ -19,14 +19,17 @@ from shared.store.redis import scripts
 from shared.store.redis.pipelining import get
 
 MINUTE = 60_000
+# Characters of a key's digest by which usage names the key.
+_SHORT = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key that a client has sent: its caller, and what the key may do."""
+    """A key that a client has sent: its caller, what the key may do, and its short id, which is no secret."""
 
     caller: Caller
     scopes: tuple[Scope, ...]
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class KnownKey:
     """A caller's present key as operators see it; `used` is the minute of its last use in ms, None for never."""
 
     caller: Caller
+    id: str
     scopes: tuple[Scope, ...]
     used: int | None
     policy: Policy
@@ -51,7 +55,7 @@ async def find(client: redis.asyncio.Redis, key: str) -> Key | None:
     expires = policies.remember(known.id, policy).expires_at
     if expires is not None and expires <= datetime.now(UTC):
         return None
-    return Key(known, _scopes(scopes))
+    return Key(known, _scopes(scopes), _short(digest))
 
 
 async def rotate(client: redis.asyncio.Redis, caller: str, *, overlap: int) -> str | None:
@@ -77,12 +81,17 @@ async def every(client: redis.asyncio.Redis) -> list[KnownKey]:
         known.append(
             KnownKey(
                 caller,
+                _short(one["digest"]),
                 _scopes(scopes),
                 None if used is None else int(used) * MINUTE,
                 policies.parse(policy),
             )
         )
     return sorted(known, key=lambda one: (one.caller.created, one.caller.id))
+
+
+def _short(digest: str) -> str:
+    return digest[:_SHORT]
 
 
 def _scopes(text: str | None) -> tuple[Scope, ...]:

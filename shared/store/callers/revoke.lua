@@ -12,7 +12,8 @@ if not known then return 0 end
 redis.call('HDEL', CALLER_KEYS, caller)
 redis.call('HDEL', POLICIES, caller)
 local key = cjson.decode(known)
-redis.call('DEL', caller_key_of(key.digest), caller_key_of(key.previous or ''), credentials_of(caller))
+redis.call('DEL', caller_key_of(key.digest), caller_key_of(key.previous or ''), credentials_of(caller),
+  uses_of(caller), granted_to(caller))
 redis.call('HSET', REVOKED, caller, revocation)
 redis.call('SADD', REVOKING, caller)
 for _, file in ipairs(redis.call('ZRANGE', files_of(caller), 0, -1)) do

@@ -57,7 +57,7 @@ class CountsFullError(Exception):
 async def _reply(client: redis.asyncio.Redis, request_id: str, changed: asyncio.Event, deadline: float) -> Any:
     while True:
         changed.clear()
-        found: Any = await client.get(keys.count(request_id))
+        found: Any = await client.get(_name(request_id))
         if found is not None or not await within(deadline, changed):
             return found
 
@@ -68,9 +68,13 @@ async def take(client: redis.asyncio.Redis) -> CountRequest | None:
     return None if entry is None else CountRequest(*json.loads(entry))
 
 
+def _name(request_id: str) -> str:
+    return f"{keys.PREFIX}count:{request_id}"
+
+
 async def answer(client: redis.asyncio.Redis, request_id: str, reply: dict[str, Any]) -> None:
     """Give the reply to a request."""
     async with client.pipeline(transaction=True) as pipe:
-        pipe.set(keys.count(request_id), json.dumps(reply), ex=_KEPT)
+        pipe.set(_name(request_id), json.dumps(reply), ex=_KEPT)
         pipe.publish(keys.channel(request_id), "")
         await pipe.execute()

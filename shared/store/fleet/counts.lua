@@ -48,6 +48,32 @@ local function add_all_to_day(caller, amounts)
   for_today(caller, function(name) add_all(name, amounts) end)
 end
 
+-- Add to what a caller's jobs of one `label` used today, by model. A caller gets so many fields a day; then labels that are new
+-- count as one.
+local function add_usage(caller, label, model, amounts)
+  local day = day_of(now())
+  local name, fields = usage_of(caller, day), {}
+  if redis.call('HEXISTS', name, label) == 0 and redis.call('HLEN', name) >= MOST_USAGE then
+    label = string.match(label, '^[^\n]*') .. '\n(other)'
+  end
+  for what, amount in pairs(amounts) do
+    if amount ~= 0 then fields[label .. '\n' .. model .. '\n' .. what] = amount end
+  end
+  if not next(fields) then return end
+  add_all(name, fields)
+  if redis.call('HSETNX', name, label, 0) == 1 then -- shows that the label is known
+    redis.call('EXPIRE', name, KEPT_DAYS)
+    redis.call('SADD', users_of(day), caller)
+    redis.call('EXPIRE', users_of(day), KEPT_DAYS)
+  end
+end
+
+-- Return the label of a job, KEY\nTAG.
+local function label_of(id) return redis.call('HGET', record_of(id), 'label') or '\n' end
+
+-- Warns of a budget that is nearly spent; budget_warning.lua defines it.
+local warn_of_budget
+
 -- Tokens converted to input tokens, by the proportions of Claude's price list.
 local function weight(tokens)
   return (tokens.input or 0) + 5 * (tokens.output or 0) + 0.1 * (tokens.cache_read or 0)
@@ -72,20 +98,23 @@ local function count_spend(id, caller, text, before)
       redis.call('HSET', PRICES, model, spend.cost / weight(spend.tokens))
     end
     local more = {cost = cost - old.cost, ['cost:' .. model] = cost - old.cost}
-    local counters = {['cost:' .. model] = cost - old.cost}
+    local counters, used = {['cost:' .. model] = cost - old.cost}, {cost = cost - old.cost}
     for kind, tokens in pairs(spend.tokens) do
       local added = math.max(0, tokens - (old.tokens[kind] or 0))
       local field = 'tokens:' .. kind .. ':' .. model
       counters[field] = added
       if added > 0 then more[field] = added end
+      used[kind] = added
       now_counted.tokens[kind] = (old.tokens[kind] or 0) + added
     end
     add_all(COUNTERS, counters)
     add_all_to_day(caller, more)
+    add_usage(caller, label_of(id), model, used)
     redis.call('HINCRBYFLOAT', spend_of('', day_of(now())), 'by:' .. caller, cost - old.cost)
     if redis.call('EXISTS', record_of(id)) == 1 then redis.call('HINCRBYFLOAT', record_of(id), 'cost', cost - old.cost) end
     counted[model] = now_counted
   end
+  warn_of_budget(id, caller)
   for _, spend in pairs(counted) do all[#all + 1] = spend end
   return #all > 0 and cjson.encode(all) or ''
 end

@@ -25,22 +25,33 @@ local function over_limits(caller, limits, more, bytes, time, reset)
   return false, reset
 end
 
--- Find the credential that a submission names, and make its version part of the fingerprint: a job on another value is
--- another job. Returns whether the caller has one that a job can run on.
-local function bind_credential(submission)
-  if submission.credential == '' then return true end
-  local entry = redis.call('HGET', credentials_of(submission.caller), submission.credential)
-  local credential = entry and cjson.decode(entry) or {}
-  if credential.kind ~= 'anthropic_api_key' then return false end
-  if submission.fingerprint ~= '' then submission.fingerprint = submission.fingerprint .. '.' .. credential.version end
-  return true
-end
-
--- Return whether a submission names a credential for its repository that the caller does not have.
-local function lacks_git_credential(submission)
-  if submission.git_credential == '' then return false end
-  local entry = redis.call('HGET', credentials_of(submission.caller), submission.git_credential)
-  return not entry or cjson.decode(entry).kind ~= 'git'
+-- Find the credentials that a submission uses, and make their versions part of the fingerprint: a job on another value is
+-- another job. Returns the refusal and the name of the first one that the caller does not have; nothing when it has all. A
+-- server that the router chose is unavailable without its credentials, and the job runs.
+local function bind_credentials(submission)
+  local function version_of(name, kind)
+    local entry = find_credential(submission.caller, name)
+    local credential = entry and cjson.decode(entry) or {}
+    return credential.kind == kind and credential.version
+  end
+  local versions = {}
+  if submission.credential ~= '' then
+    local version = version_of(submission.credential, 'anthropic_api_key')
+    if not version then return 'no_credential', submission.credential end
+    versions[1] = version
+  end
+  -- A job with a repository shares nothing, and has no fingerprint.
+  if submission.git_credential ~= '' and not version_of(submission.git_credential, 'git') then
+    return 'no_git_credential', submission.git_credential
+  end
+  for _, name in ipairs(submission.header_credentials) do
+    local version = version_of(name, 'header')
+    if not version and submission.names_servers then return 'no_header_credential', name end
+    versions[#versions + 1] = version or '-'
+  end
+  if submission.fingerprint ~= '' then
+    submission.fingerprint = table.concat({submission.fingerprint, unpack(versions)}, '.')
+  end
 end
 
 -- Return whether no live worker takes jobs that need a sandbox. Without any live worker such a job waits.
@@ -78,6 +89,7 @@ local function accept(submission, request, metadata, time)
     -- Deleted with its job at the latest: nothing else would clear it after a job that is deleted.
     if submission.joinable then redis.call('SET', flight_of(submission.fingerprint), id) end
   end
+  if submission.label ~= '\n' then redis.call('HSET', record_of(id), 'label', submission.label) end
   hold_files(submission)
   redis.call('SET', input_of(id), request)
   redis.call('ZADD', jobs_of(submission.caller, 'waiting'), seq, id)

@@ -19,8 +19,8 @@
 --   queries ...  four for each query: submission, request and metadata as in submit.lua, and the caller's own name for
 --             the query, or ''
 -- Returns {kind, batch id, request id, ms since the epoch of the first answer, submissions left, ms until all are left again}.
--- The kind is queued or replayed, or a refusal as in submit.lua; for those of credentials and for the three of files, the place
--- of the first refused query, from 0, stands for the time, and that of the file for the batch id.
+-- The kind is queued or replayed, or a refusal as in submit.lua; for those of credentials and of files, the place of the first
+-- refused query, from 0, stands for the time, and that of the file, or the name of the credential, for the batch id.
 local batch, limits, queries = cjson.decode(ARGV[1]), cjson.decode(ARGV[2]), rest(ARGV, 3)
 local time, id, caller, total = now(), batch.batch_id, batch.caller, #queries / 4
 if is_revoked(caller) then return {'revoked', '', '', 0, -1, 0} end -- as in submit.lua
@@ -46,8 +46,8 @@ if refused then return {refused, '', '', 0, left, reset} end
 local submissions = {}
 for i = 1, #queries, 4 do
   local submission = cjson.decode(queries[i])
-  if not bind_credential(submission) then return {'no_credential', '', '', #submissions, left, reset} end
-  if lacks_git_credential(submission) then return {'no_git_credential', '', '', #submissions, left, reset} end
+  local lacks, credential = bind_credentials(submission)
+  if lacks then return {lacks, credential, '', #submissions, left, reset} end
   local why, place = bind_files(submission, time)
   if why then return {why, whole(place), '', #submissions, left, reset} end
   submissions[#submissions + 1] = submission

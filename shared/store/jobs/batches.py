@@ -51,7 +51,7 @@ class Answer:
     """The answer to a batch; `request_id`, `at`, `left` and `reset` (ms) as for a submission.
 
     For a refusal of a credential or a file, `at` is the place of the first refused query. For that of a file,
-    `batch_id` is the place of the file in the query.
+    `batch_id` is the place of the file in the query, and for that of a credential its name.
     """
 
     kind: Kind | Literal["replayed"]

@@ -9,12 +9,12 @@
 --   new_deployment    the id that the deployment gets if it has none
 --   new_spool_key     the secret that its spool gets if it has none
 -- Returns {request JSON, attempts, ms left on the clock, request id, caller, cost of the earlier attempts in USD, deployment,
--- the entry of the caller's credential that the job runs on, JSON, or '' when it has none or none any more, the secret of the
--- spool}, or nil when the claim is void.
+-- the entry of the credential that the job runs on, JSON, or '' when it has none or none any more, whose credential it is, the
+-- secret of the spool}, or nil when the claim is void.
 local id, number, slot, lease_ms, daily_budget_usd, caller_max_active, new_deployment, new_spool_key =
   ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], ARGV[8]
 local job = read(id, 'state', 'n', 'slot', 'started', 'timeout', 'attempts', 'progress', 'caller', 'seq',
-  'created', 'req', 'taken', 'cost', 'paid', 'cred', 'prio', 'tag')
+  'created', 'req', 'taken', 'cost', 'paid', 'cred', 'prio', 'tag', 'budget')
 local time = now()
 local started = job.started or job.taken or time
 if job.n ~= number then return nil end
@@ -39,6 +39,11 @@ if job.state == 'waiting' and is_busy(job.caller, caller_max_active) then
   hold(id, job.caller, score_of(job.prio, job.tag or 0))
   return nil
 end
+if daily_budget_usd > 0 then
+  redis.call('HSET', record_of(id), 'budget', daily_budget_usd)
+elseif job.budget then
+  redis.call('HDEL', record_of(id), 'budget')
+end
 if job.state == 'waiting' then
   local progress = math.max(10, tonumber(job.progress))
   change_state(id, job.caller, job.seq, 'waiting', 'active', 'slot', slot, 'started', whole(started), 'begun', whole(time),
@@ -61,7 +66,7 @@ if not deployment then
   redis.call('SET', DEPLOYMENT, deployment)
 end
 redis.call('SET', SPOOL_KEY, new_spool_key, 'NX')
+local credential, owner = '', ''
+if job.cred then credential, owner = use_credential(job.caller, job.cred) end
 return {redis.call('GET', input_of(id)), tonumber(job.attempts), job.timeout - (time - started), job.req,
-  job.caller, tostring((job.cost or 0) - (job.paid or 0)), deployment,
-  job.cred and redis.call('HGET', credentials_of(job.caller), job.cred) or '',
-  redis.call('GET', SPOOL_KEY)}
+  job.caller, tostring((job.cost or 0) - (job.paid or 0)), deployment, credential, owner, redis.call('GET', SPOOL_KEY)}

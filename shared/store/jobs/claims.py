@@ -53,7 +53,7 @@ class ClaimedJob:
     """A claimed job; `time_left`: ms on one clock over all attempts; `cost`: USD of the earlier attempts.
 
     `claim` names the deployment. Settle with it, so that no other store accepts the settlement. `credential` is the
-    entry of the caller's credential that the request names; empty when there is none.
+    entry of the credential that the request names, and `credential_owner` is whose it is; empty when there is none.
     """
 
     claim: Claim
@@ -64,6 +64,7 @@ class ClaimedJob:
     caller: str
     cost: float = 0.0
     credential: str = field(default="", repr=False)
+    credential_owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +90,11 @@ async def take(
     )  # fmt: skip
     if reply is None:
         return None
-    request, attempts, time_left, request_id, caller, cost, deployment, credential, spool_key = reply
+    request, attempts, time_left, request_id, caller, cost, deployment, credential, owner, spool_key = reply
     claim = replace(claim, deployment=deployment, spool_key=spool_key)
-    return ClaimedJob(claim, json.loads(request), attempts, time_left, request_id, caller, float(cost), credential)
+    return ClaimedJob(
+        claim, json.loads(request), attempts, time_left, request_id, caller, float(cost), credential, owner
+    )
 
 
 async def renew(

@@ -11,7 +11,8 @@ from shared.store.redis import scripts
 
 Kind = Literal[
     "queued", "duplicate", "cached", "full", "caller_full", "caller_bytes", "mismatch", "limited", "broke", "revoked",
-    "no_sandbox", "no_credential", "no_git_credential", "no_file", "not_attachable", "attachments_too_large",
+    "no_sandbox", "no_credential", "no_git_credential", "no_header_credential", "no_file", "not_attachable",
+    "attachments_too_large",
 ]  # fmt: skip
 
 
@@ -64,9 +65,12 @@ class Submission(NamedTuple):
     mcp: str = ""
     credential: str = ""
     git_credential: str = ""
+    header_credentials: tuple[str, ...] = ()
+    names_servers: bool = False
     session_id: str = ""
     sandbox: bool = False
     keep_request: bool = False
+    label: str = "\n"
     files: tuple[NamedFile, ...] = ()
     max_attached: int = 0
 
@@ -86,7 +90,7 @@ class Answer:
 
     `result` is the result of a cached answer. `left` and `reset` (ms) describe the rate limit, when there is one; for
     `limited`, `reset` is the time until the next submission may come. `at` is the time of the first answer, ms. When a
-    file is refused, `job_id` is its place among the files of the submission.
+    file is refused, `job_id` is its place among the files of the submission, and for a credential its name.
     """
 
     kind: Kind

@@ -19,7 +19,10 @@
 --     mcp           JSON of the MCP servers and the reasons for them, '' for none
 --     credential    name of the caller's credential that the job runs on, '' for the deployment's own
 --     git_credential  name of the caller's credential for its repository, '' for none
+--     header_credentials  names of the caller's credentials in the headers of its MCP servers, a list
+--     names_servers  whether the request names these servers
 --     session_id    the session that the job continues, one job at a time; '' for none
+--     label         KEY\nTAG: the short id of the caller's key, and the value of the tag by which usage is counted
 --     keep_request  whether the request is read after the job has completed
 --     sandbox       whether only a worker with a sandbox may run the job
 --     files         its files and attachments, a list: id ('' when the content is in the request), sha256, kind, size and
@@ -36,9 +39,9 @@
 --   metadata    the caller's metadata, JSON, or ''
 -- Returns {kind, request id, job id, result JSON or '', 1 if replayed, submissions left, ms until all are left again, ms since
 -- the epoch of the first answer}. The kind is queued, duplicate or cached, or a refusal: full, caller_full, caller_bytes,
--- mismatch, limited, broke, revoked, no_sandbox, no_credential, no_git_credential, no_file, not_attachable or
--- attachments_too_large; for broke, the ms are those until the next day; for the last three, the place of the file among
--- `files`, from 0, stands for the job id.
+-- mismatch, limited, broke, revoked, no_sandbox, no_credential, no_git_credential, no_header_credential, no_file, not_attachable
+-- or attachments_too_large; for broke, the ms are those until the next day; for the last three, the place of the file among
+-- `files`, from 0, stands for the job id, and for a credential its name.
 local submission, limits, request, metadata = cjson.decode(ARGV[1]), cjson.decode(ARGV[2]), ARGV[3], ARGV[4]
 local id, request_id, caller = submission.job_id, submission.request_id, submission.caller
 local time = now()
@@ -62,9 +65,9 @@ end
 local limited
 limited, left, reset = over_rate(caller, limits, time)
 if limited then return answer('limited', '', '') end
-if not bind_credential(submission) then return answer('no_credential', '', '') end
-if lacks_git_credential(submission) then return answer('no_git_credential', '', '') end
-local refused, place = bind_files(submission, time)
+local refused, place = bind_credentials(submission)
+if refused then return answer(refused, '', place) end
+refused, place = bind_files(submission, time)
 if refused then return answer(refused, '', whole(place)) end
 local fingerprint = submission.fingerprint
 
@@ -83,6 +86,7 @@ if fingerprint ~= '' and submission.read_cache then
       count('cache_hits')
       redis.call('HINCRBYFLOAT', COUNTERS, 'cache_saved_usd', kept[2])
       add_to_day(caller, 'saved', kept[2])
+      add_usage(caller, submission.label, '', {saved = tonumber(kept[2])})
     end
     add_webhook(kept[1], caller, request_id, request_id, url, host, metadata, 'query.completed', time)
     add_lasting_bytes(kept[1], caller, bytes)

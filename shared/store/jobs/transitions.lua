@@ -1,4 +1,4 @@
--- Part of every script, the last: the state transitions of jobs.
+-- Part of every script: the state transitions of jobs.
 
 -- Append an event to a job's event stream, and wake its subscribers.
 local function publish(id, kind, data)
@@ -182,12 +182,12 @@ local function uncache(id, fingerprint)
 end
 
 -- Add a webhook to the outbox, once, in the transaction that makes its event true; nothing for a submission without a URL.
--- `id` is the job, or the batch, that the webhook is deleted with.
+-- `id` is the job, or the batch, that the webhook is deleted with; '' for a webhook that is deleted when it is done.
 local function add_webhook(id, caller, name, request, url, host, meta, event, time)
   if not url or url == '' or redis.call('EXISTS', hook_of(name)) == 1 then return end
   redis.call('HSET', hook_of(name), 'job', id, 'caller', caller, 'req', request, 'url', url, 'host', host, 'meta', meta,
     'event', event, 'at', whole(time), 'state', 'pending', 'n', 0, 'tries', 0, 'attempt', 0)
-  redis.call('SADD', hooks_of(id), name)
+  if id ~= '' then redis.call('SADD', hooks_of(id), name) end
   count('webhooks_pending')
   deliver_at(name, caller, host, time)
   redis.call('PUBLISH', WEBHOOK_DUE, '')
@@ -261,6 +261,7 @@ local function end_job(id, job, to, time, keep_ms, code)
   redis.call('HDEL', record_of(id), PIECE, 'spent')
   add_bytes(id, job.caller, ENDED_JOB)
   add_to_day(job.caller, 'jobs', 1)
+  add_usage(job.caller, label_of(id), '', {jobs = 1})
   if job.fp and redis.call('GET', flight_of(job.fp)) == id then redis.call('DEL', flight_of(job.fp)) end
   leave_slot(id)
   count(to == 'failed' and 'failed:' .. code or to)

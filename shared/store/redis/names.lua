@@ -16,6 +16,7 @@ local WORKERS, WRITTEN = 'cg:workers', 'cg:written'
 local DUE, FAILING_HOSTS, WEBHOOK_DUE = 'cg:due:callers', 'cg:hosts', 'cg:told'
 local FILES_DUE, FILE_BYTES = 'cg:files:due', 'cg:files:bytes'
 local UPSTREAM, NOT_BEFORE = 'cg:upstream', 'cg:notbefore'
+local BUDGET_WEBHOOK, AUDIT_SEQUENCE = 'cg:budget:webhook', 'cg:audit:seq'
 local BATCHES_EXPIRE, GUESSERS, CALLER_KEYS = 'cg:batches:expire', 'cg:guessers', 'cg:keys'
 -- Fields of a job's record: the session that it continues, and the last piece of text that its claim has published.
 local SESSION, PIECE = 'talk', 'said'
@@ -24,6 +25,8 @@ local MOST_EVENTS = 20000
 -- So many refusals in a row hold the queue. Then one job per interval, ms, tries whether Claude accepts requests again.
 local HELD_AFTER, PROBE_EVERY = 3, 30000
 local HOUR, DAY, KEPT_DAYS = 3600000, 86400000, 400 * 86400
+-- Fields of a caller's usage of a day, and the part of a daily budget from which it is nearly spent.
+local MOST_USAGE, NEARLY = 2000, 0.8
 
 -- Format a number without exponent and fraction, as names and scores need it.
 local function whole(number) return string.format('%.0f', number) end
@@ -65,6 +68,8 @@ local function held_of(caller) return 'cg:held:' .. caller end
 local function finish_tags_of(priority) return 'cg:finish:' .. whole(priority) end
 local function rate_of(caller) return 'cg:rate:' .. caller end
 local function spend_of(caller, day) return 'cg:spend:' .. caller .. ':' .. day end
+local function usage_of(caller, day) return 'cg:usage:' .. caller .. ':' .. day end
+local function users_of(day) return 'cg:users:' .. day end
 local function spent_of(id, number) return 'cg:spent:' .. id .. '-' .. number end
 
 local function file_of(id) return 'cg:file:' .. id end
@@ -74,11 +79,14 @@ local function deleted_files_of(caller) return 'cg:files:deleted:' .. caller end
 
 local function caller_key_of(digest) return 'cg:key:' .. digest end
 local function secrets_of(caller) return 'cg:secret:' .. caller end
+local function audit_of(source) return 'cg:audit:' .. source end
 local function guesses_of(address) return 'cg:guesses:' .. address end
 local function session_of(digest) return 'cg:session:' .. digest end
 
 -- Of a caller: name of a credential → JSON of what is known of it, with the sealed value.
 local function credentials_of(caller) return 'cg:credentials:' .. caller end
+local function uses_of(caller) return 'cg:uses:' .. caller end
+local function granted_to(caller) return 'cg:granted:' .. caller end
 
 -- Return the server's time, ms since the epoch; the same during one script.
 local script_time

@@ -15,11 +15,13 @@ from shared.store.redis.pipelining import send
 from shared.store.redis.signatures import Signature
 
 _FILES = {path.stem: path for path in Path(__file__).parents[1].rglob("*.lua")}
-_COMMON = ("names", "counts", "fair_share", "storage", "transitions")
+_COMMON = ("names", "counts", "fair_share", "storage", "transitions", "budget_warning")
 _SETTLING = ("finish", "retry", "hand_back", "spent")
 _ALSO = {
-    "submit": ("idempotency", "file_use", "accept"),
-    "batch": ("idempotency", "file_use", "accept"),
+    "submit": ("idempotency", "file_use", "credential_use", "accept"),
+    "batch": ("idempotency", "file_use", "credential_use", "accept"),
+    "claim": ("credential_use",),
+    "use_credentials": ("credential_use",),
     "delete_file": ("file_use",),
     "retry_ended": ("file_use",),
     "take_due_files": ("file_use",),
@@ -52,7 +54,9 @@ def preamble() -> str:
 @cache
 def _source(name: str) -> tuple[str, str]:
     """Return the text of a script, and the digest by which Redis knows it."""
-    text = preamble() + "".join(path.read_text(encoding="utf-8") for path in files(name))
+    *parts, own = (path.read_text(encoding="utf-8") for path in files(name))
+    # The script's own statements are a function: Lua allows 200 locals in each, and the parts have nearly as many.
+    text = preamble() + "".join(parts) + f"return (function()\n{own}\nend)()\n"
     return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 

@@ -52,6 +52,7 @@ local function skip(request, caller, host)
   redis.call('RPUSH', attempts_of(request), number .. '\n' .. whole(time) .. '\n\n' .. skipped)
   count('webhooks_pending', -1)
   count('webhooks:paused')
+  forget_if_done(request)
 end
 
 -- Find a host's next delivery that gets an attempt.

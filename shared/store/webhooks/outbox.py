@@ -29,8 +29,22 @@ class Leased:
 
 
 @dataclass(frozen=True, slots=True)
+class NearlySpent:
+    """A caller's daily budget that is nearly spent: USD, on a day since the epoch."""
+
+    caller: str
+    day: int
+    spent: float
+    budget: float
+
+
+# The event of such a webhook.
+WARNING = "budget.warning"
+
+
+@dataclass(frozen=True, slots=True)
 class Webhook:
-    """A delivery with all that its event holds: the job or the batch that has ended, and the submission's metadata.
+    """A delivery with all that its event holds: the job or the batch that has ended, with the submission's metadata.
 
     `at` is in ms; `attempts` were made in the present schedule; `secrets` are the caller's, the newest first.
     """
@@ -45,7 +59,7 @@ class Webhook:
     caller: str
     metadata: dict[str, str]
     secrets: list[str]
-    subject: StoredJob | StoredBatch
+    subject: StoredJob | StoredBatch | NearlySpent
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +80,14 @@ async def due(client: redis.asyncio.Redis) -> AsyncIterator[None]:
         await channel.subscribe(keys.WEBHOOK_DUE)
         async for _ in channel.listen():
             yield
+
+
+async def warn_operator_at(client: redis.asyncio.Redis, target: tuple[str, str] | None) -> None:
+    """Set the host and the URL that the operator gets warnings of budgets at; None for none."""
+    if target is None:
+        await client.delete(keys.BUDGET_WEBHOOK)
+    else:
+        await client.set(keys.BUDGET_WEBHOOK, " ".join(target))
 
 
 async def lease(
@@ -96,15 +118,18 @@ async def read(client: redis.asyncio.Redis, leased: Leased) -> Webhook | None:
     job_id, caller, request_id, url, host, event, at, attempts, metadata = found
     if job_id is None:
         return None
-    subject: StoredJob | StoredBatch | None
+    subject: StoredJob | StoredBatch | NearlySpent | None
     async with client.pipeline(transaction=False) as pipe:
         pipe.get(keys.secret(caller))
         pipe.time()
-        if event != batches.ENDED:
+        if event not in {batches.ENDED, WARNING}:
             pipe.hgetall(keys.job(job_id))
             pipe.get(keys.job_output(job_id))
         secrets, time, *parts = await pipe.execute()
-    if event == batches.ENDED:
+    metadata = json.loads(metadata or "{}")
+    if event == WARNING:
+        subject, metadata = NearlySpent(**metadata), {}
+    elif event == batches.ENDED:
         subject = await batches.read(client, job_id, caller, expired=True)
     else:
         record, result = parts
@@ -120,7 +145,7 @@ async def read(client: redis.asyncio.Redis, leased: Leased) -> Webhook | None:
         at=int(at),
         attempts=int(attempts),
         caller=caller,
-        metadata=json.loads(metadata or "{}"),
+        metadata=metadata,
         secrets=signing_secrets.valid(secrets, clock.milliseconds(time)),
         subject=subject,
     )

@@ -46,4 +46,5 @@ else
     redis.call('HSETNX', host_of(host), 'paused', whole(time))
   end
 end
+forget_if_done(name)
 return attempt

@@ -20,7 +20,9 @@ CLAUDE = urlsplit("https://api.anthropic.com")
 def job_with(*, caller="caller", kind="anthropic_api_key", hosts=(), value="a-key", sealed_by="caller"):
     sealed = sealing.seal(sealing.Credential(sealed_by, "mine", kind, hosts, value), PUBLIC)
     entry = {"kind": kind, "hosts": hosts, "created": 1, "updated": 1, "key": "k", "sealed": sealed}
-    return ClaimedJob(Claim("job", 1), {}, 0, 1000, "request", caller, credential=json.dumps(entry))
+    return ClaimedJob(
+        Claim("job", 1), {}, 0, 1000, "request", caller, credential=json.dumps(entry), credential_owner=caller
+    )
 
 
 def settings(key=PRIVATE):

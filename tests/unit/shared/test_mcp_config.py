@@ -150,3 +150,41 @@ def test_a_server_name_that_the_cli_reserves_is_refused(written, name):
 def test_underscores_in_names_and_keywords_in_any_script_are_valid(written):
     entry = {"command": "a", "routing": {"keywords": ["*.txt", "時間", "Ü", "7"]}}
     assert set(read(written(_a_b=entry, ide2=entry), {}, expand=False)) == {"_a_b", "ide2"}
+
+
+FAR = {"type": "http", "url": "https://far.example/mcp"}
+
+
+def test_the_credentials_of_headers_are_named_and_kept_for_each_run(written):
+    """Catches a reference that the worker's variables replace, or that a digest leaves out."""
+    headers = {"Authorization": "Bearer ${credential.far}", "X-Key": "${KEY}-${credential.b.c}-${credential.far}"}
+    path = written(far={**FAR, "headers": headers}, plain=FAR)
+    servers = read(path, {"KEY": "k", "credential": "x"}, expand=True)
+    assert servers["far"].credentials == ("far", "b.c")
+    assert servers["far"].headers["X-Key"] == "k-${credential.b.c}-${credential.far}"
+    assert servers["plain"].credentials == ()
+    assert digests(servers, ["far"]) != digests(servers, ["plain"])
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"command": "a", "args": ["${credential.a}"]}, "in the values of headers only"),
+        ({"command": "a", "env": {"KEY": "${credential.a}"}}, "in the values of headers only"),
+        ({"type": "http", "url": "https://${credential.a}.example"}, "in the values of headers only"),
+        ({**FAR, "headers": {"${credential.a}": "x"}}, "in the values of headers only"),
+        ({**FAR, "oauth": {"secret": ["${credential.a}"]}}, "in the values of headers only"),
+        ({**FAR, "headers": {"A": "${credential.a:-x}"}}, "without a default"),
+        ({**FAR, "headers": {"A": "${credential.}"}}, "without a default"),
+        ({**FAR, "headers": {"A": "${credential.a b}"}}, "without a default"),
+        ({**FAR, "headers": {"A": "${credential.a"}}, "without a default"),
+        ({**FAR, "headers": {"A": "${credential.a}"}, "shared": True}, "remove shared"),
+    ],
+)
+@pytest.mark.parametrize("expand", [True, False])
+def test_a_credential_where_none_is_replaced_is_named(written, entry, message, expand):
+    """Catches a server that gets the reference itself instead of the value."""
+    with pytest.raises(McpConfigError) as caught:
+        read(written(far=entry), {}, expand=expand)
+    assert message in str(caught.value)
+    assert "'far'" in str(caught.value)
