@@ -16,6 +16,7 @@ from functions.worker.relay.models import Allowed
 from functions.worker.relay.policy import Policy
 from functions.worker.relay.relay import Line, Relay
 from functions.worker.relay.run import RelayedRun, Watcher
+from tests.support.waiting import until_async
 
 EVENTS = (
     {"type": "message_start", "message": {"model": "claude-opus-5-5", "usage": {"input_tokens": 10}}},
@@ -125,7 +126,10 @@ class Relayed:
     async def post(self, body: Any = None, path: str = "/v1/messages?beta=true", **headers: str) -> httpx.Response:
         data = body if isinstance(body, bytes) else json.dumps({**BODY, **(body or {})}).encode()
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return await self.client.post(path, content=data, headers={"content-type": "application/json", **named})
+        got = await self.client.post(path, content=data, headers={"content-type": "application/json", **named})
+        # The run counts an answer after its last byte has left.
+        await until_async(lambda: not self.run.ledger._open)
+        return got
 
 
 @asynccontextmanager
