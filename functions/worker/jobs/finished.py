@@ -118,4 +118,7 @@ def read(folder: Path, settings: WorkerSettings) -> Note:
     """Return the note in the directory of a run; raise OSError or ValueError when it has none of this version."""
     with private_files.opened(folder) as handle:
         text = private_files.read(MARK, handle, settings.max_output_bytes * _FACTOR + _LONGEST_EXTRA)
-    return Note.model_validate(json.loads(text))
+    try:
+        return Note.model_validate(json.loads(text))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None

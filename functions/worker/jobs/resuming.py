@@ -55,4 +55,5 @@ async def _taken(note: finished.Note, slot: str, context: SlotContext) -> claims
     # A settlement on disk has the files that are stored already.
     if context.spool.has(note.claim):
         return None
-    return await claims.take(context.client, note.claim, slot, instead_of=note.slot)
+    budget = context.settings.daily_budget_usd or 0
+    return await claims.take(context.client, note.claim, slot, budget, instead_of=note.slot)
