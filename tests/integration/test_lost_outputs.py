@@ -4,6 +4,7 @@ import dataclasses
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from functions.worker.cli.warm import WarmCli
 from functions.worker.cli.workspace import WorkerFolder, Workspace
 from functions.worker.jobs import finished, resuming
 from functions.worker.jobs.context import Signals, SlotContext
+from functions.worker.jobs.outcome import Outcome
 from functions.worker.jobs.spool import Spool
 from shared.configuration.settings import WorkerSettings
 from shared.store import keys
@@ -112,8 +114,9 @@ def ended_run(job, slot="slot"):
     workspace = Workspace.create()
     (workspace.work / "outputs").mkdir()
     (workspace.work / "outputs" / "a").write_text("left")
-    outcome = finished.Outcome("completed", {"result": {**RESULT, "response": "lone \ud800 surrogate"}})
-    finished.write(Ended(workspace.work), job.claim, slot, outcome)
+    outcome = Outcome("completed", {"result": {**RESULT, "response": "lone \ud800 surrogate"}})
+    ended: Any = Ended(workspace.work)
+    finished.write(ended, job.claim, slot, outcome)
     return workspace.root
 
 

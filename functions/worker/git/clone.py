@@ -2,8 +2,8 @@
 
 Nothing of the repository is executed: the clone has no hooks, filters and submodules, and git inside reads no settings
 but ours. A copy of the repository in `store`, which no run sees, is for the steps after the run. The run finds the
-repository's own URL as its remote `origin`, which leads to the relay by the settings in the run's home: the next turn of
-its session finds the repository without them.
+repository's own URL as its remote `origin`, which leads to the relay by settings in the run's home, so that the next
+turn of its session finds the repository without them.
 """
 
 import re

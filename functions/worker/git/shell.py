@@ -115,8 +115,8 @@ class Shell:
     ) -> bytes:
         """Run a script of the shell and return what it prints; raise GitError.
 
-        The script finds its directories in the variables WORK, HOME, STORE and BUNDLE. With `serve` it has a network of one
-        socket on loopback, which `serve` receives before the script begins, and whose URL is in RELAY.
+        The script finds its directories in the variables WORK, HOME, STORE and BUNDLE. With `serve` it has a network
+        of one socket on loopback, which `serve` receives before the script begins, and whose URL is in RELAY.
         """
         for name in places:
             (self.root / name).mkdir(exist_ok=True)

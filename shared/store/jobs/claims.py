@@ -92,7 +92,8 @@ async def take(
     """
     reply = await scripts.run(
         client, "claim", job_id=claim.job_id, number=claim.number, slot=slot, instead_of=instead_of, lease_ms=LEASE,
-        daily_budget_usd=budget, caller_max_active=caller_max_active or 0, new_deployment=uuid4().hex, new_spool_key=token_hex(32),
+        daily_budget_usd=budget, caller_max_active=caller_max_active or 0, new_deployment=uuid4().hex,
+        new_spool_key=token_hex(32),
     )  # fmt: skip
     if reply is None:
         return None
