@@ -1,11 +1,13 @@
 """The reaper: no crash leaves a record without bytes, or bytes without a record, for longer than an hour."""
 
 import os
+import re
 import time
 
 import httpx
 import pytest
 
+from functions.files import service as functions_service
 from functions.worker.jobs.reaper import reap, sweep
 from shared.configuration.settings import FilesSettings, load
 from shared.files import objects as module
@@ -16,6 +18,7 @@ from shared.store import keys
 from shared.store.callers import callers
 from shared.store.files import downloads, files
 from shared.store.redis.client import async_client
+from tests.support.gateway import ROOT
 from tests.support.object_store import ObjectStore
 
 HOUR = 3600.0
@@ -354,6 +357,16 @@ async def test_a_function_answers_what_the_dashboard_shows(connect, s3, monkeypa
     assert answer.status_code == status
     if status == 200:
         assert len(answer.content) == size
+
+
+def test_the_dashboard_shows_what_a_function_answers():
+    """Catches a button for a preview that would be redirected."""
+    page = (ROOT / "functions/admin/static/outputs.js").read_text()
+    limits = dict(re.findall(r"const LARGEST_(\w+) = ([\d_]+);", page))
+    assert {name: int(limit) for name, limit in limits.items()} == {
+        "IMAGE": functions_service._MOST_SHOWN,
+        "PATCH": functions_service._MOST_TEXT_SHOWN,
+    }
 
 
 async def test_the_bucket_away_is_503_and_the_upload_can_be_repeated(presigning, monkeypatch):
