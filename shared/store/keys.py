@@ -94,10 +94,12 @@ Other keys:
     cg:kept:ID            string  a job's result, copied for idempotency records of cached answers; expires
     cg:finish:PRIO        zset    of a priority: caller → finish tag of its last job, if it is after the virtual time
     cg:held:CALLER        zset    the jobs of `cg:held` that are the caller's, with the same score
+    cg:holding            set     the callers that have or had such jobs, until the rescuer has seen that none is left
     cg:rate:CALLER        string  when the caller's bucket will be empty, ms; expires by itself
     cg:credentials:CALLER hash    name → JSON: kind hosts created updated version, key (name of the public key), sealed
     cg:uses:CALLER        hash    name of a credential → minute since the epoch in which a job last used it
     cg:granted:CALLER     hash    name → the caller whose credential of that name this one may use
+    cg:grants:CALLER:NAME set     the other callers that may use this credential of the caller
     cg:file:ID            hash    a caller's file: see `files/files.py`
     cg:file:ID:jobs       set     jobs that were submitted with it; some of them may have ended
     cg:files:of:CALLER    zset    a caller's files that are not deleted: id → seq

@@ -14,15 +14,16 @@ from functions.worker.cli.plan import plan_for
 from functions.worker.relay.credential import Credential
 from functions.worker.relay.plan import policy_for
 from local import policy_file
+from shared.api.ids import new_id
 from shared.api.policies import Policy
 from shared.configuration.settings import WorkerSettings
 from shared.http import callers as http_callers
 from shared.store import keys
 from shared.store.callers import api_keys, callers, policies
 from shared.store.callers.spending import Spend
-from shared.store.jobs import claims
+from shared.store.jobs import claims, submissions
 from shared.store.redis.client import async_client
-from tests.support.slot import RESULT, run, take
+from tests.support.slot import RESULT, pop, run, take
 from tests.support.waiting import until_async
 
 PASSWORD = "a password for tests"
@@ -130,6 +131,43 @@ async def test_the_daily_budget_of_a_policy_holds_at_submit_and_claim(caller, se
     assert "dailyBudgetUsd of the caller's policy = 0.2" in answer.json()["detail"]
     with pytest.raises(AssertionError):
         await run(server.url)
+
+
+async def test_a_raised_budget_lets_delayed_jobs_run(admin, server, store):
+    """Catches jobs that stay delayed until the next day, although an operator has raised the budget."""
+    made = await callers.create(async_client(server.url), "n", policy=Policy.model_validate({"dailyBudgetUsd": 0.2}))
+    headers, path = {"X-API-Key": made.key}, f"/admin/api/callers/{made.id}/policy"
+    for number in range(2):
+        await admin.post("/api/query", json={"query": f"{number}"}, headers=headers, auth=None)
+    first = await take(server.url)
+    finish = claims.finish(first, "completed", {"result": RESULT}, keep_for=60, spend=[Spend("m", 0.25, input=1)])
+    await claims.settle(async_client(server.url), finish)
+    with pytest.raises(AssertionError):
+        await take(server.url)
+    assert pop(server.url) is None
+    await admin.put(path, json={"dailyBudgetUsd": 0.22})
+    with pytest.raises(AssertionError):
+        await take(server.url)
+    assert pop(server.url) is None
+    await admin.put(path, json={"dailyBudgetUsd": 1, "weight": 2})
+    assert await run(server.url)
+
+
+@pytest.mark.parametrize("rate", ["999999999/second", "1000001/second", "999999999/day"])
+async def test_a_rate_above_what_the_clock_divides_refuses_nothing(caller, rate):
+    post = await caller(rateLimit=rate)
+    assert [(await post()).status_code for _ in range(3)] == [202] * 3
+
+
+async def test_a_rate_of_several_in_a_ms_is_counted(server, store):
+    """Catches a step that is rounded to whole ms: 3,000 a second would be any number, and 1,500 would be 1,000."""
+    client = async_client(server.url)
+    limits = submissions.UNLIMITED._replace(rate=3000, window_ms=1000)
+    for _ in range(12):
+        job = submissions.Submission(new_id(), new_id(), "c", 1, 1000, "{}", fingerprint="f", join=True, joinable=True)
+        answer = await submissions.submit(client, job, limits)
+        assert answer.left < 3000
+    assert float(store.get("cg:rate:c")) % 1 > 0
 
 
 async def test_a_policy_completes_what_a_request_leaves_out(caller, store):

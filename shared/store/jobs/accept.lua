@@ -7,7 +7,8 @@ local function over_rate(caller, limits, time)
   local key, step = rate_of(caller), limits.window_ms / limits.rate
   local arrival = math.max(time, tonumber(redis.call('GET', key) or 0)) + step
   if arrival - time > limits.window_ms then return true, 0, math.ceil(arrival - limits.window_ms - time) end
-  redis.call('SET', key, whole(arrival), 'PX', whole(math.ceil(arrival - time)))
+  -- Fractions of a ms are kept, because a step may be shorter.
+  redis.call('SET', key, string.format('%.4f', arrival), 'PX', whole(math.max(1, math.ceil(arrival - time))))
   return false, math.floor((limits.window_ms - (arrival - time)) / step), math.ceil(arrival - time)
 end
 
