@@ -142,7 +142,7 @@ async def test_a_held_job_can_be_cancelled_and_moved(connect, server, store):
     assert store.exists(keys.HELD, "cg:held:anonymous") == 0
 
 
-async def test_held_jobs_of_one_caller_do_not_hide_those_of_another(server, store):
+async def test_held_jobs_of_one_caller_do_not_hide_those_of_another(connect, server, store):
     """Catches a raised limit that changes nothing, because the first 500 held jobs are those of a busy caller."""
     client = async_client(server.url)
     for caller, count, priority in (("busy", 520, 0), ("other", 4, 2)):
@@ -160,7 +160,7 @@ async def test_held_jobs_of_one_caller_do_not_hide_those_of_another(server, stor
     assert [(await take(server, pop_of(server, 1), 1)).caller for _ in range(2)] == ["other"] * 2
 
 
-async def test_the_end_of_held_jobs_leaves_nothing(server, store):
+async def test_the_end_of_held_jobs_leaves_nothing(connect, server, store):
     client = async_client(server.url)
     made = [submissions.Submission(new_id(), new_id(), "one", 1, 60_000, "{}") for _ in range(3)]
     for job in made:

@@ -257,8 +257,9 @@ async def test_a_new_weight_moves_every_kind_of_waiting_job(client, server, ann,
     high = await submit(client, ann, 2, priority=0)
     [tools] = await submit(client, ann, sandbox=True)
     await policies.put(client, ann, Policy.model_validate({"weight": 0.5}))
-    places = {job: int(store.zscore(keys.HELD, job) or store.zscore(keys.WAITING, job)) for job in (*held_ones[1:], *high, tools)}
-    tags = [places[job] % (1 << 50) // JOB for job in (*held_ones[1:], *high, tools)]
+    jobs = [*held_ones[1:], *high, tools]
+    places = {job: int(store.zscore(keys.HELD, job) or store.zscore(keys.WAITING, job)) for job in jobs}
+    tags = [places[job] % (1 << 50) // JOB for job in jobs]
     assert tags == [2, 4, 0, 2, 6]
     assert store.zscore("cg:held:" + ann, held_ones[1]) == places[held_ones[1]]
     assert store.zscore(keys.PLAIN, high[1]) == places[high[1]]

@@ -160,6 +160,29 @@ async def test_usage_is_exported_as_csv(client, ann, spend):
     assert empty.status_code == 200
 
 
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "=1+1",
+        " =1+1",
+        "\n=1+1",
+        "\t@SUM(1)",
+        "-2+3",
+        "+1",
+        "@a",
+        "\uff1d1",
+        "\uff0b1",
+        "\uff0d1",
+        "\uff20a",
+        "\u3000=1",
+    ],
+)
+def test_no_cell_is_a_formula(tag):
+    """Catches a formula behind spaces, or in full width, which some spreadsheets take as well."""
+    [row] = csv.DictReader(io.StringIO(usage_service.to_csv([{"tag": tag, "jobs": 1}], ["tag"])))
+    assert row == {"tag": f"'{tag}", "jobs": "1"}
+
+
 async def test_a_caller_exports_its_own_usage_alone(client, server, ann, spend):
     bob = await callers.create(async_client(server.url), "bob")
     await spend(bob.key, 1.0, query="of bob", metadata={"team": "secret team"})

@@ -40,6 +40,8 @@ local function move_waiting()
   end
 end
 
+-- Streams look whether the key has expired.
+if policy_of(caller).expiresAt then redis.call('PUBLISH', REVOCATIONS, caller) end
 if length ~= length_before then move_waiting() end
 if policy_of(caller).dailyBudgetUsd ~= before.dailyBudgetUsd then
   for _, id in ipairs(redis.call('ZRANGE', jobs_of(caller, 'delayed'), 0, -1)) do
