@@ -112,6 +112,12 @@ async def test_logins_and_failed_logins_are_in_the_list(admin, entries):
     assert "wrong" not in json.dumps(found)
 
 
+@pytest.mark.parametrize("cursor", ["0", "00", "1", "9" * 15])
+async def test_every_cursor_of_the_form_is_taken(admin, entries, cursor):
+    await admin.post("/admin/api/queue/pause")
+    assert len(await entries(cursor=cursor)) == (cursor == "9" * 15)
+
+
 async def test_what_a_key_does_in_the_dashboard_names_its_caller(admin, entries, server, monkeypatch):
     """Catches keys of the scope `admin-read` that are all one viewer."""
     made = await callers.create(async_client(server.url), "auditor", scopes=["admin-read"])

@@ -159,12 +159,43 @@ async def test_a_rate_above_what_the_clock_divides_refuses_nothing(caller, rate)
     assert [(await post()).status_code for _ in range(3)] == [202] * 3
 
 
+async def test_a_new_rate_is_not_bound_by_the_window_of_the_earlier(admin, server):
+    """Catches a caller that waits for a day after its limit of one a day was raised."""
+    made = await callers.create(async_client(server.url), "n", policy=Policy.model_validate({"rateLimit": "1/day"}))
+
+    async def status():
+        return (
+            await admin.post("/api/query", json={"query": "x"}, headers={"X-API-Key": made.key}, auth=None)
+        ).status_code
+
+    assert [await status(), await status()] == [202, 429]
+    await admin.put(f"/admin/api/callers/{made.id}/policy", json={"rateLimit": "2000/minute"})
+
+    async def accepted():
+        return await status() == 202
+
+    await until_async(accepted)
+
+
 async def test_a_step_between_two_submissions_is_not_rounded(connect, server, store):
     """Catches 3,000 a second that would be any number, and 1,500 that would be 1,000."""
     client = async_client(server.url)
     job = submissions.Submission(new_id(), new_id(), "c", 1, 1000, "{}")
     await submissions.submit(client, job, submissions.UNLIMITED._replace(rate=7, window_ms=3_600_000))
     assert float(store.get("cg:rate:c")) % 1 == pytest.approx(0.7143, abs=0.001)
+
+
+async def test_an_accepted_job_keeps_what_it_was_accepted_with(admin, server):
+    """Holds what the documentation says of a policy that changes while jobs wait."""
+    made = await callers.create(async_client(server.url), "n")
+    body = {"query": "x", "tools": ["Read"], "model": "opus"}
+    await admin.post("/api/query", json=body, headers={"X-API-Key": made.key}, auth=None)
+    await admin.put(f"/admin/api/callers/{made.id}/policy", json={"tools": [], "models": ["sonnet"]})
+    claim = pop(server.url)
+    assert claim is not None
+    job = await claims.take(async_client(server.url), claim, "slot")
+    assert job is not None
+    assert (job.request["tools"], job.request["model"]) == (["Read"], "opus")
 
 
 async def test_a_policy_completes_what_a_request_leaves_out(caller, store):
@@ -361,6 +392,13 @@ async def test_the_last_use_of_a_key_is_listed(admin, server):
     await admin.get("/api/query", headers={"X-API-Key": made.key}, auth=None)
     [listed] = (await admin.get("/admin/api/callers")).json()["callers"]
     assert listed["lastUsedAt"].endswith(":00.000Z")
+
+
+@pytest.mark.parametrize("scopes", [[], ["submit", "all"], ["Read"], "read", [None], ["read"] * 5, None])
+async def test_wrong_scopes_are_refused(admin, scopes):
+    """Catches an empty list that gives the default scopes: more than was asked for."""
+    answer = await admin.post("/admin/api/callers", json={"name": "new", "scopes": scopes})
+    assert answer.status_code == 422
 
 
 @pytest.mark.parametrize(
