@@ -92,10 +92,12 @@ class Unauthorized(GatewayError):
 
 
 class KeyRevoked(Unauthorized):
-    """The key was revoked after the gateway accepted the request."""
+    """The key was revoked, or expired, after the gateway accepted the request."""
 
     def __init__(self) -> None:
-        super().__init__("The API key is revoked", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+        super().__init__(
+            "The API key is revoked or has expired", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}
+        )
 
 
 class Forbidden(GatewayError):

@@ -32,7 +32,7 @@ if job.state == 'waiting' and not job.started and daily_budget_usd > 0
   publish_state(id, 'delayed', job.progress)
   return nil
 end
-if job.state == 'waiting' and is_busy(job.caller, caller_max_active) then
+if job.state == 'waiting' and room_to_run(job.caller, caller_max_active) <= 0 then
   -- Another slot has claimed a job of the caller since this one was popped.
   redis.call('ZREM', ACTIVE, id)
   redis.call('HSET', record_of(id), 'n', job.n + 1)

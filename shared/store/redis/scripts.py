@@ -25,6 +25,7 @@ _ALSO = {
     "delete_file": ("file_use",),
     "retry_ended": ("file_use",),
     "take_due_files": ("file_use",),
+    **dict.fromkeys(("grant_credential", "remove_credential", "revoke"), ("grants",)),
     "recall": ("idempotency",),
     **dict.fromkeys(_SETTLING, ("settlement",)),
     "finish_file": ("file_use", "ready_file"),
