@@ -9,6 +9,7 @@ A job has up to eight keys, so that records that are polled stay small and large
                               `keep` is set
     cg:job:ID:out     string  the result, JSON; written once, at the end
     cg:job:ID:outputs string  the files that its run left, JSON, see `jobs/outputs.py`; absent when it left none
+    cg:job:ID:pending set     the files that an attempt has begun to store; expires
     cg:job:ID:joined  hash    requestId of each submission that joined → its webhook's URL and host, and its metadata
                               as JSON, a line each
     cg:job:ID:hooks   set     names of the webhooks for its end

@@ -37,6 +37,7 @@ local function output_of(id) return 'cg:job:' .. id .. ':out' end
 local function events_of(id) return 'cg:job:' .. id .. ':events' end
 local function channel_of(id) return 'cg:heard:' .. id end
 local function outputs_of(id) return 'cg:job:' .. id .. ':outputs' end
+local function pending_of(id) return 'cg:job:' .. id .. ':pending' end
 local function joined_of(id) return 'cg:job:' .. id .. ':joined' end
 -- The idempotency records that name a job or a batch, and a copy of a result for the records of cached answers.
 local function keys_of(id) return 'cg:job:' .. id .. ':keys' end

@@ -20,7 +20,7 @@ _SETTLING = ("finish", "retry", "hand_back", "spent")
 _ALSO = {
     "submit": ("idempotency", "file_use", "credential_use", "accept"),
     "batch": ("idempotency", "file_use", "credential_use", "accept"),
-    "claim": ("credential_use",),
+    "claim": ("credential_use", "release_pending"),
     "use_credentials": ("credential_use",),
     "delete_file": ("file_use",),
     "retry_ended": ("file_use",),
@@ -30,9 +30,10 @@ _ALSO = {
     **dict.fromkeys(_SETTLING, ("settlement",)),
     "finish_file": ("file_use", "ready_file"),
     "finish": ("settlement", "note_attempt", "ready_file", "keep_outputs"),
-    "spent": ("settlement", "ready_file", "keep_outputs"),
+    "spent": ("settlement", "ready_file", "keep_outputs", "release_pending"),
+    "hand_back": ("settlement", "release_pending"),
     "retry": ("settlement", "note_attempt"),
-    "rescue": ("note_attempt",),
+    "rescue": ("note_attempt", "release_pending"),
 }
 
 
