@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from functions.anthropic.attachments import attachment, is_attachment
 from functions.anthropic.parameters import UNSUPPORTED, refused
+from functions.anthropic.tool_blocks import is_tool_block, tool_block
 from shared.api.turns import Block, Conversation, Turn, text
 
 # Marks of the prompt cache, which change no answer.
@@ -38,6 +39,8 @@ def turns_of(messages: Any, place: str) -> Turns:
             conversation.turns.append(_turn(conversation, role, content, where))
     if not conversation.has_query:
         raise refused(place, "should end with a user message; an assistant message to continue is not supported")
+    if wrong := conversation.unpaired():
+        raise refused(*wrong)
     return Turns(conversation, system, effort)
 
 
@@ -66,6 +69,8 @@ def _turn(conversation: Conversation, role: str, content: Any, place: str) -> Tu
         inside = f"{where}.{number}"
         if role == "user" and is_attachment(part):
             blocks.append(conversation.attach(attachment(part, inside), f"{inside}.source"))
+        elif is_tool_block(part, role):
+            blocks.append(tool_block(part, inside))
         else:
             blocks.append(text(_text(part, inside)))
     if not isinstance(content, list):
