@@ -9,7 +9,7 @@ from functions.anthropic.parameters import UNSUPPORTED, refused
 from functions.anthropic.tools import tools_of
 from functions.anthropic.turns import texts_of, turns_of
 from shared.api.compat_queries import CompatQuery
-from shared.api.errors import FieldError, InvalidRequest
+from shared.api.errors import FieldError, InvalidRequest, RefusedThread
 from shared.api.models import Wire
 from shared.api.requests import MOST_QUERIES
 from shared.api.vocabulary import Priority
@@ -177,6 +177,8 @@ def _translate_field(name: str, value: Any, where: str) -> dict[str, Any]:
         case "thinking":
             _check_thinking(value, where)
             return {}
+        case "thread":
+            raise RefusedThread(where)
         case _:
             raise refused(where, UNSUPPORTED)
 

@@ -41,7 +41,7 @@ def _result(block: dict[str, Any], place: str) -> Block:
     failed = block.get("is_error")
     if not isinstance(failed, bool | None):
         raise refused(f"{place}.is_error", "should be true or false")
-    result = {"type": "tool_result", "tool_use_id": _id(block, "tool_use_id", place)}
+    result: Block = {"type": "tool_result", "tool_use_id": _id(block, "tool_use_id", place)}
     content = block.get("content")
     if content is not None:
         result["content"] = _content(content, f"{place}.content")

@@ -9,20 +9,22 @@ from shared.api.turns import Block, Turn, text
 
 _UNSUPPORTED = "not supported; remove it"
 # Fields of an item that change no answer; `name` of an output is that of its call.
-_NO_EFFECT = {"id", "status", "name"}
+_NO_EFFECT = {"id", "status", "name", "parsed_arguments"}
 
 
 def turn_of(item: Any, where: str) -> Turn | None:
     """Return an item that is a call or an output as a turn; None for any other. Raises RefusedParameter."""
-    match item:
-        case {"type": "function_call", **rest}:
-            return Turn("assistant", [_call(rest, where, "call_id")], where)
-        case {"type": "function_call_output", **rest}:
-            return Turn("user", [_result(rest, where, "call_id", "output")], where)
-        case {"role": "tool", **rest}:
-            return Turn("user", [_result(rest, where, "tool_call_id", "content")], where)
-        case _:
-            return None
+    if not isinstance(item, dict):
+        return None
+    kind = item.get("type")
+    rest = {name: value for name, value in item.items() if name not in {"type", "role"}}
+    if kind == "function_call":
+        return Turn("assistant", [_call(rest, where, "call_id")], where)
+    if kind == "function_call_output":
+        return Turn("user", [_result(rest, where, "call_id", "output")], where)
+    if item.get("role") == "tool" and kind is None:
+        return Turn("user", [_result(rest, where, "tool_call_id", "content")], where)
+    return None
 
 
 def taken_calls(item: Any, where: str) -> tuple[Any, list[Block]]:

@@ -43,11 +43,13 @@ def take_tools(given: dict[str, Any], *, nested: bool) -> dict[str, Any]:
 
 
 def _tool(tool: Any, place: str, *, nested: bool) -> dict[str, Any]:
+    function: dict[Any, Any] = {}
+    rest: dict[Any, Any] = {}
     match tool:
         case {"type": "function", "function": dict(function), **rest} if nested:
             place += ".function"
-        case {"type": "function", **rest} if not nested:
-            function, rest = rest, {}
+        case {"type": "function", **function} if not nested:
+            pass
         case {"type": str(kind)} if kind != "function":
             raise RefusedParameter(f"{place}.type", f"{kind[:40]} is not supported; use function")
         case _:

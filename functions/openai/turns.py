@@ -10,7 +10,7 @@ from shared.api.turns import Block, Conversation, Turn, text
 UNSUPPORTED = "not supported; remove it"
 _INSTRUCTIONS, _TURNS = {"system", "developer"}, {"user", "assistant"}
 # Fields of a message or part that change no answer, such as those that an earlier answer had.
-_IGNORED = {"id", "status", "annotations", "logprobs"}
+_IGNORED = {"id", "status", "annotations", "logprobs", "parsed"}
 
 
 class Kinds(NamedTuple):
