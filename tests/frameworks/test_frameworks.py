@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ pytestmark = [
 
 
 # The tools of the programs, with an input for each.
-CALLS = {"add": {"a": 2, "b": 2}, "Bash": {"command": "expr 2 + 2"}}
+CALLS: dict[str, dict[str, Any]] = {"add": {"a": 2, "b": 2}, "Bash": {"command": "expr 2 + 2"}}
 
 
 def reply(body):

@@ -35,7 +35,7 @@ def chat(gateway):
         yield client
 
 
-def ask(*messages, **params) -> Any:
+def ask(*messages: Any, **params: Any) -> Any:
     question = {"role": "user", "content": "How is the weather?"}
     return {"model": "m", "messages": [question, *messages], **params}
 
@@ -56,8 +56,8 @@ def test_a_call_reaches_the_client_and_its_result_the_model(claude, gateway, scr
     before = len(model.requests)
     params = {"max_tokens": 2000, "tools": [WEATHER, TIME], "tool_choice": {"type": "any"}}
     message = claude.messages.create(**ask(**params))
-    said, weather, time = message.content
-    assert (message.stop_reason, said.text) == ("tool_use", "Let me look.")
+    intro, weather, time = message.content
+    assert (message.stop_reason, intro.text) == ("tool_use", "Let me look.")
     assert (weather.name, weather.input) == (CALLS[0].name, CALLS[0].input)
     assert (time.name, time.input) == ("get_time", {})
     assert model.requests[before].body["tools"] == [WEATHER, TIME]
@@ -92,13 +92,13 @@ def test_text_after_results_is_the_query(claude, gateway, script, model):
 
 
 def test_a_streamed_message_ends_with_its_calls(claude, script):
-    for said in ([Text(["Let ", "me look."])], []):
-        script(lambda body, said=said: [*said, *CALLS])
+    for intro in ([Text(["Let ", "me look."])], []):
+        script(lambda body, intro=intro: [*intro, *CALLS])
         with claude.messages.stream(**ask(max_tokens=2000, tools=[WEATHER, TIME])) as stream:
             kinds = [event.type for event in stream if event.type in {"content_block_start", "content_block_stop"}]
             final = stream.get_final_message()
-        assert kinds == ["content_block_start", "content_block_stop"] * (2 + len(said))
-        assert [block.type for block in final.content] == [*["text"] * len(said), "tool_use", "tool_use"]
+        assert kinds == ["content_block_start", "content_block_stop"] * (2 + len(intro))
+        assert [block.type for block in final.content] == [*["text"] * len(intro), "tool_use", "tool_use"]
         assert final.content[-2].input == CALLS[0].input
         assert final.stop_reason == "tool_use"
 
@@ -193,10 +193,8 @@ def test_a_structured_answer_follows_the_calls(chat, script, model):
         return [Text("Let me look."), ToolUse("get_time", {})]
 
     script(reply)
-    params = {
-        "tools": [{**NESTED[1], "function": {**NESTED[1]["function"], "strict": True}}],
-        "response_format": Weather,
-    }
+    time = {"name": "get_time", "parameters": TIME["input_schema"], "strict": True}
+    params = {"tools": [{"type": "function", "function": time}], "response_format": Weather}
     message = chat.chat.completions.parse(**ask(**params)).choices[0].message
     assert (message.content, message.parsed, len(message.tool_calls)) == (None, None, 1)
     result = {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "noon"}

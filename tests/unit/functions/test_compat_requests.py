@@ -1,6 +1,7 @@
 """Requests of Anthropic's messages and OpenAI's chat completions as queries."""
 
 import base64
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,8 @@ from shared.api.errors import InvalidRequest
 
 USER, ANSWER = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
 TOOL = {"name": "t", "description": "d", "input_schema": {"type": "object"}}
-FUNCTION = {"type": "function", "function": {"name": "t", "description": "d", "parameters": {"type": "object"}}}
+NAMED = {"name": "t", "description": "d", "parameters": {"type": "object"}}
+FUNCTION = {"type": "function", "function": NAMED}
 FORCED = {"type": "function", "function": {"name": "t"}}
 DATA = base64.b64encode(b"\x89PNG\r\n\x1a\n of a test").decode()
 SOURCE = {"type": "base64", "media_type": "image/png", "data": DATA}
@@ -244,8 +246,8 @@ def test_a_forced_tool_is_the_schema_of_the_answer():
 
 def test_both_apis_offer_the_same_tools():
     two = [{**TOOL, "name": name, "strict": True} for name in "tu"]
-    functions = [{**FUNCTION, "function": {**FUNCTION["function"], "name": name}} for name in "tu"]
-    choices = [
+    functions = [{"type": "function", "function": {**NAMED, "name": name}} for name in "tu"]
+    choices: list[tuple[dict[str, Any], dict[str, Any]]] = [
         ({}, {}),
         ({"tool_choice": {"type": "auto"}}, {"tool_choice": "auto", "parallel_tool_calls": True}),
         ({"tool_choice": {"type": "any"}}, {"tool_choice": "required"}),
@@ -262,8 +264,8 @@ def test_both_apis_offer_the_same_tools():
 
 def test_both_apis_have_the_same_turns_with_calls_and_results():
     """Catches a result that is taken for the query, or text beside a call that is lost."""
-    said = {**CALL, "content": [Q, *CALL["content"]]}
-    query, _ = message(messages=[USER, said, RESULT])
+    intro = {**CALL, "content": [Q, *CALL["content"]]}
+    query, _ = message(messages=[USER, intro, RESULT])
     assert query.history == chat(messages=[USER, {**CALLED, "content": "q"}, OUTPUT]).query.history
     assert query.query == "q"
     assert [block["type"] for turn in query.history for block in turn["content"]] == [

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from functions.openai import requests
+from functions.openai import references, requests
 from functions.openai.requests import ResponseRequest
 from functions.openai.stream import Translation
 from shared.api.errors import RefusedParameter
+from shared.configuration.settings import CommonSettings
 from shared.services.following import Update
 from shared.store.jobs.events import Event
 from shared.store.jobs.records import StoredJob
@@ -128,6 +129,12 @@ def query_of(**fields):
 )
 def test_options_that_change_nothing_are_accepted(nothing):
     assert query_of(**nothing) == query_of()
+
+
+async def test_references_to_many_responses_are_refused_before_any_is_read():
+    items = [{"type": "item_reference", "id": f"msg_{JOB[:-3]}{number:03}"} for number in range(101)]
+    with pytest.raises(RefusedParameter, match="at most 100 responses"):
+        await references.resolved(items, caller="c", settings=CommonSettings())
 
 
 @pytest.mark.parametrize(
