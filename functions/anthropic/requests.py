@@ -38,6 +38,7 @@ _PLACES = {
     "outputSchema": "output_config/format/schema",
     "answerTool": "tools/0/name",
     "clientTools": "tools",
+    "history": "messages",
 }
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from functions.anthropic.attachments import attachment, is_attachment
 from functions.anthropic.parameters import UNSUPPORTED, refused
 from functions.anthropic.tool_blocks import is_tool_block, tool_block
-from shared.api.turns import Block, Conversation, Turn, text
+from shared.api.turns import Block, Conversation, Turn, beside_calls, text
 
 # Marks of the prompt cache, which change no answer.
 _NO_EFFECT = {"cache_control"}
@@ -75,7 +75,7 @@ def _turn(conversation: Conversation, role: str, content: Any, place: str) -> Tu
             blocks.append(text(_text(part, inside)))
     if not isinstance(content, list):
         blocks = [text(words) for words in texts_of(content, where)]
-    turn = Turn(role, blocks, place)
+    turn = Turn(role, beside_calls(blocks), place)
     if turn.is_blank:
         raise refused(where, "should not be blank")
     return turn

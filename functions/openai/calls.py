@@ -1,8 +1,9 @@
 """Calls of functions and their outputs among the messages of OpenAI's APIs, as turns."""
 
-import json
 import re
 from typing import Any
+
+from pydantic_core import from_json
 
 from shared.api.errors import RefusedParameter
 from shared.api.turns import Block, Turn, text
@@ -51,8 +52,9 @@ def _call(fields: dict[str, Any], where: str, id_field: str) -> Block:
     if not isinstance(name, str) or not re.fullmatch(r"[a-zA-Z0-9_-]{1,128}", name):
         raise RefusedParameter(f"{where}.name", "should be 1 to 128 letters, digits, _ and -", "invalid_value")
     try:
-        given = json.loads(arguments or "{}")
-    except (ValueError, TypeError, RecursionError):
+        # The limits of a body, which this text passes as a string: at most 200 levels, finite numbers.
+        given = from_json(arguments or "{}", allow_inf_nan=False)
+    except (ValueError, TypeError):
         given = None
     if not isinstance(given, dict):
         raise RefusedParameter(f"{where}.arguments", "should be a JSON object as text", "invalid_value")

@@ -23,6 +23,7 @@ _PARAMETERS = {
     "effort": "reasoning_effort",
     "answerTool": "tools/0/function/name",
     "clientTools": "tools",
+    "history": "messages",
 }
 
 

@@ -24,6 +24,7 @@ _PARAMETERS = {
     "maxOutputTokens": "max_output_tokens",
     "effort": "reasoning/effort",
     "clientTools": "tools",
+    "history": "input",
 }
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from functions.openai.attachments import CHAT_PARTS, RESPONSE_PARTS, attachment, is_attachment
 from functions.openai.calls import taken_calls, turn_of
 from shared.api.errors import RefusedParameter
-from shared.api.turns import Block, Conversation, Turn, text
+from shared.api.turns import Block, Conversation, Turn, beside_calls, text
 
 UNSUPPORTED = "not supported; remove it"
 _INSTRUCTIONS, _TURNS = {"system", "developer"}, {"user", "assistant"}
@@ -57,7 +57,7 @@ def turns_of(items: Any, name: str, kinds: Kinds) -> Turns:
             instructions += [block["text"] for block in _blocks(None, content, f"{where}.content", kinds)]
             continue
         blocks = _blocks(conversation if role == "user" else None, content, f"{where}.content", kinds)
-        turn = Turn(role, [*blocks, *calls], where)
+        turn = Turn(role, beside_calls([*blocks, *calls]), where)
         if turn.is_blank:
             raise RefusedParameter(f"{where}.content", "should not be blank", "invalid_value")
         conversation.turns.append(turn)

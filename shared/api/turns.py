@@ -5,6 +5,9 @@ from typing import Any
 
 Block = dict[str, Any]
 
+TOOL_BLOCKS = frozenset({"tool_use", "tool_result"})
+"""The types of the calls of a client's tools, and of their results."""
+
 QUERY: Block = {"type": "query"}
 """Stands for the query among the other blocks of its turn."""
 
@@ -81,11 +84,6 @@ class Conversation:
         texts = [block["text"] for block in blocks if block["type"] == "text"]
         return str(texts[-1]) if texts else ""
 
-    @property
-    def has_tool_blocks(self) -> bool:
-        """Whether a turn has a call of a client's tool, or a result."""
-        return any(block["type"] in TOOL_BLOCKS for turn in self.turns for block in turn.blocks)
-
     def unpaired(self) -> tuple[str, str] | None:
         """Return the place of a turn with a call without a result, or a result without a call, and what is wrong."""
         waiting: dict[str, str] = {}
@@ -104,7 +102,11 @@ class Conversation:
         return None
 
 
-TOOL_BLOCKS = frozenset({"tool_use", "tool_result"})
+def beside_calls(blocks: list[Block]) -> list[Block]:
+    """Return the blocks of a turn; beside calls and results, blank text, which Claude refuses, is left out."""
+    if all(block["type"] not in TOOL_BLOCKS for block in blocks):
+        return blocks
+    return [block for block in blocks if block["type"] != "text" or block["text"].strip()]
 
 
 def text(words: str) -> Block:

@@ -1,7 +1,6 @@
 """Requests of Anthropic's messages and OpenAI's chat completions as queries."""
 
 import base64
-from typing import Any
 
 import pytest
 
@@ -10,10 +9,6 @@ from functions.openai.chat import ChatRequest, translate
 from shared.api.errors import InvalidRequest
 
 USER, ANSWER = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
-TOOL = {"name": "t", "description": "d", "input_schema": {"type": "object"}}
-NAMED = {"name": "t", "description": "d", "parameters": {"type": "object"}}
-FUNCTION = {"type": "function", "function": NAMED}
-FORCED = {"type": "function", "function": {"name": "t"}}
 DATA = base64.b64encode(b"\x89PNG\r\n\x1a\n of a test").decode()
 SOURCE = {"type": "base64", "media_type": "image/png", "data": DATA}
 IMAGE = {"type": "image", "source": SOURCE}
@@ -22,21 +17,6 @@ WRONG, URL = (
 )
 Q = {"type": "text", "text": "q"}
 PNG, PICTURE = f"data:image/png;base64,{DATA}", "messages[0].content[1].image_url"
-
-CALL = {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "t", "input": {"n": 1}}]}
-RESULT = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": "r"}]}
-OUTPUT = {"role": "tool", "tool_call_id": "c", "content": "r"}
-
-
-def block(message, **fields):
-    return {**message, "content": [{**message["content"][0], **fields}]}
-
-
-def called(**function):
-    return {"id": "c", "type": "function", "function": {"name": "t", "arguments": '{"n": 1}', **function}}
-
-
-CALLED = {"role": "assistant", "content": None, "tool_calls": [called()]}
 
 
 def picture(url):
@@ -103,37 +83,7 @@ def test_parameters_of_messages_that_change_nothing_are_accepted(nothing):
         ({"metadata": {"user_id": 7}}, "metadata.user_id"),
         ({"thinking": {"type": "enabled", "budget_tokens": 2000}}, "thinking"),
         ({"context_management": {"edits": [{"type": "clear_tool_uses"}]}}, "context_management"),
-        ({"tools": [TOOL, TOOL]}, "tools.1.name"),
-        ({"tools": [{**TOOL, "input_schema": "x"}]}, "tools.0.input_schema"),
-        ({"tools": [{**TOOL, "description": 7}]}, "tools.0.description"),
-        ({"tools": [{**TOOL, "defer_loading": True}]}, "tools.0.defer_loading"),
-        ({"tools": [TOOL], "tool_choice": {"type": "tool", "name": "other"}}, "tool_choice.name"),
-        ({"tools": [TOOL], "tool_choice": {"type": "auto", "name": "t"}}, "tool_choice.name"),
-        ({"tools": [TOOL], "tool_choice": {"type": "maybe"}}, "tool_choice.type"),
-        ({"tools": [TOOL], "tool_choice": "auto"}, "tool_choice.type"),
-        ({"tools": [TOOL], "tool_choice": {"type": "auto", "bogus": 1}}, "tool_choice.bogus"),
-        (
-            {"tools": [TOOL], "tool_choice": {"type": "any", "disable_parallel_tool_use": 1}},
-            "tool_choice.disable_parallel_tool_use",
-        ),
-        ({"tools": [{"type": "web_search_20250305", "name": "w"}]}, "tools.0.type"),
-        ({"tools": [None]}, "tools.0"),
         ({"thread": {"type": "create"}}, "thread"),
-        ({"messages": [USER, CALL, USER]}, "messages.1"),
-        ({"messages": [USER, CALL]}, "messages"),
-        ({"messages": [USER, RESULT]}, "messages.1"),
-        ({"messages": [USER, CALL, RESULT, RESULT]}, "messages.3"),
-        ({"messages": [USER, {**CALL, "role": "user"}]}, "messages.1.content.0"),
-        ({"messages": [block(CALL, id="a b"), RESULT]}, "messages.0.content.0.id"),
-        ({"messages": [block(CALL, input="x"), RESULT]}, "messages.0.content.0.input"),
-        ({"messages": [block(CALL, name=7), RESULT]}, "messages.0.content.0.name"),
-        ({"messages": [CALL, block(RESULT, is_error=1)]}, "messages.1.content.0.is_error"),
-        ({"messages": [CALL, block(RESULT, content=7)]}, "messages.1.content.0.content"),
-        ({"messages": [CALL, block(RESULT, content=[{"type": "image"}])]}, "messages.1.content.0.content.0"),
-        ({"messages": [CALL, block(RESULT, bogus=1)]}, "messages.1.content.0.bogus"),
-        ({"tools": "x"}, "tools"),
-        ({"tool_choice": {"type": "any"}}, "tool_choice"),
-        ({"tools": [{**TOOL, "name": ""}], "tool_choice": {"type": "any"}}, "tools.0.name"),
         ({"output_config": {"format": {"type": "x"}}}, "output_config.format"),
         ({"mcp_servers": [{"url": "https://example.com"}]}, "mcp_servers"),
         ({"answerTool": "x"}, "answerTool"),
@@ -173,22 +123,6 @@ def test_parameters_of_chats_that_change_nothing_are_accepted(nothing):
         ({"messages": None}, "messages"),
         ({"messages": {}}, "messages"),
         ({"messages": [USER, ANSWER]}, "messages"),
-        ({"messages": [{"role": "tool", "tool_call_id": "c", "content": "x"}]}, "messages[0]"),
-        ({"messages": [USER, OUTPUT]}, "messages[1]"),
-        ({"messages": [USER, CALLED, USER]}, "messages[1]"),
-        ({"messages": [USER, CALLED, {**OUTPUT, "tool_call_id": ""}]}, "messages[2].tool_call_id"),
-        ({"messages": [USER, CALLED, {**OUTPUT, "content": None}]}, "messages[2].content"),
-        ({"messages": [USER, CALLED, {**OUTPUT, "content": [{"type": "image_url"}]}]}, "messages[2].content[0]"),
-        ({"messages": [USER, CALLED, {**OUTPUT, "bogus": 1}]}, "messages[2].bogus"),
-        (
-            {"messages": [USER, {**CALLED, "tool_calls": [called(arguments="[]")]}]},
-            "messages[1].tool_calls[0].function.arguments",
-        ),
-        (
-            {"messages": [USER, {**CALLED, "tool_calls": [called(name="a b")]}]},
-            "messages[1].tool_calls[0].function.name",
-        ),
-        ({"messages": [USER, {**CALLED, "tool_calls": "x"}]}, "messages[1].tool_calls[0]"),
         ({"messages": [{"role": "user"}]}, "messages[0].content"),
         ({"messages": [{**USER, "name": "n"}]}, "messages[0].name"),
         ({"messages": [{**USER, "content": [{"type": "image_url"}]}]}, "messages[0].content[0].image_url"),
@@ -200,7 +134,6 @@ def test_parameters_of_chats_that_change_nothing_are_accepted(nothing):
             {"messages": [{**USER, "content": [{"type": "input_audio"}]}]},
             "messages[0].content[0].type",
         ),
-        ({"messages": [USER, {**ANSWER, "tool_calls": [{"id": "c"}]}, USER]}, "messages[1].tool_calls[0]"),
         ({"messages": [USER, ANSWER, {**USER, "content": " "}]}, "messages[2].content"),
         ({"seed": 1}, "seed"),
         ({"n": 2}, "n"),
@@ -216,16 +149,8 @@ def test_parameters_of_chats_that_change_nothing_are_accepted(nothing):
         ({"reasoning_effort": "minimal"}, "reasoning_effort"),
         ({"response_format": {"type": "x"}}, "response_format.type"),
         ({"response_format": {"type": "json_schema", "json_schema": {}}}, "response_format.json_schema.schema"),
-        ({"tools": [FUNCTION, FUNCTION]}, "tools[1].name"),
-        ({"tools": [FUNCTION], "tool_choice": {"type": "function", "function": {"name": "other"}}}, "tool_choice"),
-        ({"tools": [FUNCTION], "tool_choice": {"type": "function", "name": "t"}}, "tool_choice"),
-        ({"tools": [FUNCTION], "tool_choice": 7}, "tool_choice"),
-        ({"tools": [FUNCTION], "parallel_tool_calls": "no"}, "parallel_tool_calls"),
-        ({"tools": [{"type": "custom", "custom": {"name": "c"}}]}, "tools[0].type"),
-        ({"tools": [7]}, "tools[0]"),
-        ({"tools": {"t": FUNCTION}}, "tools"),
-        ({"tools": [{**FUNCTION, "bogus": 1}]}, "tools[0].function.bogus"),
         ({"functions": [{}]}, "functions"),
+        ({"tool_choice": "required"}, "tool_choice"),
         ({"web_search_options": {"a": 1}}, "web_search_options"),
     ],
 )
@@ -233,47 +158,6 @@ def test_unsupported_parameters_of_chats_are_named(fields, named):
     with pytest.raises(InvalidRequest) as refused:
         chat(**fields)
     assert refused.value.errors[0].pointer == named
-
-
-def test_a_forced_tool_is_the_schema_of_the_answer():
-    expected = ({"type": "object", "description": "d"}, "t")
-    query, _ = message(tools=[TOOL], tool_choice={"type": "tool", "name": "t", "disable_parallel_tool_use": True})
-    assert (query.output_schema, query.answer_tool) == expected
-    for choice in ("required", FORCED):
-        query = chat(tools=[FUNCTION], tool_choice=choice).query
-        assert (query.output_schema, query.answer_tool) == expected
-
-
-def test_both_apis_offer_the_same_tools():
-    two = [{**TOOL, "name": name, "strict": True} for name in "tu"]
-    functions = [{"type": "function", "function": {**NAMED, "name": name}} for name in "tu"]
-    choices: list[tuple[dict[str, Any], dict[str, Any]]] = [
-        ({}, {}),
-        ({"tool_choice": {"type": "auto"}}, {"tool_choice": "auto", "parallel_tool_calls": True}),
-        ({"tool_choice": {"type": "any"}}, {"tool_choice": "required"}),
-        ({"tool_choice": {"type": "none"}}, {"tool_choice": "none", "parallel_tool_calls": False}),
-        ({"tool_choice": {"type": "tool", "name": "t"}}, {"tool_choice": FORCED}),
-        ({"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}}, {"parallel_tool_calls": False}),
-    ]
-    for ours, theirs in choices:
-        (query, _), other = message(tools=two, **ours), chat(tools=functions, **theirs).query
-        assert query.client_tools == other.client_tools == [{**TOOL, "name": name} for name in "tu"]
-        assert query.client_tool_choice == other.client_tool_choice
-        assert query.output_schema is None
-
-
-def test_both_apis_have_the_same_turns_with_calls_and_results():
-    """Catches a result that is taken for the query, or text beside a call that is lost."""
-    intro = {**CALL, "content": [Q, *CALL["content"]]}
-    query, _ = message(messages=[USER, intro, RESULT])
-    assert query.history == chat(messages=[USER, {**CALLED, "content": "q"}, OUTPUT]).query.history
-    assert query.query == "q"
-    assert [block["type"] for turn in query.history for block in turn["content"]] == [
-        *("text", "text", "tool_use", "tool_result", "no_query")
-    ]
-    query, _ = message(messages=[USER, CALL, {**RESULT, "content": [*RESULT["content"], {**Q, "text": "and?"}]}])
-    assert query.query == "and?"
-    assert query.history[-1]["content"][-1] == {"type": "query"}
 
 
 def test_the_effort_of_the_last_message_counts():
