@@ -18,7 +18,8 @@ _ERRORS = {
 def response_of(job: StoredJob, request: dict[str, Any], *, model: str | None) -> dict[str, Any]:
     """Write a job as a response; `request` is its request, `model` the deployment's default model."""
     result, session = job.result, request.get("conversation", {})
-    previous = session.get("from")
+    chain = request.get("itemChain")
+    previous = session.get("from") or (chain or {}).get("from")
     schema, options = request.get("outputSchema"), request.get("textFormat", {})
     json_schema = {"type": "json_schema", "name": "answer", "schema": schema, **options}
     return {
@@ -36,7 +37,7 @@ def response_of(job: StoredJob, request: dict[str, Any], *, model: str | None) -
         # A session has the id of its first job.
         "previous_response_id": PREFIX + previous if previous else None,
         "reasoning": {"effort": request.get("effort"), "summary": None},
-        "store": bool(session),
+        "store": bool(session) or chain is not None,
         "temperature": None,
         "text": {"format": {"type": "text"} if schema is None else json_schema},
         **tools_shown(request),

@@ -55,3 +55,9 @@ class CompatQuery(BatchQuery):
 
 class ResponseQuery(CompatQuery):
     """A query of OpenAI's Responses API, whose request is kept with the job: a response repeats it."""
+
+    item_chain: dict[str, Any] | None = Field(
+        None,
+        exclude_if=lambda chain: chain is None,
+        description="The job of the response whose items this one begins with, of a response that can be continued so.",
+    )

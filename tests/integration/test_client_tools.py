@@ -143,7 +143,7 @@ def test_a_response_has_the_calls_whole_and_streamed(chat, script, model):
     question = [{"role": "user", "content": "How is the weather?"}]
     whole = chat.responses.create(model="m", input=question, tools=FUNCTIONS)
     assert [item.type for item in whole.output] == ["function_call", "function_call"]
-    assert (whole.tools[0].name, whole.tool_choice, whole.store) == ("get_weather", "auto", False)
+    assert (whole.tools[0].name, whole.tool_choice, whole.store) == ("get_weather", "auto", True)
     with chat.responses.stream(model="m", input=question, tools=FUNCTIONS) as stream:
         kinds = [event.type for event in stream if "response.output_item" in event.type or "arguments" in event.type]
         streamed = stream.get_final_response()
@@ -167,6 +167,28 @@ def test_a_response_has_the_calls_whole_and_streamed(chat, script, model):
             "tool_result",
         ]
         assert sent(model)[1]["input"] == CALLS[0].input
+
+
+def test_a_response_continues_the_calls_of_the_previous_one(chat, script, model):
+    """Catches a continuation that loses a turn, which the stored request of the previous response has."""
+    script(lambda body: [Text("Let me look."), CALLS[1]])
+    first = chat.responses.create(model="m", input="What time is it?", tools=FUNCTIONS)
+    output = [{"type": "function_call_output", "call_id": first.output[1].call_id, "output": "noon"}]
+    second = chat.responses.create(model="m", input=output, tools=FUNCTIONS, previous_response_id=first.id)
+    output[0]["call_id"] = second.output[1].call_id
+    script(lambda body: Text("It is noon."))
+    third = chat.responses.create(model="m", input=output, tools=FUNCTIONS, previous_response_id=second.id)
+    last = chat.responses.create(model="m", input="Really?", previous_response_id=third.id)
+    assert [block.get("text", block["type"]) for block in sent(model)] == [
+        "What time is it?",
+        *["Let me look.", "tool_use", "tool_result"] * 2,
+        "It is noon.",
+        "Really?",
+    ]
+    assert chat.responses.retrieve(last.id).previous_response_id == third.id
+    forgotten = chat.responses.create(model="m", input="q", tools=FUNCTIONS, store=False)
+    with pytest.raises(openai.BadRequestError, match="was not stored"):
+        chat.responses.create(model="m", input="q", previous_response_id=forgotten.id)
 
 
 def test_a_reference_is_to_an_item_of_the_callers_responses(chat, script, model):
