@@ -6,6 +6,7 @@ from agents import (
     Agent,
     OpenAIChatCompletionsModel,
     Runner,
+    WebSearchTool,
     function_tool,
     set_default_openai_client,
     set_tracing_disabled,
@@ -31,6 +32,12 @@ def run(work):
 async def answered(model=MODEL, **options):
     """Return the final output of a run."""
     return number((await Runner.run(Agent(name="a", model=model, **options), QUESTION)).final_output)
+
+
+async def chained(**options):
+    """Return the final output of a run whose requests name the response before."""
+    agent = Agent(name="a", model=MODEL, **options)
+    return (await Runner.run(agent, QUESTION, auto_previous_response_id=True)).final_output
 
 
 async def in_chat(**options):
@@ -61,5 +68,7 @@ report(
     agent=lambda: run(lambda: answered(tools=[ADD])),
     agent_streaming=lambda: run(agent_streamed),
     structured_agent=lambda: run(lambda: answered(tools=[ADD], output_type=Number)),
+    chained_agent=lambda: run(lambda: chained(tools=[ADD])),
+    web_search=lambda: run(lambda: answered(tools=[WebSearchTool()])),
     chat_agent=lambda: run(lambda: in_chat(tools=[ADD])),
 )
