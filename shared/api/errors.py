@@ -17,7 +17,8 @@
     ├── RangeNotSatisfiable 416
     ├── IdempotencyMismatch 422
     ├── InvalidRequest 422
-    │   └── RefusedParameter 422
+    │   ├── RefusedParameter 422
+    │   └── RefusedThread 422
     ├── NoWebhook 422
     ├── SandboxUnavailable 422
     ├── WebhookUrlRefused 422
@@ -167,6 +168,16 @@ class RefusedParameter(InvalidRequest):
         name = name[:200]  # sent by the client
         super().__init__(f"{name}: {why}", errors=(FieldError(name, why),))
         self.openai_code = openai_code
+
+
+class RefusedThread(InvalidRequest):
+    """A thread of Anthropic's API is refused; at these details its packages send the whole conversation instead."""
+
+    details: ClassVar = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
+
+    def __init__(self, place: str) -> None:
+        why = "not supported; send the whole conversation"
+        super().__init__(f"{place}: {why}", errors=(FieldError(f"/{place}", why),))
 
 
 class IdempotencyMismatch(GatewayError):
