@@ -42,14 +42,16 @@ class _Rows:
 
     def __init__(self, matrix: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
         self._width = matrix.shape[1]
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 -- open until the process ends
-        matrix.tofile(self._file)
-        self._file.flush()
+        with tempfile.TemporaryFile() as file:
+            matrix.tofile(file)
+            file.flush()
+            # Open until the process ends.
+            self._file = os.dup(file.fileno())
 
     def __getitem__(self, numbers: Sequence[int]) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Return the rows with these numbers."""
-        file, width = self._file.fileno(), self._width
-        data = b"".join(os.pread(file, width, int(number) * width) for number in numbers)
+        width = self._width
+        data = b"".join(os.pread(self._file, width, int(number) * width) for number in numbers)
         return np.frombuffer(data, dtype=np.uint8).reshape(-1, width)
 
 

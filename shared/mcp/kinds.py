@@ -13,8 +13,9 @@ from pathlib import Path
 from shared.mcp.features import words_of
 from shared.mcp.tools import Tool, plain_words
 
-# A server is of the kinds with at least this score, and at least this share of its best score.
-_LEAST, _SHARE = 3.5, 0.5
+# A server is of the kinds with at least this score, more with each tool up to a most, because each brings words that
+# other kinds have too; and at least this share of its best score.
+_LEAST, _LEAST_OF_TOOL, _MOST, _SHARE = 0.9, 0.3, 3.2, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def of(name: str, description: str, tools: Sequence[Tool]) -> list[Kind]:
         kind: sum(rarity[sign] * math.log1p(counts[sign]) for sign in kind.signs) / math.sqrt(len(kind.signs) + 4)
         for kind in catalog()
     }
-    least = max(_LEAST, _SHARE * max(scores.values()))
+    least = max(min(_MOST, _LEAST + _LEAST_OF_TOOL * len(tools)), _SHARE * max(scores.values()))
     return sorted((kind for kind in scores if scores[kind] >= least), key=lambda kind: -scores[kind])
 
 

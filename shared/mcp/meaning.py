@@ -19,16 +19,17 @@ from shared.mcp.encoder import Matrix, embed
 from shared.mcp.features import BEGINNING, PART, features, is_general
 from shared.mcp.keywords import Keyword
 from shared.mcp.scores import ALWAYS, Score
-from shared.mcp.tools import Tools, plain_words
+from shared.mcp.tools import Tools, plain_words, valid
 
 # The value from which the best server is chosen, the value of others, and their share of the best. Fitted to labeled
 # queries, for recall first: a missing server costs an answer, a needless one some hundred milliseconds.
-THRESHOLD, SECOND, SHARE = 0.12, 0.25, 0.6
+THRESHOLD, SECOND, SHARE = 0.15, 0.22, 0.7
 _STEEPNESS = 12.0  # of the score, which is one half at the threshold
 _GENERAL = -0.3
 _PENALTY = 0.5  # of a query that asks for an explanation
-_RIDGE = 1.0
-_FEATURES = 1.5  # the weight of features compared with the embedding
+_RIDGE = 1.8
+_EXAMPLE = 2.0  # the weight of an example of an entry, compared with a text of the catalog
+_FEATURES = 1.3  # the weight of features compared with the embedding
 _WEIGHTS = {"": 1.0, PART: 0.35, BEGINNING: 0.5}
 _UNKNOWN = 9.0  # the weight, squared, of a word that is in no text
 _PHRASE, _WORD = 0.2, 0.1
@@ -50,7 +51,8 @@ class MeaningRouter:
         self._embeddings = embeddings
         vectors = [self._vectors.of(text) for text in texts]
         kernel = embeddings @ embeddings.T + _FEATURES * _products(vectors)
-        kernel[np.diag_indices_from(kernel)] += _RIDGE
+        examples = {example for one in self._routing.values() for example in one.examples}
+        kernel[np.diag_indices_from(kernel)] += [_RIDGE / (_EXAMPLE if text in examples else 1) for text in texts]
         solved = np.linalg.solve(kernel, labels)
         self._by_embedding: Matrix = embeddings.T @ solved
         self._by_feature: Matrix = np.zeros((self._vectors.count, len(servers)), dtype=np.float32)
@@ -71,6 +73,7 @@ class MeaningRouter:
         return self._scored(query)[0]
 
     def _scored(self, query: str) -> tuple[list[Score], dict[str, float]]:
+        query = valid(query)
         pieces = [query] if len(query) <= _LONGEST else [_cut(query[:_END], 0), _cut(query[-_END:], 1)]
         embeddings, found = embed(pieces), [self._vectors.of(piece) for piece in pieces]
         values = embeddings @ self._by_embedding

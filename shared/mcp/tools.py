@@ -33,13 +33,18 @@ def plain_words(name: str) -> str:
     return re.sub(r"[\W_]+", " ", spaced).strip().lower()
 
 
+def valid(text: str) -> str:
+    """Return a text without half characters, which JSON can express and UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def listed(tools: list[Any]) -> Tools:
     """Return the tools of an answer to `tools/list`, without what is malformed or beyond the bounds."""
     return tuple(
         Tool(
-            tool["name"][:_LONGEST_NAME],
-            _text(tool.get("description"))[:LONGEST_DESCRIPTION],
-            tuple(name[:_LONGEST_NAME] for name in list(_arguments(tool))[:MOST_ARGUMENTS]),
+            valid(tool["name"][:_LONGEST_NAME]),
+            valid(_text(tool.get("description"))[:LONGEST_DESCRIPTION]),
+            tuple(valid(name[:_LONGEST_NAME]) for name in list(_arguments(tool))[:MOST_ARGUMENTS]),
         )
         for tool in tools[:MOST_TOOLS]
         if isinstance(tool, dict) and isinstance(tool.get("name"), str)
@@ -48,7 +53,7 @@ def listed(tools: list[Any]) -> Tools:
 
 def to_json(tools: Tools) -> str:
     """Write tools for the store."""
-    return json.dumps([[tool.name, tool.description, list(tool.arguments)] for tool in tools], ensure_ascii=False)
+    return json.dumps([[tool.name, tool.description, list(tool.arguments)] for tool in tools])
 
 
 def parse(text: str | bytes) -> Tools:
