@@ -84,7 +84,13 @@ class AsyncSide:
     async def _begin(self) -> None:
         self._warm.shared.start()
         self._tasks = [
-            asyncio.create_task(work) for work in (self._send_heartbeats(), self._follow_messages(), self._warm.run())
+            asyncio.create_task(work)
+            for work in (
+                self._send_heartbeats(),
+                self._follow_messages(),
+                self._warm.run(),
+                self._warm.tool_reader.run(),
+            )
         ]
 
     def call(self, work: Coroutine[Any, Any, None]) -> None:
