@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 
 from claude_agent_sdk import (
     AssistantMessage,
@@ -18,7 +19,10 @@ from claude_agent_sdk.types import Message, RateLimitInfo
 from functions.worker.cli.answer_text import AnswerText
 from functions.worker.cli.envelope import checked, name_of_model
 from functions.worker.cli.mcp_servers import Expected
+from functions.worker.cli.publisher import Publisher
 from functions.worker.cli.report import MOST_REQUESTS, Report
+from functions.worker.cli.steering import Steering
+from functions.worker.cli.steps import Steps
 from functions.worker.cli.structured_input import StructuredInput
 from functions.worker.relay.metering import INCOMPLETE
 from shared.api.times import rfc3339
@@ -28,16 +32,26 @@ from shared.configuration.settings import WorkerSettings
 _LONGEST_MESSAGE = 300
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What observes the messages of a run; `cuts_answer` is as in `RunOptions`."""
+
+    servers: Expected
+    publisher: Publisher
+    steps: Steps
+    steering: Steering
+    cuts_answer: bool = False
+
+
 async def read_messages(
     messages: AsyncIterator[Message],
     report: Report,
     settings: WorkerSettings,
-    on_text: Callable[[str], None],
-    servers: Expected,
-    *,
-    cuts_answer: bool = False,
+    reading: Reading,
 ) -> None:
-    """Fill the report from the messages; stop early at too much text or silence.
+    """Fill the report from the messages, and publish them; stop early at too much text or silence.
+
+    An answer is the last one when the model has received every message to the job.
 
     Silence is limited while the model writes: from a request to its first token and between two tokens, not while a
     tool works. A relay limits silence itself, for each request.
@@ -48,14 +62,18 @@ async def read_messages(
         async with asyncio.timeout(limit) as timeout:
             silence_limit = _SilenceLimit(timeout, limit)
             async for message in messages:
-                if _lacks_required_server(message, report, servers):
+                if _lacks_required_server(message, report, reading.servers):
                     return
                 if text := answer.observe(message):
                     report.text_bytes += len(text.encode("utf-8", "surrogatepass"))
-                    on_text(text)
+                    reading.publisher.add_text(text)
+                reading.steps.observe(message)
+                reading.steering.observe(message)
                 report.text = answer.text
                 structured_input.observe(message)
-                is_last = _is_last(message, report, structured_input, cuts_answer=cuts_answer)
+                is_last = _is_last(message, report, structured_input, cuts_answer=reading.cuts_answer)
+                if is_last and isinstance(message, ResultMessage) and not message.is_error:
+                    is_last = await reading.steering.may_end()
                 if is_last or _is_too_large(report, settings.max_output_bytes):
                     return
                 silence_limit.observe(message)
@@ -128,7 +146,11 @@ def _is_last(message: Message, report: Report, structured_input: StructuredInput
             report.failure = "server_error"
             return True
         case ResultMessage():
-            report.envelope = message = checked(message)
+            message = checked(message)
+            if before := report.envelope:  # of an answer that a message to the job has followed
+                turns, took = before.num_turns + message.num_turns, before.duration_ms + message.duration_ms
+                message = replace(message, num_turns=turns, duration_ms=took)
+            report.envelope = message
             if report.shown and report.shown[-1]["status"] is None:
                 report.shown[-1]["status"] = message.api_error_status
             report.structured_input = structured_input.exact(message.structured_output)

@@ -57,10 +57,11 @@ class ShutdownError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """Signals to a slot that runs a job: `stop` hands the job back, `cancel` abandons it."""
+    """Signals to a slot that runs a job: `stop` hands the job back, `cancel` abandons it, `steer` fetches a message."""
 
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     cancel: asyncio.Event = field(default_factory=asyncio.Event)
+    steer: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class _Attempt:
         inputs = Inputs(self._plan.inputs, job.caller, context.client, context.settings)
         self._run = Run(context.settings, context.warm, self._report, inputs)
         self._outputs = RunOutputs(self._plan, self._run, job.caller, context.client, context.settings)
-        self._heartbeat = Heartbeat(context.client, job.claim, lambda: self._run.spends)
+        self._heartbeat = Heartbeat(context.client, job.claim, lambda: self._run.spends, signals.steer)
 
     async def run(self) -> str:
         """Run the job and settle its outcome; return how that was settled, as `Spool.settle` does."""
@@ -158,7 +159,7 @@ class _Attempt:
             return failed("credential_unavailable")
         except RedisError:
             return failed("server_error")
-        answer = self._run.answer(self._plan, self._heartbeat.add_text, self._session, self._deadline)
+        answer = self._run.answer(self._plan, self._heartbeat, self._session, self._deadline)
         try:
             report = await self._uninterrupted(answer, heartbeat, self._time_left())
         except TimeoutError:

@@ -32,6 +32,8 @@ _ALSO = {
     "spent": ("settlement", "ready_file", "keep_outputs"),
     "retry": ("settlement", "note_attempt"),
     "rescue": ("note_attempt",),
+    "renew": ("steps",),
+    "send_message": ("steps",),
 }
 
 
