@@ -47,12 +47,12 @@ def _bounded(value: Any, longest: int, levels: int) -> tuple[Any, bool]:
         case float() if math.isfinite(value):
             return value, False
         case dict() if levels:
-            parts = {
-                for_step(str(name), _LONGEST_KEY)[0]: _bounded(one, longest, levels - 1)
-                for name, one in list(value.items())[:_MOST_ENTRIES]
-            }
-            is_cut = len(value) > len(parts) or any(cut for _, cut in parts.values())
-            return {name: one for name, (one, _) in parts.items()}, is_cut
+            found, is_cut = {}, len(value) > _MOST_ENTRIES
+            for name, one in list(value.items())[:_MOST_ENTRIES]:
+                shown, is_name_cut = for_step(str(name), _LONGEST_KEY)
+                found[shown], is_one_cut = _bounded(one, longest, levels - 1)
+                is_cut |= is_name_cut or is_one_cut
+            return found, is_cut
         case list() if levels:
             items = [_bounded(one, longest, levels - 1) for one in value[:_MOST_ENTRIES]]
             return [one for one, _ in items], len(value) > len(items) or any(cut for _, cut in items)

@@ -16,6 +16,10 @@ from shared.store.jobs.steps import Message
 Send = Callable[[AsyncIterator[dict[str, Any]]], Awaitable[None]]
 
 
+# The CLI names at most 64 messages that a request contains; it is given fewer at once.
+_MOST_GIVEN = 32
+
+
 class Steering:
     """Takes the messages to a job, and knows which of them the model has received.
 
@@ -40,7 +44,7 @@ class Steering:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            while self._waiting:
+            while self._waiting and len(self._given) < _MOST_GIVEN:
                 message = self._waiting.pop(0)
                 self._given[message.message_id] = message
                 await send(_as_input(message))
@@ -59,6 +63,7 @@ class Steering:
         for message_id in ids:
             message = self._given.pop(message_id, None) if isinstance(message_id, str) else None
             if message is not None:
+                self._changed.set()
                 step = Step.model_validate_json(message.step)
                 took = int((time.time() - datetime.fromisoformat(step.started_at).timestamp()) * 1000)
                 received = step.model_copy(update={"status": "completed", "duration_ms": max(took, 0)})
