@@ -8,6 +8,7 @@ import pytest
 from shared.api.steps import MAX_MESSAGE_BYTES, MOST_MESSAGES
 from tests.support.scripted_model import Disconnect, Hang, Text, ToolUse
 from tests.support.streams import Stream
+from tests.support.terminal import Terminal
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.once
@@ -197,3 +198,21 @@ def test_no_message_at_the_end_of_a_job_is_lost(gateway, model):
             received, refused = received + (status == 202), refused + (status == 409)
     assert received
     assert refused
+
+
+def test_a_line_typed_at_ask_reaches_the_job(gateway, model, tmp_path):
+    """Catches a terminal that shows no steps, and a typed line that stays there."""
+    before = len(model.requests)
+    model.script([Text("Working. "), wait_for()], Text("as typed"))
+    with Terminal(tmp_path, gateway.url, "ask", "steer me", "--tool", "Bash") as terminal:
+        terminal.until("Working.")
+        [job] = [one["jobId"] for one in gateway.client.get("/api/query?limit=1").json()["jobs"]]
+        running(gateway, job)
+        terminal.type("Mind the gap\n")
+        until(lambda: [one for one in steps_of(gateway, job) if one["kind"] == "message"])
+        release(gateway)
+        terminal.until("as typed")
+        assert terminal.end() == 0
+    assert "● Bash until [ -e go ]; do sleep 0.02; done …" in terminal.shown
+    assert "● message Mind the gap" in terminal.shown
+    assert "Mind the gap" in asked(model, before)[-1]
