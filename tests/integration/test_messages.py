@@ -39,7 +39,7 @@ def steps_of(gateway, job):
     return gateway.client.get(f"/api/query/{job}/steps").json()["steps"]
 
 
-def asked(model, since):
+def requested(model, since):
     return [json.dumps(one.body["messages"]) for one in model.requests[since:]]
 
 
@@ -60,7 +60,7 @@ def test_a_message_reaches_the_model_after_the_running_call(gateway, model):
     assert (message["input"], message["tool"]) == ({"text": "Use no mocks — é😀"}, None)
     release(gateway)
     assert gateway.finished(job)["result"]["response"] == "as you say"
-    _, second = asked(model, before)
+    _, second = requested(model, before)
     assert second.count(json.dumps("Use no mocks — é😀")[1:-1]) == 1
     assert [(one["kind"], one["status"]) for one in steps_of(gateway, job)] == [
         ("tool", "completed"), ("message", "completed"),
@@ -112,7 +112,7 @@ def test_a_second_attempt_gets_the_message_again(gateway, model):
     release(gateway)
     ended = gateway.finished(job)
     assert (ended["state"], ended["attempts"]) == ("completed", 2)
-    assert "remember me" in asked(model, before)[-1]
+    assert "remember me" in requested(model, before)[-1]
     assert [one["kind"] for one in steps_of(gateway, job)] == ["tool", "message"]
 
 
@@ -166,9 +166,9 @@ def test_a_command_in_a_message_is_text(gateway, model):
     until(lambda: len(steps_of(gateway, job)) == 5)
     release(gateway)
     assert gateway.finished(job)["state"] == "completed"
-    said = asked(model, before)[-1]
-    assert all(json.dumps(text)[1:-1] in said for text in texts)
-    assert "root:" not in said
+    sent_text = requested(model, before)[-1]
+    assert all(json.dumps(text)[1:-1] in sent_text for text in texts)
+    assert "root:" not in sent_text
 
 
 @pytest.mark.slow
@@ -192,7 +192,7 @@ def test_no_message_at_the_end_of_a_job_is_lost(gateway, model):
         steering.start()
         assert gateway.finished(job)["state"] == "completed"
         steering.join()
-        everything = "".join(asked(model, before))
+        everything = "".join(requested(model, before))
         for text, status in answers:
             assert (text in everything) == (status == 202), (text, status)
             received, refused = received + (status == 202), refused + (status == 409)
@@ -215,4 +215,4 @@ def test_a_line_typed_at_ask_reaches_the_job(gateway, model, tmp_path):
         assert terminal.end() == 0
     assert "● Bash until [ -e go ]; do sleep 0.02; done …" in terminal.shown
     assert "● message Mind the gap" in terminal.shown
-    assert "Mind the gap" in asked(model, before)[-1]
+    assert "Mind the gap" in requested(model, before)[-1]

@@ -6,7 +6,7 @@ from shared.store.jobs.steps import Message
 
 
 class Publisher:
-    """Takes what a run does, in order, and brings it the messages to its job; this one does neither."""
+    """Publishes what a run does, in order, and passes it the messages to its job; this one does neither."""
 
     def add_text(self, text: str) -> None:
         """Publish text that the model wrote."""

@@ -23,7 +23,7 @@ _MOST_GIVEN = 32
 class Steering:
     """Takes the messages to a job, and knows which of them the model has received.
 
-    A run may end only when it has passed on all its messages and closing them has brought no other: then the store
+    A run may end only when it has passed on all its messages and closing them has found no other: then the store
     accepts none for this run.
     """
 

@@ -116,10 +116,10 @@ def test_steps_beyond_the_limit_are_one_number():
 
 async def test_a_message_reaches_a_run_that_begins_later(monkeypatch):
     """Catches a message that is fetched before the run can take it, and then forgotten."""
-    message, asked = Message("m", "{}", "hi"), []
+    message, counts = Message("m", "{}", "hi"), []
 
     async def renew(*_args, taken, **_):
-        asked.append(taken)
+        counts.append(taken)
         return Renewal([message] if not taken else [])
 
     monkeypatch.setattr(claims, "renew", renew)
@@ -128,4 +128,4 @@ async def test_a_message_reaches_a_run_that_begins_later(monkeypatch):
     taken: list[Message] = []
     keeper.pass_messages_to(taken.extend)
     await keeper.close()
-    assert (taken, asked) == ([message], [0, 1])
+    assert (taken, counts) == ([message], [0, 1])
