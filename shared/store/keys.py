@@ -2,7 +2,7 @@
 
 The names and the fields of records are older than some terms of the glossary, and stay as they are.
 
-A job has up to eight keys, so that records that are polled stay small and large values are read once:
+A job has up to ten keys, so that records that are polled stay small and large values are read once:
 
     cg:job:ID         hash    the record: short fields only, so that Redis keeps it in its compact form
     cg:job:ID:in      string  the request, JSON; read by the worker; above 4 KB deleted when the job completes, unless
@@ -14,7 +14,9 @@ A job has up to eight keys, so that records that are polled stay small and large
                               as JSON, a line each
     cg:job:ID:hooks   set     names of the webhooks for its end
     cg:job:ID:keys    set     names of the idempotency records that answer with it; also for a batch
-    cg:job:ID:events  stream  its event stream: `k` is state, delta, reset or done, `d` the data
+    cg:job:ID:events  stream  its event stream: `k` is state, delta, step, retry, reset or done, `d` the data
+    cg:job:ID:steps   hash    its steps: the place from 1 → JSON, and `=ID` → the place; see `jobs/steps.lua`
+    cg:job:ID:messages list   messages that it was sent while it ran: id, step as JSON and text, a line each
 
 Fields of the record (times in ms since the epoch, by Redis's clock):
 
@@ -33,7 +35,9 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     taken    when it was last popped off the queue; the first pop that is followed by a claim is `started`
     expires  when a finished job is forgotten
     slot     the slot that runs it
-    said     the last piece of text that its running claim has published: N.PIECE
+    said     the last piece of text and steps that its running claim has published: N.PIECE
+    steps    how many steps its runs had, those too that are not kept; absent for none
+    closed   the claim whose run has ended and takes no more messages
     begun    when its running claim started
     tried    its attempts, a line each, see note_attempt.lua
     lost     workers that were lost with it
@@ -58,18 +62,7 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     cred     name of the caller's credential that it runs on; absent for the deployment's own
     fp, ttl  fingerprint, and s for which a success is cached; absent when it may be neither cached nor joined
 
-A webhook is the outbox row of one submission, and is deleted with its job. Its NAME is the requestId, or
-`requestId.ROUND` for the end of a job that was retried after its end:
-
-    cg:hook:NAME           hash   job caller req url host meta event at state n tries attempt leased again
-                                  job is empty for a `budget.warning`, whose meta is its data; deleted when it is done
-                                  n is the fence of its delivery attempts; tries counts those of the schedule, attempt
-                                  all of them; again is `requested`, or `during` when a redelivery was requested while
-                                  an attempt ran
-    cg:hook:NAME:tries     list   number, time, time of the next, and what was seen as JSON, a line each
-    cg:due:CALLER:HOST     zset   NAME → ms when due, or when its lease ends
-    cg:due:CALLER          zset   HOST → ms when the first of its webhooks is due
-    cg:host:HOST           hash   failing (since), failures, paused (since); absent for a host that works
+The keys of webhooks are described in `webhooks/outbox.py`.
 
 Other keys:
 
@@ -153,6 +146,7 @@ HTTP = PREFIX + "http"  # hash: HTTP metrics of all processes
 KEYS = PREFIX + "keys"  # hash: caller → JSON of the caller, and the digests of its key and of the one before
 COUNTS = PREFIX + "counts"  # list: requests to count tokens, see `fleet/counting.py`; expires
 COUNTING = PREFIX + "counting"  # channel: a request to count tokens waits
+STEERED = PREFIX + "steered"  # channel: ids of running jobs that were sent a message
 CANCELLED = PREFIX + "cancelled"  # channel: ids of jobs that were cancelled
 NOTHING = PREFIX + "nothing"  # never present: deleting it finds out whether the server accepts writes
 RQ_VIEW = PREFIX + "rqview"  # present while the copies for `rq info` are fresh; RQ_VIEW:lists for its long lists

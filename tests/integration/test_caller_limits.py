@@ -9,6 +9,7 @@ from shared.api.policies import Policy
 from shared.store import keys
 from shared.store.callers import callers, policies
 from shared.store.jobs import claims, maintenance, operations, queue, records, submissions
+from shared.store.jobs.steps import Entry
 from shared.store.redis.client import async_client, sync_client
 from tests.support.slot import ERROR, RESULT, pop_one, run
 
@@ -236,7 +237,7 @@ async def test_nothing_is_counted_after_the_last_job_is_deleted(connect, server,
     else:
         claim = pop_one(server.url)
         await claims.take(handle, claim, "slot")
-        await claims.renew(handle, claim, 20, 1, "text of 19 letters.")
+        await claims.renew(handle, claim, 20, 1, [Entry("delta", "", "text of 19 letters.")])
         assert int(store.hget(keys.job(job), "bytes")) == held(store, keys.ANONYMOUS)
         if end == "rescued":
             store.zadd(keys.ACTIVE, {job: 0})

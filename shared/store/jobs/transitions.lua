@@ -171,7 +171,8 @@ local function forget(id, job)
   if job.caller then forget_bytes(id, job.caller) end
   forget_hooks(id)
   forget_outputs(id)
-  redis.call('DEL', record_of(id), input_of(id), output_of(id), joined_of(id), events_of(id), keys_of(id), pending_of(id))
+  redis.call('DEL', record_of(id), input_of(id), output_of(id), joined_of(id), events_of(id), keys_of(id), pending_of(id),
+    steps_of(id), messages_of(id))
   redis.call('ZREM', EXPIRES, id)
 end
 

@@ -34,6 +34,8 @@ _ALSO = {
     "hand_back": ("settlement", "release_pending"),
     "retry": ("settlement", "note_attempt"),
     "rescue": ("note_attempt", "release_pending"),
+    "renew": ("steps",),
+    "send_message": ("steps",),
 }
 
 
