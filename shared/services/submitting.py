@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from shared.api.compat_queries import ResponseQuery
 from shared.api.errors import (
     AlreadyFinished,
     NotFound,
@@ -13,7 +14,7 @@ from shared.api.fingerprint import digest, fingerprint
 from shared.api.ids import is_id, new_id
 from shared.api.job_files import MAX_ATTACHED
 from shared.api.policies import NO_POLICY, Policy
-from shared.api.requests import ResponseQuery, SubmitRequest
+from shared.api.requests import SubmitRequest
 from shared.api.vocabulary import PRIORITIES
 from shared.configuration.settings import SubmitSettings
 from shared.services import allowed, job_files, limits, servers

@@ -16,6 +16,7 @@ from claude_agent_sdk import (
 from claude_agent_sdk.types import Message, RateLimitInfo
 
 from functions.worker.cli.answer_text import AnswerText
+from functions.worker.cli.client_calls import CallError, ClientCalls
 from functions.worker.cli.envelope import checked, name_of_model
 from functions.worker.cli.mcp_servers import Expected
 from functions.worker.cli.report import MOST_REQUESTS, Report
@@ -36,6 +37,7 @@ async def read_messages(
     servers: Expected,
     *,
     cuts_answer: bool = False,
+    client_tools: frozenset[str] = frozenset(),
 ) -> None:
     """Fill the report from the messages; stop early at too much text or silence.
 
@@ -43,7 +45,7 @@ async def read_messages(
     tool works. A relay limits silence itself, for each request.
     """
     limit = None if report.relayed is not None else settings.claude_silence_timeout / 1000
-    answer, structured_input = AnswerText(), StructuredInput()
+    answer, structured_input, calls = AnswerText(), StructuredInput(), ClientCalls(client_tools)
     try:
         async with asyncio.timeout(limit) as timeout:
             silence_limit = _SilenceLimit(timeout, limit)
@@ -55,11 +57,14 @@ async def read_messages(
                     on_text(text)
                 report.text = answer.text
                 structured_input.observe(message)
+                if found := calls.observe(message):
+                    report.calls = found
+                    return
                 is_last = _is_last(message, report, structured_input, cuts_answer=cuts_answer)
-                if is_last or _is_too_large(report, settings.max_output_bytes):
+                if is_last or _is_too_large(report, settings.max_output_bytes - calls.size):
                     return
                 silence_limit.observe(message)
-    except TimeoutError:
+    except (TimeoutError, CallError):
         report.failure = "server_error"
 
 
