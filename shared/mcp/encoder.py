@@ -28,7 +28,7 @@ def embed(texts: Sequence[str]) -> Matrix:
 @lru_cache(1)
 def _encoder() -> Any:
     # The matrices are small: threads cost more than they save, and many times more on a busy machine.
-    threadpool_limits(1)
+    threadpool_limits(1)  # type: ignore[no-untyped-call]
     encoder = USE(threads=1)
     tokenizer, model = encoder._tokenizer, encoder._model  # noqa: SLF001 -- no public names; the version is pinned
     tokenizer._prefixes = _Prefixes(tokenizer._pieces)  # noqa: SLF001

@@ -31,7 +31,7 @@ async def choose(query: str, settings: SubmitSettings) -> tuple[list[str], list[
     """Return the names of the servers for a query, and the scores of all servers, the best first."""
     if not settings.servers:
         return [], []
-    router = await _current.router(settings)
+    router = await _of(settings).router()
     # Some milliseconds of computation, in which other requests go on.
     return await asyncio.to_thread(router.choose, query)
 
@@ -39,42 +39,45 @@ async def choose(query: str, settings: SubmitSettings) -> tuple[list[str], list[
 async def prepare(settings: SubmitSettings) -> None:
     """Build the router before a query needs it."""
     if settings.servers:
-        await _current.router(settings)
+        await _of(settings).router()
 
 
 class _Current:
-    """The router of the settings that were used last."""
+    """The router of some settings."""
 
-    def __init__(self) -> None:
-        self._settings: SubmitSettings | None = None
+    def __init__(self, settings: SubmitSettings) -> None:
+        self.settings = settings
         self._router: Router | None = None
         self._tools: Mapping[str, Tools] = {}
         self._next_look = 0.0
         self._build: asyncio.Task[Router] | None = None
 
-    async def router(self, settings: SubmitSettings) -> Router:
+    async def router(self) -> Router:
         """Return the router; wait for it only while there is none."""
-        if settings is not self._settings:
-            self.__init__()  # type: ignore[misc]
-            self._settings = settings
-        loop = asyncio.get_running_loop()
-        idle = self._build is None or self._build.done() or self._build.get_loop() is not loop
-        build = self._build
-        if build is None or (idle and (self._router is None or time.monotonic() >= self._next_look)):
+        build, router = self._build, self._router
+        # A task of an event loop that has been closed never ends.
+        idle = build is None or build.done() or build.get_loop() is not asyncio.get_running_loop()
+        if build is None or (idle and (router is None or time.monotonic() >= self._next_look)):
             self._next_look = time.monotonic() + _LOOK_EVERY
-            build = self._build = asyncio.create_task(self._built(settings))
-        return self._router or await asyncio.shield(build)
+            build = self._build = asyncio.create_task(self._built())
+        return await asyncio.shield(build) if router is None else router
 
-    async def _built(self, settings: SubmitSettings) -> Router:
-        tools = self._tools
+    async def _built(self) -> Router:
+        tools, router = self._tools, self._router
         with suppress(RedisError):
-            tools = await server_tools.read(async_client(settings.redis_address), settings.server_digests)
-        router = self._router
+            tools = await server_tools.read(async_client(self.settings.redis_address), self.settings.server_digests)
         if router is None or tools != self._tools:
-            router = await asyncio.to_thread(_router, settings.servers, tools)
-            if settings is self._settings:
-                self._router, self._tools = router, tools
+            router = await asyncio.to_thread(_router, self.settings.servers, tools)
+            self._router, self._tools = router, tools
         return router
+
+
+def _of(settings: SubmitSettings) -> _Current:
+    """Return the router of these settings, which are nearly always those of the last call."""
+    global _current  # noqa: PLW0603 -- the one router of the process
+    if _current is None or _current.settings is not settings:
+        _current = _Current(settings)
+    return _current
 
 
 def _router(servers: Servers, tools: Mapping[str, Tools]) -> Router:
@@ -88,4 +91,4 @@ def _router(servers: Servers, tools: Mapping[str, Tools]) -> Router:
     return MeaningRouter(servers, tools)
 
 
-_current = _Current()
+_current: _Current | None = None

@@ -104,6 +104,8 @@ Other keys:
     cg:guesses:ADDRESS    set     digests of the credentials that an address sent within a minute; expires
     cg:guessers           zset    address that has such a set → ms of its last guess; expires
     cg:minute:MINUTE      hash    jobs that ended in a minute since the epoch, by state; expires after two hours
+    cg:tools:DIGEST       string  the tools of an MCP server, see `fleet/server_tools.py`; expires
+    cg:tools:DIGEST:read  string  present while no worker is to read them; expires
     cg:hit:REQUEST        string  a cached answer that has been counted; expires after 10 s
     cg:count:REQUEST      string  the reply to a request to count tokens; expires
     cg:counters           hash    counters of all processes; see `fleet/counters.py`
