@@ -22,6 +22,8 @@ from functions.files.routes import lists as file_lists
 from functions.files.routes import router as files
 from functions.openai.chat_routes import router as openai_chat
 from functions.openai.routes import router as openai
+from functions.schedules.routes import lists as schedule_lists
+from functions.schedules.routes import router as schedules
 from functions.status.routes import polled
 from functions.status.routes import router as status
 from functions.status.start import start
@@ -81,6 +83,8 @@ app = create_app(
     file_lists,
     batches,
     batch_lists,
+    schedules,
+    schedule_lists,
     openai,
     openai_chat,
     anthropic,
