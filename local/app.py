@@ -13,6 +13,7 @@ from functions.admin.callers import router as admin_callers
 from functions.admin.pages import pages as admin_pages
 from functions.admin.reports import router as admin_reports
 from functions.admin.routes import router as admin
+from functions.admin.schedules import router as admin_schedules
 from functions.anthropic.message_routes import router as anthropic_messages
 from functions.anthropic.routes import router as anthropic
 from functions.batches.routes import lists as batch_lists
@@ -93,5 +94,6 @@ app = create_app(
     admin_callers,
     admin_pages,
     admin_reports,
+    admin_schedules,
     lifespan=_lifespan,
 )

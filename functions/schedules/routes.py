@@ -64,7 +64,8 @@ async def list_schedules(
     """List the caller's schedules, newest first, without their runs."""
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
-    return as_json(await schedules.page(limit, cursor, caller=caller, settings=settings))
+    found, end = await schedules.page(limit, cursor, caller=caller, settings=settings)
+    return as_json(SchedulePage(schedules=[one for _, one in found], next_cursor=end))
 
 
 @router.get(

@@ -29,10 +29,10 @@ Zone = Annotated[
     AfterValidator(due_times.check_zone),
     Field(description="The time zone of the IANA database whose clocks `cron` refers to."),
 ]
-Query = Annotated[SubmitRequest, Field(description="What each run submits, without `runAt`.")]
+Query = Annotated[SubmitRequest, Field(description="What each run submits; without `runAt`.")]
 _OVERLAP: Any = Field(
     "skip",
-    description="While the job of the run before has not ended, `skip` makes no job, and `queue` one that starts later.",
+    description="While the job of the run before has not ended, `skip` makes no job, `queue` one that starts later.",
 )
 _CATCH_UP: Any = Field(
     "none",

@@ -20,7 +20,7 @@ from shared.api.ids import is_id, new_id
 from shared.api.pages import fitting, json_bytes
 from shared.api.policies import NO_POLICY
 from shared.api.requests import SubmitRequest
-from shared.api.schedules import Schedule, ScheduleDetail, SchedulePage, SchedulePatch, ScheduleRequest, ScheduleRun
+from shared.api.schedules import Schedule, ScheduleDetail, SchedulePatch, ScheduleRequest, ScheduleRun
 from shared.api.times import rfc3339, when
 from shared.configuration.settings import CommonSettings, SubmitSettings
 from shared.services import job_files, limits, submitting
@@ -142,8 +142,10 @@ async def read_with_runs(schedule_id: str, *, caller: str | None, settings: Comm
     return ScheduleDetail(**dict(shown), runs=[_run(one) for one in past])
 
 
-async def page(limit: int, cursor: str | None, *, caller: str, settings: CommonSettings) -> SchedulePage:
-    """List a caller's schedules, newest first."""
+async def page(
+    limit: int, cursor: str | None, *, caller: str | None, settings: CommonSettings
+) -> tuple[list[tuple[str, Schedule]], str | None]:
+    """List schedules with their callers, those of one caller or of all, newest first; also return the next cursor."""
     found, end = await store.page(
         async_client(settings.redis_address), caller, limit=limit, before=None if cursor is None else int(cursor)
     )
@@ -151,7 +153,8 @@ async def page(limit: int, cursor: str | None, *, caller: str, settings: CommonS
     shown = fitting((_shown(one, now) for one in found), json_bytes)
     if len(shown) < len(found):
         end = int(found[len(shown) - 1].record["seq"])
-    return SchedulePage(schedules=shown, next_cursor=None if end is None else str(end))
+    callers = (one.record["caller"] for one in found)
+    return list(zip(callers, shown, strict=False)), None if end is None else str(end)
 
 
 async def _check(query: SubmitRequest, caller: str, settings: SubmitSettings) -> str:

@@ -89,7 +89,7 @@ Other keys:
     cg:batch:ID:jobs      list    in the order of its queries: job id, space, the caller's own name for it
     cg:batches:CALLER     zset    a caller's batches: id → seq
     cg:batches:expire     zset    id of an ended batch → ms when it is forgotten
-    cg:schedule…          of schedules; see `schedules/schedules.py`
+    cg:schedule:…, cg:schedules…  see `schedules/schedules.py`
     cg:cache:FP           hash    job that answered, and cost; expires by itself, and keeps the job's keys as long
     cg:flight:FP          string  id of the job that answers this fingerprint now
     cg:idem:CALLER:HASH   hash    the first answer under an Idempotency-Key: body (hash) kind req job at (ms); expires a

@@ -39,7 +39,7 @@ class Clocked:
         self.now = 0
         monkeypatch.setattr(store_of, "due", self._due)
 
-    async def _due(self, client, *, most, lease_for):
+    async def _due(self, client, **_options):
         every, _ = await store_of.page(client, None, limit=100, before=None)
         return store_of.Due(self.now, None, [one for one in every if 0 < one.due <= self.now])
 
@@ -261,7 +261,8 @@ async def test_a_change_keeps_what_it_does_not_name(clocked):
     assert changed["nextRuns"][0].endswith("-01-01T06:00:00.000Z")
     assert (changed["name"], changed["query"]) == ("nightly", {"query": "report", "metadata": {"a": "b"}})
     for body, place in (
-        ({"cron": None}, "/cron"), ({"cron": "x"}, "/cron"), ({"timezone": "Mars"}, "/timezone"), ({"nam": "x"}, "/nam"),
+        ({"cron": None}, "/cron"), ({"cron": "x"}, "/cron"), ({"timezone": "Mars"}, "/timezone"),
+        ({"nam": "x"}, "/nam"),
         ({"query": {"query": ""}}, "/query/query"), ({"overlap": "both"}, "/overlap"),
     ):  # fmt: skip
         refused = await clocked.client.patch(path, json=body)
@@ -273,7 +274,8 @@ async def test_a_change_keeps_what_it_does_not_name(clocked):
     [
         ({"cron": "* * * * * *"}, "/cron"), ({"cron": "0 0 30 2 *"}, "/cron"), ({"cron": 5}, "/cron"),
         ({"timezone": "Europe"}, "/timezone"), ({"timezone": ""}, "/timezone"), ({"name": " "}, "/name"),
-        ({"query": "text"}, "/query"), ({"query": {"query": "a", "x": 1}}, "/query/x"), ({"catchUp": "all"}, "/catchUp"),
+        ({"query": "text"}, "/query"), ({"query": {"query": "a", "x": 1}}, "/query/x"),
+        ({"catchUp": "all"}, "/catchUp"),
         ({"query": {"query": "a", "runAt": "2027-01-01T00:00:00Z"}}, "/query/runAt"),
         ({"query": {"query": "a", "fork": True}}, "/query/fork"), ({"paused": True}, "/paused"),
     ],
