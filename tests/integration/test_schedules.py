@@ -194,7 +194,7 @@ async def test_a_refused_run_has_its_reason_and_ten_pause_the_schedule(clocked, 
     assert (resumed["paused"], resumed["failures"], len(resumed["nextRuns"])) == (None, 0, 5)
 
 
-async def test_failed_jobs_count_and_a_success_begins_anew(clocked, store):
+async def test_failed_jobs_count_until_one_succeeds(clocked, store):
     schedule = await clocked.create(cron="* * * * *", timezone="UTC")
     for number, outcome in enumerate([ERROR] * 9 + [None] + [ERROR] * 10):
         clocked.wait_for(store, schedule, f"2026-05-01T00:{number:02}Z")

@@ -1,4 +1,5 @@
--- Cancel some jobs, and delete the schedules, of callers whose keys are revoked: cancelling all in one script would block Redis for too long.
+-- Cancel some jobs of callers whose keys are revoked, and delete their schedules: doing all in one script would block Redis for
+-- too long.
 -- ARGV
 --   most     how many jobs at most
 --   keep_ms  ms for which the jobs stay readable

@@ -1,5 +1,5 @@
 -- Carry out a due time of a schedule, or a run by hand: make its job, or record why there is none. A due time is carried out
--- once, whoever sends it and how often.
+-- once, however often it is sent and by however many workers.
 -- ARGV
 --   run         JSON:
 --     schedule_id

@@ -1,5 +1,6 @@
--- Part of every script, after the state transitions: the runs of schedules. A schedule keeps its last ones, the newest first,
--- as JSON: due (ms, absent for a run by hand), at, state, and job, started, finished, cost, code and detail as far as it has them.
+-- Part of every script, after the state transitions: the runs of schedules. A schedule keeps its last ones, the newest
+-- first, as JSON: due (ms, absent for a run by hand), at, state, and job, started, finished, cost, code and detail as far as
+-- it has them.
 do
 local MOST_RUNS, RUN_BYTES, MOST_FAILURES = 100, 256, 10
 
