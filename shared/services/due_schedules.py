@@ -20,30 +20,20 @@ from shared.store.schedules import schedules as store
 
 log = logging.getLogger("worker.scheduler")
 
-# ms after which another worker carries out what one has taken: the two seconds of the promise hold when one dies.
-LEASE = 1000
-_AT_ONCE = 50
 # A due time is missed when no worker has carried it out for so many ms.
 MISSED_AFTER = 60_000
 # Characters of the reason that a refused run keeps.
 _LONGEST_REASON = 500
 
 
-async def carry_out_due(settings: SubmitSettings) -> float | None:
-    """Carry out all due times that have come; return the seconds until the next, None when none is known.
-
-    Raises errors of the store.
-    """
-    while True:
-        found = await store.due(async_client(settings.redis_address), most=_AT_ONCE, lease_for=LEASE)
-        done = await asyncio.gather(
-            *(_carry_out(one, found.now, settings) for one in found.schedules), return_exceptions=True
-        )
-        for one, outcome in zip(found.schedules, done, strict=True):
-            if isinstance(outcome, Exception):
-                event(log, "schedule_not_run", logging.ERROR, schedule=one.schedule_id, error=type(outcome).__name__)
-        if len(found.schedules) < _AT_ONCE:
-            return None if found.wait is None else found.wait / 1000
+async def carry_out(found: store.Due, settings: SubmitSettings) -> None:
+    """Carry out the due times of schedules that were found due."""
+    done = await asyncio.gather(
+        *(_carry_out(one, found.now, settings) for one in found.schedules), return_exceptions=True
+    )
+    for one, outcome in zip(found.schedules, done, strict=True):
+        if isinstance(outcome, Exception):
+            event(log, "schedule_not_run", logging.ERROR, schedule=one.schedule_id, error=type(outcome).__name__)
 
 
 async def _carry_out(schedule: store.StoredSchedule, now: int, settings: SubmitSettings) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from functions.worker.jobs import scheduler
 from functions.worker.webhooks.dispatcher import event_of
 from shared import due_times
 from shared.configuration.settings import SubmitSettings, load
@@ -57,7 +58,7 @@ class Clocked:
     async def at(self, time):
         """Let the scheduler look at a time."""
         self.now = ms(time) if isinstance(time, str) else time
-        await due_schedules.carry_out_due(load(SubmitSettings))
+        await scheduler.look(load(SubmitSettings))
 
     def wait_for(self, store, schedule, time):
         """Let a schedule wait for a due time."""

@@ -4,8 +4,9 @@ import asyncio
 import os
 import random
 import signal
+import threading
 
-from functions.worker.jobs.scheduler import Scheduler
+from functions.worker.jobs.scheduler import look_until
 from shared.configuration.settings import SubmitSettings, load
 from shared.store.schedules import schedules as store
 
@@ -26,4 +27,4 @@ async def _carry_out_or_die(*arguments):
 
 
 store.carry_out = _carry_out_or_die
-asyncio.run(Scheduler(load(SubmitSettings))._look_until_stopped())
+asyncio.run(look_until(threading.Event(), load(SubmitSettings)))

@@ -6,12 +6,43 @@ import threading
 from redis.exceptions import RedisError
 
 from shared.configuration.settings import SubmitSettings
-from shared.services.due_schedules import carry_out_due
 from shared.store.redis import failures
-from shared.store.redis.client import close_clients
+from shared.store.redis.client import async_client, close_clients
+from shared.store.schedules import schedules
 
 # Seconds between two looks at the store, at most: a schedule may be created, or changed, at any time.
 _LOOK_EVERY = 1.0
+# ms after which another worker carries out what one has taken: when one dies, a due time is still less than 2 s late.
+_LEASE = 1000
+_AT_ONCE = 50
+
+
+async def look(settings: SubmitSettings) -> float | None:
+    """Carry out all due times that have come; return the seconds until the next, None when none is known.
+
+    Raises errors of the store.
+    """
+    while True:
+        found = await schedules.due(async_client(settings.redis_address), most=_AT_ONCE, lease_for=_LEASE)
+        if found.schedules:
+            # Most deployments have no schedule, and their workers do without what accepts submissions.
+            from shared.services.due_schedules import carry_out  # noqa: PLC0415
+
+            await carry_out(found, settings)
+        if len(found.schedules) < _AT_ONCE:
+            return None if found.wait is None else found.wait / 1000
+
+
+async def look_until(stop: threading.Event, settings: SubmitSettings) -> None:
+    """Look each second, and when a due time comes, until a stop is requested."""
+    while not stop.is_set():
+        wait = None
+        try:
+            wait = await look(settings)
+        except (RedisError, OSError) as error:
+            failures.report(settings.redis_address, error)
+        await asyncio.to_thread(stop.wait, _LOOK_EVERY if wait is None else min(_LOOK_EVERY, wait + 0.001))
+    await close_clients()
 
 
 class Scheduler:
@@ -31,15 +62,4 @@ class Scheduler:
         self._stop.set()
 
     def _run(self) -> None:
-        asyncio.run(self._look_until_stopped())
-
-    async def _look_until_stopped(self) -> None:
-        while not self._stop.is_set():
-            wait = None
-            try:
-                wait = await carry_out_due(self._settings)
-            except (RedisError, OSError) as error:
-                failures.report(self._settings.redis_address, error)
-            # A due time that comes sooner is not waited for by whole seconds.
-            await asyncio.to_thread(self._stop.wait, _LOOK_EVERY if wait is None else min(_LOOK_EVERY, wait + 0.001))
-        await close_clients()
+        asyncio.run(look_until(self._stop, self._settings))
