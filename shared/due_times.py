@@ -72,9 +72,10 @@ def first(expression: str, zone: str, at: int) -> int:
     return next(after(expression, zone, at), 0)
 
 
-def upcoming(expression: str, zone: str, at: int, count: int) -> list[int]:
-    """Return the next due times after a time, in ms."""
-    return list(islice(after(expression, zone, at), count))
+@lru_cache(4096)
+def upcoming(expression: str, zone: str, at: int, count: int) -> tuple[int, ...]:
+    """Return the next due times after a time, in ms. One that is due once in 28 years takes some milliseconds to find."""
+    return tuple(islice(after(expression, zone, at), count))
 
 
 def last(expression: str, zone: str, at: int) -> int:

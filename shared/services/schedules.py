@@ -248,7 +248,8 @@ async def _now(settings: CommonSettings) -> int:
 def _shown(found: store.StoredSchedule, now: int) -> Schedule:
     record = found.record
     # A due time that has come and is not carried out yet is still the next one.
-    rest = due_times.upcoming(record["cron"], record["tz"], max(now, found.due), _SHOWN - 1) if found.due else []
+    # A due time that has come and is not carried out yet is still the next one.
+    rest = due_times.upcoming(record["cron"], record["tz"], max(now, found.due), _SHOWN - 1) if found.due else ()
     return Schedule.model_validate(
         {
             "scheduleId": found.schedule_id,
@@ -260,7 +261,7 @@ def _shown(found: store.StoredSchedule, now: int) -> Schedule:
             "catchUp": record["catchup"],
             "paused": found.paused or None,
             "failures": int(record["failures"]),
-            "nextRuns": [rfc3339(at) for at in ([found.due] if found.due else []) + rest],
+            "nextRuns": [rfc3339(at) for at in (*([found.due] if found.due else []), *rest)],
             "createdAt": rfc3339(int(record["created"])),
             "updatedAt": rfc3339(int(record["updated"])),
         }
