@@ -89,7 +89,7 @@ def create(  # noqa: PLR0913 -- one for each option
     as_json: AsJson = False,
 ) -> None:
     """Create a schedule."""
-    more: object = {}
+    more: Any = {}
     if options is not None:
         try:
             more = yaml_file.read(options)

@@ -74,7 +74,7 @@ def first(expression: str, zone: str, at: int) -> int:
 
 @lru_cache(4096)
 def upcoming(expression: str, zone: str, at: int, count: int) -> tuple[int, ...]:
-    """Return the next due times after a time, in ms. One that is due once in 28 years takes some milliseconds to find."""
+    """Return the next due times after a time, in ms. Rare ones, such as each 28 years, take milliseconds to find."""
     return tuple(islice(after(expression, zone, at), count))
 
 

@@ -120,6 +120,7 @@ async def test_a_run_keeps_the_state_duration_and_cost_of_its_job(clocked, store
     clocked.wait_for(store, schedule, "2026-05-01T00:30Z")
     await clocked.at("2026-05-01T00:30:00Z")
     job = await run(clocked.url)
+    assert job is not None
     await operations.forget(async_client(clocked.url), job)
     [one] = await clocked.runs(schedule)
     assert (one["state"], one["jobId"], one["error"]) == ("completed", job, None)
@@ -188,6 +189,7 @@ async def test_a_refused_run_has_its_reason_and_ten_pause_the_schedule(clocked, 
     }  # fmt: skip
     [leased], _ = await outbox.lease(async_client(clocked.url), 10, {}, per_host=10)
     webhook = await outbox.read(async_client(clocked.url), leased)
+    assert webhook is not None
     event = json.loads(event_of(webhook).model_dump_json(by_alias=True))
     assert event["type"] == "schedule.paused"
     assert event["data"] == {"scheduleId": schedule, "name": "nightly", "failures": 10, "code": "invalid_request"}
