@@ -100,7 +100,7 @@ class Attempt:
             preparation = Preparation(context.warm.shell, context.settings, inputs, self._report)
             self._run = EndedRun(*ended, preparation)
         self._outputs = RunOutputs(self._plan, self._run, job, context.client, context.settings)
-        self._heartbeat = Heartbeat(context.client, job.claim, lambda: self._run.spends)
+        self._heartbeat = Heartbeat(context.client, job.claim, lambda: self._run.spends, signals.steer)
 
     async def run(self) -> str:
         """Run the job and settle its outcome; return how that was settled, as `Spool.settle` does."""
@@ -164,7 +164,7 @@ class Attempt:
             return failed("credential_unavailable")
         except RedisError:
             return failed("server_error")
-        answer = self._run.answer(self._plan, self._heartbeat.add_text, self._session, self._deadline)
+        answer = self._run.answer(self._plan, self._heartbeat, self._session, self._deadline)
         try:
             report = await self._uninterrupted(answer, heartbeat, self._time_left())
         except TimeoutError:

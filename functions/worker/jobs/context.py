@@ -12,10 +12,11 @@ from shared.configuration.settings import WorkerSettings
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """Signals to a slot that runs a job: `stop` hands the job back, `cancel` abandons it."""
+    """Signals to a slot that runs a job: `stop` hands the job back, `cancel` abandons it, `steer` fetches a message."""
 
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     cancel: asyncio.Event = field(default_factory=asyncio.Event)
+    steer: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True, slots=True)

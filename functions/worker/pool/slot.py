@@ -37,7 +37,7 @@ from shared import logs
 from shared.configuration.settings import WorkerSettings
 from shared.host import processes
 from shared.store.fleet import slots
-from shared.store.jobs.claims import Claim, messages
+from shared.store.jobs.claims import Claim, notices
 from shared.store.redis import failures
 from shared.store.redis.client import async_client, close_clients, sync_client
 
@@ -84,7 +84,13 @@ class AsyncSide:
     async def _begin(self) -> None:
         self._warm.shared.start()
         self._tasks = [
-            asyncio.create_task(work) for work in (self._send_heartbeats(), self._follow_messages(), self._warm.run())
+            asyncio.create_task(work)
+            for work in (
+                self._send_heartbeats(),
+                self._follow_messages(),
+                self._warm.run(),
+                self._warm.tool_reader.run(),
+            )
         ]
 
     def call(self, work: Coroutine[Any, Any, None]) -> None:
@@ -146,14 +152,14 @@ class AsyncSide:
             self._loop.close()
 
     async def _follow_messages(self) -> None:
-        """Subscribe to cancellations, which the lease's renewal notices too, and to requests to count tokens."""
+        """Subscribe to requests to count tokens, and to what the lease's renewal notices too, only later."""
         while True:
             try:
-                async for job_id in messages(async_client(self.settings.redis_address)):
-                    if job_id is None:
+                async for kind, job_id in notices(async_client(self.settings.redis_address)):
+                    if kind == "counts":
                         self._answer_counts()
                     elif job_id == self._running:
-                        self._signals.cancel.set()
+                        (self._signals.cancel if kind == "cancelled" else self._signals.steer).set()
             except (RedisError, OSError) as error:
                 failures.report(self.settings.redis_address, error, beside_pool=True)
             await asyncio.sleep(1)

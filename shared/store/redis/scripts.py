@@ -15,16 +15,19 @@ from shared.store.redis.pipelining import send
 from shared.store.redis.signatures import Signature
 
 _FILES = {path.stem: path for path in Path(__file__).parents[1].rglob("*.lua")}
-_COMMON = ("names", "counts", "fair_share", "storage", "transitions", "budget_warning")
+_COMMON = ("names", "counts", "fair_share", "storage", "transitions", "budget_warning", "schedule_runs")
 _SETTLING = ("finish", "retry", "hand_back", "spent")
 _ALSO = {
     "submit": ("idempotency", "file_use", "credential_use", "accept"),
     "batch": ("idempotency", "file_use", "credential_use", "accept"),
+    "run_schedule": ("idempotency", "file_use", "credential_use", "accept"),
+    "put_schedule": ("idempotency",),
     "claim": ("credential_use", "release_pending"),
     "use_credentials": ("credential_use",),
     "delete_file": ("file_use",),
     "retry_ended": ("file_use",),
     "take_due_files": ("file_use",),
+    **dict.fromkeys(("grant_credential", "remove_credential", "revoke"), ("grants",)),
     "recall": ("idempotency",),
     **dict.fromkeys(_SETTLING, ("settlement",)),
     "finish_file": ("file_use", "ready_file"),
@@ -33,6 +36,8 @@ _ALSO = {
     "hand_back": ("settlement", "release_pending"),
     "retry": ("settlement", "note_attempt"),
     "rescue": ("note_attempt", "release_pending"),
+    "renew": ("steps",),
+    "send_message": ("steps",),
 }
 
 
