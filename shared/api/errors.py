@@ -11,6 +11,8 @@
     ├── RequestTimeout 408
     ├── AlreadyFinished 409
     ├── NotFinished 409
+    ├── NotRunning 409
+    ├── TooManyMessages 409
     ├── TooManyCredentials 409
     ├── PayloadTooLarge 413
     ├── UnsupportedMediaType 415
@@ -93,10 +95,12 @@ class Unauthorized(GatewayError):
 
 
 class KeyRevoked(Unauthorized):
-    """The key was revoked after the gateway accepted the request."""
+    """The key was revoked, or expired, after the gateway accepted the request."""
 
     def __init__(self) -> None:
-        super().__init__("The API key is revoked", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+        super().__init__(
+            "The API key is revoked or has expired", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}
+        )
 
 
 class Forbidden(GatewayError):
@@ -127,6 +131,18 @@ class NotFinished(GatewayError):
     """The job, the batch or the presigned upload of the file has not ended yet."""
 
     status, code, title = 409, "not_finished", "Not finished"
+
+
+class NotRunning(GatewayError):
+    """The job does not run, so that it takes no message: it waits, its run is at its end, or it has ended."""
+
+    status, code, title = 409, "not_running", "Job not running"
+
+
+class TooManyMessages(GatewayError):
+    """The job has as many messages as it can have."""
+
+    status, code, title = 409, "too_many_messages", "Too many messages"
 
 
 class TooManyCredentials(GatewayError):

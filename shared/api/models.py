@@ -135,6 +135,7 @@ class Listed(Wire):
     queue_position: int | None = Field(
         description="The number of jobs that start before this one; null unless it is waiting."
     )
+    steps: int = Field(0, ge=0, description="How many steps its runs had, those too that are no longer listed.")
     waiting_for: WaitingFor | None = Field(
         None, description="Why the job waits: an error of Claude, its clone, or the want of a sandbox; otherwise null."
     )

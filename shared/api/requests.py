@@ -13,6 +13,7 @@ from pydantic import (
     StrictStr,
 )
 
+from shared.api.blank import NotBlank
 from shared.api.ids import CredentialName
 from shared.api.job_files import Attachments, JobFiles
 from shared.api.vocabulary import Priority
@@ -20,18 +21,6 @@ from shared.api.wire import Body as Body  # noqa: PLC0414 -- for all that define
 from shared.api.workspaces import Workspace
 from shared.egress import hosts
 from shared.egress.targets import MAX_URL
-
-# The characters that JavaScript's trim() removes: WhiteSpace and LineTerminator of ECMA-262.
-_JS_SPACE = (
-    "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
-    "\u2028\u2029\u202f\u205f\u3000\ufeff"
-)
-
-
-def _not_blank(text: str) -> str:
-    if not text.strip(_JS_SPACE):
-        raise ValueError("should not be blank")
-    return text
 
 
 def finite(value: Any) -> Any:
@@ -102,7 +91,7 @@ class RouteRequest(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"query": "What time is it in Tokyo?"}]})
 
-    query: Annotated[StrictStr, AfterValidator(_not_blank)] = Field(min_length=1, json_schema_extra={"pattern": r"\S"})
+    query: NotBlank = Field(min_length=1, json_schema_extra={"pattern": r"\S"})
 
 
 MAX_METADATA, MAX_METADATA_KEY, MAX_METADATA_VALUE = 16, 64, 512
@@ -153,7 +142,7 @@ class SubmitRequest(Body):
         },
     )
 
-    query: Annotated[StrictStr, AfterValidator(_not_blank)] = Field(
+    query: NotBlank = Field(
         min_length=1,
         description="The text for the model, passed on byte for byte. At most MAX_QUERY_BYTES of UTF-8, not blank.",
         # "Not blank" in JSON Schema: `\\s` of JavaScript's expressions is what its trim() removes.

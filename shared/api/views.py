@@ -164,6 +164,7 @@ def _common(job: StoredJob) -> dict[str, Any]:
         "startedAt": when(job.moment("started")),
         "finishedAt": when(job.moment("finished")),
         "queuePosition": job.position,
+        "steps": int(job.record.get("steps", 0)),
         "waitingFor": _waiting_for(job.waiting),
     }
 

@@ -20,18 +20,22 @@ _SETTLING = ("finish", "retry", "hand_back", "spent")
 _ALSO = {
     "submit": ("idempotency", "file_use", "credential_use", "accept"),
     "batch": ("idempotency", "file_use", "credential_use", "accept"),
-    "claim": ("credential_use",),
+    "claim": ("credential_use", "release_pending"),
     "use_credentials": ("credential_use",),
     "delete_file": ("file_use",),
     "retry_ended": ("file_use",),
     "take_due_files": ("file_use",),
+    **dict.fromkeys(("grant_credential", "remove_credential", "revoke"), ("grants",)),
     "recall": ("idempotency",),
     **dict.fromkeys(_SETTLING, ("settlement",)),
     "finish_file": ("file_use", "ready_file"),
     "finish": ("settlement", "note_attempt", "ready_file", "keep_outputs"),
-    "spent": ("settlement", "ready_file", "keep_outputs"),
+    "spent": ("settlement", "ready_file", "keep_outputs", "release_pending"),
+    "hand_back": ("settlement", "release_pending"),
     "retry": ("settlement", "note_attempt"),
-    "rescue": ("note_attempt",),
+    "rescue": ("note_attempt", "release_pending"),
+    "renew": ("steps",),
+    "send_message": ("steps",),
 }
 
 
