@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from typing import Any
 
 import psutil
 import pytest
@@ -173,11 +174,12 @@ def test_forged_steps_are_cut_and_are_those_of_their_job(target):
     job = overtaken(target, STEPS)
     assert job["state"] == "completed", job
     assert job["steps"] > 3000
-    found, cursor = [], "0"
-    while cursor is not None:
-        page = target.client.get(f"/api/query/{job['jobId']}/steps", params={"cursor": cursor})
+    found: list[dict[str, Any]] = []
+    while len(found) < 2000:
+        page = target.client.get(f"/api/query/{job['jobId']}/steps", params={"cursor": len(found)})
         assert page.status_code == 200
-        found, cursor = [*found, *page.json()["steps"]], page.json()["nextCursor"]
+        found += page.json()["steps"]
+        assert (page.json()["nextCursor"] is None) == (len(found) == 2000)
     assert len(found) == 2000
     large = next(one for one in found if one["id"] == "large")
     assert (large["tool"], large["status"], large["parentId"], large["truncated"]) == (
