@@ -86,6 +86,11 @@ class Policy(Body):
         """The rate limit as a number and seconds; None for the deployment's."""
         return None if self.rate_limit is None else cast("tuple[int, int]", rate(self.rate_limit))
 
+    @property
+    def has_expired(self) -> bool:
+        """Whether the caller's keys have stopped working."""
+        return self.expires_at is not None and self.expires_at <= datetime.now(UTC)
+
     def highest(self, priority: Priority) -> Priority:
         """Return a priority, or the highest that the policy allows if that is lower."""
         return max(priority, self.max_priority or priority, key=PRIORITIES.index)

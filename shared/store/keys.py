@@ -9,6 +9,7 @@ A job has up to ten keys, so that records that are polled stay small and large v
                               `keep` is set
     cg:job:ID:out     string  the result, JSON; written once, at the end
     cg:job:ID:outputs string  the files that its run left, JSON, see `jobs/outputs.py`; absent when it left none
+    cg:job:ID:pending set     the files that an attempt has begun to store; expires
     cg:job:ID:joined  hash    requestId of each submission that joined → its webhook's URL and host, and its metadata
                               as JSON, a line each
     cg:job:ID:hooks   set     names of the webhooks for its end
@@ -87,10 +88,12 @@ Other keys:
     cg:kept:ID            string  a job's result, copied for idempotency records of cached answers; expires
     cg:finish:PRIO        zset    of a priority: caller → finish tag of its last job, if it is after the virtual time
     cg:held:CALLER        zset    the jobs of `cg:held` that are the caller's, with the same score
+    cg:holding            set     the callers that have or had such jobs, until the rescuer has seen that none is left
     cg:rate:CALLER        string  when the caller's bucket will be empty, ms; expires by itself
     cg:credentials:CALLER hash    name → JSON: kind hosts created updated version, key (name of the public key), sealed
     cg:uses:CALLER        hash    name of a credential → minute since the epoch in which a job last used it
     cg:granted:CALLER     hash    name → the caller whose credential of that name this one may use
+    cg:grants:CALLER:NAME set     the other callers that may use this credential of the caller
     cg:file:ID            hash    a caller's file: see `files/files.py`
     cg:file:ID:jobs       set     jobs that were submitted with it; some of them may have ended
     cg:files:of:CALLER    zset    a caller's files that are not deleted: id → seq
@@ -101,6 +104,8 @@ Other keys:
     cg:guesses:ADDRESS    set     digests of the credentials that an address sent within a minute; expires
     cg:guessers           zset    address that has such a set → ms of its last guess; expires
     cg:minute:MINUTE      hash    jobs that ended in a minute since the epoch, by state; expires after two hours
+    cg:tools:DIGEST       string  the tools of an MCP server, see `fleet/server_tools.py`; expires
+    cg:tools:DIGEST:read  string  present while no worker is to read them; expires
     cg:hit:REQUEST        string  a cached answer that has been counted; expires after 10 s
     cg:count:REQUEST      string  the reply to a request to count tokens; expires
     cg:counters           hash    counters of all processes; see `fleet/counters.py`
@@ -150,7 +155,7 @@ RQ_VIEW = PREFIX + "rqview"  # present while the copies for `rq info` are fresh;
 WRITTEN = PREFIX + "written"  # string: when readiness last tried a write, ms
 REVOKED = PREFIX + "revoked"  # hash: caller whose key is revoked → id of the revocation; kept for good
 REVOKING = PREFIX + "revoking"  # set: those of them whose jobs are still to be cancelled
-REVOCATIONS = PREFIX + "revocations"  # channel: callers whose keys are revoked
+REVOCATIONS = PREFIX + "revocations"  # channel: callers whose keys are revoked, or get another end
 BUDGET_WEBHOOK = PREFIX + "budget:webhook"  # string: host and URL that the operator gets budget warnings at
 AUDIT_SEQUENCE = PREFIX + "audit:seq"  # counter: the order of the audit list over all its sources
 WEBHOOK_DUE = "cg:told"  # channel: a webhook may be due

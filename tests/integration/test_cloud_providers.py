@@ -34,6 +34,18 @@ async def test_a_repository_is_refused_in_words(monkeypatch):
     assert "Bedrock" in report.message
 
 
+async def test_a_clients_own_tools_are_refused_in_words(monkeypatch):
+    """Catches a run in which the model is offered none of them, because nothing adds them there."""
+    monkeypatch.setenv("CLAUDE_CODE_USE_BEDROCK", "1")
+    settings = WorkerSettings(claude_command="/nowhere/claude")
+    run = Run(settings, WarmCli(settings))
+    tools = [{"name": "t", "input_schema": {"type": "object"}}]
+    report = await run.answer(plan_for({"query": "q", "clientTools": tools}, settings))
+    await run.end()
+    assert report.failure == "invalid_request"
+    assert "Bedrock" in report.message
+
+
 def test_reading_and_searching_are_no_commands():
     assert not run_commands(["Read", "Grep", "Glob", "WebSearch", "Edit", "Write"])
     assert not run_commands([])

@@ -46,6 +46,10 @@ _NO_RELAY = (
     "workspace.git is not possible where runs reach Claude through Bedrock, Vertex AI or Foundry: git needs the "
     "gateway's relay, which such a deployment does not use"
 )
+_NO_CLIENT_TOOLS = (
+    "A client's own tools are not possible where runs reach Claude through Bedrock, Vertex AI or Foundry: they need "
+    "the gateway's relay, which such a deployment does not use"
+)
 
 
 class SessionNotFoundError(Exception):
@@ -79,11 +83,8 @@ class Run:
 
         The relay retries until the deadline, on the loop's clock. To stop a run, cancel this and then call `end`.
         """
-        if self._warm.relay is None and uses_cloud(os.environ) and run_commands(plan.options.tools):
-            # Without the relay the CLI's environment holds the provider's credentials, which such a tool can read.
-            return Report(failure="invalid_request")
-        if self._warm.relay is None and plan.git is not None:
-            return Report(failure="workspace_failed", message=_NO_RELAY)
+        if self._warm.relay is None and (refused := _refused_without_relay(plan)):
+            return refused
         # A tool or an MCP server may need time to exit, and a session time to be stored; a plain answer does not.
         self._needs_exit_time = plan.uses_tools or plan.session is not None
         try:
@@ -191,7 +192,14 @@ class Run:
                 cli.open_network()
             expected = mcp_servers.Expected(plan.mcp, cli.broker.gone, cli.broker.cut)
             await cli.send(messages_of(plan.prompt, attached))
-            reading = Reading(expected, publisher, Steps(publisher), Steering(publisher), plan.options.cuts_answer)
+            reading = Reading(
+                expected,
+                publisher,
+                Steps(publisher),
+                Steering(publisher),
+                plan.options.cuts_answer,
+                frozenset() if plan.client_tools is None else plan.client_tools.names,
+            )
             await self._read(cli, reading)
             if report.envelope is None:
                 # Not at `end`, which may come later: the CLI's own retry starts half a second after its announcement.
@@ -242,6 +250,18 @@ class Run:
             await asyncio.wait({conversation})
             await cli.end(self._warm.excluded)
         self._stopped = True
+
+
+def _refused_without_relay(plan: RunPlan) -> Report | None:
+    """Return the report of a run that needs the relay; None for any other."""
+    if uses_cloud(os.environ) and run_commands(plan.options.tools):
+        # Without the relay the CLI's environment holds the provider's credentials, which such a tool can read.
+        return Report(failure="invalid_request")
+    if plan.git is not None:
+        return Report(failure="workspace_failed", message=_NO_RELAY)
+    if plan.client_tools is not None:
+        return Report(failure="invalid_request", message=_NO_CLIENT_TOOLS)
+    return None
 
 
 async def _kept(plan: RunPlan, session: StagedSession | None, attached: Sequence[Block]) -> KeptSession | None:

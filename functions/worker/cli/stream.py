@@ -17,6 +17,7 @@ from claude_agent_sdk import (
 from claude_agent_sdk.types import Message, RateLimitInfo
 
 from functions.worker.cli.answer_text import AnswerText
+from functions.worker.cli.client_calls import CallError, ClientCalls
 from functions.worker.cli.envelope import checked, name_of_model
 from functions.worker.cli.mcp_servers import Expected
 from functions.worker.cli.publisher import Publisher
@@ -34,13 +35,17 @@ _LONGEST_MESSAGE = 300
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What observes the messages of a run; `cuts_answer` is as in `RunOptions`."""
+    """What observes the messages of a run; `cuts_answer` is as in `RunOptions`.
+
+    `client_tools` are the names of the tools whose calls end the run, because its client carries them out.
+    """
 
     servers: Expected
     publisher: Publisher
     steps: Steps
     steering: Steering
     cuts_answer: bool = False
+    client_tools: frozenset[str] = frozenset()
 
 
 async def read_messages(
@@ -57,7 +62,7 @@ async def read_messages(
     tool works. A relay limits silence itself, for each request.
     """
     limit = None if report.relayed is not None else settings.claude_silence_timeout / 1000
-    answer, structured_input = AnswerText(), StructuredInput()
+    answer, structured_input, calls = AnswerText(), StructuredInput(), ClientCalls(reading.client_tools)
     try:
         async with asyncio.timeout(limit) as timeout:
             silence_limit = _SilenceLimit(timeout, limit)
@@ -71,13 +76,16 @@ async def read_messages(
                 reading.steering.observe(message)
                 report.text = answer.text
                 structured_input.observe(message)
+                if found := calls.observe(message):
+                    report.calls = found
+                    return
                 is_last = _is_last(message, report, structured_input, cuts_answer=reading.cuts_answer)
                 if is_last and isinstance(message, ResultMessage) and not message.is_error:
                     is_last = await reading.steering.may_end()
-                if is_last or _is_too_large(report, settings.max_output_bytes):
+                if is_last or _is_too_large(report, settings.max_output_bytes - calls.size):
                     return
                 silence_limit.observe(message)
-    except TimeoutError:
+    except (TimeoutError, CallError):
         report.failure = "server_error"
 
 

@@ -78,16 +78,23 @@ class Upstream:
 
 
 async def take(
-    client: redis.asyncio.Redis, claim: Claim, slot: str, budget: float = 0, caller_max_active: int | None = None
+    client: redis.asyncio.Redis,
+    claim: Claim,
+    slot: str,
+    budget: float = 0,
+    caller_max_active: int | None = None,
+    instead_of: str = "",
 ) -> ClaimedJob | None:
     """Claim a job for a slot; None when the record expects another claim, or none.
 
     Also None when its caller has spent the `budget` of the day, USD, if there is one: then the job runs the next day.
     And None when its caller runs `caller_max_active` jobs: then it waits for one of them. A policy replaces both.
+    With `instead_of` the slot gets the running job of that dead slot, under the same claim.
     """
     reply = await scripts.run(
-        client, "claim", job_id=claim.job_id, number=claim.number, slot=slot, lease_ms=LEASE, daily_budget_usd=budget,
-        caller_max_active=caller_max_active or 0, new_deployment=uuid4().hex, new_spool_key=token_hex(32),
+        client, "claim", job_id=claim.job_id, number=claim.number, slot=slot, instead_of=instead_of, lease_ms=LEASE,
+        daily_budget_usd=budget, caller_max_active=caller_max_active or 0, new_deployment=uuid4().hex,
+        new_spool_key=token_hex(32),
     )  # fmt: skip
     if reply is None:
         return None
@@ -250,6 +257,12 @@ def deployment(client: redis.Redis) -> tuple[str, str]:
         value.decode("utf-8", "replace") if isinstance(value, bytes) else value or "" for value in found
     )  # a client may decode or not
     return own, key
+
+
+async def own_deployment(client: redis.asyncio.Redis) -> tuple[str, str]:
+    """Return what `deployment` does."""
+    own, key = await get(client, ("GET", keys.DEPLOYMENT), ("GET", keys.SPOOL_KEY))
+    return own or "", key or ""
 
 
 def knows(client: redis.Redis, job_id: str) -> bool:

@@ -10,6 +10,7 @@ local function keep_outputs(id, caller, text)
       make_ready(file.file_id, caller, record[3], record[4], file)
     end
   end)
+  redis.call('DEL', pending_of(id))
   redis.call('SET', outputs_of(id), text)
   add_bytes(id, caller, #text)
 end

@@ -15,7 +15,8 @@ count_once(settlement.job_id, whole(settlement.number), settlement.caller, settl
 local id, outputs = settlement.job_id, settlement.outputs
 local job = read(id, 'caller', 'state', 'n')
 local was_cancelled = job.state == 'cancelled' and tonumber(job.n) == settlement.number + 1
-if outputs ~= '' and was_cancelled and redis.call('EXISTS', outputs_of(id)) == 0 then
+if was_cancelled and outputs ~= '' and redis.call('EXISTS', outputs_of(id)) == 0 then
   keep_outputs(id, job.caller, outputs)
 end
+if was_cancelled then release_pending(id) end
 return 1

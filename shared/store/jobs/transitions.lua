@@ -36,6 +36,7 @@ end
 local function hold(id, caller, place)
   redis.call('ZADD', HELD, place, id)
   redis.call('ZADD', held_of(caller), place, id)
+  redis.call('SADD', HOLDING, caller)
 end
 
 -- Change the priority of a job. If it waits, it gets a place behind its caller's other jobs of the new priority.
@@ -47,6 +48,7 @@ local function change_priority(id, caller, from, to)
     leave_queue(id, caller)
     enqueue(id, caller, to)
   elseif redis.call('ZSCORE', HELD, id) then
+    leave_queue(id, caller)
     local tag = next_tag(caller, to)
     redis.call('HSET', record_of(id), 'tag', whole(tag))
     hold(id, caller, score_of(to, tag))
@@ -61,10 +63,10 @@ local function enqueue_next_turn(caller, session)
   end
 end
 
--- Return whether a caller runs as many jobs as it may; `most` is the limit of the deployment, 0 for none.
-local function is_busy(caller, most)
+-- Return how many more jobs a caller may run; `most` is the limit of the deployment, 0 for none.
+local function room_to_run(caller, most)
   most = tonumber(policy_of(caller).maxActive or most)
-  return most > 0 and redis.call('ZCARD', jobs_of(caller, 'active')) >= most
+  return most > 0 and most - redis.call('ZCARD', jobs_of(caller, 'active')) or math.huge
 end
 
 -- Put the first of a caller's held jobs back into the queue. Returns whether there was one.
@@ -169,8 +171,8 @@ local function forget(id, job)
   if job.caller then forget_bytes(id, job.caller) end
   forget_hooks(id)
   forget_outputs(id)
-  redis.call('DEL', record_of(id), input_of(id), output_of(id), joined_of(id), events_of(id), keys_of(id), steps_of(id),
-    messages_of(id))
+  redis.call('DEL', record_of(id), input_of(id), output_of(id), joined_of(id), events_of(id), keys_of(id), pending_of(id),
+    steps_of(id), messages_of(id))
   redis.call('ZREM', EXPIRES, id)
 end
 
@@ -253,8 +255,6 @@ local function end_job(id, job, to, time, keep_ms, code)
     leave_queue(id, job.caller)
     redis.call('ZREM', DELAYED, id)
     redis.call('ZREM', PARKED, id)
-    redis.call('ZREM', HELD, id)
-    redis.call('ZREM', held_of(job.caller), id)
   end
   change_state(id, job.caller, job.seq, job.state, to, 'progress', 100, 'finished', whole(time),
     'expires', whole(time + keep_ms))

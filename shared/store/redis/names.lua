@@ -4,7 +4,7 @@ local WAITING, DELAYED, ACTIVE, PAUSED = 'cg:waiting', 'cg:delayed', 'cg:active'
 -- Those of the waiting jobs that need no sandbox: what a worker without one may take.
 local PLAIN = 'cg:waiting:plain'
 local SANDBOXED = 'cg:sandboxed'
-local VIRTUAL, POLICIES, HELD = 'cg:virtual', 'cg:policies', 'cg:held'
+local VIRTUAL, POLICIES, HELD, HOLDING = 'cg:virtual', 'cg:policies', 'cg:held', 'cg:holding'
 local BYTES, SESSIONS, SESSION_BYTES = 'cg:bytes', 'cg:sessions', 'cg:sessionbytes'
 local PARKED, DEPLOYMENT, SPOOL_KEY = 'cg:parked', 'cg:deployment', 'cg:spoolkey'
 local SEQUENCE, WAKE, EXPIRES, COUNTERS = 'cg:seq', 'cg:wake', 'cg:expires', 'cg:counters'
@@ -39,6 +39,7 @@ local function steps_of(id) return 'cg:job:' .. id .. ':steps' end
 local function messages_of(id) return 'cg:job:' .. id .. ':messages' end
 local function channel_of(id) return 'cg:heard:' .. id end
 local function outputs_of(id) return 'cg:job:' .. id .. ':outputs' end
+local function pending_of(id) return 'cg:job:' .. id .. ':pending' end
 local function joined_of(id) return 'cg:job:' .. id .. ':joined' end
 -- The idempotency records that name a job or a batch, and a copy of a result for the records of cached answers.
 local function keys_of(id) return 'cg:job:' .. id .. ':keys' end
@@ -89,6 +90,7 @@ local function session_of(digest) return 'cg:session:' .. digest end
 local function credentials_of(caller) return 'cg:credentials:' .. caller end
 local function uses_of(caller) return 'cg:uses:' .. caller end
 local function granted_to(caller) return 'cg:granted:' .. caller end
+local function users_of_credential(owner, name) return 'cg:grants:' .. owner .. ':' .. name end
 
 -- Return the server's time, ms since the epoch; the same during one script.
 local script_time
