@@ -13,6 +13,7 @@ from functions.admin.callers import router as admin_callers
 from functions.admin.pages import pages as admin_pages
 from functions.admin.reports import router as admin_reports
 from functions.admin.routes import router as admin
+from functions.admin.schedules import router as admin_schedules
 from functions.anthropic.message_routes import router as anthropic_messages
 from functions.anthropic.routes import router as anthropic
 from functions.batches.routes import lists as batch_lists
@@ -22,6 +23,8 @@ from functions.files.routes import lists as file_lists
 from functions.files.routes import router as files
 from functions.openai.chat_routes import router as openai_chat
 from functions.openai.routes import router as openai
+from functions.schedules.routes import lists as schedule_lists
+from functions.schedules.routes import router as schedules
 from functions.status.routes import polled
 from functions.status.routes import router as status
 from functions.status.start import start
@@ -84,6 +87,8 @@ app = create_app(
     file_lists,
     batches,
     batch_lists,
+    schedules,
+    schedule_lists,
     openai,
     openai_chat,
     anthropic,
@@ -92,5 +97,6 @@ app = create_app(
     admin_callers,
     admin_pages,
     admin_reports,
+    admin_schedules,
     lifespan=_lifespan,
 )

@@ -44,12 +44,18 @@ def state_of(status: Body, health: Body) -> str:
     reason = reason_of(status, health)
     parts = [f"{state}: {reason}" if reason else str(state)]
     if state == "delayed" and not reason:
-        parts = ["delayed: the attempt failed; retrying soon"]
+        parts = [_delay(status)]
     if isinstance(before, int) and state == "waiting":
         parts.append(f"{before} ahead of it" if before else "first in the queue")
         if not reason and _is_busy(health):
             parts.append("all slots are busy")
     return visible(", ".join(parts))
+
+
+def _delay(status: Body) -> str:
+    if status.get("startsAt") and not status.get("attempts"):
+        return f"delayed until {status['startsAt']}"
+    return "delayed: the attempt failed; retrying soon"
 
 
 def failure_of(status: Body) -> str:

@@ -56,6 +56,7 @@ JobId = Annotated[str, Path(alias="jobId", description="The `jobId` of the submi
 async def list_jobs(
     request: Request,
     state: Annotated[State | None, Query(description="Only jobs in this state.")] = None,
+    schedule: Annotated[str | None, Query(max_length=36, description="Only jobs that this schedule made.")] = None,
     limit: Annotated[int, Query(ge=1, le=100, description="The number of jobs at most.")] = 20,
     cursor: Annotated[
         str | None, Query(pattern="^[0-9]{1,15}$", description="The `nextCursor` of the previous page.")
@@ -64,7 +65,7 @@ async def list_jobs(
     """List the caller's own jobs, newest first, without their results."""
     settings = load(StatusSettings)
     caller = await caller_of(request, settings)
-    page = await service.job_page(state, limit, cursor, caller=caller, settings=settings)
+    page = await service.job_page(state, schedule, limit, cursor, caller=caller, settings=settings)
     return as_json(page)
 
 

@@ -132,6 +132,10 @@ class Listed(Wire):
     created_at: str
     started_at: str | None
     finished_at: str | None
+    starts_at: str | None = Field(
+        None, description="The time until which the job is delayed: its `runAt`, or its next attempt; otherwise null."
+    )
+    schedule_id: str | None = Field(None, description="The schedule that made the job; null for any other.")
     queue_position: int | None = Field(
         description="The number of jobs that start before this one; null unless it is waiting."
     )
@@ -185,6 +189,8 @@ class Status(Listed):
                     "createdAt": "2026-01-31T12:00:00.000Z",
                     "startedAt": "2026-01-31T12:00:00.040Z",
                     "finishedAt": "2026-01-31T12:00:00.870Z",
+                    "startsAt": None,
+                    "scheduleId": None,
                     "queuePosition": None,
                 }
             ]

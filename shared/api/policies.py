@@ -4,9 +4,6 @@ from datetime import UTC, datetime
 from typing import Annotated, cast
 
 from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BeforeValidator,
     ConfigDict,
     Field,
     StrictInt,
@@ -15,28 +12,12 @@ from pydantic import (
 )
 
 from shared.api.requests import AgentName, Body, HostName, McpServerName, ModelName, ToolName
+from shared.api.sent_times import Time
 from shared.api.vocabulary import PRIORITIES, Priority
 from shared.configuration.types import rate
 
 Count = Annotated[StrictInt, Field(ge=1, le=1_000_000_000)]
 Dollars = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False, strict=True)]
-
-
-def _no_number(value: object) -> object:
-    # Pydantic reads a number, also one in a text, as seconds since the epoch.
-    if isinstance(value, datetime) or (isinstance(value, str) and "-" in value[1:]):
-        return value
-    raise ValueError("should be a time such as 2030-01-31T12:00:00Z")
-
-
-def _in_utc(time: datetime) -> datetime:
-    try:
-        return time.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("should be a time of the years 1 to 9999 in UTC") from None
-
-
-Time = Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(_in_utc)]
 
 
 class Policy(Body):

@@ -16,6 +16,7 @@ from pydantic import (
 from shared.api.blank import NotBlank
 from shared.api.ids import CredentialName
 from shared.api.job_files import Attachments, JobFiles
+from shared.api.sent_times import Time
 from shared.api.vocabulary import Priority
 from shared.api.wire import Body as Body  # noqa: PLC0414 -- for all that define what clients send
 from shared.api.workspaces import Workspace
@@ -221,6 +222,11 @@ class SubmitRequest(Body):
     )
     cache: CacheControl = Field(default_factory=CacheControl)
     timeout_ms: Milliseconds | None = Field(None, description="At most CLAUDE_TIMEOUT.")
+    run_at: Time | None = Field(
+        None,
+        exclude_if=lambda time: time is None,
+        description="The job does not start before this time, at most a year from now; until then it is `delayed`.",
+    )
     metadata: Metadata = Field(
         default_factory=dict, description="Returned in the status and in webhooks; not part of the run."
     )

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from shared.api.models import Status, Wire
 
 
@@ -29,6 +31,23 @@ class BudgetEvent(Wire):
     type: Literal["budget.warning"]
     timestamp: str
     data: BudgetState
+
+
+class PausedSchedule(Wire):
+    """A schedule that was paused because its runs failed."""
+
+    schedule_id: str
+    name: str
+    failures: int
+    code: str = Field(description="The error code of the last failure.")
+
+
+class ScheduleEvent(Wire):
+    """The body of the webhook of a schedule that was paused because its runs failed."""
+
+    type: Literal["schedule.paused"]
+    timestamp: str
+    data: PausedSchedule
 
 
 class Delivery(Wire):

@@ -25,6 +25,7 @@ from shared.store.redis.client import async_client
 # Fields about the handling of a job, which are in its record. The worker does not need them.
 _NOT_FOR_THE_WORKER = {
     "priority",
+    "run_at",
     "metadata",
     "timeout_ms",
     "cache",
@@ -102,17 +103,19 @@ async def prepare(
     idempotency_key: str | None,
     settings: SubmitSettings,
     until: allowed.Until | None = None,
+    known_schema: bool = False,
 ) -> submissions.Submission:
     """Check that this deployment allows a request, and translate it into a submission of the store.
 
-    The requests of a batch share one `until`. Raises InvalidRequest, Forbidden or WebhookUrlRefused.
+    The requests of a batch share one `until`; a `known_schema` was checked before. Raises InvalidRequest, Forbidden or
+    WebhookUrlRefused.
     """
     until = until or allowed.until_from_now()
     policy = await policies.of(async_client(settings.redis_address), caller)
     # Idempotency compares what the client has sent: the policy may change before the client sends it again.
     body = digest(normalized(request)) if idempotency_key else ""
     request = allowed.apply_policy(request, policy, settings)
-    await allowed.check(request, settings, caller, until)
+    await allowed.check(request, settings, caller, until, known_schema=known_schema)
     host = ""
     if request.webhook_url:
         host = await allowed.webhook_host(request.webhook_url, caller, settings, until.names)
@@ -179,6 +182,7 @@ def _submission(
         effective |= job_files.decisive(request)
         name = fingerprint(caller, {**effective, "timeoutMs": timeout})
     mode = request.cache.mode
+    at_once = request.run_at is None
     ttl = settings.cache_ttl if request.cache.ttl is None else request.cache.ttl
     return submissions.Submission(
         job_id=job_id,
@@ -189,9 +193,10 @@ def _submission(
         request=_text(decisive),
         metadata=_text(request.metadata) if request.metadata else "",
         fingerprint=name,
-        read_cache=settings.cache_ttl > 0 and mode == "default",
-        join=settings.dedup_enabled and mode == "default",
-        joinable=settings.dedup_enabled and mode != "bypass",
+        # A job for later runs then: it is neither answered nor joined before.
+        read_cache=at_once and settings.cache_ttl > 0 and mode == "default",
+        join=at_once and settings.dedup_enabled and mode == "default",
+        joinable=at_once and settings.dedup_enabled and mode != "bypass",
         cache_ttl=ttl if settings.cache_ttl and mode != "bypass" else 0,
         idempotency=_key_record(caller, idempotency_key) if idempotency_key else "",
         webhook_url=request.webhook_url or "",
@@ -205,6 +210,7 @@ def _submission(
         sandbox=bool(request.tools or request.agents or request.files or request.workspace),
         label=usage.label(request.metadata.get(settings.usage_tag or "", "")),
         keep_request=isinstance(request, ResponseQuery),  # a response repeats it
+        run_at=0 if request.run_at is None else int(request.run_at.timestamp() * 1000),
         files=job_files.named(request),
         max_attached=MAX_ATTACHED,
     )

@@ -5,8 +5,7 @@ The names and the fields of records are older than some terms of the glossary, a
 A job has up to ten keys, so that records that are polled stay small and large values are read once:
 
     cg:job:ID         hash    the record: short fields only, so that Redis keeps it in its compact form
-    cg:job:ID:in      string  the request, JSON; read by the worker; above 4 KB deleted when the job completes, unless
-                              `keep` is set
+    cg:job:ID:in      string  the request, JSON; above 4 KB deleted when the job completes, unless `keep` is set
     cg:job:ID:out     string  the result, JSON; written once, at the end
     cg:job:ID:outputs string  the files that its run left, JSON, see `jobs/outputs.py`; absent when it left none
     cg:job:ID:pending set     the files that an attempt has begun to store; expires
@@ -26,6 +25,9 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     state    waiting | active | delayed | completed | failed | cancelled
     prio     0 high, 1 normal, 2 low
     seq      place in the order of arrival, over all callers
+    due      ms until which it is, or was last, delayed; absent when it never was
+    runat    ms before which its client does not want it to start; absent for none
+    schedule the schedule that made it; absent for none
     tag      place in the order of its priority, see `jobs/fair_share.lua`; absent until it is in the queue
     n        the claim number that is expected next, or that runs: the fence of every write
     attempts attempts that count: those that ended by themselves, and lost workers
@@ -45,7 +47,7 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     round    how often it was retried after its end; absent for never
     meta     the caller's metadata, JSON; absent for none
     hook, host  URL of the first submission's webhook, and its host; absent for none
-    talk     the session that it continues; absent for none
+    talk     the session that it continues, or `schedule.ID` for one job of a schedule at a time; absent for none
     spent    the cost of its running claim so far, JSON
     waiting  why its running claim waits for Claude, JSON; absent when it does not
     cost     USD, of all its attempts
@@ -81,6 +83,7 @@ Other keys:
     cg:batch:ID:jobs      list    in the order of its queries: job id, space, the caller's own name for it
     cg:batches:CALLER     zset    a caller's batches: id → seq
     cg:batches:expire     zset    id of an ended batch → ms when it is forgotten
+    cg:schedule:…, cg:schedules…  see `schedules/schedules.py`
     cg:cache:FP           hash    job that answered, and cost; expires by itself, and keeps the job's keys as long
     cg:flight:FP          string  id of the job that answers this fingerprint now
     cg:idem:CALLER:HASH   hash    the first answer under an Idempotency-Key: body (hash) kind req job at (ms); expires a
@@ -230,10 +233,7 @@ def idempotency(caller: str, digest: str) -> str:
 
 
 def caller_key(digest: str) -> str:
-    """Name the record by which a caller's key is found: digest caller scopes used (minute of the last use).
-
-    Expires when another key has replaced it.
-    """
+    """Name the record of a key: digest caller scopes used (minute of the last use); expires when it is replaced."""
     return f"{PREFIX}key:{digest}"
 
 

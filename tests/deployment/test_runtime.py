@@ -33,6 +33,10 @@ ANSWERS = {
     "BatchesFunction": {
         "SubmitBatch": 202, "ListBatches": 200, "ReadBatch": 404, "ReadBatchResults": 404, "CancelBatch": 404,
     },
+    "SchedulesFunction": {
+        "CreateSchedule": 201, "ListSchedules": 200, "ReadSchedule": 404, "ChangeSchedule": 404, "DeleteSchedule": 404,
+        "PauseSchedule": 404, "ResumeSchedule": 404, "RunSchedule": 404,
+    },
     "AnthropicFunction": {
         "SubmitMessageBatch": 200, "ListMessageBatches": 200, "ReadMessageBatch": 404, "ReadMessageResults": 404,
         "CancelMessageBatch": 404, "DeleteMessageBatch": 400, "CreateMessage": 400, "CountTokens": 400,
@@ -54,7 +58,8 @@ ANSWERS = {
         "CancelAnyJob": 200, "RetryFailed": 200, "PurgeFinished": 200, "PauseQueue": 200, "ResumeQueue": 200,
         "ClearCache": 200, "Callers": 200, "RevokeCaller": 404,
         "CreateCaller": 200, "RotateKey": 404, "ReadPolicy": 404, "PutPolicy": 404, "ResumeHost": 404,
-        "GrantCredential": 404, "AllCredentials": 200, "AllUsage": 200, "AuditList": 200,
+        "GrantCredential": 404, "AllCredentials": 200, "AllSchedules": 200, "AnySchedule": 404,
+        "PauseAnySchedule": 404, "ResumeAnySchedule": 404, "DeleteAnySchedule": 404, "AllUsage": 200, "AuditList": 200,
     },
 }  # fmt: skip
 

@@ -26,7 +26,8 @@ MISSING = {
     "RotateKey", "ReadPolicy", "PutPolicy", "GrantCredential",
     "ReadResponse", "CancelResponse", "ReadBatch", "ReadBatchResults", "CancelBatch", "ReadMessageBatch",
     "ReadMessageResults", "CancelMessageBatch", "PutCredential", "ReadCredential", "DeleteCredential",
-    "ReadModel",
+    "ReadModel", "ReadSchedule", "ChangeSchedule", "DeleteSchedule", "PauseSchedule", "ResumeSchedule", "RunSchedule",
+    "AnySchedule", "PauseAnySchedule", "ResumeAnySchedule", "DeleteAnySchedule",
     "ReadFile", "ReadFileContent", "DeleteFile",
     "ListArtifacts", "ReadArtifact", "ReadPatch", "ReadDownload", "MakeDownload",
 }  # fmt: skip
@@ -69,6 +70,7 @@ def test_every_recorded_event_is_answered(build, variables, checkout, tmp_path):
         statuses = {name: invoke(name) for name in names}
     special = {
         "UploadFile": 201,
+        "CreateSchedule": 201,
         **dict.fromkeys(MISSING, 404),
         **dict.fromkeys(ACCEPTED, 202),
         **dict.fromkeys(REFUSED, 400),

@@ -89,7 +89,16 @@ def accepted(batch: Batch, answer: Answer) -> StoredBatch:
     """Return a batch as it was when it was accepted."""
     record = {"req": answer.request_id, "created": str(answer.at), "meta": batch.metadata or "{}"}
     total = len(batch.queries)
-    counts = {"total": total, "waiting": total, "active": 0, "delayed": 0, "completed": 0, "failed": 0, "cancelled": 0}
+    delayed = sum(one.run_at > answer.at for one, _ in batch.queries)
+    counts = {
+        "total": total,
+        "waiting": total - delayed,
+        "active": 0,
+        "delayed": delayed,
+        "completed": 0,
+        "failed": 0,
+        "cancelled": 0,
+    }
     return StoredBatch(answer.batch_id, record, counts)
 
 

@@ -15,7 +15,7 @@
 local id, number, slot, instead_of, lease_ms, daily_budget_usd, caller_max_active, new_deployment, new_spool_key =
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8], ARGV[9]
 local job = read(id, 'state', 'n', 'slot', 'started', 'timeout', 'attempts', 'progress', 'caller', 'seq',
-  'created', 'req', 'taken', 'cost', 'paid', 'cred', 'prio', 'tag', 'budget')
+  'created', 'req', 'taken', 'cost', 'paid', 'cred', 'prio', 'tag', 'budget', 'runat')
 local time = now()
 local started = job.started or job.taken or time
 if job.n ~= number then return nil end
@@ -29,7 +29,9 @@ if job.state == 'waiting' and not job.started and daily_budget_usd > 0
   change_state(id, job.caller, job.seq, 'waiting', 'delayed')
   redis.call('HSET', record_of(id), 'n', job.n + 1)
   redis.call('HDEL', record_of(id), 'tag') -- it has not run: the next day it is behind jobs that wait then
-  redis.call('ZADD', DELAYED, whole(time - time % DAY + DAY), id)
+  local due = whole(time - time % DAY + DAY)
+  redis.call('HSET', record_of(id), 'due', due)
+  redis.call('ZADD', DELAYED, due, id)
   publish_state(id, 'delayed', job.progress)
   return nil
 end
@@ -54,7 +56,7 @@ if job.state == 'waiting' then
   if redis.call('HDEL', record_of(id), PIECE) == 1 then publish(id, 'reset', '') end
   publish_state(id, 'active', progress)
   redis.call('HSET', RUNNING, slot, id)
-  if not job.started then observe('queue_wait', started - job.created) end
+  if not job.started then observe('queue_wait', started - math.max(job.created, job.runat or 0)) end
 elseif job.state == 'active' and instead_of ~= '' and job.slot == instead_of then
   leave_slot(id)
   release_pending(id)

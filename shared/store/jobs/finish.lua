@@ -47,7 +47,7 @@ local function keep_session(from, to, keep_s)
   return bytes
 end
 
-local job = read(id, 'state', 'n', 'caller', 'seq', 'fp', 'ttl', 'keep')
+local job = read(id, 'state', 'n', 'caller', 'seq', 'fp', 'ttl', 'keep', 'schedule')
 if job.state == 'delayed' and tonumber(job.n) == settlement.number + 1 then return 2 end
 if job.n == number and job.state == state then return 1 end
 if job.n ~= number or job.state ~= 'active' then
@@ -68,6 +68,7 @@ if note_upstream(settlement.upstream, code, settlement.wait_ms, time) then
 end
 end_job(id, job, state, time, settlement.keep_ms, code)
 count_spend(id, job.caller, settlement.spend)
+if job.schedule then schedules.note_run(id, job.schedule) end
 if settlement.outputs ~= '' then keep_outputs(id, job.caller, settlement.outputs) end
 if settlement.absent ~= '' then redis.call('HSET', record_of(id), 'absent', settlement.absent) end
 redis.call('HINCRBY', record_of(id), 'attempts', 1)

@@ -21,13 +21,7 @@ local function first_job()
 end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', DELAYED, '-inf', whole(time), 'LIMIT', 0, 100)) do
-  redis.call('ZREM', DELAYED, id)
-  local job = read(id, 'caller', 'state', 'prio', 'seq', 'progress', 'tag')
-  if job.state == 'delayed' then
-    change_state(id, job.caller, job.seq, 'delayed', 'waiting')
-    enqueue(id, job.caller, job.prio, job.tag)
-    publish_state(id, 'waiting', job.progress)
-  end
+  end_delay(id)
 end
 
 if redis.call('EXISTS', PAUSED, NOT_BEFORE) > 0 then return nil end

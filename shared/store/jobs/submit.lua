@@ -25,6 +25,7 @@
 --     label         KEY\nTAG: the short id of the caller's key, and the value of the tag by which usage is counted
 --     keep_request  whether the request is read after the job has completed
 --     sandbox       whether only a worker with a sandbox may run the job
+--     run_at        ms before which the job may not start, 0 to start it at once
 --     files         its files and attachments, a list: id ('' when the content is in the request), sha256, kind, size and
 --                   whether it is attached; of a file with an id, the last but one is read from its record
 --     max_attached  bytes of all attachments

@@ -171,6 +171,8 @@ local function forget(id, job)
   if job.caller then forget_bytes(id, job.caller) end
   forget_hooks(id)
   forget_outputs(id)
+  local schedule = redis.call('HGET', record_of(id), 'schedule')
+  if schedule then redis.call('ZREM', schedules.jobs(schedule), id) end
   redis.call('DEL', record_of(id), input_of(id), output_of(id), joined_of(id), events_of(id), keys_of(id), pending_of(id),
     steps_of(id), messages_of(id))
   redis.call('ZREM', EXPIRES, id)
@@ -268,7 +270,8 @@ local function end_job(id, job, to, time, keep_ms, code)
   count(to == 'failed' and 'failed:' .. code or to)
   local minute = minute_of(math.floor(time / 60000))
   if redis.call('HINCRBY', minute, to, 1) == 1 then redis.call('EXPIRE', minute, 7200) end
-  local started, session, batch = unpack(redis.call('HMGET', record_of(id), 'started', SESSION, 'batch'))
+  local started, session, batch, schedule =
+    unpack(redis.call('HMGET', record_of(id), 'started', SESSION, 'batch', 'schedule'))
   if started and to ~= 'cancelled' then observe('execution', time - started) end
   if session then
     redis.call('LREM', turns_of(job.caller, session), 0, id)
@@ -277,6 +280,7 @@ local function end_job(id, job, to, time, keep_ms, code)
   expire_keys(id, time)
   add_webhooks(id, job.caller, to, time)
   if batch then end_in_batch(batch, id, to, time, keep_ms) end
+  if schedule then schedules.end_run(id, schedule, to, code) end
   publish(id, 'done', '')
 end
 
@@ -287,8 +291,23 @@ local function delay(id, job, due)
   redis.call('HSET', record_of(id), 'n', job.n + 1)
   redis.call('HDEL', record_of(id), 'slot')
   redis.call('ZREM', ACTIVE, id)
+  redis.call('HSET', record_of(id), 'due', whole(due))
   redis.call('ZADD', DELAYED, whole(due), id)
   publish_state(id, 'delayed', redis.call('HGET', record_of(id), 'progress'))
+end
+
+-- Put a delayed job into the queue. One that continues a session gets its turn now, unless it has one since an earlier attempt.
+local function end_delay(id)
+  redis.call('ZREM', DELAYED, id)
+  local job = redis.call('HMGET', record_of(id), 'caller', 'state', 'prio', 'seq', 'progress', 'tag', SESSION)
+  if job[2] ~= 'delayed' then return end
+  change_state(id, job[1], job[4], 'delayed', 'waiting')
+  if job[7] and not redis.call('LPOS', turns_of(job[1], job[7]), id) then
+    enqueue_or_park(id, job[1], job[7], job[3], job[4])
+  else
+    enqueue(id, job[1], job[3], job[6])
+  end
+  publish_state(id, 'waiting', job[5])
 end
 
 -- Note what an attempt showed of Claude: 'answered', 'refused' (our credentials or our account), or 'limited', which holds

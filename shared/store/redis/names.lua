@@ -18,6 +18,13 @@ local FILES_DUE, FILE_BYTES = 'cg:files:due', 'cg:files:bytes'
 local UPSTREAM, NOT_BEFORE = 'cg:upstream', 'cg:notbefore'
 local BUDGET_WEBHOOK, AUDIT_SEQUENCE = 'cg:budget:webhook', 'cg:audit:seq'
 local BATCHES_EXPIRE, GUESSERS, CALLER_KEYS = 'cg:batches:expire', 'cg:guessers', 'cg:keys'
+-- The names of what belongs to schedules, and functions about their runs, which schedule_runs.lua adds. One local: Lua allows
+-- 200, and the scripts that accept jobs are near.
+local schedules = {ALL = 'cg:schedules', DUE = 'cg:schedules:due'}
+function schedules.of(caller) return 'cg:schedules:of:' .. caller end
+function schedules.record(id) return 'cg:schedule:' .. id end
+function schedules.runs(id) return 'cg:schedule:' .. id .. ':runs' end
+function schedules.jobs(id) return 'cg:schedule:' .. id .. ':jobs' end
 -- Fields of a job's record: the session that it continues, and the last piece that its claim has published.
 local SESSION, PIECE = 'talk', 'said'
 -- An event stream that grows beyond this loses its oldest events.

@@ -15,11 +15,13 @@ from shared.store.redis.pipelining import send
 from shared.store.redis.signatures import Signature
 
 _FILES = {path.stem: path for path in Path(__file__).parents[1].rglob("*.lua")}
-_COMMON = ("names", "counts", "fair_share", "storage", "transitions", "budget_warning")
+_COMMON = ("names", "counts", "fair_share", "storage", "transitions", "budget_warning", "schedule_runs")
 _SETTLING = ("finish", "retry", "hand_back", "spent")
 _ALSO = {
     "submit": ("idempotency", "file_use", "credential_use", "accept"),
     "batch": ("idempotency", "file_use", "credential_use", "accept"),
+    "run_schedule": ("idempotency", "file_use", "credential_use", "accept"),
+    "put_schedule": ("idempotency",),
     "claim": ("credential_use", "release_pending"),
     "use_credentials": ("credential_use",),
     "delete_file": ("file_use",),
