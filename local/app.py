@@ -31,11 +31,12 @@ from functions.status.start import start
 from functions.submit.routes import router as submit
 from functions.webhook.routes import router as webhook
 from local.store_watch import watch
-from shared.configuration.settings import HTTP_SETTINGS, ApiSettings, load
+from shared.configuration.settings import HTTP_SETTINGS, ApiSettings, SubmitSettings, load
 from shared.host.environment import hide
 from shared.http.app import create_app
 from shared.http.traffic import traffic
 from shared.logs import configure, event
+from shared.services import routing
 from shared.store.callers import callers
 from shared.store.redis.client import async_client, close_clients
 
@@ -55,14 +56,16 @@ async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
     configure(settings)
     await _warn_without_keys(settings)
     watching = asyncio.create_task(watch(settings.redis_address))
+    preparing = asyncio.create_task(routing.prepare(load(SubmitSettings)))
     # What was imported stays until the process ends, so that the collector need not visit it. A request creates some
     # hundred objects that reference counting frees; the default looks for cycles among them at every second request.
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, *gc.get_threshold()[1:])
     yield
-    watching.cancel()
-    await asyncio.wait({watching})
+    for task in (watching, preparing):
+        task.cancel()
+    await asyncio.wait({watching, preparing})
     await traffic.close(async_client(settings.redis_address))
     await close_clients()
 

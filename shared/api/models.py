@@ -39,6 +39,14 @@ class Usage(Wire):
     cache_creation_tokens: int
 
 
+class ToolCall(Wire):
+    """A call of a tool that the client runs itself."""
+
+    id: str
+    name: str
+    input: dict[str, Any]
+
+
 class Result(Wire):
     """The result of a completed job."""
 
@@ -51,6 +59,11 @@ class Result(Wire):
     cost_usd: float
     duration_ms: int
     turns: int
+    tool_calls: list[ToolCall] = Field(
+        default_factory=list,
+        exclude_if=lambda calls: not calls,
+        description="The calls with which a job of `/v1` ended, for the client to run.",
+    )
     artifacts: list[Artifact] = Field(default_factory=list, description="The files that the run left in `outputs/`.")
     patch: PatchSummary | None = Field(
         None, description="The changes in the working directory; null if the job has neither files nor a workspace."
@@ -126,6 +139,7 @@ class Listed(Wire):
     queue_position: int | None = Field(
         description="The number of jobs that start before this one; null unless it is waiting."
     )
+    steps: int = Field(0, ge=0, description="How many steps its runs had, those too that are no longer listed.")
     waiting_for: WaitingFor | None = Field(
         None, description="Why the job waits: an error of Claude, its clone, or the want of a sandbox; otherwise null."
     )

@@ -1,5 +1,6 @@
 """Policies: the limits of one caller, where they differ from those of the deployment."""
 
+from datetime import UTC, datetime
 from typing import Annotated, cast
 
 from pydantic import (
@@ -62,6 +63,11 @@ class Policy(Body):
     def rate(self) -> tuple[int, int] | None:
         """The rate limit as a number and seconds; None for the deployment's."""
         return None if self.rate_limit is None else cast("tuple[int, int]", rate(self.rate_limit))
+
+    @property
+    def has_expired(self) -> bool:
+        """Whether the caller's keys have stopped working."""
+        return self.expires_at is not None and self.expires_at <= datetime.now(UTC)
 
     def highest(self, priority: Priority) -> Priority:
         """Return a priority, or the highest that the policy allows if that is lower."""

@@ -1,7 +1,7 @@
 """The objects that clients send, with their limits."""
 
 import math
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -11,13 +11,12 @@ from pydantic import (
     StrictBool,
     StrictInt,
     StrictStr,
-    model_validator,
 )
 
+from shared.api.blank import NotBlank
 from shared.api.ids import CredentialName
 from shared.api.job_files import Attachments, JobFiles
 from shared.api.sent_times import Time
-from shared.api.texts import not_blank
 from shared.api.vocabulary import Priority
 from shared.api.wire import Body as Body  # noqa: PLC0414 -- for all that define what clients send
 from shared.api.workspaces import Workspace
@@ -25,17 +24,17 @@ from shared.egress import hosts
 from shared.egress.targets import MAX_URL
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Refuse numbers that JSON cannot represent: 1e999 parses to infinity."""
     match value:
         case float() if not math.isfinite(value):
             raise ValueError("should contain finite numbers only")
         case dict():
             for item in value.values():
-                _finite(item)
+                finite(item)
         case list():
             for item in value:
-                _finite(item)
+                finite(item)
         case _:
             pass
     return value
@@ -93,7 +92,7 @@ class RouteRequest(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"query": "What time is it in Tokyo?"}]})
 
-    query: Annotated[StrictStr, AfterValidator(not_blank)] = Field(min_length=1, json_schema_extra={"pattern": r"\S"})
+    query: NotBlank = Field(min_length=1, json_schema_extra={"pattern": r"\S"})
 
 
 MAX_METADATA, MAX_METADATA_KEY, MAX_METADATA_VALUE = 16, 64, 512
@@ -144,7 +143,7 @@ class SubmitRequest(Body):
         },
     )
 
-    query: Annotated[StrictStr, AfterValidator(not_blank)] = Field(
+    query: NotBlank = Field(
         min_length=1,
         description="The text for the model, passed on byte for byte. At most MAX_QUERY_BYTES of UTF-8, not blank.",
         # "Not blank" in JSON Schema: `\\s` of JavaScript's expressions is what its trim() removes.
@@ -155,7 +154,7 @@ class SubmitRequest(Body):
         description="Receives the outcome as a signed Standard Webhooks event; a public http or https URL.",
     )
     priority: Priority = Field("normal", description="A waiting job of a higher priority always starts first.")
-    context: Annotated[dict[str, Any], AfterValidator(_finite)] | None = Field(
+    context: Annotated[dict[str, Any], AfterValidator(finite)] | None = Field(
         None, description="Data that the model receives before the query."
     )
     model: ModelName | None = Field(None, description="One of CLAUDE_MODELS, if that is set.")
@@ -184,7 +183,7 @@ class SubmitRequest(Body):
         max_length=50,
         description="The MCP servers to use instead of the router's choice; an empty list for none.",
     )
-    output_schema: Annotated[dict[str, Any], AfterValidator(_finite)] | None = Field(
+    output_schema: Annotated[dict[str, Any], AfterValidator(finite)] | None = Field(
         None, description="A JSON Schema. The answer is JSON that conforms to it, in `result.structured`."
     )
     session: StrictBool = Field(False, description="Keep the session, so that `result.sessionId` can be continued.")
@@ -234,45 +233,6 @@ class BatchQuery(SubmitRequest):
     custom_id: Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")] | None = Field(
         None, description="Returned with the result."
     )
-
-
-class CompatQuery(BatchQuery):
-    """A query of a compat API, with what our own API does not have."""
-
-    # Omitted when absent, so that digests of bodies that were stored before these fields stay valid.
-    text_format: dict[str, Any] | None = Field(
-        None,
-        exclude_if=lambda options: options is None,
-        description="The options of a text format that answers repeat.",
-    )
-    history: list[dict[str, Any]] = Field(
-        default_factory=list,
-        exclude_if=lambda turns: not turns,
-        description="The turns before the query, as messages of Anthropic's API.",
-    )
-    answer_tool: StrictStr | None = Field(
-        None,
-        min_length=1,
-        max_length=128,
-        exclude_if=lambda name: name is None,
-        description="The client's tool whose input is the structured answer.",
-    )
-    live: StrictBool = Field(
-        False,
-        exclude_if=lambda live: not live,
-        description="The client waits: an answer that reaches `maxOutputTokens` is returned as far as it goes.",
-    )
-
-    @model_validator(mode="after")
-    def _is_urgent_if_live(self) -> Self:
-        if self.live and "priority" not in self.model_fields_set:
-            # Not a field that the client has set: a policy lowers it instead of refusing it.
-            self.__dict__["priority"] = "high"
-        return self
-
-
-class ResponseQuery(CompatQuery):
-    """A query of OpenAI's Responses API, whose request is kept with the job: a response repeats it."""
 
 
 class BatchRequest(Body):

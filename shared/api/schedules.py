@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field, StrictStr
 
 from shared import due_times
+from shared.api.blank import NotBlank
 from shared.api.requests import SubmitRequest
-from shared.api.texts import not_blank
 from shared.api.wire import Body, Wire
 
 MAX_NAME = 100
@@ -14,7 +14,7 @@ Overlap = Literal["skip", "queue"]
 CatchUp = Literal["none", "last"]
 
 
-Name = Annotated[StrictStr, Field(min_length=1, max_length=MAX_NAME), AfterValidator(not_blank)]
+Name = Annotated[NotBlank, Field(min_length=1, max_length=MAX_NAME)]
 Cron = Annotated[
     StrictStr,
     AfterValidator(due_times.check),

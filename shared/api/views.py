@@ -172,6 +172,7 @@ def _common(job: StoredJob) -> dict[str, Any]:
         "startsAt": when(job.starts),
         "scheduleId": job.record.get("schedule"),
         "queuePosition": job.position,
+        "steps": int(job.record.get("steps", 0)),
         "waitingFor": _waiting_for(job.waiting),
     }
 

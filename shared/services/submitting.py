@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from shared.api.compat_queries import ResponseQuery
 from shared.api.errors import (
     AlreadyFinished,
     NotFound,
@@ -13,7 +14,7 @@ from shared.api.fingerprint import digest, fingerprint
 from shared.api.ids import is_id, new_id
 from shared.api.job_files import MAX_ATTACHED
 from shared.api.policies import NO_POLICY, Policy
-from shared.api.requests import ResponseQuery, SubmitRequest
+from shared.api.requests import SubmitRequest
 from shared.api.vocabulary import PRIORITIES
 from shared.configuration.settings import SubmitSettings
 from shared.services import allowed, job_files, limits, servers
@@ -118,7 +119,8 @@ async def prepare(
     host = ""
     if request.webhook_url:
         host = await allowed.webhook_host(request.webhook_url, caller, settings, until.names)
-    return _submission(request, request_id, caller, idempotency_key, settings, policy, host)._replace(body=body)
+    chosen = await servers.choose(request, settings, policy.mcp_servers)
+    return _submission(request, request_id, caller, idempotency_key, settings, policy, host, chosen)._replace(body=body)
 
 
 async def at_end(job_id: str, seconds: float, *, caller: str, settings: SubmitSettings) -> records.StoredJob | None:
@@ -148,9 +150,9 @@ def _submission(
     settings: SubmitSettings,
     policy: Policy,
     host: str,
+    chosen: servers.Chosen,
 ) -> submissions.Submission:
     decisive = request.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=_NOT_FOR_THE_WORKER)
-    chosen = servers.choose(request, settings, policy.mcp_servers)
     job_id = new_id()
     if chosen.servers:
         decisive["mcpServers"] = chosen.servers

@@ -20,7 +20,8 @@ from tests.support.scripted_model import ScriptedModel
 FUNCTIONS = {route.key: route.function for route in read_routes(TEMPLATE)}
 # Responses without the job of the events.
 MISSING = {
-    "CancelJob", "ReadJob", "FollowJob", "ListDeliveries", "Redeliver", "AnyJob", "DeleteJob", "RetryJob",
+    "CancelJob", "SendMessage", "ReadJob", "FollowJob", "ListSteps", "AnyJobSteps",
+    "ListDeliveries", "Redeliver", "AnyJob", "DeleteJob", "RetryJob",
     "CancelAnyJob", "ChangePriority", "RedeliverAny", "RevokeCaller", "ResumeHost", "RouteQuery", "Everything",
     "RotateKey", "ReadPolicy", "PutPolicy", "GrantCredential",
     "ReadResponse", "CancelResponse", "ReadBatch", "ReadBatchResults", "CancelBatch", "ReadMessageBatch",

@@ -14,7 +14,7 @@ from shared.files.objects import Objects, objects
 from shared.services import files as service
 from shared.store import keys
 from shared.store.callers import callers
-from shared.store.files import files
+from shared.store.files import downloads, files
 from shared.store.redis.client import async_client
 from tests.support.object_store import ObjectStore
 
@@ -338,6 +338,22 @@ async def test_a_function_redirects_to_the_object_store(presigning, monkeypatch)
         found = await direct.get(content.headers["location"])
     assert (found.status_code, found.content) == (200, PNG)
     assert found.headers["content-disposition"] == "attachment"
+
+
+@pytest.mark.parametrize(("kind", "size", "status"), [(PNG, 4_000_000, 200), (PNG, 4_000_001, 302),
+                                                      (b"+", 1_000_000, 200), (b"+", 1_000_001, 302)])  # fmt: skip
+async def test_a_function_answers_what_the_dashboard_shows(connect, s3, monkeypatch, kind, size, status):
+    """Catches a preview that is redirected to S3: the page's policy allows no image of another host."""
+    s3.empty()
+    client = await connect(**s3.variables)
+    redis = async_client(load(FilesSettings).redis_address)
+    file_id = (await client.post("/api/files", content=kind.ljust(size, b"+"))).json()["fileId"]
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "files")
+    token = await downloads.create(redis, keys.ANONYMOUS, file_id)
+    answer = await client.get(f"/api/downloads/{token}")
+    assert answer.status_code == status
+    if status == 200:
+        assert len(answer.content) == size
 
 
 async def test_the_bucket_away_is_503_and_the_upload_can_be_repeated(presigning, monkeypatch):

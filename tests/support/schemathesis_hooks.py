@@ -11,7 +11,7 @@ _EVENT = {
     "type": "object",
     "properties": {
         "id": {"type": "string"},
-        "event": {"enum": ["state", "delta", "reset", "done"]},
+        "event": {"enum": ["state", "delta", "step", "reset", "done"]},
         "data": {"type": "string", "contentMediaType": "application/json"},
     },
     "required": ["id", "event", "data"],

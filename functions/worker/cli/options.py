@@ -54,7 +54,7 @@ def options_for(
         max_turns=None if credential else options.max_turns,
         max_budget_usd=None if credential else options.max_budget_usd,
         effort=options.effort,
-        thinking=_thinking(options),
+        thinking=_thinking(options, uses_client_tools=plan.client_tools is not None),
         # Only what the gateway configures: no other tool, settings file, MCP server, slash command or transcript.
         tools=list(options.tools),
         allowed_tools=[*options.tools, *mcp_servers.allowed_tools(plan.mcp.servers)],
@@ -132,11 +132,14 @@ def _no_copies(plan: RunPlan) -> dict[str, str]:
     return {} if plan.session or not plan.inputs.attachments else {"CLAUDE_CODE_SKIP_PROMPT_HISTORY": "1"}
 
 
-def _thinking(options: RunOptions) -> ThinkingConfigDisabled | None:
+def _thinking(options: RunOptions, *, uses_client_tools: bool) -> ThinkingConfigDisabled | None:
     """Disable thinking for an answer so short that thinking would use all its tokens; None leaves it to the model.
 
-    The Messages API accepts no thinking budget below 1,024 tokens, and counts thinking in `max_tokens`.
+    The Messages API accepts no thinking budget below 1,024 tokens, and counts thinking in `max_tokens`. With a client's
+    tools it accepts no choice that forces one, and requires the thinking of earlier calls, which clients do not have.
     """
+    if uses_client_tools:
+        return ThinkingConfigDisabled(type="disabled")
     most = options.max_output_tokens
     short = most is not None and most <= _SHORT_ANSWER and options.effort is None
     return ThinkingConfigDisabled(type="disabled") if short else None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from functions.worker.cli.turns import Block, split
+from functions.worker.relay.client_tools import ClientTools
 from functions.worker.relay.git import GitAccess
 from shared.configuration.settings import WorkerSettings
 from shared.egress import hosts
@@ -17,13 +18,14 @@ from shared.mcp.config import Server
 class Prompt:
     """The input of the model: the query, and JSON data that the query is about; None for no data.
 
-    `before` and `after` are content blocks of the user around the query.
+    `before` and `after` are content blocks of the user around the query, which is not shown after results of tools.
     """
 
     query: str = ""
     context: Any = None
     before: tuple[Block, ...] = ()
     after: tuple[Block, ...] = ()
+    shows_query: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ class RunPlan:
     session: SessionPlan | None = None
     # The turns before the query, as messages of the Messages API.
     history: tuple[dict[str, Any], ...] = ()
+    # The tools that the client runs itself: a call of one ends the run.
+    client_tools: ClientTools | None = None
     # Models to use while the first is overloaded.
     fallback_models: tuple[str, ...] = ()
     # The models of the caller's policy; None for those of the worker's settings.
@@ -142,11 +146,12 @@ def plan_for(request: Mapping[str, Any], settings: WorkerSettings, *, spent_usd:
     """Return the plan of a run for a stored request; `spent_usd` is the cost of the job's earlier attempts."""
     turns = split(request.get("history", ()), len(request.get("attachments", ())))
     return RunPlan(
-        prompt=Prompt(request.get("query", ""), request.get("context"), turns.before, turns.after),
+        prompt=Prompt(request.get("query", ""), request.get("context"), turns.before, turns.after, turns.shows_query),
         options=_options(request, settings, spent_usd),
         mcp=_mcp(request, settings),
         session=_session(request),
         history=turns.history,
+        client_tools=_client_tools(request, turns.placeholders),
         credential=request.get("credential"),
         fallback_models=tuple(request.get("fallbackModels", ())),
         models=tuple(request["models"]) if "models" in request else None,
@@ -157,6 +162,11 @@ def plan_for(request: Mapping[str, Any], settings: WorkerSettings, *, spent_usd:
         ),
         git=_git(request),
     )
+
+
+def _client_tools(request: Mapping[str, Any], placeholders: Mapping[str, Block]) -> ClientTools | None:
+    tools = tuple(request.get("clientTools", ()))
+    return ClientTools(tools, request.get("clientToolChoice"), placeholders) if tools or placeholders else None
 
 
 def _options(request: Mapping[str, Any], settings: WorkerSettings, spent_usd: float) -> RunOptions:

@@ -58,6 +58,11 @@ class Preparation:
         if plan.options.tools and (restored or plan.git or plan.inputs.files):
             await self._begin(shell, plan)
 
+    def resume(self, folder: Path, began_with: str, *, has_patch: bool) -> None:
+        """Take what an earlier slot has prepared in the run's `folder`."""
+        self.began_with = began_with
+        self.patch_from = self._shell_of(folder) if has_patch else None
+
     def remote(self, git: GitPlan, *, pushes: bool = False) -> Remote:
         """Return the repository as a step of git reaches it."""
         return Remote(git.access(pushes=pushes), self._settings.run_allowed_networks, self._watcher)

@@ -43,6 +43,8 @@ class Report:
     envelope: ResultMessage | None = None
     # The answer reached the limit of its tokens, and is complete as far as it goes.
     is_cut: bool = False
+    # The calls of the client's tools with which the model ended its message, and the run ended.
+    calls: list[dict[str, Any]] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
     error_kind: str | None = None
     retry_after: int | None = None

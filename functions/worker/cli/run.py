@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,11 @@ from functions.worker.cli.plan import RunPlan
 from functions.worker.cli.preparation import Preparation
 from functions.worker.cli.process import GRACE, Cli
 from functions.worker.cli.prompt import messages_of
+from functions.worker.cli.publisher import Publisher
 from functions.worker.cli.report import Report, Structured
-from functions.worker.cli.stream import read_messages
+from functions.worker.cli.steering import Steering
+from functions.worker.cli.steps import Steps
+from functions.worker.cli.stream import Reading, read_messages
 from functions.worker.cli.structured import Check
 from functions.worker.cli.tools import run_commands
 from functions.worker.cli.turns import Block
@@ -42,6 +45,10 @@ _ANSWERS_AT_ONCE = 0.1
 _NO_RELAY = (
     "workspace.git is not possible where runs reach Claude through Bedrock, Vertex AI or Foundry: git needs the "
     "gateway's relay, which such a deployment does not use"
+)
+_NO_CLIENT_TOOLS = (
+    "A client's own tools are not possible where runs reach Claude through Bedrock, Vertex AI or Foundry: they need "
+    "the gateway's relay, which such a deployment does not use"
 )
 
 
@@ -68,19 +75,16 @@ class Run:
     async def answer(
         self,
         plan: RunPlan,
-        on_text: Callable[[str], None],
+        publisher: Publisher | None = None,
         session: StagedSession | None = None,
         deadline: float | None = None,
     ) -> Report:
-        """Carry out a plan and return the report; `on_text` receives the model's text as it is streamed.
+        """Carry out a plan and return the report; `publisher` takes what the run does meanwhile.
 
         The relay retries until the deadline, on the loop's clock. To stop a run, cancel this and then call `end`.
         """
-        if self._warm.relay is None and uses_cloud(os.environ) and run_commands(plan.options.tools):
-            # Without the relay the CLI's environment holds the provider's credentials, which such a tool can read.
-            return Report(failure="invalid_request")
-        if self._warm.relay is None and plan.git is not None:
-            return Report(failure="workspace_failed", message=_NO_RELAY)
+        if self._warm.relay is None and (refused := _refused_without_relay(plan)):
+            return refused
         # A tool or an MCP server may need time to exit, and a session time to be stored; a plain answer does not.
         self._needs_exit_time = plan.uses_tools or plan.session is not None
         try:
@@ -100,7 +104,7 @@ class Run:
             return Report(failure="server_error")
         relayed = self._report.relayed = self._relay(plan, deadline)
         cli.begin_relaying(relayed)
-        self._conversation = asyncio.create_task(self._converse(cli, plan, attached, on_text))
+        self._conversation = asyncio.create_task(self._converse(cli, plan, attached, publisher or Publisher()))
         uses_files = plan.uses_tools or plan.git is not None
         watch = resources.exceeded(self._warm.excluded, self._settings, has_tools=uses_files, folder=cli.folder)
         bounds = asyncio.create_task(watch)
@@ -174,9 +178,7 @@ class Run:
         self._warm.allow_next()
         await _uncancelled(self._clear_up())
 
-    async def _converse(
-        self, cli: Cli, plan: RunPlan, attached: Sequence[Block], on_text: Callable[[str], None]
-    ) -> None:
+    async def _converse(self, cli: Cli, plan: RunPlan, attached: Sequence[Block], publisher: Publisher) -> None:
         report, schema = self._report, plan.options.output_schema
         # Until the result is known to fit the schema.
         report.structured = None if schema is None else Structured(fits=False)
@@ -189,9 +191,16 @@ class Run:
             if report.relayed is not None and report.relayed.egress is not None and is_confined:
                 cli.open_network()
             expected = mcp_servers.Expected(plan.mcp, cli.broker.gone, cli.broker.cut)
-            messages = cli.query(messages_of(plan.prompt, attached))
-            cuts = plan.options.cuts_answer
-            await read_messages(messages, report, self._settings, on_text, expected, cuts_answer=cuts)
+            await cli.send(messages_of(plan.prompt, attached))
+            reading = Reading(
+                expected,
+                publisher,
+                Steps(publisher),
+                Steering(publisher),
+                plan.options.cuts_answer,
+                frozenset() if plan.client_tools is None else plan.client_tools.names,
+            )
+            await self._read(cli, reading)
             if report.envelope is None:
                 # Not at `end`, which may come later: the CLI's own retry starts half a second after its announcement.
                 cli.kill_cli()
@@ -210,6 +219,16 @@ class Run:
         finally:
             if check is not None:
                 await check.close()
+
+    async def _read(self, cli: Cli, reading: Reading) -> None:
+        """Read the messages of a CLI that has its prompt, and give it the messages to the job meanwhile."""
+        giving = asyncio.create_task(reading.steering.give(cli.send))
+        giving.add_done_callback(lambda task: task.cancelled() or task.exception())  # the CLI may have exited
+        try:
+            await read_messages(cli.messages(), self._report, self._settings, reading)
+        finally:
+            giving.cancel()
+            reading.steps.close()
 
     async def _clear_up(self) -> None:
         await self._end_processes()
@@ -231,6 +250,18 @@ class Run:
             await asyncio.wait({conversation})
             await cli.end(self._warm.excluded)
         self._stopped = True
+
+
+def _refused_without_relay(plan: RunPlan) -> Report | None:
+    """Return the report of a run that needs the relay; None for any other."""
+    if uses_cloud(os.environ) and run_commands(plan.options.tools):
+        # Without the relay the CLI's environment holds the provider's credentials, which such a tool can read.
+        return Report(failure="invalid_request")
+    if plan.git is not None:
+        return Report(failure="workspace_failed", message=_NO_RELAY)
+    if plan.client_tools is not None:
+        return Report(failure="invalid_request", message=_NO_CLIENT_TOOLS)
+    return None
 
 
 async def _kept(plan: RunPlan, session: StagedSession | None, attached: Sequence[Block]) -> KeptSession | None:

@@ -198,8 +198,9 @@ class SlotPool:
         """Record a slot's end, and end the processes that it left behind, which this process has adopted."""
         del self._slots[slot.name]
         self._orphans.end()
-        self._folder.remove_runs_of(slot.pid)
-        self._rescuer.add_dead_slot(slot.name)
+        # Another slot ends the job of a run that has ended, in the time that its lease has left.
+        if not self._folder.remove_runs_of(slot.pid, keeps_finished=self._stop_at is None):
+            self._rescuer.add_dead_slot(slot.name)
         lived = time.monotonic() - slot.started_at
         event(log, "slot_ended", slot=slot.name, status=slot.process.exitcode)
         self._backoff = 0.0 if lived > _LIVED_LONG else min(max(self._backoff * 2, _BACKOFF_FIRST), _BACKOFF_LAST)

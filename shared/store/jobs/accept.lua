@@ -4,10 +4,19 @@
 -- Returns whether the submission is over the limit, how many are left, and the ms until all are, or until the next may come.
 local function over_rate(caller, limits, time)
   if limits.rate == 0 then return false, -1, 0 end
-  local key, step = rate_of(caller), limits.window_ms / limits.rate
-  local arrival = math.max(time, tonumber(redis.call('GET', key) or 0)) + step
-  if arrival - time > limits.window_ms then return true, 0, math.ceil(arrival - limits.window_ms - time) end
-  redis.call('SET', key, whole(arrival), 'PX', whole(math.ceil(arrival - time)))
+  local key, step, full = rate_of(caller), limits.window_ms / limits.rate, time + limits.window_ms
+  -- Fractions of a ms are kept, because a step may be shorter.
+  local function set(empty_at)
+    redis.call('SET', key, string.format('%.4f', empty_at), 'PX', whole(math.max(1, math.ceil(empty_at - time))))
+  end
+  local empty_at = tonumber(redis.call('GET', key) or 0)
+  if empty_at > full then -- of an earlier limit with a longer window
+    empty_at = full
+    set(full)
+  end
+  local arrival = math.max(time, empty_at) + step
+  if arrival > full then return true, 0, math.ceil(arrival - full) end
+  set(arrival)
   return false, math.floor((limits.window_ms - (arrival - time)) / step), math.ceil(arrival - time)
 end
 

@@ -17,6 +17,7 @@ from shared.store import keys
 from shared.store.callers.spending import Spend, to_json
 from shared.store.jobs.outputs import Outputs
 from shared.store.jobs.settlements import Finish, HandBack, Retry, Settlement, Spent
+from shared.store.jobs.steps import Entry, Message
 from shared.store.redis import scripts
 from shared.store.redis.pipelining import get
 
@@ -77,16 +78,23 @@ class Upstream:
 
 
 async def take(
-    client: redis.asyncio.Redis, claim: Claim, slot: str, budget: float = 0, caller_max_active: int | None = None
+    client: redis.asyncio.Redis,
+    claim: Claim,
+    slot: str,
+    budget: float = 0,
+    caller_max_active: int | None = None,
+    instead_of: str = "",
 ) -> ClaimedJob | None:
     """Claim a job for a slot; None when the record expects another claim, or none.
 
     Also None when its caller has spent the `budget` of the day, USD, if there is one: then the job runs the next day.
     And None when its caller runs `caller_max_active` jobs: then it waits for one of them. A policy replaces both.
+    With `instead_of` the slot gets the running job of that dead slot, under the same claim.
     """
     reply = await scripts.run(
-        client, "claim", job_id=claim.job_id, number=claim.number, slot=slot, lease_ms=LEASE, daily_budget_usd=budget,
-        caller_max_active=caller_max_active or 0, new_deployment=uuid4().hex, new_spool_key=token_hex(32),
+        client, "claim", job_id=claim.job_id, number=claim.number, slot=slot, instead_of=instead_of, lease_ms=LEASE,
+        daily_budget_usd=budget, caller_max_active=caller_max_active or 0, new_deployment=uuid4().hex,
+        new_spool_key=token_hex(32),
     )  # fmt: skip
     if reply is None:
         return None
@@ -97,19 +105,35 @@ async def take(
     )
 
 
-async def renew(
-    client: redis.asyncio.Redis, claim: Claim, progress: int, piece: int = 0, text: str = "", spend: str = ""
-) -> bool:
-    """Renew the lease, with the progress, the next piece of the text, and the cost so far if it has changed.
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """A renewed lease, and the messages to the job that its run has not taken yet."""
 
-    Return False when the claim no longer holds, so that the run has to be abandoned. A piece that is sent again under
-    its number is published once.
+    messages: list[Message] = field(default_factory=list)
+
+
+async def renew(
+    client: redis.asyncio.Redis,
+    claim: Claim,
+    progress: int,
+    piece: int = 0,
+    entries: Sequence[Entry] = (),
+    spend: str = "",
+    *,
+    taken: int = 0,
+    closes: bool = False,
+) -> Renewal | None:
+    """Renew the lease, with the progress, the next piece of text and steps, and the cost so far if it has changed.
+
+    Return None when the claim no longer holds, so that the run has to be abandoned. A piece that is sent again under
+    its number is published once. `taken` is how many messages the run has. With `closes` the job takes no other, unless
+    the reply has some.
     """
-    held = await scripts.run(
-        client, "renew", job_id=claim.job_id, number=claim.number, progress=progress, lease_ms=LEASE, piece=piece,
-        text=text, spend=spend,
+    reply = await scripts.run(
+        client, "renew", job_id=claim.job_id, number=claim.number, progress=progress, lease_ms=LEASE, spend=spend,
+        taken=taken, closes=int(closes), piece=piece, entries=[part for entry in entries for part in entry],
     )  # fmt: skip
-    return bool(held)
+    return None if reply == 0 else Renewal([Message(*line.split("\n", 2)) for line in reply])
 
 
 def finish(  # noqa: PLR0913 -- each is a field of the settlement
@@ -235,18 +259,29 @@ def deployment(client: redis.Redis) -> tuple[str, str]:
     return own, key
 
 
+async def own_deployment(client: redis.asyncio.Redis) -> tuple[str, str]:
+    """Return what `deployment` does."""
+    own, key = await get(client, ("GET", keys.DEPLOYMENT), ("GET", keys.SPOOL_KEY))
+    return own or "", key or ""
+
+
 def knows(client: redis.Redis, job_id: str) -> bool:
     """Return whether the store has a job's record."""
     return bool(client.exists(keys.job(job_id)))
 
 
-async def messages(client: redis.asyncio.Redis) -> AsyncIterator[str | None]:
-    """Yield the ids of jobs as they are cancelled, and None when requests to count tokens may wait.
+async def notices(client: redis.asyncio.Redis) -> AsyncIterator[tuple[Literal["cancelled", "steered", "counts"], str]]:
+    """Yield the ids of jobs as they are cancelled or sent a message, and `counts` when tokens may have to be counted.
 
     Ends with an error of the connection.
     """
+    kinds: dict[str, Literal["cancelled", "steered", "counts"]] = {
+        keys.CANCELLED: "cancelled",
+        keys.STEERED: "steered",
+        keys.COUNTING: "counts",
+    }
     async with client.pubsub(ignore_subscribe_messages=True) as channel:
-        await channel.subscribe(keys.CANCELLED, keys.COUNTING)
-        yield None
+        await channel.subscribe(*kinds)
+        yield "counts", ""
         async for message in channel.listen():
-            yield message["data"] if message["channel"] == keys.CANCELLED else None
+            yield kinds[message["channel"]], message["data"]

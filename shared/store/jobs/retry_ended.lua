@@ -40,7 +40,8 @@ if job.batch and redis.call('EXISTS', batch_of(job.batch)) == 1 then
   end
 end
 change_state(id, job.caller, job.seq, job.state, 'waiting')
-redis.call('HDEL', record_of(id), 'error', 'started', 'finished', 'expires', 'slot', 'lost', 'absent', 'tried')
+redis.call('HDEL', record_of(id), 'error', 'started', 'finished', 'expires', 'slot', 'lost', 'absent', 'tried',
+  'steps', 'closed')
 redis.call('HSET', record_of(id), 'n', job.n + 1, 'attempts', 0, 'progress', 0, 'round', (job.round or 0) + 1)
 redis.call('HSET', record_of(id), 'paid', redis.call('HGET', record_of(id), 'cost') or 0)
 redis.call('ZREM', EXPIRES, id)
@@ -48,8 +49,8 @@ hold_files_again(id)
 expire_keys(id)
 if job.fp and redis.call('EXISTS', flight_of(job.fp)) == 0 then redis.call('SET', flight_of(job.fp), id) end
 enqueue_or_park(id, job.caller, job[SESSION], job.prio, job.seq)
--- Subscribers get the events of the new round only.
-redis.call('DEL', events_of(id))
+-- Subscribers get the events and the steps of the new round only.
+redis.call('DEL', events_of(id), steps_of(id), messages_of(id))
 forget_outputs(id)
 local held = redis.call('HMGET', record_of(id), 'bytes', 'meta', 'lasting')
 if held[1] then

@@ -36,6 +36,7 @@ end
 local function hold(id, caller, place)
   redis.call('ZADD', HELD, place, id)
   redis.call('ZADD', held_of(caller), place, id)
+  redis.call('SADD', HOLDING, caller)
 end
 
 -- Change the priority of a job. If it waits, it gets a place behind its caller's other jobs of the new priority.
@@ -47,6 +48,7 @@ local function change_priority(id, caller, from, to)
     leave_queue(id, caller)
     enqueue(id, caller, to)
   elseif redis.call('ZSCORE', HELD, id) then
+    leave_queue(id, caller)
     local tag = next_tag(caller, to)
     redis.call('HSET', record_of(id), 'tag', whole(tag))
     hold(id, caller, score_of(to, tag))
@@ -61,10 +63,10 @@ local function enqueue_next_turn(caller, session)
   end
 end
 
--- Return whether a caller runs as many jobs as it may; `most` is the limit of the deployment, 0 for none.
-local function is_busy(caller, most)
+-- Return how many more jobs a caller may run; `most` is the limit of the deployment, 0 for none.
+local function room_to_run(caller, most)
   most = tonumber(policy_of(caller).maxActive or most)
-  return most > 0 and redis.call('ZCARD', jobs_of(caller, 'active')) >= most
+  return most > 0 and most - redis.call('ZCARD', jobs_of(caller, 'active')) or math.huge
 end
 
 -- Put the first of a caller's held jobs back into the queue. Returns whether there was one.
@@ -171,7 +173,8 @@ local function forget(id, job)
   forget_outputs(id)
   local schedule = redis.call('HGET', record_of(id), 'schedule')
   if schedule then redis.call('ZREM', schedules.jobs(schedule), id) end
-  redis.call('DEL', record_of(id), input_of(id), output_of(id), joined_of(id), events_of(id), keys_of(id))
+  redis.call('DEL', record_of(id), input_of(id), output_of(id), joined_of(id), events_of(id), keys_of(id), pending_of(id),
+    steps_of(id), messages_of(id))
   redis.call('ZREM', EXPIRES, id)
 end
 
@@ -254,8 +257,6 @@ local function end_job(id, job, to, time, keep_ms, code)
     leave_queue(id, job.caller)
     redis.call('ZREM', DELAYED, id)
     redis.call('ZREM', PARKED, id)
-    redis.call('ZREM', HELD, id)
-    redis.call('ZREM', held_of(job.caller), id)
   end
   change_state(id, job.caller, job.seq, job.state, to, 'progress', 100, 'finished', whole(time),
     'expires', whole(time + keep_ms))
@@ -293,20 +294,6 @@ local function delay(id, job, due)
   redis.call('HSET', record_of(id), 'due', whole(due))
   redis.call('ZADD', DELAYED, whole(due), id)
   publish_state(id, 'delayed', redis.call('HGET', record_of(id), 'progress'))
-end
-
--- Put a delayed job into the queue. One that continues a session gets its turn now, unless it has one since an earlier attempt.
-local function end_delay(id)
-  redis.call('ZREM', DELAYED, id)
-  local job = redis.call('HMGET', record_of(id), 'caller', 'state', 'prio', 'seq', 'progress', 'tag', SESSION)
-  if job[2] ~= 'delayed' then return end
-  change_state(id, job[1], job[4], 'delayed', 'waiting')
-  if job[7] and not redis.call('LPOS', turns_of(job[1], job[7]), id) then
-    enqueue_or_park(id, job[1], job[7], job[3], job[4])
-  else
-    enqueue(id, job[1], job[3], job[6])
-  end
-  publish_state(id, 'waiting', job[5])
 end
 
 -- Note what an attempt showed of Claude: 'answered', 'refused' (our credentials or our account), or 'limited', which holds

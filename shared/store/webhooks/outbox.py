@@ -1,4 +1,18 @@
-"""The outbox: lease due deliveries, read them, and record each attempt."""
+"""The outbox: lease due deliveries, read them, and record each attempt.
+
+A webhook is the outbox row of one submission, and is deleted with its job. Its NAME is the requestId, or
+`requestId.ROUND` for the end of a job that was retried after its end:
+
+    cg:hook:NAME           hash   job caller req url host meta event at state n tries attempt leased again
+                                  job is empty for a `budget.warning`, whose meta is its data; deleted when it is done
+                                  n is the fence of its delivery attempts; tries counts those of the schedule, attempt
+                                  all of them; again is `requested`, or `during` when a redelivery was requested while
+                                  an attempt ran
+    cg:hook:NAME:tries     list   number, time, time of the next, and what was seen as JSON, a line each
+    cg:due:CALLER:HOST     zset   NAME → ms when due, or when its lease ends
+    cg:due:CALLER          zset   HOST → ms when the first of its webhooks is due
+    cg:host:HOST           hash   failing (since), failures, paused (since); absent for a host that works
+"""
 
 import json
 from collections.abc import AsyncIterator, Mapping

@@ -1,4 +1,8 @@
-"""Texts that clients send."""
+"""Text that is not blank, as JavaScript sees it."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, StrictStr
 
 # The characters that JavaScript's trim() removes: WhiteSpace and LineTerminator of ECMA-262.
 _JS_SPACE = (
@@ -7,8 +11,10 @@ _JS_SPACE = (
 )
 
 
-def not_blank(text: str) -> str:
-    """Return a text; raises ValueError for one that JavaScript's trim would empty."""
+def _not_blank(text: str) -> str:
     if not text.strip(_JS_SPACE):
         raise ValueError("should not be blank")
     return text
+
+
+NotBlank = Annotated[StrictStr, AfterValidator(_not_blank)]
