@@ -124,6 +124,9 @@ def _status_of_cached(client: Client, cached: Body) -> Body:
         "finishedAt": now,
         "queuePosition": None,
         "waitingFor": None,
+        "startsAt": None,
+        "scheduleId": None,
+        "steps": 0,
         "result": result,
     }
 
