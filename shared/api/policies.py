@@ -11,7 +11,7 @@ from pydantic import (
     field_validator,
 )
 
-from shared.api.requests import Body, HostName, McpServerName, ModelName, ToolName
+from shared.api.requests import AgentName, Body, HostName, McpServerName, ModelName, ToolName
 from shared.api.sent_times import Time
 from shared.api.vocabulary import PRIORITIES, Priority
 from shared.configuration.types import rate
@@ -32,6 +32,9 @@ class Policy(Body):
     )
     tools: list[ToolName] | None = Field(None, max_length=100, description="The built-in tools, within CLAUDE_TOOLS.")
     mcp_servers: list[McpServerName] | None = Field(None, max_length=100, description="The MCP servers of jobs.")
+    agents: list[AgentName] | None = Field(
+        None, max_length=100, description="The agents of AGENTS_DIR that jobs may name."
+    )
     allowed_hosts: list[HostName] | None = Field(
         None, max_length=100, description="The hosts that runs may reach, within RUN_ALLOWED_HOSTS."
     )

@@ -87,6 +87,9 @@ ToolName = Annotated[StrictStr, Field(min_length=1, max_length=100, pattern=r"^[
 McpServerName = Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
+AgentName = Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+
+
 class RouteRequest(Body):
     """A query to score the MCP servers for."""
 
@@ -174,6 +177,12 @@ class SubmitRequest(Body):
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
     tools: list[ToolName] = Field(
         default_factory=list, max_length=50, description="The built-in tools to allow, a subset of CLAUDE_TOOLS."
+    )
+    agents: list[AgentName] = Field(
+        default_factory=list,
+        max_length=50,
+        exclude_if=lambda agents: not agents,
+        description="The agents of AGENTS_DIR that the model may start. Requires a sandbox.",
     )
     network: NetworkAccess | None = Field(
         None, description="The hosts that the tools may reach; by default all of RUN_ALLOWED_HOSTS."

@@ -14,6 +14,7 @@ from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_valid
 
 from shared.configuration import env_file, redis_address
 from shared.configuration.admin_fields import AdminFields
+from shared.configuration.agents import AgentFields
 from shared.configuration.errors import SettingsError as SettingsError  # noqa: PLC0414 -- exported for all modules that read settings
 from shared.configuration.errors import setting_problems
 from shared.configuration.files_address import FilesFields
@@ -118,7 +119,7 @@ class McpSettings(CommonSettings):
         return self
 
 
-class SubmitSettings(McpSettings, HostSettings):
+class SubmitSettings(McpSettings, HostSettings, AgentFields):
     """Settings of functions that accept submissions; sizes in bytes, `claude_timeout` in ms, other times in s."""
 
     max_query_bytes: int = Field(262_144, ge=1, le=MAX_BYTES)
@@ -179,7 +180,7 @@ class FilesSettings(CommonSettings, FilesFields):
     max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
 
 
-class WorkerSettings(McpSettings, RunNetworkSettings, FilesFields):
+class WorkerSettings(McpSettings, RunNetworkSettings, FilesFields, AgentFields):
     """Settings of the worker; `claude_timeout` and `claude_silence_timeout` in ms, other times in s, sizes in bytes.
 
     `ecs_agent_uri` is set by ECS; the worker requests task protection there. The first of `credentials_private_key` is

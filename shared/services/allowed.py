@@ -95,6 +95,7 @@ def apply_policy(request: SubmitRequest, policy: Policy, settings: SubmitSetting
     refused = {
         "models": _outside(policy.models, models),
         "tools": _outside(policy.tools, {"/tools": request.tools}),
+        "agents": _outside(policy.agents, {"/agents": request.agents}),
         "mcpServers": _outside(policy.mcp_servers, {"/mcpServers": request.mcp_servers or []}),
     }
     allowed = policy.allowed_hosts
@@ -166,6 +167,10 @@ async def check(
             FieldError("/query", f"should have at most MAX_QUERY_BYTES = {settings.max_query_bytes} bytes of UTF-8")
         )
     errors += _model_problems(request, settings)
+    unknown = sorted({name for name in request.agents if name not in settings.agents})
+    if unknown:
+        known = ", ".join(sorted(settings.agents)) or "none"
+        errors.append(FieldError("/agents", f"unknown agent: {', '.join(unknown)} (known: {known})"))
     if request.timeout_ms and request.timeout_ms > settings.claude_timeout:
         errors.append(FieldError("/timeoutMs", f"should be at most CLAUDE_TIMEOUT = {settings.claude_timeout}"))
     if request.max_budget_usd and settings.max_budget_usd and request.max_budget_usd > settings.max_budget_usd:

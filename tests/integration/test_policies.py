@@ -67,6 +67,7 @@ async def admin(connect, server):
         ({"models": ["sonnet"]}, {"fallbackModels": ["sonnet", "opus"]}, "/fallbackModels/1", "models"),
         ({"tools": ["Read"]}, {"tools": ["Read", "Grep"]}, "/tools", "tools"),
         ({"tools": []}, {"tools": ["Read"]}, "/tools", "tools"),
+        ({"agents": ["writer"]}, {"agents": ["reviewer"]}, "/agents", "agents"),
         ({"mcpServers": ["time"]}, {"mcpServers": ["tickets"]}, "/mcpServers", "mcpServers"),
         (
             {"allowedHosts": ["a.tools.example"]},

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any, cast
 
-from claude_agent_sdk import ClaudeAgentOptions
+from claude_agent_sdk import AgentDefinition, ClaudeAgentOptions
 from claude_agent_sdk.types import (
     SessionStore,
     SystemPromptCustom,
@@ -24,6 +24,8 @@ from shared.store.jobs.sessions import StagedSession
 
 # One JSON message of the CLI holds the whole answer, which escaping makes at most six times as long, and other fields.
 _MESSAGE_FACTOR, _MESSAGE_EXTRA = 6, 1 << 20
+# Only the named agents, and none that goes on in the background when the run has its answer.
+_AGENTS = {"CLAUDE_AGENT_SDK_DISABLE_BUILTIN_AGENTS": "1", "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1"}
 # An answer of at most this many tokens leaves no room for thinking.
 _SHORT_ANSWER = 1024
 
@@ -48,7 +50,8 @@ def options_for(
         env=for_run(workspace.home, workspace.config, workspace.temporary)
         | relayed
         | _no_copies(plan)
-        | _output_limit(options),
+        | _output_limit(options)
+        | (_AGENTS if options.agents else {}),
         model=options.model,
         system_prompt=_system_prompt(options, workspace),
         max_turns=None if credential else options.max_turns,
@@ -57,6 +60,7 @@ def options_for(
         thinking=_thinking(options, uses_client_tools=plan.client_tools is not None),
         # Only what the gateway configures: no other tool, settings file, MCP server, slash command or transcript.
         tools=list(options.tools),
+        agents=_agents(options),
         allowed_tools=[*options.tools, *mcp_servers.allowed_tools(plan.mcp.servers)],
         setting_sources=[],
         strict_mcp_config=True,
@@ -116,6 +120,16 @@ def _system_prompt(options: RunOptions, workspace: Workspace) -> SystemPromptFil
         return SystemPromptFile(type="file", path=str(workspace.system_prompt))
     # When unset, the SDK sends an empty system prompt; the gateway's default is the CLI's own.
     return SystemPromptPreset(type="preset", preset="claude_code")
+
+
+def _agents(options: RunOptions) -> dict[str, AgentDefinition] | None:
+    """Return the agents for the SDK. The CLI offers an agent no tool that the job does not have."""
+    return {
+        name: AgentDefinition(
+            agent.description, agent.prompt, list(agent.tools) if agent.tools else None, model=agent.model
+        )
+        for name, agent in options.agents.items()
+    } or None
 
 
 def _output_limit(options: RunOptions) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 from functions.worker.cli.turns import Block, split
 from functions.worker.relay.client_tools import ClientTools
 from functions.worker.relay.git import GitAccess
+from shared.configuration.agents import Agent
 from shared.configuration.settings import WorkerSettings
 from shared.egress import hosts
 from shared.egress.repositories import Repository, repository_of
@@ -41,6 +42,7 @@ class RunOptions:
     cuts_answer: bool = False
     max_budget_usd: float | None = None
     tools: tuple[str, ...] = ()
+    agents: dict[str, Agent] = field(default_factory=dict)
     output_schema: dict[str, Any] | None = None
 
 
@@ -171,6 +173,7 @@ def _client_tools(request: Mapping[str, Any], placeholders: Mapping[str, Block])
 
 def _options(request: Mapping[str, Any], settings: WorkerSettings, spent_usd: float) -> RunOptions:
     budgets = [limit for limit in (request.get("maxBudgetUsd"), settings.max_budget_usd) if limit is not None]
+    agents = {name: settings.agents[name] for name in request.get("agents", ()) if name in settings.agents}
     return RunOptions(
         model=request.get("model") or settings.claude_model,
         system_prompt=request.get("systemPrompt"),
@@ -179,7 +182,9 @@ def _options(request: Mapping[str, Any], settings: WorkerSettings, spent_usd: fl
         max_output_tokens=request.get("maxOutputTokens"),
         cuts_answer=request.get("live", False),
         max_budget_usd=min(budgets) - spent_usd if budgets else None,
-        tools=tuple(request.get("tools", ())),
+        # The tool that starts an agent.
+        tools=tuple(dict.fromkeys((*request.get("tools", ()), *(["Agent"] if agents else [])))),
+        agents=agents,
         output_schema=request.get("outputSchema"),
     )
 

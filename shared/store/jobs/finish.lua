@@ -94,7 +94,7 @@ if state == 'completed' and is_whole and job.fp and tonumber(job.ttl) > 0 then
   redis.call('ZADD', CACHED, whole(time + job.ttl * 1000), job.fp)
 end
 if state == 'completed' and settlement.session_id ~= '' then
-  local staged = staged_transcript_of(id .. '-' .. number, settlement.session_id)
+  local staged = rare.staged_transcript_of(id .. '-' .. number, settlement.session_id)
   local keep_s = settlement.keep_session_s
   local bytes = keep_session(staged, transcript_of(job.caller, settlement.session_id), keep_s)
   add_session_bytes(job.caller, settlement.session_id, bytes, time + keep_s * 1000)

@@ -35,6 +35,9 @@ local HOUR, DAY, KEPT_DAYS = 3600000, 86400000, 400 * 86400
 -- Fields of a caller's usage of a day, and the part of a daily budget from which it is nearly spent.
 local MOST_USAGE, NEARLY = 2000, 0.8
 
+-- Names that few scripts use. Lua allows 200 locals.
+local rare = {}
+
 -- Format a number without exponent and fraction, as names and scores need it.
 local function whole(number) return string.format('%.0f', number) end
 
@@ -52,7 +55,7 @@ local function joined_of(id) return 'cg:job:' .. id .. ':joined' end
 local function keys_of(id) return 'cg:job:' .. id .. ':keys' end
 local function kept_of(id) return 'cg:kept:' .. id end
 local function cache_of(fingerprint) return 'cg:cache:' .. fingerprint end
-local function hit_of(request) return 'cg:hit:' .. request end
+function rare.hit_of(request) return 'cg:hit:' .. request end
 local function flight_of(fingerprint) return 'cg:flight:' .. fingerprint end
 local function jobs_of(caller, state) return 'cg:jobs:' .. caller .. ':' .. state end
 local function all_of(state) return 'cg:all:' .. state end
@@ -62,16 +65,16 @@ local function hook_of(name) return 'cg:hook:' .. name end
 local function attempts_of(name) return 'cg:hook:' .. name .. ':tries' end
 local function due_hosts_of(caller) return 'cg:due:' .. caller end
 local function due_of(caller, host) return 'cg:due:' .. caller .. ':' .. host end
-local function host_of(host) return 'cg:host:' .. host end
+function rare.host_of(host) return 'cg:host:' .. host end
 
 local function batch_of(id) return 'cg:batch:' .. id end
 local function batch_jobs_of(id) return 'cg:batch:' .. id .. ':jobs' end
-local function batches_of(caller) return 'cg:batches:' .. caller end
+function rare.batches_of(caller) return 'cg:batches:' .. caller end
 
 -- Transcripts of the CLI; `-` stands for its project.
 local function transcript_of(caller, session) return 'cg:talk:' .. caller .. ':-:' .. session end
-local function staged_transcript_of(claim, session) return 'cg:turn:' .. claim .. ':-:' .. session end
-local function workspace_of(caller, session) return 'cg:talk:' .. caller .. ':-:' .. session .. ':workspace' end
+function rare.staged_transcript_of(claim, session) return 'cg:turn:' .. claim .. ':-:' .. session end
+function rare.workspace_of(caller, session) return 'cg:talk:' .. caller .. ':-:' .. session .. ':workspace' end
 local function turns_of(caller, session) return 'cg:turns:' .. caller .. ':' .. session end
 
 local function held_of(caller) return 'cg:held:' .. caller end
@@ -85,13 +88,13 @@ local function spent_of(id, number) return 'cg:spent:' .. id .. '-' .. number en
 local function file_of(id) return 'cg:file:' .. id end
 local function file_jobs_of(id) return 'cg:file:' .. id .. ':jobs' end
 local function files_of(caller) return 'cg:files:of:' .. caller end
-local function deleted_files_of(caller) return 'cg:files:deleted:' .. caller end
+function rare.deleted_files_of(caller) return 'cg:files:deleted:' .. caller end
 
 local function caller_key_of(digest) return 'cg:key:' .. digest end
-local function secrets_of(caller) return 'cg:secret:' .. caller end
-local function audit_of(source) return 'cg:audit:' .. source end
-local function guesses_of(address) return 'cg:guesses:' .. address end
-local function session_of(digest) return 'cg:session:' .. digest end
+function rare.secrets_of(caller) return 'cg:secret:' .. caller end
+function rare.audit_of(source) return 'cg:audit:' .. source end
+function rare.guesses_of(address) return 'cg:guesses:' .. address end
+function rare.session_of(digest) return 'cg:session:' .. digest end
 
 -- Of a caller: name of a credential → JSON of what is known of it, with the sealed value.
 local function credentials_of(caller) return 'cg:credentials:' .. caller end

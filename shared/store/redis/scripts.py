@@ -27,7 +27,11 @@ _ALSO = {
     "claim": ("credential_use", "release_pending"),
     "use_credentials": ("credential_use",),
     "delete_file": ("file_use",),
-    "retry_ended": ("file_use",),
+    "pop": ("end_delay",),
+    "retry_ended": (
+        "file_use",
+        "end_delay",
+    ),
     "take_due_files": ("file_use",),
     **dict.fromkeys(("grant_credential", "remove_credential", "revoke"), ("grants",)),
     "recall": ("idempotency",),
