@@ -1,7 +1,5 @@
 """Run Lua scripts. Each is beside the module that calls it; its header lists its arguments and its result."""
 
-import re
-from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from hashlib import sha1
@@ -47,9 +45,6 @@ _ALSO = {
 }
 
 
-_ONE_LINE = re.compile(r"local function (\w+)\(.*\) return .* end$")
-
-
 def names() -> list[str]:
     """Return the name of every script."""
     parts_of_others = {*_COMMON, *(part for parts in _ALSO.values() for part in parts)}
@@ -66,19 +61,12 @@ def preamble() -> str:
     return f"local BUCKETS = {{{', '.join(f'{bucket:g}' for bucket in keys.BUCKETS)}}}\n"
 
 
-def _without_unused(text: str) -> str:
-    """Remove the functions of one line that a script does not call: all parts together have more than 200 locals."""
-    used = Counter(re.findall(r"\w+", text))
-    lines = text.splitlines(keepends=True)
-    return "".join(one for one in lines if not ((found := _ONE_LINE.match(one)) and used[found[1]] == 1))
-
-
 @cache
 def _source(name: str) -> tuple[str, str]:
     """Return the text of a script, and the digest by which Redis knows it."""
     *parts, own = (path.read_text(encoding="utf-8") for path in files(name))
     # The script's own statements are a function: Lua allows 200 locals in each, and the parts have nearly as many.
-    text = _without_unused(preamble() + "".join(parts) + f"return (function()\n{own}\nend)()\n")
+    text = preamble() + "".join(parts) + f"return (function()\n{own}\nend)()\n"
     return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
