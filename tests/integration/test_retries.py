@@ -9,6 +9,7 @@ import pytest
 from local.messages_api import tool_results, user_query
 from tests.support.scripted_model import Disconnect, Error, Hang, Text, ToolUse
 from tests.support.streams import Stream
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.once
 
@@ -133,9 +134,12 @@ def test_events_and_operators_see_each_retry(gateway, script):
         {"status": 529, "type": "overloaded_error", "message": "scripted", "requestId": "req_of_claude"}
     ]
     assert "req_of_claude" not in str(gateway.job(job_id))
-    lines = [line for line in gateway.log if "claude_request_failed" in line and job_id in line]
-    assert len(lines) == 2
-    assert all("status=529" in line and "req_of_claude" in line and "scripted" not in line for line in lines)
+
+    def lines():
+        return [line for line in list(gateway.log) if "claude_request_failed" in line and job_id in line]
+
+    until(lambda: len(lines()) == 2)
+    assert all("status=529" in line and "req_of_claude" in line and "scripted" not in line for line in lines())
 
 
 def test_a_stream_that_is_cut_is_an_attempt(gateway, model, script):

@@ -71,7 +71,7 @@ async def test_an_unexpected_error_is_a_500_without_its_text():
 
 
 async def test_an_unexpected_error_reaches_the_server():
-    """Catches an error that is answered and never logged."""
+    """Catches an error that is sent and never logged."""
     transport = httpx.ASGITransport(create_app(router))
     async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
         with pytest.raises(LookupError):
@@ -94,15 +94,15 @@ async def test_the_app_is_started_and_stopped_by_its_server():
         yield
         seen.append("stopped")
 
-    asked = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
-    answered = []
+    messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+    sent = []
 
     async def receive():
-        return next(asked)
+        return next(messages)
 
     async def send(message):
-        answered.append(message["type"])
+        sent.append(message["type"])
 
     await create_app(router, lifespan=lifespan)({"type": "lifespan", "state": {}}, receive, send)
-    assert answered == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert seen == ["started", "stopped"]
