@@ -19,7 +19,7 @@ BIOME := tests/lint/node_modules/.installed
 SETS := submit status webhook batches openai anthropic admin credentials files schedules local dev sam clients frameworks
 
 .PHONY: redteam redteam-short seccomp
-.PHONY: help install install-sam install-clients install-frameworks install-hooks clients clients-short run up down logs test test-pythons slow docs-test \
+.PHONY: help install install-sam install-clients install-frameworks install-hooks clients clients-short run up down logs test test-pythons slow slow-short docs-test \
 	browser chaos chaos-short deployment coverage sam-lint sam-build lint lint-python lint-lua lint-pages format bench \
 	requirements openapi clean
 
@@ -119,6 +119,9 @@ test-pythons:  ## run `make test` with each installed Python of 3.11, 3.12 and 3
 
 slow: $(STAMP)  ## run the slow tests: the Lambda emulator, schemathesis, Prometheus, restarts
 	$(BIN)/python -m pytest -n 4 --dist loadfile tests/integration tests/contract -m slow
+
+slow-short: $(STAMP)  ## the same without the longest; takes seven minutes
+	$(BIN)/python -m pytest -n 4 --dist loadfile tests/integration tests/contract -m 'slow and not long'
 
 docs-test: $(STAMP)  ## run the commands in README and docs; requires curl and jq, takes a minute
 	$(BIN)/python -m pytest tests/docs

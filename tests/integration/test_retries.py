@@ -73,7 +73,7 @@ def test_a_request_that_fails_is_sent_again_without_an_attempt(gateway, model, s
     assert job["waitingFor"] is None
 
 
-@pytest.mark.parametrize("seconds", [4, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [4, pytest.param(30, marks=[pytest.mark.slow, pytest.mark.long])])
 def test_a_job_outlasts_an_overload(gateway, script, seconds):
     script(overloaded_for(seconds, lambda body: Text("fine")))
     job_id = gateway.submit(f"outlasts {seconds}")
@@ -84,7 +84,7 @@ def test_a_job_outlasts_an_overload(gateway, script, seconds):
     assert (job["state"], job["attempts"], job["waitingFor"]) == ("completed", 1, None)
 
 
-@pytest.mark.parametrize("seconds", [4, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [4, pytest.param(30, marks=[pytest.mark.slow, pytest.mark.long])])
 def test_an_overload_in_the_third_tool_call_repeats_no_tool(gateway, script, seconds):
     overload: list[float] = []
     ran: list[str] = []
