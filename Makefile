@@ -141,7 +141,7 @@ redteam-short: $(STAMP)  ## all attacks and a few bombs, on processes of this ma
 seccomp: $(STAMP)  ## write the filters of system calls; requires libseccomp
 	$(BIN)/python -m local.seccomp_filter
 
-chaos-short: $(STAMP)  ## the same trials with fewer jobs; takes five minutes
+chaos-short: $(STAMP)  ## the same trials with fewer jobs, without the longest; takes eight minutes
 	$(BIN)/python -m pytest tests/chaos -m 'not slow' -o faulthandler_timeout=0
 
 deployment: $(STAMP) $(SAM)  ## build for AWS and test with SAM and Compose; requires Docker, takes five minutes
