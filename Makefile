@@ -89,8 +89,10 @@ down:  ## stop and remove the containers and their data
 logs:  ## follow the logs of the containers
 	@$(PYTHON) -m local.up logs
 
+# Half of the time of a test with a real gateway is waiting: four at once, whatever the cores.
+PARALLEL := -n 4 --dist loadfile
 # The tests of `make test` and `make coverage`.
-QUICK := -n 4 --dist loadfile --ignore tests/chaos --ignore tests/redteam --ignore tests/browser \
+QUICK := $(PARALLEL) --ignore tests/chaos --ignore tests/redteam --ignore tests/browser \
 	--ignore tests/deployment --ignore tests/docs --ignore tests/frameworks -m 'not slow'
 
 test: $(STAMP)  ## run all tests except `slow`, `docs-test`, `browser`, `chaos`, `clients` and `deployment`
@@ -118,10 +120,10 @@ test-pythons:  ## run `make test` with each installed Python of 3.11, 3.12 and 3
 	done
 
 slow: $(STAMP)  ## run the slow tests: the Lambda emulator, schemathesis, Prometheus, restarts
-	$(BIN)/python -m pytest -n 4 --dist loadfile tests/integration tests/contract -m slow
+	$(BIN)/python -m pytest $(PARALLEL) tests/integration tests/contract -m slow
 
 slow-short: $(STAMP)  ## the same without the longest; takes seven minutes
-	$(BIN)/python -m pytest -n 4 --dist loadfile tests/integration tests/contract -m 'slow and not long'
+	$(BIN)/python -m pytest $(PARALLEL) tests/integration tests/contract -m 'slow and not long'
 
 docs-test: $(STAMP)  ## run the commands in README and docs; requires curl and jq, takes a minute
 	$(BIN)/python -m pytest tests/docs
