@@ -1,6 +1,7 @@
 """Imports point one way: functions to shared, local to both, and nothing to local or to another function."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,15 @@ ROOMS = ("functions", "shared", "local")
 MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 
 
+@cache
+def tree(path: Path) -> ast.AST:
+    return ast.parse(path.read_text())
+
+
+@cache
 def imported(path: Path) -> set[str]:
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree(path)):
         match node:
             case ast.Import():
                 names.update(alias.name for alias in node.names)
@@ -64,7 +71,7 @@ CONSTANTS = {"ANONYMOUS", "BUCKETS"}
 
 
 def trees(paths: list[Path]) -> dict[str, ast.AST]:
-    return {str(path.relative_to(ROOT)): ast.parse(path.read_text()) for path in paths}
+    return {str(path.relative_to(ROOT)): tree(path) for path in paths}
 
 
 def strings(tree: ast.AST) -> list[str]:
