@@ -22,7 +22,7 @@ def test_each_accepted_job_ends_once_whatever_is_killed(tmp_path, model, full, r
         deployment.start_worker()
         deployment.wait_for_slots(4)
         ids = [deployment.submit(f"job {n}", priority=PRIORITIES[n % 3]) for n in range(jobs)]
-        killed = rage(deployment, watch, seconds, random.Random(1))  # noqa: S311 -- the same storm each time
+        killed = rage(deployment, watch, jobs, seconds, random.Random(1))  # noqa: S311 -- the same storm each time
         deployment.until(lambda: len(set(watch.ended)), lambda count: count >= jobs, timeout=2000 if full else 150)
         states: collections.Counter[str] = collections.Counter()
         for number, job_id in enumerate(ids):
