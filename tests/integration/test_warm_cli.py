@@ -201,8 +201,8 @@ async def test_the_next_cli_starts_after_the_job_or_its_start_up(slot, monkeypat
     "request_",
     [
         {"systemPrompt": "x", "model": "claude-sonnet-4-5", "effort": "low"},
-        {"maxOutputTokens": 5000},
-        {"tools": ["Read"]},
+        pytest.param({"maxOutputTokens": 5000}, marks=pytest.mark.slow),
+        pytest.param({"tools": ["Read"]}, marks=pytest.mark.slow),
         {"tools": ["Bash", "Read"]},
         {"session": True, "conversation": {"id": "4f0d0f26-1f4f-4c1c-9a53-3d3d9b1d9b6c", "from": None}},
     ],
@@ -214,7 +214,15 @@ async def test_a_job_with_its_own_options_gets_the_waiting_cli(slot, request_):
         assert await answer(cli, settings, **request_) == ("hello", waiting)
 
 
-@pytest.mark.parametrize("request_", [{"maxTurns": 2}, {"tools": ["Bash"]}, {"tools": ["Task"]}, {"tools": ["Edit"]}])
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"maxTurns": 2},
+        {"tools": ["Bash"]},
+        pytest.param({"tools": ["Task"]}, marks=pytest.mark.slow),
+        pytest.param({"tools": ["Edit"]}, marks=pytest.mark.slow),
+    ],
+)
 async def test_a_job_that_needs_other_flags_starts_its_own_cli(slot, request_):
     """Catches a job that is given a process which limits, describes or offers its tools in another way."""
     settings = WorkerSettings(claude_tools=("Bash", "Read", "Grep", "Task"))
@@ -239,6 +247,7 @@ async def test_a_waiting_cli_runs_only_the_tools_of_its_job(slot, model, tools, 
     assert result.get("is_error", False) != works
 
 
+@pytest.mark.slow
 async def test_an_unknown_cli_gets_jobs_with_default_options_alone(slot, monkeypatch):
     """Catches options that are sent to a CLI which may ignore them, and limits that nobody keeps."""
     monkeypatch.setattr(version, "of_cli", lambda _: None)
@@ -312,7 +321,7 @@ async def test_a_session_continues_with_the_second_waiting_cli(slot, model):
         assert {line["sessionId"] for line in lines if "sessionId" in line} == {session_id}
 
 
-@pytest.mark.parametrize("tools", [(), ("Bash", "Read")])
+@pytest.mark.parametrize("tools", [pytest.param((), marks=pytest.mark.slow), ("Bash", "Read")])
 async def test_options_and_sessions_come_late_in_a_sandbox(slot, model, tools):
     """Catches a transcript, or an option, that is placed where a sandboxed CLI does not find it."""
     found = probe(version.program(WorkerSettings()))
