@@ -50,7 +50,7 @@ def test_a_wrong_password_is_reported_and_a_right_one_logs_in(browser, gateway):
     expect(page.get_by_role("alert")).to_contain_text("Invalid name or password")
     page.fill("#password", PASSWORD)
     page.press("#password", "Enter")
-    expect(page.get_by_role("heading", name="Last hour")).to_be_visible()
+    expect(page.get_by_role("heading", name="Over time")).to_be_visible()
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_label("Password")).to_be_visible()
     page.reload()
@@ -60,7 +60,7 @@ def test_a_wrong_password_is_reported_and_a_right_one_logs_in(browser, gateway):
 
 def test_the_overview_updates_without_reloading(visit, gateway, running):
     page = visit()
-    expect(page.locator(".slots .busy a")).to_have_attribute("href", f"#/jobs/{running}")
+    expect(page.locator(".slots tbody a")).to_have_attribute("href", f"#/jobs/{running}")
     waiting = page.locator(".tile", has_text="waiting").first.locator("dd")
     before = int(waiting.inner_text())
     job = gateway.submit("one more")
