@@ -8,7 +8,7 @@ from shared.store.fleet.overview import Overview, SlotState
 from shared.store.fleet.series import Point
 
 # A slot and a worker report every 5 s: one that has missed a report may be lost. ms.
-_STALE_AFTER = 7500
+_STALE_AFTER = 7000
 # A caller floods the queue with this many waiting jobs, and so many for each live slot, that are more than half of all.
 _FLOOD, _FLOOD_PER_SLOT = 20, 4
 # Failures count over the last minutes, from this number and this share on.

@@ -158,7 +158,7 @@ class WebhookSettings(CommonSettings):
     """Settings of `functions.webhook`."""
 
 
-class AdminSettings(CommonSettings, AdminFields):
+class AdminSettings(McpSettings, AdminFields):
     """Settings of `functions.admin`; times in s."""
 
     daily_budget_usd: float | None = Field(None, gt=0, le=1_000_000, allow_inf_nan=False)

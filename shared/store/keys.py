@@ -106,8 +106,7 @@ Other keys:
                                   expires
     cg:guesses:ADDRESS    set     digests of the credentials that an address sent within a minute; expires
     cg:guessers           zset    address that has such a set → ms of its last guess; expires
-    cg:minute:MINUTE, cg:hour:HOUR  hash  what ended and started in a minute, or an hour, since the epoch; see
-                                  `fleet/series.py`; expires
+    cg:minute:…, cg:hour:…  see `fleet/series.py`
     cg:tools:DIGEST       string  the tools of an MCP server, see `fleet/server_tools.py`; expires
     cg:tools:DIGEST:read  string  present while no worker is to read them; expires
     cg:hit:REQUEST        string  a cached answer that has been counted; expires after 10 s
@@ -147,7 +146,6 @@ COUNTERS = PREFIX + "counters"
 DUE = PREFIX + "due:callers"  # zset: caller → ms when its first webhook is due
 FAILING_HOSTS = PREFIX + "hosts"  # set: webhook hosts whose last delivery attempt failed
 SLOTS = PREFIX + "slots"  # zset: slot name → s when it counts as dead
-SLOT_MEMORY = PREFIX + "slots:memory"  # hash: slot name → bytes of memory of its processes
 RUNNING = PREFIX + "running"  # hash: slot name → id of the job that it runs
 HTTP = PREFIX + "http"  # hash: HTTP metrics of all processes
 KEYS = PREFIX + "keys"  # hash: caller → JSON of the caller, and the digests of its key and of the one before

@@ -128,7 +128,7 @@ async def test_a_slot_shows_its_job_memory_and_last_heartbeat(admin, server, sto
     assert slot.items() >= expected.items()
     await slots.leave(async_client(server.url), SLOT)
     assert (await overview(admin))["slots"] == []
-    assert not store.exists(keys.SLOT_MEMORY)
+    assert not store.exists(slots.MEMORY)
 
 
 async def test_an_overloaded_claude_is_named(admin, server, alive):

@@ -11,6 +11,8 @@ from shared.store.fleet import workers
 from shared.store.fleet.slot_names import host_of
 from shared.store.redis import scripts
 
+# hash: slot name → bytes of memory of its processes.
+MEMORY = keys.PREFIX + "slots:memory"
 # Seconds between two heartbeats of a slot, and after which a slot without one counts as dead.
 HEARTBEAT_EVERY, ALIVE_FOR = 5.0, 15.0
 
@@ -46,7 +48,7 @@ async def leave(client: redis.asyncio.Redis, slot: str) -> None:
     """Remove a slot that ends."""
     async with client.pipeline(transaction=True) as pipe:
         pipe.zrem(keys.SLOTS, slot)
-        pipe.hdel(keys.SLOT_MEMORY, slot)
+        pipe.hdel(MEMORY, slot)
         await pipe.execute()
 
 
