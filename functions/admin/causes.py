@@ -93,17 +93,17 @@ def _holds(seen: Overview) -> Iterator[Cause]:
         if seen.refusals:
             refused = _REFUSED.get(seen.refusal or "", "Claude refuses the gateway's requests")
             times = "the last job was refused" if seen.refusals == 1 else f"the last {seen.refusals} jobs were refused"
-            yield Cause("credentials_refused", f"{refused}: {times}", "#/settings", _CLAUDE)
+            yield Cause("credentials_refused", f"{refused}: {times}", "#/system", _CLAUDE)
     elif hold.reason == "paused":
         by = f" by {hold.by}" if hold.by else ""
         yield Cause("paused", f"The queue is paused{by}: no job starts", "#/", _WAITING, hold.since)
     elif hold.reason == "rate_limited":
         left = f" for {_seconds(max(0, hold.until - seen.now))} more" if hold.until else ""
-        yield Cause("rate_limited", f"Claude's rate limit holds the queue{left}", "#/settings", _CLAUDE, hold.since)
+        yield Cause("rate_limited", f"Claude's rate limit holds the queue{left}", "#/system", _CLAUDE, hold.since)
     else:
         refused = _REFUSED.get(hold.reason, "Claude refuses the gateway's requests")
         text = f"{refused}. The queue is held; one job every 30 s tries again"
-        yield Cause("credentials_refused", text, "#/settings", _CLAUDE, hold.since)
+        yield Cause("credentials_refused", text, "#/system", _CLAUDE, hold.since)
 
 
 def _claude(seen: Overview) -> Iterator[Cause]:

@@ -17,7 +17,7 @@ HOSTILE = (
 )
 
 # The pages, and what each shows once it is there.
-PAGES = {"": ".slots", "jobs": "tbody", "usage": "tbody", "audit": "tbody", "system": "text=Callers"}
+PAGES = {"": ".slots", "jobs": "tbody", "usage": "tbody", "audit": "tbody"}
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def test_webhooks_are_shown_and_resent_and_a_host_is_resumed(visit, gateway):
         job = gateway.ask("tell", webhookUrl=f"{receiver.url}/hook")["jobId"]
         page = visit(f"jobs/{job}")
         expect(page.get_by_text("answered 500")).to_be_visible()
-        page.goto(f"{gateway.url}/admin#/system")
+        page.goto(f"{gateway.url}/admin#/webhooks")
         page.get_by_role("button", name="Resume").click()
         expect(page.get_by_text("No host is failing.")).to_be_visible()
         receiver.reply = lambda hook: (204, {})
@@ -248,7 +248,7 @@ def test_the_page_sends_no_request_to_another_host(visit, gateway):
 
 
 def test_a_key_is_created_limited_replaced_and_revoked(visit, gateway):
-    page = visit("system")
+    page = visit("callers")
     page.get_by_role("button", name="Create a key").click()
     page.get_by_label("Name of the caller").fill("reports")
     for scope in ("submit", "read", "decide"):
@@ -313,7 +313,7 @@ def test_the_audit_list_shows_who_did_what(visit, gateway):
 def test_a_credential_is_shared_with_another_caller(visit, gateway):
     made = gateway.client.post("/admin/api/callers", json={"name": "user"}, auth=("admin", PASSWORD)).json()["id"]
     gateway.client.put("/api/credentials/tickets", json={"kind": "header", "value": "s3cret"})
-    page = visit("system")
+    page = visit("callers")
     row = page.get_by_role("row", name="tickets")
     expect(row).to_contain_text("never")
     row.get_by_role("button", name="Share").click()
