@@ -74,7 +74,7 @@ async def test_a_recovery_is_bounded_by_time_and_host(admin, server, store):
     assert await recover(admin, host="127.0.0.1:9") == 1
 
 
-async def test_a_webhook_whose_next_attempt_is_far_is_brought_forward(admin, server, store):
+async def test_a_webhook_whose_next_attempt_is_far_is_sent_now(admin, server, store):
     await submit(admin, "q", webhookUrl=HOOK)
     await run(server.url)
     [name] = webhooks(store)

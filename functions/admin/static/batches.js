@@ -25,7 +25,7 @@ export const batchesPage = () =>
     field: "batches",
     columns: ["Batch", "Caller", "State", "Ended jobs", "Created", "Ended", "Deleted"],
     row: (one) => [
-      h("code", {}, one.batchId),
+      h("a", { href: `#/jobs?batchId=${one.batchId}` }, one.batchId),
       visible(one.callerName),
       state(one.state),
       progress(one.counts),
@@ -43,7 +43,7 @@ export const sessionsPage = () =>
     field: "sessions",
     columns: ["Session", "Caller", "Unfinished jobs", "Size", "Expires"],
     row: (one) => [
-      h("code", {}, one.sessionId),
+      h("a", { href: `#/jobs?sessionId=${encodeURIComponent(one.sessionId)}` }, visible(one.sessionId)),
       visible(one.callerName),
       number(one.unfinishedJobs),
       `${number(one.bytes / 1024)} KB`,

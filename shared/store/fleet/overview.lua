@@ -2,11 +2,11 @@
 -- ARGV
 --   most    callers, spenders and hosts that are listed, of each
 --   budget  USD that a caller may spend a day, 0 for any sum
--- Returns {JSON}, with: now; refused, the store's error for a write, or ''; priorities, three counts of waiting jobs; callers, a
--- list of {caller, entry, waiting, active}; paused, limited and limited_ms, or ''; upstream, the fields of refusals; slots, a list
--- of {slot, seen, memory, job, caller, begun, waiting, credential}; workers, a list of JSON; spent, of all callers; spenders, a
--- list of {caller, entry, cost, budget}, the largest first, and exhausted of those that reached it; hosts, a list of {host,
--- failing, failures, paused}; failing, the number of all of them.
+-- Returns JSON: now; refused, the store's error for a write, or ''; priorities, three counts of waiting jobs; callers, a list of
+-- {caller, entry, waiting, active}; paused, limited and limited_ms, or ''; refusals, refusal and refused_since, of Claude; slots,
+-- a list of {slot, dead, memory, job, caller, begun, waiting, credential}; workers, a list of JSON; spent, of all callers;
+-- spenders, a list of {caller, entry, cost, budget}, the largest first, and exhausted, those that reached their budget; hosts, a
+-- list of {host, failing, failures, paused}; failing, the number of all of them.
 local most, budget = tonumber(ARGV[1]), tonumber(ARGV[2])
 local time = now()
 local MOST_READ = 1000

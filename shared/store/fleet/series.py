@@ -43,7 +43,7 @@ class Point:
 async def read(client: redis.asyncio.Redis, span: Span) -> list[Point]:
     """Return the points of a span that ends now, the oldest first, in one round trip."""
     unit, count = _UNITS[span]
-    flat = await scripts.run(client, "series", unit=unit, count=count)
+    flat = await scripts.run(client, "series", unit=unit, points=count)
     return [_point(number * _MS[unit], fields) for number, fields in zip(flat[::2], flat[1::2], strict=True)]
 
 
