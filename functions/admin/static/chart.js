@@ -4,8 +4,11 @@ import { h, svg } from "./dom.js";
 
 const WIDTH = 600;
 const HEIGHT = 120;
-// The moment that is read in each chart, by its name: it stays when the chart is refreshed.
+// The time of the moment that is read in each chart, by its name: it stays when the chart is refreshed.
 const read = new Map();
+
+// Forget the moments of charts that are no longer shown.
+export const forgetMoments = () => read.clear();
 
 const time = (at, days) => {
   const moment = new Date(at);
@@ -55,40 +58,42 @@ export function chart({ name, title, points, series, kind, format, summary, days
   const most = top(
     Math.max(1, ...values.map((all) => (kind === "bars" ? all.reduce((sum, one) => sum + one, 0) : Math.max(...all)))),
   );
+  const known = points.findIndex((point) => point.at === read.get(name));
+  const index = known < 0 ? undefined : known;
   const output = h("output", { class: "readout" });
   const cursor = svg("rect", { y: 0, height: HEIGHT, width: WIDTH / points.length, class: "cursor" });
   const slider = h("input", {
     type: "range",
     min: 0,
     max: points.length - 1,
-    value: read.get(name) ?? points.length - 1,
+    value: index ?? points.length - 1,
     "aria-label": `Moment of ${title}`,
   });
-  const write = (index) => {
-    const point = points[index];
+  const write = (place) => {
+    const point = points[place];
     if (point === undefined) {
       read.delete(name);
       output.textContent = summary;
       slider.setAttribute("aria-valuetext", summary);
     } else {
-      read.set(name, index);
+      read.set(name, point.at);
       const shown = series.map(({ label, value }) => (value(point) === null ? "" : `${format(value(point))} ${label}`));
       output.textContent = `${time(point.at, days)}: ${shown.filter(Boolean).join(", ") || "nothing"}`;
       slider.setAttribute("aria-valuetext", output.textContent);
     }
-    cursor.setAttribute("x", ((index ?? -1) * WIDTH) / points.length);
+    cursor.setAttribute("x", ((place ?? -1) * WIDTH) / points.length);
     cursor.setAttribute("class", point === undefined ? "cursor none" : "cursor");
   };
   // The handlers find the elements that are shown: after a refresh they are those of an earlier chart.
-  const choose = (event, index) => {
+  const choose = (event, place) => {
     const figure = event.currentTarget.closest("figure");
-    write(index);
+    write(place);
     figure.querySelector("output").textContent = output.textContent;
     figure.querySelector("input").setAttribute("aria-valuetext", output.textContent);
     for (const attribute of ["x", "class"])
       figure.querySelector("rect.cursor").setAttribute(attribute, cursor.getAttribute(attribute));
   };
-  write(read.get(name));
+  write(index);
   slider.oninput = (event) => choose(event, Number(event.currentTarget.value));
   slider.onblur = (event) => choose(event, undefined);
   const drawing = svg(

@@ -1,7 +1,7 @@
 // The overview: what is wrong, the queue, what jobs did over time, the slots, and the spending of today.
 
 import { call } from "./api.js";
-import { chart } from "./chart.js";
+import { chart, forgetMoments } from "./chart.js";
 import { clock, duration, h, number, usd, visible } from "./dom.js";
 import { update } from "./live.js";
 import { section, table } from "./table.js";
@@ -194,6 +194,7 @@ function cache({ entries, hits, misses, savedUsd }, webhooks) {
 }
 
 export function overviewPage(context) {
+  forgetMoments();
   const page = {
     load: () => call("GET", `/api/overview?span=${spanOf()}`),
     show(found, main) {
