@@ -11,6 +11,8 @@ from shared.store.fleet.series import Point
 _STALE_AFTER = 7000
 # A caller floods the queue with this many waiting jobs, and so many for each live slot, that are more than half of all.
 _FLOOD, _FLOOD_PER_SLOT = 20, 4
+# The share of MAX_QUEUE_DEPTH from which the queue is nearly full.
+_NEARLY_FULL = 0.9
 # Failures count over the last minutes, from this number and this share on.
 _FAILING_MINUTES, _FAILING_JOBS, _FAILING_SHARE = 10, 5, 0.5
 # Workers that are named at most.
@@ -48,13 +50,17 @@ class Cause:
     since: int | None = None
 
 
-def causes(seen: Overview, waiting: int, minutes: Sequence[Point]) -> list[Cause]:
-    """Return what is wrong; `waiting` counts all waiting jobs, `minutes` are the last ones, the oldest first."""
+def causes(seen: Overview, waiting: int, depth: float, minutes: Sequence[Point]) -> list[Cause]:
+    """Return what is wrong; `waiting` counts all waiting jobs, `minutes` are the last ones, the oldest first.
+
+    `depth` is the share of MAX_QUEUE_DEPTH that is in use.
+    """
     return [
         *_store(seen),
         *_workers(seen),
         *_holds(seen),
         *_claude(seen),
+        *_full(depth),
         *_flood(seen, waiting),
         *_failures(minutes),
         *_budgets(seen),
@@ -115,6 +121,12 @@ def _claude(seen: Overview) -> Iterator[Cause]:
             since = min((one.waits_since for one in jobs if one.waits_since), default=None)
             text = f"{what}: {len(jobs)} of {len(running)} running jobs {_verb(jobs, 'waits', 'wait')} for it"
             yield Cause(f"claude_{code}", text, "#/jobs?state=active", _CLAUDE, since)
+
+
+def _full(depth: float) -> Iterator[Cause]:
+    if depth >= _NEARLY_FULL:
+        text = "The queue is full: new jobs are refused" if depth >= 1 else f"The queue is {depth:.0%} full"
+        yield Cause("queue_full", text, "#/jobs?state=waiting", "docs/troubleshooting.md#errors-of-requests")
 
 
 def _flood(seen: Overview, waiting: int) -> Iterator[Cause]:

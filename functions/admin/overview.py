@@ -29,7 +29,9 @@ async def read(span: Span, settings: AdminSettings) -> dict[str, Any]:
         series.read(client, "1h"),
         _no_points() if span == "1h" else series.read(client, span),
     )
-    found = causes(seen, sum(seen.waiting), minutes)
+    jobs = counted.jobs
+    depth = (jobs["waiting"] + jobs["delayed"]) / settings.max_queue_depth
+    found = causes(seen, jobs["waiting"], depth, minutes)
     return {
         "at": rfc3339(seen.now),
         "causes": [_cause(one) for one in found],

@@ -1,6 +1,7 @@
 """The overview of the dashboard's API: what is wrong, what waits, who runs what, and what jobs did over time."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -177,6 +178,29 @@ async def test_a_caller_that_floods_the_queue_is_named(connect, server, alive):
     [cause] = (await overview(client))["causes"]
     assert cause["text"] == "The caller nightly floods the queue: 25 of 30 waiting jobs are its"
     assert [one["name"] for one in (await overview(client))["queue"]["byCaller"]] == ["nightly", "other"]
+
+
+@pytest.mark.parametrize(
+    ("depth", "text"), [(10, "The queue is full: new jobs are refused"), (11, "The queue is 91% full")]
+)
+async def test_a_full_queue_is_named(connect, alive, depth, text):
+    """Catches delayed jobs that are left out: they count in MAX_QUEUE_DEPTH too."""
+    client = await connect(**ON, MAX_QUEUE_DEPTH=str(depth))
+    client.headers.update(basic())
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    for number in range(10):
+        await submit(client, f"{number}", runAt=tomorrow)
+    [cause] = (await overview(client))["causes"]
+    assert (cause["code"], cause["text"]) == ("queue_full", text)
+
+
+async def test_turns_of_a_session_are_no_more_than_all_jobs(admin, server, store, alive):
+    """Catches a caller with more waiting jobs than there are."""
+    store.rpush(f"{keys.transcripts('anonymous')}:-:s", "{}")
+    for number in range(25):
+        await submit(admin, f"{number}", sessionId="s")
+    texts = [one["text"] for one in (await overview(admin))["causes"]]
+    assert texts == ["The caller anonymous floods the queue: 25 of 25 waiting jobs are its"]
 
 
 async def test_jobs_that_wait_for_their_callers_own_jobs_are_seen(connect, server, store, alive):
