@@ -302,7 +302,7 @@ async def test_the_overview_takes_three_round_trips_at_any_depth(admin, round_tr
     assert max([await cost(span) for span in ("1h", "24h", "7d")]) <= 3
 
 
-async def test_operations_pause_and_resume_wake_slots(server, store):
+async def test_resuming_wakes_the_slots(admin, server, store):
     await operations.pause(async_client(server.url), "x")
     await operations.resume(async_client(server.url))
     assert store.llen(keys.WAKE) > 0
