@@ -207,7 +207,7 @@ $(FUNCTIONS:%=build-%Function): build-%Function:
 	cp functions/__init__.py "$(ARTIFACTS_DIR)/functions/" && \
 	cp -R functions/$$name "$(ARTIFACTS_DIR)/functions/" && \
 	cp -R shared "$(ARTIFACTS_DIR)/" && \
-	{ case $$name in submit|batches|openai|anthropic|schedules) ;; *) false ;; esac && [ -f mcp.json ] && cp mcp.json "$(ARTIFACTS_DIR)/" || true; } && \
+	{ case $$name in submit|batches|openai|anthropic|schedules|admin) ;; *) false ;; esac && [ -f mcp.json ] && cp mcp.json "$(ARTIFACTS_DIR)/" || true; } && \
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 		--only-binary=:all: --implementation cp --python-version 3.13 \
 		--platform manylinux2014_$(MACHINE) --platform manylinux_2_28_$(MACHINE) \

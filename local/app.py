@@ -10,6 +10,8 @@ from fastapi import FastAPI
 from redis.exceptions import RedisError
 
 from functions.admin.callers import router as admin_callers
+from functions.admin.deployment import router as admin_deployment
+from functions.admin.kept import router as admin_kept
 from functions.admin.pages import pages as admin_pages
 from functions.admin.reports import router as admin_reports
 from functions.admin.routes import router as admin
@@ -95,6 +97,8 @@ app = create_app(
     anthropic_messages,
     admin,
     admin_callers,
+    admin_deployment,
+    admin_kept,
     admin_pages,
     admin_reports,
     admin_schedules,

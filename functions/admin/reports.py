@@ -1,4 +1,4 @@
-"""The routes of what operators see of callers: credentials, usage, and the audit list."""
+"""The routes of what operators see: the overview, credentials and usage of callers, and the audit list."""
 
 from typing import Annotated, Literal
 
@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import ConfigDict, Field, StrictStr
 
-from functions.admin import oversight
+from functions.admin import oversight, overview
 from functions.admin.access import require_admin, require_viewer
 from functions.admin.audit import audited
 from functions.admin.callers import CallerId
@@ -26,6 +26,14 @@ class Grant(Wire):
     model_config = ConfigDict(extra="forbid")
 
     users: list[Annotated[StrictStr, Field(max_length=64)]] = Field(max_length=1000, description="Ids of callers.")
+
+
+@router.get("/overview", summary="Read what happens and what is wrong", dependencies=_VIEWER)
+async def read_overview(
+    span: Annotated[overview.Span, Query(description="The time that the series cover.")] = "1h",
+) -> JSONResponse:
+    """Return what is wrong now, the queue, the slots, the spending of today, and what jobs did over time."""
+    return JSONResponse(await overview.read(span, load(AdminSettings)))
 
 
 @router.get(

@@ -151,7 +151,7 @@ async def delete_job(request: Request, job_id: JobId) -> JSONResponse:
 @router.post("/queue/pause", summary="Pause the queue", dependencies=_ADMIN)
 async def pause(request: Request) -> JSONResponse:
     """Start no further jobs. Running jobs continue."""
-    await service.pause(load(AdminSettings))
+    await service.pause(request.state.role, load(AdminSettings))
     return await audited(request, "pause", {"held": "paused"})
 
 

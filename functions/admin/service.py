@@ -14,7 +14,7 @@ from shared.api.views import attempts_for_operators, failing_host, latest_delive
 from shared.api.vocabulary import PRIORITIES, Priority, State
 from shared.configuration.settings import AdminSettings
 from shared.store.callers import api_keys, callers, credentials, policies, spending
-from shared.store.fleet import counters, slots
+from shared.store.fleet import counters, series, slots
 from shared.store.jobs import operations, records
 from shared.store.redis.client import async_client
 from shared.store.webhooks import history
@@ -26,7 +26,7 @@ async def stats(settings: AdminSettings) -> dict[str, Any]:
     seen, health, hour, cached, hosts, spent = await asyncio.gather(
         counters.read(client),
         slots.health(client),
-        operations.last_hour(client),
+        series.read(client, "1h"),
         operations.cached_answers(client),
         history.failing_hosts(client),
         spending.by_caller_today(client),
@@ -48,7 +48,7 @@ async def stats(settings: AdminSettings) -> dict[str, Any]:
             for one in health.workers
         ],
         "hour": [
-            {"at": rfc3339(one.at), "completed": one.completed, "failed": one.failed, "cancelled": one.cancelled}
+            {"at": rfc3339(one.at), **{state: one.ended[state] for state in ("completed", "failed", "cancelled")}}
             for one in hour
         ],
         "cache": {
@@ -164,9 +164,9 @@ async def purge_finished(settings: AdminSettings) -> int:
     return await operations.forget_finished(async_client(settings.redis_address))
 
 
-async def pause(settings: AdminSettings) -> None:
-    """Start no further jobs."""
-    await operations.pause(async_client(settings.redis_address))
+async def pause(by: str, settings: AdminSettings) -> None:
+    """Start no further jobs; `by` is who pauses the queue."""
+    await operations.pause(async_client(settings.redis_address), by)
 
 
 async def resume(settings: AdminSettings) -> None:

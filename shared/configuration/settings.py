@@ -158,9 +158,11 @@ class WebhookSettings(CommonSettings):
     """Settings of `functions.webhook`."""
 
 
-class AdminSettings(CommonSettings, AdminFields):
+class AdminSettings(McpSettings, AdminFields):
     """Settings of `functions.admin`; times in s."""
 
+    daily_budget_usd: float | None = Field(None, gt=0, le=1_000_000, allow_inf_nan=False)
+    max_queue_depth: int = Field(10_000, ge=1, le=1_000_000_000)
     max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
     result_ttl: int = Field(86_400, ge=1, le=MAX_SECONDS)
     audit_ttl: int = Field(31_536_000, ge=1, le=MAX_SECONDS)

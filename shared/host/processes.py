@@ -142,6 +142,11 @@ def own_memory(pid: int) -> int:
     return 0
 
 
+def memory_below(root: int) -> int:
+    """Return the memory of a process and all below it, in bytes, without mapped files."""
+    return sum(own_memory(pid) for pid in (root, *descendants(root)))
+
+
 def below(excluded: set[int]) -> list[int]:
     """List the processes below this one, zombies too, without the excluded ones and their descendants."""
     return [process.pid for process in _below(os.getpid(), excluded)]

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from redis.exceptions import RedisError
 
-from shared.configuration.settings import SubmitSettings
+from shared.configuration.settings import McpSettings
 from shared.mcp.config import Servers
 from shared.mcp.scores import Score
 from shared.mcp.tools import Tools
@@ -27,7 +27,7 @@ class Router(Protocol):
         """Return the names of the chosen servers, and the scores of all servers, the best first."""
 
 
-async def choose(query: str, settings: SubmitSettings) -> tuple[list[str], list[Score]]:
+async def choose(query: str, settings: McpSettings) -> tuple[list[str], list[Score]]:
     """Return the names of the servers for a query, and the scores of all servers, the best first."""
     if not settings.servers:
         return [], []
@@ -36,7 +36,7 @@ async def choose(query: str, settings: SubmitSettings) -> tuple[list[str], list[
     return await asyncio.to_thread(router.choose, query)
 
 
-async def prepare(settings: SubmitSettings) -> None:
+async def prepare(settings: McpSettings) -> None:
     """Build the router before a query needs it."""
     if settings.servers:
         await _of(settings).router()
@@ -45,7 +45,7 @@ async def prepare(settings: SubmitSettings) -> None:
 class _Current:
     """The router of some settings."""
 
-    def __init__(self, settings: SubmitSettings) -> None:
+    def __init__(self, settings: McpSettings) -> None:
         self.settings = settings
         self._router: Router | None = None
         self._tools: Mapping[str, Tools] = {}
@@ -72,12 +72,17 @@ class _Current:
         return router
 
 
-def _of(settings: SubmitSettings) -> _Current:
+def _of(settings: McpSettings) -> _Current:
     """Return the router of these settings, which are nearly always those of the last call."""
     global _current  # noqa: PLW0603 -- the one router of the process
-    if _current is None or _current.settings is not settings:
+    if _current is None or not _route_alike(_current.settings, settings):
         _current = _Current(settings)
     return _current
+
+
+def _route_alike(one: McpSettings, other: McpSettings) -> bool:
+    """Return whether two settings have the same servers and store, as those of submissions and of operators do."""
+    return one is other or (one.server_digests == other.server_digests and one.redis_address == other.redis_address)
 
 
 def _router(servers: Servers, tools: Mapping[str, Tools]) -> Router:

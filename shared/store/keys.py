@@ -106,7 +106,7 @@ Other keys:
                                   expires
     cg:guesses:ADDRESS    set     digests of the credentials that an address sent within a minute; expires
     cg:guessers           zset    address that has such a set → ms of its last guess; expires
-    cg:minute:MINUTE      hash    jobs that ended in a minute since the epoch, by state; expires after two hours
+    cg:minute:…, cg:hour:…  see `fleet/series.py`
     cg:tools:DIGEST       string  the tools of an MCP server, see `fleet/server_tools.py`; expires
     cg:tools:DIGEST:read  string  present while no worker is to read them; expires
     cg:hit:REQUEST        string  a cached answer that has been counted; expires after 10 s
@@ -129,9 +129,9 @@ SANDBOXED = PREFIX + "sandboxed"  # string: ms when a worker that takes jobs wit
 PARKED = PREFIX + "parked"  # zset: id of a job that waits for its turn in a session → seq
 DELAYED = PREFIX + "delayed"  # zset: job id → ms when due
 ACTIVE = PREFIX + "active"  # zset: job id → ms when its lease ends
-PAUSED = PREFIX + "paused"  # present while an operator has paused the queue
+PAUSED = PREFIX + "paused"  # present while an operator has paused the queue: JSON of since (ms) and by
 UPSTREAM = PREFIX + "upstream"  # hash: refused (times in a row), code, since, probe (ms when one job may try)
-NOT_BEFORE = PREFIX + "notbefore"  # present while Claude's rate limit holds the queue; expires by itself
+NOT_BEFORE = PREFIX + "notbefore"  # CODE SINCE (ms) while Claude's rate limit holds the queue; expires by itself
 DEPLOYMENT = PREFIX + "deployment"  # string: random id of this store; set by the first claim, and kept
 SPOOL_KEY = PREFIX + "spoolkey"  # string: random secret that signs settlements on disk; set by the first claim
 SEQUENCE = PREFIX + "seq"  # counter: the order of arrival

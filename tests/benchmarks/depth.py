@@ -12,6 +12,7 @@ from typing import Any
 import uvloop
 from pydantic import SecretStr
 
+from functions.admin import overview
 from functions.admin import service as admin
 from functions.status import service as status
 from local.embedded_redis import find_server
@@ -29,7 +30,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.submitting import submit_all
 
 DEPTH, ROUNDS = 50_000, 120
-CALLS = ("submit", "status", "list", "dashboard", "cancel")
+CALLS = ("submit", "status", "list", "dashboard", "overview", "cancel")
 
 
 async def fill(url: str) -> None:
@@ -68,6 +69,7 @@ async def one_round(url: str, number: int, times: dict[str, list[float]]) -> Non
     await timed("status", status.job_status(job_id, 0, caller="me", settings=asking))
     await timed("list", status.job_page(None, None, 20, None, caller="me", settings=asking))
     await timed("dashboard", dashboard(AdminSettings(redis_url=SecretStr(url))))
+    await timed("overview", overview.read("7d", AdminSettings(redis_url=SecretStr(url))))
     await timed("cancel", submit.cancel(job_id, caller="me", settings=submitting))
 
 

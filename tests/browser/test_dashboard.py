@@ -17,7 +17,7 @@ HOSTILE = (
 )
 
 # The pages, and what each shows once it is there.
-PAGES = {"": ".slots", "jobs": "tbody", "usage": "tbody", "audit": "tbody", "system": "text=Callers"}
+PAGES = {"": ".slots", "jobs": "tbody", "usage": "tbody", "audit": "tbody"}
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_wrong_password_is_reported_and_a_right_one_logs_in(browser, gateway):
     expect(page.get_by_role("alert")).to_contain_text("Invalid name or password")
     page.fill("#password", PASSWORD)
     page.press("#password", "Enter")
-    expect(page.get_by_role("heading", name="Last hour")).to_be_visible()
+    expect(page.get_by_role("heading", name="Over time")).to_be_visible()
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_label("Password")).to_be_visible()
     page.reload()
@@ -60,7 +60,7 @@ def test_a_wrong_password_is_reported_and_a_right_one_logs_in(browser, gateway):
 
 def test_the_overview_updates_without_reloading(visit, gateway, running):
     page = visit()
-    expect(page.locator(".slots .busy a")).to_have_attribute("href", f"#/jobs/{running}")
+    expect(page.locator(".slots tbody a")).to_have_attribute("href", f"#/jobs/{running}")
     waiting = page.locator(".tile", has_text="waiting").first.locator("dd")
     before = int(waiting.inner_text())
     job = gateway.submit("one more")
@@ -192,7 +192,7 @@ def test_webhooks_are_shown_and_resent_and_a_host_is_resumed(visit, gateway):
         job = gateway.ask("tell", webhookUrl=f"{receiver.url}/hook")["jobId"]
         page = visit(f"jobs/{job}")
         expect(page.get_by_text("answered 500")).to_be_visible()
-        page.goto(f"{gateway.url}/admin#/system")
+        page.goto(f"{gateway.url}/admin#/webhooks")
         page.get_by_role("button", name="Resume").click()
         expect(page.get_by_text("No host is failing.")).to_be_visible()
         receiver.reply = lambda hook: (204, {})
@@ -248,7 +248,7 @@ def test_the_page_sends_no_request_to_another_host(visit, gateway):
 
 
 def test_a_key_is_created_limited_replaced_and_revoked(visit, gateway):
-    page = visit("system")
+    page = visit("callers")
     page.get_by_role("button", name="Create a key").click()
     page.get_by_label("Name of the caller").fill("reports")
     for scope in ("submit", "read", "decide"):
@@ -313,7 +313,7 @@ def test_the_audit_list_shows_who_did_what(visit, gateway):
 def test_a_credential_is_shared_with_another_caller(visit, gateway):
     made = gateway.client.post("/admin/api/callers", json={"name": "user"}, auth=("admin", PASSWORD)).json()["id"]
     gateway.client.put("/api/credentials/tickets", json={"kind": "header", "value": "s3cret"})
-    page = visit("system")
+    page = visit("callers")
     row = page.get_by_role("row", name="tickets")
     expect(row).to_contain_text("never")
     row.get_by_role("button", name="Share").click()

@@ -10,7 +10,7 @@ import redis
 from functions.status.tick import tick
 from shared.store import keys
 from shared.store.callers import callers, spending
-from shared.store.fleet import counters, slots, workers
+from shared.store.fleet import counters, series, slots, workers
 from shared.store.jobs import operations
 from shared.store.redis import clock
 from shared.store.redis.client import async_client, close_clients
@@ -120,10 +120,10 @@ async def test_usage_and_the_last_hour_follow_the_clock_of_the_store(api, server
     with host(skew):
         assert (await api.get("/api/usage?days=1")).json()["totalUsd"] == 1.5
         assert await spending.by_caller_today(client) == {"anonymous": 1.5}
-        hour = await operations.last_hour(client)
+        hour = await series.read(client, "1h")
     assert len(hour) == 60
     assert hour[0].at == hour[-1].at - 59 * 60_000
-    assert sum(minute.completed for minute in hour) == 2
+    assert sum(minute.ended["completed"] for minute in hour) == 2
 
 
 @pytest.mark.parametrize("skew", SKEWS)

@@ -1,15 +1,19 @@
-// The dashboard: a login, six pages and pages per job and per schedule. The shown page is refreshed every two seconds.
+// The dashboard: a login, its pages, and pages per job and per schedule. The shown page is refreshed every two seconds.
 
 import { ApiError, call } from "./api.js";
 import { auditPage } from "./audit.js";
+import { batchesPage, sessionsPage } from "./batches.js";
+import { callersPage } from "./callers_page.js";
 import { confirmed, note } from "./notices.js";
 import { jobPage } from "./job.js";
 import { jobsPage } from "./jobs.js";
 import { loginPage } from "./login.js";
+import { mcpPage } from "./mcp.js";
 import { overviewPage } from "./overview.js";
 import { schedulePage, schedulesPage } from "./schedules.js";
 import { systemPage } from "./system.js";
 import { usagePage } from "./usage.js";
+import { webhooksPage } from "./webhooks.js";
 
 const EVERY = 2000;
 const main = document.getElementById("main");
@@ -46,10 +50,17 @@ function page() {
   if (name === "jobs" || name.startsWith("jobs?")) return jobsPage(context);
   if (name === "schedules" && argument) return schedulePage(decodeURIComponent(argument), context);
   if (name === "schedules") return schedulesPage(context);
-  if (name === "usage") return usagePage();
-  if (name === "audit" || name.startsWith("audit?")) return auditPage();
-  if (name === "system") return systemPage(context);
-  return overviewPage(context);
+  const others = {
+    audit: auditPage,
+    batches: batchesPage,
+    callers: callersPage,
+    mcp: mcpPage,
+    sessions: sessionsPage,
+    system: systemPage,
+    usage: usagePage,
+    webhooks: webhooksPage,
+  };
+  return (others[name.split("?")[0]] ?? overviewPage)(context);
 }
 
 async function failed(error) {

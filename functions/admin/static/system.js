@@ -1,9 +1,8 @@
-// The parts of the deployment: workers, callers, credentials, failing webhook hosts, the cache.
+// The parts of the deployment: its workers, its cache and its settings.
 
 import { call } from "./api.js";
-import { CALLER_COLUMNS, callerRow, createCaller } from "./callers.js";
-import { CREDENTIAL_COLUMNS, credentialRow } from "./credentials.js";
-import { clock, h, number, usd } from "./dom.js";
+import { h, number, usd, visible } from "./dom.js";
+import { update } from "./live.js";
 import { section, table } from "./table.js";
 
 function workers(stats) {
@@ -15,47 +14,6 @@ function workers(stats) {
     one.sandbox,
   ]);
   return section("Workers", table(["Worker", "Slots", "CLI", "Credentials", "Sandbox"], rows, "No live worker."));
-}
-
-function callers(found, context) {
-  return section(
-    "Callers",
-    context.mayChange && h("button", { type: "button", onclick: createCaller }, "Create a key"),
-    table(CALLER_COLUMNS, found.map(callerRow(context)), "No caller has a key."),
-  );
-}
-
-function credentials(found, context) {
-  return section(
-    "Credentials",
-    table(CREDENTIAL_COLUMNS, found.map(credentialRow(context)), "No caller has stored a credential."),
-  );
-}
-
-function hosts(stats, context) {
-  const resume = (one) =>
-    h(
-      "button",
-      {
-        type: "button",
-        onclick: () =>
-          context.act(
-            "POST",
-            `/webhooks/hosts/${encodeURIComponent(one.host)}/resume`,
-            `Deliveries to ${one.host} are resumed`,
-          ),
-      },
-      "Resume",
-    );
-  const rows = stats.webhooks.hosts.map((one) => [
-    one.host,
-    number(one.failures),
-    clock(one.failingSince),
-    clock(one.pausedSince),
-    context.mayChange ? resume(one) : "",
-  ]);
-  const names = ["Host", "Failures", "Failing since", "Paused since", ""];
-  return section("Failing webhook hosts", table(names, rows, "No host is failing."));
 }
 
 function cache(stats, context) {
@@ -76,25 +34,28 @@ function cache(stats, context) {
   );
 }
 
+const settings = (found) =>
+  section(
+    "Settings",
+    h("p", {}, "The variables of the process that serves this page. A worker on another machine may have others."),
+    table(
+      ["Variable", "Value", "Source", "Read by"],
+      found.map((one) => [
+        h("code", {}, one.name),
+        one.value === null ? "–" : visible(one.value),
+        one.source,
+        one.readBy.join(", "),
+      ]),
+      "There are no settings.",
+    ),
+  );
+
 export const systemPage = (context) => ({
   async load() {
-    const paths = ["/api/stats", "/api/callers", "/api/credentials"];
-    const [stats, found, stored] = await Promise.all(paths.map((path) => call("GET", path)));
-    return {
-      workers: stats.workers,
-      webhooks: stats.webhooks,
-      cache: stats.cache,
-      callers: found.callers,
-      credentials: stored.credentials,
-    };
+    const [stats, found] = await Promise.all(["/api/stats", "/api/settings"].map((path) => call("GET", path)));
+    return { workers: stats.workers, cache: stats.cache, settings: found.settings };
   },
   show(content, main) {
-    main.replaceChildren(
-      workers(content),
-      callers(content.callers, context),
-      credentials(content.credentials, context),
-      hosts(content, context),
-      cache(content, context),
-    );
+    update(main, workers(content), cache(content, context), settings(content.settings));
   },
 });

@@ -173,7 +173,8 @@ class AsyncSide:
     async def _send_heartbeats(self) -> None:
         while True:
             try:
-                await slots.send_heartbeat(async_client(self.settings.redis_address), self.name)
+                memory = await asyncio.to_thread(processes.memory_below, os.getpid())
+                await slots.send_heartbeat(async_client(self.settings.redis_address), self.name, memory)
             except RedisError as error:
                 failures.report(self.settings.redis_address, error, beside_pool=True)
             await asyncio.sleep(slots.HEARTBEAT_EVERY)

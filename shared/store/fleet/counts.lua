@@ -16,6 +16,21 @@ local function observe(what, duration)
   redis.call('HINCRBYFLOAT', COUNTERS, what .. ':sum', duration / 1000)
 end
 
+-- Count into the series of the dashboard: into the present minute, kept for two hours, and the present hour, kept for eight days.
+function rare.count_over_time(field)
+  local time = now()
+  for name, kept in pairs({
+    [rare.minute_of(math.floor(time / 60000))] = 7200, [rare.hour_of(math.floor(time / HOUR))] = 8 * 86400,
+  }) do
+    if redis.call('HINCRBY', name, field, 1) == 1 then redis.call('EXPIRE', name, kept) end
+  end
+end
+
+-- Count a duration, in ms, into the series: bucket N holds those up to 2 ^ (N / 2) ms, the last one all that are longer.
+function rare.observe_over_time(what, duration)
+  local bucket = math.ceil(2 * math.log(math.max(duration, 1)) / math.log(2) - 1e-9)
+  rare.count_over_time(what .. ':' .. whole(math.min(bucket, 60)))
+end
 
 -- Add to several fields of a hash with two commands. 15 digits, so that decimal fractions stay as they are written.
 local function add_all(name, amounts)

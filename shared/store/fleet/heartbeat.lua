@@ -2,8 +2,13 @@
 -- ARGV
 --   slot
 --   alive_ms  ms for which the slot counts as alive
+--   memory    bytes of memory of the slot's processes
 -- Returns nothing.
-local slot, alive_ms = ARGV[1], ARGV[2]
+local slot, alive_ms, memory = ARGV[1], ARGV[2], ARGV[3]
 local seconds = now() / 1000
 redis.call('ZADD', SLOTS, string.format('%.3f', seconds + alive_ms / 1000), slot)
-redis.call('ZREMRANGEBYSCORE', SLOTS, 0, whole(seconds - 60))
+redis.call('HSET', rare.SLOT_MEMORY, slot, memory)
+for _, dead in ipairs(redis.call('ZRANGEBYSCORE', SLOTS, 0, whole(seconds - 60))) do
+  redis.call('ZREM', SLOTS, dead)
+  redis.call('HDEL', rare.SLOT_MEMORY, dead)
+end

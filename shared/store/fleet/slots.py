@@ -11,6 +11,8 @@ from shared.store.fleet import workers
 from shared.store.fleet.slot_names import host_of
 from shared.store.redis import scripts
 
+# hash: slot name → bytes of memory of its processes.
+MEMORY = keys.PREFIX + "slots:memory"
 # Seconds between two heartbeats of a slot, and after which a slot without one counts as dead.
 HEARTBEAT_EVERY, ALIVE_FOR = 5.0, 15.0
 
@@ -37,14 +39,17 @@ class Health:
         return "paused" if self.paused else self.held or ("rate_limited" if self.limited else None)
 
 
-async def send_heartbeat(client: redis.asyncio.Redis, slot: str) -> None:
-    """Record that a slot is alive, and remove those that died long ago."""
-    await scripts.run(client, "heartbeat", slot=slot, alive_ms=int(ALIVE_FOR * 1000))
+async def send_heartbeat(client: redis.asyncio.Redis, slot: str, memory: int = 0) -> None:
+    """Record that a slot is alive and how much memory it has, and remove those that died long ago."""
+    await scripts.run(client, "heartbeat", slot=slot, alive_ms=int(ALIVE_FOR * 1000), memory=memory)
 
 
 async def leave(client: redis.asyncio.Redis, slot: str) -> None:
     """Remove a slot that ends."""
-    await client.zrem(keys.SLOTS, slot)
+    async with client.pipeline(transaction=True) as pipe:
+        pipe.zrem(keys.SLOTS, slot)
+        pipe.hdel(MEMORY, slot)
+        await pipe.execute()
 
 
 def count_live(client: redis.Redis, host: str) -> int:

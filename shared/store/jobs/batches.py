@@ -16,6 +16,8 @@ from shared.store.jobs.submissions import Kind, Limits, Submission
 from shared.store.redis import scripts
 from shared.store.redis.pipelining import get
 
+# zset: id of a batch of any caller → seq.
+ALL = keys.PREFIX + "batches:all"
 # The event of a batch's webhook.
 ENDED = "batch.ended"
 # Jobs that one script cancels, and results that one round trip reads.
@@ -151,6 +153,23 @@ async def listed(
     read_all = await asyncio.gather(*(read(client, one, caller) for one, _ in shown))
     placed = [(batch, int(place)) for batch, (_, place) in zip(read_all, shown, strict=True) if batch is not None]
     return placed, int(shown[-1][1]) if len(found) > limit else None
+
+
+async def every(client: redis.asyncio.Redis, *, limit: int, before: int | None) -> tuple[list[StoredBatch], int | None]:
+    """List the batches of all callers, newest first, without the states of unfinished jobs.
+
+    Also return the place where this page ended; None at the end of the list.
+    """
+    edge = "+inf" if before is None else f"({before}"
+    found = await client.zrange(
+        ALL, edge, "-inf", desc=True, byscore=True, offset=0, num=limit + 1, withscores=True
+    )  # fmt: skip
+    shown = cast("list[tuple[str, float]]", found[:limit])
+    flat = await get(client, *(("HGETALL", f"{keys.PREFIX}batch:{one}") for one, _ in shown)) if shown else []
+    names = ("total", "left", "completed", "failed", "cancelled")
+    records_ = [(one, record) for (one, _), record in zip(shown, flat, strict=True) if record]
+    read_all = [StoredBatch(one, record, {name: int(record[name]) for name in names}) for one, record in records_]
+    return read_all, int(shown[-1][1]) if len(found) > limit else None
 
 
 async def results(

@@ -1,6 +1,5 @@
 """Operations of an administrator on the jobs of all callers, on the queue and on the cache."""
 
-from dataclasses import dataclass
 from typing import Literal, cast
 
 import redis.asyncio
@@ -11,16 +10,6 @@ from shared.store.redis import scripts
 # Jobs that one script handles, so that it does not block Redis for long.
 _BATCH = 200
 _WAKE_ALL = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Minute:
-    """The jobs that ended in one minute; `at` is its beginning in ms."""
-
-    at: int
-    completed: int
-    failed: int
-    cancelled: int
 
 
 RetryAnswer = Literal["waiting", "missing", "running", "completed", "revoked"]
@@ -69,9 +58,9 @@ async def reprioritize(
     return answer
 
 
-async def pause(client: redis.asyncio.Redis) -> None:
-    """Pause the queue: no job starts; running jobs continue."""
-    await client.set(keys.PAUSED, 1)
+async def pause(client: redis.asyncio.Redis, by: str) -> None:
+    """Pause the queue: no job starts; running jobs continue. `by` is who does it."""
+    await scripts.run(client, "pause", by=by)
 
 
 async def resume(client: redis.asyncio.Redis) -> None:
@@ -97,12 +86,6 @@ async def clear_cache(client: redis.asyncio.Redis, job_id: str | None = None) ->
     while cleared := await scripts.run(client, "uncache", job_id="", most=_BATCH):
         count += int(cleared)
     return count
-
-
-async def last_hour(client: redis.asyncio.Redis) -> list[Minute]:
-    """Return how many jobs ended in each of the last sixty minutes, the oldest first, in one round trip."""
-    flat = await scripts.run(client, "last_hour")
-    return [Minute(flat[index] * 60_000, *flat[index + 1 : index + 4]) for index in range(0, len(flat), 4)]
 
 
 async def is_cached(client: redis.asyncio.Redis, job_id: str, fingerprint: str | None) -> bool:

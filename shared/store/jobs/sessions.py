@@ -6,12 +6,14 @@ have more transcripts under subpaths, `…/SUBPATH`, which the set `…:subs` na
 
 import json
 import re
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 import redis.asyncio
 
 from shared.store import keys
-from shared.store.redis import scripts
+from shared.store.redis import clock, scripts
+from shared.store.redis.pipelining import get
 
 # s. A crash leaves staged transcripts behind.
 STAGED_FOR = 86_400
@@ -24,6 +26,55 @@ _PROJECT = "-"
 
 Key = dict[str, str]
 Line = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A kept session; `expires` in ms, `waiting` counts the jobs that continue it and have not ended."""
+
+    caller: str
+    session_id: str
+    expires: int
+    bytes: int
+    waiting: int
+
+
+async def every(client: redis.asyncio.Redis, *, limit: int, before: int | None) -> tuple[list[Kept], int | None]:
+    """List the kept sessions of all callers, the last to expire first.
+
+    Also return the place where this page ended; None at the end of the list.
+    """
+    found: list[tuple[str, float]] = []
+    edge, at_end = "+inf" if before is None else f"({before}", False
+    while len(found) <= limit and not at_end:
+        some = cast(
+            "list[tuple[str, float]]",
+            await client.zrange(
+                keys.SESSIONS, edge, "-inf", desc=True, byscore=True, offset=0, num=limit + 1, withscores=True
+            ),
+        )
+        at_end = len(some) <= limit
+        # Beside the sessions the set counts what expires within a day, by the hour.
+        found += [one for one in some if ":hour " not in one[0]]
+        edge = f"({int(some[-1][1])}" if some else edge
+    shown = found[:limit]
+    named = [name.partition(":")[::2] for name, _ in shown]
+    commands = [("HMGET", keys.SESSION_BYTES, *(name for name, _ in shown))] if shown else []
+    for caller, session in named:
+        commands += [
+            ("PTTL", f"{keys.transcripts(caller)}:{_PROJECT}:{session}"),
+            ("LLEN", f"{keys.PREFIX}turns:{caller}:{session}"),
+        ]
+    now, sizes, rest = 0, [], []
+    if shown:
+        time, sizes, *rest = await get(client, clock.TIME, *commands)
+        now = clock.milliseconds(time)
+    kept = [
+        Kept(caller, session, now + left, int(size or 0), waiting)
+        for (caller, session), size, left, waiting in zip(named, sizes, rest[::2], rest[1::2], strict=True)
+        if left > 0
+    ]
+    return kept, int(shown[-1][1]) if len(found) > limit else None
 
 
 class TranscriptStore:

@@ -268,11 +268,13 @@ local function end_job(id, job, to, time, keep_ms, code)
   if job.fp and redis.call('GET', flight_of(job.fp)) == id then redis.call('DEL', flight_of(job.fp)) end
   leave_slot(id)
   count(to == 'failed' and 'failed:' .. code or to)
-  local minute = minute_of(math.floor(time / 60000))
-  if redis.call('HINCRBY', minute, to, 1) == 1 then redis.call('EXPIRE', minute, 7200) end
+  rare.count_over_time(to == 'failed' and 'failed:' .. code or to)
   local started, session, batch, schedule =
     unpack(redis.call('HMGET', record_of(id), 'started', SESSION, 'batch', 'schedule'))
-  if started and to ~= 'cancelled' then observe('execution', time - started) end
+  if started and to ~= 'cancelled' then
+    observe('execution', time - started)
+    rare.observe_over_time('run', time - started)
+  end
   if session then
     redis.call('LREM', turns_of(job.caller, session), 0, id)
     enqueue_next_turn(job.caller, session)
@@ -301,7 +303,8 @@ end
 local function note_upstream(shows, code, wait, time)
   if shows == 'answered' then redis.call('DEL', UPSTREAM) end
   if shows == 'limited' and wait > math.max(redis.call('PTTL', NOT_BEFORE), 0) then
-    redis.call('SET', NOT_BEFORE, code, 'PX', whole(wait))
+    local since = string.match(redis.call('GET', NOT_BEFORE) or '', ' (%d+)$') or whole(time)
+    redis.call('SET', NOT_BEFORE, code .. ' ' .. since, 'PX', whole(wait))
   end
   if shows ~= 'refused' then return false end
   local refused = redis.call('HINCRBY', UPSTREAM, 'refused', 1)

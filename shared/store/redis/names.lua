@@ -36,7 +36,7 @@ local HOUR, DAY, KEPT_DAYS = 3600000, 86400000, 400 * 86400
 local MOST_USAGE, NEARLY = 2000, 0.8
 
 -- Names that few scripts use. Lua allows 200 locals.
-local rare = {}
+local rare = {SLOT_MEMORY = 'cg:slots:memory', ALL_BATCHES = 'cg:batches:all'}
 
 -- Format a number without exponent and fraction, as names and scores need it.
 local function whole(number) return string.format('%.0f', number) end
@@ -119,7 +119,8 @@ local function rest(arguments, first)
   return found
 end
 
-local function minute_of(number) return 'cg:minute:' .. whole(number) end
+function rare.minute_of(number) return 'cg:minute:' .. whole(number) end
+function rare.hour_of(number) return 'cg:hour:' .. whole(number) end
 local function is_revoked(caller) return redis.call('HEXISTS', REVOKED, caller) == 1 end
 
 local function day_of(time) return whole(math.floor(time / DAY)) end

@@ -33,6 +33,7 @@ _ALSO = {
     "take_due_files": ("file_use",),
     **dict.fromkeys(("grant_credential", "remove_credential", "revoke"), ("grants",)),
     "recall": ("idempotency",),
+    **dict.fromkeys(("redeliver", "recover"), ("requeue_delivery",)),
     **dict.fromkeys(_SETTLING, ("settlement",)),
     "finish_file": ("file_use", "ready_file"),
     "finish": ("settlement", "note_attempt", "ready_file", "keep_outputs"),

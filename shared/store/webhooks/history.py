@@ -12,6 +12,8 @@ from shared.store.redis import clock, scripts
 
 # Callers choose the hosts, and so how many of them fail.
 _MOST_HOSTS = 1000
+# Jobs whose deliveries one script reads, so that it does not block Redis for long.
+_READ_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,22 @@ async def failing_hosts(client: redis.asyncio.Redis) -> list[FailingHost]:
         if failing is not None
     ]
     return sorted(known, key=lambda host: (host.failing, host.host))
+
+
+async def recover(client: redis.asyncio.Redis, since: int, host: str) -> int:
+    """Redeliver the events since a time, in ms, that no attempt delivered, of one host or '' for all; return how many.
+
+    Each event has the signature, the id and the content that it had. A host that was paused is resumed.
+    """
+    count = 0
+    for ended in ("jobs", "batches"):
+        start, read = 0, _READ_AT_ONCE
+        while read == _READ_AT_ONCE:
+            found, read = await scripts.run(
+                client, "recover", ended=ended, start=start, most=_READ_AT_ONCE, since=since, host=host
+            )
+            count, start = count + found, start + read
+    return count
 
 
 async def resume(client: redis.asyncio.Redis, host: str) -> bool:

@@ -15,13 +15,7 @@ if #requests == 0 then return {'none'} end
 for _, request in ipairs(requests) do
   local hook = redis.call('HMGET', hook_of(request), 'state', 'host', 'leased', 'req')
   if hook[1] ~= 'superseded' and (request_id == '' or request_id == hook[4]) then
-    if hook[1] ~= 'pending' then count('webhooks_pending') end
-    redis.call('HSET', hook_of(request), 'state', 'pending', 'tries', 0, 'again', 'requested')
-    if tonumber(hook[3] or 0) > time then
-      redis.call('HSET', hook_of(request), 'again', 'during') -- an attempt runs, and another follows
-    else
-      deliver_at(request, caller, hook[2], time)
-    end
+    requeue_delivery(request, hook[1], caller, hook[2], hook[3], time)
     queued[#queued + 1] = hook[4]
   end
 end
