@@ -1,7 +1,7 @@
 """Choose the MCP servers of a query by the meaning of their tools, descriptions and examples, with reasons.
 
-A linear model over the embedding and the features of a text, fitted by ridge regression when the process starts: each
-text of a server, or of a kind of server that it resembles, stands for one, and each general query for less than none.
+A kernel over the embeddings and the features of texts, fitted by ridge regression when the process starts: each text of
+a server, or of a kind of server that it resembles, stands for one, and each general query for less than none.
 docs/mcp.md has the measurements behind this choice.
 """
 
@@ -154,9 +154,9 @@ class _Known:
 
 @lru_cache(1)
 def _known() -> _Known:
-    asked = dict.fromkeys(text for kind in kinds.catalog() for text in kind.texts)
-    general = frozenset(kinds.general_queries()) - asked.keys()
-    texts = (*asked, *sorted(general))
+    catalog = dict.fromkeys(text for kind in kinds.catalog() for text in kind.texts)
+    general = frozenset(kinds.general_queries()) - catalog.keys()
+    texts = (*catalog, *sorted(general))
     return _Known(texts, general, embed(texts))
 
 
