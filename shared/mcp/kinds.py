@@ -15,7 +15,7 @@ from shared.mcp.tools import Tool, plain_words
 
 # A server is of the kinds with at least this score, more with each tool up to a most, because each adds words that
 # other kinds have too; and at least this share of its best score.
-_LEAST, _LEAST_OF_TOOL, _MOST, _SHARE = 0.9, 0.3, 3.2, 0.5
+_LEAST, _LEAST_OF_TOOL, _MOST, _SHARE = 0.9, 0.3, 3.2, 0.7
 
 
 @dataclass(frozen=True, slots=True)

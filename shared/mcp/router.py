@@ -1,30 +1,33 @@
-"""Choose the MCP servers of a query by the words of their `routing` entries, where the encoder is not installed.
+"""Choose the MCP servers of a query by words, where the encoder is not installed.
 
-Each word of a query has a weight for each server: the logarithm of how much more often it occurs in the server's
-description and examples than in general questions (`background.txt`). A keyword has a fixed weight. docs/mcp.md has the
-measurements behind this choice.
+Each word of a query has a weight for each server: the logarithm of how much more often it occurs in the texts of the
+server, and of the kinds of servers that it resembles, than in all other texts of the catalog. A keyword has a fixed
+weight. docs/mcp.md has the measurements behind this choice.
 """
 
 import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from functools import lru_cache
 
-from shared.mcp.config import Servers
+from shared.mcp import kinds
+from shared.mcp.config import Server, Servers
+from shared.mcp.features import is_general, words_of
 from shared.mcp.keywords import Keyword
 from shared.mcp.scores import ALWAYS, Score
-from shared.mcp.words import words
+from shared.mcp.tools import Tools, plain_words, valid
 
-# The sum of weights for a score of one half, from which a server is chosen. Fitted to half of the labeled queries.
-THRESHOLD = 8.0
-_PHRASE, _WORD = 9.0, 7.0
-# Additive smoothing, in texts: the weight of occurrences that the few examples do not contain.
+# The value from which a server is chosen, and how much below the best one. Fitted to labeled queries.
+THRESHOLD, BELOW = 2.4, 0.7
+_STEEPNESS = 1.5  # of the score, which is one half at the threshold
+_PHRASE, _WORD, _SAME = 3.0, 2.0, 3.0
+_PENALTY = 2.0  # of a query that asks for an explanation
+# Additive smoothing, in texts: the weight of occurrences that the few texts do not contain.
 _UNSEEN = 0.2
-# The examples of an entry weigh as this many texts, so that an additional example never weakens the others.
-_TEXTS = 10.0
-_WORST = -1.5  # the lowest weight that a word of general questions may have
+_EXAMPLE = 2  # the weight of a text of an entry, compared with a text of the catalog
+_WORST = -2.0  # the lowest weight of a word that only other texts have
+_UNKNOWN = -0.3  # the weight of a word that no text has
 # Characters of a long query that are scored, at its beginning and at its end, where the question is.
 _SCORED_LENGTH = 1000
 _URL = re.compile(r"((?:https?://|www\.)[^\s/]{1,300}+)/\S*")
@@ -33,18 +36,13 @@ _MIN_EXPLAINED = 0.05  # lower scores have no reasons
 
 
 class Router:
-    """Scores servers by their `routing`."""
+    """Scores servers by the words of their `routing`, their tools, and what people ask of servers of their kind."""
 
-    def __init__(self, servers: Servers) -> None:
+    def __init__(self, servers: Servers, tools: Mapping[str, Tools] | None = None) -> None:
         self._servers = {name: server.routing for name, server in servers.items()}
-        general = _general()
-        self._weights = {
-            name: _weights([*routing.examples, routing.description, *routing.keywords], general)
-            for name, routing in self._servers.items()
-        }
-        self._against = {word: max(_WORST, _log_odds(0, count, general)) for word, count in general.counts.items()}
+        self._weights = {name: _weights(name, server, (tools or {}).get(name, ())) for name, server in servers.items()}
         self._examples = {
-            name: [(example, frozenset(words(example))) for example in routing.examples]
+            name: [(example, frozenset(words_of(example))) for example in routing.examples]
             for name, routing in self._servers.items()
         }
         self._keywords = {
@@ -52,45 +50,43 @@ class Router:
         }
 
     def choose(self, query: str) -> tuple[list[str], list[Score]]:
-        """Return the names of the chosen servers, and the scores of all servers, the best first.
+        """Return the names of the chosen servers, and the scores of all servers, the best first."""
+        scored = self._scored(query)
+        best = max((value for value, score in scored if score.reasons != ALWAYS), default=0.0)
+        least = max(THRESHOLD, best - BELOW)
+        chosen = [score.server for value, score in scored if score.reasons == ALWAYS or value >= least]
+        return chosen, [score for _, score in scored]
 
-        The best server is chosen if its score is at least one half. Others must also be `sure`, because two servers
-        share many words.
-        """
-        scores = self.scores(query)
-        best = max((score.score for score in scores if score.reasons != ALWAYS), default=0.0)
-        chosen = [score for score in scores if score.score >= 0.5 and (score.sure or score.score == best)]
-        return [score.server for score in chosen], scores
-
-    def scores(self, query: str) -> list[Score]:
-        """Return the score of every server, the best first."""
+    def _scored(self, query: str) -> list[tuple[float, Score]]:
+        query = valid(query)
         if len(query) > 2 * _SCORED_LENGTH:
             query = f"{query[:_SCORED_LENGTH]}\n{query[-_SCORED_LENGTH:]}"
-        found = frozenset(words(query))
+        found = frozenset(words_of(query))
+        general = _PENALTY if is_general(query) else 0.0
         # A file name in the path of a URL is not a file.
         query = _URL.sub(r"\1", query)
         lowered = query.lower()
-        scores = [self._score(name, query, lowered, found) for name in self._servers]
-        return sorted(scores, key=lambda score: (-score.score, score.server))
+        scored = [self._score(name, query, lowered, found, general) for name in self._servers]
+        return sorted(scored, key=lambda one: (-one[1].score, one[1].server))
 
-    def _score(self, name: str, query: str, lowered: str, found: frozenset[str]) -> Score:
-        routing = self._servers[name]
-        if routing.always:
-            return Score(name, 1.0, ALWAYS, sure=True)
-        weights = self._weights[name]
-        weight_of = {word: weights.get(word, self._against.get(word, 0.0)) for word in found}
+    def _score(self, name: str, query: str, lowered: str, found: frozenset[str], general: float) -> tuple[float, Score]:
+        if self._servers[name].always:
+            return 0.0, Score(name, 1.0, ALWAYS, sure=True)
+        weights, counts = self._weights[name], _counts()
+        weight_of = {
+            word: weights[word] if word in weights else max(_WORST, -0.4 * math.log1p(counts[word])) or _UNKNOWN
+            for word in found
+        }
         keywords = [keyword for keyword in self._keywords[name] if keyword.is_in(query, lowered)]
-        same = next((example for example, known in self._examples[name] if _are_alike(known, found)), None)
-        # Words of a keyword count with the keyword only.
-        counted = {word for keyword in keywords for word in words(keyword.text)}
-        total = sum(weight for word, weight in weight_of.items() if word not in counted)
+        same = any(_are_alike(known, found) for _, known in self._examples[name])
+        total = sum(weight_of.values()) / math.sqrt(len(found) + 1) - general
         total += sum(_PHRASE if " " in keyword.text or "*" in keyword.text else _WORD for keyword in keywords)
-        total += _PHRASE if same else 0
-        score = 1 / (1 + math.exp(min((THRESHOLD - total) / 2, 700)))
+        total += _SAME if same else 0
+        score = 1 / (1 + math.exp(min(_STEEPNESS * (THRESHOLD - total), 700)))
         reasons = (
             self._reasons(name, [keyword.text for keyword in keywords], weight_of) if score >= _MIN_EXPLAINED else ()
         )
-        return Score(name, round(score, 3), reasons, sure=bool(keywords or same))
+        return total, Score(name, round(score, 3), reasons, sure=bool(keywords or same))
 
     def _reasons(self, name: str, keywords: list[str], weight_of: Mapping[str, float]) -> tuple[str, ...]:
         strong = sorted((word for word in weight_of if weight_of[word] >= 1), key=lambda word: (-weight_of[word], word))
@@ -106,29 +102,34 @@ class Router:
         return (*reasons[:_REASONS], *([f'like "{like}"'] if shared else []))
 
 
-@dataclass(frozen=True, slots=True)
-class _General:
-    """General questions, which need no server: the number of questions in which each word occurs."""
+def _weights(name: str, server: Server, tools: Tools) -> dict[str, float]:
+    """Return the weight of each word of a server's texts and of those of its kinds."""
+    routing = server.routing
+    description = f"{routing.description} {' '.join(routing.keywords)}"
+    borrowed = [text for kind in kinds.of(name, description, tools) for text in kind.texts]
+    own = [*routing.examples, f"{plain_words(name)} {routing.description}"] * _EXAMPLE
+    own += [tool.description or tool.words for tool in tools]
+    theirs, here, everywhere = _occurrences(borrowed), _occurrences([*borrowed, *own]), _counts()
+    texts, others = len(borrowed) + len(own), len(_texts()) - len(borrowed)
+    return {
+        word: math.log((count + _UNSEEN) / (texts + 1))
+        - math.log((max(0, everywhere[word] - theirs[word]) + _UNSEEN) / (others + 1))
+        for word, count in here.items()
+    }
 
-    counts: Counter[str]
-    texts: int
+
+def _texts() -> list[str]:
+    return [*(text for kind in kinds.catalog() for text in kind.texts), *kinds.general_queries()]
 
 
-def _general() -> _General:
-    lines = Path(__file__).with_name("background.txt").read_text(encoding="utf-8").splitlines()
-    return _General(_occurrences(lines), len(lines))
+@lru_cache(1)
+def _counts() -> Counter[str]:
+    """Return the number of texts of the catalog in which each word occurs."""
+    return _occurrences(_texts())
 
 
 def _occurrences(texts: Iterable[str]) -> Counter[str]:
-    return Counter(word for text in texts for word in set(words(text)))
-
-
-def _weights(texts: list[str], general: _General) -> dict[str, float]:
-    return {word: _log_odds(count, general.counts[word], general) for word, count in _occurrences(texts).items()}
-
-
-def _log_odds(here: int, there: int, general: _General) -> float:
-    return math.log((here + _UNSEEN) / _TEXTS) - math.log((there + _UNSEEN) / (general.texts + 0.5))
+    return Counter(word for text in texts for word in set(words_of(text)))
 
 
 def _are_alike(example: frozenset[str], query: frozenset[str]) -> bool:

