@@ -104,7 +104,9 @@ async def _ask_for(
         raise
     if isinstance(found, Failure):
         run.note(found)
-        run.report(ModelRequest(model, began, found.status, found.code, found.request_id))
+        is_refused = found.status is not None and 400 <= found.status < 500 and found.code == "server_error"
+        error = str(found.status) if is_refused else found.code
+        run.report(ModelRequest(model, began, found.status, error, found.request_id))
     return found
 
 

@@ -53,7 +53,7 @@ class Ended:
 class ModelRequest:
     """A request to Claude that has ended; `began` in ns since the epoch, `meter` of its answer if there was one.
 
-    `error` is a code, or `cancelled` when nobody wanted the answer any more.
+    `error` is a code, an HTTP status that has none, or `cancelled` when nobody wanted the answer any more.
     """
 
     model: str
