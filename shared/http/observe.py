@@ -79,5 +79,7 @@ class Observe:
             if trace is not None:
                 trace.end(scope, route, seen["status"], request_id, **job)
             if settings.metrics_enabled:
-                traffic.add(method, route, seen["status"], took)
+                is_recorded = trace is not None and trace.context.is_sampled
+                trace_id = trace.context.trace_id if trace is not None and is_recorded else None
+                traffic.add(method, route, seen["status"], took, trace_id)
                 await traffic.flush_soon(lambda: async_client(settings.redis_address))

@@ -114,6 +114,7 @@ Other keys:
     cg:hit:REQUEST        string  a cached answer that has been counted; expires after 10 s
     cg:count:REQUEST      string  the reply to a request to count tokens; expires
     cg:counters           hash    counters of all processes; see `fleet/counters.py`
+    cg:exemplars          hash    field of a histogram's bucket → trace id, value in s and time in ms of its last one
     cg:rqview             string  present while the keys of `rq info` are fresh; expires
 """
 
@@ -150,6 +151,7 @@ FAILING_HOSTS = PREFIX + "hosts"  # set: webhook hosts whose last delivery attem
 SLOTS = PREFIX + "slots"  # zset: slot name → s when it counts as dead
 RUNNING = PREFIX + "running"  # hash: slot name → id of the job that it runs
 HTTP = PREFIX + "http"  # hash: HTTP metrics of all processes
+EXEMPLARS = PREFIX + "exemplars"  # hash: field of a bucket of the metrics → trace id, value in s, time in ms
 KEYS = PREFIX + "keys"  # hash: caller → JSON of the caller, and the digests of its key and of the one before
 COUNTS = PREFIX + "counts"  # list: requests to count tokens, see `fleet/counting.py`; expires
 COUNTING = PREFIX + "counting"  # channel: a request to count tokens waits

@@ -60,7 +60,7 @@ if job.state == 'waiting' then
   if redis.call('HDEL', record_of(id), PIECE) == 1 then publish(id, 'reset', '') end
   publish_state(id, 'active', progress)
   redis.call('HSET', RUNNING, slot, id)
-  if not job.started then observe('queue_wait', started - math.max(job.created, job.runat or 0)) end
+  if not job.started then observe('queue_wait', started - math.max(job.created, job.runat or 0), job.trace) end
 elseif job.state == 'active' and instead_of ~= '' and job.slot == instead_of then
   leave_slot(id)
   release_pending(id)

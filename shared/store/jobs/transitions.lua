@@ -277,9 +277,9 @@ local function end_job(id, job, to, time, keep_ms, code)
   count(to == 'failed' and 'failed:' .. code or to)
   local minute = minute_of(math.floor(time / 60000))
   if redis.call('HINCRBY', minute, to, 1) == 1 then redis.call('EXPIRE', minute, 7200) end
-  local started, session, batch, schedule =
-    unpack(redis.call('HMGET', record_of(id), 'started', SESSION, 'batch', 'schedule'))
-  if started and to ~= 'cancelled' then observe('execution', time - started) end
+  local started, session, batch, schedule, trace =
+    unpack(redis.call('HMGET', record_of(id), 'started', SESSION, 'batch', 'schedule', 'trace'))
+  if started and to ~= 'cancelled' then observe('execution', time - started, trace) end
   if session then
     redis.call('LREM', turns_of(job.caller, session), 0, id)
     enqueue_next_turn(job.caller, session)

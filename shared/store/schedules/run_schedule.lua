@@ -46,6 +46,7 @@ local function finish(kind, entry)
   end
   entry.at = time
   schedules.add_run(id, caller, entry)
+  count('schedules:' .. kind)
   if kind == 'refused' then schedules.count_failure(id, run.code) end
   return {kind, request_id or '', job_id or '', -1, 0}
 end
