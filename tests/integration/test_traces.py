@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.collector import Collector, tree
+from tests.support.gateway import ROOT
 from tests.support.receiver import Receiver
 from tests.support.scripted_model import Disconnect, Error, Text, ToolUse
 from tests.support.waiting import until
@@ -18,6 +19,8 @@ pytestmark = pytest.mark.once
 CLIENT = "00f067aa0ba902b7"
 CHAT = "chat claude-opus-5-5"
 RUN = ("invoke_agent", [CHAT])
+TOOL_RUN = ("invoke_agent", [CHAT, "execute_tool Bash", CHAT])
+WHOLE: list[Any] = [("POST /api/query", [("job", ["wait", TOOL_RUN]), "webhook query.completed"])]
 # What no span may hold, anywhere in its name or attributes.
 SECRET = "the-query-nobody-sees"
 
@@ -78,9 +81,7 @@ def test_a_job_with_a_tool_and_a_webhook_is_one_tree(gateway, model, collector, 
     body = {"query": SECRET, "tools": ["Bash"], "webhookUrl": url, "systemPrompt": SECRET, "metadata": {"a": SECRET}}
     submitted = submit(gateway, headers, **body).json()
     spans = collector.trace(trace, 8)
-    run = ("invoke_agent", [CHAT, "execute_tool Bash", CHAT])
-    whole = [("POST /api/query", [("job", ["wait", run]), "webhook query.completed"])]
-    assert tree(spans, CLIENT) == whole
+    assert tree(spans, CLIENT) == WHOLE
     chat = {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "anthropic",
@@ -132,12 +133,28 @@ def test_a_job_with_a_tool_and_a_webhook_is_one_tree(gateway, model, collector, 
     assert hook.headers["tracestate"] == "vendor=1"
 
 
+def drawn(below, indent=""):
+    """Draw a tree as docs/traces.md does."""
+    lines = []
+    for place, node in enumerate(below, 1):
+        name, inner = (node, []) if isinstance(node, str) else node
+        is_last = place == len(below)
+        lines += [indent + ("└─ " if is_last else "├─ ") + name, *drawn(inner, indent + ("   " if is_last else "│  "))]
+    return lines
+
+
+def test_the_document_shows_the_tree():
+    """Catches a span that is renamed, or moved, and not in docs/traces.md."""
+    [(request, below)] = WHOLE
+    assert "\n".join([request, *drawn(below)]) in (ROOT / "docs/traces.md").read_text(encoding="utf-8")
+
+
 def test_no_span_holds_a_text_a_secret_or_a_path(gateway, collector):
     """Catches an attribute of a query, an answer, a tool's input, a URL's query, a header or a directory."""
     assert len(collector.spans) >= 8
-    said = json.dumps([[span.name, span.attributes, span.resource] for span in collector.spans])
+    held = json.dumps([[span.name, span.attributes, span.resource] for span in collector.spans])
     for word in (SECRET, "secret-of-the-collector", str(gateway.runs), str(gateway.data), "echo"):
-        assert word not in said
+        assert word not in held
     assert not [line for line in gateway.log if "secret-of-the-collector" in line]
     resource = collector.spans[0].resource
     assert resource["service.name"] == "claude-api-gateway"
