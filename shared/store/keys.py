@@ -114,7 +114,6 @@ Other keys:
     cg:hit:REQUEST        string  a cached answer that has been counted; expires after 10 s
     cg:count:REQUEST      string  the reply to a request to count tokens; expires
     cg:counters           hash    counters of all processes; see `fleet/counters.py`
-    cg:exemplars          hash    field of a histogram's bucket → trace id, value in s and time in ms of its last one
     cg:rqview             string  present while the keys of `rq info` are fresh; expires
 """
 
