@@ -10,7 +10,7 @@ A job has up to ten keys, so that records that are polled stay small and large v
     cg:job:ID:outputs string  the files that its run left, JSON, see `jobs/outputs.py`; absent when it left none
     cg:job:ID:pending set     the files that an attempt has begun to store; expires
     cg:job:ID:joined  hash    requestId of each submission that joined → its webhook's URL and host, and its metadata
-                              as JSON, and its trace context, a line each
+                              as JSON, a line each, and its trace context
     cg:job:ID:hooks   set     names of the webhooks for its end
     cg:job:ID:keys    set     names of the idempotency records that answer with it; also for a batch
     cg:job:ID:events  stream  its event stream: `k` is state, delta, step, retry, reset or done, `d` the data

@@ -26,6 +26,7 @@ _SERVICE = "claude-api-gateway"
 _MOST_WAITING, _EXPORT_EVERY, _EXPORT_WITHIN = 2048, 1.0, 5.0
 # Seconds between two log lines about failed exports, and in which nothing waits for a collector that did not answer.
 _LOG_EVERY, _PATIENCE = 60.0, 30.0
+_LARGEST = (1 << 63) - 1
 _KINDS = {"internal": SpanKind.INTERNAL, "server": SpanKind.SERVER, "client": SpanKind.CLIENT}
 _OK, _ERROR = Status(StatusCode.UNSET), Status(StatusCode.ERROR)
 
@@ -85,12 +86,12 @@ class Exporting:
         The SDK's tracer neither gives a span an id that another process knows, as that of a job, nor records one as a
         whole; it also takes 30 times as long.
         """
-        attributes = {name: _cut(value) for name, value in span.attributes.items() if value is not None}
+        attributes = {name: _storable(value) for name, value in span.attributes.items() if value is not None}
         if span.error is not None:
             attributes["error.type"] = span.error
         self._processor.on_end(
             ReadableSpan(
-                span.name,
+                str(_storable(span.name)),
                 context=_context(span.context, is_remote=False),
                 parent=None if span.parent is None else _context(span.parent, is_remote=span.kind == "server"),
                 resource=self._resource,
@@ -115,8 +116,17 @@ class Exporting:
             self._not_before = time.monotonic() + _PATIENCE
 
 
-def _cut(value: Value) -> Value:
-    return value[:LONGEST_VALUE] if isinstance(value, str) else value
+def _storable(value: Value) -> Value:
+    """Return a value that can be encoded: one that cannot would lose all spans that are exported with it."""
+    match value:
+        case str():
+            return value[:LONGEST_VALUE].encode("utf-8", "replace").decode()
+        case bool() | float():
+            return value
+        case int():
+            return max(-_LARGEST, min(value, _LARGEST))
+        case _:
+            return [str(_storable(one)) for one in value]
 
 
 def _context(context: TraceContext, *, is_remote: bool) -> SpanContext:

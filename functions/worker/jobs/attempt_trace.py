@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from urllib.parse import SplitResult
@@ -20,6 +21,8 @@ from shared.store.jobs.claims import ClaimedJob
 from shared.tracing import context, spans
 from shared.tracing.spans import Span, Value
 
+# A tool can ask the relay itself, and name any text as the model.
+_WORD = re.compile(r"[\w.:@/\[\]-]{1,100}", re.ASCII)
 _PROVIDER = {"gen_ai.provider.name": "anthropic"}
 
 
@@ -49,20 +52,21 @@ class AttemptTrace:
 
     def requested(self, request: ModelRequest) -> None:
         """Record a request to Claude."""
-        meter = request.meter
+        meter, model = request.meter, word(request.model)
         attributes: dict[str, Value | None] = {
             "gen_ai.operation.name": "chat",
             **_PROVIDER,
-            "gen_ai.request.model": request.model,
+            "gen_ai.request.model": model,
             "server.address": None if self._claude is None else self._claude.hostname,
             "server.port": None if self._claude is None else self._claude.port,
             "http.response.status_code": request.status,
             "claude_gateway.claude_request.id": request.request_id,
         }
         if meter is not None:
-            attributes |= {"gen_ai.response.model": meter.model, **_usage([] if meter.spend is None else [meter.spend])}
-            attributes["gen_ai.response.finish_reasons"] = [meter.stop_reason] if meter.stop_reason else None
-        name = f"chat {request.model}"
+            attributes |= _usage([] if meter.spend is None else [meter.spend])
+            attributes["gen_ai.response.model"] = word(meter.model)
+            attributes["gen_ai.response.finish_reasons"] = [word(meter.stop_reason)] if meter.stop_reason else None
+        name = f"chat {model}"
         self._record(
             name, self.run.child(), self.run, request.began, spans.now(), attributes, request.error, kind="client"
         )
@@ -172,6 +176,11 @@ def _usage(spend: Sequence[Spend]) -> dict[str, Value]:
         "gen_ai.usage.cache_read.input_tokens": read,
         "gen_ai.usage.cache_creation.input_tokens": created,
     }
+
+
+def word(text: str) -> str:
+    """Return a name that a run or a server gave, if it has the form of one."""
+    return text if _WORD.fullmatch(text) else "unknown"
 
 
 def _message(role: str, text: str) -> str:

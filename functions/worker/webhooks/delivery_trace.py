@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from shared.configuration.settings import WorkerSettings
-from shared.egress import targets
 from shared.store.jobs.records import StoredJob
 from shared.store.webhooks import outbox
 from shared.tracing import spans
@@ -20,13 +19,13 @@ class DeliveryTrace:
 
     def end(self, webhook: outbox.Webhook, result: outbox.AttemptResult) -> None:
         """Record the span: the receiver's host, and nothing else of its URL, which can hold a secret."""
-        target = targets.parse(webhook.url)
+        host, _, port = webhook.host.rpartition(":")
         attributes: dict[str, spans.Value | None] = {
             "http.request.method": "POST",
             "http.response.status_code": result.status,
             "http.request.resend_count": webhook.attempts or None,
-            "server.address": target.host,
-            "server.port": target.port,
+            "server.address": host.strip("[]"),
+            "server.port": int(port) if port.isdecimal() else None,
             "claude_gateway.request.id": webhook.request_id,
             "claude_gateway.webhook.event": webhook.event,
         }

@@ -101,7 +101,8 @@ if fingerprint ~= '' and submission.join then
   local job = leader and read(leader, 'state', 'prio', 'fp') or {}
   -- The state comes from the job's record, so that a stale marker of a finished job is not joined.
   if job.fp == fingerprint and (job.state == 'waiting' or job.state == 'active' or job.state == 'delayed') then
-    local joiner = table.concat({submission.webhook_url, submission.webhook_host, metadata, submission.trace}, '\n')
+    local joiner = submission.webhook_url .. '\n' .. submission.webhook_host .. '\n' .. metadata
+    if submission.trace ~= '' then joiner = joiner .. '\n' .. submission.trace end
     if redis.call('HEXISTS', joined_of(leader), request_id) == 0 then
       local bytes = JOINED + #joiner + (submission.idempotency ~= '' and IDEMPOTENCY or 0)
       if lacks_room(caller, limits, bytes) then return answer('caller_bytes', '', '') end

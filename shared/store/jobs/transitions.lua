@@ -214,7 +214,7 @@ local function add_webhooks(id, caller, state, time)
   add_webhook(id, caller, hook_name(first[1], first[5]), first[1], first[2], first[3], first[4] or '', event, time, first[6])
   local joined = redis.call('HGETALL', joined_of(id))
   for i = 1, #joined, 2 do
-    -- An earlier version wrote no trace. The metadata is JSON, on one line.
+    -- The last line is there with a trace alone. The metadata is JSON, on one line.
     local url, host, meta, trace = joined[i + 1]:match('^(.-)\n(.-)\n([^\n]*)\n?(.*)$')
     add_webhook(id, caller, hook_name(joined[i], first[5]), joined[i], url, host, meta, event, time, trace)
   end

@@ -2,10 +2,13 @@
 
 import pytest
 
+from functions.worker.jobs.attempt_trace import word
 from shared.configuration.settings import CommonSettings, SettingsError, load
 from shared.tracing import context, spans
 from shared.tracing.context import TraceContext, of_job, parse
+from shared.tracing.exporting import Exporting
 from shared.tracing.incoming import client_context, new_context
+from tests.support.collector import Collector
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 PARENT = f"00-{TRACE}-{SPAN}-01"
@@ -138,6 +141,36 @@ def test_wrong_headers_are_refused_and_not_shown(setting, text):
         setting(OTEL_EXPORTER_OTLP_HEADERS=text)
     assert str(caught.value).startswith("OTEL_EXPORTER_OTLP_HEADERS: should be")
     assert "t0p" not in str(caught.value)
+
+
+def test_a_span_that_cannot_be_encoded_loses_no_other():
+    """Catches a text or a number of a hostile run that blinds the traces of all jobs."""
+    own = TraceContext(TRACE, SPAN)
+    attributes: dict[str, spans.Value | None] = {
+        "text": "\ud800 x", "long": "y" * 100_000, "number": 1 << 90, "list": ["\udfff"], "none": None, "flag": True,
+    }  # fmt: skip
+    with Collector() as collector:
+        exporting = Exporting(CommonSettings(otel_exporter_otlp_endpoint=collector.url))
+        exporting.add(spans.Span("hostile \ud800", own, None, 2, 1, attributes=attributes))
+        exporting.add(spans.Span("other", own, None, 1, 2))
+        exporting.flush(20)
+        exporting._processor.shutdown()
+    hostile, other = collector.spans
+    assert (hostile.name, other.name) == ("hostile ?", "other")
+    assert hostile.ended == hostile.started
+    cut = {"text": "? x", "long": "y" * 16_384, "number": (1 << 63) - 1, "list": ["?"], "flag": True}
+    assert hostile.attributes == cut
+
+
+@pytest.mark.parametrize("name", ["claude-opus-5-5", "us.anthropic.claude-x-v1:0", "claude[1m]", "models/x@20260101"])
+def test_a_name_of_a_model_is_kept(name):
+    assert word(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "a text of a tool", "\u00e9", "\ud800", "x" * 101, "a\n"])
+def test_a_text_is_no_name_of_a_model(name):
+    """Catches a query that a tool puts into a span by asking the relay for a model of that name."""
+    assert word(name) == "unknown"
 
 
 def test_without_a_collector_nothing_is_recorded():
