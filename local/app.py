@@ -41,6 +41,7 @@ from shared.logs import configure, event
 from shared.services import routing
 from shared.store.callers import callers
 from shared.store.redis.client import async_client, close_clients
+from shared.tracing import spans
 
 log = logging.getLogger("api")
 
@@ -56,6 +57,7 @@ async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
     hide()
     settings = load(ApiSettings)
     configure(settings)
+    spans.start(settings)
     await _warn_without_keys(settings)
     watching = asyncio.create_task(watch(settings.redis_address))
     preparing = asyncio.create_task(routing.prepare(load(SubmitSettings)))
@@ -70,6 +72,7 @@ async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
     await asyncio.wait({watching, preparing})
     await traffic.close(async_client(settings.redis_address))
     await close_clients()
+    await asyncio.to_thread(spans.flush, spans.AT_THE_END)
 
 
 async def _warn_without_keys(settings: ApiSettings) -> None:

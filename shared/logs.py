@@ -11,6 +11,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from shared.api.times import rfc3339
 from shared.configuration.settings import CommonSettings
+from shared.tracing.context import current
 
 # No line shows its thread, process and source line, which cost logging more than the rest of a record. These are the
 # switches that the Logging HOWTO names under "Optimization".
@@ -20,6 +21,8 @@ logging._srcfile = None  # noqa: SLF001
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
     fields: dict[str, Any] = getattr(record, "fields", {})
+    if (span := current.get()) is not None and "trace_id" not in fields:
+        fields = {**fields, "trace_id": span.trace_id}
     if record.exc_info and record.exc_info[1] is not None:
         # The type and the place; the message is left out, since it may quote a client's input.
         error = record.exc_info[1]

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 
 from shared.api.vocabulary import ErrorCode
 from shared.http import traffic
@@ -32,17 +33,24 @@ _LABELED = (
     ("claude_job_retries", "retries:", "code", "Failed attempts that another attempt followed"),
     ("claude_cost_usd", "cost:", "model", "Cost of all attempts, USD"),
     ("claude_webhook_deliveries", "webhooks:", "outcome", "Delivery attempts of webhooks"),
+    ("claude_upstream_retries", "upstream:", "code", "Requests to Claude that the relay sends again"),
+    ("claude_schedule_runs", "schedules:", "outcome", "Due times of schedules and runs by hand"),
 )
 _HISTOGRAMS = (
     ("claude_execution_duration_seconds", "execution", "From the first start of a job to its end, completed or failed"),
     ("claude_queue_wait_seconds", "queue_wait", "From the submission of a job to its first start"),
 )
+_Bucket = tuple[str, float] | tuple[str, float, Exemplar]
+# The reasons for which no job starts.
+_HOLDS = ("paused", "rate_limited", "authentication_failed", "billing_error")
 # Series that exist before their first event, because Prometheus cannot see an increase from no value to 1.
 _ALWAYS = {
     "failed:": get_args(ErrorCode),
     "retries:": ("rate_limited", "overloaded", "server_error", "cli_crashed", "worker_lost"),
     "cost:": (),
     "webhooks:": ("delivered", "retried", "abandoned", "paused"),
+    "upstream:": ("rate_limited", "overloaded", "server_error", "authentication_failed"),
+    "schedules:": ("queued", "skipped", "missed", "refused"),
 }  # fmt: skip
 
 
@@ -79,7 +87,8 @@ class _Deployment(Collector):
             histogram = HistogramMetricFamily(name, text)
             found = _with_prefix(counters, f"{prefix}:")
             total = found.pop("sum", 0.0)
-            histogram.add_metric([], _cumulated(found, keys.BUCKETS), total)
+            exemplars = {name: text for name, text in self._figures.exemplars.items() if name.startswith(f"{prefix}:")}
+            histogram.add_metric([], _cumulated(found, keys.BUCKETS, exemplars, f"{prefix}:"), total)
             yield histogram
         yield from self._http()
 
@@ -97,6 +106,13 @@ class _Deployment(Collector):
         for kind in workers.SANDBOXES:
             sandbox.add_metric([kind], sum(1 for one in self._figures.workers if one.sandbox == kind))
         yield sandbox
+        holds = GaugeMetricFamily("claude_queue_held", "1 while no job starts, by the reason", labels=["reason"])
+        for reason in dict.fromkeys((*_HOLDS, *self._figures.holds)):
+            holds.add_metric([reason], float(reason in self._figures.holds))
+        yield holds
+        text = "Jobs that wait for a running job of their caller"
+        yield GaugeMetricFamily("claude_queue_held_jobs", text, value=self._figures.held)
+        yield GaugeMetricFamily("claude_files_bytes", "Size of all files", value=self._figures.file_bytes)
         oldest = (self._figures.oldest or 0) / 1000
         yield GaugeMetricFamily("claude_queue_oldest_seconds", "Age of the oldest waiting job", value=oldest)
         pending = float(self._figures.counters.get("webhooks_pending", 0))
@@ -119,7 +135,9 @@ class _Deployment(Collector):
             "http_request_duration_seconds", "From a request to the end of its response", labels=["method", "route"]
         )
         for labels, found in buckets.items():
-            durations.add_metric(labels, _cumulated(found, traffic.BUCKETS), seconds.get(labels, 0.0))
+            prefix = f"b|{'|'.join(labels)}|"
+            found_buckets = _cumulated(found, traffic.BUCKETS, self._figures.exemplars, prefix)
+            durations.add_metric(labels, found_buckets, seconds.get(labels, 0.0))
         yield durations
 
 
@@ -127,11 +145,20 @@ def _with_prefix(counters: Mapping[str, str], prefix: str) -> dict[str, float]:
     return {name.removeprefix(prefix): float(value) for name, value in counters.items() if name.startswith(prefix)}
 
 
-def _cumulated(found: Mapping[str, float], bounds: Iterable[float]) -> list[tuple[str, float]]:
-    """Turn the counts of single buckets into the cumulative counts of Prometheus."""
+def _cumulated(
+    found: Mapping[str, float], bounds: Iterable[float], exemplars: Mapping[str, str], prefix: str
+) -> list[_Bucket]:
+    """Turn the counts of single buckets into the cumulative counts of Prometheus, with the exemplar of each bucket."""
     names = [*(f"{bound:g}" for bound in bounds), "+Inf"]
-    total, cumulated = 0.0, []
+    total, cumulated = 0.0, list[_Bucket]()
     for name in names:
         total += found.get(name, 0.0)
-        cumulated.append((name if name == "+Inf" else str(float(name)), total))
+        bound = name if name == "+Inf" else str(float(name))
+        exemplar = exemplars.get(prefix + name)
+        cumulated.append((bound, total) if exemplar is None else (bound, total, _exemplar(exemplar)))
     return cumulated
+
+
+def _exemplar(text: str) -> Exemplar:
+    trace_id, value, at = text.split(" ")
+    return Exemplar({"trace_id": trace_id}, float(value), int(at) / 1000)

@@ -123,7 +123,7 @@ def _example(field: "FieldInfo", kind: type) -> str:
 
 
 def _is_secret(name: str, field: "FieldInfo | None") -> bool:
-    by_name = any(word in name for word in ("secret", "password", "token", "key"))
+    by_name = any(word in name for word in ("secret", "password", "token", "key", "headers"))
     return by_name or field is None or "Secret" in str(field.annotation)
 
 

@@ -20,7 +20,7 @@ from shared.configuration.errors import setting_problems
 from shared.configuration.files_address import FilesFields
 from shared.configuration.loopback import is_loopback
 from shared.configuration.run_network import HostSettings, RunNetworkSettings
-from shared.configuration.sources import TextSettings
+from shared.configuration.traces import TraceFields
 from shared.configuration.types import (
     HostNames,
     ListenHost,
@@ -45,8 +45,8 @@ from shared.mcp.config import read as read_servers
 MAX_SECONDS, MAX_BYTES = 315_360_000, 1 << 28
 
 
-class CommonSettings(TextSettings):
-    """Settings of every process: the address of Redis, and logging."""
+class CommonSettings(TraceFields):
+    """Settings of every process: the address of Redis, logging, and traces."""
 
     redis_url: SecretStr | None = None
     redis_host: RedisHost = "127.0.0.1"

@@ -17,12 +17,15 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from shared import logs
 from shared.configuration.settings import CommonSettings, load
+from shared.tracing import spans
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 Scheduled = Callable[[], Awaitable[Mapping[str, float]]]
 # Distinguishes the metrics of several deployments in one account.
 SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", "claude-api-gateway")
 NAMESPACE = "ClaudeApiGateway"
+# Seconds that an answer waits for the export of its span at most.
+_EXPORT_WITHIN = 0.5
 
 
 class _Formatter(BasePowertoolsFormatter):
@@ -54,6 +57,8 @@ def with_telemetry(adapter: Handler, scheduled: Scheduled | None) -> Handler:
 
     METRICS_ENABLED controls the metrics of requests. The values of `scheduled` always become metrics.
     """
+    if load(CommonSettings).otel_exporter_otlp_endpoint:
+        from shared.tracing import exporting as exporting  # noqa: PLC0415, PLC0414 -- so that a snapshot contains it
     formatter = _Formatter()
     logger = Logger(service=SERVICE, logger_formatter=formatter)
     metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
@@ -83,6 +88,7 @@ def with_telemetry(adapter: Handler, scheduled: Scheduled | None) -> Handler:
             return publish(asyncio.get_event_loop().run_until_complete(_awaited(scheduled)))
         started = time.perf_counter()
         answer = adapter(event, context)
+        spans.flush(_EXPORT_WITHIN)  # Lambda freezes the process after the answer
         if settings.metrics_enabled:
             count_request(answer, event, time.perf_counter() - started)
             metrics.flush_metrics()

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.api.ids import is_id, new_id
 from shared.configuration.settings import CommonSettings, load
+from shared.http import request_trace
 from shared.http.head import as_get
 from shared.http.hosts import refused
 from shared.http.security_headers import missing, request_id_headers
@@ -36,6 +37,7 @@ class Observe:
         request_id = new_id()
         scope.setdefault("state", {})["request_id"] = request_id
         identity = request_id_headers(scope["path"], request_id)
+        trace = request_trace.begin(scope, settings)
         started = time.perf_counter()
         seen: dict[str, Any] = {"status": 500}
 
@@ -58,9 +60,10 @@ class Observe:
             route = getattr(scope.get("route"), "path", None)
             # Probes request the health endpoints continuously.
             level = logging.DEBUG if scope["path"].startswith("/health") else logging.INFO
+            # From the path, or from a submission that created or joined a job.
+            job_id = scope["state"].get("job_id") or scope.get("path_params", {}).get("jobId")
+            job = {"job_id": job_id} if job_id and is_id(job_id) else {}
             if log.isEnabledFor(level):
-                # From the path, or from a submission that created or joined a job.
-                job_id = scope["state"].get("job_id") or scope.get("path_params", {}).get("jobId")
                 event(
                     log,
                     "request",
@@ -71,8 +74,12 @@ class Observe:
                     ms=round(took * 1000, 1),
                     request_id=request_id,
                     address=(scope.get("client") or ("unknown",))[0],
-                    **({"job_id": job_id} if job_id and is_id(job_id) else {}),
+                    **job,
                 )
+            if trace is not None:
+                trace.end(scope, route, seen["status"], request_id, **job)
             if settings.metrics_enabled:
-                traffic.add(method, route, seen["status"], took)
+                is_recorded = trace is not None and trace.context.is_sampled
+                trace_id = trace.context.trace_id if trace is not None and is_recorded else None
+                traffic.add(method, route, seen["status"], took, trace_id)
                 await traffic.flush_soon(lambda: async_client(settings.redis_address))

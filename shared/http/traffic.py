@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,24 +25,28 @@ class Traffic:
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._exemplars: dict[str, str] = {}
         self._flushing: asyncio.Task[None] | None = None
 
-    def add(self, method: str, route: str | None, status: int, seconds: float) -> None:
-        """Count one request; `route` is its pattern, None for an unknown path."""
+    def add(self, method: str, route: str | None, status: int, seconds: float, trace_id: str | None = None) -> None:
+        """Count one request; `route` is its pattern, None for an unknown path. A recorded trace is the exemplar."""
         name = f"{method if method in _METHODS else 'other'}|{route or 'none'}"
         bucket = next((f"{le:g}" for le in BUCKETS if seconds <= le), "+Inf")
         self._counts[f"n|{name}|{status}"] += 1
         self._counts[f"b|{name}|{bucket}"] += 1
         self._seconds[f"s|{name}"] += seconds
+        if trace_id is not None:
+            self._exemplars[f"b|{name}|{bucket}"] = f"{trace_id} {seconds:.6f} {int(time.time() * 1000)}"
 
     async def flush(self, client: redis.asyncio.Redis) -> None:
         """Add the counts to the store; keep them while the store is unavailable."""
         counts, self._counts = self._counts, Counter()
         seconds, self._seconds = self._seconds, defaultdict(float)
+        exemplars, self._exemplars = self._exemplars, {}
         if not counts:
             return
         try:
-            await counters.add_http(client, counts, seconds)
+            await counters.add_http(client, counts, seconds, exemplars)
         except (RedisError, OSError):
             self._counts.update(counts)
             for name, total in seconds.items():

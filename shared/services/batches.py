@@ -16,6 +16,7 @@ from shared.store.callers import policies
 from shared.store.jobs import batches, submissions
 from shared.store.jobs.records import StoredJob
 from shared.store.redis.client import async_client
+from shared.tracing import context
 
 E = TypeVar("E", bound=GatewayError)
 
@@ -66,6 +67,7 @@ async def create(
         metadata=to_json(metadata).decode() if metadata else "",
         idempotency=idempotency,
         body=body,
+        trace=context.current_text(),
     )
     policy = await policies.of(async_client(settings.redis_address), caller)
     applied = limits.of(caller, policy, settings)

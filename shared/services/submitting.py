@@ -21,6 +21,7 @@ from shared.services import allowed, job_files, limits, servers
 from shared.store.callers import policies, usage
 from shared.store.jobs import endings, records, submissions
 from shared.store.redis.client import async_client
+from shared.tracing import context
 
 # Fields about the handling of a job, which are in its record. The worker does not need them.
 _NOT_FOR_THE_WORKER = {
@@ -239,6 +240,7 @@ def _submission(
         run_at=0 if request.run_at is None else int(request.run_at.timestamp() * 1000),
         files=job_files.named(request),
         max_attached=MAX_ATTACHED,
+        trace=context.current_text(),
     )
 
 

@@ -10,7 +10,7 @@ A job has up to ten keys, so that records that are polled stay small and large v
     cg:job:ID:outputs string  the files that its run left, JSON, see `jobs/outputs.py`; absent when it left none
     cg:job:ID:pending set     the files that an attempt has begun to store; expires
     cg:job:ID:joined  hash    requestId of each submission that joined → its webhook's URL and host, and its metadata
-                              as JSON, a line each
+                              as JSON, a line each, and its trace context
     cg:job:ID:hooks   set     names of the webhooks for its end
     cg:job:ID:keys    set     names of the idempotency records that answer with it; also for a batch
     cg:job:ID:events  stream  its event stream: `k` is state, delta, step, retry, reset or done, `d` the data
@@ -41,6 +41,8 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     steps    how many steps its runs had, those too that are not kept; absent for none
     closed   the claim whose run has ended and takes no more messages
     begun    when its running claim started
+    since    when it last went back to wait; absent until then
+    trace    the trace context of its submission, as text; absent for none
     tried    its attempts, a line each, see note_attempt.lua
     lost     workers that were lost with it
     error    why it failed, JSON
@@ -79,7 +81,7 @@ Other keys:
     cg:usage:…, cg:users:…  see `callers/usage.py`
     cg:audit:SOURCE       stream  of the audit list; see `callers/audit.py`
     cg:batch:ID           hash    v caller req created total left completed failed cancelled hook host meta
-                                  cancelling finished expires round
+                                  cancelling finished expires round trace
     cg:batch:ID:jobs      list    in the order of its queries: job id, space, the caller's own name for it
     cg:batches:CALLER     zset    a caller's batches: id → seq
     cg:batches:expire     zset    id of an ended batch → ms when it is forgotten
@@ -148,6 +150,7 @@ FAILING_HOSTS = PREFIX + "hosts"  # set: webhook hosts whose last delivery attem
 SLOTS = PREFIX + "slots"  # zset: slot name → s when it counts as dead
 RUNNING = PREFIX + "running"  # hash: slot name → id of the job that it runs
 HTTP = PREFIX + "http"  # hash: HTTP metrics of all processes
+EXEMPLARS = PREFIX + "exemplars"  # hash: field of a bucket of the metrics → trace id, value in s, time in ms
 KEYS = PREFIX + "keys"  # hash: caller → JSON of the caller, and the digests of its key and of the one before
 COUNTS = PREFIX + "counts"  # list: requests to count tokens, see `fleet/counting.py`; expires
 COUNTING = PREFIX + "counting"  # channel: a request to count tokens waits

@@ -22,6 +22,7 @@ PARTS = (
     "relay",
     "distance",
     "throughput",
+    "traces",
     "api",
     "depth",
     "fairness",

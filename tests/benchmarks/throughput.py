@@ -37,7 +37,7 @@ def _bare(url: str, folder: Path) -> float:
     return time.perf_counter() - started
 
 
-def _ours(gateway: Deployment) -> float:
+def own_seconds(gateway: Deployment) -> float:
     """Return the CPU seconds of the gateway's own processes so far."""
     assert gateway.worker is not None
     worker = [gateway.worker, *gateway.worker.children(recursive=True)]
@@ -45,7 +45,7 @@ def _ours(gateway: Deployment) -> float:
     return sum(seconds(pid) for pid in [*(one.pid for one in own), gateway.api.pid, gateway.redis.pid])
 
 
-def _through(gateway: Deployment) -> float:
+def through(gateway: Deployment) -> float:
     """Run the jobs, and one more for each slot, through the gateway; return the seconds from the end of these on.
 
     The first jobs have waiting CLIs, whose start no job has waited for.
@@ -76,17 +76,17 @@ def measure() -> list[Figure]:
         gateway = stack.enter_context(Deployment(folder, model.url, QUEUE_CONCURRENCY=str(SLOTS)))
         gateway.start_worker()
         gateway.wait_for_slots(SLOTS)
-        ways = {"bare": (lambda: _bare(model.url, folder), JOBS), "ours": (lambda: _through(gateway), JOBS + SLOTS)}
+        ways = {"bare": (lambda: _bare(model.url, folder), JOBS), "ours": (lambda: through(gateway), JOBS + SLOTS)}
         for _ in range(ROUNDS):
             for way, (run, jobs) in ways.items():
                 time.sleep(SETTLED)
-                before = _ours(gateway), machine() - time.process_time()
+                before = own_seconds(gateway), machine() - time.process_time()
                 elapsed = run()
                 time.sleep(SETTLED)
                 spent = machine() - time.process_time() - before[1]
                 took[way].append((elapsed, spent / jobs * 1000))
                 if way == "ours":
-                    own.append((_ours(gateway) - before[0]) / jobs * 1000)
+                    own.append((own_seconds(gateway) - before[0]) / jobs * 1000)
         gateway.kill_worker()
     bare, ours = (JOBS / statistics.median(one for one, _ in took[way]) for way in ("bare", "ours"))
     cpu, whole = (statistics.median(one for _, one in took[way]) for way in ("bare", "ours"))

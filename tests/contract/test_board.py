@@ -29,6 +29,12 @@ SEEN = Metrics(
 )
 
 
+FAMILIES = {
+    re.sub("_(bucket|sum|count|created)$", "", name)
+    for name in re.findall(r"^([a-z_]+)(?:\{| )", exposition(SEEN, "")[0].decode(), re.MULTILINE)
+}
+
+
 def promtool(*arguments, **options):
     program = shutil.which("promtool")
     if program is None:
@@ -74,6 +80,25 @@ def test_every_alert_has_a_severity_and_a_description():
         if "alert" in rule:
             assert rule["labels"]["severity"] in {"warning", "critical"}
             assert len(rule["annotations"]["description"]) > len(rule["annotations"]["summary"])
+
+
+def test_every_alert_has_a_section_of_the_operations_page():
+    """Catches an alert without a runbook, a runbook without an alert, and a metric that does not exist."""
+    chapter = (ROOT / "docs/operations.md").read_text(encoding="utf-8").split("\n## Alerts\n")[1].split("\n## ")[0]
+    sections = dict(re.findall(r"^### (\w+)\n(.*?)(?=^### |\Z)", chapter, re.MULTILINE | re.DOTALL))
+    alerts = {rule["alert"]: rule for rule in rules() if "alert" in rule}
+    assert sections.keys() == alerts.keys()
+    for name, text in sections.items():
+        assert alerts[name]["annotations"]["runbook"] == f"docs/operations.md#{name.lower()}"
+        named = set(re.findall(r"\b(?:claude|http)_[a-z_]+", text))
+        assert named <= FAMILIES, name
+        assert named or name == "GatewayDown"
+
+
+def test_every_metric_is_in_the_document():
+    """Catches a metric that an operator cannot look up."""
+    document = (ROOT / "docs/observability.md").read_text(encoding="utf-8")
+    assert {name for name in FAMILIES if f"`{name}" not in document} == set()
 
 
 def test_every_panel_has_a_description_and_does_not_overlap():

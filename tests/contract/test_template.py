@@ -122,6 +122,8 @@ def test_the_store_evicts_nothing_and_is_no_cluster():
 
 def egress(group):
     rules = RESOURCES[group]["Properties"]["SecurityGroupEgress"]
+    others = [one["Properties"] for one in RESOURCES.values() if one["Type"] == "AWS::EC2::SecurityGroupEgress"]
+    rules = [*rules, *(rule for rule in others if rule["GroupId"] == group)]
     return {
         (rule["IpProtocol"], rule["FromPort"], rule["ToPort"], rule.get("CidrIp") or rule["DestinationSecurityGroupId"])
         for rule in rules
@@ -131,8 +133,9 @@ def egress(group):
 def test_the_worker_reaches_https_and_the_store_and_nothing_else():
     """Catches a rule by which a tool of a run reaches other ports."""
     store = ("tcp", 6379, 6379, "StoreSecurityGroup")
-    assert egress("WorkerSecurityGroup") == {("tcp", 443, 443, "0.0.0.0/0"), store}
-    assert egress("FunctionSecurityGroup") == {store}
+    collector = ("tcp", 4318, 4318, "TracesNetwork")  # with TracesEndpoint alone
+    assert egress("WorkerSecurityGroup") == {("tcp", 443, 443, "0.0.0.0/0"), store, collector}
+    assert egress("FunctionSecurityGroup") == {store, collector}
     assert not [group for group in RESOURCES.values() if "SecurityGroupIngress" in group.get("Properties", {})]
 
 

@@ -10,7 +10,7 @@ import pytest
 from shared.store import keys
 from shared.store.callers import callers
 from shared.store.callers.spending import Spend
-from shared.store.jobs import claims
+from shared.store.jobs import claims, operations
 from shared.store.redis.client import async_client
 from tests.support.scrape import parse, scrape
 from tests.support.slot import ERROR, RESULT, rescue, run, take
@@ -98,6 +98,20 @@ async def test_job_events_are_counted_where_they_happen(connect, server, store):
     assert {name: seen[name] for name in expected} == expected
     assert 0 < seen["claude_queue_oldest_seconds"] < 60
     assert set(seen) >= set(before)
+
+
+async def test_the_reasons_that_hold_the_queue_are_metrics(connect, store, server):
+    client = await connect(**ON)
+    await operations.pause(async_client(server.url))
+    store.set(keys.NOT_BEFORE, "rate_limited", px=60_000)
+    store.hset(keys.UPSTREAM, mapping={"refused": 3, "code": "billing_error", "since": 1, "probe": 1})
+    store.hset(keys.FILE_BYTES, mapping={"a": 5, "b": 7})
+    store.zadd(keys.HELD, {"job": 1})
+    seen = await figures(client)
+    held = {name: value for name, value in seen.items() if name.startswith(("claude_queue_held", "claude_files"))}
+    reasons = {"paused": 1, "rate_limited": 1, "authentication_failed": 0, "billing_error": 1}
+    expected = {f'claude_queue_held{{reason="{reason}"}}': value for reason, value in reasons.items()}
+    assert held == expected | {"claude_queue_held_jobs": 1, "claude_files_bytes": 12}
 
 
 async def test_a_scrape_changes_nothing_and_is_one_round_trip(connect, store, round_trips):

@@ -63,14 +63,14 @@ class Run:
         self, settings: WorkerSettings, warm: WarmCli, watcher: Watcher | None = None, inputs: Inputs | None = None
     ) -> None:
         self._settings = settings
-        self._watcher = watcher
+        self._watcher = watcher or Watcher()
         self._warm = warm
         self._cli: Cli | None = None
         self._conversation: asyncio.Task[None] | None = None
         self._report = Report(meter=Meter(), is_free=settings.demo_model)
         self._needs_exit_time = True
         self._stopped = False
-        self.preparation = Preparation(warm.shell, settings, inputs, watcher or Watcher())
+        self.preparation = Preparation(warm.shell, settings, inputs, self._watcher)
 
     async def answer(
         self,
@@ -195,7 +195,7 @@ class Run:
             reading = Reading(
                 expected,
                 publisher,
-                Steps(publisher),
+                Steps(publisher, self._watcher),
                 Steering(publisher),
                 plan.options.cuts_answer,
                 frozenset() if plan.client_tools is None else plan.client_tools.names,

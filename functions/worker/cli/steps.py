@@ -14,6 +14,7 @@ from claude_agent_sdk.types import Message
 from functions.worker.cli.cut import cut_input
 from functions.worker.cli.publisher import Publisher
 from functions.worker.cli.structured_input import TOOL as ANSWER_TOOL
+from functions.worker.relay.run import Watcher
 from shared.api.steps import MOST_STEPS, Step, StepStatus, as_json, for_step
 from shared.api.times import rfc3339
 
@@ -26,7 +27,8 @@ class Steps:
     """Publishes each step of a run when it begins and when it ends. At most `MOST_STEPS`; the others are counted."""
 
     publisher: Publisher
-    _open: dict[str, tuple[Step, float]] = field(default_factory=dict)
+    watcher: Watcher = field(default_factory=Watcher)
+    _open: dict[str, tuple[Step, int]] = field(default_factory=dict)
     _denied: set[str] = field(default_factory=set)
     _known: set[str] = field(default_factory=set)
 
@@ -67,7 +69,7 @@ class Steps:
             duration_ms=None,
             truncated=is_cut,
         )
-        self._open[step.id] = step, time.monotonic()
+        self._open[step.id] = step, time.time_ns()
         self.publisher.add_step(step.id, as_json(step), is_new=True)
 
     def _end(self, block: ToolResultBlock) -> None:
@@ -78,14 +80,18 @@ class Steps:
         if step.id in self._denied:
             status = "denied"
         output, is_cut = for_step(_text_of(block.content))
-        duration = int((time.monotonic() - began) * 1000)
+        duration = max(0, (time.time_ns() - began) // 1_000_000)
         ended = {"status": status, "output": output, "duration_ms": duration, "truncated": step.truncated or is_cut}
-        self.publisher.add_step(step.id, as_json(step.model_copy(update=ended)), is_new=False)
+        self._publish_end(step.model_copy(update=ended), began)
+
+    def _publish_end(self, step: Step, began: int) -> None:
+        self.publisher.add_step(step.id, as_json(step), is_new=False)
+        self.watcher.step_ended(step, began)
 
     def close(self) -> None:
         """Publish that the steps which have not ended have failed: their run is over."""
-        for step, _ in self._open.values():
-            self.publisher.add_step(step.id, as_json(step.model_copy(update={"status": "failed"})), is_new=False)
+        for step, began in self._open.values():
+            self._publish_end(step.model_copy(update={"status": "failed"}), began)
         self._open.clear()
 
 

@@ -14,7 +14,7 @@ from functions.worker.cli.inputs import Inputs
 from functions.worker.cli.plan import GitPlan, plan_for
 from functions.worker.cli.preparation import Preparation
 from functions.worker.cli.run import Run
-from functions.worker.jobs import finished
+from functions.worker.jobs import attempt_trace, finished
 from functions.worker.jobs.context import Signals, SlotContext
 from functions.worker.jobs.credentials import (
     CredentialUnavailableError,
@@ -36,6 +36,7 @@ from shared.store.jobs import claims
 from shared.store.jobs.outputs import Outputs
 from shared.store.jobs.sessions import StagedSession
 from shared.store.jobs.settlements import Settlement
+from shared.tracing import context as tracing
 
 log = logging.getLogger("worker.attempt")
 
@@ -63,8 +64,9 @@ async def attempt(claim: claims.Claim, slot: str, context: SlotContext, signals:
     if job is None:
         event(log, "claim_void", job_id=claim.job_id, n=claim.number)
         return False
+    running = Attempt(job, slot, context, signals)
     event(log, "job_started", job_id=claim.job_id, request_id=job.request_id, n=claim.number)
-    return await Attempt(job, slot, context, signals).run() == "spooled"
+    return await running.run() == "spooled"
 
 
 class Attempt:
@@ -91,7 +93,13 @@ class Attempt:
                 context.client, job.caller, str(job.claim), context.settings.session_ttl, self._plan.session.session_id
             )
         self._is_on_own_credential = self._plan.credential is not None
-        self._report = UpstreamReport(context.client, job, is_on_own_credential=self._is_on_own_credential)
+        relay = context.warm.relay
+        self._trace = attempt_trace.begin(
+            job, self._plan, context.settings, None if relay is None else relay.credential.url
+        )
+        if self._trace is not None:
+            tracing.current.set(self._trace.run)  # of this task, which is the attempt's own
+        self._report = UpstreamReport(context.client, job, self._trace, is_on_own_credential=self._is_on_own_credential)
         inputs = Inputs(self._plan.inputs, job.caller, context.client, context.settings)
         self._run: Run | EndedRun
         if ended is None:
@@ -107,9 +115,11 @@ class Attempt:
         claim, spool, stop = self._job.claim, self._context.spool, self._signals.stop
         heartbeat = asyncio.create_task(self._heartbeat.run())
         report = asyncio.create_task(self._report.run())
-        how = ""
+        how, outcome, lost_by = "", None, None
         try:
             outcome = await self._outcome(heartbeat)
+            if self._trace is not None:
+                self._trace.run_ended()
             await self._heartbeat.flush()
             if self._settlement(outcome).script == "finish" and self._outputs.are_left:
                 await self._note_finished(outcome)
@@ -120,6 +130,7 @@ class Attempt:
                 # Before the processes of the run have ended, so that no client has to wait for them.
                 how = await self._settle(outcome)
         except ClaimLostError:
+            lost_by = "claim_lost"
             event(log, "claim_lost", **self._ids, n=claim.number)
             await self._run.stop()
             outputs = await self._outputs_of_cancelled()
@@ -127,6 +138,7 @@ class Attempt:
             await spool.settle(self._context.client, lost, stop)
             await self._run.end()
         except ShutdownError:
+            lost_by = "handed_back"
             # Only after its processes have ended: another slot may start the job at once.
             await self._run.end()
             how = await spool.settle(self._context.client, claims.hand_back(claim, self._run.spends), stop)
@@ -136,6 +148,9 @@ class Attempt:
             how = how or await self._settle(outcome)
         finally:
             await end(heartbeat, report)
+            if self._trace is not None:
+                ends_job = how == "settled" and outcome is not None and self._settlement(outcome).script == "finish"
+                await self._trace.close(self._context.client, outcome, lost_by, self._run.spends, ends_job=ends_job)
             # A settlement on disk still needs the staged session.
             if self._session is not None and how != "spooled":
                 with suppress(RedisError):  # it expires

@@ -6,8 +6,10 @@ import logging
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from functions.worker.jobs.attempt_trace import AttemptTrace
 from functions.worker.relay.egress import Connection
-from functions.worker.relay.run import Failure, Watcher
+from functions.worker.relay.run import Failure, ModelRequest, Watcher
+from shared.api.steps import Step
 from shared.api.vocabulary import ErrorCode
 from shared.logs import event
 from shared.store.jobs import claims, waiting
@@ -19,13 +21,26 @@ _LONGEST_HOLD = 600_000
 
 
 class UpstreamReport(Watcher):
-    """Logs each failed request, and writes the reason why the job waits; `run` writes to the store."""
+    """Logs each failed request, and writes the reason why the job waits; `run` writes to the store.
+
+    Requests and tools become spans of the `trace`, if there is one.
+    """
 
     def __init__(
-        self, client: redis.asyncio.Redis, job: claims.ClaimedJob, *, is_on_own_credential: bool = False
+        self,
+        client: redis.asyncio.Redis,
+        job: claims.ClaimedJob,
+        trace: AttemptTrace | None = None,
+        *,
+        is_on_own_credential: bool = False,
     ) -> None:
         self._client = client
         self._job = job
+        self._trace = trace
+        # Named here and not by the context of the task: the relay's tasks belong to no job.
+        self._ids = {"job_id": job.claim.job_id, "request_id": job.request_id}
+        if trace is not None:
+            self._ids["trace_id"] = trace.run.trace_id
         self._is_on_own_credential = is_on_own_credential
         self._waiting: waiting.Waiting | waiting.Cloning | None = None
         self._retries: list[waiting.Retry] = []
@@ -35,11 +50,20 @@ class UpstreamReport(Watcher):
     def failed(self, failure: Failure) -> None:
         """Log a failed request, without the message, which may quote the query."""
         failed = {"status": failure.status, "type": failure.type, "claude_request_id": failure.request_id}
-        ids = {"job_id": self._job.claim.job_id, "request_id": self._job.request_id}
-        event(log, "claude_request_failed", logging.WARNING, **ids, **failed, code=failure.code)
+        event(log, "claude_request_failed", logging.WARNING, **self._ids, **failed, code=failure.code)
         # A limit of the caller's own account concerns no other caller.
         if failure.status == 429 and failure.retry_after and not self._is_on_own_credential:
             self._hold = min(int(failure.retry_after * 1000), _LONGEST_HOLD)
+
+    def requested(self, request: ModelRequest) -> None:
+        """Record a request to Claude as a span."""
+        if self._trace is not None:
+            self._trace.requested(request)
+
+    def step_ended(self, step: Step, began: int) -> None:
+        """Record a call of a tool as a span."""
+        if self._trace is not None:
+            self._trace.step_ended(step, began)
 
     def retries(self, code: ErrorCode, delay: float, attempt: int) -> None:
         """Publish a pause before a retry."""
@@ -52,11 +76,10 @@ class UpstreamReport(Watcher):
 
     def connected(self, connection: Connection) -> None:
         """Log a connection of the run's tools: where to, how it ended and how much passed, never what."""
-        ids = {"job_id": self._job.claim.job_id, "request_id": self._job.request_id}
         place = {"host": connection.host, "port": connection.port}
         ended = {"outcome": connection.outcome, "reason": connection.reason, "ms": connection.milliseconds}
         passed = {"sent": connection.sent, "received": connection.received}
-        event(log, "run_connection", logging.INFO, **ids, **place, **ended, **passed)
+        event(log, "run_connection", logging.INFO, **self._ids, **place, **ended, **passed)
 
     async def run(self) -> None:
         """Write until cancelled; a write that the store does not accept is dropped."""

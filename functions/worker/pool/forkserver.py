@@ -16,6 +16,15 @@ from typing import Any
 _LONGEST_DIRECTORY = 107 - len("/pymp-12345678/listener-12345678")
 
 
+# What the server imports before the first process is forked.
+_PRELOADED = ["functions.worker.pool.preload"]
+
+
+def preload(module: str) -> None:
+    """Let the server import a module too. Call this before the first process is started."""
+    _PRELOADED.append(module)
+
+
 def context() -> ForkServerContext | SpawnContext:
     """Return the multiprocessing context; if the path is too long for the server, each process imports for itself.
 
@@ -24,7 +33,7 @@ def context() -> ForkServerContext | SpawnContext:
     if len(tempfile.gettempdir().encode()) > _LONGEST_DIRECTORY:
         return multiprocessing.get_context("spawn")
     found = multiprocessing.get_context("forkserver")
-    found.set_forkserver_preload(["functions.worker.pool.preload"])
+    found.set_forkserver_preload(_PRELOADED)
     _hide_socket()
     return found
 

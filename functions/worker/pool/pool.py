@@ -88,6 +88,8 @@ class SlotPool:
         self._settings = settings.model_copy(update={"spool_dir": spool})
         self._sandbox = sandbox
         self._folder = WorkerFolder()
+        if settings.otel_exporter_otlp_endpoint:
+            forkserver.preload("shared.tracing.exporting")
         self._dispatcher = DispatcherProcess(settings)
         self._announced_at = 0.0
         self._worker = workers.Worker(

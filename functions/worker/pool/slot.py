@@ -40,6 +40,7 @@ from shared.store.fleet import slots
 from shared.store.jobs.claims import Claim, notices
 from shared.store.redis import failures
 from shared.store.redis.client import async_client, close_clients, sync_client
+from shared.tracing import spans
 
 log = logging.getLogger("worker.slot")
 
@@ -144,6 +145,7 @@ class AsyncSide:
             if self._relay is not None:
                 await self._relay.close()
             await close_clients()
+            await asyncio.to_thread(spans.flush, spans.AT_THE_END)
 
         self.call(leave())
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -242,6 +244,7 @@ def run_slot(name: str, settings: WorkerSettings, busy: Flag, credential: Creden
     processes.hide_memory()
     processes.keep_descriptors()
     logs.configure(settings)
+    spans.start(settings)
     try:
         Slot(name, settings, busy, credential, sandbox).work(with_scheduler=False)
     except RedisError as error:

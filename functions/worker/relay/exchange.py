@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
@@ -10,9 +11,9 @@ from functions.worker.relay.answer import Answer, UpstreamError
 from functions.worker.relay.credential import Credential
 from functions.worker.relay.heads import Head, answer_head
 from functions.worker.relay.policy import Refusal
-from functions.worker.relay.request import BadRequestError, parse
+from functions.worker.relay.request import BadRequestError, RelayRequest, parse
 from functions.worker.relay.retrying import is_refusal, is_transient, pause, retry_after
-from functions.worker.relay.run import Ended, Failure, RelayedRun
+from functions.worker.relay.run import Ended, Failure, ModelRequest, RelayedRun
 from functions.worker.relay.upstream import Upstream
 from functions.worker.relay.upstream_connection import UpstreamConnection
 
@@ -58,17 +59,15 @@ async def exchange(head: Head, method: str, body: bytes, reply: Reply, run: Rela
     try:
         tries = 0
         while True:
-            model = run.model_for(request)
-            found = await ask(
-                upstream, request.target, request.headers, request.body_for(model), run.limits.policy.credential
-            )
+            model, began = run.model_for(request), time.time_ns()
+            found = await _ask_for(run, request, model, upstream, began)
             if not isinstance(found, Failure):
                 run.stop_waiting(key)
                 run.asks(-1)
                 waits = False
-                await _pass(*found, reply, run, model, upstream, counts=run.limits.counts(request))
+                counts = run.limits.counts(request)
+                await _pass(*found, reply, run, model, upstream, counts=counts, began=began)
                 return
-            run.note(found)
             tries += 1
             if not _is_retried(found, run):
                 if found.status is not None and found.status < 400:
@@ -91,6 +90,24 @@ async def exchange(head: Head, method: str, body: bytes, reply: Reply, run: Rela
         run.stop_waiting(key)
         if waits:
             run.asks(-1)
+
+
+async def _ask_for(
+    run: RelayedRun, request: RelayRequest, model: str, upstream: Upstream, began: int
+) -> tuple[Answer, UpstreamConnection] | Failure:
+    """Send a run's request once, and report it to the run if there is no answer."""
+    credential = run.limits.policy.credential
+    try:
+        found = await ask(upstream, request.target, request.headers, request.body_for(model), credential)
+    except asyncio.CancelledError:
+        run.report(ModelRequest(model, began, None, "cancelled"))
+        raise
+    if isinstance(found, Failure):
+        run.note(found)
+        is_refused = found.status is not None and 400 <= found.status < 500 and found.code == "server_error"
+        error = str(found.status) if is_refused else found.code
+        run.report(ModelRequest(model, began, found.status, error, found.request_id))
+    return found
 
 
 async def ask(
@@ -160,6 +177,7 @@ async def _pass(
     upstream: Upstream,
     *,
     counts: bool,
+    began: int,
 ) -> None:
     """Pass on an answer to its end, and meter it."""
     headers = answer.head.headers
@@ -181,6 +199,8 @@ async def _pass(
         run.ledger.close(meter)
         if not is_over:
             answer.abort()
+            run.report(ModelRequest(model, began, 200, "cancelled", _name(headers.get("request-id")), meter))
+    error = None
     if whole and meter.ended and meter.failure is None:
         run.answered += 1
         # The CLI asks again by itself after an empty answer.
@@ -191,6 +211,8 @@ async def _pass(
         cut = Failure(529 if kind == "overloaded_error" else None, kind, "The answer was cut")
         run.note(cut)
         run.end(Ended(cut.code))
+        error = cut.code
+    run.report(ModelRequest(model, began, 200, error, _name(headers.get("request-id")), meter))
     reply.finish(keep=whole and framed)
 
 

@@ -11,6 +11,7 @@ from shared.store.callers.spending import Spend
 _LONGEST_LINE = 1 << 20
 # An answer without streaming is one JSON object; usage is read from one of at most this size. Bytes.
 _LONGEST_OBJECT = 16 << 20
+_LONGEST_REASON = 50
 _EVENT_NAMES = (b'"message_start"', b'"message_delta"', b'"error"', b'"message_stop"')
 # Stop reasons of an answer that is incomplete.
 INCOMPLETE = frozenset({"max_tokens", "model_context_window_exceeded"})
@@ -28,7 +29,7 @@ class AnswerMeter:
     """Reads one answer; `model` is the answering model, `usage` the latest counts of the Messages API.
 
     `ended` is set at `message_stop`, `failure` at an `error` event, `has_content` at the first content block, and
-    `is_incomplete` at the stop reason.
+    `is_incomplete` at the `stop_reason`.
     """
 
     def __init__(self, model: str) -> None:
@@ -37,6 +38,7 @@ class AnswerMeter:
         self.ended = False
         self.failure: dict[str, Any] | None = None
         self.has_content = self.is_incomplete = False
+        self.stop_reason: str | None = None
         self._line = b""
         self._skips = False
         self._object: bytearray | None = None
@@ -88,6 +90,7 @@ class AnswerMeter:
         if self._object is not None:
             message = _parsed(bytes(self._object))
             self._start(message)
+            self._end({"delta": message})
             self.ended, self.has_content = True, bool(message.get("content"))
 
     def _read(self, line: bytes) -> None:
@@ -117,6 +120,7 @@ class AnswerMeter:
         match event.get("delta"):
             case {"stop_reason": str(reason)}:
                 self.is_incomplete = reason in INCOMPLETE
+                self.stop_reason = reason[:_LONGEST_REASON]
             case _:
                 pass
 

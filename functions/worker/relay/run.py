@@ -13,6 +13,7 @@ from functions.worker.relay.policy import Limits, Policy, Refusal
 from functions.worker.relay.prices import base_name
 from functions.worker.relay.request import RelayRequest
 from functions.worker.relay.retrying import code_of
+from shared.api.steps import Step
 from shared.api.times import rfc3339
 from shared.api.vocabulary import ErrorCode
 from shared.store.jobs.waiting import Cloning, Waiting
@@ -48,11 +49,32 @@ class Ended:
     retry_after: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """A request to Claude that has ended; `began` in ns since the epoch, `meter` of its answer if there was one.
+
+    `error` is a code, an HTTP status that has none, or `cancelled` when nobody wanted the answer any more.
+    """
+
+    model: str
+    began: int
+    status: int | None
+    error: str | None
+    request_id: str | None = None
+    meter: AnswerMeter | None = None
+
+
 class Watcher:
-    """Receives the events of a run's relay; this base class ignores them."""
+    """Receives the events of a run; this base class ignores them."""
 
     def failed(self, failure: Failure) -> None:
         """Receive a request that failed."""
+
+    def requested(self, request: ModelRequest) -> None:
+        """Receive a request to Claude that has ended, well or not."""
+
+    def step_ended(self, step: Step, began: int) -> None:
+        """Receive a call of a tool that has ended; it began so many ns after the epoch."""
 
     def retries(self, code: ErrorCode, delay: float, attempt: int) -> None:
         """Receive a pause of so many seconds before the next try."""
@@ -126,6 +148,10 @@ class RelayedRun:
         if len(self.failures) > _FIRST + _LATEST:
             del self.failures[_FIRST]
         self._watcher.failed(failure)
+
+    def report(self, request: ModelRequest) -> None:
+        """Report a request that has ended."""
+        self._watcher.requested(request)
 
     def falls_back(self, model: str, failure: Failure, delay: float) -> tuple[float, bool]:
         """Return the pause after a failure, and whether it is the last before the next model is used."""

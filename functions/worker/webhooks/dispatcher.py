@@ -12,6 +12,7 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from functions.worker.pool.tasks import end
+from functions.worker.webhooks import delivery_trace
 from functions.worker.webhooks.attempt import next_step, post
 from functions.worker.webhooks.transport import DeliveryTransport, current_caller
 from shared import signing
@@ -119,6 +120,7 @@ class Dispatcher:
     async def _attempt(self, webhook: outbox.Webhook) -> None:
         lease_ends = time.monotonic() + self._lease_for / 1000
         current_caller.set(webhook.caller)
+        trace = delivery_trace.begin(webhook, self._settings)
         try:
             secrets = webhook.secrets
             if webhook.caller == keys.ANONYMOUS and self._settings.webhook_secret:
@@ -127,8 +129,10 @@ class Dispatcher:
                 secrets = await signing_secrets.of_gateway(self._client)
             body = event_of(webhook).model_dump_json(by_alias=True)
             headers = signing.headers(webhook_id(webhook.leased.name), body, secrets)
-            response = await post(self._http, webhook.url, body, headers)
+            response = await post(self._http, webhook.url, body, headers | delivery_trace.headers_of(trace))
             outcome, pause = next_step(response, webhook.attempts, self._settings.webhook_retry_schedule)
+            if trace is not None:
+                trace.end(webhook, response.result)
             await self._record(webhook, outcome, response.result, pause, lease_ends)
         except RedisError as error:
             # The lease ends by itself, and the attempt is repeated.

@@ -12,6 +12,7 @@ from shared import logs
 from shared.configuration.settings import WorkerSettings
 from shared.host import processes
 from shared.store.redis.client import async_client, close_clients
+from shared.tracing import spans
 
 log = logging.getLogger("worker.dispatcher")
 
@@ -72,7 +73,9 @@ def _run_dispatcher(settings: WorkerSettings) -> None:
     processes.end_with_pool()
     processes.hide_memory()
     logs.configure(settings)
+    spans.start(settings)
     asyncio.run(_dispatch(settings))
+    spans.flush(spans.AT_THE_END)
 
 
 async def _dispatch(settings: WorkerSettings) -> None:

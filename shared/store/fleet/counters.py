@@ -7,13 +7,14 @@ Fields of `cg:counters`:
     execution:LE, execution:sum, queue_wait:LE, queue_wait:sum  count of that bucket alone; sum in s
     cost:MODEL in USD, tokens:KIND:MODEL
     webhooks:OUTCOME delivery attempts, webhooks_pending
+    upstream:CODE requests to Claude that the relay sends again, schedules:OUTCOME due times and runs by hand
 
 Fields of `cg:http`: `n|METHOD|ROUTE|STATUS` requests, `b|METHOD|ROUTE|LE` in that bucket alone, `s|METHOD|ROUTE` sum
 in s.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import redis.asyncio
 
@@ -24,7 +25,11 @@ from shared.store.redis import scripts
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """The metrics of the deployment; `slots` maps live slots to the job that each runs, '' for none; `oldest` in ms."""
+    """The metrics of the deployment; `slots` maps live slots to the job that each runs, '' for none; `oldest` in ms.
+
+    `holds` are the reasons for which no job starts. `held` jobs wait for a running job of their caller. `exemplars` are
+    by the field of their bucket.
+    """
 
     counters: dict[str, str]
     http: dict[str, str]
@@ -32,6 +37,10 @@ class Metrics:
     slots: dict[str, str]
     oldest: int | None
     workers: list[workers.Worker]
+    exemplars: dict[str, str] = field(default_factory=dict)
+    holds: tuple[str, ...] = ()
+    held: int = 0
+    file_bytes: int = 0
 
 
 def _pairs(flat: list[str]) -> dict[str, str]:
@@ -40,7 +49,11 @@ def _pairs(flat: list[str]) -> dict[str, str]:
 
 async def read(client: redis.asyncio.Redis) -> Metrics:
     """Read all metrics in one round trip."""
-    counters, http, jobs, slots, oldest, now, known = await scripts.run(client, "stats")
+    counters, http, jobs, slots, oldest, now, known, exemplars, *holds, held, file_bytes = await scripts.run(
+        client, "stats"
+    )
+    paused, limited, refusal = holds
+    reasons = ("paused" if paused else "", "rate_limited" if limited else "", refusal)
     return Metrics(
         counters=_pairs(counters),
         http=_pairs(http),
@@ -48,14 +61,22 @@ async def read(client: redis.asyncio.Redis) -> Metrics:
         slots=_pairs(slots),
         oldest=None if oldest < 0 else oldest,
         workers=workers.read(known, now),
+        exemplars=_pairs(exemplars),
+        holds=tuple(reason for reason in reasons if reason),
+        held=held,
+        file_bytes=file_bytes,
     )
 
 
-async def add_http(client: redis.asyncio.Redis, counts: Mapping[str, int], seconds: Mapping[str, float]) -> None:
+async def add_http(
+    client: redis.asyncio.Redis, counts: Mapping[str, int], seconds: Mapping[str, float], exemplars: Mapping[str, str]
+) -> None:
     """Add the HTTP counts of one process, in one round trip."""
     async with client.pipeline(transaction=True) as pipe:
-        for field, count in counts.items():
-            pipe.hincrby(keys.HTTP, field, count)
-        for field, total in seconds.items():
-            pipe.hincrbyfloat(keys.HTTP, field, total)
+        for name, count in counts.items():
+            pipe.hincrby(keys.HTTP, name, count)
+        for name, total in seconds.items():
+            pipe.hincrbyfloat(keys.HTTP, name, total)
+        if exemplars:
+            pipe.hset(keys.EXEMPLARS, items=[part for pair in exemplars.items() for part in pair])
         await pipe.execute()

@@ -3,8 +3,9 @@ local function count(what, by)
   redis.call('HINCRBY', COUNTERS, what, by or 1)
 end
 
--- Count a duration, in ms, into a histogram: the first bucket that holds it, and the sum in s.
-local function observe(what, duration)
+-- Count a duration, in ms, into a histogram: the first bucket that holds it, and the sum in s. A `trace` that is recorded
+-- becomes the bucket's exemplar.
+local function observe(what, duration, trace)
   local bucket = '+Inf'
   for _, le in ipairs(BUCKETS) do
     if duration <= le * 1000 then
@@ -14,6 +15,11 @@ local function observe(what, duration)
   end
   count(what .. ':' .. bucket)
   redis.call('HINCRBYFLOAT', COUNTERS, what .. ':sum', duration / 1000)
+  local trace_id = trace and trace:match('^00%-(%x+)%-%x+%-01')
+  if trace_id then
+    local exemplar = table.concat({trace_id, duration / 1000, whole(now())}, ' ')
+    redis.call('HSET', rare.EXEMPLARS, what .. ':' .. bucket, exemplar)
+  end
 end
 
 -- Count into the series of the dashboard: into the present minute, kept for two hours, and the present hour, kept for eight days.

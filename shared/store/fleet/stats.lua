@@ -1,7 +1,8 @@
 -- Read what metrics and the dashboard show of the deployment as a whole.
 -- ARGV: none
 -- Returns {counters, http, {state, count, …}, {live slot, job or '', …}, ms of the oldest waiting job or -1, now,
--- {worker's JSON, …}}, where the first two are flat lists of name and value.
+-- {worker's JSON, …}, exemplars, 1 if paused, 1 if rate limited, code of a refusal that holds the queue or '', held jobs,
+-- bytes of all files}, where the first two and the exemplars are flat lists of name and value.
 local time = now()
 local jobs = {}
 for _, state in ipairs({'waiting', 'active', 'delayed', 'completed', 'failed', 'cancelled'}) do
@@ -23,5 +24,9 @@ for _, id in ipairs(redis.call('ZRANGE', all_of('waiting'), 0, 99)) do
     if not since[2] then break end
   end
 end
+local refusal = redis.call('HMGET', UPSTREAM, 'since', 'code')
+local file_bytes = 0
+for _, bytes in ipairs(redis.call('HVALS', FILE_BYTES)) do file_bytes = file_bytes + bytes end
 return {redis.call('HGETALL', COUNTERS), redis.call('HGETALL', HTTP), jobs, slots, oldest, time,
-  redis.call('HVALS', WORKERS)}
+  redis.call('HVALS', WORKERS), redis.call('HGETALL', rare.EXEMPLARS), redis.call('EXISTS', PAUSED),
+  redis.call('EXISTS', NOT_BEFORE), refusal[1] and refusal[2] or '', redis.call('ZCARD', HELD), file_bytes}

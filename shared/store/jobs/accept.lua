@@ -85,12 +85,13 @@ local function accept(submission, request, metadata, time)
   local state = submission.run_at > time and 'delayed' or 'waiting'
   redis.call('HSET', record_of(id), 'v', 1, 'caller', submission.caller, 'req', submission.request_id, 'state', state,
     'prio', submission.priority, 'seq', seq, 'n', 1, 'attempts', 0, 'progress', 0, 'timeout', submission.timeout_ms,
-    'created', whole(time), 'bytes', #request + #metadata)
-  add_to_caller(submission.caller, #request + #metadata)
+    'created', whole(time), 'bytes', #request + #metadata + #submission.trace)
+  add_to_caller(submission.caller, #request + #metadata + #submission.trace)
   if metadata ~= '' then redis.call('HSET', record_of(id), 'meta', metadata) end
   if submission.webhook_url ~= '' then
     redis.call('HSET', record_of(id), 'hook', submission.webhook_url, 'host', submission.webhook_host)
   end
+  if submission.trace ~= '' then redis.call('HSET', record_of(id), 'trace', submission.trace) end
   if submission.keep_request then redis.call('HSET', record_of(id), 'keep', 1) end
   if submission.sandbox then redis.call('HSET', record_of(id), 'sandbox', 1) end
   if submission.session_id ~= '' then redis.call('HSET', record_of(id), SESSION, submission.session_id) end

@@ -9,6 +9,7 @@
 --     webhook_url   '' for no webhook
 --     webhook_host  host of the URL
 --     metadata      the caller's metadata, JSON, or ''
+--     trace         trace context of the request, '' for none
 --   limits   JSON: the limits of the deployment
 --     max_waiting         as in submit.lua
 --     caller_max_waiting
@@ -35,10 +36,10 @@ if limited then return {'limited', '', '', 0, left, reset} end
 for i = 1, #queries, 4 do
   if cjson.decode(queries[i]).sandbox and lacks_sandbox(time) then return {'no_sandbox', '', '', 0, left, reset} end
 end
-local own_bytes, bytes = #batch.metadata + #batch.webhook_url, 0
+local own_bytes, bytes = #batch.metadata + #batch.webhook_url + #batch.trace, 0
 for i = 1, #queries, 4 do
   own_bytes = own_bytes + #queries[i + 3]
-  bytes = bytes + #queries[i + 1] + #queries[i + 2]
+  bytes = bytes + #queries[i + 1] + #queries[i + 2] + #batch.trace
 end
 local refused
 refused, reset = over_limits(caller, limits, total, own_bytes + bytes, time, reset)
@@ -59,6 +60,7 @@ if batch.webhook_url ~= '' then
   redis.call('HSET', batch_of(id), 'hook', batch.webhook_url, 'host', batch.webhook_host)
 end
 if batch.metadata ~= '' then redis.call('HSET', batch_of(id), 'meta', batch.metadata) end
+if batch.trace ~= '' then redis.call('HSET', batch_of(id), 'trace', batch.trace) end
 local seq = redis.call('INCR', SEQUENCE)
 redis.call('ZADD', rare.batches_of(caller), seq, id)
 redis.call('ZADD', rare.ALL_BATCHES, seq, id)

@@ -41,6 +41,7 @@ class Batch(NamedTuple):
     metadata: str = ""
     idempotency: str = ""
     body: str = ""
+    trace: str = ""
 
     @property
     def fields(self) -> dict[str, Any]:

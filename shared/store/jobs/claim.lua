@@ -11,13 +11,16 @@
 --   new_spool_key     the secret that its spool gets if it has none
 -- Returns {request JSON, attempts, ms left on the clock, request id, caller, cost of the earlier attempts in USD, deployment,
 -- the entry of the credential that the job runs on, JSON, or '' when it has none or none any more, whose credential it is, the
--- secret of the spool}, or nil when the claim is void.
+-- secret of the spool, the trace context or '', how often the job has run to its end before, ms of its beginning, ms since when
+-- it has waited or 0 when it runs already, ms of the claim}, or nil when the claim is void.
 local id, number, slot, instead_of, lease_ms, daily_budget_usd, caller_max_active, new_deployment, new_spool_key =
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8], ARGV[9]
 local job = read(id, 'state', 'n', 'slot', 'started', 'timeout', 'attempts', 'progress', 'caller', 'seq',
-  'created', 'req', 'taken', 'cost', 'paid', 'cred', 'prio', 'tag', 'budget', 'runat')
+  'created', 'req', 'taken', 'cost', 'paid', 'cred', 'prio', 'tag', 'budget', 'runat',
+  'trace', 'round', 'since')
 local time = now()
 local started = job.started or job.taken or time
+local since = 0
 if job.n ~= number then return nil end
 if is_revoked(job.caller) then return nil end -- popped before the revocation: `cancel_revoked.lua` ends it
 daily_budget_usd = policy_of(job.caller).dailyBudgetUsd or daily_budget_usd
@@ -48,6 +51,7 @@ elseif job.budget then
   redis.call('HDEL', record_of(id), 'budget')
 end
 if job.state == 'waiting' then
+  since = tonumber(job.since) or math.max(job.created, job.runat or 0)
   local progress = math.max(10, tonumber(job.progress))
   change_state(id, job.caller, job.seq, 'waiting', 'active', 'slot', slot, 'started', whole(started), 'begun', whole(time),
     'progress', progress)
@@ -58,7 +62,7 @@ if job.state == 'waiting' then
   redis.call('HSET', RUNNING, slot, id)
   if not job.started then
     local waited = started - math.max(job.created, job.runat or 0)
-    observe('queue_wait', waited)
+    observe('queue_wait', waited, job.trace)
     rare.observe_over_time('wait', waited)
   end
 elseif job.state == 'active' and instead_of ~= '' and job.slot == instead_of then
@@ -81,4 +85,5 @@ redis.call('SET', SPOOL_KEY, new_spool_key, 'NX')
 local credential, owner = '', ''
 if job.cred then credential, owner = use_credential(job.caller, job.cred) end
 return {redis.call('GET', input_of(id)), tonumber(job.attempts), job.timeout - (time - started), job.req,
-  job.caller, tostring((job.cost or 0) - (job.paid or 0)), deployment, credential, owner, redis.call('GET', SPOOL_KEY)}
+  job.caller, tostring((job.cost or 0) - (job.paid or 0)), deployment, credential, owner, redis.call('GET', SPOOL_KEY),
+  job.trace or '', tonumber(job.round or 0), tonumber(job.round and started or job.created), since, time}

@@ -15,6 +15,7 @@ import redis.asyncio
 
 from shared.store import keys
 from shared.store.callers.spending import Spend, to_json
+from shared.store.jobs.origin import Origin
 from shared.store.jobs.outputs import Outputs
 from shared.store.jobs.settlements import Finish, HandBack, Retry, Settlement, Spent
 from shared.store.jobs.steps import Entry, Message
@@ -55,6 +56,7 @@ class ClaimedJob:
 
     `claim` names the deployment. Settle with it, so that no other store accepts the settlement. `credential` is the
     entry of the credential that the request names, and `credential_owner` is whose it is; empty when there is none.
+    `origin` is for its trace.
     """
 
     claim: Claim
@@ -66,6 +68,7 @@ class ClaimedJob:
     cost: float = 0.0
     credential: str = field(default="", repr=False)
     credential_owner: str = ""
+    origin: Origin = field(default_factory=Origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +101,19 @@ async def take(
     )  # fmt: skip
     if reply is None:
         return None
-    request, attempts, time_left, request_id, caller, cost, deployment, credential, owner, spool_key = reply
+    request, attempts, time_left, request_id, caller, cost, deployment, credential, owner, spool_key, *origin = reply
     claim = replace(claim, deployment=deployment, spool_key=spool_key)
     return ClaimedJob(
-        claim, json.loads(request), attempts, time_left, request_id, caller, float(cost), credential, owner
+        claim,
+        json.loads(request),
+        attempts,
+        time_left,
+        request_id,
+        caller,
+        float(cost),
+        credential,
+        owner,
+        Origin(*origin),
     )
 
 

@@ -17,5 +17,8 @@ if note.waiting ~= '' then
 else
   redis.call('HDEL', record_of(id), 'waiting')
 end
-for _, retry in ipairs(note.retries) do publish(id, 'retry', retry) end
+for _, retry in ipairs(note.retries) do
+  publish(id, 'retry', retry)
+  count('upstream:' .. cjson.decode(retry).code)
+end
 return 1

@@ -52,9 +52,10 @@ enqueue_or_park(id, job.caller, job[SESSION], job.prio, job.seq)
 -- Subscribers get the events and the steps of the new round only.
 redis.call('DEL', events_of(id), steps_of(id), messages_of(id))
 forget_outputs(id)
-local held = redis.call('HMGET', record_of(id), 'bytes', 'meta', 'lasting')
+local held = redis.call('HMGET', record_of(id), 'bytes', 'meta', 'lasting', 'trace')
 if held[1] then
-  add_bytes(id, job.caller, redis.call('STRLEN', input_of(id)) + #(held[2] or '') + (held[3] or 0) - held[1])
+  local texts = #(held[2] or '') + #(held[4] or '')
+  add_bytes(id, job.caller, redis.call('STRLEN', input_of(id)) + texts + (held[3] or 0) - held[1])
 end
 if job.schedule then schedules.note_run(id, job.schedule) end
 publish(id, 'reset', '')

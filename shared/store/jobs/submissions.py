@@ -74,6 +74,7 @@ class Submission(NamedTuple):
     run_at: int = 0
     files: tuple[NamedFile, ...] = ()
     max_attached: int = 0
+    trace: str = ""
 
     @property
     def fields(self) -> dict[str, Any]:

@@ -29,6 +29,7 @@
 --     files         its files and attachments, a list: id ('' when the content is in the request), sha256, kind, size and
 --                   whether it is attached; of a file with an id, the last but one is read from its record
 --     max_attached  bytes of all attachments
+--     trace         trace context of the request, '' for none
 --   limits      JSON: the limits of the deployment
 --     max_waiting         jobs that may wait
 --     caller_max_waiting  jobs of the caller that may wait, 0 for any number
@@ -78,7 +79,7 @@ if fingerprint ~= '' and submission.read_cache then
   if result then
     local url, host = submission.webhook_url, submission.webhook_host
     local is_new_hook = url ~= '' and redis.call('EXISTS', hook_of(request_id)) == 0
-    local bytes = is_new_hook and WEBHOOK + #url + #metadata or 0
+    local bytes = is_new_hook and WEBHOOK + #url + #metadata + #submission.trace or 0
     local more = bytes + record_bytes(submission, kept[1], result)
     if more > 0 and lacks_room(caller, limits, more) then return answer('caller_bytes', '', '') end
     remember(submission, 'cached', kept[1], time, result)
@@ -89,7 +90,7 @@ if fingerprint ~= '' and submission.read_cache then
       add_to_day(caller, 'saved', kept[2])
       add_usage(caller, submission.label, '', {saved = tonumber(kept[2])})
     end
-    add_webhook(kept[1], caller, request_id, request_id, url, host, metadata, 'query.completed', time)
+    add_webhook(kept[1], caller, request_id, request_id, url, host, metadata, 'query.completed', time, submission.trace)
     add_lasting_bytes(kept[1], caller, bytes)
     return answer('cached', request_id, kept[1], result)
   end
@@ -101,6 +102,7 @@ if fingerprint ~= '' and submission.join then
   -- The state comes from the job's record, so that a stale marker of a finished job is not joined.
   if job.fp == fingerprint and (job.state == 'waiting' or job.state == 'active' or job.state == 'delayed') then
     local joiner = submission.webhook_url .. '\n' .. submission.webhook_host .. '\n' .. metadata
+    if submission.trace ~= '' then joiner = joiner .. '\n' .. submission.trace end
     if redis.call('HEXISTS', joined_of(leader), request_id) == 0 then
       local bytes = JOINED + #joiner + (submission.idempotency ~= '' and IDEMPOTENCY or 0)
       if lacks_room(caller, limits, bytes) then return answer('caller_bytes', '', '') end
@@ -116,7 +118,7 @@ end
 
 if submission.sandbox and lacks_sandbox(time) then return answer('no_sandbox', '', '') end
 
-refused, reset = over_limits(caller, limits, 1, #request + #metadata, time, reset)
+refused, reset = over_limits(caller, limits, 1, #request + #metadata + #submission.trace, time, reset)
 if refused then return answer(refused, '', '') end
 
 accept(submission, request, metadata, time)

@@ -84,6 +84,10 @@ local function change_state(id, caller, seq, from, to, ...)
   redis.call('ZREM', jobs_of(caller, from), id)
   redis.call('ZREM', all_of(from), id)
   redis.call('HSET', record_of(id), 'state', to, ...)
+  -- A job that has run waits again from now on.
+  if from ~= 'waiting' and from ~= 'delayed' and (to == 'waiting' or to == 'delayed') then
+    redis.call('HSET', record_of(id), 'since', whole(now()))
+  end
   redis.call('ZADD', jobs_of(caller, to), seq, id)
   redis.call('ZADD', all_of(to), seq, id)
   if from == 'active' then release_held(caller) end
@@ -187,11 +191,13 @@ local function uncache(id, fingerprint)
 end
 
 -- Add a webhook to the outbox, once, in the transaction that makes its event true; nothing for a submission without a URL.
--- `id` is the job, or the batch, that the webhook is deleted with; '' for a webhook that is deleted when it is done.
-local function add_webhook(id, caller, name, request, url, host, meta, event, time)
+-- `id` is the job, or the batch, that the webhook is deleted with; '' for a webhook that is deleted when it is done. `trace` is
+-- the trace context of the submission, '' or nil for none.
+local function add_webhook(id, caller, name, request, url, host, meta, event, time, trace)
   if not url or url == '' or redis.call('EXISTS', hook_of(name)) == 1 then return end
   redis.call('HSET', hook_of(name), 'job', id, 'caller', caller, 'req', request, 'url', url, 'host', host, 'meta', meta,
     'event', event, 'at', whole(time), 'state', 'pending', 'n', 0, 'tries', 0, 'attempt', 0)
+  if trace and trace ~= '' then redis.call('HSET', hook_of(name), 'trace', trace) end
   if id ~= '' then redis.call('SADD', hooks_of(id), name) end
   count('webhooks_pending')
   deliver_at(name, caller, host, time)
@@ -203,13 +209,14 @@ local function hook_name(request, round) return round and request .. '.' .. roun
 
 -- Add the webhooks of all submissions of a job that has ended.
 local function add_webhooks(id, caller, state, time)
-  local first = redis.call('HMGET', record_of(id), 'req', 'hook', 'host', 'meta', 'round')
+  local first = redis.call('HMGET', record_of(id), 'req', 'hook', 'host', 'meta', 'round', 'trace')
   local event = 'query.' .. state
-  add_webhook(id, caller, hook_name(first[1], first[5]), first[1], first[2], first[3], first[4] or '', event, time)
+  add_webhook(id, caller, hook_name(first[1], first[5]), first[1], first[2], first[3], first[4] or '', event, time, first[6])
   local joined = redis.call('HGETALL', joined_of(id))
   for i = 1, #joined, 2 do
-    local url, host, meta = joined[i + 1]:match('^(.-)\n(.-)\n(.*)$')
-    add_webhook(id, caller, hook_name(joined[i], first[5]), joined[i], url, host, meta, event, time)
+    -- The last line is there with a trace alone. The metadata is JSON, on one line.
+    local url, host, meta, trace = joined[i + 1]:match('^(.-)\n(.-)\n([^\n]*)\n?(.*)$')
+    add_webhook(id, caller, hook_name(joined[i], first[5]), joined[i], url, host, meta, event, time, trace)
   end
 end
 
@@ -244,9 +251,9 @@ local function end_in_batch(batch, id, state, time, keep_ms)
       redis.call('ZADD', EXPIRES, expires, one)
     end
   end
-  local record = redis.call('HMGET', batch_of(batch), 'caller', 'req', 'hook', 'host', 'round')
+  local record = redis.call('HMGET', batch_of(batch), 'caller', 'req', 'hook', 'host', 'round', 'trace')
   local name = hook_name(record[2], record[5])
-  add_webhook(batch, record[1], name, record[2], record[3], record[4], '', 'batch.ended', time)
+  add_webhook(batch, record[1], name, record[2], record[3], record[4], '', 'batch.ended', time, record[6])
 end
 
 -- End a job: state, times, lists, counters, webhooks and subscribers. `code` is the error code of a failure. The first
@@ -269,10 +276,10 @@ local function end_job(id, job, to, time, keep_ms, code)
   leave_slot(id)
   count(to == 'failed' and 'failed:' .. code or to)
   rare.count_over_time(to == 'failed' and 'failed:' .. code or to)
-  local started, session, batch, schedule =
-    unpack(redis.call('HMGET', record_of(id), 'started', SESSION, 'batch', 'schedule'))
+  local started, session, batch, schedule, trace =
+    unpack(redis.call('HMGET', record_of(id), 'started', SESSION, 'batch', 'schedule', 'trace'))
   if started and to ~= 'cancelled' then
-    observe('execution', time - started)
+    observe('execution', time - started, trace)
     rare.observe_over_time('run', time - started)
   end
   if session then

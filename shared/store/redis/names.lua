@@ -36,7 +36,7 @@ local HOUR, DAY, KEPT_DAYS = 3600000, 86400000, 400 * 86400
 local MOST_USAGE, NEARLY = 2000, 0.8
 
 -- Names that few scripts use. Lua allows 200 locals.
-local rare = {SLOT_MEMORY = 'cg:slots:memory', ALL_BATCHES = 'cg:batches:all'}
+local rare = {SLOT_MEMORY = 'cg:slots:memory', ALL_BATCHES = 'cg:batches:all', EXEMPLARS = 'cg:exemplars'}
 
 -- Format a number without exponent and fraction, as names and scores need it.
 local function whole(number) return string.format('%.0f', number) end

@@ -46,6 +46,7 @@ local function finish(kind, entry)
   end
   entry.at = time
   schedules.add_run(id, caller, entry)
+  count('schedules:' .. kind)
   if kind == 'refused' then schedules.count_failure(id, run.code) end
   return {kind, request_id or '', job_id or '', -1, 0}
 end
@@ -64,7 +65,7 @@ if why then return {why, '', place, left, reset} end
 why, place = bind_files(submission, time)
 if why then return {why, '', whole(place), left, reset} end
 if submission.sandbox and lacks_sandbox(time) then return {'no_sandbox', '', '', left, reset} end
-why, reset = over_limits(caller, limits, 1, #request + #metadata, time, reset)
+why, reset = over_limits(caller, limits, 1, #request + #metadata + #submission.trace, time, reset)
 if why then return {why, '', '', left, reset} end
 -- One job of the schedule at a time, as those that continue one session. No session's id has a dot.
 if known[5] == 'queue' and submission.session_id == '' then submission.session_id = 'schedule.' .. id end

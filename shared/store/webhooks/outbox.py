@@ -3,7 +3,7 @@
 A webhook is the outbox row of one submission, and is deleted with its job. Its NAME is the requestId, or
 `requestId.ROUND` for the end of a job that was retried after its end:
 
-    cg:hook:NAME           hash   job caller req url host meta event at state n tries attempt leased again
+    cg:hook:NAME           hash   job caller req url host meta event at state n tries attempt leased again trace
                                   job is empty for a `budget.warning`, whose meta is its data; deleted when it is done
                                   n is the fence of its delivery attempts; tries counts those of the schedule, attempt
                                   all of them; again is `requested`, or `during` when a redelivery was requested while
@@ -71,7 +71,8 @@ _SUBJECTS: dict[str, type[NearlySpent | Paused]] = {WARNING: NearlySpent, "sched
 class Webhook:
     """A delivery with all that its event holds: the job or the batch that has ended, with the submission's metadata.
 
-    `at` is in ms; `attempts` were made in the present schedule; `secrets` are the caller's, the newest first.
+    `at` is in ms; `attempts` were made in the present schedule; `secrets` are the caller's, the newest first. `trace`
+    is the trace context of the submission, as text.
     """
 
     leased: Leased
@@ -85,6 +86,7 @@ class Webhook:
     metadata: dict[str, str]
     secrets: list[str]
     subject: StoredJob | StoredBatch | NearlySpent | Paused
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +140,9 @@ async def lease(
 
 async def read(client: redis.asyncio.Redis, leased: Leased) -> Webhook | None:
     """Read a delivery and its subject, in two round trips, three for a batch; None when its job or batch is gone."""
-    names = ("job", "caller", "req", "url", "host", "event", "at", "tries", "meta")
+    names = ("job", "caller", "req", "url", "host", "event", "at", "tries", "meta", "trace")
     found = cast("list[Any]", await client.hmget(keys.hook(leased.name), names))
-    job_id, caller, request_id, url, host, event, at, attempts, metadata = found
+    job_id, caller, request_id, url, host, event, at, attempts, metadata, trace = found
     if job_id is None:
         return None
     subject: StoredJob | StoredBatch | NearlySpent | Paused | None
@@ -173,6 +175,7 @@ async def read(client: redis.asyncio.Redis, leased: Leased) -> Webhook | None:
         metadata=metadata,
         secrets=signing_secrets.valid(secrets, clock.milliseconds(time)),
         subject=subject,
+        trace=trace or "",
     )
 
 
