@@ -102,7 +102,7 @@ async def test_job_events_are_counted_where_they_happen(connect, server, store):
 
 async def test_the_reasons_that_hold_the_queue_are_metrics(connect, store, server):
     client = await connect(**ON)
-    await operations.pause(async_client(server.url))
+    await operations.pause(async_client(server.url), by="admin")
     store.set(keys.NOT_BEFORE, "rate_limited", px=60_000)
     store.hset(keys.UPSTREAM, mapping={"refused": 3, "code": "billing_error", "since": 1, "probe": 1})
     store.hset(keys.FILE_BYTES, mapping={"a": 5, "b": 7})
