@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from redis.exceptions import RedisError
 
 from functions.admin.callers import router as admin_callers
+from functions.admin.jobs import router as admin_jobs
 from functions.admin.pages import pages as admin_pages
 from functions.admin.reports import router as admin_reports
 from functions.admin.routes import router as admin
@@ -94,6 +95,7 @@ app = create_app(
     anthropic,
     anthropic_messages,
     admin,
+    admin_jobs,
     admin_callers,
     admin_pages,
     admin_reports,

@@ -1,6 +1,7 @@
 """The app and the Lambda handler of the admin function."""
 
 from functions.admin.callers import router as callers
+from functions.admin.jobs import router as jobs
 from functions.admin.pages import pages
 from functions.admin.reports import router as reports
 from functions.admin.routes import router
@@ -8,5 +9,5 @@ from functions.admin.schedules import router as schedules
 from shared.configuration.settings import AdminSettings
 from shared.http.app import create_app, lambda_handler
 
-app = create_app(router, callers, reports, schedules, pages)
+app = create_app(jobs, router, callers, reports, schedules, pages)
 handler = lambda_handler(app, AdminSettings)

@@ -10,8 +10,8 @@ from shared.api.errors import AlreadyFinished, FieldError, InvalidRequest, NotFi
 from shared.api.ids import is_id
 from shared.api.policies import Policy
 from shared.api.times import rfc3339
-from shared.api.views import attempts_for_operators, failing_host, latest_deliveries, listed, page_of, status_of
-from shared.api.vocabulary import PRIORITIES, Priority, State
+from shared.api.views import attempts_for_operators, failing_host, latest_deliveries, status_of
+from shared.api.vocabulary import PRIORITIES, Priority
 from shared.configuration.settings import AdminSettings
 from shared.store.callers import api_keys, callers, credentials, policies, spending
 from shared.store.fleet import counters, slots
@@ -64,21 +64,6 @@ async def stats(settings: AdminSettings) -> dict[str, Any]:
             "hosts": [failing_host(host) for host in hosts],
         },
     }
-
-
-async def job_page(
-    state: State | None, limit: int, cursor: str | None, job_id: str | None, settings: AdminSettings
-) -> dict[str, Any]:
-    """List the jobs of all callers, newest first; with `job_id`, that job alone if it exists."""
-    client = async_client(settings.redis_address)
-    if job_id is not None:
-        one = await records.read(client, job_id, None) if is_id(job_id) else None
-        found, end = ([one] if one else []), None
-    else:
-        before = None if cursor is None else int(cursor)
-        found, end = await records.page(client, None, state=state, limit=limit, before=before)
-    page, following = page_of(found, end)
-    return {"jobs": [_listed(job) for job in page], "nextCursor": following}
 
 
 async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
@@ -247,10 +232,6 @@ async def put_policy(caller_id: str, policy: Policy, settings: AdminSettings) ->
         raise NotFound("Caller not found")
     stored: dict[str, Any] = json.loads(policy.to_json())
     return stored
-
-
-def _listed(found: records.StoredJob) -> dict[str, Any]:
-    return {**listed(found).model_dump(by_alias=True), "caller": found.record["caller"]}
 
 
 async def _read(job_id: str, settings: AdminSettings) -> records.StoredJob:
