@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from functions.admin.outputs import outputs_of
+from functions.admin.waits import reasons
 from shared.api.errors import AlreadyFinished, FieldError, InvalidRequest, NotFinished, NotFound
 from shared.api.ids import is_id
 from shared.api.policies import Policy
@@ -15,7 +16,7 @@ from shared.api.vocabulary import PRIORITIES, Priority
 from shared.configuration.settings import AdminSettings
 from shared.store.callers import api_keys, callers, credentials, policies, spending
 from shared.store.fleet import counters, slots
-from shared.store.jobs import operations, records
+from shared.store.jobs import operations, records, waits
 from shared.store.redis.client import async_client
 from shared.store.webhooks import history
 
@@ -71,9 +72,14 @@ async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
     client = async_client(settings.redis_address)
     found = await _read(job_id, settings)
     caller = found.record["caller"]
-    request, attempts, left = await asyncio.gather(
-        records.request_of(client, job_id), history.attempts(client, job_id, caller), outputs_of(job_id, settings)
+    request, attempts, left, cached, why = await asyncio.gather(
+        records.request_of(client, job_id),
+        history.attempts(client, job_id, caller),
+        outputs_of(job_id, settings),
+        operations.is_cached(client, job_id, found.record.get("fp")),
+        waits.read(client, job_id),
     )
+    session = found.record.get("talk") or request.get("conversation", {}).get("id")
     return {
         **status_of(found).model_dump(by_alias=True),
         "caller": caller,
@@ -84,7 +90,9 @@ async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
         "runAnew": int(found.record.get("round", 0)),
         "request": request,
         "outputs": left,
-        "cached": await operations.is_cached(client, job_id, found.record.get("fp")),
+        "cached": cached,
+        "sessionId": None if session is None or session.startswith("schedule.") else session,
+        "waits": reasons(why),
         # The latest that fit; GET /api/query/{jobId}/deliveries has all.
         "deliveries": [one.model_dump(by_alias=True) for one in latest_deliveries(attempts or [])],
     }

@@ -1,4 +1,4 @@
-// The dashboard: a login, six pages and pages per job and per schedule. The shown page is refreshed every two seconds.
+// The dashboard: a login, its pages, and pages per job and per schedule. The shown page is refreshed every two seconds.
 
 import { ApiError, call } from "./api.js";
 import { auditPage } from "./audit.js";
@@ -6,6 +6,7 @@ import { confirmed, note } from "./notices.js";
 import { jobPage } from "./job.js";
 import { jobsPage } from "./jobs.js";
 import { loginPage } from "./login.js";
+import { playgroundPage } from "./playground.js";
 import { overviewPage } from "./overview.js";
 import { schedulePage, schedulesPage } from "./schedules.js";
 import { systemPage } from "./system.js";
@@ -46,6 +47,7 @@ function page() {
   if (name === "jobs" || name.startsWith("jobs?")) return jobsPage(context);
   if (name === "schedules" && argument) return schedulePage(decodeURIComponent(argument), context);
   if (name === "schedules") return schedulesPage(context);
+  if (name === "playground" || name.startsWith("playground?")) return playgroundPage();
   if (name === "usage") return usagePage();
   if (name === "audit" || name.startsWith("audit?")) return auditPage();
   if (name === "system") return systemPage(context);

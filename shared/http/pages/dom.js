@@ -3,7 +3,8 @@
 export function h(name, attributes = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
-    if (key === "onclick" || key === "onsubmit" || key === "onchange") element.addEventListener(key.slice(2), value);
+    if (key.startsWith("on"))
+      element[key] = value; // a property, which live.js carries over to the element that is shown
     else if (value === true) element.setAttribute(key, "");
     else if (value !== false && value !== null && value !== undefined) element.setAttribute(key, value);
   }

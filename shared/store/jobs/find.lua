@@ -73,15 +73,8 @@ local function id_of_caller(name)
 end
 local caller = id_of_caller(wanted.caller)
 
-local function is_in(states, state)
-  for _, one in ipairs(states) do
-    if one == state then return true end
-  end
-  return false
-end
-
 local function has_metadata(text)
-  local metadata = cjson.decode(text or '{}')
+  local metadata = cjson.decode(text)
   for _, one in ipairs(wanted.metadata) do
     local there = metadata[one] ~= nil
     for key, value in pairs(metadata) do there = there or key .. '=' .. value == one end
@@ -98,48 +91,66 @@ local function has_model(id, tried)
   return string.find(redis.call('GETRANGE', input_of(id), 0, 65535), named, 1, true) ~= nil
 end
 
+-- The fields of a record that the filter needs: each takes time, for each of thousands of records.
+local fields = {'expires'}
+local function need(name, is_needed)
+  if is_needed then fields[#fields + 1] = name end
+end
+need('state', wanted.schedule ~= '')
+need('caller', wanted.schedule ~= '' and caller ~= '')
+need('schedule', wanted.schedule ~= '')
+need('finished', wanted.as_of > 0)
+need('batch', wanted.batch ~= '')
+need('error', wanted.code ~= '')
+need('meta', #wanted.metadata > 0)
+need('tried', wanted.model ~= '')
+need('req', sought ~= '')
+need(SESSION, sought ~= '' or wanted.session ~= '')
+
+local is_wanted = {}
+for _, state in ipairs(wanted.states) do is_wanted[state] = wanted.code == '' or state == 'failed' end
+
 local function matches(id, job)
-  if wanted.as_of > 0 and math.max(job.created, job.finished or 0) > wanted.as_of then return false end
-  if not is_in(wanted.states, job.state) then return false end
-  if caller ~= '' and job.caller ~= caller then return false end
+  if job.finished and tonumber(job.finished) > wanted.as_of then return false end
   if wanted.batch ~= '' and job.batch ~= wanted.batch then return false end
-  if wanted.schedule ~= '' and job.schedule ~= wanted.schedule then return false end
+  if wanted.schedule ~= '' then
+    if not is_wanted[job.state] or job.schedule ~= wanted.schedule then return false end
+    if caller ~= '' and job.caller ~= caller then return false end
+  end
   if wanted.session ~= '' and job[SESSION] ~= wanted.session and id ~= wanted.session then return false end
   if wanted.code ~= '' and (not job.error or cjson.decode(job.error).code ~= wanted.code) then return false end
-  if #wanted.metadata > 0 and not has_metadata(job.meta) then return false end
+  if #wanted.metadata > 0 and not (job.meta and has_metadata(job.meta)) then return false end
   if wanted.model ~= '' and not has_model(id, job.tried) then return false end
   return sought == '' or job.req == sought or job[SESSION] == sought
     or redis.call('HEXISTS', joined_of(id), sought) == 1
 end
 
 local function created_at(list, rank)
-  local id = redis.call('ZRANGE', list, rank, rank)[1]
-  return tonumber(redis.call('HGET', record_of(id), 'created') or 0)
+  return tonumber(redis.call('HGET', record_of(redis.call('ZRANGE', list, rank, rank)[1]), 'created') or 0)
 end
 
--- Return the first number of a list above all jobs that were created until a time. The order of a list is that of creation.
-local function place_after(list, until_time)
+-- Return the number of the first job of a list that was created at a time or later. The order of a list is that of creation.
+local function first_since(list, since)
   local low, high = 0, redis.call('ZCARD', list)
   while low < high do
     local middle = math.floor((low + high) / 2)
-    if created_at(list, middle) <= until_time then low = middle + 1 else high = middle end
+    if created_at(list, middle) < since then low = middle + 1 else high = middle end
   end
-  local last = low > 0 and redis.call('ZRANGE', list, low - 1, low - 1, 'WITHSCORES')[2]
-  return last and last + 1 or -math.huge
+  return tonumber(redis.call('ZRANGE', list, low, low, 'WITHSCORES')[2] or math.huge)
 end
 
 -- Each list of one state, or the list of a schedule's jobs, is read in parts.
-local function open(name, until_time)
-  local list = {name = name, above = above, part = {}, at = 1}
-  if until_time > 0 then list.above = math.min(above, place_after(name, until_time)) end
+local function open(name, since, until_time)
+  local list = {name = name, above = above, below = below, part = {}, at = 1}
+  if until_time > 0 then list.above = math.min(above, first_since(name, until_time + 1)) end
+  if since > 0 then list.below = math.max(below, first_since(name, since)) end
   return list
 end
 
 local function next_of(list)
   if list.at > #list.part and not list.over then
-    local edge = list.above == math.huge and '+inf' or '(' .. whole(list.above)
-    if list.above == -math.huge then edge = '-inf' end
-    list.part = redis.call('ZREVRANGEBYSCORE', list.name, edge, below == -math.huge and '-inf' or whole(below), 'WITHSCORES',
+    list.part = redis.call('ZREVRANGEBYSCORE', list.name, list.above == math.huge and '+inf' or '(' .. whole(list.above),
+      list.below == math.huge and '+inf' or list.below == -math.huge and '-inf' or whole(list.below), 'WITHSCORES',
       'LIMIT', 0, PART)
     list.at, list.over = 1, #list.part == 0
     if not list.over then list.above = tonumber(list.part[#list.part]) end
@@ -147,14 +158,16 @@ local function next_of(list)
   return list.part[list.at], tonumber(list.part[list.at + 1])
 end
 
--- Add the jobs that were created in a time and that match, newest first.
-local function add_matching(since, until_time, is_match)
+-- Add the jobs that were created in a time and that match, newest first, among so many records that are examined in all.
+local function add_matching(since, until_time, enough, is_match)
   local lists = {}
   if wanted.schedule ~= '' then
-    lists[1] = open(schedules.jobs(wanted.schedule), until_time)
+    lists[1] = open(schedules.jobs(wanted.schedule), since, until_time)
   else
-    for i, state in ipairs(wanted.states) do
-      lists[i] = open(caller ~= '' and jobs_of(caller, state) or all_of(state), until_time)
+    for _, state in ipairs(wanted.states) do
+      if is_wanted[state] then
+        lists[#lists + 1] = open(caller ~= '' and jobs_of(caller, state) or all_of(state), since, until_time)
+      end
     end
   end
   while true do
@@ -164,31 +177,29 @@ local function add_matching(since, until_time, is_match)
       if its_id and (not seq or its_seq > seq) then first, id, seq = list, its_id, its_seq end
     end
     if not first then return end
-    if #found == most or examined >= examine then
+    if #found == most or examined >= enough then
       ended = whole(seq + 1)
       return
     end
     first.at = first.at + 2
     examined = examined + 1
-    local job = read(id, 'expires', 'state', 'caller', 'created', 'finished', 'error', 'tried', 'meta', 'batch', 'schedule',
-      SESSION, 'req')
-    if job.created and tonumber(job.created) < since then
-      first.over, first.part, first.at = true, {}, 1
-    elseif job.created and tonumber(job.expires or time + 1) > time and is_match(id, job) then
-      found[#found + 1] = id
-    end
+    local values, job = redis.call('HMGET', record_of(id), unpack(fields)), {}
+    for i, name in ipairs(fields) do job[name] = values[i] or nil end
+    if tonumber(job.expires or time + 1) > time and is_match(id, job) then found[#found + 1] = id end
   end
 end
 
--- An id of version 7 has its time: the job that a request created came then, by the clock of another machine.
+-- An id of version 7 has its time, by the clock of another machine. The job that a request created came shortly after.
 local digits = before == '+inf' and sought:match('^(%x%x%x%x%x%x%x%x)%-%x%x%x%x%-7')
 if digits then
   local sent = tonumber(digits .. sought:sub(10, 13), 16)
-  add_matching(sent - 5000, sent + 5000, function(_, job) return job.req == sought end)
-  if #found > 0 then
-    ended = ''
-    return answer()
-  end
+  local function is_of_request(_, job) return job.req == sought end
+  add_matching(sent - 50, sent + 500, examine / 4, is_of_request)
+  if #found == 0 then add_matching(sent - 5000, sent + 5000, examine / 2, is_of_request) end
+  ended = ''
+  if #found > 0 then return answer() end
 end
-add_matching(wanted.created_since, wanted.created_until, matches)
+local latest = wanted.created_until
+if wanted.as_of > 0 then latest = latest > 0 and math.min(latest, wanted.as_of) or wanted.as_of end
+add_matching(wanted.created_since, latest, examine, matches)
 return answer()
