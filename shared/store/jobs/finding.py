@@ -11,8 +11,8 @@ from shared.store.jobs.records import STATES, StoredJob
 from shared.store.redis import clock, scripts
 from shared.store.redis.pipelining import Command, get
 
-# Records that one script examines, which takes about 20 ms of Redis.
-EXAMINED = 2000
+# Records that one script examines, which takes about 10 ms of Redis.
+EXAMINED = 1000
 # Bytes of a request that are read for a list.
 BEGINNING = 4096
 
