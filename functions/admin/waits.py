@@ -10,7 +10,7 @@ _DAY = 86_400_000
 
 
 def reasons(found: dict[str, Any]) -> list[dict[str, str | None]]:
-    """Return why a job waits, the most general reason first; each has a code, a sentence and the job that it waits for."""
+    """Return why a job waits, the most general reason first: a code, a sentence and the job that it waits for."""
     if found.get("state") not in {"waiting", "delayed"}:
         return []
     shown = [*_of_queue(found), *(_of_delay(found) if found["state"] == "delayed" else _of_place(found))]

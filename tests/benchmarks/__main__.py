@@ -32,6 +32,7 @@ PARTS = (
     "webhooks",
     "routing",
     "schedules",
+    "searching",
 )
 WRITTEN = Path("build/bench.json")
 

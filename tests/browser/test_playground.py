@@ -15,7 +15,7 @@ from tests.browser.conftest import PASSWORD
 from tests.support.scripted_replies import Hang, Text, ToolUse
 
 # Every character that a shell, Python or JSON treats as its own.
-AWKWARD = "it's \"quoted\" $HOME `id` \\ \\n\n<b>&amp;</b> %s {x} 😀 \u2028 !!"
+AWKWARD = 'it\'s "quoted" $HOME `id` \\ \\n\n<b>&amp;</b> %s {x} 😀 \u2028 !!'
 
 
 def answer(page):

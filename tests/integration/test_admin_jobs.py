@@ -140,7 +140,8 @@ async def test_a_search_is_bounded_and_continues(admin, store, monkeypatch):
     """Catches a search that stops in silence, that skips a job, or that reads all jobs at once."""
     monkeypatch.setattr(finding, "EXAMINED", 7)
     jobs = [await submit(admin, f"q {number}", metadata={"n": str(number % 10)}) for number in range(40)]
-    found, place, requests = [], {}, 0
+    found, requests = [], 0
+    place: dict[str, str] | None = {}
     while place is not None:
         page = await listed(admin, metadata="n=3", limit=2, **place)
         assert page["examined"] <= 7
@@ -154,7 +155,8 @@ async def test_states_are_merged_in_the_order_of_arrival(admin, server):
     jobs = [await submit(admin, f"q {number}") for number in range(150)]
     for number in range(75):
         await run(server.url, ERROR if number % 2 else None)
-    found, place = [], {}
+    found = []
+    place: dict[str, str] | None = {}
     while place is not None:
         page = await listed(admin, limit=40, **place)
         found += [job["jobId"] for job in page["jobs"]]
@@ -233,7 +235,8 @@ async def test_many_jobs_are_changed_in_bounded_steps(admin, store):
         await submit(admin, f"q {number}")
     counted = (await bulk(admin, action="cancel", filter={}, dryRun=True)).json()
     assert counted["count"] == 130
-    changed, place, steps = 0, {}, 0
+    changed, steps = 0, 0
+    place: dict[str, str] | None = {}
     while place is not None:
         answer = (await bulk(admin, action="cancel", filter={}, asOf=counted["asOf"], **place)).json()
         assert answer["changed"] <= 100
@@ -265,7 +268,7 @@ async def test_wrong_actions_are_refused(admin, body):
 async def test_a_viewer_changes_no_jobs(admin, store):
     await submit(admin, "q")
     for dry in (True, False):
-        body = {"action": "cancel", "filter": {}, "dryRun": dry}
+        body: dict[str, object] = {"action": "cancel", "filter": {}, "dryRun": dry}
         answer = await admin.post("/admin/api/jobs/bulk", json=body, headers=basic(VIEWER))
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
     assert len(await ids(admin, state="waiting")) == 1

@@ -3,10 +3,10 @@
 import { ApiError, call } from "./api.js";
 import { auditPage } from "./audit.js";
 import { confirmed, note } from "./notices.js";
+import { playgroundPage } from "./playground.js";
 import { jobPage } from "./job.js";
 import { jobsPage } from "./jobs.js";
 import { loginPage } from "./login.js";
-import { playgroundPage } from "./playground.js";
 import { overviewPage } from "./overview.js";
 import { schedulePage, schedulesPage } from "./schedules.js";
 import { systemPage } from "./system.js";
@@ -45,9 +45,9 @@ function page() {
   const [name, argument] = location.hash.replace(/^#\//, "").split("/");
   if (name === "jobs" && argument) return jobPage(decodeURIComponent(argument), context);
   if (name === "jobs" || name.startsWith("jobs?")) return jobsPage(context);
+  if (name === "playground" || name.startsWith("playground?")) return playgroundPage();
   if (name === "schedules" && argument) return schedulePage(decodeURIComponent(argument), context);
   if (name === "schedules") return schedulesPage(context);
-  if (name === "playground" || name.startsWith("playground?")) return playgroundPage();
   if (name === "usage") return usagePage();
   if (name === "audit" || name.startsWith("audit?")) return auditPage();
   if (name === "system") return systemPage(context);

@@ -64,7 +64,8 @@ export function filters(fields, values, { apply = (all) => go({ ...all, cursor: 
         h("div", { class: "filters" }, more.map(shown)),
       ),
     );
-  form.append(h("button", {}, "Apply"));
+  // A choice applies at once.
+  if (![...fields, ...more].every((field) => field.options)) form.append(h("button", {}, "Apply"));
   form.onsubmit = (event) => {
     event.preventDefault();
     send();

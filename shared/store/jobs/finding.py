@@ -9,7 +9,8 @@ import redis.asyncio
 from shared.store import keys
 from shared.store.jobs.records import STATES, StoredJob
 from shared.store.redis import clock, scripts
-from shared.store.redis.pipelining import Command, get
+from shared.store.redis.ordered_replies import Command
+from shared.store.redis.pipelining import get
 
 # Records that one script examines, which takes about 10 ms of Redis.
 EXAMINED = 1000
