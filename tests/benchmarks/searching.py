@@ -14,6 +14,7 @@ from local.embedded_redis import find_server
 from shared.api.ids import new_id
 from shared.configuration.settings import AdminSettings
 from shared.store.jobs import submissions
+from shared.store.jobs.finding import EXAMINED
 from shared.store.redis.client import async_client, close_clients
 from tests.benchmarks.figures import Figure
 from tests.support.redis_server import RedisServer
@@ -64,7 +65,7 @@ def measure() -> list[Figure]:
     """Measure on a new store."""
     with tempfile.TemporaryDirectory() as folder, RedisServer(find_server(), Path(folder)) as server:
         found = uvloop.run(_measure(server.url))
-    detail = f"a step examines {finding.EXAMINED:,} jobs"
+    detail = f"a step examines {EXAMINED:,} jobs"
     return [
         Figure(name, f"{JOBS:,} jobs", taken, "≤", MOST_MS, "ms", detail if "step" in name else "")
         for name, taken in found.items()

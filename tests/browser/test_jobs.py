@@ -35,7 +35,7 @@ def rows(page):
     return page.locator("tbody tr")
 
 
-def test_a_row_says_what_was_asked_and_its_text_is_no_markup(visit, gateway, jobs):
+def test_a_row_has_the_query_and_its_text_is_no_markup(visit, gateway, jobs):
     page = visit("jobs", password=VIEWER)
     row = rows(page).filter(has_text=jobs["done"])
     expect(row).to_contain_text("<img src=x onerror='window.broken = 1'>\\u202egnp")

@@ -49,7 +49,7 @@ def test_an_answer_is_shown_with_its_steps_and_cost(visit, gateway, model):
     assert page.locator("main pre b").count() == 0
 
 
-def test_what_is_wrong_is_said_beside_the_form(visit, gateway):
+def test_an_error_is_shown_beside_the_form(visit, gateway):
     page = visit("playground")
     wrong = page.get_by_role("alert")
     submit(page)

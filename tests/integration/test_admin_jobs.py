@@ -215,7 +215,7 @@ async def test_jobs_of_a_filter_are_counted_and_then_retried(admin, server):
     assert set(await ids(admin, state="failed")) == {other, late}
 
 
-async def test_what_changed_since_the_count_is_said(admin, server):
+async def test_what_changed_since_the_count_is_reported(admin, server):
     jobs = [await submit(admin, f"q {number}") for number in range(3)]
     await run(server.url)
     answer = (await bulk(admin, action="cancel", jobIds=[*jobs, new_id(), "x"])).json()

@@ -116,7 +116,8 @@ async function route() {
 
 addEventListener("hashchange", async () => {
   await route();
-  main.focus();
+  main.focus({ preventScroll: true });
+  scrollTo(0, 0);
 });
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) refresh();

@@ -187,11 +187,6 @@ export function jobPage(id, context) {
             query ? revealed("Query", query) : h("p", {}, "The request was deleted when the job completed."),
           ),
         ),
-        keep("options", options, () =>
-          Object.keys(options).length
-            ? section("Options", revealed("Options", JSON.stringify(options, null, 2)))
-            : null,
-        ),
         keep("answer", [job.result?.response ?? null, job.state === "active"], () => {
           if (job.result) return section("Answer", revealed("Answer", job.result.response));
           return job.state === "active" ? section("Answer so far", written) : null;
@@ -200,6 +195,11 @@ export function jobPage(id, context) {
           history(job),
         ),
         outputs(job),
+        keep("options", options, () =>
+          Object.keys(options).length
+            ? section("Options", revealed("Options", JSON.stringify(options, null, 2)))
+            : null,
+        ),
       );
     },
   };

@@ -39,13 +39,13 @@ function filterOf(query) {
 
 // A search that finds few jobs takes several requests.
 async function search(query, progress) {
-  const asked = new URLSearchParams(query);
+  const wanted = new URLSearchParams(query);
   const found = { jobs: [], nextCursor: query.get("cursor"), requests: 0 };
   let examined = 0;
   do {
-    asked.set("limit", String(PAGE - found.jobs.length));
-    if (found.nextCursor) asked.set("cursor", found.nextCursor);
-    const page = await call("GET", `/api/jobs?${asked}`);
+    wanted.set("limit", String(PAGE - found.jobs.length));
+    if (found.nextCursor) wanted.set("cursor", found.nextCursor);
+    const page = await call("GET", `/api/jobs?${wanted}`);
     found.jobs.push(...page.jobs);
     found.nextCursor = page.nextCursor;
     found.requests += 1;

@@ -160,7 +160,11 @@ export function playgroundPage() {
     const known = key ? content.callers.find((one) => one.keyId === content.keyId) : null;
     fill(
       owner,
-      known ? `Submits as ${visible(known.name)}, within its policy.` : key && "The key belongs to no caller.",
+      known
+        ? `Submits as ${visible(known.name)}, within its policy.`
+        : key
+          ? "The key belongs to no caller."
+          : "Not needed where AUTH_ENABLED is false.",
     );
     const kept = fields.length ? bodyOf(fields) : content.values;
     build(allowedBy(known?.policy ?? {}, await modelsOf(key)), kept);
