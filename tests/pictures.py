@@ -15,7 +15,7 @@ from tests.support.scripted_replies import Error, Reply, Text, ToolUse
 
 IMAGES = Path(__file__).parents[1] / "docs/images"
 PASSWORD, LARGEST = "correct horse battery", 150_000
-ANSWER = "The build fails because tests/report.py imports a name that was renamed. Rename it there too; all 214 tests then pass."
+ANSWER = "The build fails because tests/report.py imports a name that was renamed. Rename it there too."
 QUERIES = (
     "Summarize the tickets of this morning in three sentences",
     "Which of our invoices from October are not paid yet?",
@@ -69,15 +69,16 @@ def main() -> None:
     with ScriptedModel() as model, tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         model.reply = reply
         variables = {
-            "ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "k", "ADMIN_ENABLED": "true", "ADMIN_PASSWORD": PASSWORD,
-            "CLAUDE_TOOLS": "Bash", "QUEUE_CONCURRENCY": "4", "CLAUDE_MAX_RETRIES": "1",
+            "ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "k", "ADMIN_ENABLED": "true",
+            "ADMIN_PASSWORD": PASSWORD, "CLAUDE_TOOLS": "Bash", "QUEUE_CONCURRENCY": "4", "CLAUDE_MAX_RETRIES": "1",
         }  # fmt: skip
         with Gateway(Path(folder), **variables) as gateway:
             job = work(gateway)
             browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
             pages = {
                 "overview-light-1280": ("", ".slots"), "jobs-dark-1280": ("jobs", "tbody"),
-                "job-light-1280": (f"jobs/{job}", ".timeline"), "playground-dark-1280": (f"playground?job={job}", "form"),
+                "job-light-1280": (f"jobs/{job}", ".timeline"),
+                "playground-dark-1280": (f"playground?job={job}", "form"),
                 "job-dark-390": (f"jobs/{job}", ".timeline"), "jobs-light-390": ("jobs", "tbody"),
             }  # fmt: skip
             for name, (path, there) in pages.items():

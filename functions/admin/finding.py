@@ -128,13 +128,13 @@ async def text_since(job_id: str, cursor: str | None, settings: AdminSettings) -
     )
     if not is_id(job_id) or not known:
         raise NotFound("Job not found")
-    text, reset, last = "", cursor is None, cursor or events.FIRST
+    text, reset, last, read = "", cursor is None, cursor or events.FIRST, 0
     for event in found:
-        last = event.id
+        last, read = event.id, read + 1
         if event.kind == "reset":
             text, reset = "", True
         elif event.kind == "delta":
             text += event.data
         if len(text) > _TEXT:
             break
-    return {"text": text, "reset": reset, "cursor": last}
+    return {"text": text, "reset": reset, "cursor": last, "more": read < len(found) or len(found) == _EVENTS}

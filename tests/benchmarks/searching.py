@@ -39,8 +39,8 @@ async def times(url: str) -> dict[str, float]:
     """Return the median ms of a page of each kind."""
     settings = AdminSettings(redis_url=SecretStr(url))
     filters = {
-        "list of jobs": finding.JobFilter(),
-        "list of jobs of a caller": finding.JobFilter(caller="other"),
+        "dashboard's list of jobs": finding.JobFilter(),
+        "dashboard's list of jobs of a caller": finding.JobFilter(caller="other"),
         "one step of a search by metadata": finding.JobFilter(metadata=["team=x"]),
         "one step of a search by any id": finding.JobFilter(id=new_id()),
     }

@@ -61,6 +61,8 @@ def test_filters_are_in_the_url_and_any_id_is_found(visit, gateway, jobs):
     page.get_by_label("Submitted until").fill("2020-01-01T00:00:00")
     page.get_by_role("button", name="Apply").click()
     expect(page.get_by_text("No jobs match")).to_be_visible()
+    page.goto(f"{gateway.url}/admin#/jobs?createdSince=yesterday")
+    expect(page.get_by_text("createdSince")).to_be_visible()
     page.goto(f"{gateway.url}/admin#/jobs")
     request = gateway.job(jobs["waiting"][0])["requestId"]
     for text in (jobs["waiting"][0], f"resp_{jobs['waiting'][0]}", request):

@@ -82,12 +82,15 @@ def test_the_commands_run(visit, gateway, model):
 
 
 def test_a_job_is_submitted_again_with_changes(visit, gateway):
-    job = gateway.ask("what was it", metadata={"team": "a"}, priority="high", context={"x": [1]}, maxTurns=7)
+    job = gateway.ask(
+        "what was it", metadata={"team": "a"}, priority="high", context={"x": [1]}, maxTurns=7, model="claude-other"
+    )
     page = visit(f"jobs/{job['jobId']}")
     page.get_by_role("link", name="Submit again with changes").click()
     expect(page.get_by_label("query", exact=True)).to_have_value("what was it")
     page.get_by_text("More options").click()
     expect(page.get_by_label("maxTurns")).to_have_value("7")
+    expect(page.get_by_label("model", exact=True)).to_have_value("claude-other")
     expect(page.get_by_label("priority")).to_have_value("high")
     assert json.loads(page.get_by_label("metadata", exact=True).input_value()) == {"team": "a"}
     page.get_by_label("query", exact=True).fill("what is it now")

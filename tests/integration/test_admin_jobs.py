@@ -283,7 +283,7 @@ async def test_the_text_of_a_running_job_is_read_in_parts(admin, server, store):
     assert (first["text"], first["reset"]) == ("a<b>", True)
     store.xadd(keys.events(job), {"k": "delta", "d": "c"})
     second = (await admin.get(place, params={"cursor": first["cursor"]})).json()
-    assert (second["text"], second["reset"]) == ("c", False)
+    assert (second["text"], second["reset"], second["more"]) == ("c", False, False)
     for cursor in ("x", "1", "-1-0", "1-1-1"):
         assert (await admin.get(place, params={"cursor": cursor})).status_code == 422
     for unknown in ("x", new_id()):

@@ -49,8 +49,9 @@ function control(name, kind, type, allowed) {
   return h("input", { id, name, spellcheck: "false", autocomplete: "off", ...(kind === "number" && numeric) });
 }
 
-// Build the form's fields: `schema` is an object's, `allowed` has for some names the values that a policy allows.
-export function fieldsOf(schema, schemas, allowed) {
+// Build the form's fields: `schema` is an object's, `allowed` has for some names the values that a policy allows,
+// and `suggested` values that it may have among others.
+export function fieldsOf(schema, schemas, allowed, suggested) {
   return Object.entries(schema.properties).map(([name, property]) => {
     const type = typeOf(property, schemas);
     const kind = kindOf(name, type);
@@ -58,13 +59,21 @@ export function fieldsOf(schema, schemas, allowed) {
     const hint = kind === "names" ? "Names with commas between them; [] for an empty list. " : "";
     const text = only + hint + (property.description ?? type.description ?? "");
     const element = control(name, kind, type, kind === "names" ? null : allowed[name]);
+    const list =
+      suggested[name] &&
+      h(
+        "datalist",
+        { id: `list-${name}` },
+        suggested[name].map((one) => option(one)),
+      );
+    if (list) element.setAttribute("list", list.id);
     const label = h("label", { for: `field-${name}` }, name);
     if (text) element.setAttribute("aria-describedby", `hint-${name}`);
     return {
       name,
       kind,
       element,
-      row: h("div", { class: "field" }, label, element, text && h("small", { id: `hint-${name}` }, text)),
+      row: h("div", { class: "field" }, label, element, list, text && h("small", { id: `hint-${name}` }, text)),
     };
   });
 }

@@ -155,12 +155,15 @@ export function jobPage(id, context) {
 
   // What a running job writes; the next call continues where this one ended.
   async function readText() {
-    const found = await call("GET", `${path}/text${cursor ? `?cursor=${cursor}` : ""}`);
-    if (found.reset) written.textContent = "";
     const atEnd = written.scrollTop + written.clientHeight >= written.scrollHeight - 4;
-    if (found.text) written.append(visible(found.text));
+    let found = null;
+    do {
+      found = await call("GET", `${path}/text${cursor ? `?cursor=${cursor}` : ""}`);
+      if (found.reset) written.textContent = "";
+      if (found.text) written.append(visible(found.text));
+      cursor = found.cursor;
+    } while (found.more);
     if (atEnd) written.scrollTop = written.scrollHeight;
-    cursor = found.cursor;
   }
 
   return {

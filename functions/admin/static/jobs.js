@@ -1,6 +1,6 @@
 // The list of jobs, newest first, in pages; searched, filtered, and changed many at once. The URL has the filter.
 
-import { call } from "./api.js";
+import { ApiError, call } from "./api.js";
 import { changeJobs } from "./bulk.js";
 import { clock, duration, fill, h, number, state, usd, visible } from "./dom.js";
 import { elapsed } from "./elapsed.js";
@@ -26,8 +26,8 @@ const MORE = [
 ];
 const NAMES = [...FIELDS, ...MORE].map((field) => field.name);
 const PAGE = 50;
-// Requests that one search makes at most; each examines thousands of jobs.
-const MOST_REQUESTS = 200;
+// Requests that one search makes at most; each examines hundreds of jobs.
+const MOST_REQUESTS = 400;
 
 // The filter in the URL, as the body of an action on many jobs has it.
 function filterOf(query) {
@@ -45,7 +45,13 @@ async function search(query, progress) {
   do {
     wanted.set("limit", String(PAGE - found.jobs.length));
     if (found.nextCursor) wanted.set("cursor", found.nextCursor);
-    const page = await call("GET", `/api/jobs?${wanted}`);
+    let page = null;
+    try {
+      page = await call("GET", `/api/jobs?${wanted}`);
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 422) throw error;
+      return { jobs: [], nextCursor: null, requests: MOST_REQUESTS, problem: error.message };
+    }
     found.jobs.push(...page.jobs);
     found.nextCursor = page.nextCursor;
     found.requests += 1;
@@ -144,7 +150,7 @@ export function jobsPage(context) {
       }
       const columns = context.mayChange ? ["", ...COLUMNS] : COLUMNS;
       const cells = found.jobs.map((job) => (context.mayChange ? [box(job), ...line(job)] : line(job)));
-      const none = found.nextCursor ? "No job was found yet." : "No jobs match.";
+      const none = found.problem ?? (found.nextCursor ? "No job was found yet." : "No jobs match.");
       update(
         rows,
         table(columns, cells, none, { numbers: ["Took", "Cost"], kind: "jobs" }),

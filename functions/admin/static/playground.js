@@ -26,10 +26,10 @@ async function keyId(key) {
 }
 
 // The values that a policy allows, by field; what is absent is the deployment's.
-function allowedBy(policy, models) {
+function allowedBy(policy) {
   const { tools, mcpServers, agents, maxPriority, maxBudgetUsd } = policy;
   const allowed = {
-    model: policy.models ?? models,
+    model: policy.models,
     fallbackModels: policy.models,
     tools,
     mcpServers,
@@ -124,9 +124,9 @@ export function playgroundPage() {
     h("div", { class: "stack" }),
   ];
 
-  function build(allowed, values) {
+  function build(allowed, suggested, values) {
     const { schema, schemas } = content;
-    fields = fieldsOf(schema, schemas, allowed);
+    fields = fieldsOf(schema, schemas, allowed, suggested);
     for (const field of fields) show(field, values[field.name]);
     const first = FIRST.map((name) => fields.find((field) => field.name === name));
     const rest = fields.filter((field) => !FIRST.includes(field.name));
@@ -167,7 +167,7 @@ export function playgroundPage() {
           : "Not needed where AUTH_ENABLED is false.",
     );
     const kept = fields.length ? bodyOf(fields) : content.values;
-    build(allowedBy(known?.policy ?? {}, await modelsOf(key)), kept);
+    build(allowedBy(known?.policy ?? {}), { model: await modelsOf(key) }, kept);
   }
 
   const attempt = async (work) => {
@@ -204,6 +204,7 @@ export function playgroundPage() {
     running?.abort.abort();
     const one = { abort: new AbortController(), jobId: null, key: keyField.value.trim() };
     running = one;
+    addEventListener("hashchange", () => one.abort.abort(), { once: true });
     attempt(async () => {
       const body = bodyOf(fields);
       const shown = outcome();
