@@ -99,7 +99,7 @@ class OrderedReplies(asyncio.Protocol):
                     self._sent.popleft()
                     if not request.answer.done():
                         request.answer.set_result(request.replies)
-        except Exception as error:  # noqa: BLE001 -- what comes next cannot be told from what came before
+        except Exception as error:  # noqa: BLE001 -- nobody knows where the next reply begins
             self.fail(RedisConnectionError(f"The reply of Redis cannot be read: {type(error).__name__}"))
 
     def connection_lost(self, _: Exception | None) -> None:
