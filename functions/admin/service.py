@@ -68,21 +68,22 @@ async def stats(settings: AdminSettings) -> dict[str, Any]:
 
 
 async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
-    """Return the whole record of a job, with its request and its result; raises NotFound."""
+    """Return the whole record of a job, with its request and its result; raises NotFound.
+
+    Two round trips, three for a large result: all that one job has is read side by side.
+    """
     client = async_client(settings.redis_address)
-    found = await _read(job_id, settings)
-    caller = found.record["caller"]
-    request, attempts, left, cached, why = await asyncio.gather(
+    (found, cached), request, attempts, left, why = await asyncio.gather(
+        _read_with_cache(job_id, settings),
         records.request_of(client, job_id),
-        history.attempts(client, job_id, caller),
+        history.attempts(client, job_id, None),
         outputs_of(job_id, settings),
-        operations.is_cached(client, job_id, found.record.get("fp")),
         waits.read(client, job_id),
     )
     session = found.record.get("talk") or request.get("conversation", {}).get("id")
     return {
         **status_of(found).model_dump(by_alias=True),
-        "caller": caller,
+        "caller": found.record["caller"],
         "attempts": attempts_for_operators(found),
         "slot": found.record.get("slot"),
         "workersLost": int(found.record.get("lost", 0)),
@@ -240,6 +241,12 @@ async def put_policy(caller_id: str, policy: Policy, settings: AdminSettings) ->
         raise NotFound("Caller not found")
     stored: dict[str, Any] = json.loads(policy.to_json())
     return stored
+
+
+async def _read_with_cache(job_id: str, settings: AdminSettings) -> tuple[records.StoredJob, bool]:
+    found = await _read(job_id, settings)
+    client = async_client(settings.redis_address)
+    return found, await operations.is_cached(client, job_id, found.record.get("fp"))
 
 
 async def _read(job_id: str, settings: AdminSettings) -> records.StoredJob:

@@ -176,7 +176,7 @@ def _stored(job_id: str, record: dict[str, str], result: str | bytes | None, pos
 
 async def request_of(client: redis.asyncio.Redis, job_id: str) -> dict[str, Any]:
     """Return the request of a job, as the worker reads it; empty when it is gone."""
-    text = await client.get(keys.job_input(job_id))
+    [text] = await get(client, ("GET", keys.job_input(job_id)))
     return {} if text is None else json.loads(text)
 
 
