@@ -160,7 +160,8 @@ def test_many_identical_concurrent_queries_share_one_run(gateway, model, script,
     assert job["state"] == end
     assert (job["error"] or {"code": None})["code"] == ("timeout" if end == "failed" else None)
     go.set()
-    assert len(model.requests) == before + 1
+    # Jobs of the tests before may still ask.
+    assert model.queries().count(str(body["query"])) == 1
 
 
 @pytest.mark.once
