@@ -18,7 +18,7 @@ FRAMEWORKS := .venv-frameworks/.installed
 BIOME := tests/lint/node_modules/.installed
 SETS := submit status webhook batches openai anthropic admin credentials files schedules local dev sam clients frameworks
 
-.PHONY: redteam redteam-short seccomp
+.PHONY: redteam redteam-short seccomp pictures
 .PHONY: help install install-sam install-clients install-frameworks install-hooks clients clients-short run up down logs test test-pythons slow slow-short docs-test \
 	browser chaos chaos-short deployment coverage sam-lint sam-build lint lint-python lint-lua lint-pages format bench \
 	requirements openapi clean
@@ -130,6 +130,9 @@ docs-test: $(STAMP)  ## run the commands in README and docs; requires curl and j
 
 browser: $(STAMP)  ## test the start page and the dashboard in Chromium; takes three minutes
 	$(BIN)/python -m pytest tests/browser
+
+pictures: $(STAMP)  ## take the pictures of README from a running gateway; requires Chromium
+	$(BIN)/python -m tests.pictures
 
 chaos: $(STAMP)  ## kill slots, workers and Redis and check that no job is lost; takes 15 minutes
 	$(BIN)/python -m pytest tests/chaos --full -o faulthandler_timeout=0

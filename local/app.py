@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from functions.admin.callers import router as admin_callers
 from functions.admin.deployment import router as admin_deployment
 from functions.admin.kept import router as admin_kept
+from functions.admin.jobs import router as admin_jobs
 from functions.admin.pages import pages as admin_pages
 from functions.admin.reports import router as admin_reports
 from functions.admin.routes import router as admin
@@ -99,6 +100,7 @@ app = create_app(
     anthropic,
     anthropic_messages,
     admin,
+    admin_jobs,
     admin_callers,
     admin_deployment,
     admin_kept,

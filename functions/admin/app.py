@@ -3,6 +3,7 @@
 from functions.admin.callers import router as callers
 from functions.admin.deployment import router as deployment
 from functions.admin.kept import router as kept
+from functions.admin.jobs import router as jobs
 from functions.admin.pages import pages
 from functions.admin.reports import router as reports
 from functions.admin.routes import router
@@ -10,5 +11,5 @@ from functions.admin.schedules import router as schedules
 from shared.configuration.settings import AdminSettings
 from shared.http.app import create_app, lambda_handler
 
-app = create_app(router, callers, deployment, kept, reports, schedules, pages)
+app = create_app(jobs, router, callers, deployment, kept, reports, schedules, pages)
 handler = lambda_handler(app, AdminSettings)

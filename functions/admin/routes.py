@@ -11,7 +11,7 @@ from functions.admin.access import require_admin, require_viewer
 from functions.admin.audit import audited
 from shared.api.errors import AlreadyFinished, NotFinished
 from shared.api.models import Wire
-from shared.api.vocabulary import Priority, State
+from shared.api.vocabulary import Priority
 from shared.configuration.settings import AdminSettings, load
 from shared.http.body import read_json
 from shared.http.describe import problems, takes
@@ -44,17 +44,6 @@ class NewDownload(Wire):
 async def stats() -> JSONResponse:
     """Return job counts, slots, the last hour, cache, cost and webhooks."""
     return JSONResponse(await service.stats(load(AdminSettings)))
-
-
-@router.get("/jobs", summary="List the jobs of all callers", dependencies=_VIEWER)
-async def list_jobs(
-    state: State | None = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 50,
-    cursor: Annotated[str | None, Query(pattern="^[0-9]{1,15}$")] = None,
-    job_id: Annotated[str | None, Query(alias="jobId", max_length=36, description="Only the job with this id.")] = None,
-) -> JSONResponse:
-    """List the jobs of all callers, newest first."""
-    return JSONResponse(await service.job_page(state, limit, cursor, job_id, load(AdminSettings)))
 
 
 @router.get("/jobs/{jobId}", summary="Read a job of any caller", dependencies=_VIEWER)

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from functions.admin.outputs import outputs_of
+from functions.admin.waits import reasons
 from shared.api.errors import AlreadyFinished, FieldError, InvalidRequest, NotFinished, NotFound
 from shared.api.ids import is_id
 from shared.api.policies import Policy
 from shared.api.times import rfc3339
-from shared.api.views import attempts_for_operators, failing_host, latest_deliveries, listed, page_of, status_of
-from shared.api.vocabulary import PRIORITIES, Priority, State
+from shared.api.views import attempts_for_operators, failing_host, latest_deliveries, status_of
+from shared.api.vocabulary import PRIORITIES, Priority
 from shared.configuration.settings import AdminSettings
 from shared.store.callers import api_keys, callers, credentials, policies, spending
 from shared.store.fleet import counters, series, slots
-from shared.store.jobs import operations, records
+from shared.store.jobs import operations, records, waits
 from shared.store.redis.client import async_client
 from shared.store.webhooks import history
 
@@ -66,32 +67,23 @@ async def stats(settings: AdminSettings) -> dict[str, Any]:
     }
 
 
-async def job_page(
-    state: State | None, limit: int, cursor: str | None, job_id: str | None, settings: AdminSettings
-) -> dict[str, Any]:
-    """List the jobs of all callers, newest first; with `job_id`, that job alone if it exists."""
-    client = async_client(settings.redis_address)
-    if job_id is not None:
-        one = await records.read(client, job_id, None) if is_id(job_id) else None
-        found, end = ([one] if one else []), None
-    else:
-        before = None if cursor is None else int(cursor)
-        found, end = await records.page(client, None, state=state, limit=limit, before=before)
-    page, following = page_of(found, end)
-    return {"jobs": [_listed(job) for job in page], "nextCursor": following}
-
-
 async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
-    """Return the whole record of a job, with its request and its result; raises NotFound."""
+    """Return the whole record of a job, with its request and its result; raises NotFound.
+
+    Two round trips, three for a large result: all that one job has is read side by side.
+    """
     client = async_client(settings.redis_address)
-    found = await _read(job_id, settings)
-    caller = found.record["caller"]
-    request, attempts, left = await asyncio.gather(
-        records.request_of(client, job_id), history.attempts(client, job_id, caller), outputs_of(job_id, settings)
+    (found, cached), request, attempts, left, why = await asyncio.gather(
+        _read_with_cache(job_id, settings),
+        records.request_of(client, job_id),
+        history.attempts(client, job_id, None),
+        outputs_of(job_id, settings),
+        waits.read(client, job_id),
     )
+    session = found.record.get("talk") or request.get("conversation", {}).get("id")
     return {
         **status_of(found).model_dump(by_alias=True),
-        "caller": caller,
+        "caller": found.record["caller"],
         "attempts": attempts_for_operators(found),
         "slot": found.record.get("slot"),
         "workersLost": int(found.record.get("lost", 0)),
@@ -99,7 +91,9 @@ async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
         "runAnew": int(found.record.get("round", 0)),
         "request": request,
         "outputs": left,
-        "cached": await operations.is_cached(client, job_id, found.record.get("fp")),
+        "cached": cached,
+        "sessionId": None if session is None or session.startswith("schedule.") else session,
+        "waits": reasons(why),
         # The latest that fit; GET /api/query/{jobId}/deliveries has all.
         "deliveries": [one.model_dump(by_alias=True) for one in latest_deliveries(attempts or [])],
     }
@@ -249,8 +243,10 @@ async def put_policy(caller_id: str, policy: Policy, settings: AdminSettings) ->
     return stored
 
 
-def _listed(found: records.StoredJob) -> dict[str, Any]:
-    return {**listed(found).model_dump(by_alias=True), "caller": found.record["caller"]}
+async def _read_with_cache(job_id: str, settings: AdminSettings) -> tuple[records.StoredJob, bool]:
+    found = await _read(job_id, settings)
+    client = async_client(settings.redis_address)
+    return found, await operations.is_cached(client, job_id, found.record.get("fp"))
 
 
 async def _read(job_id: str, settings: AdminSettings) -> records.StoredJob:

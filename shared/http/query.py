@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import Request
+from pydantic import BaseModel
 
 from shared.api.errors import FieldError, InvalidRequest
 
@@ -32,6 +33,11 @@ def _printable(name: str) -> str:
 def _parameters_of(route: Any) -> set[str]:
     """Return the query parameters of a route: declared ones, and described ones that the route reads itself."""
     described = (route.openapi_extra or {}).get("parameters", ())
-    return {field.alias for field in route.dependant.query_params} | {
-        parameter["name"] for parameter in described if parameter["in"] == "query"
-    }
+    names = {parameter["name"] for parameter in described if parameter["in"] == "query"}
+    for field in route.dependant.query_params:
+        model = field.field_info.annotation
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            names |= {one.alias or name for name, one in model.model_fields.items()}
+        else:
+            names.add(field.alias)
+    return names

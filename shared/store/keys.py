@@ -57,6 +57,7 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     bytes    what it holds in Redis, as its caller's bytes count it
     lasting  the part of `bytes` that a retry after its end does not change; absent for none
     keep     present when its request is read after it has completed
+    words    the beginning of a request that was deleted, JSON that is cut; absent while the request is there
     sandbox  present when only a worker with a sandbox may run it
     mcp      the MCP servers that it is routed to and the reasons, JSON; absent for none
     absent   those of them that did not start or died, JSON; absent for none

@@ -33,6 +33,7 @@ PARTS = (
     "webhooks",
     "routing",
     "schedules",
+    "searching",
 )
 WRITTEN = Path("build/bench.json")
 

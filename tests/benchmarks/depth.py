@@ -13,6 +13,7 @@ import uvloop
 from pydantic import SecretStr
 
 from functions.admin import overview
+from functions.admin import finding
 from functions.admin import service as admin
 from functions.status import service as status
 from local.embedded_redis import find_server
@@ -49,7 +50,7 @@ async def fill(url: str) -> None:
 async def dashboard(settings: AdminSettings) -> None:
     """Send the requests of the dashboard's first two pages."""
     await admin.stats(settings)
-    await admin.job_page(None, 50, None, None, settings)
+    await finding.page(finding.JobFilter(), 50, None, settings)
 
 
 async def one_round(url: str, number: int, times: dict[str, list[float]]) -> None:

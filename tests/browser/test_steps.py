@@ -18,10 +18,10 @@ def test_steps_are_a_timeline_and_their_text_is_no_markup(visit, gateway, model,
     job = gateway.ask(f"steps {scheme}", tools=["Bash"])
     assert job["steps"] == 2, job
     page = visit(f"jobs/{job['jobId']}", password=VIEWER, scheme=scheme, width=390)
-    expect(page.locator(".steps li")).to_have_count(2)
-    expect(page.locator(".steps li").first).to_contain_text(HOSTILE)
-    expect(page.locator(".steps .state.failed")).to_have_count(1)
-    expect(page.locator(".steps rect")).to_have_count(2)
+    expect(page.locator(".timeline .step")).to_have_count(2)
+    expect(page.locator(".timeline .step").first).to_contain_text(HOSTILE)
+    expect(page.locator(".timeline .step .state.failed")).to_have_count(1)
+    expect(page.locator(".timeline .step rect")).to_have_count(2)
     assert page.evaluate("window.broken") is None
     assert page.locator("main img").count() == 0
     found = Axe().run(page).response["violations"]

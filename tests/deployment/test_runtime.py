@@ -56,7 +56,7 @@ ANSWERS = {
         "Overview": 200, "RecoverWebhooks": 200, "McpServers": 200, "TryRoute": 404, "EffectiveSettings": 200,
         "AllBatches": 200, "AllSessions": 200,
         "AllJobs": 200, "AnyJob": 200, "AnyJobSteps": 200, "ChangePriority": 200, "RetryJob": 409, "DeleteJob": 409,
-        "RedeliverAny": 200, "MakeDownload": 404,
+        "RedeliverAny": 200, "MakeDownload": 404, "AnyJobText": 200, "ChangeJobs": 200,
         "CancelAnyJob": 200, "RetryFailed": 200, "PurgeFinished": 200, "PauseQueue": 200, "ResumeQueue": 200,
         "ClearCache": 200, "Callers": 200, "RevokeCaller": 404,
         "CreateCaller": 200, "RotateKey": 404, "ReadPolicy": 404, "PutPolicy": 404, "ResumeHost": 404,

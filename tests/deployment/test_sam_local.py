@@ -20,7 +20,7 @@ from tests.support.scripted_model import ScriptedModel
 FUNCTIONS = {route.key: route.function for route in read_routes(TEMPLATE)}
 # Responses without the job of the events.
 MISSING = {
-    "CancelJob", "SendMessage", "ReadJob", "FollowJob", "ListSteps", "AnyJobSteps",
+    "CancelJob", "SendMessage", "ReadJob", "FollowJob", "ListSteps", "AnyJobSteps", "AnyJobText",
     "ListDeliveries", "Redeliver", "AnyJob", "DeleteJob", "RetryJob",
     "CancelAnyJob", "ChangePriority", "RedeliverAny", "RevokeCaller", "ResumeHost", "RouteQuery", "Everything",
     "RotateKey", "ReadPolicy", "PutPolicy", "GrantCredential",

@@ -196,7 +196,7 @@ async def test_jobs_of_all_callers_are_listed_by_page_state_and_id(admin, server
     assert [job["jobId"] for job in done] == jobs[:1]
     found = (await admin.get("/admin/api/jobs", params={"jobId": jobs[2]})).json()["jobs"]
     assert [job["jobId"] for job in found] == [jobs[2]]
-    assert (await admin.get("/admin/api/jobs", params={"jobId": "x"})).json() == {"jobs": [], "nextCursor": None}
+    assert (await admin.get("/admin/api/jobs", params={"jobId": "x"})).json()["jobs"] == []
 
 
 async def test_a_jobs_page_shows_its_query_worker_and_cost(admin, server):

@@ -102,7 +102,7 @@ async def test_an_item_larger_than_a_page_is_a_page(connect, server, store):
     store.hset(keys.job(made[1]), "meta", json.dumps({"old": "x" * (PAGE_BYTES + 1)}))
     seen, sizes = await list_all(client, "/api/query")
     assert (seen, [count for count, _ in sizes]) == (made[::-1], [1, 1, 1])
-    found, _ = await records.page(async_client(server.url), None, state=None, limit=9, before=None)
+    found, _ = await records.page(async_client(server.url), "anonymous", state=None, limit=9, before=None)
     assert len(found) == 3
 
 

@@ -1,12 +1,9 @@
 // The audit list: who did what, the latest first.
 
 import { call } from "./api.js";
-import { clock, h, visible } from "./dom.js";
+import { clock, visible } from "./dom.js";
+import { paging, parameters } from "./filter.js";
 import { section, table } from "./table.js";
-
-const go = (cursor) => {
-  location.hash = cursor ? `#/audit?cursor=${cursor}` : "#/audit";
-};
 
 const line = (one) => [
   clock(one.at),
@@ -18,7 +15,7 @@ const line = (one) => [
 ];
 
 export function auditPage() {
-  const cursor = new URLSearchParams(location.hash.split("?")[1]).get("cursor");
+  const cursor = parameters().get("cursor");
   return {
     load: () => call("GET", `/api/audit?limit=50${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`),
     show(found, main) {
@@ -27,12 +24,7 @@ export function auditPage() {
         section(
           "Audit",
           table(names, found.entries.map(line), "Nothing was done yet."),
-          h(
-            "div",
-            { class: "row" },
-            cursor && h("button", { type: "button", onclick: () => go(null) }, "Newest"),
-            found.nextCursor && h("button", { type: "button", onclick: () => go(found.nextCursor) }, "Older"),
-          ),
+          paging(cursor, found.nextCursor),
         ),
       );
     },

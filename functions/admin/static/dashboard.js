@@ -5,6 +5,7 @@ import { auditPage } from "./audit.js";
 import { batchesPage, sessionsPage } from "./batches.js";
 import { callersPage } from "./callers_page.js";
 import { confirmed, note } from "./notices.js";
+import { playgroundPage } from "./playground.js";
 import { jobPage } from "./job.js";
 import { jobsPage } from "./jobs.js";
 import { loginPage } from "./login.js";
@@ -48,6 +49,7 @@ function page() {
   const [name, argument] = location.hash.replace(/^#\//, "").split("/");
   if (name === "jobs" && argument) return jobPage(decodeURIComponent(argument), context);
   if (name === "jobs" || name.startsWith("jobs?")) return jobsPage(context);
+  if (name === "playground" || name.startsWith("playground?")) return playgroundPage();
   if (name === "schedules" && argument) return schedulePage(decodeURIComponent(argument), context);
   if (name === "schedules") return schedulesPage(context);
   const others = {
@@ -125,7 +127,8 @@ async function route() {
 
 addEventListener("hashchange", async () => {
   await route();
-  main.focus();
+  main.focus({ preventScroll: true });
+  scrollTo(0, 0);
 });
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) refresh();

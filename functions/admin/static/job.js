@@ -1,12 +1,17 @@
-// The page of a job: request, result, times, cost, attempts and webhooks.
+// The page of a job: why it waits, its request, what it writes, its answer, its timeline, and what may be done with it.
 
 import { call } from "./api.js";
-import { clock, duration, fill, h, number, revealed, state, usd } from "./dom.js";
+import { clock, duration, h, number, revealed, state, usd, visible } from "./dom.js";
+import { elapsed } from "./elapsed.js";
+import { history, loadSteps } from "./history.js";
+import { keeper, place } from "./kept.js";
 import { outputs } from "./outputs.js";
-import { loadSteps, timeline } from "./steps.js";
+import { button, section } from "./table.js";
 
 const pair = (label, ...value) => h("div", {}, h("dt", {}, label), h("dd", {}, ...value));
 const between = (from, to) => (from && to ? duration(new Date(to) - new Date(from)) : "–");
+
+const listOf = (name, value) => h("a", { href: `#/jobs?${new URLSearchParams({ [name]: value })}` }, value);
 
 const why = (name, mcp) =>
   mcp.scores.find((score) => score.server === name)?.reasons.join(", ") || "named in the request";
@@ -30,15 +35,17 @@ function facts(job) {
     ),
     pair("Submitted", clock(job.createdAt)),
     pair("Waited", between(job.createdAt, job.startedAt)),
-    pair("Ran", between(job.startedAt, job.finishedAt)),
+    pair("Ran", job.state === "active" ? elapsed(job.startedAt) : between(job.startedAt, job.finishedAt)),
     pair("Finished", clock(job.finishedAt)),
     pair("Slot", job.slot || "–"),
-    pair("Caller", job.caller),
+    pair("Caller", listOf("caller", job.caller)),
+    job.batchId && pair("Batch", listOf("batchId", job.batchId)),
+    job.sessionId && pair("Session", listOf("sessionId", job.sessionId)),
+    job.scheduleId && pair("Schedule", h("a", { href: `#/schedules/${job.scheduleId}` }, job.scheduleId)),
     pair("Request", job.requestId),
     job.waitingFor?.retryAt &&
       pair("Waits for Claude", `${job.waitingFor.code}, next try ${clock(job.waitingFor.retryAt)}`),
     job.waitingFor && !job.waitingFor.retryAt && pair("Waits for", job.waitingFor.code),
-    job.queuePosition !== null && pair("Jobs ahead of it", number(job.queuePosition)),
     job.runAnew > 0 && pair("Retried", `${job.runAnew} times`),
     job.result && pair("Model", job.result.model),
     job.costUsd > 0 && pair("Cost of all attempts", usd(job.costUsd)),
@@ -49,50 +56,13 @@ function facts(job) {
       ),
     pair("Cached", job.cached ? "yes, for identical queries" : "no"),
     job.mcpServers.length > 0 && pair("MCP servers", servers(job)),
-    Object.keys(job.metadata).length > 0 && pair("Metadata", JSON.stringify(job.metadata)),
-  );
-}
-
-const answerOf = (one) =>
-  [one.status ?? "nothing", one.type, one.message, one.requestId].filter((part) => part).join(" ");
-
-function attempts(job) {
-  return (
-    job.attempts.length > 0 &&
-    h(
-      "section",
-      {},
-      h("h2", {}, "Attempts"),
-      h(
-        "ol",
-        {},
-        job.attempts.map((one) =>
-          h(
-            "li",
-            {},
-            `${clock(one.startedAt)}, ${between(one.startedAt, one.endedAt)}: ${one.code ?? "completed"}`,
-            one.model && ` (${one.model})`,
-            !one.counts && ", not counted: the queue was held",
-            one.requests.length > 0 &&
-              h(
-                "ul",
-                {},
-                one.requests.map((request) =>
-                  h("li", {}, `${clock(request.at)} Claude responded ${answerOf(request)}`),
-                ),
-              ),
-          ),
-        ),
-      ),
-    )
+    Object.keys(job.metadata).length > 0 && pair("Metadata", visible(JSON.stringify(job.metadata))),
   );
 }
 
 function actions(job, context) {
   const path = `/jobs/${job.jobId}`;
   const ended = job.finishedAt !== null;
-  const button = (label, act, danger) =>
-    h("button", { type: "button", class: danger ? "danger" : null, onclick: act }, label);
   const priority = h(
     "select",
     {
@@ -104,9 +74,12 @@ function actions(job, context) {
     },
     ["high", "normal", "low"].map((name) => h("option", { value: name, selected: job.priority === name }, name)),
   );
+  const again = h("a", { href: `#/playground?job=${job.jobId}` }, "Submit again with changes");
+  if (!context.mayChange) return h("div", { class: "row wrap" }, again);
   return h(
     "div",
     { class: "row wrap" },
+    again,
     (job.state === "failed" || job.state === "cancelled") &&
       button("Retry", () =>
         context.actIfSure(
@@ -130,7 +103,7 @@ function actions(job, context) {
             `${path}/cancel`,
             "The job is cancelled",
           ),
-        true,
+        "danger",
       ),
     !ended && h("label", { for: "priority" }, "Priority"),
     !ended && priority,
@@ -160,75 +133,77 @@ function actions(job, context) {
             path,
             "The job is deleted",
           ),
-        true,
+        "danger",
       ),
   );
 }
 
-function deliveries(job) {
-  if (!job.deliveries.length) return null;
-  const names = ["At", "Event", "Attempt", "Status", "Took", "Error", "Next", "URL"];
-  return h(
-    "section",
-    {},
-    h("h2", {}, "Webhooks"),
-    h(
-      "table",
-      {},
-      h(
-        "thead",
-        {},
-        h(
-          "tr",
-          {},
-          names.map((name) => h("th", { scope: "col" }, name)),
+function waits(job) {
+  if (!job.waits.length) return null;
+  const reason = (one) =>
+    h("li", {}, visible(one.message), one.jobId && [": ", h("a", { href: `#/jobs/${one.jobId}` }, one.jobId)]);
+  return section("Why it waits", h("ul", { class: "waits" }, job.waits.map(reason)));
+}
+
+const answerText = () => h("pre", { class: "live-text", tabindex: "0", "aria-label": "Answer so far" });
+
+export function jobPage(id, context) {
+  const keep = keeper();
+  const path = `/api/jobs/${encodeURIComponent(id)}`;
+  const written = answerText();
+  let cursor = null;
+
+  // What a running job writes; the next call continues where this one ended.
+  async function readText() {
+    const atEnd = written.scrollTop + written.clientHeight >= written.scrollHeight - 4;
+    let found = null;
+    do {
+      found = await call("GET", `${path}/text${cursor ? `?cursor=${cursor}` : ""}`);
+      if (found.reset) written.textContent = "";
+      if (found.text) written.append(visible(found.text));
+      cursor = found.cursor;
+    } while (found.more);
+    if (atEnd) written.scrollTop = written.scrollHeight;
+  }
+
+  return {
+    async load() {
+      const job = await call("GET", path);
+      if (job.state === "active") await readText();
+      return { ...job, stepList: await loadSteps(job) };
+    },
+    missing(main) {
+      const text = "Job not found. It may have been deleted.";
+      main.replaceChildren(section("Job", h("p", {}, text)));
+    },
+    show(job, main) {
+      const { query, ...options } = job.request;
+      place(
+        main,
+        keep("facts", [job, context.mayChange], () =>
+          h("section", {}, h("h2", { class: "id" }, job.jobId), facts(job), actions(job, context)),
         ),
-      ),
-      h(
-        "tbody",
-        {},
-        job.deliveries.map((one) =>
-          h(
-            "tr",
-            {},
-            h("td", { "data-label": "At" }, clock(one.at)),
-            h("td", { "data-label": "Event" }, one.event),
-            h("td", { "data-label": "Attempt", class: "number" }, String(one.attempt)),
-            h("td", { "data-label": "Status" }, one.statusCode === null ? "–" : String(one.statusCode)),
-            h("td", { "data-label": "Took", class: "number" }, duration(one.durationMs)),
-            h("td", { "data-label": "Error" }, one.error || "–"),
-            h("td", { "data-label": "Next" }, clock(one.nextAttemptAt)),
-            h("td", { "data-label": "URL", class: "long" }, one.url),
+        keep("waits", job.waits, () => waits(job)),
+        keep("query", query ?? null, () =>
+          section(
+            "Query",
+            query ? revealed("Query", query) : h("p", {}, "The request was deleted when the job completed."),
           ),
         ),
-      ),
-    ),
-  );
+        keep("answer", [job.result?.response ?? null, job.state === "active"], () => {
+          if (job.result) return section("Answer", revealed("Answer", job.result.response));
+          return job.state === "active" ? section("Answer so far", written) : null;
+        }),
+        keep("timeline", [job.attempts, job.stepList, job.deliveries, job.startedAt, job.waitingFor, job.state], () =>
+          history(job),
+        ),
+        outputs(job),
+        keep("options", options, () =>
+          Object.keys(options).length
+            ? section("Options", revealed("Options", JSON.stringify(options, null, 2)))
+            : null,
+        ),
+      );
+    },
+  };
 }
-
-export const jobPage = (id, context) => ({
-  async load() {
-    const job = await call("GET", `/api/jobs/${encodeURIComponent(id)}`);
-    return { ...job, stepList: await loadSteps(job) };
-  },
-  missing(main) {
-    main.replaceChildren(h("section", {}, h("h2", {}, "Job"), h("p", {}, "Job not found. It may have been deleted.")));
-  },
-  show(job, main) {
-    const { query, ...options } = job.request;
-    fill(
-      main,
-      h("section", {}, h("h2", { class: "id" }, job.jobId), facts(job), context.mayChange && actions(job, context)),
-      query
-        ? h("section", {}, h("h2", {}, "Query"), revealed("Query", query))
-        : h("p", {}, "The request was deleted when the job completed."),
-      Object.keys(options).length > 0 &&
-        h("section", {}, h("h2", {}, "Options"), revealed("Options", JSON.stringify(options, null, 2))),
-      job.result && h("section", {}, h("h2", {}, "Answer"), revealed("Answer", job.result.response)),
-      timeline(job),
-      ...outputs(job),
-      attempts(job),
-      deliveries(job),
-    );
-  },
-});

@@ -2,9 +2,8 @@
 
 import { call } from "./api.js";
 import { clock, h, revealed, visible } from "./dom.js";
-import { section, table } from "./table.js";
+import { button, section, table } from "./table.js";
 
-const button = (label, onclick, kind = "") => h("button", { type: "button", class: kind, onclick }, label);
 const path = (one) => `/schedules/${encodeURIComponent(one.scheduleId)}`;
 const PAUSED = { requested: "paused", failures: "paused after failures" };
 

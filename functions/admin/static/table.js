@@ -1,19 +1,21 @@
-// Tables and sections, as several pages have them.
+// Tables and sections, as all pages have them.
 
 import { h } from "./dom.js";
 
-export function table(names, rows, none) {
+// `names` are the columns; those of `numbers` are aligned as numbers.
+export function table(names, rows, none, { numbers = [], kind = null } = {}) {
   if (!rows.length) return h("p", {}, none);
+  const kindOf = (index) => (numbers.includes(names[index]) ? "number" : null);
   return h(
     "table",
-    {},
+    { class: kind },
     h(
       "thead",
       {},
       h(
         "tr",
         {},
-        names.map((name) => h("th", { scope: "col" }, name)),
+        names.map((name, index) => h("th", { scope: "col", class: kindOf(index) }, name)),
       ),
     ),
     h(
@@ -23,7 +25,7 @@ export function table(names, rows, none) {
         h(
           "tr",
           {},
-          row.map((cell, index) => h("td", { "data-label": names[index] }, cell)),
+          row.map((cell, index) => h("td", { "data-label": names[index], class: kindOf(index) }, cell)),
         ),
       ),
     ),
@@ -31,3 +33,5 @@ export function table(names, rows, none) {
 }
 
 export const section = (title, ...children) => h("section", {}, h("h2", {}, title), ...children);
+
+export const button = (label, onclick, kind = null) => h("button", { type: "button", class: kind, onclick }, label);

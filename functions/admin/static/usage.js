@@ -2,6 +2,7 @@
 
 import { call } from "./api.js";
 import { fill, h, number, usd, visible } from "./dom.js";
+import { filters } from "./filter.js";
 import { section, table } from "./table.js";
 
 const FIELDS = { caller: "Caller", key: "Key", model: "Model", tag: "Tag", date: "Day" };
@@ -9,14 +10,10 @@ const DAYS = ["1", "7", "30", "90", "400"];
 
 const chosen = { by: "caller", days: "30" };
 
-function choice(id, label, options, onchange) {
-  const field = h(
-    "select",
-    { id, onchange: (event) => onchange(event.target.value) },
-    options.map(([value, text]) => h("option", { value, selected: value === chosen[id] }, text)),
-  );
-  return [h("label", { for: id }, label), field];
-}
+const CHOICES = [
+  { name: "by", label: "By", options: Object.entries(FIELDS) },
+  { name: "days", label: "Days", options: DAYS.map((one) => [one, one]) },
+];
 
 // A key is shown beside its caller.
 const query = () => `by=${chosen.by}${chosen.by === "key" ? "&by=caller" : ""}&days=${chosen.days}`;
@@ -45,23 +42,12 @@ export function usagePage() {
     load: () => call("GET", `/api/usage?${query()}`),
     show(found, main) {
       if (bar === null) {
-        const change = (name) => async (value) => {
-          chosen[name] = value;
+        const apply = async (values) => {
+          Object.assign(chosen, values);
           page.show(await page.load(), main);
         };
         const csv = h("a", { download: "usage.csv" }, "Export as CSV");
-        bar = h(
-          "div",
-          { class: "row wrap" },
-          choice("by", "By", Object.entries(FIELDS), change("by")),
-          choice(
-            "days",
-            "Days",
-            DAYS.map((one) => [one, one]),
-            change("days"),
-          ),
-          csv,
-        );
+        bar = h("div", { class: "row wrap" }, filters(CHOICES, chosen, { apply }), csv);
         main.replaceChildren(section("Usage", bar, rows));
       }
       bar.querySelector("a").setAttribute("href", `admin/api/usage?${query()}&format=csv`);

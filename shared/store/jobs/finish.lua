@@ -23,6 +23,7 @@ local settlement, body = cjson.decode(ARGV[1]), ARGV[2]
 if is_foreign(settlement.deployment) then return 3 end
 -- Bytes of a request that stays after its job has completed.
 local MOST_KEPT_REQUEST = 4096
+local MOST_WORDS = 120
 local id, number, state, code = settlement.job_id, whole(settlement.number), settlement.state, settlement.code
 
 -- Append the staged transcripts of a run to the kept session; return how many bytes.
@@ -80,6 +81,9 @@ if state == 'completed' then
   local length = redis.call('STRLEN', input_of(id))
   if not job.keep and length > MOST_KEPT_REQUEST then
     add_bytes(id, job.caller, -length)
+    -- A list of jobs shows the first words, without a character that is cut.
+    local first = redis.call('GETRANGE', input_of(id), 0, MOST_WORDS):gsub('[\192-\255][\128-\191]*$', '')
+    redis.call('HSET', record_of(id), 'words', first)
     redis.call('DEL', input_of(id))
   end
 else

@@ -6,6 +6,7 @@ import redis.asyncio
 
 from shared.store import keys
 from shared.store.redis import scripts
+from shared.store.redis.pipelining import get
 
 # Jobs that one script handles, so that it does not block Redis for long.
 _BATCH = 200
@@ -90,4 +91,7 @@ async def clear_cache(client: redis.asyncio.Redis, job_id: str | None = None) ->
 
 async def is_cached(client: redis.asyncio.Redis, job_id: str, fingerprint: str | None) -> bool:
     """Return whether the cache answers with a job."""
-    return fingerprint is not None and await client.hget(keys.cache(fingerprint), "job") == job_id
+    if fingerprint is None:
+        return False
+    [answer] = await get(client, ("HGET", keys.cache(fingerprint), "job"))
+    return answer is not None and answer == job_id

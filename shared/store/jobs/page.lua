@@ -1,6 +1,6 @@
--- List ids of a caller's jobs, or of all jobs, newest first; from each state's list no more than a page.
+-- List ids of a caller's jobs, newest first; from each state's list no more than a page.
 -- ARGV
---   caller      '' for all callers
+--   caller
 --   schedule    only jobs that this schedule made, '' for any
 --   most        how many jobs
 --   before      only jobs that came before this number: '(SEQ' or '+inf'
@@ -19,7 +19,7 @@ local function add(list)
     if #part == 0 then break end
     for j = 1, #part, 2 do
       local job = redis.call('HMGET', record_of(part[j]), 'expires', 'state', 'caller')
-      local is_wanted = schedule == '' or (wanted[job[2]] and (caller == '' or job[3] == caller))
+      local is_wanted = schedule == '' or (wanted[job[2]] and job[3] == caller)
       if is_wanted and tonumber(job[1] or time + 1) > time then
         found[#found + 1] = {part[j], tonumber(part[j + 1])}
         left = left - 1
@@ -32,7 +32,7 @@ end
 if schedule ~= '' then
   add(schedules.jobs(schedule))
 else
-  for _, state in ipairs(states) do add(caller == '' and all_of(state) or jobs_of(caller, state)) end
+  for _, state in ipairs(states) do add(jobs_of(caller, state)) end
 end
 table.sort(found, function(a, b) return a[2] > b[2] end)
 local page = {}

@@ -176,7 +176,7 @@ def _stored(job_id: str, record: dict[str, str], result: str | bytes | None, pos
 
 async def request_of(client: redis.asyncio.Redis, job_id: str) -> dict[str, Any]:
     """Return the request of a job, as the worker reads it; empty when it is gone."""
-    text = await client.get(keys.job_input(job_id))
+    [text] = await get(client, ("GET", keys.job_input(job_id)))
     return {} if text is None else json.loads(text)
 
 
@@ -192,14 +192,14 @@ async def cancel(
 
 async def page(
     client: redis.asyncio.Redis,
-    caller: str | None,
+    caller: str,
     *,
     state: State | None,
     limit: int,
     before: int | None,
     schedule: str = "",
 ) -> tuple[list[StoredJob], int | None]:
-    """List a caller's jobs, or all jobs, newest first, without their results, in two round trips.
+    """List a caller's jobs, newest first, without their results, in two round trips.
 
     With `schedule` only the jobs that it made.
     `before` is the place where an earlier page ended. Also return the place where this page ended; None at the end.
@@ -208,7 +208,7 @@ async def page(
     # One more than the page holds shows whether there is a next page.
     edge = "+inf" if before is None else f"({before}"
     flat = await scripts.run(
-        client, "page", caller=caller or "", schedule=schedule, most=limit + 1, before=edge, states=states
+        client, "page", caller=caller, schedule=schedule, most=limit + 1, before=edge, states=states
     )
     found = [(flat[index], int(flat[index + 1])) for index in range(0, len(flat), 2)]
     if not found:

@@ -1,7 +1,8 @@
 // Requests to the API. A GatewayError has the text and code of the API's error.
 
-// Relative to this file, so that the page works under any path prefix.
-export const BASE = new URL("..", import.meta.url).href;
+// Relative to this file, so that the pages work under any path prefix. The dashboard's files are one level deeper.
+const ROOT = import.meta.url.includes("/admin/static/") ? "../.." : "..";
+export const BASE = new URL(ROOT, import.meta.url).href;
 
 export class GatewayError extends Error {
   // `passing`: the same request may succeed after `pause` ms.
