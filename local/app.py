@@ -11,8 +11,8 @@ from redis.exceptions import RedisError
 
 from functions.admin.callers import router as admin_callers
 from functions.admin.deployment import router as admin_deployment
-from functions.admin.kept import router as admin_kept
 from functions.admin.jobs import router as admin_jobs
+from functions.admin.kept import router as admin_kept
 from functions.admin.pages import pages as admin_pages
 from functions.admin.reports import router as admin_reports
 from functions.admin.routes import router as admin

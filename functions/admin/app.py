@@ -2,8 +2,8 @@
 
 from functions.admin.callers import router as callers
 from functions.admin.deployment import router as deployment
-from functions.admin.kept import router as kept
 from functions.admin.jobs import router as jobs
+from functions.admin.kept import router as kept
 from functions.admin.pages import pages
 from functions.admin.reports import router as reports
 from functions.admin.routes import router

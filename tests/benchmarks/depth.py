@@ -12,8 +12,7 @@ from typing import Any
 import uvloop
 from pydantic import SecretStr
 
-from functions.admin import overview
-from functions.admin import finding
+from functions.admin import finding, overview
 from functions.admin import service as admin
 from functions.status import service as status
 from local.embedded_redis import find_server
