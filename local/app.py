@@ -25,6 +25,7 @@ from functions.openai.routes import router as openai
 from functions.status.routes import polled
 from functions.status.routes import router as status
 from functions.status.start import start
+from functions.submit.decisions import router as decisions
 from functions.submit.routes import router as submit
 from functions.webhook.routes import router as webhook
 from local.store_watch import watch
@@ -72,6 +73,7 @@ async def _warn_without_keys(settings: ApiSettings) -> None:
 
 app = create_app(
     submit,
+    decisions,
     polled,
     status,
     start,

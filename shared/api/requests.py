@@ -14,10 +14,12 @@ from pydantic import (
     model_validator,
 )
 
+from shared.api.approvals import Approval
 from shared.api.ids import CredentialName
 from shared.api.job_files import Attachments, JobFiles
 from shared.api.vocabulary import Priority
 from shared.api.wire import Body as Body  # noqa: PLC0414 -- for all that define what clients send
+from shared.api.wire import integral
 from shared.api.workspaces import Workspace
 from shared.egress import hosts
 from shared.egress.targets import MAX_URL
@@ -51,15 +53,10 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def _integral(value: Any) -> Any:
-    """Accept 5.0 as 5, as JSON Schema does: some languages have one type of number and write it like that."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Seconds = Annotated[StrictInt, Field(ge=1, le=2_592_000), BeforeValidator(_integral)]
-Turns = Annotated[StrictInt, Field(ge=1, le=100), BeforeValidator(_integral)]
-Tokens = Annotated[StrictInt, Field(ge=1, le=1_000_000), BeforeValidator(_integral)]
-Milliseconds = Annotated[StrictInt, Field(ge=1000, le=86_400_000), BeforeValidator(_integral)]
+Seconds = Annotated[StrictInt, Field(ge=1, le=2_592_000), BeforeValidator(integral)]
+Turns = Annotated[StrictInt, Field(ge=1, le=100), BeforeValidator(integral)]
+Tokens = Annotated[StrictInt, Field(ge=1, le=1_000_000), BeforeValidator(integral)]
+Milliseconds = Annotated[StrictInt, Field(ge=1000, le=86_400_000), BeforeValidator(integral)]
 
 
 class CacheControl(Body):
@@ -221,6 +218,11 @@ class SubmitRequest(Body):
         None,
         exclude_if=lambda workspace: workspace is None,
         description="A repository in which the run works. Requires a sandbox.",
+    )
+    approval: Approval | None = Field(
+        None,
+        exclude_if=lambda approval: approval is None,
+        description="The calls that wait for a decision: `POST /api/query/{jobId}/decisions/{id}`.",
     )
     cache: CacheControl = Field(default_factory=CacheControl)
     timeout_ms: Milliseconds | None = Field(None, description="At most CLAUDE_TIMEOUT.")

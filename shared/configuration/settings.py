@@ -29,10 +29,12 @@ from shared.configuration.types import (
     Pauses,
     PrivateKeys,
     PublicKey,
+    PublicUrl,
     Rate,
     ReadPaths,
     RedisHost,
     Secrets,
+    ToolPatterns,
     WebhookUrl,
     check_root_path,
 )
@@ -120,6 +122,8 @@ class SubmitSettings(McpSettings, HostSettings):
     claude_model: str | None = None
     claude_models: Names = ()
     claude_tools: Names = ()
+    always_ask_tools: ToolPatterns = ()
+    session_ttl: int = Field(604_800, ge=1, le=MAX_SECONDS)
     max_budget_usd: float | None = Field(None, gt=0, le=1_000_000, allow_inf_nan=False)
     cache_ttl: int = Field(3600, ge=0, le=MAX_SECONDS)
     dedup_enabled: bool = False
@@ -127,6 +131,7 @@ class SubmitSettings(McpSettings, HostSettings):
     rate_limit: Rate | None = None
     daily_budget_usd: float | None = Field(None, gt=0, le=1_000_000, allow_inf_nan=False)
     webhook_allowed_networks: Networks = ()
+    audit_ttl: int = Field(31_536_000, ge=1, le=MAX_SECONDS)
     usage_tag: str | None = Field(None, max_length=64)
 
 
@@ -181,6 +186,7 @@ class WorkerSettings(McpSettings, RunNetworkSettings, FilesFields):
     claude_model: str | None = None
     claude_models: Names = ()
     claude_tools: Names = ()
+    always_ask_tools: ToolPatterns = ()
     claude_timeout: int = Field(120_000, ge=1000, le=86_400_000)
     caller_max_active: int | None = Field(None, ge=1, le=1_000_000)
     claude_max_retries: int = Field(3, ge=1, le=100)
@@ -202,6 +208,7 @@ class WorkerSettings(McpSettings, RunNetworkSettings, FilesFields):
     webhook_retry_schedule: Pauses = (5, 300, 1800, 7200, 18_000, 36_000, 36_000)
     webhook_allowed_networks: Networks = ()
     budget_webhook_url: WebhookUrl | None = None
+    public_url: PublicUrl | None = None
     webhook_disable_after: int = Field(432_000, ge=1, le=MAX_SECONDS)
     credentials_private_key: PrivateKeys = ()
     shutdown_grace: int = Field(110, ge=0, le=86_400)

@@ -165,6 +165,9 @@ async def check(request: SubmitRequest, settings: SubmitSettings, caller: str, u
         errors.append(FieldError("/timeoutMs", f"should be at most CLAUDE_TIMEOUT = {settings.claude_timeout}"))
     if request.max_budget_usd and settings.max_budget_usd and request.max_budget_usd > settings.max_budget_usd:
         errors.append(FieldError("/maxBudgetUsd", f"should be at most MAX_BUDGET_USD = {settings.max_budget_usd:g}"))
+    if request.approval and request.approval.timeout_ms > settings.session_ttl * 1000:
+        message = f"should be at most SESSION_TTL = {settings.session_ttl} s"
+        errors.append(FieldError("/approval/timeoutMs", message))
     if request.fork and request.session_id is None:
         errors.append(FieldError("/fork", "requires sessionId"))
     if schema_problem:

@@ -160,7 +160,10 @@ def _submission(
     timeout = request.timeout_ms or settings.claude_timeout
     # Tools may return something else each time, unless the entry of their server is `cacheable`; sessions continue.
     # A branch has another commit tomorrow.
-    may_share = not request.tools and chosen.cacheable and not {"conversation", "workspace"} & decisive.keys()
+    # What waits for a decision may be decided in another way.
+    asks = request.approval is not None or bool(settings.always_ask_tools and chosen.servers)
+    may_share = not (request.tools or asks) and chosen.cacheable
+    may_share = may_share and not {"conversation", "workspace"} & decisive.keys()
     name = ""
     if may_share and (settings.cache_ttl or settings.dedup_enabled):
         effective = {"model": settings.claude_model, "maxBudgetUsd": settings.max_budget_usd, **decisive}

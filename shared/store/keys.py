@@ -13,14 +13,14 @@ A job has up to eight keys, so that records that are polled stay small and large
                               as JSON, a line each
     cg:job:ID:hooks   set     names of the webhooks for its end
     cg:job:ID:keys    set     names of the idempotency records that answer with it; also for a batch
-    cg:job:ID:events  stream  its event stream: `k` is state, delta, reset or done, `d` the data
+    cg:job:ID:events  stream  its event stream: `k` is state, delta, reset, action_required or done, `d` the data
 
 Fields of the record (times in ms since the epoch, by Redis's clock):
 
     v        schema version of the record, now 1
     caller   the caller that the job belongs to
     req      requestId of the first submission
-    state    waiting | active | delayed | completed | failed | cancelled
+    state    waiting | active | delayed | paused | completed | failed | cancelled
     prio     0 high, 1 normal, 2 low
     seq      place in the order of arrival, over all callers
     tag      place in the order of its priority, see `jobs/fair_share.lua`; absent until it is in the queue
@@ -55,6 +55,7 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     label    KEY and TAG, a line each: the caller's key and the tag by which usage is counted; absent for neither
     budget   USD that its caller may spend a day, as of its last claim; absent for any sum
     cred     name of the caller's credential that it runs on; absent for the deployment's own
+    ask, asked, pause, resume, decision, called, token, until, late, paused, kept, stopped, stood: `jobs/decisions.py`
     fp, ttl  fingerprint, and s for which a success is cached; absent when it may be neither cached nor joined
 
 A webhook is the outbox row of one submission, and is deleted with its job. Its NAME is the requestId, or
@@ -78,6 +79,7 @@ Other keys:
                                   expires
     cg:talk:CALLER:-:ID:workspace  string  the file that holds the kept working directory of a session; expires
     cg:turn:CLAIM:-:ID    list    what a running claim has added to it; expires
+    cg:turn:JOB-paused:-:ID  list  what the runs of a job have added to it before their pauses
     cg:turns:CALLER:ID    list    jobs that continue a session, in order: it is the first one's turn
     cg:spend:…, cg:spent:…  see `callers/spending.py`
     cg:usage:…, cg:users:…  see `callers/usage.py`
@@ -127,6 +129,7 @@ PLAIN = PREFIX + "waiting:plain"  # zset: the waiting jobs that need no sandbox,
 SANDBOXED = PREFIX + "sandboxed"  # string: ms when a worker that takes jobs with tools last announced itself
 PARKED = PREFIX + "parked"  # zset: id of a job that waits for its turn in a session → seq
 DELAYED = PREFIX + "delayed"  # zset: job id → ms when due
+AWAITING = PREFIX + "awaiting"  # zset: id of a paused job → ms when the time for its decision is over
 ACTIVE = PREFIX + "active"  # zset: job id → ms when its lease ends
 PAUSED = PREFIX + "paused"  # present while an operator has paused the queue
 UPSTREAM = PREFIX + "upstream"  # hash: refused (times in a row), code, since, probe (ms when one job may try)

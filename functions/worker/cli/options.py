@@ -1,5 +1,6 @@
 """Translation of a run's plan into options of the CLI."""
 
+import json
 from dataclasses import replace
 from typing import Any, cast
 
@@ -14,8 +15,10 @@ from claude_agent_sdk.types import (
 
 from functions.worker.cli import mcp_servers
 from functions.worker.cli.environment import for_relay, for_run
+from functions.worker.cli.gate import Gate, decided_tool
 from functions.worker.cli.history import HISTORY_ID, HistorySession
 from functions.worker.cli.plan import RunOptions, RunPlan, plan_for
+from functions.worker.cli.transcripts import ResumedSession
 from functions.worker.cli.workspace import Workspace
 from functions.worker.relay.credential import Credential
 from shared.configuration.settings import WorkerSettings
@@ -32,8 +35,9 @@ def options_for(
     plan: RunPlan,
     settings: WorkerSettings,
     workspace: Workspace,
-    session: StagedSession | HistorySession | None = None,
+    session: StagedSession | HistorySession | ResumedSession | None = None,
     credential: Credential | None = None,
+    gate: Gate | None = None,
 ) -> ClaudeAgentOptions:
     """Return the options of the CLI for a plan; `session` stores the transcript of a plan with a session.
 
@@ -41,8 +45,11 @@ def options_for(
     """
     options, kept = plan.options, plan.session
     resumes = HISTORY_ID if plan.history else kept.resumes if kept else None
+    if kept and plan.resumption:
+        resumes = kept.session_id
+    gated = {} if gate is None else _gated(plan, gate)
     relayed = {} if credential is None else for_relay(workspace.socket_for_cli, credential)
-    return ClaudeAgentOptions(
+    made = ClaudeAgentOptions(
         cli_path=settings.claude_command,
         cwd=workspace.work,
         env=for_run(workspace.home, workspace.config, workspace.temporary)
@@ -51,12 +58,13 @@ def options_for(
         | _output_limit(options),
         model=options.model,
         system_prompt=_system_prompt(options, workspace),
-        max_turns=None if credential else options.max_turns,
+        # The CLI takes no 0, which is left after pauses.
+        max_turns=None if credential or options.max_turns is None else max(1, options.max_turns),
         max_budget_usd=None if credential else options.max_budget_usd,
         effort=options.effort,
         thinking=_thinking(options),
         # Only what the gateway configures: no other tool, settings file, MCP server, slash command or transcript.
-        tools=list(options.tools),
+        tools=list(plan.offered),
         allowed_tools=[*options.tools, *mcp_servers.allowed_tools(plan.mcp.servers)],
         setting_sources=[],
         strict_mcp_config=True,
@@ -67,7 +75,7 @@ def options_for(
         },
         session_store=cast("SessionStore | None", session),
         # A session that continues keeps its id, which only `resume` names; a fork has both.
-        session_id=kept.session_id if kept and kept.session_id != kept.resumes else None,
+        session_id=kept.session_id if kept and kept.session_id != resumes else None,
         resume=resumes,
         fork_session=kept is not None and resumes not in {None, kept.session_id},
         permission_mode="dontAsk",
@@ -77,6 +85,22 @@ def options_for(
         include_partial_messages=True,
         max_buffer_size=settings.max_output_bytes * _MESSAGE_FACTOR + _MESSAGE_EXTRA,
     )
+    return replace(made, **gated)
+
+
+def _gated(plan: RunPlan, gate: Gate) -> dict[str, Any]:
+    """Return the options of a run whose calls may wait for a decision: no rule allows one that needs it."""
+    allowed = [tool for tool in plan.options.tools if not gate.needs_decision(tool)]
+    asked = [tool for tool in plan.offered if gate.needs_decision(tool)]
+    rules = sorted({*asked, *decided_tool(plan.resumption)})
+    return {
+        "allowed_tools": [*allowed, *mcp_servers.allowed_tools(plan.mcp.servers)],
+        "settings": json.dumps({"permissions": {"ask": rules}}),
+        # The CLI asks the gate where no rule allows a call; without a gate it denies it.
+        "permission_mode": "default",
+        "can_use_tool": gate.answer,
+        "hooks": gate.hooks(),
+    }
 
 
 def options_of_held(

@@ -163,9 +163,10 @@ class Cli:
         except ChildProcessError:
             return False
 
-    async def query(self, prompt: AsyncIterator[dict[str, Any]]) -> AsyncIterator[Message]:
-        """Send the prompt and yield every message until the end of the output."""
-        await self._client.query(prompt)
+    async def query(self, prompt: AsyncIterator[dict[str, Any]] | None) -> AsyncIterator[Message]:
+        """Send the prompt, if there is one, and yield every message until the end of the output."""
+        if prompt is not None:
+            await self._client.query(prompt)
         async for message in self._client.receive_messages():
             yield message
 

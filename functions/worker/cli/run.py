@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from redis.exceptions import RedisError
 
 from functions.worker.cli import mcp_servers, resources
 from functions.worker.cli.environment import uses_cloud
+from functions.worker.cli.gate import Gate
 from functions.worker.cli.history import HistorySession, transcript
 from functions.worker.cli.inputs import Inputs, InputsError
 from functions.worker.cli.plan import RunPlan
@@ -22,6 +24,7 @@ from functions.worker.cli.report import Report, Structured
 from functions.worker.cli.stream import read_messages
 from functions.worker.cli.structured import Check
 from functions.worker.cli.tools import run_commands
+from functions.worker.cli.transcripts import ResumedSession
 from functions.worker.cli.turns import Block
 from functions.worker.cli.usage import Meter
 from functions.worker.cli.warm import KeptSession, WarmCli
@@ -71,6 +74,7 @@ class Run:
         on_text: Callable[[str], None],
         session: StagedSession | None = None,
         deadline: float | None = None,
+        gate: Gate | None = None,
     ) -> Report:
         """Carry out a plan and return the report; `on_text` receives the model's text as it is streamed.
 
@@ -93,14 +97,14 @@ class Run:
         except SessionNotFoundError:
             return Report(failure="session_not_found")
         try:
-            cli = self._cli = self._warm.take(plan, kept)
+            cli = self._cli = self._warm.take(plan, kept, gate)
         except SandboxUnavailableError:
             # The queue gives such a job to no worker like this one.
             event(log, "sandbox_unavailable", logging.ERROR)
             return Report(failure="server_error")
         relayed = self._report.relayed = self._relay(plan, deadline)
         cli.begin_relaying(relayed)
-        self._conversation = asyncio.create_task(self._converse(cli, plan, attached, on_text))
+        self._conversation = asyncio.create_task(self._converse(cli, plan, attached, on_text, gate))
         uses_files = plan.uses_tools or plan.git is not None
         watch = resources.exceeded(self._warm.excluded, self._settings, has_tools=uses_files, folder=cli.folder)
         bounds = asyncio.create_task(watch)
@@ -175,27 +179,28 @@ class Run:
         await _uncancelled(self._clear_up())
 
     async def _converse(
-        self, cli: Cli, plan: RunPlan, attached: Sequence[Block], on_text: Callable[[str], None]
+        self,
+        cli: Cli,
+        plan: RunPlan,
+        attached: Sequence[Block],
+        on_text: Callable[[str], None],
+        gate: Gate | None,
     ) -> None:
         report, schema = self._report, plan.options.output_schema
         # Until the result is known to fit the schema.
         report.structured = None if schema is None else Structured(fits=False)
         check = None if schema is None else Check(schema)
         try:
-            await cli.start()
-            # Into the directory of a CLI that waits, so that a warm one can be used.
-            await self.preparation.prepare(cli.folder, plan)
-            is_confined = self._warm.sandbox.kind == "namespaces"
-            if report.relayed is not None and report.relayed.egress is not None and is_confined:
-                cli.open_network()
+            await self._start(cli, plan, gate)
             expected = mcp_servers.Expected(plan.mcp, cli.broker.gone, cli.broker.cut)
-            messages = cli.query(messages_of(plan.prompt, attached))
+            messages = cli.query(messages_of(plan.prompt, attached) if plan.resumption is None else None)
             cuts = plan.options.cuts_answer
             await read_messages(messages, report, self._settings, on_text, expected, cuts_answer=cuts)
+            self._note_question(gate)
             if report.envelope is None:
                 # Not at `end`, which may come later: the CLI's own retry starts half a second after its announcement.
                 cli.kill_cli()
-            elif check is not None:
+            elif check is not None and report.question is None:
                 report.structured = await check.result(report.structured_input)
         except (InputsError, WorkspaceError) as error:
             report.failure, report.message = error.code, error.message
@@ -210,6 +215,36 @@ class Run:
         finally:
             if check is not None:
                 await check.close()
+
+    async def _start(self, cli: Cli, plan: RunPlan, gate: Gate | None) -> None:
+        """Start the CLI and fill its working directory."""
+        if gate is not None and plan.resumption is not None:
+            # The CLI makes the decided call as soon as it has started.
+            await self.preparation.prepare(cli.folder, plan)
+            gate.open_network = partial(self._open_network, cli)
+            await cli.start()
+            return
+        await cli.start()
+        # Into the directory of a CLI that waits, so that a warm one can be used.
+        await self.preparation.prepare(cli.folder, plan)
+        self._open_network(cli)
+
+    def _open_network(self, cli: Cli) -> None:
+        """Let the tools of a run in a sandbox reach the hosts of the run, once."""
+        relayed, is_confined = self._report.relayed, self._warm.sandbox.kind == "namespaces"
+        if relayed is not None and relayed.egress is not None and is_confined:
+            cli.open_network()
+
+    def _note_question(self, gate: Gate | None) -> None:
+        """Record the call that the CLI ended for; a decided call that it has passed over fails the run."""
+        report = self._report
+        if gate is None or report.envelope is None:
+            return
+        deferred = report.envelope.deferred_tool_use
+        if not gate.is_settled:
+            report.failure = "server_error"
+        elif gate.question is not None and deferred is not None and deferred.id == gate.call_id:
+            report.question, report.call_id = gate.question, gate.call_id
 
     async def _clear_up(self) -> None:
         await self._end_processes()
@@ -240,6 +275,11 @@ async def _kept(plan: RunPlan, session: StagedSession | None, attached: Sequence
         return KeptSession(HistorySession(lines, session), lines)
     if session is None:
         return None
+    if plan.session is not None and plan.resumption is not None:
+        found = await session.transcript(plan.session.session_id)
+        if found is None:
+            raise SessionNotFoundError
+        return KeptSession(ResumedSession(session, plan.resumption.kept["callId"]), found)
     resumes = plan.session.resumes if plan.session else None
     if not resumes:
         return KeptSession(session)

@@ -33,6 +33,44 @@ class RenamedSession:
         return None
 
 
+class ResumedSession:
+    """The session store of a run that goes on after a pause: the CLI finds the deferred call, and makes it.
+
+    The CLI continues at the line that a `last-prompt` names. It writes one at its exit, which a pause may not have.
+    """
+
+    def __init__(self, session: StagedSession, call_id: str) -> None:
+        self._session, self._call_id = session, call_id
+
+    async def append(self, key: Key, entries: list[Line]) -> None:
+        """Stage lines of a transcript."""
+        await self._session.append(key, entries)
+
+    async def load(self, key: Key) -> list[Line] | None:
+        """Return a transcript; the main one continues at the deferred call."""
+        lines = await self._session.load(key)
+        if not lines or key.get("subpath"):
+            return lines
+        session_id = key["session_id"]
+        last = next((line for line in reversed(lines) if self._is_call(line)), None)
+        if last is None:
+            return lines
+        return [*lines, {"type": "last-prompt", "lastPrompt": "", "leafUuid": last["uuid"], "sessionId": session_id}]
+
+    async def list_subkeys(self, key: Key) -> list[str]:
+        """List the subpaths of the session."""
+        return await self._session.list_subkeys(key)
+
+    def _is_call(self, line: Line) -> bool:
+        attachment = line.get("attachment")
+        return (
+            isinstance(attachment, dict)
+            and attachment.get("type") == "hook_deferred_tool"
+            and attachment.get("toolUseID") == self._call_id
+            and isinstance(line.get("uuid"), str)
+        )
+
+
 def renamed(lines: list[Line], session_id: str) -> list[Line]:
     """Return lines of a transcript as those of another session."""
     return [{**line, "sessionId": session_id} if "sessionId" in line else line for line in lines]

@@ -11,12 +11,13 @@ from claude_agent_sdk import ClaudeAgentOptions
 from claude_agent_sdk.types import SessionStore
 
 from functions.worker.cli import late, version
+from functions.worker.cli.gate import Gate
 from functions.worker.cli.held import Keeper
 from functions.worker.cli.history import HistorySession
 from functions.worker.cli.options import as_given_late, options_for, options_of_held
 from functions.worker.cli.plan import RunPlan
 from functions.worker.cli.process import Cli
-from functions.worker.cli.transcripts import RenamedSession, place
+from functions.worker.cli.transcripts import RenamedSession, ResumedSession, place
 from functions.worker.cli.workspace import Workspace
 from functions.worker.git.shell import Shell
 from functions.worker.mcp.broker import Broker
@@ -35,7 +36,7 @@ from shared.store.jobs.sessions import Line, StagedSession
 class KeptSession:
     """The session of a run: its store, and what it continues; `is_whole` says that there are no other transcripts."""
 
-    store: StagedSession | HistorySession
+    store: StagedSession | HistorySession | ResumedSession
     lines: list[Line] | None = None
     is_whole: bool = True
 
@@ -68,13 +69,16 @@ class WarmCli:
         self.any_job = Keeper(self._held, self._may_start, is_relayed=relay is not None)
         self.continued = Keeper(self._held_for_session, self._may_start, is_relayed=relay is not None)
 
-    def take(self, plan: RunPlan, session: KeptSession | None = None) -> Cli:
+    def take(self, plan: RunPlan, session: KeptSession | None = None, gate: Gate | None = None) -> Cli:
         """Return a CLI for a run: a waiting one if one fits, else one that is not started yet.
 
         The caller ends the CLI, and calls `allow_next` when the next may start.
         """
         self.sandbox.check(has_tools=bool(plan.options.tools or plan.git))
         self._may_start.clear()
+        if gate is not None:
+            # Permission mode and rules are options of the start.
+            return self._cold(plan, session, gate)
         if session is not None and self._tools is not None:
             self.continued.want()
         keeper = self.any_job if session is None or session.lines is None else self.continued
@@ -160,19 +164,24 @@ class WarmCli:
         self._resumes = {cli: resumes}
         return cli
 
-    def _cold(self, plan: RunPlan, session: KeptSession | None) -> Cli:
+    def _cold(self, plan: RunPlan, session: KeptSession | None, gate: Gate | None = None) -> Cli:
         workspace = Workspace.create()
-        broker = Broker(plan.mcp.servers, workspace.root, self.shared)
+        broker = Broker(plan.mcp.servers, workspace.root, self.shared, None if gate is None else gate.permits)
         line = None if self.relay is None else self.relay.line()
-        return Cli(workspace, self._cold_options(plan, workspace, broker, session), line, broker)
+        return Cli(workspace, self._cold_options(plan, workspace, broker, session, gate), line, broker)
 
     def _cold_options(
-        self, plan: RunPlan, workspace: Workspace, broker: Broker, session: KeptSession | None
+        self,
+        plan: RunPlan,
+        workspace: Workspace,
+        broker: Broker,
+        session: KeptSession | None,
+        gate: Gate | None = None,
     ) -> ClaudeAgentOptions:
         if plan.options.system_prompt is not None:
             workspace.system_prompt.write_text(plan.options.system_prompt, encoding="utf-8", newline="")
         store = None if session is None else session.store
-        options = options_for(plan, self._settings, workspace, store, self._credential)
+        options = options_for(plan, self._settings, workspace, store, self._credential, gate)
         return self.sandbox.confine(replace(options, mcp_servers=broker.configuration()), workspace.root)
 
     @property

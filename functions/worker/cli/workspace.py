@@ -83,6 +83,14 @@ class Workspace:
                 with suppress(OSError):
                     (folder / re.sub(r"[^a-zA-Z0-9]", "-", str(work))).touch()
 
+    def empty(self) -> None:
+        """Remove everything in the working directory."""
+        folder = os.open(self.work, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            empty(folder)
+        finally:
+            os.close(folder)
+
     def remove(self) -> None:
         """Remove the directories, whatever permissions the run gave them."""
         remove_tree(self.root)

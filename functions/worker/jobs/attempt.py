@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from functions.worker.cli.gate import Gate
 from functions.worker.cli.inputs import Inputs
 from functions.worker.cli.plan import GitPlan, plan_for
+from functions.worker.cli.resuming import earlier_of, kept_of, plan_of_job
 from functions.worker.cli.run import Run
 from functions.worker.cli.warm import WarmCli
 from functions.worker.jobs.credentials import (
@@ -24,6 +26,7 @@ from functions.worker.jobs.heartbeat import Heartbeat
 from functions.worker.jobs.mcp_credentials import with_credentials
 from functions.worker.jobs.outcome import Outcome, failed, judge, with_outputs
 from functions.worker.jobs.outputs import RunOutputs
+from functions.worker.jobs.pausing import pause_of, with_workspace
 from functions.worker.jobs.pushing import pushed
 from functions.worker.jobs.settling import settlement_of
 from functions.worker.jobs.spool import Spool
@@ -32,6 +35,7 @@ from functions.worker.pool.tasks import end
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
 from shared.store.jobs import claims
+from shared.store.jobs.decisions import begin_call
 from shared.store.jobs.outputs import Outputs
 from shared.store.jobs.sessions import StagedSession
 from shared.store.jobs.settlements import Settlement
@@ -93,12 +97,14 @@ class _Attempt:
         self._signals = signals
         self._ids: dict[str, Any] = {"job_id": job.claim.job_id, "request_id": job.request_id}
         self._deadline = asyncio.get_running_loop().time() + job.time_left / 1000
-        self._plan = plan_for(job.request, context.settings, spent_usd=job.cost)
+        plan = plan_for(job.request, context.settings, spent_usd=job.cost)
+        self._plan = plan_of_job(plan, job.claim.job_id, job.resumption)
         self._session: StagedSession | None = None
         if self._plan.session is not None:
             self._session = StagedSession(
-                context.client, job.caller, str(job.claim), context.settings.session_ttl, self._plan.session.session_id
-            )
+                context.client, job.caller, str(job.claim), context.settings.session_ttl, self._plan.session.session_id,
+                job.claim.job_id,
+            )  # fmt: skip
         self._is_on_own_credential = self._plan.credential is not None
         self._report = UpstreamReport(context.client, job, is_on_own_credential=self._is_on_own_credential)
         inputs = Inputs(self._plan.inputs, job.caller, context.client, context.settings)
@@ -115,7 +121,10 @@ class _Attempt:
         try:
             outcome = await self._outcome(heartbeat)
             await self._heartbeat.flush()
-            if self._settlement(outcome).script == "finish" and self._outputs.are_left:
+            if outcome.state == "paused":
+                outcome = await self._uninterrupted(self._with_workspace(outcome), heartbeat, overtime=_OVERTIME)
+                how = await self._settle(outcome)
+            elif self._settlement(outcome).script == "finish" and self._outputs.are_left:
                 finishing = self._with_outputs(outcome)
                 outcome = await self._uninterrupted(finishing, heartbeat, overtime=_OVERTIME)
                 how = await self._settle(outcome)
@@ -158,15 +167,25 @@ class _Attempt:
             return failed("credential_unavailable")
         except RedisError:
             return failed("server_error")
-        answer = self._run.answer(self._plan, self._heartbeat.add_text, self._session, self._deadline)
+        gate = None if self._plan.approval is None else Gate(self._plan, self._begin_call)
+        answer = self._run.answer(self._plan, self._heartbeat.add_text, self._session, self._deadline, gate)
         try:
             report = await self._uninterrupted(answer, heartbeat, self._time_left())
         except TimeoutError:
             # A job that waited for Claude fails for what it waited for.
             code = self._run.waits_for or "timeout"
             return replace(failed(code), spend=self._run.spends, absent=self._run.absent, seen=self._run.seen)
-        session_id = self._plan.session.session_id if self._plan.session else None
-        return judge(report, max_output_bytes=self._context.settings.max_output_bytes, session_id=session_id)
+        session = self._plan.session
+        session_id = session.session_id if session and session.is_kept else None
+        report.earlier = earlier_of(self._job.resumption)
+        outcome = judge(report, max_output_bytes=self._context.settings.max_output_bytes, session_id=session_id)
+        if outcome.state == "paused":
+            outcome = replace(outcome, resume=kept_of(report, self._run.preparation.began_with))
+        return outcome
+
+    async def _begin_call(self) -> bool:
+        resumption = self._job.resumption
+        return resumption is not None and await begin_call(self._context.client, self._job.claim, resumption.ask)
 
     async def _uninterrupted(
         self,
@@ -204,6 +223,11 @@ class _Attempt:
         outcome = with_outputs(outcome, outputs)
         return await pushed(outcome, self._plan.git, self._run, self._job.claim.job_id)
 
+    async def _with_workspace(self, outcome: Outcome) -> Outcome:
+        """Return the outcome of a run that is paused with its working directory, which is stored."""
+        context = self._context
+        return await with_workspace(outcome, self._plan, self._run, self._job.caller, context.client, context.settings)
+
     async def _outputs_of_cancelled(self) -> Outputs | None:
         """Collect what the run of a cancelled job has left; nothing of a job that another slot has."""
         client, job_id = self._context.client, self._job.claim.job_id
@@ -237,12 +261,15 @@ class _Attempt:
     def _settlement(self, outcome: Outcome) -> Settlement:
         if self._is_on_own_credential:
             outcome = outcome_on_own_credential(outcome)
+        if outcome.state == "paused":
+            return pause_of(self._job.claim, outcome, self._plan, self._context.settings)
         return settlement_of(self._job, outcome, self._time_left(), self._context.settings)
 
     async def _settle(self, outcome: Outcome) -> str:
         settlement = self._settlement(outcome)
         how = await self._context.spool.settle(self._context.client, settlement, self._signals.stop)
         ended = "job_ended" if settlement.script == "finish" and how != "held" else "job_delayed"
+        ended = "job_paused" if settlement.script == "pause" else ended
         event(log, _NOT_SETTLED.get(how, ended), **self._ids, state=outcome.state, code=outcome.code)
         if outcome.outputs is not None and how in {"void", "held"}:
             await self._outputs.discard()

@@ -4,7 +4,7 @@
 -- {worker's JSON, …}}, where the first two are flat lists of name and value.
 local time = now()
 local jobs = {}
-for _, state in ipairs({'waiting', 'active', 'delayed', 'completed', 'failed', 'cancelled'}) do
+for _, state in ipairs({'waiting', 'active', 'delayed', 'paused', 'completed', 'failed', 'cancelled'}) do
   jobs[#jobs + 1] = state
   jobs[#jobs + 1] = redis.call('ZCARD', all_of(state))
 end

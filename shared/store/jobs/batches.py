@@ -89,7 +89,8 @@ def accepted(batch: Batch, answer: Answer) -> StoredBatch:
     """Return a batch as it was when it was accepted."""
     record = {"req": answer.request_id, "created": str(answer.at), "meta": batch.metadata or "{}"}
     total = len(batch.queries)
-    counts = {"total": total, "waiting": total, "active": 0, "delayed": 0, "completed": 0, "failed": 0, "cancelled": 0}
+    ended = {"paused": 0, "completed": 0, "failed": 0, "cancelled": 0}
+    counts = {"total": total, "waiting": total, "active": 0, "delayed": 0, **ended}
     return StoredBatch(answer.batch_id, record, counts)
 
 
@@ -101,10 +102,11 @@ async def read(client: redis.asyncio.Redis, batch_id: str, caller: str, *, expir
     reply = await scripts.run(client, "read_batch", batch_id=batch_id, caller=caller, expired=int(expired))
     if reply is None:
         return None
-    waiting, active, delayed, *flat = reply
+    waiting, active, delayed, paused, *flat = reply
     record = dict(zip(flat[::2], flat[1::2], strict=True))
     ended = {state: int(record[state]) for state in ("completed", "failed", "cancelled")}
-    counts = {"total": int(record["total"]), "waiting": waiting, "active": active, "delayed": delayed, **ended}
+    total = int(record["total"])
+    counts = {"total": total, "waiting": waiting, "active": active, "delayed": delayed, "paused": paused, **ended}
     return StoredBatch(batch_id, record, counts)
 
 

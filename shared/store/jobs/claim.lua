@@ -10,11 +10,12 @@
 --   new_spool_key     the secret that its spool gets if it has none
 -- Returns {request JSON, attempts, ms left on the clock, request id, caller, cost of the earlier attempts in USD, deployment,
 -- the entry of the credential that the job runs on, JSON, or '' when it has none or none any more, whose credential it is, the
--- secret of the spool}, or nil when the claim is void.
+-- secret of the spool, and of a job that goes on after a pause the call, what its run needs and the decision, JSON, and the
+-- claim number of the run that has begun the call; '' each for another job}, or nil when the claim is void.
 local id, number, slot, lease_ms, daily_budget_usd, caller_max_active, new_deployment, new_spool_key =
   ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], ARGV[8]
 local job = read(id, 'state', 'n', 'slot', 'started', 'timeout', 'attempts', 'progress', 'caller', 'seq',
-  'created', 'req', 'taken', 'cost', 'paid', 'cred', 'prio', 'tag', 'budget')
+  'created', 'req', 'taken', 'cost', 'paid', 'cred', 'prio', 'tag', 'budget', 'pause', 'resume', 'decision', 'called')
 local time = now()
 local started = job.started or job.taken or time
 if job.n ~= number then return nil end
@@ -44,7 +45,10 @@ if daily_budget_usd > 0 then
 elseif job.budget then
   redis.call('HDEL', record_of(id), 'budget')
 end
+local stood = time_stood(id, time)
 if job.state == 'waiting' then
+  if stood > 0 then redis.call('HSET', record_of(id), 'stood', whole(stood)) end
+  redis.call('HDEL', record_of(id), 'stopped')
   local progress = math.max(10, tonumber(job.progress))
   change_state(id, job.caller, job.seq, 'waiting', 'active', 'slot', slot, 'started', whole(started), 'begun', whole(time),
     'progress', progress)
@@ -68,5 +72,6 @@ end
 redis.call('SET', SPOOL_KEY, new_spool_key, 'NX')
 local credential, owner = '', ''
 if job.cred then credential, owner = use_credential(job.caller, job.cred) end
-return {redis.call('GET', input_of(id)), tonumber(job.attempts), job.timeout - (time - started), job.req,
-  job.caller, tostring((job.cost or 0) - (job.paid or 0)), deployment, credential, owner, redis.call('GET', SPOOL_KEY)}
+return {redis.call('GET', input_of(id)), tonumber(job.attempts), job.timeout - (time - started - stood), job.req,
+  job.caller, tostring((job.cost or 0) - (job.paid or 0)), deployment, credential, owner, redis.call('GET', SPOOL_KEY),
+  job.pause or '', job.resume or '', job.decision or '', job.called or ''}

@@ -6,7 +6,7 @@ Every write names the claim number. A slot that was considered dead, and resumes
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
-from secrets import token_hex
+from secrets import token_hex, token_urlsafe
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -15,8 +15,9 @@ import redis.asyncio
 
 from shared.store import keys
 from shared.store.callers.spending import Spend, to_json
+from shared.store.jobs.decisions import Question, Resumption
 from shared.store.jobs.outputs import Outputs
-from shared.store.jobs.settlements import Finish, HandBack, Retry, Settlement, Spent
+from shared.store.jobs.settlements import Finish, HandBack, Pause, Retry, Settlement, Spent
 from shared.store.redis import scripts
 from shared.store.redis.pipelining import get
 
@@ -54,6 +55,7 @@ class ClaimedJob:
 
     `claim` names the deployment. Settle with it, so that no other store accepts the settlement. `credential` is the
     entry of the credential that the request names, and `credential_owner` is whose it is; empty when there is none.
+    `resumption` is what a job goes on with after a pause.
     """
 
     claim: Claim
@@ -65,6 +67,7 @@ class ClaimedJob:
     cost: float = 0.0
     credential: str = field(default="", repr=False)
     credential_owner: str = ""
+    resumption: Resumption | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +93,12 @@ async def take(
     )  # fmt: skip
     if reply is None:
         return None
-    request, attempts, time_left, request_id, caller, cost, deployment, credential, owner, spool_key = reply
+    request, attempts, time_left, request_id, caller, cost, deployment, credential, owner, spool_key, *paused = reply
     claim = replace(claim, deployment=deployment, spool_key=spool_key)
     return ClaimedJob(
-        claim, json.loads(request), attempts, time_left, request_id, caller, float(cost), credential, owner
-    )
+        claim, json.loads(request), attempts, time_left, request_id, caller, float(cost), credential, owner,
+        Resumption.parse(*paused),
+    )  # fmt: skip
 
 
 async def renew(
@@ -185,6 +189,38 @@ def hand_back(claim: Claim, spend: Sequence[Spend] = ()) -> Settlement:
         job_id=claim.job_id,
         number=claim.number,
         spend=to_json(spend),
+    )
+
+
+def pause(
+    claim: Claim,
+    question: Question,
+    *,
+    session_id: str,
+    resume: dict[str, Any],
+    spend: Sequence[Spend] = (),
+    outputs: Outputs | None = None,
+    keep_for: int,
+) -> Settlement:
+    """Pause the job for a decision. `resume` is given to the run that goes on, and `outputs` its working directory.
+
+    The transcripts that the run has staged in the session are kept; the directory is for `keep_for` s.
+    """
+    return Pause(
+        deployment=claim.deployment,
+        key=claim.spool_key,
+        job_id=claim.job_id,
+        number=claim.number,
+        ask=question.ask,
+        timeout_ms=question.timeout_ms,
+        late=question.late,
+        token=token_urlsafe(32),
+        spend=to_json(spend),
+        session_id=session_id,
+        outputs=outputs.model_dump_json() if outputs else "",
+        keep_s=keep_for,
+        shown=json.dumps(question.shown),
+        resume=json.dumps(resume),
     )
 
 

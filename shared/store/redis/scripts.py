@@ -15,8 +15,8 @@ from shared.store.redis.pipelining import send
 from shared.store.redis.signatures import Signature
 
 _FILES = {path.stem: path for path in Path(__file__).parents[1].rglob("*.lua")}
-_COMMON = ("names", "counts", "fair_share", "storage", "transitions", "budget_warning")
-_SETTLING = ("finish", "retry", "hand_back", "spent")
+_COMMON = ("names", "counts", "fair_share", "storage", "transitions", "pausing", "budget_warning")
+_SETTLING = ("finish", "retry", "hand_back", "spent", "pause")
 _ALSO = {
     "submit": ("idempotency", "file_use", "credential_use", "accept"),
     "batch": ("idempotency", "file_use", "credential_use", "accept"),
@@ -31,6 +31,7 @@ _ALSO = {
     "finish": ("settlement", "note_attempt", "ready_file", "keep_outputs"),
     "spent": ("settlement", "ready_file", "keep_outputs"),
     "retry": ("settlement", "note_attempt"),
+    "pause": ("settlement", "ready_file", "keep_outputs"),
     "rescue": ("note_attempt",),
 }
 

@@ -1,0 +1,101 @@
+"""The routes by which a call that a job is paused for is decided: with the caller's key, and by a one-use URL."""
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
+
+from functions.submit import decision_page as page
+from shared.api.approvals import DecisionRequest
+from shared.api.errors import AlreadyDecided, InvalidRequest, NotFound
+from shared.api.models import Status
+from shared.api.views import status_of
+from shared.configuration.settings import SubmitSettings, load
+from shared.http.answers import as_json
+from shared.http.body import read_form, read_json
+from shared.http.callers import caller_of
+from shared.http.describe import in_path, problems, takes
+from shared.http.direct import DirectRoute
+from shared.http.forwarded import client_address
+from shared.services import auditing, deciding
+from shared.store.callers.audit import Act
+from shared.store.jobs.records import StoredJob
+
+router = APIRouter(tags=["queries"], route_class=DirectRoute)
+_JOB = in_path("jobId", "The `jobId` of the submission.")
+_PLACES = [_JOB, in_path("token", "The secret of the URL.")]
+
+
+@router.post(
+    "/api/query/{jobId}/decisions/{decisionId}",
+    summary="Decide a call that a job is paused for",
+    response_model=Status,
+    responses={
+        200: {"description": "The job, which continues."},
+        **problems(400, 401, 403, 404, AlreadyDecided, 413, 415, 422, 503),
+    },
+    openapi_extra={
+        **takes(DecisionRequest),
+        "parameters": [_JOB, in_path("decisionId", "The `id` of the job's `pending`.")],
+    },
+)
+async def decide(request: Request) -> Response:
+    """Allow or deny the call, or answer the model's questions. The first decision counts."""
+    settings = load(SubmitSettings)
+    caller = await caller_of(request, settings)
+    decision = await read_json(request, DecisionRequest, max_bytes=settings.max_body_bytes)
+    job_id, ask = request.path_params["jobId"], request.path_params["decisionId"]
+    job = await deciding.decide(job_id, ask, decision, caller=caller, by="api", redis_address=settings.redis_address)
+    await _audit(request, job, ask, decision, Act("decide", caller, "api"), settings)
+    return as_json(status_of(job))
+
+
+@router.get(
+    "/decide/{jobId}/{token}",
+    summary="The page of a one-use URL",
+    response_class=HTMLResponse,
+    openapi_extra={"parameters": _PLACES},
+)
+async def show(request: Request) -> Response:
+    """Show the call that a webhook asks to decide. The URL is the only credential; reading it changes nothing."""
+    job = await _job_of(request, load(SubmitSettings))
+    return page.gone() if job is None or job.pending is None else page.asking(job.pending)
+
+
+@router.post(
+    "/decide/{jobId}/{token}",
+    summary="Decide by a one-use URL",
+    response_class=HTMLResponse,
+    openapi_extra={"parameters": _PLACES},
+)
+async def answer(request: Request) -> Response:
+    """Decide what the page of this URL shows; the URL is used up."""
+    settings = load(SubmitSettings)
+    form = await read_form(request, max_bytes=settings.max_body_bytes)
+    job = await _job_of(request, settings)
+    if job is None or job.pending is None:
+        return page.gone()
+    ask, caller = job.pending["id"], job.record["caller"]
+    try:
+        decision = page.decision_in(form, job.pending)
+        done = await deciding.decide(
+            job.job_id, ask, decision, caller=caller, by="url", redis_address=settings.redis_address
+        )
+    except InvalidRequest as error:
+        return page.asking(job.pending, error.detail)
+    except (AlreadyDecided, NotFound):
+        return page.gone()
+    await _audit(request, done, ask, decision, Act("decide", caller, "url"), settings)
+    return page.done(decision.decision)
+
+
+async def _job_of(request: Request, settings: SubmitSettings) -> StoredJob | None:
+    job_id, token = request.path_params["jobId"], request.path_params["token"]
+    return await deciding.by_token(job_id, token, redis_address=settings.redis_address)
+
+
+async def _audit(
+    request: Request, job: StoredJob, ask: str, decision: DecisionRequest, act: Act, settings: SubmitSettings
+) -> None:
+    """Record who decided what; neither the call nor the message is part of it."""
+    details = {"job_id": job.job_id, "decision_id": ask, "decision": decision.decision}
+    entry = Act(act.action, act.actor, act.via, details, request.state.request_id, client_address(request))
+    await auditing.keep("callers", entry, redis_address=settings.redis_address, keep_for=settings.audit_ttl)
