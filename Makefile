@@ -90,7 +90,7 @@ logs:  ## follow the logs of the containers
 	@$(PYTHON) -m local.up logs
 
 # The tests of `make test` and `make coverage`.
-QUICK := -n auto --maxprocesses 4 --dist loadfile --ignore tests/chaos --ignore tests/redteam --ignore tests/browser \
+QUICK := -n 4 --dist loadfile --ignore tests/chaos --ignore tests/redteam --ignore tests/browser \
 	--ignore tests/deployment --ignore tests/docs --ignore tests/frameworks -m 'not slow'
 
 test: $(STAMP)  ## run all tests except `slow`, `docs-test`, `browser`, `chaos`, `clients` and `deployment`
@@ -118,7 +118,7 @@ test-pythons:  ## run `make test` with each installed Python of 3.11, 3.12 and 3
 	done
 
 slow: $(STAMP)  ## run the slow tests: the Lambda emulator, schemathesis, Prometheus, restarts
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile tests/integration tests/contract -m slow
+	$(BIN)/python -m pytest -n 4 --dist loadfile tests/integration tests/contract -m slow
 
 docs-test: $(STAMP)  ## run the commands in README and docs; requires curl and jq, takes a minute
 	$(BIN)/python -m pytest tests/docs

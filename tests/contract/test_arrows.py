@@ -138,6 +138,16 @@ def test_submit_and_status_import_nothing_that_slows_a_cold_start():
         assert done.stdout.strip() == "[]", f"{function} imports {done.stdout}"
 
 
+def test_the_pool_imports_nothing_that_only_slots_need():
+    """Catches half a second and 30 MB of the process that starts the slots, which runs no CLI itself."""
+    import subprocess
+    import sys
+
+    code = "import sys, functions.worker.pool.pool; print([m for m in ('claude_agent_sdk', 'mcp') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_runs_know_nothing_of_the_jobs_that_they_are_for():
     """Catches an import of jobs or the pool in the worker's lower packages, which jobs and the pool use."""
     lower = [

@@ -18,7 +18,7 @@ HOOK = {"hooks": [{"type": "command", "command": "touch planted"}]}
 PLANTED = json.dumps({"env": {"ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}, "hooks": {"SessionStart": [HOOK]}})
 
 
-@pytest.fixture(scope="module", params=["directory", "s3"])
+@pytest.fixture(scope="module", params=["directory", pytest.param("s3", marks=pytest.mark.slow)])
 def variables(request):
     """A gateway whose files are in a directory, and one whose files are in S3."""
     common = {"CLAUDE_TOOLS": "Bash,Read", "DEDUP_ENABLED": "true"}

@@ -3,13 +3,15 @@
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from claude_agent_sdk import ClaudeAgentOptions
-from claude_agent_sdk.types import SystemPromptFile
+from typing import TYPE_CHECKING
 
 from functions.worker.sandbox import bubblewrap, network, system
 from functions.worker.sandbox.policy import GIVEN, PLACES, Policy, hidden_places, slot_variables
 from functions.worker.sandbox.probe import Kind
+
+if TYPE_CHECKING:
+    # The pool knows sandboxes too, and does not need the half second and the memory that the SDK takes.
+    from claude_agent_sdk import ClaudeAgentOptions
 
 # The variable by which the CLI finds its relay.
 _SOCKET = "ANTHROPIC_UNIX_SOCKET"
@@ -45,7 +47,7 @@ class Sandbox:
         if has_tools and not self.takes_tools:
             raise SandboxUnavailableError
 
-    def confine(self, options: ClaudeAgentOptions, root: Path) -> ClaudeAgentOptions:
+    def confine(self, options: "ClaudeAgentOptions", root: Path) -> "ClaudeAgentOptions":
         """Return the options with which the SDK starts the CLI in a sandbox; the same ones where there is none.
 
         `root` holds the directories of PLACES. A path below one of them is named as the sandbox names it.
@@ -63,7 +65,7 @@ class Sandbox:
         launcher = bubblewrap.write_launcher(root, self.bwrap, policy, slot_variables(environment))
         prompt = options.system_prompt
         if isinstance(prompt, dict) and prompt["type"] == "file":
-            prompt = SystemPromptFile(type="file", path=_inside(prompt["path"], root))
+            prompt = {"type": "file", "path": _inside(prompt["path"], root)}
         return replace(options, cli_path=str(launcher), env=environment, system_prompt=prompt)
 
 
