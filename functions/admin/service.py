@@ -109,7 +109,7 @@ async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
 
 async def decide(job_id: str, ask: str, decision: DecisionRequest, settings: AdminSettings) -> dict[str, Any]:
     """Decide what a job of any caller is paused for; raises NotFound, AlreadyDecided or InvalidRequest."""
-    job = await deciding.decide(job_id, ask, decision, caller=None, by="admin", redis_address=settings.redis_address)
+    job = await deciding.decide(job_id, ask, decision, caller=None, origin=None, redis_address=settings.redis_address)
     return status_of(job).model_dump(by_alias=True)
 
 

@@ -51,7 +51,7 @@ def done(decision: str) -> Response:
 
 def gone() -> Response:
     """Return the page of a URL that was used, has expired, or never was."""
-    return _page("This link is no longer valid", "<p>The call was decided, or the time to decide is over.</p>", 410)
+    return _page("This link is no longer valid", "<p>The call was decided, or the time to decide is over.</p>", 404)
 
 
 def decision_in(form: Mapping[str, Sequence[str]], pending: Mapping[str, Any]) -> DecisionRequest:

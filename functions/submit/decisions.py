@@ -15,9 +15,7 @@ from shared.http.callers import caller_of
 from shared.http.describe import in_path, problems, takes
 from shared.http.direct import DirectRoute
 from shared.http.forwarded import client_address
-from shared.services import auditing, deciding
-from shared.store.callers.audit import Act
-from shared.store.jobs.records import StoredJob
+from shared.services import deciding
 
 router = APIRouter(tags=["queries"], route_class=DirectRoute)
 _JOB = in_path("jobId", "The `jobId` of the submission.")
@@ -43,8 +41,10 @@ async def decide(request: Request) -> Response:
     caller = await caller_of(request, settings)
     decision = await read_json(request, DecisionRequest, max_bytes=settings.max_body_bytes)
     job_id, ask = request.path_params["jobId"], request.path_params["decisionId"]
-    job = await deciding.decide(job_id, ask, decision, caller=caller, by="api", redis_address=settings.redis_address)
-    await _audit(request, job, ask, decision, Act("decide", caller, "api"), settings)
+    origin = deciding.Origin("api", request.state.request_id, client_address(request), settings.audit_ttl)
+    job = await deciding.decide(
+        job_id, ask, decision, caller=caller, origin=origin, redis_address=settings.redis_address
+    )
     return as_json(status_of(job))
 
 
@@ -56,7 +56,8 @@ async def decide(request: Request) -> Response:
 )
 async def show(request: Request) -> Response:
     """Show the call that a webhook asks to decide. The URL is the only credential; reading it changes nothing."""
-    job = await _job_of(request, load(SubmitSettings))
+    where = request.path_params
+    job = await deciding.by_token(where["jobId"], where["token"], redis_address=load(SubmitSettings).redis_address)
     return page.gone() if job is None or job.pending is None else page.asking(job.pending)
 
 
@@ -70,32 +71,19 @@ async def answer(request: Request) -> Response:
     """Decide what the page of this URL shows; the URL is used up."""
     settings = load(SubmitSettings)
     form = await read_form(request, max_bytes=settings.max_body_bytes)
-    job = await _job_of(request, settings)
+    where = request.path_params
+    job = await deciding.by_token(where["jobId"], where["token"], redis_address=settings.redis_address)
     if job is None or job.pending is None:
         return page.gone()
     ask, caller = job.pending["id"], job.record["caller"]
+    origin = deciding.Origin("url", request.state.request_id, client_address(request), settings.audit_ttl)
     try:
         decision = page.decision_in(form, job.pending)
-        done = await deciding.decide(
-            job.job_id, ask, decision, caller=caller, by="url", redis_address=settings.redis_address
+        await deciding.decide(
+            job.job_id, ask, decision, caller=caller, origin=origin, redis_address=settings.redis_address
         )
     except InvalidRequest as error:
         return page.asking(job.pending, error.detail)
     except (AlreadyDecided, NotFound):
         return page.gone()
-    await _audit(request, done, ask, decision, Act("decide", caller, "url"), settings)
     return page.done(decision.decision)
-
-
-async def _job_of(request: Request, settings: SubmitSettings) -> StoredJob | None:
-    job_id, token = request.path_params["jobId"], request.path_params["token"]
-    return await deciding.by_token(job_id, token, redis_address=settings.redis_address)
-
-
-async def _audit(
-    request: Request, job: StoredJob, ask: str, decision: DecisionRequest, act: Act, settings: SubmitSettings
-) -> None:
-    """Record who decided what; neither the call nor the message is part of it."""
-    details = {"job_id": job.job_id, "decision_id": ask, "decision": decision.decision}
-    entry = Act(act.action, act.actor, act.via, details, request.state.request_id, client_address(request))
-    await auditing.keep("callers", entry, redis_address=settings.redis_address, keep_for=settings.audit_ttl)

@@ -109,7 +109,7 @@ class Pending(Wire):
     kind: Literal["tool", "question"]
     tool: str
     input: dict[str, Any]
-    asked_at: str
+    since: str = Field(alias="askedAt")
     expires_at: str
 
 

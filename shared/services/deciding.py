@@ -2,13 +2,16 @@
 
 import json
 import logging
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from shared.api.approvals import DecisionRequest
 from shared.api.errors import AlreadyDecided, FieldError, InvalidRequest, NotFound
 from shared.api.ids import is_id
 from shared.api.times import rfc3339
 from shared.logs import event
+from shared.services import auditing
+from shared.store.callers.audit import Act
 from shared.store.jobs import decisions, records
 from shared.store.jobs.records import StoredJob
 from shared.store.redis.client import async_client
@@ -20,12 +23,23 @@ MOST_BYTES = 65_536
 _OVER = "This call was decided before, the time to decide is over, or its job has ended; the job is unchanged"
 
 
-async def decide(
-    job_id: str, ask: str, decision: DecisionRequest, *, caller: str | None, by: str, redis_address: str
-) -> StoredJob:
-    """Decide what one of a caller's jobs, or any job when the caller is None, is paused for; return the job.
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a decision on a caller's job comes from, for the audit list; its entry is kept for `keep_for` s."""
 
-    `by` says in the log who decides. Raises NotFound, AlreadyDecided or InvalidRequest.
+    via: Literal["api", "url"]
+    request_id: str
+    address: str | None
+    keep_for: int
+
+
+async def decide(
+    job_id: str, ask: str, decision: DecisionRequest, *, caller: str | None, origin: Origin | None, redis_address: str
+) -> StoredJob:
+    """Decide what one of a caller's jobs is paused for, and return the job. Neither call nor message is audited.
+
+    An operator has no caller and no origin: the admin API keeps its own audit entry. Raises NotFound, AlreadyDecided or
+    InvalidRequest.
     """
     client = async_client(redis_address)
     found = await records.read(client, job_id, caller) if is_id(job_id) and is_id(ask) else None
@@ -39,7 +53,11 @@ async def decide(
         raise NotFound("The job has no such decision")
     if answer == "over":
         raise AlreadyDecided(_OVER)
-    event(log, "call_decided", job_id=job_id, decision_id=ask, decision=decision.decision, by=by)
+    details = {"job_id": job_id, "decision_id": ask, "decision": decision.decision}
+    event(log, "call_decided", **details, via="admin_api" if origin is None else origin.via)
+    if origin is not None and caller is not None:
+        act = Act("decide", caller, origin.via, details, origin.request_id, origin.address)
+        await auditing.keep("callers", act, redis_address=redis_address, keep_for=origin.keep_for)
     job = await records.read(client, job_id, caller)
     if job is None:
         raise NotFound("Job not found")

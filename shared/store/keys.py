@@ -55,7 +55,7 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     label    KEY and TAG, a line each: the caller's key and the tag by which usage is counted; absent for neither
     budget   USD that its caller may spend a day, as of its last claim; absent for any sum
     cred     name of the caller's credential that it runs on; absent for the deployment's own
-    ask, asked, pause, resume, decision, called, token, until, late, paused, kept, stopped, stood: `jobs/decisions.py`
+    ask, decisions, pause, resume, decision, called, token, until, late, paused, kept, stopped, stood: `decisions.py`
     fp, ttl  fingerprint, and s for which a success is cached; absent when it may be neither cached nor joined
 
 A webhook is the outbox row of one submission, and is deleted with its job. Its NAME is the requestId, or
@@ -78,8 +78,7 @@ Other keys:
     cg:talk:CALLER:-:ID   list    the transcript of a kept session, with more keys beside it: see `jobs/sessions.py`;
                                   expires
     cg:talk:CALLER:-:ID:workspace  string  the file that holds the kept working directory of a session; expires
-    cg:turn:CLAIM:-:ID    list    what a running claim has added to it; expires
-    cg:turn:JOB-paused:-:ID  list  what the runs of a job have added to it before their pauses
+    cg:turn:CLAIM:-:ID    list    what a running claim has added to it; expires. JOB-paused: before the pauses of a job
     cg:turns:CALLER:ID    list    jobs that continue a session, in order: it is the first one's turn
     cg:spend:…, cg:spent:…  see `callers/spending.py`
     cg:usage:…, cg:users:…  see `callers/usage.py`

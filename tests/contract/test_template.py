@@ -95,7 +95,7 @@ def test_functions_and_worker_agree_on_shared_variables(function):
     both -= set(DOCUMENT["Globals"]["Function"]["Environment"]["Variables"])
     assert both == {
         "CLAUDE_TIMEOUT", "CLAUDE_MODEL", "CLAUDE_MODELS", "CLAUDE_TOOLS", "MAX_BUDGET_USD", "DAILY_BUDGET_USD",
-        "RESULT_TTL", "MCP_ENABLED", "RUN_ALLOWED_HOSTS",
+        "RESULT_TTL", "MCP_ENABLED", "RUN_ALLOWED_HOSTS", "ALWAYS_ASK_TOOLS", "SESSION_TTL",
     }  # fmt: skip
     assert {name: submit[name] for name in both} == {name: worker[name] for name in both}
 

@@ -28,6 +28,7 @@ MISSING = {
     "ReadModel",
     "ReadFile", "ReadFileContent", "DeleteFile",
     "ListArtifacts", "ReadArtifact", "ReadPatch", "ReadDownload", "MakeDownload",
+    "Decide", "DecideAny", "ShowDecision", "DecideByUrl",
 }  # fmt: skip
 ACCEPTED = {"SubmitQuery", "SubmitBatch"}
 REFUSED = {"DeleteMessageBatch", "DeleteResponse", "CreateMessage", "CountTokens", "CreateChatCompletion"}

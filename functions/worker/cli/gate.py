@@ -14,7 +14,7 @@ from claude_agent_sdk import HookMatcher, PermissionResultAllow, PermissionResul
 from functions.worker.cli.mcp_servers import renamed
 from functions.worker.cli.plan import QUESTION, RunPlan
 from shared.api.approvals import matches
-from shared.store.jobs.decisions import Question, Resumption
+from shared.store.jobs.decisions import Kind, Question, Resumption
 
 # Bytes of a call, as JSON, that a person can be asked about.
 MOST_INPUT = 65_536
@@ -96,7 +96,7 @@ class Gate:
         if len(json.dumps([tool, given], ensure_ascii=False).encode("utf-8", "surrogatepass")) > MOST_INPUT:
             return _hook("deny", _TOO_LARGE)
         self.call_id = call_id[:200]
-        kind = "question" if tool == QUESTION else "tool"
+        kind: Kind = "question" if tool == QUESTION else "tool"
         self.question = Question(str(uuid4()), kind, tool[:200], given, approval.timeout_ms, approval.late)
         return _hook("defer", "")
 

@@ -91,8 +91,8 @@ def options_for(
 def _gated(plan: RunPlan, gate: Gate) -> dict[str, Any]:
     """Return the options of a run whose calls may wait for a decision: no rule allows one that needs it."""
     allowed = [tool for tool in plan.options.tools if not gate.needs_decision(tool)]
-    asked = [tool for tool in plan.offered if gate.needs_decision(tool)]
-    rules = sorted({*asked, *decided_tool(plan.resumption)})
+    gated = [tool for tool in plan.offered if gate.needs_decision(tool)]
+    rules = sorted({*gated, *decided_tool(plan.resumption)})
     return {
         "allowed_tools": [*allowed, *mcp_servers.allowed_tools(plan.mcp.servers)],
         "settings": json.dumps({"permissions": {"ask": rules}}),

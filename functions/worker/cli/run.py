@@ -14,8 +14,8 @@ from redis.exceptions import RedisError
 from functions.worker.cli import mcp_servers, resources
 from functions.worker.cli.environment import uses_cloud
 from functions.worker.cli.gate import Gate
-from functions.worker.cli.history import HistorySession, transcript
 from functions.worker.cli.inputs import Inputs, InputsError
+from functions.worker.cli.kept_session import SessionNotFoundError, kept_session
 from functions.worker.cli.plan import RunPlan
 from functions.worker.cli.preparation import Preparation
 from functions.worker.cli.process import GRACE, Cli
@@ -24,10 +24,9 @@ from functions.worker.cli.report import Report, Structured
 from functions.worker.cli.stream import read_messages
 from functions.worker.cli.structured import Check
 from functions.worker.cli.tools import run_commands
-from functions.worker.cli.transcripts import ResumedSession
 from functions.worker.cli.turns import Block
 from functions.worker.cli.usage import Meter
-from functions.worker.cli.warm import KeptSession, WarmCli
+from functions.worker.cli.warm import WarmCli
 from functions.worker.git.shell import WorkspaceError
 from functions.worker.relay.plan import policy_for
 from functions.worker.relay.run import RelayedRun, Watcher
@@ -46,10 +45,6 @@ _NO_RELAY = (
     "workspace.git is not possible where runs reach Claude through Bedrock, Vertex AI or Foundry: git needs the "
     "gateway's relay, which such a deployment does not use"
 )
-
-
-class SessionNotFoundError(Exception):
-    """The session that a run continues does not exist."""
 
 
 class Run:
@@ -89,7 +84,7 @@ class Run:
         self._needs_exit_time = plan.uses_tools or plan.session is not None
         try:
             attached = await self.preparation.attached()
-            kept = await _kept(plan, session, attached)
+            kept = await kept_session(plan, session, attached)
         except InputsError as error:
             return Report(failure=error.code, message=error.message)
         except RedisError:
@@ -266,27 +261,6 @@ class Run:
             await asyncio.wait({conversation})
             await cli.end(self._warm.excluded)
         self._stopped = True
-
-
-async def _kept(plan: RunPlan, session: StagedSession | None, attached: Sequence[Block]) -> KeptSession | None:
-    """Return the session of a run, with the lines of a history or of the session that it continues."""
-    if plan.history:
-        lines = transcript(plan.history, attached, plan.options.model)
-        return KeptSession(HistorySession(lines, session), lines)
-    if session is None:
-        return None
-    if plan.session is not None and plan.resumption is not None:
-        found = await session.transcript(plan.session.session_id)
-        if found is None:
-            raise SessionNotFoundError
-        return KeptSession(ResumedSession(session, plan.resumption.kept["callId"]), found)
-    resumes = plan.session.resumes if plan.session else None
-    if not resumes:
-        return KeptSession(session)
-    found = await session.transcript(resumes)
-    if found is None:
-        raise SessionNotFoundError
-    return KeptSession(session, found, is_whole=not await session.subpaths(resumes))
 
 
 async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:

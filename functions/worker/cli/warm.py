@@ -146,7 +146,9 @@ class WarmCli:
             place(session.lines, workspace.config, inside, resumes)
         if session is not None and plan.session is not None:
             copied = session.lines if plan.session.is_fork or plan.history else None
-            store = RenamedSession(session.store, plan.session.session_id, copied)
+            # A run that may be paused gets no waiting CLI.
+            inner = cast("StagedSession | HistorySession", session.store)
+            store = RenamedSession(inner, plan.session.session_id, copied)
             options = replace(options, session_store=cast("SessionStore", store))
         cli.give(options, given, broker, lambda: self._cold_options(plan, workspace, broker, session))
 

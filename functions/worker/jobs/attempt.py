@@ -44,6 +44,8 @@ log = logging.getLogger("worker.attempt")
 
 # Seconds for which a slot that has to end still stores what a run that has answered left.
 _OVERTIME = 3.0
+# Seconds until a Redis that does not answer is asked again whether a call may begin.
+_ASK_AGAIN = 0.5
 # The log event of an outcome that is in no store.
 _NOT_SETTLED = {"void": "claim_lost", "lost": "result_lost", "refused": "result_refused"}
 
@@ -185,7 +187,13 @@ class _Attempt:
 
     async def _begin_call(self) -> bool:
         resumption = self._job.resumption
-        return resumption is not None and await begin_call(self._context.client, self._job.claim, resumption.ask)
+        while resumption is not None:
+            try:
+                return await begin_call(self._context.client, self._job.claim, resumption.ask)
+            except RedisError:
+                # The call waits like its job: nobody else may say that it was not begun.
+                await asyncio.sleep(_ASK_AGAIN)
+        return False
 
     async def _uninterrupted(
         self,

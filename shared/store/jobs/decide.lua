@@ -6,7 +6,7 @@
 --   decision  the decision, JSON
 -- Returns 'decided', 'missing' without such a job or decision, or 'over' when it was decided before, or no longer can be.
 local id, caller, ask, decision = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local job = read(id, 'caller', 'state', 'seq', 'prio', 'tag', 'progress', 'ask', 'asked', 'until', 'expires', 'req')
+local job = read(id, 'caller', 'state', 'seq', 'prio', 'tag', 'progress', 'ask', 'decisions', 'until', 'expires', 'req')
 local time = now()
 if not job.caller or (caller ~= '' and job.caller ~= caller) then return 'missing' end
 if tonumber(job.expires or time + 1) <= time then return 'missing' end
@@ -16,4 +16,4 @@ if job.state == 'paused' and job.ask == ask then
   pausing.resume(id, job, decision)
   return 'decided'
 end
-return string.find(' ' .. (job.asked or '') .. ' ', ' ' .. ask .. ' ', 1, true) and 'over' or 'missing'
+return string.find(' ' .. (job.decisions or '') .. ' ', ' ' .. ask .. ' ', 1, true) and 'over' or 'missing'

@@ -2,7 +2,7 @@
 
 Fields of a job's record that was paused (times in ms):
 
-    ask      id of its last decision; asked: ids of all, with a space between
+    ask      id of its last decision; decisions: ids of all, with a space between
     pause    the call that it is, or was last, paused for: JSON as clients see it
     resume   what the run needs that goes on after the pause, JSON
     decision what was decided, JSON; called: claim number of the run that has begun the allowed call

@@ -18,9 +18,9 @@
 local settlement, shown, resume = cjson.decode(ARGV[1]), ARGV[2], ARGV[3]
 if is_foreign(settlement.deployment) then return 3 end
 -- Decisions of a job that are remembered as made.
-local MOST_ASKED = 100
+local MOST_DECISIONS = 100
 local id, number = settlement.job_id, whole(settlement.number)
-local job = read(id, 'state', 'n', 'caller', 'seq', 'req', 'hook', 'host', 'meta', 'progress', 'asked', 'ask')
+local job = read(id, 'state', 'n', 'caller', 'seq', 'req', 'hook', 'host', 'meta', 'progress', 'decisions', 'ask')
 if job.ask == settlement.ask then return 1 end
 if job.state ~= 'active' or job.n ~= number then
   count_once(id, number, job.caller, settlement.spend)
@@ -31,10 +31,10 @@ local time = now()
 redis.call('ZREM', ACTIVE, id)
 local over = time + settlement.timeout_ms
 shown = shown:sub(1, -2) .. ',"askedAt":' .. whole(time) .. ',"expiresAt":' .. whole(over) .. '}'
-local asked = {}
-for ask in string.gmatch(job.asked or '', '%S+') do asked[#asked + 1] = ask end
-if #asked == MOST_ASKED then table.remove(asked, 1) end
-asked[#asked + 1] = settlement.ask
+local known = {}
+for ask in string.gmatch(job.decisions or '', '%S+') do known[#known + 1] = ask end
+if #known == MOST_DECISIONS then table.remove(known, 1) end
+known[#known + 1] = settlement.ask
 
 leave_slot(id)
 local staged = staged_transcript_of(id .. '-' .. number, settlement.session_id)
@@ -42,7 +42,7 @@ local bytes = pausing.append(staged, paused_transcript_of(id, settlement.session
 redis.call('HINCRBY', record_of(id), 'kept', whole(bytes))
 add_bytes(id, job.caller, bytes)
 change_state(id, job.caller, job.seq, 'active', 'paused', 'n', whole(settlement.number + 1), 'ask', settlement.ask,
-  'asked', table.concat(asked, ' '), 'pause', shown, 'resume', resume, 'token', settlement.token, 'late', settlement.late,
+  'decisions', table.concat(known, ' '), 'pause', shown, 'resume', resume, 'token', settlement.token, 'late', settlement.late,
   'until', whole(over), 'paused', settlement.session_id, 'stopped', whole(time))
 -- The text so far stays part of the answer, and subscribers keep it.
 redis.call('HDEL', record_of(id), 'slot', 'waiting', 'decision', 'called', PIECE)
