@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
 
 from shared.store.jobs import batches, settlements, submissions
 from shared.store.redis import scripts
