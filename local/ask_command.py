@@ -62,6 +62,10 @@ def ask(  # noqa: PLR0913 -- each is an option
     tool: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Allow this built-in tool of the CLI. Repeatable.")
     ] = None,
+    approve: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TOOL", help="Ask before each call of this tool; `*` stands for any text. Repeatable."),
+    ] = None,
     allow_host: Annotated[
         list[str] | None,
         typer.Option(metavar="HOST", help="Let the tools reach this host alone, within RUN_ALLOWED_HOSTS. Repeatable."),
@@ -116,6 +120,7 @@ def ask(  # noqa: PLR0913 -- each is an option
         print_message(str(error))
         raise typer.Exit(error.status) from None
     fields |= {"network": {"allowedHosts": allow_host} if allow_host else None}
+    fields |= {"approval": {"tools": approve} if approve else None}
     fields |= {"session": True} if session == "new" else {"sessionId": session}
     given = {name: value for name, value in fields.items() if value is not None}
     files = (*sent, *((place_of(path), path) for path in file or ()))

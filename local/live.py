@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from local.client import Body, Client, CommandError
 from local.deadline import Deadline
+from local.deciding import TerminalDecider
 from local.output import print_message, visible
 from local.paths import job_path
 from local.progress_display import ProgressDisplay
@@ -16,19 +17,28 @@ _SILENCE = 30.0  # s without a byte; the gateway sends a comment every ten
 
 def follow_live(client: Client, job_id: str, display: ProgressDisplay, deadline: Deadline) -> Body:
     """Print a job's answer as it is generated, and return the terminal status. Raises CommandError."""
-    shown = ""
+    shown, paused, decider = "", False, TerminalDecider(client, job_id)
     for kind, data in _events(client, job_id, deadline):
         match kind, data:
             case "delta", {"text": str(text)}:
                 display.hide()
                 shown += text
                 _write(visible(text))
+            case "state", {"state": "paused" | "waiting"} if paused or data.get("state") == "paused":
+                # The text goes on after the decision.
+                paused = data.get("state") == "paused"
+                display.note(data)
             case "state", {"state": "delayed" | "waiting"} if shown:
                 # The attempt failed; text follows when the next attempt starts.
                 shown = _end_failed_attempt(shown)
                 display.show()
             case "reset", _ if shown:
                 shown = _end_failed_attempt(shown)
+                display.show()
+            case "action_required", {"id": str()} if _waits(client, job_id, data):
+                display.hide()
+                shown = _end_line(shown)
+                decider.decide(data)
                 display.show()
             case "state", _:
                 display.note(data)
@@ -38,6 +48,19 @@ def follow_live(client: Client, job_id: str, display: ProgressDisplay, deadline:
             case _:
                 pass
     raise CommandError("the event stream ended before the job")
+
+
+def _waits(client: Client, job_id: str, call: Body) -> bool:
+    """Return whether a job still waits for the decision on a call: a stream begins with what has passed."""
+    status, _ = client.send("GET", job_path(job_id))
+    return (status.get("pending") or {}).get("id") == call["id"]
+
+
+def _end_line(shown: str) -> str:
+    if shown and not shown.endswith("\n"):
+        _write("\n")
+        return f"{shown}\n"
+    return shown
 
 
 def _end_failed_attempt(shown: str) -> str:

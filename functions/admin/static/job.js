@@ -1,6 +1,7 @@
 // The page of a job: request, result, times, cost, attempts and webhooks.
 
 import { call } from "./api.js";
+import { decision } from "./decision.js";
 import { clock, duration, fill, h, number, revealed, state, usd } from "./dom.js";
 import { outputs } from "./outputs.js";
 
@@ -215,6 +216,7 @@ export const jobPage = (id, context) => ({
     fill(
       main,
       h("section", {}, h("h2", { class: "id" }, job.jobId), facts(job), context.mayChange && actions(job, context)),
+      decision(job, context),
       query
         ? h("section", {}, h("h2", {}, "Query"), revealed("Query", query))
         : h("p", {}, "The request was deleted when the job completed."),

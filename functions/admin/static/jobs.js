@@ -3,7 +3,7 @@
 import { call } from "./api.js";
 import { clock, duration, fill, h, state } from "./dom.js";
 
-const STATES = ["waiting", "active", "delayed", "completed", "failed", "cancelled"];
+const STATES = ["waiting", "active", "delayed", "paused", "completed", "failed", "cancelled"];
 
 function parameters() {
   return new URLSearchParams(location.hash.split("?")[1] || "");

@@ -4,7 +4,7 @@ import { call } from "./api.js";
 import { hourChart } from "./chart.js";
 import { duration, h, number, usd } from "./dom.js";
 
-const STATES = ["waiting", "active", "delayed", "completed", "failed", "cancelled"];
+const STATES = ["waiting", "active", "delayed", "paused", "completed", "failed", "cancelled"];
 const HELD = {
   paused: "The queue is paused. No jobs start.",
   authentication_failed: "Claude refuses the gateway's credentials. One job every 30 s tries again.",
