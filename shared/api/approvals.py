@@ -1,8 +1,6 @@
 """The field `approval` of a submission: which tool calls wait for a decision."""
 
-import re
 from collections.abc import Iterable
-from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StrictInt, StrictStr
@@ -45,23 +43,30 @@ class DecisionRequest(Body):
     )
 
 
-@cache
-def _expression(pattern: str) -> re.Pattern[str]:
-    # Not greedy with backtracking over many stars: consecutive ones are one.
-    parts = re.split(r"\*+", pattern)
-    return re.compile(".*?".join(map(re.escape, parts)), re.DOTALL)
+def _is_named(pattern: str, tool: str) -> bool:
+    """Return whether a pattern names a tool. In linear time: a tool of the run can make up names of any length."""
+    first, *rest = pattern.split("*")
+    if not rest:
+        return tool == pattern
+    *middle, last = rest
+    if not (tool.startswith(first) and tool.endswith(last) and len(tool) >= len(first) + len(last)):
+        return False
+    place, end = len(first), len(tool) - len(last)
+    for part in middle:
+        place = tool.find(part, place, end)
+        if place < 0:
+            return False
+        place += len(part)
+    return True
 
 
 def matches(patterns: Iterable[str], tool: str) -> bool:
-    """Return whether one of the patterns names a tool."""
-    return any(_expression(pattern).fullmatch(tool) for pattern in patterns)
+    """Return whether one of the patterns names a tool; `*` stands for any text."""
+    return any(_is_named(pattern, tool) for pattern in patterns)
 
 
 def may_match(pattern: str, servers: Iterable[str], tools: Iterable[str]) -> bool:
     """Return whether a pattern names one of the tools, or may name one of a server, given by how its tools begin."""
-    literal = pattern.partition("*")[0]
-    has_star = "*" in pattern
-    named = any(server.startswith(literal) if has_star else False for server in servers)
-    return (
-        named or any(literal.startswith(server) for server in servers) or any(matches([pattern], one) for one in tools)
-    )
+    literal, star, _ = pattern.partition("*")
+    of_servers = (literal.startswith(server) or (star and server.startswith(literal)) for server in servers)
+    return any(of_servers) or any(matches([pattern], tool) for tool in tools)
