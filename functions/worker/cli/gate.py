@@ -84,6 +84,8 @@ class Gate:
         if self._is_decided(call_id):
             # The CLI asks `answer` next, also where its rules would allow the call.
             return _hook("ask", "")
+        if not isinstance(tool, str):
+            return _hook("deny", _NOT_ALLOWED)
         if not self.needs_decision(tool):
             return {}
         if call.get("agent_id"):
