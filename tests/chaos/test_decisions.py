@@ -105,11 +105,11 @@ def test_a_decided_call_is_made_as_decided_and_at_most_once(tmp_path, model, ful
         states[job["state"] if job["error"] is None else job["error"]["code"]] += 1
         if job["state"] != "completed":
             continue
-        for place, said in enumerate(job["result"]["response"].split(" | ")):
-            was_made, name = said.strip() == "made", f"{number}.{place}"
-            unknown += "may or may not have taken effect" in said
+        for place, shown in enumerate(job["result"]["response"].split(" | ")):
+            was_made, name = shown.strip() == "made", f"{number}.{place}"
+            unknown += "may or may not have taken effect" in shown
             assert not was_made or name in made, f"{name} was reported, and not made"
-            assert was_made or "denied" in said or "may or may not" in said, said
+            assert was_made or "denied" in shown or "may or may not" in shown, shown
     assert set(states) <= {"completed", "worker_lost"}, states
     row("calls that wait for decisions, whatever is killed", f"{jobs} jobs, {dict(states)}, killed {killed}")
     row("  calls made, and of unknown outcome", f"{len(made)} of {len(allowed)} allowed, {unknown} unknown")

@@ -81,9 +81,9 @@ def test_the_page_answers_the_questions_of_the_model(gateway, model, receiver):
     form = {"decision": "allow", "answer-0": "Blue", "other-0": "", "answer-1": ["<b>Red", "Blue"], "other-1": "Pink"}
     assert gateway.client.post(path, data=form).status_code == 200
     assert gateway.finished(job["jobId"])["state"] == "completed"
-    said = results(model)[0]["content"]
-    assert '"Which color?"="Blue"' in said
-    assert '"Which ones?"="<b>Red, Blue, Pink"' in said
+    shown = results(model)[0]["content"]
+    assert '"Which color?"="Blue"' in shown
+    assert '"Which ones?"="<b>Red, Blue, Pink"' in shown
 
 
 def test_a_call_of_an_mcp_tool_waits(gateway, model):
