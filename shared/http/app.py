@@ -8,12 +8,14 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from mangum import Mangum
 from mangum.handlers import HTTPGateway
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.configuration.settings import CommonSettings, ProxySettings, SettingsError, load_all
 from shared.http.documents import documents
 from shared.http.forwarded import Forwarded
 from shared.http.observe import Observe
 from shared.http.problems import install_problems
+from shared.http.shortcut import Shortcut
 from shared.version import VERSION
 
 TITLE = "Claude API Gateway"
@@ -21,7 +23,7 @@ TITLE = "Claude API Gateway"
 
 def create_app(*routers: APIRouter, lifespan: Callable[[FastAPI], Any] | None = None) -> FastAPI:
     """Build an app from routers, with the gateway's errors, request ids, log lines and documents."""
-    app = FastAPI(
+    app = _Gateway(
         title=TITLE,
         version=VERSION,
         summary="Turns the Claude CLI into a service.",
@@ -38,10 +40,19 @@ def create_app(*routers: APIRouter, lifespan: Callable[[FastAPI], Any] | None = 
         # Not `include_router`, which would match each request twice.
         app.router.routes.extend(router.routes)
     install_problems(app)
-    app.add_middleware(Observe)
-    # Outermost, so that everything else sees the client behind the proxies, and paths without the prefix.
-    app.add_middleware(Forwarded)
     return app
+
+
+class _Gateway(FastAPI):
+    def build_middleware_stack(self) -> ASGIApp:
+        # `Forwarded` outermost: everything else sees the client behind the proxies, and paths without the prefix.
+        return Forwarded(Observe(Shortcut(self, super().build_middleware_stack())))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.middleware_stack is None:
+            self.middleware_stack = self.build_middleware_stack()
+        scope["app"] = self
+        await self.middleware_stack(scope, receive, send)
 
 
 class _HttpApi(HTTPGateway):

@@ -16,7 +16,6 @@ from shared.api.errors import FieldError, GatewayError, InvalidRequest, Unavaila
 from shared.configuration.settings import CommonSettings, load
 from shared.http.compat import writer_for
 from shared.http.route_table import unrouted
-from shared.http.security_headers import missing, request_id_headers
 from shared.store.redis import failures
 
 log = logging.getLogger(__name__)
@@ -144,12 +143,8 @@ def install_problems(app: FastAPI) -> None:
         return Response(status_code=499)
 
     async def on_unexpected(request: Request, _error: Exception) -> Response:
-        # Starlette raises the error again after this response, so the server logs it. No middleware sees the response.
-        response = answer(request, GatewayError("The error is in the log of the gateway"))
-        response.raw_headers.extend(missing(response.raw_headers))
-        if request_id := getattr(request.state, "request_id", None):
-            response.raw_headers.extend(request_id_headers(request.scope["path"], request_id))
-        return response
+        # The error is raised again after this response, so that the server logs it.
+        return answer(request, GatewayError("The error is in the log of the gateway"))
 
     app.add_exception_handler(GatewayError, on_gateway_error)
     app.add_exception_handler(RequestValidationError, on_validation)
