@@ -1030,3 +1030,16 @@ FORGERIES = {
     "Store transcripts of other sessions, or without end": "only the job's own session is stored: 64 MiB for each run",
     "Leave settings and hooks for the next turn of a session": "a turn gets a new directory with the transcript alone",
 }
+
+# Attacks on decisions, in `test_decisions.py`.
+DECISION_FORGERIES = {
+    "Make up a pause, and a call that a person then allows": (
+        "a run goes on with the call in its transcript alone, and the job fails when that has no such call"
+    ),
+    "Exchange the call between pause and decision": (
+        "the worker compares the call with the one that was shown, and denies another"
+    ),
+    "Call an MCP tool that needs a decision by a forged message of the CLI": (
+        "the broker passes an allowed call once, as it was allowed"
+    ),
+}
