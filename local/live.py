@@ -53,7 +53,11 @@ def follow_live(client: Client, job_id: str, display: ProgressDisplay, deadline:
 def _waits(client: Client, job_id: str, call: Body) -> bool:
     """Return whether a job still waits for the decision on a call: a stream begins with what has passed."""
     status, _ = client.send("GET", job_path(job_id))
-    return (status.get("pending") or {}).get("id") == call["id"]
+    match status.get("pending"):
+        case {"id": str(waits)}:
+            return waits == str(call["id"])
+        case _:
+            return False
 
 
 def _end_line(shown: str) -> str:

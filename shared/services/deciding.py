@@ -53,7 +53,7 @@ async def decide(
         raise NotFound("The job has no such decision")
     if answer == "over":
         raise AlreadyDecided(_OVER)
-    details = {"job_id": job_id, "decision_id": ask, "decision": decision.decision}
+    details: dict[str, Any] = {"job_id": job_id, "decision_id": ask, "decision": decision.decision}
     event(log, "call_decided", **details, via="admin_api" if origin is None else origin.via)
     if origin is not None and caller is not None:
         act = Act("decide", caller, origin.via, details, origin.request_id, origin.address)

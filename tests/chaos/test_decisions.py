@@ -37,7 +37,7 @@ class Deciders:
     """Two people who decide whatever waits, at the same time and not alike."""
 
     def __init__(self, deployment):
-        self.made: dict[tuple[str, str], tuple[str, dict]] = {}
+        self.made: dict[tuple[str, str], tuple[str, dict[str, str]]] = {}
         self.faults: list[str] = []
         self._client = deployment.client
         self._stop = threading.Event()

@@ -1,9 +1,11 @@
 """The gate of a run: what waits for a decision, and what becomes of the decided call whatever the transcript says."""
 
+from typing import Any
+
 import pytest
 
 from functions.worker.cli.gate import MOST_INPUT, Gate
-from functions.worker.cli.plan import ApprovalPlan, RunOptions, RunPlan
+from functions.worker.cli.plan import ApprovalPlan, RunOptions, RunPlan, SessionPlan
 from functions.worker.cli.resuming import plan_of_job
 from shared.api.approvals import matches, may_match
 from shared.store.jobs.decisions import Resumption
@@ -31,7 +33,7 @@ def gate_for(*tools, begins=True, asks=False, **resumption):
         return begins
 
     plan = RunPlan(approval=ApprovalPlan(tools, asks=asks), resumption=found)
-    gate = Gate(plan, begin)
+    gate: Any = Gate(plan, begin)
     gate.begun = calls
     return gate
 
@@ -171,4 +173,4 @@ def test_a_run_that_goes_on_has_the_turns_that_are_left():
     found = Resumption("d", "Bash", {}, KEPT, ALLOW)
     assert plan_of_job(plan, "j", found).options.max_turns == 1
     assert plan_of_job(plan, "j", None).options.max_turns == 3
-    assert plan_of_job(plan, "j", found).session.session_id == "j"
+    assert plan_of_job(plan, "j", found).session == SessionPlan("j", None, is_kept=False)
