@@ -15,6 +15,7 @@ from shared.http.callers import caller_of
 from shared.http.describe import in_path, problems, takes
 from shared.http.direct import DirectRoute
 from shared.http.forwarded import client_address
+from shared.http.query import refuse_unknown
 from shared.services import deciding
 
 router = APIRouter(tags=["queries"], route_class=DirectRoute)
@@ -56,6 +57,7 @@ async def decide(request: Request) -> Response:
 )
 async def show(request: Request) -> Response:
     """Show the call that a webhook asks to decide. The URL is the only credential; reading it changes nothing."""
+    refuse_unknown(request)
     where = request.path_params
     job = await deciding.by_token(where["jobId"], where["token"], redis_address=load(SubmitSettings).redis_address)
     return page.gone() if job is None or job.pending is None else page.asking(job.pending)
@@ -69,6 +71,7 @@ async def show(request: Request) -> Response:
 )
 async def answer(request: Request) -> Response:
     """Decide what the page of this URL shows; the URL is used up."""
+    refuse_unknown(request)
     settings = load(SubmitSettings)
     form = await read_form(request, max_bytes=settings.max_body_bytes)
     where = request.path_params

@@ -1033,9 +1033,6 @@ FORGERIES = {
 
 # Attacks on decisions, in `test_decisions.py`.
 DECISION_FORGERIES = {
-    "Make up a pause, and a call that a person then allows": (
-        "a run goes on with the call in its transcript alone, and the job fails when that has no such call"
-    ),
     "Exchange the call between pause and decision": (
         "the worker compares the call with the one that was shown, and denies another"
     ),
