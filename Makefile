@@ -16,7 +16,7 @@ CLIENTS := .venv-clients/.installed
 FRAMEWORKS := .venv-frameworks/.installed
 # The linter of JavaScript and CSS; skipped on a machine without npm, but required in CI.
 BIOME := tests/lint/node_modules/.installed
-SETS := submit status webhook batches openai anthropic admin credentials files local dev sam clients frameworks
+SETS := submit status webhook batches openai anthropic admin credentials files schedules local dev sam clients frameworks
 
 .PHONY: redteam redteam-short seccomp
 .PHONY: help install install-sam install-clients install-frameworks install-hooks clients clients-short run up down logs test test-pythons slow docs-test \
@@ -193,7 +193,7 @@ requirements:  ## compile requirements/*.txt from pyproject.toml (requires uv on
 # as wheels for Lambda. SAM does not pass the architecture; the environment variable does.
 ARCHITECTURE ?= x86_64
 MACHINE := $(ARCHITECTURE:arm64=aarch64)
-FUNCTIONS := Submit Status Webhook Batches Openai Anthropic Admin Credentials Files
+FUNCTIONS := Submit Status Webhook Batches Openai Anthropic Admin Credentials Files Schedules
 .PHONY: $(FUNCTIONS:%=build-%Function)
 $(FUNCTIONS:%=build-%Function): build-%Function:
 	@name=$$(echo $* | tr A-Z a-z) && \
@@ -201,7 +201,7 @@ $(FUNCTIONS:%=build-%Function): build-%Function:
 	cp functions/__init__.py "$(ARTIFACTS_DIR)/functions/" && \
 	cp -R functions/$$name "$(ARTIFACTS_DIR)/functions/" && \
 	cp -R shared "$(ARTIFACTS_DIR)/" && \
-	{ case $$name in submit|batches|openai|anthropic) ;; *) false ;; esac && [ -f mcp.json ] && cp mcp.json "$(ARTIFACTS_DIR)/" || true; } && \
+	{ case $$name in submit|batches|openai|anthropic|schedules) ;; *) false ;; esac && [ -f mcp.json ] && cp mcp.json "$(ARTIFACTS_DIR)/" || true; } && \
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 		--only-binary=:all: --implementation cp --python-version 3.13 \
 		--platform manylinux2014_$(MACHINE) --platform manylinux_2_28_$(MACHINE) \

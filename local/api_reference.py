@@ -16,7 +16,7 @@ from shared.http.route_table import DOCUMENT
 REFERENCE = Path(__file__).parents[1] / "docs/api.md"
 Json = dict[str, Any]
 # The most important tags first, then all others, the operators' last.
-_ORDER = ("queries", "batches", "files", "webhooks", "credentials", "health", "pages")
+_ORDER = ("queries", "batches", "schedules", "files", "webhooks", "credentials", "health", "pages")
 _METHODS = ("get", "post", "put", "patch", "delete")
 _LIMITS = {
     "minimum": "≥ {}", "exclusiveMinimum": "> {}", "maximum": "≤ {}", "exclusiveMaximum": "< {}",

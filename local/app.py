@@ -13,6 +13,7 @@ from functions.admin.callers import router as admin_callers
 from functions.admin.pages import pages as admin_pages
 from functions.admin.reports import router as admin_reports
 from functions.admin.routes import router as admin
+from functions.admin.schedules import router as admin_schedules
 from functions.anthropic.message_routes import router as anthropic_messages
 from functions.anthropic.routes import router as anthropic
 from functions.batches.routes import lists as batch_lists
@@ -22,6 +23,8 @@ from functions.files.routes import lists as file_lists
 from functions.files.routes import router as files
 from functions.openai.chat_routes import router as openai_chat
 from functions.openai.routes import router as openai
+from functions.schedules.routes import lists as schedule_lists
+from functions.schedules.routes import router as schedules
 from functions.status.routes import polled
 from functions.status.routes import router as status
 from functions.status.start import start
@@ -29,11 +32,12 @@ from functions.submit.decisions import router as decisions
 from functions.submit.routes import router as submit
 from functions.webhook.routes import router as webhook
 from local.store_watch import watch
-from shared.configuration.settings import HTTP_SETTINGS, ApiSettings, load
+from shared.configuration.settings import HTTP_SETTINGS, ApiSettings, SubmitSettings, load
 from shared.host.environment import hide
 from shared.http.app import create_app
 from shared.http.traffic import traffic
 from shared.logs import configure, event
+from shared.services import routing
 from shared.store.callers import callers
 from shared.store.redis.client import async_client, close_clients
 
@@ -53,14 +57,16 @@ async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
     configure(settings)
     await _warn_without_keys(settings)
     watching = asyncio.create_task(watch(settings.redis_address))
+    preparing = asyncio.create_task(routing.prepare(load(SubmitSettings)))
     # What was imported stays until the process ends, so that the collector need not visit it. A request creates some
     # hundred objects that reference counting frees; the default looks for cycles among them at every second request.
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, *gc.get_threshold()[1:])
     yield
-    watching.cancel()
-    await asyncio.wait({watching})
+    for task in (watching, preparing):
+        task.cancel()
+    await asyncio.wait({watching, preparing})
     await traffic.close(async_client(settings.redis_address))
     await close_clients()
 
@@ -83,6 +89,8 @@ app = create_app(
     file_lists,
     batches,
     batch_lists,
+    schedules,
+    schedule_lists,
     openai,
     openai_chat,
     anthropic,
@@ -91,5 +99,6 @@ app = create_app(
     admin_callers,
     admin_pages,
     admin_reports,
+    admin_schedules,
     lifespan=_lifespan,
 )

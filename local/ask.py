@@ -125,6 +125,9 @@ def _status_of_cached(client: Client, cached: Body) -> Body:
         "queuePosition": None,
         "waitingFor": None,
         "pending": None,
+        "startsAt": None,
+        "scheduleId": None,
+        "steps": 0,
         "result": result,
     }
 

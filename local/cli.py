@@ -27,6 +27,7 @@ _MODULES = {
     "files": "local.files",
     "jobs": "local.jobs",
     "keys": "local.keys",
+    "schedules": "local.schedules",
     "webhooks": "local.webhooks",
 }
 # These commands log to standard error and print at most one line to standard output.

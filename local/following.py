@@ -11,6 +11,7 @@ from local.live import follow_live
 from local.output import FAILED, OK, is_terminal, visible, write, write_json
 from local.paths import job_path
 from local.progress_display import ProgressDisplay
+from local.steering import Steering
 from shared.api.vocabulary import TERMINAL
 
 _FIRST_PAUSE, _LAST_PAUSE, _PAUSE_GROWTH = (
@@ -25,13 +26,14 @@ _REQUEST_TIMEOUT = 10.0  # s; none of these requests waits for the job
 def follow(
     client: Client, job_id: str, display: ProgressDisplay, deadline: Deadline, *, as_json: bool, live: bool
 ) -> Body:
-    """Return a job's terminal status; with `live`, print its answer as it is generated.
+    """Return a job's terminal status; with `live`, print its answer and its steps, and send it typed lines.
 
     Raises OutOfTime at the deadline, after printing the last status if `as_json` is set.
     """
     display.watch(job_id)
     if live:
-        return follow_live(client, job_id, display, deadline)
+        with Steering(client, job_id) as steering:
+            return follow_live(client, job_id, display, deadline, steering.quiet)
     decider = TerminalDecider(client, job_id)
     status: Body = {}
     try:

@@ -44,7 +44,7 @@ def state_of(status: Body, health: Body) -> str:
     reason = reason_of(status, health)
     parts = [f"{state}: {reason}" if reason else str(state)]
     if state == "delayed" and not reason:
-        parts = ["delayed: the attempt failed; retrying soon"]
+        parts = [_delay(status)]
     if state == "paused":
         parts = ["paused: a call waits for a decision"]
     if isinstance(before, int) and state == "waiting":
@@ -52,6 +52,12 @@ def state_of(status: Body, health: Body) -> str:
         if not reason and _is_busy(health):
             parts.append("all slots are busy")
     return visible(", ".join(parts))
+
+
+def _delay(status: Body) -> str:
+    if status.get("startsAt") and not status.get("attempts"):
+        return f"delayed until {status['startsAt']}"
+    return "delayed: the attempt failed; retrying soon"
 
 
 def failure_of(status: Body) -> str:

@@ -34,12 +34,13 @@ def list_(
     api_key: ApiKey = None,
     *,
     state: Annotated[State | None, typer.Option(help="Only jobs in this state.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="Only jobs that this schedule made.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100, help="Maximum number of jobs.")] = 20,
     cursor: Annotated[str | None, typer.Option(help="`nextCursor` of the previous page.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the caller's own jobs, newest first."""
-    given = {"state": state, "limit": limit, "cursor": cursor}
+    given = {"state": state, "schedule": schedule, "limit": limit, "cursor": cursor}
     query = urlencode({name: value for name, value in given.items() if value is not None}, errors="replace")
     page = _send("GET", f"/api/query?{query}", url, api_key)
     if as_json:
@@ -209,7 +210,7 @@ def retry(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a failed or cancelled job again under the same id; for operators.
+    """Run a failed or cancelled job again under the same id, or a delayed job now; for operators.
 
     This command uses the admin API. It requires ADMIN_ENABLED at the gateway, and the admin login.
     A caller without the admin login submits the query again with `ask`.

@@ -1,28 +1,41 @@
-"""Follows a job through its event stream, printing the answer as it is generated; resumes a broken stream."""
+"""Follows a job through its event stream, printing the answer and the steps as they come; resumes a broken stream."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 from local.client import Body, Client, CommandError
 from local.deadline import Deadline
 from local.deciding import TerminalDecider
-from local.output import print_message, visible
+from local.output import is_terminal, print_message, visible
 from local.paths import job_path
 from local.progress_display import ProgressDisplay
+from local.step_text import step_line
 
 # s to retry while the gateway restarts or has no connection to Redis, and between two requests.
 _RETRY_FOR, _PAUSE = 30.0, 1.0
 _SILENCE = 30.0  # s without a byte; the gateway sends a comment every ten
 
 
-def follow_live(client: Client, job_id: str, display: ProgressDisplay, deadline: Deadline) -> Body:
-    """Print a job's answer as it is generated, and return the terminal status. Raises CommandError."""
+def follow_live(  # noqa: C901 -- a case for each event
+    client: Client,
+    job_id: str,
+    display: ProgressDisplay,
+    deadline: Deadline,
+    quiet: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Body:
+    """Print a job's answer as it is generated, and return the terminal status. Raises CommandError.
+
+    Nothing else reads the terminal in the block of `quiet`, in which the user decides on a call.
+    """
     shown, paused, decider = "", False, TerminalDecider(client, job_id)
+    is_step_last = False
     for kind, data in _events(client, job_id, deadline):
         match kind, data:
             case "delta", {"text": str(text)}:
                 display.hide()
                 shown += text
+                is_step_last = False
                 _write(visible(text))
             case "state", {"state": "paused" | "waiting"} if paused or data.get("state") == "paused":
                 # The text goes on after the decision.
@@ -38,13 +51,22 @@ def follow_live(client: Client, job_id: str, display: ProgressDisplay, deadline:
             case "action_required", {"id": str()} if _waits(client, job_id, data):
                 display.hide()
                 shown = _end_line(shown)
-                decider.decide(data)
+                with quiet():
+                    decider.decide(data)
                 display.show()
             case "state", _:
                 display.note(data)
+            case "step", _ if line := step_line(data):
+                display.hide()
+                if not is_step_last and shown and not shown.endswith("\n") and is_terminal(sys.stdout):
+                    _write("\n")
+                is_step_last = True
+                print_message(line)
+                if not shown:
+                    display.show()
             case "done", _:
                 display.hide()
-                return _end_answer(data, shown)
+                return _end_answer(data, shown, starts_line=is_step_last)
             case _:
                 pass
     raise CommandError("the event stream ended before the job")
@@ -74,11 +96,11 @@ def _end_failed_attempt(shown: str) -> str:
     return ""
 
 
-def _end_answer(status: Body, shown: str) -> Body:
+def _end_answer(status: Body, shown: str, *, starts_line: bool = False) -> Body:
     """Complete the shown text with the final answer, which is only the last message of a run of several turns."""
     match status:
         case {"result": {"response": str(response)}} if shown and not shown.endswith(response):
-            _write("\n" if not shown.endswith("\n") else "")
+            _write("\n" if not shown.endswith("\n") and not (starts_line and is_terminal(sys.stdout)) else "")
             _write(visible(response))
             shown = response
         case {"result": {"response": str(response)}} if not shown:

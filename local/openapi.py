@@ -42,6 +42,7 @@ _TAGS = {
     "files": "Files of a caller, which jobs read and models are shown.",
     "webhooks": "Delivery attempts of a job's webhooks, and redelivery.",
     "credentials": "Secrets of a caller that its jobs use and no response shows.",
+    "schedules": "Queries that run at the times of a cron expression.",
     "OpenAI's responses": "OpenAI's Responses API, for its client packages.",
     "OpenAI's chat completions": "OpenAI's Chat Completions API and the models, for its client packages.",
     "Anthropic's messages": "Anthropic's Messages API, for its client packages.",

@@ -9,7 +9,7 @@ from functions.admin.audit import record
 from functions.admin.same_site import check_same_site
 from shared.api.errors import Forbidden, NotFound, RateLimited, Unauthorized
 from shared.configuration.settings import AdminSettings, load
-from shared.http.callers import has_scope
+from shared.http.callers import caller_with
 from shared.http.forwarded import client_address, client_network
 from shared.http.query import refuse_unknown
 from shared.logs import event
@@ -50,8 +50,9 @@ async def require_viewer(request: Request) -> dashboard_sessions.Role:
     role = await session_role(request, settings)
     if role is None and (given := credentials.basic_in(request)) is not None:
         role = await role_for(request, *given, settings)
-    if role is None and await has_scope(request, settings, "admin-read"):
-        role = "viewer"
+    request.state.caller = None
+    if role is None and (caller := await caller_with("admin-read", request, settings)) is not None:
+        role, request.state.caller = "viewer", caller
     if role is None:
         # With a challenge, a browser would show its own login window instead of the page's form.
         challenge = {} if "sec-fetch-site" in request.headers else {"WWW-Authenticate": 'Basic realm="dashboard"'}

@@ -24,6 +24,8 @@ async def audited(request: Request, action: str, answer: dict[str, Any], **field
 async def record(request: Request, action: str, source: Source = "operators", **fields: Any) -> None:
     """Store an entry of the audit list, and write it to the log."""
     settings, role, request_id = load(AdminSettings), request.state.role, request.state.request_id
-    event(log, "admin_action", action=action, role=role, request_id=request_id, **fields)
-    act = Act(action, role or "", "admin_api", fields, request_id, client_address(request))
+    # With a key the actor is its caller, who has the viewer's role.
+    actor = getattr(request.state, "caller", None) or role or ""
+    event(log, "admin_action", action=action, role=role, actor=actor, request_id=request_id, **fields)
+    act = Act(action, actor, "admin_api", fields, request_id, client_address(request))
     await auditing.keep(source, act, redis_address=settings.redis_address, keep_for=settings.audit_ttl)

@@ -27,7 +27,9 @@ class NewCaller(Wire):
     model_config = ConfigDict(extra="forbid")
 
     name: StrictStr = Field(description="1 to 100 printable characters; no other caller has it.")
-    scopes: list[Scope] = Field(default_factory=list, max_length=4, description="By default submit, read and decide.")
+    scopes: list[Scope] = Field(
+        default_factory=list, min_length=1, max_length=4, description="By default submit, read and decide."
+    )
     policy: Policy = NO_POLICY
 
 

@@ -16,6 +16,7 @@ from shared.api.vocabulary import Priority, State
 from shared.configuration.settings import AdminSettings, load
 from shared.http.body import read_json
 from shared.http.describe import problems, takes
+from shared.services import steps
 
 router = APIRouter(prefix="/admin/api", tags=["admin"], responses=problems(401, 403, 404, 422, 429, 503))
 JobId = Annotated[str, Path(alias="jobId")]
@@ -61,6 +62,17 @@ async def list_jobs(
 async def read_job(job_id: JobId) -> JSONResponse:
     """Return the whole record of a job, with its request and its result."""
     return JSONResponse(await service.job(job_id, load(AdminSettings)))
+
+
+@router.get("/jobs/{jobId}/steps", summary="List the steps of a job of any caller", dependencies=_VIEWER)
+async def list_steps(
+    job_id: JobId,
+    limit: Annotated[int, Query(ge=1, le=100)] = 100,
+    cursor: Annotated[str | None, Query(pattern=steps.STEP_CURSOR)] = None,
+) -> JSONResponse:
+    """List the steps of a job in the order in which they began."""
+    page = await steps.step_page(job_id, limit, cursor, caller=None, settings=load(AdminSettings))
+    return JSONResponse(page.model_dump(by_alias=True))
 
 
 @router.post("/jobs/retry-failed", summary="Retry every failed job", dependencies=_ADMIN)

@@ -6,11 +6,12 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from functions.anthropic.attachments import place_of
 from functions.anthropic.parameters import UNSUPPORTED, refused
-from functions.anthropic.tools import forced_tool
+from functions.anthropic.tools import tools_of
 from functions.anthropic.turns import texts_of, turns_of
-from shared.api.errors import FieldError, InvalidRequest
+from shared.api.compat_queries import CompatQuery
+from shared.api.errors import FieldError, InvalidRequest, RefusedThread
 from shared.api.models import Wire
-from shared.api.requests import MOST_QUERIES, CompatQuery
+from shared.api.requests import MOST_QUERIES
 from shared.api.vocabulary import Priority
 from shared.http.problems import invalid_request
 from shared.services.batches import error_at
@@ -26,6 +27,7 @@ _NO_EFFECT: dict[str, tuple[Any, ...]] = {
     "service_tier": ("auto", "standard_only"),
     "speed": ("standard",),
 }
+_TOOLS = {"tools", "tool_choice"}
 # Parameters that change nothing, whatever their value: where a prompt is cached, and who asks.
 _IGNORED = {"cache_control", "user_profile_id"}
 # Our field → its place in `params` of Anthropic's API.
@@ -35,6 +37,8 @@ _PLACES = {
     "effort": "output_config/effort",
     "outputSchema": "output_config/format/schema",
     "answerTool": "tools/0/name",
+    "clientTools": "tools",
+    "history": "messages",
 }
 
 
@@ -135,8 +139,11 @@ def _place_in(messages: list[dict[str, Any]], name: str, inside: list[str]) -> s
 def _fields(params: dict[str, Any], place: str) -> dict[str, Any]:
     """Translate the parameters of one message; `place` is what precedes their names in errors."""
     given = {name: value for name, value in params.items() if value is not None and not _changes_nothing(name, value)}
-    # The results of a batch are written from the jobs alone, which do not name the tool.
-    fields: dict[str, Any] = {} if place else forced_tool(given, place)
+    fields: dict[str, Any] = {}
+    # The results of a batch are written from the jobs alone, which do not name a forced tool.
+    if not place:
+        fields = tools_of(params, place)
+        given = {name: value for name, value in given.items() if name not in _TOOLS}
     system = texts_of(given.pop("system"), f"{place}system") if "system" in given else []
     turns = None
     if "messages" in given:
@@ -171,6 +178,8 @@ def _translate_field(name: str, value: Any, where: str) -> dict[str, Any]:
         case "thinking":
             _check_thinking(value, where)
             return {}
+        case "thread":
+            raise RefusedThread(where)
         case _:
             raise refused(where, UNSUPPORTED)
 

@@ -11,7 +11,7 @@ from shared.store.jobs.records import StoredJob
 
 
 class MessageWriter:
-    """Writes the events of one message with one block: text, or the input of the client's tool."""
+    """Writes the events of one message: a block of text, or the input of a forced tool; calls of tools at its end."""
 
     def __init__(self, job_id: str, model: str, request_id: str, tool: str | None = None) -> None:
         self._job_id, self._model, self._request_id, self._tool = job_id, model, request_id, tool
@@ -39,8 +39,11 @@ class MessageWriter:
     def end(self, job: StoredJob, rest: str) -> bytes:
         """Write the rest of the text and the end of the message."""
         result = job.result or {}
-        written = b"" if self._open and not rest else self.add(rest)
-        written += _event("content_block_stop", index=0)
+        calls = views.calls_of(result)
+        written = self.add(rest) if rest or not (self._open or calls) else b""
+        if self._open:
+            written += _event("content_block_stop", index=0)
+        written += b"".join(_call(call, index) for index, call in enumerate(calls, start=int(self._open)))
         delta = {"stop_reason": views.stop_reason_of(result, self._tool), "stop_sequence": None}
         return written + _event("message_delta", delta=delta, usage=views.usage_of(result)) + _event("message_stop")
 
@@ -51,6 +54,15 @@ class MessageWriter:
     def keep_alive(self) -> bytes:
         """Write an event that clients ignore."""
         return _event("ping")
+
+
+def _call(call: dict[str, Any], index: int) -> bytes:
+    text = json.dumps(call["input"], ensure_ascii=False)
+    return (
+        _event("content_block_start", index=index, content_block={**call, "input": {}})
+        + _event("content_block_delta", index=index, delta={"type": "input_json_delta", "partial_json": text})
+        + _event("content_block_stop", index=index)
+    )
 
 
 def _event(kind: str, **fields: Any) -> bytes:

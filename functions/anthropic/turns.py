@@ -4,7 +4,8 @@ from typing import Any, NamedTuple
 
 from functions.anthropic.attachments import attachment, is_attachment
 from functions.anthropic.parameters import UNSUPPORTED, refused
-from shared.api.turns import Block, Conversation, Turn, text
+from functions.anthropic.tool_blocks import is_tool_block, tool_block
+from shared.api.turns import Block, Conversation, Turn, beside_calls, text
 
 # Marks of the prompt cache, which change no answer.
 _NO_EFFECT = {"cache_control"}
@@ -38,6 +39,8 @@ def turns_of(messages: Any, place: str) -> Turns:
             conversation.turns.append(_turn(conversation, role, content, where))
     if not conversation.has_query:
         raise refused(place, "should end with a user message; an assistant message to continue is not supported")
+    if wrong := conversation.unpaired():
+        raise refused(*wrong)
     return Turns(conversation, system, effort)
 
 
@@ -66,11 +69,13 @@ def _turn(conversation: Conversation, role: str, content: Any, place: str) -> Tu
         inside = f"{where}.{number}"
         if role == "user" and is_attachment(part):
             blocks.append(conversation.attach(attachment(part, inside), f"{inside}.source"))
+        elif is_tool_block(part, role):
+            blocks.append(tool_block(part, inside))
         else:
             blocks.append(text(_text(part, inside)))
     if not isinstance(content, list):
         blocks = [text(words) for words in texts_of(content, where)]
-    turn = Turn(role, blocks, place)
+    turn = Turn(role, beside_calls(blocks), place)
     if turn.is_blank:
         raise refused(where, "should not be blank")
     return turn

@@ -67,12 +67,15 @@ def _result(job: StoredJob | None) -> dict[str, Any]:
 
 def message_of(job_id: str, result: dict[str, Any], tool: str | None = None) -> dict[str, Any]:
     """Write the result of a job as a message; with a tool, the result is the input of that."""
-    content: dict[str, Any] = {"type": "text", "text": result["response"]}
-    if tool is not None:
-        content = {**tool_use(job_id, tool), "input": result["structured"]}
+    calls = calls_of(result)
+    content: list[dict[str, Any]] = [{"type": "text", "text": result["response"]}]
+    if calls and not result["response"]:
+        content = []
+    if tool is not None and not calls:
+        content = [{**tool_use(job_id, tool), "input": result["structured"]}]
     return {
         **begun_message(job_id, result["model"]),
-        "content": [content],
+        "content": content + calls,
         "stop_reason": stop_reason_of(result, tool),
         "usage": usage_of(result),
     }
@@ -81,6 +84,11 @@ def message_of(job_id: str, result: dict[str, Any], tool: str | None = None) -> 
 def tool_use(job_id: str, name: str) -> dict[str, Any]:
     """Write the use of a tool of which nothing but the name is known yet."""
     return {"type": "tool_use", "id": f"toolu_{job_id}", "name": name, "input": {}}
+
+
+def calls_of(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Write the calls of the client's tools."""
+    return [{"type": "tool_use", **call} for call in result.get("toolCalls", ())]
 
 
 def stop_reason_of(result: dict[str, Any], tool: str | None) -> str:

@@ -233,10 +233,12 @@ async def read_download(request: Request) -> Response:
     settings = load(FilesSettings)
     refuse_unknown(request)
     file = await outputs.of_token(request.path_params["token"], settings)
-    return await _content_of(request, file, file.name, settings)
+    return await _content_of(request, file, file.name, settings, is_for_page=True)
 
 
-async def _content_of(request: Request, file: service.StoredFile, name: str, settings: FilesSettings) -> Response:
+async def _content_of(
+    request: Request, file: service.StoredFile, name: str, settings: FilesSettings, *, is_for_page: bool = False
+) -> Response:
     if file.sha256 is None:
         raise NotFinished("The bytes of the presigned upload have not arrived, or are not as many as announced")
     headers = headers_of(name, file.sha256)
@@ -245,7 +247,7 @@ async def _content_of(request: Request, file: service.StoredFile, name: str, set
     part = range_of(request.headers, file.size, file.sha256)
     found: AsyncIterator[bytes] | str = _nothing()
     if not request.scope.get(HEAD_ONLY) and file.size > 0:
-        found = await service.content(file, part, settings=settings)
+        found = await service.content(file, part, settings=settings, is_for_page=is_for_page)
     if isinstance(found, str):
         return Response(status_code=302, headers={"Location": found, "Cache-Control": "no-store"})
     return download(found, headers, file.media_type, file.size, part)

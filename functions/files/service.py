@@ -19,6 +19,8 @@ from shared.store.redis.client import async_client
 
 # Seconds for which a presigned URL can be used: an upload ends before its lease.
 _UPLOAD_SECONDS, _DOWNLOAD_SECONDS = LEASE // 1000 - 60, 300
+# Bytes of an image, and of another file, that a function can answer: in its JSON they become base64, or up to six each.
+_MOST_SHOWN, _MOST_TEXT_SHOWN = 4_000_000, 1_000_000
 
 
 async def upload(
@@ -72,12 +74,16 @@ async def read(file_id: str, *, caller: str, settings: FilesSettings) -> StoredF
 
 
 async def content(
-    file: StoredFile, part: tuple[int, int] | None, *, settings: FilesSettings
+    file: StoredFile, part: tuple[int, int] | None, *, settings: FilesSettings, is_for_page: bool = False
 ) -> AsyncIterator[bytes] | str:
-    """Return the content of a ready file, or in Lambda a URL of the object store to redirect to; raises NotFound."""
+    """Return the content of a ready file, or in Lambda a URL of the object store to redirect to; raises NotFound.
+
+    Images and patches that the dashboard shows are not redirected: its policy allows no content of other hosts.
+    """
     where = await shared_files.opened(settings)
+    fits = is_for_page and file.size <= (_MOST_SHOWN if file.kind else _MOST_TEXT_SHOWN)
     try:
-        if where.can_presign and "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+        if where.can_presign and "AWS_LAMBDA_FUNCTION_NAME" in os.environ and not fits:
             # A function answers 6 MB at most.
             return await where.presign(file.path, "GET", _DOWNLOAD_SECONDS)
         return await where.read(file.path, *(part or (0, file.size)))

@@ -6,11 +6,11 @@ from typing import Any
 from pydantic import ConfigDict, ValidationError
 
 from functions.openai.parameters import changes_nothing, flag, json_schema
-from functions.openai.tools import forced_function
+from functions.openai.tools import take_tools
 from functions.openai.turns import CHAT, UNSUPPORTED, joined, refuse_others, turns_of
+from shared.api.compat_queries import CompatQuery
 from shared.api.errors import InvalidRequest, RefusedParameter
 from shared.api.models import Wire
-from shared.api.requests import CompatQuery
 from shared.api.vocabulary import Priority
 from shared.http.compat import renamed
 from shared.http.problems import invalid_request
@@ -22,6 +22,8 @@ _PARAMETERS = {
     "maxOutputTokens": "max_completion_tokens",
     "effort": "reasoning_effort",
     "answerTool": "tools/0/function/name",
+    "clientTools": "tools",
+    "history": "messages",
 }
 
 
@@ -63,7 +65,7 @@ def translate(body: ChatRequest, priority: Priority | None) -> Chat:
     fields |= turns.conversation.fields()
     if turns.instructions:
         fields["systemPrompt"] = joined(*turns.instructions)
-    fields |= forced_function(given)
+    fields |= take_tools(given, nested=True)
     for name, value in given.items():
         if not changes_nothing(name, value):
             fields |= _translate_field(name, value)

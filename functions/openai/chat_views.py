@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from functions.openai.tools import calls_of
 from functions.openai.usage import total_input
 from shared.api.errors import GatewayError
 from shared.api.lines import as_one_line
@@ -10,14 +11,16 @@ from shared.http.compat import openai_error
 from shared.services.following import COMMENT
 from shared.store.jobs.records import StoredJob
 
-_FINISH = {"max_tokens": "length"}
+_FINISH = {"max_tokens": "length", "tool_use": "tool_calls"}
 
 
 def completion_of(job: StoredJob, function: str | None = None) -> dict[str, Any]:
     """Write a completed job as a chat completion; with a function, the result is the arguments of its call."""
     result = job.result or {}
     message = {"role": "assistant", "content": result["response"], "refusal": None, "annotations": []}
-    if function is not None:
+    if calls := calls_of(result):
+        message |= {"content": result["response"] or None, "tool_calls": [_function(call) for call in calls]}
+    elif function is not None:
         message |= {"content": None, "tool_calls": [_call(job.job_id, function, result["response"])]}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish_reason(result, function)}
     return {
@@ -30,6 +33,11 @@ def completion_of(job: StoredJob, function: str | None = None) -> dict[str, Any]
         "service_tier": "default",
         "system_fingerprint": None,
     }
+
+
+def _function(call: dict[str, str]) -> dict[str, Any]:
+    function = {"name": call["name"], "arguments": call["arguments"]}
+    return {"id": call["call_id"], "type": "function", "function": function}
 
 
 def _call(job_id: str, function: str, arguments: str) -> dict[str, Any]:
@@ -63,7 +71,10 @@ class ChatWriter:
         """Write the rest of the text, the reason of the end, and the usage if the client wants it."""
         result = job.result or {}
         self._base["model"] = result["model"]
-        written = (self.add(rest) if rest else b"") + self._chunk({}, _finish_reason(result, self._function))
+        written = self.add(rest) if rest else b""
+        for index, call in enumerate(calls_of(result)):
+            written += self._chunk({"tool_calls": [{"index": index, **_function(call)}]})
+        written += self._chunk({}, _finish_reason(result, self._function))
         if self._include_usage:
             written += _data({**self._base, "choices": [], "usage": _usage(result["usage"])})
         return written + b"data: [DONE]\n\n"

@@ -6,10 +6,12 @@ from typing import Any
 from pydantic import ConfigDict, ValidationError
 
 from functions.openai.parameters import changes_nothing, flag, json_schema
+from functions.openai.tools import take_tools
 from functions.openai.turns import RESPONSE, UNSUPPORTED, joined, refuse_others, turns_of
+from shared.api.compat_queries import ResponseQuery
 from shared.api.errors import InvalidRequest, RefusedParameter
 from shared.api.models import Wire
-from shared.api.requests import ResponseQuery
+from shared.api.turns import TOOL_BLOCKS
 from shared.api.vocabulary import Priority
 from shared.http.compat import renamed
 from shared.http.problems import invalid_request
@@ -21,6 +23,8 @@ _PARAMETERS = {
     "outputSchema": "text/format/schema",
     "maxOutputTokens": "max_output_tokens",
     "effort": "reasoning/effort",
+    "clientTools": "tools",
+    "history": "input",
 }
 
 
@@ -51,9 +55,10 @@ class Translated:
         return renamed(error, _PARAMETERS | self.places)
 
 
-def translate(body: ResponseRequest, priority: Priority | None) -> Translated:
+def translate(body: ResponseRequest, priority: Priority | None, earlier: str | None = None) -> Translated:
     """Translate a body; raises RefusedParameter, which names the parameter.
 
+    `earlier` is the job of the response whose items the body begins with.
     The default priority is high if the client waits for the answer, otherwise normal.
     """
     given = {name: value for name, value in body.model_dump().items() if value is not None}
@@ -74,6 +79,7 @@ def translate(body: ResponseRequest, priority: Priority | None) -> Translated:
     if priority is not None:
         fields["priority"] = priority
     places = _input(given, fields, continues=previous is not None)
+    fields |= _tools(given, fields, earlier, continues=previous is not None)
     for name, value in given.items():
         if not changes_nothing(name, value):
             fields |= _translate_field(name, value)
@@ -109,6 +115,21 @@ def _input(given: dict[str, Any], fields: dict[str, Any], *, continues: bool) ->
     if instructions is not None:
         fields["systemPrompt"] = instructions
     return places
+
+
+def _tools(given: dict[str, Any], fields: dict[str, Any], earlier: str | None, *, continues: bool) -> dict[str, Any]:
+    """Translate tools; a response with calls or results keeps its items in its request, and no session."""
+    tools = take_tools(given, nested=False)
+    has_blocks = any(block["type"] in TOOL_BLOCKS for turn in fields.get("history", ()) for block in turn["content"])
+    if continues and (tools or has_blocks):
+        raise RefusedParameter(
+            "previous_response_id",
+            "not supported with functions after a response without; send all items as input",
+            "unsupported_value",
+        )
+    if not (tools or has_blocks or earlier):
+        return {}
+    return {**tools, "session": False, "itemChain": {"from": earlier} if fields["session"] else None}
 
 
 def _translate_field(name: str, value: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from functions.openai import service, views
+from functions.openai import continuing, references, service, views
 from functions.openai.live_stream import ResponseWriter
 from functions.openai.requests import ResponseRequest, translate
 from functions.openai.stream import deleted_response, stream
@@ -54,7 +54,11 @@ async def create_response(request: Request) -> Response:
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
     body = await read_json(request, ResponseRequest, max_bytes=settings.max_body_bytes)
-    translated = translate(body, priority_in(request))
+    items = await references.resolved(body.input, caller=caller, settings=settings)
+    body, earlier = await continuing.with_earlier_items(
+        body.model_copy(update={"input": items}), caller=caller, settings=settings
+    )
+    translated = translate(body, priority_in(request), earlier)
     is_live = translated.query.live
     if is_live and translated.stream and live.in_lambda():
         raise RefusedParameter("stream", live.NO_STREAM, "unsupported_value")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from functions.openai import views
+from functions.openai.tools import calls_of
 from shared.api.event_stream import encode_event
 from shared.configuration.settings import StatusSettings
 from shared.services.following import COMMENT, Clock, Update, subscribe
@@ -87,13 +88,28 @@ class Translation:
             # the stream lost its first events, the answer has not been written.
             if not self._text.endswith(answer):
                 self._close("incomplete")
-            self._begin_item()
+            if answer or not calls_of(job.result):
+                self._begin_item()
             if answer and not self._text:
                 self._delta(answer)
         is_whole = job.result is not None and ended["status"] == "completed"
         self._close("completed" if is_whole else "incomplete")
+        for number, call in enumerate(calls_of(job.result or {})):
+            self._call(number, call)
         # OpenAI's API has no event for a cancelled response; `incomplete` carries the status.
         self._write(_TERMINAL_EVENTS.get(ended["status"], "response.incomplete"), response=ended)
+
+    def _call(self, number: int, call: dict[str, str]) -> None:
+        """Write a call of a function, whose arguments are one delta."""
+        whole = views.call_item(self._job_id, number, call)
+        place = {"item_id": whole["id"], "output_index": self._item}
+        begun = views.call_item(self._job_id, number, call, "in_progress")
+        arguments = call["arguments"]
+        self._write("response.output_item.added", output_index=self._item, item=begun)
+        self._write("response.function_call_arguments.delta", **place, delta=arguments)
+        self._write("response.function_call_arguments.done", **place, name=call["name"], arguments=arguments)
+        self._write("response.output_item.done", output_index=self._item, item=whole)
+        self._item += 1
 
     def _begin_item(self) -> None:
         if not self._open:

@@ -3,13 +3,14 @@
 from typing import Any, NamedTuple
 
 from functions.openai.attachments import CHAT_PARTS, RESPONSE_PARTS, attachment, is_attachment
+from functions.openai.calls import taken_calls, turn_of
 from shared.api.errors import RefusedParameter
-from shared.api.turns import Block, Conversation, Turn, text
+from shared.api.turns import Block, Conversation, Turn, beside_calls, text
 
 UNSUPPORTED = "not supported; remove it"
 _INSTRUCTIONS, _TURNS = {"system", "developer"}, {"user", "assistant"}
 # Fields of a message or part that change no answer, such as those that an earlier answer had.
-_IGNORED = {"id", "status", "annotations", "logprobs"}
+_IGNORED = {"id", "status", "annotations", "logprobs", "parsed"}
 
 
 class Kinds(NamedTuple):
@@ -44,17 +45,26 @@ def turns_of(items: Any, name: str, kinds: Kinds) -> Turns:
     instructions: list[str] = []
     for number, item in enumerate(items):
         where = f"{name}[{number}]"
-        role, content = _message(item, where)
+        if turn := turn_of(item, where):
+            conversation.turns.append(turn)
+            continue
+        message, calls = taken_calls(item, where)
+        if calls and not message.get("content"):
+            conversation.turns.append(Turn("assistant", calls, where))
+            continue
+        role, content = _message(message, where)
         if role in _INSTRUCTIONS:
             instructions += [block["text"] for block in _blocks(None, content, f"{where}.content", kinds)]
             continue
         blocks = _blocks(conversation if role == "user" else None, content, f"{where}.content", kinds)
-        turn = Turn(role, blocks, where)
+        turn = Turn(role, beside_calls([*blocks, *calls]), where)
         if turn.is_blank:
             raise RefusedParameter(f"{where}.content", "should not be blank", "invalid_value")
         conversation.turns.append(turn)
     if not conversation.has_query:
         raise RefusedParameter(name, "should end with a user message", "invalid_value")
+    if wrong := conversation.unpaired():
+        raise RefusedParameter(*wrong, "invalid_value")
     return Turns(conversation, instructions)
 
 

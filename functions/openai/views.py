@@ -3,6 +3,7 @@
 from typing import Any
 
 from functions.openai.requests import PREFIX
+from functions.openai.tools import calls_of, tools_shown
 from functions.openai.usage import total_input
 from shared.store.jobs.records import StoredJob
 
@@ -17,7 +18,8 @@ _ERRORS = {
 def response_of(job: StoredJob, request: dict[str, Any], *, model: str | None) -> dict[str, Any]:
     """Write a job as a response; `request` is its request, `model` the deployment's default model."""
     result, session = job.result, request.get("conversation", {})
-    previous = session.get("from")
+    chain = request.get("itemChain")
+    previous = session.get("from") or (chain or {}).get("from")
     schema, options = request.get("outputSchema"), request.get("textFormat", {})
     json_schema = {"type": "json_schema", "name": "answer", "schema": schema, **options}
     return {
@@ -31,21 +33,33 @@ def response_of(job: StoredJob, request: dict[str, Any], *, model: str | None) -
         "instructions": request.get("systemPrompt"),
         "max_output_tokens": request.get("maxOutputTokens"),
         "model": (result or {}).get("model") or request.get("model") or model or "default",
-        "output": [] if result is None else [message(job.job_id, 0, result["response"], _item_status(job))],
-        "parallel_tool_calls": False,
+        "output": [] if result is None else _output(job, result),
         # A session has the id of its first job.
         "previous_response_id": PREFIX + previous if previous else None,
         "reasoning": {"effort": request.get("effort"), "summary": None},
-        "store": bool(session),
+        "store": bool(session) or chain is not None,
         "temperature": None,
         "text": {"format": {"type": "text"} if schema is None else json_schema},
-        "tool_choice": "none",
-        "tools": [],
+        **tools_shown(request),
         "top_p": None,
         "truncation": "disabled",
         "usage": None if result is None else _usage(result["usage"]),
         "metadata": job.metadata,
     }
+
+
+def _output(job: StoredJob, result: dict[str, Any]) -> list[dict[str, Any]]:
+    calls = calls_of(result)
+    has_text = result["response"] or not calls
+    items = [message(job.job_id, 0, result["response"], _item_status(job))] if has_text else []
+    return items + [call_item(job.job_id, number, call) for number, call in enumerate(calls)]
+
+
+def call_item(job_id: str, number: int, call: dict[str, str], status: str = "completed") -> dict[str, Any]:
+    """Write a call of a function as an output item; its arguments are known when it is completed."""
+    arguments = call["arguments"] if status == "completed" else ""
+    item_id = f"fc_{job_id}_{number}"
+    return {"id": item_id, "type": "function_call", "status": status, **call, "arguments": arguments}
 
 
 def _is_cut(job: StoredJob) -> bool:

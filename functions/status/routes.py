@@ -10,6 +10,7 @@ from functions.status import service
 from functions.status import usage as usage_service
 from shared.api.errors import NotFound
 from shared.api.models import JobPage, Status, UsageReport
+from shared.api.steps import StepPage
 from shared.api.vocabulary import State
 from shared.configuration.settings import StatusSettings, load
 from shared.http.answers import as_json, event_stream
@@ -18,6 +19,7 @@ from shared.http.describe import in_path, problems
 from shared.http.direct import DirectRoute
 from shared.http.problems import invalid_fields
 from shared.http.query import refuse_unknown
+from shared.services import steps as step_service
 from shared.services.following import follow
 
 router = APIRouter()
@@ -28,7 +30,8 @@ _EVENTS = {
     "type": "string",
     "description": (
         "Server-sent events. Each has an `id`, an `event` and JSON `data`: `state` has `{state, progress}`, `delta` "
-        "has `{text}`, `reset` has `{}` and discards the text so far, `done` has the Status."
+        "has `{text}`, `step` has a Step when it begins and when it ends, `reset` has `{}` and discards the text so "
+        "far, `done` has the Status."
     ),
     "examples": ['retry: 1000\n\nid: 1769860800700-0\nevent: delta\ndata: {"text": "4"}\n\n'],
 }
@@ -53,6 +56,7 @@ JobId = Annotated[str, Path(alias="jobId", description="The `jobId` of the submi
 async def list_jobs(
     request: Request,
     state: Annotated[State | None, Query(description="Only jobs in this state.")] = None,
+    schedule: Annotated[str | None, Query(max_length=36, description="Only jobs that this schedule made.")] = None,
     limit: Annotated[int, Query(ge=1, le=100, description="The number of jobs at most.")] = 20,
     cursor: Annotated[
         str | None, Query(pattern="^[0-9]{1,15}$", description="The `nextCursor` of the previous page.")
@@ -61,7 +65,7 @@ async def list_jobs(
     """List the caller's own jobs, newest first, without their results."""
     settings = load(StatusSettings)
     caller = await caller_of(request, settings)
-    page = await service.job_page(state, limit, cursor, caller=caller, settings=settings)
+    page = await service.job_page(state, schedule, limit, cursor, caller=caller, settings=settings)
     return as_json(page)
 
 
@@ -87,7 +91,7 @@ async def read_job(request: Request) -> Response:
     response_class=StreamingResponse,
     responses={
         200: {
-            "description": "`state`, `delta` and `reset` events, then `done`, each with an id; a comment every 10 s.",
+            "description": "`state`, `delta`, `step`, `reset`, then `done`, each with an id; a comment every 10 s.",
             "content": {"text/event-stream": {"schema": _EVENTS}},
         },
         204: {"description": "No event follows `Last-Event-ID` or `lastEventId`; do not reconnect."},
@@ -121,6 +125,27 @@ async def follow_job(
     if not await service.can_be_followed(job_id, after, caller=caller, settings=settings):
         return Response(status_code=204)
     return event_stream(follow(job_id, after, caller, settings))
+
+
+@router.get(
+    "/api/query/{jobId}/steps",
+    summary="List the steps of a job",
+    tags=["queries"],
+    response_model=StepPage,
+    responses={200: {"description": "A page, in the order in which they began."}, **problems(401, 404, 422, 503)},
+)
+async def list_steps(
+    request: Request,
+    job_id: JobId,
+    limit: Annotated[int, Query(ge=1, le=100, description="The number of steps at most.")] = 100,
+    cursor: Annotated[
+        str | None, Query(pattern=step_service.STEP_CURSOR, description="The `nextCursor` of the previous page.")
+    ] = None,
+) -> Response:
+    """List the tool calls of a job's runs and the messages that it was sent, the first 2,000 of them."""
+    settings = load(StatusSettings)
+    caller = await caller_of(request, settings)
+    return as_json(await step_service.step_page(job_id, limit, cursor, caller=caller, settings=settings))
 
 
 @router.get(

@@ -95,12 +95,12 @@ async def can_be_followed(job_id: str, after: str | None, *, caller: str, settin
 
 
 async def job_page(
-    state: State | None, limit: int, cursor: str | None, *, caller: str, settings: StatusSettings
+    state: State | None, schedule: str | None, limit: int, cursor: str | None, *, caller: str, settings: StatusSettings
 ) -> JobPage:
     """List the caller's jobs, newest first, from where the page with that cursor ended."""
     before = None if cursor is None else int(cursor)
     client = async_client(settings.redis_address)
-    found, end = await records.page(client, caller, state=state, limit=limit, before=before)
+    found, end = await records.page(client, caller, state=state, limit=limit, before=before, schedule=schedule or "")
     page, cursor = page_of(found, end)
     return JobPage(jobs=[listed(job) for job in page], next_cursor=cursor)
 

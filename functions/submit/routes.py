@@ -2,9 +2,10 @@
 
 from fastapi import APIRouter, Request, Response
 
-from shared.api.errors import AlreadyFinished
+from shared.api.errors import AlreadyFinished, NotRunning, TooManyMessages
 from shared.api.models import Accepted, Cached, Route, Status
 from shared.api.requests import RouteRequest, SubmitRequest
+from shared.api.steps import MessageAccepted, NewMessage
 from shared.api.views import status_of
 from shared.configuration.settings import SubmitSettings, load
 from shared.http.answers import as_json
@@ -15,7 +16,7 @@ from shared.http.direct import DirectRoute
 from shared.http.forwarded import prefix_of
 from shared.http.headers import preferred_wait
 from shared.http.idempotency import IDEMPOTENCY_KEY, idempotency_key_in
-from shared.services import servers
+from shared.services import servers, steps
 from shared.services import submitting as service
 
 router = APIRouter(tags=["queries"], route_class=DirectRoute)
@@ -79,6 +80,29 @@ async def route_query(request: Request) -> Response:
     caller = await caller_of(request, settings)
     body = await read_json(request, RouteRequest, max_bytes=settings.max_body_bytes)
     return as_json(Route.model_validate(await servers.route(body.query, caller=caller, settings=settings)))
+
+
+@router.post(
+    "/api/query/{jobId}/messages",
+    summary="Send a message to a running job",
+    status_code=202,
+    response_model=MessageAccepted,
+    responses={
+        202: {"description": "The model receives it at the next step."},
+        **problems(400, 401, 404, NotRunning, TooManyMessages, 413, 415, 422, 503),
+    },
+    openapi_extra={**takes(NewMessage), "parameters": [in_path("jobId", "The `jobId` of the submission.")]},
+)
+async def send_message(request: Request) -> Response:
+    """Send a message of the user to a running job. The model receives it when its present step ends.
+
+    A model that calls no further tool answers the message after its answer to the query; then that is the result.
+    """
+    settings = load(SubmitSettings)
+    caller = await caller_of(request, settings)
+    message = await read_json(request, NewMessage, max_bytes=settings.max_body_bytes)
+    job_id = request.path_params["jobId"]
+    return as_json(await steps.send_message(job_id, message.text, caller=caller, settings=settings), 202)
 
 
 @router.delete(

@@ -26,10 +26,11 @@ def main() -> int:
     from functions.worker.cli.version import check_command  # noqa: PLC0415
     from functions.worker.pool.pool import run_pool  # noqa: PLC0415
     from shared import logs  # noqa: PLC0415
-    from shared.configuration.settings import SettingsError, WorkerSettings, load  # noqa: PLC0415
+    from shared.configuration.settings import SettingsError, SubmitSettings, WorkerSettings, load, load_all  # noqa: PLC0415
     from shared.host.environment import hide  # noqa: PLC0415
 
     try:
+        load_all(WorkerSettings, SubmitSettings)
         settings = load(WorkerSettings)
         check_command(settings)
         scrub()

@@ -12,13 +12,16 @@
     ├── AlreadyDecided 409
     ├── AlreadyFinished 409
     ├── NotFinished 409
+    ├── NotRunning 409
+    ├── TooManyMessages 409
     ├── TooManyCredentials 409
     ├── PayloadTooLarge 413
     ├── UnsupportedMediaType 415
     ├── RangeNotSatisfiable 416
     ├── IdempotencyMismatch 422
     ├── InvalidRequest 422
-    │   └── RefusedParameter 422
+    │   ├── RefusedParameter 422
+    │   └── RefusedThread 422
     ├── NoWebhook 422
     ├── SandboxUnavailable 422
     ├── WebhookUrlRefused 422
@@ -93,10 +96,12 @@ class Unauthorized(GatewayError):
 
 
 class KeyRevoked(Unauthorized):
-    """The key was revoked after the gateway accepted the request."""
+    """The key was revoked, or expired, after the gateway accepted the request."""
 
     def __init__(self) -> None:
-        super().__init__("The API key is revoked", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+        super().__init__(
+            "The API key is revoked or has expired", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}
+        )
 
 
 class Forbidden(GatewayError):
@@ -137,6 +142,18 @@ class NotFinished(GatewayError):
     status, code, title = 409, "not_finished", "Not finished"
 
 
+class NotRunning(GatewayError):
+    """The job does not run, so that it takes no message: it waits, its run is at its end, or it has ended."""
+
+    status, code, title = 409, "not_running", "Job not running"
+
+
+class TooManyMessages(GatewayError):
+    """The job has as many messages as it can have."""
+
+    status, code, title = 409, "too_many_messages", "Too many messages"
+
+
 class TooManyCredentials(GatewayError):
     """The caller has as many credentials as it can have."""
 
@@ -174,6 +191,16 @@ class RefusedParameter(InvalidRequest):
         name = name[:200]  # sent by the client
         super().__init__(f"{name}: {why}", errors=(FieldError(name, why),))
         self.openai_code = openai_code
+
+
+class RefusedThread(InvalidRequest):
+    """A thread of Anthropic's API is refused; at these details its packages send the whole conversation instead."""
+
+    details: ClassVar = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
+
+    def __init__(self, place: str) -> None:
+        why = "not supported; send the whole conversation"
+        super().__init__(f"{place}: {why}", errors=(FieldError(f"/{place}", why),))
 
 
 class IdempotencyMismatch(GatewayError):

@@ -39,6 +39,14 @@ class Usage(Wire):
     cache_creation_tokens: int
 
 
+class ToolCall(Wire):
+    """A call of a tool that the client runs itself."""
+
+    id: str
+    name: str
+    input: dict[str, Any]
+
+
 class Result(Wire):
     """The result of a completed job."""
 
@@ -51,6 +59,11 @@ class Result(Wire):
     cost_usd: float
     duration_ms: int
     turns: int
+    tool_calls: list[ToolCall] = Field(
+        default_factory=list,
+        exclude_if=lambda calls: not calls,
+        description="The calls with which a job of `/v1` ended, for the client to run.",
+    )
     artifacts: list[Artifact] = Field(default_factory=list, description="The files that the run left in `outputs/`.")
     patch: PatchSummary | None = Field(
         None, description="The changes in the working directory; null if the job has neither files nor a workspace."
@@ -130,9 +143,14 @@ class Listed(Wire):
     created_at: str
     started_at: str | None
     finished_at: str | None
+    starts_at: str | None = Field(
+        None, description="The time until which the job is delayed: its `runAt`, or its next attempt; otherwise null."
+    )
+    schedule_id: str | None = Field(None, description="The schedule that made the job; null for any other.")
     queue_position: int | None = Field(
         description="The number of jobs that start before this one; null unless it is waiting."
     )
+    steps: int = Field(0, ge=0, description="How many steps its runs had, those too that are no longer listed.")
     waiting_for: WaitingFor | None = Field(
         None, description="Why the job waits: an error of Claude, its clone, or the want of a sandbox; otherwise null."
     )
@@ -183,6 +201,8 @@ class Status(Listed):
                     "createdAt": "2026-01-31T12:00:00.000Z",
                     "startedAt": "2026-01-31T12:00:00.040Z",
                     "finishedAt": "2026-01-31T12:00:00.870Z",
+                    "startsAt": None,
+                    "scheduleId": None,
                     "queuePosition": None,
                 }
             ]

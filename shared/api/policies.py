@@ -4,9 +4,6 @@ from datetime import UTC, datetime
 from typing import Annotated, cast
 
 from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BeforeValidator,
     ConfigDict,
     Field,
     StrictInt,
@@ -14,29 +11,13 @@ from pydantic import (
     field_validator,
 )
 
-from shared.api.requests import Body, HostName, McpServerName, ModelName, ToolName
+from shared.api.requests import AgentName, Body, HostName, McpServerName, ModelName, ToolName
+from shared.api.sent_times import Time
 from shared.api.vocabulary import PRIORITIES, Priority
 from shared.configuration.types import rate
 
 Count = Annotated[StrictInt, Field(ge=1, le=1_000_000_000)]
 Dollars = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False, strict=True)]
-
-
-def _no_number(value: object) -> object:
-    # Pydantic reads a number, also one in a text, as seconds since the epoch.
-    if isinstance(value, datetime) or (isinstance(value, str) and "-" in value[1:]):
-        return value
-    raise ValueError("should be a time such as 2030-01-31T12:00:00Z")
-
-
-def _in_utc(time: datetime) -> datetime:
-    try:
-        return time.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("should be a time of the years 1 to 9999 in UTC") from None
-
-
-Time = Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(_in_utc)]
 
 
 class Policy(Body):
@@ -51,6 +32,9 @@ class Policy(Body):
     )
     tools: list[ToolName] | None = Field(None, max_length=100, description="The built-in tools, within CLAUDE_TOOLS.")
     mcp_servers: list[McpServerName] | None = Field(None, max_length=100, description="The MCP servers of jobs.")
+    agents: list[AgentName] | None = Field(
+        None, max_length=100, description="The agents of AGENTS_DIR that jobs may name."
+    )
     allowed_hosts: list[HostName] | None = Field(
         None, max_length=100, description="The hosts that runs may reach, within RUN_ALLOWED_HOSTS."
     )
@@ -82,6 +66,11 @@ class Policy(Body):
     def rate(self) -> tuple[int, int] | None:
         """The rate limit as a number and seconds; None for the deployment's."""
         return None if self.rate_limit is None else cast("tuple[int, int]", rate(self.rate_limit))
+
+    @property
+    def has_expired(self) -> bool:
+        """Whether the caller's keys have stopped working."""
+        return self.expires_at is not None and self.expires_at <= datetime.now(UTC)
 
     def highest(self, priority: Priority) -> Priority:
         """Return a priority, or the highest that the policy allows if that is lower."""

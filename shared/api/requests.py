@@ -1,7 +1,7 @@
 """The objects that clients send, with their limits."""
 
 import math
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -11,12 +11,13 @@ from pydantic import (
     StrictBool,
     StrictInt,
     StrictStr,
-    model_validator,
 )
 
 from shared.api.approvals import Approval
+from shared.api.blank import NotBlank
 from shared.api.ids import CredentialName
 from shared.api.job_files import Attachments, JobFiles
+from shared.api.sent_times import Time
 from shared.api.vocabulary import Priority
 from shared.api.wire import Body as Body  # noqa: PLC0414 -- for all that define what clients send
 from shared.api.wire import integral
@@ -24,30 +25,18 @@ from shared.api.workspaces import Workspace
 from shared.egress import hosts
 from shared.egress.targets import MAX_URL
 
-# The characters that JavaScript's trim() removes: WhiteSpace and LineTerminator of ECMA-262.
-_JS_SPACE = (
-    "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
-    "\u2028\u2029\u202f\u205f\u3000\ufeff"
-)
 
-
-def _not_blank(text: str) -> str:
-    if not text.strip(_JS_SPACE):
-        raise ValueError("should not be blank")
-    return text
-
-
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Refuse numbers that JSON cannot represent: 1e999 parses to infinity."""
     match value:
         case float() if not math.isfinite(value):
             raise ValueError("should contain finite numbers only")
         case dict():
             for item in value.values():
-                _finite(item)
+                finite(item)
         case list():
             for item in value:
-                _finite(item)
+                finite(item)
         case _:
             pass
     return value
@@ -95,12 +84,15 @@ ToolName = Annotated[StrictStr, Field(min_length=1, max_length=100, pattern=r"^[
 McpServerName = Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
+AgentName = Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+
+
 class RouteRequest(Body):
     """A query to score the MCP servers for."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"query": "What time is it in Tokyo?"}]})
 
-    query: Annotated[StrictStr, AfterValidator(_not_blank)] = Field(min_length=1, json_schema_extra={"pattern": r"\S"})
+    query: NotBlank = Field(min_length=1, json_schema_extra={"pattern": r"\S"})
 
 
 MAX_METADATA, MAX_METADATA_KEY, MAX_METADATA_VALUE = 16, 64, 512
@@ -151,7 +143,7 @@ class SubmitRequest(Body):
         },
     )
 
-    query: Annotated[StrictStr, AfterValidator(_not_blank)] = Field(
+    query: NotBlank = Field(
         min_length=1,
         description="The text for the model, passed on byte for byte. At most MAX_QUERY_BYTES of UTF-8, not blank.",
         # "Not blank" in JSON Schema: `\\s` of JavaScript's expressions is what its trim() removes.
@@ -162,7 +154,7 @@ class SubmitRequest(Body):
         description="Receives the outcome as a signed Standard Webhooks event; a public http or https URL.",
     )
     priority: Priority = Field("normal", description="A waiting job of a higher priority always starts first.")
-    context: Annotated[dict[str, Any], AfterValidator(_finite)] | None = Field(
+    context: Annotated[dict[str, Any], AfterValidator(finite)] | None = Field(
         None, description="Data that the model receives before the query."
     )
     model: ModelName | None = Field(None, description="One of CLAUDE_MODELS, if that is set.")
@@ -183,6 +175,12 @@ class SubmitRequest(Body):
     tools: list[ToolName] = Field(
         default_factory=list, max_length=50, description="The built-in tools to allow, a subset of CLAUDE_TOOLS."
     )
+    agents: list[AgentName] = Field(
+        default_factory=list,
+        max_length=50,
+        exclude_if=lambda agents: not agents,
+        description="The agents of AGENTS_DIR that the model may start. Requires a sandbox.",
+    )
     network: NetworkAccess | None = Field(
         None, description="The hosts that the tools may reach; by default all of RUN_ALLOWED_HOSTS."
     )
@@ -191,7 +189,7 @@ class SubmitRequest(Body):
         max_length=50,
         description="The MCP servers to use instead of the router's choice; an empty list for none.",
     )
-    output_schema: Annotated[dict[str, Any], AfterValidator(_finite)] | None = Field(
+    output_schema: Annotated[dict[str, Any], AfterValidator(finite)] | None = Field(
         None, description="A JSON Schema. The answer is JSON that conforms to it, in `result.structured`."
     )
     session: StrictBool = Field(False, description="Keep the session, so that `result.sessionId` can be continued.")
@@ -226,6 +224,11 @@ class SubmitRequest(Body):
     )
     cache: CacheControl = Field(default_factory=CacheControl)
     timeout_ms: Milliseconds | None = Field(None, description="At most CLAUDE_TIMEOUT.")
+    run_at: Time | None = Field(
+        None,
+        exclude_if=lambda time: time is None,
+        description="The job does not start before this time, at most a year from now; until then it is `delayed`.",
+    )
     metadata: Metadata = Field(
         default_factory=dict, description="Returned in the status and in webhooks; not part of the run."
     )
@@ -241,45 +244,6 @@ class BatchQuery(SubmitRequest):
     custom_id: Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")] | None = Field(
         None, description="Returned with the result."
     )
-
-
-class CompatQuery(BatchQuery):
-    """A query of a compat API, with what our own API does not have."""
-
-    # Omitted when absent, so that digests of bodies that were stored before these fields stay valid.
-    text_format: dict[str, Any] | None = Field(
-        None,
-        exclude_if=lambda options: options is None,
-        description="The options of a text format that answers repeat.",
-    )
-    history: list[dict[str, Any]] = Field(
-        default_factory=list,
-        exclude_if=lambda turns: not turns,
-        description="The turns before the query, as messages of Anthropic's API.",
-    )
-    answer_tool: StrictStr | None = Field(
-        None,
-        min_length=1,
-        max_length=128,
-        exclude_if=lambda name: name is None,
-        description="The client's tool whose input is the structured answer.",
-    )
-    live: StrictBool = Field(
-        False,
-        exclude_if=lambda live: not live,
-        description="The client waits: an answer that reaches `maxOutputTokens` is returned as far as it goes.",
-    )
-
-    @model_validator(mode="after")
-    def _is_urgent_if_live(self) -> Self:
-        if self.live and "priority" not in self.model_fields_set:
-            # Not a field that the client has set: a policy lowers it instead of refusing it.
-            self.__dict__["priority"] = "high"
-        return self
-
-
-class ResponseQuery(CompatQuery):
-    """A query of OpenAI's Responses API, whose request is kept with the job: a response repeats it."""
 
 
 class BatchRequest(Body):

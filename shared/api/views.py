@@ -8,11 +8,19 @@ from shared.api.models import Listed, Status
 from shared.api.pages import PAGE_BYTES, fitting, json_bytes
 from shared.api.times import rfc3339, when
 from shared.api.vocabulary import PRIORITIES
-from shared.api.webhook_models import ACTION_REQUIRED, BudgetEvent, BudgetState, Delivery, WebhookEvent
+from shared.api.webhook_models import (
+    ACTION_REQUIRED,
+    BudgetEvent,
+    BudgetState,
+    Delivery,
+    PausedSchedule,
+    ScheduleEvent,
+    WebhookEvent,
+)
 from shared.store.jobs.batches import StoredBatch
 from shared.store.jobs.records import Attempt, StoredJob
 from shared.store.webhooks.history import DeliveryAttempt, FailingHost
-from shared.store.webhooks.outbox import NearlySpent
+from shared.store.webhooks.outbox import NearlySpent, Paused
 
 
 def status_of(job: StoredJob) -> Status:
@@ -116,6 +124,12 @@ def budget_event(budget: NearlySpent, at: int) -> BudgetEvent:
     return BudgetEvent(type="budget.warning", timestamp=rfc3339(at), data=state)
 
 
+def schedule_event(paused: Paused, at: int) -> ScheduleEvent:
+    """Return the body of a webhook of a schedule that was paused; `at` in ms."""
+    data = PausedSchedule(schedule_id=paused.schedule, name=paused.name, failures=paused.failures, code=paused.code)
+    return ScheduleEvent(type="schedule.paused", timestamp=rfc3339(at), data=data)
+
+
 def batch_status(batch: StoredBatch) -> BatchStatus:
     """Return a batch's status body."""
     running = "cancelling" if "cancelling" in batch.record else "running"
@@ -168,7 +182,10 @@ def _common(job: StoredJob) -> dict[str, Any]:
         "createdAt": when(job.moment("created")),
         "startedAt": when(job.moment("started")),
         "finishedAt": when(job.moment("finished")),
+        "startsAt": when(job.starts),
+        "scheduleId": job.record.get("schedule"),
         "queuePosition": job.position,
+        "steps": int(job.record.get("steps", 0)),
         "waitingFor": _waiting_for(job.waiting),
         "pending": None if job.pending is None else pending_of(job.pending),
     }

@@ -40,6 +40,23 @@ class BudgetEvent(Wire):
     data: BudgetState
 
 
+class PausedSchedule(Wire):
+    """A schedule that was paused because its runs failed."""
+
+    schedule_id: str
+    name: str
+    failures: int
+    code: str = Field(description="The error code of the last failure.")
+
+
+class ScheduleEvent(Wire):
+    """The body of the webhook of a schedule that was paused because its runs failed."""
+
+    type: Literal["schedule.paused"]
+    timestamp: str
+    data: PausedSchedule
+
+
 class Delivery(Wire):
     """One delivery attempt of a webhook; `id` is its `webhook-id` header."""
 

@@ -5,6 +5,7 @@ as unset. `load` raises one `SettingsError` that names every invalid variable.
 """
 
 import os
+from collections.abc import Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
@@ -13,6 +14,7 @@ from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_valid
 
 from shared.configuration import env_file, redis_address
 from shared.configuration.admin_fields import AdminFields
+from shared.configuration.agents import AgentFields
 from shared.configuration.errors import SettingsError as SettingsError  # noqa: PLC0414 -- exported for all modules that read settings
 from shared.configuration.errors import setting_problems
 from shared.configuration.files_address import FilesFields
@@ -38,7 +40,7 @@ from shared.configuration.types import (
     WebhookUrl,
     check_root_path,
 )
-from shared.mcp.config import McpConfigError, Servers
+from shared.mcp.config import McpConfigError, Servers, digests
 from shared.mcp.config import read as read_servers
 
 # Ten years, and half of the maximum size of a Redis value: larger values are typing errors and would fail later.
@@ -94,23 +96,32 @@ class McpSettings(CommonSettings):
     mcp_enabled: bool = False
     mcp_config: Path = Path("mcp.json")
     _servers: Servers = PrivateAttr(default_factory=dict)
+    _digests: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
     @property
     def servers(self) -> Servers:
         """The enabled servers of MCP_CONFIG; none without MCP_ENABLED."""
         return self._servers
 
+    @property
+    def server_digests(self) -> Mapping[str, str]:
+        """The digest of each server's entry, as all processes with this file compute it."""
+        return self._digests
+
     @model_validator(mode="after")
     def _read_servers(self) -> Self:
         if self.mcp_enabled:
             try:
-                self._servers = read_servers(self.mcp_config, env_file.given(), expand=isinstance(self, WorkerSettings))
+                self._servers = read_servers(self.mcp_config, env_file.given(), expand=False)
+                self._digests = digests(self._servers, self._servers)
+                if isinstance(self, WorkerSettings):
+                    self._servers = read_servers(self.mcp_config, env_file.given(), expand=True)
             except McpConfigError as error:
                 raise ValueError("\n".join(f"MCP_CONFIG: {line}" for line in str(error).splitlines())) from None
         return self
 
 
-class SubmitSettings(McpSettings, HostSettings):
+class SubmitSettings(McpSettings, HostSettings, AgentFields):
     """Settings of functions that accept submissions; sizes in bytes, `claude_timeout` in ms, other times in s."""
 
     max_query_bytes: int = Field(262_144, ge=1, le=MAX_BYTES)
@@ -174,7 +185,7 @@ class FilesSettings(CommonSettings, FilesFields):
     max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
 
 
-class WorkerSettings(McpSettings, RunNetworkSettings, FilesFields):
+class WorkerSettings(McpSettings, RunNetworkSettings, FilesFields, AgentFields):
     """Settings of the worker; `claude_timeout` and `claude_silence_timeout` in ms, other times in s, sizes in bytes.
 
     `ecs_agent_uri` is set by ECS; the worker requests task protection there. The first of `credentials_private_key` is

@@ -43,12 +43,13 @@ async def require_key(request: Request, settings: CommonSettings) -> str:
     return key.caller.id
 
 
-async def has_scope(request: Request, settings: CommonSettings, scope: Scope) -> bool:
-    """Return whether a request has a valid key with a scope."""
+async def caller_with(scope: Scope, request: Request, settings: CommonSettings) -> str | None:
+    """Return the id of the caller of a request whose key is valid and has a scope; None for any other request."""
     try:
-        return _key_in(request) is not None and scope in (await _key_of(request, settings)).scopes
+        key = await _key_of(request, settings)
     except Unauthorized:
-        return False
+        return None
+    return key.caller.id if scope in key.scopes else None
 
 
 def _scope_of(request: Request) -> Scope:

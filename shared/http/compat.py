@@ -10,7 +10,7 @@ from typing import Any, Literal
 from fastapi import Response
 from pydantic import BaseModel
 
-from shared.api.errors import AnswerFailed, FieldError, GatewayError, InvalidRequest, RefusedParameter
+from shared.api.errors import AnswerFailed, FieldError, GatewayError, InvalidRequest, RefusedParameter, RefusedThread
 
 _OPENAI = {
     401: ("invalid_request_error", "invalid_api_key"),
@@ -100,7 +100,8 @@ def anthropic_error(error: GatewayError) -> tuple[int, dict[str, Any]]:
     # Anthropic's API has one status for all invalid requests.
     status = {409: 400, 415: 400, 422: 400}.get(_status(error), _status(error))
     kind = _ANTHROPIC.get(status, "invalid_request_error")
-    return status, {"type": kind, "message": error.detail or error.title}
+    details = {"details": error.details} if isinstance(error, RefusedThread) else {}
+    return status, {"type": kind, "message": error.detail or error.title, **details}
 
 
 def _status(error: GatewayError) -> int:

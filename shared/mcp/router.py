@@ -1,4 +1,4 @@
-"""Choose the MCP servers of a query from their `routing` entries, in less than a millisecond, with reasons.
+"""Choose the MCP servers of a query by the words of their `routing` entries, where the encoder is not installed.
 
 Each word of a query has a weight for each server: the logarithm of how much more often it occurs in the server's
 description and examples than in general questions (`background.txt`). A keyword has a fixed weight. docs/mcp.md has the
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.mcp.config import Servers
+from shared.mcp.keywords import Keyword
+from shared.mcp.scores import ALWAYS, Score
 from shared.mcp.words import words
 
 # The sum of weights for a score of one half, from which a server is chosen. Fitted to half of the labeled queries.
@@ -26,23 +28,8 @@ _WORST = -1.5  # the lowest weight that a word of general questions may have
 # Characters of a long query that are scored, at its beginning and at its end, where the question is.
 _SCORED_LENGTH = 1000
 _URL = re.compile(r"((?:https?://|www\.)[^\s/]{1,300}+)/\S*")
-_ANY = r"[^\s,;]{1,200}?"
 _REASONS = 5
-_ALWAYS = ("always",)
 _MIN_EXPLAINED = 0.05  # lower scores have no reasons
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """The score of a server, 0 to 1; `reasons` explain it, the strongest first.
-
-    It is `sure` if a keyword or a whole example matched, and not only words.
-    """
-
-    server: str
-    score: float
-    reasons: tuple[str, ...]
-    sure: bool
 
 
 class Router:
@@ -61,7 +48,7 @@ class Router:
             for name, routing in self._servers.items()
         }
         self._keywords = {
-            name: [_Keyword(keyword) for keyword in routing.keywords] for name, routing in self._servers.items()
+            name: [Keyword(keyword) for keyword in routing.keywords] for name, routing in self._servers.items()
         }
 
     def choose(self, query: str) -> tuple[list[str], list[Score]]:
@@ -71,7 +58,7 @@ class Router:
         share many words.
         """
         scores = self.scores(query)
-        best = max((score.score for score in scores if score.reasons != _ALWAYS), default=0.0)
+        best = max((score.score for score in scores if score.reasons != ALWAYS), default=0.0)
         chosen = [score for score in scores if score.score >= 0.5 and (score.sure or score.score == best)]
         return [score.server for score in chosen], scores
 
@@ -89,7 +76,7 @@ class Router:
     def _score(self, name: str, query: str, lowered: str, found: frozenset[str]) -> Score:
         routing = self._servers[name]
         if routing.always:
-            return Score(name, 1.0, _ALWAYS, sure=True)
+            return Score(name, 1.0, ALWAYS, sure=True)
         weights = self._weights[name]
         weight_of = {word: weights.get(word, self._against.get(word, 0.0)) for word in found}
         keywords = [keyword for keyword in self._keywords[name] if keyword.is_in(query, lowered)]
@@ -148,32 +135,3 @@ def _are_alike(example: frozenset[str], query: frozenset[str]) -> bool:
     """Return whether a query and an example have nearly the same words."""
     both = len(example & query)
     return both >= 2 and both >= 0.75 * (len(example) + len(query) - both)
-
-
-def _body(parts: list[str]) -> str:
-    """Return the regular expression of a keyword from its parts between the `*`.
-
-    Each part except the last matches atomically at its first place, because the next `*` can match the text up to any
-    later place. With backtracking, a few `*` would take minutes for a query of one long word.
-    """
-    first, *rest = parts
-    stretched = [f"{_ANY}{part}" for part in rest]
-    return first + "".join(f"(?>{part})" for part in stretched[:-1]) + "".join(stretched[-1:])
-
-
-class _Keyword:
-    """A keyword: matches whole words in any case, and their plural; `*` matches up to 200 characters except a space."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        body = _body([re.escape(part).replace(r"\ ", r"\s+") for part in text.split("*")])
-        before = r"(?<!\w)" if text[0].isalnum() else ""
-        after = r"(?:s|es)?(?!\w)" if text[-1].isalnum() else ""
-        self._pattern = re.compile(before + body + after, re.IGNORECASE)
-        # For a fast check before the expression. Not beyond ASCII, where lower-casing does not cover all case folding.
-        self._longest = max(re.split(r"[*\s]+", text.lower()), key=len) if text.isascii() else ""
-
-    def is_in(self, query: str, lowered: str) -> bool:
-        """Return whether a query contains the keyword; `lowered` is the query in lower case, for the fast check."""
-        may_be = self._longest in lowered or not lowered.isascii()
-        return may_be and self._pattern.search(query) is not None

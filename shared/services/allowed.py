@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from shared.api.errors import FieldError, Forbidden, InvalidRequest, WebhookUrlRefused
@@ -16,6 +17,8 @@ from shared.egress.repositories import repository_of
 _RESOLVE_WITHIN = 2.0
 # Time limit for checking all schemas of a request, including the wait for a process; s.
 ALL_WITHIN = 15.0
+# The furthest start of a job, in days.
+LATEST_START = 366
 
 
 class Until(NamedTuple):
@@ -59,6 +62,12 @@ async def _problem_of(schema: dict[str, Any] | None, caller: str, until: float) 
     return FieldError(f"/outputSchema{problem.place}", problem.message + where)
 
 
+def _approval_problems(request: SubmitRequest, settings: SubmitSettings) -> list[FieldError]:
+    if request.approval is None or request.approval.timeout_ms <= settings.session_ttl * 1000:
+        return []
+    return [FieldError("/approval/timeoutMs", f"should be at most SESSION_TTL = {settings.session_ttl} s")]
+
+
 def _model_problems(request: SubmitRequest, settings: SubmitSettings) -> list[FieldError]:
     if not settings.claude_models:
         return []
@@ -92,6 +101,7 @@ def apply_policy(request: SubmitRequest, policy: Policy, settings: SubmitSetting
     refused = {
         "models": _outside(policy.models, models),
         "tools": _outside(policy.tools, {"/tools": request.tools}),
+        "agents": _outside(policy.agents, {"/agents": request.agents}),
         "mcpServers": _outside(policy.mcp_servers, {"/mcpServers": request.mcp_servers or []}),
     }
     allowed = policy.allowed_hosts
@@ -142,12 +152,14 @@ def _outside(allowed: Sequence[str] | None, named: dict[str, list[str]]) -> list
     return [place for place, names in named.items() if allowed is not None and not set(names) <= set(allowed)]
 
 
-async def check(request: SubmitRequest, settings: SubmitSettings, caller: str, until: Until) -> None:
+async def check(
+    request: SubmitRequest, settings: SubmitSettings, caller: str, until: Until, *, known_schema: bool = False
+) -> None:
     """Raise Forbidden or InvalidRequest, with every refused field, if this deployment does not allow a request.
 
     Raises Unavailable when its schema cannot be checked at present.
     """
-    schema_problem = await _problem_of(request.output_schema, caller, until.schemas)
+    schema_problem = None if known_schema else await _problem_of(request.output_schema, caller, until.schemas)
     refused = [tool for tool in request.tools if tool not in settings.claude_tools]
     if refused:
         raise Forbidden(
@@ -161,13 +173,17 @@ async def check(request: SubmitRequest, settings: SubmitSettings, caller: str, u
             FieldError("/query", f"should have at most MAX_QUERY_BYTES = {settings.max_query_bytes} bytes of UTF-8")
         )
     errors += _model_problems(request, settings)
+    unknown = sorted({name for name in request.agents if name not in settings.agents})
+    if unknown:
+        known = ", ".join(sorted(settings.agents)) or "none"
+        errors.append(FieldError("/agents", f"unknown agent: {', '.join(unknown)} (known: {known})"))
     if request.timeout_ms and request.timeout_ms > settings.claude_timeout:
         errors.append(FieldError("/timeoutMs", f"should be at most CLAUDE_TIMEOUT = {settings.claude_timeout}"))
     if request.max_budget_usd and settings.max_budget_usd and request.max_budget_usd > settings.max_budget_usd:
         errors.append(FieldError("/maxBudgetUsd", f"should be at most MAX_BUDGET_USD = {settings.max_budget_usd:g}"))
-    if request.approval and request.approval.timeout_ms > settings.session_ttl * 1000:
-        message = f"should be at most SESSION_TTL = {settings.session_ttl} s"
-        errors.append(FieldError("/approval/timeoutMs", message))
+    errors += _approval_problems(request, settings)
+    if request.run_at and request.run_at > datetime.now(UTC) + timedelta(days=LATEST_START):
+        errors.append(FieldError("/runAt", "should be at most a year from now"))
     if request.fork and request.session_id is None:
         errors.append(FieldError("/fork", "requires sessionId"))
     if schema_problem:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from pydantic_core import to_json
 
-from shared.api.errors import FieldError, GatewayError, InvalidRequest, NotFinished, NotFound
+from shared.api.errors import FieldError, GatewayError, InvalidRequest, NotFinished, NotFound, Unavailable
 from shared.api.fingerprint import digest
 from shared.api.ids import is_id, new_id
 from shared.api.requests import BatchQuery
@@ -83,7 +83,9 @@ async def create(
 
 
 def error_at(error: E, place: str) -> E:
-    """Return an error of one query as an error of the batch; `place` is where the query is in the body."""
+    """Return an error of one query as an error of the whole body; `place` is where the query is in the body."""
+    if isinstance(error, Unavailable):
+        return error
     above = "/" + place.replace(".", "/")
     fields = tuple(FieldError(above + field.pointer, field.message) for field in error.errors)
     return type(error)(f"{place}: {error.detail}", errors=fields, headers=error.headers)

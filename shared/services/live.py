@@ -11,8 +11,8 @@ from typing import Any, NoReturn
 
 from redis.exceptions import RedisError
 
+from shared.api.compat_queries import CompatQuery
 from shared.api.errors import AnswerFailed, GatewayError, NotFound
-from shared.api.requests import CompatQuery
 from shared.configuration.settings import StatusSettings, SubmitSettings
 from shared.logs import event
 from shared.services import submitting

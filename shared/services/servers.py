@@ -3,18 +3,16 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shared.api.errors import FieldError, InvalidRequest, NotFound
 from shared.api.requests import SubmitRequest
 from shared.configuration.settings import SubmitSettings
 from shared.mcp.config import digests
+from shared.mcp.scores import Score
+from shared.services import routing
 from shared.store.callers import policies
 from shared.store.redis.client import async_client
-
-if TYPE_CHECKING:
-    from shared.mcp.router import Router, Score
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +23,7 @@ class Chosen:
     """
 
     servers: list[str] = field(default_factory=list)
-    scores: "list[Score]" = field(default_factory=list)
+    scores: list[Score] = field(default_factory=list)
     digests: dict[str, str] = field(default_factory=dict)
     cacheable: bool = True
     # Names of the caller's credentials in their headers.
@@ -36,7 +34,7 @@ class Chosen:
         return json.dumps({"servers": self.servers, "scores": as_wire(self.scores)}) if self.servers else ""
 
 
-def choose(request: SubmitRequest, settings: SubmitSettings, allowed: Sequence[str] | None = None) -> Chosen:
+async def choose(request: SubmitRequest, settings: SubmitSettings, allowed: Sequence[str] | None = None) -> Chosen:
     """Choose the servers for a request; raises InvalidRequest for an unknown name.
 
     Of the router's choice only those in `allowed` remain, if it is not None.
@@ -54,7 +52,7 @@ def choose(request: SubmitRequest, settings: SubmitSettings, allowed: Sequence[s
     elif not settings.mcp_enabled:
         return Chosen()
     else:
-        names, scores = _routed(request.query, settings, allowed)
+        names, scores = await _routed(request.query, settings, allowed)
         names, scores = sorted(names), [score for score in scores if score.server in names]
     cacheable = all(settings.servers[name].routing.cacheable for name in names)
     credentials = dict.fromkeys(one for name in names for one in settings.servers[name].credentials)
@@ -66,24 +64,16 @@ async def route(query: str, *, caller: str, settings: SubmitSettings) -> dict[st
     if not settings.mcp_enabled:
         raise NotFound("MCP_ENABLED is false")
     policy = await policies.of(async_client(settings.redis_address), caller)
-    names, scores = _routed(query, settings, policy.mcp_servers)
+    names, scores = await _routed(query, settings, policy.mcp_servers)
     return {"servers": names, "scores": as_wire(scores)}
 
 
-def _routed(query: str, settings: SubmitSettings, allowed: Sequence[str] | None) -> "tuple[list[str], list[Score]]":
+async def _routed(query: str, settings: SubmitSettings, allowed: Sequence[str] | None) -> tuple[list[str], list[Score]]:
     """Return the router's choice within `allowed`, if that is not None, and the scores of all servers."""
-    names, scores = router(settings).choose(query)
-    return [name for name in names if allowed is None or name in allowed], list(scores)
+    names, scores = await routing.choose(query, settings)
+    return [name for name in names if allowed is None or name in allowed], scores
 
 
-@lru_cache(1)
-def router(settings: SubmitSettings) -> "Router":
-    """Return the router of these settings; a process builds it once."""
-    from shared.mcp.router import Router  # noqa: PLC0415 -- needed with MCP_ENABLED only
-
-    return Router(settings.servers)
-
-
-def as_wire(scores: "list[Score]") -> list[dict[str, Any]]:
+def as_wire(scores: list[Score]) -> list[dict[str, Any]]:
     """Write scores for clients."""
     return [{"server": score.server, "score": score.score, "reasons": list(score.reasons)} for score in scores]

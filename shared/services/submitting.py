@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from shared.api.compat_queries import ResponseQuery
 from shared.api.errors import (
     AlreadyFinished,
     NotFound,
@@ -13,7 +14,7 @@ from shared.api.fingerprint import digest, fingerprint
 from shared.api.ids import is_id, new_id
 from shared.api.job_files import MAX_ATTACHED
 from shared.api.policies import NO_POLICY, Policy
-from shared.api.requests import ResponseQuery, SubmitRequest
+from shared.api.requests import SubmitRequest
 from shared.api.vocabulary import PRIORITIES
 from shared.configuration.settings import SubmitSettings
 from shared.services import allowed, job_files, limits, servers
@@ -24,6 +25,7 @@ from shared.store.redis.client import async_client
 # Fields about the handling of a job, which are in its record. The worker does not need them.
 _NOT_FOR_THE_WORKER = {
     "priority",
+    "run_at",
     "metadata",
     "timeout_ms",
     "cache",
@@ -101,21 +103,24 @@ async def prepare(
     idempotency_key: str | None,
     settings: SubmitSettings,
     until: allowed.Until | None = None,
+    known_schema: bool = False,
 ) -> submissions.Submission:
     """Check that this deployment allows a request, and translate it into a submission of the store.
 
-    The requests of a batch share one `until`. Raises InvalidRequest, Forbidden or WebhookUrlRefused.
+    The requests of a batch share one `until`; a `known_schema` was checked before. Raises InvalidRequest, Forbidden or
+    WebhookUrlRefused.
     """
     until = until or allowed.until_from_now()
     policy = await policies.of(async_client(settings.redis_address), caller)
     # Idempotency compares what the client has sent: the policy may change before the client sends it again.
     body = digest(normalized(request)) if idempotency_key else ""
     request = allowed.apply_policy(request, policy, settings)
-    await allowed.check(request, settings, caller, until)
+    await allowed.check(request, settings, caller, until, known_schema=known_schema)
     host = ""
     if request.webhook_url:
         host = await allowed.webhook_host(request.webhook_url, caller, settings, until.names)
-    return _submission(request, request_id, caller, idempotency_key, settings, policy, host)._replace(body=body)
+    chosen = await servers.choose(request, settings, policy.mcp_servers)
+    return _submission(request, request_id, caller, idempotency_key, settings, policy, host, chosen)._replace(body=body)
 
 
 async def at_end(job_id: str, seconds: float, *, caller: str, settings: SubmitSettings) -> records.StoredJob | None:
@@ -145,9 +150,9 @@ def _submission(
     settings: SubmitSettings,
     policy: Policy,
     host: str,
+    chosen: servers.Chosen,
 ) -> submissions.Submission:
     decisive = request.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=_NOT_FOR_THE_WORKER)
-    chosen = servers.choose(request, settings, policy.mcp_servers)
     job_id = new_id()
     if chosen.servers:
         decisive["mcpServers"] = chosen.servers
@@ -162,8 +167,11 @@ def _submission(
     # A branch has another commit tomorrow.
     # What waits for a decision may be decided in another way.
     asks = request.approval is not None or bool(settings.always_ask_tools and chosen.servers)
-    may_share = not (request.tools or asks) and chosen.cacheable
-    may_share = may_share and not {"conversation", "workspace"} & decisive.keys()
+    may_share = (
+        not (request.tools or request.agents or asks)
+        and chosen.cacheable
+        and not {"conversation", "workspace"} & decisive.keys()
+    )
     name = ""
     if may_share and (settings.cache_ttl or settings.dedup_enabled):
         effective = {"model": settings.claude_model, "maxBudgetUsd": settings.max_budget_usd, **decisive}
@@ -176,6 +184,7 @@ def _submission(
         effective |= job_files.decisive(request)
         name = fingerprint(caller, {**effective, "timeoutMs": timeout})
     mode = request.cache.mode
+    at_once = request.run_at is None
     ttl = settings.cache_ttl if request.cache.ttl is None else request.cache.ttl
     return submissions.Submission(
         job_id=job_id,
@@ -186,9 +195,10 @@ def _submission(
         request=_text(decisive),
         metadata=_text(request.metadata) if request.metadata else "",
         fingerprint=name,
-        read_cache=settings.cache_ttl > 0 and mode == "default",
-        join=settings.dedup_enabled and mode == "default",
-        joinable=settings.dedup_enabled and mode != "bypass",
+        # A job for later runs then: it is neither answered nor joined before.
+        read_cache=at_once and settings.cache_ttl > 0 and mode == "default",
+        join=at_once and settings.dedup_enabled and mode == "default",
+        joinable=at_once and settings.dedup_enabled and mode != "bypass",
         cache_ttl=ttl if settings.cache_ttl and mode != "bypass" else 0,
         idempotency=_key_record(caller, idempotency_key) if idempotency_key else "",
         webhook_url=request.webhook_url or "",
@@ -199,9 +209,10 @@ def _submission(
         header_credentials=chosen.credentials,
         names_servers=request.mcp_servers is not None,
         session_id="" if request.fork else request.session_id or "",
-        sandbox=bool(request.tools or request.files or request.workspace),
+        sandbox=bool(request.tools or request.agents or request.files or request.workspace),
         label=usage.label(request.metadata.get(settings.usage_tag or "", "")),
         keep_request=isinstance(request, ResponseQuery),  # a response repeats it
+        run_at=0 if request.run_at is None else int(request.run_at.timestamp() * 1000),
         files=job_files.named(request),
         max_attached=MAX_ATTACHED,
     )

@@ -15,6 +15,8 @@ By = Literal["date", "caller", "key", "model", "tag"]
 # Rows of an answer, which in Lambda has at most 6 MB.
 MOST_ROWS = 20_000
 _DAY = 86_400_000
+# What begins a formula, also in full width.
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _AMOUNTS = {
     "jobs": "jobs",
     "costUsd": "cost",
@@ -54,7 +56,7 @@ def _amount(one: usage.Usage, what: str) -> float:
 
 
 def to_csv(rows: Sequence[dict[str, Any]], by: Sequence[By]) -> str:
-    """Write rows as CSV. A text that a spreadsheet would take for a formula begins with an apostrophe."""
+    """Write rows as CSV. A text that a spreadsheet could take for a formula begins with an apostrophe."""
     written = io.StringIO()
     table = csv.DictWriter(written, [*by, *(name for name in rows[0] if name not in by)] if rows else [*by, *_AMOUNTS])
     table.writeheader()
@@ -63,4 +65,4 @@ def to_csv(rows: Sequence[dict[str, Any]], by: Sequence[By]) -> str:
 
 
 def _cell(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"} else value
+    return f"'{value}" if isinstance(value, str) and value.lstrip()[:1] in _FORMULA else value

@@ -2,18 +2,20 @@
 
 The names and the fields of records are older than some terms of the glossary, and stay as they are.
 
-A job has up to eight keys, so that records that are polled stay small and large values are read once:
+A job has up to ten keys, so that records that are polled stay small and large values are read once:
 
     cg:job:ID         hash    the record: short fields only, so that Redis keeps it in its compact form
-    cg:job:ID:in      string  the request, JSON; read by the worker; above 4 KB deleted when the job completes, unless
-                              `keep` is set
+    cg:job:ID:in      string  the request, JSON; above 4 KB deleted when the job completes, unless `keep` is set
     cg:job:ID:out     string  the result, JSON; written once, at the end
     cg:job:ID:outputs string  the files that its run left, JSON, see `jobs/outputs.py`; absent when it left none
+    cg:job:ID:pending set     the files that an attempt has begun to store; expires
     cg:job:ID:joined  hash    requestId of each submission that joined → its webhook's URL and host, and its metadata
                               as JSON, a line each
     cg:job:ID:hooks   set     names of the webhooks for its end
     cg:job:ID:keys    set     names of the idempotency records that answer with it; also for a batch
-    cg:job:ID:events  stream  its event stream: `k` is state, delta, reset, action_required or done, `d` the data
+    cg:job:ID:events  stream  its event stream: `k` is the kind, see `jobs/events.py`, `d` the data
+    cg:job:ID:steps   hash    its steps: the place from 1 → JSON, and `=ID` → the place; see `jobs/steps.lua`
+    cg:job:ID:messages list   messages that it was sent while it ran: id, step as JSON and text, a line each
 
 Fields of the record (times in ms since the epoch, by Redis's clock):
 
@@ -23,6 +25,9 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     state    waiting | active | delayed | paused | completed | failed | cancelled
     prio     0 high, 1 normal, 2 low
     seq      place in the order of arrival, over all callers
+    due      ms until which it is, or was last, delayed; absent when it never was
+    runat    ms before which its client does not want it to start; absent for none
+    schedule the schedule that made it; absent for none
     tag      place in the order of its priority, see `jobs/fair_share.lua`; absent until it is in the queue
     n        the claim number that is expected next, or that runs: the fence of every write
     attempts attempts that count: those that ended by themselves, and lost workers
@@ -32,7 +37,9 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     taken    when it was last popped off the queue; the first pop that is followed by a claim is `started`
     expires  when a finished job is forgotten
     slot     the slot that runs it
-    said     the last piece of text that its running claim has published: N.PIECE
+    said     the last piece of text and steps that its running claim has published: N.PIECE
+    steps    how many steps its runs had, those too that are not kept; absent for none
+    closed   the claim whose run has ended and takes no more messages
     begun    when its running claim started
     tried    its attempts, a line each, see note_attempt.lua
     lost     workers that were lost with it
@@ -40,7 +47,7 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     round    how often it was retried after its end; absent for never
     meta     the caller's metadata, JSON; absent for none
     hook, host  URL of the first submission's webhook, and its host; absent for none
-    talk     the session that it continues; absent for none
+    talk     the session that it continues, or `schedule.ID` for one job of a schedule at a time; absent for none
     spent    the cost of its running claim so far, JSON
     waiting  why its running claim waits for Claude, JSON; absent when it does not
     cost     USD, of all its attempts
@@ -58,18 +65,7 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     ask, decisions, pause, resume, decision, called, token, until, late, paused, kept, stopped, stood: `decisions.py`
     fp, ttl  fingerprint, and s for which a success is cached; absent when it may be neither cached nor joined
 
-A webhook is the outbox row of one submission, and is deleted with its job. Its NAME is the requestId, or
-`requestId.ROUND` for the end of a job that was retried after its end:
-
-    cg:hook:NAME           hash   job caller req url host meta event at state n tries attempt leased again
-                                  job is empty for a `budget.warning`, whose meta is its data; deleted when it is done
-                                  n is the fence of its delivery attempts; tries counts those of the schedule, attempt
-                                  all of them; again is `requested`, or `during` when a redelivery was requested while
-                                  an attempt ran
-    cg:hook:NAME:tries     list   number, time, time of the next, and what was seen as JSON, a line each
-    cg:due:CALLER:HOST     zset   NAME → ms when due, or when its lease ends
-    cg:due:CALLER          zset   HOST → ms when the first of its webhooks is due
-    cg:host:HOST           hash   failing (since), failures, paused (since); absent for a host that works
+The keys of webhooks are described in `webhooks/outbox.py`.
 
 Other keys:
 
@@ -88,6 +84,7 @@ Other keys:
     cg:batch:ID:jobs      list    in the order of its queries: job id, space, the caller's own name for it
     cg:batches:CALLER     zset    a caller's batches: id → seq
     cg:batches:expire     zset    id of an ended batch → ms when it is forgotten
+    cg:schedule:…, cg:schedules…  see `schedules/schedules.py`
     cg:cache:FP           hash    job that answered, and cost; expires by itself, and keeps the job's keys as long
     cg:flight:FP          string  id of the job that answers this fingerprint now
     cg:idem:CALLER:HASH   hash    the first answer under an Idempotency-Key: body (hash) kind req job at (ms); expires a
@@ -95,10 +92,12 @@ Other keys:
     cg:kept:ID            string  a job's result, copied for idempotency records of cached answers; expires
     cg:finish:PRIO        zset    of a priority: caller → finish tag of its last job, if it is after the virtual time
     cg:held:CALLER        zset    the jobs of `cg:held` that are the caller's, with the same score
+    cg:holding            set     the callers that have or had such jobs, until the rescuer has seen that none is left
     cg:rate:CALLER        string  when the caller's bucket will be empty, ms; expires by itself
     cg:credentials:CALLER hash    name → JSON: kind hosts created updated version, key (name of the public key), sealed
     cg:uses:CALLER        hash    name of a credential → minute since the epoch in which a job last used it
     cg:granted:CALLER     hash    name → the caller whose credential of that name this one may use
+    cg:grants:CALLER:NAME set     the other callers that may use this credential of the caller
     cg:file:ID            hash    a caller's file: see `files/files.py`
     cg:file:ID:jobs       set     jobs that were submitted with it; some of them may have ended
     cg:files:of:CALLER    zset    a caller's files that are not deleted: id → seq
@@ -109,6 +108,8 @@ Other keys:
     cg:guesses:ADDRESS    set     digests of the credentials that an address sent within a minute; expires
     cg:guessers           zset    address that has such a set → ms of its last guess; expires
     cg:minute:MINUTE      hash    jobs that ended in a minute since the epoch, by state; expires after two hours
+    cg:tools:DIGEST       string  the tools of an MCP server, see `fleet/server_tools.py`; expires
+    cg:tools:DIGEST:read  string  present while no worker is to read them; expires
     cg:hit:REQUEST        string  a cached answer that has been counted; expires after 10 s
     cg:count:REQUEST      string  the reply to a request to count tokens; expires
     cg:counters           hash    counters of all processes; see `fleet/counters.py`
@@ -152,13 +153,14 @@ HTTP = PREFIX + "http"  # hash: HTTP metrics of all processes
 KEYS = PREFIX + "keys"  # hash: caller → JSON of the caller, and the digests of its key and of the one before
 COUNTS = PREFIX + "counts"  # list: requests to count tokens, see `fleet/counting.py`; expires
 COUNTING = PREFIX + "counting"  # channel: a request to count tokens waits
+STEERED = PREFIX + "steered"  # channel: ids of running jobs that were sent a message
 CANCELLED = PREFIX + "cancelled"  # channel: ids of jobs that were cancelled
 NOTHING = PREFIX + "nothing"  # never present: deleting it finds out whether the server accepts writes
 RQ_VIEW = PREFIX + "rqview"  # present while the copies for `rq info` are fresh; RQ_VIEW:lists for its long lists
 WRITTEN = PREFIX + "written"  # string: when readiness last tried a write, ms
 REVOKED = PREFIX + "revoked"  # hash: caller whose key is revoked → id of the revocation; kept for good
 REVOKING = PREFIX + "revoking"  # set: those of them whose jobs are still to be cancelled
-REVOCATIONS = PREFIX + "revocations"  # channel: callers whose keys are revoked
+REVOCATIONS = PREFIX + "revocations"  # channel: callers whose keys are revoked, or get another end
 BUDGET_WEBHOOK = PREFIX + "budget:webhook"  # string: host and URL that the operator gets budget warnings at
 AUDIT_SEQUENCE = PREFIX + "audit:seq"  # counter: the order of the audit list over all its sources
 WEBHOOK_DUE = "cg:told"  # channel: a webhook may be due
@@ -233,10 +235,7 @@ def idempotency(caller: str, digest: str) -> str:
 
 
 def caller_key(digest: str) -> str:
-    """Name the record by which a caller's key is found: digest caller scopes used (minute of the last use).
-
-    Expires when another key has replaced it.
-    """
+    """Name the record of a key: digest caller scopes used (minute of the last use); expires when it is replaced."""
     return f"{PREFIX}key:{digest}"
 
 

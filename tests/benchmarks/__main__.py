@@ -31,6 +31,7 @@ PARTS = (
     "imports",
     "webhooks",
     "routing",
+    "schedules",
 )
 WRITTEN = Path("build/bench.json")
 

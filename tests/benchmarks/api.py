@@ -3,16 +3,19 @@
 import json
 import statistics
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
+import psutil
 import uvloop
 
 from local.embedded_redis import find_server
 from shared.store.redis.client import close_clients
 from tests.benchmarks import servers
+from tests.benchmarks.cpu import seconds
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.load import Request, get, post, rate
 from tests.support import slot
@@ -74,6 +77,35 @@ async def _compare(ports: dict[str, int], redis_url: str) -> dict[str, list[floa
     )
 
 
+async def _cpu_of_one(port: int, process: psutil.Process) -> float:
+    """Return the CPU seconds of the API's processes for a submission."""
+    request = fresh()
+    await rate(port, request, 202, connections=CONNECTIONS, seconds=SECONDS)
+    before, taken = _spent(process), []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        a_second = await rate(port, request, 202, connections=CONNECTIONS, seconds=SECONDS)
+        after = _spent(process)
+        taken.append((after - before) / (a_second * (time.perf_counter() - started)))
+        before = after
+    return statistics.median(taken)
+
+
+def _spent(process: psutil.Process) -> float:
+    return sum(seconds(one.pid) for one in (process, *process.children(recursive=True)))
+
+
+def _two_processes(folder: Path, redis_url: str) -> Figure:
+    """Compare what two processes could accept with what one can, by CPU: the client here uses the same cores."""
+    taken = {}
+    for number in ("1", "2"):
+        with servers.gateway(folder, redis_url, WEB_CONCURRENCY=number) as (port, process):
+            taken[number] = uvloop.run(_cpu_of_one(port, process))
+    return Figure("submissions for two cores' CPU, WEB_CONCURRENCY=2", "one process and one core",
+                  2 * taken["1"] / taken["2"], "≥", 1.6,
+                  detail=f"{taken['2'] * 1e6:.0f} µs, {taken['1'] * 1e6:.0f} µs each")  # fmt: skip
+
+
 def measure() -> list[Figure]:
     """Compare submissions, cached answers and status reads."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
@@ -85,6 +117,7 @@ def measure() -> list[Figure]:
         for rival in ("plain", "constant"):
             ports[rival] = stack.enter_context(servers.rival(rival, folder, redis.url))
         rates = uvloop.run(_compare(ports, redis.url))
+        two = _two_processes(folder, redis.url)
     a_second = {way: statistics.median(seen) for way, seen in rates.items()}
 
     def detail(way: str, other: str) -> str:
@@ -99,4 +132,5 @@ def measure() -> list[Figure]:
                "≥", 1.0, detail=detail("cached", "constant")),
         Figure("status reads per second", "FastAPI with a constant", ratio(rates, "status", "constant"),
                "≥", 1.0, detail=detail("status", "constant")),
+        two,
     ]  # fmt: skip

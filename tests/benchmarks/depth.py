@@ -66,7 +66,7 @@ async def one_round(url: str, number: int, times: dict[str, list[float]]) -> Non
     new = submit.submit(request, request_id=new_id(), caller="me", idempotency_key=None, settings=submitting)
     job_id = (await timed("submit", new)).answer.job_id
     await timed("status", status.job_status(job_id, 0, caller="me", settings=asking))
-    await timed("list", status.job_page(None, 20, None, caller="me", settings=asking))
+    await timed("list", status.job_page(None, None, 20, None, caller="me", settings=asking))
     await timed("dashboard", dashboard(AdminSettings(redis_url=SecretStr(url))))
     await timed("cancel", submit.cancel(job_id, caller="me", settings=submitting))
 

@@ -14,7 +14,18 @@ import sys
 from tests.benchmarks.figures import Figure
 
 ROUNDS = 3
-FUNCTIONS = ("submit", "status", "webhook", "batches", "openai", "anthropic", "admin", "credentials", "files")
+FUNCTIONS = (
+    "submit",
+    "status",
+    "webhook",
+    "batches",
+    "openai",
+    "anthropic",
+    "admin",
+    "credentials",
+    "files",
+    "schedules",
+)
 EVERYTHING = (
     "claude_agent_sdk fastapi httpcore httptools httpx jinja2 jsonschema_rs mangum mcp prometheus_client"
     " pydantic_settings redis.asyncio rq standardwebhooks typer uvicorn uvloop yaml aws_lambda_powertools"

@@ -115,7 +115,8 @@ async def _the_cli_alone(url: str) -> float:
             await cli.start()
             await asyncio.sleep(PAUSE / 2)
             started = time.perf_counter()
-            async for message in cli.query(messages_of(Prompt(f"hello {number}"))):
+            await cli.send(messages_of(Prompt(f"hello {number}")))
+            async for message in cli.messages():
                 if isinstance(message, ResultMessage):
                     break
             took.append((time.perf_counter() - started) * 1000)

@@ -251,6 +251,12 @@ def test_a_key_is_created_limited_replaced_and_revoked(visit, gateway):
     page = visit("system")
     page.get_by_role("button", name="Create a key").click()
     page.get_by_label("Name of the caller").fill("reports")
+    for scope in ("submit", "read", "decide"):
+        page.get_by_role("checkbox", name=scope, exact=True).uncheck()
+    page.get_by_role("button", name="Create", exact=True).click()
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("scopes")
+    for scope in ("read", "admin-read"):
+        page.get_by_role("checkbox", name=scope, exact=True).check()
     page.get_by_role("button", name="Create", exact=True).click()
     shown = page.get_by_role("dialog", name="Key of reports")
     key = shown.locator("code").first.inner_text()
@@ -259,6 +265,7 @@ def test_a_key_is_created_limited_replaced_and_revoked(visit, gateway):
     expect(page.get_by_text(key)).to_have_count(0)
 
     row = page.get_by_role("row", name="reports")
+    expect(row).to_contain_text("admin-read, read")
     row.get_by_role("button", name="Policy").click()
     page.get_by_label("Limits as JSON").fill('{"maxWaiting": 0}')
     page.get_by_role("button", name="Save").click()

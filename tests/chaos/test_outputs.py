@@ -1,12 +1,10 @@
 """The end of a run whose files cannot be stored at once: nothing is lost, and nothing is left over."""
 
-import os
-import signal
 import time
 
 import pytest
 
-from tests.support.gateway import Gateway
+from tests.support.deployment import Deployment
 from tests.support.object_store import ObjectStore
 from tests.support.ports import free_port
 from tests.support.scripted_model import Text, ToolUse
@@ -42,8 +40,9 @@ def store():
 
 @pytest.fixture
 def gateway(tmp_path, model, store):
-    variables = {"ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "k", "QUEUE_CONCURRENCY": "1"}
-    with Gateway(tmp_path, CLAUDE_TOOLS="Bash", **variables, **store.s3.variables) as gateway:
+    variables = {"QUEUE_CONCURRENCY": "1", "CLAUDE_TOOLS": "Bash", **store.s3.variables}
+    with Deployment(tmp_path, model.url, **variables) as gateway:
+        gateway.start_worker()
         yield gateway
 
 
@@ -63,9 +62,9 @@ def check(gateway, job):
     assert sorted(names) == ["1", "2", "3", "changes.patch"]
 
 
-def is_collecting(gateway, model):
-    """Whether the run has answered, and its CLI has ended."""
-    return len(model.requests) >= 2 and not any("outputs" in str(one) for one in gateway.running())
+def wait_for_end_of_run(gateway):
+    """Wait until the run has ended, and what it has left is to be stored."""
+    gateway.until(lambda: list(gateway.folder.glob("tmp/claude-worker-*/claude-run-*/finished.json")), bool, timeout=60)
 
 
 @pytest.mark.timeout(200)
@@ -74,7 +73,7 @@ def test_an_object_store_that_is_away_at_the_end_loses_nothing(gateway, model, s
     away = 30 if full else 4
     store.close()
     job_id = submit(gateway, model)
-    gateway.until(lambda: is_collecting(gateway, model), bool)
+    wait_for_end_of_run(gateway)
     waited = time.monotonic()
     gateway.until(lambda: time.monotonic() - waited, lambda seconds: seconds > away, timeout=60)
     assert gateway.job(job_id)["state"] == "active"
@@ -86,17 +85,20 @@ def test_an_object_store_that_is_away_at_the_end_loses_nothing(gateway, model, s
 
 
 @pytest.mark.timeout(200)
-def test_a_worker_that_dies_while_it_uploads_leaves_nothing(gateway, model, store, row):
-    """Catches files of a lost attempt that its caller sees, and a job that is lost with its slot."""
+@pytest.mark.parametrize("what", ["slot", "worker"])
+def test_a_worker_that_dies_while_it_uploads_loses_nothing(gateway, model, store, row, what):
+    """Catches a CLI that runs again, and costs twice, because the process that stored its files was killed."""
     store.close()
     job_id = submit(gateway, model)
-    gateway.until(lambda: is_collecting(gateway, model), bool)
-    model.script(ToolUse("Bash", {"command": COMMAND}), Text("done"))
-    [slot] = {cli.ppid() for cli in gateway.clis()} or [None]
-    assert slot is not None
-    os.kill(slot, signal.SIGKILL)
+    wait_for_end_of_run(gateway)
+    if what == "slot":
+        [slot] = gateway.slots()
+        slot.kill()
+    else:
+        gateway.kill_all_of_the_worker()
+        gateway.start_worker()
     store.open()
     job = gateway.finished(job_id, timeout=100)
     check(gateway, job)
-    assert (job["attempts"], len(model.requests)) == (2, 4)
-    row("slot killed while it uploads artifacts", "job runs again, no file of the lost attempt is seen")
+    assert (job["attempts"], len(model.requests)) == (1, 2)
+    row(f"{what} killed while it uploads artifacts", "all files kept, one run of the CLI")

@@ -8,7 +8,7 @@ import yaml
 
 from local import up
 from local.up import COMPOSE_FILE
-from shared.configuration.settings import HTTP_SETTINGS, WorkerSettings
+from shared.configuration.settings import HTTP_SETTINGS, SubmitSettings, WorkerSettings
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = set(re.findall(r"^#([A-Z][A-Z0-9_]*)=", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE))
@@ -38,7 +38,7 @@ def test_the_gateway_gets_every_variable_it_reads(settings):
 
 
 def test_the_worker_gets_every_variable_it_reads():
-    names = {name.upper() for name in WorkerSettings.model_fields}
+    names = {name.upper() for one in (WorkerSettings, SubmitSettings) for name in one.model_fields}
     assert names - DECIDED - OF_THE_API - OF_THE_PLATFORM <= set(WORKER)
 
 

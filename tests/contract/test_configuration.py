@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from shared.configuration.settings import ALL_SETTINGS, HTTP_SETTINGS, SettingsError, WorkerSettings, load
+from shared.configuration import agents
+from shared.configuration.settings import (
+    ALL_SETTINGS,
+    HTTP_SETTINGS,
+    SettingsError,
+    SubmitSettings,
+    WorkerSettings,
+    load,
+)
 from tests.contract.test_env_example import CONTRACT
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/configuration.md").read_text(encoding="utf-8")
@@ -44,7 +52,8 @@ def test_every_variable_has_a_row_and_every_row_a_variable():
 @pytest.mark.parametrize("name", FIELDS)
 def test_a_row_names_the_readers_of_the_variable(name):
     of_api = any(one in HTTP_SETTINGS for one in _readers(name))
-    of_worker = WorkerSettings in _readers(name)
+    # The worker submits the runs of schedules.
+    of_worker = bool({WorkerSettings, SubmitSettings} & set(_readers(name)))
     assert ROWS[name][0] == ("both" if of_api and of_worker else "api" if of_api else "worker")
 
 
@@ -63,6 +72,7 @@ def test_the_default_of_a_row_is_that_of_every_reader(name, monkeypatch):
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_the_example_of_a_row_can_be_used_and_is_not_the_default(name, monkeypatch):
+    monkeypatch.setattr(agents, "read", lambda _: {})  # the directory of the example is not on this machine
     assert all(value != FIELDS[name].default for value in _read(name, ROWS[name][3], monkeypatch))
 
 

@@ -25,6 +25,7 @@ CONTRACT = re.findall(
 )
 # Variables that the project adds.
 ADDED = [
+    "AGENTS_DIR",
     "CLAUDE_SILENCE_TIMEOUT",
     "MAX_RUN_MEMORY",
     "MAX_RUN_PROCESSES",

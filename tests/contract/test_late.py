@@ -60,7 +60,8 @@ async def requesting(cli, model, query="hello"):
     try:
         await cli.start()
         before = len(model.requests)
-        async for message in cli.query(messages_of(plan_for({"query": query}, SETTINGS).prompt)):
+        await cli.send(messages_of(plan_for({"query": query}, SETTINGS).prompt))
+        async for message in cli.messages():
             if isinstance(message, ResultMessage):
                 break
         yield normal(model.requests[before].body, cli), model.requests[before]

@@ -14,6 +14,7 @@ from functions.batches.app import app as batches
 from functions.credentials.app import app as credentials
 from functions.files.app import app as files
 from functions.openai.app import app as openai
+from functions.schedules.app import app as schedules
 from functions.status.app import app as status
 from functions.submit.app import app as submit
 from functions.webhook.app import app as webhook
@@ -136,7 +137,9 @@ def test_queries_are_listed_first():
     assert {name for operation in OPERATIONS for name in operation.values[1]["tags"]} <= declared  # type: ignore[index]
 
 
-@pytest.mark.parametrize("app", [submit, status, webhook, batches, openai, anthropic, admin, credentials, files])
+@pytest.mark.parametrize(
+    "app", [submit, status, webhook, batches, openai, anthropic, admin, credentials, files, schedules]
+)
 @pytest.mark.parametrize(("path", "kind"), [("/openapi.json", "application/json"), ("/docs", "text/html")])
 async def test_every_function_serves_the_documents(app, path, kind):
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:

@@ -53,7 +53,18 @@ def test_a_handler_is_where_the_template_says(function):
 def test_the_template_has_these_functions():
     assert read_handlers(TEMPLATE) == {
         f"{name.capitalize()}Function": f"functions.{name}.app.handler"
-        for name in ("submit", "status", "webhook", "batches", "openai", "anthropic", "admin", "credentials", "files")
+        for name in (
+            "submit",
+            "status",
+            "webhook",
+            "batches",
+            "openai",
+            "anthropic",
+            "admin",
+            "credentials",
+            "files",
+            "schedules",
+        )
     }
 
 

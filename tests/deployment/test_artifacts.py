@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.sam import run_sam
 
-NAMES = ("submit", "status", "webhook", "batches", "openai", "anthropic", "admin", "credentials", "files")
+NAMES = ("submit", "status", "webhook", "batches", "openai", "anthropic", "admin", "credentials", "files", "schedules")
 LIMIT = 12 * 1024 * 1024
 
 

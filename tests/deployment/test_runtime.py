@@ -21,11 +21,12 @@ VARIABLES = json.loads((ROOT / "local/sam-variables.json").read_text(encoding="u
 # The expected response to each event of the template while one job waits, in this order.
 ANSWERS = {
     "SubmitFunction": {
-        "SubmitQuery": 202, "RouteQuery": 404, "Decide": 404, "ShowDecision": 404, "DecideByUrl": 404,
+        "SubmitQuery": 202, "RouteQuery": 404, "SendMessage": 409, "Decide": 404, "ShowDecision": 404,
+        "DecideByUrl": 404,
     },
     "StatusFunction": {
-        "ListJobs": 200, "ReadJob": 200, "FollowJob": 200, "Health": 200, "Live": 200, "Metrics": 200, "Docs": 200,
-        "OpenApi": 200, "ReadUsage": 200, "StartPage": 200, "StartFile": 200, "Everything": 404,
+        "ListJobs": 200, "ReadJob": 200, "FollowJob": 200, "ListSteps": 200, "Health": 200, "Live": 200, "Metrics": 200,
+        "Docs": 200, "OpenApi": 200, "ReadUsage": 200, "StartPage": 200, "StartFile": 200, "Everything": 404,
     },
     # The synchronous routes refuse their events: streaming, and an unknown parameter.
     "OpenaiFunction": {
@@ -34,6 +35,10 @@ ANSWERS = {
     },
     "BatchesFunction": {
         "SubmitBatch": 202, "ListBatches": 200, "ReadBatch": 404, "ReadBatchResults": 404, "CancelBatch": 404,
+    },
+    "SchedulesFunction": {
+        "CreateSchedule": 201, "ListSchedules": 200, "ReadSchedule": 404, "ChangeSchedule": 404, "DeleteSchedule": 404,
+        "PauseSchedule": 404, "ResumeSchedule": 404, "RunSchedule": 404,
     },
     "AnthropicFunction": {
         "SubmitMessageBatch": 200, "ListMessageBatches": 200, "ReadMessageBatch": 404, "ReadMessageResults": 404,
@@ -51,12 +56,13 @@ ANSWERS = {
     "WebhookFunction": {"ListDeliveries": 200, "Redeliver": 409},
     "AdminFunction": {
         "Dashboard": 200, "DashboardStatic": 200, "DashboardSession": 200, "Login": 200, "Logout": 200, "Stats": 200,
-        "AllJobs": 200, "AnyJob": 200, "ChangePriority": 200, "RetryJob": 409, "DeleteJob": 409, "RedeliverAny": 200,
-        "MakeDownload": 404, "DecideAny": 404,
+        "AllJobs": 200, "AnyJob": 200, "AnyJobSteps": 200, "ChangePriority": 200, "RetryJob": 409, "DeleteJob": 409,
+        "RedeliverAny": 200, "MakeDownload": 404, "DecideAny": 404,
         "CancelAnyJob": 200, "RetryFailed": 200, "PurgeFinished": 200, "PauseQueue": 200, "ResumeQueue": 200,
         "ClearCache": 200, "Callers": 200, "RevokeCaller": 404,
         "CreateCaller": 200, "RotateKey": 404, "ReadPolicy": 404, "PutPolicy": 404, "ResumeHost": 404,
-        "GrantCredential": 404, "AllCredentials": 200, "AllUsage": 200, "AuditList": 200,
+        "GrantCredential": 404, "AllCredentials": 200, "AllSchedules": 200, "AnySchedule": 404,
+        "PauseAnySchedule": 404, "ResumeAnySchedule": 404, "DeleteAnySchedule": 404, "AllUsage": 200, "AuditList": 200,
     },
 }  # fmt: skip
 

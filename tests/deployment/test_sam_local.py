@@ -20,12 +20,14 @@ from tests.support.scripted_model import ScriptedModel
 FUNCTIONS = {route.key: route.function for route in read_routes(TEMPLATE)}
 # Responses without the job of the events.
 MISSING = {
-    "CancelJob", "ReadJob", "FollowJob", "ListDeliveries", "Redeliver", "AnyJob", "DeleteJob", "RetryJob",
+    "CancelJob", "SendMessage", "ReadJob", "FollowJob", "ListSteps", "AnyJobSteps",
+    "ListDeliveries", "Redeliver", "AnyJob", "DeleteJob", "RetryJob",
     "CancelAnyJob", "ChangePriority", "RedeliverAny", "RevokeCaller", "ResumeHost", "RouteQuery", "Everything",
     "RotateKey", "ReadPolicy", "PutPolicy", "GrantCredential",
     "ReadResponse", "CancelResponse", "ReadBatch", "ReadBatchResults", "CancelBatch", "ReadMessageBatch",
     "ReadMessageResults", "CancelMessageBatch", "PutCredential", "ReadCredential", "DeleteCredential",
-    "ReadModel",
+    "ReadModel", "ReadSchedule", "ChangeSchedule", "DeleteSchedule", "PauseSchedule", "ResumeSchedule", "RunSchedule",
+    "AnySchedule", "PauseAnySchedule", "ResumeAnySchedule", "DeleteAnySchedule",
     "ReadFile", "ReadFileContent", "DeleteFile",
     "ListArtifacts", "ReadArtifact", "ReadPatch", "ReadDownload", "MakeDownload",
     "Decide", "DecideAny", "ShowDecision", "DecideByUrl",
@@ -69,6 +71,7 @@ def test_every_recorded_event_is_answered(build, variables, checkout, tmp_path):
         statuses = {name: invoke(name) for name in names}
     special = {
         "UploadFile": 201,
+        "CreateSchedule": 201,
         **dict.fromkeys(MISSING, 404),
         **dict.fromkeys(ACCEPTED, 202),
         **dict.fromkeys(REFUSED, 400),

@@ -7,9 +7,11 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from local.messages_api import tool_results
 from tests.support.gateway import Gateway
 from tests.support.real_cli import REAL_CLI
 from tests.support.scripted_model import ScriptedModel
@@ -23,7 +25,7 @@ SHORT = {"ai_sdk.mjs", "claude_cli.py", "litellm_both.py"}
 NAMES = [
     pytest.param(path.name, marks=() if path.name in SHORT else pytest.mark.slow)
     for path in sorted(PROGRAMS.glob("*.*"))
-    if path.stem != "common"
+    if path.stem not in {"common", "langchain_agent"}
 ]
 pytestmark = [
     pytest.mark.timeout(300),
@@ -31,10 +33,20 @@ pytestmark = [
 ]
 
 
+# The tools of the programs, with an input for each.
+CALLS: dict[str, dict[str, Any]] = {"add": {"a": 2, "b": 2}, "Bash": {"command": "expr 2 + 2"}}
+
+
 def reply(body):
-    """Answer 4, as text or as structured output."""
+    """Answer 4, as structured output or as text; with a tool, what the tool returned."""
     tools = [tool["name"] for tool in body.get("tools", ())]
-    return ToolUse("StructuredOutput", {"n": 4}) if "StructuredOutput" in tools else Text(["It is ", "4."])
+    results = tool_results(body)
+    for name in tools:
+        if name in CALLS and not results:
+            return [Text("Let me see."), ToolUse(name, CALLS[name])]
+        if name in {"StructuredOutput", "Number", "final_result"}:
+            return ToolUse(name, {"n": 4})
+    return Text(["It is ", f"{results[-1].strip() if results else 4}."])
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from redis.exceptions import OutOfMemoryError
 
+from functions.admin import outputs
 from shared import sealing
 from shared.store.callers import audit, callers
 from shared.store.redis.client import async_client
@@ -109,6 +110,27 @@ async def test_logins_and_failed_logins_are_in_the_list(admin, entries):
     found = await entries()
     assert [one["action"] for one in found] == ["login_failed", "logout", "login", "login_failed"]
     assert "wrong" not in json.dumps(found)
+
+
+@pytest.mark.parametrize("cursor", ["0", "00", "1", "9" * 15])
+async def test_every_cursor_of_the_form_is_taken(admin, entries, cursor):
+    await admin.post("/admin/api/queue/pause")
+    assert len(await entries(cursor=cursor)) == (cursor == "9" * 15)
+
+
+async def test_what_a_key_does_in_the_dashboard_names_its_caller(admin, entries, server, monkeypatch):
+    """Catches keys of the scope `admin-read` that are all one viewer."""
+    made = await callers.create(async_client(server.url), "auditor", scopes=["admin-read"])
+
+    async def download(job_id, file_id, settings):
+        return {"path": "/api/downloads/x"}
+
+    monkeypatch.setattr(outputs, "download", download)
+    path = "/admin/api/jobs/01a00000-0000-7000-8000-000000000000/downloads"
+    answer = await admin.post(path, json={"fileId": "f"}, headers={"X-API-Key": made.key}, auth=None)
+    assert answer.status_code == 200
+    [entry] = await entries()
+    assert (entry["action"], entry["actor"], entry["via"]) == ("download", made.id, "admin_api")
 
 
 async def append(server, source, number, keep_for=1000):

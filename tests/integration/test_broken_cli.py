@@ -29,7 +29,7 @@ async def run(settings):
     run = Run(settings, WarmCli(settings))
     try:
         return judge(
-            await run.answer(plan_for({"query": "hello"}, settings), lambda text: None),
+            await run.answer(plan_for({"query": "hello"}, settings)),
             max_output_bytes=settings.max_output_bytes,
         )
     finally:

@@ -8,7 +8,8 @@ from shared.api.ids import new_id
 from shared.api.policies import Policy
 from shared.store import keys
 from shared.store.callers import callers, policies
-from shared.store.jobs import claims, maintenance, operations, queue, records
+from shared.store.jobs import claims, maintenance, operations, queue, records, submissions
+from shared.store.jobs.steps import Entry
 from shared.store.redis.client import async_client, sync_client
 from tests.support.slot import ERROR, RESULT, pop_one, run
 
@@ -142,6 +143,38 @@ async def test_a_held_job_can_be_cancelled_and_moved(connect, server, store):
     assert store.exists(keys.HELD, "cg:held:anonymous") == 0
 
 
+async def test_held_jobs_of_one_caller_do_not_hide_those_of_another(connect, server, store):
+    """Catches a raised limit that changes nothing, because the first 500 held jobs are those of a busy caller."""
+    client = async_client(server.url)
+    for caller, count, priority in (("busy", 520, 0), ("other", 4, 2)):
+        for _ in range(count):
+            job = submissions.Submission(new_id(), new_id(), caller, priority, 60_000, "{}")
+            assert (await submissions.submit(client, job)).kind == "queued"
+    while claim := pop_of(server, 1) or store.zcard(keys.WAITING):
+        if isinstance(claim, claims.Claim):
+            assert await take(server, claim, 1)
+    assert store.zcard(keys.HELD) == 519 + 3
+    store.hset(keys.POLICIES, "other", json.dumps({"maxActive": 3}))
+    with sync_client(server.url) as sync:
+        assert maintenance.release_held(sync, caller_max_active=1) == 2
+    assert store.zcard("cg:held:other") == 1
+    assert [(await take(server, pop_of(server, 1), 1)).caller for _ in range(2)] == ["other"] * 2
+
+
+async def test_the_end_of_held_jobs_leaves_nothing(connect, server, store):
+    client = async_client(server.url)
+    made = [submissions.Submission(new_id(), new_id(), "one", 1, 60_000, "{}") for _ in range(3)]
+    for job in made:
+        await submissions.submit(client, job)
+    assert await take(server, pop_of(server, 1), 1)
+    assert pop_of(server, 1) is None
+    for job in made[1:]:
+        assert await records.cancel(client, job.job_id, "one", keep_for=60) == "cancelled"
+    with sync_client(server.url) as sync:
+        assert maintenance.release_held(sync, caller_max_active=1) == 0
+    assert not store.exists(keys.HELD, "cg:held:one", "cg:holding")
+
+
 @pytest.mark.parametrize("at", ["submit", "change"])
 async def test_held_jobs_start_in_the_order_of_the_queue(connect, server, store, at):
     """Catches a high job that starts after a normal one, because its caller ran as many jobs as it may."""
@@ -204,7 +237,7 @@ async def test_nothing_is_counted_after_the_last_job_is_deleted(connect, server,
     else:
         claim = pop_one(server.url)
         await claims.take(handle, claim, "slot")
-        await claims.renew(handle, claim, 20, 1, "text of 19 letters.")
+        await claims.renew(handle, claim, 20, 1, [Entry("delta", "", "text of 19 letters.")])
         assert int(store.hget(keys.job(job), "bytes")) == held(store, keys.ANONYMOUS)
         if end == "rescued":
             store.zadd(keys.ACTIVE, {job: 0})
@@ -266,9 +299,9 @@ async def test_submissions_that_join_a_job_count_their_bytes(connect, server, st
     client = await connect(CALLER_MAX_BYTES="50000", DEDUP_ENABLED="true")
     body = {"query": "same", "metadata": META}
     accepted, problem = await posted_until_refused(client, "/api/query", body)
-    assert (accepted, problem["code"]) == (6, "caller_storage_full")
+    assert (accepted, problem["code"]) == (5, "caller_storage_full")
     [job] = store.zrange(keys.WAITING, 0, -1)
-    assert store.hlen(f"cg:job:{job}:joined") == 5
+    assert store.hlen(f"cg:job:{job}:joined") == 4
     before = held(store, keys.ANONYMOUS)
     handle = async_client(server.url)
     await records.cancel(handle, job, keys.ANONYMOUS, keep_for=60)
@@ -277,6 +310,22 @@ async def test_submissions_that_join_a_job_count_their_bytes(connect, server, st
     await records.cancel(handle, job, keys.ANONYMOUS, keep_for=60)
     await operations.forget(handle, job)
     assert store.hgetall(keys.BYTES) == {}
+
+
+@pytest.mark.parametrize(("hook", "headers", "most"), [(False, False, 43), (False, True, 15), (True, False, 9)])
+async def test_records_without_content_count_their_bytes(connect, server, store, hook, headers, most):
+    """Catches a caller that fills Redis with records of joined and cached answers, whose content is a few bytes."""
+    client = await connect(CALLER_MAX_BYTES="11000", DEDUP_ENABLED="true")
+    body = {"query": "same"} | ({"webhookUrl": "https://hooks.example.invalid/"} if hook else {})
+    await client.post("/api/query", json={"query": "same"})
+    if hook:
+        assert await run(server.url)
+    for number in range(60):
+        key = {"Idempotency-Key": f"{number}"} if headers else {}
+        answer = await client.post("/api/query", json=body, headers=key)
+        if answer.status_code == 429:
+            break
+    assert (answer.json().get("code"), number <= most) == ("caller_storage_full", True), number
 
 
 async def test_webhooks_of_cached_answers_count_their_bytes(connect, server, store):

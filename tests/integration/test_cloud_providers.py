@@ -17,7 +17,7 @@ async def test_a_tool_that_runs_commands_is_refused(monkeypatch, tools):
     monkeypatch.setenv("CLAUDE_CODE_USE_BEDROCK", "1")
     settings = WorkerSettings(claude_command="/nowhere/claude")
     run = Run(settings, WarmCli(settings))
-    report = await run.answer(plan_for({"query": "q", "tools": tools}, settings), lambda _: None)
+    report = await run.answer(plan_for({"query": "q", "tools": tools}, settings))
     await run.end()
     assert report.failure == "invalid_request"
 
@@ -28,9 +28,21 @@ async def test_a_repository_is_refused_in_words(monkeypatch):
     settings = WorkerSettings(claude_command="/nowhere/claude")
     run = Run(settings, WarmCli(settings))
     workspace = {"git": {"url": "https://git.example.com/a", "depth": 1}}
-    report = await run.answer(plan_for({"query": "q", "workspace": workspace}, settings), lambda _: None)
+    report = await run.answer(plan_for({"query": "q", "workspace": workspace}, settings))
     await run.end()
     assert report.failure == "workspace_failed"
+    assert "Bedrock" in report.message
+
+
+async def test_a_clients_own_tools_are_refused_in_words(monkeypatch):
+    """Catches a run in which the model is offered none of them, because nothing adds them there."""
+    monkeypatch.setenv("CLAUDE_CODE_USE_BEDROCK", "1")
+    settings = WorkerSettings(claude_command="/nowhere/claude")
+    run = Run(settings, WarmCli(settings))
+    tools = [{"name": "t", "input_schema": {"type": "object"}}]
+    report = await run.answer(plan_for({"query": "q", "clientTools": tools}, settings))
+    await run.end()
+    assert report.failure == "invalid_request"
     assert "Bedrock" in report.message
 
 

@@ -8,7 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from local.lambda_emulator.app import create_emulator
+from shared import sealing
 from shared.http.route_table import DOCUMENT
+from shared.store.callers import callers
+from shared.store.redis.client import async_client
 
 UNKNOWN = "01a00000-0000-7000-8000-000000000000"
 PATHS = json.loads(DOCUMENT.read_text(encoding="utf-8"))["paths"]
@@ -24,6 +27,11 @@ PASSWORD = "twelve characters"
 ALL_ON = {
     "ADMIN_ENABLED": "true", "ADMIN_PASSWORD": PASSWORD, "METRICS_ENABLED": "true", "METRICS_AUTH": "false",
 }  # fmt: skip
+
+OF_CALLERS = [
+    (method, path) for method, path in ROUTES
+    if path.startswith(("/api/", "/v1/")) and not path.startswith("/api/downloads/")
+]  # fmt: skip
 
 LOOPBACK = ["localhost", "LOCALHOST:3000", "localhost.", "127.0.0.1", "127.8.9.10:80", "[::1]", "[::1]:3000"]
 OTHERS = [
@@ -75,6 +83,18 @@ async def test_a_second_host_is_not_served(connect):
 async def test_allowed_hosts_are_served(connect, host, status):
     client = await connect(ALLOWED_HOSTS="Gateway.Example.com, *.example.org 10.0.0.7,[fd00::7]")
     assert (await client.get("/api/query", headers={"Host": host})).status_code == status
+
+
+async def test_each_scope_opens_its_own_routes(connect, server):
+    """Catches a route that takes any key: one for reading must not submit, by whichever API."""
+    client = await connect(**ALL_ON, AUTH_ENABLED="true", CREDENTIALS_PUBLIC_KEY=sealing.new_pair()[0])
+    assert len(OF_CALLERS) > 35
+    for scope in ("submit", "read", "decide", "admin-read"):
+        key = (await callers.create(async_client(server.url), scope, scopes=[scope])).key
+        for method, path in OF_CALLERS:
+            answer = await client.request(method, path, json={}, headers={"X-API-Key": key})
+            needed = "read" if method == "GET" else "submit"
+            assert (answer.status_code == 403) == (scope != needed), (scope, method, path, answer.text)
 
 
 async def test_with_keys_the_host_does_not_matter(connect):

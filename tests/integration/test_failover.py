@@ -131,8 +131,8 @@ async def test_subscriptions_move_to_the_new_primary(pair, second, store):
     async def cancelled():
         while not received.is_set():
             try:
-                async for job_id in claims.messages(client):
-                    if job_id is not None:
+                async for kind, _ in claims.notices(client):
+                    if kind == "cancelled":
                         received.set()
                         return
             except RedisConnectionError:

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from shared.api.ids import new_id
+from shared.api.policies import Policy
 from shared.store import keys
+from shared.store.callers import callers, policies
 from shared.store.jobs import claims, operations, queue, records, submissions
 from shared.store.redis import pipelining
 from shared.store.redis.client import async_client, close_clients, sync_client
@@ -199,6 +201,70 @@ async def test_jobs_from_before_fair_share_start_in_their_order(client, server, 
         store.zadd(keys.PLAIN, {job: (1 << 50) + 1000 + number})
     new = await submit(client, "b", 2)
     assert served(server.url, 22) == [new[0], *old, new[1]]
+
+
+async def test_cancelled_held_jobs_do_not_count_against_their_caller(client, server):
+    """Catches the tags of held jobs that stay: the next job would wait for the whole backlog of another."""
+    jobs = await submit(client, "a", 40)
+    await take(server.url)
+    with sync_client(server.url) as slot:
+        assert queue.pop(slot, caller_max_active=1) is None
+    for job in jobs[1:]:
+        await records.cancel(client, job, "a", keep_for=60)
+    await submit(client, "b", 40)
+    [next_one] = await submit(client, "a")
+    assert next_one in served(server.url, 4)
+
+
+@pytest.fixture
+async def ann(client):
+    return (await callers.create(client, "ann")).id
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 4), (4, 1), (0.1, 3), (100, 0.5), (1, None), (7, 3)])
+async def test_a_new_weight_holds_for_jobs_that_wait(client, server, ann, before, after):
+    """Catches a weight that is changed, and has no effect before a backlog of thousands is done."""
+    await policies.put(client, ann, Policy.model_validate({"weight": before}))
+    mine, others = await submit(client, ann, 130), await submit(client, "other", 130)
+    served(server.url, 9)
+    await policies.put(client, ann, Policy.model_validate({"weight": after}))
+    weight = after or 1
+    taken = served(server.url, 60)
+    assert len(set(taken) & set(mine)) == pytest.approx(60 * weight / (1 + weight), abs=2)
+    rest = served(server.url, 200)
+    of_mine = [job for job in (*taken, *rest) if job in set(mine)]
+    assert of_mine == sorted(of_mine), "jobs of one caller changed places"
+    assert {*mine, *others} >= {*taken, *rest}
+
+
+async def test_a_new_weight_keeps_what_a_cancellation_gives_back(client, server, ann):
+    """Catches a finish tag that rounding has moved away from the last job: its time would not be given back."""
+    await policies.put(client, ann, Policy.model_validate({"weight": 7}))
+    jobs = await submit(client, ann, 60)
+    await policies.put(client, ann, Policy.model_validate({"weight": 3}))
+    for job in reversed(jobs[30:]):
+        await records.cancel(client, job, ann, keep_for=60)
+    [next_one] = await submit(client, ann)
+    assert int((await read(client, ann, next_one)).record["tag"]) == pytest.approx(10 * JOB, abs=60)
+
+
+async def test_a_new_weight_moves_every_kind_of_waiting_job(client, server, ann, store):
+    held_ones = await submit(client, ann, 3)
+    [running] = [pop_one(server.url)]
+    assert await claims.take(client, running, "slot") is not None
+    with sync_client(server.url) as slot:
+        assert queue.pop(slot, caller_max_active=1) is None
+    high = await submit(client, ann, 2, priority=0)
+    [tools] = await submit(client, ann, sandbox=True)
+    await policies.put(client, ann, Policy.model_validate({"weight": 0.5}))
+    jobs = [*held_ones[1:], *high, tools]
+    places = {job: int(store.zscore(keys.HELD, job) or store.zscore(keys.WAITING, job)) for job in jobs}
+    tags = [places[job] % (1 << 50) // JOB for job in jobs]
+    assert tags == [2, 4, 0, 2, 6]
+    assert store.zscore("cg:held:" + ann, held_ones[1]) == places[held_ones[1]]
+    assert store.zscore(keys.PLAIN, high[1]) == places[high[1]]
+    assert store.zscore(keys.PLAIN, tools) is None
+    assert all(int(store.hget(keys.job(job), "tag")) == place % (1 << 50) for job, place in places.items())
 
 
 class Fairness(RuleBasedStateMachine):

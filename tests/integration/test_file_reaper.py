@@ -1,11 +1,13 @@
 """The reaper: no crash leaves a record without bytes, or bytes without a record, for longer than an hour."""
 
 import os
+import re
 import time
 
 import httpx
 import pytest
 
+from functions.files import service as functions_service
 from functions.worker.jobs.reaper import reap, sweep
 from shared.configuration.settings import FilesSettings, load
 from shared.files import objects as module
@@ -14,8 +16,9 @@ from shared.files.objects import Objects, objects
 from shared.services import files as service
 from shared.store import keys
 from shared.store.callers import callers
-from shared.store.files import files
+from shared.store.files import downloads, files
 from shared.store.redis.client import async_client
+from tests.support.gateway import ROOT
 from tests.support.object_store import ObjectStore
 
 HOUR = 3600.0
@@ -338,6 +341,32 @@ async def test_a_function_redirects_to_the_object_store(presigning, monkeypatch)
         found = await direct.get(content.headers["location"])
     assert (found.status_code, found.content) == (200, PNG)
     assert found.headers["content-disposition"] == "attachment"
+
+
+@pytest.mark.parametrize(("kind", "size", "status"), [(PNG, 4_000_000, 200), (PNG, 4_000_001, 302),
+                                                      (b"+", 1_000_000, 200), (b"+", 1_000_001, 302)])  # fmt: skip
+async def test_a_function_answers_what_the_dashboard_shows(connect, s3, monkeypatch, kind, size, status):
+    """Catches a preview that is redirected to S3: the page's policy allows no image of another host."""
+    s3.empty()
+    client = await connect(**s3.variables)
+    redis = async_client(load(FilesSettings).redis_address)
+    file_id = (await client.post("/api/files", content=kind.ljust(size, b"+"))).json()["fileId"]
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "files")
+    token = await downloads.create(redis, keys.ANONYMOUS, file_id)
+    answer = await client.get(f"/api/downloads/{token}")
+    assert answer.status_code == status
+    if status == 200:
+        assert len(answer.content) == size
+
+
+def test_the_dashboard_shows_what_a_function_answers():
+    """Catches a button for a preview that would be redirected."""
+    page = (ROOT / "functions/admin/static/outputs.js").read_text()
+    limits = dict(re.findall(r"const LARGEST_(\w+) = ([\d_]+);", page))
+    assert {name: int(limit) for name, limit in limits.items()} == {
+        "IMAGE": functions_service._MOST_SHOWN,
+        "PATCH": functions_service._MOST_TEXT_SHOWN,
+    }
 
 
 async def test_the_bucket_away_is_503_and_the_upload_can_be_repeated(presigning, monkeypatch):

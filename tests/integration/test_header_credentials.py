@@ -19,6 +19,7 @@ from shared import sealing
 from shared.configuration.settings import WorkerSettings
 from shared.egress.repositories import repository_of
 from shared.mcp.config import Server
+from shared.store import keys
 from shared.store.callers import callers
 from shared.store.jobs.claims import Claim, ClaimedJob
 from shared.store.redis.client import async_client
@@ -194,14 +195,36 @@ async def test_a_deleted_credential_is_granted_to_nobody(two, client, server, st
     await client.put(f"/admin/api/callers/{ann}/credentials/tickets/users", json={"users": [bob]})
     await plan_of(server, bob, server_with())
     await as_caller(0, "DELETE", "/api/credentials/tickets")
-    assert not [key for kind in ("granted", "credentials", "uses") for key in store.scan_iter(f"cg:{kind}:*")]
+    assert not [key for kind in ("granted", "grants", "credentials", "uses") for key in store.scan_iter(f"cg:{kind}:*")]
     await put(as_caller, 0, "tickets")
     assert (await plan_of(server, bob, server_with())).servers == {}
     await client.put(f"/admin/api/callers/{ann}/credentials/tickets/users", json={"users": [bob]})
     await plan_of(server, bob, server_with())
     for one in (ann, bob):
         await client.delete(f"/admin/api/callers/{one}")
-    assert not [key for kind in ("granted", "credentials", "uses") for key in store.scan_iter(f"cg:{kind}:*")]
+    assert not [key for kind in ("granted", "grants", "credentials", "uses") for key in store.scan_iter(f"cg:{kind}:*")]
+
+
+@pytest.mark.parametrize("leaves", [0, 1])
+async def test_a_revocation_ends_the_grants_of_either_side(two, client, store, leaves):
+    """Catches a grant that outlives its owner, or its user."""
+    (ann, bob), as_caller = two
+    await put(as_caller, 0, "tickets")
+    await put(as_caller, 0, "team")
+    for name in ("tickets", "team"):
+        await client.put(f"/admin/api/callers/{ann}/credentials/{name}/users", json={"users": [bob]})
+    await client.delete(f"/admin/api/callers/{(ann, bob)[leaves]}")
+    assert not [key for kind in ("granted", "grants") for key in store.scan_iter(f"cg:{kind}:*")]
+
+
+async def test_a_deletion_does_not_look_at_every_caller(two, server, store):
+    """Catches a request of a caller that holds Redis for as long as there are many callers."""
+    _, as_caller = two
+    store.hset(keys.KEYS, mapping={f"caller {number}": "{}" for number in range(500)})
+    await put(as_caller, 0, "tickets")
+    store.config_resetstat()
+    await as_caller(0, "DELETE", "/api/credentials/tickets")
+    assert store.info("commandstats").get("cmdstat_hget", {"calls": 0})["calls"] < 10
 
 
 async def test_a_wrong_grant_is_refused(two, client):

@@ -83,7 +83,7 @@ def worker(tmp_path, monkeypatch, model):
             # The shared servers of the first run of the slot are those of all.
             warm.shared = slot.setdefault("shared", warm.shared)
         run = Run(settings, warm)
-        answer = asyncio.create_task(run.answer(plan_for(request, settings), lambda text: None))
+        answer = asyncio.create_task(run.answer(plan_for(request, settings)))
         over = asyncio.create_task(until or asyncio.sleep(60))
         try:
             await asyncio.wait({answer, over}, return_when=asyncio.FIRST_COMPLETED)

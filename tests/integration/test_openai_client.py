@@ -165,7 +165,7 @@ def test_in_lambda_resuming_a_silent_response_waits_for_an_event(client, gateway
     ("fields", "named"),
     [
         ({"temperature": 0.5}, "temperature"),
-        ({"tools": [{"type": "function", "name": "f", "parameters": {}}]}, "tools"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
         ({"reasoning": {"summary": "auto"}}, "reasoning.summary"),
         (
             {"text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "nothing"}}}},

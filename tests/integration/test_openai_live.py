@@ -160,8 +160,6 @@ def test_a_forced_function_is_called_with_a_structured_answer(client, script):
     with client.chat.completions.stream(**ask(), **tools) as stream:
         [call] = stream.get_final_completion().choices[0].message.tool_calls
     assert (call.function.name, call.function.arguments) == ("number", '{"n": 4}')
-    with pytest.raises(openai.BadRequestError, match="tools: supported is one function"):
-        client.chat.completions.create(**ask(), **{**tools, "tool_choice": "auto"})
 
 
 async def test_the_asynchronous_package_works_and_cancels_by_closing(gateway, script):

@@ -14,15 +14,16 @@ from functions.worker.cli.plan import plan_for
 from functions.worker.relay.credential import Credential
 from functions.worker.relay.plan import policy_for
 from local import policy_file
+from shared.api.ids import new_id
 from shared.api.policies import Policy
 from shared.configuration.settings import WorkerSettings
 from shared.http import callers as http_callers
 from shared.store import keys
 from shared.store.callers import api_keys, callers, policies
 from shared.store.callers.spending import Spend
-from shared.store.jobs import claims
+from shared.store.jobs import claims, submissions
 from shared.store.redis.client import async_client
-from tests.support.slot import RESULT, run, take
+from tests.support.slot import RESULT, pop, run, take
 from tests.support.waiting import until_async
 
 PASSWORD = "a password for tests"
@@ -66,6 +67,7 @@ async def admin(connect, server):
         ({"models": ["sonnet"]}, {"fallbackModels": ["sonnet", "opus"]}, "/fallbackModels/1", "models"),
         ({"tools": ["Read"]}, {"tools": ["Read", "Grep"]}, "/tools", "tools"),
         ({"tools": []}, {"tools": ["Read"]}, "/tools", "tools"),
+        ({"agents": ["writer"]}, {"agents": ["reviewer"]}, "/agents", "agents"),
         ({"mcpServers": ["time"]}, {"mcpServers": ["tickets"]}, "/mcpServers", "mcpServers"),
         (
             {"allowedHosts": ["a.tools.example"]},
@@ -130,6 +132,71 @@ async def test_the_daily_budget_of_a_policy_holds_at_submit_and_claim(caller, se
     assert "dailyBudgetUsd of the caller's policy = 0.2" in answer.json()["detail"]
     with pytest.raises(AssertionError):
         await run(server.url)
+
+
+async def test_a_raised_budget_lets_delayed_jobs_run(admin, server, store):
+    """Catches jobs that stay delayed until the next day, although an operator has raised the budget."""
+    made = await callers.create(async_client(server.url), "n", policy=Policy.model_validate({"dailyBudgetUsd": 0.2}))
+    headers, path = {"X-API-Key": made.key}, f"/admin/api/callers/{made.id}/policy"
+    for number in range(2):
+        await admin.post("/api/query", json={"query": f"{number}"}, headers=headers, auth=None)
+    first = await take(server.url)
+    finish = claims.finish(first, "completed", {"result": RESULT}, keep_for=60, spend=[Spend("m", 0.25, input=1)])
+    await claims.settle(async_client(server.url), finish)
+    with pytest.raises(AssertionError):
+        await take(server.url)
+    assert pop(server.url) is None
+    await admin.put(path, json={"dailyBudgetUsd": 0.22})
+    with pytest.raises(AssertionError):
+        await take(server.url)
+    assert pop(server.url) is None
+    await admin.put(path, json={"dailyBudgetUsd": 1, "weight": 2})
+    assert await run(server.url)
+
+
+@pytest.mark.parametrize("rate", ["999999999/second", "1000001/second", "999999999/day"])
+async def test_a_rate_above_what_the_clock_divides_refuses_nothing(caller, rate):
+    post = await caller(rateLimit=rate)
+    assert [(await post()).status_code for _ in range(3)] == [202] * 3
+
+
+async def test_a_new_rate_is_not_bound_by_the_window_of_the_earlier(admin, server):
+    """Catches a caller that waits for a day after its limit of one a day was raised."""
+    made = await callers.create(async_client(server.url), "n", policy=Policy.model_validate({"rateLimit": "1/day"}))
+
+    async def status():
+        return (
+            await admin.post("/api/query", json={"query": "x"}, headers={"X-API-Key": made.key}, auth=None)
+        ).status_code
+
+    assert [await status(), await status()] == [202, 429]
+    await admin.put(f"/admin/api/callers/{made.id}/policy", json={"rateLimit": "2000/minute"})
+
+    async def accepted():
+        return await status() == 202
+
+    await until_async(accepted)
+
+
+async def test_a_step_between_two_submissions_is_not_rounded(connect, server, store):
+    """Catches 3,000 a second that would be any number, and 1,500 that would be 1,000."""
+    client = async_client(server.url)
+    job = submissions.Submission(new_id(), new_id(), "c", 1, 1000, "{}")
+    await submissions.submit(client, job, submissions.UNLIMITED._replace(rate=7, window_ms=3_600_000))
+    assert float(store.get("cg:rate:c")) % 1 == pytest.approx(0.7143, abs=0.001)
+
+
+async def test_an_accepted_job_keeps_what_it_was_accepted_with(admin, server):
+    """Holds what the documentation says of a policy that changes while jobs wait."""
+    made = await callers.create(async_client(server.url), "n")
+    body = {"query": "x", "tools": ["Read"], "model": "opus"}
+    await admin.post("/api/query", json=body, headers={"X-API-Key": made.key}, auth=None)
+    await admin.put(f"/admin/api/callers/{made.id}/policy", json={"tools": [], "models": ["sonnet"]})
+    claim = pop(server.url)
+    assert claim is not None
+    job = await claims.take(async_client(server.url), claim, "slot")
+    assert job is not None
+    assert (job.request["tools"], job.request["model"]) == (["Read"], "opus")
 
 
 async def test_a_policy_completes_what_a_request_leaves_out(caller, store):
@@ -326,6 +393,13 @@ async def test_the_last_use_of_a_key_is_listed(admin, server):
     await admin.get("/api/query", headers={"X-API-Key": made.key}, auth=None)
     [listed] = (await admin.get("/admin/api/callers")).json()["callers"]
     assert listed["lastUsedAt"].endswith(":00.000Z")
+
+
+@pytest.mark.parametrize("scopes", [[], ["submit", "all"], ["Read"], "read", [None], ["read"] * 5, None])
+async def test_wrong_scopes_are_refused(admin, scopes):
+    """Catches an empty list that gives the default scopes: more than was asked for."""
+    answer = await admin.post("/admin/api/callers", json={"name": "new", "scopes": scopes})
+    assert answer.status_code == 422
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from shared.configuration.settings import StatusSettings, load
 from shared.services import following
 from shared.store.jobs import claims, events
+from shared.store.jobs.steps import Entry
 from shared.store.redis.client import async_client
 from tests.support.slot import RESULT, run, take
 
@@ -125,5 +126,5 @@ async def test_events_left_out_do_not_silence_a_stream(connect, server, monkeypa
                 break
             # The next piece is written as soon as the last has arrived.
             piece += 1
-            await claims.renew(async_client(server.url), claim, 10, piece, "x")
+            await claims.renew(async_client(server.url), claim, 10, piece, [Entry("delta", "", "x")])
     assert piece > 1

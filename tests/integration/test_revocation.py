@@ -10,10 +10,11 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from functions.worker.jobs.rescuer import Rescuer
 from functions.worker.jobs.spool import Spool
 from shared.api.errors import KeyRevoked
+from shared.api.policies import Policy
 from shared.configuration.settings import StatusSettings, WorkerSettings, load
 from shared.services.following import Clock, subscribe
 from shared.store import keys
-from shared.store.callers import callers
+from shared.store.callers import callers, policies
 from shared.store.jobs import batches, claims, endings, events, operations
 from shared.store.redis import scripts
 from shared.store.redis.client import async_client
@@ -204,6 +205,33 @@ async def test_a_revocation_ends_silent_streams(two, server):
     assert not streams[1].done()
     streams[1].cancel()
     await asyncio.wait(streams)
+
+
+async def test_an_end_that_is_set_ends_silent_streams(two, server):
+    """Catches a stream that goes on for hours although the caller's keys have stopped working."""
+    leaves, _ = two
+    client, settings = async_client(server.url), load(StatusSettings)
+    job = await leaves.submit("silent")
+
+    async def follow():
+        return [event async for event in subscribe(job, events.FIRST, leaves.id, settings, Clock(settings))]
+
+    stream = asyncio.create_task(follow())
+    waiting = asyncio.create_task(endings.read_at_end(client, job, leaves.id, 25))
+    await subscribed(client, keys.channel(job))
+    await policies.put(client, leaves.id, Policy.model_validate({"expiresAt": "2500-01-01T00:00:00Z"}))
+    assert (await leaves.get(f"/api/query/{job}")).status_code == 200
+    assert not stream.done()
+    await policies.put(client, leaves.id, Policy.model_validate({"expiresAt": "2020-01-01T00:00:00Z"}))
+    async with asyncio.timeout(5):
+        await stream
+        with pytest.raises(KeyRevoked):
+            await waiting
+        await until_async(lambda: refused(leaves))
+
+
+async def refused(caller):
+    return (await caller.get("/api/query")).status_code == 401
 
 
 async def test_results_of_a_batch_stop_at_a_revocation(two, server):

@@ -7,6 +7,7 @@ import pytest
 from local.messages_api import Usage
 from shared.store.callers.spending import Spend, read_days, to_json
 from shared.store.jobs import claims, operations
+from shared.store.jobs.steps import Entry
 from shared.store.redis.client import async_client, close_clients
 from tests.support.scrape import scrape
 from tests.support.scripted_replies import Error, Text, ToolUse
@@ -108,7 +109,7 @@ SO_FAR = Spend(MODEL, None, input=100, output=10)
 async def test_a_cancelled_run_adds_its_cost_once(claimed, server, store):
     claim, handle, client = await claimed()
     store.hset("cg:prices", MODEL, 4e-6)
-    assert await claims.renew(handle, claim, 20, 1, "text", to_json([SO_FAR]))
+    assert await claims.renew(handle, claim, 20, 1, [Entry("delta", "", "text")], to_json([SO_FAR]))
     assert (await client.delete(f"/api/query/{claim.job_id}")).status_code == 200
     assert (await count(server, "anonymous")).models == [spent(150 * 4e-6, 100, 10)]
     # The cost of the run at its end; sent twice, as after a lost reply.
@@ -120,7 +121,7 @@ async def test_a_cancelled_run_adds_its_cost_once(claimed, server, store):
 
 async def test_a_run_of_a_lost_slot_adds_its_last_reported_cost(claimed, server, store):
     claim, handle, _ = await claimed()
-    assert await claims.renew(handle, claim, 20, 1, "text", to_json([SO_FAR]))
+    assert await claims.renew(handle, claim, 20, 1, [Entry("delta", "", "text")], to_json([SO_FAR]))
     rescue(server.url, "slot")
     day = await count(server, "anonymous")
     assert [(one.input, one.output) for one in day.models] == [(100, 10)]
@@ -184,7 +185,7 @@ async def test_a_run_refused_in_a_later_turn_pays_for_earlier_turns(claimed, ser
 
 async def test_a_price_known_later_does_not_lower_the_cost(claimed, server, store):
     claim, handle, _ = await claimed()
-    assert await claims.renew(handle, claim, 20, 1, "text", to_json([SO_FAR]))
+    assert await claims.renew(handle, claim, 20, 1, [Entry("delta", "", "text")], to_json([SO_FAR]))
     rescue(server.url, "slot")
     store.hset("cg:prices", MODEL, 1.0)
     await claims.settle(handle, claims.spent(claim, "anonymous", [Spend(MODEL, 0.5, input=100, output=10)]))

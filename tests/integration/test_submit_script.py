@@ -5,11 +5,12 @@ import re
 
 import pytest
 
+from functions.worker.jobs.heartbeat import Heartbeat
 from shared.api.ids import new_id
 from shared.http import callers as http_callers
 from shared.store import keys
 from shared.store.callers import callers
-from shared.store.jobs import claims, maintenance, operations, records
+from shared.store.jobs import claims, events, maintenance, operations, records
 from shared.store.redis.client import async_client
 from tests.support.gateway import ROOT
 from tests.support.lossy_proxy import LossyProxy
@@ -64,7 +65,7 @@ TABLE = re.findall(r"^\| ([a-z, ]+) \| (\d) \|$", (ROOT / "docs" / "performance.
 
 
 def test_the_table_of_round_trips_exists():
-    assert len(TABLE) == 8
+    assert len(TABLE) == 9
 
 
 @pytest.mark.parametrize(("what", "trips"), TABLE)
@@ -93,10 +94,29 @@ async def test_round_trips_match_the_table(connect, server, round_trips, what, t
         "list": lambda: client.get("/api/query"),
         "cancel": lambda: client.delete(f"/api/query/{made}"),
         "health": lambda: client.get("/health"),
+        "steps": lambda: client.get(f"/api/query/{made}/steps"),
     }
     answer = await calls[what.partition(",")[0]]()
     assert answer.status_code < 300
     assert len(round_trips) == int(trips)
+
+
+async def test_text_and_steps_share_a_round_trip_with_the_lease(connect, server, round_trips):
+    client = await connect(AUTH_ENABLED="false")
+    job = (await client.post("/api/query", json={"query": "x"})).json()["jobId"]
+    claim, handle = pop_one(server.url), async_client(server.url)
+    assert await claims.take(handle, claim, "slot")
+    heartbeat = Heartbeat(handle, claim, list)
+    await heartbeat.close()  # the first call also loads the script
+    heartbeat.add_text("Let me look. ")
+    heartbeat.add_step("t1", '{"id": "t1"}', is_new=True)
+    heartbeat.add_step("t1", '{"id": "t1"}', is_new=False)
+    heartbeat.add_text("Done.")
+    round_trips.clear()
+    await heartbeat.flush()
+    assert len(round_trips) == 1
+    found = [event.kind for event in await events.since(handle, job, events.FIRST, 10)]
+    assert found[-4:] == ["delta", "step", "step", "delta"]
 
 
 async def test_the_cache_counts_what_it_saved(connect, server, store):

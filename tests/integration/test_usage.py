@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from contextlib import asynccontextmanager
+from decimal import Decimal
 
 import pytest
 from standardwebhooks import Webhook
@@ -159,6 +160,29 @@ async def test_usage_is_exported_as_csv(client, ann, spend):
     assert empty.status_code == 200
 
 
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "=1+1",
+        " =1+1",
+        "\n=1+1",
+        "\t@SUM(1)",
+        "-2+3",
+        "+1",
+        "@a",
+        "\uff1d1",
+        "\uff0b1",
+        "\uff0d1",
+        "\uff20a",
+        "\u3000=1",
+    ],
+)
+def test_no_cell_is_a_formula(tag):
+    """Catches a formula behind spaces, or in full width, which some spreadsheets take as well."""
+    [row] = csv.DictReader(io.StringIO(usage_service.to_csv([{"tag": tag, "jobs": 1}], ["tag"])))
+    assert row == {"tag": f"'{tag}", "jobs": "1"}
+
+
 async def test_a_caller_exports_its_own_usage_alone(client, server, ann, spend):
     bob = await callers.create(async_client(server.url), "bob")
     await spend(bob.key, 1.0, query="of bob", metadata={"team": "secret team"})
@@ -213,6 +237,15 @@ async def test_a_budget_warns_once_when_it_is_nearly_spent(client, server, ann, 
     assert (hook["event"], hook["url"], hook["caller"]) == ("budget.warning", HOOK, ann.id)
     data = json.loads(hook["meta"])
     assert (data["caller"], data["spent"], data["budget"]) == (ann.id, pytest.approx(0.8), 1)
+
+
+@pytest.mark.parametrize("budget", [1, 3, 0.3, 7.7, 0.000003, 1_000_000])
+async def test_a_budget_warns_at_exactly_80_percent(ann, spend, store, budget):
+    """Catches a comparison of binary fractions: 0.8 * 3 is more than 2.4."""
+    await spend(ann.key, float(Decimal(str(budget)) * Decimal("0.79")), budget=budget, query="1", webhookUrl=HOOK)
+    assert warnings(store) == []
+    await spend(ann.key, float(Decimal(str(budget)) * Decimal("0.01")), budget=budget, query="2", webhookUrl=HOOK)
+    assert len(warnings(store)) == 1
 
 
 async def test_the_first_job_with_a_webhook_carries_the_warning(ann, spend, store):

@@ -69,7 +69,7 @@ async def answer(cli, settings=None, **request):
     run = Run(settings, cli)
     try:
         outcome = judge(
-            await run.answer(plan_for({"query": "hello", **request}, settings), lambda text: None),
+            await run.answer(plan_for({"query": "hello", **request}, settings)),
             max_output_bytes=10_000,
         )
         assert run._cli is not None
@@ -106,7 +106,7 @@ async def test_a_waiting_cli_rehearses_without_claude(slot, model):
         await waiting.begin()
         assert len(model.requests) == before
         run = Run(WorkerSettings(), cli)
-        report = await run.answer(plan_for({"query": "hello"}, WorkerSettings()), lambda text: None)
+        report = await run.answer(plan_for({"query": "hello"}, WorkerSettings()))
         await run.end()
     [request] = model.requests[before:]
     assert request.body["messages"][0]["content"] == [{"type": "text", "text": "hello"}]
@@ -133,7 +133,7 @@ async def test_a_job_whose_waiting_cli_dies_starts_another(slot, caplog):
     async with kept_warm() as cli:
         waiting = await ready(cli)
         run = Run(WorkerSettings(), cli)
-        answering = asyncio.create_task(run.answer(plan_for({"query": "hello"}, WorkerSettings()), lambda text: None))
+        answering = asyncio.create_task(run.answer(plan_for({"query": "hello"}, WorkerSettings())))
         await asyncio.sleep(0)
         assert cli.any_job.cli is None
         os.kill(waiting, 9)
@@ -150,7 +150,7 @@ async def test_a_run_that_ends_before_its_options_are_taken_starts_nothing(slot,
         waiting, before = await ready(cli), len(model.requests)
         os.kill(waiting, signal.SIGSTOP)
         run = Run(WorkerSettings(), cli)
-        answering = asyncio.create_task(run.answer(plan_for({"query": "hello"}, WorkerSettings()), lambda text: None))
+        answering = asyncio.create_task(run.answer(plan_for({"query": "hello"}, WorkerSettings())))
         await until_async(lambda: run._cli is not None, within=30)
         answering.cancel()
         await asyncio.wait({answering})
@@ -166,7 +166,7 @@ async def test_the_next_cli_starts_after_the_job_or_its_start_up(slot, monkeypat
     async with kept_warm() as cli:
         first = await ready(cli)
         run = Run(WorkerSettings(), cli)
-        await run.answer(plan_for({"query": "hello"}, WorkerSettings()), lambda text: None)
+        await run.answer(plan_for({"query": "hello"}, WorkerSettings()))
         if alone > 1:
             assert cli.any_job.cli is None
         else:
@@ -263,7 +263,7 @@ async def turn(cli, store, query, session, resumes=None, but=None):
     waiting = keeper.cli.pid
     run = Run(settings, cli)
     plan = plan_for({"query": query, "conversation": {"id": session, "from": resumes}}, settings)
-    report = await run.answer(plan, lambda text: None, store)
+    report = await run.answer(plan, None, store)
     assert judge(report, max_output_bytes=10_000).state == "completed"
     assert run._cli is not None
     assert run._cli.pid == waiting

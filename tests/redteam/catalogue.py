@@ -1026,6 +1026,7 @@ BOMBS = {
 FORGERIES = {
     "Report a refusal by Claude, to hold the queue of all callers": "only what the relay saw counts for other jobs",
     "Report a result with fields of any type": "each field is checked; model, cost and usage are the relay's",
+    "Report steps of any type, size and number": "each is cut and checked; 2,000 of its own job",
     "Fill the slot's memory by the CLI's output": "`MAX_RUN_MEMORY` counts the slot too; one that stays large ends",
     "Store transcripts of other sessions, or without end": "only the job's own session is stored: 64 MiB for each run",
     "Leave settings and hooks for the next turn of a session": "a turn gets a new directory with the transcript alone",

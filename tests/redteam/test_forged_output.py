@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from typing import Any
 
 import psutil
 import pytest
@@ -142,6 +143,53 @@ time.sleep(5)
         assert job["result"]["model"].startswith("claude-")
 
 
+STEPS = """
+def call(step, name="Bash", given={}, parent=None):
+    say(type="assistant", session_id="s", parent_tool_use_id=parent, message={"id": "m", "model": "m",
+        "role": "assistant", "content": [{"type": "tool_use", "id": step, "name": name, "input": given}]})
+
+def answer(step, content, failed=False):
+    say(type="user", session_id="s", message={"role": "user", "content": [
+        {"type": "tool_result", "tool_use_id": step, "content": content, "is_error": failed}]})
+
+for step in ("", "a b", "x" * 101, "a/../b", "=1", "1\\n2"):
+    call(step)
+call("deep", given={"a": [[[[[[[[[[[[[[[[[[[["x"]]]]]]]]]]]]]]]]]]]]})
+call("large", name="n" * 10_000, given={"a": "x" * 1_000_000, "b": 1e999, "c": [0] * 100_000}, parent={"a": 1})
+answer("large", [{"type": "text", "text": "y" * 1_000_000}] * 3)
+answer("large", "again")
+answer("never", "begun")
+for number in range(3000):
+    call(f"many{number}")
+say(type="assistant", session_id="s", message={"id": "m", "model": "m", "role": "assistant",
+    "content": [{"type": "text", "text": "forged"}]})
+result()
+time.sleep(5)
+"""
+
+
+def test_forged_steps_are_cut_and_are_those_of_their_job(target):
+    """Catches a step that is larger than it may be, that no page can show, or that another job gets."""
+    other = target.run("print(1)")
+    job = overtaken(target, STEPS)
+    assert job["state"] == "completed", job
+    assert job["steps"] > 3000
+    found: list[dict[str, Any]] = []
+    cursor: str | None = "0"
+    while cursor is not None:
+        page = target.client.get(f"/api/query/{job['jobId']}/steps", params={"cursor": cursor})
+        assert page.status_code == 200
+        found, cursor = [*found, *page.json()["steps"]], page.json()["nextCursor"]
+    assert len(found) == 2000
+    large = next(one for one in found if one["id"] == "large")
+    assert [large[name] for name in ("tool", "status", "parentId", "truncated")] == ["unknown", "completed", None, True]
+    assert len(large["output"]) <= 4096
+    assert len(json.dumps(large["input"])) <= 4096
+    assert not {"", "a b", "never", "=1"} & {one["id"] for one in found}
+    assert target.client.get(f"/api/query/{other['jobId']}").json()["steps"] == 1
+    assert target.client.get(f"/api/query/{job['jobId']}/events").status_code == 200
+
+
 FLOODS = {
     "requests of the control protocol": """
 os.kill(cli, signal.SIGSTOP)
@@ -162,6 +210,16 @@ while True:
         {"type": "tool_use", "id": f"{number}-{one}" + "x" * 200, "name": "n" * 500, "input": {}}
         for one in range(100)]})
     number += 1
+""",
+    "steps": """
+number = 0
+while True:
+    number += 1
+    say(type="assistant", session_id="s", message={"id": "m", "model": "m", "role": "assistant", "content": [
+        {"type": "tool_use", "id": f"{number}-{one}", "name": "Bash", "input": {"a": ["x" * 90] * 1000}}
+        for one in range(100)]})
+    say(type="user", session_id="s", message={"role": "user", "content": [
+        {"type": "tool_result", "tool_use_id": f"{number}-{one}", "content": "x" * 100_000} for one in range(100)]})
 """,
     "input of a tool": """
 say(type="stream_event", uuid="u", session_id="s", event={"type": "content_block_start", "index": 0,

@@ -56,9 +56,10 @@ class GitServer:
     """Serves the bare repositories below `folder` at `https://127.0.0.1:PORT/NAME.git`; runs within a `with` block.
 
     It takes the credential USER and PASSWORD alone. `answer` may answer a request itself, with a status and headers.
+    Its certificate has the names and addresses of `also` too.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *also: str) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.authority = trustme.CA()
@@ -68,7 +69,7 @@ class GitServer:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.authority.issue_cert("127.0.0.1", "localhost", "git.example").configure_cert(context)
+        self.authority.issue_cert("127.0.0.1", "localhost", "git.example", *also).configure_cert(context)
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 

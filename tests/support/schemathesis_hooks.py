@@ -11,7 +11,7 @@ _EVENT = {
     "type": "object",
     "properties": {
         "id": {"type": "string"},
-        "event": {"enum": ["state", "delta", "reset", "done"]},
+        "event": {"enum": ["state", "delta", "step", "reset", "done"]},
         "data": {"type": "string", "contentMediaType": "application/json"},
     },
     "required": ["id", "event", "data"],
@@ -57,6 +57,15 @@ def name_no_server(context: Any, case: Any, kwargs: Any) -> None:
         names = body.get("mcpServers")
         if isinstance(names, list) and len(names) <= 50:
             body["mcpServers"] = [name for name in names if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", str(name))]
+
+
+@schemathesis.hook("before_call")
+def name_no_agent(context: Any, case: Any, kwargs: Any) -> None:
+    """Leave out well-formed names, for the same reason."""
+    for body in bodies(case):
+        names = body.get("agents")
+        if isinstance(names, list) and len(names) <= 50:
+            body["agents"] = [name for name in names if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", str(name))]
 
 
 @schemathesis.hook("before_call")

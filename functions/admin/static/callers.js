@@ -7,8 +7,8 @@ import { note } from "./notices.js";
 const button = (label, onclick, kind = "") => h("button", { type: "button", class: kind, onclick }, label);
 
 // Show a form in a dialog of its own, which the refresh of the page does not replace. `submit` gets the text of its field;
-// an error of the API stays in the dialog.
-export function form(title, label, field, yes, submit) {
+// an error of the API stays in the dialog. `more` is an element below the field.
+export function form(title, label, field, yes, submit, more = null) {
   const problem = h("p", { role: "alert" });
   const dialog = h("dialog", { "aria-label": title });
   const send = async (event) => {
@@ -27,6 +27,7 @@ export function form(title, label, field, yes, submit) {
       { onsubmit: send },
       h("h2", {}, title),
       h("label", {}, label, field),
+      more ?? "",
       problem,
       h(
         "div",
@@ -65,12 +66,23 @@ function reveal(title, secrets) {
   open(dialog);
 }
 
+const SCOPES = { submit: true, read: true, decide: true, "admin-read": false };
+
 export function createCaller() {
   const field = h("input", { name: "name", required: true, maxlength: "100", autocomplete: "off" });
-  form("Create a key", "Name of the caller ", field, "Create", async (name) => {
-    const made = await call("POST", "/api/callers", { name });
+  const boxes = Object.entries(SCOPES).map(([name, checked]) => h("input", { type: "checkbox", name, checked }));
+  const choice = h(
+    "fieldset",
+    {},
+    h("legend", {}, "Scopes"),
+    boxes.map((box) => h("label", {}, box, ` ${box.name} `)),
+  );
+  const create = async (name) => {
+    const scopes = boxes.filter((box) => box.checked).map((box) => box.name);
+    const made = await call("POST", "/api/callers", { name, scopes });
     reveal(`Key of ${made.name}`, { Key: made.key, "Webhook secret": made.webhookSecret });
-  });
+  };
+  form("Create a key", "Name of the caller ", field, "Create", create, choice);
 }
 
 function rotate(one) {

@@ -1,4 +1,4 @@
-// The dashboard: a login, five pages and a page per job. The shown page is refreshed every two seconds.
+// The dashboard: a login, six pages and pages per job and per schedule. The shown page is refreshed every two seconds.
 
 import { ApiError, call } from "./api.js";
 import { auditPage } from "./audit.js";
@@ -7,6 +7,7 @@ import { jobPage } from "./job.js";
 import { jobsPage } from "./jobs.js";
 import { loginPage } from "./login.js";
 import { overviewPage } from "./overview.js";
+import { schedulePage, schedulesPage } from "./schedules.js";
 import { systemPage } from "./system.js";
 import { usagePage } from "./usage.js";
 
@@ -43,6 +44,8 @@ function page() {
   const [name, argument] = location.hash.replace(/^#\//, "").split("/");
   if (name === "jobs" && argument) return jobPage(decodeURIComponent(argument), context);
   if (name === "jobs" || name.startsWith("jobs?")) return jobsPage(context);
+  if (name === "schedules" && argument) return schedulePage(decodeURIComponent(argument), context);
+  if (name === "schedules") return schedulesPage(context);
   if (name === "usage") return usagePage();
   if (name === "audit" || name.startsWith("audit?")) return auditPage();
   if (name === "system") return systemPage(context);

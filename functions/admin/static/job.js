@@ -4,6 +4,7 @@ import { call } from "./api.js";
 import { decision } from "./decision.js";
 import { clock, duration, fill, h, number, revealed, state, usd } from "./dom.js";
 import { outputs } from "./outputs.js";
+import { loadSteps, timeline } from "./steps.js";
 
 const pair = (label, ...value) => h("div", {}, h("dt", {}, label), h("dd", {}, ...value));
 const between = (from, to) => (from && to ? duration(new Date(to) - new Date(from)) : "–");
@@ -207,7 +208,10 @@ function deliveries(job) {
 }
 
 export const jobPage = (id, context) => ({
-  load: () => call("GET", `/api/jobs/${encodeURIComponent(id)}`),
+  async load() {
+    const job = await call("GET", `/api/jobs/${encodeURIComponent(id)}`);
+    return { ...job, stepList: await loadSteps(job) };
+  },
   missing(main) {
     main.replaceChildren(h("section", {}, h("h2", {}, "Job"), h("p", {}, "Job not found. It may have been deleted.")));
   },
@@ -223,6 +227,7 @@ export const jobPage = (id, context) => ({
       Object.keys(options).length > 0 &&
         h("section", {}, h("h2", {}, "Options"), revealed("Options", JSON.stringify(options, null, 2))),
       job.result && h("section", {}, h("h2", {}, "Answer"), revealed("Answer", job.result.response)),
+      timeline(job),
       ...outputs(job),
       attempts(job),
       deliveries(job),

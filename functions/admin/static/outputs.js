@@ -4,6 +4,9 @@ import { BASE, call } from "./api.js";
 import { fill, h, number, visible } from "./dom.js";
 
 const IMAGES = ["image/png", "image/jpeg", "image/gif", "image/webp"];
+// Bytes of an image and of a patch that the page shows: on AWS larger ones come from another host.
+const LARGEST_IMAGE = 4_000_000;
+const LARGEST_PATCH = 1_000_000;
 // Characters of a patch that the page shows; the download has all of it.
 const SHOWN = 200_000;
 
@@ -46,7 +49,7 @@ function artifact(job, one) {
     h("span", { class: "id" }, name),
     ` ${number(one.size)} bytes, ${visible(one.mediaType)} `,
     download(job, one.fileId, name, place),
-    IMAGES.includes(one.mediaType) && button("Preview", name, preview),
+    IMAGES.includes(one.mediaType) && one.size <= LARGEST_IMAGE && button("Preview", name, preview),
     place,
   );
 }
@@ -86,7 +89,7 @@ function patch(job, summary) {
       h(
         "div",
         { class: "row wrap" },
-        button("Show", "the patch", show),
+        summary.bytes <= LARGEST_PATCH && button("Show", "the patch", show),
         download(job, summary.fileId, "the patch", place),
       ),
     place,

@@ -23,7 +23,10 @@ export function stateOf(job, health) {
   const rest = reasons.length ? `: ${reasons.join("; ")}` : "";
   if (job.state === "waiting") return `Waiting${rest}`;
   if (job.state === "paused") return `A call waits for a decision${rest}`;
-  if (job.state === "delayed") return `Waiting for the next attempt${rest}`;
+  if (job.state === "delayed") {
+    const begins = job.startsAt && !job.attempts ? `until ${job.startsAt}` : "for the next attempt";
+    return `Waiting ${begins}${rest}`;
+  }
   if (job.state === "active") return `Running${job.waitingFor ? rest : ""}`;
   return job.state;
 }

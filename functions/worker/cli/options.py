@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any, cast
 
-from claude_agent_sdk import ClaudeAgentOptions
+from claude_agent_sdk import AgentDefinition, ClaudeAgentOptions
 from claude_agent_sdk.types import (
     SessionStore,
     SystemPromptCustom,
@@ -27,6 +27,8 @@ from shared.store.jobs.sessions import StagedSession
 
 # One JSON message of the CLI holds the whole answer, which escaping makes at most six times as long, and other fields.
 _MESSAGE_FACTOR, _MESSAGE_EXTRA = 6, 1 << 20
+# Only the named agents, and none that goes on in the background when the run has its answer.
+_AGENTS = {"CLAUDE_AGENT_SDK_DISABLE_BUILTIN_AGENTS": "1", "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1"}
 # An answer of at most this many tokens leaves no room for thinking.
 _SHORT_ANSWER = 1024
 
@@ -55,16 +57,18 @@ def options_for(
         env=for_run(workspace.home, workspace.config, workspace.temporary)
         | relayed
         | _no_copies(plan)
-        | _output_limit(options),
+        | _output_limit(options)
+        | (_AGENTS if options.agents else {}),
         model=options.model,
         system_prompt=_system_prompt(options, workspace),
         # The CLI takes no 0, which is left after pauses.
         max_turns=None if credential or options.max_turns is None else max(1, options.max_turns),
         max_budget_usd=None if credential else options.max_budget_usd,
         effort=options.effort,
-        thinking=_thinking(options),
+        thinking=_thinking(options, uses_client_tools=plan.client_tools is not None),
         # Only what the gateway configures: no other tool, settings file, MCP server, slash command or transcript.
         tools=list(plan.offered),
+        agents=_agents(options),
         allowed_tools=[*options.tools, *mcp_servers.allowed_tools(plan.mcp.servers)],
         setting_sources=[],
         strict_mcp_config=True,
@@ -142,6 +146,16 @@ def _system_prompt(options: RunOptions, workspace: Workspace) -> SystemPromptFil
     return SystemPromptPreset(type="preset", preset="claude_code")
 
 
+def _agents(options: RunOptions) -> dict[str, AgentDefinition] | None:
+    """Return the agents for the SDK. The CLI offers an agent no tool that the job does not have."""
+    return {
+        name: AgentDefinition(
+            agent.description, agent.prompt, list(agent.tools) if agent.tools else None, model=agent.model
+        )
+        for name, agent in options.agents.items()
+    } or None
+
+
 def _output_limit(options: RunOptions) -> dict[str, str]:
     """Return the environment variable that limits one message of the model: the CLI has no option for it."""
     most = options.max_output_tokens
@@ -156,11 +170,14 @@ def _no_copies(plan: RunPlan) -> dict[str, str]:
     return {} if plan.session or not plan.inputs.attachments else {"CLAUDE_CODE_SKIP_PROMPT_HISTORY": "1"}
 
 
-def _thinking(options: RunOptions) -> ThinkingConfigDisabled | None:
+def _thinking(options: RunOptions, *, uses_client_tools: bool) -> ThinkingConfigDisabled | None:
     """Disable thinking for an answer so short that thinking would use all its tokens; None leaves it to the model.
 
-    The Messages API accepts no thinking budget below 1,024 tokens, and counts thinking in `max_tokens`.
+    The Messages API accepts no thinking budget below 1,024 tokens, and counts thinking in `max_tokens`. With a client's
+    tools it accepts no choice that forces one, and requires the thinking of earlier calls, which clients do not have.
     """
+    if uses_client_tools:
+        return ThinkingConfigDisabled(type="disabled")
     most = options.max_output_tokens
     short = most is not None and most <= _SHORT_ANSWER and options.effort is None
     return ThinkingConfigDisabled(type="disabled") if short else None

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from functions.worker.cli.turns import Block, split
+from functions.worker.relay.client_tools import ClientTools
 from functions.worker.relay.git import GitAccess
 from shared.api.approvals import APPROVAL_TIMEOUT, may_match
+from shared.configuration.agents import Agent
 from shared.configuration.settings import WorkerSettings
 from shared.egress import hosts
 from shared.egress.repositories import Repository, repository_of
@@ -22,13 +24,14 @@ QUESTION = "AskUserQuestion"
 class Prompt:
     """The input of the model: the query, and JSON data that the query is about; None for no data.
 
-    `before` and `after` are content blocks of the user around the query.
+    `before` and `after` are content blocks of the user around the query, which is not shown after results of tools.
     """
 
     query: str = ""
     context: Any = None
     before: tuple[Block, ...] = ()
     after: tuple[Block, ...] = ()
+    shows_query: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class RunOptions:
     cuts_answer: bool = False
     max_budget_usd: float | None = None
     tools: tuple[str, ...] = ()
+    agents: dict[str, Agent] = field(default_factory=dict)
     output_schema: dict[str, Any] | None = None
 
 
@@ -133,6 +137,8 @@ class RunPlan:
     session: SessionPlan | None = None
     # The turns before the query, as messages of the Messages API.
     history: tuple[dict[str, Any], ...] = ()
+    # The tools that the client runs itself: a call of one ends the run.
+    client_tools: ClientTools | None = None
     # Models to use while the first is overloaded.
     fallback_models: tuple[str, ...] = ()
     # The models of the caller's policy; None for those of the worker's settings.
@@ -172,11 +178,12 @@ def plan_for(request: Mapping[str, Any], settings: WorkerSettings, *, spent_usd:
     """Return the plan of a run for a stored request; `spent_usd` is the cost of the job's earlier attempts."""
     turns = split(request.get("history", ()), len(request.get("attachments", ())))
     return RunPlan(
-        prompt=Prompt(request.get("query", ""), request.get("context"), turns.before, turns.after),
+        prompt=Prompt(request.get("query", ""), request.get("context"), turns.before, turns.after, turns.shows_query),
         options=_options(request, settings, spent_usd),
         mcp=_mcp(request, settings),
         session=_session(request),
         history=turns.history,
+        client_tools=_client_tools(request, turns.placeholders),
         credential=request.get("credential"),
         fallback_models=tuple(request.get("fallbackModels", ())),
         models=tuple(request["models"]) if "models" in request else None,
@@ -190,8 +197,14 @@ def plan_for(request: Mapping[str, Any], settings: WorkerSettings, *, spent_usd:
     )
 
 
+def _client_tools(request: Mapping[str, Any], placeholders: Mapping[str, Block]) -> ClientTools | None:
+    tools = tuple(request.get("clientTools", ()))
+    return ClientTools(tools, request.get("clientToolChoice"), placeholders) if tools or placeholders else None
+
+
 def _options(request: Mapping[str, Any], settings: WorkerSettings, spent_usd: float) -> RunOptions:
     budgets = [limit for limit in (request.get("maxBudgetUsd"), settings.max_budget_usd) if limit is not None]
+    agents = {name: settings.agents[name] for name in request.get("agents", ()) if name in settings.agents}
     return RunOptions(
         model=request.get("model") or settings.claude_model,
         system_prompt=request.get("systemPrompt"),
@@ -200,7 +213,9 @@ def _options(request: Mapping[str, Any], settings: WorkerSettings, spent_usd: fl
         max_output_tokens=request.get("maxOutputTokens"),
         cuts_answer=request.get("live", False),
         max_budget_usd=min(budgets) - spent_usd if budgets else None,
-        tools=tuple(request.get("tools", ())),
+        # The tool that starts an agent.
+        tools=tuple(dict.fromkeys((*request.get("tools", ()), *(["Agent"] if agents else [])))),
+        agents=agents,
         output_schema=request.get("outputSchema"),
     )
 

@@ -69,6 +69,11 @@ class Preparation:
         if is_kept and not await inputs.restore(workspace.work, workspace_session(plan.job_id)):
             raise InputsError
 
+    def resume(self, folder: Path, began_with: str, *, has_patch: bool) -> None:
+        """Take what an earlier slot has prepared in the run's `folder`."""
+        self.began_with = began_with
+        self.patch_from = self._shell_of(folder) if has_patch else None
+
     def remote(self, git: GitPlan, *, pushes: bool = False) -> Remote:
         """Return the repository as a step of git reaches it."""
         return Remote(git.access(pushes=pushes), self._settings.run_allowed_networks, self._watcher)

@@ -163,10 +163,12 @@ class Cli:
         except ChildProcessError:
             return False
 
-    async def query(self, prompt: AsyncIterator[dict[str, Any]] | None) -> AsyncIterator[Message]:
-        """Send the prompt, if there is one, and yield every message until the end of the output."""
-        if prompt is not None:
-            await self._client.query(prompt)
+    async def send(self, messages: AsyncIterator[dict[str, Any]]) -> None:
+        """Send messages of the user, such as the prompt."""
+        await self._client.query(messages)
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """Yield every message until the end of the output."""
         async for message in self._client.receive_messages():
             yield message
 

@@ -14,8 +14,8 @@ async def messages_of(prompt: Prompt, attached: Sequence[Block] = ()) -> AsyncIt
 
     The context is inside a tag whose name no client can predict, so that the model can tell the blocks apart.
     """
-    query = {"type": "text", "text": prompt.query}
-    content = [*shown(prompt.before, attached), query, *shown(prompt.after, attached)]
+    query = [{"type": "text", "text": prompt.query}] if prompt.shows_query else []
+    content = [*shown(prompt.before, attached), *query, *shown(prompt.after, attached)]
     if prompt.context is not None:
         name = f"context-{secrets.token_hex(8)}"
         data = json.dumps(prompt.context, ensure_ascii=False, indent=1)

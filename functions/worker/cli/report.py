@@ -34,6 +34,8 @@ class Earlier:
     requests: int = 0
     duration: int = 0
     spends: tuple[Spend, ...] = ()
+    # Messages to the job that the model has received.
+    messages: int = 0
 
 
 @dataclass(slots=True)
@@ -55,6 +57,8 @@ class Report:
     envelope: ResultMessage | None = None
     # The answer reached the limit of its tokens, and is complete as far as it goes.
     is_cut: bool = False
+    # The calls of the client's tools with which the model ended its message, and the run ended.
+    calls: list[dict[str, Any]] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
     error_kind: str | None = None
     retry_after: int | None = None
@@ -75,6 +79,7 @@ class Report:
     # The call that the run has ended for, and the CLI's id of it.
     question: Question | None = None
     call_id: str = ""
+    messages: int = 0
 
     @property
     def answer(self) -> str:

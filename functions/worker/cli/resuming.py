@@ -3,13 +3,46 @@
 from dataclasses import asdict, replace
 from typing import Any
 
+from functions.worker.cli.gate import Gate
+from functions.worker.cli.mcp_servers import Expected
 from functions.worker.cli.plan import RunPlan, SessionPlan
+from functions.worker.cli.publisher import Publisher
 from functions.worker.cli.report import Earlier, Report
+from functions.worker.cli.steering import Steering
+from functions.worker.cli.steps import Steps
+from functions.worker.cli.stream import Reading
 from shared.store.callers.spending import Spend
 from shared.store.jobs.decisions import Resumption
 
 # Characters of the answer so far that a pause keeps, in case that the model writes nothing more.
 _MOST_TEXT = 65_536
+
+
+def reading_for(plan: RunPlan, publisher: Publisher, expected: Expected) -> Reading:
+    """Return what reads the messages of a run, with the step of the call that it goes on with after a pause."""
+    reading = Reading(
+        expected,
+        publisher,
+        Steps(publisher),
+        Steering(publisher),
+        plan.options.cuts_answer,
+        frozenset() if plan.client_tools is None else plan.client_tools.names,
+    )
+    if plan.resumption is not None:
+        call = plan.resumption
+        reading.steps.go_on(call.kept["callId"], call.tool, call.input)
+    return reading
+
+
+def note_question(report: Report, gate: Gate | None) -> None:
+    """Record the call that a CLI ended for; a decided call that it has passed over fails the run."""
+    if gate is None or report.envelope is None:
+        return
+    deferred = report.envelope.deferred_tool_use
+    if not gate.is_settled:
+        report.failure = "server_error"
+    elif gate.question is not None and deferred is not None and deferred.id == gate.call_id:
+        report.question, report.call_id = gate.question, gate.call_id
 
 
 def plan_of_job(plan: RunPlan, job_id: str, resumption: Resumption | None) -> RunPlan:
@@ -35,7 +68,7 @@ def earlier_of(resumption: Resumption | None) -> Earlier:
         return Earlier()
     kept = resumption.kept
     spends = tuple(Spend(**one) for one in kept["spends"])
-    return Earlier(kept["text"], kept["turns"], kept["requests"], kept["duration"], spends)
+    return Earlier(kept["text"], kept["turns"], kept["requests"], kept["duration"], spends, kept["messages"])
 
 
 def kept_of(report: Report, commit: str) -> dict[str, Any]:
@@ -49,6 +82,7 @@ def kept_of(report: Report, commit: str) -> dict[str, Any]:
         "text": report.answer[:_MOST_TEXT].encode("utf-8", "replace").decode(),
         "turns": earlier.turns + (0 if envelope is None else envelope.num_turns),
         "requests": earlier.requests + requests,
+        "messages": earlier.messages + report.messages,
         "duration": earlier.duration + (0 if envelope is None else envelope.duration_ms),
         "spends": [asdict(one) for one in (*earlier.spends, *report.spends)],
     }

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,10 @@ from functions.worker.cli.plan import RunPlan
 from functions.worker.cli.preparation import Preparation
 from functions.worker.cli.process import GRACE, Cli
 from functions.worker.cli.prompt import messages_of
+from functions.worker.cli.publisher import Publisher
 from functions.worker.cli.report import Report, Structured
-from functions.worker.cli.stream import read_messages
+from functions.worker.cli.resuming import note_question, reading_for
+from functions.worker.cli.stream import Reading, read_messages
 from functions.worker.cli.structured import Check
 from functions.worker.cli.tools import run_commands
 from functions.worker.cli.turns import Block
@@ -45,6 +47,10 @@ _NO_RELAY = (
     "workspace.git is not possible where runs reach Claude through Bedrock, Vertex AI or Foundry: git needs the "
     "gateway's relay, which such a deployment does not use"
 )
+_NO_CLIENT_TOOLS = (
+    "A client's own tools are not possible where runs reach Claude through Bedrock, Vertex AI or Foundry: they need "
+    "the gateway's relay, which such a deployment does not use"
+)
 
 
 class Run:
@@ -66,20 +72,17 @@ class Run:
     async def answer(
         self,
         plan: RunPlan,
-        on_text: Callable[[str], None],
+        publisher: Publisher | None = None,
         session: StagedSession | None = None,
         deadline: float | None = None,
         gate: Gate | None = None,
     ) -> Report:
-        """Carry out a plan and return the report; `on_text` receives the model's text as it is streamed.
+        """Carry out a plan and return the report; `publisher` takes what the run does meanwhile.
 
         The relay retries until the deadline, on the loop's clock. To stop a run, cancel this and then call `end`.
         """
-        if self._warm.relay is None and uses_cloud(os.environ) and run_commands(plan.options.tools):
-            # Without the relay the CLI's environment holds the provider's credentials, which such a tool can read.
-            return Report(failure="invalid_request")
-        if self._warm.relay is None and plan.git is not None:
-            return Report(failure="workspace_failed", message=_NO_RELAY)
+        if self._warm.relay is None and (refused := _refused_without_relay(plan)):
+            return refused
         # A tool or an MCP server may need time to exit, and a session time to be stored; a plain answer does not.
         self._needs_exit_time = plan.uses_tools or plan.session is not None
         try:
@@ -99,7 +102,7 @@ class Run:
             return Report(failure="server_error")
         relayed = self._report.relayed = self._relay(plan, deadline)
         cli.begin_relaying(relayed)
-        self._conversation = asyncio.create_task(self._converse(cli, plan, attached, on_text, gate))
+        self._conversation = asyncio.create_task(self._converse(cli, plan, attached, publisher or Publisher(), gate))
         uses_files = plan.uses_tools or plan.git is not None
         watch = resources.exceeded(self._warm.excluded, self._settings, has_tools=uses_files, folder=cli.folder)
         bounds = asyncio.create_task(watch)
@@ -174,12 +177,7 @@ class Run:
         await _uncancelled(self._clear_up())
 
     async def _converse(
-        self,
-        cli: Cli,
-        plan: RunPlan,
-        attached: Sequence[Block],
-        on_text: Callable[[str], None],
-        gate: Gate | None,
+        self, cli: Cli, plan: RunPlan, attached: Sequence[Block], publisher: Publisher, gate: Gate | None
     ) -> None:
         report, schema = self._report, plan.options.output_schema
         # Until the result is known to fit the schema.
@@ -188,10 +186,10 @@ class Run:
         try:
             await self._start(cli, plan, gate)
             expected = mcp_servers.Expected(plan.mcp, cli.broker.gone, cli.broker.cut)
-            messages = cli.query(messages_of(plan.prompt, attached) if plan.resumption is None else None)
-            cuts = plan.options.cuts_answer
-            await read_messages(messages, report, self._settings, on_text, expected, cuts_answer=cuts)
-            self._note_question(gate)
+            if plan.resumption is None:
+                await cli.send(messages_of(plan.prompt, attached))
+            await self._read(cli, reading_for(plan, publisher, expected), gate)
+            note_question(report, gate)
             if report.envelope is None:
                 # Not at `end`, which may come later: the CLI's own retry starts half a second after its announcement.
                 cli.kill_cli()
@@ -230,16 +228,16 @@ class Run:
         if relayed is not None and relayed.egress is not None and is_confined:
             cli.open_network()
 
-    def _note_question(self, gate: Gate | None) -> None:
-        """Record the call that the CLI ended for; a decided call that it has passed over fails the run."""
-        report = self._report
-        if gate is None or report.envelope is None:
-            return
-        deferred = report.envelope.deferred_tool_use
-        if not gate.is_settled:
-            report.failure = "server_error"
-        elif gate.question is not None and deferred is not None and deferred.id == gate.call_id:
-            report.question, report.call_id = gate.question, gate.call_id
+    async def _read(self, cli: Cli, reading: Reading, gate: Gate | None) -> None:
+        """Read the messages of a CLI that has its prompt, and give it the messages to the job meanwhile."""
+        giving = asyncio.create_task(reading.steering.give(cli.send))
+        giving.add_done_callback(lambda task: task.cancelled() or task.exception())  # the CLI may have exited
+        try:
+            await read_messages(cli.messages(), self._report, self._settings, reading)
+        finally:
+            giving.cancel()
+            self._report.messages = reading.steering.received
+            reading.steps.close(gate.call_id if gate is not None else "")
 
     async def _clear_up(self) -> None:
         await self._end_processes()
@@ -261,6 +259,18 @@ class Run:
             await asyncio.wait({conversation})
             await cli.end(self._warm.excluded)
         self._stopped = True
+
+
+def _refused_without_relay(plan: RunPlan) -> Report | None:
+    """Return the report of a run that needs the relay; None for any other."""
+    if uses_cloud(os.environ) and run_commands(plan.options.tools):
+        # Without the relay the CLI's environment holds the provider's credentials, which such a tool can read.
+        return Report(failure="invalid_request")
+    if plan.git is not None:
+        return Report(failure="workspace_failed", message=_NO_RELAY)
+    if plan.client_tools is not None:
+        return Report(failure="invalid_request", message=_NO_CLIENT_TOOLS)
+    return None
 
 
 async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 
 from claude_agent_sdk import (
     AssistantMessage,
@@ -16,9 +17,13 @@ from claude_agent_sdk import (
 from claude_agent_sdk.types import Message, RateLimitInfo
 
 from functions.worker.cli.answer_text import AnswerText
+from functions.worker.cli.client_calls import CallError, ClientCalls
 from functions.worker.cli.envelope import checked, name_of_model
 from functions.worker.cli.mcp_servers import Expected
+from functions.worker.cli.publisher import Publisher
 from functions.worker.cli.report import MOST_REQUESTS, Report
+from functions.worker.cli.steering import Steering
+from functions.worker.cli.steps import Steps
 from functions.worker.cli.structured_input import StructuredInput
 from functions.worker.relay.metering import INCOMPLETE
 from shared.api.times import rfc3339
@@ -28,39 +33,65 @@ from shared.configuration.settings import WorkerSettings
 _LONGEST_MESSAGE = 300
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What observes the messages of a run; `cuts_answer` is as in `RunOptions`.
+
+    `client_tools` are the names of the tools whose calls end the run, because its client carries them out.
+    """
+
+    servers: Expected
+    publisher: Publisher
+    steps: Steps
+    steering: Steering
+    cuts_answer: bool = False
+    client_tools: frozenset[str] = frozenset()
+
+
 async def read_messages(
     messages: AsyncIterator[Message],
     report: Report,
     settings: WorkerSettings,
-    on_text: Callable[[str], None],
-    servers: Expected,
-    *,
-    cuts_answer: bool = False,
+    reading: Reading,
 ) -> None:
-    """Fill the report from the messages; stop early at too much text or silence.
+    """Fill the report from the messages, and publish them; stop early at too much text or silence.
+
+    An answer is the last one when the model has received every message to the job.
 
     Silence is limited while the model writes: from a request to its first token and between two tokens, not while a
     tool works. A relay limits silence itself, for each request.
     """
     limit = None if report.relayed is not None else settings.claude_silence_timeout / 1000
-    answer, structured_input = AnswerText(), StructuredInput()
+    answer, structured_input, calls = AnswerText(), StructuredInput(), ClientCalls(reading.client_tools)
     try:
         async with asyncio.timeout(limit) as timeout:
             silence_limit = _SilenceLimit(timeout, limit)
             async for message in messages:
-                if _lacks_required_server(message, report, servers):
+                if _lacks_required_server(message, report, reading.servers):
                     return
                 if text := answer.observe(message):
                     report.text_bytes += len(text.encode("utf-8", "surrogatepass"))
-                    on_text(text)
+                    reading.publisher.add_text(text)
+                reading.steps.observe(message)
+                reading.steering.observe(message)
                 report.text = answer.text
                 structured_input.observe(message)
-                is_last = _is_last(message, report, structured_input, cuts_answer=cuts_answer)
-                if is_last or _is_too_large(report, settings.max_output_bytes):
+                if found := calls.observe(message):
+                    report.calls = found
+                    return
+                is_last = _is_last(message, report, structured_input, cuts_answer=reading.cuts_answer)
+                if is_last and _is_answer(message):
+                    is_last = await reading.steering.may_end()
+                if is_last or _is_too_large(report, settings.max_output_bytes - calls.size):
                     return
                 silence_limit.observe(message)
-    except TimeoutError:
+    except (TimeoutError, CallError):
         report.failure = "server_error"
+
+
+def _is_answer(message: Message) -> bool:
+    """Return whether a message ends an answer; a run that ends for a decision passes its messages on afterwards."""
+    return isinstance(message, ResultMessage) and not message.is_error and message.deferred_tool_use is None
 
 
 class _SilenceLimit:
@@ -128,7 +159,11 @@ def _is_last(message: Message, report: Report, structured_input: StructuredInput
             report.failure = "server_error"
             return True
         case ResultMessage():
-            report.envelope = message = checked(message)
+            message = checked(message)
+            if before := report.envelope:  # of an answer that a message to the job has followed
+                turns, took = before.num_turns + message.num_turns, before.duration_ms + message.duration_ms
+                message = replace(message, num_turns=turns, duration_ms=took)
+            report.envelope = message
             if report.shown and report.shown[-1]["status"] is None:
                 report.shown[-1]["status"] = message.api_error_status
             report.structured_input = structured_input.exact(message.structured_output)

@@ -21,6 +21,7 @@ from functions.worker.cli.transcripts import RenamedSession, ResumedSession, pla
 from functions.worker.cli.workspace import Workspace
 from functions.worker.git.shell import Shell
 from functions.worker.mcp.broker import Broker
+from functions.worker.mcp.reading import ToolReader
 from functions.worker.mcp.shared import SharedServers
 from functions.worker.relay.credential import Credential
 from functions.worker.relay.models import resolve
@@ -60,6 +61,7 @@ class WarmCli:
         self.sandbox = sandbox or Sandbox("off")
         self.relay = relay
         self.shared = SharedServers(settings)
+        self.tool_reader = ToolReader(settings)
         self._may_start = asyncio.Event()
         self._may_start.set()
         # The tools of the waiting CLIs; None where the CLI takes no options after its start, or `run` has not begun.
@@ -101,9 +103,9 @@ class WarmCli:
         """Return the processes that belong to no run."""
         waiting = await self.any_job.excluded() | await self.continued.excluded()
         # Between the fork and a later iteration of the loop, only the kernel knows the process.
-        while self.shared.is_spawning:  # noqa: ASYNC110 -- nothing signals when its id is known
+        while self.shared.is_spawning or self.tool_reader.is_spawning:  # noqa: ASYNC110 -- nothing signals when its id is known
             await asyncio.sleep(0.001)
-        return waiting | self.shared.pids
+        return waiting | self.shared.pids | self.tool_reader.pids
 
     async def run(self) -> None:
         """Keep CLIs ready until cancelled."""

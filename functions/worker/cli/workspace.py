@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from functions.worker.cli import finished_folders
+from functions.worker.cli.finished_folders import RUN
 from functions.worker.cli.removal import empty, remove_at, remove_tree
 from functions.worker.relay.relay import MAX_PATH
 from functions.worker.sandbox.policy import PLACES, WORK
@@ -31,7 +33,7 @@ class Workspace:
     @classmethod
     def create(cls) -> "Workspace":
         """Create the directories, accessible to this user only."""
-        workspace = cls(Path(tempfile.mkdtemp(prefix=f"claude-run-{os.getpid()}-")))
+        workspace = cls(Path(tempfile.mkdtemp(prefix=f"{RUN}{os.getpid()}-")))
         for name in PLACES:
             (workspace.root / name).mkdir()
         return workspace
@@ -100,9 +102,11 @@ class WorkerFolder:
     """The temporary directory of one worker's runs; the worker holds a lock on it until it exits."""
 
     def __init__(self) -> None:
-        """Create the directory, for this process and its slots; remove those of workers that were killed."""
+        """Create the directory, for this process and its slots; remove those of workers that were killed.
+
+        Runs that have ended, and of which not all is stored, are kept.
+        """
         parent = Path(tempfile.gettempdir())
-        _remove_abandoned(parent)
         self._path = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self._folder = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         fcntl.flock(self._folder, fcntl.LOCK_EX)
@@ -110,14 +114,24 @@ class WorkerFolder:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         self._lock = os.open("lock", flags, 0o600, dir_fd=self._folder)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
+        _remove_abandoned(parent, self._folder)
         os.environ["TMPDIR"] = str(self._path)
 
-    def remove_runs_of(self, slot: int) -> None:
-        """Remove the directories that a slot left; `slot` is the pid of a slot that has exited."""
+    def remove_runs_of(self, slot: int, *, keeps_finished: bool = False) -> bool:
+        """Remove the directories that a slot left; `slot` is the pid of a slot that has exited.
+
+        With `keeps_finished` keep that of a run that has ended, for another slot, and return whether there is one.
+        """
+        kept = False
         with suppress(OSError):
             for name in names(self._folder):
-                if name.startswith(f"claude-run-{slot}-"):
+                if not name.startswith(f"{RUN}{slot}-"):
+                    continue
+                if keeps_finished and finished_folders.is_kept(name, self._folder):
+                    kept |= finished_folders.keep(name, self._folder, self._folder)
+                else:
                     remove_at(name, self._folder)
+        return kept
 
     def remove(self) -> None:
         """Remove the directory when the worker exits."""
@@ -126,8 +140,10 @@ class WorkerFolder:
         os.close(self._folder)
 
 
-def _remove_abandoned(parent: Path) -> None:
+def _remove_abandoned(parent: Path, own: int) -> None:
     """Remove the directories of workers that have exited, and only directories of this user.
+
+    Move those of runs that have ended into `own`, the directory of this worker.
 
     Other users share the parent directory: anything else with such a name is neither opened nor removed.
     """
@@ -139,6 +155,9 @@ def _remove_abandoned(parent: Path) -> None:
                 fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if _is_abandoned(folder):
                     os.fchmod(folder, 0o700)
+                    for run in names(folder):
+                        if finished_folders.is_kept(run, folder):
+                            finished_folders.keep(run, folder, own)
                     empty(folder)
                     os.rmdir(name, dir_fd=shared)
 

@@ -2,7 +2,8 @@
 
 Nothing of the repository is executed: the clone has no hooks, filters and submodules, and git inside reads no settings
 but ours. A copy of the repository in `store`, which no run sees, is for the steps after the run. The run finds the
-repository's own URL as its remote `origin`, which leads to the relay.
+repository's own URL as its remote `origin`, which leads to the relay by settings in the run's home, so that the next
+turn of its session finds the repository without them.
 """
 
 import re
@@ -34,8 +35,8 @@ esac
 git rev-parse --verify -q "HEAD^{commit}"
 git config user.name "$5"
 git config user.email "$6"
-[ -z "$7" ] || git config "url.$relayed.insteadOf" "$1"
 cp -R .git "$STORE/git"
+[ -z "$7" ] || git config --file "$HOME/.gitconfig" "url.$relayed.insteadOf" "$1"
 """
 _COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 NAME, EMAIL = "Claude", "noreply@anthropic.com"
@@ -56,7 +57,7 @@ async def clone(
     keeps_relay = "1" if shell.is_confined else ""
     printed = await run_with_relay(
         shell, remote, _CLONE, f"https://{remote.access.place}", str(depth), *_kind(ref), NAME, EMAIL, keeps_relay,
-        places={"work": "write", "store": "write"}, within=within, what="cloned", otherwise=otherwise,
+        places={"work": "write", "store": "write", "home": "write"}, within=within, what="cloned", otherwise=otherwise,
     )  # fmt: skip
     return printed.decode().strip()
 

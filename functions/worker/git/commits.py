@@ -17,12 +17,14 @@ _BUNDLE = """\
 export GIT_DIR="$WORK/.git"
 pipes=$(find "$GIT_DIR" ! -type f ! -type d ! -type l -print -quit 2>/dev/null) || true
 [ -z "$pipes" ]
+rm -f "$BUNDLE"/run*
 head=$(git rev-parse --verify -q "HEAD^{commit}") || exit 0
 [ "$head" != "$1" ] || exit 0
 git bundle create -q "$BUNDLE/run" HEAD "^$1"
 """
 _IMPORT = """\
 export GIT_DIR="$STORE/git"
+rm -f "$GIT_DIR"/refs/gateway/run.lock
 git -c fetch.fsckObjects=true fetch -q --no-tags --no-write-fetch-head "$BUNDLE/run" "+HEAD:refs/gateway/run"
 git merge-base --is-ancestor "$1" refs/gateway/run
 git rev-parse refs/gateway/run
@@ -30,6 +32,10 @@ git rev-parse refs/gateway/run
 # Files that were given with the job, and that the run has not changed, are no part of the commit.
 _COMMIT = """\
 export GIT_DIR="$STORE/git" GIT_INDEX_FILE="$STORE/index"
+rm -f "$STORE"/index*
+# The slot that repeats the push of one that died makes the same commit.
+GIT_AUTHOR_DATE="@$(date -r "$STORE/begin" +%s) +0000"
+export GIT_AUTHOR_DATE GIT_COMMITTER_DATE="$GIT_AUTHOR_DATE"
 begin=$(cat "$STORE/begin") end=$(cat "$STORE/end")
 [ "$begin" != "$end" ] || exit 0
 git read-tree -i -m --aggressive "$begin" "$1^{tree}" "$end"

@@ -42,6 +42,7 @@ git add -A -f
 # Git would wait for ever for what a pipe named .gitattributes says.
 _COMPARE = f"""\
 export GIT_DIR="$STORE/git" GIT_WORK_TREE="$WORK"
+rm -f "$GIT_DIR"/index.lock # of a slot that died
 begin=$(cat "$STORE/begin")
 cd "$WORK"
 pipes=$(find . -name '.git?*' ! -type f ! -type d ! -type l -print -quit)

@@ -15,8 +15,8 @@ from functions.worker.sandbox import bubblewrap, network, system
 from functions.worker.sandbox.confine import Sandbox
 from shared.api.vocabulary import ErrorCode
 
-# Directories of a step: their names in the run's directory and in the sandbox. Only `work` is the run's own.
-PLACES = {"work": Path("/work"), "store": Path("/store"), "bundle": Path("/bundle")}
+# Directories of a step: their names in the run's directory and in the sandbox. `work` and `home` are the run's own.
+PLACES = {"work": Path("/work"), "home": Path("/home"), "store": Path("/store"), "bundle": Path("/bundle")}
 Access = Literal["read", "write"]
 Serve = Callable[[socket.socket], Coroutine[Any, Any, str]]
 """Serves a step on a socket, and returns the path below which it does."""
@@ -115,8 +115,8 @@ class Shell:
     ) -> bytes:
         """Run a script of the shell and return what it prints; raise GitError.
 
-        The script finds its directories in the variables WORK, STORE and BUNDLE. With `serve` it has a network of one
-        socket on loopback, which `serve` receives before the script begins, and whose URL is in RELAY.
+        The script finds its directories in the variables WORK, HOME, STORE and BUNDLE. With `serve` it has a network
+        of one socket on loopback, which `serve` receives before the script begins, and whose URL is in RELAY.
         """
         for name in places:
             (self.root / name).mkdir(exist_ok=True)

@@ -4,38 +4,39 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
-import redis.asyncio
 from redis.exceptions import RedisError
 
 from functions.worker.cli.gate import Gate
 from functions.worker.cli.inputs import Inputs
 from functions.worker.cli.plan import GitPlan, plan_for
+from functions.worker.cli.preparation import Preparation
 from functions.worker.cli.resuming import earlier_of, kept_of, plan_of_job
 from functions.worker.cli.run import Run
-from functions.worker.cli.warm import WarmCli
+from functions.worker.jobs import finished
+from functions.worker.jobs.context import Signals, SlotContext
 from functions.worker.jobs.credentials import (
     CredentialUnavailableError,
     api_key_of,
     git_authorization,
     outcome_on_own_credential,
 )
+from functions.worker.jobs.finished import EndedRun
 from functions.worker.jobs.heartbeat import Heartbeat
 from functions.worker.jobs.mcp_credentials import with_credentials
 from functions.worker.jobs.outcome import Outcome, failed, judge, with_outputs
 from functions.worker.jobs.outputs import RunOutputs
-from functions.worker.jobs.pausing import pause_of, with_workspace
+from functions.worker.jobs.pausing import may_begin, pause_of, with_workspace
 from functions.worker.jobs.pushing import pushed
 from functions.worker.jobs.settling import settlement_of
-from functions.worker.jobs.spool import Spool
 from functions.worker.jobs.upstream_report import UpstreamReport
 from functions.worker.pool.tasks import end
-from shared.configuration.settings import WorkerSettings
 from shared.logs import event
 from shared.store.jobs import claims
-from shared.store.jobs.decisions import begin_call
 from shared.store.jobs.outputs import Outputs
 from shared.store.jobs.sessions import StagedSession
 from shared.store.jobs.settlements import Settlement
@@ -44,8 +45,6 @@ log = logging.getLogger("worker.attempt")
 
 # Seconds for which a slot that has to end still stores what a run that has answered left.
 _OVERTIME = 3.0
-# Seconds until a Redis that does not answer is asked again whether a call may begin.
-_ASK_AGAIN = 0.5
 # The log event of an outcome that is in no store.
 _NOT_SETTLED = {"void": "claim_lost", "lost": "result_lost", "refused": "result_refused"}
 
@@ -61,24 +60,6 @@ class ShutdownError(Exception):
     """The slot has to end before the run has ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Signals:
-    """Signals to a slot that runs a job: `stop` hands the job back, `cancel` abandons it."""
-
-    stop: asyncio.Event = field(default_factory=asyncio.Event)
-    cancel: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-@dataclass(frozen=True, slots=True)
-class SlotContext:
-    """The parts of a slot that its attempts share."""
-
-    client: redis.asyncio.Redis
-    settings: WorkerSettings
-    warm: WarmCli
-    spool: Spool
-
-
 async def attempt(claim: claims.Claim, slot: str, context: SlotContext, signals: Signals) -> bool:
     """Run the job of a claim, if the claim holds; return whether its settlement stays on disk because Redis is away."""
     settings = context.settings
@@ -87,14 +68,22 @@ async def attempt(claim: claims.Claim, slot: str, context: SlotContext, signals:
         event(log, "claim_void", job_id=claim.job_id, n=claim.number)
         return False
     event(log, "job_started", job_id=claim.job_id, request_id=job.request_id, n=claim.number)
-    return await _Attempt(job, context, signals).run() == "spooled"
+    return await Attempt(job, slot, context, signals).run() == "spooled"
 
 
-class _Attempt:
+class Attempt:
     """An attempt of a claimed job."""
 
-    def __init__(self, job: claims.ClaimedJob, context: SlotContext, signals: Signals) -> None:
+    def __init__(
+        self,
+        job: claims.ClaimedJob,
+        slot: str,
+        context: SlotContext,
+        signals: Signals,
+        ended: tuple[Path, finished.Note] | None = None,
+    ) -> None:
         self._job = job
+        self._slot = slot
         self._context = context
         self._signals = signals
         self._ids: dict[str, Any] = {"job_id": job.claim.job_id, "request_id": job.request_id}
@@ -110,9 +99,15 @@ class _Attempt:
         self._is_on_own_credential = self._plan.credential is not None
         self._report = UpstreamReport(context.client, job, is_on_own_credential=self._is_on_own_credential)
         inputs = Inputs(self._plan.inputs, job.caller, context.client, context.settings)
-        self._run = Run(context.settings, context.warm, self._report, inputs)
-        self._outputs = RunOutputs(self._plan, self._run, job.caller, context.client, context.settings)
-        self._heartbeat = Heartbeat(context.client, job.claim, lambda: self._run.spends)
+        self._run: Run | EndedRun
+        if ended is None:
+            self._run = Run(context.settings, context.warm, self._report, inputs)
+        else:
+            preparation = Preparation(context.warm.shell, context.settings, inputs, self._report)
+            self._run = EndedRun(*ended, preparation)
+        self._outputs = RunOutputs(self._plan, self._run, job, context.client, context.settings)
+        received = earlier_of(job.resumption).messages
+        self._heartbeat = Heartbeat(context.client, job.claim, lambda: self._run.spends, signals.steer, received)
 
     async def run(self) -> str:
         """Run the job and settle its outcome; return how that was settled, as `Spool.settle` does."""
@@ -124,9 +119,11 @@ class _Attempt:
             outcome = await self._outcome(heartbeat)
             await self._heartbeat.flush()
             if outcome.state == "paused":
-                outcome = await self._uninterrupted(self._with_workspace(outcome), heartbeat, overtime=_OVERTIME)
+                keeping = with_workspace(outcome, self._plan, self._run, self._job, self._context)
+                outcome = await self._uninterrupted(keeping, heartbeat, overtime=_OVERTIME)
                 how = await self._settle(outcome)
             elif self._settlement(outcome).script == "finish" and self._outputs.are_left:
+                await self._note_finished(outcome)
                 finishing = self._with_outputs(outcome)
                 outcome = await self._uninterrupted(finishing, heartbeat, overtime=_OVERTIME)
                 how = await self._settle(outcome)
@@ -156,7 +153,16 @@ class _Attempt:
                     await self._session.forget()
         return how
 
+    async def _note_finished(self, outcome: Outcome) -> None:
+        try:
+            await asyncio.to_thread(finished.write, self._run, self._job.claim, self._slot, outcome)
+        except OSError as error:
+            # Should the slot die now, the CLI runs again.
+            event(log, "run_not_noted", logging.WARNING, **self._ids, error=error.strerror or type(error).__name__)
+
     async def _outcome(self, heartbeat: "asyncio.Task[None]") -> Outcome:
+        if isinstance(self._run, EndedRun):
+            return await self._outcome_of_ended(self._run)
         if self._job.time_left <= 0:
             return failed("timeout")
         budget = self._plan.options.max_budget_usd
@@ -169,8 +175,9 @@ class _Attempt:
             return failed("credential_unavailable")
         except RedisError:
             return failed("server_error")
-        gate = None if self._plan.approval is None else Gate(self._plan, self._begin_call)
-        answer = self._run.answer(self._plan, self._heartbeat.add_text, self._session, self._deadline, gate)
+        begin = partial(may_begin, self._context.client, self._job)
+        gate = None if self._plan.approval is None else Gate(self._plan, begin)
+        answer = self._run.answer(self._plan, self._heartbeat, self._session, self._deadline, gate)
         try:
             report = await self._uninterrupted(answer, heartbeat, self._time_left())
         except TimeoutError:
@@ -184,16 +191,6 @@ class _Attempt:
         if outcome.state == "paused":
             outcome = replace(outcome, resume=kept_of(report, self._run.preparation.began_with))
         return outcome
-
-    async def _begin_call(self) -> bool:
-        resumption = self._job.resumption
-        while resumption is not None:
-            try:
-                return await begin_call(self._context.client, self._job.claim, resumption.ask)
-            except RedisError:
-                # The call waits like its job: nobody else may say that it was not begun.
-                await asyncio.sleep(_ASK_AGAIN)
-        return False
 
     async def _uninterrupted(
         self,
@@ -231,11 +228,6 @@ class _Attempt:
         outcome = with_outputs(outcome, outputs)
         return await pushed(outcome, self._plan.git, self._run, self._job.claim.job_id)
 
-    async def _with_workspace(self, outcome: Outcome) -> Outcome:
-        """Return the outcome of a run that is paused with its working directory, which is stored."""
-        context = self._context
-        return await with_workspace(outcome, self._plan, self._run, self._job.caller, context.client, context.settings)
-
     async def _outputs_of_cancelled(self) -> Outputs | None:
         """Collect what the run of a cancelled job has left; nothing of a job that another slot has."""
         client, job_id = self._context.client, self._job.claim.job_id
@@ -252,6 +244,15 @@ class _Attempt:
         finally:
             for one in (collecting, stopped):
                 await _cancel(one)
+
+    async def _outcome_of_ended(self, run: EndedRun) -> Outcome:
+        try:
+            self._plan = replace(self._plan, git=await self._git())
+        except CredentialUnavailableError:
+            return failed("credential_unavailable")
+        except RedisError:
+            return failed("server_error")
+        return run.outcome
 
     async def _git(self) -> GitPlan | None:
         git, context = self._plan.git, self._context

@@ -171,8 +171,8 @@ def judge(report: "Report", *, max_output_bytes: int, session_id: str | None = N
 def _judge(report: "Report", max_output_bytes: int, session_id: str | None) -> Outcome:
     if report.failure is not None:
         return failed(report.failure, report.retry_after, report.message)
-    if report.is_cut:
-        return _cut_answer(report, max_output_bytes)
+    if report.is_cut or report.calls:
+        return _ended_early(report, max_output_bytes)
     if report.question is not None:
         return Outcome("paused", {}, question=report.question)
     envelope = report.envelope
@@ -200,17 +200,22 @@ def _answer(report: "Report", envelope: "ResultMessage", max_output_bytes: int, 
     return _bounded(result, max_output_bytes)
 
 
-def _cut_answer(report: "Report", max_output_bytes: int) -> Outcome:
-    """Return the outcome of a run whose answer reached its limit: the CLI was ended before it wrote an envelope.
+def _ended_early(report: "Report", max_output_bytes: int) -> Outcome:
+    """Return the outcome of an answer that reached its limit, or that ends with calls of the client's tools.
 
-    It has not written the answer into the session's transcript either, so that no session is kept.
+    The CLI was ended before it wrote an envelope, or the answer into the session's transcript: no session is kept.
     """
-    if report.structured is not None:
+    ended: dict[str, Any] = {"stopReason": "max_tokens"}
+    if report.calls:
+        ended = {"stopReason": "tool_use", "toolCalls": report.calls}
+        # Text beside a call is no structured answer, and a client would parse it as one.
+        report = report if report.structured is None else replace(report, structured=None, text="")
+    elif report.structured is not None:
         return failed("output_too_large")
     model = report.model or next((spend.model for spend in report.spends), "unknown")
     turns = 1 if report.relayed is None else max(1, report.relayed.limits.turns)
     took = int((time.monotonic() - report.began) * 1000)
-    result = {**_result(report, model, None), "durationMs": took, "turns": turns, "stopReason": "max_tokens"}
+    result = {**_result(report, model, None), "durationMs": took, "turns": turns, **ended}
     return _bounded(result, max_output_bytes)
 
 

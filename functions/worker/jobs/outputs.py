@@ -4,9 +4,11 @@ import redis.asyncio
 
 from functions.worker.cli.plan import RunPlan
 from functions.worker.cli.run import Run
+from functions.worker.jobs.finished import EndedRun
 from functions.worker.outputs import artifacts, kept
 from functions.worker.outputs.collecting import Collector
 from shared.configuration.settings import WorkerSettings
+from shared.store.jobs.claims import ClaimedJob
 from shared.store.jobs.outputs import Outputs
 
 
@@ -14,11 +16,11 @@ class RunOutputs:
     """The outputs of one run. Only a run with built-in tools can leave files."""
 
     def __init__(
-        self, plan: RunPlan, run: Run, caller: str, client: redis.asyncio.Redis, settings: WorkerSettings
+        self, plan: RunPlan, run: Run | EndedRun, job: ClaimedJob, client: redis.asyncio.Redis, settings: WorkerSettings
     ) -> None:
         self._plan = plan
         self._run = run
-        self._collector = Collector(client, caller, settings)
+        self._collector = Collector(client, job, settings)
         self._collected: Outputs | None = None
 
     @property

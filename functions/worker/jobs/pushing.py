@@ -6,13 +6,14 @@ from functions.worker.cli.plan import GitPlan
 from functions.worker.cli.run import Run
 from functions.worker.git.commits import commit_of, push
 from functions.worker.git.shell import WorkspaceError
+from functions.worker.jobs.finished import EndedRun
 from functions.worker.jobs.outcome import Outcome, failed, with_outputs
 from shared.store.jobs.outputs import Outputs
 
 _WITHIN = 120.0
 
 
-async def pushed(outcome: Outcome, git: GitPlan | None, run: Run, job_id: str) -> Outcome:
+async def pushed(outcome: Outcome, git: GitPlan | None, run: Run | EndedRun, job_id: str) -> Outcome:
     """Push the work of a run that has succeeded and whose processes have ended; return the outcome with the commit.
 
     A push that fails is the failure of the job: its patch and its artifacts stay.

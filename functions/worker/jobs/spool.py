@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from functions.worker.jobs.spool_folder import Entry, SpoolFolder, deployment_of, file_name
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
-from shared.store.jobs.claims import Settled, deployment, knows, settle, settle_sync
+from shared.store.jobs.claims import Claim, Settled, deployment, knows, settle, settle_sync
 from shared.store.jobs.settlements import NewerVersionError, Settlement
 from shared.store.redis.failures import is_refusal
 
@@ -83,6 +83,10 @@ class Spool:
                     event(log, "settlement_lost", logging.ERROR, job_id=settlement.job_id)
                 return "spooled" if kept else "lost"
             wait = min(wait * 2, _LAST_WAIT)
+
+    def has(self, claim: Claim) -> bool:
+        """Return whether the settlement of a claim is on disk."""
+        return self._folder.has(claim)
 
     def write_all(self, connection: redis.Redis) -> None:
         """Write the settlements of this deployment, of any worker; raise RedisError to try again later.

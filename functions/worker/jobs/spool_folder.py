@@ -13,6 +13,7 @@ from pathlib import Path
 
 from shared.configuration.settings import SettingsError
 from shared.host import private_files
+from shared.store.jobs.claims import Claim
 from shared.store.jobs.settlements import Settlement, parse
 
 REFUSED = "refused"
@@ -73,6 +74,10 @@ class SpoolFolder:
             raise ValueError("names another deployment than the file's name does")
         return settlement
 
+    def has(self, claim: Claim) -> bool:
+        """Return whether the settlement of a claim is there."""
+        return (self._path / file_name(claim)).exists()
+
     def write(self, folder: int, settlement: Settlement) -> None:
         """Write a settlement; raise OSError when the disk does not accept it."""
         private_files.write(file_name(settlement), folder, settlement.to_json().encode())
@@ -100,8 +105,8 @@ class SpoolFolder:
         return True
 
 
-def file_name(settlement: Settlement) -> str:
-    """Name the file of a settlement."""
+def file_name(settlement: Settlement | Claim) -> str:
+    """Name the file of a settlement, also by its claim."""
     return f"{settlement.deployment}.{settlement.job_id}-{settlement.number}.json"
 
 

@@ -2,5 +2,6 @@
 
 `broker` offers the servers of one run to the CLI, and `link` is one run's connection with one of them. `exchange` has
 the requests in flight at a server, `stdio` and `web` reach it, and `messages` reads what it writes, within bounds.
-`shared` keeps the servers that serve one run after another.
+`shared` keeps the servers that serve one run after another, and `reading` reads the tools of each for the router, by
+requests of the gateway itself (`asking`).
 """

@@ -10,19 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from mcp.types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
 from functions.worker.cli.removal import remove_tree
+from functions.worker.mcp.asking import shake_hands
 from functions.worker.mcp.connecting import cause, connected
-from functions.worker.mcp.exchange import Call, Exchange
+from functions.worker.mcp.exchange import Exchange
 from functions.worker.mcp.link import Link
-from functions.worker.mcp.messages import Unreadable
 from functions.worker.pool.tasks import end
 from shared.configuration.settings import WorkerSettings
 from shared.host import processes
 from shared.logs import event
 from shared.mcp.config import Server
-from shared.version import VERSION
 
 log = logging.getLogger("worker.mcp")
 
@@ -33,8 +31,6 @@ _BACKOFF_FIRST, _BACKOFF_LAST, _LONG = 0.5, 60.0, 60.0
 # Seconds that a run waits for the next start; with more to wait it goes on without the server.
 _WORTH_WAITING = 2.0
 _LOOK_EVERY = 1.0
-# The version that the CLI asks for.
-_PROTOCOL = "2025-11-25"
 # Capabilities of a server that runs may use although it is shared.
 _SHOWN = {"tools", "resources", "prompts", "completions"}
 
@@ -175,31 +171,9 @@ class SharedServer:
                 return
 
 
-class _Handshake:
-    """Asks a server for its handshake, on behalf of no run."""
-
-    def __init__(self) -> None:
-        self.answer: asyncio.Future[JSONRPCResponse] = asyncio.get_running_loop().create_future()
-
-    def answered(self, _call: Call, answer: JSONRPCResponse | JSONRPCError | Unreadable) -> None:
-        if isinstance(answer, JSONRPCResponse):
-            self.answer.set_result(answer)
-        else:
-            self.answer.set_exception(ConnectionError("the server refused the handshake"))
-
-    def notified(self, notification: JSONRPCNotification) -> None:
-        """Drop it."""
-
-
 async def _shake_hands(exchange: Exchange) -> dict[str, Any]:
     """Initialize a server, and return its answer without what runs may not use of a shared server."""
-    requester = _Handshake()
-    client = {"name": "claude-api-gateway", "version": VERSION}
-    params = {"protocolVersion": _PROTOCOL, "capabilities": {}, "clientInfo": client}
-    if reason := exchange.ask(requester, JSONRPCRequest(jsonrpc="2.0", id=0, method="initialize", params=params)):
-        raise ConnectionError(reason)
-    result = (await requester.answer).result
-    exchange.notify(JSONRPCNotification(jsonrpc="2.0", method="notifications/initialized"))
+    result = await shake_hands(exchange)
     capabilities = result.get("capabilities")
     capabilities = capabilities if isinstance(capabilities, dict) else {}
     return {**result, "capabilities": {name: value for name, value in capabilities.items() if name in _SHOWN}}

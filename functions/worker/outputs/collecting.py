@@ -13,6 +13,7 @@ from functions.worker.git.shell import Shell
 from functions.worker.outputs import artifacts, kept
 from functions.worker.outputs.uploading import OmittedError, Uploads, pieces_below
 from shared.configuration.settings import WorkerSettings
+from shared.store.jobs.claims import ClaimedJob
 from shared.store.jobs.outputs import OutputFile, Outputs, StoredArtifact, StoredPatch
 
 # Files that are stored at the same time.
@@ -26,9 +27,9 @@ _NOTHING = sha256(b"").hexdigest()
 class Collector:
     """Collects the outputs of one run. A collection that was cancelled goes on where it ended."""
 
-    def __init__(self, client: redis.asyncio.Redis, caller: str, settings: WorkerSettings) -> None:
+    def __init__(self, client: redis.asyncio.Redis, job: ClaimedJob, settings: WorkerSettings) -> None:
         self._settings = settings
-        self._uploads = Uploads(client, caller, settings)
+        self._uploads = Uploads(client, job.caller, settings, job.claim.job_id)
         self._stored: dict[str, OutputFile] = {}
         self._patch: StoredPatch | None = None
         self._workspace: OutputFile | None = None

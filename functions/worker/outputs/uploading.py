@@ -40,10 +40,11 @@ class OmittedError(Exception):
 class Uploads:
     """The uploads of one run. The wait for the object store is one for all of its files."""
 
-    def __init__(self, client: redis.asyncio.Redis, caller: str, settings: WorkerSettings) -> None:
+    def __init__(self, client: redis.asyncio.Redis, caller: str, settings: WorkerSettings, job_id: str) -> None:
         self._client = client
         self._caller = caller
         self._settings = settings
+        self._job_id = job_id
         self._limits = FileLimits(
             settings.max_file_bytes, settings.max_caller_file_bytes, settings.files_ttl * 1000, lease_ms=_LEASE
         )
@@ -52,7 +53,7 @@ class Uploads:
 
     async def store(self, name: str, size: int, pieces: Pieces, kind: str = "") -> OutputFile:
         """Store a file of at most `size` bytes as a pending one of the caller; raise OmittedError."""
-        file = NewFile(new_id(), self._caller, name, media_type(kind, name), size, "pending")
+        file = NewFile(new_id(), self._caller, name, media_type(kind, name), size, "pending", self._job_id)
         while not self._gave_up:
             try:
                 return await self._try(file, pieces)

@@ -18,6 +18,7 @@ from functions.worker.cli.environment import credential_kind, take_credential, u
 from functions.worker.cli.workspace import WorkerFolder
 from functions.worker.jobs.reaper import Reaper
 from functions.worker.jobs.rescuer import Rescuer
+from functions.worker.jobs.scheduler import Scheduler
 from functions.worker.jobs.spool import Spool, spool_dir
 from functions.worker.pool import forkserver, redis_check, sandbox_check
 from functions.worker.pool.ecs_protection import Protection
@@ -25,7 +26,7 @@ from functions.worker.pool.orphans import Orphans
 from functions.worker.pool.redis_retries import Patience
 from functions.worker.sandbox.confine import Sandbox
 from functions.worker.webhooks.process import DispatcherProcess
-from shared.configuration.settings import WorkerSettings
+from shared.configuration.settings import SubmitSettings, WorkerSettings, load
 from shared.host import processes
 from shared.logs import event
 from shared.store.fleet import rq_view, slot_names, workers
@@ -82,6 +83,7 @@ class SlotPool:
         spool = spool_dir(settings)
         self._rescuer = Rescuer(self._connection, settings, Spool(spool, settings.max_output_bytes))
         self._reaper = Reaper(settings)
+        self._scheduler = Scheduler(load(SubmitSettings))
         # Slots have another temporary directory, and the same spool.
         self._settings = settings.model_copy(update={"spool_dir": spool})
         self._sandbox = sandbox
@@ -155,6 +157,7 @@ class SlotPool:
             self._stop_at = time.monotonic()
             self._patience.end(within=self._settings.shutdown_grace + _DONE_AFTER)
             self._reaper.stop()
+            self._scheduler.stop()
             self._terminate_slots()
 
     def _own_processes(self) -> set[int]:
@@ -169,6 +172,7 @@ class SlotPool:
     def run(self) -> None:
         """Keep the slots running until a stop is requested, then wait until the last has ended."""
         self._reaper.start()
+        self._scheduler.start()
         while self._stop_at is None:
             self.check()
             time.sleep(_CHECK_EVERY)
@@ -194,8 +198,9 @@ class SlotPool:
         """Record a slot's end, and end the processes that it left behind, which this process has adopted."""
         del self._slots[slot.name]
         self._orphans.end()
-        self._folder.remove_runs_of(slot.pid)
-        self._rescuer.add_dead_slot(slot.name)
+        # Another slot ends the job of a run that has ended, in the time that its lease has left.
+        if not self._folder.remove_runs_of(slot.pid, keeps_finished=self._stop_at is None):
+            self._rescuer.add_dead_slot(slot.name)
         lived = time.monotonic() - slot.started_at
         event(log, "slot_ended", slot=slot.name, status=slot.process.exitcode)
         self._backoff = 0.0 if lived > _LIVED_LONG else min(max(self._backoff * 2, _BACKOFF_FIRST), _BACKOFF_LAST)

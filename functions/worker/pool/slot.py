@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Coroutine
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
@@ -18,7 +19,11 @@ import uvloop
 from redis.exceptions import RedisError
 
 from functions.worker.cli.warm import WarmCli
-from functions.worker.jobs.attempt import Signals, SlotContext, attempt
+from functions.worker.jobs import resuming
+from functions.worker.jobs.attempt import attempt
+from functions.worker.jobs.context import Signals, SlotContext
+from functions.worker.jobs.finished import Note
+from functions.worker.jobs.resuming import resume
 from functions.worker.jobs.spool import Spool, spool_dir
 from functions.worker.pool.counting import answer_waiting
 from functions.worker.pool.redis_retries import Patience
@@ -32,7 +37,7 @@ from shared import logs
 from shared.configuration.settings import WorkerSettings
 from shared.host import processes
 from shared.store.fleet import slots
-from shared.store.jobs.claims import Claim, messages
+from shared.store.jobs.claims import Claim, notices
 from shared.store.redis import failures
 from shared.store.redis.client import async_client, close_clients, sync_client
 
@@ -79,7 +84,13 @@ class AsyncSide:
     async def _begin(self) -> None:
         self._warm.shared.start()
         self._tasks = [
-            asyncio.create_task(work) for work in (self._send_heartbeats(), self._follow_messages(), self._warm.run())
+            asyncio.create_task(work)
+            for work in (
+                self._send_heartbeats(),
+                self._follow_messages(),
+                self._warm.run(),
+                self._warm.tool_reader.run(),
+            )
         ]
 
     def call(self, work: Coroutine[Any, Any, None]) -> None:
@@ -89,15 +100,31 @@ class AsyncSide:
     async def run_claim(self, text: str) -> None:
         """Run the job of one claim."""
         claim = Claim.parse(text)
-        self._running = claim.job_id
+        self._begin_job(claim.job_id)
+        try:
+            self.spooled = await attempt(claim, self.name, self._context(), self._signals)
+        finally:
+            self._end_job()
+
+    def _begin_job(self, job_id: str) -> None:
+        self._running = job_id
         self._busy.value = True
         self._signals.cancel.clear()
-        context = SlotContext(async_client(self.settings.redis_address), self.settings, self._warm, self._spool)
+
+    def _end_job(self) -> None:
+        self._running = None
+        self._busy.value = False
+
+    def _context(self) -> SlotContext:
+        return SlotContext(async_client(self.settings.redis_address), self.settings, self._warm, self._spool)
+
+    async def resume_job(self, folder: Path, note: Note) -> None:
+        """End the job of a run that has ended with another slot."""
+        self._begin_job(note.job_id)
         try:
-            self.spooled = await attempt(claim, self.name, context, self._signals)
+            self.spooled = await resume(folder, note, self.name, self._context(), self._signals)
         finally:
-            self._running = None
-            self._busy.value = False
+            self._end_job()
 
     def stop_after(self, seconds: float) -> None:
         """Hand back the job that runs after so many seconds; may be called from a signal handler."""
@@ -125,14 +152,14 @@ class AsyncSide:
             self._loop.close()
 
     async def _follow_messages(self) -> None:
-        """Subscribe to cancellations, which the lease's renewal notices too, and to requests to count tokens."""
+        """Subscribe to requests to count tokens, and to what the lease's renewal notices too, only later."""
         while True:
             try:
-                async for job_id in messages(async_client(self.settings.redis_address)):
-                    if job_id is None:
+                async for kind, job_id in notices(async_client(self.settings.redis_address)):
+                    if kind == "counts":
                         self._answer_counts()
                     elif job_id == self._running:
-                        self._signals.cancel.set()
+                        (self._signals.cancel if kind == "cancelled" else self._signals.steer).set()
             except (RedisError, OSError) as error:
                 failures.report(self.settings.redis_address, error, beside_pool=True)
             await asyncio.sleep(1)
@@ -167,7 +194,21 @@ class Slot(RqWorker):
 
     def run_claim(self, claim: str) -> None:
         """Run the job of one claim to its end."""
-        self._async.call(self._async.run_claim(claim))
+        self._run(self._async.run_claim(claim))
+
+    def pop(self) -> Claim | None:
+        """Take the next job off the queue, after those whose slots have died at their end."""
+        while not self.is_stopping and (found := resuming.find(self._async.settings)) is not None:
+            try:
+                self._run(self._async.resume_job(*found))
+            except RedisError:
+                raise
+            except Exception:  # as for a claim: the slot goes on
+                log.exception("claim_failed", extra={"fields": {"slot": self.name, "claim": str(found[1].claim)}})
+        return None if self.is_stopping else super().pop()
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        self._async.call(work)
         if self._async.spooled:
             self._patience.give_up()
         if self._memory.is_used_up():

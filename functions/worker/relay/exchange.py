@@ -44,7 +44,7 @@ class Reply(Protocol):
 async def exchange(head: Head, method: str, body: bytes, reply: Reply, run: RelayedRun, upstream: Upstream) -> None:
     """Answer one request of a run. Cancelling it closes the connection to Claude at once."""
     try:
-        request = parse(method, head.target.decode("latin-1"), head.headers, body)
+        request = run.completed(parse(method, head.target.decode("latin-1"), head.headers, body))
     except BadRequestError as error:
         refuse(reply, Refusal("invalid_request", str(error)))
         return

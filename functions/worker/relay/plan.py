@@ -27,6 +27,7 @@ def policy_for(
         # The CLI offers the tool Task by another name.
         withheld=frozenset(withheld | ({"Agent"} if "Task" in withheld and "Agent" not in options.tools else set())),
         answers_by=None if options.output_schema is None else STRUCTURED_OUTPUT,
+        client_tools=plan.client_tools,
         fallbacks=plan.fallback_models,
         max_turns=options.max_turns,
         # Answers of the demo model cost nothing.

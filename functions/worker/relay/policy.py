@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from functions.worker.relay.client_tools import ClientTools
 from functions.worker.relay.credential import Credential
 from functions.worker.relay.egress import EgressPolicy
 from functions.worker.relay.models import Allowed
@@ -35,6 +36,8 @@ class Policy:
     withheld: frozenset[str] = frozenset()
     # The tool by which the model gives a structured answer; the CLI offers none for a schema that it cannot use.
     answers_by: str | None = None
+    # The tools that the client runs itself; None for none.
+    client_tools: ClientTools | None = None
     fallbacks: tuple[str, ...] = ()
     max_turns: int | None = None
     max_budget_usd: float | None = None

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from functions.worker.relay.egress import Connection, Egress
@@ -98,6 +98,13 @@ class RelayedRun:
         if refusal is not None and refusal.ends_run:
             self.end(Ended(refusal.code))
         return refusal
+
+    def completed(self, request: RelayRequest) -> RelayRequest:
+        """Return a request with the client's tools; raises BadRequestError after a call of one."""
+        tools = self.limits.policy.client_tools
+        if tools is None or not self.limits.counts(request):
+            return request
+        return replace(request, body=tools.added_to(request.body))
 
     def end(self, why: Ended) -> None:
         """End the run; the first reason stands."""

@@ -16,8 +16,8 @@ from functions.worker.webhooks.attempt import next_step, post
 from functions.worker.webhooks.transport import DeliveryTransport, current_caller
 from shared import signing
 from shared.api.batch_models import BatchEvent
-from shared.api.views import batch_event, budget_event, webhook_event, webhook_id
-from shared.api.webhook_models import BudgetEvent, WebhookEvent
+from shared.api.views import batch_event, budget_event, schedule_event, webhook_event, webhook_id
+from shared.api.webhook_models import BudgetEvent, ScheduleEvent, WebhookEvent
 from shared.configuration.settings import WorkerSettings
 from shared.egress import targets
 from shared.logs import event
@@ -34,17 +34,23 @@ AT_ONCE, PER_HOST = 256, 8
 _POLL_EVERY = 1.0
 
 
-def event_of(webhook: outbox.Webhook, public_url: str | None = None) -> WebhookEvent | BatchEvent | BudgetEvent:
+def event_of(
+    webhook: outbox.Webhook, public_url: str | None = None
+) -> WebhookEvent | BatchEvent | BudgetEvent | ScheduleEvent:
     """Return the event that a delivery carries; `public_url` is where people reach the gateway."""
     if isinstance(webhook.subject, outbox.NearlySpent):
         return budget_event(webhook.subject, webhook.at)
+    if isinstance(webhook.subject, outbox.Paused):
+        return schedule_event(webhook.subject, webhook.at)
     if isinstance(webhook.subject, StoredBatch):
         return batch_event(webhook.subject, webhook.at)
     return webhook_event(webhook.subject, webhook.event, webhook.at, webhook.request_id, webhook.metadata, public_url)
 
 
 def _ids(webhook: outbox.Webhook) -> dict[str, str]:
-    """Return the field of a log event that names the job, the batch or the caller."""
+    """Return the field of a log event that names the job, the batch, the schedule or the caller."""
+    if isinstance(webhook.subject, outbox.Paused):
+        return {"schedule": webhook.subject.schedule}
     if isinstance(webhook.subject, outbox.NearlySpent):
         return {"caller": webhook.subject.caller}
     if isinstance(webhook.subject, StoredBatch):

@@ -4,7 +4,6 @@ import hmac
 import json
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, cast
 
 import redis.asyncio
@@ -52,8 +51,7 @@ async def find(client: redis.asyncio.Redis, key: str) -> Key | None:
         return None
     _, caller, scopes, policy = found
     known = Caller(**json.loads(caller))
-    expires = policies.remember(known.id, policy).expires_at
-    if expires is not None and expires <= datetime.now(UTC):
+    if policies.remember(known.id, policy).has_expired:
         return None
     return Key(known, _scopes(scopes), _short(digest))
 

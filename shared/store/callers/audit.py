@@ -57,7 +57,8 @@ async def page(
 
     `before` is the place where an earlier page ended. Also return where this page ended; None at the end.
     """
-    edge = "+" if before is None else f"({before}-0"
+    # Nothing is before the first entry; Redis refuses the range before 0.
+    edge = "+" if before is None else f"({max(before, 1)}-0"
     sources = (("XREVRANGE", f"{keys.PREFIX}audit:{source}", edge, "-", "COUNT", limit + 1) for source in MOST)
     time, *lists = await get(client, clock.TIME, *sources)
     oldest = clock.milliseconds(time) - keep_for * 1000

@@ -12,7 +12,8 @@ function warn_of_budget(id, caller)
   local job = redis.call('HMGET', record_of(id), 'budget', 'hook', 'host', 'batch')
   local budget, day = tonumber(job[1] or 0), day_of(now())
   local spent = budget > 0 and tonumber(redis.call('HGET', spend_of(caller, day), 'cost') or 0) or 0
-  if budget == 0 or spent < NEARLY * budget then return end
+  -- With a tolerance: 0.8 * 3 is more than 2.4 in binary.
+  if budget == 0 or spent < NEARLY * budget * (1 - 1e-9) then return end
   local data = cjson.encode({caller = caller, day = tonumber(day), spent = spent, budget = budget})
   local function warn(whom, as, url, host)
     if not url or redis.call('HSETNX', spend_of(caller, day), 'warned:' .. whom, 1) == 0 then return end

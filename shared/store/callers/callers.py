@@ -15,6 +15,7 @@ from shared.api.errors import KeyRevoked
 from shared.api.ids import new_id
 from shared.api.policies import NO_POLICY, Policy
 from shared.store import keys
+from shared.store.callers import policies
 from shared.store.redis import clock, scripts
 from shared.store.redis.pipelining import get
 from shared.store.webhooks import signing_secrets
@@ -96,13 +97,16 @@ async def revoke(client: redis.asyncio.Redis, caller_id: str, *, keep_for: int) 
 
 
 async def check(client: redis.asyncio.Redis, caller_id: str) -> None:
-    """Raise KeyRevoked if the caller's key is revoked; for requests that stay open."""
-    if caller_id != keys.ANONYMOUS and (await get(client, ("HEXISTS", keys.REVOKED, caller_id)))[0]:
+    """Raise KeyRevoked if the caller's key is revoked or has expired; for requests that stay open."""
+    if caller_id == keys.ANONYMOUS:
+        return
+    revoked, policy = await get(client, ("HEXISTS", keys.REVOKED, caller_id), ("HGET", keys.POLICIES, caller_id))
+    if revoked or policies.parse(policy).has_expired:
         raise KeyRevoked
 
 
 async def checked(client: redis.asyncio.Redis, caller_id: str, reading: Awaitable[T]) -> T:
-    """Return the result of `reading`; raise KeyRevoked if the caller's key is revoked.
+    """Return the result of `reading`; raise KeyRevoked if the caller's key is revoked or has expired.
 
     The check shares the round trip of the first command of `reading`.
     """

@@ -15,11 +15,11 @@ for _, user in ipairs(users) do
   if owner and owner ~= caller and redis.call('HEXISTS', credentials_of(owner), name) == 1 then return {'taken', user} end
   wanted[user] = true
 end
-for _, user in ipairs(redis.call('HKEYS', CALLER_KEYS)) do
-  if wanted[user] then
-    redis.call('HSET', granted_to(user), name, caller)
-  elseif redis.call('HGET', granted_to(user), name) == caller then
-    redis.call('HDEL', granted_to(user), name)
-  end
+for _, user in ipairs(redis.call('SMEMBERS', users_of_credential(caller, name))) do
+  if not wanted[user] then withdraw_grant(caller, name, user) end
+end
+for user in pairs(wanted) do
+  redis.call('HSET', granted_to(user), name, caller)
+  redis.call('SADD', users_of_credential(caller, name), user)
 end
 return {'done'}

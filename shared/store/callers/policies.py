@@ -20,14 +20,16 @@ _cache: OrderedDict[str, tuple[float, Policy]] = OrderedDict()
 
 def parse(text: str | None) -> Policy:
     """Read a stored policy, None or an empty text for none; ignore fields of a later version."""
+    if not text:
+        return NO_POLICY
     known = {field.alias or name for name, field in Policy.model_fields.items()}
-    found = json.loads(text or "{}")
+    found = json.loads(text)
     return Policy.model_validate_json(json.dumps({name: value for name, value in found.items() if name in known}))
 
 
 def remember(caller: str, text: str | None) -> Policy:
     """Cache a policy that was read with the caller's key."""
-    policy = parse(text) if text else NO_POLICY
+    policy = parse(text)
     _cache[caller] = (time.monotonic() + _CACHE_SECONDS, policy)
     _cache.move_to_end(caller)
     while len(_cache) > _CACHE_SIZE:

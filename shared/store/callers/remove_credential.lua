@@ -6,7 +6,5 @@
 local caller, name = ARGV[1], ARGV[2]
 if redis.call('HDEL', credentials_of(caller), name) == 0 then return 0 end
 redis.call('HDEL', uses_of(caller), name)
-for _, user in ipairs(redis.call('HKEYS', CALLER_KEYS)) do
-  if redis.call('HGET', granted_to(user), name) == caller then redis.call('HDEL', granted_to(user), name) end
-end
+for _, user in ipairs(redis.call('SMEMBERS', users_of_credential(caller, name))) do withdraw_grant(caller, name, user) end
 return 1

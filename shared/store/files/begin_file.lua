@@ -7,6 +7,7 @@
 --     media_type
 --     size   declared size in bytes, -1 when unknown
 --     state  pending for an upload to the gateway, awaited for one to a presigned URL
+--     job    the job whose run leaves the file, or ''
 --   limits  JSON: the limits of the deployment
 --     max_file   bytes of a file
 --     max_bytes  bytes of all files of a caller without a policy that says otherwise
@@ -32,4 +33,8 @@ redis.call('HSET', key, 'caller', caller, 'name', file.name, 'type', file.media_
 redis.call('HINCRBY', FILE_BYTES, caller, whole(held))
 redis.call('ZADD', FILES_DUE, whole(time + limits.lease_ms), file.id)
 redis.call('ZADD', files_of(caller), redis.call('INCR', SEQUENCE), file.id)
+if file.job ~= '' then
+  redis.call('SADD', pending_of(file.job), file.id)
+  redis.call('PEXPIRE', pending_of(file.job), limits.lease_ms)
+end
 return {'ok', held, at, time}

@@ -57,7 +57,7 @@ class StoredFile:
 
 
 class NewFile(NamedTuple):
-    """A file whose bytes are still to come; `size` is -1 when it is unknown."""
+    """A file whose bytes are still to come; `size` is -1 when it is unknown, and `job` the job whose run leaves it."""
 
     id: str
     caller: str
@@ -65,6 +65,7 @@ class NewFile(NamedTuple):
     media_type: str
     size: int
     state: Literal["pending", "awaited"]
+    job: str = ""
 
 
 class FileLimits(NamedTuple):

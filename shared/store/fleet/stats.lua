@@ -13,12 +13,14 @@ for _, slot in ipairs(redis.call('ZRANGEBYSCORE', SLOTS, whole(math.floor(time /
   slots[#slots + 1] = slot
   slots[#slots + 1] = redis.call('HGET', RUNNING, slot) or ''
 end
--- The first in the order of arrival that is in the queue: it may be neither parked nor popped.
+-- The first in the order of arrival that is in the queue: it may be neither parked nor popped. A job that was not to start
+-- before a time has waited since that time, and a later one may have waited longer.
 local oldest = -1
 for _, id in ipairs(redis.call('ZRANGE', all_of('waiting'), 0, 99)) do
   if redis.call('ZSCORE', WAITING, id) then
-    oldest = time - (redis.call('HGET', record_of(id), 'created') or time)
-    break
+    local since = redis.call('HMGET', record_of(id), 'created', 'runat')
+    oldest = math.max(oldest, time - math.max(since[1] or time, since[2] or 0))
+    if not since[2] then break end
   end
 end
 return {redis.call('HGETALL', COUNTERS), redis.call('HGETALL', HTTP), jobs, slots, oldest, time,

@@ -4,20 +4,32 @@
 -- Returns whether the submission is over the limit, how many are left, and the ms until all are, or until the next may come.
 local function over_rate(caller, limits, time)
   if limits.rate == 0 then return false, -1, 0 end
-  local key, step = rate_of(caller), limits.window_ms / limits.rate
-  local arrival = math.max(time, tonumber(redis.call('GET', key) or 0)) + step
-  if arrival - time > limits.window_ms then return true, 0, math.ceil(arrival - limits.window_ms - time) end
-  redis.call('SET', key, whole(arrival), 'PX', whole(math.ceil(arrival - time)))
+  local key, step, full = rate_of(caller), limits.window_ms / limits.rate, time + limits.window_ms
+  -- Fractions of a ms are kept, because a step may be shorter.
+  local function set(empty_at)
+    redis.call('SET', key, string.format('%.4f', empty_at), 'PX', whole(math.max(1, math.ceil(empty_at - time))))
+  end
+  local empty_at = tonumber(redis.call('GET', key) or 0)
+  if empty_at > full then -- of an earlier limit with a longer window
+    empty_at = full
+    set(full)
+  end
+  local arrival = math.max(time, empty_at) + step
+  if arrival > full then return true, 0, math.ceil(arrival - full) end
+  set(arrival)
   return false, math.floor((limits.window_ms - (arrival - time)) / step), math.ceil(arrival - time)
 end
 
--- Apply the limits of the caller, of the queue and of the caller's day to so many more jobs, which hold so many bytes.
+-- Apply the limits of the caller, of the queue and of the caller's day to so many more jobs, which hold so many bytes. A
+-- delayed job counts as one that waits.
 -- Returns what refuses them, or false, and the ms after which to try again: for the budget, the ms until the next day.
 local function over_limits(caller, limits, more, bytes, time, reset)
   local most = limits.caller_max_waiting
-  if most > 0 and redis.call('ZCARD', jobs_of(caller, 'waiting')) + more > most then return 'caller_full', reset end
+  local own = redis.call('ZCARD', jobs_of(caller, 'waiting')) + redis.call('ZCARD', jobs_of(caller, 'delayed'))
+  if most > 0 and own + more > most then return 'caller_full', reset end
   if lacks_room(caller, limits, bytes) then return 'caller_bytes', reset end
   local waiting = redis.call('ZCARD', WAITING) + redis.call('ZCARD', PARKED) + redis.call('ZCARD', HELD)
+    + redis.call('ZCARD', DELAYED)
   if waiting + more > limits.max_waiting then return 'full', reset end
   local budget = limits.daily_budget_usd
   local spent = budget > 0 and tonumber(redis.call('HGET', spend_of(caller, day_of(time)), 'cost') or 0) or -1
@@ -67,10 +79,11 @@ local function lacks_sandbox(time)
   return alive
 end
 
--- Write a new job and put it into the queue; the fields of `submission` are listed in submit.lua.
+-- Write a new job, and put it into the queue or delay it until its `run_at`; the fields of `submission` are listed in submit.lua.
 local function accept(submission, request, metadata, time)
   local id, seq = submission.job_id, redis.call('INCR', SEQUENCE)
-  redis.call('HSET', record_of(id), 'v', 1, 'caller', submission.caller, 'req', submission.request_id, 'state', 'waiting',
+  local state = submission.run_at > time and 'delayed' or 'waiting'
+  redis.call('HSET', record_of(id), 'v', 1, 'caller', submission.caller, 'req', submission.request_id, 'state', state,
     'prio', submission.priority, 'seq', seq, 'n', 1, 'attempts', 0, 'progress', 0, 'timeout', submission.timeout_ms,
     'created', whole(time), 'bytes', #request + #metadata)
   add_to_caller(submission.caller, #request + #metadata)
@@ -92,8 +105,13 @@ local function accept(submission, request, metadata, time)
   if submission.label ~= '\n' then redis.call('HSET', record_of(id), 'label', submission.label) end
   hold_files(submission)
   redis.call('SET', input_of(id), request)
-  redis.call('ZADD', jobs_of(submission.caller, 'waiting'), seq, id)
-  redis.call('ZADD', all_of('waiting'), seq, id)
+  redis.call('ZADD', jobs_of(submission.caller, state), seq, id)
+  redis.call('ZADD', all_of(state), seq, id)
+  if state == 'delayed' then
+    redis.call('HSET', record_of(id), 'due', whole(submission.run_at), 'runat', whole(submission.run_at))
+    redis.call('ZADD', DELAYED, whole(submission.run_at), id)
+    return
+  end
   local session = submission.session_id ~= '' and submission.session_id
   enqueue_or_park(id, submission.caller, session, submission.priority, seq)
 end

@@ -59,7 +59,7 @@ if batch.webhook_url ~= '' then
   redis.call('HSET', batch_of(id), 'hook', batch.webhook_url, 'host', batch.webhook_host)
 end
 if batch.metadata ~= '' then redis.call('HSET', batch_of(id), 'meta', batch.metadata) end
-redis.call('ZADD', batches_of(caller), redis.call('INCR', SEQUENCE), id)
+redis.call('ZADD', rare.batches_of(caller), redis.call('INCR', SEQUENCE), id)
 for number, submission in ipairs(submissions) do
   local i = number * 4 - 3
   accept(submission, queries[i + 1], queries[i + 2], time)

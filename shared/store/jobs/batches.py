@@ -89,8 +89,17 @@ def accepted(batch: Batch, answer: Answer) -> StoredBatch:
     """Return a batch as it was when it was accepted."""
     record = {"req": answer.request_id, "created": str(answer.at), "meta": batch.metadata or "{}"}
     total = len(batch.queries)
-    ended = {"paused": 0, "completed": 0, "failed": 0, "cancelled": 0}
-    counts = {"total": total, "waiting": total, "active": 0, "delayed": 0, **ended}
+    delayed = sum(one.run_at > answer.at for one, _ in batch.queries)
+    counts = {
+        "total": total,
+        "waiting": total - delayed,
+        "active": 0,
+        "delayed": delayed,
+        "paused": 0,
+        "completed": 0,
+        "failed": 0,
+        "cancelled": 0,
+    }
     return StoredBatch(answer.batch_id, record, counts)
 
 

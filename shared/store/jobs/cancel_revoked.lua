@@ -1,4 +1,5 @@
--- Cancel some jobs of callers whose keys are revoked: cancelling all in one script would block Redis for too long.
+-- Cancel some jobs of callers whose keys are revoked, and delete their schedules: doing all in one script would block Redis for
+-- too long.
 -- ARGV
 --   most     how many jobs at most
 --   keep_ms  ms for which the jobs stay readable
@@ -19,6 +20,9 @@ for _, caller in ipairs(redis.call('SRANDMEMBER', REVOKING, 100)) do
     end
     left = left - #ids
   end
+  local made = left > 0 and redis.call('ZRANGE', schedules.of(caller), 0, left - 1) or {}
+  for _, id in ipairs(made) do schedules.forget(id) end
+  left = left - #made
   if left <= 0 then return 1 end
   redis.call('SREM', REVOKING, caller)
 end

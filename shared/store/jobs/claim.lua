@@ -3,6 +3,7 @@
 --   job_id
 --   number            claim number
 --   slot              the slot that claims
+--   instead_of        the dead slot whose finished run this one ends, or ''
 --   lease_ms          ms until the lease ends
 --   daily_budget_usd  what a caller may spend a day, 0 for any sum
 --   caller_max_active  jobs that a caller may run at once, 0 for any number
@@ -12,10 +13,10 @@
 -- the entry of the credential that the job runs on, JSON, or '' when it has none or none any more, whose credential it is, the
 -- secret of the spool, and of a job that goes on after a pause the call, what its run needs and the decision, JSON, and the
 -- claim number of the run that has begun the call; '' each for another job}, or nil when the claim is void.
-local id, number, slot, lease_ms, daily_budget_usd, caller_max_active, new_deployment, new_spool_key =
-  ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], ARGV[8]
+local id, number, slot, instead_of, lease_ms, daily_budget_usd, caller_max_active, new_deployment, new_spool_key =
+  ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8], ARGV[9]
 local job = read(id, 'state', 'n', 'slot', 'started', 'timeout', 'attempts', 'progress', 'caller', 'seq',
-  'created', 'req', 'taken', 'cost', 'paid', 'cred', 'prio', 'tag', 'budget', 'pause', 'resume', 'decision', 'called')
+  'created', 'req', 'taken', 'cost', 'paid', 'cred', 'prio', 'tag', 'budget', 'runat', 'pause', 'resume', 'decision', 'called')
 local time = now()
 local started = job.started or job.taken or time
 if job.n ~= number then return nil end
@@ -29,11 +30,13 @@ if job.state == 'waiting' and not job.started and daily_budget_usd > 0
   change_state(id, job.caller, job.seq, 'waiting', 'delayed')
   redis.call('HSET', record_of(id), 'n', job.n + 1)
   redis.call('HDEL', record_of(id), 'tag') -- it has not run: the next day it is behind jobs that wait then
-  redis.call('ZADD', DELAYED, whole(time - time % DAY + DAY), id)
+  local due = whole(time - time % DAY + DAY)
+  redis.call('HSET', record_of(id), 'due', due)
+  redis.call('ZADD', DELAYED, due, id)
   publish_state(id, 'delayed', job.progress)
   return nil
 end
-if job.state == 'waiting' and is_busy(job.caller, caller_max_active) then
+if job.state == 'waiting' and room_to_run(job.caller, caller_max_active) <= 0 then
   -- Another slot has claimed a job of the caller since this one was popped.
   redis.call('ZREM', ACTIVE, id)
   redis.call('HSET', record_of(id), 'n', job.n + 1)
@@ -57,7 +60,12 @@ if job.state == 'waiting' then
   if redis.call('HDEL', record_of(id), PIECE) == 1 then publish(id, 'reset', '') end
   publish_state(id, 'active', progress)
   redis.call('HSET', RUNNING, slot, id)
-  if not job.started then observe('queue_wait', started - job.created) end
+  if not job.started then observe('queue_wait', started - math.max(job.created, job.runat or 0)) end
+elseif job.state == 'active' and instead_of ~= '' and job.slot == instead_of then
+  leave_slot(id)
+  release_pending(id)
+  redis.call('HSET', record_of(id), 'slot', slot)
+  redis.call('HSET', RUNNING, slot, id)
 elseif job.state ~= 'active' or job.slot ~= slot then
   return nil -- another slot has it; this slot has it already when the reply to this very claim was lost
 end

@@ -6,7 +6,7 @@ Every write names the claim number. A slot that was considered dead, and resumes
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
-from secrets import token_hex, token_urlsafe
+from secrets import token_hex
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -15,9 +15,10 @@ import redis.asyncio
 
 from shared.store import keys
 from shared.store.callers.spending import Spend, to_json
-from shared.store.jobs.decisions import Question, Resumption
+from shared.store.jobs.decisions import Resumption
 from shared.store.jobs.outputs import Outputs
-from shared.store.jobs.settlements import Finish, HandBack, Pause, Retry, Settlement, Spent
+from shared.store.jobs.settlements import Finish, HandBack, Retry, Settlement, Spent
+from shared.store.jobs.steps import Entry, Message
 from shared.store.redis import scripts
 from shared.store.redis.pipelining import get
 
@@ -80,16 +81,23 @@ class Upstream:
 
 
 async def take(
-    client: redis.asyncio.Redis, claim: Claim, slot: str, budget: float = 0, caller_max_active: int | None = None
+    client: redis.asyncio.Redis,
+    claim: Claim,
+    slot: str,
+    budget: float = 0,
+    caller_max_active: int | None = None,
+    instead_of: str = "",
 ) -> ClaimedJob | None:
     """Claim a job for a slot; None when the record expects another claim, or none.
 
     Also None when its caller has spent the `budget` of the day, USD, if there is one: then the job runs the next day.
     And None when its caller runs `caller_max_active` jobs: then it waits for one of them. A policy replaces both.
+    With `instead_of` the slot gets the running job of that dead slot, under the same claim.
     """
     reply = await scripts.run(
-        client, "claim", job_id=claim.job_id, number=claim.number, slot=slot, lease_ms=LEASE, daily_budget_usd=budget,
-        caller_max_active=caller_max_active or 0, new_deployment=uuid4().hex, new_spool_key=token_hex(32),
+        client, "claim", job_id=claim.job_id, number=claim.number, slot=slot, instead_of=instead_of, lease_ms=LEASE,
+        daily_budget_usd=budget, caller_max_active=caller_max_active or 0, new_deployment=uuid4().hex,
+        new_spool_key=token_hex(32),
     )  # fmt: skip
     if reply is None:
         return None
@@ -101,19 +109,35 @@ async def take(
     )  # fmt: skip
 
 
-async def renew(
-    client: redis.asyncio.Redis, claim: Claim, progress: int, piece: int = 0, text: str = "", spend: str = ""
-) -> bool:
-    """Renew the lease, with the progress, the next piece of the text, and the cost so far if it has changed.
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """A renewed lease, and the messages to the job that its run has not taken yet."""
 
-    Return False when the claim no longer holds, so that the run has to be abandoned. A piece that is sent again under
-    its number is published once.
+    messages: list[Message] = field(default_factory=list)
+
+
+async def renew(
+    client: redis.asyncio.Redis,
+    claim: Claim,
+    progress: int,
+    piece: int = 0,
+    entries: Sequence[Entry] = (),
+    spend: str = "",
+    *,
+    taken: int = 0,
+    closes: bool = False,
+) -> Renewal | None:
+    """Renew the lease, with the progress, the next piece of text and steps, and the cost so far if it has changed.
+
+    Return None when the claim no longer holds, so that the run has to be abandoned. A piece that is sent again under
+    its number is published once. `taken` is how many messages the run has. With `closes` the job takes no other, unless
+    the reply has some.
     """
-    held = await scripts.run(
-        client, "renew", job_id=claim.job_id, number=claim.number, progress=progress, lease_ms=LEASE, piece=piece,
-        text=text, spend=spend,
+    reply = await scripts.run(
+        client, "renew", job_id=claim.job_id, number=claim.number, progress=progress, lease_ms=LEASE, spend=spend,
+        taken=taken, closes=int(closes), piece=piece, entries=[part for entry in entries for part in entry],
     )  # fmt: skip
-    return bool(held)
+    return None if reply == 0 else Renewal([Message(*line.split("\n", 2)) for line in reply])
 
 
 def finish(  # noqa: PLR0913 -- each is a field of the settlement
@@ -192,38 +216,6 @@ def hand_back(claim: Claim, spend: Sequence[Spend] = ()) -> Settlement:
     )
 
 
-def pause(
-    claim: Claim,
-    question: Question,
-    *,
-    session_id: str,
-    resume: dict[str, Any],
-    spend: Sequence[Spend] = (),
-    outputs: Outputs | None = None,
-    keep_for: int,
-) -> Settlement:
-    """Pause the job for a decision. `resume` is given to the run that goes on, and `outputs` its working directory.
-
-    The transcripts that the run has staged in the session are kept; the directory is for `keep_for` s.
-    """
-    return Pause(
-        deployment=claim.deployment,
-        key=claim.spool_key,
-        job_id=claim.job_id,
-        number=claim.number,
-        ask=question.ask,
-        timeout_ms=question.timeout_ms,
-        late=question.late,
-        token=token_urlsafe(32),
-        spend=to_json(spend),
-        session_id=session_id,
-        outputs=outputs.model_dump_json() if outputs else "",
-        keep_s=keep_for,
-        shown=json.dumps(question.shown),
-        resume=json.dumps(resume),
-    )
-
-
 def spent(claim: Claim, caller: str, spend: Sequence[Spend], outputs: Outputs | None = None) -> Settlement:
     """Count the cost of a run whose claim no longer holds; a cancelled job keeps the files that it left."""
     return Spent(
@@ -271,18 +263,29 @@ def deployment(client: redis.Redis) -> tuple[str, str]:
     return own, key
 
 
+async def own_deployment(client: redis.asyncio.Redis) -> tuple[str, str]:
+    """Return what `deployment` does."""
+    own, key = await get(client, ("GET", keys.DEPLOYMENT), ("GET", keys.SPOOL_KEY))
+    return own or "", key or ""
+
+
 def knows(client: redis.Redis, job_id: str) -> bool:
     """Return whether the store has a job's record."""
     return bool(client.exists(keys.job(job_id)))
 
 
-async def messages(client: redis.asyncio.Redis) -> AsyncIterator[str | None]:
-    """Yield the ids of jobs as they are cancelled, and None when requests to count tokens may wait.
+async def notices(client: redis.asyncio.Redis) -> AsyncIterator[tuple[Literal["cancelled", "steered", "counts"], str]]:
+    """Yield the ids of jobs as they are cancelled or sent a message, and `counts` when tokens may have to be counted.
 
     Ends with an error of the connection.
     """
+    kinds: dict[str, Literal["cancelled", "steered", "counts"]] = {
+        keys.CANCELLED: "cancelled",
+        keys.STEERED: "steered",
+        keys.COUNTING: "counts",
+    }
     async with client.pubsub(ignore_subscribe_messages=True) as channel:
-        await channel.subscribe(keys.CANCELLED, keys.COUNTING)
-        yield None
+        await channel.subscribe(*kinds)
+        yield "counts", ""
         async for message in channel.listen():
-            yield message["data"] if message["channel"] == keys.CANCELLED else None
+            yield kinds[message["channel"]], message["data"]

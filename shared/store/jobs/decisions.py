@@ -13,11 +13,16 @@ Fields of a job's record that was paused (times in ms):
 
 import hmac
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from secrets import token_urlsafe
 from typing import TYPE_CHECKING, Any, Literal
 
 import redis.asyncio
 
+from shared.store.callers.spending import Spend, to_json
+from shared.store.jobs.outputs import Outputs
+from shared.store.jobs.settlements import Pause, Settlement
 from shared.store.redis import scripts
 
 if TYPE_CHECKING:
@@ -84,6 +89,38 @@ async def decide(
         client, "decide", job_id=job_id, caller=caller or "", ask=ask, decision=json.dumps(decision)
     )
     return made
+
+
+def pause(
+    claim: "Claim",
+    question: Question,
+    *,
+    session_id: str,
+    resume: dict[str, Any],
+    spend: Sequence[Spend] = (),
+    outputs: Outputs | None = None,
+    keep_for: int,
+) -> Settlement:
+    """Pause the job for a decision. `resume` is given to the run that goes on, and `outputs` its working directory.
+
+    The transcripts that the run has staged in the session are kept; the directory is for `keep_for` s.
+    """
+    return Pause(
+        deployment=claim.deployment,
+        key=claim.spool_key,
+        job_id=claim.job_id,
+        number=claim.number,
+        ask=question.ask,
+        timeout_ms=question.timeout_ms,
+        late=question.late,
+        token=token_urlsafe(32),
+        spend=to_json(spend),
+        session_id=session_id,
+        outputs=outputs.model_dump_json() if outputs else "",
+        keep_s=keep_for,
+        shown=json.dumps(question.shown),
+        resume=json.dumps(resume),
+    )
 
 
 async def begin_call(client: redis.asyncio.Redis, claim: "Claim", ask: str) -> bool:

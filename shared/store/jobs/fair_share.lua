@@ -44,13 +44,21 @@ local function forget_tags()
   end
 end
 
+-- Return the score of a job that waits in the queue, or that is held; nil for any other.
+local function waiting_score(id)
+  local score = redis.call('ZSCORE', WAITING, id) or redis.call('ZSCORE', HELD, id)
+  return score and tonumber(score) or nil
+end
+
 -- Take a job off the queue that does not start. Its caller gets back the virtual time that no job of it needs any more.
 local function leave_queue(id, caller)
-  local score = redis.call('ZSCORE', WAITING, id)
+  local score = waiting_score(id)
   redis.call('ZREM', WAITING, id)
   redis.call('ZREM', PLAIN, id)
+  redis.call('ZREM', HELD, id)
+  redis.call('ZREM', held_of(caller), id)
   if not score then return end
-  local priority, tag = place_of(tonumber(score))
+  local priority, tag = place_of(score)
   local finish = tonumber(redis.call('ZSCORE', finish_tags_of(priority), caller) or 0)
   local needed = finish
   if finish == tag + length_for(caller) then needed = tag end -- it was the caller's last
@@ -58,7 +66,7 @@ local function leave_queue(id, caller)
     -- The virtual time is not before any tag that has been served: what was used stays used.
     local last = virtual_time(priority)
     for _, other in ipairs(redis.call('ZRANGE', jobs_of(caller, 'waiting'), 0, -1)) do
-      local its_priority, its_tag = place_of(tonumber(redis.call('ZSCORE', WAITING, other) or -1))
+      local its_priority, its_tag = place_of(waiting_score(other) or -1)
       if its_priority == priority then last = math.max(last, its_tag) end
     end
     needed = last + length_for(caller)

@@ -25,7 +25,7 @@ if is_foreign(settlement.deployment) then return 3 end
 local MOST_KEPT_REQUEST = 4096
 local id, number, state, code = settlement.job_id, whole(settlement.number), settlement.state, settlement.code
 
-local job = read(id, 'state', 'n', 'caller', 'seq', 'fp', 'ttl', 'keep')
+local job = read(id, 'state', 'n', 'caller', 'seq', 'fp', 'ttl', 'keep', 'schedule')
 if job.state == 'delayed' and tonumber(job.n) == settlement.number + 1 then return 2 end
 if job.n == number and job.state == state then return 1 end
 if job.n ~= number or job.state ~= 'active' then
@@ -47,12 +47,13 @@ end
 local session_bytes = 0
 if state == 'completed' and settlement.session_id ~= '' then
   local kept, keep_s = transcript_of(job.caller, settlement.session_id), settlement.keep_session_s
-  local staged = staged_transcript_of(id .. '-' .. number, settlement.session_id)
-  session_bytes = pausing.append(paused_transcript_of(id, settlement.session_id), kept, keep_s)
+  local staged = rare.staged_transcript_of(id .. '-' .. number, settlement.session_id)
+  session_bytes = pausing.append(rare.paused_transcript_of(id, settlement.session_id), kept, keep_s)
     + pausing.append(staged, kept, keep_s)
 end
 end_job(id, job, state, time, settlement.keep_ms, code)
 count_spend(id, job.caller, settlement.spend)
+if job.schedule then schedules.note_run(id, job.schedule) end
 if settlement.outputs ~= '' then keep_outputs(id, job.caller, settlement.outputs) end
 if settlement.absent ~= '' then redis.call('HSET', record_of(id), 'absent', settlement.absent) end
 redis.call('HINCRBY', record_of(id), 'attempts', 1)

@@ -16,6 +16,7 @@ if job.state ~= 'active' or job.n ~= number then
 end
 change_state(id, job.caller, job.seq, 'active', 'waiting')
 leave_slot(id)
+release_pending(id)
 redis.call('HSET', record_of(id), 'n', job.n + 1)
 redis.call('HDEL', record_of(id), 'slot')
 redis.call('ZREM', ACTIVE, id)

@@ -10,6 +10,7 @@ local function keep_outputs(id, caller, text)
       make_ready(file.file_id, caller, record[3], record[4], file)
     end
   end)
+  redis.call('DEL', pending_of(id))
   redis.call('SET', outputs_of(id), text)
   add_bytes(id, caller, #text)
 end
@@ -17,7 +18,7 @@ end
 -- Keep the working directory of a session: the file that a turn has made, or for longer the one that the session has.
 -- Clients do not see it among their files.
 local function keep_workspace(caller, session, file, keep_s)
-  local old = redis.call('GET', workspace_of(caller, session))
+  local old = redis.call('GET', rare.workspace_of(caller, session))
   local id = file and file.file_id or old
   if not id then return end
   local record = redis.call('HMGET', file_of(id), 'state', 'caller', 'held', 'expires')
@@ -29,7 +30,7 @@ local function keep_workspace(caller, session, file, keep_s)
   local expires = whole(now() + keep_s * 1000)
   redis.call('HSET', file_of(id), 'state', 'kept', 'expires', expires)
   redis.call('ZADD', FILES_DUE, expires, id)
-  redis.call('SET', workspace_of(caller, session), id, 'EX', keep_s)
+  redis.call('SET', rare.workspace_of(caller, session), id, 'EX', keep_s)
   if id ~= old then
     redis.call('HINCRBY', file_of(id), 'sessions', 1)
     if old then leave_workspace(old) end

@@ -21,13 +21,7 @@ local function first_job()
 end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', DELAYED, '-inf', whole(time), 'LIMIT', 0, 100)) do
-  redis.call('ZREM', DELAYED, id)
-  local job = read(id, 'caller', 'state', 'prio', 'seq', 'progress', 'tag')
-  if job.state == 'delayed' then
-    change_state(id, job.caller, job.seq, 'delayed', 'waiting')
-    enqueue(id, job.caller, job.prio, job.tag)
-    publish_state(id, 'waiting', job.progress)
-  end
+  end_delay(id)
 end
 
 if redis.call('EXISTS', PAUSED, NOT_BEFORE) > 0 then return nil end
@@ -47,7 +41,7 @@ repeat
   local job = redis.call('HMGET', record_of(id), 'n', 'caller')
   -- `cancel_revoked.lua` ends the jobs of a caller whose key is revoked; until then none of them may start.
   n = job[1] and not is_revoked(job[2]) and job[1]
-  if n and is_busy(job[2], caller_max_active) then
+  if n and room_to_run(job[2], caller_max_active) <= 0 then
     hold(id, job[2], score)
     n, held = nil, held + 1
     if held == MOST_HELD then

@@ -73,6 +73,11 @@ class StoredJob(Record):
         return self.record["state"] in TERMINAL
 
     @property
+    def starts(self) -> int | None:
+        """The time until which it is delayed, in ms; None when it is not."""
+        return self.moment("due") if self.record["state"] == "delayed" else None
+
+    @property
     def mcp(self) -> dict[str, Any]:
         """The MCP servers that it is routed to, `servers`, and the reasons, `scores`."""
         found: dict[str, Any] = json.loads(self.record.get("mcp", '{"servers": [], "scores": []}'))
@@ -190,16 +195,25 @@ async def cancel(
 
 
 async def page(
-    client: redis.asyncio.Redis, caller: str | None, *, state: State | None, limit: int, before: int | None
+    client: redis.asyncio.Redis,
+    caller: str | None,
+    *,
+    state: State | None,
+    limit: int,
+    before: int | None,
+    schedule: str = "",
 ) -> tuple[list[StoredJob], int | None]:
     """List a caller's jobs, or all jobs, newest first, without their results, in two round trips.
 
+    With `schedule` only the jobs that it made.
     `before` is the place where an earlier page ended. Also return the place where this page ended; None at the end.
     """
     states = (state,) if state else STATES
     # One more than the page holds shows whether there is a next page.
     edge = "+inf" if before is None else f"({before}"
-    flat = await scripts.run(client, "page", caller=caller or "", most=limit + 1, before=edge, states=states)
+    flat = await scripts.run(
+        client, "page", caller=caller or "", schedule=schedule, most=limit + 1, before=edge, states=states
+    )
     found = [(flat[index], int(flat[index + 1])) for index in range(0, len(flat), 2)]
     if not found:
         return [], None

@@ -1,18 +1,16 @@
--- Put held jobs back into the queue whose callers may run more, as after a limit was raised.
+-- Put held jobs back into the queue whose callers may run more, as after a limit was raised or a job was cancelled.
 -- ARGV
---   most               how many jobs are looked at
+--   most               how many callers are looked at, and how many jobs are put into the queue, at most
 --   caller_max_active  jobs that a caller may run at once, 0 for any number
 -- Returns how many were put into the queue.
 local most, caller_max_active = tonumber(ARGV[1]), ARGV[2]
-local released, done = 0, {}
-for _, id in ipairs(redis.call('ZRANGE', HELD, 0, most - 1)) do
-  local caller = redis.call('HGET', record_of(id), 'caller')
-  if not caller then
-    redis.call('ZREM', HELD, id)
-  elseif not done[caller] and not is_busy(caller, caller_max_active) then
-    released = released + (release_held(caller) and 1 or 0)
-  else
-    done[caller] = true
+local released = 0
+-- By caller, so that the many held jobs of one do not hide those of another.
+for _, caller in ipairs(redis.call('SRANDMEMBER', HOLDING, most)) do
+  local room = room_to_run(caller, caller_max_active)
+  while room > 0 and released < most and release_held(caller) do
+    room, released = room - 1, released + 1
   end
+  if redis.call('EXISTS', held_of(caller)) == 0 then redis.call('SREM', HOLDING, caller) end
 end
 return released

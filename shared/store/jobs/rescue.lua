@@ -24,6 +24,7 @@ for _, id in ipairs(gone) do
   if job.state == 'waiting' or job.state == 'active' then
     -- The last claim becomes void. A job that was popped and never claimed has not lost a worker.
     leave_slot(id)
+    release_pending(id)
     count_so_far(id, job.caller, job.n)
     redis.call('HSET', record_of(id), 'n', job.n + 1)
     redis.call('HDEL', record_of(id), 'slot')

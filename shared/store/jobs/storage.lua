@@ -1,7 +1,9 @@
 -- Part of every script: the bytes that a caller holds in Redis. They are the queries, metadata, results and text events of its
 -- jobs until the jobs are deleted, and its kept sessions. Submissions that joined a job count with it, and
 -- idempotency records of cached answers, of which no job is left.
-local ENDED_JOB = 1024 -- for the records of a job that has ended, of which a caller may have any number
+-- For records of which a caller may have any number: those of a job that has ended, of a webhook, of a submission that joined a
+-- job, and of an Idempotency-Key.
+local ENDED_JOB, WEBHOOK, JOINED, IDEMPOTENCY = 1024, 1024, 256, 512
 
 local function add_to_caller(caller, bytes)
   if redis.call('HINCRBY', BYTES, caller, whole(bytes)) <= 0 then redis.call('HDEL', BYTES, caller) end

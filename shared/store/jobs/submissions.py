@@ -71,6 +71,7 @@ class Submission(NamedTuple):
     sandbox: bool = False
     keep_request: bool = False
     label: str = "\n"
+    run_at: int = 0
     files: tuple[NamedFile, ...] = ()
     max_attached: int = 0
 

@@ -25,6 +25,7 @@
 --     label         KEY\nTAG: the short id of the caller's key, and the value of the tag by which usage is counted
 --     keep_request  whether the request is read after the job has completed
 --     sandbox       whether only a worker with a sandbox may run the job
+--     run_at        ms before which the job may not start, 0 to start it at once
 --     files         its files and attachments, a list: id ('' when the content is in the request), sha256, kind, size and
 --                   whether it is attached; of a file with an id, the last but one is read from its record
 --     max_attached  bytes of all attachments
@@ -77,12 +78,12 @@ if fingerprint ~= '' and submission.read_cache then
   if result then
     local url, host = submission.webhook_url, submission.webhook_host
     local is_new_hook = url ~= '' and redis.call('EXISTS', hook_of(request_id)) == 0
-    local bytes = is_new_hook and #url + #metadata or 0
+    local bytes = is_new_hook and WEBHOOK + #url + #metadata or 0
     local more = bytes + record_bytes(submission, kept[1], result)
     if more > 0 and lacks_room(caller, limits, more) then return answer('caller_bytes', '', '') end
     remember(submission, 'cached', kept[1], time, result)
     -- Sent again after a lost reply, the hit has been counted.
-    if redis.call('SET', hit_of(request_id), 1, 'NX', 'EX', 10) then
+    if redis.call('SET', rare.hit_of(request_id), 1, 'NX', 'EX', 10) then
       count('cache_hits')
       redis.call('HINCRBYFLOAT', COUNTERS, 'cache_saved_usd', kept[2])
       add_to_day(caller, 'saved', kept[2])
@@ -102,7 +103,7 @@ if fingerprint ~= '' and submission.join then
   if job.fp == fingerprint and is_open then
     local joiner = submission.webhook_url .. '\n' .. submission.webhook_host .. '\n' .. metadata
     if redis.call('HEXISTS', joined_of(leader), request_id) == 0 then
-      local bytes = #request_id + #joiner
+      local bytes = JOINED + #joiner + (submission.idempotency ~= '' and IDEMPOTENCY or 0)
       if lacks_room(caller, limits, bytes) then return answer('caller_bytes', '', '') end
       redis.call('HSET', joined_of(leader), request_id, joiner)
       add_lasting_bytes(leader, caller, bytes)

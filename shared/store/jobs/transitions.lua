@@ -36,6 +36,7 @@ end
 local function hold(id, caller, place)
   redis.call('ZADD', HELD, place, id)
   redis.call('ZADD', held_of(caller), place, id)
+  redis.call('SADD', HOLDING, caller)
 end
 
 -- Change the priority of a job. If it waits, it gets a place behind its caller's other jobs of the new priority.
@@ -47,6 +48,7 @@ local function change_priority(id, caller, from, to)
     leave_queue(id, caller)
     enqueue(id, caller, to)
   elseif redis.call('ZSCORE', HELD, id) then
+    leave_queue(id, caller)
     local tag = next_tag(caller, to)
     redis.call('HSET', record_of(id), 'tag', whole(tag))
     hold(id, caller, score_of(to, tag))
@@ -61,10 +63,10 @@ local function enqueue_next_turn(caller, session)
   end
 end
 
--- Return whether a caller runs as many jobs as it may; `most` is the limit of the deployment, 0 for none.
-local function is_busy(caller, most)
+-- Return how many more jobs a caller may run; `most` is the limit of the deployment, 0 for none.
+local function room_to_run(caller, most)
   most = tonumber(policy_of(caller).maxActive or most)
-  return most > 0 and redis.call('ZCARD', jobs_of(caller, 'active')) >= most
+  return most > 0 and most - redis.call('ZCARD', jobs_of(caller, 'active')) or math.huge
 end
 
 -- Put the first of a caller's held jobs back into the queue. Returns whether there was one.
@@ -169,7 +171,10 @@ local function forget(id, job)
   if job.caller then forget_bytes(id, job.caller) end
   forget_hooks(id)
   forget_outputs(id)
-  redis.call('DEL', record_of(id), input_of(id), output_of(id), joined_of(id), events_of(id), keys_of(id))
+  local schedule = redis.call('HGET', record_of(id), 'schedule')
+  if schedule then redis.call('ZREM', schedules.jobs(schedule), id) end
+  redis.call('DEL', record_of(id), input_of(id), output_of(id), joined_of(id), events_of(id), keys_of(id), pending_of(id),
+    steps_of(id), messages_of(id))
   redis.call('ZREM', EXPIRES, id)
 end
 
@@ -265,7 +270,7 @@ end
 local function forget_pauses(id, caller)
   local record = redis.call('HMGET', record_of(id), 'paused', 'kept', 'req', 'ask')
   if not record[1] then return end
-  local transcript, workspace = paused_transcript_of(id, record[1]), workspace_of(caller, pause_of(id))
+  local transcript, workspace = rare.paused_transcript_of(id, record[1]), rare.workspace_of(caller, rare.pause_of(id))
   for _, subpath in ipairs(redis.call('SMEMBERS', transcript .. ':subs')) do
     redis.call('DEL', transcript .. '/' .. subpath, transcript .. '/' .. subpath .. ':ids')
   end
@@ -295,8 +300,6 @@ local function end_job(id, job, to, time, keep_ms, code)
     leave_queue(id, job.caller)
     redis.call('ZREM', DELAYED, id)
     redis.call('ZREM', PARKED, id)
-    redis.call('ZREM', HELD, id)
-    redis.call('ZREM', held_of(job.caller), id)
   end
   change_state(id, job.caller, job.seq, job.state, to, 'progress', 100, 'finished', whole(time),
     'expires', whole(time + keep_ms))
@@ -310,7 +313,8 @@ local function end_job(id, job, to, time, keep_ms, code)
   count(to == 'failed' and 'failed:' .. code or to)
   local minute = minute_of(math.floor(time / 60000))
   if redis.call('HINCRBY', minute, to, 1) == 1 then redis.call('EXPIRE', minute, 7200) end
-  local started, session, batch = unpack(redis.call('HMGET', record_of(id), 'started', SESSION, 'batch'))
+  local started, session, batch, schedule =
+    unpack(redis.call('HMGET', record_of(id), 'started', SESSION, 'batch', 'schedule'))
   if started and to ~= 'cancelled' then observe('execution', time - started - time_stood(id, time)) end
   forget_pauses(id, job.caller)
   if session then
@@ -320,6 +324,7 @@ local function end_job(id, job, to, time, keep_ms, code)
   expire_keys(id, time)
   add_webhooks(id, job.caller, to, time)
   if batch then end_in_batch(batch, id, to, time, keep_ms) end
+  if schedule then schedules.end_run(id, schedule, to, code) end
   publish(id, 'done', '')
 end
 
@@ -330,6 +335,7 @@ local function delay(id, job, due)
   redis.call('HSET', record_of(id), 'n', job.n + 1)
   redis.call('HDEL', record_of(id), 'slot')
   redis.call('ZREM', ACTIVE, id)
+  redis.call('HSET', record_of(id), 'due', whole(due))
   redis.call('ZADD', DELAYED, whole(due), id)
   publish_state(id, 'delayed', redis.call('HGET', record_of(id), 'progress'))
 end

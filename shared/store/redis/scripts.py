@@ -15,24 +15,34 @@ from shared.store.redis.pipelining import send
 from shared.store.redis.signatures import Signature
 
 _FILES = {path.stem: path for path in Path(__file__).parents[1].rglob("*.lua")}
-_COMMON = ("names", "counts", "fair_share", "storage", "transitions", "pausing", "budget_warning")
+_COMMON = ("names", "counts", "fair_share", "storage", "transitions", "pausing", "budget_warning", "schedule_runs")
 _SETTLING = ("finish", "retry", "hand_back", "spent", "pause")
 _ALSO = {
     "submit": ("idempotency", "file_use", "credential_use", "accept"),
     "batch": ("idempotency", "file_use", "credential_use", "accept"),
-    "claim": ("credential_use",),
+    "run_schedule": ("idempotency", "file_use", "credential_use", "accept"),
+    "put_schedule": ("idempotency",),
+    "claim": ("credential_use", "release_pending"),
     "use_credentials": ("credential_use",),
     "delete_file": ("file_use",),
-    "retry_ended": ("file_use",),
+    "pop": ("end_delay",),
+    "retry_ended": (
+        "file_use",
+        "end_delay",
+    ),
     "take_due_files": ("file_use",),
+    **dict.fromkeys(("grant_credential", "remove_credential", "revoke"), ("grants",)),
     "recall": ("idempotency",),
     **dict.fromkeys(_SETTLING, ("settlement",)),
     "finish_file": ("file_use", "ready_file"),
     "finish": ("settlement", "note_attempt", "ready_file", "keep_outputs"),
-    "spent": ("settlement", "ready_file", "keep_outputs"),
+    "spent": ("settlement", "ready_file", "keep_outputs", "release_pending"),
+    "hand_back": ("settlement", "release_pending"),
     "retry": ("settlement", "note_attempt"),
     "pause": ("settlement", "ready_file", "keep_outputs"),
-    "rescue": ("note_attempt",),
+    "rescue": ("note_attempt", "release_pending"),
+    "renew": ("steps",),
+    "send_message": ("steps",),
 }
 
 

@@ -1,4 +1,18 @@
-"""The outbox: lease due deliveries, read them, and record each attempt."""
+"""The outbox: lease due deliveries, read them, and record each attempt.
+
+A webhook is the outbox row of one submission, and is deleted with its job. Its NAME is the requestId, or
+`requestId.ROUND` for the end of a job that was retried after its end:
+
+    cg:hook:NAME           hash   job caller req url host meta event at state n tries attempt leased again
+                                  job is empty for a `budget.warning`, whose meta is its data; deleted when it is done
+                                  n is the fence of its delivery attempts; tries counts those of the schedule, attempt
+                                  all of them; again is `requested`, or `during` when a redelivery was requested while
+                                  an attempt ran
+    cg:hook:NAME:tries     list   number, time, time of the next, and what was seen as JSON, a line each
+    cg:due:CALLER:HOST     zset   NAME → ms when due, or when its lease ends
+    cg:due:CALLER          zset   HOST → ms when the first of its webhooks is due
+    cg:host:HOST           hash   failing (since), failures, paused (since); absent for a host that works
+"""
 
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -38,8 +52,19 @@ class NearlySpent:
     budget: float
 
 
-# The event of such a webhook.
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """A schedule that was paused after failures in a row; `code` is that of the last."""
+
+    schedule: str
+    name: str
+    failures: int
+    code: str
+
+
+# The events of webhooks that belong to no job or batch, and their subjects.
 WARNING = "budget.warning"
+_SUBJECTS: dict[str, type[NearlySpent | Paused]] = {WARNING: NearlySpent, "schedule.paused": Paused}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +84,7 @@ class Webhook:
     caller: str
     metadata: dict[str, str]
     secrets: list[str]
-    subject: StoredJob | StoredBatch | NearlySpent
+    subject: StoredJob | StoredBatch | NearlySpent | Paused
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +143,17 @@ async def read(client: redis.asyncio.Redis, leased: Leased) -> Webhook | None:
     job_id, caller, request_id, url, host, event, at, attempts, metadata = found
     if job_id is None:
         return None
-    subject: StoredJob | StoredBatch | NearlySpent | None
+    subject: StoredJob | StoredBatch | NearlySpent | Paused | None
     async with client.pipeline(transaction=False) as pipe:
         pipe.get(keys.secret(caller))
         pipe.time()
-        if event not in {batches.ENDED, WARNING}:
+        if event != batches.ENDED and event not in _SUBJECTS:
             pipe.hgetall(keys.job(job_id))
             pipe.get(keys.job_output(job_id))
         secrets, time, *parts = await pipe.execute()
     metadata = json.loads(metadata or "{}")
-    if event == WARNING:
-        subject, metadata = NearlySpent(**metadata), {}
+    if event in _SUBJECTS:
+        subject, metadata = _SUBJECTS[event](**metadata), {}
     elif event == batches.ENDED:
         subject = await batches.read(client, job_id, caller, expired=True)
     else:

@@ -38,6 +38,6 @@ SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required"
 report(
     plain=lambda: lines("--tools", "")[-1]["result"],
     streaming=streamed,
-    structured=lambda: lines("--tools", "", "--json-schema", json.dumps(SCHEMA))[-1]["result"],
-    plain_with_tools=lambda: lines()[-1]["result"],
+    structured=lambda: lines("--tools", "", "--json-schema", json.dumps(SCHEMA))[-1]["structured_output"]["n"],
+    agent=lambda: lines("--allowedTools", "Bash")[-1]["result"],
 )

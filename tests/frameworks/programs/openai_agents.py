@@ -2,11 +2,20 @@
 
 import asyncio
 
-from agents import Agent, Runner, set_default_openai_client, set_tracing_disabled
-from common import MODEL, QUESTION, URL, Number, number, report
+from agents import (
+    Agent,
+    OpenAIChatCompletionsModel,
+    Runner,
+    WebSearchTool,
+    function_tool,
+    set_default_openai_client,
+    set_tracing_disabled,
+)
+from common import MODEL, QUESTION, URL, Number, add, number, report
 from openai import AsyncOpenAI
 
 set_tracing_disabled(disabled=True)
+ADD = function_tool(add)
 
 
 def run(work):
@@ -20,9 +29,29 @@ def run(work):
     return asyncio.run(with_client())
 
 
-async def answered(**options):
+async def answered(model=MODEL, **options):
     """Return the final output of a run."""
-    return number((await Runner.run(Agent(name="a", model=MODEL, **options), QUESTION)).final_output)
+    return number((await Runner.run(Agent(name="a", model=model, **options), QUESTION)).final_output)
+
+
+async def chained(**options):
+    """Return the final output of a run whose requests name the response before."""
+    agent = Agent(name="a", model=MODEL, **options)
+    return (await Runner.run(agent, QUESTION, auto_previous_response_id=True)).final_output
+
+
+async def in_chat(**options):
+    """Return the final output of a run that uses chat completions."""
+    async with AsyncOpenAI(base_url=f"{URL}/v1", api_key="any") as client:
+        return await answered(OpenAIChatCompletionsModel(MODEL, client), **options)
+
+
+async def agent_streamed():
+    """Return the final output of a streamed run."""
+    result = Runner.run_streamed(Agent(name="a", model=MODEL, tools=[ADD]), QUESTION)
+    async for _ in result.stream_events():
+        pass
+    return result.final_output
 
 
 async def streamed():
@@ -36,4 +65,10 @@ report(
     plain=lambda: run(answered),
     streaming=lambda: run(streamed),
     structured=lambda: run(lambda: answered(output_type=Number)),
+    agent=lambda: run(lambda: answered(tools=[ADD])),
+    agent_streaming=lambda: run(agent_streamed),
+    structured_agent=lambda: run(lambda: answered(tools=[ADD], output_type=Number)),
+    chained_agent=lambda: run(lambda: chained(tools=[ADD])),
+    web_search=lambda: run(lambda: answered(tools=[WebSearchTool()])),
+    chat_agent=lambda: run(lambda: in_chat(tools=[ADD])),
 )

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from common import MODEL, QUESTION, URL, Number, number, report
+from common import MODEL, QUESTION, URL, Number, add, number, report
 from pydantic_ai import Agent, NativeOutput
 from pydantic_ai.models.anthropic import AnthropicModel
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
@@ -39,4 +39,9 @@ report(
     anthropic_streaming=lambda: streamed(claude),
     anthropic_structured=lambda: answered(claude, output_type=NativeOutput(Number)),
     anthropic_structured_default=lambda: answered(claude, output_type=Number),
+    agent=lambda: answered(chat, tools=[add]),
+    structured_agent=lambda: answered(chat, tools=[add], output_type=Number),
+    responses_agent=lambda: answered(responses, tools=[add]),
+    anthropic_agent=lambda: answered(claude, tools=[add]),
+    anthropic_structured_agent=lambda: answered(claude, tools=[add], output_type=NativeOutput(Number)),
 )

@@ -9,9 +9,6 @@ from functions.openai.chat import ChatRequest, translate
 from shared.api.errors import InvalidRequest
 
 USER, ANSWER = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
-TOOL = {"name": "t", "description": "d", "input_schema": {"type": "object"}}
-FUNCTION = {"type": "function", "function": {"name": "t", "description": "d", "parameters": {"type": "object"}}}
-FORCED = {"type": "function", "function": {"name": "t"}}
 DATA = base64.b64encode(b"\x89PNG\r\n\x1a\n of a test").decode()
 SOURCE = {"type": "base64", "media_type": "image/png", "data": DATA}
 IMAGE = {"type": "image", "source": SOURCE}
@@ -86,13 +83,7 @@ def test_parameters_of_messages_that_change_nothing_are_accepted(nothing):
         ({"metadata": {"user_id": 7}}, "metadata.user_id"),
         ({"thinking": {"type": "enabled", "budget_tokens": 2000}}, "thinking"),
         ({"context_management": {"edits": [{"type": "clear_tool_uses"}]}}, "context_management"),
-        ({"tools": [TOOL]}, "tools"),
-        ({"tools": [TOOL, TOOL], "tool_choice": {"type": "any"}}, "tools"),
-        ({"tools": [TOOL], "tool_choice": {"type": "tool", "name": "other"}}, "tools"),
-        ({"tools": [{"type": "web_search_20250305", "name": "w"}], "tool_choice": {"type": "any"}}, "tools"),
-        ({"tools": "x"}, "tools"),
-        ({"tool_choice": {"type": "any"}}, "tool_choice"),
-        ({"tools": [{**TOOL, "name": ""}], "tool_choice": {"type": "any"}}, "tools.0.name"),
+        ({"thread": {"type": "create"}}, "thread"),
         ({"output_config": {"format": {"type": "x"}}}, "output_config.format"),
         ({"mcp_servers": [{"url": "https://example.com"}]}, "mcp_servers"),
         ({"answerTool": "x"}, "answerTool"),
@@ -132,7 +123,6 @@ def test_parameters_of_chats_that_change_nothing_are_accepted(nothing):
         ({"messages": None}, "messages"),
         ({"messages": {}}, "messages"),
         ({"messages": [USER, ANSWER]}, "messages"),
-        ({"messages": [{"role": "tool", "tool_call_id": "c", "content": "x"}]}, "messages[0].role"),
         ({"messages": [{"role": "user"}]}, "messages[0].content"),
         ({"messages": [{**USER, "name": "n"}]}, "messages[0].name"),
         ({"messages": [{**USER, "content": [{"type": "image_url"}]}]}, "messages[0].content[0].image_url"),
@@ -144,7 +134,6 @@ def test_parameters_of_chats_that_change_nothing_are_accepted(nothing):
             {"messages": [{**USER, "content": [{"type": "input_audio"}]}]},
             "messages[0].content[0].type",
         ),
-        ({"messages": [USER, {**ANSWER, "tool_calls": [{"id": "c"}]}, USER]}, "messages[1].tool_calls"),
         ({"messages": [USER, ANSWER, {**USER, "content": " "}]}, "messages[2].content"),
         ({"seed": 1}, "seed"),
         ({"n": 2}, "n"),
@@ -160,10 +149,8 @@ def test_parameters_of_chats_that_change_nothing_are_accepted(nothing):
         ({"reasoning_effort": "minimal"}, "reasoning_effort"),
         ({"response_format": {"type": "x"}}, "response_format.type"),
         ({"response_format": {"type": "json_schema", "json_schema": {}}}, "response_format.json_schema.schema"),
-        ({"tools": [FUNCTION]}, "tools"),
-        ({"tools": [FUNCTION, FUNCTION], "tool_choice": "required"}, "tools"),
-        ({"tools": [FUNCTION], "tool_choice": {"type": "function", "function": {"name": "other"}}}, "tools"),
         ({"functions": [{}]}, "functions"),
+        ({"tool_choice": "required"}, "tool_choice"),
         ({"web_search_options": {"a": 1}}, "web_search_options"),
     ],
 )
@@ -171,15 +158,6 @@ def test_unsupported_parameters_of_chats_are_named(fields, named):
     with pytest.raises(InvalidRequest) as refused:
         chat(**fields)
     assert refused.value.errors[0].pointer == named
-
-
-def test_a_forced_tool_is_the_schema_of_the_answer():
-    expected = ({"type": "object", "description": "d"}, "t")
-    query, _ = message(tools=[TOOL], tool_choice={"type": "tool", "name": "t", "disable_parallel_tool_use": True})
-    assert (query.output_schema, query.answer_tool) == expected
-    for choice in ("required", FORCED):
-        query = chat(tools=[FUNCTION], tool_choice=choice).query
-        assert (query.output_schema, query.answer_tool) == expected
 
 
 def test_the_effort_of_the_last_message_counts():

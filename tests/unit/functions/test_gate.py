@@ -10,7 +10,16 @@ from functions.worker.cli.resuming import plan_of_job
 from shared.api.approvals import matches, may_match
 from shared.store.jobs.decisions import Resumption
 
-KEPT = {"callId": "t1", "text": "", "turns": 1, "requests": 2, "duration": 1, "spends": [], "workspace": False}
+KEPT = {
+    "callId": "t1",
+    "text": "",
+    "turns": 1,
+    "requests": 2,
+    "duration": 1,
+    "spends": [],
+    "messages": 0,
+    "workspace": False,
+}
 
 
 class Context:

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from functions.openai import requests
+from functions.openai import references, requests
 from functions.openai.requests import ResponseRequest
 from functions.openai.stream import Translation
 from shared.api.errors import RefusedParameter
+from shared.configuration.settings import CommonSettings
 from shared.services.following import Update
 from shared.store.jobs.events import Event
 from shared.store.jobs.records import StoredJob
@@ -19,6 +20,9 @@ RESET = ("reset", "")
 FORMAT = {"type": "json_schema", "schema": {"type": "object"}}
 USER, PART = {"role": "user", "content": "q"}, {"type": "input_text", "text": "p"}
 SYSTEM = {"role": "system", "content": "s"}
+FUNCTION = {"type": "function", "name": "f", "parameters": {"type": "object"}}
+CALL = {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": "{}", "status": "completed"}
+OUTPUT = {"type": "function_call_output", "call_id": "c", "output": "o"}
 
 
 def translate(happened, answer=None, *, state="completed", kind="text"):
@@ -127,6 +131,12 @@ def test_options_that_change_nothing_are_accepted(nothing):
     assert query_of(**nothing) == query_of()
 
 
+async def test_references_to_many_responses_are_refused_before_any_is_read():
+    items = [{"type": "item_reference", "id": f"msg_{JOB[:-3]}{number:03}"} for number in range(101)]
+    with pytest.raises(RefusedParameter, match="at most 100 responses"):
+        await references.resolved(items, caller="c", settings=CommonSettings())
+
+
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
@@ -136,9 +146,16 @@ def test_options_that_change_nothing_are_accepted(nothing):
         ({"input": [{"role": "user", "content": [{"type": "input_text", "text": 5}]}]}, "input[0].content[0].text"),
         ({"input": [{"role": "user", "content": None}]}, "input[0].content"),
         ({"input": [None]}, "input[0]"),
-        ({"input": [{**USER, "type": "function_call"}]}, "input[0].type"),
+        ({"input": [{**USER, "type": "function_call"}]}, "input[0].call_id"),
+        ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0].type"),
         ({"input": [{**USER, "bogus": 5}]}, "input[0].bogus"),
-        ({"input": [{"type": "function_call_output", "call_id": "c", "output": "o"}]}, "input[0].type"),
+        ({"input": [{"type": "function_call_output", "call_id": "c", "output": "o"}]}, "input[0]"),
+        ({"input": [OUTPUT], "previous_response_id": f"resp_{JOB}"}, "input[0]"),
+        ({"input": [CALL, OUTPUT], "previous_response_id": f"resp_{JOB}"}, "input"),
+        ({"tools": [FUNCTION], "previous_response_id": f"resp_{JOB}"}, "previous_response_id"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+        ({"tools": [{**FUNCTION, "parameters": []}]}, "tools[0].parameters"),
+        ({"tools": [FUNCTION], "tool_choice": {"type": "function", "name": "g"}}, "tool_choice"),
         ({"input": [{**USER, "content": [{**PART, "bogus": 1}]}]}, "input[0].content[0].bogus"),
         ({"input": [SYSTEM, SYSTEM, {**USER, "content": [{"type": "input_image"}]}]}, "input[2].content[0]"),
         ({"input": [SYSTEM, {**USER, "content": " "}]}, "input[1].content"),

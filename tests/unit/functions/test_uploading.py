@@ -23,7 +23,7 @@ async def test_the_wait_for_the_object_store_has_one_end_for_all_files(monkeypat
     monkeypatch.setattr(uploading, "WAIT", 0.2)
     monkeypatch.setattr(uploading, "_PAUSE", 0.01)
     client = redis.asyncio.Redis()  # never connected
-    uploads = Uploads(client, "caller", WorkerSettings())
+    uploads = Uploads(client, "caller", WorkerSettings(), "job")
 
     async def store():
         with pytest.raises(OmittedError, match="store_unavailable"):

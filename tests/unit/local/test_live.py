@@ -1,5 +1,7 @@
 """An answer on a terminal as it is written."""
 
+import json
+
 import httpx
 import pytest
 
@@ -73,3 +75,33 @@ def test_an_unreachable_gateway_is_retried_and_a_refusal_is_not(follow, capsys):
     with pytest.raises(CommandError, match="no such job"):
         follow(httpx.Response(404, json={"title": "Not found", "detail": "There is no such job"}))
     capsys.readouterr()
+
+
+def step(number, **fields):
+    given = {"kind": "tool", "tool": "Bash", "input": {"command": "npm test"}, "parentId": None, "durationMs": 2140}
+    return event(number, "step", json.dumps({**given, **fields}))
+
+
+def test_a_step_is_a_line_on_standard_error(follow, capsys):
+    """Catches a step among the answer, where a pipe would take it for a part of it."""
+    started, ended = step(1, status="started", durationMs=None), step(2, status="completed")
+    follow(started + ended + "".join(HELLO) + DONE)
+    seen = capsys.readouterr()
+    assert seen.out == "Hello\\u001b\n"
+    assert seen.err == "● Bash npm test … 2.1 s\n"
+
+
+@pytest.mark.parametrize(("fields", "line"), [
+    ({"status": "failed"}, "● Bash npm test … failed, 2.1 s"),
+    ({"status": "denied", "parentId": "t"}, "  ● Bash npm test … denied, 2.1 s"),
+    ({"status": "completed", "input": {"a": 1}, "tool": "mcp__x__y"}, '● mcp__x__y {"a": 1} … 2.1 s'),
+    ({"status": "completed", "input": {"command": "a\n\n  b\x1b[2J" + "c" * 100}}, None),
+    ({"status": "completed", "input": None, "durationMs": None}, "● Bash …"),
+    ({"status": "completed", "kind": "message", "input": {"text": "Use no mocks"}}, "● message Use no mocks"),
+])  # fmt: skip
+def test_a_line_says_how_a_step_ended(follow, capsys, fields, line):
+    follow(step(1, **fields) + DONE)
+    shown = capsys.readouterr().err
+    assert "\x1b" not in shown
+    assert len(shown) < 150
+    assert line is None or shown == line + "\n"

@@ -16,6 +16,11 @@ CASES = [
     (WAITING, {"reason": "rate_limited"}, "waiting: Claude limits the rate of requests, 2 ahead of it"),
     (WAITING, {"reason": "of_a_later_version"}, "waiting: of_a_later_version, 2 ahead of it"),
     ({"state": "delayed"}, {}, "delayed: the attempt failed; retrying soon"),
+    (
+        {"state": "delayed", "attempts": 0, "startsAt": "2027-01-01T00:00:00.000Z"},
+        {},
+        "delayed until 2027-01-01T00:00:00.000Z",
+    ),
     ({"state": "active", "queuePosition": None}, {"reason": "paused"}, "active"),
     (
         {"state": "active", "waitingFor": {"code": "overloaded", "retryAt": "2026-01-31T12:00:00Z"}},

@@ -6,9 +6,11 @@ import re
 import pytest
 
 from shared import logs
+from shared.api.errors import FieldError, InvalidRequest, Unavailable
 from shared.api.ids import is_id, new_id
 from shared.api.times import rfc3339
 from shared.configuration.settings import CommonSettings
+from shared.services.batches import error_at
 
 
 def test_ids_are_uuids_of_version_7_and_sort_by_time():
@@ -55,3 +57,11 @@ def test_a_log_line_that_is_not_utf_8_is_written_anyway():
 def test_settings_are_frozen():
     with pytest.raises(ValueError, match="frozen"):
         setattr(CommonSettings(), "redis_port", 1)  # noqa: B010 -- mypy knows that it is frozen
+
+
+def test_a_refusal_for_the_moment_is_none_of_a_query():
+    """Catches a 500 for a batch or a schedule whose JSON Schema cannot be checked at the moment."""
+    error = Unavailable("try again")
+    assert error_at(error, "queries.0") is error
+    refused = error_at(InvalidRequest("model: no", errors=(FieldError("/model", "no"),)), "query")
+    assert (refused.detail, refused.errors[0].pointer) == ("query: model: no", "/query/model")

