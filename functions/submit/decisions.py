@@ -8,7 +8,7 @@ from shared.api.approvals import DecisionRequest
 from shared.api.errors import AlreadyDecided, InvalidRequest, NotFound
 from shared.api.models import Status
 from shared.api.views import status_of
-from shared.configuration.settings import SubmitSettings, load
+from shared.configuration.settings import DecisionSettings, load
 from shared.http.answers import as_json
 from shared.http.body import read_form, read_json
 from shared.http.callers import caller_of
@@ -38,7 +38,7 @@ _PLACES = [_JOB, in_path("token", "The secret of the URL.")]
 )
 async def decide(request: Request) -> Response:
     """Allow or deny the call, or answer the model's questions. The first decision counts."""
-    settings = load(SubmitSettings)
+    settings = load(DecisionSettings)
     caller = await caller_of(request, settings)
     decision = await read_json(request, DecisionRequest, max_bytes=settings.max_body_bytes)
     job_id, ask = request.path_params["jobId"], request.path_params["decisionId"]
@@ -59,7 +59,7 @@ async def show(request: Request) -> Response:
     """Show the call that a webhook asks to decide. The URL is the only credential; reading it changes nothing."""
     refuse_unknown(request)
     where = request.path_params
-    job = await deciding.by_token(where["jobId"], where["token"], redis_address=load(SubmitSettings).redis_address)
+    job = await deciding.by_token(where["jobId"], where["token"], redis_address=load(DecisionSettings).redis_address)
     return page.gone() if job is None or job.pending is None else page.asking(job.pending)
 
 
@@ -72,7 +72,7 @@ async def show(request: Request) -> Response:
 async def answer(request: Request) -> Response:
     """Decide what the page of this URL shows; the URL is used up."""
     refuse_unknown(request)
-    settings = load(SubmitSettings)
+    settings = load(DecisionSettings)
     form = await read_form(request, max_bytes=settings.max_body_bytes)
     where = request.path_params
     job = await deciding.by_token(where["jobId"], where["token"], redis_address=settings.redis_address)

@@ -142,8 +142,14 @@ class SubmitSettings(McpSettings, HostSettings, AgentFields):
     rate_limit: Rate | None = None
     daily_budget_usd: float | None = Field(None, gt=0, le=1_000_000, allow_inf_nan=False)
     webhook_allowed_networks: Networks = ()
-    audit_ttl: int = Field(31_536_000, ge=1, le=MAX_SECONDS)
     usage_tag: str | None = Field(None, max_length=64)
+
+
+class DecisionSettings(CommonSettings):
+    """Settings of the routes of `functions.submit` that decide calls."""
+
+    audit_ttl: int = Field(31_536_000, ge=1, le=MAX_SECONDS)
+    max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
 
 
 class StatusSettings(CommonSettings):
@@ -252,6 +258,7 @@ class ApiSettings(CommonSettings):
 # Settings of a process that serves HTTP and runs no jobs. The worker's also need the secrets of MCP servers.
 HTTP_SETTINGS: tuple[type[CommonSettings], ...] = (
     SubmitSettings,
+    DecisionSettings,
     StatusSettings,
     WebhookSettings,
     AdminSettings,
