@@ -6,7 +6,11 @@ import threading
 import pytest
 
 from shared.api.steps import MAX_MESSAGE_BYTES, MOST_MESSAGES
+from shared.store.callers import callers
+from shared.store.jobs import claims
+from shared.store.redis.client import async_client
 from tests.support.scripted_model import Disconnect, Hang, Text, ToolUse
+from tests.support.slot import pop_one
 from tests.support.streams import Stream
 from tests.support.terminal import Terminal
 from tests.support.waiting import until
@@ -216,3 +220,19 @@ def test_a_line_typed_at_ask_reaches_the_job(gateway, model, tmp_path):
     assert "● Bash until [ -e go ]; do sleep 0.02; done …" in terminal.shown
     assert "● message Mind the gap" in terminal.shown
     assert "Mind the gap" in requested(model, before)[-1]
+
+
+async def test_another_caller_sees_no_job(connect, server):
+    """Catches steps, and a message, that reach the job of another caller by its id."""
+    client = await connect(AUTH_ENABLED="true")
+    mine, other = [
+        {"X-API-Key": (await callers.create(async_client(server.url), name)).key} for name in ("mine", "other")
+    ]
+    job = (await client.post("/api/query", json={"query": "x"}, headers=mine)).json()["jobId"]
+    assert await claims.take(async_client(server.url), pop_one(server.url), "slot")
+    path, message = f"/api/query/{job}", {"text": "hi"}
+    assert (await client.post(f"{path}/messages", json=message, headers=other)).status_code == 404
+    assert (await client.get(f"{path}/steps", headers=other)).status_code == 404
+    assert (await client.post(f"{path}/messages", json=message)).status_code == 401
+    assert (await client.post(f"{path}/messages", json=message, headers=mine)).status_code == 202
+    assert len((await client.get(f"{path}/steps", headers=mine)).json()["steps"]) == 1
