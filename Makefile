@@ -19,7 +19,7 @@ BIOME := tests/lint/node_modules/.installed
 SETS := submit status webhook batches openai anthropic admin credentials files schedules local dev sam clients frameworks
 
 .PHONY: redteam redteam-short seccomp
-.PHONY: help install install-sam install-clients install-frameworks install-hooks clients clients-short run up down logs test test-pythons slow docs-test \
+.PHONY: help install install-sam install-clients install-frameworks install-hooks clients clients-short run up down logs test test-pythons slow slow-short docs-test \
 	browser chaos chaos-short deployment coverage sam-lint sam-build lint lint-python lint-lua lint-pages format bench \
 	requirements openapi clean
 
@@ -89,8 +89,10 @@ down:  ## stop and remove the containers and their data
 logs:  ## follow the logs of the containers
 	@$(PYTHON) -m local.up logs
 
+# Half of the time of a test with a real gateway is waiting: four at once, whatever the cores.
+PARALLEL := -n 4 --dist loadfile
 # The tests of `make test` and `make coverage`.
-QUICK := -n 4 --dist loadfile --ignore tests/chaos --ignore tests/redteam --ignore tests/browser \
+QUICK := $(PARALLEL) --ignore tests/chaos --ignore tests/redteam --ignore tests/browser \
 	--ignore tests/deployment --ignore tests/docs --ignore tests/frameworks -m 'not slow'
 
 test: $(STAMP)  ## run all tests except `slow`, `docs-test`, `browser`, `chaos`, `clients` and `deployment`
@@ -118,7 +120,10 @@ test-pythons:  ## run `make test` with each installed Python of 3.11, 3.12 and 3
 	done
 
 slow: $(STAMP)  ## run the slow tests: the Lambda emulator, schemathesis, Prometheus, restarts
-	$(BIN)/python -m pytest -n 4 --dist loadfile tests/integration tests/contract -m slow
+	$(BIN)/python -m pytest $(PARALLEL) tests/integration tests/contract -m slow
+
+slow-short: $(STAMP)  ## the same without the longest; takes seven minutes
+	$(BIN)/python -m pytest $(PARALLEL) tests/integration tests/contract -m 'slow and not long'
 
 docs-test: $(STAMP)  ## run the commands in README and docs; requires curl and jq, takes a minute
 	$(BIN)/python -m pytest tests/docs
@@ -138,7 +143,7 @@ redteam-short: $(STAMP)  ## all attacks and a few bombs, on processes of this ma
 seccomp: $(STAMP)  ## write the filters of system calls; requires libseccomp
 	$(BIN)/python -m local.seccomp_filter
 
-chaos-short: $(STAMP)  ## the same trials with fewer jobs; takes five minutes
+chaos-short: $(STAMP)  ## the same trials with fewer jobs, without the longest; takes eight minutes
 	$(BIN)/python -m pytest tests/chaos -m 'not slow' -o faulthandler_timeout=0
 
 deployment: $(STAMP) $(SAM)  ## build for AWS and test with SAM and Compose; requires Docker, takes five minutes

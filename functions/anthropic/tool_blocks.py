@@ -1,12 +1,11 @@
 """`tool_use` and `tool_result` blocks of messages of Anthropic's API."""
 
-import re
 from typing import Any
 
 from functions.anthropic.parameters import UNSUPPORTED, refused
+from shared.api.client_tools import NAME
 from shared.api.turns import Block
 
-_ID = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _KINDS = {"assistant": "tool_use", "user": "tool_result"}
 _FIELDS = {"tool_use": {"type", "id", "name", "input"}, "tool_result": {"type", "tool_use_id", "content", "is_error"}}
 # Where a prompt is cached, and that the model itself called the tool.
@@ -30,7 +29,7 @@ def tool_block(block: dict[str, Any], place: str) -> Block:
 
 def _call(block: dict[str, Any], place: str) -> Block:
     name, given = block.get("name"), block.get("input")
-    if not isinstance(name, str) or not _ID.fullmatch(name):
+    if not isinstance(name, str) or not NAME.fullmatch(name):
         raise refused(f"{place}.name", "should be 1 to 128 letters, digits, _ and -")
     if not isinstance(given, dict):
         raise refused(f"{place}.input", "should be an object")
@@ -65,6 +64,6 @@ def _content(content: Any, place: str) -> str | list[Block]:
 
 def _id(block: dict[str, Any], name: str, place: str) -> str:
     value = block.get(name)
-    if not isinstance(value, str) or not _ID.fullmatch(value):
+    if not isinstance(value, str) or not NAME.fullmatch(value):
         raise refused(f"{place}.{name}", "should be 1 to 128 letters, digits, _ and -")
     return value

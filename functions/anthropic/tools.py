@@ -1,13 +1,12 @@
 """The tools of a request of Anthropic's API: the client runs them, and the gateway hands the model's calls on."""
 
-import re
 from typing import Any
 
 from functions.anthropic.parameters import UNSUPPORTED, refused
+from shared.api import client_tools
 
 # `strict` is not enforced; the others change no answer.
 _NO_EFFECT = {"type", "strict", "cache_control", "eager_input_streaming"}
-_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _CHOICES = ("auto", "any", "tool", "none")
 
 
@@ -24,15 +23,11 @@ def tools_of(params: dict[str, Any], place: str) -> dict[str, Any]:
             raise refused(f"{place}tool_choice", "should be used with tools")
         return {}
     found = [_tool(tool, f"{place}tools.{number}") for number, tool in enumerate(tools)]
-    names = [tool["name"] for tool in found]
-    for number, name in enumerate(names):
-        if name in names[:number]:
-            raise refused(f"{place}tools.{number}.name", "should be unique")
-    choice = _choice(choice, names, f"{place}tool_choice")
+    if (number := client_tools.repeated(found)) is not None:
+        raise refused(f"{place}tools.{number}.name", "should be unique")
+    choice = _choice(choice, [tool["name"] for tool in found], f"{place}tool_choice")
     if len(found) == 1 and choice["type"] in {"any", "tool"}:
-        [tool] = found
-        described = {"description": tool["description"]} if "description" in tool else {}
-        return {"outputSchema": {**described, **tool["input_schema"]}, "answerTool": tool["name"]}
+        return client_tools.as_answer(found[0])
     return {"clientTools": found, "clientToolChoice": None if choice == {"type": "auto"} else choice}
 
 
@@ -42,7 +37,7 @@ def _tool(tool: Any, place: str) -> dict[str, Any]:
     if tool.get("type") not in (None, "custom"):
         raise refused(f"{place}.type", f"{str(tool['type'])[:60]} is not supported; use a tool that the client runs")
     name, schema, description = tool.get("name"), tool.get("input_schema"), tool.get("description")
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not client_tools.NAME.fullmatch(name):
         raise refused(f"{place}.name", "should be 1 to 128 letters, digits, _ and -")
     if not isinstance(schema, dict):
         raise refused(f"{place}.input_schema", "should be a JSON Schema")
@@ -51,8 +46,7 @@ def _tool(tool: Any, place: str) -> dict[str, Any]:
     for other, value in tool.items():
         if value is not None and other not in {"name", "input_schema", "description", *_NO_EFFECT}:
             raise refused(f"{place}.{other[:60]}", UNSUPPORTED)
-    described = {} if description is None else {"description": description}
-    return {"name": name, **described, "input_schema": {"type": "object", **schema}}
+    return client_tools.tool(name, description, schema)
 
 
 def _choice(choice: Any, names: list[str], place: str) -> dict[str, Any]:

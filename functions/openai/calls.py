@@ -5,10 +5,11 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from shared.api.client_tools import NAME
 from shared.api.errors import RefusedParameter
 from shared.api.turns import Block, Turn, text
 
-_UNSUPPORTED = "not supported; remove it"
+UNSUPPORTED = "not supported; remove it"
 # Fields of an item that change no answer; `name` of an output is that of its call.
 _NO_EFFECT = {"id", "status", "name", "parsed_arguments"}
 
@@ -49,7 +50,7 @@ def _call(fields: dict[str, Any], where: str, id_field: str) -> Block:
     name, arguments = fields.pop("name", None), fields.pop("arguments", None)
     identifier = _id(fields.pop(id_field, None), where, id_field)
     _refuse_others(fields, _NO_EFFECT, where)
-    if not isinstance(name, str) or not re.fullmatch(r"[a-zA-Z0-9_-]{1,128}", name):
+    if not isinstance(name, str) or not NAME.fullmatch(name):
         raise RefusedParameter(f"{where}.name", "should be 1 to 128 letters, digits, _ and -", "invalid_value")
     try:
         # The limits of a body, which this text passes as a string: at most 200 levels, finite numbers.
@@ -91,4 +92,4 @@ def _id(value: Any, where: str, name: str) -> str:
 def _refuse_others(rest: dict[Any, Any], allowed: set[str], where: str) -> None:
     for name, value in rest.items():
         if name not in allowed and value is not None:
-            raise RefusedParameter(f"{where}.{str(name)[:60]}", _UNSUPPORTED)
+            raise RefusedParameter(f"{where}.{str(name)[:60]}", UNSUPPORTED)

@@ -6,6 +6,7 @@ from typing import Any
 
 from functions.openai import service, views
 from functions.openai.requests import PREFIX, ResponseRequest
+from functions.openai.tools import call_of
 from shared.api.errors import NotFound, PayloadTooLarge, RefusedParameter
 from shared.api.turns import NO_QUERY, QUERY
 from shared.configuration.settings import SubmitSettings
@@ -56,13 +57,7 @@ def _items(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 case {"type": "query"}:
                     yield _message("user", request["query"])
                 case {"type": "tool_use"}:
-                    arguments = json.dumps(block["input"], ensure_ascii=False)
-                    yield {
-                        "type": "function_call",
-                        "call_id": block["id"],
-                        "name": block["name"],
-                        "arguments": arguments,
-                    }
+                    yield {"type": "function_call", **call_of(block)}
                 case {"type": "tool_result"}:
                     output = block.get("content", "")
                     yield {"type": "function_call_output", "call_id": block["tool_use_id"], "output": output}

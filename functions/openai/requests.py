@@ -5,9 +5,10 @@ from typing import Any
 
 from pydantic import ConfigDict, ValidationError
 
+from functions.openai.calls import UNSUPPORTED
 from functions.openai.parameters import changes_nothing, flag, json_schema
 from functions.openai.tools import take_tools
-from functions.openai.turns import RESPONSE, UNSUPPORTED, joined, refuse_others, turns_of
+from functions.openai.turns import RESPONSE, joined, refuse_others, turns_of
 from shared.api.compat_queries import ResponseQuery
 from shared.api.errors import InvalidRequest, RefusedParameter
 from shared.api.models import Wire

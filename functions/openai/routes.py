@@ -8,10 +8,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from functions.openai import continuing, references, service, views
+from functions.openai.calls import UNSUPPORTED
 from functions.openai.live_stream import ResponseWriter
 from functions.openai.requests import ResponseRequest, translate
 from functions.openai.stream import deleted_response, stream
-from functions.openai.turns import UNSUPPORTED
 from shared.api.errors import InvalidRequest, RefusedParameter
 from shared.configuration.settings import StatusSettings, SubmitSettings, load
 from shared.http.answers import event_stream

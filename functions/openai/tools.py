@@ -1,15 +1,14 @@
 """The functions of a request of OpenAI's APIs: the client runs them, and the gateway hands the model's calls on."""
 
 import json
-import re
 from typing import Any
 
-from functions.openai.turns import UNSUPPORTED
+from functions.openai.calls import UNSUPPORTED
+from shared.api import client_tools
 from shared.api.errors import RefusedParameter
 
 # `strict` is not enforced.
 _FIELDS = {"name", "description", "parameters", "strict"}
-_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 # OpenAI's choice → Claude's.
 _CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 
@@ -28,15 +27,11 @@ def take_tools(given: dict[str, Any], *, nested: bool) -> dict[str, Any]:
     if not isinstance(parallel, bool | None):
         raise RefusedParameter("parallel_tool_calls", "should be true or false", "invalid_value")
     found = [_tool(tool, f"tools[{number}]", nested=nested) for number, tool in enumerate(tools)]
-    names = [tool["name"] for tool in found]
-    for number, name in enumerate(names):
-        if name in names[:number]:
-            raise RefusedParameter(f"tools[{number}].name", "should be unique", "invalid_value")
-    ours = _choice(choice, names, nested=nested)
+    if (number := client_tools.repeated(found)) is not None:
+        raise RefusedParameter(f"tools[{number}].name", "should be unique", "invalid_value")
+    ours = _choice(choice, [tool["name"] for tool in found], nested=nested)
     if nested and len(found) == 1 and ours["type"] in {"any", "tool"}:
-        [tool] = found
-        described = {"description": tool["description"]} if "description" in tool else {}
-        return {"outputSchema": {**described, **tool["input_schema"]}, "answerTool": tool["name"]}
+        return client_tools.as_answer(found[0])
     if parallel is False and ours["type"] != "none":
         ours["disable_parallel_tool_use"] = True
     return {"clientTools": found, "clientToolChoice": None if ours == {"type": "auto"} else ours}
@@ -58,14 +53,13 @@ def _tool(tool: Any, place: str, *, nested: bool) -> dict[str, Any]:
         if name not in _FIELDS and value is not None:
             raise RefusedParameter(f"{place}.{str(name)[:60]}", UNSUPPORTED)
     name, schema, description = (function.get(field) for field in ("name", "parameters", "description"))
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not client_tools.NAME.fullmatch(name):
         raise RefusedParameter(f"{place}.name", "should be 1 to 128 letters, digits, _ and -", "invalid_value")
     if not isinstance(schema, dict | None):
         raise RefusedParameter(f"{place}.parameters", "should be a JSON Schema", "invalid_value")
     if not isinstance(description, str | None):
         raise RefusedParameter(f"{place}.description", "should be text", "invalid_value")
-    described = {} if description is None else {"description": description}
-    return {"name": name, **described, "input_schema": {"type": "object", **(schema or {})}}
+    return client_tools.tool(name, description, schema or {})
 
 
 def _choice(choice: Any, names: list[str], *, nested: bool) -> dict[str, Any]:
@@ -107,11 +101,10 @@ def tools_shown(request: dict[str, Any]) -> dict[str, Any]:
 
 def calls_of(result: dict[str, Any]) -> list[dict[str, str]]:
     """Return the calls of a result with their arguments as text."""
-    return [
-        {
-            "call_id": call["id"],
-            "name": call["name"],
-            "arguments": json.dumps(call["input"], ensure_ascii=False),
-        }
-        for call in result.get("toolCalls", ())
-    ]
+    return [call_of(call) for call in result.get("toolCalls", ())]
+
+
+def call_of(call: dict[str, Any]) -> dict[str, str]:
+    """Return a call with its arguments as text."""
+    arguments = json.dumps(call["input"], ensure_ascii=False)
+    return {"call_id": call["id"], "name": call["name"], "arguments": arguments}

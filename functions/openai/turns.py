@@ -3,11 +3,10 @@
 from typing import Any, NamedTuple
 
 from functions.openai.attachments import CHAT_PARTS, RESPONSE_PARTS, attachment, is_attachment
-from functions.openai.calls import taken_calls, turn_of
+from functions.openai.calls import UNSUPPORTED, taken_calls, turn_of
 from shared.api.errors import RefusedParameter
 from shared.api.turns import Block, Conversation, Turn, beside_calls, text
 
-UNSUPPORTED = "not supported; remove it"
 _INSTRUCTIONS, _TURNS = {"system", "developer"}, {"user", "assistant"}
 # Fields of a message or part that change no answer, such as those that an earlier answer had.
 _IGNORED = {"id", "status", "annotations", "logprobs", "parsed"}

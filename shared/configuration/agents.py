@@ -67,10 +67,10 @@ def read(folder: Path) -> dict[str, Agent]:
     """Read all agents of a directory; raise AgentError."""
     try:
         files = sorted(path for path in folder.iterdir() if path.suffix == ".md")
-    except OSError as error:
-        raise AgentError(f"{folder} cannot be read: {error.strerror}") from None
+    except OSError:
+        raise AgentError("should be a directory that the gateway's user can read") from None
     if len(files) > _MOST_AGENTS:
-        raise AgentError(f"{folder} should have at most {_MOST_AGENTS} agents")
+        raise AgentError(f"should have at most {_MOST_AGENTS} agents")
     return {path.stem: _agent(path) for path in files}
 
 

@@ -49,6 +49,9 @@ class _Gateway(FastAPI):
         return Forwarded(Observe(Shortcut(self, super().build_middleware_stack())))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.router.lifespan(scope, receive, send)
+            return
         if self.middleware_stack is None:
             self.middleware_stack = self.build_middleware_stack()
         scope["app"] = self

@@ -56,7 +56,7 @@ class Table:
     """Finds the route that FastAPI's router would find, without trying each."""
 
     def __init__(self, routes: Sequence[BaseRoute]) -> None:
-        self._fixed: dict[tuple[str, str], Route | None] = {}
+        self._fixed: dict[tuple[str, str], Route] = {}
         # By method and number of segments: a parameter is one segment. In the order of the routes.
         self._by_length: dict[tuple[str, int], list[Route]] = defaultdict(list)
         for route in routes:

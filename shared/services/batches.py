@@ -11,7 +11,7 @@ from shared.api.fingerprint import digest
 from shared.api.ids import is_id, new_id
 from shared.api.requests import BatchQuery
 from shared.configuration.settings import CommonSettings, SubmitSettings
-from shared.services import allowed, job_files, limits, submitting
+from shared.services import allowed, limits, submitting
 from shared.store.callers import policies
 from shared.store.jobs import batches, submissions
 from shared.store.jobs.records import StoredJob
@@ -70,11 +70,9 @@ async def create(
     policy = await policies.of(async_client(settings.redis_address), caller)
     applied = limits.of(caller, policy, settings)
     answer = await batches.create(async_client(settings.redis_address), batch, applied)
-    headers = limits.rate_headers(answer.left, answer.reset, applied)
     try:
-        job_files.refuse(answer.kind, answer.batch_id, queries[min(answer.at, len(queries) - 1)])
-        limits.refuse_servers(answer.kind, answer.batch_id)
-        limits.refuse(answer.kind, answer.reset, headers, applied, policy)
+        query = queries[min(answer.at, len(queries) - 1)]
+        headers = submitting.accepted(answer, answer.batch_id, query, applied, policy)
     except InvalidRequest as error:
         raise error_at(error, place.format(answer.at)) from None
     if answer.kind == "replayed":

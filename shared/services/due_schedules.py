@@ -12,7 +12,7 @@ from shared.api.policies import Policy
 from shared.api.requests import SubmitRequest
 from shared.configuration.settings import SubmitSettings
 from shared.logs import event
-from shared.services import job_files, limits, submitting
+from shared.services import limits, submitting
 from shared.store.callers import policies, usage
 from shared.store.jobs.submissions import Limits, Submission
 from shared.store.redis.client import async_client
@@ -54,9 +54,7 @@ async def _carry_out(schedule: store.StoredSchedule, now: int, settings: SubmitS
         if not run.is_missed:
             submission, query = await _prepared(schedule, policy, now, settings)
             answer = await store.carry_out(client, run, submission, applied)
-            job_files.refuse(answer.kind, answer.job_id, query)
-            limits.refuse_servers(answer.kind, answer.job_id)
-            limits.refuse(answer.kind, answer.reset, {}, applied, policy)
+            submitting.accepted(answer, answer.job_id, query, applied, policy)
         else:
             answer = await store.carry_out(client, run, None, applied)
     except Unavailable:
@@ -85,12 +83,13 @@ async def _prepared(
     except ValidationError:  # stored by a later version, or allowed by an earlier one
         raise InvalidRequest("The stored query is not one that this version of the gateway accepts") from None
     usage.current_key.set(schedule.record["label"])
+    caller = schedule.record["caller"]
+    return await submission_of(query, request_id=new_id(), caller=caller, settings=settings), query
+
+
+async def submission_of(query: SubmitRequest, *, request_id: str, caller: str, settings: SubmitSettings) -> Submission:
+    """Return the submission of a schedule's query: each run is one of its own. Raises the errors of `prepare`."""
     prepared = await submitting.prepare(
-        query,
-        request_id=new_id(),
-        caller=schedule.record["caller"],
-        idempotency_key=None,
-        settings=settings,
-        known_schema=True,
+        query, request_id=request_id, caller=caller, idempotency_key=None, settings=settings, known_schema=True
     )
-    return prepared._replace(read_cache=False, join=False, joinable=False), query
+    return prepared._replace(read_cache=False, join=False, joinable=False)

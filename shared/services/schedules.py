@@ -23,8 +23,9 @@ from shared.api.requests import SubmitRequest
 from shared.api.schedules import Schedule, ScheduleDetail, SchedulePatch, ScheduleRequest, ScheduleRun
 from shared.api.times import rfc3339, when
 from shared.configuration.settings import CommonSettings, SubmitSettings
-from shared.services import job_files, limits, submitting
+from shared.services import limits, submitting
 from shared.services.batches import error_at
+from shared.services.due_schedules import submission_of
 from shared.store.callers import policies, usage
 from shared.store.jobs import submissions
 from shared.store.redis import clock
@@ -108,10 +109,7 @@ async def run_now(
     for _ in range(_TRIES):
         found = await _found(schedule_id, caller, settings)
         query = SubmitRequest.model_validate(found.query)
-        prepared = await submitting.prepare(
-            query, request_id=request_id, caller=caller, idempotency_key=None, settings=settings, known_schema=True
-        )
-        submission = prepared._replace(read_cache=False, join=False, joinable=False)
+        submission = await submission_of(query, request_id=request_id, caller=caller, settings=settings)
         if idempotency_key:
             name = submissions.idempotency_record(caller, digest([f"run {schedule_id}", idempotency_key]))
             submission = submission._replace(idempotency=name, body=schedule_id)
@@ -121,11 +119,7 @@ async def run_now(
         answer = await store.carry_out(client, run, submission, applied)
         if answer.kind == "changed":
             continue
-        headers = limits.rate_headers(answer.left, answer.reset, applied)
-        job_files.refuse(answer.kind, answer.job_id, query)
-        limits.refuse_servers(answer.kind, answer.job_id)
-        limits.refuse(answer.kind, answer.reset, headers, applied, policy)
-        return answer, headers
+        return answer, submitting.accepted(answer, answer.job_id, query, applied, policy)
     raise _busy()
 
 
@@ -247,7 +241,6 @@ async def _now(settings: CommonSettings) -> int:
 
 def _shown(found: store.StoredSchedule, now: int) -> Schedule:
     record = found.record
-    # A due time that has come and is not carried out yet is still the next one.
     # A due time that has come and is not carried out yet is still the next one.
     rest = due_times.upcoming(record["cron"], record["tz"], max(now, found.due), _SHOWN - 1) if found.due else ()
     return Schedule.model_validate(

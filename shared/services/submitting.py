@@ -1,7 +1,7 @@
 """Submit, wait for and cancel jobs: the operations that all APIs of the gateway share."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic_core import to_json
 
@@ -38,6 +38,22 @@ _NOT_FOR_THE_WORKER = {
 }
 
 
+class Answer(Protocol):
+    """The store's answer to a submission, a batch or a run of a schedule; times in ms."""
+
+    @property
+    def kind(self) -> str:
+        """What has become of it: accepted, or the limit that refuses it."""
+
+    @property
+    def left(self) -> int:
+        """Submissions that the rate limit leaves."""
+
+    @property
+    def reset(self) -> int:
+        """The time until all are left again, or until the next may come."""
+
+
 @dataclass(frozen=True, slots=True)
 class Submitted:
     """The answer to a submission; `rate_headers` describe the rate limit, if there is one."""
@@ -71,11 +87,21 @@ async def submit(
     policy = await policies.of(async_client(settings.redis_address), caller)
     applied = limits.of(caller, policy, settings)
     answer = await submissions.submit(async_client(settings.redis_address), submission, applied)
+    return Submitted(answer, accepted(answer, answer.job_id, request, applied, policy))
+
+
+def accepted(
+    answer: Answer, place: str, request: SubmitRequest, applied: submissions.Limits, policy: Policy
+) -> dict[str, str]:
+    """Return the headers of the rate limit; raises the error of a request that the store has refused.
+
+    `place` is the id of the job or batch, or what the store names instead when it refuses a file or a credential.
+    """
     headers = limits.rate_headers(answer.left, answer.reset, applied)
-    job_files.refuse(answer.kind, answer.job_id, request)
-    limits.refuse_servers(answer.kind, answer.job_id)
+    job_files.refuse(answer.kind, place, request)
+    limits.refuse_servers(answer.kind, place)
     limits.refuse(answer.kind, answer.reset, headers, applied, policy)
-    return Submitted(answer, headers)
+    return headers
 
 
 async def recall(

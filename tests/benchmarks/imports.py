@@ -10,22 +10,12 @@ import shutil
 import statistics
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.benchmarks.figures import Figure
 
 ROUNDS = 3
-FUNCTIONS = (
-    "submit",
-    "status",
-    "webhook",
-    "batches",
-    "openai",
-    "anthropic",
-    "admin",
-    "credentials",
-    "files",
-    "schedules",
-)
+FUNCTIONS = sorted(path.parent.name for path in (Path(__file__).parents[2] / "functions").glob("*/app.py"))
 EVERYTHING = (
     "claude_agent_sdk fastapi httpcore httptools httpx jinja2 jsonschema_rs mangum mcp prometheus_client"
     " pydantic_settings redis.asyncio rq standardwebhooks typer uvicorn uvloop yaml aws_lambda_powertools"

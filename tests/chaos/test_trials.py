@@ -232,8 +232,9 @@ def test_a_deploy_repeats_nothing_and_loses_nothing(tmp_path, model, row):
         row("SIGTERM to a worker with jobs that outlast its grace", "handed back, 12 completed with 1 attempt each")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("state", [pytest.param("refusing", marks=pytest.mark.slow), "hanging"])
+@pytest.mark.parametrize("state", ["refusing", "hanging"])
 def test_a_worker_without_redis_for_long_exits(tmp_path, model, full, row, state):
     # Longer than the 30 s after which RQ's maintenance is due in each slot.
     away, go = 60 if full else 35, threading.Event()

@@ -12,6 +12,9 @@ from functions.worker.outputs import artifacts
 from tests.support.object_store import ObjectStore
 from tests.support.scripted_model import Text, ToolUse
 
+# The handlers are those of every file: `test_files`, `test_every_route`.
+pytestmark = pytest.mark.once
+
 UNKNOWN = "01a00000-0000-7000-8000-000000000000"
 
 

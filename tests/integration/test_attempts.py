@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.support.scripted_model import Error, Text
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.once
 ADMIN = ("admin", "a long password")
@@ -36,7 +37,7 @@ def test_operators_see_the_answers_of_claude_and_the_log_does_not(gateway, scrip
     request = attempt["requests"][0]
     assert (request["status"], request["type"], request["requestId"]) == (400, "invalid_request_error", "req_7")
     assert "a very particular reason" in request["message"]
-    lines = [line for line in gateway.log if "claude_request_failed" in line and job["jobId"] in line]
+    lines = until(lambda: [one for one in list(gateway.log) if "claude_request_failed" in one and job["jobId"] in one])
     assert json.loads(lines[-1])["status"] == 400
     assert "particular" not in "".join(gateway.log)
 

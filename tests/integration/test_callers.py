@@ -15,6 +15,7 @@ from standardwebhooks import Webhook
 
 from tests.support.receiver import Receiver
 from tests.support.scripted_model import Hang
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.once
 COMMAND = str(Path(sys.executable).parent / "claude-gateway")
@@ -78,7 +79,7 @@ def test_a_session_of_another_caller_does_not_exist(gateway, caller):
 
 
 def test_without_any_key_the_error_says_how_to_create_one(gateway):
-    assert any("no_caller_has_a_key" in line and "keys create" in line for line in gateway.log)
+    until(lambda: any("no_caller_has_a_key" in line and "keys create" in line for line in list(gateway.log)))
 
 
 def test_health_and_documents_need_no_key(gateway):

@@ -9,6 +9,7 @@ from functions.worker.cli.warm import WarmCli
 from shared.configuration.settings import WorkerSettings
 from shared.store.fleet.workers import Worker
 from tests.support.gateway import Gateway
+from tests.support.waiting import until
 
 
 @pytest.mark.parametrize("tools", [["Bash"], ["Read", "PowerShell"], ["SomethingNew"], ["EnterWorktree"]])
@@ -62,7 +63,7 @@ def test_start_up_and_health_say_that_there_is_no_relay(tmp_path):
     with Gateway(tmp_path, CLAUDE_CODE_USE_BEDROCK="1", **variables) as gateway:
         health = gateway.until(lambda: gateway.client.get("/health").json(), lambda body: body["workers"])
         assert (health["credentials"], health["relay"], health["sandbox"]) == (["bedrock"], False, "unavailable")
-        [line] = [line for line in gateway.log if "relay_not_used" in line]
+        [line] = until(lambda: [line for line in list(gateway.log) if "relay_not_used" in line])
         assert "tools that run commands are refused" in line
         refused = gateway.client.post("/api/query", json={"query": "q", "tools": ["Bash"]})
         assert (refused.status_code, refused.json()["code"]) == (422, "sandbox_unavailable")

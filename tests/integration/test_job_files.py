@@ -9,6 +9,9 @@ import pytest
 from tests.support.object_store import ObjectStore
 from tests.support.scripted_model import Text, ToolUse
 
+# The handlers are those of every job: `test_main_job`, `test_every_route`.
+pytestmark = pytest.mark.once
+
 # One pixel: the CLI leaves out an image that it cannot read.
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

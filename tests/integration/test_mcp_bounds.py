@@ -67,6 +67,7 @@ async def test_lines_that_are_no_messages_are_ignored(run, line):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 async def test_a_million_notifications_change_nothing(run):
     line = json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "x"}})
     assert await run.call("a", "noise", line="\n".join([line] * 1000), times=1000) == "after the noise"

@@ -30,7 +30,10 @@ def test_the_api_starts_and_routes_without_the_secrets(tmp_path, variables):
     process = subprocess.Popen(
         [COMMAND, "api"], cwd=tmp_path, env=served, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
-    with running(process) as api, httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+    with (
+        running(process) as api,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as client,
+    ):
         assert answers(client, api)
         answer = client.post("/api/mcp/route", json={"query": "which tickets are open?"})
         assert [score["server"] for score in answer.json()["scores"]] == ["tickets"]

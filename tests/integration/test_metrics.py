@@ -14,6 +14,7 @@ from shared.store.jobs import claims
 from shared.store.redis.client import async_client
 from tests.support.scrape import parse, scrape
 from tests.support.slot import ERROR, RESULT, rescue, run, take
+from tests.support.waiting import until
 
 ON = {"METRICS_ENABLED": "true"}
 
@@ -153,13 +154,17 @@ def test_promtool_accepts_the_metrics(gateway):
 @pytest.mark.emulated
 def test_a_function_logs_emf_metrics_and_every_line_has_its_ids(gateway):
     gateway.client.get("/api/query/nothing")
-    lines = [json.loads(line) for line in gateway.log if line.startswith("{")]
-    metrics = [line for line in lines if "_aws" in line and line["route"] == "GET /api/query/{jobId}"]
+
+    def logged(**fields):
+        lines = [json.loads(line) for line in list(gateway.log) if line.startswith("{")]
+        return [line for line in lines if line.items() >= fields.items()]
+
+    metrics = until(lambda: [line for line in logged(route="GET /api/query/{jobId}") if "_aws" in line])
     [directive] = metrics[-1]["_aws"]["CloudWatchMetrics"]
     assert directive["Namespace"] == "ClaudeApiGateway"
     assert {one["Name"] for one in directive["Metrics"]} == {"Requests", "ServerErrors", "Latency"}
     assert metrics[-1]["Requests"] == [1.0]
-    served = [line for line in lines if line.get("event") == "request" and line["route"] == "/api/query/{jobId}"]
+    served = until(lambda: logged(event="request", route="/api/query/{jobId}"))
     assert served[-1]["correlation_id"]
     assert served[-1]["function_name"] == "StatusFunction"
     assert served[-1]["request_id"]

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.scripted_model import Error, Text, ToolUse
 from tests.support.terminal import COMMAND, environment
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.once
 ADMIN = ("admin", "correct-horse-battery")
@@ -153,7 +154,7 @@ def test_a_credential_that_is_gone_fails_the_job_with_a_code(gateway, model, put
     )
     assert len(model.requests) == before
     reason = {"deleted": "deleted", "replaced": "replaced", "other host": "hosts"}[what]
-    assert [line for line in gateway.log if "credential_unavailable" in line and reason in line]
+    until(lambda: [line for line in list(gateway.log) if "credential_unavailable" in line and reason in line])
 
 
 def test_make_run_keeps_its_private_key_from_others(gateway):

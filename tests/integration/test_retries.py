@@ -9,6 +9,7 @@ import pytest
 from local.messages_api import tool_results, user_query
 from tests.support.scripted_model import Disconnect, Error, Hang, Text, ToolUse
 from tests.support.streams import Stream
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.once
 
@@ -72,7 +73,7 @@ def test_a_request_that_fails_is_sent_again_without_an_attempt(gateway, model, s
     assert job["waitingFor"] is None
 
 
-@pytest.mark.parametrize("seconds", [4, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [4, pytest.param(30, marks=[pytest.mark.slow, pytest.mark.long])])
 def test_a_job_outlasts_an_overload(gateway, script, seconds):
     script(overloaded_for(seconds, lambda body: Text("fine")))
     job_id = gateway.submit(f"outlasts {seconds}")
@@ -83,7 +84,7 @@ def test_a_job_outlasts_an_overload(gateway, script, seconds):
     assert (job["state"], job["attempts"], job["waitingFor"]) == ("completed", 1, None)
 
 
-@pytest.mark.parametrize("seconds", [4, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [4, pytest.param(30, marks=[pytest.mark.slow, pytest.mark.long])])
 def test_an_overload_in_the_third_tool_call_repeats_no_tool(gateway, script, seconds):
     overload: list[float] = []
     ran: list[str] = []
@@ -133,9 +134,12 @@ def test_events_and_operators_see_each_retry(gateway, script):
         {"status": 529, "type": "overloaded_error", "message": "scripted", "requestId": "req_of_claude"}
     ]
     assert "req_of_claude" not in str(gateway.job(job_id))
-    lines = [line for line in gateway.log if "claude_request_failed" in line and job_id in line]
-    assert len(lines) == 2
-    assert all("status=529" in line and "req_of_claude" in line and "scripted" not in line for line in lines)
+
+    def lines():
+        return [line for line in list(gateway.log) if "claude_request_failed" in line and job_id in line]
+
+    until(lambda: len(lines()) == 2)
+    assert all("status=529" in line and "req_of_claude" in line and "scripted" not in line for line in lines())
 
 
 def test_a_stream_that_is_cut_is_an_attempt(gateway, model, script):

@@ -24,6 +24,7 @@ def variables(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.once  # `test_every_route` calls each handler
 @pytest.mark.timeout(400)
 def test_no_generated_request_breaks_the_contract(gateway, tmp_path):
     options = {

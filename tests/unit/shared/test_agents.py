@@ -42,7 +42,7 @@ def test_a_wrong_file_is_named(tmp_path, text):
 
 
 def test_a_missing_directory_and_a_wrong_name_are_named(tmp_path):
-    with pytest.raises(AgentError, match="nowhere cannot be read"):
+    with pytest.raises(AgentError, match="directory that the gateway's user can read"):
         read(tmp_path / "nowhere")
     (tmp_path / "a b.md").write_text(HEAD)
     with pytest.raises(AgentError, match=r"^a b\.md"):

@@ -1,6 +1,7 @@
 """The short way to direct routes finds what FastAPI's router finds, and treats errors as FastAPI does."""
 
 import re
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -70,7 +71,7 @@ async def test_an_unexpected_error_is_a_500_without_its_text():
 
 
 async def test_an_unexpected_error_reaches_the_server():
-    """Catches an error that is answered and never logged."""
+    """Catches an error that is sent and never logged."""
     transport = httpx.ASGITransport(create_app(router))
     async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
         with pytest.raises(LookupError):
@@ -81,3 +82,27 @@ async def test_another_method_of_a_direct_route_is_refused():
     # Not a path of the gateway's document, so that it has no other method.
     got = await get("/known/thing", "POST")
     assert (got.status_code, got.json()["code"]) == (404, "not_found")
+
+
+async def test_the_app_is_started_and_stopped_by_its_server():
+    """Catches a start of the API without its settings, its log and its watch of Redis."""
+    seen = []
+
+    @asynccontextmanager
+    async def lifespan(_app):
+        seen.append("started")
+        yield
+        seen.append("stopped")
+
+    messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+    sent = []
+
+    async def receive():
+        return next(messages)
+
+    async def send(message):
+        sent.append(message["type"])
+
+    await create_app(router, lifespan=lifespan)({"type": "lifespan", "state": {}}, receive, send)
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert seen == ["started", "stopped"]
