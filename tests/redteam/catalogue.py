@@ -1034,6 +1034,9 @@ FORGERIES = {
 
 # Attacks on decisions, in `test_decisions.py`.
 DECISION_FORGERIES = {
+    "Forge a pause, for a call that a person then allows": (
+        "a call that the CLI's stored transcript does not have fails the job, and is not made"
+    ),
     "Exchange the call between pause and decision": (
         "the worker compares the call with the one that was shown, and denies another"
     ),

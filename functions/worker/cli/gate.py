@@ -14,6 +14,7 @@ from claude_agent_sdk import HookMatcher, PermissionResultAllow, PermissionResul
 from functions.worker.cli.mcp_servers import renamed
 from functions.worker.cli.plan import QUESTION, RunPlan
 from shared.api.approvals import matches
+from shared.api.steps import MOST_STEPS
 from shared.store.jobs.decisions import Kind, Question, Resumption
 
 # Bytes of a call, as JSON, that a person can be asked about.
@@ -46,6 +47,8 @@ class Gate:
         self._approval = plan.approval
         self._resumption = plan.resumption
         self.is_settled = plan.resumption is None
+        # The CLI's ids of the calls that were denied.
+        self.denied: set[str] = set()
         self.open_network: Callable[[], None] = lambda: None
         self._begin = begin
         self._granted: tuple[str, Any] | None = None
@@ -75,37 +78,48 @@ class Gate:
     async def _before(self, call: Any, call_id: str | None, _context: Any) -> Any:
         """Answer the CLI before a call."""
         try:
-            return self._verdict(call, call_id)
+            verdict, reason = self._verdict(call, call_id)
         except Exception:  # noqa: BLE001 -- a forged call may hold anything; the CLI would go on after an error
-            return _hook("deny", _NOT_ALLOWED)
+            verdict, reason = "deny", _NOT_ALLOWED
+        if verdict == "deny":
+            self._note_denied(call_id)
+        return _hook(verdict, reason)
 
-    def _verdict(self, call: Any, call_id: str | None) -> Any:
+    def _verdict(self, call: Any, call_id: str | None) -> tuple[str, str]:
         tool, given = call["tool_name"], call["tool_input"]
         if self._is_decided(call_id):
             # The CLI asks `answer` next, also where its rules would allow the call.
-            return _hook("ask", "")
+            return "ask", ""
         if not isinstance(tool, str):
-            return _hook("deny", _NOT_ALLOWED)
+            return "deny", _NOT_ALLOWED
         if not self.needs_decision(tool):
-            return {}
+            return "", ""
         if call.get("agent_id"):
-            return _hook("deny", _OF_SUBAGENT)
+            return "deny", _OF_SUBAGENT
         if self.question is not None:
-            return _hook("deny", _ONE_AT_A_TIME)
+            return "deny", _ONE_AT_A_TIME
         approval = self._approval
         if approval is None or not isinstance(given, dict) or not isinstance(call_id, str):
-            return _hook("deny", _NOT_ALLOWED)
+            return "deny", _NOT_ALLOWED
         if len(json.dumps([tool, given], ensure_ascii=False).encode("utf-8", "surrogatepass")) > MOST_INPUT:
-            return _hook("deny", _TOO_LARGE)
+            return "deny", _TOO_LARGE
         self.call_id = call_id[:200]
         kind: Kind = "question" if tool == QUESTION else "tool"
         self.question = Question(str(uuid4()), kind, tool[:200], given, approval.timeout_ms, approval.late)
-        return _hook("defer", "")
+        return "defer", ""
 
     async def answer(
         self, tool: str, given: dict[str, Any], context: ToolPermissionContext
     ) -> PermissionResultAllow | PermissionResultDeny:
         """Answer the CLI's question whether a call is permitted: only the decided one ever is."""
+        answer = await self._answer(tool, given, context)
+        if isinstance(answer, PermissionResultDeny):
+            self._note_denied(context.tool_use_id)
+        return answer
+
+    async def _answer(
+        self, tool: str, given: dict[str, Any], context: ToolPermissionContext
+    ) -> PermissionResultAllow | PermissionResultDeny:
         resumption = self._resumption
         if resumption is None or not self._is_decided(context.tool_use_id):
             return PermissionResultDeny(message=_NOT_ALLOWED)
@@ -127,6 +141,10 @@ class Gate:
         self._resumption = None
         return PermissionResultAllow(updated_input=made)
 
+    def _note_denied(self, call_id: Any) -> None:
+        if isinstance(call_id, str) and len(self.denied) < MOST_STEPS:
+            self.denied.add(call_id[:200])
+
     def _is_decided(self, call_id: str | None) -> bool:
         return self._resumption is not None and call_id == self._resumption.kept["callId"]
 
@@ -142,5 +160,7 @@ def _texts(answers: dict[str, Any]) -> dict[str, str]:
 
 
 def _hook(verdict: str, reason: str) -> dict[str, Any]:
+    if not verdict:
+        return {}
     output = {"hookEventName": "PreToolUse", "permissionDecision": verdict}
     return {"hookSpecificOutput": output | ({"permissionDecisionReason": reason} if reason else {})}

@@ -18,7 +18,7 @@ from functions.worker.cli.environment import for_relay, for_run
 from functions.worker.cli.gate import Gate, decided_tool
 from functions.worker.cli.history import HISTORY_ID, HistorySession
 from functions.worker.cli.plan import RunOptions, RunPlan, plan_for
-from functions.worker.cli.transcripts import ResumedSession
+from functions.worker.cli.transcripts import PausableSession
 from functions.worker.cli.workspace import Workspace
 from functions.worker.relay.credential import Credential
 from shared.configuration.settings import WorkerSettings
@@ -37,7 +37,7 @@ def options_for(
     plan: RunPlan,
     settings: WorkerSettings,
     workspace: Workspace,
-    session: StagedSession | HistorySession | ResumedSession | None = None,
+    session: StagedSession | HistorySession | PausableSession | None = None,
     credential: Credential | None = None,
     gate: Gate | None = None,
 ) -> ClaudeAgentOptions:
@@ -94,12 +94,14 @@ def options_for(
 
 def _gated(plan: RunPlan, gate: Gate) -> dict[str, Any]:
     """Return the options of a run whose calls may wait for a decision: no rule allows one that needs it."""
-    allowed = [tool for tool in plan.options.tools if not gate.needs_decision(tool)]
+    free = [tool for tool in plan.options.tools if not gate.needs_decision(tool)]
+    allowed = [*free, *mcp_servers.allowed_tools(plan.mcp.servers)]
     gated = [tool for tool in plan.offered if gate.needs_decision(tool)]
     rules = sorted({*gated, *decided_tool(plan.resumption)})
     return {
-        "allowed_tools": [*allowed, *mcp_servers.allowed_tools(plan.mcp.servers)],
-        "settings": json.dumps({"permissions": {"ask": rules}}),
+        # Not as options, which the SDK warns about beside `can_use_tool`.
+        "allowed_tools": [],
+        "settings": json.dumps({"permissions": {"ask": rules, "allow": allowed}}),
         # The CLI asks the gate where no rule allows a call; without a gate it denies it.
         "permission_mode": "default",
         "can_use_tool": gate.answer,

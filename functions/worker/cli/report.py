@@ -76,9 +76,10 @@ class Report:
     meter: Meter | None = None
     is_free: bool = False
     earlier: Earlier = Earlier()
-    # The call that the run has ended for, and the CLI's id of it.
+    # The call that the run has ended for, the CLI's id of it, and its step as JSON.
     question: Question | None = None
     call_id: str = ""
+    step: str = ""
     messages: int = 0
 
     @property

@@ -11,6 +11,7 @@ from functions.worker.cli.report import Earlier, Report
 from functions.worker.cli.steering import Steering
 from functions.worker.cli.steps import Steps
 from functions.worker.cli.stream import Reading
+from shared.api.steps import Step
 from shared.store.callers.spending import Spend
 from shared.store.jobs.decisions import Resumption
 
@@ -18,20 +19,19 @@ from shared.store.jobs.decisions import Resumption
 _MOST_TEXT = 65_536
 
 
-def reading_for(plan: RunPlan, publisher: Publisher, expected: Expected) -> Reading:
+def reading_for(plan: RunPlan, publisher: Publisher, expected: Expected, gate: Gate | None) -> Reading:
     """Return what reads the messages of a run, with the step of the call that it goes on with after a pause."""
-    reading = Reading(
+    steps = Steps(publisher) if gate is None else Steps(publisher, gate.denied)
+    if plan.resumption is not None and (step := plan.resumption.kept["step"]):
+        steps.go_on(Step.model_validate_json(step), plan.resumption.decision.get("updatedInput"))
+    return Reading(
         expected,
         publisher,
-        Steps(publisher),
+        steps,
         Steering(publisher),
         plan.options.cuts_answer,
         frozenset() if plan.client_tools is None else plan.client_tools.names,
     )
-    if plan.resumption is not None:
-        call = plan.resumption
-        reading.steps.go_on(call.kept["callId"], call.tool, call.input)
-    return reading
 
 
 def note_question(report: Report, gate: Gate | None) -> None:
@@ -77,6 +77,7 @@ def kept_of(report: Report, commit: str) -> dict[str, Any]:
     requests = 0 if report.relayed is None else report.relayed.limits.turns
     return {
         "callId": report.call_id,
+        "step": report.step,
         "commit": commit,
         "workspace": False,
         "text": report.answer[:_MOST_TEXT].encode("utf-8", "replace").decode(),

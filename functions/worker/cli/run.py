@@ -15,7 +15,7 @@ from functions.worker.cli import mcp_servers, resources
 from functions.worker.cli.environment import uses_cloud
 from functions.worker.cli.gate import Gate
 from functions.worker.cli.inputs import Inputs, InputsError
-from functions.worker.cli.kept_session import SessionNotFoundError, kept_session
+from functions.worker.cli.kept_session import CallNotFoundError, SessionNotFoundError, kept_session
 from functions.worker.cli.plan import RunPlan
 from functions.worker.cli.preparation import Preparation
 from functions.worker.cli.process import GRACE, Cli
@@ -33,6 +33,7 @@ from functions.worker.git.shell import WorkspaceError
 from functions.worker.relay.plan import policy_for
 from functions.worker.relay.run import RelayedRun, Watcher
 from functions.worker.sandbox.confine import SandboxUnavailableError
+from shared.api.steps import as_json
 from shared.api.vocabulary import ErrorCode
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
@@ -90,7 +91,7 @@ class Run:
             kept = await kept_session(plan, session, attached)
         except InputsError as error:
             return Report(failure=error.code, message=error.message)
-        except RedisError:
+        except (RedisError, CallNotFoundError):
             return Report(failure="server_error")
         except SessionNotFoundError:
             return Report(failure="session_not_found")
@@ -188,7 +189,7 @@ class Run:
             expected = mcp_servers.Expected(plan.mcp, cli.broker.gone, cli.broker.cut)
             if plan.resumption is None:
                 await cli.send(messages_of(plan.prompt, attached))
-            await self._read(cli, reading_for(plan, publisher, expected), gate)
+            await self._read(cli, reading_for(plan, publisher, expected, gate), gate)
             note_question(report, gate)
             if report.envelope is None:
                 # Not at `end`, which may come later: the CLI's own retry starts half a second after its announcement.
@@ -237,7 +238,8 @@ class Run:
         finally:
             giving.cancel()
             self._report.messages = reading.steering.received
-            reading.steps.close(gate.call_id if gate is not None else "")
+            if waiting := reading.steps.close("" if gate is None else gate.call_id):
+                self._report.step = as_json(waiting)
 
     async def _clear_up(self) -> None:
         await self._end_processes()

@@ -23,11 +23,14 @@ _TOOL = re.compile(r"[\w.:/ -]{1,200}", re.ASCII)
 
 @dataclass(slots=True)
 class Steps:
-    """Publishes each step of a run when it begins and when it ends. At most `MOST_STEPS`; the others are counted."""
+    """Publishes each step of a run when it begins and when it ends. At most `MOST_STEPS`; the others are counted.
+
+    `denied` has the ids of calls that were denied, also by others than the CLI.
+    """
 
     publisher: Publisher
+    denied: set[str] = field(default_factory=set)
     _open: dict[str, tuple[Step, float]] = field(default_factory=dict)
-    _denied: set[str] = field(default_factory=set)
     _known: set[str] = field(default_factory=set)
 
     def observe(self, message: Message) -> None:
@@ -39,7 +42,7 @@ class Steps:
                         self._begin(block, message.parent_tool_use_id)
             case SystemMessage(subtype="permission_denied", data={"tool_use_id": str(step_id)}):
                 if step_id in self._open:
-                    self._denied.add(step_id)
+                    self.denied.add(step_id)
             case UserMessage(content=list(blocks)):
                 for block in blocks:
                     if isinstance(block, ToolResultBlock):
@@ -63,25 +66,31 @@ class Steps:
             return
         step, began = self._open.pop(block.tool_use_id)
         status: StepStatus = "failed" if block.is_error else "completed"
-        if step.id in self._denied:
+        if step.id in self.denied:
             status = "denied"
         output, is_cut = for_step(_text_of(block.content))
         duration = int((time.monotonic() - began) * 1000)
         ended = {"status": status, "output": output, "duration_ms": duration, "truncated": step.truncated or is_cut}
         self.publisher.add_step(step.id, as_json(step.model_copy(update=ended)), is_new=False)
 
-    def go_on(self, step_id: str, tool: str, given: Any) -> None:
-        """Expect the end of a step that began in the run before a pause."""
-        block = ToolUseBlock(id=step_id, name=tool, input=given)
-        self._known.add(step_id)
-        self._open[step_id] = _begun(block, None), time.monotonic()
+    def go_on(self, step: Step, changed: Any = None) -> None:
+        """Expect the end of a step that began in the run before a pause; its call may be made with a changed input."""
+        if changed is not None:
+            given, is_cut = cut_input(changed)
+            step = step.model_copy(update={"input": given, "truncated": is_cut})
+        self._known.add(step.id)
+        self._open[step.id] = step, time.monotonic()
 
-    def close(self, waiting: str = "") -> None:
-        """Publish that the steps which have not ended have failed: their run is over. One may wait for a decision."""
-        self._open.pop(waiting, None)
+    def close(self, waiting: str = "") -> Step | None:
+        """Publish that the steps which have not ended have failed: their run is over.
+
+        Return the step of the call that waits for a decision.
+        """
+        waits = self._open.pop(waiting, None)
         for step, _ in self._open.values():
             self.publisher.add_step(step.id, as_json(step.model_copy(update={"status": "failed"})), is_new=False)
         self._open.clear()
+        return None if waits is None else waits[0]
 
 
 def _begun(block: ToolUseBlock, parent: Any) -> Step:

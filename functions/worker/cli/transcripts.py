@@ -33,18 +33,27 @@ class RenamedSession:
         return None
 
 
-class ResumedSession:
-    """The session store of a run that goes on after a pause: the CLI finds the deferred call, and makes it.
+class PausableSession:
+    """The session store of a run that may be paused, and may go on after a pause with the call `call_id`.
 
-    The CLI continues at the line that a `last-prompt` names. It writes one at its exit, which a pause may not have.
+    What is stored ends with the call that the CLI defers. A CLI that has a message to its job begins a turn with it
+    nevertheless, before it exits; the run that goes on receives the message again.
+
+    The CLI continues at the line that a `last-prompt` names. It writes one at its exit, which a pause does not have.
     """
 
-    def __init__(self, session: StagedSession, call_id: str) -> None:
+    def __init__(self, session: StagedSession, call_id: str | None = None) -> None:
         self._session, self._call_id = session, call_id
+        self._is_deferred = False
 
     async def append(self, key: Key, entries: list[Line]) -> None:
         """Stage lines of a transcript."""
-        await self._session.append(key, entries)
+        if self._is_deferred:
+            return
+        calls = [None if key.get("subpath") else deferred_call(line) for line in entries]
+        last = next((place for place, call in enumerate(calls) if call not in {None, self._call_id}), None)
+        self._is_deferred = last is not None
+        await self._session.append(key, entries if last is None else entries[: last + 1])
 
     async def load(self, key: Key) -> list[Line] | None:
         """Return a transcript; the main one continues at the deferred call."""
@@ -52,7 +61,7 @@ class ResumedSession:
         if not lines or key.get("subpath"):
             return lines
         session_id = key["session_id"]
-        last = next((line for line in reversed(lines) if self._is_call(line)), None)
+        last = last_call(lines, self._call_id)
         if last is None:
             return lines
         return [*lines, {"type": "last-prompt", "lastPrompt": "", "leafUuid": last["uuid"], "sessionId": session_id}]
@@ -61,14 +70,19 @@ class ResumedSession:
         """List the subpaths of the session."""
         return await self._session.list_subkeys(key)
 
-    def _is_call(self, line: Line) -> bool:
-        attachment = line.get("attachment")
-        return (
-            isinstance(attachment, dict)
-            and attachment.get("type") == "hook_deferred_tool"
-            and attachment.get("toolUseID") == self._call_id
-            and isinstance(line.get("uuid"), str)
-        )
+
+def deferred_call(line: Line) -> str | None:
+    """Return the id of the call that a line of a transcript has the CLI make when it continues; None for any other."""
+    match line:
+        case {"uuid": str(), "attachment": {"type": "hook_deferred_tool", "toolUseID": str(call_id)}}:
+            return call_id
+        case _:
+            return None
+
+
+def last_call(lines: list[Line], call_id: str | None) -> Line | None:
+    """Return the line of a transcript that has the CLI make a call when it continues."""
+    return next((line for line in reversed(lines) if call_id and deferred_call(line) == call_id), None)
 
 
 def renamed(lines: list[Line], session_id: str) -> list[Line]:

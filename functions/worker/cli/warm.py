@@ -17,7 +17,7 @@ from functions.worker.cli.history import HistorySession
 from functions.worker.cli.options import as_given_late, options_for, options_of_held
 from functions.worker.cli.plan import RunPlan
 from functions.worker.cli.process import Cli
-from functions.worker.cli.transcripts import RenamedSession, ResumedSession, place
+from functions.worker.cli.transcripts import PausableSession, RenamedSession, place
 from functions.worker.cli.workspace import Workspace
 from functions.worker.git.shell import Shell
 from functions.worker.mcp.broker import Broker
@@ -37,7 +37,7 @@ from shared.store.jobs.sessions import Line, StagedSession
 class KeptSession:
     """The session of a run: its store, and what it continues; `is_whole` says that there are no other transcripts."""
 
-    store: StagedSession | HistorySession | ResumedSession
+    store: StagedSession | HistorySession | PausableSession
     lines: list[Line] | None = None
     is_whole: bool = True
 

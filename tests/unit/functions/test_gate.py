@@ -12,6 +12,7 @@ from shared.store.jobs.decisions import Resumption
 
 KEPT = {
     "callId": "t1",
+    "step": "",
     "text": "",
     "turns": 1,
     "requests": 2,
