@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from functions.worker.cli.gate import Gate
 from functions.worker.cli.history import HistorySession, transcript
 from functions.worker.cli.plan import RunPlan
 from functions.worker.cli.transcripts import PausableSession, last_call
@@ -18,10 +19,12 @@ class CallNotFoundError(Exception):
     """The CLI of the run before the pause has deferred no such call: a tool of that run has forged it."""
 
 
-async def kept_session(plan: RunPlan, session: StagedSession | None, attached: Sequence[Block]) -> KeptSession | None:
+async def kept_session(
+    plan: RunPlan, session: StagedSession | None, attached: Sequence[Block], gate: Gate | None
+) -> KeptSession | None:
     """Return the session of a run, with the lines of a history or of the session that it continues."""
     call_id = plan.resumption.kept["callId"] if plan.resumption else None
-    store = session if session is None or plan.approval is None else PausableSession(session, call_id)
+    store = session if session is None or gate is None else PausableSession(session, gate, call_id)
     if plan.history:
         lines = transcript(plan.history, attached, plan.options.model)
         return KeptSession(HistorySession(lines, store), lines)

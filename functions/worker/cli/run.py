@@ -88,7 +88,7 @@ class Run:
         self._needs_exit_time = plan.uses_tools or plan.session is not None
         try:
             attached = await self.preparation.attached()
-            kept = await kept_session(plan, session, attached)
+            kept = await kept_session(plan, session, attached, gate)
         except InputsError as error:
             return Report(failure=error.code, message=error.message)
         except (RedisError, CallNotFoundError):

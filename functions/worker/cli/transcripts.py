@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+from functions.worker.cli.gate import Gate
 from functions.worker.cli.history import HistorySession
 from shared.store.jobs.sessions import Key, Line, StagedSession
 
@@ -36,24 +37,26 @@ class RenamedSession:
 class PausableSession:
     """The session store of a run that may be paused, and may go on after a pause with the call `call_id`.
 
-    What is stored ends with the call that the CLI defers. A CLI that has a message to its job begins a turn with it
-    nevertheless, before it exits; the run that goes on receives the message again.
+    What is stored ends with the turn whose call the CLI defers. A CLI that has a message to its job begins a turn with
+    it nevertheless, before it exits; the run that goes on receives the message again.
 
     The CLI continues at the line that a `last-prompt` names. It writes one at its exit, which a pause does not have.
     """
 
-    def __init__(self, session: StagedSession, call_id: str | None = None) -> None:
-        self._session, self._call_id = session, call_id
-        self._is_deferred = False
+    def __init__(self, session: StagedSession, gate: Gate, call_id: str | None = None) -> None:
+        self._session, self._gate, self._call_id = session, gate, call_id
+        self._is_deferred = self._is_over = False
 
     async def append(self, key: Key, entries: list[Line]) -> None:
         """Stage lines of a transcript."""
-        if self._is_deferred:
-            return
-        calls = [None if key.get("subpath") else deferred_call(line) for line in entries]
-        last = next((place for place, call in enumerate(calls) if call not in {None, self._call_id}), None)
-        self._is_deferred = last is not None
-        await self._session.append(key, entries if last is None else entries[: last + 1])
+        staged = []
+        for line in entries:
+            self._is_over |= self._is_deferred and _is_prompt(line)
+            # A session that is forked has lines of earlier pauses.
+            self._is_deferred |= bool(self._gate.call_id) and deferred_call(line) == self._gate.call_id
+            if not self._is_over:
+                staged.append(line)
+        await self._session.append(key, staged)
 
     async def load(self, key: Key) -> list[Line] | None:
         """Return a transcript; the main one continues at the deferred call."""
@@ -78,6 +81,12 @@ def deferred_call(line: Line) -> str | None:
             return call_id
         case _:
             return None
+
+
+def _is_prompt(line: Line) -> bool:
+    """Return whether a line of a transcript begins a turn."""
+    content = line["message"].get("content") if line.get("type") == "user" else ()
+    return isinstance(content, str) or any(block.get("type") != "tool_result" for block in content)
 
 
 def last_call(lines: list[Line], call_id: str | None) -> Line | None:
