@@ -70,6 +70,10 @@ def ask(  # noqa: PLR0913 -- each is an option
         list[str] | None,
         typer.Option(metavar="NAME", help="Let the model start this agent of the deployment. Repeatable."),
     ] = None,
+    skill: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Let the model read this skill of the deployment. Repeatable."),
+    ] = None,
     allow_host: Annotated[
         list[str] | None,
         typer.Option(metavar="HOST", help="Let the tools reach this host alone, within RUN_ALLOWED_HOSTS. Repeatable."),
@@ -116,7 +120,7 @@ def ask(  # noqa: PLR0913 -- each is an option
     from local import ask as command  # noqa: PLC0415 -- `--help` does without it
 
     fields: dict[str, Any] = {"model": model, "systemPrompt": system_prompt, "priority": priority, "tools": tool}
-    fields |= {"agents": agent}
+    fields |= {"agents": agent, "skills": skill}
     try:
         fields |= {"outputSchema": _schema(schema), "mcpServers": _servers(mcp, no_mcp=no_mcp)}
         repository, sent = _workspace(workspace, git_credential, push, apply=apply)

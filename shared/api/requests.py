@@ -181,6 +181,12 @@ class SubmitRequest(Body):
         exclude_if=lambda agents: not agents,
         description="The agents of AGENTS_DIR that the model may start. Requires a sandbox.",
     )
+    skills: list[AgentName] = Field(
+        default_factory=list,
+        max_length=50,
+        exclude_if=lambda skills: not skills,
+        description="The skills of SKILLS_DIR that the model may read. Requires a sandbox.",
+    )
     network: NetworkAccess | None = Field(
         None, description="The hosts that the tools may reach; by default all of RUN_ALLOWED_HOSTS."
     )

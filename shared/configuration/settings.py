@@ -20,6 +20,7 @@ from shared.configuration.errors import setting_problems
 from shared.configuration.files_address import FilesFields
 from shared.configuration.loopback import is_loopback
 from shared.configuration.run_network import HostSettings, RunNetworkSettings
+from shared.configuration.skills import SkillFields
 from shared.configuration.sources import TextSettings
 from shared.configuration.types import (
     HostNames,
@@ -121,7 +122,7 @@ class McpSettings(CommonSettings):
         return self
 
 
-class SubmitSettings(McpSettings, HostSettings, AgentFields):
+class SubmitSettings(McpSettings, HostSettings, AgentFields, SkillFields):
     """Settings of functions that accept submissions; sizes in bytes, `claude_timeout` in ms, other times in s."""
 
     max_query_bytes: int = Field(262_144, ge=1, le=MAX_BYTES)
@@ -191,7 +192,7 @@ class FilesSettings(CommonSettings, FilesFields):
     max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
 
 
-class WorkerSettings(McpSettings, RunNetworkSettings, FilesFields, AgentFields):
+class WorkerSettings(McpSettings, RunNetworkSettings, FilesFields, AgentFields, SkillFields):
     """Settings of the worker; `claude_timeout` and `claude_silence_timeout` in ms, other times in s, sizes in bytes.
 
     `ecs_agent_uri` is set by ECS; the worker requests task protection there. The first of `credentials_private_key` is

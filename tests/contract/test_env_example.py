@@ -26,6 +26,7 @@ CONTRACT = re.findall(
 # Variables that the project adds.
 ADDED = [
     "AGENTS_DIR",
+    "SKILLS_DIR",
     "CLAUDE_SILENCE_TIMEOUT",
     "MAX_RUN_MEMORY",
     "MAX_RUN_PROCESSES",

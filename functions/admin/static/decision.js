@@ -6,8 +6,7 @@ import { clock, h, revealed } from "./dom.js";
 const isText = (value) => typeof value === "string";
 const questionsOf = (pending) =>
   (Array.isArray(pending.input.questions) ? pending.input.questions : []).filter((one) => isText(one?.question));
-const labelsOf = (one) =>
-  (Array.isArray(one.options) ? one.options : []).map((option) => option?.label).filter(isText);
+const labelsOf = (one) => (Array.isArray(one.options) ? one.options : []).map((option) => option?.label).filter(isText);
 
 function answersIn(form, questions) {
   const answers = {};
@@ -26,7 +25,9 @@ function question(one, place) {
     "fieldset",
     {},
     h("legend", {}, one.question),
-    labelsOf(one).map((label) => h("label", {}, h("input", { type, name: `answer-${place}`, value: label }), ` ${label}`)),
+    labelsOf(one).map((label) =>
+      h("label", {}, h("input", { type, name: `answer-${place}`, value: label }), ` ${label}`),
+    ),
     h("label", {}, "Another answer ", h("input", { name: `other-${place}` })),
   );
 }

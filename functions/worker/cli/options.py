@@ -18,6 +18,7 @@ from functions.worker.cli.environment import for_relay, for_run
 from functions.worker.cli.gate import Gate, decided_tool
 from functions.worker.cli.history import HISTORY_ID, HistorySession
 from functions.worker.cli.plan import RunOptions, RunPlan, plan_for
+from functions.worker.cli.skills import listing
 from functions.worker.cli.transcripts import PausableSession
 from functions.worker.cli.workspace import Workspace
 from functions.worker.relay.credential import Credential
@@ -66,6 +67,9 @@ def options_for(
         max_budget_usd=None if credential else options.max_budget_usd,
         effort=options.effort,
         thinking=_thinking(options, uses_client_tools=plan.client_tools is not None),
+        # Only the named ones: neither the CLI's own nor those of a workspace.
+        skills=list(options.skills) if options.skills else None,
+        plugins=[{"type": "local", "path": str(workspace.plugin)}] if options.skills else [],
         # Only what the gateway configures: no other tool, settings file, MCP server, slash command or transcript.
         tools=list(plan.offered),
         agents=_agents(options),
@@ -74,7 +78,7 @@ def options_for(
         strict_mcp_config=True,
         extra_args={
             "restricted": None,
-            "disable-slash-commands": None,
+            **_commands(options),
             **({} if kept or plan.history else {"no-session-persistence": None}),
         },
         session_store=cast("SessionStore | None", session),
@@ -146,6 +150,11 @@ def _system_prompt(options: RunOptions, workspace: Workspace) -> SystemPromptFil
         return SystemPromptFile(type="file", path=str(workspace.system_prompt))
     # When unset, the SDK sends an empty system prompt; the gateway's default is the CLI's own.
     return SystemPromptPreset(type="preset", preset="claude_code")
+
+
+def _commands(options: RunOptions) -> dict[str, str | None]:
+    """Return the flags for commands: without them there are no skills, and a prompt that is sent verbatim is none."""
+    return {"append-system-prompt": listing(options.skills)} if options.skills else {"disable-slash-commands": None}
 
 
 def _agents(options: RunOptions) -> dict[str, AgentDefinition] | None:

@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from functions.worker.cli.skills import TOOL as SKILL
 from functions.worker.cli.turns import Block, split
 from functions.worker.relay.client_tools import ClientTools
 from functions.worker.relay.git import GitAccess
 from shared.api.approvals import APPROVAL_TIMEOUT, may_match
 from shared.configuration.agents import Agent
 from shared.configuration.settings import WorkerSettings
+from shared.configuration.skills import Skill
 from shared.egress import hosts
 from shared.egress.repositories import Repository, repository_of
 from shared.mcp.config import Server
@@ -48,6 +50,8 @@ class RunOptions:
     max_budget_usd: float | None = None
     tools: tuple[str, ...] = ()
     agents: dict[str, Agent] = field(default_factory=dict)
+    # None for one that this worker lacks.
+    skills: dict[str, Skill | None] = field(default_factory=dict)
     output_schema: dict[str, Any] | None = None
 
 
@@ -205,6 +209,9 @@ def _client_tools(request: Mapping[str, Any], placeholders: Mapping[str, Block])
 def _options(request: Mapping[str, Any], settings: WorkerSettings, spent_usd: float) -> RunOptions:
     budgets = [limit for limit in (request.get("maxBudgetUsd"), settings.max_budget_usd) if limit is not None]
     agents = {name: settings.agents[name] for name in request.get("agents", ()) if name in settings.agents}
+    skills = {name: settings.skills.get(name) for name in request.get("skills", ())}
+    # The tools that start an agent and read a skill.
+    more = [*(["Agent"] if agents else []), *([SKILL] if skills else [])]
     return RunOptions(
         model=request.get("model") or settings.claude_model,
         system_prompt=request.get("systemPrompt"),
@@ -213,9 +220,9 @@ def _options(request: Mapping[str, Any], settings: WorkerSettings, spent_usd: fl
         max_output_tokens=request.get("maxOutputTokens"),
         cuts_answer=request.get("live", False),
         max_budget_usd=min(budgets) - spent_usd if budgets else None,
-        # The tool that starts an agent.
-        tools=tuple(dict.fromkeys((*request.get("tools", ()), *(["Agent"] if agents else [])))),
+        tools=tuple(dict.fromkeys((*request.get("tools", ()), *more))),
         agents=agents,
+        skills=skills,
         output_schema=request.get("outputSchema"),
     )
 

@@ -23,6 +23,7 @@ from functions.worker.cli.prompt import messages_of
 from functions.worker.cli.publisher import Publisher
 from functions.worker.cli.report import Report, Structured
 from functions.worker.cli.resuming import note_question, reading_for
+from functions.worker.cli.skills import SkillUnavailableError
 from functions.worker.cli.stream import Reading, read_messages
 from functions.worker.cli.structured import Check
 from functions.worker.cli.tools import run_commands
@@ -101,6 +102,8 @@ class Run:
             # The queue gives such a job to no worker like this one.
             event(log, "sandbox_unavailable", logging.ERROR)
             return Report(failure="server_error")
+        except SkillUnavailableError as error:
+            return Report(failure="invalid_request", message=error.message)
         relayed = self._report.relayed = self._relay(plan, deadline)
         cli.begin_relaying(relayed)
         self._conversation = asyncio.create_task(self._converse(cli, plan, attached, publisher or Publisher(), gate))

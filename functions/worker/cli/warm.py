@@ -10,7 +10,7 @@ from uuid import uuid4
 from claude_agent_sdk import ClaudeAgentOptions
 from claude_agent_sdk.types import SessionStore
 
-from functions.worker.cli import late, version
+from functions.worker.cli import late, skills, version
 from functions.worker.cli.gate import Gate
 from functions.worker.cli.held import Keeper
 from functions.worker.cli.history import HistorySession
@@ -74,9 +74,11 @@ class WarmCli:
     def take(self, plan: RunPlan, session: KeptSession | None = None, gate: Gate | None = None) -> Cli:
         """Return a CLI for a run: a waiting one if one fits, else one that is not started yet.
 
-        The caller ends the CLI, and calls `allow_next` when the next may start.
+        The caller ends the CLI, and calls `allow_next` when the next may start. Raises SandboxUnavailableError and
+        SkillUnavailableError.
         """
         self.sandbox.check(has_tools=bool(plan.options.tools or plan.git))
+        skills.check(plan.options.skills)
         self._may_start.clear()
         if gate is not None:
             # Permission mode and rules are options of the start.
@@ -184,6 +186,8 @@ class WarmCli:
     ) -> ClaudeAgentOptions:
         if plan.options.system_prompt is not None:
             workspace.system_prompt.write_text(plan.options.system_prompt, encoding="utf-8", newline="")
+        if plan.options.skills:
+            skills.place(plan.options.skills, workspace.plugin)
         store = None if session is None else session.store
         options = options_for(plan, self._settings, workspace, store, self._credential, gate)
         return self.sandbox.confine(replace(options, mcp_servers=broker.configuration()), workspace.root)

@@ -78,6 +78,11 @@ class Workspace:
         """The file that holds the system prompt of a request that has one."""
         return self.given / "system-prompt"
 
+    @property
+    def plugin(self) -> Path:
+        """The plugin with the skills of a run that has some."""
+        return self.given / "plugin"
+
     def refuse_copies(self) -> None:
         """Take the name of the directory into which a CLI without tools would copy images, to tell the model of it."""
         for folder in self.temporary.glob("claude-*"):

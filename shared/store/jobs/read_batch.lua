@@ -3,8 +3,8 @@
 --   batch_id
 --   caller
 --   expired   '1' to read also a batch whose time is over, else '0'
--- Returns {waiting, active, delayed, paused, field, value, …} with the fields of its record, or nothing when the caller has no such
--- batch.
+-- Returns {waiting, active, delayed, paused, field, value, …} with the fields of its record, or nothing when the caller has no
+-- such batch.
 local id, caller, expired = ARGV[1], ARGV[2], ARGV[3]
 local fields = redis.call('HGETALL', batch_of(id))
 local record, time = {}, now()
