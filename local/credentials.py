@@ -152,7 +152,7 @@ def key_pair() -> None:
 @app.command()
 def reseal(*, data: Data = _DATA) -> None:
     """Re-encrypt all credentials with the first key of CREDENTIALS_PRIVATE_KEY, so that the others can be removed."""
-    from local import sealing_keys  # noqa: PLC0415 -- the other commands do without it
+    from local import resealing, sealing_keys  # noqa: PLC0415 -- the other commands do without them
     from shared.configuration.settings import SettingsError  # noqa: PLC0415 -- as above
 
     try:
@@ -164,8 +164,8 @@ def reseal(*, data: Data = _DATA) -> None:
         print_message("CREDENTIALS_PRIVATE_KEY is not set; run this command in the environment of a worker")
         raise typer.Exit(2)
 
-    async def do(client: redis.asyncio.Redis) -> sealing_keys.Resealed:
-        done = await sealing_keys.reseal(client, privates)
+    async def do(client: redis.asyncio.Redis) -> resealing.Resealed:
+        done = await resealing.reseal(client, privates)
         await record(client, "credentials_resealed", resealed=done.resealed)
         return done
 

@@ -1,13 +1,13 @@
 """`claude-gateway local`: runs API, worker, Redis and, if needed, the demo model on one machine until Ctrl-C."""
 
+import json
 import os
 import shutil
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-
-import httpx
 
 from functions.worker.cli.environment import has_credentials, with_dotenv
 from local import sealing_keys
@@ -49,7 +49,7 @@ def run_everything(host: str, port: int, data: Path, *, emulate_lambda: bool) ->
             supervisor.start(Child("worker", [*_COMMAND, "worker"], worker_environment, stop_timeout=6))
             api = [*_COMMAND, "api", *(["--lambda"] if emulate_lambda else [])]
             supervisor.start(Child("api", api, environment, stop_timeout=2))
-            _await_ready(url)
+            _await_ready(host, port)
             print(f"ready {url}", flush=True)
             print(_first_steps(url), file=sys.stderr)
             return supervisor.wait()
@@ -114,16 +114,16 @@ def _model(supervisor: Supervisor) -> dict[str, str]:
     return {"ANTHROPIC_BASE_URL": line.split()[1], "ANTHROPIC_API_KEY": "demo"}
 
 
-def _await_ready(url: str) -> None:
+def _await_ready(host: str, port: int) -> None:
     """Wait until the API reports that it and a worker are ready."""
     deadline = time.monotonic() + _READY_TIMEOUT
-    # A proxy from the environment must not be used for loopback.
-    with httpx.Client(trust_env=False, timeout=5) as client:
-        while time.monotonic() < deadline:
-            try:
-                if client.get(f"{url}/health").json()["status"] == "ok":
+    while time.monotonic() < deadline:
+        try:
+            with closing(HTTPConnection(host, port, timeout=5)) as connection:
+                connection.request("GET", "/health")
+                if json.load(connection.getresponse())["status"] == "ok":
                     return
-            except (httpx.HTTPError, ValueError):
-                pass
-            time.sleep(0.05)
+        except (OSError, HTTPException, ValueError):
+            pass
+        time.sleep(0.05)
     raise RuntimeError(f"the gateway was not ready after {_READY_TIMEOUT:.0f} s; see the log lines above")

@@ -8,8 +8,13 @@ from urllib.parse import unquote
 
 import yaml
 
+try:  # the loader in C takes a tenth of the time, and PyYAML has it where libyaml was there for its build
+    from yaml import CSafeLoader as SafeLoader
+except ImportError:
+    from yaml import SafeLoader  # type: ignore[assignment]
 
-class _Loader(yaml.SafeLoader):
+
+class _Loader(SafeLoader):
     """Reads a template, ignoring tags such as !Ref."""
 
 

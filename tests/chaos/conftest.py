@@ -6,15 +6,9 @@ import pytest
 
 from tests.support.scripted_model import ScriptedModel
 
-_ROWS = pytest.StashKey[list[tuple[str, str]]]()
-
 
 def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="as long and as many as the trials are meant to be")
-
-
-def pytest_configure(config):
-    config.stash[_ROWS] = []
 
 
 @pytest.fixture
@@ -27,7 +21,8 @@ def full(request) -> bool:
 @pytest.fixture
 def row(request):
     """Add a row to the table: the trial, and the observation."""
-    return lambda trial, seen: request.config.stash[_ROWS].append((trial, seen))
+    # A property of the report reaches the table from each process of pytest-xdist.
+    return lambda trial, seen: request.node.user_properties.append(("row", (trial, seen)))
 
 
 @pytest.fixture
@@ -37,8 +32,11 @@ def model() -> Iterator[ScriptedModel]:
         yield model
 
 
-def pytest_terminal_summary(terminalreporter, config):
-    rows = config.stash[_ROWS]
+def pytest_terminal_summary(terminalreporter):
+    reports = [
+        one for kind in ("passed", "failed") for one in terminalreporter.stats.get(kind, []) if one.when == "call"
+    ]
+    rows = [value for report in reports for name, value in report.user_properties if name == "row"]
     if rows:
         terminalreporter.section("what was tried, and what was seen")
         for trial, seen in rows:

@@ -70,12 +70,16 @@ class Watch:
                         del self._orphans[job_id]
 
 
-def rage(deployment: Deployment, watch: Watch, seconds: float, chance: random.Random) -> dict[str, int]:
-    """Kill a slot or the whole worker every 1 to 2 s for some time; return the number of kills of each."""
+def rage(deployment: Deployment, watch: Watch, jobs: int, seconds: float, chance: random.Random) -> dict[str, int]:
+    """Kill a slot or the whole worker every 1 to 2 s for some time; return the number of kills of each.
+
+    Each kill waits until a job runs, or all have ended.
+    """
     done = {"slot -9": 0, "slot SIGTERM": 0, "worker -9": 0, "worker SIGTERM": 0}
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         time.sleep(chance.uniform(1, 2))
+        deployment.until(lambda: watch.redis.zcard(keys.ACTIVE) or len(set(watch.ended)) >= jobs, bool, timeout=120)
         what = chance.choices(list(done), [6, 2, 1, 1])[0]
         number = signal.SIGKILL if what.endswith("-9") else signal.SIGTERM
         if what.startswith("worker"):

@@ -37,7 +37,7 @@ def test_a_batch_survives_its_worker(model, tmp_path, full, row):
         gateway.start_worker()
         body = {"queries": [{"query": query} for query in queries], "webhookUrl": receiver.url}
         place = gateway.client.post("/api/batches", json=body).headers["location"]
-        ended, looks, deadline = 0, 0, time.monotonic() + total * 2
+        ended, looks, deadline = 0, 0, time.monotonic() + 200 + total * 2
         while True:
             counts = gateway.client.get(place).json()["counts"]
             looks += 1

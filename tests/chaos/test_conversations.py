@@ -16,7 +16,7 @@ def test_a_session_survives_a_killed_worker(model, script, tmp_path):
         go = threading.Event()
         script(lambda body: Hang(go) if user_query(body) == "two" and not go.is_set() else Text(user_query(body)))
         turn = gateway.submit("two", sessionId=session)
-        gateway.until(lambda: gateway.job(turn)["state"], "active".__eq__)
+        gateway.until(lambda: gateway.job(turn)["state"], "active".__eq__, timeout=60)
         gateway.kill_worker()
         go.set()
         gateway.start_worker()

@@ -31,12 +31,9 @@ def test_a_failover_loses_no_job_and_needs_no_restart(tmp_path, model, full, row
     deployment = Deployment(tmp_path, model.url, QUEUE_CONCURRENCY="2")
 
     def submit(number):
-        while (answer := deployment.client.post("/api/query", json={"query": f"load {number}"})).status_code == 503:
-            assert answer.json()["code"] == "unavailable"
-            refused.append(answer.json()["title"])
-            time.sleep(0.1)
-        assert answer.status_code == 202, answer.text
-        accepted.append(answer.json()["jobId"])
+        job_id, titles = deployment.submit_in_an_outage(f"load {number}")
+        refused.extend(titles)
+        accepted.append(job_id)
         stop.wait(0.2)
 
     with RedisServer(find_server(), tmp_path / "second") as second, Switch(deployment.redis.port) as switch:

@@ -38,10 +38,7 @@ def test_a_store_with_users_killed_under_load_loses_nothing_accepted(tmp_path, m
     accepted: list[str] = []
 
     def submit(number):
-        while (answer := deployment.client.post("/api/query", json={"query": f"load {number}"})).status_code == 503:
-            time.sleep(0.1)
-        assert answer.status_code == 202, answer.text
-        accepted.append(answer.json()["jobId"])
+        accepted.append(deployment.submit_in_an_outage(f"load {number}")[0])
 
     deployment = Deployment(tmp_path, model.url, QUEUE_CONCURRENCY="2")
     deployment.redis = server = ServerWithUsers(program, tmp_path / "redis")

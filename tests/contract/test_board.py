@@ -39,7 +39,7 @@ def promtool(*arguments, **options):
 
 
 def rules():
-    return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+    return [rule for group in yaml.load(RULES.read_text(), yaml.CSafeLoader)["groups"] for rule in group["rules"]]
 
 
 def expressions():

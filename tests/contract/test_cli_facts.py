@@ -18,6 +18,9 @@ from shared.api.vocabulary import CLI_DEFAULT_MODEL
 from tests.support.real_cli import REAL_CLI, ask_real_cli, isolated_environment
 from tests.support.scripted_model import ScriptedModel, ToolUse
 
+# Facts change with a release of the CLI, and not with a change of the gateway.
+pytestmark = pytest.mark.slow
+
 
 class Socket:
     """A Messages API on a Unix socket that answers `ok`, or with the statuses that it is given."""

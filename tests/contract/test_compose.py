@@ -12,7 +12,7 @@ from shared.configuration.settings import HTTP_SETTINGS, SubmitSettings, WorkerS
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = set(re.findall(r"^#([A-Z][A-Z0-9_]*)=", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE))
-DOCUMENT = yaml.safe_load(COMPOSE_FILE.read_text(encoding="utf-8"))
+DOCUMENT = yaml.load(COMPOSE_FILE.read_text(encoding="utf-8"), yaml.CSafeLoader)
 SERVICES = DOCUMENT["services"]
 GATEWAY, WORKER = SERVICES["gateway"]["environment"], SERVICES["worker"]["environment"]
 

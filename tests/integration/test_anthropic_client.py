@@ -4,10 +4,10 @@ import json
 import time
 from typing import Any, cast
 
-import anthropic
 import httpx
 import pytest
 
+from tests.support.packages import anthropic
 from tests.support.scripted_replies import Error, Text, ToolUse
 
 pytestmark = [pytest.mark.once, pytest.mark.slow]

@@ -5,9 +5,9 @@ import socket
 import threading
 from typing import Any
 
-import anthropic
 import pytest
 
+from tests.support.packages import anthropic
 from tests.support.scripted_replies import Disconnect, Error, Text
 from tests.support.waiting import until
 

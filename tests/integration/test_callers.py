@@ -148,7 +148,9 @@ def test_a_caller_name_is_unique_until_its_key_is_revoked(gateway):
     assert keys(gateway, "create", "unique").returncode == 0
 
 
-@pytest.mark.parametrize("same", [" twin", "twin ", "twin\u2003"])
+@pytest.mark.parametrize(
+    "same", ["twin\u2003", *(pytest.param(name, marks=pytest.mark.slow) for name in (" twin", "twin "))]
+)
 def test_names_that_look_the_same_are_one_name(gateway, same):
     keys(gateway, "create", "twin")
     assert "A caller has the name 'twin' already" in keys(gateway, "create", same).stderr

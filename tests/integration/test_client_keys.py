@@ -2,16 +2,15 @@
 
 from functools import partial
 
-import anthropic
 import httpx2
-import openai
 import pytest
 
 from local.app import app
 from shared.store.callers import callers
 from shared.store.redis.client import async_client
+from tests.support.packages import anthropic, openai
 
-PARAMS: anthropic.types.message_create_params.MessageCreateParamsNonStreaming = {
+PARAMS: "anthropic.types.message_create_params.MessageCreateParamsNonStreaming" = {
     "model": "m",
     "max_tokens": 9,
     "messages": [{"role": "user", "content": "q"}],

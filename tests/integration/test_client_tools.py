@@ -3,11 +3,10 @@
 import json
 from typing import Any
 
-import anthropic
-import openai
 import pydantic
 import pytest
 
+from tests.support.packages import anthropic, openai
 from tests.support.scripted_replies import Text, ToolUse
 
 pytestmark = [pytest.mark.once, pytest.mark.slow]

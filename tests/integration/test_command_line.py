@@ -267,7 +267,9 @@ def test_jobs_are_listed_read_cancelled_and_retried(command, gateway, hang):
     assert refused.returncode == 2
 
 
-@pytest.mark.parametrize("arguments", [("get",), ("follow",), ("cancel",)])
+@pytest.mark.parametrize(
+    "arguments", [("get",), *(pytest.param((name,), marks=pytest.mark.slow) for name in ("follow", "cancel"))]
+)
 def test_a_missing_job_is_reported(command, arguments):
     for job in (MISSING, "..", "../../health", "?wait=1", "\x1b[2J"):
         done = command("jobs", *arguments, job)

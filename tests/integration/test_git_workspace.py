@@ -217,6 +217,7 @@ def submitted_code(gateway, server, repository):
     return gateway.client.post("/api/query", json=body).status_code
 
 
+@pytest.mark.slow
 def test_the_next_turn_finds_the_repository_by_its_own_url(server, repository, work, gateway, model):
     """Catches a repository that keeps the way to the relay of the turn before, which leads nowhere."""
     look = "git config --get-regexp '^url[.]' || echo none; git config remote.origin.url"
@@ -230,6 +231,7 @@ def test_the_next_turn_finds_the_repository_by_its_own_url(server, repository, w
     assert result == f"none\n{server.url(repository)}"
 
 
+@pytest.mark.slow
 def test_files_of_a_job_are_placed_in_the_clone(gateway, server, repository, work, tmp_path):
     """Catches a file that is written through a link of the repository, or that becomes part of the patch."""
     (tmp_path / "source" / "link").symlink_to("/etc")

@@ -39,6 +39,7 @@ def test_no_process_shows_a_tool_the_gateways_secrets(gateway, model, script):
     assert SECRET not in seen
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_a_run_has_no_credential_anywhere(gateway, model, script):
     find = f"grep -raE '[{KEY[0]}]{KEY[1:]}|^CLAUDE_CONFIG_DIR|^ANTHROPIC'"

@@ -3,9 +3,9 @@
 import base64
 from typing import Any
 
-import anthropic
-import openai
 import pytest
+
+from tests.support.packages import anthropic, openai
 
 pytestmark = [pytest.mark.once, pytest.mark.slow]
 # One pixel: the CLI leaves out an image that it cannot read.

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import anthropic
-import openai
 import pydantic
 import pytest
 
+from tests.support.packages import anthropic, openai
 from tests.support.scripted_replies import Error, Text, ToolUse
 from tests.support.waiting import until
 
@@ -17,12 +16,12 @@ class Number(pydantic.BaseModel):
     n: int
 
 
-def claude(gateway, kind: Any = anthropic.Anthropic, **options) -> Any:
-    return kind(base_url=gateway.url, api_key="any", **{"max_retries": 0, **options})
+def claude(gateway, kind: Any = None, **options) -> Any:
+    return (kind or anthropic.Anthropic)(base_url=gateway.url, api_key="any", **{"max_retries": 0, **options})
 
 
-def chat(gateway, kind: Any = openai.OpenAI, **options) -> Any:
-    return kind(base_url=f"{gateway.url}/v1", api_key="any", **{"max_retries": 0, **options})
+def chat(gateway, kind: Any = None, **options) -> Any:
+    return (kind or openai.OpenAI)(base_url=f"{gateway.url}/v1", api_key="any", **{"max_retries": 0, **options})
 
 
 def ask(text="hello", **params) -> Any:

@@ -183,6 +183,7 @@ async def test_a_server_has_ten_seconds_to_start(worker, when):
     assert (response(outcome), outcome.absent) == ("ok", ())
 
 
+@pytest.mark.slow
 async def test_a_result_that_the_cli_cuts_is_named(worker):
     outcome = await worker({"a": TESTS}, ToolUse("mcp__a__large", {"size": 600_000}))
     assert "Output too large" in response(outcome)
@@ -190,6 +191,7 @@ async def test_a_result_that_the_cli_cuts_is_named(worker):
     assert "truncated" not in (await worker({"a": TESTS}, ToolUse("mcp__a__large", {"size": 400_000}))).seen
 
 
+@pytest.mark.slow
 async def test_large_ids_of_the_example_database_arrive_whole(worker):
     sql = "SELECT 9223372036854775807 AS id"
     answer = response(await worker(ROOT / "local/mcp.json", ToolUse("mcp__database__query", {"sql": sql})))
@@ -225,12 +227,14 @@ async def test_a_server_over_http_gets_its_headers(worker, monkeypatch):
         assert "s3cret" in response(outcome)
 
 
+@pytest.mark.slow
 async def test_a_server_over_http_that_dies_is_named_too(worker):
     async with served_over_http() as (entry, pid):
         outcome = await worker({"far": entry}, ToolUse("mcp__far__die", {}), beside=[pid])
     assert outcome.absent == ("far",)
 
 
+@pytest.mark.slow
 async def test_a_server_over_http_lost_between_two_calls_is_named(worker):
     async with served_over_http() as (entry, pid):
         calls = (ToolUse("mcp__far__token", {}), ToolUse("mcp__far__die", {}), ToolUse("mcp__far__token", {}))
@@ -250,6 +254,7 @@ async def test_a_shared_server_serves_one_run_after_another(worker, model):
     await slot["shared"].close()
 
 
+@pytest.mark.slow
 async def test_a_shared_server_that_dies_serves_the_next_call_of_the_same_run(worker):
     slot: dict[str, SharedServers] = {}
     entry = {"a": {**TESTS, "shared": True}}
@@ -262,6 +267,7 @@ async def test_a_shared_server_that_dies_serves_the_next_call_of_the_same_run(wo
     await slot["shared"].close()
 
 
+@pytest.mark.slow
 async def test_two_slots_have_servers_of_their_own(worker):
     slots: list[dict[str, SharedServers]] = [{}, {}]
     entry = {"a": {**TESTS, "shared": True}, "b": TESTS}

@@ -10,7 +10,7 @@ import pytest
 from tests.support.processes import running
 from tests.support.scripted_model import Text, ToolUse
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 ADMIN = ("admin", "correct-horse-battery")
 PROGRAM = Path(__file__).parents[1] / "support" / "web_mcp_server.py"
 # What the server expects.

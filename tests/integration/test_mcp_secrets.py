@@ -24,6 +24,7 @@ def variables(tmp_path):
     return {"PATH": os.environ["PATH"], "MCP_ENABLED": "true", "REDIS_URL": "redis://127.0.0.1:1/0"}
 
 
+@pytest.mark.slow
 def test_the_api_starts_and_routes_without_the_secrets(tmp_path, variables):
     port = free_port()
     served = {**variables, "PORT": str(port)}

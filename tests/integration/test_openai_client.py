@@ -5,10 +5,10 @@ import time
 from typing import Any, cast
 
 import httpx
-import openai
 import pydantic
 import pytest
 
+from tests.support.packages import openai
 from tests.support.scripted_replies import Error, Hang, Text, ToolUse
 
 pytestmark = pytest.mark.slow

@@ -2,10 +2,10 @@
 
 from typing import Any, cast
 
-import openai
 import pydantic
 import pytest
 
+from tests.support.packages import openai
 from tests.support.scripted_replies import Disconnect, Error, Text, ToolUse
 from tests.support.waiting import until
 

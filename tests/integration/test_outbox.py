@@ -162,7 +162,7 @@ async def test_410_and_the_end_of_the_schedule_end_a_delivery(connect, server, s
     assert store.hgetall(keys.COUNTERS)["webhooks:abandoned"] == "2"
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", [*POINTS[:2], *(pytest.param(point, marks=pytest.mark.slow) for point in POINTS[2:])])
 async def test_a_dispatcher_killed_between_two_steps_loses_no_webhook(connect, server, store, receiver, point):
     client = await connect(**OPEN)
     job = (await submit(client, receiver.url))["jobId"]

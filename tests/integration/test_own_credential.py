@@ -194,6 +194,7 @@ def test_commands_store_list_and_delete_a_credential(gateway, model, put, comman
     assert (gone.returncode, "not found" in gone.stderr.lower()) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_rotation_seals_every_credential_with_the_new_key(gateway, model, put, command):
     put()
     put("token", kind="git", value="user:token")

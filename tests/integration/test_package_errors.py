@@ -2,14 +2,13 @@
 
 from typing import Any, cast
 
-import anthropic
 import httpx2
-import openai
 import pytest
 
 from local.app import app
 from shared.configuration.settings import load
 from shared.http.route_table import DOCUMENT
+from tests.support.packages import anthropic, openai
 from tests.support.ports import free_port
 
 UNKNOWN = "019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22"
@@ -54,12 +53,12 @@ def refuse(monkeypatch, server):
     return refuse
 
 
-def detail(error: anthropic.APIStatusError | openai.APIStatusError) -> dict[str, Any]:
+def detail(error: "anthropic.APIStatusError | openai.APIStatusError") -> dict[str, Any]:
     body = cast("dict[str, Any]", error.body)
     return cast("dict[str, Any]", body["error"]) if isinstance(error, anthropic.APIStatusError) else body
 
 
-def anthropic_requests(client: anthropic.AsyncAnthropic) -> dict[str, Any]:
+def anthropic_requests(client: "anthropic.AsyncAnthropic") -> dict[str, Any]:
     read, put = client.messages.batches.retrieve, client.put
     big: Any = [{"custom_id": "a", "params": {**MESSAGE, "system": "s" * 1000}}]
     odd: Any = [{"custom_id": "a", "params": {**MESSAGE, "top_k": 1}}]
@@ -109,7 +108,7 @@ async def test_every_error_of_the_messages_api_has_its_shape(claude, refuse, way
     assert error.request_id == body["request_id"] == error.response.headers["x-request-id"]
 
 
-def openai_requests(client: openai.AsyncOpenAI) -> dict[str, Any]:
+def openai_requests(client: "openai.AsyncOpenAI") -> dict[str, Any]:
     read = client.responses.retrieve
     return {
         "400": lambda: client.responses.create(model="m", input="q", background=True, temperature=0),
@@ -127,20 +126,20 @@ def openai_requests(client: openai.AsyncOpenAI) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("way", "kind", "code", "param"),
     [
-        ("400", openai.BadRequestError, "unsupported_parameter", "temperature"),
-        ("401", openai.AuthenticationError, "invalid_api_key", None),
-        ("403", openai.PermissionDeniedError, "forbidden", None),
-        ("404", openai.NotFoundError, "not_found", None),
-        ("unrouted", openai.NotFoundError, "not_found", None),
-        ("405", openai.APIStatusError, "method_not_allowed", None),
-        ("413", openai.APIStatusError, "payload_too_large", None),
-        ("500", openai.InternalServerError, "server_error", None),
-        ("503", openai.InternalServerError, "unavailable", None),
+        ("400", "BadRequestError", "unsupported_parameter", "temperature"),
+        ("401", "AuthenticationError", "invalid_api_key", None),
+        ("403", "PermissionDeniedError", "forbidden", None),
+        ("404", "NotFoundError", "not_found", None),
+        ("unrouted", "NotFoundError", "not_found", None),
+        ("405", "APIStatusError", "method_not_allowed", None),
+        ("413", "APIStatusError", "payload_too_large", None),
+        ("500", "InternalServerError", "server_error", None),
+        ("503", "InternalServerError", "unavailable", None),
     ],
 )
 async def test_every_error_of_the_responses_api_has_its_shape(gpt, refuse, way, kind, code, param):
     refuse(way)
-    with pytest.raises(kind) as refused:
+    with pytest.raises(getattr(openai, kind)) as refused:
         await openai_requests(gpt)[way]()
     error = refused.value
     assert set(detail(error)) == {"message", "type", "param", "code"}

@@ -16,7 +16,7 @@ from tests.support.scripted_replies import Error
 
 pytestmark = [pytest.mark.once, pytest.mark.slow]
 BOARD = json.loads((ROOT / "local/grafana/dashboards/claude-gateway.json").read_text())
-RULES = yaml.safe_load((ROOT / "local/prometheus/rules.yml").read_text())["groups"]
+RULES = yaml.load((ROOT / "local/prometheus/rules.yml").read_text(), yaml.CSafeLoader)["groups"]
 
 
 @pytest.fixture(scope="module")

@@ -40,6 +40,7 @@ def test_a_job_of_a_killed_slot_runs_again_for_all_joined_submissions(gateway, m
     never.set()
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_nothing_is_left_of_a_run_whose_slot_is_killed(gateway, model, script):
     # Without its slot nothing may go on: neither tools, nor the CLI, nor a request that Claude is paid for.

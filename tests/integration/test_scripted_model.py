@@ -15,7 +15,12 @@ def post(model: ScriptedModel, query: str = "q", *, stream: bool = False) -> htt
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(401, "authentication_error"), (429, "rate_limit_error"), (500, "api_error"), (529, "overloaded_error")],
+    [
+        (529, "overloaded_error"),
+        pytest.param(401, "authentication_error", marks=pytest.mark.slow),
+        pytest.param(429, "rate_limit_error", marks=pytest.mark.slow),
+        pytest.param(500, "api_error", marks=pytest.mark.slow),
+    ],
 )
 def test_the_real_cli_reports_a_refusal_in_its_envelope(tmp_path, status, kind):
     with ScriptedModel(lambda _: Error(status, kind, headers={"retry-after": "1"})) as model:

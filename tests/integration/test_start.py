@@ -69,7 +69,9 @@ def test_a_variable_of_another_command_stops_no_start(start, command, variable):
 
 
 @pytest.mark.parametrize("command", [["local"], ["api"], ["worker"], ["keys", "list"], ["ask", "hello"]])
-@pytest.mark.parametrize("content", [None, "PORT=3000\n".encode("utf-16")], ids=["directory", "utf-16"])
+@pytest.mark.parametrize(
+    "content", [None, pytest.param("PORT=3000\n".encode("utf-16"), marks=pytest.mark.slow)], ids=["directory", "utf-16"]
+)
 def test_a_dotenv_file_that_cannot_be_read_ends_every_command(start, tmp_path, command, content):
     if content is None:
         (tmp_path / ".env").mkdir()

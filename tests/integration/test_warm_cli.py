@@ -21,7 +21,7 @@ from functions.worker.relay.relay import Relay
 from functions.worker.sandbox.confine import Sandbox
 from functions.worker.sandbox.probe import probe
 from shared.configuration.settings import WorkerSettings
-from shared.host import processes
+from shared.host import cores, processes
 from tests.support.real_cli import isolated_environment
 from tests.support.scripted_model import Text, ToolUse
 from tests.support.waiting import until_async
@@ -93,6 +93,28 @@ async def test_a_job_gets_a_cli_that_has_just_started(slot):
                 await asyncio.sleep(0.001)
         starting = cli.any_job.cli.pid
         assert await answer(cli) == ("hello", starting)
+
+
+@pytest.mark.parametrize(("has_cores", "wanted"), [(2.0, True), (1.9, False)])
+async def test_jobs_that_follow_each_other_get_a_second_waiting_cli(slot, monkeypatch, has_cores, wanted):
+    """Catches jobs in direct succession that each wait for a start while a core is free; or a start without one."""
+    monkeypatch.setattr(cores, "available", lambda: has_cores)
+    monkeypatch.setattr(held, "_START_DELAY_WITHOUT_RELAY", 60.0)  # the next one starts when a run has ended
+    async with kept_warm(WorkerSettings(queue_concurrency=1)) as cli:
+        await until_async(lambda: cli.any_job.cli and cli.any_job.cli.is_ready, within=30)
+        run = Run(WorkerSettings(), cli)
+        await run.answer(plan_for({"query": "hello"}, WorkerSettings()))
+        assert not cli.second._wanted.is_set()  # one was ready
+        await answer(cli)  # none is ready now
+        await run.end()
+        assert cli.second._wanted.is_set() == wanted
+        if wanted:
+            await until_async(lambda: all(one.cli and one.cli.is_ready for one in (cli.any_job, cli.second)), within=30)
+            both = {one.cli.pid for one in (cli.any_job, cli.second) if one.cli}
+            run = Run(WorkerSettings(), cli)
+            await run.answer(plan_for({"query": "hello"}, WorkerSettings()))
+            assert {run._cli and run._cli.pid, (await answer(cli))[1]} == both
+            await run.end()
 
 
 async def test_a_waiting_cli_rehearses_without_claude(slot, model):
@@ -179,8 +201,8 @@ async def test_the_next_cli_starts_after_the_job_or_its_start_up(slot, monkeypat
     "request_",
     [
         {"systemPrompt": "x", "model": "claude-sonnet-4-5", "effort": "low"},
-        {"maxOutputTokens": 5000},
-        {"tools": ["Read"]},
+        pytest.param({"maxOutputTokens": 5000}, marks=pytest.mark.slow),
+        pytest.param({"tools": ["Read"]}, marks=pytest.mark.slow),
         {"tools": ["Bash", "Read"]},
         {"session": True, "conversation": {"id": "4f0d0f26-1f4f-4c1c-9a53-3d3d9b1d9b6c", "from": None}},
     ],
@@ -192,7 +214,15 @@ async def test_a_job_with_its_own_options_gets_the_waiting_cli(slot, request_):
         assert await answer(cli, settings, **request_) == ("hello", waiting)
 
 
-@pytest.mark.parametrize("request_", [{"maxTurns": 2}, {"tools": ["Bash"]}, {"tools": ["Task"]}, {"tools": ["Edit"]}])
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"maxTurns": 2},
+        {"tools": ["Bash"]},
+        pytest.param({"tools": ["Task"]}, marks=pytest.mark.slow),
+        pytest.param({"tools": ["Edit"]}, marks=pytest.mark.slow),
+    ],
+)
 async def test_a_job_that_needs_other_flags_starts_its_own_cli(slot, request_):
     """Catches a job that is given a process which limits, describes or offers its tools in another way."""
     settings = WorkerSettings(claude_tools=("Bash", "Read", "Grep", "Task"))
@@ -217,6 +247,7 @@ async def test_a_waiting_cli_runs_only_the_tools_of_its_job(slot, model, tools, 
     assert result.get("is_error", False) != works
 
 
+@pytest.mark.slow
 async def test_an_unknown_cli_gets_jobs_with_default_options_alone(slot, monkeypatch):
     """Catches options that are sent to a CLI which may ignore them, and limits that nobody keeps."""
     monkeypatch.setattr(version, "of_cli", lambda _: None)
@@ -290,7 +321,7 @@ async def test_a_session_continues_with_the_second_waiting_cli(slot, model):
         assert {line["sessionId"] for line in lines if "sessionId" in line} == {session_id}
 
 
-@pytest.mark.parametrize("tools", [(), ("Bash", "Read")])
+@pytest.mark.parametrize("tools", [pytest.param((), marks=pytest.mark.slow), ("Bash", "Read")])
 async def test_options_and_sessions_come_late_in_a_sandbox(slot, model, tools):
     """Catches a transcript, or an option, that is placed where a sandboxed CLI does not find it."""
     found = probe(version.program(WorkerSettings()))

@@ -71,7 +71,7 @@ async def tarpit():
     server.close()
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 3])
 async def test_a_thousand_tarpits_leave_room_for_other_callers(server, store, webhook, tarpit, workers):
     opened, host = tarpit
     for number in range(1000):

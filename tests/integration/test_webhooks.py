@@ -115,6 +115,7 @@ def test_a_host_that_does_not_resolve_yet_is_accepted(gateway, one):
     assert client.get(f"/api/query/{answer.json()['jobId']}").json()["state"] == "completed"
 
 
+@pytest.mark.slow
 def test_both_secrets_of_a_rotation_sign(gateway, receiver):
     with caller(gateway, "rotates") as (client, made):
         new = command(gateway, "webhooks", "rotate", made["id"]).stdout.strip()

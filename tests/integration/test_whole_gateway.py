@@ -173,7 +173,7 @@ def test_nothing_survives_a_killed_gateway(tmp_path):
         assert not alive
 
 
-@pytest.mark.parametrize("auth", ["true", "false"])
+@pytest.mark.parametrize("auth", ["true", pytest.param("false", marks=pytest.mark.slow)])
 def test_the_start_prints_its_address_and_one_line_to_stdout(tmp_path, auth):
     """Catches advice on standard output, which programs read, and a printed command that does not run."""
     with ScriptedModel() as model, Gateway(tmp_path, **credentials(model, AUTH_ENABLED=auth)) as gateway:

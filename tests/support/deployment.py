@@ -1,9 +1,12 @@
 """A gateway as it is deployed: Redis, an API and a worker, each of which can be killed by itself."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -27,12 +30,15 @@ class Deployment(GatewayClient):
     def __init__(self, folder: Path, model_url: str, **variables: str) -> None:
         self.folder = folder
         self.log = []
-        for part in ("redis", "home", "tmp"):
+        for part in ("redis", "home"):
             (folder / part).mkdir()
+        # Short: the fork server's socket is in it, and without that server each slot imports everything by itself.
+        self._temporary = tempfile.mkdtemp(prefix="cg-")
+        (folder / "tmp").symlink_to(self._temporary)
         self.redis = RedisServer(find_server(), folder / "redis")
         port = free_port()
         self.environment = {
-            "PATH": os.environ["PATH"], "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp"), "PORT": str(port),
+            "PATH": os.environ["PATH"], "HOME": str(folder / "home"), "TMPDIR": self._temporary, "PORT": str(port),
             "REDIS_URL": self.redis.url, "ANTHROPIC_BASE_URL": model_url, "ANTHROPIC_API_KEY": "k",
             "SHUTDOWN_GRACE": "2", "LOG_FORMAT": "text", **COVERAGE, **variables,
         }  # fmt: skip
@@ -56,6 +62,17 @@ class Deployment(GatewayClient):
         with suppress(httpx.HTTPError):
             return self.client.get("/health/live").status_code == 200
         return False
+
+    def submit_in_an_outage(self, query: str, timeout: float = 120) -> tuple[str, list[str]]:
+        """Submit a query until it is accepted; return its job's id and the titles of the refusals."""
+        refused, deadline = [], time.monotonic() + timeout
+        while (answer := self.client.post("/api/query", json={"query": query})).status_code == 503:
+            assert time.monotonic() < deadline, answer.text
+            assert answer.json()["code"] == "unavailable"
+            refused.append(answer.json()["title"])
+            time.sleep(0.1)
+        assert answer.status_code == 202, answer.text
+        return answer.json()["jobId"], refused
 
     def start_worker(self) -> None:
         """Start a worker, beside what an earlier one has left."""
@@ -109,6 +126,7 @@ class Deployment(GatewayClient):
         self.api.wait(20)
         self.client.close()
         self.redis.__exit__(None, None, None)
+        shutil.rmtree(self._temporary, ignore_errors=True)
         if error is not None:
             sys.stderr.write("".join((self.folder / "log").read_text().splitlines(keepends=True)[-60:]))
 

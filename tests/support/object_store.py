@@ -2,9 +2,6 @@
 
 from typing import Any
 
-import boto3
-from moto.server import ThreadedMotoServer
-
 
 class ObjectStore:
     """A running server; `variables` let a process reach its bucket, `keys` lists the objects there."""
@@ -12,6 +9,9 @@ class ObjectStore:
     BUCKET = "files-of-tests"
 
     def __enter__(self) -> "ObjectStore":
+        import boto3
+        from moto.server import ThreadedMotoServer
+
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         self._server.start()
         host, port = self._server.get_host_and_port()

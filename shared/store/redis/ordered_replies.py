@@ -7,6 +7,7 @@ command beyond that (pools, callbacks of a pipeline, a stream reader) takes long
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import hiredis
@@ -20,6 +21,8 @@ Command = tuple[Any, ...]
 # Commands that are written at once. More of them wait until the end of the loop's turn, so that they share a packet;
 # the server begins with these while this process goes on with other requests.
 _AT_ONCE = 8
+# Seconds in which a busy loop reads what has come.
+_TO_READ = 0.05
 
 
 class Request:
@@ -96,7 +99,7 @@ class OrderedReplies(asyncio.Protocol):
                     self._sent.popleft()
                     if not request.answer.done():
                         request.answer.set_result(request.replies)
-        except Exception as error:  # noqa: BLE001 -- what comes next cannot be told from what came before
+        except Exception as error:  # noqa: BLE001 -- nobody knows where the next reply begins
             self.fail(RedisConnectionError(f"The reply of Redis cannot be read: {type(error).__name__}"))
 
     def connection_lost(self, _: Exception | None) -> None:
@@ -104,15 +107,18 @@ class OrderedReplies(asyncio.Protocol):
         self.fail(RedisConnectionError("The connection to Redis was lost"))
         self._lost.set_result(None)
 
-    def _check(self) -> None:
+    def _check(self, *, is_second: bool = False) -> None:
         self._watch = None
         if not self._sent:
             return
-        if not self._has_read:
+        if self._has_read:
+            self._has_read = False
+            self._watch = self._loop.call_later(self._reply_timeout, self._check)
+        elif is_second:
             self.fail(RedisTimeoutError("Redis does not answer"))
-            return
-        self._has_read = False
-        self._watch = self._loop.call_later(self._reply_timeout, self._check)
+        else:
+            # A loop that was busy for the whole time calls its timers before it reads.
+            self._watch = self._loop.call_later(_TO_READ, partial(self._check, is_second=True))
 
     def fail(self, error: Exception) -> None:
         """Close the connection, and raise an error in every request that still waits."""

@@ -33,9 +33,8 @@ def test_the_name_of_a_real_client_is_read():
     assert server_name(hello(name_extension((0, b"TOOLS.example.")))) == "tools.example"
 
 
-@pytest.mark.parametrize("end", range(len(HELLO)))
-def test_a_part_of_it_is_not_enough(end):
-    assert server_name(HELLO[:end]) is None
+def test_a_part_of_it_is_not_enough():
+    assert [end for end in range(len(HELLO)) if server_name(HELLO[:end]) is not None] == []
 
 
 @pytest.mark.parametrize("at", [1, 3, 4, 40, 200])
