@@ -75,7 +75,7 @@ class Deciders:
 @pytest.mark.timeout(1800)
 def test_a_decided_call_is_made_as_decided_and_at_most_once(tmp_path, model, full, row):
     """Catches a call that two runs make, one that was denied and is made, and a job that is paused for ever."""
-    jobs, seconds = (200, 60.0) if full else (16, 6.0)
+    jobs, seconds = (200, 60.0) if full else (12, 5.0)
     effects = tmp_path / "effects"
     effects.touch()
     model.reply = reply_for(effects)
@@ -86,11 +86,12 @@ def test_a_decided_call_is_made_as_decided_and_at_most_once(tmp_path, model, ful
         fields = {"tools": ["Bash"], "approval": {"tools": ["Bash"]}}
         with Deciders(deployment) as deciders:
             ids = [deployment.submit(f"job {n}.", **fields) for n in range(jobs)]
-            killed = rage(deployment, watch, seconds, random.Random(1))  # noqa: S311 -- the same storm each time
+            killed = rage(deployment, watch, jobs, seconds, random.Random(1))  # noqa: S311 -- the same storm each time
             deployment.until(lambda: len(set(watch.ended)), lambda count: count >= jobs, timeout=1200 if full else 120)
         found = {job_id: deployment.job(job_id) for job_id in ids}
         assert list(watch.redis.scan_iter("cg:turn:*-paused*", count=10_000)) == [], "transcripts of pauses are left"
     assert deciders.faults == []
+    assert sum(killed.values()) > 0, "nothing was killed while jobs were paused and went on"
     made = collections.Counter(effects.read_text().split())
     assert set(made.values()) <= {1}, f"made more than once: {made.most_common(3)}"
     states: collections.Counter[str] = collections.Counter()
