@@ -30,7 +30,7 @@ def _started(model: ScriptedModel) -> float:
 
 def _run(gateway: Gateway, model: ScriptedModel, number: int) -> tuple[float, float]:
     """Return the ms from the decision to the start of the tool, and from submission to the paused job."""
-    asked = time.time()
+    submitted = time.time()
     job_id = gateway.submit(f"decide {number}", tools=["Bash"], approval={"tools": ["Bash"]})
     job = until(lambda: (now := gateway.job(job_id))["state"] == "paused" and now)
     paused = time.time()
@@ -38,7 +38,7 @@ def _run(gateway: Gateway, model: ScriptedModel, number: int) -> tuple[float, fl
     place = f"/api/query/{job_id}/decisions/{job['pending']['id']}"
     assert gateway.client.post(place, json={"decision": "allow"}).status_code == 200
     assert gateway.finished(job_id)["state"] == "completed"
-    return (_started(model) - decided) * 1000, (paused - asked) * 1000
+    return (_started(model) - decided) * 1000, (paused - submitted) * 1000
 
 
 def measure() -> list[Figure]:

@@ -32,7 +32,7 @@ def check(skills: Skills) -> None:
 
 
 def listing(skills: Skills) -> str:
-    """Return what the model is told of the skills: the CLI's own list is one of its attachments, which are off."""
+    """Return the text that names the skills to the model: the CLI lists them in an attachment, and attachments are off."""
     lines = [f"- {_PLUGIN}:{name}: {skill.description}" for name, skill in skills.items() if skill is not None]
     return "\n".join([f"The following skills are available for use with the {TOOL} tool:", "", *lines])
 
