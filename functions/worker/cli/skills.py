@@ -32,7 +32,7 @@ def check(skills: Skills) -> None:
 
 
 def listing(skills: Skills) -> str:
-    """Return the text that names the skills to the model: the CLI lists them in an attachment, and attachments are off."""
+    """Return the text that names the skills: the CLI lists them in an attachment, and attachments are off."""
     lines = [f"- {_PLUGIN}:{name}: {skill.description}" for name, skill in skills.items() if skill is not None]
     return "\n".join([f"The following skills are available for use with the {TOOL} tool:", "", *lines])
 
