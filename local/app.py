@@ -31,6 +31,7 @@ from functions.schedules.routes import router as schedules
 from functions.status.routes import polled
 from functions.status.routes import router as status
 from functions.status.start import start
+from functions.submit.decisions import router as decisions
 from functions.submit.routes import router as submit
 from functions.webhook.routes import router as webhook
 from local.store_watch import watch
@@ -84,6 +85,7 @@ async def _warn_without_keys(settings: ApiSettings) -> None:
 
 app = create_app(
     submit,
+    decisions,
     polled,
     status,
     start,

@@ -124,6 +124,7 @@ def _status_of_cached(client: Client, cached: Body) -> Body:
         "finishedAt": now,
         "queuePosition": None,
         "waitingFor": None,
+        "pending": None,
         "startsAt": None,
         "scheduleId": None,
         "steps": 0,

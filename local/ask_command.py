@@ -62,9 +62,17 @@ def ask(  # noqa: PLR0913 -- each is an option
     tool: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Allow this built-in tool of the CLI. Repeatable.")
     ] = None,
+    approve: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TOOL", help="Ask before each call of this tool; `*` stands for any text. Repeatable."),
+    ] = None,
     agent: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Let the model start this agent of the deployment. Repeatable."),
+    ] = None,
+    skill: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Let the model read this skill of the deployment. Repeatable."),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
@@ -112,7 +120,7 @@ def ask(  # noqa: PLR0913 -- each is an option
     from local import ask as command  # noqa: PLC0415 -- `--help` does without it
 
     fields: dict[str, Any] = {"model": model, "systemPrompt": system_prompt, "priority": priority, "tools": tool}
-    fields |= {"agents": agent}
+    fields |= {"agents": agent, "skills": skill}
     try:
         fields |= {"outputSchema": _schema(schema), "mcpServers": _servers(mcp, no_mcp=no_mcp)}
         repository, sent = _workspace(workspace, git_credential, push, apply=apply)
@@ -121,6 +129,7 @@ def ask(  # noqa: PLR0913 -- each is an option
         print_message(str(error))
         raise typer.Exit(error.status) from None
     fields |= {"network": {"allowedHosts": allow_host} if allow_host else None}
+    fields |= {"approval": {"tools": approve} if approve else None}
     fields |= {"session": True} if session == "new" else {"sessionId": session}
     given = {name: value for name, value in fields.items() if value is not None}
     files = (*sent, *((place_of(path), path) for path in file or ()))

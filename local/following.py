@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from local.client import Body, Client, CommandError
 from local.deadline import Deadline, OutOfTime
+from local.deciding import TerminalDecider
 from local.job_text import failure_of
 from local.live import follow_live
 from local.output import FAILED, OK, is_terminal, visible, write, write_json
@@ -31,12 +32,17 @@ def follow(
     """
     display.watch(job_id)
     if live:
-        with Steering(client, job_id):
-            return follow_live(client, job_id, display, deadline)
+        with Steering(client, job_id) as steering:
+            return follow_live(client, job_id, display, deadline, steering.quiet)
+    decider = TerminalDecider(client, job_id)
     status: Body = {}
     try:
         for status in statuses(client, job_id, deadline):
             display.note(status)
+            if decider.is_new(status.get("pending")):
+                display.hide()
+                decider.decide(status["pending"])
+                display.show()
     except OutOfTime:
         display.hide()
         if as_json and status:

@@ -45,6 +45,8 @@ def state_of(status: Body, health: Body) -> str:
     parts = [f"{state}: {reason}" if reason else str(state)]
     if state == "delayed" and not reason:
         parts = [_delay(status)]
+    if state == "paused":
+        parts = ["paused: a call waits for a decision"]
     if isinstance(before, int) and state == "waiting":
         parts.append(f"{before} ahead of it" if before else "first in the queue")
         if not reason and _is_busy(health):

@@ -15,7 +15,7 @@ from local.paths import job_path
 app = typer.Typer(name="jobs", add_completion=False, help="Manage the jobs of a running gateway.", no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print the response body as JSON.")]
 Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
-State = Literal["waiting", "active", "delayed", "completed", "failed", "cancelled"]
+State = Literal["waiting", "active", "delayed", "paused", "completed", "failed", "cancelled"]
 
 
 def _send(method: str, path: str, url: str, api_key: str | None, basic: tuple[str, str] | None = None) -> Body:
@@ -166,6 +166,33 @@ def cancel(job: Job, url: Url, api_key: ApiKey = None, *, as_json: AsJson = Fals
         write_json(status)
     else:
         write(f"job {visible(job)} is {visible(str(status.get('state')))}")
+
+
+@app.command()
+def decide(
+    job: Job,
+    decision: Annotated[Literal["allow", "deny"], typer.Argument(help="The decision.")],
+    url: Url,
+    api_key: ApiKey = None,
+    *,
+    message: Annotated[str | None, typer.Option(help="The reason, which the model receives with a denial.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Allow or deny the call that a job is paused for; `jobs get JOB --json` shows it as `pending`."""
+    from local.deciding import decide_pending  # noqa: PLC0415 -- as above
+
+    gateway = job_command(url, api_key)
+
+    def work() -> int:
+        with gateway.connect() as client:
+            status = decide_pending(client, job, decision, message)
+        if as_json:
+            write_json(status)
+        else:
+            write(f"job {visible(job)} is {visible(str(status.get('state')))}")
+        return 0
+
+    raise typer.Exit(gateway.run(work, second_cancels=False))
 
 
 @app.command()

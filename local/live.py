@@ -1,10 +1,12 @@
 """Follows a job through its event stream, printing the answer and the steps as they come; resumes a broken stream."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 from local.client import Body, Client, CommandError
 from local.deadline import Deadline
+from local.deciding import TerminalDecider
 from local.output import is_terminal, print_message, visible
 from local.paths import job_path
 from local.progress_display import ProgressDisplay
@@ -15,9 +17,18 @@ _RETRY_FOR, _PAUSE = 30.0, 1.0
 _SILENCE = 30.0  # s without a byte; the gateway sends a comment every ten
 
 
-def follow_live(client: Client, job_id: str, display: ProgressDisplay, deadline: Deadline) -> Body:
-    """Print a job's answer as it is generated, and return the terminal status. Raises CommandError."""
-    shown = ""
+def follow_live(  # noqa: C901 -- a case for each event
+    client: Client,
+    job_id: str,
+    display: ProgressDisplay,
+    deadline: Deadline,
+    quiet: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Body:
+    """Print a job's answer as it is generated, and return the terminal status. Raises CommandError.
+
+    Nothing else reads the terminal in the block of `quiet`, in which the user decides on a call.
+    """
+    shown, paused, decider = "", False, TerminalDecider(client, job_id)
     is_step_last = False
     for kind, data in _events(client, job_id, deadline):
         match kind, data:
@@ -26,12 +37,22 @@ def follow_live(client: Client, job_id: str, display: ProgressDisplay, deadline:
                 shown += text
                 is_step_last = False
                 _write(visible(text))
+            case "state", {"state": "paused" | "waiting"} if paused or data.get("state") == "paused":
+                # The text goes on after the decision.
+                paused = data.get("state") == "paused"
+                display.note(data)
             case "state", {"state": "delayed" | "waiting"} if shown:
                 # The attempt failed; text follows when the next attempt starts.
                 shown = _end_failed_attempt(shown)
                 display.show()
             case "reset", _ if shown:
                 shown = _end_failed_attempt(shown)
+                display.show()
+            case "action_required", {"id": str()} if _waits(client, job_id, data):
+                display.hide()
+                shown = _end_line(shown)
+                with quiet():
+                    decider.decide(data)
                 display.show()
             case "state", _:
                 display.note(data)
@@ -49,6 +70,23 @@ def follow_live(client: Client, job_id: str, display: ProgressDisplay, deadline:
             case _:
                 pass
     raise CommandError("the event stream ended before the job")
+
+
+def _waits(client: Client, job_id: str, call: Body) -> bool:
+    """Return whether a job still waits for the decision on a call: a stream begins with what has passed."""
+    status, _ = client.send("GET", job_path(job_id))
+    match status.get("pending"):
+        case {"id": str(waits)}:
+            return waits == str(call["id"])
+        case _:
+            return False
+
+
+def _end_line(shown: str) -> str:
+    if shown and not shown.endswith("\n"):
+        _write("\n")
+        return f"{shown}\n"
+    return shown
 
 
 def _end_failed_attempt(shown: str) -> str:

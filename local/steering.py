@@ -4,6 +4,8 @@ import os
 import select
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +22,7 @@ class Steering:
     def __init__(self, client: Client, job_id: str) -> None:
         self._client, self._job_id = client, job_id
         self._over = threading.Event()
+        self._quiet, self._reading = threading.Event(), threading.Lock()
         self._reader: threading.Thread | None = None
 
     def __enter__(self) -> Self:
@@ -34,20 +37,38 @@ class Steering:
         if self._reader is not None:
             self._reader.join(2 * _LOOK_EVERY)
 
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Read nothing in the block, in which something else asks the user."""
+        self._quiet.set()
+        try:
+            with self._reading:
+                yield
+        finally:
+            self._quiet.clear()
+
     def _read(self, terminal: int) -> None:
         while not self._over.is_set():
-            if not select.select([terminal], [], [], _LOOK_EVERY)[0]:
-                continue
-            if not _is_in_foreground(terminal):
+            if self._quiet.is_set():
                 self._over.wait(_LOOK_EVERY)
                 continue
-            # A terminal gives whole lines.
-            data = os.read(terminal, 1 << 16)
-            if not data:
-                return
-            for line in data.decode(errors="replace").splitlines():
-                if line.strip():
-                    self._send(line)
+            with self._reading:
+                if not self._read_line(terminal):
+                    return
+
+    def _read_line(self, terminal: int) -> bool:
+        """Send what the user has typed; return whether more may come."""
+        if not select.select([terminal], [], [], _LOOK_EVERY)[0]:
+            return True
+        if not _is_in_foreground(terminal):
+            self._over.wait(_LOOK_EVERY)
+            return True
+        # A terminal gives whole lines.
+        data = os.read(terminal, 1 << 16)
+        for line in data.decode(errors="replace").splitlines():
+            if line.strip():
+                self._send(line)
+        return bool(data)
 
     def _send(self, text: str) -> None:
         try:

@@ -9,7 +9,8 @@ from pydantic import ConfigDict, Field
 from functions.admin import outputs, service
 from functions.admin.access import require_admin, require_viewer
 from functions.admin.audit import audited
-from shared.api.errors import AlreadyFinished, NotFinished
+from shared.api.approvals import DecisionRequest
+from shared.api.errors import AlreadyDecided, AlreadyFinished, NotFinished
 from shared.api.models import Wire
 from shared.api.vocabulary import Priority
 from shared.configuration.settings import AdminSettings, load
@@ -92,6 +93,23 @@ async def retry_job(request: Request, job_id: JobId) -> JSONResponse:
 async def cancel_job(request: Request, job_id: JobId) -> JSONResponse:
     """Cancel a job of any caller."""
     return await audited(request, "cancel", await service.cancel(job_id, load(AdminSettings)), job_id=job_id)
+
+
+@router.post(
+    "/jobs/{jobId}/decisions/{decisionId}",
+    summary="Decide a call that a job of any caller is paused for",
+    dependencies=_ADMIN,
+    responses=problems(400, AlreadyDecided, 413, 415),
+    openapi_extra=takes(DecisionRequest),
+)
+async def decide(
+    request: Request, job_id: JobId, decision_id: Annotated[str, Path(alias="decisionId")]
+) -> JSONResponse:
+    """Allow or deny the call, or answer the model's questions. The first decision counts."""
+    settings = load(AdminSettings)
+    decision = await read_json(request, DecisionRequest, max_bytes=settings.max_body_bytes)
+    answer = await service.decide(job_id, decision_id, decision, settings)
+    return await audited(request, "decide", answer, job_id=job_id, decision_id=decision_id, decision=decision.decision)
 
 
 @router.post(

@@ -7,6 +7,7 @@ from typing import Any
 
 from functions.admin.outputs import outputs_of
 from functions.admin.waits import reasons
+from shared.api.approvals import DecisionRequest
 from shared.api.errors import AlreadyFinished, FieldError, InvalidRequest, NotFinished, NotFound
 from shared.api.ids import is_id
 from shared.api.policies import Policy
@@ -14,6 +15,7 @@ from shared.api.times import rfc3339
 from shared.api.views import attempts_for_operators, failing_host, latest_deliveries, status_of
 from shared.api.vocabulary import PRIORITIES, Priority
 from shared.configuration.settings import AdminSettings
+from shared.services import deciding
 from shared.store.callers import api_keys, callers, credentials, policies, spending
 from shared.store.fleet import counters, series, slots
 from shared.store.jobs import operations, records, waits
@@ -97,6 +99,12 @@ async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
         # The latest that fit; GET /api/query/{jobId}/deliveries has all.
         "deliveries": [one.model_dump(by_alias=True) for one in latest_deliveries(attempts or [])],
     }
+
+
+async def decide(job_id: str, ask: str, decision: DecisionRequest, settings: AdminSettings) -> dict[str, Any]:
+    """Decide what a job of any caller is paused for; raises NotFound, AlreadyDecided or InvalidRequest."""
+    job = await deciding.decide(job_id, ask, decision, caller=None, origin=None, redis_address=settings.redis_address)
+    return status_of(job).model_dump(by_alias=True)
 
 
 async def retry(job_id: str, settings: AdminSettings) -> dict[str, Any]:

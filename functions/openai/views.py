@@ -7,7 +7,7 @@ from functions.openai.tools import calls_of, tools_shown
 from functions.openai.usage import total_input
 from shared.store.jobs.records import StoredJob
 
-STATUSES = {"waiting": "queued", "delayed": "queued", "active": "in_progress"}
+STATUSES = {"waiting": "queued", "delayed": "queued", "active": "in_progress", "paused": "in_progress"}
 _ERRORS = {
     "rate_limited": "rate_limit_exceeded",
     "overloaded": "rate_limit_exceeded",

@@ -14,6 +14,7 @@ class BatchCounts(Wire):
     waiting: int
     active: int
     delayed: int
+    paused: int
     completed: int
     failed: int
     cancelled: int

@@ -9,6 +9,7 @@
     ├── NotFound 404
     ├── MethodNotAllowed 405
     ├── RequestTimeout 408
+    ├── AlreadyDecided 409
     ├── AlreadyFinished 409
     ├── NotFinished 409
     ├── NotRunning 409
@@ -119,6 +120,14 @@ class MethodNotAllowed(GatewayError):
     """The path does not have this method; `Allow` lists its methods."""
 
     status, code, title = 405, "method_not_allowed", "Method not allowed"
+
+
+class AlreadyDecided(GatewayError):
+    """The call was decided before, its time is over, or its job has ended."""
+
+    status = 409
+    code = "already_decided"
+    title = "Already decided"
 
 
 class AlreadyFinished(GatewayError):

@@ -115,6 +115,17 @@ class Cached(Wire):
     result: Result
 
 
+class Pending(Wire):
+    """A call of a job, or a question of the model, that waits for a decision."""
+
+    id: str
+    kind: Literal["tool", "question"]
+    tool: str
+    input: dict[str, Any]
+    since: str = Field(alias="askedAt")
+    expires_at: str
+
+
 class Listed(Wire):
     """A job in a list: its status without the result."""
 
@@ -143,6 +154,7 @@ class Listed(Wire):
     waiting_for: WaitingFor | None = Field(
         None, description="Why the job waits: an error of Claude, its clone, or the want of a sandbox; otherwise null."
     )
+    pending: Pending | None = Field(None, description="What a paused job waits for; otherwise null.")
 
 
 class JobPage(Wire):

@@ -35,6 +35,9 @@ class Policy(Body):
     agents: list[AgentName] | None = Field(
         None, max_length=100, description="The agents of AGENTS_DIR that jobs may name."
     )
+    skills: list[AgentName] | None = Field(
+        None, max_length=100, description="The skills of SKILLS_DIR that jobs may name."
+    )
     allowed_hosts: list[HostName] | None = Field(
         None, max_length=100, description="The hosts that runs may reach, within RUN_ALLOWED_HOSTS."
     )

@@ -13,12 +13,14 @@ from pydantic import (
     StrictStr,
 )
 
+from shared.api.approvals import Approval
 from shared.api.blank import NotBlank
 from shared.api.ids import CredentialName
 from shared.api.job_files import Attachments, JobFiles
 from shared.api.sent_times import Time
 from shared.api.vocabulary import Priority
 from shared.api.wire import Body as Body  # noqa: PLC0414 -- for all that define what clients send
+from shared.api.wire import integral
 from shared.api.workspaces import Workspace
 from shared.egress import hosts
 from shared.egress.targets import MAX_URL
@@ -40,15 +42,10 @@ def finite(value: Any) -> Any:
     return value
 
 
-def _integral(value: Any) -> Any:
-    """Accept 5.0 as 5, as JSON Schema does: some languages have one type of number and write it like that."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Seconds = Annotated[StrictInt, Field(ge=1, le=2_592_000), BeforeValidator(_integral)]
-Turns = Annotated[StrictInt, Field(ge=1, le=100), BeforeValidator(_integral)]
-Tokens = Annotated[StrictInt, Field(ge=1, le=1_000_000), BeforeValidator(_integral)]
-Milliseconds = Annotated[StrictInt, Field(ge=1000, le=86_400_000), BeforeValidator(_integral)]
+Seconds = Annotated[StrictInt, Field(ge=1, le=2_592_000), BeforeValidator(integral)]
+Turns = Annotated[StrictInt, Field(ge=1, le=100), BeforeValidator(integral)]
+Tokens = Annotated[StrictInt, Field(ge=1, le=1_000_000), BeforeValidator(integral)]
+Milliseconds = Annotated[StrictInt, Field(ge=1000, le=86_400_000), BeforeValidator(integral)]
 
 
 class CacheControl(Body):
@@ -184,6 +181,12 @@ class SubmitRequest(Body):
         exclude_if=lambda agents: not agents,
         description="The agents of AGENTS_DIR that the model may start. Requires a sandbox.",
     )
+    skills: list[AgentName] = Field(
+        default_factory=list,
+        max_length=50,
+        exclude_if=lambda skills: not skills,
+        description="The skills of SKILLS_DIR that the model may read. Requires a sandbox.",
+    )
     network: NetworkAccess | None = Field(
         None, description="The hosts that the tools may reach; by default all of RUN_ALLOWED_HOSTS."
     )
@@ -219,6 +222,11 @@ class SubmitRequest(Body):
         None,
         exclude_if=lambda workspace: workspace is None,
         description="A repository in which the run works. Requires a sandbox.",
+    )
+    approval: Approval | None = Field(
+        None,
+        exclude_if=lambda approval: approval is None,
+        description="The calls that wait for a decision: `POST /api/query/{jobId}/decisions/{id}`.",
     )
     cache: CacheControl = Field(default_factory=CacheControl)
     timeout_ms: Milliseconds | None = Field(None, description="At most CLAUDE_TIMEOUT.")

@@ -8,7 +8,15 @@ from shared.api.models import Listed, Status
 from shared.api.pages import PAGE_BYTES, fitting, json_bytes
 from shared.api.times import rfc3339, when
 from shared.api.vocabulary import PRIORITIES
-from shared.api.webhook_models import BudgetEvent, BudgetState, Delivery, PausedSchedule, ScheduleEvent, WebhookEvent
+from shared.api.webhook_models import (
+    ACTION_REQUIRED,
+    BudgetEvent,
+    BudgetState,
+    Delivery,
+    PausedSchedule,
+    ScheduleEvent,
+    WebhookEvent,
+)
 from shared.store.jobs.batches import StoredBatch
 from shared.store.jobs.records import Attempt, StoredJob
 from shared.store.webhooks.history import DeliveryAttempt, FailingHost
@@ -92,10 +100,15 @@ def latest_deliveries(attempts: Sequence[DeliveryAttempt]) -> list[Delivery]:
     return found[::-1]
 
 
-def webhook_event(job: StoredJob, event: str, at: int, request_id: str, metadata: dict[str, str]) -> WebhookEvent:
-    """Return the body of a submission's webhook; `at` in ms."""
+def webhook_event(
+    job: StoredJob, event: str, at: int, request_id: str, metadata: dict[str, str], public_url: str | None = None
+) -> WebhookEvent:
+    """Return the body of a submission's webhook; `at` in ms. With a URL of the gateway, a call has one to decide at."""
     data = status_of(job).model_copy(update={"request_id": request_id, "metadata": metadata})
-    return WebhookEvent.model_validate({"type": event, "timestamp": rfc3339(at), "data": data})
+    where, token = None, job.record.get("token")
+    if event == ACTION_REQUIRED and job.pending is not None and public_url and token:
+        where = f"{public_url}/decide/{job.job_id}/{token}"
+    return WebhookEvent.model_validate({"type": event, "timestamp": rfc3339(at), "data": data, "decisionUrl": where})
 
 
 def budget_event(budget: NearlySpent, at: int) -> BudgetEvent:
@@ -174,7 +187,13 @@ def _common(job: StoredJob) -> dict[str, Any]:
         "queuePosition": job.position,
         "steps": int(job.record.get("steps", 0)),
         "waitingFor": _waiting_for(job.waiting),
+        "pending": None if job.pending is None else pending_of(job.pending),
     }
+
+
+def pending_of(call: dict[str, Any]) -> dict[str, Any]:
+    """Return the call that a job is paused for; the store has its times in ms."""
+    return {**call, "askedAt": rfc3339(call["askedAt"]), "expiresAt": rfc3339(call["expiresAt"])}
 
 
 def _waiting_for(waiting: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-State = Literal["waiting", "active", "delayed", "completed", "failed", "cancelled"]
+State = Literal["waiting", "active", "delayed", "paused", "completed", "failed", "cancelled"]
 Priority = Literal["high", "normal", "low"]
 PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
 # What a key may do; a key that names none has the default ones.
@@ -34,4 +34,5 @@ ErrorCode = Literal[
     "credential_unavailable",
     "workspace_failed",
     "workspace_too_large",
+    "approval_expired",
 ]

@@ -6,13 +6,20 @@ from pydantic import Field
 
 from shared.api.models import Status, Wire
 
+ACTION_REQUIRED = "query.action_required"
+
 
 class WebhookEvent(Wire):
     """The body of a job's webhook; `data` is the status with the submission's own requestId and metadata."""
 
-    type: Literal["query.completed", "query.failed", "query.cancelled"]
+    type: Literal["query.completed", "query.failed", "query.cancelled", "query.action_required"]
     timestamp: str
     data: Status
+    decision_url: str | None = Field(
+        None,
+        exclude_if=lambda url: url is None,
+        description="A page that decides `data.pending` once, without a key; only with PUBLIC_URL.",
+    )
 
 
 class BudgetState(Wire):

@@ -1,5 +1,7 @@
 """The bases of every object of the API."""
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
@@ -14,3 +16,8 @@ class Body(Wire):
     """An object that a client sends. Only the names of the API are accepted, and an unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=False)
+
+
+def integral(value: Any) -> Any:
+    """Accept 5.0 as 5, as JSON Schema does: some languages have one type of number and write it like that."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value

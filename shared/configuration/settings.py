@@ -20,6 +20,7 @@ from shared.configuration.errors import setting_problems
 from shared.configuration.files_address import FilesFields
 from shared.configuration.loopback import is_loopback
 from shared.configuration.run_network import HostSettings, RunNetworkSettings
+from shared.configuration.skills import SkillFields
 from shared.configuration.traces import TraceFields
 from shared.configuration.types import (
     HostNames,
@@ -31,10 +32,12 @@ from shared.configuration.types import (
     Pauses,
     PrivateKeys,
     PublicKey,
+    PublicUrl,
     Rate,
     ReadPaths,
     RedisHost,
     Secrets,
+    ToolPatterns,
     WebhookUrl,
     check_root_path,
 )
@@ -119,7 +122,7 @@ class McpSettings(CommonSettings):
         return self
 
 
-class SubmitSettings(McpSettings, HostSettings, AgentFields):
+class SubmitSettings(McpSettings, HostSettings, AgentFields, SkillFields):
     """Settings of functions that accept submissions; sizes in bytes, `claude_timeout` in ms, other times in s."""
 
     max_query_bytes: int = Field(262_144, ge=1, le=MAX_BYTES)
@@ -131,6 +134,8 @@ class SubmitSettings(McpSettings, HostSettings, AgentFields):
     claude_model: str | None = None
     claude_models: Names = ()
     claude_tools: Names = ()
+    always_ask_tools: ToolPatterns = ()
+    session_ttl: int = Field(604_800, ge=1, le=MAX_SECONDS)
     max_budget_usd: float | None = Field(None, gt=0, le=1_000_000, allow_inf_nan=False)
     cache_ttl: int = Field(3600, ge=0, le=MAX_SECONDS)
     dedup_enabled: bool = False
@@ -139,6 +144,13 @@ class SubmitSettings(McpSettings, HostSettings, AgentFields):
     daily_budget_usd: float | None = Field(None, gt=0, le=1_000_000, allow_inf_nan=False)
     webhook_allowed_networks: Networks = ()
     usage_tag: str | None = Field(None, max_length=64)
+
+
+class DecisionSettings(CommonSettings):
+    """Settings of the routes of `functions.submit` that decide calls."""
+
+    audit_ttl: int = Field(31_536_000, ge=1, le=MAX_SECONDS)
+    max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
 
 
 class StatusSettings(CommonSettings):
@@ -182,7 +194,7 @@ class FilesSettings(CommonSettings, FilesFields):
     max_body_bytes: int = Field(1_048_576, ge=1, le=MAX_BYTES)
 
 
-class WorkerSettings(McpSettings, RunNetworkSettings, FilesFields, AgentFields):
+class WorkerSettings(McpSettings, RunNetworkSettings, FilesFields, AgentFields, SkillFields):
     """Settings of the worker; `claude_timeout` and `claude_silence_timeout` in ms, other times in s, sizes in bytes.
 
     `ecs_agent_uri` is set by ECS; the worker requests task protection there. The first of `credentials_private_key` is
@@ -194,6 +206,7 @@ class WorkerSettings(McpSettings, RunNetworkSettings, FilesFields, AgentFields):
     claude_model: str | None = None
     claude_models: Names = ()
     claude_tools: Names = ()
+    always_ask_tools: ToolPatterns = ()
     claude_timeout: int = Field(120_000, ge=1000, le=86_400_000)
     caller_max_active: int | None = Field(None, ge=1, le=1_000_000)
     claude_max_retries: int = Field(3, ge=1, le=100)
@@ -215,6 +228,7 @@ class WorkerSettings(McpSettings, RunNetworkSettings, FilesFields, AgentFields):
     webhook_retry_schedule: Pauses = (5, 300, 1800, 7200, 18_000, 36_000, 36_000)
     webhook_allowed_networks: Networks = ()
     budget_webhook_url: WebhookUrl | None = None
+    public_url: PublicUrl | None = None
     webhook_disable_after: int = Field(432_000, ge=1, le=MAX_SECONDS)
     credentials_private_key: PrivateKeys = ()
     shutdown_grace: int = Field(110, ge=0, le=86_400)
@@ -247,6 +261,7 @@ class ApiSettings(CommonSettings):
 # Settings of a process that serves HTTP and runs no jobs. The worker's also need the secrets of MCP servers.
 HTTP_SETTINGS: tuple[type[CommonSettings], ...] = (
     SubmitSettings,
+    DecisionSettings,
     StatusSettings,
     WebhookSettings,
     AdminSettings,

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
+from shared.api.approvals import PATTERN
 from shared.configuration.redis_address import check_host
 from shared.egress.targets import EgressRefused, Network, parse
 from shared.webhook_secret import check_secret
@@ -20,6 +21,16 @@ def _split(value: object) -> object:
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """A list, with commas or spaces between its items."""
+
+
+def _patterns(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(re.fullmatch(PATTERN, name) for name in names):
+        raise ValueError("should be names of tools, * for any text, such as Bash,mcp__*")
+    return names
+
+
+ToolPatterns = Annotated[Names, AfterValidator(_patterns)]
+"""Names of tools with wildcards, in the format of Names."""
 
 
 _MAX_PAUSE = 604_800
@@ -209,3 +220,13 @@ def check_root_path(path: str) -> str:
     if segments[:1] == ["admin"]:
         raise ValueError("should not begin with the segment admin, which is the dashboard")
     return prefix
+
+
+def _public_url(url: str) -> str:
+    if not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]{1,255}(/[A-Za-z0-9._~/-]{0,200})?", url):
+        raise ValueError("should be the URL at which people reach the gateway, such as https://gateway.example.com")
+    return url.rstrip("/")
+
+
+PublicUrl = Annotated[str, AfterValidator(_public_url)]
+"""The URL of the gateway for people: scheme, host and, behind a proxy, the prefix."""

@@ -3,6 +3,7 @@
 import codecs
 import json
 from typing import Any, TypeVar
+from urllib.parse import parse_qs
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
@@ -12,6 +13,7 @@ from shared.api.errors import (
     GatewayError,
     InvalidRequest,
     MalformedJson,
+    MalformedRequest,
     PayloadTooLarge,
     UnsupportedMediaType,
 )
@@ -38,6 +40,16 @@ async def read_json(request: Request, model: type[M], *, max_bytes: int) -> M:
         return model.model_validate_json(text)
     except ValidationError as error:
         raise _error_of(text, error) from None
+
+
+async def read_form(request: Request, *, max_bytes: int) -> dict[str, list[str]]:
+    """Read the body of a form of a page; raises UnsupportedMediaType, PayloadTooLarge or MalformedRequest."""
+    if media_type(request.headers) != "application/x-www-form-urlencoded":
+        raise UnsupportedMediaType("Unsupported media type: send the form with application/x-www-form-urlencoded")
+    try:
+        return parse_qs((await _read(request, max_bytes)).decode(), keep_blank_values=True, max_num_fields=1000)
+    except ValueError:
+        raise MalformedRequest("Malformed form") from None
 
 
 def _error_of(text: bytes, refused: ValidationError) -> GatewayError:

@@ -1,7 +1,7 @@
 """Check, within a time limit, that this deployment allows a well-formed request."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -62,6 +62,18 @@ async def _problem_of(schema: dict[str, Any] | None, caller: str, until: float) 
     return FieldError(f"/outputSchema{problem.place}", problem.message + where)
 
 
+def _unknown(kind: str, named: list[str], known: Collection[str]) -> list[FieldError]:
+    unknown = sorted({name for name in named if name not in known})
+    there = ", ".join(sorted(known)) or "none"
+    return [FieldError(f"/{kind}s", f"unknown {kind}: {', '.join(unknown)} (known: {there})")] if unknown else []
+
+
+def _approval_problems(request: SubmitRequest, settings: SubmitSettings) -> list[FieldError]:
+    if request.approval is None or request.approval.timeout_ms <= settings.session_ttl * 1000:
+        return []
+    return [FieldError("/approval/timeoutMs", f"should be at most SESSION_TTL = {settings.session_ttl} s")]
+
+
 def _model_problems(request: SubmitRequest, settings: SubmitSettings) -> list[FieldError]:
     if not settings.claude_models:
         return []
@@ -98,6 +110,7 @@ def apply_policy(request: SubmitRequest, policy: Policy, settings: SubmitSetting
         "models": _outside(policy.models, models),
         "tools": _outside(policy.tools, {"/tools": request.tools}),
         "agents": _outside(policy.agents, {"/agents": request.agents}),
+        "skills": _outside(policy.skills, {"/skills": request.skills}),
         "mcpServers": _outside(policy.mcp_servers, {"/mcpServers": request.mcp_servers or []}),
     }
     allowed = policy.allowed_hosts
@@ -169,14 +182,12 @@ async def check(
             FieldError("/query", f"should have at most MAX_QUERY_BYTES = {settings.max_query_bytes} bytes of UTF-8")
         )
     errors += _model_problems(request, settings)
-    unknown = sorted({name for name in request.agents if name not in settings.agents})
-    if unknown:
-        known = ", ".join(sorted(settings.agents)) or "none"
-        errors.append(FieldError("/agents", f"unknown agent: {', '.join(unknown)} (known: {known})"))
+    errors += _unknown("agent", request.agents, settings.agents) + _unknown("skill", request.skills, settings.skills)
     if request.timeout_ms and request.timeout_ms > settings.claude_timeout:
         errors.append(FieldError("/timeoutMs", f"should be at most CLAUDE_TIMEOUT = {settings.claude_timeout}"))
     if request.max_budget_usd and settings.max_budget_usd and request.max_budget_usd > settings.max_budget_usd:
         errors.append(FieldError("/maxBudgetUsd", f"should be at most MAX_BUDGET_USD = {settings.max_budget_usd:g}"))
+    errors += _approval_problems(request, settings)
     if request.run_at and request.run_at > datetime.now(UTC) + timedelta(days=LATEST_START):
         errors.append(FieldError("/runAt", "should be at most a year from now"))
     if request.fork and request.session_id is None:

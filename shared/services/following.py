@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from shared.api.errors import KeyRevoked
 from shared.api.event_stream import encode_event
-from shared.api.views import status_of
+from shared.api.views import pending_of, status_of
 from shared.configuration.settings import StatusSettings
 from shared.store.callers import callers
 from shared.store.jobs import events, records
@@ -138,6 +138,8 @@ def _encode(update: Update) -> bytes:
         return encode_event("done", status_of(update.job).model_dump_json(by_alias=True), event.id)
     if event.kind == "delta":
         return encode_event("delta", json.dumps({"text": event.data}, ensure_ascii=False), event.id)
+    if event.kind == "action_required":
+        return encode_event(event.kind, json.dumps(pending_of(json.loads(event.data)), ensure_ascii=False), event.id)
     return encode_event(event.kind, event.data or "{}", event.id)
 
 

@@ -192,11 +192,10 @@ def _submission(
     timeout = request.timeout_ms or settings.claude_timeout
     # Tools may return something else each time, unless the entry of their server is `cacheable`; sessions continue.
     # A branch has another commit tomorrow.
-    may_share = (
-        not (request.tools or request.agents)
-        and chosen.cacheable
-        and not {"conversation", "workspace"} & decisive.keys()
-    )
+    # What waits for a decision may be decided in another way.
+    asks = request.approval is not None or bool(settings.always_ask_tools and chosen.servers)
+    uses_tools = bool(request.tools or request.agents or request.skills)
+    may_share = not (uses_tools or asks) and chosen.cacheable and not {"conversation", "workspace"} & decisive.keys()
     name = ""
     if may_share and (settings.cache_ttl or settings.dedup_enabled):
         effective = {"model": settings.claude_model, "maxBudgetUsd": settings.max_budget_usd, **decisive}
@@ -234,7 +233,7 @@ def _submission(
         header_credentials=chosen.credentials,
         names_servers=request.mcp_servers is not None,
         session_id="" if request.fork else request.session_id or "",
-        sandbox=bool(request.tools or request.agents or request.files or request.workspace),
+        sandbox=bool(uses_tools or request.files or request.workspace),
         label=usage.label(request.metadata.get(settings.usage_tag or "", "")),
         keep_request=isinstance(request, ResponseQuery),  # a response repeats it
         run_at=0 if request.run_at is None else int(request.run_at.timestamp() * 1000),

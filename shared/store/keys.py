@@ -13,7 +13,7 @@ A job has up to ten keys, so that records that are polled stay small and large v
                               as JSON, a line each, and its trace context
     cg:job:ID:hooks   set     names of the webhooks for its end
     cg:job:ID:keys    set     names of the idempotency records that answer with it; also for a batch
-    cg:job:ID:events  stream  its event stream: `k` is state, delta, step, retry, reset or done, `d` the data
+    cg:job:ID:events  stream  its event stream: `k` is the kind, see `jobs/events.py`, `d` the data
     cg:job:ID:steps   hash    its steps: the place from 1 → JSON, and `=ID` → the place; see `jobs/steps.lua`
     cg:job:ID:messages list   messages that it was sent while it ran: id, step as JSON and text, a line each
 
@@ -22,7 +22,7 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     v        schema version of the record, now 1
     caller   the caller that the job belongs to
     req      requestId of the first submission
-    state    waiting | active | delayed | completed | failed | cancelled
+    state    waiting | active | delayed | paused | completed | failed | cancelled
     prio     0 high, 1 normal, 2 low
     seq      place in the order of arrival, over all callers
     due      ms until which it is, or was last, delayed; absent when it never was
@@ -65,6 +65,7 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     label    KEY and TAG, a line each: the caller's key and the tag by which usage is counted; absent for neither
     budget   USD that its caller may spend a day, as of its last claim; absent for any sum
     cred     name of the caller's credential that it runs on; absent for the deployment's own
+    ask, decisions, pause, resume, decision, called, token, until, late, paused, kept, stopped, stood: `decisions.py`
     fp, ttl  fingerprint, and s for which a success is cached; absent when it may be neither cached nor joined
 
 The keys of webhooks are described in `webhooks/outbox.py`.
@@ -76,7 +77,7 @@ Other keys:
     cg:talk:CALLER:-:ID   list    the transcript of a kept session, with more keys beside it: see `jobs/sessions.py`;
                                   expires
     cg:talk:CALLER:-:ID:workspace  string  the file that holds the kept working directory of a session; expires
-    cg:turn:CLAIM:-:ID    list    what a running claim has added to it; expires
+    cg:turn:CLAIM:-:ID    list    what a running claim has added to it; expires. JOB-paused: before the pauses of a job
     cg:turns:CALLER:ID    list    jobs that continue a session, in order: it is the first one's turn
     cg:spend:…, cg:spent:…  see `callers/spending.py`
     cg:usage:…, cg:users:…  see `callers/usage.py`
@@ -131,6 +132,7 @@ PLAIN = PREFIX + "waiting:plain"  # zset: the waiting jobs that need no sandbox,
 SANDBOXED = PREFIX + "sandboxed"  # string: ms when a worker that takes jobs with tools last announced itself
 PARKED = PREFIX + "parked"  # zset: id of a job that waits for its turn in a session → seq
 DELAYED = PREFIX + "delayed"  # zset: job id → ms when due
+AWAITING = PREFIX + "awaiting"  # zset: id of a paused job → ms when the time for its decision is over
 ACTIVE = PREFIX + "active"  # zset: job id → ms when its lease ends
 PAUSED = PREFIX + "paused"  # present while an operator has paused the queue: JSON of since (ms) and by
 UPSTREAM = PREFIX + "upstream"  # hash: refused (times in a row), code, since, probe (ms when one job may try)

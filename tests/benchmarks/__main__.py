@@ -16,6 +16,7 @@ from tests.benchmarks.figures import Figure, table
 PARTS = (
     "latency",
     "synchronous",
+    "decisions",
     "warm",
     "sandbox",
     "commit",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.configuration import agents
+from shared.configuration import agents, skills
 from shared.configuration.settings import (
     ALL_SETTINGS,
     HTTP_SETTINGS,
@@ -72,7 +72,8 @@ def test_the_default_of_a_row_is_that_of_every_reader(name, monkeypatch):
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_the_example_of_a_row_can_be_used_and_is_not_the_default(name, monkeypatch):
-    monkeypatch.setattr(agents, "read", lambda _: {})  # the directory of the example is not on this machine
+    for module in (agents, skills):
+        monkeypatch.setattr(module, "read", lambda _: {})  # the directory of the example is not on this machine
     assert all(value != FIELDS[name].default for value in _read(name, ROWS[name][3], monkeypatch))
 
 

@@ -26,6 +26,7 @@ CONTRACT = re.findall(
 # Variables that the project adds.
 ADDED = [
     "AGENTS_DIR",
+    "SKILLS_DIR",
     "CLAUDE_SILENCE_TIMEOUT",
     "MAX_RUN_MEMORY",
     "MAX_RUN_PROCESSES",
@@ -54,6 +55,8 @@ ADDED = [
     "USAGE_TAG",
     "AUDIT_TTL",
     "BUDGET_WEBHOOK_URL",
+    "ALWAYS_ASK_TOOLS",
+    "PUBLIC_URL",
     "TRUSTED_PROXIES",
     "ROOT_PATH",
     "CREDENTIALS_PUBLIC_KEY",

@@ -6,6 +6,7 @@ from pathlib import Path
 from tests.redteam.catalogue import (
     ATTACKS,
     BOMBS,
+    DECISION_FORGERIES,
     FORGERIES,
     GIT_ATTACKS,
     GIT_PLANTS,
@@ -25,6 +26,7 @@ def test_each_attack_has_a_row_that_names_what_stops_it():
     expected += [(name, stopped_by, "redteam/test_mcp.py") for name, stopped_by in MCP_FORGERIES.items()]
     expected += [(name, stopped_by, "redteam/test_bombs.py") for name, stopped_by in BOMBS.items()]
     expected += [(name, stopped_by, "redteam/test_forged_output.py") for name, stopped_by in FORGERIES.items()]
+    expected += [(name, stopped_by, "redteam/test_decisions.py") for name, stopped_by in DECISION_FORGERIES.items()]
     expected += [(attack.name, attack.stopped_by, "redteam/test_git.py") for attack in GIT_ATTACKS]
     expected += [(name, stopped_by, "redteam/test_git.py") for name, stopped_by in GIT_PLANTS.items()]
     expected += [(name, stopped_by, "redteam/test_outputs.py") for name, stopped_by in OUTPUT_PLANTS.items()]

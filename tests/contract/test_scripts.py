@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
 
 from shared.store.jobs import batches, settlements, submissions
 from shared.store.redis import scripts
@@ -103,13 +102,13 @@ def test_every_call_names_the_arguments_of_the_header():
         called.add(name)
         sent = {keyword.arg for keyword in call.keywords}
         assert sent == {parameter.name for parameter in scripts.signature(name).parameters}, f"{path}: {name}"
-    settling = {"finish", "retry", "hand_back", "spent"}
+    settling = {"finish", "retry", "hand_back", "spent", "pause"}
     assert called | settling == set(NAMES)
 
 
-SETTLEMENTS: dict[str, type[BaseModel]] = {
+SETTLEMENTS: dict[str, type[settlements._Settlement]] = {
     "finish": settlements.Finish, "retry": settlements.Retry, "hand_back": settlements.HandBack,
-    "spent": settlements.Spent,
+    "spent": settlements.Spent, "pause": settlements.Pause,
 }  # fmt: skip
 SUBMISSION = submissions.Submission("j", "r", "c", 1, 1, "{}")
 SENT = {
@@ -118,7 +117,7 @@ SENT = {
     ("batch", "limits"): set(submissions.Limits._fields),
     ("batch", "batch"): set(batches.Batch("b", "r", "c", []).fields),
     **{
-        (name, "settlement"): set(model.model_fields) - {"script", "body", "key", "signature"}
+        (name, "settlement"): set(model.model_fields) - {"script", "key", "signature", *model._texts}
         for name, model in SETTLEMENTS.items()
     },
 }

@@ -14,6 +14,7 @@ from shared.configuration.settings import (
     AdminSettings,
     CommonSettings,
     CredentialsSettings,
+    DecisionSettings,
     FilesSettings,
     ProxySettings,
     StatusSettings,
@@ -42,7 +43,8 @@ def test_a_function_gets_variables_it_reads(function, settings):
     shared = DOCUMENT["Globals"]["Function"]["Environment"]["Variables"]
     own = RESOURCES[function]["Properties"].get("Environment", {}).get("Variables", {})
     assert set(shared) <= known(CommonSettings) | known(ProxySettings)
-    assert set(own) <= known(settings)
+    more = known(DecisionSettings) if function == "SubmitFunction" else set()
+    assert set(own) <= known(settings) | more
 
 
 def test_the_worker_gets_variables_it_reads():

@@ -20,7 +20,10 @@ VARIABLES = json.loads((ROOT / "local/sam-variables.json").read_text(encoding="u
 
 # The expected response to each event of the template while one job waits, in this order.
 ANSWERS = {
-    "SubmitFunction": {"SubmitQuery": 202, "RouteQuery": 404, "SendMessage": 409},
+    "SubmitFunction": {
+        "SubmitQuery": 202, "RouteQuery": 404, "SendMessage": 409, "Decide": 404, "ShowDecision": 404,
+        "DecideByUrl": 404,
+    },
     "StatusFunction": {
         "ListJobs": 200, "ReadJob": 200, "FollowJob": 200, "ListSteps": 200, "Health": 200, "Live": 200, "Metrics": 200,
         "Docs": 200, "OpenApi": 200, "ReadUsage": 200, "StartPage": 200, "StartFile": 200, "Everything": 404,
@@ -56,7 +59,7 @@ ANSWERS = {
         "Overview": 200, "RecoverWebhooks": 200, "McpServers": 200, "TryRoute": 404, "EffectiveSettings": 200,
         "AllBatches": 200, "AllSessions": 200,
         "AllJobs": 200, "AnyJob": 200, "AnyJobSteps": 200, "ChangePriority": 200, "RetryJob": 409, "DeleteJob": 409,
-        "RedeliverAny": 200, "MakeDownload": 404, "AnyJobText": 200, "ChangeJobs": 200,
+        "RedeliverAny": 200, "MakeDownload": 404, "AnyJobText": 200, "ChangeJobs": 200, "DecideAny": 404,
         "CancelAnyJob": 200, "RetryFailed": 200, "PurgeFinished": 200, "PauseQueue": 200, "ResumeQueue": 200,
         "ClearCache": 200, "Callers": 200, "RevokeCaller": 404,
         "CreateCaller": 200, "RotateKey": 404, "ReadPolicy": 404, "PutPolicy": 404, "ResumeHost": 404,

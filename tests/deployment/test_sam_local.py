@@ -30,6 +30,7 @@ MISSING = {
     "AnySchedule", "PauseAnySchedule", "ResumeAnySchedule", "DeleteAnySchedule",
     "ReadFile", "ReadFileContent", "DeleteFile",
     "ListArtifacts", "ReadArtifact", "ReadPatch", "ReadDownload", "MakeDownload",
+    "Decide", "DecideAny", "ShowDecision", "DecideByUrl",
 }  # fmt: skip
 ACCEPTED = {"SubmitQuery", "SubmitBatch"}
 REFUSED = {"DeleteMessageBatch", "DeleteResponse", "CreateMessage", "CountTokens", "CreateChatCompletion"}

@@ -68,6 +68,7 @@ async def admin(connect, server):
         ({"tools": ["Read"]}, {"tools": ["Read", "Grep"]}, "/tools", "tools"),
         ({"tools": []}, {"tools": ["Read"]}, "/tools", "tools"),
         ({"agents": ["writer"]}, {"agents": ["reviewer"]}, "/agents", "agents"),
+        ({"skills": ["drawing"]}, {"skills": ["reviewing"]}, "/skills", "skills"),
         ({"mcpServers": ["time"]}, {"mcpServers": ["tickets"]}, "/mcpServers", "mcpServers"),
         (
             {"allowedHosts": ["a.tools.example"]},

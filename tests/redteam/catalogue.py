@@ -1031,3 +1031,16 @@ FORGERIES = {
     "Store transcripts of other sessions, or without end": "only the job's own session is stored: 64 MiB for each run",
     "Leave settings and hooks for the next turn of a session": "a turn gets a new directory with the transcript alone",
 }
+
+# Attacks on decisions, in `test_decisions.py`.
+DECISION_FORGERIES = {
+    "Forge a pause, for a call that a person then allows": (
+        "a call that the CLI's stored transcript does not have fails the job, and is not made"
+    ),
+    "Exchange the call between pause and decision": (
+        "the worker compares the call with the one that was shown, and denies another"
+    ),
+    "Call an MCP tool that needs a decision by a forged message of the CLI": (
+        "the broker passes an allowed call once, as it was allowed"
+    ),
+}

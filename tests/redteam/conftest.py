@@ -39,18 +39,23 @@ class Target:
 
     def run(self, *scripts: str, **request: Any) -> dict[str, Any]:
         """Let the model run scripts as a tool; return the job, with what the tool printed as `output`."""
-        command = "; ".join(self._command(script) for script in scripts)
-        attack = ToolUse("Bash", {"command": command, "timeout": 60_000})
-        self.model.reply = lambda body: Text("done") if _tool_results(body) else attack
         seen = len(self.model.requests)
-        body = {"query": "attack", "tools": ["Bash"], **request}
-        answer = self.client.post("/api/query", json=body, headers={"Prefer": "wait=25"})
-        job: dict[str, Any] = answer.json()
-        assert answer.status_code in {200, 202}, job
+        job = self.submit(*scripts, headers={"Prefer": "wait=25"}, **request)
         while "state" not in job or job["state"] not in {"completed", "failed", "cancelled"}:
             job = self.client.get(f"/api/query/{job['jobId']}", params={"wait": 25}).json()
         output = [result for received in self.model.requests[seen:] for result in _tool_results(received.body)]
         return {**job, "output": "\n".join(output)}
+
+    def submit(self, *scripts: str, headers: dict[str, str] | None = None, **request: Any) -> dict[str, Any]:
+        """Submit a job whose model runs scripts as a tool, once; return the answer."""
+        command = "; ".join(self._command(script) for script in scripts)
+        attack = ToolUse("Bash", {"command": command, "timeout": 60_000})
+        self.model.reply = lambda body: Text("done") if _tool_results(body) else attack
+        body = {"query": "attack", "tools": ["Bash"], **request}
+        answer = self.client.post("/api/query", json=body, headers=headers)
+        job: dict[str, Any] = answer.json()
+        assert answer.status_code in {200, 202}, job
+        return job
 
     def _command(self, script: str) -> str:
         source = script if script.startswith("#!/bin/sh") else PRELUDE + script

@@ -60,12 +60,13 @@ def name_no_server(context: Any, case: Any, kwargs: Any) -> None:
 
 
 @schemathesis.hook("before_call")
-def name_no_agent(context: Any, case: Any, kwargs: Any) -> None:
+def name_no_agent_and_no_skill(context: Any, case: Any, kwargs: Any) -> None:
     """Leave out well-formed names, for the same reason."""
     for body in bodies(case):
-        names = body.get("agents")
-        if isinstance(names, list) and len(names) <= 50:
-            body["agents"] = [name for name in names if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", str(name))]
+        for kind in ("agents", "skills"):
+            names = body.get(kind)
+            if isinstance(names, list) and len(names) <= 50:
+                body[kind] = [name for name in names if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", str(name))]
 
 
 @schemathesis.hook("before_call")

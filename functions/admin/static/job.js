@@ -1,6 +1,7 @@
 // The page of a job: why it waits, its request, what it writes, its answer, its timeline, and what may be done with it.
 
 import { call } from "./api.js";
+import { decision } from "./decision.js";
 import { clock, duration, h, number, revealed, state, usd, visible } from "./dom.js";
 import { elapsed } from "./elapsed.js";
 import { history, loadSteps } from "./history.js";
@@ -184,6 +185,7 @@ export function jobPage(id, context) {
           h("section", {}, h("h2", { class: "id" }, job.jobId), facts(job), actions(job, context)),
         ),
         keep("waits", job.waits, () => waits(job)),
+        keep("decision", [job.pending ?? null, context.mayChange], () => decision(job, context)),
         keep("query", query ?? null, () =>
           section(
             "Query",

@@ -8,7 +8,7 @@ import { filters, paging, parameters } from "./filter.js";
 import { update } from "./live.js";
 import { button, section, table } from "./table.js";
 
-const STATES = ["waiting", "active", "delayed", "completed", "failed", "cancelled"];
+const STATES = ["waiting", "active", "delayed", "paused", "completed", "failed", "cancelled"];
 const FIELDS = [
   { name: "id", label: "Id", hint: "job, request, batch, session …" },
   { name: "state", label: "State", options: [["", "all"], ...STATES.map((name) => [name, name])] },

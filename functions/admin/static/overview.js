@@ -6,7 +6,7 @@ import { clock, duration, h, number, usd, visible } from "./dom.js";
 import { update } from "./live.js";
 import { section, table } from "./table.js";
 
-const STATES = ["waiting", "active", "delayed", "completed", "failed", "cancelled"];
+const STATES = ["waiting", "active", "delayed", "paused", "completed", "failed", "cancelled"];
 const SPANS = { "1h": "Last hour", "24h": "Last 24 hours", "7d": "Last 7 days" };
 const SHARES = ["p50", "p95", "p99"];
 const HELD = {

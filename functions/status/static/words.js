@@ -22,6 +22,7 @@ export function stateOf(job, health) {
   if (reason) reasons.push(reasonOf(reason));
   const rest = reasons.length ? `: ${reasons.join("; ")}` : "";
   if (job.state === "waiting") return `Waiting${rest}`;
+  if (job.state === "paused") return `A call waits for a decision${rest}`;
   if (job.state === "delayed") {
     const begins = job.startsAt && !job.attempts ? `until ${job.startsAt}` : "for the next attempt";
     return `Waiting ${begins}${rest}`;

@@ -5,18 +5,26 @@ The CLI passes the turns to Claude as they are written.
 
 import uuid
 from collections.abc import Sequence
+from typing import Protocol
 
 from functions.worker.cli.turns import Block, Turn, shown
-from shared.store.jobs.sessions import Key, Line, StagedSession
+from shared.store.jobs.sessions import Key, Line
 
 # The id of the resumed session. Every run has its own directories, so that one id serves all.
 HISTORY_ID = "01a00000-0000-4000-8000-000000000001"
 
 
+class Appends(Protocol):
+    """The part of a session store that takes what a run adds."""
+
+    async def append(self, key: Key, entries: list[Line]) -> None:
+        """Stage lines of a transcript."""
+
+
 class HistorySession:
     """The SDK's session store of a run with a history; what the run adds goes to `staged`, if the session is kept."""
 
-    def __init__(self, lines: list[Line], staged: StagedSession | None) -> None:
+    def __init__(self, lines: list[Line], staged: Appends | None) -> None:
         self._lines, self._staged = lines, staged
 
     async def append(self, key: Key, entries: list[Line]) -> None:

@@ -79,7 +79,8 @@ def fits(options: ClaudeAgentOptions, started: ClaudeAgentOptions, *, is_relayed
     """
     limits = options.max_turns == started.max_turns and options.max_budget_usd == started.max_budget_usd
     schema = options.output_format is None or is_relayed
-    return limits and schema and not options.agents and tools_fit(_names(options.tools), _names(started.tools))
+    named = bool(options.agents or options.plugins)
+    return limits and schema and not named and tools_fit(_names(options.tools), _names(started.tools))
 
 
 def late_for(options: ClaudeAgentOptions, started: ClaudeAgentOptions) -> Late:

@@ -1,5 +1,6 @@
 """Translation of a run's plan into options of the CLI."""
 
+import json
 from dataclasses import replace
 from typing import Any, cast
 
@@ -14,8 +15,11 @@ from claude_agent_sdk.types import (
 
 from functions.worker.cli import mcp_servers
 from functions.worker.cli.environment import for_relay, for_run
+from functions.worker.cli.gate import Gate, decided_tool
 from functions.worker.cli.history import HISTORY_ID, HistorySession
 from functions.worker.cli.plan import RunOptions, RunPlan, plan_for
+from functions.worker.cli.skills import listing
+from functions.worker.cli.transcripts import PausableSession
 from functions.worker.cli.workspace import Workspace
 from functions.worker.relay.credential import Credential
 from shared.configuration.settings import WorkerSettings
@@ -34,8 +38,9 @@ def options_for(
     plan: RunPlan,
     settings: WorkerSettings,
     workspace: Workspace,
-    session: StagedSession | HistorySession | None = None,
+    session: StagedSession | HistorySession | PausableSession | None = None,
     credential: Credential | None = None,
+    gate: Gate | None = None,
 ) -> ClaudeAgentOptions:
     """Return the options of the CLI for a plan; `session` stores the transcript of a plan with a session.
 
@@ -43,8 +48,11 @@ def options_for(
     """
     options, kept = plan.options, plan.session
     resumes = HISTORY_ID if plan.history else kept.resumes if kept else None
+    if kept and plan.resumption:
+        resumes = kept.session_id
+    gated = {} if gate is None else _gated(plan, gate)
     relayed = {} if credential is None else for_relay(workspace.socket_for_cli, credential)
-    return ClaudeAgentOptions(
+    made = ClaudeAgentOptions(
         cli_path=settings.claude_command,
         cwd=workspace.work,
         env=for_run(workspace.home, workspace.config, workspace.temporary)
@@ -54,24 +62,28 @@ def options_for(
         | (_AGENTS if options.agents else {}),
         model=options.model,
         system_prompt=_system_prompt(options, workspace),
-        max_turns=None if credential else options.max_turns,
+        # The CLI takes no 0, which is left after pauses.
+        max_turns=None if credential or options.max_turns is None else max(1, options.max_turns),
         max_budget_usd=None if credential else options.max_budget_usd,
         effort=options.effort,
         thinking=_thinking(options, uses_client_tools=plan.client_tools is not None),
+        # Only the named ones: neither the CLI's own nor those of a workspace.
+        skills=list(options.skills) if options.skills else None,
+        plugins=[{"type": "local", "path": str(workspace.plugin)}] if options.skills else [],
         # Only what the gateway configures: no other tool, settings file, MCP server, slash command or transcript.
-        tools=list(options.tools),
+        tools=list(plan.offered),
         agents=_agents(options),
         allowed_tools=[*options.tools, *mcp_servers.allowed_tools(plan.mcp.servers)],
         setting_sources=[],
         strict_mcp_config=True,
         extra_args={
             "restricted": None,
-            "disable-slash-commands": None,
+            **_commands(options),
             **({} if kept or plan.history else {"no-session-persistence": None}),
         },
         session_store=cast("SessionStore | None", session),
         # A session that continues keeps its id, which only `resume` names; a fork has both.
-        session_id=kept.session_id if kept and kept.session_id != kept.resumes else None,
+        session_id=kept.session_id if kept and kept.session_id != resumes else None,
         resume=resumes,
         fork_session=kept is not None and resumes not in {None, kept.session_id},
         permission_mode="dontAsk",
@@ -81,6 +93,24 @@ def options_for(
         include_partial_messages=True,
         max_buffer_size=settings.max_output_bytes * _MESSAGE_FACTOR + _MESSAGE_EXTRA,
     )
+    return replace(made, **gated)
+
+
+def _gated(plan: RunPlan, gate: Gate) -> dict[str, Any]:
+    """Return the options of a run whose calls may wait for a decision: no rule allows one that needs it."""
+    free = [tool for tool in plan.options.tools if not gate.needs_decision(tool)]
+    allowed = [*free, *mcp_servers.allowed_tools(plan.mcp.servers)]
+    gated = [tool for tool in plan.offered if gate.needs_decision(tool)]
+    rules = sorted({*gated, *decided_tool(plan.resumption)})
+    return {
+        # Not as options, which the SDK warns about beside `can_use_tool`.
+        "allowed_tools": [],
+        "settings": json.dumps({"permissions": {"ask": rules, "allow": allowed}}),
+        # The CLI asks the gate where no rule allows a call; without a gate it denies it.
+        "permission_mode": "default",
+        "can_use_tool": gate.answer,
+        "hooks": gate.hooks(),
+    }
 
 
 def options_of_held(
@@ -120,6 +150,11 @@ def _system_prompt(options: RunOptions, workspace: Workspace) -> SystemPromptFil
         return SystemPromptFile(type="file", path=str(workspace.system_prompt))
     # When unset, the SDK sends an empty system prompt; the gateway's default is the CLI's own.
     return SystemPromptPreset(type="preset", preset="claude_code")
+
+
+def _commands(options: RunOptions) -> dict[str, str | None]:
+    """Return the flags for commands: without them there are no skills, and a prompt that is sent verbatim is none."""
+    return {"append-system-prompt": listing(options.skills)} if options.skills else {"disable-slash-commands": None}
 
 
 def _agents(options: RunOptions) -> dict[str, AgentDefinition] | None:

@@ -3,16 +3,23 @@
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
+from functions.worker.cli.skills import TOOL as SKILL
 from functions.worker.cli.turns import Block, split
 from functions.worker.relay.client_tools import ClientTools
 from functions.worker.relay.git import GitAccess
+from shared.api.approvals import APPROVAL_TIMEOUT, may_match
 from shared.configuration.agents import Agent
 from shared.configuration.settings import WorkerSettings
+from shared.configuration.skills import Skill
 from shared.egress import hosts
 from shared.egress.repositories import Repository, repository_of
 from shared.mcp.config import Server
+from shared.store.jobs.decisions import Resumption
+
+# The tool by which the model asks the user.
+QUESTION = "AskUserQuestion"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,8 @@ class RunOptions:
     max_budget_usd: float | None = None
     tools: tuple[str, ...] = ()
     agents: dict[str, Agent] = field(default_factory=dict)
+    # None for one that this worker lacks.
+    skills: dict[str, Skill | None] = field(default_factory=dict)
     output_schema: dict[str, Any] | None = None
 
 
@@ -64,6 +73,8 @@ class SessionPlan:
 
     session_id: str
     resumes: str | None
+    # False for a job that could be paused: what it keeps ends with it.
+    is_kept: bool = True
 
     @property
     def is_fork(self) -> bool:
@@ -108,6 +119,19 @@ class GitPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalPlan:
+    """The tools whose calls wait for a decision, for how many ms, and what happens then; `*` stands for any text.
+
+    With `asks` the model may ask the user.
+    """
+
+    tools: tuple[str, ...] = ()
+    timeout_ms: int = APPROVAL_TIMEOUT
+    late: Literal["deny", "fail"] = "deny"
+    asks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RunPlan:
     """Everything that a run needs from its job."""
 
@@ -130,6 +154,16 @@ class RunPlan:
     allowed_hosts: tuple[str, ...] = ()
     inputs: InputsPlan = InputsPlan()
     git: GitPlan | None = None
+    approval: ApprovalPlan | None = None
+    # What the job goes on with after a pause.
+    resumption: Resumption | None = None
+    job_id: str = ""
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The built-in tools that the CLI offers the model."""
+        asks = self.approval is not None and self.approval.asks and QUESTION not in self.options.tools
+        return (*self.options.tools, QUESTION) if asks else self.options.tools
 
     @property
     def uses_tools(self) -> bool:
@@ -163,6 +197,7 @@ def plan_for(request: Mapping[str, Any], settings: WorkerSettings, *, spent_usd:
             tuple(_content(one) for one in request.get("attachments", ())),
         ),
         git=_git(request),
+        approval=_approval(request, settings),
     )
 
 
@@ -174,6 +209,9 @@ def _client_tools(request: Mapping[str, Any], placeholders: Mapping[str, Block])
 def _options(request: Mapping[str, Any], settings: WorkerSettings, spent_usd: float) -> RunOptions:
     budgets = [limit for limit in (request.get("maxBudgetUsd"), settings.max_budget_usd) if limit is not None]
     agents = {name: settings.agents[name] for name in request.get("agents", ()) if name in settings.agents}
+    skills = {name: settings.skills.get(name) for name in request.get("skills", ())}
+    # The tools that start an agent and read a skill.
+    more = [*(["Agent"] if agents else []), *([SKILL] if skills else [])]
     return RunOptions(
         model=request.get("model") or settings.claude_model,
         system_prompt=request.get("systemPrompt"),
@@ -182,9 +220,9 @@ def _options(request: Mapping[str, Any], settings: WorkerSettings, spent_usd: fl
         max_output_tokens=request.get("maxOutputTokens"),
         cuts_answer=request.get("live", False),
         max_budget_usd=min(budgets) - spent_usd if budgets else None,
-        # The tool that starts an agent.
-        tools=tuple(dict.fromkeys((*request.get("tools", ()), *(["Agent"] if agents else [])))),
+        tools=tuple(dict.fromkeys((*request.get("tools", ()), *more))),
         agents=agents,
+        skills=skills,
         output_schema=request.get("outputSchema"),
     )
 
@@ -207,6 +245,17 @@ def _git(request: Mapping[str, Any]) -> GitPlan | None:
     ref, branch = git.get("ref"), git.get("push", {}).get("branch")
     named = None if ref == "HEAD" else ref
     return GitPlan(repository_of(git["url"]), named, git["depth"], git.get("credential"), branch)
+
+
+def _approval(request: Mapping[str, Any], settings: WorkerSettings) -> ApprovalPlan | None:
+    """Return what waits for a decision: what the request names, and ALWAYS_ASK_TOOLS whatever it says."""
+    stated = request.get("approval")
+    always = settings.always_ask_tools
+    if stated is None:
+        servers = [f"mcp__{name}__" for name in request.get("mcpServers", ())]
+        matched = any(may_match(pattern, servers, request.get("tools", ())) for pattern in always)
+        return ApprovalPlan(always) if matched else None
+    return ApprovalPlan((*stated["tools"], *always), stated["timeoutMs"], stated["onTimeout"], asks=True)
 
 
 def _content(one: Mapping[str, Any]) -> Content:

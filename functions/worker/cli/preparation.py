@@ -3,9 +3,10 @@
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from functions.worker.cli.inputs import Inputs
+from functions.worker.cli.inputs import Inputs, InputsError
 from functions.worker.cli.plan import GitPlan, RunPlan
 from functions.worker.cli.turns import Block
 from functions.worker.cli.workspace import Workspace
@@ -16,6 +17,7 @@ from functions.worker.git.shell import GitError, Shell, WorkspaceError
 from functions.worker.relay.run import Watcher
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
+from shared.store.jobs.decisions import workspace_session
 from shared.store.jobs.waiting import Cloning
 
 log = logging.getLogger("worker.git")
@@ -49,7 +51,7 @@ class Preparation:
         """Fill the working directory below the run's `folder`; raises WorkspaceError or InputsError."""
         shell, workspace, restored = self._shell_of(folder), Workspace(folder), False
         if plan.git is not None:
-            await self._clone(shell, plan.git)
+            await self._clone(shell, _at_commit(plan.git, plan))
         if self._inputs is not None:
             restored = plan.restores is not None and await self._inputs.restore(workspace.work, plan.restores)
             await self._inputs.place(workspace.work)
@@ -57,6 +59,15 @@ class Preparation:
             workspace.refuse_copies()
         if plan.options.tools and (restored or plan.git or plan.inputs.files):
             await self._begin(shell, plan)
+        if plan.resumption is not None and plan.options.tools and self._inputs is not None:
+            await self._restore_paused(self._inputs, workspace, plan)
+
+    async def _restore_paused(self, inputs: Inputs, workspace: Workspace, plan: RunPlan) -> None:
+        """Put back the working directory as it was at the pause, now that its beginning is noted."""
+        workspace.empty()
+        is_kept = plan.resumption is not None and plan.resumption.kept["workspace"]
+        if is_kept and not await inputs.restore(workspace.work, workspace_session(plan.job_id)):
+            raise InputsError
 
     def resume(self, folder: Path, began_with: str, *, has_patch: bool) -> None:
         """Take what an earlier slot has prepared in the run's `folder`."""
@@ -86,3 +97,9 @@ class Preparation:
             event(log, "patch_not_begun", logging.WARNING, status=error.status)
             if plan.git is not None:
                 raise WorkspaceError("The repository could not be prepared for the run") from None
+
+
+def _at_commit(git: GitPlan, plan: RunPlan) -> GitPlan:
+    """Return the plan of a repository at the commit that the job began with, if it goes on after a pause."""
+    commit = None if plan.resumption is None else plan.resumption.kept.get("commit")
+    return replace(git, ref=commit) if commit else git

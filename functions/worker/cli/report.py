@@ -11,6 +11,7 @@ from functions.worker.cli.usage import Meter, spends_of_envelope
 from functions.worker.relay.run import RelayedRun
 from shared.api.vocabulary import ErrorCode
 from shared.store.callers.spending import Spend
+from shared.store.jobs.decisions import Question
 
 # Failed requests that are kept of one attempt.
 MOST_REQUESTS = 50
@@ -22,6 +23,19 @@ class Structured:
 
     fits: bool
     value: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What the runs of the same attempt have seen before their pauses; `duration` in ms."""
+
+    text: str = ""
+    turns: int = 0
+    requests: int = 0
+    duration: int = 0
+    spends: tuple[Spend, ...] = ()
+    # Messages to the job that the model has received.
+    messages: int = 0
 
 
 @dataclass(slots=True)
@@ -61,6 +75,17 @@ class Report:
     structured: Structured | None = None
     meter: Meter | None = None
     is_free: bool = False
+    earlier: Earlier = Earlier()
+    # The call that the run has ended for, the CLI's id of it, and its step as JSON.
+    question: Question | None = None
+    call_id: str = ""
+    step: str = ""
+    messages: int = 0
+
+    @property
+    def answer(self) -> str:
+        """The answer: that of a run before a pause when the model has written none since."""
+        return self.text if self.text.strip() else self.earlier.text
 
     @property
     def seen(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +13,28 @@ from redis.exceptions import RedisError
 
 from functions.worker.cli import mcp_servers, resources
 from functions.worker.cli.environment import uses_cloud
-from functions.worker.cli.history import HistorySession, transcript
+from functions.worker.cli.gate import Gate
 from functions.worker.cli.inputs import Inputs, InputsError
+from functions.worker.cli.kept_session import CallNotFoundError, SessionNotFoundError, kept_session
 from functions.worker.cli.plan import RunPlan
 from functions.worker.cli.preparation import Preparation
 from functions.worker.cli.process import GRACE, Cli
 from functions.worker.cli.prompt import messages_of
 from functions.worker.cli.publisher import Publisher
 from functions.worker.cli.report import Report, Structured
-from functions.worker.cli.steering import Steering
-from functions.worker.cli.steps import Steps
+from functions.worker.cli.resuming import note_question, reading_for
+from functions.worker.cli.skills import SkillUnavailableError
 from functions.worker.cli.stream import Reading, read_messages
 from functions.worker.cli.structured import Check
 from functions.worker.cli.tools import run_commands
 from functions.worker.cli.turns import Block
 from functions.worker.cli.usage import Meter
-from functions.worker.cli.warm import KeptSession, WarmCli
+from functions.worker.cli.warm import WarmCli
 from functions.worker.git.shell import WorkspaceError
 from functions.worker.relay.plan import policy_for
 from functions.worker.relay.run import RelayedRun, Watcher
 from functions.worker.sandbox.confine import SandboxUnavailableError
+from shared.api.steps import as_json
 from shared.api.vocabulary import ErrorCode
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
@@ -50,10 +53,6 @@ _NO_CLIENT_TOOLS = (
     "A client's own tools are not possible where runs reach Claude through Bedrock, Vertex AI or Foundry: they need "
     "the gateway's relay, which such a deployment does not use"
 )
-
-
-class SessionNotFoundError(Exception):
-    """The session that a run continues does not exist."""
 
 
 class Run:
@@ -78,6 +77,7 @@ class Run:
         publisher: Publisher | None = None,
         session: StagedSession | None = None,
         deadline: float | None = None,
+        gate: Gate | None = None,
     ) -> Report:
         """Carry out a plan and return the report; `publisher` takes what the run does meanwhile.
 
@@ -89,22 +89,24 @@ class Run:
         self._needs_exit_time = plan.uses_tools or plan.session is not None
         try:
             attached = await self.preparation.attached()
-            kept = await _kept(plan, session, attached)
+            kept = await kept_session(plan, session, attached, gate)
         except InputsError as error:
             return Report(failure=error.code, message=error.message)
-        except RedisError:
+        except (RedisError, CallNotFoundError):
             return Report(failure="server_error")
         except SessionNotFoundError:
             return Report(failure="session_not_found")
         try:
-            cli = self._cli = self._warm.take(plan, kept)
+            cli = self._cli = self._warm.take(plan, kept, gate)
         except SandboxUnavailableError:
             # The queue gives such a job to no worker like this one.
             event(log, "sandbox_unavailable", logging.ERROR)
             return Report(failure="server_error")
+        except SkillUnavailableError as error:
+            return Report(failure="invalid_request", message=error.message)
         relayed = self._report.relayed = self._relay(plan, deadline)
         cli.begin_relaying(relayed)
-        self._conversation = asyncio.create_task(self._converse(cli, plan, attached, publisher or Publisher()))
+        self._conversation = asyncio.create_task(self._converse(cli, plan, attached, publisher or Publisher(), gate))
         uses_files = plan.uses_tools or plan.git is not None
         watch = resources.exceeded(self._warm.excluded, self._settings, has_tools=uses_files, folder=cli.folder)
         bounds = asyncio.create_task(watch)
@@ -178,33 +180,24 @@ class Run:
         self._warm.allow_next()
         await _uncancelled(self._clear_up())
 
-    async def _converse(self, cli: Cli, plan: RunPlan, attached: Sequence[Block], publisher: Publisher) -> None:
+    async def _converse(
+        self, cli: Cli, plan: RunPlan, attached: Sequence[Block], publisher: Publisher, gate: Gate | None
+    ) -> None:
         report, schema = self._report, plan.options.output_schema
         # Until the result is known to fit the schema.
         report.structured = None if schema is None else Structured(fits=False)
         check = None if schema is None else Check(schema)
         try:
-            await cli.start()
-            # Into the directory of a CLI that waits, so that a warm one can be used.
-            await self.preparation.prepare(cli.folder, plan)
-            is_confined = self._warm.sandbox.kind == "namespaces"
-            if report.relayed is not None and report.relayed.egress is not None and is_confined:
-                cli.open_network()
+            await self._start(cli, plan, gate)
             expected = mcp_servers.Expected(plan.mcp, cli.broker.gone, cli.broker.cut)
-            await cli.send(messages_of(plan.prompt, attached))
-            reading = Reading(
-                expected,
-                publisher,
-                Steps(publisher, self._watcher),
-                Steering(publisher),
-                plan.options.cuts_answer,
-                frozenset() if plan.client_tools is None else plan.client_tools.names,
-            )
-            await self._read(cli, reading)
+            if plan.resumption is None:
+                await cli.send(messages_of(plan.prompt, attached))
+            await self._read(cli, reading_for(plan, publisher, expected, gate, self._watcher), gate)
+            note_question(report, gate)
             if report.envelope is None:
                 # Not at `end`, which may come later: the CLI's own retry starts half a second after its announcement.
                 cli.kill_cli()
-            elif check is not None:
+            elif check is not None and report.question is None:
                 report.structured = await check.result(report.structured_input)
         except (InputsError, WorkspaceError) as error:
             report.failure, report.message = error.code, error.message
@@ -220,7 +213,26 @@ class Run:
             if check is not None:
                 await check.close()
 
-    async def _read(self, cli: Cli, reading: Reading) -> None:
+    async def _start(self, cli: Cli, plan: RunPlan, gate: Gate | None) -> None:
+        """Start the CLI and fill its working directory."""
+        if gate is not None and plan.resumption is not None:
+            # The CLI makes the decided call as soon as it has started.
+            await self.preparation.prepare(cli.folder, plan)
+            gate.open_network = partial(self._open_network, cli)
+            await cli.start()
+            return
+        await cli.start()
+        # Into the directory of a CLI that waits, so that a warm one can be used.
+        await self.preparation.prepare(cli.folder, plan)
+        self._open_network(cli)
+
+    def _open_network(self, cli: Cli) -> None:
+        """Let the tools of a run in a sandbox reach the hosts of the run, once."""
+        relayed, is_confined = self._report.relayed, self._warm.sandbox.kind == "namespaces"
+        if relayed is not None and relayed.egress is not None and is_confined:
+            cli.open_network()
+
+    async def _read(self, cli: Cli, reading: Reading, gate: Gate | None) -> None:
         """Read the messages of a CLI that has its prompt, and give it the messages to the job meanwhile."""
         giving = asyncio.create_task(reading.steering.give(cli.send))
         giving.add_done_callback(lambda task: task.cancelled() or task.exception())  # the CLI may have exited
@@ -228,7 +240,9 @@ class Run:
             await read_messages(cli.messages(), self._report, self._settings, reading)
         finally:
             giving.cancel()
-            reading.steps.close()
+            self._report.messages = reading.steering.received
+            if waiting := reading.steps.close("" if gate is None else gate.call_id):
+                self._report.step = as_json(waiting)
 
     async def _clear_up(self) -> None:
         await self._end_processes()
@@ -262,22 +276,6 @@ def _refused_without_relay(plan: RunPlan) -> Report | None:
     if plan.client_tools is not None:
         return Report(failure="invalid_request", message=_NO_CLIENT_TOOLS)
     return None
-
-
-async def _kept(plan: RunPlan, session: StagedSession | None, attached: Sequence[Block]) -> KeptSession | None:
-    """Return the session of a run, with the lines of a history or of the session that it continues."""
-    if plan.history:
-        lines = transcript(plan.history, attached, plan.options.model)
-        return KeptSession(HistorySession(lines, session), lines)
-    if session is None:
-        return None
-    resumes = plan.session.resumes if plan.session else None
-    if not resumes:
-        return KeptSession(session)
-    found = await session.transcript(resumes)
-    if found is None:
-        raise SessionNotFoundError
-    return KeptSession(session, found, is_whole=not await session.subpaths(resumes))
 
 
 async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:

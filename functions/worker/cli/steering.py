@@ -32,6 +32,7 @@ class Steering:
         self._waiting: list[Message] = []
         self._given: dict[str, Message] = {}
         self._changed = asyncio.Event()
+        self.received = 0
         publisher.pass_messages_to(self._add)
 
     def _add(self, messages: Sequence[Message]) -> None:
@@ -63,6 +64,7 @@ class Steering:
         for message_id in ids:
             message = self._given.pop(message_id, None) if isinstance(message_id, str) else None
             if message is not None:
+                self.received += 1
                 self._changed.set()
                 step = Step.model_validate_json(message.step)
                 took = int((time.time() - datetime.fromisoformat(step.started_at).timestamp()) * 1000)

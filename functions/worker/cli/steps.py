@@ -24,12 +24,15 @@ _TOOL = re.compile(r"[\w.:/ -]{1,200}", re.ASCII)
 
 @dataclass(slots=True)
 class Steps:
-    """Publishes each step of a run when it begins and when it ends. At most `MOST_STEPS`; the others are counted."""
+    """Publishes each step of a run when it begins and when it ends. At most `MOST_STEPS`; the others are counted.
+
+    `denied` has the ids of calls that were denied, also by others than the CLI.
+    """
 
     publisher: Publisher
     watcher: Watcher = field(default_factory=Watcher)
+    denied: set[str] = field(default_factory=set)
     _open: dict[str, tuple[Step, int]] = field(default_factory=dict)
-    _denied: set[str] = field(default_factory=set)
     _known: set[str] = field(default_factory=set)
 
     def observe(self, message: Message) -> None:
@@ -41,7 +44,7 @@ class Steps:
                         self._begin(block, message.parent_tool_use_id)
             case SystemMessage(subtype="permission_denied", data={"tool_use_id": str(step_id)}):
                 if step_id in self._open:
-                    self._denied.add(step_id)
+                    self.denied.add(step_id)
             case UserMessage(content=list(blocks)):
                 for block in blocks:
                     if isinstance(block, ToolResultBlock):
@@ -56,19 +59,7 @@ class Steps:
             self.publisher.count_step()
             return
         self._known.add(block.id)
-        given, is_cut = cut_input(block.input)
-        step = Step(
-            id=block.id,
-            parent_id=parent if _matches(_ID, parent) else None,
-            kind="tool",
-            tool=block.name if _matches(_TOOL, block.name) else "unknown",
-            input=given,
-            status="started",
-            output=None,
-            started_at=rfc3339(int(time.time() * 1000)),
-            duration_ms=None,
-            truncated=is_cut,
-        )
+        step = _begun(block, parent)
         self._open[step.id] = step, time.time_ns()
         self.publisher.add_step(step.id, as_json(step), is_new=True)
 
@@ -77,7 +68,7 @@ class Steps:
             return
         step, began = self._open.pop(block.tool_use_id)
         status: StepStatus = "failed" if block.is_error else "completed"
-        if step.id in self._denied:
+        if step.id in self.denied:
             status = "denied"
         output, is_cut = for_step(_text_of(block.content))
         duration = max(0, (time.time_ns() - began) // 1_000_000)
@@ -88,11 +79,40 @@ class Steps:
         self.publisher.add_step(step.id, as_json(step), is_new=False)
         self.watcher.step_ended(step, began)
 
-    def close(self) -> None:
-        """Publish that the steps which have not ended have failed: their run is over."""
+    def go_on(self, step: Step, changed: Any = None) -> None:
+        """Expect the end of a step that began in the run before a pause; its call may be made with a changed input."""
+        if changed is not None:
+            given, is_cut = cut_input(changed)
+            step = step.model_copy(update={"input": given, "truncated": is_cut})
+        self._known.add(step.id)
+        self._open[step.id] = step, time.time_ns()
+
+    def close(self, waiting: str = "") -> Step | None:
+        """Publish that the steps which have not ended have failed: their run is over.
+
+        Return the step of the call that waits for a decision.
+        """
+        waits = self._open.pop(waiting, None)
         for step, began in self._open.values():
             self._publish_end(step.model_copy(update={"status": "failed"}), began)
         self._open.clear()
+        return None if waits is None else waits[0]
+
+
+def _begun(block: ToolUseBlock, parent: Any) -> Step:
+    given, is_cut = cut_input(block.input)
+    return Step(
+        id=block.id,
+        parent_id=parent if _matches(_ID, parent) else None,
+        kind="tool",
+        tool=block.name if _matches(_TOOL, block.name) else "unknown",
+        input=given,
+        status="started",
+        output=None,
+        started_at=rfc3339(int(time.time() * 1000)),
+        duration_ms=None,
+        truncated=is_cut,
+    )
 
 
 def _matches(pattern: re.Pattern[str], value: Any) -> bool:

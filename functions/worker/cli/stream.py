@@ -80,13 +80,18 @@ async def read_messages(
                     report.calls = found
                     return
                 is_last = _is_last(message, report, structured_input, cuts_answer=reading.cuts_answer)
-                if is_last and isinstance(message, ResultMessage) and not message.is_error:
+                if is_last and _is_answer(message):
                     is_last = await reading.steering.may_end()
                 if is_last or _is_too_large(report, settings.max_output_bytes - calls.size):
                     return
                 silence_limit.observe(message)
     except (TimeoutError, CallError):
         report.failure = "server_error"
+
+
+def _is_answer(message: Message) -> bool:
+    """Return whether a message ends an answer; a run that ends for a decision passes its messages on afterwards."""
+    return isinstance(message, ResultMessage) and not message.is_error and message.deferred_tool_use is None
 
 
 class _SilenceLimit:

@@ -13,13 +13,14 @@ from uuid import uuid4
 from claude_agent_sdk import ClaudeAgentOptions
 from claude_agent_sdk.types import SessionStore
 
-from functions.worker.cli import late, version
+from functions.worker.cli import late, skills, version
+from functions.worker.cli.gate import Gate
 from functions.worker.cli.held import Keeper
 from functions.worker.cli.history import HistorySession
 from functions.worker.cli.options import as_given_late, options_for, options_of_held
 from functions.worker.cli.plan import RunPlan
 from functions.worker.cli.process import Cli
-from functions.worker.cli.transcripts import RenamedSession, place
+from functions.worker.cli.transcripts import PausableSession, RenamedSession, place
 from functions.worker.cli.workspace import Workspace
 from functions.worker.git.shell import Shell
 from functions.worker.mcp.broker import Broker
@@ -43,7 +44,7 @@ _CORES_OF_TWO = 2
 class KeptSession:
     """The session of a run: its store, and what it continues; `is_whole` says that there are no other transcripts."""
 
-    store: StagedSession | HistorySession
+    store: StagedSession | HistorySession | PausableSession
     lines: list[Line] | None = None
     is_whole: bool = True
 
@@ -79,13 +80,18 @@ class WarmCli:
         self._has_cores = cores.available() >= _CORES_OF_TWO * settings.queue_concurrency
         self.continued = Keeper(self._held_for_session, self._may_start, is_relayed=relay is not None)
 
-    def take(self, plan: RunPlan, session: KeptSession | None = None) -> Cli:
+    def take(self, plan: RunPlan, session: KeptSession | None = None, gate: Gate | None = None) -> Cli:
         """Return a CLI for a run: a waiting one if one fits, else one that is not started yet.
 
-        The caller ends the CLI, and calls `allow_next` when the next may start.
+        The caller ends the CLI, and calls `allow_next` when the next may start. Raises SandboxUnavailableError and
+        SkillUnavailableError.
         """
         self.sandbox.check(has_tools=bool(plan.options.tools or plan.git))
+        skills.check(plan.options.skills)
         self._may_start.clear()
+        if gate is not None:
+            # Permission mode and rules are options of the start.
+            return self._cold(plan, session, gate)
         if session is not None and self._tools is not None:
             self.continued.want()
         if session is not None and session.lines is not None:
@@ -160,7 +166,9 @@ class WarmCli:
             place(session.lines, workspace.config, inside, resumes)
         if session is not None and plan.session is not None:
             copied = session.lines if plan.session.is_fork or plan.history else None
-            store = RenamedSession(session.store, plan.session.session_id, copied)
+            # A run that may be paused gets no waiting CLI.
+            inner = cast("StagedSession | HistorySession", session.store)
+            store = RenamedSession(inner, plan.session.session_id, copied)
             options = replace(options, session_store=cast("SessionStore", store))
         cli.give(options, given, broker, lambda: self._cold_options(plan, workspace, broker, session))
 
@@ -178,19 +186,26 @@ class WarmCli:
         self._resumes = {cli: resumes}
         return cli
 
-    def _cold(self, plan: RunPlan, session: KeptSession | None) -> Cli:
+    def _cold(self, plan: RunPlan, session: KeptSession | None, gate: Gate | None = None) -> Cli:
         workspace = Workspace.create()
-        broker = Broker(plan.mcp.servers, workspace.root, self.shared)
+        broker = Broker(plan.mcp.servers, workspace.root, self.shared, None if gate is None else gate.permits)
         line = None if self.relay is None else self.relay.line()
-        return Cli(workspace, self._cold_options(plan, workspace, broker, session), line, broker)
+        return Cli(workspace, self._cold_options(plan, workspace, broker, session, gate), line, broker)
 
     def _cold_options(
-        self, plan: RunPlan, workspace: Workspace, broker: Broker, session: KeptSession | None
+        self,
+        plan: RunPlan,
+        workspace: Workspace,
+        broker: Broker,
+        session: KeptSession | None,
+        gate: Gate | None = None,
     ) -> ClaudeAgentOptions:
         if plan.options.system_prompt is not None:
             workspace.system_prompt.write_text(plan.options.system_prompt, encoding="utf-8", newline="")
+        if plan.options.skills:
+            skills.place(plan.options.skills, workspace.plugin)
         store = None if session is None else session.store
-        options = options_for(plan, self._settings, workspace, store, self._credential)
+        options = options_for(plan, self._settings, workspace, store, self._credential, gate)
         return self.sandbox.confine(replace(options, mcp_servers=broker.configuration()), workspace.root)
 
     @property

@@ -78,12 +78,25 @@ class Workspace:
         """The file that holds the system prompt of a request that has one."""
         return self.given / "system-prompt"
 
+    @property
+    def plugin(self) -> Path:
+        """The plugin with the skills of a run that has some."""
+        return self.given / "plugin"
+
     def refuse_copies(self) -> None:
         """Take the name of the directory into which a CLI without tools would copy images, to tell the model of it."""
         for folder in self.temporary.glob("claude-*"):
             for work in (self.work, WORK):
                 with suppress(OSError):
                     (folder / re.sub(r"[^a-zA-Z0-9]", "-", str(work))).touch()
+
+    def empty(self) -> None:
+        """Remove everything in the working directory."""
+        folder = os.open(self.work, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            empty(folder)
+        finally:
+            os.close(folder)
 
     def remove(self) -> None:
         """Remove the directories, whatever permissions the run gave them."""

@@ -5,14 +5,17 @@ import logging
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
 
+from functions.worker.cli.gate import Gate
 from functions.worker.cli.inputs import Inputs
 from functions.worker.cli.plan import GitPlan, plan_for
 from functions.worker.cli.preparation import Preparation
+from functions.worker.cli.resuming import earlier_of, kept_of, plan_of_job
 from functions.worker.cli.run import Run
 from functions.worker.jobs import attempt_trace, finished
 from functions.worker.jobs.context import Signals, SlotContext
@@ -27,6 +30,7 @@ from functions.worker.jobs.heartbeat import Heartbeat
 from functions.worker.jobs.mcp_credentials import with_credentials
 from functions.worker.jobs.outcome import Outcome, failed, judge, with_outputs
 from functions.worker.jobs.outputs import RunOutputs
+from functions.worker.jobs.pausing import may_begin, pause_of, with_workspace
 from functions.worker.jobs.pushing import pushed
 from functions.worker.jobs.settling import settlement_of
 from functions.worker.jobs.upstream_report import UpstreamReport
@@ -86,12 +90,14 @@ class Attempt:
         self._signals = signals
         self._ids: dict[str, Any] = {"job_id": job.claim.job_id, "request_id": job.request_id}
         self._deadline = asyncio.get_running_loop().time() + job.time_left / 1000
-        self._plan = plan_for(job.request, context.settings, spent_usd=job.cost)
+        plan = plan_for(job.request, context.settings, spent_usd=job.cost)
+        self._plan = plan_of_job(plan, job.claim.job_id, job.resumption)
         self._session: StagedSession | None = None
         if self._plan.session is not None:
             self._session = StagedSession(
-                context.client, job.caller, str(job.claim), context.settings.session_ttl, self._plan.session.session_id
-            )
+                context.client, job.caller, str(job.claim), context.settings.session_ttl, self._plan.session.session_id,
+                job.claim.job_id,
+            )  # fmt: skip
         self._is_on_own_credential = self._plan.credential is not None
         relay = context.warm.relay
         self._trace = attempt_trace.begin(
@@ -108,7 +114,8 @@ class Attempt:
             preparation = Preparation(context.warm.shell, context.settings, inputs, self._report)
             self._run = EndedRun(*ended, preparation)
         self._outputs = RunOutputs(self._plan, self._run, job, context.client, context.settings)
-        self._heartbeat = Heartbeat(context.client, job.claim, lambda: self._run.spends, signals.steer)
+        received = earlier_of(job.resumption).messages
+        self._heartbeat = Heartbeat(context.client, job.claim, lambda: self._run.spends, signals.steer, received)
 
     async def run(self) -> str:
         """Run the job and settle its outcome; return how that was settled, as `Spool.settle` does."""
@@ -121,7 +128,11 @@ class Attempt:
             if self._trace is not None:
                 self._trace.run_ended()
             await self._heartbeat.flush()
-            if self._settlement(outcome).script == "finish" and self._outputs.are_left:
+            if outcome.state == "paused":
+                keeping = with_workspace(outcome, self._plan, self._run, self._job, self._context)
+                outcome = await self._uninterrupted(keeping, heartbeat, overtime=_OVERTIME)
+                how = await self._settle(outcome)
+            elif self._settlement(outcome).script == "finish" and self._outputs.are_left:
                 await self._note_finished(outcome)
                 finishing = self._with_outputs(outcome)
                 outcome = await self._uninterrupted(finishing, heartbeat, overtime=_OVERTIME)
@@ -179,15 +190,22 @@ class Attempt:
             return failed("credential_unavailable")
         except RedisError:
             return failed("server_error")
-        answer = self._run.answer(self._plan, self._heartbeat, self._session, self._deadline)
+        begin = partial(may_begin, self._context.client, self._job)
+        gate = None if self._plan.approval is None else Gate(self._plan, begin)
+        answer = self._run.answer(self._plan, self._heartbeat, self._session, self._deadline, gate)
         try:
             report = await self._uninterrupted(answer, heartbeat, self._time_left())
         except TimeoutError:
             # A job that waited for Claude fails for what it waited for.
             code = self._run.waits_for or "timeout"
             return replace(failed(code), spend=self._run.spends, absent=self._run.absent, seen=self._run.seen)
-        session_id = self._plan.session.session_id if self._plan.session else None
-        return judge(report, max_output_bytes=self._context.settings.max_output_bytes, session_id=session_id)
+        session = self._plan.session
+        session_id = session.session_id if session and session.is_kept else None
+        report.earlier = earlier_of(self._job.resumption)
+        outcome = judge(report, max_output_bytes=self._context.settings.max_output_bytes, session_id=session_id)
+        if outcome.state == "paused":
+            outcome = replace(outcome, resume=kept_of(report, self._run.preparation.began_with))
+        return outcome
 
     async def _uninterrupted(
         self,
@@ -267,12 +285,15 @@ class Attempt:
     def _settlement(self, outcome: Outcome) -> Settlement:
         if self._is_on_own_credential:
             outcome = outcome_on_own_credential(outcome)
+        if outcome.state == "paused":
+            return pause_of(self._job.claim, outcome, self._plan, self._context.settings)
         return settlement_of(self._job, outcome, self._time_left(), self._context.settings)
 
     async def _settle(self, outcome: Outcome) -> str:
         settlement = self._settlement(outcome)
         how = await self._context.spool.settle(self._context.client, settlement, self._signals.stop)
         ended = "job_ended" if settlement.script == "finish" and how != "held" else "job_delayed"
+        ended = "job_paused" if settlement.script == "pause" else ended
         event(log, _NOT_SETTLED.get(how, ended), **self._ids, state=outcome.state, code=outcome.code)
         if outcome.outputs is not None and how in {"void", "held"}:
             await self._outputs.discard()

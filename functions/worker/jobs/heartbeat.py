@@ -37,8 +37,12 @@ class Heartbeat(Publisher):
         claim: claims.Claim,
         spends: Callable[[], Sequence[Spend]],
         changed: asyncio.Event | None = None,
+        received: int = 0,
     ) -> None:
-        """Take the cost of the run so far from `spends`; renew soon when `changed` is set."""
+        """Take the cost of the run so far from `spends`; renew soon when `changed` is set.
+
+        An earlier run of the job has `received` so many of its messages, and its transcript has them.
+        """
         self._client = client
         self._claim = claim
         self._progress = Progress()
@@ -47,7 +51,7 @@ class Heartbeat(Publisher):
         self._changed = changed or asyncio.Event()
         # Messages from the store, how many, and the run that takes them.
         self._messages: list[Message] = []
-        self._fetched = 0
+        self._fetched = received
         self._take: Callable[[Sequence[Message]], None] | None = None
         self._failing = False
         # One renewal at a time, so that no piece of text overtakes an earlier one.

@@ -29,6 +29,7 @@ MESSAGES: dict[ErrorCode, str] = {
         "or a link or a directory is where the file should be"
     ),
     "workspace_too_large": "The files or the repository of the job are larger than MAX_WORKSPACE_BYTES allows",
+    "approval_expired": "Nobody decided on a call of the job within its approval.timeoutMs",
     "credential_unavailable": (
         "The job's credential cannot be used: it was deleted, no worker can open it, or it may not be sent to the "
         "Messages API or to the host of the repository; store it again, and check its hosts"

@@ -20,6 +20,7 @@ more than MAX_RUN_MEMORY or MAX_RUN_PROCESSES                    resource_exceed
 the end of the clock                                             timeout
 no envelope, whatever the exit code                              cli_crashed
 two workers that were lost with the job (see rescue.lua)         worker_lost
+the end of the time for a decision (see expire_decisions.lua)    approval_expired
 a credential of the caller that cannot be used                   credential_unavailable
 a file, an attachment or a repository that the run cannot have   workspace_failed
 files or a repository above MAX_WORKSPACE_BYTES                  workspace_too_large
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from functions.worker.cli.report import Report
     from shared.store.callers.spending import Spend
+    from shared.store.jobs.decisions import Question
     from shared.store.jobs.outputs import Outputs
 
 _BY_STATUS: dict[int, ErrorCode] = {
@@ -101,7 +103,7 @@ class Outcome:
     False for what only the CLI reports, and for a run on the caller's own credential.
     """
 
-    state: Literal["completed", "failed"]
+    state: Literal["completed", "failed", "paused"]
     body: dict[str, Any]
     retry_after: int | None = None
     spend: "Sequence[Spend]" = ()
@@ -109,6 +111,9 @@ class Outcome:
     seen: dict[str, Any] = field(default_factory=dict)
     shows_upstream: bool = True
     outputs: "Outputs | None" = None
+    # Of a run that is paused: the call, and what the run that goes on needs.
+    question: "Question | None" = None
+    resume: dict[str, Any] = field(default_factory=dict)
 
     @property
     def code(self) -> ErrorCode | None:
@@ -168,6 +173,8 @@ def _judge(report: "Report", max_output_bytes: int, session_id: str | None) -> O
         return failed(report.failure, report.retry_after, report.message)
     if report.is_cut or report.calls:
         return _ended_early(report, max_output_bytes)
+    if report.question is not None:
+        return Outcome("paused", {}, question=report.question)
     envelope = report.envelope
     if envelope is None:
         return failed("cli_crashed")
@@ -183,11 +190,13 @@ def _answer(report: "Report", envelope: "ResultMessage", max_output_bytes: int, 
     """Return the outcome of a run that the CLI reports as a success."""
     if report.structured is not None and not report.structured.fits:
         return failed("schema_unsatisfied")
-    without_text = report.structured is None and not report.text.strip()
+    without_text = report.structured is None and not report.answer.strip()
     if envelope.num_turns < 1 or report.model is None or without_text:
         return failed("empty_result")
     result = _result(report, report.model, session_id)
-    result |= {"durationMs": envelope.duration_ms, "turns": envelope.num_turns}
+    earlier = report.earlier
+    duration, turns = earlier.duration + envelope.duration_ms, earlier.turns + envelope.num_turns
+    result |= {"durationMs": duration, "turns": turns}
     return _bounded(result, max_output_bytes)
 
 
@@ -232,7 +241,8 @@ def _json_bytes(value: dict[str, Any]) -> bytes:
 
 def _result(report: "Report", model: str, session_id: str | None) -> dict[str, Any]:
     structured = report.structured
-    response = report.text if structured is None else json.dumps(structured.value, ensure_ascii=False)
+    spends = (*report.earlier.spends, *report.spends)
+    response = report.answer if structured is None else json.dumps(structured.value, ensure_ascii=False)
     return {
         # The CLI passes lone surrogates, which UTF-8 cannot encode.
         "response": response.encode("utf-16", "surrogatepass").decode("utf-16", "replace"),
@@ -240,8 +250,8 @@ def _result(report: "Report", model: str, session_id: str | None) -> dict[str, A
         "structured": None if structured is None else structured.value,
         "sessionId": session_id,
         "model": model,
-        "usage": _usage(report.spends),
-        "costUsd": sum(spend.cost or 0.0 for spend in report.spends),
+        "usage": _usage(spends),
+        "costUsd": sum(spend.cost or 0.0 for spend in spends),
     }
 
 

@@ -29,8 +29,12 @@ class RunOutputs:
         work = self._run.work
         if work is None or not self._plan.options.tools:
             return False
-        keeps = self._plan.session is not None and kept.is_worth_keeping(work)
+        keeps = self._keeps_session and kept.is_worth_keeping(work)
         return keeps or self._run.preparation.patch_from is not None or artifacts.is_there(work)
+
+    @property
+    def _keeps_session(self) -> bool:
+        return self._plan.session is not None and self._plan.session.is_kept
 
     async def collect(self, *, is_success: bool) -> Outputs | None:
         """End the processes of the run, and store what it has left; None for nothing.
@@ -40,7 +44,7 @@ class RunOutputs:
         await self._run.stop()
         work = self._run.work
         if work is not None and self._collected is None:
-            keeps, patch_from = is_success and self._plan.session is not None, self._run.preparation.patch_from
+            keeps, patch_from = is_success and self._keeps_session, self._run.preparation.patch_from
             self._collected = await self._collector.collect(work, patch_from, keeps=keeps)
         return self._collected
 

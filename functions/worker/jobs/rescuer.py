@@ -44,6 +44,7 @@ class Rescuer:
         if written:
             self._step("rescue", self._rescue_from_dead_slots)
         self._step("cancel_revoked", self._cancel_revoked)
+        self._step("expire_decisions", self._expire_decisions)
         self._step("forget_expired", lambda: maintenance.forget_expired(self._connection))
         self._step("queue_next_turns", lambda: maintenance.queue_next_turns(self._connection))
         self._step(
@@ -93,6 +94,14 @@ class Rescuer:
 
     def _write_spooled(self) -> None:
         self._spool.write_all(self._connection)
+
+    def _expire_decisions(self) -> None:
+        maintenance.expire_decisions(
+            self._connection,
+            denial=json.dumps({"decision": "deny", "message": "Nobody decided on this call in time"}),
+            error=json.dumps(failed("approval_expired").body["error"]),
+            keep_for=self._settings.result_ttl,
+        )
 
     def _cancel_revoked(self) -> None:
         """Cancel jobs of callers whose keys are revoked: the process that revoked a key may have ended before that."""

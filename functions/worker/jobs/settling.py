@@ -23,7 +23,7 @@ def settlement_of(job: claims.ClaimedJob, outcome: Outcome, time_left: float, se
         return claims.retry(job.claim, pause, code, outcome.upstream, outcome.spend, outcome.seen)
     return claims.finish(
         job.claim,
-        outcome.state,
+        "completed" if outcome.state == "completed" else "failed",
         outcome.body,
         keep_for=settings.result_ttl,
         upstream=outcome.upstream,

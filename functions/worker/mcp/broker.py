@@ -5,6 +5,8 @@ server, which runs for this run alone, or is shared with the runs before and aft
 """
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +26,25 @@ for _name in ("mcp", "claude_agent_sdk._internal.sdk_mcp_bridge"):
     logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
 
 
+Permits = Callable[[str, str, Any], bool]
+"""Returns whether a call of a server's tool, with these arguments, may reach the server."""
+
+
 class Broker:
     """Connects the CLI with the servers of its run.
 
     `gone` names those that did not start, or that the run lost; `cut` the tools whose results were discarded.
     """
 
-    def __init__(self, servers: Servers, folder: Path, shared: SharedServers | None = None) -> None:
+    def __init__(
+        self, servers: Servers, folder: Path, shared: SharedServers | None = None, permits: Permits | None = None
+    ) -> None:
         self.gone: set[str] = set()
         self.cut: set[str] = set()
         self._servers = servers
         self._folder = folder
         self._shared = shared
+        self._permits = permits
 
     def configuration(self) -> dict[str, Any]:
         """Return the servers as the SDK takes them."""
@@ -47,6 +56,8 @@ class Broker:
     def _connection(self, name: str, server: Server) -> "_Connection":
         shared = self._shared.get(name) if self._shared is not None and server.shared else None
         link = Link(server, lambda: self.gone.add(name), lambda tool: self.cut.add(f"mcp__{name}__{tool}"))
+        if self._permits is not None:
+            link.permits = partial(self._permits, name)
         return _Connection(name, server, self._folder / f"mcp-{name}", link, shared)
 
 

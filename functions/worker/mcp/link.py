@@ -53,6 +53,8 @@ class Link:
         self._waiting: asyncio.Queue[Message] = asyncio.Queue()
         # Whether requests wait for a server that is not attached.
         self.may_wait: Callable[[], bool] = lambda: True
+        # Whether a call, by its tool and arguments, has the decision that it needs.
+        self.permits: Callable[[str, Any], bool] = lambda _tool, _arguments: True
 
     async def deliver(self, to_cli: Any) -> None:
         """Pass answers on to the CLI until cancelled."""
@@ -137,6 +139,11 @@ class Link:
         elif request.method == "tools/call" and tools is not None and _tool(request) not in tools:
             # The CLI asks for permission itself; this holds for what a tool of the run writes into the CLI's output.
             self._refuse(request, INVALID_PARAMS, "The gateway does not allow this tool of the server")
+        elif request.method == "tools/call" and not self.permits(
+            _tool(request), (request.params or {}).get("arguments")
+        ):
+            # As above: the CLI has not asked for what a tool writes.
+            self._refuse(request, INVALID_PARAMS, "The call needs a decision, and this one has none")
         elif self._server.shared and request.method == "ping":
             self._put(JSONRPCResponse(jsonrpc="2.0", id=request.id, result={}))
         elif self._server.shared and request.method not in {*_ALLOWED_ON_SHARED, "initialize"}:

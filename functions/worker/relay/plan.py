@@ -19,11 +19,11 @@ def policy_for(
     models = _models(plan, settings)
     if models is not None:
         models += [*plan.fallback_models, *([options.model] if options.model else [])]
-    withheld = set(settings.claude_tools) - set(options.tools)
+    withheld = set(settings.claude_tools) - set(plan.offered)
     return Policy(
         allowed=Allowed(models, environ),
         deadline=deadline,
-        tools=frozenset(options.tools),
+        tools=frozenset(plan.offered),
         # The CLI offers the tool Task by another name.
         withheld=frozenset(withheld | ({"Agent"} if "Task" in withheld and "Agent" not in options.tools else set())),
         answers_by=None if options.output_schema is None else STRUCTURED_OUTPUT,

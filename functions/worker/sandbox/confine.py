@@ -66,6 +66,8 @@ class Sandbox:
         prompt = options.system_prompt
         if isinstance(prompt, dict) and prompt["type"] == "file":
             prompt = {"type": "file", "path": _inside(prompt["path"], root)}
+        for plugin in options.plugins:
+            plugin["path"] = _inside(plugin["path"], root)
         return replace(options, cli_path=str(launcher), env=environment, system_prompt=prompt)
 
 

@@ -35,15 +35,17 @@ AT_ONCE, PER_HOST = 256, 8
 _POLL_EVERY = 1.0
 
 
-def event_of(webhook: outbox.Webhook) -> WebhookEvent | BatchEvent | BudgetEvent | ScheduleEvent:
-    """Return the event that a delivery carries."""
+def event_of(
+    webhook: outbox.Webhook, public_url: str | None = None
+) -> WebhookEvent | BatchEvent | BudgetEvent | ScheduleEvent:
+    """Return the event that a delivery carries; `public_url` is where people reach the gateway."""
     if isinstance(webhook.subject, outbox.NearlySpent):
         return budget_event(webhook.subject, webhook.at)
     if isinstance(webhook.subject, outbox.Paused):
         return schedule_event(webhook.subject, webhook.at)
     if isinstance(webhook.subject, StoredBatch):
         return batch_event(webhook.subject, webhook.at)
-    return webhook_event(webhook.subject, webhook.event, webhook.at, webhook.request_id, webhook.metadata)
+    return webhook_event(webhook.subject, webhook.event, webhook.at, webhook.request_id, webhook.metadata, public_url)
 
 
 def _ids(webhook: outbox.Webhook) -> dict[str, str]:
@@ -127,7 +129,7 @@ class Dispatcher:
                 secrets = [secret.get_secret_value() for secret in self._settings.webhook_secret]
             elif not secrets:
                 secrets = await signing_secrets.of_gateway(self._client)
-            body = event_of(webhook).model_dump_json(by_alias=True)
+            body = event_of(webhook, self._settings.public_url).model_dump_json(by_alias=True)
             headers = signing.headers(webhook_id(webhook.leased.name), body, secrets)
             response = await post(self._http, webhook.url, body, headers | delivery_trace.headers_of(trace))
             outcome, pause = next_step(response, webhook.attempts, self._settings.webhook_retry_schedule)

@@ -27,7 +27,7 @@ class Act:
 
     action: str
     actor: str
-    via: Literal["admin_api", "command_line", "api"]
+    via: Literal["admin_api", "command_line", "api", "url"]
     details: dict[str, Any] = field(default_factory=dict)
     request_id: str | None = None
     address: str | None = None

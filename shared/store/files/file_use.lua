@@ -4,7 +4,7 @@
 local function file_in_use(id)
   for _, job_id in ipairs(redis.call('SMEMBERS', file_jobs_of(id))) do
     local state = redis.call('HGET', record_of(job_id), 'state')
-    if state == 'waiting' or state == 'active' or state == 'delayed' then return true end
+    if state == 'waiting' or state == 'active' or state == 'delayed' or state == 'paused' then return true end
     redis.call('SREM', file_jobs_of(id), job_id)
   end
   return false

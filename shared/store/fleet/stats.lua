@@ -5,7 +5,7 @@
 -- bytes of all files}, where the first two and the exemplars are flat lists of name and value.
 local time = now()
 local jobs = {}
-for _, state in ipairs({'waiting', 'active', 'delayed', 'completed', 'failed', 'cancelled'}) do
+for _, state in ipairs({'waiting', 'active', 'delayed', 'paused', 'completed', 'failed', 'cancelled'}) do
   jobs[#jobs + 1] = state
   jobs[#jobs + 1] = redis.call('ZCARD', all_of(state))
 end

@@ -98,6 +98,7 @@ def accepted(batch: Batch, answer: Answer) -> StoredBatch:
         "waiting": total - delayed,
         "active": 0,
         "delayed": delayed,
+        "paused": 0,
         "completed": 0,
         "failed": 0,
         "cancelled": 0,
@@ -113,10 +114,11 @@ async def read(client: redis.asyncio.Redis, batch_id: str, caller: str, *, expir
     reply = await scripts.run(client, "read_batch", batch_id=batch_id, caller=caller, expired=int(expired))
     if reply is None:
         return None
-    waiting, active, delayed, *flat = reply
+    waiting, active, delayed, paused, *flat = reply
     record = dict(zip(flat[::2], flat[1::2], strict=True))
     ended = {state: int(record[state]) for state in ("completed", "failed", "cancelled")}
-    counts = {"total": int(record["total"]), "waiting": waiting, "active": active, "delayed": delayed, **ended}
+    total = int(record["total"])
+    counts = {"total": total, "waiting": waiting, "active": active, "delayed": delayed, "paused": paused, **ended}
     return StoredBatch(batch_id, record, counts)
 
 

@@ -8,7 +8,7 @@ local most, keep_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
 local left, time = most, now()
 for _, caller in ipairs(redis.call('SRANDMEMBER', REVOKING, 100)) do
   -- Running jobs cost money: they end first.
-  for _, state in ipairs({'active', 'waiting', 'delayed'}) do
+  for _, state in ipairs({'active', 'waiting', 'delayed', 'paused'}) do
     local ids = left > 0 and redis.call('ZRANGE', jobs_of(caller, state), 0, left - 1) or {}
     for _, id in ipairs(ids) do
       local job = read(id, 'caller', 'state', 'n', 'seq', 'fp', 'finished')

@@ -11,13 +11,15 @@
 --   new_spool_key     the secret that its spool gets if it has none
 -- Returns {request JSON, attempts, ms left on the clock, request id, caller, cost of the earlier attempts in USD, deployment,
 -- the entry of the credential that the job runs on, JSON, or '' when it has none or none any more, whose credential it is, the
--- secret of the spool, the trace context or '', how often the job has run to its end before, ms of its beginning, ms since when
--- it has waited or 0 when it runs already, ms of the claim}, or nil when the claim is void.
+-- secret of the spool, and of a job that goes on after a pause the call, what its run needs and the decision, JSON, and the
+-- claim number of the run that has begun the call, '' each for another job, the trace context or '', how often the job has run
+-- to its end before, ms of its beginning, ms since when it has waited or 0 when it runs already, ms of the claim}, or nil when
+-- the claim is void.
 local id, number, slot, instead_of, lease_ms, daily_budget_usd, caller_max_active, new_deployment, new_spool_key =
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8], ARGV[9]
 local job = read(id, 'state', 'n', 'slot', 'started', 'timeout', 'attempts', 'progress', 'caller', 'seq',
   'created', 'req', 'taken', 'cost', 'paid', 'cred', 'prio', 'tag', 'budget', 'runat',
-  'trace', 'round', 'since')
+  'trace', 'round', 'since', 'pause', 'resume', 'decision', 'called')
 local time = now()
 local started = job.started or job.taken or time
 local since = 0
@@ -50,8 +52,11 @@ if daily_budget_usd > 0 then
 elseif job.budget then
   redis.call('HDEL', record_of(id), 'budget')
 end
+local stood = time_stood(id, time)
 if job.state == 'waiting' then
   since = tonumber(job.since) or math.max(job.created, job.runat or 0)
+  if stood > 0 then redis.call('HSET', record_of(id), 'stood', whole(stood)) end
+  redis.call('HDEL', record_of(id), 'stopped')
   local progress = math.max(10, tonumber(job.progress))
   change_state(id, job.caller, job.seq, 'waiting', 'active', 'slot', slot, 'started', whole(started), 'begun', whole(time),
     'progress', progress)
@@ -84,6 +89,7 @@ end
 redis.call('SET', SPOOL_KEY, new_spool_key, 'NX')
 local credential, owner = '', ''
 if job.cred then credential, owner = use_credential(job.caller, job.cred) end
-return {redis.call('GET', input_of(id)), tonumber(job.attempts), job.timeout - (time - started), job.req,
+return {redis.call('GET', input_of(id)), tonumber(job.attempts), job.timeout - (time - started - stood), job.req,
   job.caller, tostring((job.cost or 0) - (job.paid or 0)), deployment, credential, owner, redis.call('GET', SPOOL_KEY),
+  job.pause or '', job.resume or '', job.decision or '', job.called or '',
   job.trace or '', tonumber(job.round or 0), tonumber(job.round and started or job.created), since, time}

@@ -15,6 +15,7 @@ import redis.asyncio
 
 from shared.store import keys
 from shared.store.callers.spending import Spend, to_json
+from shared.store.jobs.decisions import Resumption
 from shared.store.jobs.origin import Origin
 from shared.store.jobs.outputs import Outputs
 from shared.store.jobs.settlements import Finish, HandBack, Retry, Settlement, Spent
@@ -56,7 +57,7 @@ class ClaimedJob:
 
     `claim` names the deployment. Settle with it, so that no other store accepts the settlement. `credential` is the
     entry of the credential that the request names, and `credential_owner` is whose it is; empty when there is none.
-    `origin` is for its trace.
+    `resumption` is what a job goes on with after a pause, and `origin` is for its trace.
     """
 
     claim: Claim
@@ -68,6 +69,7 @@ class ClaimedJob:
     cost: float = 0.0
     credential: str = field(default="", repr=False)
     credential_owner: str = ""
+    resumption: Resumption | None = None
     origin: Origin = field(default_factory=Origin)
 
 
@@ -101,20 +103,12 @@ async def take(
     )  # fmt: skip
     if reply is None:
         return None
-    request, attempts, time_left, request_id, caller, cost, deployment, credential, owner, spool_key, *origin = reply
+    request, attempts, time_left, request_id, caller, cost, deployment, credential, owner, spool_key, *rest = reply
     claim = replace(claim, deployment=deployment, spool_key=spool_key)
     return ClaimedJob(
-        claim,
-        json.loads(request),
-        attempts,
-        time_left,
-        request_id,
-        caller,
-        float(cost),
-        credential,
-        owner,
-        Origin(*origin),
-    )
+        claim, json.loads(request), attempts, time_left, request_id, caller, float(cost), credential, owner,
+        Resumption.parse(*rest[:4]), Origin(*rest[4:]),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

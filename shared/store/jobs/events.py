@@ -13,9 +13,9 @@ FIRST = "0-0"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One entry: `kind` is state, delta, reset, retry or done.
+    """One entry: `kind` is state, delta, reset, retry, action_required or done.
 
-    `data` is JSON for a state or a retry, text for a delta, else empty.
+    `data` is JSON for a state, a retry or a call to decide, text for a delta, else empty.
     """
 
     id: str

@@ -37,9 +37,9 @@ local function advance(priority, tag)
   redis.call('ZREMRANGEBYSCORE', finish_tags_of(priority), '-inf', whole(tag))
 end
 
--- Forget all tags when no job waits or runs, so that they neither grow nor stay.
+-- Forget all tags when no job waits, runs or is paused, so that they neither grow nor stay.
 local function forget_tags()
-  if redis.call('EXISTS', WAITING, ACTIVE, DELAYED, HELD) == 0 then
+  if redis.call('EXISTS', WAITING, ACTIVE, DELAYED, HELD, all_of('paused')) == 0 then
     redis.call('DEL', VIRTUAL, finish_tags_of(0), finish_tags_of(1), finish_tags_of(2))
   end
 end

@@ -26,28 +26,6 @@ local MOST_KEPT_REQUEST = 4096
 local MOST_WORDS = 120
 local id, number, state, code = settlement.job_id, whole(settlement.number), settlement.state, settlement.code
 
--- Append the staged transcripts of a run to the kept session; return how many bytes.
-local function keep_session(from, to, keep_s)
-  local bytes = 0
-  local function move(name, read_all, write)
-    local lines = redis.call(read_all, from .. name, unpack(read_all == 'LRANGE' and {0, -1} or {}))
-    for _, line in ipairs(lines) do bytes = bytes + #line end
-    for first = 1, #lines, 1000 do
-      redis.call(write, to .. name, unpack(lines, first, math.min(first + 999, #lines)))
-    end
-    redis.call('DEL', from .. name)
-    redis.call('EXPIRE', to .. name, keep_s)
-  end
-  for _, subpath in ipairs(redis.call('SMEMBERS', from .. ':subs')) do
-    move('/' .. subpath, 'LRANGE', 'RPUSH')
-    move('/' .. subpath .. ':ids', 'SMEMBERS', 'SADD')
-  end
-  move('', 'LRANGE', 'RPUSH')
-  move(':ids', 'SMEMBERS', 'SADD')
-  move(':subs', 'SMEMBERS', 'SADD')
-  return bytes
-end
-
 local job = read(id, 'state', 'n', 'caller', 'seq', 'fp', 'ttl', 'keep', 'schedule')
 if job.state == 'delayed' and tonumber(job.n) == settlement.number + 1 then return 2 end
 if job.n == number and job.state == state then return 1 end
@@ -66,6 +44,13 @@ if note_upstream(settlement.upstream, code, settlement.wait_ms, time) then
   redis.call('HDEL', record_of(id), 'started', 'spent')
   note_attempt(id, time, code, 0, settlement.seen)
   return 2
+end
+local session_bytes = 0
+if state == 'completed' and settlement.session_id ~= '' then
+  local kept, keep_s = transcript_of(job.caller, settlement.session_id), settlement.keep_session_s
+  local staged = rare.staged_transcript_of(id .. '-' .. number, settlement.session_id)
+  session_bytes = pausing.append(rare.paused_transcript_of(id, settlement.session_id), kept, keep_s)
+    + pausing.append(staged, kept, keep_s)
 end
 end_job(id, job, state, time, settlement.keep_ms, code)
 count_spend(id, job.caller, settlement.spend)
@@ -98,10 +83,8 @@ if state == 'completed' and is_whole and job.fp and tonumber(job.ttl) > 0 then
   redis.call('ZADD', CACHED, whole(time + job.ttl * 1000), job.fp)
 end
 if state == 'completed' and settlement.session_id ~= '' then
-  local staged = rare.staged_transcript_of(id .. '-' .. number, settlement.session_id)
   local keep_s = settlement.keep_session_s
-  local bytes = keep_session(staged, transcript_of(job.caller, settlement.session_id), keep_s)
-  add_session_bytes(job.caller, settlement.session_id, bytes, time + keep_s * 1000)
+  add_session_bytes(job.caller, settlement.session_id, session_bytes, time + keep_s * 1000)
   local workspace = settlement.outputs ~= '' and cjson.decode(settlement.outputs).workspace
   keep_workspace(job.caller, settlement.session_id, workspace ~= cjson.null and workspace, keep_s)
 end

@@ -15,13 +15,6 @@ local function keep_outputs(id, caller, text)
   add_bytes(id, caller, #text)
 end
 
--- Stop keeping a session's file; delete it when no session has it.
-local function leave_workspace(id)
-  if redis.call('HINCRBY', file_of(id), 'sessions', -1) > 0 then return end
-  redis.call('HSET', file_of(id), 'state', 'deleted')
-  redis.call('ZADD', FILES_DUE, whole(now()), id)
-end
-
 -- Keep the working directory of a session: the file that a turn has made, or for longer the one that the session has.
 -- Clients do not see it among their files.
 local function keep_workspace(caller, session, file, keep_s)

@@ -37,6 +37,14 @@ def cancel_revoked(client: redis.Redis, *, most: int, keep_for: int) -> bool:
     return bool(scripts.run_sync(client, "cancel_revoked", most=most, keep_ms=keep_for * 1000))
 
 
+def expire_decisions(client: redis.Redis, *, denial: str, error: str, keep_for: int) -> int:
+    """Decide what nobody has decided in time: by `denial` or by failing the job, both JSON; return how many."""
+    count: int = scripts.run_sync(
+        client, "expire_decisions", most=_BATCH, decision=denial, failure=error, keep_ms=keep_for * 1000
+    )
+    return count
+
+
 def forget_expired(client: redis.Redis) -> int:
     """Forget jobs and batches whose time is over; return how many jobs."""
     count: int = scripts.run_sync(client, "forget_expired", most=_BATCH)

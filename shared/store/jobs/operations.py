@@ -61,7 +61,7 @@ async def reprioritize(
 
 async def pause(client: redis.asyncio.Redis, by: str) -> None:
     """Pause the queue: no job starts; running jobs continue. `by` is who does it."""
-    await scripts.run(client, "pause", by=by)
+    await scripts.run(client, "pause_queue", by=by)
 
 
 async def resume(client: redis.asyncio.Redis) -> None:

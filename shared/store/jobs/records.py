@@ -16,7 +16,7 @@ from shared.store.redis.pipelining import get
 
 # Bytes. Of a larger result only the beginning is pipelined with other requests' commands; then it is read by itself.
 _SMALL = 65_536
-STATES: tuple[State, ...] = ("waiting", "active", "delayed", "completed", "failed", "cancelled")
+STATES: tuple[State, ...] = ("waiting", "active", "delayed", "paused", "completed", "failed", "cancelled")
 
 
 class Record:
@@ -91,6 +91,11 @@ class StoredJob(Record):
             return {"code": "sandbox_unavailable", "since": self.without_sandbox_since, "retryAt": None}
         text = self.record.get("waiting") if self.record["state"] == "active" else None
         return None if text is None else json.loads(text)
+
+    @property
+    def pending(self) -> dict[str, Any] | None:
+        """The call that a paused job waits for: `id`, `kind`, `tool`, `input`, `askedAt` and `expiresAt` in ms."""
+        return json.loads(self.record["pause"]) if self.record["state"] == "paused" else None
 
     @property
     def unavailable(self) -> list[str]:

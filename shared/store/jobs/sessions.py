@@ -138,10 +138,13 @@ class StagedSession:
     LARGEST bytes in all.
     """
 
-    def __init__(self, client: redis.asyncio.Redis, caller: str, claim: str, keep_for: int, session_id: str) -> None:
+    def __init__(
+        self, client: redis.asyncio.Redis, caller: str, claim: str, keep_for: int, session_id: str, job_id: str = ""
+    ) -> None:
         self._kept = TranscriptStore(client, keys.transcripts(caller), keep_for)
         self._staged = TranscriptStore(client, keys.staged_transcripts(claim), STAGED_FOR)
         self._session_id = session_id
+        self._client, self._paused = client, f"{keys.staged_transcripts(job_id)}-paused:{_PROJECT}"
         self._subpaths: set[str] = set()
         self._size = 0
 
@@ -168,12 +171,16 @@ class StagedSession:
             await self._staged.delete({"project_key": _PROJECT, "session_id": self._session_id})
 
     async def load(self, key: Key) -> list[Line] | None:
-        """Return a kept transcript; None when there is none."""
-        return await self._kept.load({**key, "project_key": _PROJECT})
+        """Return a kept transcript, with what the job's runs added before its pauses; None when there is none."""
+        kept = await self._kept.load({**key, "project_key": _PROJECT}) or []
+        subpath = f"/{key['subpath']}" if key.get("subpath") else ""
+        added: Any = await self._client.lrange(f"{self._paused}:{key['session_id']}{subpath}", 0, -1)
+        return [*kept, *map(json.loads, added)] or None
 
     async def list_subkeys(self, key: Key) -> list[str]:
-        """List the subpaths of a kept session."""
-        return await self._kept.list_subkeys({**key, "project_key": _PROJECT})
+        """List the subpaths of a kept session, with those of before the job's pauses."""
+        added: Any = await self._client.smembers(f"{self._paused}:{key['session_id']}:subs")
+        return sorted({*added, *await self._kept.list_subkeys({**key, "project_key": _PROJECT})})
 
     async def transcript(self, session_id: str) -> list[Line] | None:
         """Return the kept transcript of a session; None when there is none."""

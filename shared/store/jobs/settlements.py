@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from shared.store.jobs.outputs import Outputs
 
-VERSION = 4
-# A settlement of this version has no `outputs`, and is otherwise the same.
-_WITHOUT_OUTPUTS = 3
+VERSION = 5
+# Earlier versions that are read: 3 has no `outputs`, and neither has a `pause`. They are otherwise the same.
+_EARLIER = frozenset({3, 4})
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -121,7 +121,25 @@ class Spent(_Settlement):
     outputs: str = ""
 
 
-Settlement = Finish | Retry | HandBack | Spent
+class Pause(_Settlement):
+    """Pauses the job for a decision; see pause.lua."""
+
+    _texts = ("shown", "resume")
+
+    script: Literal["pause"] = "pause"
+    ask: Annotated[str, Field(min_length=1)]
+    timeout_ms: Count
+    late: Literal["deny", "fail"]
+    token: str
+    spend: str
+    session_id: Annotated[str, Field(min_length=1)]
+    outputs: str = ""
+    keep_s: Count
+    shown: str
+    resume: str
+
+
+Settlement = Finish | Retry | HandBack | Spent | Pause
 
 _SETTLEMENT: TypeAdapter[Settlement] = TypeAdapter(Annotated[Settlement, Field(discriminator="script")])
 _SPENDS = TypeAdapter(list[_Spend])
@@ -141,7 +159,10 @@ def parse(text: str) -> Settlement:
     _check(_SPENDS.validate_python, settlement.spend)
     if isinstance(settlement, Finish | Retry):
         _check(_OBJECT.validate_python, settlement.seen)
-    if isinstance(settlement, Finish | Spent):
+    if isinstance(settlement, Pause):
+        _OBJECT.validate_python(_load(settlement.shown))
+        _OBJECT.validate_python(_load(settlement.resume))
+    if isinstance(settlement, Finish | Spent | Pause):
         _check(Outputs.model_validate, settlement.outputs)
     if isinstance(settlement, Finish):
         _OBJECT.validate_python(_load(settlement.body))
@@ -156,7 +177,7 @@ def _current(fields: dict[str, Any]) -> dict[str, Any]:
     version = fields.pop("version", None)
     if type(version) is int and version > VERSION:
         raise NewerVersionError(f"a settlement of version {version}")
-    if version not in {VERSION, _WITHOUT_OUTPUTS}:
+    if version != VERSION and version not in _EARLIER:
         raise ValueError(f"not a settlement of version {VERSION}")
     return fields
 

@@ -100,7 +100,8 @@ if fingerprint ~= '' and submission.join then
   local leader = redis.call('GET', flight_of(fingerprint))
   local job = leader and read(leader, 'state', 'prio', 'fp') or {}
   -- The state comes from the job's record, so that a stale marker of a finished job is not joined.
-  if job.fp == fingerprint and (job.state == 'waiting' or job.state == 'active' or job.state == 'delayed') then
+  local is_open = job.state == 'waiting' or job.state == 'active' or job.state == 'delayed' or job.state == 'paused'
+  if job.fp == fingerprint and is_open then
     local joiner = submission.webhook_url .. '\n' .. submission.webhook_host .. '\n' .. metadata
     if submission.trace ~= '' then joiner = joiner .. '\n' .. submission.trace end
     if redis.call('HEXISTS', joined_of(leader), request_id) == 0 then

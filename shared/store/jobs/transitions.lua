@@ -220,6 +220,16 @@ local function add_webhooks(id, caller, state, time)
   end
 end
 
+-- Withdraw a webhook whose event is no longer true, unless it is delivered, or on its way.
+local function withdraw_webhook(caller, name)
+  local hook = redis.call('HMGET', hook_of(name), 'state', 'host', 'leased')
+  if hook[1] ~= 'pending' or tonumber(hook[3] or 0) > now() then return end
+  count('webhooks_pending', -1)
+  redis.call('HSET', hook_of(name), 'state', 'superseded')
+  redis.call('ZREM', due_of(caller, hook[2]), name)
+  due_by_its_first(caller, hook[2])
+end
+
 -- List ids of a batch's jobs, in the order of its queries, from one position to another, both from 0.
 local function jobs_in(batch, first, last)
   local ids = redis.call('LRANGE', batch_jobs_of(batch), first, last)
@@ -256,6 +266,39 @@ local function end_in_batch(batch, id, state, time, keep_ms)
   add_webhook(batch, record[1], name, record[2], record[3], record[4], '', 'batch.ended', time, record[6])
 end
 
+-- Stop keeping a session's file; delete it when no session has it.
+local function leave_workspace(id)
+  if redis.call('HINCRBY', file_of(id), 'sessions', -1) > 0 then return end
+  redis.call('HSET', file_of(id), 'state', 'deleted')
+  redis.call('ZADD', FILES_DUE, whole(now()), id)
+end
+
+-- Delete what was kept of a job's runs for the time after its pauses.
+local function forget_pauses(id, caller)
+  local record = redis.call('HMGET', record_of(id), 'paused', 'kept', 'req', 'ask')
+  if not record[1] then return end
+  local transcript, workspace = rare.paused_transcript_of(id, record[1]), rare.workspace_of(caller, rare.pause_of(id))
+  for _, subpath in ipairs(redis.call('SMEMBERS', transcript .. ':subs')) do
+    redis.call('DEL', transcript .. '/' .. subpath, transcript .. '/' .. subpath .. ':ids')
+  end
+  redis.call('DEL', transcript, transcript .. ':ids', transcript .. ':subs')
+  local file = redis.call('GET', workspace)
+  if file then
+    leave_workspace(file)
+    redis.call('DEL', workspace)
+  end
+  redis.call('ZREM', AWAITING, id)
+  withdraw_webhook(caller, hook_name(record[3], record[4]))
+  add_bytes(id, caller, -(record[2] or 0))
+  redis.call('HDEL', record_of(id), 'paused', 'kept', 'pause', 'resume', 'token', 'until', 'late', 'decision', 'called')
+end
+
+-- Return for how many ms the clock of a job has stood.
+local function time_stood(id, time)
+  local record = redis.call('HMGET', record_of(id), 'stood', 'stopped')
+  return (record[1] or 0) + (record[2] and time - record[2] or 0)
+end
+
 -- End a job: state, times, lists, counters, webhooks and subscribers. `code` is the error code of a failure. The first
 -- write frees memory, so that a full store, which accepts no new job, can still end those that it has.
 local function end_job(id, job, to, time, keep_ms, code)
@@ -279,9 +322,11 @@ local function end_job(id, job, to, time, keep_ms, code)
   local started, session, batch, schedule, trace =
     unpack(redis.call('HMGET', record_of(id), 'started', SESSION, 'batch', 'schedule', 'trace'))
   if started and to ~= 'cancelled' then
-    observe('execution', time - started, trace)
-    rare.observe_over_time('run', time - started)
+    local took = time - started - time_stood(id, time)
+    observe('execution', took, trace)
+    rare.observe_over_time('run', took)
   end
+  forget_pauses(id, job.caller)
   if session then
     redis.call('LREM', turns_of(job.caller, session), 0, id)
     enqueue_next_turn(job.caller, session)

@@ -7,6 +7,7 @@ local SANDBOXED = 'cg:sandboxed'
 local VIRTUAL, POLICIES, HELD, HOLDING = 'cg:virtual', 'cg:policies', 'cg:held', 'cg:holding'
 local BYTES, SESSIONS, SESSION_BYTES = 'cg:bytes', 'cg:sessions', 'cg:sessionbytes'
 local PARKED, DEPLOYMENT, SPOOL_KEY = 'cg:parked', 'cg:deployment', 'cg:spoolkey'
+local AWAITING = 'cg:awaiting'
 local SEQUENCE, WAKE, EXPIRES, COUNTERS = 'cg:seq', 'cg:wake', 'cg:expires', 'cg:counters'
 local HTTP, PRICES, RQ_VIEW = 'cg:http', 'cg:prices', 'cg:rqview'
 local CANCELLED, STEERED = 'cg:cancelled', 'cg:steered'
@@ -74,6 +75,10 @@ function rare.batches_of(caller) return 'cg:batches:' .. caller end
 -- Transcripts of the CLI; `-` stands for its project.
 local function transcript_of(caller, session) return 'cg:talk:' .. caller .. ':-:' .. session end
 function rare.staged_transcript_of(claim, session) return 'cg:turn:' .. claim .. ':-:' .. session end
+-- What the runs of a job have added to its session before their pauses.
+function rare.paused_transcript_of(id, session) return 'cg:turn:' .. id .. '-paused:-:' .. session end
+-- The session that keeps the working directory of a paused job; a client can give no session such a name.
+function rare.pause_of(id) return id .. '.pause' end
 function rare.workspace_of(caller, session) return 'cg:talk:' .. caller .. ':-:' .. session .. ':workspace' end
 local function turns_of(caller, session) return 'cg:turns:' .. caller .. ':' .. session end
 

@@ -15,8 +15,8 @@ from shared.store.redis.pipelining import send
 from shared.store.redis.signatures import Signature
 
 _FILES = {path.stem: path for path in Path(__file__).parents[1].rglob("*.lua")}
-_COMMON = ("names", "counts", "fair_share", "storage", "transitions", "budget_warning", "schedule_runs")
-_SETTLING = ("finish", "retry", "hand_back", "spent")
+_COMMON = ("names", "counts", "fair_share", "storage", "transitions", "pausing", "budget_warning", "schedule_runs")
+_SETTLING = ("finish", "retry", "hand_back", "spent", "pause")
 _ALSO = {
     "submit": ("idempotency", "file_use", "credential_use", "accept"),
     "batch": ("idempotency", "file_use", "credential_use", "accept"),
@@ -40,6 +40,7 @@ _ALSO = {
     "spent": ("settlement", "ready_file", "keep_outputs", "release_pending"),
     "hand_back": ("settlement", "release_pending"),
     "retry": ("settlement", "note_attempt"),
+    "pause": ("settlement", "ready_file", "keep_outputs"),
     "rescue": ("note_attempt", "release_pending"),
     "renew": ("steps",),
     "send_message": ("steps",),

@@ -13,8 +13,9 @@ local queued = {'queued'}
 local requests = redis.call('SMEMBERS', hooks_of(id))
 if #requests == 0 then return {'none'} end
 for _, request in ipairs(requests) do
-  local hook = redis.call('HMGET', hook_of(request), 'state', 'host', 'leased', 'req')
-  if hook[1] ~= 'superseded' and (request_id == '' or request_id == hook[4]) then
+  local hook = redis.call('HMGET', hook_of(request), 'state', 'host', 'leased', 'req', 'event')
+  local is_end = hook[1] ~= 'superseded' and hook[5] ~= 'query.action_required'
+  if is_end and (request_id == '' or request_id == hook[4]) then
     requeue_delivery(request, hook[1], caller, hook[2], hook[3], time)
     queued[#queued + 1] = hook[4]
   end

@@ -117,6 +117,23 @@ def test_a_run_that_ends_closes_its_steps():
     assert [one["status"] for one in published.steps] == ["started", "failed"]
 
 
+def test_a_step_that_waits_for_a_decision_goes_on_in_the_next_run():
+    """Catches a step that fails at a pause, and one that begins again after it."""
+    before, after = Published(), Published()
+    steps = Steps(before)
+    steps.observe(call())
+    waiting = steps.close("t1")
+    assert waiting is not None
+    steps = Steps(after)
+    steps.go_on(waiting, {"command": "echo human"})
+    steps.observe(call())
+    steps.observe(result())
+    assert [one["status"] for one in before.steps] == ["started"]
+    [ended] = after.steps
+    assert (ended["status"], ended["input"]) == ("completed", {"command": "echo human"})
+    assert ended["startedAt"] == before.steps[0]["startedAt"]
+
+
 def test_a_deep_input_is_cut():
     deep: Any = "x"
     for _ in range(500):
