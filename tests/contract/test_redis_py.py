@@ -17,8 +17,6 @@ from typing import Any
 import pytest
 import redis
 import redis.asyncio
-from redis.asyncio.client import Pipeline
-from redis.asyncio.connection import AbstractConnection
 
 from local.embedded_redis import find_server
 from shared.store.redis import failover, internals
@@ -70,40 +68,6 @@ def test_only_one_module_uses_internals_of_redis_py():
             assert not attributes & {"_writer", "_sock", "_parser", "connection_class"}, path
 
 
-def test_a_pipeline_takes_its_pool_and_callbacks():
-    names = list(inspect.signature(Pipeline.__init__).parameters)
-    assert names == ["self", "connection_pool", "response_callbacks", "transaction", "shard_hint"]
-
-
-async def test_a_pipeline_reads_each_reply_by_parse_response(client):
-    async with internals.CountingPipeline(client) as pipe:
-        for number in range(5):
-            pipe.execute_command("ECHO", number)
-        pipe.execute_command("INCR", "a", "b")
-        replies = await pipe.execute(raise_on_error=False)
-    assert replies[:5] == ["0", "1", "2", "3", "4"]
-    assert isinstance(replies[5], redis.ResponseError)
-    assert pipe.replies == 6
-
-
-async def test_a_pipeline_is_one_write_without_a_transaction(client, monkeypatch):
-    await client.ping()
-    writes = []
-    send = AbstractConnection.send_packed_command
-
-    async def counted(self, command, check_health=True):
-        writes.append(b"".join(command))
-        await send(self, command, check_health)
-
-    monkeypatch.setattr(AbstractConnection, "send_packed_command", counted)
-    async with internals.CountingPipeline(client) as pipe:
-        pipe.execute_command("ECHO", "a")
-        pipe.execute_command("ECHO", "b")
-        assert await pipe.execute(raise_on_error=False) == ["a", "b"]
-    assert len(writes) == 1
-    assert b"MULTI" not in writes[0]
-
-
 async def test_commands_are_packed_by_hiredis(client, monkeypatch):
     packed = []
     serializer = internals._PackedInC._serializer
@@ -115,29 +79,39 @@ async def test_commands_are_packed_by_hiredis(client, monkeypatch):
 
     monkeypatch.setattr(internals._PackedInC, "_serializer", Spy())
     await client.echo("one")
-    async with internals.CountingPipeline(client) as pipe:
-        pipe.execute_command("ECHO", "two")
-        await pipe.execute()
     assert ("ECHO", "one") in packed
-    assert ("ECHO", "two") in packed
 
 
-async def test_one_reply_can_stay_bytes(client):
-    await client.set("k", "é")
-    async with internals.CountingPipeline(client) as pipe:
-        pipe.execute_command("GETRANGE", "k", 0, 0, **internals.AS_BYTES)
-        assert await pipe.execute() == [b"\xc3"]
+async def test_another_protocol_takes_over_an_open_connection(client):
+    connection = await internals.own_connection(client.connection_pool)
+    received: asyncio.Queue[bytes] = asyncio.Queue()
+
+    class Listener(asyncio.Protocol):
+        def data_received(self, data):
+            received.put_nowait(data)
+
+    transport, reader = internals.take_over(connection, Listener())
+    transport.write(b"*2\r\n$4\r\nECHO\r\n$2\r\n\xc3\xa9\r\n" * 2 + b"*1\r\n$5\r\nWRONG\r\n")
+    found: list[Any] = []
+    async with asyncio.timeout(5):
+        while len(found) < 3:
+            reader.feed(await received.get())
+            while len(found) < 3 and (reply := reader.gets(len(found) != 1)) is not internals.NOT_ENOUGH_DATA:
+                found.append(reply)
+    assert found[:2] == ["é", "é".encode()]
+    assert isinstance(found[2], redis.ResponseError)
+    assert reader.gets() is internals.NOT_ENOUGH_DATA
+    internals.forget(connection)
+    assert transport.is_closing()
 
 
-async def test_a_connection_of_its_own_overrides_options(client):
-    own = internals.own_connection(client, socket_timeout=None)
-    assert await own.ping()
-    options = own.connection_pool.connection_kwargs
-    assert options["socket_timeout"] is None
+async def test_a_connection_of_its_own_reads_without_a_time_limit(client):
+    connection = await internals.own_connection(client.connection_pool)
+    assert connection.socket_timeout is None
     assert client.connection_pool.connection_kwargs["socket_timeout"] is not None
-    assert options["host"] == client.connection_pool.connection_kwargs["host"]
-    assert own.connection_pool.connection_class is client.connection_pool.connection_class
-    await own.aclose()
+    assert (connection.host, connection.port) == ("127.0.0.1", client.connection_pool.connection_kwargs["port"])
+    assert type(connection) is client.connection_pool.connection_class
+    internals.forget(connection)
 
 
 async def test_no_notifications_are_requested(client, server):

@@ -1,5 +1,6 @@
 """Continuous integration, hooks and update bots refer to files and targets that exist, and pin what they take."""
 
+import importlib
 import json
 import re
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from tests.benchmarks.__main__ import PARTS
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -101,3 +104,9 @@ def test_requirements_are_upgraded_only_on_request():
     [command] = re.findall(r"uv pip compile.*(?:\\\n.*)*", MAKEFILE)
     assert "$(if $(UPGRADE),--upgrade)" in command
     assert command.count("--upgrade") == 1
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_each_part_of_the_benchmark_can_be_measured(part):
+    """Catches a part that `make bench` would miss only after an hour."""
+    assert callable(importlib.import_module(f"tests.benchmarks.{part}").measure)

@@ -10,6 +10,7 @@ from local.embedded_redis import find_server
 from shared.configuration.settings import load
 from shared.http import callers as http_callers
 from shared.store.redis.client import close_clients
+from shared.store.redis.ordered_replies import OrderedReplies
 from tests.support.gateway import Gateway
 from tests.support.redis_server import RedisServer
 from tests.support.scripted_model import ScriptedModel
@@ -60,6 +61,13 @@ def round_trips(monkeypatch) -> list[object]:
         await send(self, command, check_health)
 
     monkeypatch.setattr(redis.asyncio.connection.AbstractConnection, "send_packed_command", counted)
+    write = OrderedReplies._write
+
+    def counted_write(self):
+        sent.extend([self._packed] if self._packed else [])
+        write(self)
+
+    monkeypatch.setattr(OrderedReplies, "_write", counted_write)
     return sent
 
 

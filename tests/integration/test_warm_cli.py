@@ -21,7 +21,7 @@ from functions.worker.relay.relay import Relay
 from functions.worker.sandbox.confine import Sandbox
 from functions.worker.sandbox.probe import probe
 from shared.configuration.settings import WorkerSettings
-from shared.host import processes
+from shared.host import cores, processes
 from tests.support.real_cli import isolated_environment
 from tests.support.scripted_model import Text, ToolUse
 from tests.support.waiting import until_async
@@ -93,6 +93,28 @@ async def test_a_job_gets_a_cli_that_has_just_started(slot):
                 await asyncio.sleep(0.001)
         starting = cli.any_job.cli.pid
         assert await answer(cli) == ("hello", starting)
+
+
+@pytest.mark.parametrize(("has_cores", "wanted"), [(2.0, True), (1.9, False)])
+async def test_jobs_that_follow_each_other_get_a_second_waiting_cli(slot, monkeypatch, has_cores, wanted):
+    """Catches jobs in direct succession that each wait for a start while a core is free; or a start without one."""
+    monkeypatch.setattr(cores, "available", lambda: has_cores)
+    monkeypatch.setattr(held, "_START_DELAY_WITHOUT_RELAY", 60.0)  # the next one starts when a run has ended
+    async with kept_warm(WorkerSettings(queue_concurrency=1)) as cli:
+        await until_async(lambda: cli.any_job.cli and cli.any_job.cli.is_ready, within=30)
+        run = Run(WorkerSettings(), cli)
+        await run.answer(plan_for({"query": "hello"}, WorkerSettings()))
+        assert not cli.second._wanted.is_set()  # one was ready
+        await answer(cli)  # none is ready now
+        await run.end()
+        assert cli.second._wanted.is_set() == wanted
+        if wanted:
+            await until_async(lambda: all(one.cli and one.cli.is_ready for one in (cli.any_job, cli.second)), within=30)
+            both = {one.cli.pid for one in (cli.any_job, cli.second) if one.cli}
+            run = Run(WorkerSettings(), cli)
+            await run.answer(plan_for({"query": "hello"}, WorkerSettings()))
+            assert {run._cli and run._cli.pid, (await answer(cli))[1]} == both
+            await run.end()
 
 
 async def test_a_waiting_cli_rehearses_without_claude(slot, model):

@@ -131,6 +131,11 @@ class Cli:
         self._set_oom_score()
 
     @property
+    def is_ready(self) -> bool:
+        """Whether the start is complete."""
+        return self._beginning is not None and self._beginning.done() and not self.failed
+
+    @property
     def folder(self) -> Path:
         """The directory of the run."""
         return self.workspace.root

@@ -1,4 +1,7 @@
-"""The waiting CLIs of a slot: one for any job, and one that continues a session where the slot has seen sessions."""
+"""The waiting CLIs of a slot: one for any job, and one that continues a session where the slot has seen sessions.
+
+Where a slot has two cores and its jobs follow each other faster than a CLI starts, it keeps a second one for any job.
+"""
 
 import asyncio
 from collections.abc import Mapping
@@ -29,7 +32,11 @@ from functions.worker.relay.relay import Relay
 from functions.worker.sandbox.confine import Sandbox
 from functions.worker.sandbox.policy import WORK
 from shared.configuration.settings import WorkerSettings
+from shared.host import cores
 from shared.store.jobs.sessions import Line, StagedSession
+
+# Cores of each slot for which it keeps two CLIs: the start of one takes a core, and a job's own CLI another.
+_CORES_OF_TWO = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,8 @@ class WarmCli:
         # The session ids with which the waiting CLIs have been started.
         self._resumes: dict[Cli, str] = {}
         self.any_job = Keeper(self._held, self._may_start, is_relayed=relay is not None)
+        self.second = Keeper(self._held, self._may_start, is_relayed=relay is not None)
+        self._has_cores = cores.available() >= _CORES_OF_TWO * settings.queue_concurrency
         self.continued = Keeper(self._held_for_session, self._may_start, is_relayed=relay is not None)
 
     def take(self, plan: RunPlan, session: KeptSession | None = None) -> Cli:
@@ -79,12 +88,18 @@ class WarmCli:
         self._may_start.clear()
         if session is not None and self._tools is not None:
             self.continued.want()
-        keeper = self.any_job if session is None or session.lines is None else self.continued
-        waiting = keeper.cli
-        fits = None if waiting is None else self._late(plan, session, waiting)
-        if waiting is not None and fits is not None and keeper.take() is waiting:
-            self._give(waiting, plan, session, *fits)
-            return waiting
+        if session is not None and session.lines is not None:
+            keepers = [self.continued]
+        else:
+            keepers = sorted((self.any_job, self.second), key=lambda one: not (one.cli and one.cli.is_ready))
+            if self._has_cores and not (keepers[0].cli and keepers[0].cli.is_ready):
+                self.second.want()
+        for keeper in keepers:
+            waiting = keeper.cli
+            fits = None if waiting is None else self._late(plan, session, waiting)
+            if waiting is not None and fits is not None and keeper.take() is waiting:
+                self._give(waiting, plan, session, *fits)
+                return waiting
         return self._cold(plan, session)
 
     def shell(self, root: Path) -> Shell:
@@ -97,7 +112,7 @@ class WarmCli:
 
     async def excluded(self) -> set[int]:
         """Return the processes that belong to no run."""
-        waiting = await self.any_job.excluded() | await self.continued.excluded()
+        waiting = await self.any_job.excluded() | await self.second.excluded() | await self.continued.excluded()
         # Between the fork and a later iteration of the loop, only the kernel knows the process.
         while self.shared.is_spawning or self.tool_reader.is_spawning:  # noqa: ASYNC110 -- nothing signals when its id is known
             await asyncio.sleep(0.001)
@@ -110,9 +125,10 @@ class WarmCli:
         if late.is_supported(await asyncio.to_thread(version.of_cli, self._settings)):
             self._tools = self._settings.claude_tools if self.sandbox.takes_tools else ()
         self.any_job.want()
-        async with asyncio.TaskGroup() as both:
-            both.create_task(self.any_job.run(for_ever=True))
-            both.create_task(self.continued.run(for_ever=False))
+        async with asyncio.TaskGroup() as all_of_them:
+            all_of_them.create_task(self.any_job.run(for_ever=True))
+            all_of_them.create_task(self.second.run(for_ever=False))
+            all_of_them.create_task(self.continued.run(for_ever=False))
 
     def _late(
         self, plan: RunPlan, session: KeptSession | None, cli: Cli

@@ -11,7 +11,8 @@ from shared.api.vocabulary import TERMINAL, State
 from shared.store import keys
 from shared.store.fleet.workers import ALIVE_FOR
 from shared.store.redis import clock, scripts
-from shared.store.redis.pipelining import Command, get
+from shared.store.redis.ordered_replies import Command
+from shared.store.redis.pipelining import get
 
 # Bytes. Of a larger result only the beginning is pipelined with other requests' commands; then it is read by itself.
 _SMALL = 65_536

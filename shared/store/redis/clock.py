@@ -4,7 +4,8 @@ from typing import cast
 
 import redis.asyncio
 
-from shared.store.redis.pipelining import Command, get
+from shared.store.redis.ordered_replies import Command
+from shared.store.redis.pipelining import get
 
 # Sent with other commands, so that the time costs no round trip of its own.
 TIME: Command = ("TIME",)

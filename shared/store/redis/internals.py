@@ -12,15 +12,16 @@ from typing import Any
 import redis.asyncio
 import redis.asyncio.connection
 import redis.connection
-from redis.asyncio.client import Pipeline
-from redis.client import NEVER_DECODE
+from redis._parsers import hiredis as hiredis_parsers
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.connection import HiredisRespSerializer
 from redis.maint_notifications import MaintNotificationsConfig
 
+# What the parser's reader returns when a reply has not come in full.
+NOT_ENOUGH_DATA: Any = hiredis_parsers.NOT_ENOUGH_DATA
 # Only Redis Enterprise supports them; to request them costs one round trip more for each connection.
 NO_NOTIFICATIONS = MaintNotificationsConfig(enabled=False)
-# An option of one command: its reply stays bytes.
-AS_BYTES = {NEVER_DECODE: True}
 
 AsyncParser: Any = redis.asyncio.connection.DefaultParser
 SyncParser: Any = redis.connection.DefaultParser
@@ -41,28 +42,29 @@ def pack_in_c(pool: redis.asyncio.ConnectionPool) -> None:
     pool.connection_class = type("PackedInC", (_PackedInC, pool.connection_class), {})
 
 
-class CountingPipeline(Pipeline):
-    """A pipeline without a transaction that counts the replies it has read."""
-
-    def __init__(self, client: redis.asyncio.Redis) -> None:
-        super().__init__(client.connection_pool, client.response_callbacks, False, None)
-        self.replies = 0
-
-    async def parse_response(self, *args: Any, **options: Any) -> Any:
-        """Read one reply."""
-        try:
-            return await super().parse_response(*args, **options)
-        finally:
-            self.replies += 1
-
-
-def own_connection(client: redis.asyncio.Redis, **options: Any) -> redis.asyncio.Redis:
-    """Return a client of its own to the same server; `options` override those of the first client's connections."""
-    pool = client.connection_pool
+async def own_connection(pool: redis.asyncio.ConnectionPool) -> Any:
+    """Open a connection of its own to the server of a pool, which reads without a time limit."""
     # The pool removes the notifications' configuration from what it passes on.
-    merged = {**pool.connection_kwargs, "maint_notifications_config": NO_NOTIFICATIONS, **options}
-    own = redis.asyncio.ConnectionPool(connection_class=pool.connection_class, **merged)
-    return redis.asyncio.Redis.from_pool(own)
+    options = {**pool.connection_kwargs, "maint_notifications_config": NO_NOTIFICATIONS, "socket_timeout": None}
+    connection: Any = pool.connection_class(**{**options, "retry": Retry(NoBackoff(), 0)})
+    try:
+        await connection.connect()
+    except BaseException:
+        forget(connection)
+        raise
+    return connection
+
+
+def take_over(connection: Any, protocol: asyncio.Protocol) -> tuple[asyncio.Transport, Any]:
+    """Let a protocol read what an open connection receives; return the transport, and the reader of its replies."""
+    transport: asyncio.Transport = connection._writer.transport  # noqa: SLF001
+    transport.set_protocol(protocol)
+    return transport, connection._parser._reader  # noqa: SLF001
+
+
+def forget(connection: Any) -> None:
+    """Close a connection without waiting."""
+    connection._close()  # noqa: SLF001
 
 
 def async_closer(connection: Any) -> Callable[[], None]:
