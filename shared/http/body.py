@@ -99,12 +99,18 @@ def _refuse_constant(name: str) -> object:
 
 
 async def _read(request: Request, max_bytes: int) -> bytes:
-    too_large = PayloadTooLarge(f"The body exceeds MAX_BODY_BYTES = {max_bytes} bytes", headers={"Connection": "close"})
     if (declared_length(request.headers) or 0) > max_bytes:
-        raise too_large
-    body = bytearray()
+        raise _too_large(max_bytes)
+    chunks: list[bytes] = []
+    size = 0
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > max_bytes:
-            raise too_large
-    return bytes(body)
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > max_bytes:
+            raise _too_large(max_bytes)
+    return b"".join(chunks)
+
+
+def _too_large(max_bytes: int) -> PayloadTooLarge:
+    detail = f"The body exceeds MAX_BODY_BYTES = {max_bytes} bytes"
+    return PayloadTooLarge(detail, headers={"Connection": "close"})

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from shared.api.errors import FieldError, Forbidden, InvalidRequest, WebhookUrlRefused
-from shared.api.policies import Policy
+from shared.api.policies import NO_POLICY, Policy
 from shared.api.requests import NetworkAccess, SubmitRequest
 from shared.configuration.settings import SubmitSettings
 from shared.egress import hosts, targets
@@ -90,6 +90,8 @@ def _check_hosts(request: SubmitRequest, settings: SubmitSettings) -> None:
 
 def apply_policy(request: SubmitRequest, policy: Policy, settings: SubmitSettings) -> SubmitRequest:
     """Return a request with the defaults of its caller's policy; raises Forbidden, with every field that it refuses."""
+    if policy is NO_POLICY:
+        return request
     models = {f"/fallbackModels/{place}": [name] for place, name in enumerate(request.fallback_models)}
     models["/model"] = [request.model] if request.model else []
     refused = {
