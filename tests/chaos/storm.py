@@ -73,13 +73,17 @@ class Watch:
 def rage(deployment: Deployment, watch: Watch, jobs: int, seconds: float, chance: random.Random) -> dict[str, int]:
     """Kill a slot or the whole worker every 1 to 2 s for some time; return the number of kills of each.
 
-    Each kill waits until a job runs, or all have ended.
+    It takes longer when no job has lost its slot by then, and ends when all jobs have.
     """
     done = {"slot -9": 0, "slot SIGTERM": 0, "worker -9": 0, "worker SIGTERM": 0}
     until = time.monotonic() + seconds
-    while time.monotonic() < until:
+
+    def ended() -> bool:
+        return len(set(watch.ended)) >= jobs
+
+    while (time.monotonic() < until or not watch.recovered) and not ended():
         time.sleep(chance.uniform(1, 2))
-        deployment.until(lambda: watch.redis.zcard(keys.ACTIVE) or len(set(watch.ended)) >= jobs, bool, timeout=120)
+        deployment.until(lambda: watch.redis.zcard(keys.ACTIVE) or ended(), bool, timeout=120)
         what = chance.choices(list(done), [6, 2, 1, 1])[0]
         number = signal.SIGKILL if what.endswith("-9") else signal.SIGTERM
         if what.startswith("worker"):

@@ -68,7 +68,7 @@ def test_due_times_survive_the_death_of_schedulers(model, tmp_path, row):
                 store.hset(f"cg:schedule:{schedule}", "next", due)
                 store.zadd("cg:schedules:due", {schedule: due})
             # No worker takes them off the queue.
-            deployment.until(lambda: store.zcard(keys.WAITING), lambda made: made >= count, timeout=60)
+            deployment.until(lambda: store.zcard(keys.WAITING), lambda made: made >= count, timeout=200)
         finally:
             stop.set()
             for thread in threads:

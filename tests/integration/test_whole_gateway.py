@@ -94,7 +94,7 @@ def test_demo_answers_cost_nothing_and_are_not_cached_for_claude(tmp_path):
 
 
 def test_the_demo_model_follows_the_instructions_of_a_query(demo):
-    assert demo.ask("demo: fail 529", timeoutMs=3000)["error"]["code"] == "overloaded"
+    assert demo.ask("demo: fail 529", timeoutMs=6000)["error"]["code"] == "overloaded"
     assert demo.ask("demo: stream 3")["result"]["response"].endswith("word1 word2 word3")
     ran = demo.ask('demo: tool Bash {"command": "echo $((6*7))"}', tools=["Bash"])
     assert "42" in ran["result"]["response"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from claude_agent_sdk import AssistantMessage, SystemMessage, ToolResultBlock, ToolUseBlock, UserMessage
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from functions.worker.cli.cut import cut_input
@@ -149,7 +149,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(LONG, JSON, max_size=20))
 def test_no_input_is_larger_than_the_limit(value):
     found, is_cut = cut_input(value)

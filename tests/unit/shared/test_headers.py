@@ -37,7 +37,7 @@ def test_prefer_is_parsed_by_rfc_7240(lines, seconds):
 def test_a_long_prefer_header_is_parsed_quickly(line):
     started = time.monotonic()
     headers.preferred_wait(of(*[("prefer", line)] * 100), 25.0)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
 
 
 @pytest.mark.parametrize(("accept", "wanted"), [
