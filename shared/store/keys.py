@@ -1,16 +1,14 @@
 """The names of all Redis keys of the gateway; `redis/names.lua` has the same names for the scripts.
 
-The names and the fields of records are older than some terms of the glossary, and stay as they are.
-
-A job has up to ten keys, so that records that are polled stay small and large values are read once:
+The names are older than some terms of the glossary, and stay. A job has several keys, so that records stay small and large
+values are read once:
 
     cg:job:ID         hash    the record: short fields only, so that Redis keeps it in its compact form
     cg:job:ID:in      string  the request, JSON; above 4 KB deleted when the job completes, unless `keep` is set
     cg:job:ID:out     string  the result, JSON; written once, at the end
     cg:job:ID:outputs string  the files that its run left, JSON, see `jobs/outputs.py`; absent when it left none
     cg:job:ID:pending set     the files that an attempt has begun to store; expires
-    cg:job:ID:joined  hash    requestId of each submission that joined → its webhook's URL and host, and its metadata
-                              as JSON, a line each, and its trace context
+    cg:job:ID:joined  hash    requestId of a joined submission → its webhook's URL, host, metadata and trace, a line each
     cg:job:ID:hooks   set     names of the webhooks for its end
     cg:job:ID:keys    set     names of the idempotency records that answer with it; also for a batch
     cg:job:ID:events  stream  its event stream: `k` is the kind, see `jobs/events.py`, `d` the data

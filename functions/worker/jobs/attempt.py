@@ -2,12 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from redis.exceptions import RedisError
 
@@ -27,6 +26,7 @@ from functions.worker.jobs.credentials import (
 )
 from functions.worker.jobs.finished import EndedRun
 from functions.worker.jobs.heartbeat import Heartbeat
+from functions.worker.jobs.interrupting import ClaimLostError, ShutdownError, cancel, uninterrupted
 from functions.worker.jobs.mcp_credentials import with_credentials
 from functions.worker.jobs.outcome import Outcome, failed, judge, with_outputs
 from functions.worker.jobs.outputs import RunOutputs
@@ -48,17 +48,6 @@ log = logging.getLogger("worker.attempt")
 _OVERTIME = 3.0
 # The log event of an outcome that is in no store.
 _NOT_SETTLED = {"void": "claim_lost", "lost": "result_lost", "refused": "result_refused"}
-
-
-T = TypeVar("T")
-
-
-class ClaimLostError(Exception):
-    """The job was cancelled, or given to another slot."""
-
-
-class ShutdownError(Exception):
-    """The slot has to end before the run has ended."""
 
 
 async def attempt(claim: claims.Claim, slot: str, context: SlotContext, signals: Signals) -> bool:
@@ -130,12 +119,12 @@ class Attempt:
             await self._heartbeat.flush()
             if outcome.state == "paused":
                 keeping = with_workspace(outcome, self._plan, self._run, self._job, self._context)
-                outcome = await self._uninterrupted(keeping, heartbeat, overtime=_OVERTIME)
+                outcome = await uninterrupted(keeping, heartbeat, self._signals, overtime=_OVERTIME)
                 how = await self._settle(outcome)
             elif self._settlement(outcome).script == "finish" and self._outputs.are_left:
                 await self._note_finished(outcome)
                 finishing = self._with_outputs(outcome)
-                outcome = await self._uninterrupted(finishing, heartbeat, overtime=_OVERTIME)
+                outcome = await uninterrupted(finishing, heartbeat, self._signals, overtime=_OVERTIME)
                 how = await self._settle(outcome)
             elif outcome.state == "completed":
                 # Before the processes of the run have ended, so that no client has to wait for them.
@@ -194,7 +183,7 @@ class Attempt:
         gate = None if self._plan.approval is None else Gate(self._plan, begin)
         answer = self._run.answer(self._plan, self._heartbeat, self._session, self._deadline, gate)
         try:
-            report = await self._uninterrupted(answer, heartbeat, self._time_left())
+            report = await uninterrupted(answer, heartbeat, self._signals, self._time_left())
         except TimeoutError:
             # A job that waited for Claude fails for what it waited for.
             code = self._run.waits_for or "timeout"
@@ -206,36 +195,6 @@ class Attempt:
         if outcome.state == "paused":
             outcome = replace(outcome, resume=kept_of(report, self._run.preparation.began_with))
         return outcome
-
-    async def _uninterrupted(
-        self,
-        work: Coroutine[Any, Any, T],
-        heartbeat: "asyncio.Task[None]",
-        seconds: float | None = None,
-        overtime: float = 0.0,
-    ) -> T:
-        """Return the result of work; cancel it when the claim is lost, the slot has to end, or its time is over.
-
-        Raises ClaimLostError, ShutdownError or TimeoutError for that. A slot that has to end waits for `overtime` s.
-        """
-        task = asyncio.create_task(work)
-        stopped = asyncio.create_task(self._signals.stop.wait())
-        cancelled = asyncio.create_task(self._signals.cancel.wait())
-        try:
-            waited_for = {task, heartbeat, stopped, cancelled}
-            await asyncio.wait(waited_for, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            if stopped.done() and not task.done():
-                await asyncio.wait({task, heartbeat, cancelled}, timeout=overtime, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                return task.result()
-            if heartbeat.done() or cancelled.done():
-                raise ClaimLostError
-            if stopped.done():
-                raise ShutdownError
-            raise TimeoutError
-        finally:
-            for one in (task, stopped, cancelled):
-                await _cancel(one)
 
     async def _with_outputs(self, outcome: Outcome) -> Outcome:
         """Return an outcome with what the run has left, which is stored and pushed."""
@@ -258,7 +217,7 @@ class Attempt:
             return collecting.result() if collecting.done() else None
         finally:
             for one in (collecting, stopped):
-                await _cancel(one)
+                await cancel(one)
 
     async def _outcome_of_ended(self, run: EndedRun) -> Outcome:
         try:
@@ -301,8 +260,3 @@ class Attempt:
 
     def _time_left(self) -> float:
         return self._deadline - asyncio.get_running_loop().time()
-
-
-async def _cancel(task: "asyncio.Task[Any]") -> None:
-    task.cancel()
-    await asyncio.wait({task})

@@ -45,7 +45,7 @@ def test_a_wrong_skill_is_named(tmp_path, text):
 
 
 def test_links_wrong_names_and_missing_directories_are_named(tmp_path):
-    """Catches a skill that brings a file from elsewhere into a run."""
+    """Catches a skill through which a file from elsewhere comes into a run."""
     with pytest.raises(SkillError, match="directory that the gateway's user can read"):
         read(tmp_path / "nowhere")
     linked = skill(tmp_path)
