@@ -1,14 +1,13 @@
 """The names of all Redis keys of the gateway; `redis/names.lua` has the same names for the scripts.
 
-The names are older than some terms of the glossary, and stay. A job has several keys, so that records stay small and large
-values are read once:
+The names are older than some terms of the glossary. A job has several keys; large values are read once:
 
     cg:job:ID         hash    the record: short fields only, so that Redis keeps it in its compact form
     cg:job:ID:in      string  the request, JSON; above 4 KB deleted when the job completes, unless `keep` is set
     cg:job:ID:out     string  the result, JSON; written once, at the end
     cg:job:ID:outputs string  the files that its run left, JSON, see `jobs/outputs.py`; absent when it left none
     cg:job:ID:pending set     the files that an attempt has begun to store; expires
-    cg:job:ID:joined  hash    requestId of a joined submission → its webhook's URL, host, metadata and trace, a line each
+    cg:job:ID:joined  hash    requestId of a joined submission → its webhook's URL, host, metadata and trace, in lines
     cg:job:ID:hooks   set     names of the webhooks for its end
     cg:job:ID:keys    set     names of the idempotency records that answer with it; also for a batch
     cg:job:ID:events  stream  its event stream: `k` is the kind, see `jobs/events.py`, `d` the data
@@ -39,7 +38,7 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     steps    how many steps its runs had, those too that are not kept; absent for none
     closed   the claim whose run has ended and takes no more messages
     begun    when its running claim started
-    since    when it last went back to wait; absent until then
+    since    when it last went back to wait
     trace    the trace context of its submission, as text; absent for none
     tried    its attempts, a line each, see note_attempt.lua
     lost     workers that were lost with it
@@ -50,8 +49,7 @@ Fields of the record (times in ms since the epoch, by Redis's clock):
     talk     the session that it continues, or `schedule.ID` for one job of a schedule at a time; absent for none
     spent    the cost of its running claim so far, JSON
     waiting  why its running claim waits for Claude, JSON; absent when it does not
-    cost     USD, of all its attempts
-    paid     USD, of the attempts before it was last retried after its end
+    cost, paid  USD of all its attempts, and of those before it was last retried after its end
     bytes    what it holds in Redis, as its caller's bytes count it
     lasting  the part of `bytes` that a retry after its end does not change; absent for none
     keep     present when its request is read after it has completed
