@@ -20,7 +20,7 @@ from shared.store.redis import internals
 Command = tuple[Any, ...]
 # Commands that are written at once. More of them wait until the end of the loop's turn, so that they share a packet;
 # the server begins with these while this process goes on with other requests.
-_AT_ONCE = 8
+_AT_ONCE = 4
 # Seconds in which a busy loop reads what has come.
 _TO_READ = 0.05
 
