@@ -76,9 +76,9 @@ def log_in(page, url):
 @pytest.mark.parametrize("way", ["removed", "kept", "bare"])
 def test_a_login_behind_a_proxy_is_kept_and_changes_things(page, proxy, way):
     log_in(page, proxy[way])
-    expect(page.get_by_role("heading", name="Last hour")).to_be_visible()
+    expect(page.get_by_role("heading", name="Over time")).to_be_visible()
     page.reload()
-    expect(page.get_by_role("heading", name="Last hour")).to_be_visible()
+    expect(page.get_by_role("heading", name="Over time")).to_be_visible()
     page.get_by_role("button", name="Pause").click()
     page.click("#ask-yes")
     expect(page.get_by_role("alert")).to_contain_text("paused")
