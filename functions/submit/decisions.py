@@ -53,6 +53,7 @@ async def decide(request: Request) -> Response:
     "/decide/{jobId}/{token}",
     summary="The page of a one-use URL",
     response_class=HTMLResponse,
+    responses=problems(404, 422, 503),
     openapi_extra={"parameters": _PLACES},
 )
 async def show(request: Request) -> Response:
@@ -67,6 +68,7 @@ async def show(request: Request) -> Response:
     "/decide/{jobId}/{token}",
     summary="Decide by a one-use URL",
     response_class=HTMLResponse,
+    responses=problems(404, AlreadyDecided, 413, 415, 422, 503),
     openapi_extra={"parameters": _PLACES},
 )
 async def answer(request: Request) -> Response:

@@ -20,6 +20,7 @@ def variables(tmp_path_factory):
     command = fake_cli(tmp_path_factory.mktemp("cli"), "success")
     # Limits of a deployment, which the document cannot know, are off.
     limits = {"MAX_QUEUE_DEPTH": "1000000", "CLAUDE_TIMEOUT": "86400000", "CALLER_MAX_BYTES": "1000000000000"}
+    limits["SESSION_TTL"] = "315360000"
     return {"CLAUDE_COMMAND": str(command), "RUN_SANDBOX": "off", "MAX_CALLER_FILE_BYTES": "1000000000000", **limits}
 
 

@@ -497,7 +497,7 @@ def test_a_spool_file_has_named_fields():
     claim = claims.Claim("job", 3, "here")
     written = json.loads(claims.retry(claim, 5, "overloaded", claims.Upstream("limited", wait=7)).to_json())
     assert written == {
-        "version": 4, "script": "retry", "deployment": "here", "job_id": "job", "number": 3, "delay_ms": 5,
+        "version": 5, "script": "retry", "deployment": "here", "job_id": "job", "number": 3, "delay_ms": 5,
         "upstream": "limited", "code": "overloaded", "wait_ms": 7, "spend": "", "seen": "", "signature": "",
     }  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Rules that keep tests from hanging."""
 
+import os
 import re
 import signal
 import subprocess
@@ -40,7 +41,10 @@ def test_a_test_that_outlives_its_timeout_is_ended(tmp_path):
     (tmp_path / "test_hang.py").write_text(HANGING)
     command = [sys.executable, "-m", "pytest", "-c", str(TESTS.parent / "pyproject.toml"), "--rootdir", str(tmp_path)]
     command += ["--timeout", "1", "-o", "faulthandler_timeout=3", "-p", "no:cacheprovider", "test_hang.py"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=90, check=False)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=90, check=False
+    )
     assert done.returncode == 1
     assert "Timeout (0:00:03)!" in done.stderr
     assert "test_hang.py" in done.stderr
