@@ -1,5 +1,7 @@
 """The routes by which a call that a job is paused for is decided: with the caller's key, and by a one-use URL."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
@@ -21,6 +23,13 @@ from shared.services import deciding
 router = APIRouter(tags=["queries"], route_class=DirectRoute)
 _JOB = in_path("jobId", "The `jobId` of the submission.")
 _PLACES = [_JOB, in_path("token", "The secret of the URL.")]
+
+
+_HTML = {"text/html": {"schema": {"type": "string"}}}
+_PAGES: dict[int | str, dict[str, Any]] = {
+    404: {"description": "The call was decided, or the time to decide is over.", "content": _HTML},
+    422: {**problems(422)[422], "content": {**problems(422)[422]["content"], **_HTML}},
+}
 
 
 @router.post(
@@ -53,7 +62,7 @@ async def decide(request: Request) -> Response:
     "/decide/{jobId}/{token}",
     summary="The page of a one-use URL",
     response_class=HTMLResponse,
-    responses=problems(404, 422, 503),
+    responses=_PAGES | problems(503),
     openapi_extra={"parameters": _PLACES},
 )
 async def show(request: Request) -> Response:
@@ -68,7 +77,7 @@ async def show(request: Request) -> Response:
     "/decide/{jobId}/{token}",
     summary="Decide by a one-use URL",
     response_class=HTMLResponse,
-    responses=problems(404, AlreadyDecided, 413, 415, 422, 503),
+    responses=_PAGES | problems(AlreadyDecided, 413, 415, 503),
     openapi_extra={"parameters": _PLACES},
 )
 async def answer(request: Request) -> Response:
