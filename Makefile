@@ -204,6 +204,9 @@ requirements:  ## compile requirements/*.txt from pyproject.toml (requires uv on
 ARCHITECTURE ?= x86_64
 MACHINE := $(ARCHITECTURE:arm64=aarch64)
 FUNCTIONS := Submit Status Webhook Batches Openai Anthropic Admin Credentials Files Schedules
+# Parts of packages that no function imports; a zip is loaded at each cold start.
+UNUSED := bin pydantic/v1 aws_lambda_powertools/event_handler \
+	$(addprefix google/,api cloud gapic logging longrunning rpc type)
 .PHONY: $(FUNCTIONS:%=build-%Function)
 $(FUNCTIONS:%=build-%Function): build-%Function:
 	@name=$$(echo $* | tr A-Z a-z) && \
@@ -217,7 +220,9 @@ $(FUNCTIONS:%=build-%Function): build-%Function:
 		--platform manylinux2014_$(MACHINE) --platform manylinux_2_28_$(MACHINE) \
 		--target "$(ARTIFACTS_DIR)" -r requirements/$$name.txt && \
 	find "$(ARTIFACTS_DIR)" -name __pycache__ -prune -exec rm -rf {} + && \
-	rm -rf "$(ARTIFACTS_DIR)/bin"
+	rm -rf $(UNUSED:%="$(ARTIFACTS_DIR)/%") "$(ARTIFACTS_DIR)"/*.dist-info/RECORD && \
+	find "$(ARTIFACTS_DIR)/aws_lambda_powertools/utilities" -mindepth 1 -maxdepth 1 -type d ! -name jmespath_utils \
+		-exec rm -rf {} +
 
 clean:  ## remove everything that make created, except .data
 	rm -rf .venv .venv-* tests/clients/node_modules tests/frameworks/node_modules tests/lint/node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache .aws-sam

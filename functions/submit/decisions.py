@@ -23,8 +23,11 @@ from shared.services import deciding
 router = APIRouter(tags=["queries"], route_class=DirectRoute)
 _JOB = in_path("jobId", "The `jobId` of the submission.")
 _PLACES = [_JOB, in_path("token", "The secret of the URL.")]
-
-
+_FORM = {
+    "type": "object",
+    "required": ["decision"],
+    "properties": {"decision": {"enum": ["allow", "deny"]}, "message": {"type": "string", "maxLength": 4000}},
+}
 _HTML = {"text/html": {"schema": {"type": "string"}}}
 _PAGES: dict[int | str, dict[str, Any]] = {
     404: {"description": "The call was decided, or the time to decide is over.", "content": _HTML},
@@ -78,7 +81,10 @@ async def show(request: Request) -> Response:
     summary="Decide by a one-use URL",
     response_class=HTMLResponse,
     responses=_PAGES | problems(AlreadyDecided, 413, 415, 503),
-    openapi_extra={"parameters": _PLACES},
+    openapi_extra={
+        "parameters": _PLACES,
+        "requestBody": {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": _FORM}}},
+    },
 )
 async def answer(request: Request) -> Response:
     """Decide what the page of this URL shows; the URL is used up."""

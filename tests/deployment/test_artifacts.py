@@ -7,8 +7,7 @@ import pytest
 from tests.support.sam import run_sam
 
 NAMES = ("submit", "status", "webhook", "batches", "openai", "anthropic", "admin", "credentials", "files", "schedules")
-# 12 MB without the exporter of traces, which a function imports only when traces are on.
-LIMIT = 14 * 1024 * 1024
+LIMIT = 12 * 1024 * 1024
 
 
 def artifact(build, name):

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Iterator
 
 import httpx
@@ -61,10 +62,14 @@ def round_trips(monkeypatch) -> list[object]:
         await send(self, command, check_health)
 
     monkeypatch.setattr(redis.asyncio.connection.AbstractConnection, "send_packed_command", counted)
-    write = OrderedReplies._write
+    write, of_this_turn = OrderedReplies._write, set[OrderedReplies]()
 
     def counted_write(self):
-        sent.extend([self._packed] if self._packed else [])
+        # What is sent in one turn of the loop is answered together, in however many packets it is sent.
+        if self._packed and self not in of_this_turn:
+            sent.append(self)
+            of_this_turn.add(self)
+            asyncio.get_running_loop().call_soon(of_this_turn.discard, self)
         write(self)
 
     monkeypatch.setattr(OrderedReplies, "_write", counted_write)

@@ -199,16 +199,13 @@ async def test_the_list_takes_three_round_trips_whatever_the_filter(admin, round
 
 
 async def test_the_page_of_a_job_takes_three_round_trips(admin, round_trips, server):
-    """With the login, for a job with a webhook and a cached answer, which are read side by side after the record.
-
-    A packet each, and perhaps one for the write that finds out whether the server is still the primary.
-    """
+    """With the login, for a job with a webhook and a cached answer, which are read side by side after the record."""
     job = await submit(admin, "q", webhookUrl="http://127.0.0.1:9/")
     await run(server.url)
     for _ in range(2):
         round_trips.clear()
         assert (await admin.get(f"/admin/api/jobs/{job}")).json()["cached"] is True
-    assert len(round_trips) <= 5
+    assert len(round_trips) <= 4
 
 
 async def test_jobs_of_a_filter_are_counted_and_then_retried(admin, server):

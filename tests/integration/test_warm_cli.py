@@ -101,7 +101,7 @@ async def test_jobs_that_follow_each_other_get_a_second_waiting_cli(slot, monkey
     monkeypatch.setattr(cores, "available", lambda: has_cores)
     monkeypatch.setattr(held, "_START_DELAY_WITHOUT_RELAY", 60.0)  # the next one starts when a run has ended
     async with kept_warm(WorkerSettings(queue_concurrency=1)) as cli:
-        await until_async(lambda: cli.any_job.cli and cli.any_job.cli.is_ready, within=30)
+        await until_async(lambda: cli.any_job.is_ready, within=30)
         run = Run(WorkerSettings(), cli)
         await run.answer(plan_for({"query": "hello"}, WorkerSettings()))
         assert not cli.second._wanted.is_set()  # one was ready
@@ -109,7 +109,7 @@ async def test_jobs_that_follow_each_other_get_a_second_waiting_cli(slot, monkey
         await run.end()
         assert cli.second._wanted.is_set() == wanted
         if wanted:
-            await until_async(lambda: all(one.cli and one.cli.is_ready for one in (cli.any_job, cli.second)), within=30)
+            await until_async(lambda: all(one.is_ready for one in (cli.any_job, cli.second)), within=30)
             both = {one.cli.pid for one in (cli.any_job, cli.second) if one.cli}
             run = Run(WorkerSettings(), cli)
             await run.answer(plan_for({"query": "hello"}, WorkerSettings()))

@@ -6,13 +6,13 @@ It is no collector: it forwards, samples and batches nothing.
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
+from tests.support.quiet_http import QuietHandler, QuietServer
 from tests.support.waiting import until
 
 _KINDS = {1: "internal", 2: "server", 3: "client"}
@@ -45,13 +45,8 @@ class Collector:
         self.closing = threading.Event()
         collector = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class names it so
-                """Keep the test's output clean."""
-
-            def do_POST(self) -> None:
+        class Handler(QuietHandler):
+            def do_POST(self) -> None:  # noqa: N802 -- the base class names it so
                 body = self.rfile.read(int(self.headers["content-length"]))
                 collector.requests.append({"path": self.path, **{k.lower(): v for k, v in self.headers.items()}})
                 status = collector.reply()
@@ -61,13 +56,7 @@ class Collector:
                 self.send_header("content-length", "0")
                 self.end_headers()
 
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, request: Any, client_address: Any) -> None:
-                """Do not log disconnected clients."""
-
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = QuietServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
 
     def trace(self, trace_id: str, count: int) -> list[Received]:

@@ -6,9 +6,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any, Self
+
+from tests.support.quiet_http import QuietHandler, QuietServer
 
 
 @dataclass(frozen=True)
@@ -49,26 +51,15 @@ class Receiver:
         self.closing = threading.Event()
         receiver = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class names it so
-                """Keep the test's output clean."""
-
-            def do_POST(self) -> None:
+        class Handler(QuietHandler):
+            def do_POST(self) -> None:  # noqa: N802 -- the base class names it so
                 body = self.rfile.read(int(self.headers["content-length"])).decode()
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 hook = Hook(self.path, headers, body, time.monotonic(), self.client_address)
                 receiver.hooks.append(hook)
                 receiver.answer(self, receiver.reply(hook))
 
-        class Server(ThreadingHTTPServer):
-            request_queue_size = 256
-
-            def handle_error(self, request: Any, client_address: Any) -> None:
-                """Do not log disconnected clients."""
-
-        self.server = Server((address, 0), Handler)
+        self.server = QuietServer((address, 0), Handler)
         self.port: int = self.server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
 

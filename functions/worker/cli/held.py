@@ -38,6 +38,11 @@ class Keeper:
         """The CLI that waits, or is being started."""
         return self._cli
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether a CLI waits whose start is complete."""
+        return self._cli is not None and self._cli.is_ready
+
     def take(self) -> Cli | None:
         """Return the CLI that waits, which is the caller's to end; None when there is none."""
         cli = self._cli

@@ -97,8 +97,8 @@ class WarmCli:
         if session is not None and session.lines is not None:
             keepers = [self.continued]
         else:
-            keepers = sorted((self.any_job, self.second), key=lambda one: not (one.cli and one.cli.is_ready))
-            if self._has_cores and not (keepers[0].cli and keepers[0].cli.is_ready):
+            keepers = sorted((self.any_job, self.second), key=lambda one: not one.is_ready)
+            if self._has_cores and not keepers[0].is_ready:
                 self.second.want()
         for keeper in keepers:
             waiting = keeper.cli
