@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from shared.mcp.scores import ALWAYS, Score
 from shared.mcp.tools import Tools, plain_words, valid
 from shared.mcp.vectors import Vector, Vectors
 
+if TYPE_CHECKING:
+    from shared.mcp.learned import Learned
+
 # The value from which the best server is chosen, the value of others, and their share of the best. Fitted to labeled
 # queries, for recall first: a missing server costs an answer, a needless one some hundred milliseconds.
 THRESHOLD, SECOND, SHARE = 0.12, 0.18, 0.7
@@ -32,6 +36,7 @@ _SHARPNESS = 3.0  # how fast the likeness of two texts falls with the angle betw
 _EXAMPLE = 2.0  # the weight of an example of an entry, compared with a text of the catalog
 _FEATURES = 0.4  # the weight of features compared with the embedding
 _PHRASE, _WORD = 0.2, 0.1
+_LEARNED = 0.06  # the most that the use of a server adds or takes
 # Of a longer query, the beginning and the end are compared, each by itself: the question is in one of them.
 _LONGEST, _END = 400, 200
 _REASONS, _LEAST_WORD, _LEAST_LIKE, _LEAST_EXPLAINED = 5, 0.03, 0.35, 0.2
@@ -41,6 +46,7 @@ class MeaningRouter:
     """Scores servers by their `routing`, their tools, and what people ask of servers of their kind."""
 
     def __init__(self, servers: Servers, tools: Mapping[str, Tools] | None = None) -> None:
+        self.learned: Learned | None = None
         self._routing = {name: server.routing for name, server in servers.items()}
         self._keywords = {name: [Keyword(text) for text in one.keywords] for name, one in self._routing.items()}
         texts, labels = _labeled(servers, tools or {})
@@ -88,15 +94,19 @@ class MeaningRouter:
         lowered = text.lower()
         total: dict[str, float] = {}
         scores = []
+        uses = {} if self.learned is None else self.learned.uses(query)
         for column, name in enumerate(self._routing):
             place = int(best[column])
             keywords = [keyword for keyword in self._keywords[name] if keyword.is_in(text, lowered)]
             total[name] = float(values[place, column]) + sum(_bonus(keyword.text) for keyword in keywords)
+            use = uses.get(name)
+            total[name] += _LEARNED * use.value if use else 0
             if self._routing[name].always:
                 scores.append(Score(name, 1.0, ALWAYS, sure=True))
                 continue
             score = 1 / (1 + math.exp(min(_STEEPNESS * (THRESHOLD - total[name]), 700)))
             reasons = [f'keyword "{keyword.text}"' for keyword in keywords]
+            reasons += [use.reason] if use else []
             if score >= _LEAST_EXPLAINED:
                 reasons += self._reasons(column, vectors[place], likeness[place])
             scores.append(Score(name, round(score, 3), tuple(reasons), sure=bool(keywords)))
