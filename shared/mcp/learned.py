@@ -4,7 +4,7 @@ Counts are kept by a hash of the word, so that nobody can read a query from them
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -33,6 +33,16 @@ def pairs_of(query: str) -> dict[int, str]:
     """Return the numbers of the pairs of counts for a query's words, each with its word."""
     found = dict.fromkeys(words_of(query[:_LONGEST]))
     return {1 + crc32(word.encode()) % (PAIRS - 1): word for word in list(found)[:_MOST_WORDS]}
+
+
+def pair_of(counts: Sequence[str], number: int) -> tuple[int, int]:
+    """Return a pair of counts, offered and used, of all periods; a string is as long as its last count."""
+    offered = used = 0
+    for one in counts:
+        if 2 * number < len(one):
+            offered += ord(one[2 * number])
+            used += ord(one[2 * number + 1]) if 2 * number + 1 < len(one) else 0
+    return offered, used
 
 
 class Learned:
@@ -75,5 +85,4 @@ class Learned:
         )
 
     def _pair(self, server: str, number: int) -> tuple[int, int]:
-        parts = [counts[2 * number : 2 * number + 2].ljust(2, "\0") for counts in self._counts[server]]
-        return sum(ord(part[0]) for part in parts), sum(ord(part[1]) for part in parts)
+        return pair_of(self._counts[server], number)

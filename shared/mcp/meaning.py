@@ -19,6 +19,7 @@ from shared.mcp.encoder import Matrix, embed, release
 from shared.mcp.features import is_general
 from shared.mcp.keywords import Keyword
 from shared.mcp.scores import ALWAYS, Score
+from shared.mcp.solving import solve
 from shared.mcp.tools import Tools, plain_words, valid
 from shared.mcp.vectors import Vector, Vectors
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 # The value from which the best server is chosen, the value of others, and their share of the best. Fitted to labeled
 # queries, for recall first: a missing server costs an answer, a needless one some hundred milliseconds.
-THRESHOLD, SECOND, SHARE = 0.12, 0.18, 0.7
+THRESHOLD, SECOND, SHARE = 0.10, 0.15, 0.7
 _STEEPNESS = 12.0  # of the score, which is one half at the threshold
 _GENERAL = -0.2
 _PENALTY = 0.5  # of a query that asks for an explanation
@@ -36,7 +37,7 @@ _SHARPNESS = 3.0  # how fast the likeness of two texts falls with the angle betw
 _EXAMPLE = 2.0  # the weight of an example of an entry, compared with a text of the catalog
 _FEATURES = 0.4  # the weight of features compared with the embedding
 _PHRASE, _WORD = 0.2, 0.1
-_LEARNED = 0.06  # the most that the use of a server adds or takes
+_LEARNED = 0.05  # the most that the use of a server adds or takes
 # Of a longer query, the beginning and the end are compared, each by itself: the question is in one of them.
 _LONGEST, _END = 400, 200
 _REASONS, _LEAST_WORD, _LEAST_LIKE, _LEAST_EXPLAINED = 5, 0.03, 0.35, 0.2
@@ -60,7 +61,7 @@ class MeaningRouter:
         self._vectors.add_products(kernel, _FEATURES)
         examples = {example for one in self._routing.values() for example in one.examples}
         kernel[np.diag_indices_from(kernel)] += [_RIDGE / (_EXAMPLE if text in examples else 1) for text in texts]
-        self._by_text: Matrix = np.linalg.solve(kernel, labels)
+        self._by_text: Matrix = solve(kernel, labels)
         self._by_feature = self._vectors.by_column(_FEATURES * self._by_text)
         del both, kernel
         release()

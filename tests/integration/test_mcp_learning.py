@@ -35,6 +35,12 @@ async def test_jobs_are_counted_by_word(client):
     assert [await counts(client, "till", pair) for pair in (0, 7)] == [(1, 0), (1, 0)]
 
 
+async def test_a_query_without_words_is_counted(client):
+    """Catches a string that ends before its first pair does."""
+    await learned.count(client, "ida", {SKY: False}, [])
+    assert await learned.totals(client, NAMES) == {"sky": (1, 0), "till": (0, 0)}
+
+
 async def test_a_server_takes_a_bounded_number_of_bytes(client, store):
     for start in range(0, PAIRS, 512):
         await learned.count(client, "ida", {SKY: True}, range(start, min(start + 512, PAIRS)))

@@ -9,6 +9,7 @@ from typing import Any
 
 import redis.asyncio
 
+from shared.mcp.learned import pair_of
 from shared.store import keys
 from shared.store.redis import scripts
 
@@ -43,10 +44,7 @@ async def read(client: redis.asyncio.Redis, digests: Mapping[str, str]) -> dict[
 async def totals(client: redis.asyncio.Redis, digests: Mapping[str, str]) -> dict[str, tuple[int, int]]:
     """Return for each named server how many jobs were offered it and how many used it, at most 127 a period."""
     found = await read(client, digests)
-    return {
-        name: (sum(ord(one[0]) for one in found.get(name, ())), sum(ord(one[1]) for one in found.get(name, ())))
-        for name in digests
-    }
+    return {name: pair_of(found.get(name, ()), 0) for name in digests}
 
 
 async def forget(client: redis.asyncio.Redis, digests: Sequence[str]) -> None:
