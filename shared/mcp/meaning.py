@@ -34,6 +34,7 @@ _GENERAL = -0.2
 _PENALTY = 0.5  # of a query that asks for an explanation
 _RIDGE = 0.5
 _SHARPNESS = 3.0  # how fast the likeness of two texts falls with the angle between their embeddings
+_ALONE = 2.0  # what a text of a server stands for that is of no kind, and has few texts
 _EXAMPLE = 2.0  # the weight of an example of an entry, compared with a text of the catalog
 _FEATURES = 0.4  # the weight of features compared with the embedding
 _PHRASE, _WORD = 0.2, 0.1
@@ -136,22 +137,28 @@ def _labeled(servers: Servers, tools: Mapping[str, Tools]) -> tuple[list[str], M
     """Return the texts of the catalog and of the servers, and what each stands for: a column for each server."""
     known = _known()
     columns: dict[str, set[int]] = {text: set() for text in known.texts}
+    stands_for = np.ones(len(servers), dtype=np.float32)
     for column, (name, server) in enumerate(servers.items()):
-        for text in _own_texts(name, server, tools.get(name, ())):
+        borrowed = _borrowed(name, server, tools.get(name, ()))
+        stands_for[column] = 1 if borrowed else _ALONE
+        for text in _own_texts(name, server, tools.get(name, ())) + borrowed:
             columns.setdefault(text, set()).add(column)
     labels: Matrix = np.zeros((len(columns), len(servers)), dtype=np.float32)
     for row, (text, wanted) in enumerate(columns.items()):
         labels[row] = _GENERAL if not wanted and text in known.general else 0
-        labels[row, list(wanted)] = 1
+        labels[row, list(wanted)] = stands_for[list(wanted)]
     return [*columns], labels
 
 
 def _own_texts(name: str, server: Server, tools: Tools) -> list[str]:
     routing = server.routing
     own = [*routing.examples, f"{plain_words(name)} {routing.description}".strip()]
-    own += [tool.description or tool.words for tool in tools]
-    description = f"{routing.description} {' '.join(routing.keywords)}"
-    return own + [text for kind in kinds.of(name, description, tools) for text in kind.texts]
+    return own + [tool.description or tool.words for tool in tools]
+
+
+def _borrowed(name: str, server: Server, tools: Tools) -> list[str]:
+    description = f"{server.routing.description} {' '.join(server.routing.keywords)}"
+    return [text for kind in kinds.of(name, description, tools) for text in kind.texts]
 
 
 @dataclass(frozen=True)
