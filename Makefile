@@ -38,26 +38,27 @@ $(STAMP): requirements/dev.txt pyproject.toml
 		--config-settings editable_mode=compat -e .
 	@touch $@
 
+# Programs that run a few times import little of what they install: Python compiles that on use.
 $(SAM): requirements/sam.txt
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is required, and was not found on the path' >&2; exit 1; }
 	@$(PYTHON) -m venv .venv-sam
-	@.venv-sam/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
-		-r requirements/sam.txt
+	@.venv-sam/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps \
+		--require-hashes -r requirements/sam.txt
 	@touch $@
 
 $(CLIENTS): requirements/clients.txt tests/clients/package-lock.json
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is required, and was not found on the path' >&2; exit 1; }
 	@$(PYTHON) -m venv .venv-clients
-	@.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
-		-r requirements/clients.txt
+	@.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps \
+		--require-hashes -r requirements/clients.txt
 	@cd tests/clients && npm ci --silent --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 $(FRAMEWORKS): requirements/frameworks.txt tests/frameworks/package-lock.json
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is required, and was not found on the path' >&2; exit 1; }
 	@$(PYTHON) -m venv .venv-frameworks
-	@.venv-frameworks/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
-		-r requirements/frameworks.txt
+	@.venv-frameworks/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps \
+		--require-hashes -r requirements/frameworks.txt
 	@cd tests/frameworks && npm ci --silent --ignore-scripts --no-audit --no-fund
 	@touch $@
 
@@ -215,7 +216,7 @@ $(FUNCTIONS:%=build-%Function): build-%Function:
 	cp -R functions/$$name "$(ARTIFACTS_DIR)/functions/" && \
 	cp -R shared "$(ARTIFACTS_DIR)/" && \
 	{ case $$name in submit|batches|openai|anthropic|schedules|admin) ;; *) false ;; esac && [ -f mcp.json ] && cp mcp.json "$(ARTIFACTS_DIR)/" || true; } && \
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes \
 		--only-binary=:all: --implementation cp --python-version 3.13 \
 		--platform manylinux2014_$(MACHINE) --platform manylinux_2_28_$(MACHINE) \
 		--target "$(ARTIFACTS_DIR)" -r requirements/$$name.txt && \
