@@ -21,8 +21,7 @@ from tests.support.scripted_model import ScriptedModel
 def pytest_generate_tests(metafunc):
     """Run each test with a gateway through uvicorn and through the Lambda emulator, unless it is marked `once`.
 
-    The emulator is used in `make slow`; `make test` has the emulator's own tests. `.ci/run` has those of `make test`,
-    of `make deployment`, and what only Lambda has.
+    `make slow` uses the emulator; `make test` has the emulator's own tests, and `make slow-short` what only Lambda has.
     """
     if "gateway" in metafunc.fixturenames:
         once, emulated = (metafunc.definition.get_closest_marker(name) for name in ("once", "emulated"))
