@@ -72,6 +72,7 @@ def test_a_job_that_is_seen_as_completed_has_its_artifacts(gateway, model):
     assert gateway.client.get(f"/api/files/{found[1]['fileId']}").json()["name"] == "z"
 
 
+@pytest.mark.slow
 def test_an_artifact_is_a_file_for_the_next_job(gateway, model):
     first = run(gateway, model, "mkdir outputs && echo made >outputs/a")
     files = [{"path": "in", "fileId": first["result"]["artifacts"][0]["fileId"]}]
@@ -155,12 +156,14 @@ def test_outputs_that_is_no_directory_is_omitted(gateway, model, command):
     assert job["result"]["omitted"] == {"not_regular": 1}
 
 
+@pytest.mark.slow
 def test_unreadable_directories_and_hard_links_are_read(gateway, model):
     command = "mkdir -p outputs/d && echo 1 >outputs/d/a && ln outputs/d/a outputs/b && chmod 0 outputs/d outputs"
     job = run(gateway, model, command)
     assert [one["path"] for one in job["result"]["artifacts"]] == ["b", "d/a"]
 
 
+@pytest.mark.slow
 def test_an_archive_is_an_artifact_like_any_other(gateway, model):
     """Catches a worker that unpacks what a run has packed."""
     bomb = "import zipfile;z=zipfile.ZipFile('outputs/bomb.zip','w',8);z.writestr('a',b'0'*50000000);z.close()"

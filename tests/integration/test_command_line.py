@@ -149,12 +149,14 @@ def test_a_terminal_shows_that_the_queue_is_paused_then_the_answer(terminal, gat
     assert process.shown.endswith("wait for me\r\n")
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_the_place_in_the_queue(terminal, gateway, paused):
     gateway.submit("before it")
     process = terminal("ask", "second")
     process.until("1 ahead of it")
 
 
+@pytest.mark.slow
 def test_without_a_terminal_the_reason_for_waiting_is_one_line(gateway, paused, tmp_path):
     with running(
         subprocess.Popen(
@@ -191,6 +193,7 @@ def test_a_first_interrupt_leaves_the_job_and_a_second_cancels_it(terminal, gate
     assert gateway.job(job)["state"] == "cancelled"
 
 
+@pytest.mark.slow
 def test_after_one_interrupt_the_job_continues_and_can_be_followed(terminal, gateway, command, hang):
     process = terminal("ask", "interrupt me once")
     process.until("active")
@@ -210,6 +213,7 @@ def test_after_one_interrupt_the_job_continues_and_can_be_followed(terminal, gat
     assert command("jobs", "follow", job).stdout == "ok\n"
 
 
+@pytest.mark.slow
 def test_a_second_interrupt_cancels_a_waiting_job(terminal, gateway, paused):
     process = terminal("ask", "never started")
     process.until("paused by an operator")
@@ -340,11 +344,13 @@ def test_a_closed_standard_error_adds_nothing_to_standard_output(gateway, tmp_pa
     assert done.stdout == ("without standard error\n" if arguments[0] == "ask" else "")
 
 
+@pytest.mark.slow
 def test_a_proxy_of_the_environment_is_not_used_for_loopback(command):
     proxy = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", "ALL_PROXY": "http://127.0.0.1:9"}
     assert command("ask", "past the proxy", variables=proxy).stdout == "past the proxy\n"
 
 
+@pytest.mark.slow
 def test_a_receiver_of_webhooks_ends_when_nobody_reads_it(tmp_path):
     with running(
         subprocess.Popen(

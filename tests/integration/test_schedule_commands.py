@@ -14,7 +14,7 @@ import yaml
 
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 FILE = {
     "schedules": [
         {"name": "nightly", "cron": "30 2 * * *", "timezone": "Europe/Berlin", "query": {"query": "report"}},

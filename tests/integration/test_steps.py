@@ -62,6 +62,7 @@ def test_a_denied_call_is_a_step_of_its_own_status(gateway, model):
     assert step["status"] == "denied"
 
 
+@pytest.mark.slow
 def test_a_step_is_cut_to_its_size_at_a_character(gateway, model):
     """Catches an output cut within a character, and an input that is no object any more."""
     model.script(bash("echo start; yes é | head -c 9000", description="é" * 5000), Text("done"))
@@ -124,6 +125,7 @@ def test_a_second_attempt_adds_its_steps(gateway, model):
     assert kinds == ["step", "step", "reset", "step", "step"]
 
 
+@pytest.mark.slow
 def test_a_step_that_its_run_left_open_has_failed(gateway, model):
     """Catches a step that seems to run in a job that has ended."""
     model.script(bash("echo go; sleep 60"))
@@ -134,6 +136,7 @@ def test_a_step_that_its_run_left_open_has_failed(gateway, model):
     assert [one["status"] for one in steps_of(gateway, job)["steps"]] == ["failed"]
 
 
+@pytest.mark.slow
 def test_operators_see_the_steps_and_delete_them_with_the_job(gateway, model):
     model.script(bash("echo secret-of-the-run"), Text("done"))
     job = gateway.submit("delete", tools=["Bash"])
@@ -147,6 +150,7 @@ def test_operators_see_the_steps_and_delete_them_with_the_job(gateway, model):
     assert not [line for line in gateway.log if "secret-of-the-run" in line]
 
 
+@pytest.mark.slow
 def test_the_answer_tool_is_no_step(gateway, model):
     model.script(ToolUse("StructuredOutput", {"n": 4}), Text("4"))
     job = gateway.submit("number", outputSchema={"type": "object", "properties": {"n": {"type": "integer"}}})

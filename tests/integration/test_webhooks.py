@@ -155,6 +155,7 @@ def test_the_command_line_lists_and_redelivers(gateway, receiver):
         assert (missing.returncode, "Job not found" in missing.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_listen_receives_verifies_and_prints(gateway):
     with caller(gateway, "listens") as (client, made):
         receiver = subprocess.Popen(
