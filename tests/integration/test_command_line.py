@@ -11,6 +11,7 @@ import threading
 import httpx
 import pytest
 
+from tests.support.commands import run_command
 from tests.support.processes import running
 from tests.support.scripted_replies import Error, Hang
 from tests.support.terminal import COMMAND, Terminal, environment
@@ -27,14 +28,8 @@ def variables():
 
 @pytest.fixture
 def command(gateway, tmp_path):
-    def command(*arguments, stdin=subprocess.DEVNULL, variables=None, **options):
-        done = subprocess.run(
-            [COMMAND, *arguments],
-            cwd=tmp_path, env=environment(gateway.url, **variables or {}), timeout=60, check=False,
-            **{"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options},
-        )  # fmt: skip
-        assert "Traceback" not in (done.stderr or "")
-        return done
+    def command(*arguments, variables=None):
+        return run_command(*arguments, folder=tmp_path, environment=environment(gateway.url, **variables or {}))
 
     return command
 
@@ -80,17 +75,25 @@ def test_a_pipe_gets_the_answer_and_standard_error_nothing(command):
     assert (done.returncode, done.stdout, done.stderr) == (0, "to a pipe\n", "")
 
 
-def test_standard_input_of_a_pipe_is_appended_to_the_query(command, model):
-    done = command("ask", "Explain:", stdin=None, input="line\n")
+def started(gateway, folder, *arguments, **options):
+    """Run a command in a process of its own."""
+    return subprocess.run(
+        [COMMAND, *arguments], cwd=folder, env=environment(gateway.url), capture_output=True, text=True, timeout=60,
+        check=False, **options,
+    )  # fmt: skip
+
+
+def test_standard_input_of_a_pipe_is_appended_to_the_query(gateway, tmp_path, model):
+    done = started(gateway, tmp_path, "ask", "Explain:", input="line\n")
     assert done.stdout == "Explain:\n\nline\n"
     assert model.queries()[-1] == "Explain:\n\nline\n"
 
 
 @pytest.mark.slow
-def test_standard_input_that_stays_open_does_not_block_the_query(command):
+def test_standard_input_that_stays_open_does_not_block_the_query(gateway, tmp_path):
     reading, writing = os.pipe()
     try:
-        done = command("ask", "nobody writes", stdin=reading)
+        done = started(gateway, tmp_path, "ask", "nobody writes", stdin=reading)
     finally:
         os.close(reading)
         os.close(writing)

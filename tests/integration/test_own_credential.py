@@ -3,13 +3,13 @@
 import json
 import re
 import stat
-import subprocess
 
 import pytest
 
+from tests.support.commands import run_command
 from tests.support.parameters import first_of
 from tests.support.scripted_model import Error, Text, ToolUse
-from tests.support.terminal import COMMAND, environment
+from tests.support.terminal import environment
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.once
@@ -171,12 +171,8 @@ def test_make_run_keeps_its_private_key_from_others(gateway):
 @pytest.fixture
 def command(gateway, tmp_path):
     def command(*arguments, stdin="", **variables):
-        done = subprocess.run(
-            [COMMAND, "credentials", *arguments], cwd=tmp_path, env=environment(gateway.url) | variables, input=stdin,
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        assert "Traceback" not in done.stderr
-        return done
+        variables = environment(gateway.url) | variables
+        return run_command("credentials", *arguments, folder=tmp_path, environment=variables, stdin=stdin)
 
     return command
 

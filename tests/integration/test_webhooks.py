@@ -11,6 +11,7 @@ import httpx
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from tests.support.commands import run_command
 from tests.support.receiver import Receiver
 from tests.support.scripted_replies import Hang
 
@@ -31,12 +32,7 @@ def receiver():
 
 def command(gateway, *arguments):
     data = [] if arguments[1] in {"list", "redeliver"} and arguments[0] == "webhooks" else ["--data", str(gateway.data)]
-    done = subprocess.run(
-        [COMMAND, *arguments, *data],
-        cwd=gateway.data.parent, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=30, check=False,
-    )  # fmt: skip
-    assert "Traceback" not in done.stderr
-    return done
+    return run_command(*arguments, *data, folder=gateway.data.parent, environment={"PATH": "/usr/bin:/bin"})
 
 
 @contextmanager
