@@ -26,7 +26,7 @@ COMMAND = str(Path(sys.executable).parent / "claude-gateway")
 def variables():
     return {
         "AUTH_ENABLED": "true", "DEDUP_ENABLED": "true", "RATE_LIMIT": "40/hour",
-        "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
+        "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8", "CLAUDE_WARM": "false",
     }  # fmt: skip
 
 

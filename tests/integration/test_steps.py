@@ -77,29 +77,31 @@ def test_a_step_is_cut_to_its_size_at_a_character(gateway, model):
     assert step["input"]["description"].strip("é") == ""
 
 
-def test_a_stream_of_steps_resumes_after_any_event(gateway, model):
+@pytest.fixture(scope="module")
+def five(gateway, model):
+    """A job with five steps."""
     model.script(*[bash(f"echo {number}") for number in range(5)], Text("done"))
-    job = gateway.submit("five", tools=["Bash"])
-    whole = Stream(gateway.client, job).to_the_end()
+    return gateway.ask("five", tools=["Bash"])["jobId"]
+
+
+def test_a_stream_of_steps_resumes_after_any_event(gateway, five):
+    whole = Stream(gateway.client, five).to_the_end()
     assert sum(one.kind == "step" for one in whole.events) == 10
     for place, event in enumerate(whole.events[:-1]):
-        rest = Stream(gateway.client, job, last=event.id).to_the_end()
+        rest = Stream(gateway.client, five, last=event.id).to_the_end()
         assert [one.id for one in rest.events] == [one.id for one in whole.events[place + 1 :]]
 
 
-def test_the_list_has_pages(gateway, model):
-    model.script(*[bash(f"echo {number}") for number in range(5)], Text("done"))
-    job = gateway.submit("pages", tools=["Bash"])
-    gateway.finished(job)
+def test_the_list_has_pages(gateway, five):
     outputs, cursor = [], None
     while True:
-        page = steps_of(gateway, job, limit=2, **({"cursor": cursor} if cursor else {}))
+        page = steps_of(gateway, five, limit=2, **({"cursor": cursor} if cursor else {}))
         outputs += [one["output"] for one in page["steps"]]
         cursor = page["nextCursor"]
         if cursor is None:
             break
     assert outputs == ["0", "1", "2", "3", "4"]
-    assert steps_of(gateway, job, cursor="9999") == {"steps": [], "nextCursor": None}
+    assert steps_of(gateway, five, cursor="9999") == {"steps": [], "nextCursor": None}
 
 
 WRONG = [
@@ -108,9 +110,8 @@ WRONG = [
 ]  # fmt: skip
 
 
-def test_a_wrong_page_is_refused(gateway):
-    job = gateway.ask("page")["jobId"]
-    found = {query: gateway.client.get(f"/api/query/{job}/steps?{query}").status_code for query in WRONG}
+def test_a_wrong_page_is_refused(gateway, five):
+    found = {query: gateway.client.get(f"/api/query/{five}/steps?{query}").status_code for query in WRONG}
     assert found == dict.fromkeys(WRONG, 422)
 
 

@@ -25,6 +25,7 @@ def variables():
         "CLAUDE_MODELS": "claude-opus-5-5,claude-sonnet-5-5",
         "MAX_BUDGET_USD": "2",
         "MAX_QUEUE_DEPTH": "30",
+        "CLAUDE_WARM": "false",
     }
 
 

@@ -21,7 +21,7 @@ COMMAND = str(Path(sys.executable).parent / "claude-gateway")
 
 @pytest.fixture(scope="module")
 def variables():
-    return {"AUTH_ENABLED": "true", "DEDUP_ENABLED": "true", "WEBHOOK_RETRY_SCHEDULE": "1 1 1"}
+    return {"AUTH_ENABLED": "true", "DEDUP_ENABLED": "true", "WEBHOOK_RETRY_SCHEDULE": "1 1 1", "CLAUDE_WARM": "false"}
 
 
 @pytest.fixture(scope="module")
