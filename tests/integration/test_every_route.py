@@ -145,10 +145,8 @@ HEADERS = [
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    values=st.dictionaries(st.sampled_from(HEADERS), strange(), min_size=1, max_size=6),
-    auth=st.sampled_from(["true", "false"]),
-)
+@given(values=st.dictionaries(st.sampled_from(HEADERS), strange(), min_size=1, max_size=6))
+@pytest.mark.parametrize("auth", ["true", "false"])
 @pytest.mark.parametrize(("method", "path"), ROUTES, ids=lambda part: part)
 async def test_no_header_makes_a_500(connect, method, path, auth, values):
     client = await connect(**ALL_ON, AUTH_ENABLED=auth)

@@ -234,6 +234,7 @@ def test_an_invalid_key_is_refused(gateway, key):
     assert post(gateway, {"query": "x"}, Idempotency_Key=key).status_code == 422
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_priorities_are_strict_and_first_in_first_out_within_one(gateway, hold):
     leaving, _ = occupy(gateway)
