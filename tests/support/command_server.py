@@ -43,4 +43,4 @@ if __name__ == "__main__":
     for module in _MODULES.values():
         import_module(module)
     serve(socket.socket(fileno=int(sys.argv[1])))
-    sys.exit(main())
+    main()
