@@ -6,7 +6,7 @@ from tests.integration.test_decisions import bash, results
 from tests.support.scripted_model import Text
 from tests.support.terminal import Terminal
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

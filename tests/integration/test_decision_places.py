@@ -12,7 +12,7 @@ from tests.support.mcp_run import QUICK
 from tests.support.receiver import Receiver
 from tests.support.scripted_model import Text, ToolUse
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
