@@ -2,7 +2,9 @@
 
 import json
 import sys
+import termios
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from local.client import Body, Client, CommandError
@@ -32,11 +34,12 @@ class TerminalDecider:
         """Show the call, and send the user's decision. One that is decided elsewhere meanwhile is no error."""
         self._shown.add(pending["id"])
         found = pending.get("input")
-        shown = json.dumps(found, indent=2, ensure_ascii=False)
+        shown = _escaped(json.dumps(found, indent=2, ensure_ascii=False))
         print_message(f"\nThe job waits for a decision on {pending.get('tool')}:\n{shown}")
         if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
             print_message(f"Decide it: claude-gateway jobs decide {self._job_id} allow|deny")
             return
+        _forget_typed()
         decision = self._answered(found) if pending.get("kind") == "question" else self._allowed()
         try:
             self._client.send("POST", f"{job_path(self._job_id)}/decisions/{pending['id']}", decision)
@@ -64,6 +67,21 @@ class TerminalDecider:
             return self._ask(prompt).strip()
         except EOFError:
             raise CommandError("standard input ended before the decision") from None
+
+
+def _forget_typed() -> None:
+    """Discard what was typed before the call was shown: it is no answer."""
+    with suppress(OSError, ValueError, termios.error):
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+
+
+def _escaped(text: str) -> str:
+    """Return JSON with an escape for what a terminal does not show as it is, such as a mark that reverses a line."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else _escape(letter) for letter in text)
+
+
+def _escape(letter: str) -> str:
+    return json.dumps(letter)[1:-1] if letter != "\x7f" else "\\u007f"
 
 
 def _plain(text: object) -> str:

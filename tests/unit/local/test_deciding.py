@@ -9,7 +9,7 @@ from local import deciding
 from local.client import Client, CommandError
 from local.deciding import TerminalDecider, decide_pending
 
-CALL = {"id": "d1", "kind": "tool", "tool": "Bash", "input": {"command": "rm \u001b[2J"}}
+CALL = {"id": "d1", "kind": "tool", "tool": "Bash", "input": {"command": "rm \u001b[2J\u009b2J\x7f \u202e"}}
 QUESTION = {
     "id": "d2", "kind": "question", "tool": "AskUserQuestion",
     "input": {"questions": [{"question": "Which color?"}, {"question": "Which size?"}, "noise"]},
@@ -55,7 +55,8 @@ def test_a_call_is_allowed_or_denied(client, sent, monkeypatch, capsys, lines, d
     assert sent == [("/api/query/j1/decisions/d1", decision)]
     shown = capsys.readouterr().err
     assert "rm" in shown
-    assert "\u001b" not in shown
+    assert not set("\u001b\u009b\x7f\u202e") & set(shown)
+    assert r"rm \u001b[2J\u009b2J\u007f \u202e" in shown
 
 
 def test_a_question_is_answered(client, sent, monkeypatch):
