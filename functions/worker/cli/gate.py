@@ -13,14 +13,12 @@ from claude_agent_sdk import HookMatcher, PermissionResultAllow, PermissionResul
 
 from functions.worker.cli.mcp_servers import renamed
 from functions.worker.cli.plan import QUESTION, RunPlan
-from shared.api.approvals import matches
+from shared.api.approvals import matches, names_of
 from shared.api.steps import MOST_STEPS
 from shared.store.jobs.pauses import Kind, Question, Resumption
 
 # Bytes of a call, as JSON, that a person can be asked about.
 MOST_INPUT = 65_536
-# The CLI has two names for one tool.
-_SAME = {"Task": "Agent", "Agent": "Task"}
 
 _ONE_AT_A_TIME = "Only one call at a time can wait for a decision, and another one does. Ask again for this call"
 _TOO_LARGE = f"This call needs a decision, and its input is larger than {MOST_INPUT} bytes. Make a smaller call"
@@ -62,10 +60,8 @@ class Gate:
         approval = self._approval
         if approval is None:
             return False
-        patterns = approval.tools
-        return (
-            (approval.asks and tool == QUESTION) or matches(patterns, tool) or matches(patterns, _SAME.get(tool, tool))
-        )
+        is_named = any(matches(approval.tools, name) for name in names_of(tool))
+        return is_named or (approval.asks and tool == QUESTION)
 
     def permits(self, server: str, tool: str, arguments: Any) -> bool:
         """Return whether a call may reach an MCP server: what needs a decision may, once, as it was allowed."""

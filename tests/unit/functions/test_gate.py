@@ -158,7 +158,7 @@ async def test_a_forged_mcp_call_uses_the_permission_up():
     [
         ("Bash", "Bash", True), ("Bash", "BashOutput", False), ("*", "Bash", True), ("mcp__*", "mcp__a__b", True),
         ("mcp__*__get", "mcp__a__get", True), ("mcp__*__get", "mcp__a__got", False), ("B*h", "Bash\n", False),
-        ("bash", "Bash", False), ("**", "x", True), ("a*" * 50 + "c", "a" * 50_000 + "b", False),
+        ("bash", "Bash", True), ("**", "x", True), ("a*" * 50 + "c", "a" * 50_000 + "b", False),
         ("a*a", "a", False), ("a*b*c", "aXbYc", True), ("a*b*c", "acb", False),
     ],
 )  # fmt: skip
@@ -184,3 +184,10 @@ def test_a_run_that_goes_on_has_the_turns_that_are_left():
     assert plan_of_job(plan, "j", found).options.max_turns == 1
     assert plan_of_job(plan, "j", None).options.max_turns == 3
     assert plan_of_job(plan, "j", found).session == SessionPlan("j", None, is_kept=False)
+
+
+async def test_the_case_of_a_pattern_does_not_matter():
+    """Catches a call that is made without a decision because a client wrote the name in small letters."""
+    assert await before(gate_for("bash"), "Bash", {"command": "ls"}) == "defer"
+    assert await before(gate_for("MCP__*"), "mcp__a__b", {}) == "defer"
+    assert gate_for("task").needs_decision("Agent")

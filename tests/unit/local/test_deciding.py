@@ -83,3 +83,12 @@ def test_the_end_of_the_input_is_no_decision(client, sent, monkeypatch):
 def test_the_command_decides_what_the_job_waits_for(client, sent):
     decide_pending(client, "j1", "deny", "no")
     assert sent == [("/api/query/j1/decisions/d1", {"decision": "deny", "message": "no"})]
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"questions": 5}, {"questions": [5, {"question": 5}, {"options": []}]}, None, "text"]
+)
+def test_a_question_that_is_none_is_denied(client, sent, monkeypatch, given):
+    """Catches a call of another form, which a tool of the run can forge, that ends the command with a trace."""
+    decided(client, monkeypatch, {**QUESTION, "input": given})
+    assert sent == [("/api/query/j1/decisions/d2", {"decision": "deny"})]
