@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StrictInt, StrictStr
+from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, StrictStr
 
-from shared.api.wire import Body, integral
+from shared.api.wire import Body, finite, integral
 
 # ms for which a call waits by default, and at most whatever SESSION_TTL is.
 APPROVAL_TIMEOUT, _LONGEST = 600_000, 315_360_000_000
@@ -38,7 +38,7 @@ class DecisionRequest(Body):
     message: Annotated[StrictStr, Field(max_length=4000)] | None = Field(
         None, description="The reason, which the model receives with a denial."
     )
-    updated_input: dict[str, Any] | None = Field(
+    updated_input: Annotated[dict[str, Any], AfterValidator(finite)] | None = Field(
         None, description="The input that an allowed call is made with instead of its own."
     )
     answers: dict[StrictStr, StrictStr | list[StrictStr]] | None = Field(

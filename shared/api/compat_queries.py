@@ -4,7 +4,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, StrictBool, StrictStr, model_validator
 
-from shared.api.requests import BatchQuery, finite
+from shared.api.requests import BatchQuery
+from shared.api.wire import finite
 
 
 class CompatQuery(BatchQuery):

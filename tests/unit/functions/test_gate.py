@@ -72,7 +72,7 @@ async def test_a_call_of_a_subagent_is_denied():
 
 @pytest.mark.parametrize(
     "given",
-    [None, "ls", ["ls"], 5, {"command": "x" * MOST_INPUT}, {"command": "\ud800" * MOST_INPUT}],
+    [None, "ls", ["ls"], 5, {"command": "x" * MOST_INPUT}, {"command": "\ud800"}, {"\ud800": 1}],
 )
 async def test_a_call_that_cannot_be_shown_is_denied(given):
     gate = gate_for("Bash")
@@ -191,3 +191,11 @@ async def test_the_case_of_a_pattern_does_not_matter():
     assert await before(gate_for("bash"), "Bash", {"command": "ls"}) == "defer"
     assert await before(gate_for("MCP__*"), "mcp__a__b", {}) == "defer"
     assert gate_for("task").needs_decision("Agent")
+
+
+async def test_an_empty_change_makes_no_call():
+    """Catches a call that the CLI makes as it was, because it takes an empty input for no change."""
+    gate = gate_for("Bash", decision={**ALLOW, "updatedInput": {}})
+    answer = await gate.answer("Bash", {"command": "ls"}, Context("t1"))
+    assert answer.behavior == "deny"
+    assert gate.begun == []
