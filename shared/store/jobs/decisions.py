@@ -30,8 +30,9 @@ async def decide(
 ) -> Made:
     """Decide what one of a caller's jobs, or any job when the caller is None, is paused for."""
     made: Made = await scripts.run(
-        client, "decide", job_id=job_id, caller=caller or "", ask=ask, decision=json.dumps(decision)
-    )
+        client, "decide", job_id=job_id, caller=caller or "", ask=ask, decision=json.dumps(decision),
+        outcome=decision["decision"],
+    )  # fmt: skip
     return made
 
 
