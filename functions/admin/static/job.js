@@ -196,7 +196,7 @@ export function jobPage(id, context) {
           if (job.result) return section("Answer", revealed("Answer", job.result.response));
           return job.state === "active" ? section("Answer so far", written) : null;
         }),
-        keep("timeline", [job.attempts, job.stepList, job.deliveries, job.startedAt, job.waitingFor, job.state], () =>
+        keep("timeline", [job.attempts, job.pauses, job.stepList, job.deliveries, job.startedAt, job.waitingFor, job.state], () =>
           history(job),
         ),
         outputs(job),
