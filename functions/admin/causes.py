@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from shared.store.fleet.overview import Overview, SlotState
 from shared.store.fleet.series import Point
@@ -135,7 +136,8 @@ def _flood(seen: Overview, waiting: int) -> Iterator[Cause]:
         first = seen.callers[0]
         if first.waiting >= max(_FLOOD, _FLOOD_PER_SLOT * live) and first.waiting * 2 > waiting:
             text = f"The caller {first.name} floods the queue: {first.waiting:,} of {waiting:,} waiting jobs are its"
-            yield Cause("caller_floods", text, "#/callers", _WAITING)
+            link = f"#/jobs?state=waiting&caller={quote(first.caller)}"
+            yield Cause("caller_floods", text, link, _WAITING)
 
 
 def _failures(minutes: Sequence[Point]) -> Iterator[Cause]:
@@ -146,7 +148,9 @@ def _failures(minutes: Sequence[Point]) -> Iterator[Cause]:
     if failed >= _FAILING_JOBS and failed >= _FAILING_SHARE * ended:
         code, count = errors.most_common(1)[0]
         text = f"{failed:,} of {ended:,} jobs of the last {_FAILING_MINUTES} minutes failed, {count:,} with {code}"
-        yield Cause("jobs_fail", text, "#/jobs?state=failed", "docs/troubleshooting.md#errors-of-jobs")
+        yield Cause(
+            "jobs_fail", text, f"#/jobs?state=failed&code={quote(code)}", "docs/troubleshooting.md#errors-of-jobs"
+        )
 
 
 def _budgets(seen: Overview) -> Iterator[Cause]:

@@ -86,6 +86,7 @@ async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
     return {
         **status_of(found).model_dump(by_alias=True),
         "caller": found.record["caller"],
+        "callerName": why.get("caller_name"),
         "attempts": attempts_for_operators(found),
         "pauses": pauses_for_operators(found),
         "slot": found.record.get("slot"),

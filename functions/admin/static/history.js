@@ -54,7 +54,12 @@ function attempts(job) {
   ]);
 }
 
-const OUTCOMES = { allow: "allowed", deny: "denied", expired: "nobody decided in time", cancelled: "the job was cancelled" };
+const OUTCOMES = {
+  allow: "allowed",
+  deny: "denied",
+  expired: "nobody decided in time",
+  cancelled: "the job was cancelled",
+};
 const WHO = { caller: "by its caller", url: "at its one-use URL", admin: "by the admin" };
 
 const pauses = (job) =>
