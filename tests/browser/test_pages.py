@@ -136,8 +136,9 @@ def test_the_pages_are_accessible_and_do_not_overflow(visit, gateway, width, sch
     ("place", "heading"),
     [
         ("jobs/%", "Page not found"), ("schedules/%E0%A4", "Page not found"), ("nothing", "Page not found"),
-        ("constructor", "Page not found"), ("batches/1", "Page not found"), ("jobs/a/b", "Job"), ("jobs/%3Cb%3E", "Job"),
-        ("schedules/none", "Schedule"), ("jobs/?state=failed", "Jobs"), ("?span=%", "Nothing is wrong"),
+        ("constructor", "Page not found"), ("batches/1", "Page not found"), ("jobs/a/b", "Job"),
+        ("jobs/%3Cb%3E", "Job"), ("schedules/none", "Schedule"), ("jobs/?state=failed", "Jobs"),
+        ("?span=%", "Nothing is wrong"),
         ("playground?job=%", "Playground"), ("jobs?cursor=x", "Jobs"), ("audit?cursor=x", "This page cannot be shown"),
         ("batches?cursor=x", "This page cannot be shown"), ("sessions?cursor=%", "This page cannot be shown"),
     ],
@@ -151,7 +152,7 @@ def test_every_address_shows_a_page_or_says_that_there_is_none(visited, gateway,
 def test_the_title_names_the_page_and_the_skip_link_stays_on_it(visited, gateway):
     """Catches a link to the content that leads to the overview, and tabs that nobody can tell apart."""
     show(visited, gateway, "callers")
-    expect(visited).to_have_title("Callers – Claude API Gateway")
+    expect(visited).to_have_title("Callers | Claude API Gateway")
     visited.locator(".skip").press("Enter")
     expect(visited.locator("main")).to_be_focused()
     expect(visited.get_by_role("heading", name="Callers")).to_be_visible()

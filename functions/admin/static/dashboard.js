@@ -148,7 +148,7 @@ async function route() {
   for (const link of nav.querySelectorAll("a")) {
     if (link.getAttribute("href") === `#/${name}`) {
       link.setAttribute("aria-current", "page");
-      document.title = `${item ? `${visible(item)} – ` : ""}${link.textContent} – ${TITLE}`;
+      document.title = `${item ? `${visible(item)} | ` : ""}${link.textContent} | ${TITLE}`;
     } else link.removeAttribute("aria-current");
   }
   main.replaceChildren();
