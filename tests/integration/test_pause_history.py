@@ -6,9 +6,11 @@ from typing import Any, Literal
 import pytest
 import redis
 
+from functions.admin.finding import JobFilter
+from shared.api.ids import new_id
 from shared.api.views import pauses_for_operators
 from shared.store import keys
-from shared.store.jobs import decisions, maintenance, operations, records
+from shared.store.jobs import decisions, finding, maintenance, operations, records
 from shared.store.jobs.records import StoredJob
 from shared.store.redis.client import async_client, close_clients
 from tests.integration.test_decision_races import ALLOW, DENY, LATE, paused
@@ -74,3 +76,14 @@ async def test_the_pauses_that_are_kept_are_bounded(server, store):
         assert await decisions.decide(async_client(server.url), job_id, "ask", ALLOW, caller=None) == "decided"
     job = await read(server, job_id)
     assert [one["tool"] for one in job.pauses] == ["x" * 199] * 20
+
+
+async def test_the_webhook_of_a_pause_leads_to_its_job(server, store):
+    """Catches the id of an event that asks for a decision, and that the search does not know."""
+    client = async_client(server.url)
+    ask = new_id()
+    job_id = await paused(server, ask=ask, webhook_url="http://receiver.example/", webhook_host="receiver.example")
+    [event] = [f"msg_{name}" for name in store.smembers(keys.hooks(job_id))]
+    assert event.endswith(f".{ask}")
+    found = await finding.find(client, JobFilter(id=event).wanted(), most=10, before=None)
+    assert list(found.callers) == [job_id]
