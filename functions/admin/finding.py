@@ -25,8 +25,8 @@ _WORDS = 100
 # Events that one request reads, and characters of their text after which it ends.
 _EVENTS, _TEXT = 1000, 500_000
 _QUERY = re.compile(r'\{"query":"((?:[^"\\]|\\u[0-9a-fA-F]{4}|\\[^u])*)')
-# Compat APIs and webhooks put a word before an id. A webhook of a pause or a retry, and a part of a message, have more behind
-# it.
+# Compat APIs and webhooks put a word before an id. Webhooks of pauses and retries, and parts of messages, have more
+# behind it.
 _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _ID = re.compile(rf"(?:[a-z]+[_-])?({_UUID}(?:\.(?:\d+|{_UUID}))?)(?:_\d+)?\Z", re.IGNORECASE)
 
