@@ -48,7 +48,8 @@ async def decide(
     if found.pending is not None and found.pending["id"] == ask:
         check(found.pending, decision)
     made = decision.model_dump(mode="json", by_alias=True, exclude_none=True)
-    answer = await decisions.decide(client, job_id, ask, made, caller=caller)
+    by: decisions.By = "admin" if origin is None else "url" if origin.via == "url" else "caller"
+    answer = await decisions.decide(client, job_id, ask, made, caller=caller, by=by)
     if answer == "missing":
         raise NotFound("The job has no such decision")
     if answer == "over":
