@@ -38,26 +38,27 @@ $(STAMP): requirements/dev.txt pyproject.toml
 		--config-settings editable_mode=compat -e .
 	@touch $@
 
+# Programs that run a few times import little of what they install: Python compiles that on use.
 $(SAM): requirements/sam.txt
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is required, and was not found on the path' >&2; exit 1; }
 	@$(PYTHON) -m venv .venv-sam
-	@.venv-sam/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
-		-r requirements/sam.txt
+	@.venv-sam/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps \
+		--require-hashes -r requirements/sam.txt
 	@touch $@
 
 $(CLIENTS): requirements/clients.txt tests/clients/package-lock.json
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is required, and was not found on the path' >&2; exit 1; }
 	@$(PYTHON) -m venv .venv-clients
-	@.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
-		-r requirements/clients.txt
+	@.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps \
+		--require-hashes -r requirements/clients.txt
 	@cd tests/clients && npm ci --silent --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 $(FRAMEWORKS): requirements/frameworks.txt tests/frameworks/package-lock.json
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is required, and was not found on the path' >&2; exit 1; }
 	@$(PYTHON) -m venv .venv-frameworks
-	@.venv-frameworks/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
-		-r requirements/frameworks.txt
+	@.venv-frameworks/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps \
+		--require-hashes -r requirements/frameworks.txt
 	@cd tests/frameworks && npm ci --silent --ignore-scripts --no-audit --no-fund
 	@touch $@
 
@@ -123,7 +124,7 @@ test-pythons:  ## run `make test` with each installed Python of 3.11, 3.12 and 3
 slow: $(STAMP)  ## run the slow tests: the Lambda emulator, schemathesis, Prometheus, restarts
 	$(BIN)/python -m pytest $(PARALLEL) tests/integration tests/contract -m slow
 
-slow-short: $(STAMP)  ## the same without the longest; takes eight minutes
+slow-short: $(STAMP)  ## the same without the longest; takes five minutes
 	$(BIN)/python -m pytest $(PARALLEL) tests/integration tests/contract -m 'slow and not long'
 
 docs-test: $(STAMP)  ## run the commands in README and docs; requires curl and jq, takes a minute
@@ -148,7 +149,7 @@ seccomp: $(STAMP)  ## write the filters of system calls; requires libseccomp
 	$(BIN)/python -m local.seccomp_filter
 
 # Each trial has processes of its own, which wait most of the time.
-chaos-short: $(STAMP)  ## the same trials with fewer jobs, without the longest; takes five minutes
+chaos-short: $(STAMP)  ## the same trials with fewer jobs, without the longest; takes four minutes
 	$(BIN)/python -m pytest -n 3 --maxschedchunk 1 tests/chaos -m 'not slow' -o faulthandler_timeout=0
 
 deployment: $(STAMP) $(SAM)  ## build for AWS and test with SAM and Compose; requires Docker, takes five minutes
@@ -215,7 +216,7 @@ $(FUNCTIONS:%=build-%Function): build-%Function:
 	cp -R functions/$$name "$(ARTIFACTS_DIR)/functions/" && \
 	cp -R shared "$(ARTIFACTS_DIR)/" && \
 	{ case $$name in submit|batches|openai|anthropic|schedules|admin) ;; *) false ;; esac && [ -f mcp.json ] && cp mcp.json "$(ARTIFACTS_DIR)/" || true; } && \
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes \
 		--only-binary=:all: --implementation cp --python-version 3.13 \
 		--platform manylinux2014_$(MACHINE) --platform manylinux_2_28_$(MACHINE) \
 		--target "$(ARTIFACTS_DIR)" -r requirements/$$name.txt && \

@@ -12,6 +12,7 @@ from shared.api.errors import GatewayError
 from shared.api.models import Cached, Status
 from shared.http.compat import AnthropicError, OpenAIError
 from shared.http.describe import BODIES, all_errors
+from shared.http.direct import DirectRoute
 from shared.http.problems import Problem, problem_body
 from shared.http.route_table import DOCUMENT
 
@@ -56,7 +57,11 @@ _TAGS = {
 def document() -> str:
     """Return the OpenAPI 3.1 document of all routes, in the committed form."""
     described: dict[str, Any] = get_openapi(
-        title=app.title, version=app.version, summary=app.summary, openapi_version="3.1.0", routes=app.routes
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        openapi_version="3.1.0",
+        routes=[route.documented() if isinstance(route, DirectRoute) else route for route in app.routes],
     )
     names = {(route.path_format, method): route.name for route in app.routes if isinstance(route, APIRoute)
              for method in route.methods or ()}  # fmt: skip

@@ -8,10 +8,10 @@ from functions.anthropic.attachments import place_of
 from functions.anthropic.parameters import UNSUPPORTED, refused
 from functions.anthropic.tools import tools_of
 from functions.anthropic.turns import texts_of, turns_of
+from shared.api.batch_requests import MOST_QUERIES
 from shared.api.compat_queries import CompatQuery
 from shared.api.errors import FieldError, InvalidRequest, RefusedThread
 from shared.api.models import Wire
-from shared.api.requests import MOST_QUERIES
 from shared.api.vocabulary import Priority
 from shared.http.problems import invalid_request
 from shared.services.batches import error_at

@@ -10,8 +10,8 @@ from fastapi.responses import StreamingResponse
 from functions.batches import service
 from functions.batches.views import result_line
 from shared.api.batch_models import BatchPage, BatchStatus
+from shared.api.batch_requests import BatchRequest
 from shared.api.errors import FieldError, InvalidRequest, NotFinished
-from shared.api.requests import BatchRequest
 from shared.api.views import batch_status
 from shared.configuration.settings import StatusSettings, SubmitSettings, load
 from shared.http.answers import as_json

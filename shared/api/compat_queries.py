@@ -1,10 +1,11 @@
 """Queries of compat APIs, with what our own API does not have."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, Field, StrictBool, StrictStr, model_validator
 
-from shared.api.requests import BatchQuery, finite
+from shared.api.batch_requests import BatchQuery
+from shared.api.requests import finite
 
 
 class CompatQuery(BatchQuery):
@@ -55,6 +56,8 @@ class CompatQuery(BatchQuery):
 
 class ResponseQuery(CompatQuery):
     """A query of OpenAI's Responses API, whose request is kept with the job: a response repeats it."""
+
+    keeps_request: ClassVar[bool] = True
 
     item_chain: dict[str, Any] | None = Field(
         None,

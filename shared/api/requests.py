@@ -1,7 +1,7 @@
 """The objects that clients send, with their limits."""
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -129,6 +129,9 @@ Metadata = Annotated[
 class SubmitRequest(Body):
     """A query and the options of its run."""
 
+    # Whether the request stays with the job after its end.
+    keeps_request: ClassVar[bool] = False
+
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
@@ -238,30 +241,3 @@ class SubmitRequest(Body):
     metadata: Metadata = Field(
         default_factory=dict, description="Returned in the status and in webhooks; not part of the run."
     )
-
-
-MOST_QUERIES = 1000
-"""The number of queries that a batch may have."""
-
-
-class BatchQuery(SubmitRequest):
-    """A query of a batch, with the caller's own name for it."""
-
-    custom_id: Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")] | None = Field(
-        None, description="Returned with the result."
-    )
-
-
-class BatchRequest(Body):
-    """Queries that are accepted together, and reported by one webhook."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"queries": [{"query": "What is 2+2?"}, {"query": "And 3+3?"}]}]},
-    )
-
-    queries: list[BatchQuery] = Field(min_length=1, max_length=MOST_QUERIES)
-    webhook_url: WebhookUrl | None = Field(
-        None,
-        description="Receives one signed event when all jobs have ended.",
-    )
-    metadata: Metadata = Field(default_factory=dict, description="Returned in the batch's status.")

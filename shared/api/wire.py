@@ -9,13 +9,15 @@ from pydantic.alias_generators import to_camel
 class Wire(BaseModel):
     """A JSON object of the API."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+    # `defer_build`: most objects describe answers in the documents, and no process validates them.
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, defer_build=True)
 
 
 class Body(Wire):
     """An object that a client sends. Only the names of the API are accepted, and an unknown field is an error."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=False)
+    # Built at import: a snapshot of a Lambda function holds it, and the first request does not wait for it.
+    model_config = ConfigDict(extra="forbid", populate_by_name=False, defer_build=False)
 
 
 def integral(value: Any) -> Any:

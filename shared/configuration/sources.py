@@ -29,7 +29,10 @@ class TextSource(EnvSettingsSource):
 class TextSettings(BaseSettings):
     """Settings from cleaned text; raise SettingsError for an unreadable `.env`, and ValidationError for values."""
 
-    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
+    # `defer_build`: a process that imports the classes of all processes builds the validators of its own.
+    model_config = SettingsConfigDict(
+        env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True, defer_build=True
+    )
 
     @classmethod
     def settings_customise_sources(

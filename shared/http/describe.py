@@ -93,7 +93,8 @@ def takes(model: type[BaseModel]) -> dict[str, Any]:
     """Describe a JSON body that the route reads itself."""
     BODIES[model.__name__] = model
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    examples = model.model_json_schema().get("examples", [])
+    extra = model.model_config.get("json_schema_extra")
+    examples: Any = extra.get("examples", []) if isinstance(extra, dict) else []
     return {
         "requestBody": {
             "required": True,

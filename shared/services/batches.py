@@ -6,10 +6,10 @@ from typing import TypeVar
 
 from pydantic_core import to_json
 
+from shared.api.batch_requests import BatchQuery
 from shared.api.errors import FieldError, GatewayError, InvalidRequest, NotFinished, NotFound, Unavailable
 from shared.api.fingerprint import digest
 from shared.api.ids import is_id, new_id
-from shared.api.requests import BatchQuery
 from shared.configuration.settings import CommonSettings, SubmitSettings
 from shared.services import allowed, limits, submitting
 from shared.store.callers import policies

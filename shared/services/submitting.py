@@ -5,7 +5,6 @@ from typing import Any, Protocol
 
 from pydantic_core import to_json
 
-from shared.api.compat_queries import ResponseQuery
 from shared.api.errors import (
     AlreadyFinished,
     NotFound,
@@ -235,7 +234,7 @@ def _submission(
         session_id="" if request.fork else request.session_id or "",
         sandbox=bool(uses_tools or request.files or request.workspace),
         label=usage.label(request.metadata.get(settings.usage_tag or "", "")),
-        keep_request=isinstance(request, ResponseQuery),  # a response repeats it
+        keep_request=request.keeps_request,
         run_at=0 if request.run_at is None else int(request.run_at.timestamp() * 1000),
         files=job_files.named(request),
         max_attached=MAX_ATTACHED,

@@ -13,11 +13,12 @@ _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP *.exam
 PASSWORD, VIEWER = "correct horse battery", "only looking around"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """The system's Chromium; without one this skips at home and fails in CI.
 
-    It is closed after each module, because Playwright runs an event loop and other tests have their own.
+    Each test has a context of its own. It is closed after these tests, because Playwright runs an event loop and other
+    tests have their own.
     """
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if program is None:

@@ -201,8 +201,7 @@ def test_everything_can_be_done_by_keyboard(visit, gateway):
     expect(page.get_by_role("heading", name="Jobs")).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_the_dashboard_is_accessible_and_does_not_overflow(visit, gateway, width, scheme):
     job = gateway.ask(f"{width} {scheme} " * 100, webhookUrl="http://127.0.0.1:9/hook")["jobId"]
     page = visit(width=width, scheme=scheme)

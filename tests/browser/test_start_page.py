@@ -256,8 +256,7 @@ def test_a_query_is_sent_and_cancelled_by_keyboard(start, gateway, script):
     go.set()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_the_start_page_is_accessible_and_does_not_overflow(start, gateway, guarded, script, width, scheme):
     script(lambda body: Text("a long answer " + "x" * 500))
     for served in (gateway, guarded):

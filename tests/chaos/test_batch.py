@@ -17,7 +17,7 @@ SLOTS = 4
 
 @pytest.mark.timeout(1800)
 def test_a_batch_survives_its_worker(model, tmp_path, full, row):
-    total = 1000 if full else 40
+    total = 1000 if full else 24
     queries = [f"number {number}" for number in range(total)]
     third, killed = total // 3, threading.Event()
 

@@ -25,7 +25,7 @@ time.time_ns = lambda: right_ns() + int(skew * 1e9)
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("old", [pytest.param("replicates", marks=pytest.mark.slow), "is cut off"])
 def test_a_failover_loses_no_job_and_needs_no_restart(tmp_path, model, full, row, old):
-    most, refused, accepted = (400 if full else 60), [], []
+    most, refused, accepted = (400 if full else 36), [], []
     stop = threading.Event()
     (tmp_path / "second").mkdir()
     deployment = Deployment(tmp_path, model.url, QUEUE_CONCURRENCY="2")

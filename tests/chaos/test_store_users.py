@@ -34,7 +34,7 @@ def test_a_store_with_users_killed_under_load_loses_nothing_accepted(tmp_path, m
     program = SERVERS[kind]
     if program is None:
         pytest.skip(f"{kind}: no server on the path")
-    most = 400 if full else 40
+    most = 400 if full else 24
     accepted: list[str] = []
 
     def submit(number):

@@ -15,7 +15,7 @@ from tests.support.scripted_model import Text
 
 @pytest.mark.timeout(2400)
 def test_each_accepted_job_ends_once_whatever_is_killed(tmp_path, model, full, row):
-    jobs, seconds = (2000, 90.0) if full else (100, 15.0)
+    jobs, seconds = (2000, 90.0) if full else (60, 10.0)
     # Slots that are killed have a job.
     model.reply = lambda body: Text(user_query(body), delay_before=0.2)
     with Deployment(tmp_path, model.url, QUEUE_CONCURRENCY="4") as deployment, Watch(deployment.redis.port) as watch:

@@ -46,7 +46,7 @@ def test_a_slot_killed_between_two_steps_repeats_only_the_run(tmp_path, model, r
 
 @pytest.mark.timeout(300)
 def test_redis_killed_under_load_keeps_every_accepted_job(tmp_path, model, full, row):
-    most = 400 if full else 40
+    most = 400 if full else 24
     accepted: list[str] = []
 
     def submit(number):

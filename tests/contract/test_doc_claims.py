@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from functions.worker.webhooks import attempt, dispatcher
-from shared.api import requests
+from shared.api import batch_requests
 from shared.api.vocabulary import ErrorCode
 from shared.json_schema import schema
 from shared.store.callers import dashboard_sessions
@@ -27,7 +27,7 @@ CLAIMS = [
     ("docs/webhooks.md", r"Each attempt is leased for (\d+) s", outbox.LEASE / 1000),
     ("docs/webhooks.md", r"one dispatcher: (\d+) attempts at once", dispatcher.AT_ONCE),
     ("docs/webhooks.md", r"attempts at once, of one caller (\d+) to one host", dispatcher.PER_HOST),
-    ("docs/batches.md", r"Up to ([\d,]+) queries accepted together", requests.MOST_QUERIES),
+    ("docs/batches.md", r"Up to ([\d,]+) queries accepted together", batch_requests.MOST_QUERIES),
     ("docs/events.md", r"more than ([\d,]+) bytes as JSON", schema.MAX_BYTES),
     ("docs/observability.md", r"\*\*Sessions\*\* end after (\d+) h", dashboard_sessions.IDLE / 3_600_000),
 ]

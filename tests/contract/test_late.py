@@ -23,10 +23,12 @@ from functions.worker.mcp.broker import Broker
 from shared.configuration.settings import WorkerSettings
 from shared.mcp.config import Server
 from tests.support import mcp_server
+from tests.support.marks import long
 from tests.support.real_cli import isolated_environment
 from tests.support.scripted_model import ScriptedModel
 
 pytestmark = pytest.mark.slow
+
 
 SETTINGS = WorkerSettings()
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
@@ -132,22 +134,22 @@ def test_the_bundled_cli_takes_options_late():
     "fields",
     [
         {},
-        {"systemPrompt": " Be short.\n\n"},
-        {"systemPrompt": ""},
+        long({"systemPrompt": " Be short.\n\n"}),
+        long({"systemPrompt": ""}),
         {"systemPrompt": "a\x00b /cost @/etc/passwd ${HOME} 😀\r\n"},
         {"model": "claude-sonnet-4-5"},
-        {"model": "opus"},
-        {"model": "claude-of-no-release"},
-        {"effort": "low"},
+        long({"model": "opus"}),
+        long({"model": "claude-of-no-release"}),
+        long({"effort": "low"}),
         {"effort": "max", "model": "claude-sonnet-4-5"},
-        {"effort": "xhigh"},
-        {"maxOutputTokens": 5000},
+        long({"effort": "xhigh"}),
+        long({"maxOutputTokens": 5000}),
         {"maxOutputTokens": 500, "effort": "low"},
-        {"maxOutputTokens": 500},
-        {"maxOutputTokens": 1024, "model": "claude-sonnet-4-5"},
-        {"maxOutputTokens": 1, "model": "opus", "outputSchema": SCHEMA},
-        {"maxOutputTokens": 500, "model": "claude-of-no-release"},
-        {"outputSchema": SCHEMA},
+        long({"maxOutputTokens": 500}),
+        long({"maxOutputTokens": 1024, "model": "claude-sonnet-4-5"}),
+        long({"maxOutputTokens": 1, "model": "opus", "outputSchema": SCHEMA}),
+        long({"maxOutputTokens": 500, "model": "claude-of-no-release"}),
+        long({"outputSchema": SCHEMA}),
         {"outputSchema": SCHEMA, "systemPrompt": "x", "model": "haiku", "effort": "high", "maxOutputTokens": 3000},
     ],
     ids=lambda fields: "-".join(fields) or "nothing",
@@ -160,19 +162,19 @@ async def test_a_late_option_makes_the_request_of_a_cold_start(slot, model, fiel
 @pytest.mark.parametrize(
     ("tools", "started"),
     [
-        ((), ALL),
+        long((), ALL),
         ((), WITH_SEARCH),
         (("Bash",), ALL),
-        (("Read",), ALL),
-        (("Read",), WITH_SEARCH),
-        (("WebFetch", "WebSearch"), WITH_SEARCH),
-        (("Glob", "Grep"), WITH_SEARCH),
+        long(("Read",), ALL),
+        long(("Read",), WITH_SEARCH),
+        long(("WebFetch", "WebSearch"), WITH_SEARCH),
+        long(("Glob", "Grep"), WITH_SEARCH),
         (("Bash", "Grep"), WITH_SEARCH),
-        (("TodoWrite", "NotebookEdit"), ALL),
-        (("Edit", "Write", "Bash"), ALL),
+        long(("TodoWrite", "NotebookEdit"), ALL),
+        long(("Edit", "Write", "Bash"), ALL),
         (("Read",), (*ALL, "Task")),
         (("Task", "Bash"), ("Task", "Bash")),
-        (ALL, ALL),
+        long(ALL, ALL),
     ],
     ids=" ".join,
 )
@@ -182,7 +184,7 @@ async def test_a_late_list_of_tools_makes_the_request_of_a_cold_start(slot, mode
     assert {tool["name"] for tool in body.get("tools", ())} <= {*tools, "Agent"}
 
 
-@pytest.mark.parametrize("tools", [(), ("Read",)])
+@pytest.mark.parametrize("tools", [long(()), ("Read",)])
 async def test_a_late_schema_has_its_tool_beside_a_list_of_tools(slot, model, tools):
     """Catches a list of tools that takes the tool for the answer away."""
     fields = {"outputSchema": SCHEMA, "tools": list(tools), "systemPrompt": "x"}
@@ -205,7 +207,7 @@ def test_a_job_that_a_process_would_offer_other_tools_fits_none(tools, started):
     assert not late.tools_fit(tools, started)
 
 
-@pytest.mark.parametrize("tools", [(), ("Read",)])
+@pytest.mark.parametrize("tools", [long(()), ("Read",)])
 async def test_a_late_mcp_server_makes_the_request_of_a_cold_start(slot, model, tools):
     """Catches a server whose tools are not there in the first request, or that come with tools of the process."""
     server = Server(command=sys.executable, args=(mcp_server.__file__,))

@@ -31,6 +31,12 @@ def test_the_workflow_runs_ci_run_and_targets_that_exist():
     assert {command.split()[1] for command in commands if command.startswith("make ")} <= TARGETS
 
 
+def test_ci_run_names_targets_that_exist():
+    lines = re.findall(r"(?m)^(?:beside|stages) ([a-z -]+)$", (ROOT / ".ci/run").read_text(encoding="utf-8"))
+    named = {word for line in lines for word in line.split() if word != "--"}
+    assert {"lint", "test", "deployment", "slow-short"} <= named <= TARGETS
+
+
 def test_the_workflow_tests_every_supported_python():
     jobs = load(".github/workflows/ci.yaml")["jobs"]
     [setup] = [step for step in jobs["everything"]["steps"] if "setup-python" in step.get("uses", "")]

@@ -13,6 +13,7 @@ from shared.http import callers as http_callers
 from shared.store.redis.client import close_clients
 from shared.store.redis.ordered_replies import OrderedReplies
 from tests.support.gateway import Gateway
+from tests.support.marks import long
 from tests.support.redis_server import RedisServer
 from tests.support.scripted_model import ScriptedModel
 
@@ -20,12 +21,13 @@ from tests.support.scripted_model import ScriptedModel
 def pytest_generate_tests(metafunc):
     """Run each test with a gateway through uvicorn and through the Lambda emulator, unless it is marked `once`.
 
-    The emulator is used in `make slow`; `make test` has the emulator's own tests.
+    `make slow` uses the emulator; `make test` has the emulator's own tests, and `make slow-short` what only Lambda has.
     """
     if "gateway" in metafunc.fixturenames:
         once, emulated = (metafunc.definition.get_closest_marker(name) for name in ("once", "emulated"))
-        emulator = pytest.param("lambda", marks=pytest.mark.slow)
-        ways = ["uvicorn"] if once else [emulator] if emulated else ["uvicorn", emulator]
+        only = pytest.param("lambda", marks=pytest.mark.slow)
+        too = long("lambda")
+        ways = ["uvicorn"] if once else [only] if emulated else ["uvicorn", too]
         metafunc.parametrize("gateway", ways, indirect=True, scope="module")
 
 

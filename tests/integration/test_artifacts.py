@@ -9,7 +9,7 @@ import pytest
 
 from functions.worker.cli.removal import remove_tree
 from functions.worker.outputs import artifacts
-from tests.support.object_store import ObjectStore
+from tests.support.object_store import STORES, ObjectStore, with_each_store
 from tests.support.scripted_model import Text, ToolUse
 
 # The handlers are those of every file: `test_files`, `test_every_route`.
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.once
 UNKNOWN = "01a00000-0000-7000-8000-000000000000"
 
 
-@pytest.fixture(scope="module", params=["directory", pytest.param("s3", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=STORES)
 def variables(request):
     """A gateway whose files are in a directory, and one whose files are in S3."""
     common = {"CLAUDE_TOOLS": "Bash", "MAX_FILE_BYTES": "100000", "CLAUDE_MAX_RETRIES": "1"}
@@ -50,6 +50,7 @@ def listed(gateway, job):
     return answer.json()
 
 
+@with_each_store
 def test_a_job_that_is_seen_as_completed_has_its_artifacts(gateway, model):
     """Catches artifacts that come after the state, at another path, or with other bytes."""
     job = run(gateway, model, "mkdir -p outputs/a && printf 'x,y\\n' >outputs/a/'ä b.csv'; printf 1 >outputs/z")
@@ -72,6 +73,7 @@ def test_a_job_that_is_seen_as_completed_has_its_artifacts(gateway, model):
     assert gateway.client.get(f"/api/files/{found[1]['fileId']}").json()["name"] == "z"
 
 
+@with_each_store
 def test_an_artifact_is_a_file_for_the_next_job(gateway, model):
     first = run(gateway, model, "mkdir outputs && echo made >outputs/a")
     files = [{"path": "in", "fileId": first["result"]["artifacts"][0]["fileId"]}]
@@ -97,6 +99,7 @@ def test_a_job_that_times_out_has_its_artifacts(gateway, model):
     assert [one["path"] for one in listed(gateway, job)["artifacts"]] == ["a"]
 
 
+@with_each_store
 def test_a_cancelled_job_has_its_artifacts_soon(gateway, model):
     model.script(ToolUse("Bash", {"command": "mkdir outputs && echo half >outputs/a && echo go && sleep 60"}))
     job_id = gateway.submit("cancel", tools=["Bash"])

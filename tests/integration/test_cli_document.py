@@ -24,6 +24,7 @@ def demo_gateway(tmp_path_factory):
 
 # `make docs-test` runs the same commands; here is what they print.
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_every_example_of_the_document_runs(demo_gateway, tmp_path):
     examples = re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)

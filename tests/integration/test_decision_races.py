@@ -10,7 +10,7 @@ import redis
 
 from shared.api.ids import new_id
 from shared.store import keys
-from shared.store.jobs import claims, decisions, maintenance, records, submissions
+from shared.store.jobs import claims, decisions, maintenance, pauses, records, submissions
 from shared.store.redis.client import async_client, close_clients
 from tests.support import slot
 
@@ -32,8 +32,8 @@ async def paused(server, late: Literal["deny", "fail"] = "deny", *, ask="ask", *
     assert claim is not None
     job = await claims.take(client, claim, "slot")
     assert job is not None
-    question = decisions.Question(ask, "tool", "Bash", {}, 60_000, late)
-    pause = decisions.pause(job.claim, question, session_id="s", resume={}, keep_for=60)
+    question = pauses.Question(ask, "tool", "Bash", {}, 60_000, late)
+    pause = pauses.pause(job.claim, question, session_id="s", resume={}, keep_for=60)
     assert await claims.settle(client, pause) == "settled"
     return claim.job_id
 

@@ -6,7 +6,7 @@ import json
 import httpx
 import pytest
 
-from tests.support.object_store import ObjectStore
+from tests.support.object_store import STORES, ObjectStore, with_each_store
 from tests.support.scripted_model import Text, ToolUse
 
 # The handlers are those of every job: `test_main_job`, `test_every_route`.
@@ -21,7 +21,7 @@ HOOK = {"hooks": [{"type": "command", "command": "touch planted"}]}
 PLANTED = json.dumps({"env": {"ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}, "hooks": {"SessionStart": [HOOK]}})
 
 
-@pytest.fixture(scope="module", params=["directory", pytest.param("s3", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=STORES)
 def variables(request):
     """A gateway whose files are in a directory, and one whose files are in S3."""
     common = {"CLAUDE_TOOLS": "Bash,Read", "DEDUP_ENABLED": "true"}
@@ -51,6 +51,7 @@ def tool_results(model):
     return "\n".join(found)
 
 
+@with_each_store
 def test_a_run_reads_its_files_at_their_paths(gateway, model):
     """Catches files that come late, at another path, or with other bytes, and ones of another run."""
     file_id = upload(gateway, b"of the store\n")
@@ -92,6 +93,7 @@ def test_the_model_is_shown_attachments_before_the_query(gateway, model):
     ]
 
 
+@with_each_store
 def test_a_deleted_file_stays_for_the_jobs_that_have_it(gateway, model):
     """Catches a job that fails because its caller deletes a file after the submission."""
     file_id = upload(gateway, b"deleted\n")
@@ -134,6 +136,7 @@ def test_a_batch_has_files_of_its_own(gateway, model):
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/queries/1/attachments/0/fileId")
 
 
+@with_each_store
 def test_a_presigned_upload_can_be_used_before_it_is_read(gateway, model):
     answer = gateway.client.post("/api/files?upload=presigned", json={"name": "a.png", "size": len(PNG)})
     if answer.status_code == 422:

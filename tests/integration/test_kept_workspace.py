@@ -8,13 +8,13 @@ import pytest
 
 from functions.worker.outputs.archive import ArchiveError, pack, unpack
 from tests.integration.test_artifacts import tool_results
-from tests.support.object_store import ObjectStore
+from tests.support.object_store import STORES, ObjectStore, with_each_store
 from tests.support.scripted_model import Text, ToolUse
 
 pytestmark = pytest.mark.once
 
 
-@pytest.fixture(scope="module", params=["directory", pytest.param("s3", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=STORES)
 def variables(request):
     common = {"CLAUDE_TOOLS": "Bash", "MAX_FILE_BYTES": "100000", "CLAUDE_MAX_RETRIES": "1"}
     if request.param == "directory":
@@ -31,6 +31,7 @@ def turn(gateway, model, command, **fields):
     return job
 
 
+@with_each_store
 def test_the_next_turn_finds_the_files_as_they_were(gateway, model):
     """Catches files, modes, links, times or a repository that a turn loses, and a patch against the wrong beginning."""
     files = [{"path": "a.txt", "text": "one\n"}]

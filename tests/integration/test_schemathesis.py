@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.fake_cli import fake_cli
 from tests.support.gateway import ROOT
+from tests.support.marks import long
 
 COMMAND = Path(sys.executable).parent / "schemathesis"
 
@@ -27,13 +28,14 @@ def variables(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.once  # `test_every_route` calls each handler
 @pytest.mark.timeout(400)
-def test_no_generated_request_breaks_the_contract(gateway, tmp_path):
+@pytest.mark.parametrize("most", [3, long(10)])
+def test_no_generated_request_breaks_the_contract(gateway, tmp_path, most):
     options = {
         "--checks": "all",
         # DELETE cancels: the job stays readable, as the contract says.
         "--exclude-checks": "use_after_free",
         "--phases": "examples,coverage,fuzzing,stateful",
-        "--max-examples": "10",
+        "--max-examples": str(most),
         "--seed": "1",
         "--generation-database": "none",
         "--request-timeout": "30",

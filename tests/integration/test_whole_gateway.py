@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tests.support.gateway import Gateway
+from tests.support.marks import LONG
 from tests.support.scripted_model import Hang, ScriptedModel
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +26,7 @@ def credentials(model, **more):
 
 
 @pytest.mark.parametrize(
-    "options", [pytest.param([], id="uvicorn"), pytest.param(["--lambda"], id="lambda", marks=pytest.mark.slow)]
+    "options", [pytest.param([], id="uvicorn"), pytest.param(["--lambda"], id="lambda", marks=LONG)]
 )
 def test_ctrl_c_stops_everything_and_leaves_nothing(tmp_path, options):
     never = threading.Event()

@@ -15,7 +15,7 @@ from functions.worker.cli.mcp_servers import renamed
 from functions.worker.cli.plan import QUESTION, RunPlan
 from shared.api.approvals import matches
 from shared.api.steps import MOST_STEPS
-from shared.store.jobs.decisions import Kind, Question, Resumption
+from shared.store.jobs.pauses import Kind, Question, Resumption
 
 # Bytes of a call, as JSON, that a person can be asked about.
 MOST_INPUT = 65_536

@@ -16,7 +16,7 @@ from shared.configuration.skills import Skill
 from shared.egress import hosts
 from shared.egress.repositories import Repository, repository_of
 from shared.mcp.config import Server
-from shared.store.jobs.decisions import Resumption
+from shared.store.jobs.pauses import Resumption
 
 # The tool by which the model asks the user.
 QUESTION = "AskUserQuestion"

@@ -17,7 +17,7 @@ from functions.worker.git.shell import GitError, Shell, WorkspaceError
 from functions.worker.relay.run import Watcher
 from shared.configuration.settings import WorkerSettings
 from shared.logs import event
-from shared.store.jobs.decisions import workspace_session
+from shared.store.jobs.pauses import workspace_session
 from shared.store.jobs.waiting import Cloning
 
 log = logging.getLogger("worker.git")

@@ -11,7 +11,7 @@ from functions.worker.cli.usage import Meter, spends_of_envelope
 from functions.worker.relay.run import RelayedRun
 from shared.api.vocabulary import ErrorCode
 from shared.store.callers.spending import Spend
-from shared.store.jobs.decisions import Question
+from shared.store.jobs.pauses import Question
 
 # Failed requests that are kept of one attempt.
 MOST_REQUESTS = 50

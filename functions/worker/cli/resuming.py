@@ -14,7 +14,7 @@ from functions.worker.cli.stream import Reading
 from functions.worker.relay.run import Watcher
 from shared.api.steps import Step
 from shared.store.callers.spending import Spend
-from shared.store.jobs.decisions import Resumption
+from shared.store.jobs.pauses import Resumption
 
 # Characters of the answer so far that a pause keeps, in case that the model writes nothing more.
 _MOST_TEXT = 65_536

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
     from functions.worker.cli.report import Report
     from shared.store.callers.spending import Spend
-    from shared.store.jobs.decisions import Question
     from shared.store.jobs.outputs import Outputs
+    from shared.store.jobs.pauses import Question
 
 _BY_STATUS: dict[int, ErrorCode] = {
     400: "invalid_request",

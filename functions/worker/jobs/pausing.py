@@ -14,7 +14,7 @@ from functions.worker.jobs.outcome import Outcome, failed
 from functions.worker.outputs import kept
 from functions.worker.outputs.uploading import OmittedError, Uploads
 from shared.configuration.settings import WorkerSettings
-from shared.store.jobs import claims, decisions
+from shared.store.jobs import claims, pauses
 from shared.store.jobs.outputs import Outputs
 from shared.store.jobs.settlements import Settlement
 
@@ -47,7 +47,7 @@ def pause_of(claim: claims.Claim, outcome: Outcome, plan: RunPlan, settings: Wor
     """Return the settlement of a run that is paused."""
     if outcome.question is None or plan.session is None:
         raise ValueError("the run is not paused")
-    return decisions.pause(
+    return pauses.pause(
         claim,
         outcome.question,
         session_id=plan.session.session_id,
@@ -63,7 +63,7 @@ async def may_begin(client: redis.asyncio.Redis, job: claims.ClaimedJob) -> bool
     """Return whether the run of a job may begin the call that was allowed."""
     while job.resumption is not None:
         try:
-            return await decisions.begin_call(client, job.claim, job.resumption.ask)
+            return await pauses.begin_call(client, job.claim, job.resumption.ask)
         except RedisError:
             # The call waits like its job: nobody else may say that it was not begun.
             await asyncio.sleep(_ASK_AGAIN)

@@ -15,9 +15,9 @@ import redis.asyncio
 
 from shared.store import keys
 from shared.store.callers.spending import Spend, to_json
-from shared.store.jobs.decisions import Resumption
 from shared.store.jobs.origin import Origin
 from shared.store.jobs.outputs import Outputs
+from shared.store.jobs.pauses import Resumption
 from shared.store.jobs.settlements import Finish, HandBack, Retry, Settlement, Spent
 from shared.store.jobs.steps import Entry, Message
 from shared.store.redis import scripts

@@ -8,7 +8,7 @@ from functions.worker.cli.gate import MOST_INPUT, Gate
 from functions.worker.cli.plan import ApprovalPlan, RunOptions, RunPlan, SessionPlan
 from functions.worker.cli.resuming import plan_of_job
 from shared.api.approvals import matches, may_match
-from shared.store.jobs.decisions import Resumption
+from shared.store.jobs.pauses import Resumption
 
 KEPT = {
     "callId": "t1",

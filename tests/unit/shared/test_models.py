@@ -1,7 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from shared.api.requests import BatchRequest, SubmitRequest
+from shared.api.batch_requests import BatchRequest
+from shared.api.requests import SubmitRequest
 
 
 def errors(body: dict[str, object]) -> dict[str, str]:
