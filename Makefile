@@ -97,6 +97,9 @@ PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder
 QUICK := $(PARALLEL) --ignore tests/chaos --ignore tests/redteam --ignore tests/browser \
 	--ignore tests/deployment --ignore tests/docs --ignore tests/frameworks -m 'not slow'
 
+# Slow tests of commands, which nothing else runs.
+COMMANDS := $(addprefix tests/integration/test_,file_commands.py output_commands.py schedule_commands.py)
+
 test: $(STAMP)  ## run all tests except `slow`, `docs-test`, `browser`, `chaos`, `clients` and `deployment`
 	$(BIN)/python -m pytest $(QUICK) $(TESTS)
 
@@ -109,6 +112,7 @@ clients-short: $(STAMP) $(FRAMEWORKS)  ## the same with three of them; takes a m
 coverage: $(STAMP)  ## run `make test` and fail if coverage is below the minimum; report in build/coverage/html
 	@rm -rf build/coverage && mkdir -p build/coverage
 	$(BIN)/coverage run -m pytest $(QUICK) $(TESTS)
+	$(BIN)/coverage run -m pytest $(PARALLEL) $(COMMANDS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage html --quiet
 	$(BIN)/coverage report

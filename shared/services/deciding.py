@@ -80,6 +80,8 @@ def check(pending: dict[str, Any], decision: DecisionRequest) -> None:
         errors.append(FieldError("", f"should have at most {MOST_BYTES} bytes"))
     if pending["kind"] == "tool" and decision.answers is not None:
         errors.append(FieldError("/answers", "only for a question of the model"))
+    if decision.updated_input == {} and pending["input"]:
+        errors.append(FieldError("/updatedInput", "should not be empty: the call has an input"))
     if pending["kind"] == "question":
         if decision.updated_input is not None:
             errors.append(FieldError("/updatedInput", "not for a question of the model; send answers"))

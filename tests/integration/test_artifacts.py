@@ -4,12 +4,14 @@ import hashlib
 import json
 import os
 import stat
+from collections import Counter
 
 import pytest
 
 from functions.worker.cli.removal import remove_tree
 from functions.worker.outputs import artifacts
 from tests.support.object_store import STORES, ObjectStore, with_each_store
+from tests.support.parameters import first_of
 from tests.support.scripted_model import Text, ToolUse
 
 # The handlers are those of every file: `test_files`, `test_every_route`.
@@ -73,6 +75,7 @@ def test_a_job_that_is_seen_as_completed_has_its_artifacts(gateway, model):
     assert gateway.client.get(f"/api/files/{found[1]['fileId']}").json()["name"] == "z"
 
 
+@pytest.mark.slow
 @with_each_store
 def test_an_artifact_is_a_file_for_the_next_job(gateway, model):
     first = run(gateway, model, "mkdir outputs && echo made >outputs/a")
@@ -141,6 +144,17 @@ BAD = {
 }  # fmt: skip
 
 
+def test_bad_outputs_are_omitted_and_named(gateway, model):
+    """Catches any of them that is kept or counted under another reason."""
+    commands = (f"({command.replace('outputs/', f'outputs/{at}')})" for at, (command, _) in enumerate(BAD.values()))
+    job = run(gateway, model, f"mkdir outputs; {'; '.join(commands)}; echo good >outputs/good")
+    assert job["state"] == "completed", job
+    assert [one["path"] for one in job["result"]["artifacts"]] == ["good"]
+    assert job["result"]["omitted"] == sum((Counter(omitted) for _, omitted in BAD.values()), Counter())
+
+
+@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("case", BAD)
 def test_a_bad_output_is_omitted_and_named(gateway, model, case):
     """Catches bytes from outside of `outputs/`, a worker that hangs, and a job that fails for one file."""
@@ -151,19 +165,23 @@ def test_a_bad_output_is_omitted_and_named(gateway, model, case):
     assert job["result"]["omitted"] == omitted
 
 
-@pytest.mark.parametrize("command", ["ln -s /etc outputs", "echo x >outputs", "mkfifo outputs", "ln -s . outputs"])
+@pytest.mark.parametrize(
+    "command", first_of(["ln -s /etc outputs", "echo x >outputs", "mkfifo outputs", "ln -s . outputs"], is_long=True)
+)
 def test_outputs_that_is_no_directory_is_omitted(gateway, model, command):
     job = run(gateway, model, command)
     assert (job["state"], job["result"]["artifacts"]) == ("completed", [])
     assert job["result"]["omitted"] == {"not_regular": 1}
 
 
+@pytest.mark.slow
 def test_unreadable_directories_and_hard_links_are_read(gateway, model):
     command = "mkdir -p outputs/d && echo 1 >outputs/d/a && ln outputs/d/a outputs/b && chmod 0 outputs/d outputs"
     job = run(gateway, model, command)
     assert [one["path"] for one in job["result"]["artifacts"]] == ["b", "d/a"]
 
 
+@pytest.mark.slow
 def test_an_archive_is_an_artifact_like_any_other(gateway, model):
     """Catches a worker that unpacks what a run has packed."""
     bomb = "import zipfile;z=zipfile.ZipFile('outputs/bomb.zip','w',8);z.writestr('a',b'0'*50000000);z.close()"

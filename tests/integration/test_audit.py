@@ -2,8 +2,6 @@
 
 import json
 import logging
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from functions.admin import outputs
 from shared import sealing
 from shared.store.callers import audit, callers
 from shared.store.redis.client import async_client
+from tests.support.commands import run_command
 
 PASSWORD = "a password for tests"
 VARIABLES = {
@@ -207,11 +206,8 @@ async def test_only_operators_read_the_list(admin, server):
 
 
 def command(server, *arguments):
-    return subprocess.run(
-        [str(Path(sys.executable).parent / "claude-gateway"), *arguments],
-        env={"PATH": "/usr/bin:/bin", "REDIS_URL": server.url, "USER": "ann", "COLUMNS": "200"},
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    environment = {"PATH": "/usr/bin:/bin", "REDIS_URL": server.url, "USER": "ann", "COLUMNS": "200"}
+    return run_command(*arguments, folder=Path.cwd(), environment=environment)
 
 
 def test_the_command_line_adds_to_the_list_and_shows_it(server, store):

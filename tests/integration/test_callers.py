@@ -13,6 +13,7 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
+from tests.support.commands import run_command
 from tests.support.receiver import Receiver
 from tests.support.scripted_model import Hang
 from tests.support.waiting import until
@@ -25,17 +26,13 @@ COMMAND = str(Path(sys.executable).parent / "claude-gateway")
 def variables():
     return {
         "AUTH_ENABLED": "true", "DEDUP_ENABLED": "true", "RATE_LIMIT": "40/hour",
-        "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
+        "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8", "CLAUDE_WARM": "false",
     }  # fmt: skip
 
 
 def keys(gateway, *arguments):
-    done = subprocess.run(
-        [COMMAND, "keys", *arguments, "--data", str(gateway.data)],
-        cwd=gateway.data.parent, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=30, check=False,
-    )  # fmt: skip
-    assert "Traceback" not in done.stderr
-    return done
+    place = ["--data", str(gateway.data)]
+    return run_command("keys", *arguments, *place, folder=gateway.data.parent, environment={"PATH": "/usr/bin:/bin"})
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ import threading
 import httpx
 import pytest
 
+from tests.support.commands import run_command
 from tests.support.marks import LONG, SLOW
+from tests.support.parameters import first_of
 from tests.support.processes import running
 from tests.support.scripted_replies import Error, Hang
 from tests.support.terminal import COMMAND, Terminal, environment
@@ -23,19 +25,17 @@ MISSING = "019a9c3e-5a70-7b02-8b1d-6c1f0e7a9d22"
 
 @pytest.fixture(scope="module")
 def variables():
-    return {"ADMIN_ENABLED": "true", "ADMIN_PASSWORD": ADMIN[1], "DEDUP_ENABLED": "true", "CLAUDE_MAX_RETRIES": "1"}
+    # How a CLI starts is nothing to a command, and CLIs that wait cost two seconds of CPU.
+    return {
+        "ADMIN_ENABLED": "true", "ADMIN_PASSWORD": ADMIN[1], "DEDUP_ENABLED": "true", "CLAUDE_MAX_RETRIES": "1",
+        "CLAUDE_WARM": "false",
+    }  # fmt: skip
 
 
 @pytest.fixture
 def command(gateway, tmp_path):
-    def command(*arguments, stdin=subprocess.DEVNULL, variables=None, **options):
-        done = subprocess.run(
-            [COMMAND, *arguments],
-            cwd=tmp_path, env=environment(gateway.url, **variables or {}), timeout=60, check=False,
-            **{"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options},
-        )  # fmt: skip
-        assert "Traceback" not in (done.stderr or "")
-        return done
+    def command(*arguments, variables=None):
+        return run_command(*arguments, folder=tmp_path, environment=environment(gateway.url, **variables or {}))
 
     return command
 
@@ -81,17 +81,25 @@ def test_a_pipe_gets_the_answer_and_standard_error_nothing(command):
     assert (done.returncode, done.stdout, done.stderr) == (0, "to a pipe\n", "")
 
 
-def test_standard_input_of_a_pipe_is_appended_to_the_query(command, model):
-    done = command("ask", "Explain:", stdin=None, input="line\n")
+def started(gateway, folder, *arguments, **options):
+    """Run a command in a process of its own."""
+    return subprocess.run(
+        [COMMAND, *arguments], cwd=folder, env=environment(gateway.url), capture_output=True, text=True, timeout=60,
+        check=False, **options,
+    )  # fmt: skip
+
+
+def test_standard_input_of_a_pipe_is_appended_to_the_query(gateway, tmp_path, model):
+    done = started(gateway, tmp_path, "ask", "Explain:", input="line\n")
     assert done.stdout == "Explain:\n\nline\n"
     assert model.queries()[-1] == "Explain:\n\nline\n"
 
 
 @pytest.mark.slow
-def test_standard_input_that_stays_open_does_not_block_the_query(command):
+def test_standard_input_that_stays_open_does_not_block_the_query(gateway, tmp_path):
     reading, writing = os.pipe()
     try:
-        done = command("ask", "nobody writes", stdin=reading)
+        done = started(gateway, tmp_path, "ask", "nobody writes", stdin=reading)
     finally:
         os.close(reading)
         os.close(writing)
@@ -150,12 +158,14 @@ def test_a_terminal_shows_that_the_queue_is_paused_then_the_answer(terminal, gat
     assert process.shown.endswith("wait for me\r\n")
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_the_place_in_the_queue(terminal, gateway, paused):
     gateway.submit("before it")
     process = terminal("ask", "second")
     process.until("1 ahead of it")
 
 
+@pytest.mark.slow
 def test_without_a_terminal_the_reason_for_waiting_is_one_line(gateway, paused, tmp_path):
     with running(
         subprocess.Popen(
@@ -170,7 +180,9 @@ def test_without_a_terminal_the_reason_for_waiting_is_one_line(gateway, paused, 
         assert process.communicate(timeout=30) == ("wait in a log\n", "")
 
 
-@pytest.mark.parametrize("simple", [{"TERM": "dumb"}, {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}], ids=str)
+@pytest.mark.parametrize(
+    "simple", first_of([{"TERM": "dumb"}, {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}]), ids=str
+)
 def test_a_dumb_terminal_gets_the_reason_and_the_answer(terminal, gateway, paused, simple):
     process = terminal("ask", f"schön {len(simple)}", **simple)
     process.until("the queue is paused by an operator")
@@ -192,6 +204,7 @@ def test_a_first_interrupt_leaves_the_job_and_a_second_cancels_it(terminal, gate
     assert gateway.job(job)["state"] == "cancelled"
 
 
+@pytest.mark.slow
 def test_after_one_interrupt_the_job_continues_and_can_be_followed(terminal, gateway, command, hang):
     process = terminal("ask", "interrupt me once")
     process.until("active")
@@ -211,6 +224,7 @@ def test_after_one_interrupt_the_job_continues_and_can_be_followed(terminal, gat
     assert command("jobs", "follow", job).stdout == "ok\n"
 
 
+@pytest.mark.slow
 def test_a_second_interrupt_cancels_a_waiting_job(terminal, gateway, paused):
     process = terminal("ask", "never started")
     process.until("paused by an operator")
@@ -221,7 +235,7 @@ def test_a_second_interrupt_cancels_a_waiting_job(terminal, gateway, paused):
     assert gateway.job(job_in(process.shown))["state"] == "cancelled"
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), first_of([(signal.SIGINT, 130), (signal.SIGTERM, 143)]))
 def test_without_a_terminal_an_interrupt_ends_it_with_the_jobs_id(gateway, hang, model, tmp_path, number, status):
     query = f"interrupted by {number}"
     with running(
@@ -280,11 +294,11 @@ def test_a_missing_job_is_reported(command, arguments):
 
 PRINTING = [
     ["ask", "print me"],
-    ["ask", "print me", "--json"],
     ["jobs", "list"],
+    ["keys", "create", "lost"],
+    ["ask", "print me", "--json"],
     ["jobs", "list", "--json"],
     ["keys", "list"],
-    ["keys", "create", "lost"],
     ["keys", "create", "lost", "--json"],
     ["webhooks", "hosts"],
     ["webhooks", "secret"],
@@ -297,9 +311,9 @@ PRINTING = [
 PRINTED_FIRST = {"ask print me", "jobs list --json", "keys create lost"}
 UNWRITABLE = [
     pytest.param(arguments, kind, id=f"{' '.join(arguments)}-{kind}", marks=marks)
-    for arguments in PRINTING
+    for place, arguments in enumerate(PRINTING)
     for kind, marks in (
-        ("full", ()),
+        ("full", SLOW if place > 2 else ()),
         *((kind, SLOW if " ".join(arguments) in PRINTED_FIRST else LONG) for kind in ("broken pipe", "closed")),
     )
 ]
@@ -338,7 +352,9 @@ def test_an_output_that_cannot_be_written_is_a_one_line_error(gateway, tmp_path,
         assert "keys revoke" in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["ask", "without standard error"], ["jobs", "get", MISSING]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", first_of([["ask", "without standard error"], ["jobs", "get", MISSING]]), ids=" ".join
+)
 def test_a_closed_standard_error_adds_nothing_to_standard_output(gateway, tmp_path, arguments):
     done = subprocess.run(
         ["/bin/sh", "-c", 'exec "$@" 2>&-', "sh", COMMAND, *arguments],
@@ -348,11 +364,13 @@ def test_a_closed_standard_error_adds_nothing_to_standard_output(gateway, tmp_pa
     assert done.stdout == ("without standard error\n" if arguments[0] == "ask" else "")
 
 
+@pytest.mark.slow
 def test_a_proxy_of_the_environment_is_not_used_for_loopback(command):
     proxy = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", "ALL_PROXY": "http://127.0.0.1:9"}
     assert command("ask", "past the proxy", variables=proxy).stdout == "past the proxy\n"
 
 
+@pytest.mark.slow
 def test_a_receiver_of_webhooks_ends_when_nobody_reads_it(tmp_path):
     with running(
         subprocess.Popen(

@@ -14,6 +14,7 @@ from shared.store.jobs import maintenance
 from shared.store.jobs.sessions import TranscriptStore
 from shared.store.redis.client import async_client, close_clients
 from tests.support.gateway import Gateway
+from tests.support.parameters import first_of
 from tests.support.scripted_replies import Error, Hang, Text
 
 
@@ -46,6 +47,7 @@ def test_a_fork_does_not_change_its_parent(gateway, model):
     assert model.texts() == ["begin", "begin", "aside", "aside", "further aside"]
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_concurrent_turns_run_in_order_without_holding_a_slot(gateway, model, script):
     session = gateway.ask("zero", session=True)["result"]["sessionId"]
@@ -63,6 +65,7 @@ def test_concurrent_turns_run_in_order_without_holding_a_slot(gateway, model, sc
     assert model.texts() == ["zero", "zero", "one", "ok", "two", "two", "four"]
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_a_turn_that_failed_leaves_no_trace(gateway, model, script):
     session = gateway.ask("before", session=True)["result"]["sessionId"]
@@ -84,7 +87,7 @@ def test_writes_of_the_cli_after_its_answer_are_discarded(tmp_path, model, store
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("session", ["01a00000-0000-7000-8000-000000000000", "none-of-that-name"])
+@pytest.mark.parametrize("session", first_of(["01a00000-0000-7000-8000-000000000000", "none-of-that-name"]))
 def test_a_missing_session_fails_the_job_without_calling_claude(gateway, model, session):
     requests = len(model.requests)
     job = gateway.ask("hello?", sessionId=session)
@@ -98,6 +101,7 @@ def test_a_fork_without_a_session_is_refused_by_name(gateway):
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/fork")
 
 
+@pytest.mark.slow
 async def test_a_turn_whose_predecessor_is_gone_is_released(connect, store):
     client = await connect(AUTH_ENABLED="false")
     jobs = []

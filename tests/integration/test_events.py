@@ -104,6 +104,7 @@ def test_in_lambda_a_stream_ends_within_a_second_of_its_first_event(gateway, scr
     assert stream.done
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_resuming_after_the_last_event_gets_nothing_more(gateway, script):
     script(lambda _: Text("done"))
@@ -113,6 +114,7 @@ def test_resuming_after_the_last_event_gets_nothing_more(gateway, script):
     assert stream.events[-1].kind == "done"
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_the_last_event_id_can_be_a_query_parameter(gateway, script):
     script(lambda _: Text("done"))
@@ -131,6 +133,7 @@ def test_the_last_event_id_can_be_a_query_parameter(gateway, script):
     assert gateway.client.get(path, params={"lastEventId": ""}).text == gateway.client.get(path).text
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_unicode_separators_do_not_end_a_line(gateway, script):
     text = "a\u2028b\u2029c\u0085d"
@@ -146,6 +149,7 @@ def test_unicode_separators_do_not_end_a_line(gateway, script):
     assert "".join(one["text"] for one in deltas) == text
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_a_head_request_for_a_stream_ends_at_once(gateway, script):
     go = threading.Event()

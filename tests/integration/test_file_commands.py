@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.scripted_model import Text, ToolUse
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 PDF = b"%PDF-1.4 of a test"
 
 

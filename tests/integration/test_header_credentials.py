@@ -2,8 +2,6 @@
 
 import base64
 import json
-import subprocess
-import sys
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +21,7 @@ from shared.store import keys
 from shared.store.callers import callers
 from shared.store.jobs.claims import Claim, ClaimedJob
 from shared.store.redis.client import async_client
+from tests.support.commands import run_command
 from tests.support.mcp_run import mcp_run
 from tests.support.slot import run
 
@@ -324,11 +323,8 @@ async def test_a_redirect_takes_no_header_to_another_host(tmp_path):
 
 
 def command(server, *arguments):
-    return subprocess.run(
-        [str(Path(sys.executable).parent / "claude-gateway"), "credentials", *arguments],
-        env={"PATH": "/usr/bin:/bin", "REDIS_URL": server.url, "USER": "ann"},
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    environment = {"PATH": "/usr/bin:/bin", "REDIS_URL": server.url, "USER": "ann"}
+    return run_command("credentials", *arguments, folder=Path.cwd(), environment=environment)
 
 
 async def test_the_command_line_lists_and_shares_credentials(two, server):

@@ -93,6 +93,7 @@ def test_the_model_is_shown_attachments_before_the_query(gateway, model):
     ]
 
 
+@pytest.mark.slow
 @with_each_store
 def test_a_deleted_file_stays_for_the_jobs_that_have_it(gateway, model):
     """Catches a job that fails because its caller deletes a file after the submission."""
@@ -111,6 +112,7 @@ def test_a_deleted_file_stays_for_the_jobs_that_have_it(gateway, model):
     assert [gateway.finished(job_id)["state"] for job_id in job_ids] == ["completed"] * 4
 
 
+@pytest.mark.slow
 def test_equal_contents_are_one_answer_whatever_their_ids(gateway, model):
     first, second, other = upload(gateway, PNG), upload(gateway, PNG, "b"), upload(gateway, PNG + b"!")
     job = gateway.ask("cached?", attachments=[{"fileId": first}])
@@ -122,6 +124,7 @@ def test_equal_contents_are_one_answer_whatever_their_ids(gateway, model):
     gateway.finished(answer.json()["jobId"])
 
 
+@pytest.mark.slow
 def test_a_batch_has_files_of_its_own(gateway, model):
     file_id = upload(gateway, PNG)
     queries = [{"query": f"q{number}", "attachments": [{"fileId": file_id}]} for number in range(3)]
@@ -136,6 +139,7 @@ def test_a_batch_has_files_of_its_own(gateway, model):
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/queries/1/attachments/0/fileId")
 
 
+@pytest.mark.slow
 @with_each_store
 def test_a_presigned_upload_can_be_used_before_it_is_read(gateway, model):
     answer = gateway.client.post("/api/files?upload=presigned", json={"name": "a.png", "size": len(PNG)})

@@ -31,6 +31,7 @@ def turn(gateway, model, command, **fields):
     return job
 
 
+@pytest.mark.slow
 @with_each_store
 def test_the_next_turn_finds_the_files_as_they_were(gateway, model):
     """Catches files, modes, links, times or a repository that a turn loses, and a patch against the wrong beginning."""
@@ -54,6 +55,7 @@ def test_the_next_turn_finds_the_files_as_they_were(gateway, model):
     assert third["result"]["patch"]["files"] == 0
 
 
+@pytest.mark.slow
 def test_a_session_without_tools_keeps_the_files_of_the_turn_before(gateway, model):
     first = turn(gateway, model, "echo kept >a", session=True)
     session = first["result"]["sessionId"]
@@ -63,12 +65,14 @@ def test_a_session_without_tools_keeps_the_files_of_the_turn_before(gateway, mod
     assert "kept" in tool_results(model)
 
 
+@pytest.mark.slow
 def test_another_session_does_not_find_the_files(gateway, model):
     turn(gateway, model, "echo secret >a", session=True)
     turn(gateway, model, "ls -A; cat a", session=True)
     assert "secret" not in tool_results(model).replace("echo secret", "")
 
 
+@pytest.mark.slow
 def test_clients_do_not_see_the_archive(gateway, model):
     """Catches an archive that is listed, and old ones that stay until the quota is full."""
     session = turn(gateway, model, "echo 1 >a", session=True)["result"]["sessionId"]

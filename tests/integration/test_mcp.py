@@ -18,6 +18,7 @@ from functions.worker.jobs.outcome import judge
 from functions.worker.mcp.shared import SharedServers
 from shared.configuration.settings import WorkerSettings
 from shared.host import processes
+from tests.support.parameters import first_of
 from tests.support.ports import free_port
 from tests.support.processes import running
 from tests.support.real_cli import isolated_environment
@@ -105,6 +106,7 @@ def response(outcome):
     return outcome.body["result"]["response"]
 
 
+@pytest.mark.slow
 async def test_the_example_servers_work_and_their_results_reach_the_answer(worker, model):
     calls = [
         ToolUse("mcp__files__read_file", {"path": "welcome.md"}),
@@ -134,11 +136,13 @@ async def test_a_server_gets_only_the_environment_of_its_entry(worker, monkeypat
     assert set(seen) <= {"TOKEN", "LEVEL", "HOME", "LANG", "PATH", "TMPDIR", "LC_CTYPE"}
 
 
+@pytest.mark.slow
 async def test_only_the_tools_of_the_allow_list_may_be_used(worker):
     entry = {**TESTS, "routing": {"tools": ["token"]}}
     assert "denied" in response(await worker({"a": entry}, ToolUse("mcp__a__environment", {})))
 
 
+@pytest.mark.slow
 async def test_servers_that_do_not_start_are_left_out_and_named(worker):
     servers = {"gone": {"command": "/nonexistent"}, "ends": {"command": "false"}, "there": TESTS}
     outcome = await worker(servers, Text("ok"), names=["gone", "ends", "there", "elsewhere"])
@@ -146,7 +150,7 @@ async def test_servers_that_do_not_start_are_left_out_and_named(worker):
     assert outcome.absent == ("elsewhere", "ends", "gone")
 
 
-@pytest.mark.parametrize("entry", [{"command": "false"}, TESTS], ids=["does not start", "dies"])
+@pytest.mark.parametrize("entry", first_of([{"command": "false"}, TESTS]), ids=["does not start", "dies"])
 async def test_a_job_fails_without_a_required_server(worker, entry):
     outcome = await worker({"a": {**entry, "routing": {"required": True}}}, ToolUse("mcp__a__die", {}))
     assert (outcome.code, outcome.absent) == ("mcp_unavailable", ("a",))
@@ -158,18 +162,20 @@ async def test_a_server_that_dies_is_named_and_the_job_continues(worker):
     assert outcome.absent == ("a",)
 
 
+@pytest.mark.slow
 async def test_a_server_that_dies_before_listing_its_tools_is_unavailable(worker):
     outcome = await worker({"a": {"command": "python", "args": ["-c", DIES_AT_INITIALIZE]}}, Text("ok"))
     assert outcome.absent == ("a",)
 
 
-@pytest.mark.parametrize("tool", ["refuse", "closed"])
+@pytest.mark.parametrize("tool", first_of(["closed", "refuse"]))
 async def test_a_tool_that_reports_a_closed_connection_still_has_its_server(worker, tool):
     outcome = await worker({"a": {**TESTS, "routing": {"required": True}}}, ToolUse(f"mcp__a__{tool}", {}))
     assert "Connection closed" in response(outcome)
     assert outcome.absent == ()
 
 
+@pytest.mark.slow
 async def test_a_tool_with_a_dot_and_a_slash_in_its_name_can_be_allowed(worker):
     entry = {**TESTS, "routing": {"tools": ["dotted.name/of-a-tool"]}}
     outcome = await worker({"a": entry}, ToolUse("mcp__a__dotted_name_of-a-tool", {}))

@@ -89,6 +89,7 @@ def test_a_message_while_the_last_answer_is_written_is_answered(gateway, model):
     assert [one["status"] for one in steps_of(gateway, job)] == ["completed"]
 
 
+@pytest.mark.slow
 def test_a_steered_answer_is_neither_cached_nor_joined(gateway, model):
     """Catches an answer to more than the query that is given to the next client with the same query."""
     go = threading.Event()
@@ -107,6 +108,7 @@ def test_a_steered_answer_is_neither_cached_nor_joined(gateway, model):
     assert (again["status"], again["jobId"]) == ("cached", other["jobId"])
 
 
+@pytest.mark.slow
 def test_a_second_attempt_gets_the_message_again(gateway, model):
     """Catches a message that only the lost attempt has received."""
     before = len(model.requests)
@@ -144,6 +146,7 @@ def test_half_a_character_is_no_server_error(gateway):
     assert answer.status_code in {400, 404, 422}
 
 
+@pytest.mark.slow
 def test_messages_of_a_job_are_limited(gateway, model):
     model.script(wait_for(), Text("many"))
     job = running(gateway, gateway.submit("many", tools=["Bash"]))
@@ -159,6 +162,7 @@ def test_messages_of_a_job_are_limited(gateway, model):
     assert gateway.job(job)["steps"] == MOST_MESSAGES + 1
 
 
+@pytest.mark.slow
 def test_a_command_in_a_message_is_text(gateway, model):
     """Catches a message that the CLI takes as its own command, or for a file to read."""
     before = len(model.requests)
@@ -204,6 +208,7 @@ def test_no_message_at_the_end_of_a_job_is_lost(gateway, model):
     assert refused
 
 
+@pytest.mark.slow
 def test_a_line_typed_at_ask_reaches_the_job(gateway, model, tmp_path):
     """Catches a terminal that shows no steps, and a typed line that stays there."""
     before = len(model.requests)

@@ -137,6 +137,7 @@ def variables():
     return {"METRICS_ENABLED": "true", "WEB_CONCURRENCY": "2", "LOG_FORMAT": "json"}
 
 
+@pytest.mark.slow
 def test_http_is_counted_over_all_processes(gateway):
     for _ in range(5):
         gateway.client.get("/api/query/nothing")
@@ -151,6 +152,7 @@ def test_http_is_counted_over_all_processes(gateway):
     assert seen['http_requests_total{method="other",route="none",status="404"}'] == 5
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_promtool_accepts_the_metrics(gateway):
     gateway.ask("count me")

@@ -52,6 +52,7 @@ def checkout(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_a_patch_is_applied_to_the_checkout_that_was_sent(command, model, checkout):
     """Catches ignored files and links that are sent, and a patch that does not fit what was sent."""
     script = "ls -A . 'sub dir' >outputs.txt; echo three >>tracked.txt; rm 'sub dir/untracked ä.txt'; echo new >new"
@@ -68,6 +69,7 @@ def test_a_patch_is_applied_to_the_checkout_that_was_sent(command, model, checko
     assert (checkout / "ignored.log").read_text() == "secret\n"
 
 
+@pytest.mark.slow
 def test_a_patch_that_does_not_fit_is_named_and_changes_nothing(command, gateway, model, checkout):
     model.script(ToolUse("Bash", {"command": "echo three >>tracked.txt; sleep 2"}), Text("done"))
     (checkout / "tracked.txt").write_text("one\n")
@@ -80,6 +82,7 @@ def test_a_patch_that_does_not_fit_is_named_and_changes_nothing(command, gateway
     assert (checkout / "tracked.txt").read_text() == "mine\n"
 
 
+@pytest.mark.slow
 def test_artifacts_are_listed_and_downloaded(command, gateway, model, tmp_path):
     script = (
         "mkdir -p 'outputs/a b' && printf '\\0x' >'outputs/a b/ä?#%.bin' && ln -s /etc outputs/link && echo >outputs/z"
@@ -95,6 +98,7 @@ def test_artifacts_are_listed_and_downloaded(command, gateway, model, tmp_path):
     assert (tmp_path / "got/z").read_bytes() == b"\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [
     ("jobs", "patch", "x"), ("jobs", "artifacts", "x"), ("jobs", "artifacts", "../x", "-o", "got"),
     ("ask", "q", "--workspace", "missing"), ("ask", "q", "--workspace", "."), ("ask", "q", "--apply"),
@@ -107,6 +111,7 @@ def test_what_is_not_possible_ends_with_status_2(command, checkout, arguments):
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_checkout_with_more_files_than_a_job_takes_is_refused(command, checkout):
     for number in range(101):
         (checkout / f"{number}.txt").touch()

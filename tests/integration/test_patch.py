@@ -5,9 +5,10 @@ import subprocess
 
 import pytest
 
+from tests.support.parameters import first_of
 from tests.support.scripted_model import Text, ToolUse
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 
 GIVEN = {"a.txt": "one\ntwo\n", "sub/b.txt": "b\n", "gone.txt": "gone\n", "old name.txt": "moved\n" * 9}
 CHANGE = r"""
@@ -88,12 +89,12 @@ def test_a_patch_above_the_limit_is_omitted_and_named(gateway, model):
     assert (job["result"]["patch"], job["result"]["omitted"]) == (None, {"patch_too_large": 1})
 
 
-@pytest.mark.parametrize("planted", [
+@pytest.mark.parametrize("planted", first_of([
     "git init -q && git config core.fsmonitor 'touch /tmp/planted' && git config core.hooksPath .",
     "printf '[core]\\n\\tfsmonitor = touch outputs/planted\\n' >.gitconfig; mkdir .git; cp .gitconfig .git/config",
     "echo '* filter=x diff=x' >.gitattributes; echo 'gitdir: /etc' >.git",
     "ln -s /etc .git", "mkfifo pipe; mkfifo .git", "ln -s /dev/zero .gitignore", "ln -s /etc/passwd .gitattributes",
-])  # fmt: skip
+], is_long=True))  # fmt: skip
 def test_what_a_run_plants_for_git_is_not_run(gateway, model, planted):
     """Catches a patch that runs a program of the run, hangs, or shows a file from outside."""
     # The CLI itself denies commands that name git's own files.

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import logging
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from shared.store.callers import api_keys, callers, policies
 from shared.store.callers.spending import Spend
 from shared.store.jobs import claims, submissions
 from shared.store.redis.client import async_client
+from tests.support.commands import run_command
 from tests.support.slot import RESULT, pop, run, take
 from tests.support.waiting import until_async
 
@@ -438,11 +437,8 @@ async def test_a_rotated_key_keeps_its_scopes(admin, server):
 
 
 def command(server, *arguments):
-    return subprocess.run(
-        [str(Path(sys.executable).parent / "claude-gateway"), "keys", *arguments],
-        env={"PATH": "/usr/bin:/bin", "REDIS_URL": server.url, "USER": "ann"},
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    environment = {"PATH": "/usr/bin:/bin", "REDIS_URL": server.url, "USER": "ann"}
+    return run_command("keys", *arguments, folder=Path.cwd(), environment=environment)
 
 
 def test_the_command_line_manages_policies_and_keys(server, store, tmp_path):

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from local.messages_api import tool_results, user_query
+from tests.support.parameters import first_of
 from tests.support.scripted_model import Disconnect, Error, Hang, Text, ToolUse
 from tests.support.streams import Stream
 from tests.support.waiting import until
@@ -59,8 +60,8 @@ def overloaded_for(seconds, well):
 
 @pytest.mark.parametrize(
     "trouble",
-    [Error(500, "api_error"), OVERLOADED, Error(429, "rate_limit_error"), Disconnect(after_chunks=0)],
-    ids=["server_error", "overloaded", "rate_limited", "connection cut"],
+    first_of([OVERLOADED, Disconnect(after_chunks=0), Error(500, "api_error"), Error(429, "rate_limit_error")], 2),
+    ids=["overloaded", "connection cut", "server_error", "rate_limited"],
 )
 def test_a_request_that_fails_is_sent_again_without_an_attempt(gateway, model, script, trouble):
     query = f"passes {trouble}"
@@ -84,6 +85,7 @@ def test_a_job_outlasts_an_overload(gateway, script, seconds):
     assert (job["state"], job["attempts"], job["waitingFor"]) == ("completed", 1, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [4, pytest.param(30, marks=[pytest.mark.slow, pytest.mark.long])])
 def test_an_overload_in_the_third_tool_call_repeats_no_tool(gateway, script, seconds):
     overload: list[float] = []
@@ -110,6 +112,7 @@ def test_an_overload_in_the_third_tool_call_repeats_no_tool(gateway, script, sec
     assert job["result"]["turns"] == 5
 
 
+@pytest.mark.slow
 def test_credentials_refused_during_a_run_are_retried(gateway, script):
     left = [ToolUse("Bash", {"command": "true"}), Error(401, "authentication_error"), Error(403, "permission_error")]
     script(lambda body: left.pop(0) if left else Text("done"))
@@ -148,6 +151,7 @@ def test_a_stream_that_is_cut_is_an_attempt(gateway, model, script):
     assert (job["state"], job["result"]["response"], job["attempts"]) == ("completed", "fine", 2)
 
 
+@pytest.mark.slow
 def test_a_connection_that_is_cut_in_the_middle_is_an_attempt(gateway, model, script):
     script(failing("torn", Disconnect(after_chunks=3)))
     job = gateway.ask("torn")
@@ -164,7 +168,7 @@ def test_attempts_end_at_the_limit_with_the_last_error(gateway, model, script):
     assert len(requests_of(model, "stays")) == 3, job["attemptsDetail"]
 
 
-@pytest.mark.parametrize("status", [401, 402, 404])
+@pytest.mark.parametrize("status", first_of([401, 402, 404]))
 def test_permanent_errors_are_not_retried(gateway, script, status):
     script(failing(f"no {status}", *[Error(status, "some_error")] * 9))
     job = gateway.ask(f"no {status}")
@@ -181,6 +185,7 @@ def test_silence_before_the_first_byte_is_retried_at_the_request(gateway, script
     assert (job["state"], job["attempts"]) == ("completed", 1)
 
 
+@pytest.mark.slow
 def test_waiting_for_claude_is_no_silence(gateway, script):
     # The first pause is longer than CLAUDE_SILENCE_TIMEOUT.
     script(failing("patient", Error(529, "overloaded_error", headers={"retry-after": "3"})))
@@ -196,6 +201,7 @@ def test_the_end_of_the_clock_fails_a_job_for_what_it_waited_for(gateway, script
     assert (job["error"]["code"], job["error"]["retryable"], job["attempts"]) == (code, True, 1)
 
 
+@pytest.mark.slow
 def test_a_job_that_cannot_retry_in_time_fails_at_once(gateway, script):
     script(failing("no time", *[Error(529, "overloaded_error", headers={"retry-after": "30"})] * 9))
     job = gateway.ask("no time", timeoutMs=10_000)
@@ -216,6 +222,7 @@ def test_a_rate_limit_holds_the_whole_fleet_until_retry_after(gateway, model, sc
     assert gateway.client.get("/health").json()["status"] == "ok"
 
 
+@pytest.mark.slow
 def test_a_job_that_waits_for_claude_can_be_cancelled(gateway, model, script):
     script(failing("give up", *[Error(500, "api_error", headers={"retry-after": "5"})] * 9))
     job_id = gateway.submit("give up")

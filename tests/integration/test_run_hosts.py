@@ -12,7 +12,7 @@ from tests.support.egress import HOST, Target
 from tests.support.scripted_model import Text, ToolUse
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 PASSWORD = "do-not-find-me"
 
 

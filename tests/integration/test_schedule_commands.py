@@ -2,19 +2,17 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import redis
 import yaml
 
+from tests.support.commands import run_command
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 FILE = {
     "schedules": [
         {"name": "nightly", "cron": "30 2 * * *", "timezone": "Europe/Berlin", "query": {"query": "report"}},
@@ -30,14 +28,10 @@ def variables(server):
 
 @pytest.fixture
 def command(gateway, tmp_path):
-    program = Path(sys.executable).parent / "claude-gateway"
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "CLAUDE_GATEWAY_URL": gateway.url}
 
     def run(*arguments):
-        done = subprocess.run(
-            [program, "schedules", *arguments], capture_output=True, cwd=tmp_path, env=environment, text=True,
-            stdin=subprocess.DEVNULL, timeout=60, check=False,
-        )  # fmt: skip
+        done = run_command("schedules", *arguments, folder=tmp_path, environment=environment)
         return done.returncode, done.stdout, done.stderr
 
     yield run

@@ -13,6 +13,7 @@ def post(model: ScriptedModel, query: str = "q", *, stream: bool = False) -> htt
     return httpx.post(f"{model.url}/v1/messages", json=body, timeout=10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
@@ -37,6 +38,7 @@ def test_the_real_cli_gets_its_query_echoed_with_the_scripted_usage(tmp_path):
     assert (envelope["usage"]["input_tokens"], envelope["usage"]["output_tokens"]) == (10, 5)
 
 
+@pytest.mark.slow
 def test_the_real_cli_repeats_the_request_after_an_empty_answer(tmp_path):
     with ScriptedModel() as model:
         model.script(Empty(), Text(["at ", "last"]))
@@ -44,6 +46,7 @@ def test_the_real_cli_repeats_the_request_after_an_empty_answer(tmp_path):
         assert len(model.wait_for_requests(2)) == 2
 
 
+@pytest.mark.slow
 def test_the_real_cli_fails_when_every_stream_is_cut(tmp_path):
     with ScriptedModel(lambda _: Disconnect(after_chunks=2)) as model:
         envelope = ask_real_cli("hello", model.url, tmp_path)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.configuration.settings import ALL_SETTINGS
+from tests.support.parameters import first_of
 
 ROOT = Path(__file__).parents[2]
 SECRETS = {"ADMIN_PASSWORD": "hunter2", "WEBHOOK_SECRET": "hunter2", "REDIS_URL": "redis://:hunter2#@h"}
@@ -40,7 +41,7 @@ def _lines(done):
     return done.stderr.splitlines()
 
 
-@pytest.mark.parametrize("command", ["local", "api", "worker"])
+@pytest.mark.parametrize("command", first_of(["local", "api", "worker"]))
 def test_a_server_reports_every_wrong_setting_and_no_secret(start, command):
     lines = _lines(start(command, **SECRETS, ADMIN_ENABLED="true", CLAUDE_TIMEOUT="2m", LOG_LEVEL="loud"))
     names = {line.partition(":")[0] for line in lines}
@@ -68,7 +69,7 @@ def test_a_variable_of_another_command_stops_no_start(start, command, variable):
     assert [line.partition(":")[0] for line in lines] == ["LOG_FORMAT"]
 
 
-@pytest.mark.parametrize("command", [["local"], ["api"], ["worker"], ["keys", "list"], ["ask", "hello"]])
+@pytest.mark.parametrize("command", first_of([["local"], ["ask", "hello"], ["api"], ["worker"], ["keys", "list"]], 2))
 @pytest.mark.parametrize(
     "content", [None, pytest.param("PORT=3000\n".encode("utf-16"), marks=pytest.mark.slow)], ids=["directory", "utf-16"]
 )
@@ -81,7 +82,7 @@ def test_a_dotenv_file_that_cannot_be_read_ends_every_command(start, tmp_path, c
     assert line.startswith(".env: is ")
 
 
-@pytest.mark.parametrize("command", ["local", "worker"])
+@pytest.mark.parametrize("command", first_of(["worker", "local"]))
 def test_an_unreadable_credential_file_is_named(start, tmp_path, command):
     (tmp_path / "empty").touch()
     for path in ("/missing/hunter2", str(tmp_path / "empty"), str(tmp_path)):
@@ -90,7 +91,9 @@ def test_an_unreadable_credential_file_is_named(start, tmp_path, command):
         assert path not in line
 
 
-@pytest.mark.parametrize(("command", "program"), [("local", "local"), ("worker", "local"), (None, "functions.worker")])
+@pytest.mark.parametrize(
+    ("command", "program"), first_of([("local", "local"), ("worker", "local"), (None, "functions.worker")])
+)
 def test_an_invalid_command_ends_the_worker(start, command, program):
     (line,) = _lines(start(*([command] if command else []), program=program, CLAUDE_COMMAND="/nowhere/claude"))
     assert line.startswith("CLAUDE_COMMAND: should be the path of a program")

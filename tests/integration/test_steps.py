@@ -62,6 +62,7 @@ def test_a_denied_call_is_a_step_of_its_own_status(gateway, model):
     assert step["status"] == "denied"
 
 
+@pytest.mark.slow
 def test_a_step_is_cut_to_its_size_at_a_character(gateway, model):
     """Catches an output cut within a character, and an input that is no object any more."""
     model.script(bash("echo start; yes é | head -c 9000", description="é" * 5000), Text("done"))
@@ -76,29 +77,31 @@ def test_a_step_is_cut_to_its_size_at_a_character(gateway, model):
     assert step["input"]["description"].strip("é") == ""
 
 
-def test_a_stream_of_steps_resumes_after_any_event(gateway, model):
+@pytest.fixture(scope="module")
+def five(gateway, model):
+    """A job with five steps."""
     model.script(*[bash(f"echo {number}") for number in range(5)], Text("done"))
-    job = gateway.submit("five", tools=["Bash"])
-    whole = Stream(gateway.client, job).to_the_end()
+    return gateway.ask("five", tools=["Bash"])["jobId"]
+
+
+def test_a_stream_of_steps_resumes_after_any_event(gateway, five):
+    whole = Stream(gateway.client, five).to_the_end()
     assert sum(one.kind == "step" for one in whole.events) == 10
     for place, event in enumerate(whole.events[:-1]):
-        rest = Stream(gateway.client, job, last=event.id).to_the_end()
+        rest = Stream(gateway.client, five, last=event.id).to_the_end()
         assert [one.id for one in rest.events] == [one.id for one in whole.events[place + 1 :]]
 
 
-def test_the_list_has_pages(gateway, model):
-    model.script(*[bash(f"echo {number}") for number in range(5)], Text("done"))
-    job = gateway.submit("pages", tools=["Bash"])
-    gateway.finished(job)
+def test_the_list_has_pages(gateway, five):
     outputs, cursor = [], None
     while True:
-        page = steps_of(gateway, job, limit=2, **({"cursor": cursor} if cursor else {}))
+        page = steps_of(gateway, five, limit=2, **({"cursor": cursor} if cursor else {}))
         outputs += [one["output"] for one in page["steps"]]
         cursor = page["nextCursor"]
         if cursor is None:
             break
     assert outputs == ["0", "1", "2", "3", "4"]
-    assert steps_of(gateway, job, cursor="9999") == {"steps": [], "nextCursor": None}
+    assert steps_of(gateway, five, cursor="9999") == {"steps": [], "nextCursor": None}
 
 
 WRONG = [
@@ -107,9 +110,8 @@ WRONG = [
 ]  # fmt: skip
 
 
-def test_a_wrong_page_is_refused(gateway):
-    job = gateway.ask("page")["jobId"]
-    found = {query: gateway.client.get(f"/api/query/{job}/steps?{query}").status_code for query in WRONG}
+def test_a_wrong_page_is_refused(gateway, five):
+    found = {query: gateway.client.get(f"/api/query/{five}/steps?{query}").status_code for query in WRONG}
     assert found == dict.fromkeys(WRONG, 422)
 
 
@@ -124,6 +126,7 @@ def test_a_second_attempt_adds_its_steps(gateway, model):
     assert kinds == ["step", "step", "reset", "step", "step"]
 
 
+@pytest.mark.slow
 def test_a_step_that_its_run_left_open_has_failed(gateway, model):
     """Catches a step that seems to run in a job that has ended."""
     model.script(bash("echo go; sleep 60"))
@@ -134,6 +137,7 @@ def test_a_step_that_its_run_left_open_has_failed(gateway, model):
     assert [one["status"] for one in steps_of(gateway, job)["steps"]] == ["failed"]
 
 
+@pytest.mark.slow
 def test_operators_see_the_steps_and_delete_them_with_the_job(gateway, model):
     model.script(bash("echo secret-of-the-run"), Text("done"))
     job = gateway.submit("delete", tools=["Bash"])
@@ -147,6 +151,7 @@ def test_operators_see_the_steps_and_delete_them_with_the_job(gateway, model):
     assert not [line for line in gateway.log if "secret-of-the-run" in line]
 
 
+@pytest.mark.slow
 def test_the_answer_tool_is_no_step(gateway, model):
     model.script(ToolUse("StructuredOutput", {"n": 4}), Text("4"))
     job = gateway.submit("number", outputSchema={"type": "object", "properties": {"n": {"type": "integer"}}})

@@ -88,6 +88,7 @@ def test_a_second_signal_leaves_a_job_its_grace(hanging_job, server, tmp_path):
         assert "how=settled" in worker.log
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["functions.worker", "local"])
 def test_a_stop_during_start_up_is_not_lost(server, store, tmp_path, module):
     # As PID 1 of a container it would ignore signals without a handler.

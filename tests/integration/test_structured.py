@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.parameters import first_of
 from tests.support.scripted_replies import Text, ToolUse
 
 pytestmark = pytest.mark.once
@@ -69,6 +70,7 @@ def test_the_gateway_checks_keywords_that_the_cli_does_not_know(gateway, script)
     assert gateway.ask("another pair", outputSchema=schema)["error"]["code"] == "schema_unsatisfied"
 
 
+@pytest.mark.slow
 def test_an_enum_with_a_repeated_value_can_be_answered(gateway, script):
     script(lambda _: ToolUse("StructuredOutput", {"color": "red"}))
     schema = {"type": "object", "properties": {"color": {"enum": ["red", "blue", "red"]}}}
@@ -85,6 +87,7 @@ def test_an_invalid_schema_is_refused_at_submit(gateway, schema, place):
     assert [error["pointer"] for error in answer.json()["errors"]] == [f"/outputSchema{place}"]
 
 
+@pytest.mark.slow
 def test_two_schemas_are_two_requests(gateway, script):
     script(lambda _: ToolUse("StructuredOutput", {"sum": 4}))
     first = gateway.ask("the same", outputSchema=SCHEMA)
@@ -108,6 +111,7 @@ def test_a_schema_refused_at_submit_has_a_reason(gateway, schema, reason):
     assert reason in answer.json()["errors"][0]["message"]
 
 
+@pytest.mark.slow
 def test_integers_keep_the_digits_that_the_model_wrote(gateway, script):
     given = {"ids": [9007199254740993, 2**63 - 1, -(10**30)], "share": 0.1, "on": True}
     script(lambda _: ToolUse("StructuredOutput", given))
@@ -119,11 +123,13 @@ def test_integers_keep_the_digits_that_the_model_wrote(gateway, script):
 
 @pytest.mark.parametrize(
     ("root", "answer"),
-    [
-        ({"type": "object", "oneOf": [{"required": ["a"]}, {"required": ["b"]}]}, {"a": 1}),
-        ({"anyOf": [{"type": "object"}, {"type": "null"}]}, None),
-        ({"type": "object", "properties": {"größe": {"type": "integer"}}, "required": ["größe"]}, {"größe": 4}),
-    ],
+    first_of(
+        [
+            ({"type": "object", "oneOf": [{"required": ["a"]}, {"required": ["b"]}]}, {"a": 1}),
+            ({"anyOf": [{"type": "object"}, {"type": "null"}]}, None),
+            ({"type": "object", "properties": {"größe": {"type": "integer"}}, "required": ["größe"]}, {"größe": 4}),
+        ]
+    ),
 )
 def test_a_root_that_the_api_refuses_is_wrapped(gateway, script, model, root, answer):
     script(lambda _: ToolUse("StructuredOutput", {"value": answer}))
@@ -132,7 +138,7 @@ def test_a_root_that_the_api_refuses_is_wrapped(gateway, script, model, root, an
     assert set(tool["input_schema"]["properties"]) == {"value"}
 
 
-@pytest.mark.parametrize(("text", "state"), [("a-b", "completed"), ("a+b", "failed")])
+@pytest.mark.parametrize(("text", "state"), first_of([("a+b", "failed"), ("a-b", "completed")]))
 def test_the_gateway_checks_expressions_that_the_cli_cannot_compile(gateway, script, text, state):
     script(lambda _: ToolUse("StructuredOutput", {"text": text}))
     schema = {"type": "object", "properties": {"text": {"type": "string", "pattern": r"^a\-b$"}}}
@@ -141,14 +147,16 @@ def test_the_gateway_checks_expressions_that_the_cli_cannot_compile(gateway, scr
 
 @pytest.mark.parametrize(
     ("number", "schema"),
-    [
-        (4.02, {"multipleOf": 0.01}),
-        (0.3, {"multipleOf": 0.1}),
-        (2**63 + 1, {"type": "integer", "minimum": 2**63}),
-        ("5", {"type": "string", "pattern": r"^\d$"}),
-        ("\u00a0", {"type": "string", "pattern": r"^\s$"}),
-        ("é", {"type": "string", "pattern": r"^\p{L}$"}),
-    ],
+    first_of(
+        [
+            (4.02, {"multipleOf": 0.01}),
+            (0.3, {"multipleOf": 0.1}),
+            (2**63 + 1, {"type": "integer", "minimum": 2**63}),
+            ("5", {"type": "string", "pattern": r"^\d$"}),
+            ("\u00a0", {"type": "string", "pattern": r"^\s$"}),
+            ("é", {"type": "string", "pattern": r"^\p{L}$"}),
+        ]
+    ),
 )
 def test_an_answer_that_fits_in_javascript_and_in_decimals_is_accepted(gateway, script, number, schema):
     script(lambda _: ToolUse("StructuredOutput", {"n": number}))
@@ -156,7 +164,9 @@ def test_an_answer_that_fits_in_javascript_and_in_decimals_is_accepted(gateway, 
     assert job["result"]["structured"] == {"n": number}
 
 
-@pytest.mark.parametrize(("number", "schema"), [(4.025, {"multipleOf": 0.01}), (2**63 - 1, {"minimum": 2**63})])
+@pytest.mark.parametrize(
+    ("number", "schema"), first_of([(4.025, {"multipleOf": 0.01}), (2**63 - 1, {"minimum": 2**63})])
+)
 def test_an_answer_that_the_cli_rounds_is_checked_by_its_digits(gateway, script, number, schema):
     script(lambda _: ToolUse("StructuredOutput", {"n": number}))
     job = gateway.ask(f"fits not {number!r}", outputSchema={"type": "object", "properties": {"n": schema}})

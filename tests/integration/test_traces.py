@@ -133,6 +133,24 @@ def test_a_job_with_a_tool_and_a_webhook_is_one_tree(gateway, model, collector, 
     assert hook.headers["tracestate"] == "vendor=1"
 
 
+def test_a_pause_for_a_decision_is_a_span_of_the_job(gateway, model, collector):
+    """Catches a job whose hours of waiting for a person look like a wait for a slot, or like nothing."""
+    model.script([ToolUse("Bash", {"command": f"echo {SECRET}"})], Text(SECRET))
+    trace, headers = begin()
+    submitted = submit(gateway, headers, query="paused", tools=["Bash"], approval={"tools": ["Bash"]}).json()["jobId"]
+    pending = until(lambda: gateway.job(submitted)["pending"])
+    place = f"/api/query/{submitted}/decisions/{pending['id']}"
+    gateway.client.post(place, json={"decision": "deny", "message": SECRET}).raise_for_status()
+    spans = collector.trace(trace, 9)
+    again = ("invoke_agent", ["execute_tool Bash", CHAT])
+    assert tree(spans, CLIENT) == [("POST /api/query", [("job", ["wait", RUN, ("pause", ["wait"]), again])])]
+    by_name = {span.name: span for span in spans}
+    pause, wait = by_name["pause"], by_name["wait"]
+    assert attributes(pause) == {"gen_ai.tool.name": "Bash", "claude_gateway.decision": "deny"}
+    assert pause.started <= wait.started <= wait.ended == pause.ended
+    assert SECRET not in str(spans)
+
+
 def drawn(below, indent=""):
     """Draw a tree as docs/traces.md does."""
     lines = []
@@ -172,6 +190,7 @@ def test_log_lines_have_the_trace(gateway, collector):
     assert {line["job_id"] for line in lines} == {job}
 
 
+@pytest.mark.slow
 def test_a_second_attempt_is_a_second_run_of_the_job(gateway, model, collector):
     model.script(Disconnect(2), Text("done"))
     trace, headers = begin()
@@ -185,6 +204,7 @@ def test_a_second_attempt_is_a_second_run_of_the_job(gateway, model, collector):
     assert waits[1].started >= runs[0].started  # since the end of the first run, not since the submission
 
 
+@pytest.mark.slow
 def test_a_request_that_the_relay_repeats_is_a_span_of_its_own(gateway, model, collector):
     model.script(Error(529, "overloaded_error"), Text("done"))
     trace, headers = begin()
@@ -196,6 +216,7 @@ def test_a_request_that_the_relay_repeats_is_a_span_of_its_own(gateway, model, c
     assert "error.type" not in second.attributes
 
 
+@pytest.mark.slow
 def test_the_metrics_have_exemplars(gateway, collector):
     """Catches an exemplar of a trace that nobody recorded, and one in the format that has none."""
     trace, headers = begin()
@@ -213,6 +234,7 @@ def test_the_metrics_have_exemplars(gateway, collector):
     assert retried in gateway.client.get("/metrics").text  # of the request that the relay has repeated
 
 
+@pytest.mark.slow
 def test_a_failed_job_has_its_code(gateway, model, collector):
     model.reply, before = (lambda body: Error(400, "invalid_request_error", SECRET)), model.reply
     trace, headers = begin()
@@ -245,6 +267,7 @@ LIVE: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("path", LIVE)
 def test_a_compat_api_has_the_same_tree(gateway, collector, path, stream):
@@ -257,6 +280,7 @@ def test_a_compat_api_has_the_same_tree(gateway, collector, path, stream):
     assert request.ended >= run.started  # the client waits for the answer
 
 
+@pytest.mark.slow
 def test_a_joined_and_a_cached_submission_have_their_own_webhook_trace(gateway, model, collector, receiver):
     """Catches a webhook that carries on the trace of another client's submission."""
     going = threading.Event()
@@ -277,6 +301,7 @@ def test_a_joined_and_a_cached_submission_have_their_own_webhook_trace(gateway, 
     assert sent == {first, joined, cached}
 
 
+@pytest.mark.slow
 def test_a_delivery_that_is_repeated_is_two_spans(gateway, collector, receiver):
     answers: Iterator[tuple[int, dict[str, str]]] = iter([(500, {}), (204, {})])
     receiver.reply, before = (lambda hook: next(answers)), receiver.reply
@@ -289,6 +314,7 @@ def test_a_delivery_that_is_repeated_is_two_spans(gateway, collector, receiver):
     assert spans[1].attributes["http.request.resend_count"] == 1
 
 
+@pytest.mark.slow
 def test_a_cancelled_job_ends_its_trace(gateway, model, collector):
     model.script([ToolUse("Bash", {"command": "sleep 60"})])
     trace, headers = begin()
@@ -304,6 +330,7 @@ def test_a_cancelled_job_ends_its_trace(gateway, model, collector):
     assert by_name["execute_tool Bash"].attributes["error.type"] == "failed"
 
 
+@pytest.mark.slow
 def test_headers_that_are_wrong_begin_a_trace_without_them(gateway, collector):
     """Catches a 500, and a client's text that is kept in Redis whatever its size; the unit tests have more of these."""
     raw = [(b"traceparent", b"00-" + b"a" * 9000), (b"tracestate", b"a=" + b"b" * 9000)]
@@ -351,6 +378,7 @@ def test_a_method_and_a_path_of_a_client_are_in_no_span(gateway, collector):
     assert SECRET not in str(span)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["500", "silence"])
 def test_nothing_waits_for_a_collector_that_fails(gateway, collector, fault):
     """Catches a submission, a run or an end that waits for its spans."""

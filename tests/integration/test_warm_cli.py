@@ -22,6 +22,7 @@ from functions.worker.sandbox.confine import Sandbox
 from functions.worker.sandbox.probe import probe
 from shared.configuration.settings import WorkerSettings
 from shared.host import cores, processes
+from tests.support.parameters import first_of
 from tests.support.real_cli import isolated_environment
 from tests.support.scripted_model import Text, ToolUse
 from tests.support.waiting import until_async
@@ -86,6 +87,7 @@ async def test_each_job_with_default_options_gets_its_own_warm_cli(slot):
         assert await answer(cli, context={"a": 1}) == ("hello", second)
 
 
+@pytest.mark.slow
 async def test_a_job_gets_a_cli_that_has_just_started(slot):
     async with kept_warm() as cli:
         async with asyncio.timeout(30):
@@ -95,7 +97,7 @@ async def test_a_job_gets_a_cli_that_has_just_started(slot):
         assert await answer(cli) == ("hello", starting)
 
 
-@pytest.mark.parametrize(("has_cores", "wanted"), [(2.0, True), (1.9, False)])
+@pytest.mark.parametrize(("has_cores", "wanted"), first_of([(2.0, True), (1.9, False)]))
 async def test_jobs_that_follow_each_other_get_a_second_waiting_cli(slot, monkeypatch, has_cores, wanted):
     """Catches jobs in direct succession that each wait for a start while a core is free; or a start without one."""
     monkeypatch.setattr(cores, "available", lambda: has_cores)
@@ -137,6 +139,7 @@ async def test_a_waiting_cli_rehearses_without_claude(slot, model):
     assert set(report.envelope.model_usage or {}) == {request.body["model"]}
 
 
+@pytest.mark.slow
 async def test_a_cli_that_a_job_waits_for_does_not_rehearse(slot, model, monkeypatch):
     """Catches a busy slot whose jobs wait for rehearsals."""
     rehearsals: list[object] = []
@@ -166,6 +169,7 @@ async def test_a_job_whose_waiting_cli_dies_starts_another(slot, caplog):
     assert "late_initialization_failed" in [record.message for record in caplog.records]
 
 
+@pytest.mark.slow
 async def test_a_run_that_ends_before_its_options_are_taken_starts_nothing(slot, model, caplog):
     """Catches a cancelled job that starts another CLI, and asks Claude, when its waiting one is ended."""
     async with kept_warm() as cli:
@@ -182,7 +186,7 @@ async def test_a_run_that_ends_before_its_options_are_taken_starts_nothing(slot,
     assert "late_initialization_failed" not in [record.message for record in caplog.records]
 
 
-@pytest.mark.parametrize("alone", [60.0, 0.01])
+@pytest.mark.parametrize("alone", first_of([0.01, 60.0]))
 async def test_the_next_cli_starts_after_the_job_or_its_start_up(slot, monkeypatch, alone):
     monkeypatch.setattr(held, "_START_DELAY_WITHOUT_RELAY", alone)
     async with kept_warm() as cli:
@@ -203,7 +207,7 @@ async def test_the_next_cli_starts_after_the_job_or_its_start_up(slot, monkeypat
         {"systemPrompt": "x", "model": "claude-sonnet-4-5", "effort": "low"},
         pytest.param({"maxOutputTokens": 5000}, marks=pytest.mark.slow),
         pytest.param({"tools": ["Read"]}, marks=pytest.mark.slow),
-        {"tools": ["Bash", "Read"]},
+        pytest.param({"tools": ["Bash", "Read"]}, marks=pytest.mark.slow),
         {"session": True, "conversation": {"id": "4f0d0f26-1f4f-4c1c-9a53-3d3d9b1d9b6c", "from": None}},
     ],
 )
@@ -217,7 +221,7 @@ async def test_a_job_with_its_own_options_gets_the_waiting_cli(slot, request_):
 @pytest.mark.parametrize(
     "request_",
     [
-        {"maxTurns": 2},
+        pytest.param({"maxTurns": 2}, marks=pytest.mark.slow),
         {"tools": ["Bash"]},
         pytest.param({"tools": ["Task"]}, marks=pytest.mark.slow),
         pytest.param({"tools": ["Edit"]}, marks=pytest.mark.slow),
@@ -234,7 +238,7 @@ async def test_a_job_that_needs_other_flags_starts_its_own_cli(slot, request_):
         assert await ready(cli) == waiting
 
 
-@pytest.mark.parametrize(("tools", "works"), [(("Bash",), True), (("Read",), False), ((), False)])
+@pytest.mark.parametrize(("tools", "works"), first_of([(("Read",), False), (("Bash",), True), ((), False)]))
 async def test_a_waiting_cli_runs_only_the_tools_of_its_job(slot, model, tools, works):
     """Catches a model that reaches a tool of the process which its job has not, and one that is denied its own."""
     settings = WorkerSettings(claude_tools=("Bash", "Read"))
@@ -344,6 +348,7 @@ async def test_options_and_sessions_come_late_in_a_sandbox(slot, model, tools):
         assert [tool["name"] for tool in body.get("tools", ())] == list(tools[:1])
 
 
+@pytest.mark.slow
 async def test_a_session_cli_without_a_job_is_not_replaced(slot, monkeypatch):
     """Catches a slot that keeps a second CLI for ever after one session."""
     async with kept_warm() as cli:
@@ -367,6 +372,7 @@ async def test_a_dead_cli_is_replaced_and_given_to_no_job(slot):
         assert await ready(cli, but=dead)
 
 
+@pytest.mark.slow
 async def test_an_old_cli_is_replaced(slot, monkeypatch):
     monkeypatch.setattr(held, "_MAX_AGE", 0.2)
     async with kept_warm() as cli:
@@ -410,6 +416,7 @@ async def test_a_cli_whose_start_failed_is_given_to_no_job(slot):
     await failed.kill()
 
 
+@pytest.mark.slow
 async def test_a_full_disk_is_logged_and_retried(slot, monkeypatch, caplog):
     made: list[None] = []
     create = Workspace.create

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from tests.support.commands import run_command
 from tests.support.receiver import Receiver
 from tests.support.scripted_replies import Hang
 
@@ -20,7 +21,7 @@ COMMAND = str(Path(sys.executable).parent / "claude-gateway")
 
 @pytest.fixture(scope="module")
 def variables():
-    return {"AUTH_ENABLED": "true", "DEDUP_ENABLED": "true", "WEBHOOK_RETRY_SCHEDULE": "1 1 1"}
+    return {"AUTH_ENABLED": "true", "DEDUP_ENABLED": "true", "WEBHOOK_RETRY_SCHEDULE": "1 1 1", "CLAUDE_WARM": "false"}
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +32,7 @@ def receiver():
 
 def command(gateway, *arguments):
     data = [] if arguments[1] in {"list", "redeliver"} and arguments[0] == "webhooks" else ["--data", str(gateway.data)]
-    done = subprocess.run(
-        [COMMAND, *arguments, *data],
-        cwd=gateway.data.parent, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=30, check=False,
-    )  # fmt: skip
-    assert "Traceback" not in done.stderr
-    return done
+    return run_command(*arguments, *data, folder=gateway.data.parent, environment={"PATH": "/usr/bin:/bin"})
 
 
 @contextmanager
@@ -155,6 +151,7 @@ def test_the_command_line_lists_and_redelivers(gateway, receiver):
         assert (missing.returncode, "Job not found" in missing.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_listen_receives_verifies_and_prints(gateway):
     with caller(gateway, "listens") as (client, made):
         receiver = subprocess.Popen(

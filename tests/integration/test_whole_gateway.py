@@ -68,6 +68,7 @@ def demo(tmp_path_factory):
         yield gateway
 
 
+@pytest.mark.slow
 def test_without_credentials_the_demo_model_answers_and_says_so(demo):
     answer = demo.ask("What is 2+2?")["result"]["response"]
     assert "4" in answer
@@ -94,6 +95,7 @@ def test_demo_answers_cost_nothing_and_are_not_cached_for_claude(tmp_path):
         assert gateway.ask("Who answers?")["result"]["response"] == "ok"
 
 
+@pytest.mark.slow
 def test_the_demo_model_follows_the_instructions_of_a_query(demo):
     assert demo.ask("demo: fail 529", timeoutMs=6000)["error"]["code"] == "overloaded"
     assert demo.ask("demo: stream 3")["result"]["response"].endswith("word1 word2 word3")
@@ -174,7 +176,8 @@ def test_nothing_survives_a_killed_gateway(tmp_path):
         assert not alive
 
 
-@pytest.mark.parametrize("auth", ["true", pytest.param("false", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("auth", ["true", "false"])
 def test_the_start_prints_its_address_and_one_line_to_stdout(tmp_path, auth):
     """Catches advice on standard output, which programs read, and a printed command that does not run."""
     with ScriptedModel() as model, Gateway(tmp_path, **credentials(model, AUTH_ENABLED=auth)) as gateway:

@@ -16,7 +16,7 @@ for _, id in ipairs(due) do
     redis.call('HSET', record_of(id), 'error', failure)
   elseif job.state == 'paused' then
     rare.keep_pause(id, job.caller, time, 'expired', '')
-    pausing.resume(id, job, decision)
+    pausing.resume(id, job, decision, 'expired')
   end
 end
 return #due

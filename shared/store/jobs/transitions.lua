@@ -318,6 +318,7 @@ local function end_job(id, job, to, time, keep_ms, code)
   add_usage(job.caller, label_of(id), '', {jobs = 1})
   if job.fp and redis.call('GET', flight_of(job.fp)) == id then redis.call('DEL', flight_of(job.fp)) end
   leave_slot(id)
+  if job.state == 'paused' then count('decisions:' .. (to == 'cancelled' and to or 'expired')) end
   count(to == 'failed' and 'failed:' .. code or to)
   rare.count_over_time(to == 'failed' and 'failed:' .. code or to)
   local started, session, batch, schedule, trace =
