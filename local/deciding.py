@@ -2,12 +2,15 @@
 
 import json
 import sys
+import termios
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from local.client import Body, Client, CommandError
 from local.output import is_terminal, print_message
 from local.paths import job_path
+from shared.api.approvals import exact
 
 
 class TerminalDecider:
@@ -32,11 +35,12 @@ class TerminalDecider:
         """Show the call, and send the user's decision. One that is decided elsewhere meanwhile is no error."""
         self._shown.add(pending["id"])
         found = pending.get("input")
-        shown = json.dumps(found, indent=2, ensure_ascii=False)
+        shown = exact(json.dumps(found, indent=2, ensure_ascii=False))
         print_message(f"\nThe job waits for a decision on {pending.get('tool')}:\n{shown}")
         if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
             print_message(f"Decide it: claude-gateway jobs decide {self._job_id} allow|deny")
             return
+        _forget_typed()
         decision = self._answered(found) if pending.get("kind") == "question" else self._allowed()
         try:
             self._client.send("POST", f"{job_path(self._job_id)}/decisions/{pending['id']}", decision)
@@ -54,9 +58,13 @@ class TerminalDecider:
         return {"decision": "deny", **({"message": reason[:4000]} if reason else {})}
 
     def _answered(self, found: Any) -> Body:
+        # The call may hold anything: only questions that are text are asked.
         questions = found.get("questions") if isinstance(found, dict) else None
-        texts = [one["question"] for one in questions or () if isinstance(one, dict) and "question" in one]
-        answers = {str(text): line for text in texts if (line := self._line(f"{_plain(text)} ([Enter] to skip) "))}
+        known = (
+            [one.get("question") for one in questions if isinstance(one, dict)] if isinstance(questions, list) else []
+        )
+        texts = [text for text in known if isinstance(text, str)]
+        answers = {text: line for text in texts if (line := self._line(f"{exact(text)} ([Enter] to skip) "))}
         return {"decision": "allow", "answers": answers} if answers else {"decision": "deny"}
 
     def _line(self, prompt: str) -> str:
@@ -66,8 +74,10 @@ class TerminalDecider:
             raise CommandError("standard input ended before the decision") from None
 
 
-def _plain(text: object) -> str:
-    return "".join(letter for letter in str(text) if letter.isprintable())
+def _forget_typed() -> None:
+    """Discard what was typed before the call was shown: it is no answer."""
+    with suppress(OSError, ValueError, termios.error):
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
 
 def decide_pending(client: Client, job_id: str, decision: str, message: str | None) -> Body:

@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from shared.store.fleet.overview import Overview, SlotState
 from shared.store.fleet.series import Point
 
-# A slot and a worker report every 5 s: one that has missed a report may be lost. ms.
-_STALE_AFTER = 7000
+# A worker reports every 2 s and a slot every 5 s: one that has missed reports may be lost. ms.
+_WORKER_STALE_AFTER, _SLOT_STALE_AFTER = 6000, 8000
 # A caller floods the queue with this many waiting jobs, and so many for each live slot, that are more than half of all.
 _FLOOD, _FLOOD_PER_SLOT = 20, 4
 # The share of MAX_QUEUE_DEPTH from which the queue is nearly full.
@@ -79,12 +80,12 @@ def _workers(seen: Overview) -> Iterator[Cause]:
     guide = "docs/operations.md#failure-recovery"
     if not any(one.is_live for one in seen.workers):
         yield Cause("no_worker", "No worker is alive: no job starts", "#/system", _WAITING)
-    stale = [one for one in seen.workers if one.seen > _STALE_AFTER]
+    stale = [one for one in seen.workers if one.seen > _WORKER_STALE_AFTER]
     for worker in stale[:_MOST_NAMED]:
         text = f"The worker {worker.name} has not reported for {_seconds(worker.seen)}"
         yield Cause("worker_stale", f"{text}{_more(stale)}", "#/system", guide, seen.now - worker.seen)
     silent = {one.name for one in stale}
-    slots = [one for one in seen.slots if one.seen > _STALE_AFTER and one.slot.rpartition("-")[0] not in silent]
+    slots = [one for one in seen.slots if one.seen > _SLOT_STALE_AFTER and one.slot.rpartition("-")[0] not in silent]
     known = {one.name for one in seen.workers}
     slots = [one for one in slots if one.slot.rpartition("-")[0] in known]
     if slots:
@@ -135,7 +136,8 @@ def _flood(seen: Overview, waiting: int) -> Iterator[Cause]:
         first = seen.callers[0]
         if first.waiting >= max(_FLOOD, _FLOOD_PER_SLOT * live) and first.waiting * 2 > waiting:
             text = f"The caller {first.name} floods the queue: {first.waiting:,} of {waiting:,} waiting jobs are its"
-            yield Cause("caller_floods", text, "#/callers", _WAITING)
+            link = f"#/jobs?state=waiting&caller={quote(first.caller)}"
+            yield Cause("caller_floods", text, link, _WAITING)
 
 
 def _failures(minutes: Sequence[Point]) -> Iterator[Cause]:
@@ -146,7 +148,9 @@ def _failures(minutes: Sequence[Point]) -> Iterator[Cause]:
     if failed >= _FAILING_JOBS and failed >= _FAILING_SHARE * ended:
         code, count = errors.most_common(1)[0]
         text = f"{failed:,} of {ended:,} jobs of the last {_FAILING_MINUTES} minutes failed, {count:,} with {code}"
-        yield Cause("jobs_fail", text, "#/jobs?state=failed", "docs/troubleshooting.md#errors-of-jobs")
+        yield Cause(
+            "jobs_fail", text, f"#/jobs?state=failed&code={quote(code)}", "docs/troubleshooting.md#errors-of-jobs"
+        )
 
 
 def _budgets(seen: Overview) -> Iterator[Cause]:

@@ -58,6 +58,13 @@ async def try_route(request: Request) -> JSONResponse:
     return JSONResponse(await servers.route(wanted.query, settings))
 
 
+@router.delete("/mcp/learned", summary="Delete what was learned of MCP servers", dependencies=_ADMIN)
+async def forget_learned(request: Request) -> JSONResponse:
+    """Delete the counts of which servers jobs used. Routers forget them within a minute. 404 without MCP_LEARN."""
+    deleted = await servers.forget(load(AdminSettings))
+    return await audited(request, "delete_learned", {"deleted": deleted}, servers=deleted)
+
+
 @router.get("/settings", summary="Read the settings", dependencies=_VIEWER)
 async def read_settings() -> JSONResponse:
     """Return each variable of this process with its value, without secrets, and its source."""

@@ -25,8 +25,10 @@ _WORDS = 100
 # Events that one request reads, and characters of their text after which it ends.
 _EVENTS, _TEXT = 1000, 500_000
 _QUERY = re.compile(r'\{"query":"((?:[^"\\]|\\u[0-9a-fA-F]{4}|\\[^u])*)')
-# Compat APIs and webhooks put a word before an id; parts of a message have a number behind it.
-_ID = re.compile(r"(?:[a-z]+[_-])?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:\.\d+)?)(?:_\d+)?\Z")
+# Compat APIs and webhooks put a word before an id. Webhooks of pauses and retries, and parts of messages, have more
+# behind it.
+_UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_ID = re.compile(rf"(?:[a-z]+[_-])?({_UUID}(?:\.(?:\d+|{_UUID}))?)(?:_\d+)?\Z", re.IGNORECASE)
 
 Text = Annotated[StrictStr, Field(max_length=200)]
 
@@ -77,7 +79,7 @@ def _milliseconds(time: datetime | None) -> int:
 
 def _plain(text: str) -> str:
     found = _ID.match(text.strip())
-    return found[1] if found else text.strip()
+    return found[1].lower() if found else text.strip()
 
 
 async def page(wanted: JobFilter, limit: int, cursor: str | None, settings: AdminSettings) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What operators see of callers: their credentials, their usage, and the audit list."""
 
+import asyncio
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -51,11 +52,11 @@ async def usage_csv(days: int, by: Sequence[By], settings: AdminSettings) -> str
 
 async def _rows(days: int, by: Sequence[By], settings: AdminSettings) -> list[dict[str, Any]]:
     client = async_client(settings.redis_address)
-    rows = await usage_rows(client, days, by)
-    if "caller" in by:
-        names = {one.id: one.name for one in await callers.every(client)}
-        rows = [{**row, "callerName": names.get(row["caller"])} for row in rows]
-    return rows
+    if "caller" not in by:
+        return await usage_rows(client, days, by)
+    rows, known = await asyncio.gather(usage_rows(client, days, by), callers.every(client))
+    names = {one.id: one.name for one in known}
+    return [{**row, "callerName": names.get(row["caller"])} for row in rows]
 
 
 async def credential_list(settings: AdminSettings) -> dict[str, Any]:

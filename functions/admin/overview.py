@@ -102,7 +102,9 @@ def _cache(counted: counters.Metrics, cached: int) -> dict[str, Any]:
 
 
 def _series(span: Span, points: Sequence[series.Point]) -> dict[str, Any]:
-    errors: Counter[str] = sum((one.errors for one in points), Counter())
+    errors: Counter[str] = Counter()
+    for one in points:
+        errors.update(one.errors)
     return {
         "span": span,
         "stepSeconds": series.step(span),
@@ -124,4 +126,4 @@ def _series(span: Span, points: Sequence[series.Point]) -> dict[str, Any]:
 
 
 def _percentiles(durations: series.Durations) -> dict[str, int | None]:
-    return {name: series.percentile(durations, share) for name, share in _SHARES.items()}
+    return dict(zip(_SHARES, series.percentiles(durations, tuple(_SHARES.values())), strict=True))

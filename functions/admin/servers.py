@@ -8,18 +8,28 @@ from shared.mcp.config import Server
 from shared.mcp.tools import Tools
 from shared.services import routing
 from shared.services.servers import as_wire
-from shared.store.fleet import server_tools
+from shared.store.fleet import learned, server_tools
 from shared.store.redis.client import async_client
 
 
 async def listed(settings: AdminSettings) -> dict[str, Any]:
     """List the servers with the tools that a worker has read. Commands, addresses and headers may hold secrets."""
-    tools = await server_tools.read(async_client(settings.redis_address), settings.server_digests)
-    shown = [_server(name, server, tools.get(name)) for name, server in settings.servers.items()]
+    client = async_client(settings.redis_address)
+    tools = await server_tools.read(client, settings.server_digests)
+    uses = await learned.totals(client, settings.server_digests) if settings.mcp_learn else {}
+    shown = [_server(name, server, tools.get(name), uses.get(name)) for name, server in settings.servers.items()]
     return {"enabled": settings.mcp_enabled, "servers": shown}
 
 
-def _server(name: str, server: Server, tools: Tools | None) -> dict[str, Any]:
+async def forget(settings: AdminSettings) -> list[str]:
+    """Delete what was learned of the servers, and return their names; raises NotFound without MCP_LEARN."""
+    if not settings.mcp_enabled or not settings.mcp_learn:
+        raise NotFound("MCP_LEARN is false")
+    await learned.forget(async_client(settings.redis_address), list(settings.server_digests.values()))
+    return sorted(settings.server_digests)
+
+
+def _server(name: str, server: Server, tools: Tools | None, used: tuple[int, int] | None) -> dict[str, Any]:
     words = server.routing
     return {
         "name": name,
@@ -33,6 +43,8 @@ def _server(name: str, server: Server, tools: Tools | None) -> dict[str, Any]:
         "allowedTools": None if words.tools is None else list(words.tools),
         # Null until a worker has started the server and read them.
         "tools": None if tools is None else [{"name": one.name, "description": one.description} for one in tools],
+        # Jobs of the last 30 to 60 days that were offered the server, and those that called it. Null without MCP_LEARN.
+        "learned": None if used is None else {"offered": used[0], "used": used[1]},
     }
 
 

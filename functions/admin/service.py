@@ -12,7 +12,7 @@ from shared.api.errors import AlreadyFinished, FieldError, InvalidRequest, NotFi
 from shared.api.ids import is_id
 from shared.api.policies import Policy
 from shared.api.times import rfc3339
-from shared.api.views import attempts_for_operators, failing_host, latest_deliveries, status_of
+from shared.api.views import attempts_for_operators, failing_host, latest_deliveries, pauses_for_operators, status_of
 from shared.api.vocabulary import PRIORITIES, Priority
 from shared.configuration.settings import AdminSettings
 from shared.services import deciding
@@ -86,7 +86,9 @@ async def job(job_id: str, settings: AdminSettings) -> dict[str, Any]:
     return {
         **status_of(found).model_dump(by_alias=True),
         "caller": found.record["caller"],
+        "callerName": why.get("caller_name"),
         "attempts": attempts_for_operators(found),
+        "pauses": pauses_for_operators(found),
         "slot": found.record.get("slot"),
         "workersLost": int(found.record.get("lost", 0)),
         "costUsd": float(found.record.get("cost", 0)),

@@ -33,6 +33,10 @@ class MessageWriter:
             written = _event("content_block_start", index=0, content_block=block)
         return written + _event("content_block_delta", index=0, delta=delta)
 
+    def step(self, data: str) -> bytes:  # noqa: ARG002 -- a part of the protocol
+        """Return nothing: this API has no form for a call that the gateway made."""
+        return b""
+
     def restart(self) -> None:
         """Return None: a message cannot take its text back."""
 

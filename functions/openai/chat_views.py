@@ -64,6 +64,10 @@ class ChatWriter:
             return self._chunk({"tool_calls": [{"index": 0, **_call(self._job_id, self._function, text)}]})
         return self._chunk({"content": text})
 
+    def step(self, data: str) -> bytes:  # noqa: ARG002 -- a part of the protocol
+        """Return nothing: this API has no form for a call that the gateway made."""
+        return b""
+
     def restart(self) -> None:
         """Return None: a completion cannot take its text back."""
 

@@ -26,6 +26,10 @@ class ResponseWriter:
         """Write the next piece of text."""
         return b"".join(self._events.add(text))
 
+    def step(self, data: str) -> bytes:
+        """Write a step that is an item."""
+        return b"".join(self._events.step(data))
+
     def restart(self) -> bytes:
         """Write that the text so far is void."""
         return b"".join(self._events.restart())
@@ -33,7 +37,8 @@ class ResponseWriter:
     def end(self, job: StoredJob, rest: str) -> bytes:
         """Write the rest of the text and the completed response."""
         written = self._events.add(rest) if rest else []
-        return b"".join(written + self._events.end(job, views.response_of(job, self._request, model=self._model)))
+        ended = views.response_of(job, self._request, model=self._model, steps=self._events.steps)
+        return b"".join(written + self._events.end(job, ended))
 
     def fail(self, error: GatewayError) -> bytes:
         """Write the failed response that ends the stream."""

@@ -10,7 +10,7 @@ from shared.configuration.settings import CommonSettings
 
 # Responses that one request may refer to: each is a read of the store.
 _MOST = 100
-_ITEM = re.compile(r"(msg|fc)_([0-9a-f-]{36})(?:_\d{1,4})?")
+_ITEM = re.compile(r"(msg|fc|mcp)_([0-9a-f-]{36})(?:_\d{1,4})?")
 
 
 async def resolved(given: Any, *, caller: str, settings: CommonSettings) -> Any:
@@ -47,6 +47,8 @@ async def _output(job_id: str, caller: str, settings: CommonSettings) -> list[di
 
 
 def _item(item: dict[str, Any], number: int, output: list[dict[str, Any]]) -> dict[str, Any]:
+    if item["id"].startswith("mcp_") and output:
+        return {"type": "mcp_call"}
     is_text = item["id"].startswith("msg_")
     for one in output:
         # The stream of a response that ran twice gives its text another number.

@@ -74,7 +74,7 @@ async def create_response(request: Request) -> Response:
     if is_live:
         job = live.LiveJob(found.job.job_id, caller, headers, settings, keeps_running=idempotency_key is not None)
         if not translated.stream:
-            return _json(replace(found, job=await whole(request, job)), headers)
+            return await _json(replace(found, job=await whole(request, job)), headers, caller)
         writer = ResponseWriter(found.job, found.request, settings.claude_model)
         streams_text = translated.query.output_schema is None
         return await streamed(request, job, writer, load(StatusSettings), streams_text=streams_text)
@@ -82,7 +82,7 @@ async def create_response(request: Request) -> Response:
         if "Idempotent-Replayed" in headers and not await service.exists(found, caller=caller, settings=settings):
             return event_stream(deleted_response(found.job, found.request, settings.claude_model), headers)
         return event_stream(_events(found, -1, caller), headers)
-    return _json(found, headers)
+    return await _json(found, headers, caller)
 
 
 @router.get(
@@ -114,7 +114,7 @@ async def read_response(request: Request) -> Response:
         raise RefusedParameter("starting_after", "should be used with stream=true", "invalid_value")
     found = await service.find(request.path_params["responseId"], caller=caller, settings=settings)
     if streamed == "false":
-        return _json(found, {})
+        return await _json(found, {}, caller)
     return event_stream(_events(found, -1 if after is None else int(after), caller))
 
 
@@ -128,7 +128,8 @@ async def cancel_response(request: Request) -> Response:
     """Cancel a response. A response that has ended is returned unchanged."""
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
-    return _json(await service.cancel(request.path_params["responseId"], caller=caller, settings=settings), {})
+    found = await service.cancel(request.path_params["responseId"], caller=caller, settings=settings)
+    return await _json(found, {}, caller)
 
 
 @router.delete(
@@ -143,9 +144,11 @@ async def delete_response(request: Request) -> Response:
     raise InvalidRequest("delete: not supported; a response is deleted automatically after RESULT_TTL")
 
 
-def _json(found: service.Found, headers: dict[str, str]) -> Response:
-    model = load(SubmitSettings).claude_model
-    return JSONResponse(views.response_of(found.job, found.request, model=model), headers=headers)
+async def _json(found: service.Found, headers: dict[str, str], caller: str) -> Response:
+    settings = load(SubmitSettings)
+    steps = await service.steps_of(found.job, caller=caller, settings=settings)
+    body = views.response_of(found.job, found.request, model=settings.claude_model, steps=steps)
+    return JSONResponse(body, headers=headers)
 
 
 def _events(found: service.Found, after: int, caller: str) -> AsyncIterator[bytes]:

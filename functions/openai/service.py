@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
+from functions.openai import mcp_calls
 from functions.openai.requests import PREFIX, Translated
 from shared.api.errors import AlreadyFinished, InvalidRequest, NotFound, RefusedParameter
 from shared.api.ids import is_id
@@ -11,6 +12,7 @@ from shared.api.requests import SubmitRequest
 from shared.configuration.settings import CommonSettings, SubmitSettings
 from shared.services import submitting
 from shared.store.jobs import records, submissions
+from shared.store.jobs import steps as stored_steps
 from shared.store.redis.client import async_client
 
 
@@ -86,6 +88,15 @@ async def find(response_id: str, *, caller: str, settings: CommonSettings) -> Fo
     if found is None:
         raise NotFound(f"Response {response_id[:60]!r} not found")
     return Found(*found)
+
+
+async def steps_of(job: records.StoredJob, *, caller: str, settings: CommonSettings) -> list[dict[str, Any]]:
+    """Return the first steps of a response; a response without any costs no round trip."""
+    if not int(job.record.get("steps", 0)):
+        return []
+    client = async_client(settings.redis_address)
+    page = await stored_steps.page(client, job.job_id, caller, after=0, limit=mcp_calls.MOST_STEPS)
+    return [] if page is None else page.steps
 
 
 async def cancel(response_id: str, *, caller: str, settings: SubmitSettings) -> Found:

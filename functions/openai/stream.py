@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
-from functions.openai import views
+from functions.openai import mcp_calls, views
 from functions.openai.tools import calls_of
 from shared.api.event_stream import encode_event
 from shared.configuration.settings import StatusSettings
@@ -30,6 +30,15 @@ class Translation:
         # With a schema, the model may write text that is not part of the answer and that a client would parse as JSON.
         self._streams_text = first["text"]["format"]["type"] == "text"
         self._written: list[bytes] = []
+        self._functions = {tool["name"] for tool in first.get("tools", ())}
+        # Steps as they were published last, by their ids, and the places of those that are items.
+        self._steps: dict[str, dict[str, Any]] = {}
+        self._calls: dict[str, tuple[int, dict[str, Any]]] = {}
+
+    @property
+    def steps(self) -> list[dict[str, Any]]:
+        """The first steps of the job so far."""
+        return list(self._steps.values())
 
     def begin(self) -> list[bytes]:
         """Write the events that precede the first update."""
@@ -48,6 +57,8 @@ class Translation:
             return self.end(update.job, ended)
         if update.event.kind == "delta" and self._streams_text:
             return self.add(update.event.data)
+        if update.event.kind == "step":
+            return self.step(update.event.data)
         if update.event.kind == "reset":
             return self.restart()
         if update.event.kind == "state":
@@ -59,9 +70,23 @@ class Translation:
         self._delta(text)
         return self._take_written()
 
+    def step(self, data: str) -> list[bytes]:
+        """Write a call of an MCP server that has begun or ended. Text after it is another item."""
+        step = json.loads(data)
+        name, is_new = step["id"], step["id"] not in self._steps
+        if is_new and len(self._steps) == mcp_calls.MOST_STEPS:
+            return []
+        self._steps[name] = step
+        if is_new and mcp_calls.is_call(step, self._functions):
+            self._begin_call(step)
+        if name in self._calls and step["status"] != "started":
+            self._end_call(step)
+        return self._take_written()
+
     def restart(self) -> list[bytes]:
         """Write that the text so far is void: text after it is another item."""
         self._close("incomplete")
+        self._lose_calls()
         return self._take_written()
 
     def end(self, job: StoredJob, ended: dict[str, Any]) -> list[bytes]:
@@ -72,6 +97,7 @@ class Translation:
     def end_with(self, error: dict[str, str]) -> list[bytes]:
         """Write that the response failed."""
         self._close("incomplete")
+        self._lose_calls()
         self._write("response.failed", response={**self._first, "status": "failed", "error": error})
         return self._take_written()
 
@@ -82,6 +108,7 @@ class Translation:
             self._write(f"response.{status}", response={**self._first, "status": status})
 
     def _end(self, job: StoredJob, ended: dict[str, Any]) -> None:
+        self._lose_calls()
         if job.result is not None:
             answer = job.result["response"]
             # The answer is the text of the last turn. Text of earlier turns may have been written; with a schema, or if
@@ -110,6 +137,27 @@ class Translation:
         self._write("response.function_call_arguments.done", **place, name=call["name"], arguments=arguments)
         self._write("response.output_item.done", output_index=self._item, item=whole)
         self._item += 1
+
+    def _begin_call(self, step: dict[str, Any]) -> None:
+        self._close("completed")
+        number = sum(mcp_calls.is_call(one, self._functions) for one in self._steps.values()) - 1
+        begun = {**mcp_calls.item(self._job_id, number, {**step, "status": "started"}), "arguments": ""}
+        place = {"item_id": begun["id"], "output_index": self._item}
+        self._write("response.output_item.added", output_index=self._item, item=begun)
+        self._write("response.mcp_call.in_progress", **place)
+        self._write("response.mcp_call_arguments.done", **place, arguments=mcp_calls.arguments(step))
+        self._calls[step["id"]] = number, place
+        self._item += 1
+
+    def _end_call(self, step: dict[str, Any]) -> None:
+        number, place = self._calls.pop(step["id"])
+        item = mcp_calls.item(self._job_id, number, step)
+        self._write(f"response.mcp_call.{item['status']}", **place)
+        self._write("response.output_item.done", output_index=place["output_index"], item=item)
+
+    def _lose_calls(self) -> None:
+        for name in list(self._calls):
+            self._end_call(mcp_calls.lost(self._steps[name]))
 
     def _begin_item(self) -> None:
         if not self._open:
@@ -165,7 +213,8 @@ async def stream(
         if update is None:
             yield COMMENT
             continue
-        ended = None if update.job is None else views.response_of(update.job, request, model=model)
+        steps = translation.steps
+        ended = None if update.job is None else views.response_of(update.job, request, model=model, steps=steps)
         for written in translation.translate(update, ended):
             clock.note_event()
             yield written

@@ -44,6 +44,8 @@ def turns_of(items: Any, name: str, kinds: Kinds) -> Turns:
     instructions: list[str] = []
     for number, item in enumerate(items):
         where = f"{name}[{number}]"
+        if isinstance(item, dict) and item.get("type") == "mcp_call" and kinds is RESPONSE:
+            continue  # of an earlier response: the gateway has made the call, and the model has written what it found
         if turn := turn_of(item, where):
             conversation.turns.append(turn)
             continue

@@ -1,7 +1,9 @@
 """Jobs in the form of OpenAI's API."""
 
+from collections.abc import Iterable
 from typing import Any
 
+from functions.openai import mcp_calls
 from functions.openai.requests import PREFIX
 from functions.openai.tools import calls_of, tools_shown
 from functions.openai.usage import total_input
@@ -15,12 +17,19 @@ _ERRORS = {
 }
 
 
-def response_of(job: StoredJob, request: dict[str, Any], *, model: str | None) -> dict[str, Any]:
-    """Write a job as a response; `request` is its request, `model` the deployment's default model."""
+def response_of(
+    job: StoredJob, request: dict[str, Any], *, model: str | None, steps: Iterable[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    """Write a job as a response; `request` is its request, `model` the deployment's default model.
+
+    The calls of MCP servers among the `steps` precede the text, which is that of the last turn.
+    """
     result, session = job.result, request.get("conversation", {})
     chain = request.get("itemChain")
     previous = session.get("from") or (chain or {}).get("from")
     schema, options = request.get("outputSchema"), request.get("textFormat", {})
+    functions = {tool["name"] for tool in request.get("clientTools", ())}
+    calls = mcp_calls.items(job.job_id, steps, functions, ended=job.ended)
     json_schema = {"type": "json_schema", "name": "answer", "schema": schema, **options}
     return {
         "id": PREFIX + job.job_id,
@@ -33,7 +42,7 @@ def response_of(job: StoredJob, request: dict[str, Any], *, model: str | None) -
         "instructions": request.get("systemPrompt"),
         "max_output_tokens": request.get("maxOutputTokens"),
         "model": (result or {}).get("model") or request.get("model") or model or "default",
-        "output": [] if result is None else _output(job, result),
+        "output": [*calls, *([] if result is None else _output(job, result))],
         # A session has the id of its first job.
         "previous_response_id": PREFIX + previous if previous else None,
         "reasoning": {"effort": request.get("effort"), "summary": None},

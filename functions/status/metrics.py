@@ -32,12 +32,14 @@ _LABELED = (
     ("claude_jobs_failed", "failed:", "code", "Jobs that failed"),
     ("claude_job_retries", "retries:", "code", "Failed attempts that another attempt followed"),
     ("claude_cost_usd", "cost:", "model", "Cost of all attempts, USD"),
+    ("claude_decisions", "decisions:", "outcome", "Decisions on calls that paused jobs"),
     ("claude_webhook_deliveries", "webhooks:", "outcome", "Delivery attempts of webhooks"),
     ("claude_upstream_retries", "upstream:", "code", "Requests to Claude that the relay sends again"),
     ("claude_schedule_runs", "schedules:", "outcome", "Due times of schedules and runs by hand"),
 )
 _HISTOGRAMS = (
     ("claude_execution_duration_seconds", "execution", "From the first start of a job to its end, completed or failed"),
+    ("claude_decision_seconds", "decision", "From the pause of a job to the decision that somebody made"),
     ("claude_queue_wait_seconds", "queue_wait", "From the submission of a job to its first start"),
 )
 _Bucket = tuple[str, float] | tuple[str, float, Exemplar]
@@ -48,6 +50,7 @@ _ALWAYS = {
     "failed:": get_args(ErrorCode),
     "retries:": ("rate_limited", "overloaded", "server_error", "cli_crashed", "worker_lost"),
     "cost:": (),
+    "decisions:": ("allow", "deny", "expired", "cancelled"),
     "webhooks:": ("delivered", "retried", "abandoned", "paused"),
     "upstream:": ("rate_limited", "overloaded", "server_error", "authentication_failed"),
     "schedules:": ("queued", "skipped", "missed", "refused"),

@@ -13,7 +13,7 @@ from fastapi import Response
 from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 
-from shared.api.approvals import DecisionRequest
+from shared.api.approvals import DecisionRequest, exact
 from shared.api.errors import FieldError, InvalidRequest
 from shared.http.page_files import PAGE_HEADERS
 from shared.services.deciding import questions, when_over
@@ -30,9 +30,9 @@ _DENY = '<button name="decision" value="deny" class="deny">{}</button>'
 def asking(pending: Mapping[str, Any], problem: str = "") -> Response:
     """Return the page that asks for a decision, with the problem of the one that was sent."""
     found = questions(pending["input"]) if pending["kind"] == "question" else []
-    tool = escape(pending["tool"])
+    tool = _shown(pending["tool"])
     title = "A job asks a question" if found else f"A job asks to use <code>{tool}</code>"
-    call = "" if found else f"<pre>{escape(json.dumps(pending['input'], indent=2, ensure_ascii=False))}</pre>"
+    call = "" if found else f"<pre>{_shown(json.dumps(pending['input'], indent=2, ensure_ascii=False))}</pre>"
     fields = "".join(_question(number, one) for number, one in enumerate(found))
     buttons = _ALLOW.format("Answer" if found else "Allow") + _DENY.format("Do not answer" if found else "Deny")
     body = (
@@ -81,10 +81,19 @@ def _answers(form: Mapping[str, Sequence[str]], found: Sequence[Mapping[str, Any
 def _question(number: int, question: Mapping[str, Any]) -> str:
     kind = "checkbox" if question["several"] else "radio"
     field = f'<input type="{kind}" name="answer-{number}"'
-    labels = [escape(label) for label in question["options"]]
-    choices = "".join(f'<label>{field} value="{label}">{label}</label>' for label in labels)
+    labels = question["options"]
+    choices = "".join(f'<label>{field} value="{_value(label)}">{_shown(label)}</label>' for label in labels)
     other = f'<label>Another answer<input type="text" name="other-{number}" maxlength="4000"></label>'
-    return f"<fieldset><legend>{escape(question['text'])}</legend>{choices}{other}</fieldset>"
+    return f"<fieldset><legend>{_shown(question['text'])}</legend>{choices}{other}</fieldset>"
+
+
+def _value(label: str) -> str:
+    # A lone surrogate cannot be sent; an answer may be any text.
+    return escape(label.encode("utf-8", "replace").decode())
+
+
+def _shown(text: str) -> str:
+    return escape(exact(text))
 
 
 def _page(title: str, body: str, status: int = 200) -> Response:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import AfterValidator, Field, StrictBool, StrictStr, model_validator
 
 from shared.api.batch_requests import BatchQuery
-from shared.api.requests import finite
+from shared.api.wire import finite
 
 
 class CompatQuery(BatchQuery):

@@ -1,6 +1,5 @@
 """The objects that clients send, with their limits."""
 
-import math
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -20,27 +19,10 @@ from shared.api.job_files import Attachments, JobFiles
 from shared.api.sent_times import Time
 from shared.api.vocabulary import Priority
 from shared.api.wire import Body as Body  # noqa: PLC0414 -- for all that define what clients send
-from shared.api.wire import integral
+from shared.api.wire import finite, integral
 from shared.api.workspaces import Workspace
 from shared.egress import hosts
 from shared.egress.targets import MAX_URL
-
-
-def finite(value: Any) -> Any:
-    """Refuse numbers that JSON cannot represent: 1e999 parses to infinity."""
-    match value:
-        case float() if not math.isfinite(value):
-            raise ValueError("should contain finite numbers only")
-        case dict():
-            for item in value.values():
-                finite(item)
-        case list():
-            for item in value:
-                finite(item)
-        case _:
-            pass
-    return value
-
 
 Seconds = Annotated[StrictInt, Field(ge=1, le=2_592_000), BeforeValidator(integral)]
 Turns = Annotated[StrictInt, Field(ge=1, le=100), BeforeValidator(integral)]

@@ -166,6 +166,22 @@ def attempts_for_operators(job: StoredJob) -> list[dict[str, Any]]:
     return [{**_attempt(one), "counts": one.counts, "requests": one.seen.get("requests", [])} for one in job.attempts]
 
 
+def pauses_for_operators(job: StoredJob) -> list[dict[str, Any]]:
+    """Return the pauses that have ended, each with its call, its outcome and who decided."""
+    return [
+        {
+            "decisionId": one["id"],
+            "kind": one["kind"],
+            "tool": one["tool"],
+            "askedAt": rfc3339(one["askedAt"]),
+            "endedAt": rfc3339(one["endedAt"]),
+            "outcome": one["outcome"],
+            "by": one["by"] or None,
+        }
+        for one in job.pauses
+    ]
+
+
 def _common(job: StoredJob) -> dict[str, Any]:
     return {
         "jobId": job.job_id,

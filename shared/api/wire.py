@@ -1,5 +1,6 @@
 """The bases of every object of the API."""
 
+import math
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -23,3 +24,19 @@ class Body(Wire):
 def integral(value: Any) -> Any:
     """Accept 5.0 as 5, as JSON Schema does: some languages have one type of number and write it like that."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def finite(value: Any) -> Any:
+    """Refuse numbers that JSON cannot represent: 1e999 parses to infinity."""
+    match value:
+        case float() if not math.isfinite(value):
+            raise ValueError("should contain finite numbers only")
+        case dict():
+            for item in value.values():
+                finite(item)
+        case list():
+            for item in value:
+                finite(item)
+        case _:
+            pass
+    return value

@@ -96,6 +96,7 @@ class McpSettings(CommonSettings):
 
     mcp_enabled: bool = False
     mcp_config: Path = Path("mcp.json")
+    mcp_learn: bool = False
     _servers: Servers = PrivateAttr(default_factory=dict)
     _digests: Mapping[str, str] = PrivateAttr(default_factory=dict)
 

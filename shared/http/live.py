@@ -28,6 +28,9 @@ class Writer(Protocol):
     def add(self, text: str) -> bytes:
         """Write the next piece of text."""
 
+    def step(self, data: str) -> bytes:
+        """Write a step, JSON, that has begun or ended; nothing if the API has no form for it."""
+
     def restart(self) -> bytes | None:
         """Write that the text so far is void; None if the API cannot express that."""
 
@@ -104,7 +107,7 @@ class _Stream:
         self._streams_text = streams_text
         self._clock = Clock(settings)
         self._updates = live.updates(settings, self._clock)
-        self._text = ""
+        self._text, self._has_steps = "", False
 
     async def first(self) -> bytes:
         """Return the first bytes of the response; raises the failure of a job that fails before."""
@@ -141,12 +144,16 @@ class _Stream:
             case "delta" if self._streams_text:
                 self._text += update.event.data
                 return self._writer.add(update.event.data)
-            case "reset" if self._text:
-                written = self._writer.restart()
-                if written is None:
+            case "step":
+                written = self._writer.step(update.event.data)
+                self._has_steps |= bool(written)
+                return written
+            case "reset" if self._text or self._has_steps:
+                void = self._writer.restart()
+                if void is None:
                     raise AnswerFailed("The answer was cut after its first words", retryable=True)
                 self._text = ""
-                return written
+                return void
             case _:
                 return b""
 

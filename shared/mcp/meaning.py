@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,20 +19,26 @@ from shared.mcp.encoder import Matrix, embed, release
 from shared.mcp.features import is_general
 from shared.mcp.keywords import Keyword
 from shared.mcp.scores import ALWAYS, Score
+from shared.mcp.solving import solve
 from shared.mcp.tools import Tools, plain_words, valid
 from shared.mcp.vectors import Vector, Vectors
 
+if TYPE_CHECKING:
+    from shared.mcp.learned import Learned
+
 # The value from which the best server is chosen, the value of others, and their share of the best. Fitted to labeled
 # queries, for recall first: a missing server costs an answer, a needless one some hundred milliseconds.
-THRESHOLD, SECOND, SHARE = 0.12, 0.18, 0.7
+THRESHOLD, SECOND, SHARE = 0.10, 0.15, 0.7
 _STEEPNESS = 12.0  # of the score, which is one half at the threshold
 _GENERAL = -0.2
 _PENALTY = 0.5  # of a query that asks for an explanation
 _RIDGE = 0.5
 _SHARPNESS = 3.0  # how fast the likeness of two texts falls with the angle between their embeddings
+_ALONE = 2.0  # what a text of a server stands for that is of no kind, and has few texts
 _EXAMPLE = 2.0  # the weight of an example of an entry, compared with a text of the catalog
 _FEATURES = 0.4  # the weight of features compared with the embedding
 _PHRASE, _WORD = 0.2, 0.1
+_LEARNED = 0.05  # the most that the use of a server adds or takes
 # Of a longer query, the beginning and the end are compared, each by itself: the question is in one of them.
 _LONGEST, _END = 400, 200
 _REASONS, _LEAST_WORD, _LEAST_LIKE, _LEAST_EXPLAINED = 5, 0.03, 0.35, 0.2
@@ -41,6 +48,7 @@ class MeaningRouter:
     """Scores servers by their `routing`, their tools, and what people ask of servers of their kind."""
 
     def __init__(self, servers: Servers, tools: Mapping[str, Tools] | None = None) -> None:
+        self.learned: Learned | None = None
         self._routing = {name: server.routing for name, server in servers.items()}
         self._keywords = {name: [Keyword(text) for text in one.keywords] for name, one in self._routing.items()}
         texts, labels = _labeled(servers, tools or {})
@@ -54,7 +62,7 @@ class MeaningRouter:
         self._vectors.add_products(kernel, _FEATURES)
         examples = {example for one in self._routing.values() for example in one.examples}
         kernel[np.diag_indices_from(kernel)] += [_RIDGE / (_EXAMPLE if text in examples else 1) for text in texts]
-        self._by_text: Matrix = np.linalg.solve(kernel, labels)
+        self._by_text: Matrix = solve(kernel, labels)
         self._by_feature = self._vectors.by_column(_FEATURES * self._by_text)
         del both, kernel
         release()
@@ -88,15 +96,19 @@ class MeaningRouter:
         lowered = text.lower()
         total: dict[str, float] = {}
         scores = []
+        uses = {} if self.learned is None else self.learned.uses(query)
         for column, name in enumerate(self._routing):
             place = int(best[column])
             keywords = [keyword for keyword in self._keywords[name] if keyword.is_in(text, lowered)]
             total[name] = float(values[place, column]) + sum(_bonus(keyword.text) for keyword in keywords)
+            use = uses.get(name)
+            total[name] += _LEARNED * use.value if use else 0
             if self._routing[name].always:
                 scores.append(Score(name, 1.0, ALWAYS, sure=True))
                 continue
             score = 1 / (1 + math.exp(min(_STEEPNESS * (THRESHOLD - total[name]), 700)))
             reasons = [f'keyword "{keyword.text}"' for keyword in keywords]
+            reasons += [use.reason] if use else []
             if score >= _LEAST_EXPLAINED:
                 reasons += self._reasons(column, vectors[place], likeness[place])
             scores.append(Score(name, round(score, 3), tuple(reasons), sure=bool(keywords)))
@@ -125,22 +137,28 @@ def _labeled(servers: Servers, tools: Mapping[str, Tools]) -> tuple[list[str], M
     """Return the texts of the catalog and of the servers, and what each stands for: a column for each server."""
     known = _known()
     columns: dict[str, set[int]] = {text: set() for text in known.texts}
+    stands_for = np.ones(len(servers), dtype=np.float32)
     for column, (name, server) in enumerate(servers.items()):
-        for text in _own_texts(name, server, tools.get(name, ())):
+        borrowed = _borrowed(name, server, tools.get(name, ()))
+        stands_for[column] = 1 if borrowed else _ALONE
+        for text in _own_texts(name, server, tools.get(name, ())) + borrowed:
             columns.setdefault(text, set()).add(column)
     labels: Matrix = np.zeros((len(columns), len(servers)), dtype=np.float32)
     for row, (text, wanted) in enumerate(columns.items()):
         labels[row] = _GENERAL if not wanted and text in known.general else 0
-        labels[row, list(wanted)] = 1
+        labels[row, list(wanted)] = stands_for[list(wanted)]
     return [*columns], labels
 
 
 def _own_texts(name: str, server: Server, tools: Tools) -> list[str]:
     routing = server.routing
     own = [*routing.examples, f"{plain_words(name)} {routing.description}".strip()]
-    own += [tool.description or tool.words for tool in tools]
-    description = f"{routing.description} {' '.join(routing.keywords)}"
-    return own + [text for kind in kinds.of(name, description, tools) for text in kind.texts]
+    return own + [tool.description or tool.words for tool in tools]
+
+
+def _borrowed(name: str, server: Server, tools: Tools) -> list[str]:
+    description = f"{server.routing.description} {' '.join(server.routing.keywords)}"
+    return [text for kind in kinds.of(name, description, tools) for text in kind.texts]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from shared.mcp import kinds
 from shared.mcp.config import Server, Servers
@@ -18,6 +19,9 @@ from shared.mcp.keywords import Keyword
 from shared.mcp.scores import ALWAYS, Score
 from shared.mcp.tools import Tools, plain_words, valid
 
+if TYPE_CHECKING:
+    from shared.mcp.learned import Learned, Use
+
 # The value from which a server is chosen, and how much below the best one. Fitted to labeled queries.
 THRESHOLD, BELOW = 2.4, 0.7
 _STEEPNESS = 1.5  # of the score, which is one half at the threshold
@@ -25,6 +29,7 @@ _PHRASE, _WORD, _SAME = 3.0, 2.0, 3.0
 _PENALTY = 2.0  # of a query that asks for an explanation
 # Additive smoothing, in texts: the weight of occurrences that the few texts do not contain.
 _UNSEEN = 0.2
+_LEARNED = 1.0  # the most that the use of a server adds or takes
 _EXAMPLE = 2  # the weight of a text of an entry, compared with a text of the catalog
 _WORST = -2.0  # the lowest weight of a word that only other texts have
 _UNKNOWN = -0.3  # the weight of a word that no text has
@@ -39,6 +44,7 @@ class Router:
     """Scores servers by the words of their `routing`, their tools, and what people ask of servers of their kind."""
 
     def __init__(self, servers: Servers, tools: Mapping[str, Tools] | None = None) -> None:
+        self.learned: Learned | None = None
         self._servers = {name: server.routing for name, server in servers.items()}
         self._weights = {name: _weights(name, server, (tools or {}).get(name, ())) for name, server in servers.items()}
         self._examples = {
@@ -66,10 +72,13 @@ class Router:
         # A file name in the path of a URL is not a file.
         query = _URL.sub(r"\1", query)
         lowered = query.lower()
-        scored = [self._score(name, query, lowered, found, general) for name in self._servers]
+        uses = {} if self.learned is None else self.learned.uses(query)
+        scored = [self._score(name, query, lowered, found, general, uses.get(name)) for name in self._servers]
         return sorted(scored, key=lambda one: (-one[1].score, one[1].server))
 
-    def _score(self, name: str, query: str, lowered: str, found: frozenset[str], general: float) -> tuple[float, Score]:
+    def _score(
+        self, name: str, query: str, lowered: str, found: frozenset[str], general: float, use: "Use | None"
+    ) -> tuple[float, Score]:
         if self._servers[name].always:
             return 0.0, Score(name, 1.0, ALWAYS, sure=True)
         weights, counts = self._weights[name], _counts()
@@ -82,10 +91,12 @@ class Router:
         total = sum(weight_of.values()) / math.sqrt(len(found) + 1) - general
         total += sum(_PHRASE if " " in keyword.text or "*" in keyword.text else _WORD for keyword in keywords)
         total += _SAME if same else 0
+        total += _LEARNED * use.value if use else 0
         score = 1 / (1 + math.exp(min(_STEEPNESS * (THRESHOLD - total), 700)))
         reasons = (
             self._reasons(name, [keyword.text for keyword in keywords], weight_of) if score >= _MIN_EXPLAINED else ()
         )
+        reasons += (use.reason,) if use else ()
         return total, Score(name, round(score, 3), reasons, sure=bool(keywords or same))
 
     def _reasons(self, name: str, keywords: list[str], weight_of: Mapping[str, float]) -> tuple[str, ...]:

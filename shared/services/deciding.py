@@ -48,7 +48,8 @@ async def decide(
     if found.pending is not None and found.pending["id"] == ask:
         check(found.pending, decision)
     made = decision.model_dump(mode="json", by_alias=True, exclude_none=True)
-    answer = await decisions.decide(client, job_id, ask, made, caller=caller)
+    by: decisions.By = "admin" if origin is None else "url" if origin.via == "url" else "caller"
+    answer = await decisions.decide(client, job_id, ask, made, caller=caller, by=by)
     if answer == "missing":
         raise NotFound("The job has no such decision")
     if answer == "over":
@@ -79,6 +80,8 @@ def check(pending: dict[str, Any], decision: DecisionRequest) -> None:
         errors.append(FieldError("", f"should have at most {MOST_BYTES} bytes"))
     if pending["kind"] == "tool" and decision.answers is not None:
         errors.append(FieldError("/answers", "only for a question of the model"))
+    if decision.updated_input == {} and pending["input"]:
+        errors.append(FieldError("/updatedInput", "should not be empty: the call has an input"))
     if pending["kind"] == "question":
         if decision.updated_input is not None:
             errors.append(FieldError("/updatedInput", "not for a question of the model; send answers"))

@@ -5,7 +5,7 @@ import importlib.util
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from redis.exceptions import RedisError
 
@@ -16,12 +16,17 @@ from shared.mcp.tools import Tools
 from shared.store.fleet import server_tools
 from shared.store.redis.client import async_client
 
-# Seconds after which a process looks whether workers have read other tools.
-_LOOK_EVERY = 30.0
+if TYPE_CHECKING:
+    from shared.mcp.learned import Learned
+
+# Seconds after which a process looks whether workers have read other tools, and what they have learned.
+_LOOK_EVERY, _LEARN_EVERY = 30.0, 60.0
 
 
 class Router(Protocol):
-    """Scores the servers of its process for a query."""
+    """Scores the servers of its process for a query; `learned` is what finished jobs show of them."""
+
+    learned: "Learned | None"
 
     def choose(self, query: str) -> tuple[list[str], list[Score]]:
         """Return the names of the chosen servers, and the scores of all servers, the best first."""
@@ -49,7 +54,7 @@ class _Current:
         self.settings = settings
         self._router: Router | None = None
         self._tools: Mapping[str, Tools] = {}
-        self._next_look = 0.0
+        self._next_look = self._next_lesson = 0.0
         self._build: asyncio.Task[Router] | None = None
 
     async def router(self) -> Router:
@@ -68,8 +73,22 @@ class _Current:
             tools = await server_tools.read(async_client(self.settings.redis_address), self.settings.server_digests)
         if router is None or tools != self._tools:
             router = await asyncio.to_thread(_router, self.settings.servers, tools)
+            router.learned = None if self._router is None else self._router.learned
             self._router, self._tools = router, tools
+        if self.settings.mcp_learn and time.monotonic() >= self._next_lesson:
+            self._next_lesson = time.monotonic() + _LEARN_EVERY
+            router.learned = await _learned(self.settings) or router.learned
         return router
+
+
+async def _learned(settings: McpSettings) -> "Learned | None":
+    """Read what finished jobs show of the servers; None while the store does not answer."""
+    from shared.mcp.learned import Learned  # noqa: PLC0415 -- needed with MCP_LEARN only
+    from shared.store.fleet import learned  # noqa: PLC0415
+
+    with suppress(RedisError):
+        return Learned(await learned.read(async_client(settings.redis_address), settings.server_digests))
+    return None
 
 
 def _of(settings: McpSettings) -> _Current:
@@ -82,7 +101,11 @@ def _of(settings: McpSettings) -> _Current:
 
 def _route_alike(one: McpSettings, other: McpSettings) -> bool:
     """Return whether two settings have the same servers and store, as those of submissions and of operators do."""
-    return one is other or (one.server_digests == other.server_digests and one.redis_address == other.redis_address)
+    return one is other or (
+        one.server_digests == other.server_digests
+        and one.redis_address == other.redis_address
+        and one.mcp_learn == other.mcp_learn
+    )
 
 
 def _router(servers: Servers, tools: Mapping[str, Tools]) -> Router:

@@ -1,5 +1,6 @@
 """Create, change and run schedules: what the API and the dashboard do with them."""
 
+import asyncio
 from typing import Any
 
 from pydantic_core import to_json
@@ -125,14 +126,18 @@ async def run_now(
 
 async def read(schedule_id: str, *, caller: str | None, settings: CommonSettings) -> Schedule:
     """Return one of a caller's schedules without its runs; raises NotFound."""
-    found = await _found(schedule_id, caller, settings)
-    return _shown(found, await _now(settings))
+    found, now = await asyncio.gather(_found(schedule_id, caller, settings), _now(settings))
+    return _shown(found, now)
 
 
 async def read_with_runs(schedule_id: str, *, caller: str | None, settings: CommonSettings) -> ScheduleDetail:
     """Return one of a caller's schedules with its last runs; raises NotFound."""
-    shown = await read(schedule_id, caller=caller, settings=settings)
-    past = await store.runs(async_client(settings.redis_address), schedule_id)
+    if not is_id(schedule_id):
+        raise NotFound("Schedule not found")
+    shown, past = await asyncio.gather(
+        read(schedule_id, caller=caller, settings=settings),
+        store.runs(async_client(settings.redis_address), schedule_id),
+    )
     return ScheduleDetail(**dict(shown), runs=[_run(one) for one in past])
 
 
@@ -140,10 +145,8 @@ async def page(
     limit: int, cursor: str | None, *, caller: str | None, settings: CommonSettings
 ) -> tuple[list[tuple[str, Schedule]], str | None]:
     """List schedules with their callers, those of one caller or of all, newest first; also return the next cursor."""
-    found, end = await store.page(
-        async_client(settings.redis_address), caller, limit=limit, before=None if cursor is None else int(cursor)
-    )
-    now = await _now(settings)
+    client, before = async_client(settings.redis_address), None if cursor is None else int(cursor)
+    (found, end), now = await asyncio.gather(store.page(client, caller, limit=limit, before=before), _now(settings))
     shown = fitting((_shown(one, now) for one in found), json_bytes)
     if len(shown) < len(found):
         end = int(found[len(shown) - 1].record["seq"])

@@ -102,13 +102,13 @@ Other keys:
     cg:files:of:CALLER    zset    a caller's files that are not deleted: id → seq
     cg:files:deleted:CALLER  zset  its last deleted files without a record: id → ms of its end; expires
     cg:download:HASH      string  caller and file that a token reads, a line each; expires
-    cg:session:HASH       string  of a dashboard session, by its token: role, proof of the password, absolute end in ms;
-                                  expires
+    cg:session:HASH       string  of a dashboard session, by its token: role, proof of its password, end in ms; expires
     cg:guesses:ADDRESS    set     digests of the credentials that an address sent within a minute; expires
     cg:guessers           zset    address that has such a set → ms of its last guess; expires
     cg:minute:…, cg:hour:…  see `fleet/series.py`
     cg:tools:DIGEST       string  the tools of an MCP server, see `fleet/server_tools.py`; expires
     cg:tools:DIGEST:read  string  present while no worker is to read them; expires
+    cg:learned:…          what MCP servers were used for, see `fleet/learned.py`; expires
     cg:hit:REQUEST        string  a cached answer that has been counted; expires after 10 s
     cg:count:REQUEST      string  the reply to a request to count tokens; expires
     cg:counters           hash    counters of all processes; see `fleet/counters.py`

@@ -57,6 +57,20 @@ class _LoggedExporter(SpanExporter):
         self._inner.shutdown()
 
 
+class _Resource(Resource):
+    """Computes its hash once: the encoder asks for it with each span, and the SDK's own writes all attributes as JSON."""
+
+    def __init__(self, resource: Resource) -> None:
+        super().__init__(resource.attributes, resource.schema_url)
+        self._known_hash = hash(resource)
+
+    def __hash__(self) -> int:
+        return self._known_hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or super().__eq__(other)
+
+
 class Exporting:
     """The queue of spans of this process, and the thread that exports them."""
 
@@ -66,7 +80,7 @@ class Exporting:
         resource = {"service.name": _SERVICE, "service.version": VERSION, **dict(settings.otel_resource_attributes)}
         if settings.otel_service_name:
             resource["service.name"] = settings.otel_service_name
-        self._resource = Resource.create(resource)
+        self._resource = _Resource(Resource.create(resource))
         self._scope = InstrumentationScope(_SERVICE, VERSION)
         self._exporter = _LoggedExporter(
             OTLPSpanExporter(
@@ -120,7 +134,8 @@ def _storable(value: Value) -> Value:
     """Return a value that can be encoded: one that cannot would lose all spans that are exported with it."""
     match value:
         case str():
-            return value[:LONGEST_VALUE].encode("utf-8", "replace").decode()
+            short = value[:LONGEST_VALUE]
+            return short if short.isascii() else short.encode("utf-8", "replace").decode()
         case bool() | float():
             return value
         case int():

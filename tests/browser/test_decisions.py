@@ -78,6 +78,9 @@ def test_the_list_of_paused_jobs_is_an_inbox(visit, gateway, model, scheme):
     expect(page.locator("section[aria-label=Decision]")).to_have_count(0)
     assert gateway.finished(job["jobId"])["state"] == "completed"
     assert "made" in last_request(model)
+    paused = page.locator(".timeline .pause")
+    expect(paused).to_contain_text("Paused for a decision: Bash")
+    expect(paused).to_contain_text("allowed by the admin")
 
 
 def test_a_denial_in_the_dashboard_has_its_message(visit, gateway, model):

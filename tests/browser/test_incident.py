@@ -12,8 +12,8 @@ from tests.support.redis_server import RedisServer
 from tests.support.scripted_replies import Error
 from tests.support.worker import Worker
 
-# ms. A cause shows within 10 s; a machine that runs other tests may take twice as long.
-WITHIN = 20_000
+# ms from the moment at which something is wrong.
+WITHIN = 10_000
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,10 @@ def test_each_cause_of_an_incident_is_named_on_the_overview(visit, gateway, mode
         named("The webhook host 127.0.0.1:9 fails")
 
         script(lambda body: Error(529, "overloaded_error"))
+        before = len(model.requests)
         gateway.submit("overloaded")
+        # The CLI takes its time to start; then Claude is overloaded.
+        model.wait_for_requests(before + 1, 60)
         named("Claude is overloaded: 1 of 1 running jobs waits for it")
 
         gateway.client.headers.update(key_of(gateway, "nightly"))

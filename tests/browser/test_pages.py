@@ -53,6 +53,23 @@ def show(page, gateway, path):
     page.wait_for_selector(f"main {PAGES[path]}")
 
 
+@pytest.fixture(scope="module")
+def visited(browser, gateway):
+    """One page for all tests that only look."""
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.goto(f"{gateway.url}/admin")
+        page.fill("#username", "admin")
+        page.fill("#password", PASSWORD)
+        page.click("button[type=submit]")
+        page.wait_for_selector("section")
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        yield page
+    assert faults == []
+
+
 def test_a_chart_shows_its_values_on_hover_and_by_key(visit, gateway, script):
     """Catches a value that only a mouse can read, and one that a refresh takes away."""
     gateway.ask("counted")
@@ -113,6 +130,41 @@ def test_the_pages_are_accessible_and_do_not_overflow(visit, gateway, width, sch
         serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in {"serious", "critical"}]
         assert serious == [], path
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+
+
+@pytest.mark.parametrize(
+    ("place", "heading"),
+    [
+        ("jobs/%", "Page not found"), ("schedules/%E0%A4", "Page not found"), ("nothing", "Page not found"),
+        ("constructor", "Page not found"), ("batches/1", "Page not found"), ("jobs/a/b", "Job"),
+        ("jobs/%3Cb%3E", "Job"), ("schedules/none", "Schedule"), ("jobs/?state=failed", "Jobs"),
+        ("?span=%", "Nothing is wrong"),
+        ("playground?job=%", "Playground"), ("jobs?cursor=x", "Jobs"), ("audit?cursor=x", "This page cannot be shown"),
+        ("batches?cursor=x", "This page cannot be shown"), ("sessions?cursor=%", "This page cannot be shown"),
+    ],
+)  # fmt: skip
+def test_every_address_shows_a_page_or_says_that_there_is_none(visited, gateway, place, heading):
+    """Catches an empty page, and one of another address."""
+    visited.goto(f"{gateway.url}/admin#/{place}")
+    expect(visited.locator("main h2").first).to_have_text(heading)
+
+
+def test_the_title_names_the_page_and_the_skip_link_stays_on_it(visited, gateway):
+    """Catches a link to the content that leads to the overview, and tabs that nobody can tell apart."""
+    show(visited, gateway, "callers")
+    expect(visited).to_have_title("Callers | Claude API Gateway")
+    visited.locator(".skip").press("Enter")
+    expect(visited.locator("main")).to_be_focused()
+    expect(visited.get_by_role("heading", name="Callers")).to_be_visible()
+
+
+def test_text_that_nobody_sees_is_shown_as_escapes(visited, gateway):
+    """Catches instructions in invisible characters, which an operator would allow or repeat."""
+    hidden = "".join(chr(0xE0000 + ord(letter)) for letter in "hi")
+    query = f"seen {hidden}\u200b\u2028\u061c\u202e\ufeff end \U0001f469\u200d\U0001f467"
+    visited.goto(f"{gateway.url}/admin#/jobs/{gateway.ask(query)['jobId']}")
+    shown = "seen \\ue0068\\ue0069\\u200b\\u2028\\u061c\\u202e\\ufeff end \U0001f469\u200d\U0001f467"
+    expect(visited.get_by_label("Query", exact=True)).to_have_text(shown)
 
 
 def test_a_viewer_changes_nothing_on_these_pages(visit, gateway):
@@ -198,7 +250,7 @@ def test_a_schedule_is_paused_resumed_and_deleted(visit, gateway):
     assert paused() is None
     page.get_by_role("button", name="Delete").click()
     page.click("#ask-yes")
-    expect(page.get_by_text("There is no such schedule.")).to_be_visible()
+    expect(page.get_by_text("Schedule not found")).to_be_visible()
     page.get_by_role("link", name="Schedules").click()
     expect(page.get_by_text("No caller has a schedule.")).to_be_visible()
     assert page.evaluate("window.broken") is None

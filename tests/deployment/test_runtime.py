@@ -56,7 +56,8 @@ ANSWERS = {
     "WebhookFunction": {"ListDeliveries": 200, "Redeliver": 409},
     "AdminFunction": {
         "Dashboard": 200, "DashboardStatic": 200, "DashboardSession": 200, "Login": 200, "Logout": 200, "Stats": 200,
-        "Overview": 200, "RecoverWebhooks": 200, "McpServers": 200, "TryRoute": 404, "EffectiveSettings": 200,
+        "Overview": 200, "RecoverWebhooks": 200, "McpServers": 200, "TryRoute": 404, "ForgetLearned": 404,
+        "EffectiveSettings": 200,
         "AllBatches": 200, "AllSessions": 200,
         "AllJobs": 200, "AnyJob": 200, "AnyJobSteps": 200, "ChangePriority": 200, "RetryJob": 409, "DeleteJob": 409,
         "RedeliverAny": 200, "MakeDownload": 404, "AnyJobText": 200, "ChangeJobs": 200, "DecideAny": 404,

@@ -23,7 +23,7 @@ MISSING = {
     "CancelJob", "SendMessage", "ReadJob", "FollowJob", "ListSteps", "AnyJobSteps", "AnyJobText",
     "ListDeliveries", "Redeliver", "AnyJob", "DeleteJob", "RetryJob",
     "CancelAnyJob", "ChangePriority", "RedeliverAny", "RevokeCaller", "ResumeHost", "RouteQuery", "Everything",
-    "RotateKey", "TryRoute", "ReadPolicy", "PutPolicy", "GrantCredential",
+    "RotateKey", "TryRoute", "ForgetLearned", "ReadPolicy", "PutPolicy", "GrantCredential",
     "ReadResponse", "CancelResponse", "ReadBatch", "ReadBatchResults", "CancelBatch", "ReadMessageBatch",
     "ReadMessageResults", "CancelMessageBatch", "PutCredential", "ReadCredential", "DeleteCredential",
     "ReadModel", "ReadSchedule", "ChangeSchedule", "DeleteSchedule", "PauseSchedule", "ResumeSchedule", "RunSchedule",

@@ -113,14 +113,27 @@ async def test_any_id_finds_its_job(admin, server, store):
     job, request = answer.json()["jobId"], answer.json()["requestId"]
     joined = (await admin.post("/api/query", json={"query": "q"})).json()
     assert joined["status"] == "duplicate"
-    batch = (await admin.post("/api/batches", json={"queries": [{"query": "b"}]})).json()["batchId"]
-    [of_batch] = await ids(admin, batchId=batch)
+    accepted = (await admin.post("/api/batches", json={"queries": [{"query": "b"}, {"query": "c"}]})).json()
+    batch = accepted["batchId"]
+    of_batch = await ids(admin, batchId=batch)
+    assert len(of_batch) == 2
     await run(server.url)
     [event] = [f"msg_{name}" for name in store.smembers(keys.hooks(job))]
-    for text in (job, f" {job} ", f"resp_{job}", f"chatcmpl-{job}", f"msg_{job}", f"msg_{job}_2", request, event):
+    for text in (
+        job,
+        f" {job} ",
+        job.upper(),
+        f"resp_{job}",
+        f"chatcmpl-{job}",
+        f"msg_{job}",
+        f"msg_{job}_2",
+        request,
+        event,
+    ):
         assert await ids(admin, id=text) == [job], text
     assert await ids(admin, id=joined["requestId"]) == [job]
-    assert await ids(admin, id=batch) == await ids(admin, id=f"msgbatch_{batch}") == [of_batch]
+    for text in (batch, f"msgbatch_{batch}", accepted["requestId"], f"msg_{accepted['requestId']}", batch.upper()):
+        assert await ids(admin, id=text) == of_batch, text
     for text in ("x", "resp_", new_id(), "..", "*", f"{job}x", job[:-1], "\x00", "😀"):
         assert await ids(admin, id=text) == [], text
 

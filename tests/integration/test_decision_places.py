@@ -204,10 +204,13 @@ def test_an_approval_that_is_not_valid_is_refused(gateway, approval):
         {}, {"decision": "maybe"}, {"decision": "allow", "message": 1}, {"decision": "deny", "message": "x" * 4001},
         {"decision": "allow", "updatedInput": "ls"}, {"decision": "allow", "updatedInput": {"a": "x" * 70_000}},
         {"decision": "allow", "answers": {"a": "b"}}, {"decision": "allow", "by": "me"},
+        {"decision": "allow", "updatedInput": {}}, {"decision": "allow", "updatedInput": {"a": [float("inf")]}},
     ],
 )  # fmt: skip
 def test_a_decision_that_is_not_valid_is_refused(gateway, model, body, waiting_job):
-    answer = decide(gateway, waiting_job, **body)
+    place = f"/api/query/{waiting_job['jobId']}/decisions/{waiting_job['pending']['id']}"
+    text = json.dumps(body).replace("Infinity", "1e999")
+    answer = gateway.client.post(place, content=text, headers={"content-type": "application/json"})
     assert answer.status_code == 422, answer.text
     assert gateway.job(waiting_job["jobId"])["state"] == "paused"
 

@@ -23,15 +23,16 @@ async def _closed():
     await close_clients()
 
 
-async def paused(server, late: Literal["deny", "fail"] = "deny"):
+async def paused(server, late: Literal["deny", "fail"] = "deny", *, ask="ask", **fields):
     """Return the id of a job that waits for a decision."""
     client = async_client(server.url)
-    await submissions.submit(client, submissions.Submission(new_id(), new_id(), keys.ANONYMOUS, 1, 60_000, "{}"))
+    submission = submissions.Submission(new_id(), new_id(), keys.ANONYMOUS, 1, 60_000, "{}", **fields)
+    await submissions.submit(client, submission)
     claim = slot.pop(server.url)
     assert claim is not None
     job = await claims.take(client, claim, "slot")
     assert job is not None
-    question = pauses.Question("ask", "tool", "Bash", {}, 60_000, late)
+    question = pauses.Question(ask, "tool", "Bash", {}, 60_000, late)
     pause = pauses.pause(job.claim, question, session_id="s", resume={}, keep_for=60)
     assert await claims.settle(client, pause) == "settled"
     return claim.job_id

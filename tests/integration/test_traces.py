@@ -133,6 +133,24 @@ def test_a_job_with_a_tool_and_a_webhook_is_one_tree(gateway, model, collector, 
     assert hook.headers["tracestate"] == "vendor=1"
 
 
+def test_a_pause_for_a_decision_is_a_span_of_the_job(gateway, model, collector):
+    """Catches a job whose hours of waiting for a person look like a wait for a slot, or like nothing."""
+    model.script([ToolUse("Bash", {"command": f"echo {SECRET}"})], Text(SECRET))
+    trace, headers = begin()
+    submitted = submit(gateway, headers, query="paused", tools=["Bash"], approval={"tools": ["Bash"]}).json()["jobId"]
+    pending = until(lambda: gateway.job(submitted)["pending"])
+    place = f"/api/query/{submitted}/decisions/{pending['id']}"
+    gateway.client.post(place, json={"decision": "deny", "message": SECRET}).raise_for_status()
+    spans = collector.trace(trace, 9)
+    again = ("invoke_agent", ["execute_tool Bash", CHAT])
+    assert tree(spans, CLIENT) == [("POST /api/query", [("job", ["wait", RUN, ("pause", ["wait"]), again])])]
+    by_name = {span.name: span for span in spans}
+    pause, wait = by_name["pause"], by_name["wait"]
+    assert attributes(pause) == {"gen_ai.tool.name": "Bash", "claude_gateway.decision": "deny"}
+    assert pause.started <= wait.started <= wait.ended == pause.ended
+    assert SECRET not in str(spans)
+
+
 def drawn(below, indent=""):
     """Draw a tree as docs/traces.md does."""
     lines = []

@@ -1,7 +1,7 @@
 // Callers: create, rotate and revoke their keys, and edit their policies. A new key is shown once, in a dialog.
 
 import { ApiError, call } from "./api.js";
-import { clock, h } from "./dom.js";
+import { clock, h, number, usd, visible } from "./dom.js";
 import { note } from "./notices.js";
 
 const button = (label, onclick, kind = "") => h("button", { type: "button", class: kind, onclick }, label);
@@ -120,16 +120,27 @@ function revoke(one, context) {
   );
 }
 
-export const CALLER_COLUMNS = ["Name", "Id", "Created", "Last used", "Scopes", "Policy", "Credentials", ""];
+export const CALLER_COLUMNS = [
+  "Name",
+  "Id",
+  "Created",
+  "Last used",
+  "Scopes",
+  "Policy",
+  "Used in 30 days",
+  "Credentials",
+  "",
+];
 
 export const callerRow = (context) => (one) => [
-  one.name,
+  h("a", { href: `#/jobs?${new URLSearchParams({ caller: one.id })}` }, visible(one.name)),
   one.id,
   clock(one.createdAt),
   one.lastUsedAt ? clock(one.lastUsedAt) : "never",
   one.scopes.join(", "),
-  Object.keys(one.policy).length ? JSON.stringify(one.policy) : "–",
-  one.credentials.join(", "),
+  Object.keys(one.policy).length ? visible(JSON.stringify(one.policy)) : "–",
+  one.used ? `${usd(one.used.costUsd)}, ${number(one.used.jobs)} jobs` : "–",
+  visible(one.credentials.join(", ")) || "–",
   context.mayChange
     ? h(
         "div",

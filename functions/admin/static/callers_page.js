@@ -1,4 +1,4 @@
-// Callers with their keys and policies, and the credentials that they have stored.
+// Callers with their keys, their policies and what they used, and the credentials that they have stored.
 
 import { call } from "./api.js";
 import { CALLER_COLUMNS, callerRow, createCaller } from "./callers.js";
@@ -9,9 +9,11 @@ import { section, table } from "./table.js";
 
 export const callersPage = (context) => ({
   async load() {
-    const paths = ["/api/callers", "/api/credentials"];
-    const [found, stored] = await Promise.all(paths.map((path) => call("GET", path)));
-    return { callers: found.callers, credentials: stored.credentials };
+    const paths = ["/api/callers", "/api/credentials", "/api/usage?by=caller&days=30"];
+    const [found, stored, usage] = await Promise.all(paths.map((path) => call("GET", path)));
+    const used = new Map(usage.rows.map((row) => [row.caller, row]));
+    const callers = found.callers.map((one) => ({ ...one, used: used.get(one.id) }));
+    return { callers, credentials: stored.credentials };
   },
   show({ callers, credentials }, main) {
     update(

@@ -2,7 +2,7 @@
 
 import { call } from "./api.js";
 import { form } from "./callers.js";
-import { clock, h } from "./dom.js";
+import { clock, h, visible } from "./dom.js";
 import { note } from "./notices.js";
 
 function share(one) {
@@ -19,7 +19,7 @@ function share(one) {
 export const CREDENTIAL_COLUMNS = ["Caller", "Name", "Kind", "Hosts", "Updated", "Last used", "May be used by", ""];
 
 export const credentialRow = (context) => (one) => [
-  one.callerName,
+  visible(one.callerName),
   one.name,
   one.kind,
   one.hosts.join(", ") || "any",

@@ -4,6 +4,7 @@ import { ApiError, call } from "./api.js";
 import { auditPage } from "./audit.js";
 import { batchesPage, sessionsPage } from "./batches.js";
 import { callersPage } from "./callers_page.js";
+import { h, visible } from "./dom.js";
 import { confirmed, note } from "./notices.js";
 import { playgroundPage } from "./playground.js";
 import { jobPage } from "./job.js";
@@ -13,10 +14,12 @@ import { mcpPage } from "./mcp.js";
 import { overviewPage } from "./overview.js";
 import { schedulePage, schedulesPage } from "./schedules.js";
 import { systemPage } from "./system.js";
+import { section } from "./table.js";
 import { usagePage } from "./usage.js";
 import { webhooksPage } from "./webhooks.js";
 
 const EVERY = 2000;
+const TITLE = document.title;
 const main = document.getElementById("main");
 const live = document.getElementById("live");
 const nav = document.getElementById("nav");
@@ -45,24 +48,48 @@ const context = {
   },
 };
 
+const PAGES = new Map([
+  ["", overviewPage],
+  ["audit", auditPage],
+  ["batches", batchesPage],
+  ["callers", callersPage],
+  ["jobs", jobsPage],
+  ["mcp", mcpPage],
+  ["playground", playgroundPage],
+  ["schedules", schedulesPage],
+  ["sessions", sessionsPage],
+  ["system", systemPage],
+  ["usage", usagePage],
+  ["webhooks", webhooksPage],
+]);
+// The pages of one item, by the page that lists them.
+const ITEMS = new Map([
+  ["jobs", jobPage],
+  ["schedules", schedulePage],
+]);
+
+// The page and the item that the URL names; null for an item with a broken escape.
+function place() {
+  const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("?")[0].split("/");
+  try {
+    return { name, item: decodeURIComponent(rest.join("/")) };
+  } catch {
+    return { name, item: null };
+  }
+}
+
+const noPage = () => ({
+  load: async () => "none",
+  show: (_, main) =>
+    main.replaceChildren(
+      section("Page not found", h("p", {}, "This address has no page. ", h("a", { href: "#/" }, "Go to the overview"))),
+    ),
+});
+
 function page() {
-  const [name, argument] = location.hash.replace(/^#\//, "").split("/");
-  if (name === "jobs" && argument) return jobPage(decodeURIComponent(argument), context);
-  if (name === "jobs" || name.startsWith("jobs?")) return jobsPage(context);
-  if (name === "playground" || name.startsWith("playground?")) return playgroundPage();
-  if (name === "schedules" && argument) return schedulePage(decodeURIComponent(argument), context);
-  if (name === "schedules") return schedulesPage(context);
-  const others = {
-    audit: auditPage,
-    batches: batchesPage,
-    callers: callersPage,
-    mcp: mcpPage,
-    sessions: sessionsPage,
-    system: systemPage,
-    usage: usagePage,
-    webhooks: webhooksPage,
-  };
-  return (others[name.split("?")[0]] ?? overviewPage)(context);
+  const { name, item } = place();
+  if (item === "") return PAGES.get(name)?.(context) ?? noPage();
+  return (item && ITEMS.get(name)?.(item, context)) || noPage();
 }
 
 async function failed(error) {
@@ -96,6 +123,8 @@ async function refresh() {
     live.textContent = "disconnected";
     live.className = "live off";
     if (error instanceof ApiError && error.status === 404 && requested.missing) requested.missing(main);
+    else if (error instanceof ApiError && error.status !== 401 && !main.childElementCount)
+      main.replaceChildren(section("This page cannot be shown", h("p", { role: "alert" }, error.message)));
     else if (error instanceof ApiError && error.status !== 0) await failed(error);
     else if (!(error instanceof ApiError)) throw error;
   }
@@ -114,10 +143,13 @@ async function route() {
     });
     return;
   }
-  const here = `#/${location.hash.replace(/^#\//, "").split(/[/?]/)[0]}`;
+  const { name, item } = place();
+  document.title = TITLE;
   for (const link of nav.querySelectorAll("a")) {
-    if (link.getAttribute("href") === here) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (link.getAttribute("href") === `#/${name}`) {
+      link.setAttribute("aria-current", "page");
+      document.title = `${item ? `${visible(item)} | ` : ""}${link.textContent} | ${TITLE}`;
+    } else link.removeAttribute("aria-current");
   }
   main.replaceChildren();
   current = page();
@@ -129,6 +161,11 @@ addEventListener("hashchange", async () => {
   await route();
   main.focus({ preventScroll: true });
   scrollTo(0, 0);
+});
+// The address has the page: a link to a part of it would leave the page.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
 });
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) refresh();

@@ -8,6 +8,12 @@ const questionsOf = (pending) =>
   (Array.isArray(pending.input.questions) ? pending.input.questions : []).filter((one) => isText(one?.question));
 const labelsOf = (one) => (Array.isArray(one.options) ? one.options : []).map((option) => option?.label).filter(isText);
 
+// Writes an escape for each character that is not shown as it is: a person decides on what is shown, and that is what is made.
+const exact = (text) =>
+  text.replace(/(?![\n ])[\p{C}\p{Z}]/gu, (found) =>
+    [...Array(found.length).keys()].map((at) => `\\u${found.charCodeAt(at).toString(16).padStart(4, "0")}`).join(""),
+  );
+
 function answersIn(form, questions) {
   const answers = {};
   questions.forEach((one, place) => {
@@ -24,9 +30,9 @@ function question(one, place) {
   return h(
     "fieldset",
     {},
-    h("legend", {}, one.question),
+    h("legend", {}, exact(one.question)),
     labelsOf(one).map((label) =>
-      h("label", {}, h("input", { type, name: `answer-${place}`, value: label }), ` ${label}`),
+      h("label", {}, h("input", { type, name: `answer-${place}`, value: label }), ` ${exact(label)}`),
     ),
     h("label", {}, "Another answer ", h("input", { name: `other-${place}` })),
   );
@@ -62,9 +68,9 @@ export function decision(job, context) {
   return h(
     "section",
     { "aria-label": "Decision" },
-    h("h2", {}, `Waits for a decision: ${pending.tool}`),
+    h("h2", {}, `Waits for a decision: ${exact(pending.tool)}`),
     h("p", {}, "Open until ", clock(pending.expiresAt)),
-    questions.length ? null : revealed("Call", JSON.stringify(pending.input, null, 2)),
+    questions.length ? null : revealed("Call", exact(JSON.stringify(pending.input, null, 2))),
     context.mayChange && form,
   );
 }

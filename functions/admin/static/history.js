@@ -1,4 +1,5 @@
-// The timeline of a job: its wait, its attempts and their requests to Claude, its steps, and the deliveries of its webhooks.
+// The timeline of a job: its wait, its attempts and their requests to Claude, its steps, its pauses with who decided, and the
+// deliveries of its webhooks.
 
 import { call } from "./api.js";
 import { clock, number, revealed, visible } from "./dom.js";
@@ -52,6 +53,25 @@ function attempts(job) {
     })),
   ]);
 }
+
+const OUTCOMES = {
+  allow: "allowed",
+  deny: "denied",
+  expired: "nobody decided in time",
+  cancelled: "the job was cancelled",
+};
+const WHO = { caller: "by its caller", url: "at its one-use URL", admin: "by the admin" };
+
+const pauses = (job) =>
+  job.pauses.map((one) => ({
+    at: ms(one.askedAt),
+    until: ms(one.endedAt),
+    kind: "pause",
+    title: visible(`Paused for a decision: ${one.tool}`),
+    status: "delayed",
+    label: joined(OUTCOMES[one.outcome], WHO[one.by]),
+    details: ["Decided at ", clock(one.endedAt)],
+  }));
 
 function present(job) {
   if (job.pending)
@@ -120,6 +140,6 @@ export function history(job) {
   return section(
     "Timeline",
     left > 0 && `The first ${number(left)} of ${number(job.steps)} steps are not shown.`,
-    timeline([wait(job), ...attempts(job), ...present(job), ...steps(job), ...deliveries(job)]),
+    timeline([wait(job), ...attempts(job), ...pauses(job), ...present(job), ...steps(job), ...deliveries(job)]),
   );
 }

@@ -12,7 +12,8 @@ import { button, section } from "./table.js";
 const pair = (label, ...value) => h("div", {}, h("dt", {}, label), h("dd", {}, ...value));
 const between = (from, to) => (from && to ? duration(new Date(to) - new Date(from)) : "–");
 
-const listOf = (name, value) => h("a", { href: `#/jobs?${new URLSearchParams({ [name]: value })}` }, value);
+const listOf = (name, value, text = value) =>
+  h("a", { href: `#/jobs?${new URLSearchParams({ [name]: value })}` }, visible(text));
 
 const why = (name, mcp) =>
   mcp.scores.find((score) => score.server === name)?.reasons.join(", ") || "named in the request";
@@ -39,7 +40,7 @@ function facts(job) {
     pair("Ran", job.state === "active" ? elapsed(job.startedAt) : between(job.startedAt, job.finishedAt)),
     pair("Finished", clock(job.finishedAt)),
     pair("Slot", job.slot || "–"),
-    pair("Caller", listOf("caller", job.caller)),
+    pair("Caller", listOf("caller", job.caller, job.callerName ?? job.caller)),
     job.batchId && pair("Batch", listOf("batchId", job.batchId)),
     job.sessionId && pair("Session", listOf("sessionId", job.sessionId)),
     job.scheduleId && pair("Schedule", h("a", { href: `#/schedules/${job.scheduleId}` }, job.scheduleId)),
@@ -196,8 +197,10 @@ export function jobPage(id, context) {
           if (job.result) return section("Answer", revealed("Answer", job.result.response));
           return job.state === "active" ? section("Answer so far", written) : null;
         }),
-        keep("timeline", [job.attempts, job.stepList, job.deliveries, job.startedAt, job.waitingFor, job.state], () =>
-          history(job),
+        keep(
+          "timeline",
+          [job.attempts, job.pauses, job.stepList, job.deliveries, job.startedAt, job.waitingFor, job.state],
+          () => history(job),
         ),
         outputs(job),
         keep("options", options, () =>

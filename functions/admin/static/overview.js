@@ -23,6 +23,7 @@ const spanOf = () => {
 const tile = (label, value, href) =>
   h("div", { class: "tile" }, h("dt", {}, label), h("dd", {}, href ? h("a", { href }, value) : value));
 const tiles = (...all) => h("dl", { class: "tiles" }, ...all);
+const jobsOf = (filter, text) => h("a", { href: `#/jobs?${new URLSearchParams(filter)}` }, visible(text));
 const megabytes = (bytes) => `${number(bytes / 2 ** 20)} MB`;
 
 const cause = (one) =>
@@ -63,8 +64,8 @@ const held = (hold) =>
 
 function queue({ jobs, oldestWaitingMs, byPriority, byCaller, hold }, context) {
   const rows = byCaller.map((one) => [
-    h("a", { href: "#/callers" }, visible(one.name)),
-    number(one.waiting),
+    jobsOf({ caller: one.caller }, one.name),
+    jobsOf({ caller: one.caller, state: "waiting" }, number(one.waiting)),
     number(one.active),
   ]);
   return h(
@@ -132,7 +133,7 @@ function overTime(found, change) {
     h("h3", {}, "Errors"),
     table(
       ["Code", "Jobs"],
-      Object.entries(errors).map(([code, jobs]) => [code, number(jobs)]),
+      Object.entries(errors).map(([code, jobs]) => [jobsOf({ state: "failed", code }, code), number(jobs)]),
       "No job failed.",
     ),
   );
@@ -162,7 +163,7 @@ const spending = ({ todayUsd, dailyBudgetUsd, callers }) =>
     table(
       ["Caller", "Spent", "Budget", "Used"],
       callers.map((one) => [
-        visible(one.name),
+        jobsOf({ caller: one.caller }, one.name),
         usd(one.costUsd),
         one.budgetUsd === null ? "none" : usd(one.budgetUsd),
         one.budgetUsd === null

@@ -1,7 +1,7 @@
 // Schedules of all callers, and the page of one with its runs.
 
 import { call } from "./api.js";
-import { clock, h, revealed, visible } from "./dom.js";
+import { clock, duration, h, revealed, usd, visible } from "./dom.js";
 import { button, section, table } from "./table.js";
 
 const path = (one) => `/schedules/${encodeURIComponent(one.scheduleId)}`;
@@ -33,7 +33,7 @@ function actions(one, context) {
 const COLUMNS = ["Name", "Caller", "Cron", "Next run", "Failures in a row", ""];
 const row = (context) => (one) => [
   h("a", { href: `#/schedules/${encodeURIComponent(one.scheduleId)}` }, visible(one.name)),
-  one.caller,
+  h("a", { href: `#/jobs?${new URLSearchParams({ scheduleId: one.scheduleId })}` }, visible(one.callerName)),
   `${one.cron} ${one.timezone}`,
   PAUSED[one.paused] ?? (one.nextRuns.length ? clock(one.nextRuns[0]) : "never"),
   one.failures,
@@ -78,18 +78,19 @@ const runRow = (one) => [
   clock(one.at),
   one.error ? visible(`${one.state}: ${one.error.message ?? one.error.code}`) : one.state,
   one.jobId ? h("a", { href: `#/jobs/${one.jobId}` }, one.jobId) : "–",
-  one.durationMs === null ? "–" : `${(one.durationMs / 1000).toFixed(1)} s`,
-  one.costUsd === null ? "–" : `$${one.costUsd.toFixed(4)}`,
+  duration(one.durationMs),
+  one.costUsd === null ? "–" : usd(one.costUsd),
 ];
 
 export function schedulePage(id, context) {
   return {
     load: () => call("GET", `/api/schedules/${encodeURIComponent(id)}`),
-    missing: (main) => main.replaceChildren(h("p", {}, "There is no such schedule.")),
+    missing: (main) =>
+      main.replaceChildren(section("Schedule", h("p", {}, "Schedule not found. It may have been deleted."))),
     show(one, main) {
       const facts = {
         Cron: `${one.cron} ${one.timezone}`,
-        "Next runs": PAUSED[one.paused] ?? one.nextRuns.map(clock).join(", "),
+        "Next runs": PAUSED[one.paused] ?? one.nextRuns.flatMap((at, place) => [place ? ", " : "", clock(at)]),
         "While the last job runs": one.overlap,
         "Missed due times": one.catchUp,
         "Failures in a row": one.failures,
@@ -99,8 +100,8 @@ export function schedulePage(id, context) {
           visible(one.name),
           h(
             "dl",
-            {},
-            Object.entries(facts).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
+            { class: "facts" },
+            Object.entries(facts).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
           ),
           actions(one, context),
         ),

@@ -13,17 +13,16 @@ from claude_agent_sdk import HookMatcher, PermissionResultAllow, PermissionResul
 
 from functions.worker.cli.mcp_servers import renamed
 from functions.worker.cli.plan import QUESTION, RunPlan
-from shared.api.approvals import matches
+from shared.api.approvals import matches, names_of
 from shared.api.steps import MOST_STEPS
 from shared.store.jobs.pauses import Kind, Question, Resumption
 
 # Bytes of a call, as JSON, that a person can be asked about.
 MOST_INPUT = 65_536
-# The CLI has two names for one tool.
-_SAME = {"Task": "Agent", "Agent": "Task"}
 
 _ONE_AT_A_TIME = "Only one call at a time can wait for a decision, and another one does. Ask again for this call"
 _TOO_LARGE = f"This call needs a decision, and its input is larger than {MOST_INPUT} bytes. Make a smaller call"
+_NOT_TEXT = "This call needs a decision, and its input holds half of a UTF-16 pair, which nobody can read. Leave it out"
 _OF_SUBAGENT = "This call needs a decision, which a subagent cannot wait for. Make the call in the main conversation"
 _UNKNOWN = (
     "The call was allowed and begun, and its worker was lost: it may or may not have taken effect, and was not "
@@ -62,10 +61,8 @@ class Gate:
         approval = self._approval
         if approval is None:
             return False
-        patterns = approval.tools
-        return (
-            (approval.asks and tool == QUESTION) or matches(patterns, tool) or matches(patterns, _SAME.get(tool, tool))
-        )
+        is_named = any(matches(approval.tools, name) for name in names_of(tool))
+        return is_named or (approval.asks and tool == QUESTION)
 
     def permits(self, server: str, tool: str, arguments: Any) -> bool:
         """Return whether a call may reach an MCP server: what needs a decision may, once, as it was allowed."""
@@ -101,8 +98,8 @@ class Gate:
         approval = self._approval
         if approval is None or not isinstance(given, dict) or not isinstance(call_id, str):
             return "deny", _NOT_ALLOWED
-        if len(json.dumps([tool, given], ensure_ascii=False).encode("utf-8", "surrogatepass")) > MOST_INPUT:
-            return "deny", _TOO_LARGE
+        if problem := _unreadable(tool, given):
+            return "deny", problem
         self.call_id = call_id[:200]
         kind: Kind = "question" if tool == QUESTION else "tool"
         self.question = Question(str(uuid4()), kind, tool[:200], given, approval.timeout_ms, approval.late)
@@ -129,9 +126,12 @@ class Gate:
         decision = resumption.decision
         if decision["decision"] != "allow":
             return PermissionResultDeny(message=decision.get("message") or _DENIED)
+        changed = decision.get("updatedInput")
+        if changed == {} and given:
+            # The CLI takes an empty input for none, and would make the call as it was.
+            return PermissionResultDeny(message=_OTHER)
         if resumption.begun or not await self._begin():
             return PermissionResultDeny(message=_UNKNOWN)
-        changed = decision.get("updatedInput")
         made = resumption.input if changed is None else changed
         if tool == QUESTION:
             made = {**made, "answers": _texts(decision.get("answers") or {})}
@@ -147,6 +147,15 @@ class Gate:
 
     def _is_decided(self, call_id: str | None) -> bool:
         return self._resumption is not None and call_id == self._resumption.kept["callId"]
+
+
+def _unreadable(tool: str, given: dict[str, Any]) -> str:
+    """Return why no person could decide on a call; empty if one can."""
+    try:
+        size = len(json.dumps([tool, given], ensure_ascii=False).encode())
+    except UnicodeEncodeError:
+        return _NOT_TEXT
+    return _TOO_LARGE if size > MOST_INPUT else ""
 
 
 def decided_tool(resumption: Resumption | None) -> list[str]:

@@ -9,7 +9,7 @@ from functions.worker.cli.skills import TOOL as SKILL
 from functions.worker.cli.turns import Block, split
 from functions.worker.relay.client_tools import ClientTools
 from functions.worker.relay.git import GitAccess
-from shared.api.approvals import APPROVAL_TIMEOUT, may_match
+from shared.api.approvals import APPROVAL_TIMEOUT, may_match, names_of
 from shared.configuration.agents import Agent
 from shared.configuration.settings import WorkerSettings
 from shared.configuration.skills import Skill
@@ -210,8 +210,6 @@ def _options(request: Mapping[str, Any], settings: WorkerSettings, spent_usd: fl
     budgets = [limit for limit in (request.get("maxBudgetUsd"), settings.max_budget_usd) if limit is not None]
     agents = {name: settings.agents[name] for name in request.get("agents", ()) if name in settings.agents}
     skills = {name: settings.skills.get(name) for name in request.get("skills", ())}
-    # The tools that start an agent and read a skill.
-    more = [*(["Agent"] if agents else []), *([SKILL] if skills else [])]
     return RunOptions(
         model=request.get("model") or settings.claude_model,
         system_prompt=request.get("systemPrompt"),
@@ -220,11 +218,17 @@ def _options(request: Mapping[str, Any], settings: WorkerSettings, spent_usd: fl
         max_output_tokens=request.get("maxOutputTokens"),
         cuts_answer=request.get("live", False),
         max_budget_usd=min(budgets) - spent_usd if budgets else None,
-        tools=tuple(dict.fromkeys((*request.get("tools", ()), *more))),
+        tools=_tools(request, settings),
         agents=agents,
         skills=skills,
         output_schema=request.get("outputSchema"),
     )
+
+
+def _tools(request: Mapping[str, Any], settings: WorkerSettings) -> tuple[str, ...]:
+    """Return the tools of a run, with those that start an agent and read a skill."""
+    agents = ["Agent"] if any(name in settings.agents for name in request.get("agents", ())) else []
+    return tuple(dict.fromkeys((*request.get("tools", ()), *agents, *([SKILL] if request.get("skills") else []))))
 
 
 def _allowed_hosts(request: Mapping[str, Any], settings: WorkerSettings) -> tuple[str, ...]:
@@ -253,8 +257,8 @@ def _approval(request: Mapping[str, Any], settings: WorkerSettings) -> ApprovalP
     always = settings.always_ask_tools
     if stated is None:
         servers = [f"mcp__{name}__" for name in request.get("mcpServers", ())]
-        matched = any(may_match(pattern, servers, request.get("tools", ())) for pattern in always)
-        return ApprovalPlan(always) if matched else None
+        tools = {name for tool in _tools(request, settings) for name in names_of(tool)}
+        return ApprovalPlan(always) if any(may_match(pattern, servers, tools) for pattern in always) else None
     return ApprovalPlan((*stated["tools"], *always), stated["timeoutMs"], stated["onTimeout"], asks=True)
 
 

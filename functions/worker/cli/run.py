@@ -161,6 +161,11 @@ class Run:
         return self._report.absent
 
     @property
+    def called(self) -> frozenset[str]:
+        """The MCP servers whose tools the run has called."""
+        return frozenset() if self._cli is None else self._cli.broker.called
+
+    @property
     def seen(self) -> dict[str, Any]:
         """The fields of the job's record that the run has filled so far."""
         return self._report.seen

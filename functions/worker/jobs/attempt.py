@@ -256,7 +256,19 @@ class Attempt:
         event(log, _NOT_SETTLED.get(how, ended), **self._ids, state=outcome.state, code=outcome.code)
         if outcome.outputs is not None and how in {"void", "held"}:
             await self._outputs.discard()
+        if how == "settled" and outcome.state == "completed":
+            await self._learn()
         return how
+
+    async def _learn(self) -> None:
+        """Count the use of MCP servers by a job that has ended; nothing without MCP_LEARN, or for a lost slot's run."""
+        settings, run = self._context.settings, self._run
+        if not settings.mcp_learn or not self._plan.mcp.names or isinstance(run, EndedRun):
+            return
+        from functions.worker.jobs.learning import learn  # noqa: PLC0415 -- needed with MCP_LEARN only
+
+        caller, absent = self._job.caller, frozenset(run.absent)
+        await learn(self._context.client, settings, caller, self._plan, called=run.called, absent=absent)
 
     def _time_left(self) -> float:
         return self._deadline - asyncio.get_running_loop().time()

@@ -1,4 +1,4 @@
-"""The spans of one attempt: its wait, its run with the requests to Claude and the tools, and at its end the job's."""
+"""The spans of an attempt: the pause that it ends, its wait, its run with requests and tools; at its end the job."""
 
 import hashlib
 import json
@@ -45,10 +45,19 @@ class AttemptTrace:
             "claude_gateway.job.id": job.claim.job_id,
             "claude_gateway.request.id": job.request_id,
         }
-        origin = job.origin
+        self._record_waits()
+
+    def _record_waits(self) -> None:
+        origin, parent, claimed = self._job.origin, self._span, self._job.origin.claimed * 1_000_000
+        if origin.paused and (resumption := self._job.resumption) is not None:
+            parent = self._span.child()
+            decided: dict[str, Value | None] = {
+                "gen_ai.tool.name": word(resumption.tool),
+                "claude_gateway.decision": resumption.decision["decision"],
+            }
+            self._record("pause", parent, self._span, origin.paused * 1_000_000, claimed, decided)
         if origin.since:
-            waited = origin.since * 1_000_000, origin.claimed * 1_000_000
-            self._record("wait", self._span.child(), self._span, *waited, {})
+            self._record("wait", parent.child(), parent, origin.since * 1_000_000, claimed, {})
 
     def requested(self, request: ModelRequest) -> None:
         """Record a request to Claude."""

@@ -45,6 +45,12 @@ class Broker:
         self._folder = folder
         self._shared = shared
         self._permits = permits
+        self._links: dict[str, Link] = {}
+
+    @property
+    def called(self) -> frozenset[str]:
+        """The servers whose tools the run has called."""
+        return frozenset(name for name, link in self._links.items() if link.called)
 
     def configuration(self) -> dict[str, Any]:
         """Return the servers as the SDK takes them."""
@@ -58,6 +64,7 @@ class Broker:
         link = Link(server, lambda: self.gone.add(name), lambda tool: self.cut.add(f"mcp__{name}__{tool}"))
         if self._permits is not None:
             link.permits = partial(self._permits, name)
+        self._links[name] = link
         return _Connection(name, server, self._folder / f"mcp-{name}", link, shared)
 
 

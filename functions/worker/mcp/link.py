@@ -50,6 +50,8 @@ class Link:
         self._exchange: Exchange | None = None
         self._held: dict[Any, JSONRPCRequest] = {}
         self._closed = False
+        # Whether a call of a tool was sent to the server.
+        self.called = False
         self._waiting: asyncio.Queue[Message] = asyncio.Queue()
         # Whether requests wait for a server that is not attached.
         self.may_wait: Callable[[], bool] = lambda: True
@@ -163,8 +165,10 @@ class Link:
             self._put(JSONRPCResponse(jsonrpc="2.0", id=request.id, result=exchange.handshake))
         elif reason := exchange.ask(self, request):
             self._refuse(request, INTERNAL_ERROR, reason)
-        elif self._server.timeout is not None and request.method == "tools/call":
-            asyncio.get_running_loop().call_later(self._server.timeout / 1000, self._expire, exchange, request)
+        elif request.method == "tools/call":
+            self.called = True
+            if self._server.timeout is not None:
+                asyncio.get_running_loop().call_later(self._server.timeout / 1000, self._expire, exchange, request)
 
     def _expire(self, exchange: Exchange, request: JSONRPCRequest) -> None:
         if exchange.cancel(self, lambda one: one is request):

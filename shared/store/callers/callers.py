@@ -77,7 +77,8 @@ async def create(
 
 async def every(client: redis.asyncio.Redis) -> list[Caller]:
     """List all callers, oldest first."""
-    found = [json.loads(text) for text in (await client.hgetall(keys.KEYS)).values()]
+    [entries] = await get(client, ("HGETALL", keys.KEYS))
+    found = [json.loads(text) for text in entries.values()]
     callers = [Caller(**json.loads(item["caller"])) for item in found]
     return sorted(callers, key=lambda caller: (caller.created, caller.id))
 

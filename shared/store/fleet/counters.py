@@ -6,6 +6,7 @@ Fields of `cg:counters`:
     cache_hits, cache_misses, cache_saved_usd
     execution:LE, execution:sum, queue_wait:LE, queue_wait:sum  count of that bucket alone; sum in s
     cost:MODEL in USD, tokens:KIND:MODEL
+    decisions:OUTCOME decisions; decision:LE, decision:sum  time until somebody decided, as in the other histograms
     webhooks:OUTCOME delivery attempts, webhooks_pending
     upstream:CODE requests to Claude that the relay sends again, schedules:OUTCOME due times and runs by hand
 

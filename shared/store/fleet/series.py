@@ -10,8 +10,9 @@ buckets of each kind and a field for each code.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 import redis.asyncio
@@ -47,16 +48,27 @@ async def read(client: redis.asyncio.Redis, span: Span) -> list[Point]:
     return [_point(number * _MS[unit], fields) for number, fields in zip(flat[::2], flat[1::2], strict=True)]
 
 
+@lru_cache(1024)
+def _parsed(name: str) -> tuple[str, str, int]:
+    """Return what a field counts, the code of a failure, and the bucket of a duration."""
+    what, _, rest = name.partition(":")
+    return (what, "", int(rest)) if what in {"wait", "run"} else (what, rest, 0)
+
+
 def _point(at: int, flat: list[str]) -> Point:
     point = Point(at)
-    for name, count in zip(flat[::2], flat[1::2], strict=True):
-        what, _, rest = name.partition(":")
-        if what in {"wait", "run"}:
-            (point.waits if what == "wait" else point.runs)[int(rest)] += int(count)
+    waits, runs = point.waits, point.runs
+    fields = iter(flat)
+    for name, count in zip(fields, fields, strict=True):
+        what, code, bucket = _parsed(name)
+        if what == "wait":
+            waits[bucket] = int(count)
+        elif what == "run":
+            runs[bucket] = int(count)
         else:
             point.ended[what] += int(count)
-            if rest:
-                point.errors[rest] += int(count)
+            if code:
+                point.errors[code] += int(count)
     return point
 
 
@@ -67,19 +79,24 @@ def step(span: Span) -> int:
 
 def total(parts: Iterable[Durations]) -> Durations:
     """Add up the durations of several points."""
-    found: Durations = Counter()
+    found: dict[int, int] = {}
     for part in parts:
-        found.update(part)
-    return found
+        for bucket, count in part.items():
+            found[bucket] = found.get(bucket, 0) + count
+    return Counter(found)
 
 
-def percentile(durations: Mapping[int, int], share: float) -> int | None:
-    """Return the duration in ms that a share of all do not exceed, to a part of its bucket; None without any."""
-    wanted, below = share * sum(durations.values()), 0
+def percentiles(durations: Mapping[int, int], shares: Sequence[float]) -> list[int | None]:
+    """Return for each share, in ascending order, the duration in ms that it does not exceed; None without any.
+
+    A duration is exact to a part of its bucket.
+    """
+    found: list[int | None] = []
+    whole, below = sum(durations.values()), 0
     for bucket in sorted(durations):
         count = durations[bucket]
-        if below + count >= wanted and count:
+        while count and len(found) < len(shares) and below + count >= shares[len(found)] * whole:
             low, high = (2 ** ((bucket - 1) / 2) if bucket else 0.0), 2 ** (bucket / 2)
-            return round(low + (high - low) * (wanted - below) / count)
+            found.append(round(low + (high - low) * (shares[len(found)] * whole - below) / count))
         below += count
-    return None
+    return found + [None] * (len(shares) - len(found))

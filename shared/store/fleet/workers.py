@@ -9,7 +9,7 @@ from shared.store import keys
 from shared.store.redis import scripts
 
 # Seconds between two announcements of a worker, and ms after which a worker without one counts as dead.
-ANNOUNCE_EVERY, ALIVE_FOR = 5.0, 15_000
+ANNOUNCE_EVERY, ALIVE_FOR = 2.0, 15_000
 # The kinds of sandbox that a worker may have, the best first.
 SANDBOXES = ("namespaces", "off", "unavailable")
 

@@ -13,16 +13,16 @@
 -- the entry of the credential that the job runs on, JSON, or '' when it has none or none any more, whose credential it is, the
 -- secret of the spool, and of a job that goes on after a pause the call, what its run needs and the decision, JSON, and the
 -- claim number of the run that has begun the call, '' each for another job, the trace context or '', how often the job has run
--- to its end before, ms of its beginning, ms since when it has waited or 0 when it runs already, ms of the claim}, or nil when
--- the claim is void.
+-- to its end before, ms of its beginning, ms since when it has waited or 0 when it runs already, ms of the claim, and ms of the
+-- pause that this claim ends or 0}, or nil when the claim is void.
 local id, number, slot, instead_of, lease_ms, daily_budget_usd, caller_max_active, new_deployment, new_spool_key =
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8], ARGV[9]
 local job = read(id, 'state', 'n', 'slot', 'started', 'timeout', 'attempts', 'progress', 'caller', 'seq',
   'created', 'req', 'taken', 'cost', 'paid', 'cred', 'prio', 'tag', 'budget', 'runat',
-  'trace', 'round', 'since', 'pause', 'resume', 'decision', 'called')
+  'trace', 'round', 'since', 'pause', 'resume', 'decision', 'called', 'stopped')
 local time = now()
 local started = job.started or job.taken or time
-local since = 0
+local since, paused = 0, 0
 if job.n ~= number then return nil end
 if is_revoked(job.caller) then return nil end -- popped before the revocation: `cancel_revoked.lua` ends it
 daily_budget_usd = policy_of(job.caller).dailyBudgetUsd or daily_budget_usd
@@ -54,6 +54,7 @@ elseif job.budget then
 end
 local stood = time_stood(id, time)
 if job.state == 'waiting' then
+  paused = tonumber(job.stopped or 0)
   since = tonumber(job.since) or math.max(job.created, job.runat or 0)
   if stood > 0 then redis.call('HSET', record_of(id), 'stood', whole(stood)) end
   redis.call('HDEL', record_of(id), 'stopped')
@@ -92,4 +93,4 @@ if job.cred then credential, owner = use_credential(job.caller, job.cred) end
 return {redis.call('GET', input_of(id)), tonumber(job.attempts), job.timeout - (time - started - stood), job.req,
   job.caller, tostring((job.cost or 0) - (job.paid or 0)), deployment, credential, owner, redis.call('GET', SPOOL_KEY),
   job.pause or '', job.resume or '', job.decision or '', job.called or '',
-  job.trace or '', tonumber(job.round or 0), tonumber(job.round and started or job.created), since, time}
+  job.trace or '', tonumber(job.round or 0), tonumber(job.round and started or job.created), since, time, paused}

@@ -54,14 +54,16 @@ if sought ~= '' then
   end
 end
 
--- The jobs of a batch were accepted in one script, so their numbers follow that of the batch.
-if wanted.batch ~= '' then
+-- Look at the jobs of a batch only: they were accepted in one script, so their numbers follow that of the batch.
+local function within_batch()
   local batch = redis.call('HMGET', batch_of(wanted.batch), 'caller', 'total')
   local place = batch[1] and redis.call('ZSCORE', rare.batches_of(batch[1]), wanted.batch)
-  if not place then return answer() end
+  if not place then return false end
   below = tonumber(place) + 1
   above = math.min(above, place + batch[2] + 1)
+  return true
 end
+if wanted.batch ~= '' and not within_batch() then return answer() end
 
 local function id_of_caller(name)
   if name == '' or redis.call('HEXISTS', CALLER_KEYS, name) == 1 then return name end
@@ -100,7 +102,7 @@ need('state', wanted.schedule ~= '')
 need('caller', wanted.schedule ~= '' and caller ~= '')
 need('schedule', wanted.schedule ~= '')
 need('finished', wanted.as_of > 0)
-need('batch', wanted.batch ~= '')
+need('batch', wanted.batch ~= '' or sought ~= '')
 need('error', wanted.code ~= '')
 need('meta', #wanted.metadata > 0)
 need('tried', wanted.model ~= '')
@@ -109,6 +111,8 @@ need(SESSION, sought ~= '' or wanted.session ~= '')
 
 local is_wanted = {}
 for _, state in ipairs(wanted.states) do is_wanted[state] = wanted.code == '' or state == 'failed' end
+
+local function is_batch_of_request(batch) return batch and redis.call('HGET', batch_of(batch), 'req') == sought end
 
 local function matches(id, job)
   if job.finished and tonumber(job.finished) > wanted.as_of then return false end
@@ -121,7 +125,7 @@ local function matches(id, job)
   if wanted.code ~= '' and (not job.error or cjson.decode(job.error).code ~= wanted.code) then return false end
   if #wanted.metadata > 0 and not (job.meta and has_metadata(job.meta)) then return false end
   if wanted.model ~= '' and not has_model(id, job.tried) then return false end
-  return sought == '' or job.req == sought or job[SESSION] == sought
+  return sought == '' or job.req == sought or job[SESSION] == sought or is_batch_of_request(job.batch)
     or redis.call('HEXISTS', joined_of(id), sought) == 1
 end
 
@@ -193,10 +197,18 @@ end
 local digits = before == '+inf' and sought:match('^(%x%x%x%x%x%x%x%x)%-%x%x%x%x%-7')
 if digits then
   local sent = tonumber(digits .. sought:sub(10, 13), 16)
-  local function is_of_request(_, job) return job.req == sought end
+  local batch
+  local function is_of_request(_, job)
+    if is_batch_of_request(job.batch) then batch = job.batch end
+    return job.req == sought or job.batch and job.batch == batch
+  end
   add_matching(sent - 50, sent + 500, examine / 4, is_of_request)
   if #found == 0 then add_matching(sent - 5000, sent + 5000, examine / 2, is_of_request) end
   ended = ''
+  if batch then
+    wanted.batch, sought, found = batch, '', {}
+    within_batch()
+  end
   if #found > 0 then return answer() end
 end
 local latest = wanted.created_until

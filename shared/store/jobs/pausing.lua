@@ -28,8 +28,9 @@ function pausing.append(from, to, keep_s)
   return bytes
 end
 
--- Let a paused job run again with a decision, JSON. Its clock goes on with the next claim.
-function pausing.resume(id, job, decision)
+-- Let a paused job run again with a decision, JSON, and count its outcome. Its clock goes on with the next claim.
+function pausing.resume(id, job, decision, outcome)
+  count('decisions:' .. outcome)
   redis.call('ZREM', AWAITING, id)
   change_state(id, job.caller, job.seq, 'paused', 'waiting', 'decision', decision)
   redis.call('HDEL', record_of(id), 'token', 'until', 'called')

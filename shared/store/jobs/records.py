@@ -98,6 +98,11 @@ class StoredJob(Record):
         return json.loads(self.record["pause"]) if self.record["state"] == "paused" else None
 
     @property
+    def pauses(self) -> list[dict[str, Any]]:
+        """The last pauses that have ended, oldest first, see pause_history.lua; times in ms."""
+        return [json.loads(line) for line in self.record.get("pauses", "").split("\n") if line]
+
+    @property
     def unavailable(self) -> list[str]:
         """The MCP servers of the job that did not start or died."""
         found: list[str] = json.loads(self.record.get("absent", "[]"))

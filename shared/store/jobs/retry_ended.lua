@@ -41,7 +41,7 @@ if job.batch and redis.call('EXISTS', batch_of(job.batch)) == 1 then
 end
 change_state(id, job.caller, job.seq, job.state, 'waiting')
 redis.call('HDEL', record_of(id), 'error', 'started', 'finished', 'expires', 'slot', 'lost', 'absent', 'tried',
-  'ask', 'decisions', 'stood', 'stopped', 'steps', 'closed')
+  'ask', 'decisions', 'pauses', 'stood', 'stopped', 'steps', 'closed')
 redis.call('HSET', record_of(id), 'n', job.n + 1, 'attempts', 0, 'progress', 0, 'round', (job.round or 0) + 1)
 redis.call('HSET', record_of(id), 'paid', redis.call('HGET', record_of(id), 'cost') or 0)
 redis.call('ZREM', EXPIRES, id)

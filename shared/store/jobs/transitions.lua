@@ -273,10 +273,11 @@ local function leave_workspace(id)
   redis.call('ZADD', FILES_DUE, whole(now()), id)
 end
 
--- Delete what was kept of a job's runs for the time after its pauses.
-local function forget_pauses(id, caller)
-  local record = redis.call('HMGET', record_of(id), 'paused', 'kept', 'req', 'ask')
+-- Delete what was kept of a job's runs for the time after its pauses. A pause that the job's end ends is kept as one.
+local function forget_pauses(id, caller, to)
+  local record = redis.call('HMGET', record_of(id), 'paused', 'kept', 'req', 'ask', 'token')
   if not record[1] then return end
+  if record[5] then rare.keep_pause(id, caller, now(), to == 'failed' and 'expired' or 'cancelled', '') end
   local transcript, workspace = rare.paused_transcript_of(id, record[1]), rare.workspace_of(caller, rare.pause_of(id))
   for _, subpath in ipairs(redis.call('SMEMBERS', transcript .. ':subs')) do
     redis.call('DEL', transcript .. '/' .. subpath, transcript .. '/' .. subpath .. ':ids')
@@ -317,6 +318,7 @@ local function end_job(id, job, to, time, keep_ms, code)
   add_usage(job.caller, label_of(id), '', {jobs = 1})
   if job.fp and redis.call('GET', flight_of(job.fp)) == id then redis.call('DEL', flight_of(job.fp)) end
   leave_slot(id)
+  if job.state == 'paused' then count('decisions:' .. (to == 'cancelled' and to or 'expired')) end
   count(to == 'failed' and 'failed:' .. code or to)
   rare.count_over_time(to == 'failed' and 'failed:' .. code or to)
   local started, session, batch, schedule, trace =
@@ -326,7 +328,7 @@ local function end_job(id, job, to, time, keep_ms, code)
     observe('execution', took, trace)
     rare.observe_over_time('run', took)
   end
-  forget_pauses(id, job.caller)
+  forget_pauses(id, job.caller, to)
   if session then
     redis.call('LREM', turns_of(job.caller, session), 0, id)
     enqueue_next_turn(job.caller, session)

@@ -12,6 +12,7 @@ local is_refused = tonumber(refusals[1] or 0) >= HELD_AFTER
 local limit = redis.call('GET', NOT_BEFORE)
 local session = job[SESSION]
 local policy = policy_of(job.caller)
+local entry = redis.call('HGET', CALLER_KEYS, job.caller)
 return cjson.encode({
   now = time,
   state = job.state,
@@ -27,6 +28,7 @@ return cjson.encode({
   ahead = redis.call('ZRANK', WAITING, id) or nil,
   waiting = redis.call('ZCARD', WAITING),
   caller = job.caller,
+  caller_name = entry and cjson.decode(cjson.decode(entry).caller).name or nil,
   caller_waiting = redis.call('ZCARD', jobs_of(job.caller, 'waiting')),
   caller_active = redis.call('ZCARD', jobs_of(job.caller, 'active')),
   weight = policy.weight or 1,

@@ -15,7 +15,17 @@ from shared.store.redis.pipelining import send
 from shared.store.redis.signatures import Signature
 
 _FILES = {path.stem: path for path in Path(__file__).parents[1].rglob("*.lua")}
-_COMMON = ("names", "counts", "fair_share", "storage", "transitions", "pausing", "budget_warning", "schedule_runs")
+_COMMON = (
+    "names",
+    "counts",
+    "fair_share",
+    "storage",
+    "transitions",
+    "pausing",
+    "pause_history",
+    "budget_warning",
+    "schedule_runs",
+)
 _SETTLING = ("finish", "retry", "hand_back", "spent", "pause")
 _ALSO = {
     "submit": ("idempotency", "file_use", "credential_use", "accept"),

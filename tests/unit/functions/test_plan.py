@@ -80,3 +80,22 @@ def test_a_request_narrows_the_hosts_and_never_widens_them():
     tools = {"tools": ["Bash"], "network": {"allowedHosts": ["a.example", "evil.example", "c.b.example"]}}
     assert hosts_of(tools, "a.example", "*.b.example") == ("a.example", "c.b.example")
     assert hosts_of({"tools": ["Bash"], "network": {"allowedHosts": []}}, "a.example") == ()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fields", "waits"),
+    [
+        ("Agent", {"agents": ["helper"]}, True),
+        ("Task", {"agents": ["helper"]}, True),
+        ("Skill", {"skills": ["any"]}, True),
+        ("bash", {"tools": ["Bash"]}, True),
+        ("MCP__SHOP__*", {"mcpServers": ["shop"]}, True),
+        ("Agent", {"tools": ["Read"]}, False),
+        ("mcp__other__*", {"mcpServers": ["shop"]}, False),
+    ],
+)
+def test_a_tool_of_the_operator_waits_however_the_job_has_it(tmp_path, pattern, fields, waits):
+    """Catches ALWAYS_ASK_TOOLS that a request gets round: by an agent, a skill, another name or another case."""
+    (tmp_path / "helper.md").write_text("---\nname: helper\ndescription: Helps.\n---\nHelp.\n")
+    settings = WorkerSettings(agents_dir=tmp_path, always_ask_tools=pattern)
+    assert (plan_for({"query": "q", **fields}, settings).approval is not None) == waits

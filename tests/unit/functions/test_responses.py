@@ -27,7 +27,10 @@ OUTPUT = {"type": "function_call_output", "call_id": "c", "output": "o"}
 
 def translate(happened, answer=None, *, state="completed", kind="text"):
     """Translate the events of a job and its end; return the translated events."""
-    first = {"id": f"resp_{JOB}", "status": "queued", "text": {"format": {"type": kind}}}
+    first = {
+        "id": f"resp_{JOB}", "status": "queued", "text": {"format": {"type": kind}},
+        "tools": [{"type": "function", "name": "mcp__a__function_of_the_client"}],
+    }  # fmt: skip
     translation = Translation(JOB, first)
     written = translation.begin()
     for what, data in happened:
@@ -222,3 +225,70 @@ def test_earlier_turns_are_the_history_as_they_are_written():
 def test_a_response_that_is_not_in_background_has_a_high_priority():
     assert (query_of().query.priority, query_of(background=False).query.priority) == ("normal", "high")
     assert requests.translate(ResponseRequest.model_validate({"input": "q"}), "low").query.priority == "low"
+
+
+def step(name="one", status="started", tool="mcp__shop__echo", **fields):
+    """Return the event of a step."""
+    body = {"id": name, "parentId": None, "kind": "tool", "tool": tool, "input": {"text": "é"}, "status": status,
+            "output": None if status == "started" else "said", "truncated": False, **fields}  # fmt: skip
+    return "step", json.dumps(body)
+
+
+def calls_in(events):
+    """Return the item and the status of each event that concerns an MCP call, in order."""
+    kinds = {"response.output_item.added", "response.output_item.done"}
+    found = [event for event in events if event["type"] in kinds and event["item"]["type"] == "mcp_call"]
+    return [(one["output_index"], one["item"]["id"][-2:], one["item"]["status"]) for one in found]
+
+
+def test_a_call_of_an_mcp_server_is_an_item_between_the_texts():
+    """Catches a call that is not shown, at another place than the model made it, or that a client is asked to make."""
+    events = translate([ACTIVE, ("delta", "let me see"), step(), step(status="completed"), ("delta", "done")], "done")
+    kinds = [event["type"].removeprefix("response.") for event in events]
+    assert kinds[kinds.index("output_item.done") + 1 :] == [
+        "output_item.added", "mcp_call.in_progress", "mcp_call_arguments.done", "mcp_call.completed",
+        "output_item.done", "output_item.added", "content_part.added", "output_text.delta", "output_text.done",
+        "content_part.done", "output_item.done", "completed",
+    ]  # fmt: skip
+    ended = [event["item"] for event in events if event["type"] == "response.output_item.done"]
+    assert [one["type"] for one in ended] == ["message", "mcp_call", "message"]
+    assert [one["content"][0]["text"] for one in ended[::2]] == ["let me see", "done"]
+    assert (ended[1]["server_label"], ended[1]["name"], ended[1]["output"]) == ("shop", "echo", "said")
+    assert json.loads(ended[1]["arguments"]) == {"text": "é"}
+    assert ended[1]["error"] is None
+
+
+def test_calls_at_the_same_time_keep_their_places():
+    both = [step("one"), step("two"), step("two", "completed"), step("one", "denied")]
+    events = translate([ACTIVE, *both], "done")
+    assert calls_in(events) == [
+        (0, "_0", "in_progress"), (1, "_1", "in_progress"), (1, "_1", "completed"), (0, "_0", "failed"),
+    ]  # fmt: skip
+    failed = next(event["item"] for event in events if event.get("item", {}).get("error"))
+    assert failed["error"] == {"type": "mcp_tool_execution_error", "content": [{"type": "text", "text": "said"}]}
+    assert failed["output"] is None
+
+
+@pytest.mark.parametrize("end", [RESET, None])
+def test_a_call_that_never_ends_has_failed(end):
+    events = translate([ACTIVE, step(), *([end] if end else [])], "done")
+    assert calls_in(events) == [(0, "_0", "in_progress"), (0, "_0", "failed")]
+
+
+@pytest.mark.parametrize("tool", ["Bash", None, "mcp__", "mcp__shop", "mcp__a__function_of_the_client"])
+def test_no_other_step_is_an_item(tool):
+    """Catches an item for which a package runs the tool in its own process, such as that of a shell."""
+    assert calls_in(translate([ACTIVE, step(tool=tool), step(tool=tool, status="completed")], "done")) == []
+
+
+def test_the_items_of_a_response_are_bounded():
+    events = translate([ACTIVE, *(step(str(n), "completed") for n in range(150))], "done")
+    assert len(calls_in(events)) == 200
+
+
+def test_the_call_of_an_mcp_server_can_be_sent_back():
+    """Catches a framework whose next request is refused, because it repeats all items of the last response."""
+    given = {"type": "mcp_call", "id": "mcp_1", "name": "echo", "server_label": "shop", "arguments": "{}"}
+    items = [USER, given, {"role": "assistant", "content": "a"}, {"role": "user", "content": "b"}]
+    turns = requests.translate(ResponseRequest(input=items), None).query.history
+    assert "mcp" not in str(turns)

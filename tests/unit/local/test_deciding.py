@@ -9,7 +9,7 @@ from local import deciding
 from local.client import Client, CommandError
 from local.deciding import TerminalDecider, decide_pending
 
-CALL = {"id": "d1", "kind": "tool", "tool": "Bash", "input": {"command": "rm \u001b[2J"}}
+CALL = {"id": "d1", "kind": "tool", "tool": "Bash", "input": {"command": "rm \u001b[2J\u009b2J\x7f \u202e"}}
 QUESTION = {
     "id": "d2", "kind": "question", "tool": "AskUserQuestion",
     "input": {"questions": [{"question": "Which color?"}, {"question": "Which size?"}, "noise"]},
@@ -55,7 +55,8 @@ def test_a_call_is_allowed_or_denied(client, sent, monkeypatch, capsys, lines, d
     assert sent == [("/api/query/j1/decisions/d1", decision)]
     shown = capsys.readouterr().err
     assert "rm" in shown
-    assert "\u001b" not in shown
+    assert not set("\u001b\u009b\x7f\u202e") & set(shown)
+    assert r"rm \u001b[2J\u009b2J\u007f \u202e" in shown
 
 
 def test_a_question_is_answered(client, sent, monkeypatch):
@@ -82,3 +83,12 @@ def test_the_end_of_the_input_is_no_decision(client, sent, monkeypatch):
 def test_the_command_decides_what_the_job_waits_for(client, sent):
     decide_pending(client, "j1", "deny", "no")
     assert sent == [("/api/query/j1/decisions/d1", {"decision": "deny", "message": "no"})]
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"questions": 5}, {"questions": [5, {"question": 5}, {"options": []}]}, None, "text"]
+)
+def test_a_question_that_is_none_is_denied(client, sent, monkeypatch, given):
+    """Catches a call of another form, which a tool of the run can forge, that ends the command with a trace."""
+    decided(client, monkeypatch, {**QUESTION, "input": given})
+    assert sent == [("/api/query/j1/decisions/d2", {"decision": "deny"})]
