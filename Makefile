@@ -128,7 +128,7 @@ test-pythons:  ## run `make test` with each installed Python of 3.11, 3.12 and 3
 slow: $(STAMP)  ## run the slow tests: the Lambda emulator, schemathesis, Prometheus, restarts
 	$(BIN)/python -m pytest $(PARALLEL) tests/integration tests/contract -m slow
 
-slow-short: $(STAMP)  ## the same without the longest; takes five minutes
+slow-short: $(STAMP)  ## the same without the longest; takes eight minutes
 	$(BIN)/python -m pytest $(PARALLEL) tests/integration tests/contract -m 'slow and not long'
 
 docs-test: $(STAMP)  ## run the commands in README and docs; requires curl and jq, takes a minute

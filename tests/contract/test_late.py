@@ -23,7 +23,7 @@ from functions.worker.mcp.broker import Broker
 from shared.configuration.settings import WorkerSettings
 from shared.mcp.config import Server
 from tests.support import mcp_server
-from tests.support.marks import long
+from tests.support.parameters import long
 from tests.support.real_cli import isolated_environment
 from tests.support.scripted_model import ScriptedModel
 

@@ -13,7 +13,7 @@ from shared.http import callers as http_callers
 from shared.store.redis.client import close_clients
 from shared.store.redis.ordered_replies import OrderedReplies
 from tests.support.gateway import Gateway
-from tests.support.marks import long
+from tests.support.parameters import long
 from tests.support.redis_server import RedisServer
 from tests.support.scripted_model import ScriptedModel
 

@@ -12,8 +12,7 @@ import httpx
 import pytest
 
 from tests.support.commands import run_command
-from tests.support.marks import LONG, SLOW
-from tests.support.parameters import first_of
+from tests.support.parameters import LONG, SLOW, first_of
 from tests.support.processes import running
 from tests.support.scripted_replies import Error, Hang
 from tests.support.terminal import COMMAND, Terminal, environment

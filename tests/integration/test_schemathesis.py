@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.fake_cli import fake_cli
 from tests.support.gateway import ROOT
-from tests.support.marks import long
+from tests.support.parameters import long
 
 COMMAND = Path(sys.executable).parent / "schemathesis"
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.support.gateway import Gateway
-from tests.support.marks import LONG
+from tests.support.parameters import LONG
 from tests.support.scripted_model import Hang, ScriptedModel
 
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.marks import long
+from tests.support.parameters import long
 
 # Parameters of a module's fixture `variables`. What does not depend on the store is tried with S3 in `make slow` alone.
 STORES = ("directory", long("s3"))

@@ -1,13 +1,21 @@
-"""Parameters of which `make test` runs the first, and `make slow` all."""
+"""Parameters that `make test` leaves out, and those that `.ci/run` leaves out too."""
 
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
+SLOW = (pytest.mark.slow,)
+LONG = (pytest.mark.slow, pytest.mark.long)
+
+
+def long(*values: Any) -> Any:
+    """Return a parameter for `make slow` alone, where `.ci/run` has others of its kind."""
+    return pytest.param(*values, marks=LONG)
+
 
 def first_of(cases: Iterable[Any], count: int = 1, *, is_long: bool = False) -> list[Any]:
     """Mark all cases but the first ones as slow; with `is_long` as long too. A tuple is a case of several arguments."""
-    marks = [pytest.mark.slow, pytest.mark.long] if is_long else [pytest.mark.slow]
     chosen = [case if isinstance(case, tuple) else (case,) for case in cases]
+    marks = LONG if is_long else SLOW
     return [pytest.param(*case, marks=marks if place >= count else ()) for place, case in enumerate(chosen)]
