@@ -148,9 +148,8 @@ def _failures(minutes: Sequence[Point]) -> Iterator[Cause]:
     if failed >= _FAILING_JOBS and failed >= _FAILING_SHARE * ended:
         code, count = errors.most_common(1)[0]
         text = f"{failed:,} of {ended:,} jobs of the last {_FAILING_MINUTES} minutes failed, {count:,} with {code}"
-        yield Cause(
-            "jobs_fail", text, f"#/jobs?state=failed&code={quote(code)}", "docs/troubleshooting.md#errors-of-jobs"
-        )
+        link = f"#/jobs?state=failed&code={quote(code)}"
+        yield Cause("jobs_fail", text, link, "docs/troubleshooting.md#errors-of-jobs")
 
 
 def _budgets(seen: Overview) -> Iterator[Cause]:

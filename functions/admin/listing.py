@@ -1,10 +1,11 @@
-"""Lists batches and kept sessions of all callers."""
+"""Lists batches, schedules and kept sessions of all callers."""
 
 import asyncio
 from typing import Any
 
 from shared.api.times import rfc3339, when
 from shared.configuration.settings import AdminSettings
+from shared.services import schedules
 from shared.store.callers import callers
 from shared.store.jobs import batches, sessions
 from shared.store.jobs.batches import StoredBatch
@@ -55,3 +56,17 @@ async def session_page(limit: int, cursor: str | None, settings: AdminSettings) 
         for one in found
     ]
     return {"sessions": shown, "nextCursor": None if end is None else str(end)}
+
+
+async def schedule_page(limit: int, cursor: str | None, settings: AdminSettings) -> dict[str, Any]:
+    """List schedules, newest first."""
+    (found, end), known = await asyncio.gather(
+        schedules.page(limit, cursor, caller=None, settings=settings),
+        callers.every(async_client(settings.redis_address)),
+    )
+    names = {one.id: one.name for one in known}
+    shown = [
+        {**one.model_dump(by_alias=True), "caller": caller, "callerName": names.get(caller, caller)}
+        for caller, one in found
+    ]
+    return {"schedules": shown, "nextCursor": end}

@@ -1,18 +1,16 @@
 """The routes of all callers' schedules."""
 
-import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse
 
+from functions.admin import listing
 from functions.admin.access import require_admin, require_viewer
 from functions.admin.audit import audited
 from shared.configuration.settings import AdminSettings, load
 from shared.http.describe import problems
 from shared.services import schedules
-from shared.store.callers import callers
-from shared.store.redis.client import async_client
 
 router = APIRouter(prefix="/admin/api/schedules", tags=["admin"], responses=problems(401, 403, 404, 422, 429, 503))
 ScheduleId = Annotated[str, Path(alias="scheduleId", max_length=64)]
@@ -25,17 +23,7 @@ async def list_schedules(
     cursor: Annotated[str | None, Query(pattern="^[0-9]{1,15}$")] = None,
 ) -> JSONResponse:
     """List the schedules of all callers, newest first."""
-    settings = load(AdminSettings)
-    (found, end), known = await asyncio.gather(
-        schedules.page(limit, cursor, caller=None, settings=settings),
-        callers.every(async_client(settings.redis_address)),
-    )
-    names = {one.id: one.name for one in known}
-    shown = [
-        {**one.model_dump(by_alias=True), "caller": caller, "callerName": names.get(caller, caller)}
-        for caller, one in found
-    ]
-    return JSONResponse({"schedules": shown, "nextCursor": end})
+    return JSONResponse(await listing.schedule_page(limit, cursor, load(AdminSettings)))
 
 
 @router.get("/{scheduleId}", summary="Read a schedule of any caller", dependencies=_VIEWER)

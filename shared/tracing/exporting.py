@@ -58,7 +58,7 @@ class _LoggedExporter(SpanExporter):
 
 
 class _Resource(Resource):
-    """Computes its hash once: the encoder asks for it with each span, and the SDK's own writes all as JSON."""
+    """Computes its hash once: the encoder needs it for each span, and the SDK writes all attributes as JSON for it."""
 
     def __init__(self, resource: Resource) -> None:
         super().__init__(resource.attributes, resource.schema_url)

@@ -86,6 +86,7 @@ def test_writes_of_the_cli_after_its_answer_are_discarded(tmp_path, model, store
         assert store.keys(f"cg:talk:*{session}*")
 
 
+@pytest.mark.slow
 @pytest.mark.once
 @pytest.mark.parametrize("session", first_of(["01a00000-0000-7000-8000-000000000000", "none-of-that-name"]))
 def test_a_missing_session_fails_the_job_without_calling_claude(gateway, model, session):

@@ -153,6 +153,7 @@ def test_a_paused_job_can_be_cancelled(gateway, model):
     assert decide(gateway, job, decision="allow").status_code == 409
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("then", "state"), first_of([("deny", "completed"), ("fail", "failed")]))
 def test_a_call_that_nobody_decides_is_denied_or_fails_the_job(gateway, model, then, state):
     approval = {"tools": ["Bash"], "timeoutMs": 1000, "onTimeout": then}

@@ -11,7 +11,7 @@ from tests.support.parameters import first_of
 from tests.support.scripted_model import Text, ToolUse
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

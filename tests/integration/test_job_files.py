@@ -10,7 +10,7 @@ from tests.support.object_store import STORES, ObjectStore, with_each_store
 from tests.support.scripted_model import Text, ToolUse
 
 # The handlers are those of every job: `test_main_job`, `test_every_route`.
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 
 # One pixel: the CLI leaves out an image that it cannot read.
 PNG = base64.b64decode(

@@ -170,6 +170,7 @@ def test_an_api_error_is_the_error_of_the_job_without_details(gateway, model, sc
     assert "127.0.0.1" not in shown
 
 
+@pytest.mark.slow
 @pytest.mark.once
 @pytest.mark.parametrize("reason", first_of(["max_tokens", "model_context_window_exceeded"]))
 def test_a_truncated_answer_fails_as_output_too_large(gateway, script, reason):

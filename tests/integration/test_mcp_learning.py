@@ -20,7 +20,8 @@ NAMES = {"sky": SKY, "till": TILL}
 
 @pytest.fixture
 async def client(store, server):
-    return redis_client.async_client(server.url)
+    yield redis_client.async_client(server.url)
+    await redis_client.close_clients()
 
 
 async def counts(client, server, pair):

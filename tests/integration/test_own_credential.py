@@ -94,6 +94,7 @@ def test_a_run_and_the_outside_find_no_trace_of_the_key(gateway, model, put, scr
     assert json.loads(admin)["request"]["credential"] == "mine"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "kind", "code"),
     first_of(

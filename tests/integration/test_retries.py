@@ -168,6 +168,7 @@ def test_attempts_end_at_the_limit_with_the_last_error(gateway, model, script):
     assert len(requests_of(model, "stays")) == 3, job["attemptsDetail"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", first_of([401, 402, 404]))
 def test_permanent_errors_are_not_retried(gateway, script, status):
     script(failing(f"no {status}", *[Error(status, "some_error")] * 9))
@@ -208,6 +209,7 @@ def test_a_job_that_cannot_retry_in_time_fails_at_once(gateway, script):
     assert (job["error"]["code"], job["attempts"]) == ("overloaded", 1)
 
 
+@pytest.mark.slow
 def test_a_rate_limit_holds_the_whole_fleet_until_retry_after(gateway, model, script):
     script(failing("limited", Error(429, "rate_limit_error", headers={"retry-after": "3"})))
     first = gateway.submit("limited")
@@ -234,6 +236,7 @@ def test_a_job_that_waits_for_claude_can_be_cancelled(gateway, model, script):
     assert len(requests_of(model, "give up")) == before
 
 
+@pytest.mark.slow
 def test_an_overloaded_model_is_replaced_by_its_fallback(gateway, model, script):
     def reply(body):
         return OVERLOADED if body["model"].startswith("claude-opus") else Text("from the other")

@@ -121,6 +121,7 @@ def test_integers_keep_the_digits_that_the_model_wrote(gateway, script):
     assert "9007199254740993" in job["result"]["response"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("root", "answer"),
     first_of(
@@ -138,6 +139,7 @@ def test_a_root_that_the_api_refuses_is_wrapped(gateway, script, model, root, an
     assert set(tool["input_schema"]["properties"]) == {"value"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("text", "state"), first_of([("a+b", "failed"), ("a-b", "completed")]))
 def test_the_gateway_checks_expressions_that_the_cli_cannot_compile(gateway, script, text, state):
     script(lambda _: ToolUse("StructuredOutput", {"text": text}))

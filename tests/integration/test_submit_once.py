@@ -76,8 +76,7 @@ def test_an_identical_query_is_cached_with_its_own_request_id(gateway, model):
             {"query": "sensitive", "model": "claude-sonnet-5-5"},
             {"query": "sensitive", "timeoutMs": 60_000},
             {"query": "sensitive", "systemPrompt": "x"},
-        ],
-        2,
+        ]
     ),
     ids=["case", "space", "context", "turns", "model", "timeout", "system"],
 )
@@ -104,6 +103,7 @@ def test_bypass_neither_reads_nor_writes_and_refresh_overwrites(gateway):
     assert post(gateway, {"query": "modes"}).json()["jobId"] == third["jobId"]
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_a_cached_answer_ends_with_its_ttl(gateway):
     first = gateway.ask("short lived", cache={"ttl": 1})
@@ -170,6 +170,7 @@ def test_many_identical_concurrent_queries_share_one_run(gateway, model, script,
     assert model.queries().count(str(body["query"])) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.once
 @pytest.mark.parametrize("how", first_of(["failed", "cancelled"]))
 def test_a_failed_leader_does_not_block_the_next(gateway, script, how):
@@ -186,6 +187,7 @@ def test_a_failed_leader_does_not_block_the_next(gateway, script, how):
     assert gateway.finished(answer["jobId"])["result"]["response"] == "fine"
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_a_joiner_of_higher_priority_raises_a_waiting_job(gateway, hold):
     occupy(gateway)
@@ -303,6 +305,7 @@ def test_a_wait_returns_at_the_end_of_the_job_and_not_before(gateway, hold):
     assert {answer["state"] for answer in answers} == {"completed"}
 
 
+@pytest.mark.slow
 def test_prefer_wait_answers_with_the_finished_job_or_the_usual_202(gateway, hold):
     done = post(gateway, {"query": "soon"}, Prefer="wait=20")
     assert (done.status_code, done.json()["state"]) == (200, "completed")
@@ -354,6 +357,7 @@ def test_a_wrong_list_parameter_is_named(gateway, query):
     assert answer.json()["errors"][0]["pointer"] == "/" + query.partition("=")[0]
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_a_full_queue_refuses_jobs_until_it_has_room(gateway, hold):
     occupy(gateway)

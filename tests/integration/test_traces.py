@@ -14,7 +14,7 @@ from tests.support.receiver import Receiver
 from tests.support.scripted_model import Disconnect, Error, Text, ToolUse
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 
 CLIENT = "00f067aa0ba902b7"
 CHAT = "chat claude-opus-5-5"

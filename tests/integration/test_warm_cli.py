@@ -97,6 +97,7 @@ async def test_a_job_gets_a_cli_that_has_just_started(slot):
         assert await answer(cli) == ("hello", starting)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("has_cores", "wanted"), first_of([(2.0, True), (1.9, False)]))
 async def test_jobs_that_follow_each_other_get_a_second_waiting_cli(slot, monkeypatch, has_cores, wanted):
     """Catches jobs in direct succession that each wait for a start while a core is free; or a start without one."""
@@ -186,6 +187,7 @@ async def test_a_run_that_ends_before_its_options_are_taken_starts_nothing(slot,
     assert "late_initialization_failed" not in [record.message for record in caplog.records]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alone", first_of([0.01, 60.0]))
 async def test_the_next_cli_starts_after_the_job_or_its_start_up(slot, monkeypatch, alone):
     monkeypatch.setattr(held, "_START_DELAY_WITHOUT_RELAY", alone)
@@ -359,6 +361,7 @@ async def test_a_session_cli_without_a_job_is_not_replaced(slot, monkeypatch):
         await until_async(lambda: cli.continued.cli is None and not cli.continued._wanted.is_set(), within=30)
 
 
+@pytest.mark.slow
 async def test_a_dead_cli_is_replaced_and_given_to_no_job(slot):
     async with kept_warm() as cli:
         dead = await ready(cli)
