@@ -1,6 +1,7 @@
 """The overview's charts, and the pages beside those of jobs, in a real Chromium."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 
@@ -138,7 +139,7 @@ def test_the_pages_are_accessible_and_do_not_overflow(visit, gateway, width, sch
         ("jobs/%", "Page not found"), ("schedules/%E0%A4", "Page not found"), ("nothing", "Page not found"),
         ("constructor", "Page not found"), ("batches/1", "Page not found"), ("jobs/a/b", "Job"),
         ("jobs/%3Cb%3E", "Job"), ("schedules/none", "Schedule"), ("jobs/?state=failed", "Jobs"),
-        ("?span=%", "Nothing is wrong"),
+        ("?span=%", re.compile("wrong|Wrong")),
         ("playground?job=%", "Playground"), ("jobs?cursor=x", "Jobs"), ("audit?cursor=x", "This page cannot be shown"),
         ("batches?cursor=x", "This page cannot be shown"), ("sessions?cursor=%", "This page cannot be shown"),
     ],
