@@ -60,7 +60,7 @@ async def test_each_read_takes_three_round_trips_at_most(client, server, round_t
         round_trips.clear()
         await client.get(url, headers=basic())
         taken[path] = len(round_trips)
-    # Where it is four, two are sent side by side. Usage reads the time, the callers of each day and what each used.
+    # Where it is four, two are sent side by side.
     assert {path: count for path, count in taken.items() if count > 4} == {}, taken
 
 

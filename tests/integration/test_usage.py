@@ -7,6 +7,7 @@ import io
 import json
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 from standardwebhooks import Webhook
@@ -99,6 +100,14 @@ async def test_usage_adds_up_by_each_field(client, server, ann, spend, rows):
     assert (await costs("key"))[(present,)] == 2.0
     named = {row["caller"]: row["callerName"] for row in await rows()}
     assert named == {ann.id: "ann", bob.id: "bob"}
+
+
+async def test_usage_is_of_the_days_of_redis(client, ann, spend, rows, monkeypatch):
+    """Catches a day that is chosen by the clock of a host whose clock is wrong."""
+    await spend(ann.key)
+    monkeypatch.setattr(usage, "time", SimpleNamespace(time=lambda: 0.0))
+    [row] = await rows("date")
+    assert row["costUsd"] == 0.25
 
 
 async def test_cancelled_jobs_and_cached_answers_are_counted(client, ann, spend, rows):
