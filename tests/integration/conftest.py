@@ -12,6 +12,7 @@ from shared.configuration.settings import load
 from shared.http import callers as http_callers
 from shared.store.redis.client import close_clients
 from shared.store.redis.ordered_replies import OrderedReplies
+from tests.support.commands import stop_command_server
 from tests.support.gateway import Gateway
 from tests.support.parameters import long
 from tests.support.redis_server import RedisServer
@@ -29,6 +30,13 @@ def pytest_generate_tests(metafunc):
         too = long("lambda")
         ways = ["uvicorn"] if once else [only] if emulated else ["uvicorn", too]
         metafunc.parametrize("gateway", ways, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def command_server() -> Iterator[None]:
+    """End the process that runs the commands of a module's tests with the module."""
+    yield
+    stop_command_server()
 
 
 @pytest.fixture(scope="module")

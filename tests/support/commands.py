@@ -1,6 +1,5 @@
 """Commands of `claude-gateway`, as a script runs them, without a start of Python for each."""
 
-import atexit
 import json
 import os
 import signal
@@ -9,17 +8,19 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 
 from tests.support.gateway import ROOT
 from tests.support.measured import COVERAGE
 
 TIMEOUT = 60.0
+_running: list[tuple[socket.socket, subprocess.Popen[bytes]]] = []
 
 
-@cache
 def _server() -> socket.socket:
+    if _running and _running[0][1].poll() is None:
+        return _running[0][0]
+    stop_command_server()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         process = subprocess.Popen(
@@ -30,8 +31,14 @@ def _server() -> socket.socket:
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
+    _running.append((ours, process))
+    return ours
 
-    def stop() -> None:
+
+def stop_command_server() -> None:
+    """End the process, if there is one: it is a child of the tests' process, in which some tests look for children."""
+    while _running:
+        ours, process = _running.pop()
         ours.close()
         try:
             process.wait(10)
@@ -39,9 +46,6 @@ def _server() -> socket.socket:
             # A command that hangs is in the same session.
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-
-    atexit.register(stop)
-    return ours
 
 
 def run_command(
