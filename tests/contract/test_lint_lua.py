@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from shared.store.redis import scripts
 from tests.lint.lua import findings
 
 SHARED = ("shared.lua", "local USED, SPARE = 1, 2\nlocal function both() return USED end\n")
@@ -41,3 +42,9 @@ def test_a_script_that_lua_cannot_read_is_found():
     [found] = findings({"one": [SHARED, ("one.lua", "return (\n")]})
     assert found.startswith("one.lua:")
     assert found.endswith("(E011)")
+
+
+def test_no_script_lacks_a_definition_that_it_uses():
+    """Catches a name that the joining of a script leaves out: its value would be nil."""
+    texts = {name: [(name, scripts.source(name)[0])] for name in scripts.names()}
+    assert [found for found in findings(texts) if "(W1" in found or "(E" in found] == []

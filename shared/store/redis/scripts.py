@@ -11,6 +11,7 @@ import redis.asyncio
 from redis.exceptions import NoScriptError
 
 from shared.store import keys
+from shared.store.redis.joining import joined
 from shared.store.redis.pipelining import send
 from shared.store.redis.signatures import Signature
 
@@ -74,11 +75,11 @@ def preamble() -> str:
 
 
 @cache
-def _source(name: str) -> tuple[str, str]:
+def source(name: str) -> tuple[str, str]:
     """Return the text of a script, and the digest by which Redis knows it."""
     *parts, own = (path.read_text(encoding="utf-8") for path in files(name))
     # The script's own statements are a function: Lua allows 200 locals in each, and the parts have nearly as many.
-    text = preamble() + "".join(parts) + f"return (function()\n{own}\nend)()\n"
+    text = joined([preamble(), *parts], f"return (function()\n{own}\nend)()\n")
     return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -100,7 +101,7 @@ async def run(client: redis.asyncio.Redis, script: str, /, **arguments: Any) -> 
     The arguments have the names that the header of the script gives them. Raises TypeError for other names.
     """
     values = signature(script).values(arguments)
-    text, digest = _source(script)
+    text, digest = source(script)
     [reply] = await send(client, ("EVALSHA", digest, 0, *values))
     if isinstance(reply, NoScriptError):
         [reply] = await send(client, ("EVAL", text, 0, *values))
@@ -112,7 +113,7 @@ async def run(client: redis.asyncio.Redis, script: str, /, **arguments: Any) -> 
 def run_sync(client: redis.Redis, script: str, /, **arguments: Any) -> Any:
     """Run a script from a thread that blocks; see `run`."""
     values = signature(script).values(arguments)
-    text, digest = _source(script)
+    text, digest = source(script)
     try:
         return client.evalsha(digest, 0, *values)
     except NoScriptError:

@@ -1,7 +1,6 @@
 -- Part of every script, after the state transitions: the runs of schedules. A schedule keeps its last ones, the newest
 -- first, as JSON: due (ms, absent for a run by hand), at, state, and job, started, finished, cost, code and detail as far as
 -- it has them.
-do
 local MOST_RUNS, RUN_BYTES, MOST_FAILURES = 100, 256, 10
 
 function schedules.add_run(id, caller, run)
@@ -62,5 +61,4 @@ function schedules.forget(id)
   redis.call('ZREM', schedules.of(known[1]), id)
   add_to_caller(known[1], -(known[2] or 0))
   redis.call('DEL', schedules.record(id), schedules.runs(id))
-end
 end
