@@ -25,8 +25,10 @@ end
 -- Returns what refuses them, or false, and the ms after which to try again: for the budget, the ms until the next day.
 local function over_limits(caller, limits, more, bytes, time, reset)
   local most = limits.caller_max_waiting
-  local own = redis.call('ZCARD', jobs_of(caller, 'waiting')) + redis.call('ZCARD', jobs_of(caller, 'delayed'))
-  if most > 0 and own + more > most then return 'caller_full', reset end
+  if most > 0 then
+    local own = redis.call('ZCARD', jobs_of(caller, 'waiting')) + redis.call('ZCARD', jobs_of(caller, 'delayed'))
+    if own + more > most then return 'caller_full', reset end
+  end
   if lacks_room(caller, limits, bytes) then return 'caller_bytes', reset end
   local waiting = redis.call('ZCARD', WAITING) + redis.call('ZCARD', PARKED) + redis.call('ZCARD', HELD)
     + redis.call('ZCARD', DELAYED)
