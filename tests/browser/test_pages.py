@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -13,8 +14,9 @@ from tests.browser.conftest import PASSWORD, VIEWER
 from tests.integration.test_mcp_reading import FORECAST, PROGRAM
 from tests.support.gateway import Gateway
 from tests.support.receiver import Receiver
-from tests.support.scripted_replies import Error
+from tests.support.scripted_replies import Error, Text, ToolUse
 
+QUICK = Path(__file__).parents[1] / "support" / "quick_mcp_server.py"
 HOSTILE = "<img src=x onerror='window.broken = 1'>"
 NIGHTLY = {"name": HOSTILE, "cron": "30 3 * * *", "timezone": "Europe/Rome", "query": {"query": "Summarize the day"}}
 # The pages, and what each shows once it is there.
@@ -39,10 +41,12 @@ def gateway(model, tmp_path_factory) -> Iterator[Gateway]:
         "command": sys.executable, "args": ["-c", PROGRAM, str(folder / "starts"), json.dumps(FORECAST)],
         "routing": {"description": "Weather", "examples": ["Will it rain in Rome?"], "keywords": ["forecast"]},
     }  # fmt: skip
-    (folder / "mcp.json").write_text(json.dumps({"mcpServers": {"weather": weather}}))
+    picnic = {"command": "python", "args": ["-S", str(QUICK)], "routing": {"keywords": ["is the picnic on"]}}
+    (folder / "mcp.json").write_text(json.dumps({"mcpServers": {"weather": weather, "picnic": picnic}}))
     variables = {
         "ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "k", "QUEUE_CONCURRENCY": "1", "ADMIN_ENABLED": "true",
         "ADMIN_PASSWORD": PASSWORD, "ADMIN_VIEWER_PASSWORD": VIEWER, "CLAUDE_MAX_RETRIES": "1", "MCP_ENABLED": "true",
+        "MCP_LEARN": "true",
         "WEBHOOK_RETRY_SCHEDULE": "600",
     }  # fmt: skip
     with Gateway(folder, **variables) as gateway:
@@ -219,6 +223,19 @@ def test_a_trial_names_the_server_of_a_query_and_why(visit, gateway):
     page.get_by_label("Query").fill("Write a haiku about the sea")
     page.get_by_role("button", name="Try").click()
     expect(page.get_by_text("This query gets no server.")).to_be_visible()
+
+
+def test_what_was_learned_is_shown_and_deleted(visit, gateway, script):
+    """Catches a count that the page does not show, and a button that deletes nothing."""
+    script(lambda body: Text("dry") if len(body["messages"]) > 2 else ToolUse("mcp__picnic__environment", {}))
+    assert gateway.ask("Is the picnic on?")["mcpServers"] == ["picnic"]
+    page = visit("mcp")
+    row = page.get_by_role("row", name="picnic")
+    expect(row).to_contain_text("1 of 1 jobs", timeout=30_000)
+    page.get_by_role("button", name="Forget what was learned").click()
+    page.click("#ask-yes")
+    expect(page.locator("#notes")).to_contain_text("What was learned is deleted")
+    expect(row).to_contain_text("0 of 0 jobs")
 
 
 def test_settings_show_their_source_and_hide_secrets(visit, gateway):

@@ -3,6 +3,7 @@
 import { ApiError, call } from "./api.js";
 import { h, number, visible } from "./dom.js";
 import { update } from "./live.js";
+import { confirmed, note } from "./notices.js";
 import { section, table } from "./table.js";
 
 function tools(one) {
@@ -32,6 +33,20 @@ const row = (one) => [
   tools(one),
 ];
 const COLUMNS = ["Server", "Kind", "Description", "Keywords", "Examples", "Tools"];
+// With MCP_LEARN: how many of the jobs that were offered the server have used it.
+const use = ({ learned }) => (learned ? `${number(learned.used)} of ${number(learned.offered)} jobs` : "–");
+
+async function forget() {
+  const text = "The router no longer knows which servers the jobs of the last 30 to 60 days used.";
+  if (!(await confirmed("Forget what was learned?", text, "Forget"))) return;
+  try {
+    await call("DELETE", "/api/mcp/learned");
+    note("What was learned is deleted");
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    note(error.message, "bad");
+  }
+}
 
 function verdict(found) {
   const best = found.servers.length ? `This query gets ${found.servers.join(", ")}.` : "This query gets no server.";
@@ -73,7 +88,7 @@ function trial() {
   return section("Which servers does a query get?", form, problem, result);
 }
 
-export function mcpPage() {
+export function mcpPage(context) {
   const servers = h("div");
   let isBuilt = false;
   return {
@@ -84,7 +99,14 @@ export function mcpPage() {
         main.replaceChildren(section("MCP servers", servers), found.enabled ? trial() : "");
       }
       const none = found.enabled ? "MCP_CONFIG has no server." : "MCP is off. Set MCP_ENABLED to use MCP servers.";
-      update(servers, table(COLUMNS, found.servers.map(row), none));
+      const learns = found.servers.some((one) => one.learned);
+      const rows = found.servers.map((one) => (learns ? [...row(one), use(one)] : row(one)));
+      const button = h("button", { type: "button", onclick: forget }, "Forget what was learned");
+      update(
+        servers,
+        table(learns ? [...COLUMNS, "Used by"] : COLUMNS, rows, none),
+        learns && context.mayChange ? button : "",
+      );
     },
   };
 }
