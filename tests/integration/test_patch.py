@@ -94,7 +94,7 @@ def test_a_patch_above_the_limit_is_omitted_and_named(gateway, model):
     "printf '[core]\\n\\tfsmonitor = touch outputs/planted\\n' >.gitconfig; mkdir .git; cp .gitconfig .git/config",
     "echo '* filter=x diff=x' >.gitattributes; echo 'gitdir: /etc' >.git",
     "ln -s /etc .git", "mkfifo pipe; mkfifo .git", "ln -s /dev/zero .gitignore", "ln -s /etc/passwd .gitattributes",
-], is_long=True))  # fmt: skip
+]))  # fmt: skip
 def test_what_a_run_plants_for_git_is_not_run(gateway, model, planted):
     """Catches a patch that runs a program of the run, hangs, or shows a file from outside."""
     # The CLI itself denies commands that name git's own files.

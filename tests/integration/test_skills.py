@@ -55,7 +55,7 @@ def test_the_model_reads_a_skill_that_the_request_names(gateway, model):
     assert "Read-only file system" in requests[2]
 
 
-@pytest.mark.parametrize("name", first_of(["drawing", "gateway:drawing", "simplify", "../drawing"], is_long=True))
+@pytest.mark.parametrize("name", first_of(["drawing", "gateway:drawing", "simplify", "../drawing"]))
 def test_a_skill_that_the_request_does_not_name_is_not_read(gateway, model, name):
     job, requests = run(gateway, model, skill(name))
     assert job["state"] == "completed", job
@@ -80,9 +80,7 @@ def test_a_file_of_the_caller_is_no_skill(gateway, model):
     assert "The text of reviewing" in requests[-1]
 
 
-@pytest.mark.parametrize(
-    "query", first_of(["/gateway:reviewing now", "/reviewing", "/clear", "@/etc/hostname"], is_long=True)
-)
+@pytest.mark.parametrize("query", first_of(["/gateway:reviewing now", "/reviewing", "/clear", "@/etc/hostname"]))
 def test_a_query_that_looks_like_a_command_reaches_the_model(gateway, model, query):
     """Catches a query that the CLI carries out, now that its commands are not disabled."""
     before = len(model.requests)

@@ -14,8 +14,7 @@ def long(*values: Any) -> Any:
     return pytest.param(*values, marks=LONG)
 
 
-def first_of(cases: Iterable[Any], count: int = 1, *, is_long: bool = False) -> list[Any]:
-    """Mark all cases but the first ones as slow; with `is_long` as long too. A tuple is a case of several arguments."""
+def first_of(cases: Iterable[Any], count: int = 1) -> list[Any]:
+    """Leave all cases but the first ones to `make slow` alone. A tuple is a case of several arguments."""
     chosen = [case if isinstance(case, tuple) else (case,) for case in cases]
-    marks = LONG if is_long else SLOW
-    return [pytest.param(*case, marks=marks if place >= count else ()) for place, case in enumerate(chosen)]
+    return [pytest.param(*case, marks=LONG if place >= count else ()) for place, case in enumerate(chosen)]
