@@ -37,7 +37,7 @@ def test_a_killed_worker_starts_again_with_its_host_and_pid(server, store, tmp_p
     for restart in range(2):
         with Worker(tmp_path, server.url, prefix=UNSHARE) as worker:
             worker.wait_for_line("slot_started", times=2 * (restart + 1))
-            worker.wait_for_slots(store, 2 * (restart + 1))
+            worker.wait_for_slots(store, 2, known=2 * (restart + 1))
             _first(worker).send_signal(signal.SIGKILL)  # which ends its whole namespace
             worker.process.wait(10)
     names = store.zrange(keys.SLOTS, 0, -1)

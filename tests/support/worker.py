@@ -55,11 +55,11 @@ class Worker:
         """Wait until its log has a text some number of times."""
         self._until(lambda: self.log.count(text) >= times)
 
-    def wait_for_slots(self, client: redis.Redis, count: int) -> None:
-        """Wait until a number of slots is alive and waits for a job."""
+    def wait_for_slots(self, client: redis.Redis, count: int, known: int = 0) -> None:
+        """Wait until a number of slots waits for a job, and so many are known, with those of lost workers."""
         self._until(
             lambda: (
-                client.zcard(keys.SLOTS) >= count
+                client.zcard(keys.SLOTS) >= max(count, known)
                 and [client.hget(name, "state") for name in client.smembers("rq:workers")].count("idle") >= count
             )
         )
