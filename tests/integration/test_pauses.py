@@ -74,6 +74,7 @@ def test_a_turn_of_a_session_may_pause(gateway, model):
     assert [last_request(model).count(text) for text in turns] == [1] * 5
 
 
+@pytest.mark.long  # the CLI may read the message late on a busy machine
 def test_a_message_before_a_pause_is_received_once(gateway, model):
     """Catches a run that gives the CLI again what its transcript has, and a paused job that takes a message."""
     job = submit(gateway, model, wait_for("go"), WRITE, wait_for("on"), Text("done"))
@@ -93,6 +94,7 @@ def test_a_message_before_a_pause_is_received_once(gateway, model):
     assert [status for _, status in statuses(gateway, job)] == ["completed"] * 5
 
 
+@pytest.mark.long  # the CLI may read the message late on a busy machine
 def test_a_message_that_comes_as_the_run_pauses_is_received_once(gateway, model):
     """Catches a message that the CLI had, and that no request to the model contained before the pause."""
     job = submit(gateway, model, [wait_for("go"), WRITE], Text("done"))
