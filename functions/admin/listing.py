@@ -16,8 +16,7 @@ async def batch_page(limit: int, cursor: str | None, settings: AdminSettings) ->
     """List batches, newest first."""
     client = async_client(settings.redis_address)
     before = None if cursor is None else int(cursor)
-    (found, end), known = await asyncio.gather(batches.every(client, limit=limit, before=before), callers.every(client))
-    names = {one.id: one.name for one in known}
+    (found, end), names = await asyncio.gather(batches.every(client, limit=limit, before=before), callers.names(client))
     return {"batches": [_batch(one, names) for one in found], "nextCursor": None if end is None else str(end)}
 
 
@@ -40,10 +39,9 @@ async def session_page(limit: int, cursor: str | None, settings: AdminSettings) 
     """List kept sessions, the last to expire first."""
     client = async_client(settings.redis_address)
     before = None if cursor is None else int(cursor)
-    (found, end), known = await asyncio.gather(
-        sessions.every(client, limit=limit, before=before), callers.every(client)
+    (found, end), names = await asyncio.gather(
+        sessions.every(client, limit=limit, before=before), callers.names(client)
     )
-    names = {one.id: one.name for one in known}
     shown = [
         {
             "sessionId": one.session_id,
@@ -60,11 +58,10 @@ async def session_page(limit: int, cursor: str | None, settings: AdminSettings) 
 
 async def schedule_page(limit: int, cursor: str | None, settings: AdminSettings) -> dict[str, Any]:
     """List schedules, newest first."""
-    (found, end), known = await asyncio.gather(
+    (found, end), names = await asyncio.gather(
         schedules.page(limit, cursor, caller=None, settings=settings),
-        callers.every(async_client(settings.redis_address)),
+        callers.names(async_client(settings.redis_address)),
     )
-    names = {one.id: one.name for one in known}
     shown = [
         {**one.model_dump(by_alias=True), "caller": caller, "callerName": names.get(caller, caller)}
         for caller, one in found

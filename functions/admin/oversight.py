@@ -54,15 +54,14 @@ async def _rows(days: int, by: Sequence[By], settings: AdminSettings) -> list[di
     client = async_client(settings.redis_address)
     if "caller" not in by:
         return await usage_rows(client, days, by)
-    rows, known = await asyncio.gather(usage_rows(client, days, by), callers.every(client))
-    names = {one.id: one.name for one in known}
+    rows, names = await asyncio.gather(usage_rows(client, days, by), callers.names(client))
     return [{**row, "callerName": names.get(row["caller"])} for row in rows]
 
 
 async def credential_list(settings: AdminSettings) -> dict[str, Any]:
     """List the credentials of all callers without their values, and who may use them."""
     client = async_client(settings.redis_address)
-    names = {keys.ANONYMOUS: keys.ANONYMOUS, **{one.id: one.name for one in await callers.every(client)}}
+    names = {keys.ANONYMOUS: keys.ANONYMOUS, **await callers.names(client)}
     found = await credentials.of_callers(client, list(names))
     return {"credentials": [_credential(one, names[one.owner]) for one in found]}
 

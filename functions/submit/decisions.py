@@ -29,9 +29,10 @@ _FORM = {
     "properties": {"decision": {"enum": ["allow", "deny"]}, "message": {"type": "string", "maxLength": 4000}},
 }
 _HTML = {"text/html": {"schema": {"type": "string"}}}
+_INVALID = problems(422)[422]
 _PAGES: dict[int | str, dict[str, Any]] = {
     404: {"description": "The call was decided, or the time to decide is over.", "content": _HTML},
-    422: {**problems(422)[422], "content": {**problems(422)[422]["content"], **_HTML}},
+    422: {**_INVALID, "content": {**_INVALID["content"], **_HTML}},
 }
 
 

@@ -10,9 +10,9 @@ from shared.api.wire import Body, finite, integral
 
 # ms for which a call waits by default, and at most whatever SESSION_TTL is.
 APPROVAL_TIMEOUT, _LONGEST = 600_000, 315_360_000_000
-# A tool, or several: `*` stands for any text.
 # The CLI has two names for one tool.
 _SAME = {"Task": "Agent", "Agent": "Task"}
+# A tool, or several: `*` stands for any text.
 PATTERN = r"^[A-Za-z*][A-Za-z0-9_*-]{0,199}$"
 ToolPattern = Annotated[StrictStr, Field(min_length=1, max_length=200, pattern=PATTERN)]
 

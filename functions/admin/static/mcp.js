@@ -3,7 +3,6 @@
 import { ApiError, call } from "./api.js";
 import { h, number, visible } from "./dom.js";
 import { update } from "./live.js";
-import { confirmed, note } from "./notices.js";
 import { section, table } from "./table.js";
 
 function tools(one) {
@@ -36,17 +35,15 @@ const COLUMNS = ["Server", "Kind", "Description", "Keywords", "Examples", "Tools
 // With MCP_LEARN: how many of the jobs that were offered the server have used it.
 const use = ({ learned }) => (learned ? `${number(learned.used)} of ${number(learned.offered)} jobs` : "–");
 
-async function forget() {
-  const text = "The router no longer knows which servers the jobs of the last 30 to 60 days used.";
-  if (!(await confirmed("Forget what was learned?", text, "Forget"))) return;
-  try {
-    await call("DELETE", "/api/mcp/learned");
-    note("What was learned is deleted");
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    note(error.message, "bad");
-  }
-}
+const forget = (context) =>
+  context.actIfSure(
+    "Forget what was learned?",
+    "The router no longer knows which servers the jobs of the last 30 to 60 days used.",
+    "Forget",
+    "DELETE",
+    "/mcp/learned",
+    "What was learned is deleted",
+  );
 
 function verdict(found) {
   const best = found.servers.length ? `This query gets ${found.servers.join(", ")}.` : "This query gets no server.";
@@ -101,7 +98,7 @@ export function mcpPage(context) {
       const none = found.enabled ? "MCP_CONFIG has no server." : "MCP is off. Set MCP_ENABLED to use MCP servers.";
       const learns = found.servers.some((one) => one.learned);
       const rows = found.servers.map((one) => (learns ? [...row(one), use(one)] : row(one)));
-      const button = h("button", { type: "button", onclick: forget }, "Forget what was learned");
+      const button = h("button", { type: "button", onclick: () => forget(context) }, "Forget what was learned");
       update(
         servers,
         table(learns ? [...COLUMNS, "Used by"] : COLUMNS, rows, none),

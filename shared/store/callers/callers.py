@@ -83,6 +83,11 @@ async def every(client: redis.asyncio.Redis) -> list[Caller]:
     return sorted(callers, key=lambda caller: (caller.created, caller.id))
 
 
+async def names(client: redis.asyncio.Redis) -> dict[str, str]:
+    """Return the names of all callers by their ids."""
+    return {caller.id: caller.name for caller in await every(client)}
+
+
 async def revoke(client: redis.asyncio.Redis, caller_id: str, *, keep_for: int) -> bool:
     """Revoke a key and cancel all jobs of its caller, readable for `keep_for` s; False when there is no such key.
 

@@ -26,7 +26,8 @@ async def count(client: redis.asyncio.Redis, caller: str, servers: Mapping[str, 
     used = " ".join("1" if is_used else "0" for is_used in servers.values())
     numbers = " ".join(map(str, (0, *pairs)))
     reply = await scripts.run(
-        client, "learn", caller=caller, most=MOST_A_DAY, servers=" ".join(servers), used=used, pairs=numbers
+        client, "learn", caller=caller, most=MOST_A_DAY, servers=" ".join(servers), used=used, period_ms=1000 * PERIOD,
+        pairs=numbers,
     )  # fmt: skip
     return bool(reply)
 

@@ -98,8 +98,7 @@ function rare.deleted_files_of(caller) return 'cg:files:deleted:' .. caller end
 local function caller_key_of(digest) return 'cg:key:' .. digest end
 function rare.secrets_of(caller) return 'cg:secret:' .. caller end
 function rare.audit_of(source) return 'cg:audit:' .. source end
--- What MCP servers were used for, in periods of 30 days, and the jobs of a caller that count of a day.
-rare.LEARNED_PERIOD = 30 * DAY
+-- What MCP servers were used for, by period, and the jobs of a caller that count of a day.
 function rare.learned_of(digest, period) return 'cg:learned:' .. digest .. ':' .. whole(period) end
 function rare.learned_of_caller(caller, day) return 'cg:learned:of:' .. caller .. ':' .. whole(day) end
 function rare.guesses_of(address) return 'cg:guesses:' .. address end
