@@ -1,5 +1,6 @@
 """Build the FastAPI app and the Lambda handler of a function."""
 
+import gc
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
@@ -107,7 +108,11 @@ def lambda_handler(
     _check((*settings, ProxySettings))
     from shared.http.lambda_telemetry import with_telemetry  # noqa: PLC0415 -- needed in Lambda only
 
-    return with_telemetry(adapter, scheduled)
+    handler = with_telemetry(adapter, scheduled)
+    # What was imported stays: collections need not look at it.
+    gc.freeze()
+    gc.enable()
+    return handler
 
 
 def _check(settings: Sequence[type[CommonSettings]]) -> None:

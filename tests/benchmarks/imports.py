@@ -60,5 +60,5 @@ def measure() -> list[Figure]:
         ratio = statistics.median((one - empty) / (all_ - empty) for one, empty, all_ in of_each)
         detail = f"CPU {(statistics.median(rounds) - statistics.median(nothing)) * 1000:.0f} ms; {where}"
         what = f"import of {name}, fresh process"
-        figures.append(Figure(what, against, ratio, "≤" if name == "submit" else "", 0.45, detail=detail))
+        figures.append(Figure(what, against, ratio, "≤" if name == "submit" else "", 0.42, detail=detail))
     return figures

@@ -130,3 +130,14 @@ def test_a_lambda_function_with_wrong_settings_ends_at_its_start(tmp_path):
     )  # fmt: skip
     (line,) = _lines(done)
     assert line.startswith("REDIS_URL: ")
+
+
+def test_a_lambda_function_collects_garbage_after_its_start(tmp_path):
+    environment = {**os.environ, "AWS_LAMBDA_FUNCTION_NAME": "submit", "PYTHONPATH": str(ROOT)} | SECRETS
+    environment["REDIS_URL"] = "redis://127.0.0.1:1"
+    code = "import gc, functions.submit.app; print(gc.isenabled(), gc.get_freeze_count() > 100_000)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.stdout.split() == ["True", "True"], done.stderr
