@@ -210,7 +210,7 @@ ARCHITECTURE ?= x86_64
 MACHINE := $(ARCHITECTURE:arm64=aarch64)
 FUNCTIONS := Submit Status Webhook Batches Openai Anthropic Admin Credentials Files Schedules
 # Parts of packages that no function imports; a zip is loaded at each cold start.
-UNUSED := bin pydantic/v1 aws_lambda_powertools/event_handler \
+UNUSED := bin shared/mcp/fitted.npz pydantic/v1 aws_lambda_powertools/event_handler \
 	$(addprefix google/,api cloud gapic logging longrunning rpc type)
 .PHONY: $(FUNCTIONS:%=build-%Function)
 $(FUNCTIONS:%=build-%Function): build-%Function:

@@ -8,7 +8,7 @@ weight. docs/mcp.md has the measurements behind this choice.
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from shared.mcp.learned import Learned, Use
 
 # The value from which a server is chosen, and how much below the best one. Fitted to labeled queries.
-THRESHOLD, BELOW = 2.4, 0.7
+THRESHOLD, BELOW = 2.2, 0.7
 _STEEPNESS = 1.5  # of the score, which is one half at the threshold
 _PHRASE, _WORD, _SAME = 3.0, 2.0, 3.0
 _PENALTY = 2.0  # of a query that asks for an explanation
 # Additive smoothing, in texts: the weight of occurrences that the few texts do not contain.
-_UNSEEN = 0.2
+_UNSEEN = 0.5
 _LEARNED = 1.0  # the most that the use of a server adds or takes
 _EXAMPLE = 2  # the weight of a text of an entry, compared with a text of the catalog
 _WORST = -2.0  # the lowest weight of a word that only other texts have
@@ -116,12 +116,15 @@ class Router:
 def _weights(name: str, server: Server, tools: Tools) -> dict[str, float]:
     """Return the weight of each word of a server's texts and of those of its kinds."""
     routing = server.routing
-    description = f"{routing.description} {' '.join(routing.keywords)}"
-    borrowed = [text for kind in kinds.of(name, description, tools) for text in kind.texts]
+    of = kinds.of(name, f"{routing.description} {' '.join(routing.keywords)}", tools)
     own = [*routing.examples, f"{plain_words(name)} {routing.description}"] * _EXAMPLE
     own += [tool.description or tool.words for tool in tools]
-    theirs, here, everywhere = _occurrences(borrowed), _occurrences([*borrowed, *own]), _counts()
-    texts, others = len(borrowed) + len(own), len(_texts()) - len(borrowed)
+    theirs = Counter[str]()
+    for kind in of:
+        theirs.update(kind.words)
+    here, everywhere = theirs + Counter(word for text in own for word in set(words_of(text))), _counts()
+    borrowed = sum(kind.queries for kind in of)
+    texts, others = borrowed + len(own), sum(kind.queries for kind in _all()) - borrowed
     return {
         word: math.log((count + _UNSEEN) / (texts + 1))
         - math.log((max(0, everywhere[word] - theirs[word]) + _UNSEEN) / (others + 1))
@@ -129,18 +132,17 @@ def _weights(name: str, server: Server, tools: Tools) -> dict[str, float]:
     }
 
 
-def _texts() -> list[str]:
-    return [*(text for kind in kinds.catalog() for text in kind.texts), *kinds.general_queries()]
+def _all() -> list[kinds.Kind]:
+    return [*kinds.catalog(), kinds.general()]
 
 
 @lru_cache(1)
 def _counts() -> Counter[str]:
-    """Return the number of texts of the catalog in which each word occurs."""
-    return _occurrences(_texts())
-
-
-def _occurrences(texts: Iterable[str]) -> Counter[str]:
-    return Counter(word for text in texts for word in set(words_of(text)))
+    """Return the number of queries of the catalog in which each word occurs."""
+    counts = Counter[str]()
+    for kind in _all():
+        counts.update(kind.words)
+    return counts
 
 
 def _are_alike(example: frozenset[str], query: frozenset[str]) -> bool:

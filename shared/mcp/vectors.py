@@ -10,10 +10,10 @@ import numpy as np
 from shared.mcp.encoder import Matrix
 from shared.mcp.features import BEGINNING, PART, features
 
+Feature = tuple[str, str]
+Numbers = np.ndarray[Any, np.dtype[np.int32]]
 _WEIGHTS = {"": 1.0, PART: 0.35, BEGINNING: 0.5}
 _UNKNOWN = 9.0  # the weight, squared, of a word that is in no text
-
-Numbers = np.ndarray[Any, np.dtype[np.int32]]
 
 
 class Vector(NamedTuple):
@@ -24,28 +24,15 @@ class Vector(NamedTuple):
     words: tuple[tuple[str, int, float], ...]
 
 
-class Vectors:
-    """Vectors of texts; the given texts define which features there are: all words, and what two of the texts share."""
+class Vocabulary:
+    """The features that vectors have, a column each, and their weights."""
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        counts = Counter(feature for text in texts for feature in features(text))
-        known = [feature for feature, count in counts.items() if count > 1 or not feature[0]]
+    def __init__(self, known: Sequence[Feature], weights: Matrix) -> None:
         self._columns = {feature: column for column, feature in enumerate(known)}
-        self._weights = np.array(
-            [_WEIGHTS[one[0]] * math.log((len(texts) + 1) / (counts[one] + 0.5)) for one in known], dtype=np.float32
-        )
-        vectors = [self.of(text) for text in texts]
-        rows: Numbers = np.repeat(np.arange(len(texts), dtype=np.int32), [len(one.columns) for one in vectors])
-        columns = np.concatenate([one.columns for one in vectors])
-        order = columns.argsort(kind="stable")
-        # The entries of all texts, by column.
-        self._rows = rows[order]
-        self._values = np.concatenate([one.values for one in vectors])[order]
-        self._starts = np.searchsorted(columns[order], np.arange(len(known)))
+        self._weights = weights
 
-    def of(self, text: str) -> Vector:
-        """Return the vector of a text."""
-        found = features(text)
+    def of(self, found: frozenset[Feature]) -> Vector:
+        """Return the vector of a text with these features."""
         known = sorted((self._columns[one], one) for one in found if one in self._columns)
         unknown = sum(1 for one in found if not one[0] and one not in self._columns)
         columns = np.array([column for column, _ in known], dtype=np.int32)
@@ -55,6 +42,29 @@ class Vectors:
             (one[1], column, float(value)) for (column, one), value in zip(known, values, strict=True) if not one[0]
         )
         return Vector(columns, values, words)
+
+
+class Vectors:
+    """Vectors of texts; the given texts define which features there are: all words, and what two of the texts share."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        found = [features(text) for text in texts]
+        counts = Counter(feature for one in found for feature in one)
+        self.known = [feature for feature, count in counts.items() if count > 1 or not feature[0]]
+        self.counts = np.array([counts[one] for one in self.known], dtype=np.int32)
+        self.weights: Matrix = np.array(
+            [_WEIGHTS[one[0]] * math.log((len(texts) + 1) / (counts[one] + 0.5)) for one in self.known],
+            dtype=np.float32,
+        )
+        self.vocabulary = Vocabulary(self.known, self.weights)
+        vectors = [self.vocabulary.of(one) for one in found]
+        rows: Numbers = np.repeat(np.arange(len(texts), dtype=np.int32), [len(one.columns) for one in vectors])
+        columns = np.concatenate([one.columns for one in vectors])
+        order = columns.argsort(kind="stable")
+        # The entries of all texts, by column.
+        self._rows = rows[order]
+        self._values = np.concatenate([one.values for one in vectors])[order]
+        self._starts = np.searchsorted(columns[order], np.arange(len(self.known)))
 
     def add_products(self, kernel: Matrix, factor: float) -> None:
         """Add the products of all pairs of vectors to a matrix."""

@@ -20,6 +20,7 @@ SETS = {
     "mcp_kept": "mcp_servers.json",
     "mcp_third": "mcp_third_servers.json",
     "mcp_fourth": "mcp_fourth_servers.json",
+    "mcp_fifth": "mcp_fifth_servers.json",
 }
 EXAMPLES = (0, 3, 5, 10)
 FIFTY = 50

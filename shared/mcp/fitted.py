@@ -1,0 +1,74 @@
+"""The model of what people ask of each kind of server, fitted to the catalog beforehand (`fitted.npz`).
+
+`python -m local.routing_model` writes the file. For a query and a kind the model's value is about 1 where the kind is
+needed, 0 where another one is, and less where none is.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shared.mcp.encoder import Matrix
+from shared.mcp.vectors import Numbers, Vector, Vocabulary
+
+Bytes = np.ndarray[Any, np.dtype[np.int8]]
+FILE = Path(__file__).with_name("fitted.npz")
+# How fast the likeness of two texts falls with the angle between their embeddings.
+_SHARPNESS = 3.0
+# An embedding's components, which are between -0.18 and 0.18, are kept as so many steps of 1.
+STEPS = 700
+FEATURES = 0.4  # the weight of features compared with the embedding
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The model: weights of the likeness to some texts of the catalog, and of features, a column for each kind."""
+
+    texts: tuple[str, ...]
+    kinds: Numbers  # the kind of each text, -1 for a query that needs no server
+    embeddings: Matrix
+    by_text: Matrix
+    vocabulary: Vocabulary
+    by_feature: Bytes
+    scales: Matrix  # what 1 in `by_feature` stands for in each column
+
+    def values(self, likeness: Matrix, vectors: list[Vector]) -> Matrix:
+        """Return a row for each query and a column for each kind."""
+        values: Matrix = likeness @ self.by_text
+        for row, vector in enumerate(vectors):
+            values[row] += vector.values @ self.by_feature[vector.columns] * self.scales
+        return values
+
+
+@lru_cache(1)
+def fitted() -> Fitted:
+    """Read the model. Weights are kept as bytes with a scale for each kind, and halves."""
+    with np.load(FILE, allow_pickle=False) as file:
+        # The texts' characters are kept as bytes too, a line each.
+        texts, known = (file[name].tobytes().decode().split("\n") for name in ("texts", "features"))
+        features = [(kind, text) for kind, _, text in (line.partition("\t") for line in known)]
+        return Fitted(
+            tuple(texts),
+            file["kinds"],
+            _of_length_one(file["embeddings"].astype(np.float32)),
+            file["by_text"].astype(np.float32),
+            Vocabulary(features, file["weights"].astype(np.float32)),
+            file["by_feature"],
+            file["scales"],
+        )
+
+
+def _of_length_one(rows: Matrix) -> Matrix:
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows
+
+
+def alike(one: Matrix, other: Matrix) -> Matrix:
+    """Return how alike the texts of two matrices of embeddings are, for each pair: 1 for the same."""
+    products: Matrix = one @ other.T
+    products -= 1
+    products *= _SHARPNESS
+    return np.exp(products, out=products)
