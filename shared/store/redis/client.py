@@ -24,8 +24,8 @@ _pools: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, redis.asyncio.Red
 
 def _options(url: str, retry: Any) -> dict[str, Any]:
     return {
-        # hiredis calls a method of Python for each field of a RESP3 map; the list of RESP2 takes half as long. redis-py
-        # returns the same objects for both.
+        # hiredis calls a method of Python for each field of a RESP3 map, and for none of a RESP2 list. redis-py returns
+        # the same objects for both.
         "protocol": 2,
         "parser_class": failover.async_parser(url),
         "decode_responses": True,
