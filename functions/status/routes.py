@@ -227,6 +227,8 @@ async def live(request: Request) -> dict[str, str]:
 
 def _wait_in(request: Request) -> float:
     """Return the seconds that a request waits for the end of the job; raises InvalidRequest."""
+    if not request.scope["query_string"]:
+        return 0.0
     try:
         return _SECONDS.validate_python(request.query_params.get("wait", 0))
     except ValidationError as error:

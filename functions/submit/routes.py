@@ -42,13 +42,13 @@ async def submit_query(request: Request) -> Response:
     query = await read_json(request, SubmitRequest, max_bytes=settings.max_body_bytes)
     submitted = await service.submit(
         query,
-        request_id=request.state.request_id,
+        request_id=request.scope["state"]["request_id"],
         caller=caller,
         idempotency_key=idempotency_key_in(request),
         settings=settings,
     )
     answer, headers = submitted.answer, dict(submitted.rate_headers)
-    request.state.job_id = answer.job_id
+    request.scope["state"]["job_id"] = answer.job_id
     if answer.replayed:
         headers["Idempotent-Replayed"] = "true"
     if answer.kind == "cached":

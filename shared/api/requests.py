@@ -37,6 +37,10 @@ class CacheControl(Body):
     ttl: Seconds | None = Field(None, description="Seconds to keep the answer; CACHE_TTL by default.")
 
 
+# One for all requests, since it cannot be changed.
+_DEFAULT_CACHE = CacheControl()
+
+
 HostName = Annotated[
     StrictStr,
     Field(min_length=1, max_length=255, json_schema_extra={"pattern": hosts.PATTERN, "maxLength": hosts.LONGEST}),
@@ -213,7 +217,7 @@ class SubmitRequest(Body):
         exclude_if=lambda approval: approval is None,
         description="The calls that wait for a decision: `POST /api/query/{jobId}/decisions/{id}`.",
     )
-    cache: CacheControl = Field(default_factory=CacheControl)
+    cache: CacheControl = Field(default_factory=lambda: _DEFAULT_CACHE)
     timeout_ms: Milliseconds | None = Field(None, description="At most CLAUDE_TIMEOUT.")
     run_at: Time | None = Field(
         None,

@@ -25,11 +25,13 @@ from shared.store.webhooks.outbox import NearlySpent, Paused
 
 def status_of(job: StoredJob) -> Status:
     """Return a job's status body."""
+    common = _common(job)
     mcp = None
-    if job.mcp["servers"]:
-        truncated = job.attempts[-1].seen.get("truncated", []) if job.attempts else []
+    if common["mcpServers"]:
+        attempts = job.attempts
+        truncated = attempts[-1].seen.get("truncated", []) if attempts else []
         mcp = {"scores": job.mcp["scores"], "unavailable": job.unavailable, "truncated": truncated}
-    return Status.model_validate({**_common(job), "result": job.result, "mcp": mcp})
+    return Status.model_validate({**common, "result": job.result, "mcp": mcp})
 
 
 def page_of(found: Sequence[StoredJob], end: int | None) -> tuple[list[StoredJob], str | None]:

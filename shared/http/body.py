@@ -7,6 +7,7 @@ from urllib.parse import parse_qs
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
 
 from shared.api.errors import (
     FieldError,
@@ -114,13 +115,19 @@ async def _read(request: Request, max_bytes: int) -> bytes:
     if (declared_length(request.headers) or 0) > max_bytes:
         raise _too_large(max_bytes)
     chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
+    size, is_more = 0, True
+    # Not `request.stream()`, an asynchronous generator, which takes longer than a body of one message.
+    while is_more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk: bytes = message.get("body", b"")
+        is_more = message.get("more_body", False)
         chunks.append(chunk)
         size += len(chunk)
         if size > max_bytes:
             raise _too_large(max_bytes)
-    return b"".join(chunks)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def _too_large(max_bytes: int) -> PayloadTooLarge:

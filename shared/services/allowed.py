@@ -64,8 +64,17 @@ async def _problem_of(schema: dict[str, Any] | None, caller: str, until: float) 
 
 def _unknown(kind: str, named: list[str], known: Collection[str]) -> list[FieldError]:
     unknown = sorted({name for name in named if name not in known})
+    if not unknown:
+        return []
     there = ", ".join(sorted(known)) or "none"
-    return [FieldError(f"/{kind}s", f"unknown {kind}: {', '.join(unknown)} (known: {there})")] if unknown else []
+    return [FieldError(f"/{kind}s", f"unknown {kind}: {', '.join(unknown)} (known: {there})")]
+
+
+def _name_problems(request: SubmitRequest, settings: SubmitSettings) -> list[FieldError]:
+    # The settings are read for a name only: pydantic finds a private attribute in Python, after everything else.
+    agents = _unknown("agent", request.agents, settings.agents) if request.agents else []
+    skills = _unknown("skill", request.skills, settings.skills) if request.skills else []
+    return agents + skills
 
 
 def _approval_problems(request: SubmitRequest, settings: SubmitSettings) -> list[FieldError]:
@@ -182,7 +191,7 @@ async def check(
             FieldError("/query", f"should have at most MAX_QUERY_BYTES = {settings.max_query_bytes} bytes of UTF-8")
         )
     errors += _model_problems(request, settings)
-    errors += _unknown("agent", request.agents, settings.agents) + _unknown("skill", request.skills, settings.skills)
+    errors += _name_problems(request, settings)
     if request.timeout_ms and request.timeout_ms > settings.claude_timeout:
         errors.append(FieldError("/timeoutMs", f"should be at most CLAUDE_TIMEOUT = {settings.claude_timeout}"))
     if request.max_budget_usd and settings.max_budget_usd and request.max_budget_usd > settings.max_budget_usd:

@@ -34,6 +34,9 @@ class Chosen:
         return json.dumps({"servers": self.servers, "scores": as_wire(self.scores)}) if self.servers else ""
 
 
+_NONE = Chosen()
+
+
 async def choose(request: SubmitRequest, settings: SubmitSettings, allowed: Sequence[str] | None = None) -> Chosen:
     """Choose the servers for a request; raises InvalidRequest for an unknown name.
 
@@ -50,7 +53,7 @@ async def choose(request: SubmitRequest, settings: SubmitSettings, allowed: Sequ
             )
         scores: list[Score] = []
     elif not settings.mcp_enabled:
-        return Chosen()
+        return _NONE
     else:
         names, scores = await _routed(request.query, settings, allowed)
         names, scores = sorted(names), [score for score in scores if score.server in names]

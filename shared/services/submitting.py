@@ -79,14 +79,20 @@ async def submit(
     IdempotencyMismatch, RateLimited, BudgetExhausted, CallerQueueFull, CallerStorageFull, QueueFull,
     SandboxUnavailable or KeyRevoked.
     """
+    client = async_client(settings.redis_address)
+    policy = await policies.of(client, caller)
     submission = await prepare(
-        request, request_id=request_id, caller=caller, idempotency_key=idempotency_key, settings=settings
+        request,
+        request_id=request_id,
+        caller=caller,
+        idempotency_key=idempotency_key,
+        settings=settings,
+        policy=policy,
     )
     if idempotency_key and body is not None:
         submission = submission._replace(body=digest(body))
-    policy = await policies.of(async_client(settings.redis_address), caller)
     applied = limits.of(caller, policy, settings)
-    answer = await submissions.submit(async_client(settings.redis_address), submission, applied)
+    answer = await submissions.submit(client, submission, applied)
     return Submitted(answer, accepted(answer, answer.job_id, request, applied, policy))
 
 
@@ -128,16 +134,17 @@ async def prepare(
     caller: str,
     idempotency_key: str | None,
     settings: SubmitSettings,
+    policy: Policy | None = None,
     until: allowed.Until | None = None,
     known_schema: bool = False,
 ) -> submissions.Submission:
     """Check that this deployment allows a request, and translate it into a submission of the store.
 
-    The requests of a batch share one `until`; a `known_schema` was checked before. Raises InvalidRequest, Forbidden or
-    WebhookUrlRefused.
+    The policy is that of the caller, read here by default. The requests of a batch share one `until`; a `known_schema`
+    was checked before. Raises InvalidRequest, Forbidden or WebhookUrlRefused.
     """
     until = until or allowed.until_from_now()
-    policy = await policies.of(async_client(settings.redis_address), caller)
+    policy = policy or await policies.of(async_client(settings.redis_address), caller)
     # Idempotency compares what the client has sent: the policy may change before the client sends it again.
     body = digest(normalized(request)) if idempotency_key else ""
     request = allowed.apply_policy(request, policy, settings)

@@ -28,8 +28,8 @@ class Record:
     @property
     def metadata(self) -> dict[str, str]:
         """The submitter's metadata."""
-        found: dict[str, str] = json.loads(self.record.get("meta", "{}"))
-        return found
+        text = self.record.get("meta")
+        return {} if text is None else json.loads(text)
 
     def moment(self, field: str) -> int | None:
         """Return a time of the record in ms, or None when it has not come."""
@@ -81,8 +81,8 @@ class StoredJob(Record):
     @property
     def mcp(self) -> dict[str, Any]:
         """The MCP servers that it is routed to, `servers`, and the reasons, `scores`."""
-        found: dict[str, Any] = json.loads(self.record.get("mcp", '{"servers": [], "scores": []}'))
-        return found
+        text = self.record.get("mcp")
+        return {"servers": [], "scores": []} if text is None else json.loads(text)
 
     @property
     def waiting(self) -> dict[str, Any] | None:

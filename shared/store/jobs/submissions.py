@@ -79,11 +79,10 @@ class Submission(NamedTuple):
     @property
     def fields(self) -> dict[str, Any]:
         """The fields that the script decides by: all but the two texts that it only stores."""
-        fields = {name: getattr(self, name) for name in _DECISIVE}
-        return {**fields, "files": [file._asdict() for file in self.files]}
-
-
-_DECISIVE = tuple(name for name in Submission._fields if name not in {"request", "metadata"})
+        fields = self._asdict()
+        del fields["request"], fields["metadata"]
+        fields["files"] = [file._asdict() for file in self.files]
+        return fields
 
 
 @dataclass(frozen=True, slots=True)

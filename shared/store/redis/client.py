@@ -24,6 +24,9 @@ _pools: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, redis.asyncio.Red
 
 def _options(url: str, retry: Any) -> dict[str, Any]:
     return {
+        # hiredis calls a method of Python for each field of a RESP3 map, and for none of a RESP2 list. redis-py returns
+        # the same objects for both.
+        "protocol": 2,
         "parser_class": failover.async_parser(url),
         "decode_responses": True,
         "socket_connect_timeout": CONNECT_TIMEOUT,
@@ -37,7 +40,10 @@ def _options(url: str, retry: Any) -> dict[str, Any]:
 
 def async_client(url: str) -> redis.asyncio.Redis:
     """Return the running loop's client for a Redis URL; it connects at its first command."""
-    clients = _pools.setdefault(asyncio.get_running_loop(), {})
+    loop = asyncio.get_running_loop()
+    clients = _pools.get(loop)
+    if clients is None:
+        clients = _pools[loop] = {}
     if url not in clients:
         retry = redis.asyncio.retry.Retry(ExponentialBackoff(cap=0.05, base=0.01), 1)
         # Bounded: a thousand concurrent requests share these connections, and wait for one rather than open another.

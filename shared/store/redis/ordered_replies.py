@@ -18,8 +18,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from shared.store.redis import internals
 
 Command = tuple[Any, ...]
-# Commands that are written at once. More of them wait until the end of the loop's turn, so that they share a packet;
-# the server begins with these while this process goes on with other requests.
+# Requests that are written at once. Fewer of them wait until the end of the loop's turn, so that they share a packet;
+# the server begins with these while this process goes on with other requests. Commands are not counted: a status read
+# has five, and each read would be a system call of its own.
 _AT_ONCE = 4
 # Seconds in which a busy loop reads what has come.
 _TO_READ = 0.05
@@ -43,6 +44,7 @@ class OrderedReplies(asyncio.Protocol):
         self._connection, self._callbacks, self._reply_timeout = connection, callbacks, reply_timeout
         self._sent: deque[Request] = deque()
         self._packed: list[bytes] = []
+        self._unwritten = 0
         self._writes_later = False
         self._has_read = False
         self._loop = asyncio.get_running_loop()
@@ -61,7 +63,8 @@ class OrderedReplies(asyncio.Protocol):
         answer: asyncio.Future[list[Any]] = self._loop.create_future()
         self._sent.append(Request(commands, answer))
         self._packed += packed
-        if len(self._packed) >= _AT_ONCE:
+        self._unwritten += 1
+        if self._unwritten >= _AT_ONCE:
             self._write()
         elif not self._writes_later:
             self._writes_later = True
@@ -71,7 +74,7 @@ class OrderedReplies(asyncio.Protocol):
         return answer
 
     def _write(self) -> None:
-        self._writes_later = False
+        self._writes_later, self._unwritten = False, 0
         if self._packed and self.is_open:
             self._transport.write(b"".join(self._packed))
             self._packed.clear()

@@ -6,6 +6,7 @@ values do not belong here: all replies behind them would wait for them.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -79,7 +80,7 @@ class _Sender:
         if connection is None or not connection.is_open:
             connection = await self._open()
         answer = connection.send(commands)
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         if now >= self._write_at:
             self._write_at = now + _WRITE_EVERY
             connection.send([_WRITE]).add_done_callback(_ignore)
