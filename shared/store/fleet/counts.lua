@@ -61,6 +61,7 @@ local function for_today(caller, add)
   end
 end
 
+-- Rare: add to one field of the day.
 local function add_to_day(caller, field, by)
   for_today(caller, function(name) redis.call('HINCRBYFLOAT', name, field, by) end)
 end
@@ -69,8 +70,8 @@ local function add_all_to_day(caller, amounts)
   for_today(caller, function(name) add_all(name, amounts) end)
 end
 
--- Add to what a caller's jobs of one `label` used today, by model. A caller gets so many fields a day; then labels that are new
--- count as one.
+-- Rare: add to what a caller's jobs of one `label` used today, by model. A caller gets so many fields a day; then labels that
+-- are new count as one.
 local function add_usage(caller, label, model, amounts)
   local day = day_of(now())
   local name, fields = usage_of(caller, day), {}

@@ -50,7 +50,7 @@ local function waiting_score(id)
   return score and tonumber(score) or nil
 end
 
--- Take a job off the queue that does not start. Its caller gets back the virtual time that no job of it needs any more.
+-- Rare: take a job off the queue that does not start. Its caller gets back the virtual time that no job of it needs any more.
 local function leave_queue(id, caller)
   local score = waiting_score(id)
   redis.call('ZREM', WAITING, id)

@@ -35,7 +35,7 @@ local function forget_bytes(id, caller)
   if bytes then add_to_caller(caller, -bytes) end
 end
 
--- Count a session, whose transcript grew, until its transcript expires.
+-- Rare: count a session, whose transcript grew, until its transcript expires.
 local function add_session_bytes(caller, session, bytes, expires)
   local name = caller .. ':' .. session
   redis.call('ZADD', SESSIONS, whole(expires), name)
@@ -43,7 +43,7 @@ local function add_session_bytes(caller, session, bytes, expires)
   add_to_caller(caller, bytes)
 end
 
--- Count what expires within a day, by the hour.
+-- Rare: count what expires within a day, by the hour.
 local function add_bytes_for_a_day(caller, bytes, time)
   local hour = math.floor(time / HOUR)
   add_session_bytes(caller, 'hour ' .. whole(hour), bytes, (hour + 1) * HOUR + DAY)

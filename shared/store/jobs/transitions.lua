@@ -32,14 +32,15 @@ local function enqueue_or_park(id, caller, session, priority, seq)
   end
 end
 
--- Hold a job that was next, until one of its caller's running jobs leaves its slot. It keeps its place, as a score of the queue.
+-- Rare: hold a job that was next, until one of its caller's running jobs leaves its slot. It keeps its place, as a score of
+-- the queue.
 local function hold(id, caller, place)
   redis.call('ZADD', HELD, place, id)
   redis.call('ZADD', held_of(caller), place, id)
   redis.call('SADD', HOLDING, caller)
 end
 
--- Change the priority of a job. If it waits, it gets a place behind its caller's other jobs of the new priority.
+-- Rare: change the priority of a job. If it waits, it gets a place behind its caller's other jobs of the new priority.
 local function change_priority(id, caller, from, to)
   if tonumber(from) == tonumber(to) then return end
   redis.call('HSET', record_of(id), 'prio', to)
@@ -55,7 +56,7 @@ local function change_priority(id, caller, from, to)
   end
 end
 
--- Put the job whose turn in a session it is into the queue, if it is parked.
+-- Rare: put the job whose turn in a session it is into the queue, if it is parked.
 local function enqueue_next_turn(caller, session)
   local id = redis.call('LINDEX', turns_of(caller, session), 0)
   if id and redis.call('ZREM', PARKED, id) == 1 then
@@ -116,7 +117,7 @@ local function due_by_its_first(caller, host)
   by_first(due_hosts_of(caller), DUE, caller)
 end
 
--- Delete a webhook, also from the lists of due webhooks.
+-- Rare: delete a webhook, also from the lists of due webhooks.
 local function forget_hook(name)
   local hook = redis.call('HMGET', hook_of(name), 'state', 'host', 'caller')
   if hook[1] == 'pending' then count('webhooks_pending', -1) end
@@ -190,7 +191,7 @@ local function uncache(id, fingerprint)
   end
 end
 
--- Add a webhook to the outbox, once, in the transaction that makes its event true; nothing for a submission without a URL.
+-- Rare: add a webhook to the outbox, once, in the transaction that makes its event true; nothing for a submission without a URL.
 -- `id` is the job, or the batch, that the webhook is deleted with; '' for a webhook that is deleted when it is done. `trace` is
 -- the trace context of the submission, '' or nil for none.
 local function add_webhook(id, caller, name, request, url, host, meta, event, time, trace)
@@ -220,7 +221,7 @@ local function add_webhooks(id, caller, state, time)
   end
 end
 
--- Withdraw a webhook whose event is no longer true, unless it is delivered, or on its way.
+-- Rare: withdraw a webhook whose event is no longer true, unless it is delivered, or on its way.
 local function withdraw_webhook(caller, name)
   local hook = redis.call('HMGET', hook_of(name), 'state', 'host', 'leased')
   if hook[1] ~= 'pending' or tonumber(hook[3] or 0) > now() then return end
@@ -244,7 +245,7 @@ local function keep_for_batch(id, time)
   end
 end
 
--- Count a finished job of a batch. Its result is kept until the last job has ended, and then as long as that one's.
+-- Rare: count a finished job of a batch. Its result is kept until the last job has ended, and then as long as that one's.
 local function end_in_batch(batch, id, state, time, keep_ms)
   if redis.call('EXISTS', batch_of(batch)) == 0 then return end
   keep_for_batch(id, time)
@@ -266,7 +267,7 @@ local function end_in_batch(batch, id, state, time, keep_ms)
   add_webhook(batch, record[1], name, record[2], record[3], record[4], '', 'batch.ended', time, record[6])
 end
 
--- Stop keeping a session's file; delete it when no session has it.
+-- Rare: stop keeping a session's file; delete it when no session has it.
 local function leave_workspace(id)
   if redis.call('HINCRBY', file_of(id), 'sessions', -1) > 0 then return end
   redis.call('HSET', file_of(id), 'state', 'deleted')
@@ -340,7 +341,7 @@ local function end_job(id, job, to, time, keep_ms, code)
   publish(id, 'done', '')
 end
 
--- Delay a job that ran until `due`, for its next claim.
+-- Rare: delay a job that ran until `due`, for its next claim.
 local function delay(id, job, due)
   change_state(id, job.caller, job.seq, 'active', 'delayed')
   leave_slot(id)

@@ -39,8 +39,9 @@ local MOST_USAGE, NEARLY = 2000, 0.8
 -- Names that few scripts use. Lua allows 200 locals.
 local rare = {SLOT_MEMORY = 'cg:slots:memory', ALL_BATCHES = 'cg:batches:all', EXEMPLARS = 'cg:exemplars'}
 
--- Format a number without exponent and fraction, as names and scores need it.
-local function whole(number) return string.format('%.0f', number) end
+-- Format a number without exponent and fraction, as names and scores need it. For a number without a fraction %d does so in
+-- half of the time.
+local function whole(number) return string.format(number % 1 == 0 and '%d' or '%.0f', number) end
 
 local function record_of(id) return 'cg:job:' .. id end
 local function input_of(id) return 'cg:job:' .. id .. ':in' end
