@@ -26,6 +26,7 @@ _COMMON = (
     "pause_history",
     "budget_warning",
     "schedule_runs",
+    "ending",
 )
 _SETTLING = ("finish", "retry", "hand_back", "spent", "pause")
 _ALSO = {
