@@ -7,7 +7,7 @@
 --   keep_ms   ms for which an entry is kept
 -- Returns 1.
 local source, entry_id, entry, most, keep_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
-local list, time = rare.audit_of(source), now()
+local list, time = audit_of(source), now()
 local last = redis.call('XREVRANGE', list, '+', '-', 'COUNT', 1)[1]
 if last and last[2][2] == entry_id then return 1 end
 local number = whole(redis.call('INCR', AUDIT_SEQUENCE))

@@ -8,6 +8,6 @@
 --   replaced  digest of the token of the session that is replaced, or ''
 -- Returns 1.
 local digest, role, proof, idle_ms, total_ms, replaced = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
-if replaced ~= '' then redis.call('DEL', rare.session_of(replaced)) end
-redis.call('SET', rare.session_of(digest), role .. ' ' .. proof .. ' ' .. whole(now() + total_ms), 'PX', idle_ms)
+if replaced ~= '' then redis.call('DEL', session_of(replaced)) end
+redis.call('SET', session_of(digest), role .. ' ' .. proof .. ' ' .. whole(now() + total_ms), 'PX', idle_ms)
 return 1

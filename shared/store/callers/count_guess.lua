@@ -10,7 +10,7 @@
 -- Returns 0 when the credential may be compared, else the ms until the address is unlocked.
 local address, credential, allowed, window_ms, most =
   ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local key = rare.guesses_of(address)
+local key = guesses_of(address)
 local time = now()
 if redis.call('SCARD', key) > allowed then return redis.call('PTTL', key) end
 if redis.call('SADD', key, credential) == 0 then return 0 end
@@ -20,6 +20,6 @@ redis.call('ZADD', GUESSERS, time, address)
 redis.call('ZREMRANGEBYSCORE', GUESSERS, '-inf', whole(time - window_ms))
 redis.call('PEXPIRE', GUESSERS, window_ms)
 while redis.call('ZCARD', GUESSERS) > most do
-  redis.call('DEL', rare.guesses_of(redis.call('ZPOPMIN', GUESSERS)[1]))
+  redis.call('DEL', guesses_of(redis.call('ZPOPMIN', GUESSERS)[1]))
 end
 return is_locked and window_ms or 0

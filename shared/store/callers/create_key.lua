@@ -16,7 +16,7 @@ for i = 1, #known, 2 do
 end
 redis.call('HSET', caller_key_of(digest), 'digest', digest, 'caller', entry)
 redis.call('HSET', CALLER_KEYS, caller, cjson.encode({digest = digest, caller = entry}))
-redis.call('SET', rare.secrets_of(caller), secrets)
+redis.call('SET', secrets_of(caller), secrets)
 if scopes ~= '' then redis.call('HSET', caller_key_of(digest), 'scopes', scopes) end
 if policy ~= '{}' then redis.call('HSET', POLICIES, caller, policy) end
 return 1

@@ -1,6 +1,6 @@
 -- Part of the scripts that look for the credential that a job names.
 
--- Return the entry of a credential that a caller may use, and whose it is: its own, or else one that another has granted.
+-- Rare: return the entry of a credential that a caller may use, and whose it is: its own, or else one that another has granted.
 local function find_credential(caller, name)
   local entry = redis.call('HGET', credentials_of(caller), name)
   if entry then return entry, caller end

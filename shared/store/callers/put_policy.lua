@@ -48,7 +48,6 @@ if policy_of(caller).dailyBudgetUsd ~= before.dailyBudgetUsd then
     -- A job that was delayed for its budget has no tag.
     if redis.call('HEXISTS', record_of(id), 'tag') == 0 then redis.call('ZADD', DELAYED, 'XX', whole(now()), id) end
   end
-  redis.call('LPUSH', WAKE, 1)
-  redis.call('LTRIM', WAKE, 0, 63)
+  wake()
 end
 return 'done'

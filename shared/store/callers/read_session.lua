@@ -9,7 +9,7 @@
 -- Returns the role, or nil.
 local digest, admin, viewer, idle_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local proofs = {admin = admin, viewer = viewer}
-local key = rare.session_of(digest)
+local key = session_of(digest)
 local role, proof, ends = string.match(redis.call('GET', key) or '', '^(%a+) (%x+) (%d+)$')
 if not role or proofs[role] ~= proof then return nil end
 local left = tonumber(ends) - now()

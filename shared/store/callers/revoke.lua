@@ -25,6 +25,6 @@ for _, file in ipairs(redis.call('ZRANGE', files_of(caller), 0, -1)) do
   redis.call('ZADD', FILES_DUE, whole(now()), file)
 end
 -- Webhooks of the cancelled jobs are still signed.
-redis.call('EXPIRE', rare.secrets_of(caller), keep_secrets_s)
+redis.call('EXPIRE', secrets_of(caller), keep_secrets_s)
 redis.call('PUBLISH', REVOCATIONS, caller)
 return 1

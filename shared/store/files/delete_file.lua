@@ -7,7 +7,7 @@ local caller, id = ARGV[1], ARGV[2]
 local key = file_of(id)
 local record = redis.call('HMGET', key, 'caller', 'state', 'expires', 'at')
 if not record[1] then
-  local deleted = redis.call('ZSCORE', rare.deleted_files_of(caller), id)
+  local deleted = redis.call('ZSCORE', deleted_files_of(caller), id)
   return {deleted and deleted + DAY > now() and 1 or 0, ''}
 end
 if record[1] ~= caller or record[2] == 'pending' then return {0, ''} end

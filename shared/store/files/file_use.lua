@@ -34,6 +34,7 @@ local function bind_files(submission, time)
   end
 end
 
+-- Rare: note that a job needs a file.
 local function hold_file(id, job)
   local jobs = file_jobs_of(id)
   redis.call('SADD', jobs, job)

@@ -12,9 +12,9 @@ if not record[1] then return 1 end
 redis.call('ZREM', files_of(record[1]), id)
 redis.call('DEL', key)
 if record[3] == 'deleted' then
-  redis.call('ZADD', rare.deleted_files_of(record[1]), whole(now()), id)
-  redis.call('ZREMRANGEBYRANK', rare.deleted_files_of(record[1]), 0, -most_deleted - 1)
-  redis.call('PEXPIRE', rare.deleted_files_of(record[1]), DAY)
+  redis.call('ZADD', deleted_files_of(record[1]), whole(now()), id)
+  redis.call('ZREMRANGEBYRANK', deleted_files_of(record[1]), 0, -most_deleted - 1)
+  redis.call('PEXPIRE', deleted_files_of(record[1]), DAY)
 end
 local left = tonumber(redis.call('HGET', FILE_BYTES, record[1]) or 0) - tonumber(record[2] or 0)
 if left > 0 then

@@ -18,63 +18,68 @@ local function observe(what, duration, trace)
   local trace_id = trace and trace:match('^00%-(%x+)%-%x+%-01')
   if trace_id then
     local exemplar = table.concat({trace_id, duration / 1000, whole(now())}, ' ')
-    redis.call('HSET', rare.EXEMPLARS, what .. ':' .. bucket, exemplar)
+    redis.call('HSET', EXEMPLARS, what .. ':' .. bucket, exemplar)
   end
 end
 
 -- Count into the series of the dashboard: into the present minute, kept for two hours, and the present hour, kept for eight days.
-function rare.count_over_time(field)
+local function count_over_time(field)
   local time = now()
   for name, kept in pairs({
-    [rare.minute_of(math.floor(time / 60000))] = 7200, [rare.hour_of(math.floor(time / HOUR))] = 8 * 86400,
+    [minute_of(math.floor(time / 60000))] = 7200, [hour_of(math.floor(time / HOUR))] = 8 * 86400,
   }) do
     if redis.call('HINCRBY', name, field, 1) == 1 then redis.call('EXPIRE', name, kept) end
   end
 end
 
 -- Count a duration, in ms, into the series: bucket N holds those up to 2 ^ (N / 2) ms, the last one all that are longer.
-function rare.observe_over_time(what, duration)
+local function observe_over_time(what, duration)
   local bucket = math.ceil(2 * math.log(math.max(duration, 1)) / math.log(2) - 1e-9)
-  rare.count_over_time(what .. ':' .. whole(math.min(bucket, 60)))
+  count_over_time(what .. ':' .. whole(math.min(bucket, 60)))
 end
 
--- Add to several fields of a hash with two commands. 15 digits, so that decimal fractions stay as they are written.
+-- Add to several fields of a hash with two commands. 15 digits, so that decimal fractions stay as they are written. Returns
+-- whether one of them was there.
 local function add_all(name, amounts)
-  local fields, values = {}, {}
+  local fields, values, was_there = {}, {}, false
   for field in pairs(amounts) do fields[#fields + 1] = field end
   for i, known in ipairs(redis.call('HMGET', name, unpack(fields))) do
     values[#values + 1] = fields[i]
+    was_there = was_there or known
     local sum = (tonumber(known or 0) or 0) + amounts[fields[i]]
     values[#values + 1] = string.format(sum % 1 == 0 and '%.0f' or '%.15g', sum)
   end
   redis.call('HSET', name, unpack(values))
+  return was_there
 end
 
--- Add to what a caller, and all callers together, spent today.
-local has_expiry = {}
+-- Add to what a caller, and all callers together, spent today. `add` returns whether a field was there: then the record has
+-- its expiry.
 local function for_today(caller, add)
+  local day = day_of(now())
   for _, whose in ipairs({caller, ''}) do
-    local name = spend_of(whose, day_of(now()))
-    add(name)
-    if not has_expiry[name] then redis.call('EXPIRE', name, KEPT_DAYS) end
-    has_expiry[name] = true
+    local name = spend_of(whose, day)
+    if not add(name) then redis.call('EXPIRE', name, KEPT_DAYS) end
   end
 end
 
+-- Rare: add to one field of the day.
 local function add_to_day(caller, field, by)
-  for_today(caller, function(name) redis.call('HINCRBYFLOAT', name, field, by) end)
+  -- A sum of little more than what is added may be that of a new field.
+  for_today(caller, function(name) return tonumber(redis.call('HINCRBYFLOAT', name, field, by)) > 1.5 * by end)
 end
 
 local function add_all_to_day(caller, amounts)
-  for_today(caller, function(name) add_all(name, amounts) end)
+  for_today(caller, function(name) return add_all(name, amounts) end)
 end
 
--- Add to what a caller's jobs of one `label` used today, by model. A caller gets so many fields a day; then labels that are new
--- count as one.
+-- Rare: add to what a caller's jobs of one `label` used today, by model. A caller gets so many fields a day; then labels that
+-- are new count as one.
 local function add_usage(caller, label, model, amounts)
   local day = day_of(now())
   local name, fields = usage_of(caller, day), {}
-  if redis.call('HEXISTS', name, label) == 0 and redis.call('HLEN', name) >= MOST_USAGE then
+  local is_known = redis.call('HEXISTS', name, label) == 1
+  if not is_known and redis.call('HLEN', name) >= MOST_USAGE then
     label = string.match(label, '^[^\n]*') .. '\n(other)'
   end
   for what, amount in pairs(amounts) do
@@ -82,7 +87,7 @@ local function add_usage(caller, label, model, amounts)
   end
   if not next(fields) then return end
   add_all(name, fields)
-  if redis.call('HSETNX', name, label, 0) == 1 then -- shows that the label is known
+  if not is_known and redis.call('HSETNX', name, label, 0) == 1 then -- shows that the label is known
     redis.call('EXPIRE', name, KEPT_DAYS)
     redis.call('SADD', users_of(day), caller)
     redis.call('EXPIRE', users_of(day), KEPT_DAYS)

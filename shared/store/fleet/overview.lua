@@ -47,7 +47,7 @@ end
 local slots = {}
 local known = redis.call('ZRANGE', SLOTS, 0, MOST_READ - 1, 'WITHSCORES')
 for i = 1, #known, 2 do
-  local slot = {slot = known[i], dead = tonumber(known[i + 1]), memory = field(redis.call('HGET', rare.SLOT_MEMORY, known[i]))}
+  local slot = {slot = known[i], dead = tonumber(known[i + 1]), memory = field(redis.call('HGET', SLOT_MEMORY, known[i]))}
   slot.job = field(redis.call('HGET', RUNNING, known[i]))
   if slot.job ~= '' then
     local job = redis.call('HMGET', record_of(slot.job), 'begun', 'waiting', 'cred', 'caller')
@@ -81,7 +81,7 @@ end
 local hosts = {}
 local names = redis.call('SRANDMEMBER', FAILING_HOSTS, MOST_READ)
 for _, host in ipairs(names) do
-  local state = redis.call('HMGET', rare.host_of(host), 'failing', 'failures', 'paused')
+  local state = redis.call('HMGET', host_of(host), 'failing', 'failures', 'paused')
   if state[1] then
     hosts[#hosts + 1] =
       {host = host, failing = tonumber(state[1]), failures = tonumber(state[2]), paused = field(state[3])}

@@ -4,8 +4,8 @@
 --   points  how many
 -- Returns {number of the unit since the epoch, {field, count, …}, …}, the oldest first.
 local unit, points = ARGV[1], tonumber(ARGV[2])
-local name_of, length = rare.minute_of, 60000
-if unit == 'hour' then name_of, length = rare.hour_of, HOUR end
+local name_of, length = minute_of, 60000
+if unit == 'hour' then name_of, length = hour_of, HOUR end
 local this, found = math.floor(now() / length), {}
 for number = this - points + 1, this do
   found[#found + 1] = number

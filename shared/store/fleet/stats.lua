@@ -28,5 +28,5 @@ local refusal = redis.call('HMGET', UPSTREAM, 'since', 'code')
 local file_bytes = 0
 for _, bytes in ipairs(redis.call('HVALS', FILE_BYTES)) do file_bytes = file_bytes + bytes end
 return {redis.call('HGETALL', COUNTERS), redis.call('HGETALL', HTTP), jobs, slots, oldest, time,
-  redis.call('HVALS', WORKERS), redis.call('HGETALL', rare.EXEMPLARS), redis.call('EXISTS', PAUSED),
+  redis.call('HVALS', WORKERS), redis.call('HGETALL', EXEMPLARS), redis.call('EXISTS', PAUSED),
   redis.call('EXISTS', NOT_BEFORE), refusal[1] and refusal[2] or '', redis.call('ZCARD', HELD), file_bytes}

@@ -30,9 +30,13 @@ local function over_limits(caller, limits, more, bytes, time, reset)
     if own + more > most then return 'caller_full', reset end
   end
   if lacks_room(caller, limits, bytes) then return 'caller_bytes', reset end
-  local waiting = redis.call('ZCARD', WAITING) + redis.call('ZCARD', PARKED) + redis.call('ZCARD', HELD)
-    + redis.call('ZCARD', DELAYED)
-  if waiting + more > limits.max_waiting then return 'full', reset end
+  -- The lists of the two states have every job that counts, and also those that a slot has popped and not yet claimed.
+  local waiting = redis.call('ZCARD', all_of('waiting')) + redis.call('ZCARD', all_of('delayed'))
+  if waiting + more > limits.max_waiting then
+    waiting = redis.call('ZCARD', WAITING) + redis.call('ZCARD', PARKED) + redis.call('ZCARD', HELD)
+      + redis.call('ZCARD', DELAYED)
+    if waiting + more > limits.max_waiting then return 'full', reset end
+  end
   local budget = limits.daily_budget_usd
   local spent = budget > 0 and tonumber(redis.call('HGET', spend_of(caller, day_of(time)), 'cost') or 0) or -1
   if budget > 0 and spent >= budget then return 'broke', DAY - time % DAY end
@@ -43,6 +47,8 @@ end
 -- another job. Returns the refusal and the name of the first one that the caller does not have; nothing when it has all. A
 -- server that the router chose is unavailable without its credentials, and the job runs.
 local function bind_credentials(submission)
+  local names = submission.header_credentials
+  if submission.credential == '' and submission.git_credential == '' and not names[1] then return end
   local function version_of(name, kind)
     local entry = find_credential(submission.caller, name)
     local credential = entry and cjson.decode(entry) or {}
@@ -58,7 +64,7 @@ local function bind_credentials(submission)
   if submission.git_credential ~= '' and not version_of(submission.git_credential, 'git') then
     return 'no_git_credential', submission.git_credential
   end
-  for _, name in ipairs(submission.header_credentials) do
+  for _, name in ipairs(names) do
     local version = version_of(name, 'header')
     if not version and submission.names_servers then return 'no_header_credential', name end
     versions[#versions + 1] = version or '-'
@@ -83,38 +89,52 @@ end
 
 -- Write a new job, and put it into the queue or delay it until its `run_at`; the fields of `submission` are listed in submit.lua.
 local function accept(submission, request, metadata, time)
-  local id, seq = submission.job_id, redis.call('INCR', SEQUENCE)
-  local state = submission.run_at > time and 'delayed' or 'waiting'
-  redis.call('HSET', record_of(id), 'v', 1, 'caller', submission.caller, 'req', submission.request_id, 'state', state,
-    'prio', submission.priority, 'seq', seq, 'n', 1, 'attempts', 0, 'progress', 0, 'timeout', submission.timeout_ms,
-    'created', whole(time), 'bytes', #request + #metadata + #submission.trace)
-  add_to_caller(submission.caller, #request + #metadata + #submission.trace)
-  if metadata ~= '' then redis.call('HSET', record_of(id), 'meta', metadata) end
-  if submission.webhook_url ~= '' then
-    redis.call('HSET', record_of(id), 'hook', submission.webhook_url, 'host', submission.webhook_host)
+  local id, caller, priority, seq = submission.job_id, submission.caller, submission.priority, redis.call('INCR', SEQUENCE)
+  local state, session = submission.run_at > time and 'delayed' or 'waiting', submission.session_id
+  local bytes = #request + #metadata + #submission.trace
+  local record = {
+    'v', 1, 'caller', caller, 'req', submission.request_id, 'state', state, 'prio', priority, 'seq', seq, 'n', 1, 'attempts', 0,
+    'progress', 0, 'timeout', submission.timeout_ms, 'created', whole(time), 'bytes', bytes,
+  }
+  local function set(field, value)
+    record[#record + 1] = field
+    record[#record + 1] = value
   end
-  if submission.trace ~= '' then redis.call('HSET', record_of(id), 'trace', submission.trace) end
-  if submission.keep_request then redis.call('HSET', record_of(id), 'keep', 1) end
-  if submission.sandbox then redis.call('HSET', record_of(id), 'sandbox', 1) end
-  if submission.session_id ~= '' then redis.call('HSET', record_of(id), SESSION, submission.session_id) end
-  if submission.credential ~= '' then redis.call('HSET', record_of(id), 'cred', submission.credential) end
-  if submission.mcp ~= '' then redis.call('HSET', record_of(id), 'mcp', submission.mcp) end
+  if metadata ~= '' then set('meta', metadata) end
+  if submission.webhook_url ~= '' then
+    set('hook', submission.webhook_url)
+    set('host', submission.webhook_host)
+  end
+  if submission.trace ~= '' then set('trace', submission.trace) end
+  if submission.keep_request then set('keep', 1) end
+  if submission.sandbox then set('sandbox', 1) end
+  if session ~= '' then set(SESSION, session) end
+  if submission.credential ~= '' then set('cred', submission.credential) end
+  if submission.mcp ~= '' then set('mcp', submission.mcp) end
   if submission.fingerprint ~= '' then
-    redis.call('HSET', record_of(id), 'fp', submission.fingerprint, 'ttl', submission.cache_ttl)
+    set('fp', submission.fingerprint)
+    set('ttl', submission.cache_ttl)
     if submission.read_cache then count('cache_misses') end
     -- Deleted with its job at the latest: nothing else would clear it after a job that is deleted.
     if submission.joinable then redis.call('SET', flight_of(submission.fingerprint), id) end
   end
-  if submission.label ~= '\n' then redis.call('HSET', record_of(id), 'label', submission.label) end
-  hold_files(submission)
-  redis.call('SET', input_of(id), request)
-  redis.call('ZADD', jobs_of(submission.caller, state), seq, id)
-  redis.call('ZADD', all_of(state), seq, id)
+  if submission.label ~= '\n' then set('label', submission.label) end
   if state == 'delayed' then
-    redis.call('HSET', record_of(id), 'due', whole(submission.run_at), 'runat', whole(submission.run_at))
-    redis.call('ZADD', DELAYED, whole(submission.run_at), id)
-    return
+    local run_at = whole(submission.run_at)
+    set('due', run_at)
+    set('runat', run_at)
+    redis.call('ZADD', DELAYED, run_at, id)
+  elseif session ~= '' and redis.call('RPUSH', turns_of(caller, session), id) > 1 then
+    redis.call('ZADD', PARKED, seq, id)
+  else
+    local tag = next_tag(caller, priority)
+    set('tag', whole(tag))
+    enqueue_at(id, priority, tag, submission.sandbox)
   end
-  local session = submission.session_id ~= '' and submission.session_id
-  enqueue_or_park(id, submission.caller, session, submission.priority, seq)
+  redis.call('HSET', record_of(id), unpack(record))
+  redis.call('SET', input_of(id), request)
+  redis.call('ZADD', jobs_of(caller, state), seq, id)
+  redis.call('ZADD', all_of(state), seq, id)
+  add_to_caller(caller, bytes)
+  hold_files(submission)
 end

@@ -62,8 +62,8 @@ end
 if batch.metadata ~= '' then redis.call('HSET', batch_of(id), 'meta', batch.metadata) end
 if batch.trace ~= '' then redis.call('HSET', batch_of(id), 'trace', batch.trace) end
 local seq = redis.call('INCR', SEQUENCE)
-redis.call('ZADD', rare.batches_of(caller), seq, id)
-redis.call('ZADD', rare.ALL_BATCHES, seq, id)
+redis.call('ZADD', batches_of(caller), seq, id)
+redis.call('ZADD', ALL_BATCHES, seq, id)
 for number, submission in ipairs(submissions) do
   local i = number * 4 - 3
   accept(submission, queries[i + 1], queries[i + 2], time)

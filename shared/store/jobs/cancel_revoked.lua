@@ -20,8 +20,8 @@ for _, caller in ipairs(redis.call('SRANDMEMBER', REVOKING, 100)) do
     end
     left = left - #ids
   end
-  local made = left > 0 and redis.call('ZRANGE', schedules.of(caller), 0, left - 1) or {}
-  for _, id in ipairs(made) do schedules.forget(id) end
+  local made = left > 0 and redis.call('ZRANGE', schedules_of(caller), 0, left - 1) or {}
+  for _, id in ipairs(made) do forget_schedule(id) end
   left = left - #made
   if left <= 0 then return 1 end
   redis.call('SREM', REVOKING, caller)

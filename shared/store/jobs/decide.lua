@@ -16,8 +16,8 @@ if tonumber(job.expires or time + 1) <= time then return 'missing' end
 if job.state == 'paused' and job.ask == ask then
   -- `expire_decisions.lua` ends it, or does so at this moment.
   if tonumber(job['until']) <= time or is_revoked(job.caller) then return 'over' end
-  rare.keep_pause(id, job.caller, time, outcome, by)
-  pausing.resume(id, job, decision, outcome)
+  keep_pause(id, job.caller, time, outcome, by)
+  resume_paused(id, job, decision, outcome)
   observe('decision', time - job.stopped, job.trace)
   return 'decided'
 end

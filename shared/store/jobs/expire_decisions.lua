@@ -15,8 +15,8 @@ for _, id in ipairs(due) do
     end_job(id, job, 'failed', time, keep_ms, 'approval_expired')
     redis.call('HSET', record_of(id), 'error', failure)
   elseif job.state == 'paused' then
-    rare.keep_pause(id, job.caller, time, 'expired', '')
-    pausing.resume(id, job, decision, 'expired')
+    keep_pause(id, job.caller, time, 'expired', '')
+    resume_paused(id, job, decision, 'expired')
   end
 end
 return #due

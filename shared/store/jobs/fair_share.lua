@@ -12,13 +12,14 @@ end
 
 local function length_for(caller) return math.floor(JOB / (policy_of(caller).weight or 1)) end
 
-local function virtual_time(priority) return tonumber(redis.call('HGET', VIRTUAL, whole(priority)) or 0) end
+local function virtual_time(priority) return tonumber(redis.call('HGET', VIRTUAL, priority) or 0) end
 
 -- Return the start tag of a caller's next job.
 local function next_tag(caller, priority)
-  local known = redis.call('ZSCORE', finish_tags_of(priority), caller)
+  local finish_tags = finish_tags_of(priority)
+  local known = redis.call('ZSCORE', finish_tags, caller)
   local tag = math.min(math.max(virtual_time(priority), tonumber(known or 0)), BY_PRIORITY - 1)
-  redis.call('ZADD', finish_tags_of(priority), whole(tag + length_for(caller)), caller)
+  redis.call('ZADD', finish_tags, whole(tag + length_for(caller)), caller)
   return tag
 end
 
@@ -50,7 +51,7 @@ local function waiting_score(id)
   return score and tonumber(score) or nil
 end
 
--- Take a job off the queue that does not start. Its caller gets back the virtual time that no job of it needs any more.
+-- Rare: take a job off the queue that does not start. Its caller gets back the virtual time that no job of it needs any more.
 local function leave_queue(id, caller)
   local score = waiting_score(id)
   redis.call('ZREM', WAITING, id)

@@ -49,7 +49,7 @@ if sought ~= '' then
   end
   if redis.call('EXISTS', batch_of(id)) == 1 then
     wanted.batch, sought = id, ''
-  elseif redis.call('EXISTS', schedules.record(id)) == 1 then
+  elseif redis.call('EXISTS', schedule_of(id)) == 1 then
     wanted.schedule, sought = id, ''
   end
 end
@@ -57,7 +57,7 @@ end
 -- Look at the jobs of a batch only: they were accepted in one script, so their numbers follow that of the batch.
 local function within_batch()
   local batch = redis.call('HMGET', batch_of(wanted.batch), 'caller', 'total')
-  local place = batch[1] and redis.call('ZSCORE', rare.batches_of(batch[1]), wanted.batch)
+  local place = batch[1] and redis.call('ZSCORE', batches_of(batch[1]), wanted.batch)
   if not place then return false end
   below = tonumber(place) + 1
   above = math.min(above, place + batch[2] + 1)
@@ -166,7 +166,7 @@ end
 local function add_matching(since, until_time, enough, is_match)
   local lists = {}
   if wanted.schedule ~= '' then
-    lists[1] = open(schedules.jobs(wanted.schedule), since, until_time)
+    lists[1] = open(schedule_jobs_of(wanted.schedule), since, until_time)
   else
     for _, state in ipairs(wanted.states) do
       if is_wanted[state] then

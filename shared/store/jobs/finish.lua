@@ -48,13 +48,13 @@ end
 local session_bytes = 0
 if state == 'completed' and settlement.session_id ~= '' then
   local kept, keep_s = transcript_of(job.caller, settlement.session_id), settlement.keep_session_s
-  local staged = rare.staged_transcript_of(id .. '-' .. number, settlement.session_id)
-  session_bytes = pausing.append(rare.paused_transcript_of(id, settlement.session_id), kept, keep_s)
-    + pausing.append(staged, kept, keep_s)
+  local staged = staged_transcript_of(id .. '-' .. number, settlement.session_id)
+  session_bytes = append_transcript(paused_transcript_of(id, settlement.session_id), kept, keep_s)
+    + append_transcript(staged, kept, keep_s)
 end
 end_job(id, job, state, time, settlement.keep_ms, code)
 count_spend(id, job.caller, settlement.spend)
-if job.schedule then schedules.note_run(id, job.schedule) end
+if job.schedule then note_schedule_run(id, job.schedule) end
 if settlement.outputs ~= '' then keep_outputs(id, job.caller, settlement.outputs) end
 if settlement.absent ~= '' then redis.call('HSET', record_of(id), 'absent', settlement.absent) end
 redis.call('HINCRBY', record_of(id), 'attempts', 1)

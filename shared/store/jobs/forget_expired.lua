@@ -30,8 +30,8 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', EXPIRES, '-inf', whole(time), 'L
   end
 end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', BATCHES_EXPIRE, '-inf', whole(time), 'LIMIT', 0, most)) do
-  redis.call('ZREM', rare.batches_of(redis.call('HGET', batch_of(id), 'caller') or ''), id)
-  redis.call('ZREM', rare.ALL_BATCHES, id)
+  redis.call('ZREM', batches_of(redis.call('HGET', batch_of(id), 'caller') or ''), id)
+  redis.call('ZREM', ALL_BATCHES, id)
   if has_pending_webhook(id) then
     redis.call('ZADD', BATCHES_EXPIRE, whole(time + 60000), id)
   else

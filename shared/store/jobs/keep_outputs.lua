@@ -1,7 +1,7 @@
 -- Part of scripts that end a claim: the files that its run has left. They are pending until then, so that those of a lost
 -- worker are nobody's.
 
--- Make the files of a run ready, and keep their list with the job.
+-- Rare: make the files of a run ready, and keep their list with the job.
 local function keep_outputs(id, caller, text)
   if is_revoked(caller) then return end
   each_output(cjson.decode(text), function(file)
@@ -15,10 +15,10 @@ local function keep_outputs(id, caller, text)
   add_bytes(id, caller, #text)
 end
 
--- Keep the working directory of a session: the file that a turn has made, or for longer the one that the session has.
+-- Rare: keep the working directory of a session: the file that a turn has made, or for longer the one that the session has.
 -- Clients do not see it among their files.
 local function keep_workspace(caller, session, file, keep_s)
-  local old = redis.call('GET', rare.workspace_of(caller, session))
+  local old = redis.call('GET', workspace_of(caller, session))
   local id = file and file.file_id or old
   if not id then return end
   local record = redis.call('HMGET', file_of(id), 'state', 'caller', 'held', 'expires')
@@ -30,7 +30,7 @@ local function keep_workspace(caller, session, file, keep_s)
   local expires = whole(now() + keep_s * 1000)
   redis.call('HSET', file_of(id), 'state', 'kept', 'expires', expires)
   redis.call('ZADD', FILES_DUE, expires, id)
-  redis.call('SET', rare.workspace_of(caller, session), id, 'EX', keep_s)
+  redis.call('SET', workspace_of(caller, session), id, 'EX', keep_s)
   if id ~= old then
     redis.call('HINCRBY', file_of(id), 'sessions', 1)
     if old then leave_workspace(old) end

@@ -30,7 +30,7 @@ local function add(list)
 end
 
 if schedule ~= '' then
-  add(schedules.jobs(schedule))
+  add(schedule_jobs_of(schedule))
 else
   for _, state in ipairs(states) do add(jobs_of(caller, state)) end
 end

@@ -37,8 +37,8 @@ if #known == MOST_DECISIONS then table.remove(known, 1) end
 known[#known + 1] = settlement.ask
 
 leave_slot(id)
-local staged = rare.staged_transcript_of(id .. '-' .. number, settlement.session_id)
-local bytes = pausing.append(staged, rare.paused_transcript_of(id, settlement.session_id)) + #shown + #resume
+local staged = staged_transcript_of(id .. '-' .. number, settlement.session_id)
+local bytes = append_transcript(staged, paused_transcript_of(id, settlement.session_id)) + #shown + #resume
 redis.call('HINCRBY', record_of(id), 'kept', whole(bytes))
 add_bytes(id, job.caller, bytes)
 change_state(id, job.caller, job.seq, 'active', 'paused', 'n', whole(settlement.number + 1), 'ask', settlement.ask,
@@ -48,7 +48,7 @@ change_state(id, job.caller, job.seq, 'active', 'paused', 'n', whole(settlement.
 redis.call('HDEL', record_of(id), 'slot', 'waiting', 'decision', 'called', PIECE)
 redis.call('ZADD', AWAITING, whole(over), id)
 if settlement.outputs ~= '' then
-  keep_workspace(job.caller, rare.pause_of(id), cjson.decode(settlement.outputs).workspace, settlement.keep_s)
+  keep_workspace(job.caller, pause_of(id), cjson.decode(settlement.outputs).workspace, settlement.keep_s)
 end
 count_once(id, number, job.caller, settlement.spend)
 redis.call('HDEL', record_of(id), 'spent')

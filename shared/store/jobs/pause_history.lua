@@ -2,7 +2,7 @@
 
 -- Keep what a job was paused for, until when, and how that ended: `outcome` is allow, deny, expired or cancelled, `by` who
 -- decided, or ''. The last ones are kept, one line each.
-function rare.keep_pause(id, caller, time, outcome, by)
+local function keep_pause(id, caller, time, outcome, by)
   local MOST_PAUSES, MOST_NAME = 20, 200
   local record = redis.call('HMGET', record_of(id), 'pause', 'pauses')
   local is_read, call = pcall(cjson.decode, record[1] or '')

@@ -1,8 +1,6 @@
 -- Part of every script: what is kept of a paused job's runs, until the job goes on or ends.
-local pausing = {}
-
 -- Call a function with the names of a session's keys, after its prefix, and the commands that read and write each.
-function pausing.each_key(transcript, visit)
+local function each_transcript_key(transcript, visit)
   for _, subpath in ipairs(redis.call('SMEMBERS', transcript .. ':subs')) do
     visit('/' .. subpath, 'LRANGE', 'RPUSH')
     visit('/' .. subpath .. ':ids', 'SMEMBERS', 'SADD')
@@ -12,11 +10,11 @@ function pausing.each_key(transcript, visit)
   visit(':subs', 'SMEMBERS', 'SADD')
 end
 
--- Move the transcripts of one name behind those of another, which then expire after `keep_s`, or never without it. Returns
+-- Rare: move the transcripts of one name behind those of another, which then expire after `keep_s`, or never without it. Returns
 -- how many bytes.
-function pausing.append(from, to, keep_s)
+local function append_transcript(from, to, keep_s)
   local bytes = 0
-  pausing.each_key(from, function(name, read_all, write)
+  each_transcript_key(from, function(name, read_all, write)
     local lines = redis.call(read_all, from .. name, unpack(read_all == 'LRANGE' and {0, -1} or {}))
     for _, line in ipairs(lines) do bytes = bytes + #line end
     for first = 1, #lines, 1000 do
@@ -29,7 +27,7 @@ function pausing.append(from, to, keep_s)
 end
 
 -- Let a paused job run again with a decision, JSON, and count its outcome. Its clock goes on with the next claim.
-function pausing.resume(id, job, decision, outcome)
+local function resume_paused(id, job, decision, outcome)
   count('decisions:' .. outcome)
   redis.call('ZREM', AWAITING, id)
   change_state(id, job.caller, job.seq, 'paused', 'waiting', 'decision', decision)

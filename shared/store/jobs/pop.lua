@@ -41,11 +41,11 @@ repeat
   local job = redis.call('HMGET', record_of(id), 'n', 'caller')
   -- `cancel_revoked.lua` ends the jobs of a caller whose key is revoked; until then none of them may start.
   n = job[1] and not is_revoked(job[2]) and job[1]
-  if n and room_to_run(job[2], caller_max_active) <= 0 then
+  if n and room_to_run(job[2], caller_max_active, policy_of(job[2])) <= 0 then
     hold(id, job[2], score)
     n, held = nil, held + 1
     if held == MOST_HELD then
-      redis.call('LPUSH', WAKE, 1) -- the next pop continues
+      wake() -- the next pop continues
       return nil
     end
   end

@@ -7,7 +7,7 @@ local most, caller_max_active = tonumber(ARGV[1]), ARGV[2]
 local released = 0
 -- By caller, so that the many held jobs of one do not hide those of another.
 for _, caller in ipairs(redis.call('SRANDMEMBER', HOLDING, most)) do
-  local room = room_to_run(caller, caller_max_active)
+  local room = room_to_run(caller, caller_max_active, policy_of(caller))
   while room > 0 and released < most and release_held(caller) do
     room, released = room - 1, released + 1
   end

@@ -57,7 +57,7 @@ if held[1] then
   local texts = #(held[2] or '') + #(held[4] or '')
   add_bytes(id, job.caller, redis.call('STRLEN', input_of(id)) + texts + (held[3] or 0) - held[1])
 end
-if job.schedule then schedules.note_run(id, job.schedule) end
+if job.schedule then note_schedule_run(id, job.schedule) end
 publish(id, 'reset', '')
 publish_state(id, 'waiting', 0)
 return 'waiting'

@@ -14,7 +14,7 @@ if is_foreign(settlement.deployment) then return 3 end
 count_once(settlement.job_id, whole(settlement.number), settlement.caller, settlement.spend)
 local id, outputs = settlement.job_id, settlement.outputs
 local job = read(id, 'caller', 'state', 'n', 'schedule')
-if job.schedule then schedules.note_run(id, job.schedule) end
+if job.schedule then note_schedule_run(id, job.schedule) end
 local was_cancelled = job.state == 'cancelled' and tonumber(job.n) == settlement.number + 1
 if was_cancelled and outputs ~= '' and redis.call('EXISTS', outputs_of(id)) == 0 then
   keep_outputs(id, job.caller, outputs)

@@ -18,9 +18,11 @@ end
 
 -- Count what a job holds also after a retry: submissions that joined it, webhooks of cached answers, the data of its batch.
 local function add_lasting_bytes(id, caller, bytes)
-  if bytes == 0 or redis.call('HEXISTS', record_of(id), 'bytes') == 0 then return end
-  redis.call('HINCRBY', record_of(id), 'lasting', whole(bytes))
-  add_bytes(id, caller, bytes)
+  if bytes == 0 then return end
+  local record = redis.call('HMGET', record_of(id), 'bytes', 'lasting')
+  if not record[1] then return end
+  redis.call('HSET', record_of(id), 'bytes', whole(record[1] + bytes), 'lasting', whole((record[2] or 0) + bytes))
+  add_to_caller(caller, bytes)
 end
 
 -- Return whether a caller has no room for so many more bytes.
@@ -35,7 +37,7 @@ local function forget_bytes(id, caller)
   if bytes then add_to_caller(caller, -bytes) end
 end
 
--- Count a session, whose transcript grew, until its transcript expires.
+-- Rare: count a session, whose transcript grew, until its transcript expires.
 local function add_session_bytes(caller, session, bytes, expires)
   local name = caller .. ':' .. session
   redis.call('ZADD', SESSIONS, whole(expires), name)
@@ -43,7 +45,7 @@ local function add_session_bytes(caller, session, bytes, expires)
   add_to_caller(caller, bytes)
 end
 
--- Count what expires within a day, by the hour.
+-- Rare: count what expires within a day, by the hour.
 local function add_bytes_for_a_day(caller, bytes, time)
   local hour = math.floor(time / HOUR)
   add_session_bytes(caller, 'hour ' .. whole(hour), bytes, (hour + 1) * HOUR + DAY)

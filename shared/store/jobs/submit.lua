@@ -84,7 +84,7 @@ if fingerprint ~= '' and submission.read_cache then
     if more > 0 and lacks_room(caller, limits, more) then return answer('caller_bytes', '', '') end
     remember(submission, 'cached', kept[1], time, result)
     -- Sent again after a lost reply, the hit has been counted.
-    if redis.call('SET', rare.hit_of(request_id), 1, 'NX', 'EX', 10) then
+    if redis.call('SET', hit_of(request_id), 1, 'NX', 'EX', 10) then
       count('cache_hits')
       redis.call('HINCRBYFLOAT', COUNTERS, 'cache_saved_usd', kept[2])
       add_to_day(caller, 'saved', kept[2])

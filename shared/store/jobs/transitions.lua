@@ -10,20 +10,28 @@ local function publish_state(id, state, progress)
   publish(id, 'state', '{"state":"' .. state .. '","progress":' .. whole(progress) .. '}')
 end
 
+-- Wake a slot that waits for a job. There are at most as many tokens as slots could be idle.
+local function wake()
+  if redis.call('LLEN', WAKE) < 64 then redis.call('LPUSH', WAKE, 1) end
+end
+
+local function enqueue_at(id, priority, tag, needs_sandbox)
+  local place = score_of(priority, tag)
+  redis.call('ZADD', WAITING, place, id)
+  if not needs_sandbox then redis.call('ZADD', PLAIN, place, id) end
+  wake()
+end
+
 -- Put a job into the queue: at the place of its `tag`, or without one behind its caller's other jobs of the priority.
 local function enqueue(id, caller, priority, tag)
   if not tag then
     tag = next_tag(caller, priority)
     redis.call('HSET', record_of(id), 'tag', whole(tag))
   end
-  local place = score_of(priority, tag)
-  redis.call('ZADD', WAITING, place, id)
-  if redis.call('HEXISTS', record_of(id), 'sandbox') == 0 then redis.call('ZADD', PLAIN, place, id) end
-  redis.call('LPUSH', WAKE, 1)
-  redis.call('LTRIM', WAKE, 0, 63) -- as many slots as could be idle
+  enqueue_at(id, priority, tag, redis.call('HEXISTS', record_of(id), 'sandbox') == 1)
 end
 
--- Put a new job into the queue, or park it until its turn in the session that it continues.
+-- Put a job into the queue, or park it until its turn in the session that it continues.
 local function enqueue_or_park(id, caller, session, priority, seq)
   if session and redis.call('RPUSH', turns_of(caller, session), id) > 1 then
     redis.call('ZADD', PARKED, seq, id)
@@ -32,14 +40,15 @@ local function enqueue_or_park(id, caller, session, priority, seq)
   end
 end
 
--- Hold a job that was next, until one of its caller's running jobs leaves its slot. It keeps its place, as a score of the queue.
+-- Rare: hold a job that was next, until one of its caller's running jobs leaves its slot. It keeps its place, as a score of
+-- the queue.
 local function hold(id, caller, place)
   redis.call('ZADD', HELD, place, id)
   redis.call('ZADD', held_of(caller), place, id)
   redis.call('SADD', HOLDING, caller)
 end
 
--- Change the priority of a job. If it waits, it gets a place behind its caller's other jobs of the new priority.
+-- Rare: change the priority of a job. If it waits, it gets a place behind its caller's other jobs of the new priority.
 local function change_priority(id, caller, from, to)
   if tonumber(from) == tonumber(to) then return end
   redis.call('HSET', record_of(id), 'prio', to)
@@ -55,7 +64,7 @@ local function change_priority(id, caller, from, to)
   end
 end
 
--- Put the job whose turn in a session it is into the queue, if it is parked.
+-- Rare: put the job whose turn in a session it is into the queue, if it is parked.
 local function enqueue_next_turn(caller, session)
   local id = redis.call('LINDEX', turns_of(caller, session), 0)
   if id and redis.call('ZREM', PARKED, id) == 1 then
@@ -63,20 +72,24 @@ local function enqueue_next_turn(caller, session)
   end
 end
 
--- Return how many more jobs a caller may run; `most` is the limit of the deployment, 0 for none.
-local function room_to_run(caller, most)
-  most = tonumber(policy_of(caller).maxActive or most)
+-- Return how many more jobs a caller of that policy may run; `most` is the limit of the deployment, 0 for none.
+local function room_to_run(caller, most, policy)
+  most = tonumber(policy.maxActive or most)
   return most > 0 and most - redis.call('ZCARD', jobs_of(caller, 'active')) or math.huge
+end
+
+-- Rare: put a job that was held back into the queue.
+local function enqueue_held(id, caller)
+  redis.call('ZREM', HELD, id)
+  local place = redis.call('HMGET', record_of(id), 'prio', 'tag')
+  enqueue(id, caller, place[1], place[2])
 end
 
 -- Put the first of a caller's held jobs back into the queue. Returns whether there was one.
 local function release_held(caller)
   local id = redis.call('ZPOPMIN', held_of(caller))[1]
-  if not id then return false end
-  redis.call('ZREM', HELD, id)
-  local place = redis.call('HMGET', record_of(id), 'prio', 'tag')
-  enqueue(id, caller, place[1], place[2])
-  return true
+  if id then enqueue_held(id, caller) end
+  return id ~= nil
 end
 
 -- Change a job's state in its record and in the lists, and other fields of the record with it.
@@ -116,7 +129,7 @@ local function due_by_its_first(caller, host)
   by_first(due_hosts_of(caller), DUE, caller)
 end
 
--- Delete a webhook, also from the lists of due webhooks.
+-- Rare: delete a webhook, also from the lists of due webhooks.
 local function forget_hook(name)
   local hook = redis.call('HMGET', hook_of(name), 'state', 'host', 'caller')
   if hook[1] == 'pending' then count('webhooks_pending', -1) end
@@ -176,7 +189,7 @@ local function forget(id, job)
   forget_hooks(id)
   forget_outputs(id)
   local schedule = redis.call('HGET', record_of(id), 'schedule')
-  if schedule then redis.call('ZREM', schedules.jobs(schedule), id) end
+  if schedule then redis.call('ZREM', schedule_jobs_of(schedule), id) end
   redis.call('DEL', record_of(id), input_of(id), output_of(id), joined_of(id), events_of(id), keys_of(id), pending_of(id),
     steps_of(id), messages_of(id))
   redis.call('ZREM', EXPIRES, id)
@@ -190,7 +203,7 @@ local function uncache(id, fingerprint)
   end
 end
 
--- Add a webhook to the outbox, once, in the transaction that makes its event true; nothing for a submission without a URL.
+-- Rare: add a webhook to the outbox, once, in the transaction that makes its event true; nothing for a submission without a URL.
 -- `id` is the job, or the batch, that the webhook is deleted with; '' for a webhook that is deleted when it is done. `trace` is
 -- the trace context of the submission, '' or nil for none.
 local function add_webhook(id, caller, name, request, url, host, meta, event, time, trace)
@@ -220,7 +233,7 @@ local function add_webhooks(id, caller, state, time)
   end
 end
 
--- Withdraw a webhook whose event is no longer true, unless it is delivered, or on its way.
+-- Rare: withdraw a webhook whose event is no longer true, unless it is delivered, or on its way.
 local function withdraw_webhook(caller, name)
   local hook = redis.call('HMGET', hook_of(name), 'state', 'host', 'leased')
   if hook[1] ~= 'pending' or tonumber(hook[3] or 0) > now() then return end
@@ -244,7 +257,7 @@ local function keep_for_batch(id, time)
   end
 end
 
--- Count a finished job of a batch. Its result is kept until the last job has ended, and then as long as that one's.
+-- Rare: count a finished job of a batch. Its result is kept until the last job has ended, and then as long as that one's.
 local function end_in_batch(batch, id, state, time, keep_ms)
   if redis.call('EXISTS', batch_of(batch)) == 0 then return end
   keep_for_batch(id, time)
@@ -266,81 +279,17 @@ local function end_in_batch(batch, id, state, time, keep_ms)
   add_webhook(batch, record[1], name, record[2], record[3], record[4], '', 'batch.ended', time, record[6])
 end
 
--- Stop keeping a session's file; delete it when no session has it.
+-- Rare: stop keeping a session's file; delete it when no session has it.
 local function leave_workspace(id)
   if redis.call('HINCRBY', file_of(id), 'sessions', -1) > 0 then return end
   redis.call('HSET', file_of(id), 'state', 'deleted')
   redis.call('ZADD', FILES_DUE, whole(now()), id)
 end
 
--- Delete what was kept of a job's runs for the time after its pauses. A pause that the job's end ends is kept as one.
-local function forget_pauses(id, caller, to)
-  local record = redis.call('HMGET', record_of(id), 'paused', 'kept', 'req', 'ask', 'token')
-  if not record[1] then return end
-  if record[5] then rare.keep_pause(id, caller, now(), to == 'failed' and 'expired' or 'cancelled', '') end
-  local transcript, workspace = rare.paused_transcript_of(id, record[1]), rare.workspace_of(caller, rare.pause_of(id))
-  for _, subpath in ipairs(redis.call('SMEMBERS', transcript .. ':subs')) do
-    redis.call('DEL', transcript .. '/' .. subpath, transcript .. '/' .. subpath .. ':ids')
-  end
-  redis.call('DEL', transcript, transcript .. ':ids', transcript .. ':subs')
-  local file = redis.call('GET', workspace)
-  if file then
-    leave_workspace(file)
-    redis.call('DEL', workspace)
-  end
-  redis.call('ZREM', AWAITING, id)
-  withdraw_webhook(caller, hook_name(record[3], record[4]))
-  add_bytes(id, caller, -(record[2] or 0))
-  redis.call('HDEL', record_of(id), 'paused', 'kept', 'pause', 'resume', 'token', 'until', 'late', 'decision', 'called')
-end
+-- Return for how many ms the clock of a job has stood, given these fields of its record.
+local function time_stood(stood, stopped, time) return (stood or 0) + (stopped and time - stopped or 0) end
 
--- Return for how many ms the clock of a job has stood.
-local function time_stood(id, time)
-  local record = redis.call('HMGET', record_of(id), 'stood', 'stopped')
-  return (record[1] or 0) + (record[2] and time - record[2] or 0)
-end
-
--- End a job: state, times, lists, counters, webhooks and subscribers. `code` is the error code of a failure. The first
--- write frees memory, so that a full store, which accepts no new job, can still end those that it has.
-local function end_job(id, job, to, time, keep_ms, code)
-  redis.call('ZREM', ACTIVE, id)
-  if job.state ~= 'active' then
-    leave_queue(id, job.caller)
-    redis.call('ZREM', DELAYED, id)
-    redis.call('ZREM', PARKED, id)
-  end
-  change_state(id, job.caller, job.seq, job.state, to, 'progress', 100, 'finished', whole(time),
-    'expires', whole(time + keep_ms))
-  redis.call('ZADD', EXPIRES, whole(time + keep_ms), id)
-  redis.call('HDEL', record_of(id), PIECE, 'spent')
-  add_bytes(id, job.caller, ENDED_JOB)
-  add_to_day(job.caller, 'jobs', 1)
-  add_usage(job.caller, label_of(id), '', {jobs = 1})
-  if job.fp and redis.call('GET', flight_of(job.fp)) == id then redis.call('DEL', flight_of(job.fp)) end
-  leave_slot(id)
-  if job.state == 'paused' then count('decisions:' .. (to == 'cancelled' and to or 'expired')) end
-  count(to == 'failed' and 'failed:' .. code or to)
-  rare.count_over_time(to == 'failed' and 'failed:' .. code or to)
-  local started, session, batch, schedule, trace =
-    unpack(redis.call('HMGET', record_of(id), 'started', SESSION, 'batch', 'schedule', 'trace'))
-  if started and to ~= 'cancelled' then
-    local took = time - started - time_stood(id, time)
-    observe('execution', took, trace)
-    rare.observe_over_time('run', took)
-  end
-  forget_pauses(id, job.caller, to)
-  if session then
-    redis.call('LREM', turns_of(job.caller, session), 0, id)
-    enqueue_next_turn(job.caller, session)
-  end
-  expire_keys(id, time)
-  add_webhooks(id, job.caller, to, time)
-  if batch then end_in_batch(batch, id, to, time, keep_ms) end
-  if schedule then schedules.end_run(id, schedule, to, code) end
-  publish(id, 'done', '')
-end
-
--- Delay a job that ran until `due`, for its next claim.
+-- Rare: delay a job that ran until `due`, for its next claim.
 local function delay(id, job, due)
   change_state(id, job.caller, job.seq, 'active', 'delayed')
   leave_slot(id)
@@ -374,12 +323,4 @@ local function read(id, ...)
   local names, values, job = {...}, redis.call('HMGET', record_of(id), ...), {}
   for i, name in ipairs(names) do job[name] = values[i] or nil end
   return job
-end
-
--- Cancel a job that has not ended: its running claim, and a claim on its way to a slot, become void.
-local function cancel_job(id, job, time, keep_ms)
-  count_so_far(id, job.caller, job.n)
-  end_job(id, job, 'cancelled', time, keep_ms)
-  redis.call('HSET', record_of(id), 'n', job.n + 1)
-  redis.call('PUBLISH', CANCELLED, id)
 end

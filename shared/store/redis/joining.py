@@ -1,67 +1,136 @@
-"""Join the files of a Lua script, without the definitions that it does not use.
+"""Join the files of a Lua script, so that a call does little before the first line of the script itself.
 
 Redis runs the whole text at each call, and a definition takes time whether it is used or not: all of them together take
-several times as long as most scripts.
+several times as long as most scripts. So a script gets only those that it needs, and constants as their values. A
+function whose comment begins with `Rare:` makes at each of its calls what no other needs.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
 
-# Strings, comments, and names outside of them.
-_TOKENS = re.compile(r"'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n])*\"|--[^\n]*|([A-Za-z_]\w*)")
+# Strings, comments, and names outside of them, each with its field if it is a table.
+_TOKENS = re.compile(
+    r"'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n])*\"|--[^\n]*|(?<![\w:])(?<![^.]\.)([A-Za-z_]\w*(?:\.\w+)?)"
+)
 # The first line of a statement is not indented; neither is its last.
 _GOES_ON = re.compile(r"\s|$|--|end\b|until\b|else|[})\]]")
 _DEFINES = re.compile(
-    r"^local (?!function\b)(?P<locals>\w+(?:, \w+)*)"
-    r"|^(?:\w+\.)?(?P<variable>\w+) ="
-    r"|\bfunction (?:\w+\.)?(?P<function>\w+)\("
+    r"local (?!function\b)(?P<locals>\w+(?:, \w+)*)"
+    r"|(?P<variable>\w+(?:\.\w+)?) ="
+    r"|(?:local )?function (?P<function>\w+(?:\.\w+)?)\("
 )
+# Names in capitals, of texts and numbers.
+_VALUE = r"(?:'[\w:]*'|\d[\d.*^ ]*)"
+_CONSTANTS = re.compile(rf"local (?P<names>[A-Z_]+(?:, [A-Z_]+)*) = (?P<values>{_VALUE}(?:, {_VALUE})*)(?: --.*)?\n")
+_FUNCTION = re.compile(r"local function \w+\([^)]*\)")
+_RARE = "-- Rare: "
 
 
 def joined(parts: Iterable[str], own: str) -> str:
     """Return the statements of shared parts that a script needs, in their order, then its own text."""
-    statements = [statement for part in parts for statement in _statements(part)]
-    definitions = defaultdict(list)
-    needed: set[int] = set()
-    for place, statement in enumerate(statements):
-        names = _defined(statement)
-        for name in names:
-            definitions[name].append(place)
-        if not names:
-            needed.add(place)
-    remaining = [own, *(statements[place] for place in needed)]
-    while remaining:
-        for name in _names(remaining.pop()):
-            for place in definitions.pop(name, ()):
-                if place not in needed:
-                    needed.add(place)
-                    remaining.append(statements[place])
-    return "".join(statements[place] for place in sorted(needed)) + own
+    statements, rare, constants = _read(parts)
+    last = len(statements)
+    statements.append(own)
+    users = _users(statements)
+    # Each statement is within these rare functions, from the outermost.
+    within: dict[int, tuple[int, ...]] = {last: ()}
+    inner = defaultdict[tuple[int, ...], list[int]](list)
+    for place in sorted(users, reverse=True):
+        # What comes before its definition gets it by a variable, which all functions share.
+        is_free = _FUNCTION.match(statements[place]) and min(users[place], default=-1) >= place
+        paths = [within[user] + (user,) * (user in rare) for user in users[place] - {place}] if is_free else []
+        within[place] = _common(paths)
+        inner[within[place]].insert(0, place)
+
+    def text_of(place: int) -> str:
+        text = "".join(map(text_of, inner[(*within[place], place)]))
+        return (
+            _FUNCTION.sub(lambda head: f"{head[0]}\n{text}", statements[place], count=1) if text else statements[place]
+        )
+
+    return _with_values("".join(map(text_of, [*inner[()], last])), constants)
 
 
-def _statements(text: str) -> Iterator[str]:
-    """Split a part into its statements, without the comments between them."""
+def _read(parts: Iterable[str]) -> tuple[list[str], set[int], dict[str, str]]:
+    """Return the statements of parts, the places of the rare functions, and the constants, which are no statements."""
+    statements: list[str] = []
+    rare: set[int] = set()
+    constants: dict[str, str] = {}
+    for part in parts:
+        for text, is_rare in _statements(part):
+            if found := _CONSTANTS.match(text):
+                constants |= zip(found["names"].split(", "), found["values"].split(", "), strict=True)
+                continue
+            if is_rare:
+                rare.add(len(statements))
+            statements.append(text)
+    return statements, rare, constants
+
+
+def _statements(text: str) -> Iterator[tuple[str, bool]]:
+    """Split a part into its statements, without the comments between them; yield whether each is rare."""
     lines: list[str] = []
+    is_rare = next_is_rare = False
     for line in text.splitlines(keepends=True):
         if not _GOES_ON.match(line):
             if lines:
-                yield "".join(lines)
-            lines = [line]
+                yield "".join(lines), is_rare
+            lines, is_rare, next_is_rare = [line], next_is_rare, False
+        elif line.startswith("--"):
+            next_is_rare |= line.startswith(_RARE)
         elif lines:
             lines.append(line)
     if lines:
-        yield "".join(lines)
+        yield "".join(lines), is_rare
+
+
+def _users(statements: Sequence[str]) -> dict[int, set[int]]:
+    """Return which statements use each of those that the last one needs."""
+    definitions = defaultdict[str, list[int]](list)
+    *shared, last = range(len(statements))
+    users: dict[int, set[int]] = {}
+    for place in shared:
+        names = _defined(statements[place])
+        for name in names:
+            definitions[name].append(place)
+        if not names:
+            users[place] = set()
+    remaining = [last, *users]
+    while remaining:
+        user = remaining.pop()
+        for name in _names(statements[user]):
+            for place in definitions.get(name, ()):
+                if place not in users:
+                    users[place] = set()
+                    remaining.append(place)
+                users[place].add(user)
+    return users
 
 
 def _defined(statement: str) -> Sequence[str]:
-    """Return the names that a statement defines, those of a table's fields without the table."""
-    found: list[str] = []
-    for match in _DEFINES.finditer(statement):
-        names = match["locals"] or match["variable"] or match["function"]
-        found += names.split(", ") if names else []
-    return found
+    """Return the names that a statement defines."""
+    match = _DEFINES.match(statement)
+    return (match["locals"] or match["variable"] or match["function"]).split(", ") if match else ()
 
 
 def _names(text: str) -> set[str]:
-    return {name for name in _TOKENS.findall(text) if name}
+    """Return the names in a text; of a field of a table both."""
+    names = {name for name in _TOKENS.findall(text) if name}
+    return names | {name.partition(".")[0] for name in names}
+
+
+def _common(paths: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """Return the beginning that all paths have in common."""
+    return tuple(steps[0] for steps in takewhile(lambda steps: len(set(steps)) == 1, zip(*paths, strict=False)))
+
+
+def _with_values(text: str, constants: Mapping[str, str]) -> str:
+    def value(match: re.Match[str]) -> str:
+        # A field of a table that is being made may have the name of a constant.
+        is_field = text.startswith(" = ", match.end())
+        known = None if is_field or not match[1] else constants.get(match[1])
+        return match[0] if known is None else f"({known})" if " " in known else known
+
+    return _TOKENS.sub(value, text)

@@ -18,14 +18,13 @@ local DUE, FAILING_HOSTS, WEBHOOK_DUE = 'cg:due:callers', 'cg:hosts', 'cg:told'
 local FILES_DUE, FILE_BYTES = 'cg:files:due', 'cg:files:bytes'
 local UPSTREAM, NOT_BEFORE = 'cg:upstream', 'cg:notbefore'
 local BUDGET_WEBHOOK, AUDIT_SEQUENCE = 'cg:budget:webhook', 'cg:audit:seq'
+local SLOT_MEMORY, ALL_BATCHES, EXEMPLARS = 'cg:slots:memory', 'cg:batches:all', 'cg:exemplars'
 local BATCHES_EXPIRE, GUESSERS, CALLER_KEYS = 'cg:batches:expire', 'cg:guessers', 'cg:keys'
--- The names of what belongs to schedules, and functions about their runs, which schedule_runs.lua adds. One local: Lua allows
--- 200, and the scripts that accept jobs are near.
-local schedules = {ALL = 'cg:schedules', DUE = 'cg:schedules:due'}
-function schedules.of(caller) return 'cg:schedules:of:' .. caller end
-function schedules.record(id) return 'cg:schedule:' .. id end
-function schedules.runs(id) return 'cg:schedule:' .. id .. ':runs' end
-function schedules.jobs(id) return 'cg:schedule:' .. id .. ':jobs' end
+local ALL_SCHEDULES, SCHEDULES_DUE = 'cg:schedules', 'cg:schedules:due'
+local function schedules_of(caller) return 'cg:schedules:of:' .. caller end
+local function schedule_of(id) return 'cg:schedule:' .. id end
+local function schedule_runs_of(id) return 'cg:schedule:' .. id .. ':runs' end
+local function schedule_jobs_of(id) return 'cg:schedule:' .. id .. ':jobs' end
 -- Fields of a job's record: the session that it continues, and the last piece that its claim has published.
 local SESSION, PIECE = 'talk', 'said'
 -- An event stream that grows beyond this loses its oldest events.
@@ -36,11 +35,9 @@ local HOUR, DAY, KEPT_DAYS = 3600000, 86400000, 400 * 86400
 -- Fields of a caller's usage of a day, and the part of a daily budget from which it is nearly spent.
 local MOST_USAGE, NEARLY = 2000, 0.8
 
--- Names that few scripts use. Lua allows 200 locals.
-local rare = {SLOT_MEMORY = 'cg:slots:memory', ALL_BATCHES = 'cg:batches:all', EXEMPLARS = 'cg:exemplars'}
-
--- Format a number without exponent and fraction, as names and scores need it.
-local function whole(number) return string.format('%.0f', number) end
+-- Format a number without exponent and fraction, as names and scores need it. For a number without a fraction %d does so in
+-- half of the time.
+local function whole(number) return string.format(number % 1 == 0 and '%d' or '%.0f', number) end
 
 local function record_of(id) return 'cg:job:' .. id end
 local function input_of(id) return 'cg:job:' .. id .. ':in' end
@@ -56,7 +53,7 @@ local function joined_of(id) return 'cg:job:' .. id .. ':joined' end
 local function keys_of(id) return 'cg:job:' .. id .. ':keys' end
 local function kept_of(id) return 'cg:kept:' .. id end
 local function cache_of(fingerprint) return 'cg:cache:' .. fingerprint end
-function rare.hit_of(request) return 'cg:hit:' .. request end
+local function hit_of(request) return 'cg:hit:' .. request end
 local function flight_of(fingerprint) return 'cg:flight:' .. fingerprint end
 local function jobs_of(caller, state) return 'cg:jobs:' .. caller .. ':' .. state end
 local function all_of(state) return 'cg:all:' .. state end
@@ -66,20 +63,20 @@ local function hook_of(name) return 'cg:hook:' .. name end
 local function attempts_of(name) return 'cg:hook:' .. name .. ':tries' end
 local function due_hosts_of(caller) return 'cg:due:' .. caller end
 local function due_of(caller, host) return 'cg:due:' .. caller .. ':' .. host end
-function rare.host_of(host) return 'cg:host:' .. host end
+local function host_of(host) return 'cg:host:' .. host end
 
 local function batch_of(id) return 'cg:batch:' .. id end
 local function batch_jobs_of(id) return 'cg:batch:' .. id .. ':jobs' end
-function rare.batches_of(caller) return 'cg:batches:' .. caller end
+local function batches_of(caller) return 'cg:batches:' .. caller end
 
 -- Transcripts of the CLI; `-` stands for its project.
 local function transcript_of(caller, session) return 'cg:talk:' .. caller .. ':-:' .. session end
-function rare.staged_transcript_of(claim, session) return 'cg:turn:' .. claim .. ':-:' .. session end
+local function staged_transcript_of(claim, session) return 'cg:turn:' .. claim .. ':-:' .. session end
 -- What the runs of a job have added to its session before their pauses.
-function rare.paused_transcript_of(id, session) return 'cg:turn:' .. id .. '-paused:-:' .. session end
+local function paused_transcript_of(id, session) return 'cg:turn:' .. id .. '-paused:-:' .. session end
 -- The session that keeps the working directory of a paused job; a client can give no session such a name.
-function rare.pause_of(id) return id .. '.pause' end
-function rare.workspace_of(caller, session) return 'cg:talk:' .. caller .. ':-:' .. session .. ':workspace' end
+local function pause_of(id) return id .. '.pause' end
+local function workspace_of(caller, session) return 'cg:talk:' .. caller .. ':-:' .. session .. ':workspace' end
 local function turns_of(caller, session) return 'cg:turns:' .. caller .. ':' .. session end
 
 local function held_of(caller) return 'cg:held:' .. caller end
@@ -93,16 +90,16 @@ local function spent_of(id, number) return 'cg:spent:' .. id .. '-' .. number en
 local function file_of(id) return 'cg:file:' .. id end
 local function file_jobs_of(id) return 'cg:file:' .. id .. ':jobs' end
 local function files_of(caller) return 'cg:files:of:' .. caller end
-function rare.deleted_files_of(caller) return 'cg:files:deleted:' .. caller end
+local function deleted_files_of(caller) return 'cg:files:deleted:' .. caller end
 
 local function caller_key_of(digest) return 'cg:key:' .. digest end
-function rare.secrets_of(caller) return 'cg:secret:' .. caller end
-function rare.audit_of(source) return 'cg:audit:' .. source end
+local function secrets_of(caller) return 'cg:secret:' .. caller end
+local function audit_of(source) return 'cg:audit:' .. source end
 -- What MCP servers were used for, by period, and the jobs of a caller that count of a day.
-function rare.learned_of(digest, period) return 'cg:learned:' .. digest .. ':' .. whole(period) end
-function rare.learned_of_caller(caller, day) return 'cg:learned:of:' .. caller .. ':' .. whole(day) end
-function rare.guesses_of(address) return 'cg:guesses:' .. address end
-function rare.session_of(digest) return 'cg:session:' .. digest end
+local function learned_of(digest, period) return 'cg:learned:' .. digest .. ':' .. whole(period) end
+local function learned_of_caller(caller, day) return 'cg:learned:of:' .. caller .. ':' .. whole(day) end
+local function guesses_of(address) return 'cg:guesses:' .. address end
+local function session_of(digest) return 'cg:session:' .. digest end
 
 -- Of a caller: name of a credential → JSON of what is known of it, with the sealed value.
 local function credentials_of(caller) return 'cg:credentials:' .. caller end
@@ -127,8 +124,8 @@ local function rest(arguments, first)
   return found
 end
 
-function rare.minute_of(number) return 'cg:minute:' .. whole(number) end
-function rare.hour_of(number) return 'cg:hour:' .. whole(number) end
+local function minute_of(number) return 'cg:minute:' .. whole(number) end
+local function hour_of(number) return 'cg:hour:' .. whole(number) end
 local function is_revoked(caller) return redis.call('HEXISTS', REVOKED, caller) == 1 end
 
 local function day_of(time) return whole(math.floor(time / DAY)) end

@@ -26,6 +26,7 @@ _COMMON = (
     "pause_history",
     "budget_warning",
     "schedule_runs",
+    "ending",
 )
 _SETTLING = ("finish", "retry", "hand_back", "spent", "pause")
 _ALSO = {
@@ -78,8 +79,7 @@ def preamble() -> str:
 def source(name: str) -> tuple[str, str]:
     """Return the text of a script, and the digest by which Redis knows it."""
     *parts, own = (path.read_text(encoding="utf-8") for path in files(name))
-    # The script's own statements are a function: Lua allows 200 locals in each, and the parts have nearly as many.
-    text = joined([preamble(), *parts], f"return (function()\n{own}\nend)()\n")
+    text = joined([preamble(), *parts], own)
     return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 

@@ -4,6 +4,6 @@
 --   caller
 -- Returns 1, or 0 when the caller has no such schedule.
 local schedule_id, caller = ARGV[1], ARGV[2]
-if redis.call('HGET', schedules.record(schedule_id), 'caller') ~= caller then return 0 end
-schedules.forget(schedule_id)
+if redis.call('HGET', schedule_of(schedule_id), 'caller') ~= caller then return 0 end
+forget_schedule(schedule_id)
 return 1

@@ -6,15 +6,15 @@
 local most, lease_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
 local time = now()
 local due = {time, -1}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', schedules.DUE, '-inf', whole(time), 'LIMIT', 0, most)) do
-  local record = redis.call('HGETALL', schedules.record(id))
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', SCHEDULES_DUE, '-inf', whole(time), 'LIMIT', 0, most)) do
+  local record = redis.call('HGETALL', schedule_of(id))
   if #record > 0 then
-    redis.call('ZADD', schedules.DUE, whole(time + lease_ms), id)
+    redis.call('ZADD', SCHEDULES_DUE, whole(time + lease_ms), id)
     due[#due + 1] = {id, unpack(record)}
   else
-    redis.call('ZREM', schedules.DUE, id)
+    redis.call('ZREM', SCHEDULES_DUE, id)
   end
 end
-local upcoming = redis.call('ZRANGE', schedules.DUE, 0, 0, 'WITHSCORES')
+local upcoming = redis.call('ZRANGE', SCHEDULES_DUE, 0, 0, 'WITHSCORES')
 if upcoming[2] then due[2] = math.max(0, upcoming[2] - time) end
 return due

@@ -23,7 +23,7 @@
 -- or the schedule is gone.
 local schedule, query = cjson.decode(ARGV[1]), ARGV[2]
 local id, caller, time = schedule.schedule_id, schedule.caller, now()
-local record = schedules.record(id)
+local record = schedule_of(id)
 -- For the record and its entries in the lists.
 local OWN_BYTES = 1024
 if is_revoked(caller) then return {'revoked', ''} end
@@ -43,8 +43,8 @@ if more > 0 and lacks_room(caller, {caller_max_bytes = schedule.max_bytes}, more
 if schedule.revision == 0 then
   local seq = redis.call('INCR', SEQUENCE)
   redis.call('HSET', record, 'v', 1, 'caller', caller, 'created', whole(time), 'seq', seq, 'label', schedule.label)
-  redis.call('ZADD', schedules.ALL, seq, id)
-  redis.call('ZADD', schedules.of(caller), seq, id)
+  redis.call('ZADD', ALL_SCHEDULES, seq, id)
+  redis.call('ZADD', schedules_of(caller), seq, id)
   remember(schedule, 'queued', id, time)
   expire_keys(id, time)
   redis.call('DEL', keys_of(id)) -- the record of the key outlives the schedule
@@ -56,8 +56,8 @@ redis.call('HSET', record, 'rev', revision + 1, 'name', schedule.name, 'cron', s
   'bytes', (known[3] or 0) + more, 'failures', resumed and 0 or known[6] or 0)
 add_to_caller(caller, more)
 if schedule.next > 0 then
-  redis.call('ZADD', schedules.DUE, whole(schedule.next), id)
+  redis.call('ZADD', SCHEDULES_DUE, whole(schedule.next), id)
 else
-  redis.call('ZREM', schedules.DUE, id)
+  redis.call('ZREM', SCHEDULES_DUE, id)
 end
 return {'stored', id}

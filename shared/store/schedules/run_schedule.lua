@@ -22,7 +22,7 @@ local run, submission, limits, request, metadata =
   cjson.decode(ARGV[1]), cjson.decode(ARGV[2]), cjson.decode(ARGV[3]), ARGV[4], ARGV[5]
 local id, caller, time = run.schedule_id, run.caller, now()
 local by_hand, refused = run.due == 0, run.code ~= ''
-local record = schedules.record(id)
+local record = schedule_of(id)
 local known = redis.call('HMGET', record, 'caller', 'rev', 'next', 'paused', 'overlap', 'last')
 local job_id, request_id = submission.job_id, submission.request_id
 if is_revoked(caller) then return {'revoked', '', '', -1, 0} end
@@ -39,15 +39,15 @@ end
 -- Record the due times that are done, and wait for the next.
 local function finish(kind, entry)
   if not by_hand then
-    if run.latest > run.due then schedules.add_run(id, caller, {state = 'missed', due = run.due, at = time}) end
+    if run.latest > run.due then add_schedule_run(id, caller, {state = 'missed', due = run.due, at = time}) end
     redis.call('HSET', record, 'next', whole(run.next))
-    if run.next > 0 then redis.call('ZADD', schedules.DUE, whole(run.next), id) else redis.call('ZREM', schedules.DUE, id) end
+    if run.next > 0 then redis.call('ZADD', SCHEDULES_DUE, whole(run.next), id) else redis.call('ZREM', SCHEDULES_DUE, id) end
     entry.due = run.latest
   end
   entry.at = time
-  schedules.add_run(id, caller, entry)
+  add_schedule_run(id, caller, entry)
   count('schedules:' .. kind)
-  if kind == 'refused' then schedules.count_failure(id, run.code) end
+  if kind == 'refused' then count_schedule_failure(id, run.code) end
   return {kind, request_id or '', job_id or '', -1, 0}
 end
 
@@ -71,7 +71,7 @@ if why then return {why, '', '', left, reset} end
 if known[5] == 'queue' and submission.session_id == '' then submission.session_id = 'schedule.' .. id end
 accept(submission, request, metadata, time)
 redis.call('HSET', record_of(job_id), 'schedule', id)
-redis.call('ZADD', schedules.jobs(id), redis.call('HGET', record_of(job_id), 'seq'), job_id)
+redis.call('ZADD', schedule_jobs_of(id), redis.call('HGET', record_of(job_id), 'seq'), job_id)
 redis.call('HSET', record, 'last', job_id)
 if by_hand then remember(submission, 'queued', job_id, time) end
 local done = finish('queued', {state = 'waiting', job = job_id})

@@ -58,7 +58,7 @@ end
 -- Find a host's next delivery that gets an attempt.
 local function next_of(caller, host)
   if not host.most then
-    local state = redis.call('HMGET', rare.host_of(host.name), 'failing', 'paused')
+    local state = redis.call('HMGET', host_of(host.name), 'failing', 'paused')
     host.most, host.paused = state[1] and 1 or per_host, state[2]
     touched[#touched + 1] = {caller.name, host.name}
   end

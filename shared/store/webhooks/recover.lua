@@ -18,7 +18,7 @@ for _, id in ipairs(ids) do
     local failed = hook[1] == 'abandoned' or hook[1] == 'paused' or (hook[1] == 'pending' and tonumber(hook[6]) > 0)
     if failed and tonumber(hook[4] or 0) >= since and (host == '' or hook[2] == host) then
       requeue_delivery(name, hook[1], hook[5], hook[2], hook[3], time)
-      redis.call('DEL', rare.host_of(hook[2]))
+      redis.call('DEL', host_of(hook[2]))
       redis.call('SREM', FAILING_HOSTS, hook[2])
       queued = queued + 1
     end

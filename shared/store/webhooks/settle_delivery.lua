@@ -36,14 +36,14 @@ redis.call('RPUSH', attempts_of(name), attempt .. '\n' .. whole(time) .. '\n' ..
 redis.call('LTRIM', attempts_of(name), -100, -1)
 
 if outcome == 'delivered' then
-  redis.call('DEL', rare.host_of(host))
+  redis.call('DEL', host_of(host))
   redis.call('SREM', FAILING_HOSTS, host)
 else
   redis.call('SADD', FAILING_HOSTS, host)
-  redis.call('HSETNX', rare.host_of(host), 'failing', whole(time))
-  redis.call('HINCRBY', rare.host_of(host), 'failures', 1)
-  if time - redis.call('HGET', rare.host_of(host), 'failing') >= disable_ms then
-    redis.call('HSETNX', rare.host_of(host), 'paused', whole(time))
+  redis.call('HSETNX', host_of(host), 'failing', whole(time))
+  redis.call('HINCRBY', host_of(host), 'failures', 1)
+  if time - redis.call('HGET', host_of(host), 'failing') >= disable_ms then
+    redis.call('HSETNX', host_of(host), 'paused', whole(time))
   end
 end
 forget_if_done(name)

@@ -28,18 +28,28 @@ local limits = {
 """
 
 
+def test_a_constant_is_its_value():
+    assert joined([PART], "return KEY .. 'KEY'") == "return 'a' .. 'KEY'"
+    assert joined(["local DAYS, HOUR = 400 * 86400, 3600 -- s\n"], "return DAYS, HOUR") == "return (400 * 86400), 3600"
+
+
+def test_a_field_with_the_name_of_a_constant_is_none():
+    own = "local t = {KEY = 1}\nreturn t.KEY, t:KEY()"
+    assert joined([PART], own) == own
+
+
 def test_a_definition_that_a_script_uses_is_kept():
-    assert joined([PART], "return KEY") == "local KEY, OTHER = 'a', 'b'\nreturn KEY"
+    assert joined([PART], "return limits") == "local limits = {\n  most = 1,\n}\nreturn limits"
 
 
 def test_what_a_definition_uses_is_kept_too():
     """Catches a name that is nil at run time, far from the script that uses it."""
     text = joined([PART], "return later()")
-    for line in ("local KEY", "local names", "function names.of", "local later\n", "later = function"):
+    for line in ("local names", "function names.of", "local later\n", "later = function"):
         assert line in text
     assert "spare" not in text
-    assert "UNUSED" not in text
-    assert text.index("local KEY") < text.index("local names") < text.index("function names.of") < text.index("later =")
+    assert "unused" not in text
+    assert text.index("local names") < text.index("function names.of") < text.index("later =")
 
 
 def test_a_name_in_a_string_or_a_comment_is_no_use():
@@ -59,3 +69,38 @@ def test_a_statement_that_defines_nothing_is_kept():
 
 def test_a_statement_ends_at_its_last_line():
     assert joined([PART], "return limits.most") == "local limits = {\n  most = 1,\n}\nreturn limits.most"
+
+
+RARE = """local function name(id) return 'k' .. id end
+local function inner(id)
+  return name(id)
+end
+-- Rare: do what is seldom done,
+-- in two lines.
+local function outer(id) return inner(id) + name(id) end
+local function often() return 1 end
+"""
+
+
+def test_a_rare_function_has_within_it_what_no_other_needs():
+    assert joined([RARE], "return outer(1) + often()") == (
+        "local function outer(id)\n"
+        "local function name(id) return 'k' .. id end\n"
+        "local function inner(id)\n  return name(id)\nend\n"
+        " return inner(id) + name(id) end\n"
+        "local function often() return 1 end\n"
+        "return outer(1) + often()"
+    )
+
+
+def test_what_another_function_needs_too_is_outside_of_a_rare_one():
+    """Catches a function that is nil where it is called."""
+    text = joined([RARE], "return outer(1) + name(1)")
+    assert text.startswith("local function name(id)")
+    assert text.index("local function outer") < text.index("local function inner")
+
+
+def test_a_variable_stays_outside_of_a_rare_function():
+    """Catches a value that the next call of the function no longer has."""
+    part = "local kept\n-- Rare: keep.\nlocal function keep()\n  kept = (kept or 0) + 1\n  return kept\nend\n"
+    assert joined([part], "return keep()").startswith("local kept\nlocal function keep()\n  kept")
