@@ -5,7 +5,7 @@ and 3 GB of memory. The catalog has a kind in a block: `# name`, `+ signs` (word
 servers), and a query a line, or words after `~`; `general.txt` has queries that need no server.
 
 The model is a ridge regression over the likeness of a query's embedding to those of all texts, and over its features.
-Of the likeness to all texts, what the likeness to some of them tells is kept.
+Of the likeness to all texts, what follows from the likeness to some of them is kept.
 """
 
 import hashlib
@@ -24,8 +24,6 @@ from shared.mcp.vectors import Vectors
 
 Array = np.ndarray[Any, Any]
 CATALOG = Path(__file__).with_name("routing_catalog")
-# What a query that needs no server stands for, where one of a kind stands for 1.
-_GENERAL = -0.4
 _RIDGE = 0.5
 _KEPT_TEXTS = 5000
 # Features that fewer texts have are left out of the model, and rarer words out of the list of words.
@@ -82,7 +80,7 @@ def fit(catalog: list[Kind], general: list[str], most: int = _KEPT_TEXTS) -> dic
     for column, kind in enumerate(catalog):
         of_kind = [rows[query] for query in kind.queries]
         labels[of_kind, column], of[of_kind] = 1, column
-    labels[len(texts) - len(general) :] = _GENERAL
+    labels[len(texts) - len(general) :] = fitted.GENERAL
     embeddings, vectors = embed(texts), Vectors(texts)
     likeness = fitted.alike(embeddings, embeddings)
     kernel = likeness.copy()

@@ -20,6 +20,8 @@ FILE = Path(__file__).with_name("fitted.npz")
 _SHARPNESS = 3.0
 # An embedding's components, which are between -0.18 and 0.18, are kept as so many steps of 1.
 STEPS = 700
+# What a query that needs no server stands for, where one of a kind stands for 1.
+GENERAL = -0.4
 FEATURES = 0.4  # the weight of features compared with the embedding
 
 

@@ -5,7 +5,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,12 +23,18 @@ _LEAST, _LEAST_OF_TOOL, _MOST, _SHARE = 0.88, 0.3, 3.2, 0.7
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind: the words in the tools of its servers, the number of its queries, and in how many of them a word is."""
+    """A kind: the words in the tools of its servers, the number of its queries, and their words."""
 
     name: str
     signs: frozenset[str]
     queries: int
-    words: Mapping[str, int]
+    written: str  # the words with their counts, as in the file
+
+    @property
+    def words(self) -> dict[str, int]:
+        """The words of the queries, and in how many of them each is."""
+        pairs = (pair.rpartition(":") for pair in self.written.split())
+        return {word: int(count) for word, _, count in pairs}
 
 
 def of(name: str, description: str, tools: Sequence[Tool]) -> list[Kind]:
@@ -64,8 +70,7 @@ def _read() -> tuple[Kind, ...]:
     lines = FILE.read_text(encoding="utf-8").splitlines()
     kinds = []
     for name, signs, queries, words in zip(*[iter(lines)] * 4, strict=True):
-        pairs = (word.rsplit(":", 1) for word in words.split())
-        kinds.append(Kind(name, frozenset(signs.split()), int(queries), {word: int(count) for word, count in pairs}))
+        kinds.append(Kind(name, frozenset(signs.split()), int(queries), words))
     return tuple(kinds)
 
 

@@ -15,7 +15,7 @@ from shared.mcp import kinds
 from shared.mcp.config import Servers
 from shared.mcp.encoder import Matrix, embed, release
 from shared.mcp.features import features, is_general
-from shared.mcp.fitted import FEATURES, alike, fitted
+from shared.mcp.fitted import FEATURES, GENERAL, alike, fitted
 from shared.mcp.keywords import Keyword
 from shared.mcp.scores import ALWAYS, Score
 from shared.mcp.tools import Tools, plain_words, valid
@@ -31,7 +31,7 @@ _STEEPNESS = 24.0  # of the score, which is one half at the threshold
 _PENALTY = 0.5  # of a query that asks for an explanation
 _RIDGE = 2.0
 _ANCHORS = 1000  # texts of the model that keep the own texts of servers from adding to what is unlike them
-_ALONE = 2.0  # what a text of a server stands for that is of no kind, and has few texts
+_ALONE = 1.5  # what a text of a server stands for that is of no kind, and has few texts
 _EXAMPLE = 2.0  # the weight of an example of an entry, compared with its other texts
 _PHRASE, _WORD = 0.2, 0.1
 _LEARNED = 0.025  # the most that the use of a server adds or takes
@@ -59,8 +59,10 @@ class MeaningRouter:
         ]
         embeddings = embed(own)
         vectors = [model.vocabulary.of(features(text)) for text in own]
-        # Some texts of the model are in the equations as well: nothing is added to their values.
+        # Some texts of the model are in the equations too: nothing is added to their values. A server of no kind has none
+        # there, but that of a query that needs no server.
         added: Matrix = np.zeros((_ANCHORS + len(own), len(servers)), dtype=np.float32)
+        added[np.ix_(model.kinds[:_ANCHORS] < 0, ~of_kinds.any(axis=0))] = GENERAL
         added[_ANCHORS:] = -model.values(alike(embeddings, model.embeddings), vectors) @ of_kinds
         for row, of in enumerate(wanted.values(), _ANCHORS):
             added[row, list(of)] += [1 if of_kinds[:, column].any() else _ALONE for column in of]
@@ -72,7 +74,8 @@ class MeaningRouter:
         weights = [1] * _ANCHORS + [_EXAMPLE if text in examples else 1 for text in own]
         kernel[np.diag_indices(len(kernel))] += _RIDGE / np.array(weights, dtype=np.float32)
         added = np.linalg.solve(kernel, added)
-        self._embeddings = np.concatenate([model.embeddings, embeddings])
+        # The model's are shared by all routers of the process.
+        self._embeddings = model.embeddings, embeddings
         self._by_text = np.concatenate([model.by_text @ of_kinds, added[_ANCHORS:]])
         self._by_text[:_ANCHORS] += added[:_ANCHORS]
         self._by_feature = model.by_feature @ (model.scales[:, None] * of_kinds)
@@ -96,7 +99,8 @@ class MeaningRouter:
     def _scored(self, query: str) -> tuple[list[Score], dict[str, float]]:
         query = valid(query)
         pieces = [query] if len(query) <= _LONGEST else [_cut(query[:_END], 0), _cut(query[-_END:], 1)]
-        likeness = alike(embed(pieces), self._embeddings)
+        embeddings = embed(pieces)
+        likeness = np.concatenate([alike(embeddings, some) for some in self._embeddings], axis=1)
         values = likeness @ self._by_text
         words = []
         for number, piece in enumerate(pieces):

@@ -50,7 +50,7 @@ def test_the_model_knows_the_kind_of_a_query(small):
     assert (values[2] < 0).all()
 
 
-def test_the_kept_texts_tell_what_all_tell(small):
+def test_the_kept_texts_give_the_values_of_all(small):
     """Catches a projection, or a rounding, that changes what the regression found."""
     values = _values(small, [*PETS.queries, *TIDES.queries])
     assert (values[:4, 0] > values[:4, 1] + 0.3).all()
