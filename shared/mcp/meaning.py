@@ -59,8 +59,8 @@ class MeaningRouter:
         ]
         embeddings = embed(own)
         vectors = [model.vocabulary.of(features(text)) for text in own]
-        # Some texts of the model are in the equations too: nothing is added to their values. A server of no kind has none
-        # there, but that of a query that needs no server.
+        # Some texts of the model are in the equations too: nothing is added to their values. A server of no kind has a
+        # value for queries that need no server.
         added: Matrix = np.zeros((_ANCHORS + len(own), len(servers)), dtype=np.float32)
         added[np.ix_(model.kinds[:_ANCHORS] < 0, ~of_kinds.any(axis=0))] = GENERAL
         added[_ANCHORS:] = -model.values(alike(embeddings, model.embeddings), vectors) @ of_kinds
