@@ -166,8 +166,10 @@ def _wanted(servers: Servers, tools: Mapping[str, Tools]) -> dict[str, set[int]]
     """Return the own texts of the servers, each with the columns of the servers that have it."""
     wanted: dict[str, set[int]] = {}
     for column, (name, server) in enumerate(servers.items()):
-        own = [*server.routing.examples, f"{plain_words(name)} {server.routing.description}".strip()]
-        for text in own + [tool.description or tool.words for tool in tools.get(name, ())]:
+        called = plain_words(name)
+        own = [*server.routing.examples, f"{called} {server.routing.description}".strip()]
+        # A name alone would be like every short query.
+        for text in own + [tool.description or f"{called} {tool.words}" for tool in tools.get(name, ())]:
             wanted.setdefault(text, set()).add(column)
     return wanted
 

@@ -40,7 +40,7 @@ def measure() -> list[Figure]:
     shares = {kind: (spent - before.get(kind, 0.0)) / SECONDS for kind, spent in after.items()}
     detail = ", ".join(f"{kind} {share:.4f}" for kind, share in sorted(shares.items()))
     return [
-        Figure(f"CPU of an idle worker, {SLOTS} slots", "one core", sum(shares.values()), "≤", 0.02, detail=detail),
+        Figure(f"CPU of an idle worker, {SLOTS} slots", "one core", sum(shares.values()), "≤", 0.015, detail=detail),
         Figure("  of which the warm CLIs", "one core", shares["CLIs"]),
         Figure("memory of an idle slot and its CLI", "", memory / 1e6, unit="MB"),
     ]

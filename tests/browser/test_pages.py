@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
@@ -227,6 +228,8 @@ def test_a_trial_names_the_server_of_a_query_and_why(visit, gateway):
 
 def test_what_was_learned_is_shown_and_deleted(visit, gateway, script):
     """Catches a count that the page does not show, and a button that deletes nothing."""
+    # What other tests ask may be routed as well.
+    httpx.delete(f"{gateway.url}/admin/api/mcp/learned", auth=("admin", PASSWORD)).raise_for_status()
     script(lambda body: Text("dry") if len(body["messages"]) > 2 else ToolUse("mcp__picnic__environment", {}))
     assert gateway.ask("Is the picnic on?")["mcpServers"] == ["picnic"]
     page = visit("mcp")
