@@ -209,8 +209,9 @@ requirements:  ## compile requirements/*.txt from pyproject.toml (requires uv on
 ARCHITECTURE ?= x86_64
 MACHINE := $(ARCHITECTURE:arm64=aarch64)
 FUNCTIONS := Submit Status Webhook Batches Openai Anthropic Admin Credentials Files Schedules
-# Parts of packages that no function imports; a zip is loaded at each cold start.
-UNUSED := bin shared/mcp/fitted.npz pydantic/v1 aws_lambda_powertools/event_handler \
+# Parts of packages that no function imports, and compiled copies of modules that are there in Python too and seldom run; a
+# zip is loaded at each cold start.
+UNUSED := bin charset_normalizer/*.so shared/mcp/fitted.npz pydantic/v1 aws_lambda_powertools/event_handler \
 	$(addprefix google/,api cloud gapic logging longrunning rpc type)
 .PHONY: $(FUNCTIONS:%=build-%Function)
 $(FUNCTIONS:%=build-%Function): build-%Function:
@@ -225,7 +226,7 @@ $(FUNCTIONS:%=build-%Function): build-%Function:
 		--platform manylinux2014_$(MACHINE) --platform manylinux_2_28_$(MACHINE) \
 		--target "$(ARTIFACTS_DIR)" -r requirements/$$name.txt && \
 	find "$(ARTIFACTS_DIR)" -name __pycache__ -prune -exec rm -rf {} + && \
-	rm -rf $(UNUSED:%="$(ARTIFACTS_DIR)/%") "$(ARTIFACTS_DIR)"/*.dist-info/RECORD && \
+	rm -rf $(UNUSED:%="$(ARTIFACTS_DIR)"/%) "$(ARTIFACTS_DIR)"/*.dist-info/RECORD "$(ARTIFACTS_DIR)"/*.dist-info/sboms && \
 	find "$(ARTIFACTS_DIR)/aws_lambda_powertools/utilities" -mindepth 1 -maxdepth 1 -type d ! -name jmespath_utils \
 		-exec rm -rf {} +
 

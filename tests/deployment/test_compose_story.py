@@ -9,7 +9,7 @@ import yaml
 from local.up import COMPOSE_FILE, owner_of_data
 from shared.sealing import new_pair
 from tests.support.client import GatewayClient
-from tests.support.docker import docker
+from tests.support.docker import bridge_address, docker
 from tests.support.gateway import ROOT
 from tests.support.git_server import GitServer
 from tests.support.scripted_model import ScriptedModel
@@ -31,7 +31,7 @@ class Stack(GatewayClient):
 def test_a_failing_test_is_repaired_in_containers(image, checkout, tmp_path):
     """Catches a worker's container that lacks git, the sandbox, or the object store that it shares with the API."""
     assert image == "claude-gateway:local"
-    bridge = docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
+    bridge = bridge_address()
     with (
         GitServer(tmp_path / "served", bridge) as server,
         ScriptedModel() as model,

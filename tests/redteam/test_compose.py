@@ -10,7 +10,7 @@ from local.up import COMPOSE_FILE, owner_of_data
 from tests.redteam.catalogue import ATTACKS
 from tests.redteam.conftest import CANARY, Target
 from tests.redteam.test_attacks import run_all
-from tests.support.docker import docker, need_docker
+from tests.support.docker import bridge_address, docker, need_docker
 from tests.support.gateway import ROOT
 from tests.support.scripted_model import ScriptedModel
 from tests.support.socket_relay import PortRelay
@@ -24,7 +24,7 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         pytest.skip("needs --full")
     need_docker()
     docker("build", "--network", "host", "--quiet", "--tag", "claude-gateway:local", str(ROOT), timeout=900)
-    bridge = docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
+    bridge = bridge_address()
     env_file = tmp_path_factory.mktemp("compose") / "env"
     compose = ("compose", "--project-name", PROJECT, "--env-file", str(env_file), "--file", str(COMPOSE_FILE))
     with ScriptedModel() as model, PortRelay(bridge, model.url) as way:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from ipaddress import ip_network
 from types import TracebackType
 from typing import Any, Self
 
@@ -53,3 +54,9 @@ class Container:
         if error is not None:
             error.add_note(self.log()[-4000:])
         docker("rm", "--force", "--volumes", self.id)
+
+
+def bridge_address() -> str:
+    """Return the address of this machine on Docker's bridge. Docker lists it only from its second start."""
+    subnet = docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Subnet}}")
+    return str(ip_network(subnet)[1])
