@@ -71,7 +71,7 @@ def words(catalog: list[Kind], general: list[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def fit(catalog: list[Kind], general: list[str], most: int = _KEPT_TEXTS) -> dict[str, Array]:
+def fit(catalog: list[Kind], general: list[str]) -> dict[str, Array]:
     """Return the arrays of the model."""
     texts = [*dict.fromkeys(query for kind in catalog for query in kind.queries), *general]
     rows = {text: row for row, text in enumerate(texts)}
@@ -89,7 +89,7 @@ def fit(catalog: list[Kind], general: list[str], most: int = _KEPT_TEXTS) -> dic
     by_text = np.linalg.solve(kernel, labels)
     del kernel
     by_feature = vectors.by_column(fitted.FEATURES * by_text)
-    kept = np.random.default_rng(0).permutation(len(texts))[:most]
+    kept = np.random.default_rng(0).permutation(len(texts))[:_KEPT_TEXTS]
     some = likeness[:, kept].astype(np.float64)
     products = some.T @ some
     products[np.diag_indices(len(kept))] += 1e-6 * len(texts)

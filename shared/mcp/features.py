@@ -11,7 +11,7 @@ _WORD = re.compile(r"[^\W_]+")
 # Weights of a part of a word and of a beginning, compared with a word.
 PART, BEGINNING = "part", "beginning"
 
-# Questions for knowledge in general, in the languages of `kinds.txt`.
+# Questions for knowledge in general, in the languages of the catalog.
 _GENERAL = re.compile(
     r"""^\W*(?:(?:please|can\ you|could\ you|hey|hi)\W+)*(?:
     explain\s+(?:to\s+me\s+)?(?:what|the\s+(?:concept|difference|idea|pros|plot)|how\s+(?:an?|the|do|does)\b)

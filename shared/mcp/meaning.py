@@ -51,21 +51,22 @@ class MeaningRouter:
         of_kinds, wanted = _of_kinds(servers, tools or {}), _wanted(servers, tools or {})
         own = [*wanted]
         self._texts = [*model.texts, *own]
-        # The texts of each server and of its kinds, of which a reason names one.
-        self._like = [
-            [row for row, kind in enumerate(model.kinds) if kind >= 0 and of_kinds[kind, column]]
-            + [row for row, of in enumerate(wanted.values(), len(model.texts)) if column in of]
-            for column in range(len(servers))
-        ]
+        # The texts of each server and of its kinds, of which a reason names one. A text of no kind has the last row.
+        of_texts = np.vstack([of_kinds, np.zeros(len(servers))])[model.kinds]
+        is_like = np.concatenate([of_texts, np.zeros((len(own), len(servers)))])
+        for row, of in enumerate(wanted.values(), len(model.texts)):
+            is_like[row, list(of)] = 1
+        self._like = [np.flatnonzero(column) for column in is_like.T]
         embeddings = embed(own)
         vectors = [model.vocabulary.of(features(text)) for text in own]
         # Some texts of the model are in the equations too: nothing is added to their values. A server of no kind has a
         # value for queries that need no server.
+        has_kind = of_kinds.any(axis=0)
         added: Matrix = np.zeros((_ANCHORS + len(own), len(servers)), dtype=np.float32)
-        added[np.ix_(model.kinds[:_ANCHORS] < 0, ~of_kinds.any(axis=0))] = GENERAL
+        added[np.ix_(model.kinds[:_ANCHORS] < 0, ~has_kind)] = GENERAL
         added[_ANCHORS:] = -model.values(alike(embeddings, model.embeddings), vectors) @ of_kinds
         for row, of in enumerate(wanted.values(), _ANCHORS):
-            added[row, list(of)] += [1 if of_kinds[:, column].any() else _ALONE for column in of]
+            added[row, list(of)] += np.where(has_kind, 1, _ALONE)[list(of)]
         near = np.concatenate([model.embeddings[:_ANCHORS], embeddings])
         kernel = alike(near, near)
         self._vectors = Vectors(own)
