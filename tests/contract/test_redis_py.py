@@ -120,6 +120,14 @@ async def test_no_notifications_are_requested(client, server):
         assert "maint_notifications" not in str(store.info("commandstats"))
 
 
+async def test_a_server_without_a_password_takes_the_one_of_the_settings(server):
+    """Catches RESP2's AUTH without a user: REDIS_PASSWORD is often set where the store of a developer has none."""
+    url = server.url.replace("://", "://:of-another-store@")
+    assert await async_client(url).ping()
+    assert sync_client(url).ping()
+    await close_clients()
+
+
 def test_a_parser_gets_its_connection():
     for base in (internals.AsyncParser, internals.SyncParser):
         assert list(inspect.signature(base.on_connect).parameters)[:2] == ["self", "connection"]

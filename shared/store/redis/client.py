@@ -48,6 +48,9 @@ def async_client(url: str) -> redis.asyncio.Redis:
         retry = redis.asyncio.retry.Retry(ExponentialBackoff(cap=0.05, base=0.01), 1)
         # Bounded: a thousand concurrent requests share these connections, and wait for one rather than open another.
         pool = redis.asyncio.BlockingConnectionPool.from_url(url, max_connections=64, timeout=2, **_options(url, retry))
+        if pool.connection_kwargs.get("password") is not None:
+            # A password without a user is refused by a server that has none, unless the user is named.
+            pool.connection_kwargs.setdefault("username", "default")
         internals.pack_in_c(pool)
         clients[url] = redis.asyncio.Redis.from_pool(pool)
     return clients[url]
