@@ -83,7 +83,7 @@ def configure(settings: CommonSettings) -> logging.StreamHandler[TextIO]:
     return handler
 
 
-_EMPTY = vars(logging.makeLogRecord({}))
+_EMPTY = {**vars(logging.makeLogRecord({})), "fields": {}}
 
 
 class _Event(logging.LogRecord):
@@ -91,16 +91,16 @@ class _Event(logging.LogRecord):
 
     def __init__(self, name: str, level: int, event: str, fields: dict[str, Any]) -> None:
         now = time.time()
-        self.__dict__.update(
-            _EMPTY,
-            name=name,
-            levelno=level,
-            levelname=logging.getLevelName(level),
-            msg=event,
-            created=now,
-            msecs=now % 1 * 1000,
-            fields=fields,
-        )
+        self.__dict__ = {
+            **_EMPTY,
+            "name": name,
+            "levelno": level,
+            "levelname": logging.getLevelName(level),
+            "msg": event,
+            "created": now,
+            "msecs": now % 1 * 1000,
+            "fields": fields,
+        }
 
 
 def event(logger: logging.Logger, name: str, level: int = logging.INFO, **fields: Any) -> None:

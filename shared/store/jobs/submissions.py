@@ -1,6 +1,7 @@
 """Submissions: one script decides each and carries it out."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import redis.asyncio
@@ -112,12 +113,18 @@ async def submit(client: redis.asyncio.Redis, submission: Submission, limits: Li
         client,
         "submit",
         submission=submission.fields,
-        limits=limits._asdict(),
+        limits=_encoded(limits),
         request=submission.request,
         metadata=submission.metadata,
     )
     kind, request_id, job_id, result, replayed, left, reset, at = reply
     return Answer(kind, request_id, job_id, result, bool(replayed), left, reset, at)
+
+
+@lru_cache(1024)
+def _encoded(limits: Limits) -> str:
+    """Return limits as the JSON argument of the script; most callers have the same ones."""
+    return scripts.encode("submit", "limits", limits._asdict())
 
 
 async def recall(client: redis.asyncio.Redis, *, request_id: str, idempotency: str, body: str) -> Answer | None:

@@ -20,8 +20,9 @@ log = logging.getLogger("test.turn_lines")
 
 
 class Stream(io.StringIO):
-    def __init__(self):
+    def __init__(self, handler):
         super().__init__()
+        self.handler = handler
         self.writes = []
 
     def write(self, text):
@@ -34,8 +35,7 @@ def stream():
     """Write the lines of the root logger to a stream that notes each write."""
     root, before = logging.getLogger(), (list(logging.getLogger().handlers), logging.getLogger().level)
     handler = logs.configure(CommonSettings())
-    handler.setStream(found := Stream())
-    found.handler = handler
+    handler.setStream(found := Stream(handler))
     yield found
     root.handlers[:], root.level = before
 
