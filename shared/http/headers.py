@@ -64,6 +64,8 @@ def preferred_wait(headers: Headers, limit: float) -> float:
 
     An invalid preference is ignored. The first `wait` of all Prefer lines counts (RFC 7240).
     """
+    if value_of(headers, b"prefer") is None:
+        return 0.0
     for line in headers.getlist("prefer"):
         for preference in _preferences(line[:_PREFER_LENGTH]):
             name, _, value = (part.strip() for part in preference.partition("="))
