@@ -35,6 +35,7 @@ from functions.submit.decisions import router as decisions
 from functions.submit.routes import router as submit
 from functions.webhook.routes import router as webhook
 from local.store_watch import watch
+from local.turn_lines import one_write_a_turn
 from shared.configuration.settings import HTTP_SETTINGS, ApiSettings, SubmitSettings, load
 from shared.host.environment import hide
 from shared.http.app import create_app
@@ -58,7 +59,7 @@ async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
         load(settings)
     hide()
     settings = load(ApiSettings)
-    configure(settings)
+    handler = configure(settings)
     spans.start(settings)
     await _warn_without_keys(settings)
     watching = asyncio.create_task(watch(settings.redis_address))
@@ -68,7 +69,8 @@ async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, *gc.get_threshold()[1:])
-    yield
+    with one_write_a_turn(handler):
+        yield
     for task in (watching, preparing):
         task.cancel()
     await asyncio.wait({watching, preparing})

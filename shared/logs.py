@@ -5,7 +5,7 @@ import logging
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TextIO
 
 from pydantic_core import PydanticSerializationError, to_json
 
@@ -68,9 +68,9 @@ class TextFormatter(logging.Formatter):
         return f"{clock} {level}{record.getMessage()}{fields}"
 
 
-def configure(settings: CommonSettings) -> None:
-    """Log to standard error, in the format and at the level of the settings."""
-    handler = logging.StreamHandler(sys.stderr)
+def configure(settings: CommonSettings) -> logging.StreamHandler[TextIO]:
+    """Log to standard error, in the format and at the level of the settings; return the handler that writes."""
+    handler: logging.StreamHandler[TextIO] = logging.StreamHandler(sys.stderr)
     handler.setFormatter(TextFormatter() if settings.log_format == "text" else JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -80,9 +80,30 @@ def configure(settings: CommonSettings) -> None:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
     # The SDK quotes the CLI's output; the gateway logs events of its own instead.
     logging.getLogger("claude_agent_sdk").setLevel(logging.CRITICAL + 1)
+    return handler
+
+
+_EMPTY = {**vars(logging.makeLogRecord({})), "fields": {}}
+
+
+class _Event(logging.LogRecord):
+    """The record of an event, with no value for the place of its call, which takes longer than the rest of a record."""
+
+    def __init__(self, name: str, level: int, event: str, fields: dict[str, Any]) -> None:
+        now = time.time()
+        self.__dict__ = {
+            **_EMPTY,
+            "name": name,
+            "levelno": level,
+            "levelname": logging.getLevelName(level),
+            "msg": event,
+            "created": now,
+            "msecs": now % 1 * 1000,
+            "fields": fields,
+        }
 
 
 def event(logger: logging.Logger, name: str, level: int = logging.INFO, **fields: Any) -> None:
     """Log one event with its fields."""
     if logger.isEnabledFor(level):
-        logger.log(level, name, extra={"fields": fields})
+        logger.handle(_Event(logger.name, level, name, fields))

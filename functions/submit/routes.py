@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from shared.api.errors import AlreadyFinished, NotRunning, TooManyMessages
-from shared.api.models import Accepted, Cached, Route, Status
+from shared.api.models import Accepted, Cached, Result, Route, Status
 from shared.api.requests import RouteRequest, SubmitRequest
 from shared.api.steps import MessageAccepted, NewMessage
 from shared.api.views import status_of
@@ -52,8 +52,10 @@ async def submit_query(request: Request) -> Response:
     if answer.replayed:
         headers["Idempotent-Replayed"] = "true"
     if answer.kind == "cached":
-        cached = {"requestId": answer.request_id, "status": "cached", "jobId": answer.job_id, "result": answer.result}
-        return as_json(Cached.model_validate(cached), 200, headers)
+        # Parsed and validated in one step.
+        result = Result.model_validate_json(answer.result)
+        cached = Cached(request_id=answer.request_id, status="cached", job_id=answer.job_id, result=result)
+        return as_json(cached, 200, headers)
     if seconds := preferred_wait(request.headers, _LONGEST_WAIT):
         headers["Preference-Applied"] = "wait"
         job = await service.at_end(answer.job_id, seconds, caller=caller, settings=settings)

@@ -11,16 +11,16 @@ CREDENTIAL_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 CredentialName = Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=CREDENTIAL_NAME)]
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
+# The first digit of the fourth group: the two bits of the variant, and two random ones.
+_VARIANT = {f"{digit:x}": f"{0b1000 | digit & 0b11:x}" for digit in range(16)}
 
 
 def new_id() -> str:
     """Return a UUID of version 7 (RFC 9562) with a fraction of the millisecond, so that ids sort by creation time."""
-    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
-    random = int.from_bytes(os.urandom(8))
-    fraction = (rest << 12) // 1_000_000  # units of 244 ns: less than it takes to make an id
-    value = (milliseconds << 80) | (0x7 << 76) | (fraction << 64) | (0b10 << 62) | (random & (1 << 62) - 1)
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    # Milliseconds in 12 digits and their fraction in 3, in units of 244 ns: less than it takes to make an id.
+    now = f"{(time.time_ns() << 12) // 1_000_000:015x}"
+    random = os.urandom(8).hex()
+    return f"{now[:8]}-{now[8:12]}-7{now[12:]}-{_VARIANT[random[0]]}{random[1:4]}-{random[4:]}"
 
 
 def is_id(text: str) -> bool:

@@ -8,7 +8,7 @@ from fastapi import Request
 from shared.api.errors import Forbidden, Unauthorized
 from shared.api.vocabulary import Scope
 from shared.configuration.settings import CommonSettings
-from shared.http.headers import credentials
+from shared.http.headers import credentials, value_of
 from shared.http.query import refuse_unknown
 from shared.store import keys
 from shared.store.callers import api_keys, usage
@@ -84,4 +84,4 @@ def _key_in(request: Request) -> str | None:
     scheme, key = credentials(request.headers)
     if scheme == "bearer" and key:
         return key
-    return request.headers.get("x-api-key", "").strip() or None
+    return (value_of(request.headers, b"x-api-key") or "").strip() or None

@@ -18,27 +18,39 @@ from starlette.datastructures import Headers
 _HOST = re.compile(
     r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9_-](?:[a-z0-9._-]{0,251}[a-z0-9_-])?)\.?(?::[0-9]{1,5})?", re.IGNORECASE
 )
+_LENGTH = re.compile("[0-9]{1,18}")
 # A quoted string, a separator, or the text between them.
 _PIECES = re.compile(r'"(?:[^"\\]|\\.)*"|[,;]|[^",;]+|"')
 # Characters of a Prefer line that are parsed.
 _PREFER_LENGTH = 1000
 
 
+def value_of(headers: Headers, name: bytes) -> str | None:
+    """Return the first value of a header whose name is given in lower case; None without it.
+
+    `Headers.get` raises and catches an exception for each header that a request does not have.
+    """
+    for known, value in headers.raw:
+        if known == name:
+            return value.decode("latin-1")
+    return None
+
+
 def credentials(headers: Headers) -> tuple[str, str]:
     """Return the scheme of Authorization in lower case and its value; two empty strings without the header."""
-    scheme, _, value = headers.get("authorization", "").strip().partition(" ")
+    scheme, _, value = (value_of(headers, b"authorization") or "").strip().partition(" ")
     return scheme.lower(), value.strip()
 
 
 def media_type(headers: Headers) -> str:
     """Return the media type of the body in lower case, without parameters."""
-    return headers.get("content-type", "").partition(";")[0].strip().lower()
+    return (value_of(headers, b"content-type") or "").partition(";")[0].strip().lower()
 
 
 def declared_length(headers: Headers) -> int | None:
     """Return the Content-Length; None without a valid number."""
-    value = headers.get("content-length", "").strip()
-    return int(value) if re.fullmatch("[0-9]{1,18}", value) else None
+    value = (value_of(headers, b"content-length") or "").strip()
+    return int(value) if _LENGTH.fullmatch(value) else None
 
 
 def host_of(value: str) -> str | None:
@@ -52,6 +64,8 @@ def preferred_wait(headers: Headers, limit: float) -> float:
 
     An invalid preference is ignored. The first `wait` of all Prefer lines counts (RFC 7240).
     """
+    if value_of(headers, b"prefer") is None:
+        return 0.0
     for line in headers.getlist("prefer"):
         for preference in _preferences(line[:_PREFER_LENGTH]):
             name, _, value = (part.strip() for part in preference.partition("="))

@@ -63,19 +63,18 @@ class Observe:
             # From the path, or from a submission that created or joined a job.
             job_id = scope["state"].get("job_id") or scope.get("path_params", {}).get("jobId")
             job = {"job_id": job_id} if job_id and is_id(job_id) else {}
-            if log.isEnabledFor(level):
-                event(
-                    log,
-                    "request",
-                    level,
-                    method=method,
-                    route=route,
-                    status=seen["status"],
-                    ms=round(took * 1000, 1),
-                    request_id=request_id,
-                    address=(scope.get("client") or ("unknown",))[0],
-                    **job,
-                )
+            event(
+                log,
+                "request",
+                level,
+                method=method,
+                route=route,
+                status=seen["status"],
+                ms=round(took * 1000, 1),
+                request_id=request_id,
+                address=(scope.get("client") or ("unknown",))[0],
+                **job,
+            )
             if trace is not None:
                 trace.end(scope, route, seen["status"], request_id, **job)
             if settings.metrics_enabled:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +15,7 @@ from shared.store.fleet import counters
 
 # Upper bounds of the histogram, s. Requests with `wait` take up to 25.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 30)
+_BUCKET_NAMES = (*(f"{bound:g}" for bound in BUCKETS), "+Inf")
 _FLUSH_EVERY = 1.0
 # A client may send any method, and each would become a time series.
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -31,7 +33,7 @@ class Traffic:
     def add(self, method: str, route: str | None, status: int, seconds: float, trace_id: str | None = None) -> None:
         """Count one request; `route` is its pattern, None for an unknown path. A recorded trace is the exemplar."""
         name = f"{method if method in _METHODS else 'other'}|{route or 'none'}"
-        bucket = next((f"{le:g}" for le in BUCKETS if seconds <= le), "+Inf")
+        bucket = _BUCKET_NAMES[bisect_left(BUCKETS, seconds)]
         self._counts[f"n|{name}|{status}"] += 1
         self._counts[f"b|{name}|{bucket}"] += 1
         self._seconds[f"s|{name}"] += seconds
@@ -54,9 +56,11 @@ class Traffic:
 
     async def flush_soon(self, client: Callable[[], redis.asyncio.Redis]) -> None:
         """Schedule a flush within a second. In Lambda flush at once, because Lambda freezes background tasks."""
+        if self._flushing is not None and not self._flushing.done():
+            return
         if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
             await self.flush(client())
-        elif self._flushing is None or self._flushing.done():
+        else:
             self._flushing = asyncio.create_task(self._flush_later(client))
 
     async def _flush_later(self, client: Callable[[], redis.asyncio.Redis]) -> None:

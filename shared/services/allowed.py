@@ -96,7 +96,9 @@ def _model_problems(request: SubmitRequest, settings: SubmitSettings) -> list[Fi
 
 def _check_hosts(request: SubmitRequest, settings: SubmitSettings) -> None:
     """Raise Forbidden for hosts that are not among those of the deployment."""
-    named = enumerate(request.network.allowed_hosts if request.network else ())
+    if request.network is None:
+        return
+    named = enumerate(request.network.allowed_hosts)
     refused = [(number, host) for number, host in named if not hosts.covers(settings.run_allowed_hosts, host)]
     if refused:
         message = "is not among RUN_ALLOWED_HOSTS"

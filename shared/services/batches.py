@@ -52,7 +52,8 @@ async def create(
             )
         except GatewayError as error:
             raise error_at(error, place.format(number)) from None
-        items.append((one._replace(read_cache=False, join=False), query.custom_id or ""))
+        one.read_cache = one.join = False
+        items.append((one, query.custom_id or ""))
     idempotency = body = ""
     if idempotency_key:
         idempotency = submissions.idempotency_record(caller, digest([f"POST batch of {place}", idempotency_key]))

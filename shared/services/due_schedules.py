@@ -92,4 +92,5 @@ async def submission_of(query: SubmitRequest, *, request_id: str, caller: str, s
     prepared = await submitting.prepare(
         query, request_id=request_id, caller=caller, idempotency_key=None, settings=settings, known_schema=True
     )
-    return prepared._replace(read_cache=False, join=False, joinable=False)
+    prepared.read_cache = prepared.join = prepared.joinable = False
+    return prepared

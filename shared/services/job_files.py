@@ -18,6 +18,8 @@ _MESSAGES = {
 
 def named(request: SubmitRequest) -> tuple[NamedFile, ...]:
     """Return the files and then the attachments of a query, as the store checks them."""
+    if not (request.files or request.attachments):
+        return ()
     files = (_named(file.file_id, file.content) for file in request.files)
     attachments = (_named(one.file_id, one.content, one.media_type or "", attached=True) for one in request.attachments)
     return (*files, *attachments)

@@ -112,8 +112,8 @@ async def run_now(
         query = SubmitRequest.model_validate(found.query)
         submission = await submission_of(query, request_id=request_id, caller=caller, settings=settings)
         if idempotency_key:
-            name = submissions.idempotency_record(caller, digest([f"run {schedule_id}", idempotency_key]))
-            submission = submission._replace(idempotency=name, body=schedule_id)
+            scope = digest([f"run {schedule_id}", idempotency_key])
+            submission.idempotency, submission.body = submissions.idempotency_record(caller, scope), schedule_id
         policy = await policies.of(client, caller)
         applied = limits.of(caller, policy, settings)
         run = store.Run(schedule_id, caller, found.revision)

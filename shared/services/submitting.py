@@ -90,7 +90,7 @@ async def submit(
         policy=policy,
     )
     if idempotency_key and body is not None:
-        submission = submission._replace(body=digest(body))
+        submission.body = digest(body)
     applied = limits.of(caller, policy, settings)
     answer = await submissions.submit(client, submission, applied)
     return Submitted(answer, accepted(answer, answer.job_id, request, applied, policy))
@@ -104,6 +104,8 @@ def accepted(
     `place` is the id of the job or batch, or what the store names instead when it refuses a file or a credential.
     """
     headers = limits.rate_headers(answer.left, answer.reset, applied)
+    if answer.kind in submissions.ACCEPTED:
+        return headers
     job_files.refuse(answer.kind, place, request)
     limits.refuse_servers(answer.kind, place)
     limits.refuse(answer.kind, answer.reset, headers, applied, policy)
@@ -145,15 +147,18 @@ async def prepare(
     """
     until = until or allowed.until_from_now()
     policy = policy or await policies.of(async_client(settings.redis_address), caller)
-    # Idempotency compares what the client has sent: the policy may change before the client sends it again.
-    body = digest(normalized(request)) if idempotency_key else ""
+    sent = request
     request = allowed.apply_policy(request, policy, settings)
     await allowed.check(request, settings, caller, until, known_schema=known_schema)
     host = ""
     if request.webhook_url:
         host = await allowed.webhook_host(request.webhook_url, caller, settings, until.names)
     chosen = await servers.choose(request, settings, policy.mcp_servers)
-    return _submission(request, request_id, caller, idempotency_key, settings, policy, host, chosen)._replace(body=body)
+    submission = _submission(request, request_id, caller, idempotency_key, settings, policy, host, chosen)
+    if idempotency_key:
+        # Idempotency compares what the client has sent: the policy may change before the client sends it again.
+        submission.body = digest(normalized(sent))
+    return submission
 
 
 async def at_end(job_id: str, seconds: float, *, caller: str, settings: SubmitSettings) -> records.StoredJob | None:

@@ -4,8 +4,9 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -40,7 +41,7 @@ def fresh() -> Request:
     return lambda _: _query(next(numbers))
 
 
-async def in_turn(ways: dict[str, Callable[[float], "object"]]) -> dict[str, list[float]]:
+async def in_turn(ways: Mapping[str, Callable[[float], object]]) -> dict[str, list[float]]:
     """Return the rates of each variant, measured in turn so that a machine that slows down does so for all."""
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for round_number in range(ROUNDS + 1):
@@ -77,18 +78,11 @@ async def _compare(ports: dict[str, int], redis_url: str) -> dict[str, list[floa
     )
 
 
-async def _cpu_of_one(port: int, process: psutil.Process) -> float:
+async def _cpu_of_one(port: int, process: psutil.Process, request: Request, seconds: float) -> float:
     """Return the CPU seconds of the API's processes for a submission."""
-    request = fresh()
-    await rate(port, request, 202, connections=CONNECTIONS, seconds=SECONDS)
-    before, taken = _spent(process), []
-    for _ in range(ROUNDS):
-        started = time.perf_counter()
-        a_second = await rate(port, request, 202, connections=CONNECTIONS, seconds=SECONDS)
-        after = _spent(process)
-        taken.append((after - before) / (a_second * (time.perf_counter() - started)))
-        before = after
-    return statistics.median(taken)
+    before, started = _spent(process), time.perf_counter()
+    a_second = await rate(port, request, 202, connections=CONNECTIONS, seconds=seconds)
+    return (_spent(process) - before) / (a_second * (time.perf_counter() - started))
 
 
 def _spent(process: psutil.Process) -> float:
@@ -97,13 +91,16 @@ def _spent(process: psutil.Process) -> float:
 
 def _two_processes(folder: Path, redis_url: str) -> Figure:
     """Compare what two processes could accept with what one can, by CPU: the client here uses the same cores."""
-    taken = {}
-    for number in ("1", "2"):
-        with servers.gateway(folder, redis_url, WEB_CONCURRENCY=number) as (port, process):
-            taken[number] = uvloop.run(_cpu_of_one(port, process))
+    with ExitStack() as stack:
+        ways = {}
+        for number in ("1", "2"):
+            port, process = stack.enter_context(servers.gateway(folder, redis_url, WEB_CONCURRENCY=number))
+            ways[number] = partial(_cpu_of_one, port, process, fresh())
+        taken = uvloop.run(in_turn(ways))
+    each = {number: statistics.median(seen) * 1e6 for number, seen in taken.items()}
     return Figure("submissions for two cores' CPU, WEB_CONCURRENCY=2", "one process and one core",
-                  2 * taken["1"] / taken["2"], "≥", 1.6,
-                  detail=f"{taken['2'] * 1e6:.0f} µs, {taken['1'] * 1e6:.0f} µs each")  # fmt: skip
+                  2 * ratio(taken, "1", "2"), "≥", 1.6,
+                  detail=f"{each['2']:.0f} µs, {each['1']:.0f} µs each")  # fmt: skip
 
 
 def measure() -> list[Figure]:

@@ -30,7 +30,10 @@ current_key: ContextVar[str] = ContextVar("current_key", default="")
 
 def label(tag: str) -> str:
     """Return the label of a submission: its key, and the printable beginning of its tag."""
-    return f"{current_key.get()}\n{''.join(one if one.isprintable() else ' ' for one in tag[:LONGEST_TAG])}"
+    tag = tag[:LONGEST_TAG]
+    if not tag.isprintable():
+        tag = "".join(one if one.isprintable() else " " for one in tag)
+    return f"{current_key.get()}\n{tag}"
 
 
 @dataclass(slots=True)

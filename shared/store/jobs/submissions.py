@@ -1,7 +1,7 @@
 """Submissions: one script decides each and carries it out."""
 
-import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import redis.asyncio
@@ -14,6 +14,8 @@ Kind = Literal[
     "no_sandbox", "no_credential", "no_git_credential", "no_header_credential", "no_file", "not_attachable",
     "attachments_too_large",
 ]  # fmt: skip
+# All others are refusals.
+ACCEPTED = frozenset[Kind]({"queued", "duplicate", "cached"})
 
 
 class NamedFile(NamedTuple):
@@ -43,7 +45,8 @@ class Limits(NamedTuple):
 UNLIMITED = Limits(max_waiting=1_000_000_000)
 
 
-class Submission(NamedTuple):
+@dataclass
+class Submission:
     """A submission of a client. submit.lua describes the fields; `request` and `metadata` are JSON."""
 
     job_id: str
@@ -79,25 +82,25 @@ class Submission(NamedTuple):
     @property
     def fields(self) -> dict[str, Any]:
         """The fields that the script decides by: all but the two texts that it only stores."""
-        fields = self._asdict()
+        fields = vars(self).copy()
         del fields["request"], fields["metadata"]
         fields["files"] = [file._asdict() for file in self.files]
         return fields
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The answer to a submission.
 
-    `result` is the result of a cached answer. `left` and `reset` (ms) describe the rate limit, when there is one; for
-    `limited`, `reset` is the time until the next submission may come. `at` is the time of the first answer, ms. When a
-    file is refused, `job_id` is its place among the files of the submission, and for a credential its name.
+    `result` is the result of a cached answer as JSON, otherwise empty. `left` and `reset` (ms) describe the rate limit,
+    when there is one; for `limited`, `reset` is the time until the next submission may come. `at` is the time of the
+    first answer, ms. When a file is refused, `job_id` is its place among the files of the submission, and for a
+    credential its name.
     """
 
     kind: Kind
     request_id: str
     job_id: str
-    result: dict[str, Any] | None
+    result: str
     replayed: bool
     left: int
     reset: int
@@ -110,12 +113,18 @@ async def submit(client: redis.asyncio.Redis, submission: Submission, limits: Li
         client,
         "submit",
         submission=submission.fields,
-        limits=limits._asdict(),
+        limits=_encoded(limits),
         request=submission.request,
         metadata=submission.metadata,
     )
     kind, request_id, job_id, result, replayed, left, reset, at = reply
-    return Answer(kind, request_id, job_id, json.loads(result) if result else None, bool(replayed), left, reset, at)
+    return Answer(kind, request_id, job_id, result, bool(replayed), left, reset, at)
+
+
+@lru_cache(1024)
+def _encoded(limits: Limits) -> str:
+    """Return limits as the JSON argument of the script; most callers have the same ones."""
+    return scripts.encode("submit", "limits", limits._asdict())
 
 
 async def recall(client: redis.asyncio.Redis, *, request_id: str, idempotency: str, body: str) -> Answer | None:
@@ -125,7 +134,7 @@ async def recall(client: redis.asyncio.Redis, *, request_id: str, idempotency: s
     if reply is None:
         return None
     kind, first, job_id, result, replayed, at = reply
-    return Answer(kind, first, job_id, json.loads(result) if result else None, bool(replayed), -1, 0, at)
+    return Answer(kind, first, job_id, result, bool(replayed), -1, 0, at)
 
 
 def idempotency_record(caller: str, digest: str) -> str:

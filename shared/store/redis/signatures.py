@@ -46,12 +46,15 @@ class Signature:
         self._equal: set[tuple[str, ...]] = set()
 
     def values(self, arguments: Mapping[str, Any]) -> list[Any]:
-        """Return arguments in the order of the header; raise TypeError when their names are not those of the header."""
+        """Return arguments in the order of the header; raise TypeError when their names are not those of the header.
+
+        A JSON argument that is a text was written by `encode` before.
+        """
         self._compare(self._script, self._names, arguments)
         values: list[Any] = []
         for parameter in self.parameters:
             value = arguments[parameter.name]
-            if parameter.fields is not None:
+            if parameter.fields is not None and not isinstance(value, str):
                 values.append(self.encode(parameter, value))
             elif parameter.rest:
                 values.extend(value)
