@@ -27,7 +27,7 @@ CATALOG = Path(__file__).with_name("routing_catalog")
 _RIDGE = 0.5
 _KEPT_TEXTS = 5000
 # Features that fewer texts have are left out of the model, and rarer words out of the list of words.
-_LEAST_TEXTS, _LEAST_QUERIES = 2, 2
+_LEAST_TEXTS, _LEAST_QUERIES = 3, 2
 
 
 @dataclass(frozen=True)
@@ -82,18 +82,20 @@ def fit(catalog: list[Kind], general: list[str]) -> dict[str, Array]:
         labels[of_kind, column], of[of_kind] = 1, column
     labels[len(texts) - len(general) :] = fitted.GENERAL
     embeddings, vectors = embed(texts), Vectors(texts)
-    likeness = fitted.alike(embeddings, embeddings)
-    kernel = likeness.copy()
+    kernel = fitted.alike(embeddings, embeddings)
     vectors.add_products(kernel, fitted.FEATURES)
     kernel[np.diag_indices(len(texts))] += _RIDGE
     by_text = np.linalg.solve(kernel, labels)
     del kernel
     by_feature = vectors.by_column(fitted.FEATURES * by_text)
     kept = np.random.default_rng(0).permutation(len(texts))[:_KEPT_TEXTS]
-    some = likeness[:, kept].astype(np.float64)
+    some = fitted.alike(embeddings, embeddings[kept]).astype(np.float64)
     products = some.T @ some
     products[np.diag_indices(len(kept))] += 1e-6 * len(texts)
-    by_kept = np.linalg.solve(products, some.T @ (likeness @ by_text))
+    # In parts, because the likeness of all to all is gigabytes.
+    parts = np.array_split(embeddings, 50)
+    values = np.concatenate([fitted.alike(part, embeddings) @ by_text for part in parts])
+    by_kept = np.linalg.solve(products, some.T @ values)
     common = [row for row, count in enumerate(vectors.counts) if count >= _LEAST_TEXTS]
     order = sorted(common, key=lambda row: vectors.known[row])
     scales = np.abs(by_feature[order]).max(axis=0) / 127

@@ -21,6 +21,13 @@ _GENERAL = re.compile(
     |write\s+(?:me\s+)?(?:an?\s+)?(?:short\s+|long\s+)?(?:poem|haiku|essay|story|song|limerick|joke|regex|function
         |script|unit\s+test|cover\s+letter|speech)
     |(?:who|when)\s+(?:invented|discovered|was\s+the\s+first)
+    |what\s+makes\b|(?:what\s+is|what's|whats|is)\s+an?\b(?!\s+(?:nice|good)\b)|how\s+(?:do|does)\b(?!\s+(?:i|we)\s+get\b)|why\s+do\b
+    |what(?:'s|\s+is)\s+the\s+(?:point|purpose|meaning)\b|is\s+it\s+(?:better|worth)\b|should\b
+    |how\s+many\s+\w+\s+(?:are\s+)?(?:there\s+)?in\s+an?\b|is\s+\w+\s+(?:bad|good|healthy|harmful)\b
+    |give\s+me\s+(?:\w+\s+)?(?:ideas|names|tips|examples|arguments|reasons)
+    |wie\s+funktionier\w+|was\s+(?:bedeutet|macht|unterscheidet|spricht)
+    |comment\s+(?:fonctionne|marche|expliquer|dire)|c.mo\s+funciona\w*|qu.\s+(?:significa|diferencia)|como\s+funciona\w*
+    |come\s+funziona\w*|cos'.|hoe\s+werk\w+
     |was\s+ist\s+(?:der\s+unterschied|eine?\b)|erkl.r\w*\s+(?:mir\s+)?(?:was|den|die|das|wie)\b
     |quelle\s+est\s+la\s+diff.rence|c'est\s+quoi|qu'est-ce\s+qu'une?\b|explique(?:-moi|z-moi)?\s+(?:la|le|les|ce)\b
     |cu.l\s+es\s+la\s+diferencia|qu.\s+es\s+una?\b|expl.came

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shared.mcp import kinds
+from shared.mcp.clauses import clauses
 from shared.mcp.config import Servers
 from shared.mcp.encoder import Matrix, embed, release
 from shared.mcp.features import features, is_general
 from shared.mcp.fitted import FEATURES, GENERAL, alike, fitted
 from shared.mcp.keywords import Keyword
+from shared.mcp.pasted import wish
 from shared.mcp.scores import ALWAYS, Score
 from shared.mcp.tools import Tools, plain_words, valid
 from shared.mcp.vectors import Vectors
@@ -24,11 +26,15 @@ from shared.mcp.vectors import Vectors
 if TYPE_CHECKING:
     from shared.mcp.learned import Learned
 
-# The value from which the best server is chosen, the value of others, and their share of the best. Fitted to labeled
-# queries, for recall first: a missing server costs an answer, a needless one some hundred milliseconds.
-THRESHOLD, SECOND, SHARE = 0.05, 0.12, 0.73
+# The value from which the best server is chosen; that of others, their share of the best, and a value that is enough
+# without it. Fitted to labeled queries, for recall first: a missing server costs an answer, a needless one some hundred
+# milliseconds.
+THRESHOLD, SECOND, SHARE, ENOUGH = 0.04, 0.08, 0.78, 0.28
+# The value for one clause of a query from which a server is chosen too, and its least share of the best for all of it.
+OF_CLAUSE, CLAUSE_SHARE = 0.2, 0.3
+_OF_EXAMPLES = 0.02  # what examples add to the value of a server for queries that do not need it
 _STEEPNESS = 24.0  # of the score, which is one half at the threshold
-_PENALTY = 0.5  # of a query that asks for an explanation
+_PENALTY = 0.3  # of a query that asks for an explanation
 _RIDGE = 2.0
 _ANCHORS = 1000  # texts of the model that keep the own texts of servers from adding to what is unlike them
 _ALONE = 1.5  # what a text of a server stands for that is of no kind, and has few texts
@@ -86,24 +92,36 @@ class MeaningRouter:
 
     def choose(self, query: str) -> tuple[list[str], list[Score]]:
         """Return the names of the chosen servers, and the scores of all servers, the best first."""
+        query = valid(query)
         scores, values = self._scored(query)
-        others = [values[score.server] for score in scores if score.reasons != ALWAYS]
-        best = max(others, default=0.0)
-        least = min(max(SECOND, SHARE * best), max(THRESHOLD, best))
-        chosen = [score.server for score in scores if score.reasons == ALWAYS or values[score.server] >= least]
-        return chosen, scores
+        best = max((values[score.server] for score in scores if score.reasons != ALWAYS), default=0.0)
+        least = min(max(SECOND, min(SHARE * best, ENOUGH)), max(THRESHOLD, best))
+        chosen = {score.server for score in scores if score.reasons == ALWAYS or values[score.server] >= least}
+        if best >= THRESHOLD and len(query) <= _LONGEST:
+            for score in map(self._best, clauses(wish(query))):
+                if score and score.server not in chosen and values[score.server] >= CLAUSE_SHARE * best:
+                    chosen.add(score.server)
+                    scores = [score if one.server == score.server else one for one in scores]
+        scores.sort(key=_order)
+        return [score.server for score in scores if score.server in chosen], scores
 
     def scores(self, query: str) -> list[Score]:
         """Return the score of every server, the best first."""
-        return self._scored(query)[0]
+        return self._scored(valid(query))[0]
+
+    def _best(self, clause: str) -> Score | None:
+        """Return the score of the best server for a clause, if its value is high enough."""
+        scores, values = self._scored(clause)
+        best = next((score for score in scores if score.reasons != ALWAYS), None)
+        return best if best and values[best.server] >= OF_CLAUSE else None
 
     def _scored(self, query: str) -> tuple[list[Score], dict[str, float]]:
-        query = valid(query)
-        pieces = [query] if len(query) <= _LONGEST else [_cut(query[:_END], 0), _cut(query[-_END:], 1)]
+        wanted = wish(query)
+        pieces = [wanted] if len(wanted) <= _LONGEST else [_cut(query[:_END], 0), _cut(query[-_END:], 1)]
         embeddings = embed(pieces)
         likeness = np.concatenate([alike(embeddings, some) for some in self._embeddings], axis=1)
         values = likeness @ self._by_text
-        words = []
+        words, general = [], []
         for number, piece in enumerate(pieces):
             found = features(piece)
             by_word: dict[str, Matrix] = {}
@@ -115,8 +133,7 @@ class MeaningRouter:
                 for word, place, value in vector.words:
                     by_word[word] = by_word.get(word, 0) + value * by_feature[place]
             words.append(by_word)
-            if is_general(piece):
-                values[number] *= _PENALTY
+            general.append(is_general(piece) or wanted != query)
         best = values.argmax(axis=0)
         text = "\n".join(pieces)
         lowered = text.lower()
@@ -126,7 +143,12 @@ class MeaningRouter:
         for column, name in enumerate(self._routing):
             place = int(best[column])
             keywords = [keyword for keyword in self._keywords[name] if keyword.is_in(text, lowered)]
-            total[name] = float(values[place, column]) + sum(_bonus(keyword.text) for keyword in keywords)
+            total[name] = float(values[place, column])
+            if general[place]:
+                total[name] = min(total[name], _PENALTY * total[name])
+            else:
+                total[name] += sum(_bonus(keyword.text) for keyword in keywords)
+            total[name] -= _OF_EXAMPLES if self._routing[name].examples else 0
             use = uses.get(name)
             total[name] += _LEARNED * use.value if use else 0
             if self._routing[name].always:
@@ -137,8 +159,8 @@ class MeaningRouter:
             reasons += [use.reason] if use else []
             if score >= _LEAST_EXPLAINED:
                 reasons += self._reasons(column, words[place], likeness[place])
-            scores.append(Score(name, round(score, 3), tuple(reasons), sure=bool(keywords)))
-        return sorted(scores, key=lambda score: (-score.score, score.server)), total
+            scores.append(Score(name, round(score, 3), tuple(reasons), sure=bool(keywords) and not general[place]))
+        return sorted(scores, key=_order), total
 
     def _reasons(self, column: int, words: Mapping[str, Matrix], likeness: Matrix) -> list[str]:
         """Return the words that count most for a server, and the text of it that the query is most like."""
@@ -150,6 +172,10 @@ class MeaningRouter:
         nearest = int(rows[likeness[rows].argmax()])
         like = [f'like "{self._texts[nearest]}"'] if likeness[nearest] >= _LEAST_LIKE else []
         return [f'word "{word}"' for word in strong[:_REASONS]] + like
+
+
+def _order(score: Score) -> tuple[float, str]:
+    return -score.score, score.server
 
 
 def _of_kinds(servers: Servers, tools: Mapping[str, Tools]) -> Matrix:

@@ -16,6 +16,7 @@ from shared.mcp import kinds
 from shared.mcp.config import Server, Servers
 from shared.mcp.features import is_general, words_of
 from shared.mcp.keywords import Keyword
+from shared.mcp.pasted import wish
 from shared.mcp.scores import ALWAYS, Score
 from shared.mcp.tools import Tools, plain_words, valid
 
@@ -65,10 +66,13 @@ class Router:
 
     def _scored(self, query: str) -> list[tuple[float, Score]]:
         query = valid(query)
+        wanted = wish(query)
+        is_about = is_general(query) or wanted != query
+        query = wanted
         if len(query) > 2 * _SCORED_LENGTH:
             query = f"{query[:_SCORED_LENGTH]}\n{query[-_SCORED_LENGTH:]}"
         found = frozenset(words_of(query))
-        general = _PENALTY if is_general(query) else 0.0
+        general = _PENALTY if is_about else 0.0
         # A file name in the path of a URL is not a file.
         query = _URL.sub(r"\1", query)
         lowered = query.lower()

@@ -14,6 +14,7 @@ Feature = tuple[str, str]
 Numbers = np.ndarray[Any, np.dtype[np.int32]]
 _WEIGHTS = {"": 1.0, PART: 0.35, BEGINNING: 0.5}
 _UNKNOWN = 9.0  # the weight, squared, of a word that is in no text
+_PART_OF_ROWS = 1000
 
 
 class Vector(NamedTuple):
@@ -71,7 +72,10 @@ class Vectors:
         for rows, values in zip(
             np.split(self._rows, self._starts[1:]), np.split(self._values, self._starts[1:]), strict=True
         ):
-            kernel[rows[:, None], rows] += factor * np.outer(values, values)
+            # In parts, because a common word's products are as many as the kernel's.
+            for part in range(0, len(rows), _PART_OF_ROWS):
+                some = slice(part, part + _PART_OF_ROWS)
+                kernel[rows[some, None], rows] += factor * np.outer(values[some], values)
 
     def by_column(self, by_text: Matrix) -> Matrix:
         """Return the sum of the rows of a matrix that has one for each text, weighted by the values of a column."""

@@ -21,6 +21,8 @@ SETS = {
     "mcp_third": "mcp_third_servers.json",
     "mcp_fourth": "mcp_fourth_servers.json",
     "mcp_fifth": "mcp_fifth_servers.json",
+    "mcp_sixth": "mcp_sixth_servers.json",
+    "mcp_seventh": "mcp_seventh_servers.json",
 }
 EXAMPLES = (0, 3, 5, 10)
 FIFTY = 50

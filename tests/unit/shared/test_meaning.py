@@ -62,6 +62,33 @@ def test_any_text_has_a_score_for_every_server(without_examples, query):
     assert all(0 <= score.score <= 1 for score in scores)
 
 
+@pytest.mark.parametrize(
+    ("query", "servers"),
+    [
+        ("find the invite from the bank in my mail and put it on my calendar", {"email", "calendar"}),
+        ("whats the nearest beach and is it sunny there tomorrow", {"maps", "weather"}),
+    ],
+)
+def test_both_servers_of_two_wishes_are_chosen(without_examples, query, servers):
+    """Catches a second wish that is lost because the first one is said more clearly."""
+    names, scores = without_examples.choose(query)
+    assert set(names) >= servers
+    assert [score.server for score in scores][: len(names)] == names, "the chosen servers have the best scores"
+
+
+@pytest.mark.parametrize("work", ["shorten this to two sentences", "Translate into French", "Correct the grammar"])
+def test_a_pasted_text_chooses_no_server(router, work):
+    text = "We talked for an hour about the channel, the pull request of Ola, and whether the calendar has a free slot."
+    assert router.choose(f"{work}: {text}")[0] == []
+    assert router.choose(f"Put this in the channel of the team: {text}")[0] == ["slack"]
+
+
+@pytest.mark.parametrize("query", ["should I learn SQL", "how does a calendar work", "write me a poem about email"])
+def test_a_question_about_a_subject_chooses_no_server(router, query):
+    """Catches a keyword that decides for a question which needs no server."""
+    assert router.choose(query)[0] == []
+
+
 def test_two_servers_of_one_kind_are_both_chosen():
     tools = (Tool("get_forecast", "Get the weather forecast of a city", ("city",)),)
     servers = {"weather-eu": Server(command="a"), "weather-us": Server(command="b")}
@@ -87,7 +114,7 @@ def test_a_decision_is_explained_and_deterministic(router):
     names, scores = router.choose("Are there storm warnings for the coast?")
     assert names[0] == scores[0].server == "weather"
     assert 'word "storm"' in scores[0].reasons
-    assert scores[0].reasons[-1] == 'like "Are there storm warnings for Texas?"'
+    assert scores[0].reasons[-1].startswith('like "Are there storm warnings for ')
     assert router.choose("Are there storm warnings for the coast?") == (names, scores)
 
 

@@ -22,7 +22,6 @@ NEAR_MISSES = [
     "Please update my CV",
     "class reunion speech",
     "Summarise the path to success",
-    "open .md",
 ]
 
 
@@ -57,6 +56,12 @@ def test_an_entry_without_routing_is_routed_by_words_of_its_kind():
 @pytest.mark.parametrize("query", NEAR_MISSES)
 def test_near_misses_are_not_routed(router, query):
     assert router.choose(query)[0] == []
+
+
+def test_a_pattern_needs_a_name_before_its_ending():
+    """Catches "*.md" in "open .md", which names no file."""
+    found = [Keyword("*.md").is_in(query, query) for query in ("open .md", "open notes.md", "open .mdx")]
+    assert found == [False, True, False]
 
 
 def test_a_decision_is_explained_and_deterministic(router):
