@@ -66,7 +66,7 @@ def words(catalog: list[Kind], general: list[str]) -> str:
     lines = []
     for name, (signs, queries) in of_each.items():
         kept = sorted(word for word in counts[name] if everywhere[word] >= _LEAST_QUERIES)
-        pairs = " ".join(f"{word}:{counts[name][word]}" for word in kept)
+        pairs = " ".join(f"{word}:{counts[name][word]}".removesuffix(":1") for word in kept)
         lines += [name, " ".join(signs), str(len(queries)), pairs]
     return "".join(f"{line}\n" for line in lines)
 

@@ -28,13 +28,13 @@ class Kind:
     name: str
     signs: frozenset[str]
     queries: int
-    written: str  # the words with their counts, as in the file
+    written: str  # the words with their counts, of 1 where there is none, as in the file
 
     @property
     def words(self) -> dict[str, int]:
         """The words of the queries, and in how many of them each is."""
-        pairs = (pair.rpartition(":") for pair in self.written.split())
-        return {word: int(count) for word, _, count in pairs}
+        pairs = (pair.partition(":") for pair in self.written.split())
+        return {word: int(count or 1) for word, _, count in pairs}
 
 
 def of(name: str, description: str, tools: Sequence[Tool]) -> list[Kind]:

@@ -40,7 +40,7 @@ _ANCHORS = 1000  # texts of the model that keep the own texts of servers from ad
 _ALONE = 1.5  # what a text of a server stands for that is of no kind, and has few texts
 _EXAMPLE = 2.0  # the weight of an example of an entry, compared with its other texts
 _PHRASE, _WORD = 0.2, 0.1
-_LEARNED = 0.025  # the most that the use of a server adds or takes
+_LEARNED = 0.02  # the most that the use of a server adds or takes
 # Of a longer query, the beginning and the end are compared, each by itself: the question is in one of them.
 _LONGEST, _END = 400, 120
 _REASONS, _LEAST_WORD, _LEAST_LIKE, _LEAST_EXPLAINED = 5, 0.03, 0.14, 0.2
