@@ -1,7 +1,7 @@
 """Fit the MCP router's model to the catalog of queries: `python -m local.routing_model`.
 
-Reads `local/routing_catalog` and writes `shared/mcp/kinds.txt` and `shared/mcp/fitted.npz`. Takes about two minutes
-and 3 GB of memory. The catalog has a kind in a block: `# name`, `+ signs` (words in the names and tools of its
+Reads `local/routing_catalog` and writes `shared/mcp/kinds.txt` and `shared/mcp/fitted.npz`. Takes about eight minutes
+and 15 GB of memory. The catalog has a kind in a block: `# name`, `+ signs` (words in the names and tools of its
 servers), and a query a line, or words after `~`; `general.txt` has queries that need no server.
 
 The model is a ridge regression over the likeness of a query's embedding to those of all texts, and over its features.
