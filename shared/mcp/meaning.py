@@ -143,11 +143,9 @@ class MeaningRouter:
         for column, name in enumerate(self._routing):
             place = int(best[column])
             keywords = [keyword for keyword in self._keywords[name] if keyword.is_in(text, lowered)]
-            total[name] = float(values[place, column])
+            total[name] = float(values[place, column]) + sum(_bonus(keyword.text) for keyword in keywords)
             if general[place]:
                 total[name] = min(total[name], _PENALTY * total[name])
-            else:
-                total[name] += sum(_bonus(keyword.text) for keyword in keywords)
             total[name] -= _OF_EXAMPLES if self._routing[name].examples else 0
             use = uses.get(name)
             total[name] += _LEARNED * use.value if use else 0
@@ -159,7 +157,7 @@ class MeaningRouter:
             reasons += [use.reason] if use else []
             if score >= _LEAST_EXPLAINED:
                 reasons += self._reasons(column, words[place], likeness[place])
-            scores.append(Score(name, round(score, 3), tuple(reasons), sure=bool(keywords) and not general[place]))
+            scores.append(Score(name, round(score, 3), tuple(reasons), sure=bool(keywords)))
         return sorted(scores, key=_order), total
 
     def _reasons(self, column: int, words: Mapping[str, Matrix], likeness: Matrix) -> list[str]:
