@@ -27,8 +27,8 @@ def variables(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.once  # `test_every_route` calls each handler
-@pytest.mark.timeout(400)
-@pytest.mark.parametrize("most", [3, long(10)])
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("most", [1, long(10)])
 def test_no_generated_request_breaks_the_contract(gateway, tmp_path, most):
     options = {
         "--checks": "all",
@@ -59,7 +59,7 @@ def test_no_generated_request_breaks_the_contract(gateway, tmp_path, most):
         },
         capture_output=True,
         text=True,
-        timeout=380,  # a bound on hangs
+        timeout=580,  # a bound on hangs
         check=False,
     )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
