@@ -65,14 +65,13 @@ class Router:
         return chosen, [score for _, score in scored]
 
     def _scored(self, query: str) -> list[tuple[float, Score]]:
-        query = valid(query)
-        wanted = wish(query)
-        is_about = is_general(query) or wanted != query
-        query = wanted
+        whole = valid(query)
+        query = wish(whole)
+        has_pasted = query != whole
         if len(query) > 2 * _SCORED_LENGTH:
             query = f"{query[:_SCORED_LENGTH]}\n{query[-_SCORED_LENGTH:]}"
         found = frozenset(words_of(query))
-        general = _PENALTY if is_about else 0.0
+        general = _PENALTY if has_pasted or is_general(query) else 0.0
         # A file name in the path of a URL is not a file.
         query = _URL.sub(r"\1", query)
         lowered = query.lower()

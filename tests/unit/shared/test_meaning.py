@@ -111,11 +111,11 @@ def test_keywords_and_always_decide_for_servers_without_tools():
 
 
 def test_a_decision_is_explained_and_deterministic(router):
-    names, scores = router.choose("Are there storm warnings for the coast?")
+    names, scores = router.choose("Are there storm warnings for Texas, please?")
     assert names[0] == scores[0].server == "weather"
     assert 'word "storm"' in scores[0].reasons
-    assert scores[0].reasons[-1].startswith('like "Are there storm warnings for ')
-    assert router.choose("Are there storm warnings for the coast?") == (names, scores)
+    assert scores[0].reasons[-1] == 'like "Are there storm warnings for Texas?"'
+    assert router.choose("Are there storm warnings for Texas, please?") == (names, scores)
 
 
 def test_a_server_is_of_the_kind_that_its_tools_show():
