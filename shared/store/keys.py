@@ -155,6 +155,7 @@ COUNTS = PREFIX + "counts"  # list: requests to count tokens, see `fleet/countin
 COUNTING = PREFIX + "counting"  # channel: a request to count tokens waits
 STEERED = PREFIX + "steered"  # channel: ids of running jobs that were sent a message
 CANCELLED = PREFIX + "cancelled"  # channel: ids of jobs that were cancelled
+ECHO = PREFIX + "echo:"  # + token, a channel: a connection that listens gets what is published, see `redis/channels.py`
 NOTHING = PREFIX + "nothing"  # never present: deleting it finds out whether the server accepts writes
 RQ_VIEW = PREFIX + "rqview"  # present while the copies for `rq info` are fresh; RQ_VIEW:lists for its long lists
 WRITTEN = PREFIX + "written"  # string: when readiness last tried a write, ms

@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 import redis
@@ -44,18 +45,20 @@ def test_a_failover_loses_no_job_and_needs_no_restart(tmp_path, model, full, row
             deployment.until(lambda: other.info("replication")["master_link_status"], lambda link: link == "up")
             deployment.start_worker()
             deployment.wait_for_slots(2)
-            with ThreadPoolExecutor(4) as pool:
+            with ThreadPoolExecutor(4) as pool, ExitStack() as ending:
+                # A failed assertion does not wait for all submissions.
+                ending.callback(pool.shutdown, wait=False, cancel_futures=True)
                 submitting = [pool.submit(submit, number) for number in range(most)]
                 deployment.until(lambda: len(accepted), lambda count: count > most // 4)
                 before = len(accepted)
                 # FAILOVER pauses writes until the replica has all of them; then the two swap roles.
                 first.execute_command("FAILOVER", "TO", "127.0.0.1", second.port, "TIMEOUT", 5000)
-                deployment.until(lambda: first.info("replication")["role"], lambda role: role == "slave")
+                deployment.until(lambda: first.info("replication")["master_failover_state"], "no-failover".__eq__)
                 if old == "is cut off":
                     first.replicaof("127.0.0.1", "1")
                 time.sleep(BETWEEN)
-                health = deployment.client.get("/health")
-                assert (health.status_code, health.json()["reason"]) == (503, "redis_read_only")
+                deployment.until(lambda: deployment.client.get("/health").json()["reason"], "redis_read_only".__eq__)
+                assert deployment.client.get("/health").status_code == 503
                 switch.lead_to(second.port)
                 changed_at = time.monotonic()
                 deployment.until(lambda: len(accepted), lambda count: count > before + 4)
@@ -65,9 +68,11 @@ def test_a_failover_loses_no_job_and_needs_no_restart(tmp_path, model, full, row
                     future.result()
             jobs = [deployment.finished(job_id, timeout=120) for job_id in accepted]
             assert {job["state"] for job in jobs} == {"completed"}
-            assert set(refused) == {"The store takes no writes"}
+            # Nothing is answered while FAILOVER pauses writes, which takes long on a busy machine.
+            assert "The store takes no writes" in refused
+            assert set(refused) <= {"The store takes no writes", "The store does not answer"}
             assert deployment.client.get("/health").json()["status"] == "ok"
-            deployment.until(lambda: _clients_of(first), lambda count: count == 0)
+            deployment.until(lambda: _clients_of(first), lambda clients: clients == [])
             calls = len(model.requests)
     row(
         f"failover under load, the old primary {old}",
@@ -77,12 +82,9 @@ def test_a_failover_loses_no_job_and_needs_no_restart(tmp_path, model, full, row
 
 
 def _clients_of(server):
-    """Count the clients of a server, without its replication and this test."""
-    return sum(int(one["age"]) > 0 and one["cmd"] not in {"client|list", "client"} for one in _normal(server))
-
-
-def _normal(server):
-    return server.client_list(_type="normal")
+    """List what the clients of a server sent last, without its replication and this test."""
+    clients = [*server.client_list(_type="normal"), *server.client_list(_type="pubsub")]
+    return [one["cmd"] for one in clients if int(one["age"]) > 0 and not one["cmd"].startswith("client")]
 
 
 @pytest.mark.timeout(300)

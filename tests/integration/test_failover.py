@@ -17,7 +17,7 @@ from shared.store.redis.pipelining import get, send
 from shared.store.redis.pubsub import subscribed
 from tests.support.redis_server import RedisServer
 from tests.support.switch import Switch
-from tests.support.waiting import until
+from tests.support.waiting import until, until_async
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +152,20 @@ async def test_subscriptions_move_to_the_new_primary(pair, second, store):
                     other.publish(keys.channel("job"), "end")
                     await asyncio.sleep(0.1)
     await following
+
+
+async def test_subscriptions_made_during_a_failover_move_to_the_new_primary(pair, server, second, store):
+    client = async_client(pair.url)
+    demote(store, second, pair)
+    pair.lead_to(server.port)
+    notices = claims.notices(client)
+    assert await anext(notices) == ("counts", "")
+    with subscribed(client, "job") as subscription, redis.Redis(port=second.port) as other:
+        await asyncio.wait_for(subscription.ready.wait(), 5)
+        pair.lead_to(second.port)
+        with pytest.raises(RedisConnectionError):
+            await asyncio.wait_for(anext(notices), 10)
+        await until_async(lambda: other.pubsub_numsub(keys.channel("job"))[0][1])
 
 
 async def test_a_blocked_pop_continues_on_the_new_primary(pair, second, store):

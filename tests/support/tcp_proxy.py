@@ -63,10 +63,13 @@ class TcpProxy:
         with suppress(OSError):
             while data := link.client.recv(1 << 20):
                 self.on_request(link, data)
+        # Also after a client that closes with unread replies, which ends in an error.
+        with suppress(OSError):
             link.server.shutdown(socket.SHUT_WR)
 
     def _replies(self, link: Link) -> None:
         with suppress(OSError):
             while data := link.server.recv(1 << 20):
                 self.on_reply(link, data)
+        with suppress(OSError):
             link.client.shutdown(socket.SHUT_RDWR)

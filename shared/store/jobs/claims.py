@@ -21,6 +21,7 @@ from shared.store.jobs.pauses import Resumption
 from shared.store.jobs.settlements import Finish, HandBack, Retry, Settlement, Spent
 from shared.store.jobs.steps import Entry, Message
 from shared.store.redis import scripts
+from shared.store.redis.channels import Channels
 from shared.store.redis.pipelining import get
 
 # ms. A running slot renews its lease far more often: a lease that has ended means that the slot, or its host, is gone.
@@ -286,8 +287,10 @@ async def notices(client: redis.asyncio.Redis) -> AsyncIterator[tuple[Literal["c
         keys.STEERED: "steered",
         keys.COUNTING: "counts",
     }
-    async with client.pubsub(ignore_subscribe_messages=True) as channel:
-        await channel.subscribe(*kinds)
+    async with Channels(client) as channels:
+        await channels.subscribe(*kinds)
         yield "counts", ""
-        async for message in channel.listen():
-            yield kinds[message["channel"]], message["data"]
+        while True:
+            message = await channels.receive()
+            if message is not None and message["type"] == "message":
+                yield kinds[message["channel"]], message["data"]

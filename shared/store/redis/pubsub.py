@@ -9,10 +9,10 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import redis.asyncio
-from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from shared.store import keys
+from shared.store.redis.channels import Channels
 
 # Seconds before a lost connection is opened again, and between two checks whether there are subscribers.
 _RECONNECT, _CHECK_EVERY = 0.5, 1.0
@@ -81,8 +81,8 @@ class _Subscriber:
     async def _run(self, confirmed: set[str]) -> None:
         while self._subscriptions and confirmed is self._confirmed:
             try:
-                async with self._client.pubsub() as pubsub:
-                    await self._follow(pubsub, confirmed)
+                async with Channels(self._client) as channels:
+                    await self._follow(channels, confirmed)
             except (RedisError, OSError):
                 # The subscribers read their jobs, and get the error of the store.
                 confirmed.clear()
@@ -90,7 +90,7 @@ class _Subscriber:
                     subscription.wake()
                 await asyncio.sleep(_RECONNECT)
 
-    async def _follow(self, pubsub: PubSub, confirmed: set[str]) -> None:
+    async def _follow(self, channels: Channels, confirmed: set[str]) -> None:
         """Keep the channels equal to the subscriptions and pass messages on, until there are no subscriptions."""
         subscribed: set[str] = set()
         reading: asyncio.Task[Any] | None = None
@@ -100,13 +100,13 @@ class _Subscriber:
             wanted = set(self._subscriptions)
             if new := wanted - subscribed:
                 # Revocations first, so that a ready subscription misses none.
-                await pubsub.subscribe(*(() if subscribed else (keys.REVOCATIONS,)), *new)
+                await channels.subscribe(*(() if subscribed else (keys.REVOCATIONS,)), *new)
             if old := subscribed - wanted:
                 confirmed -= old
-                await pubsub.unsubscribe(*old)
+                await channels.unsubscribe(*old)
             subscribed = wanted
             # Never cancelled, which could lose half of a message.
-            reading = reading or asyncio.create_task(pubsub.get_message(timeout=_CHECK_EVERY))
+            reading = reading or asyncio.create_task(channels.receive(_CHECK_EVERY))
             changed = asyncio.create_task(self._changed.wait())
             await asyncio.wait({reading, changed}, return_when=asyncio.FIRST_COMPLETED)
             changed.cancel()
