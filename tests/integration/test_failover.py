@@ -15,6 +15,7 @@ from shared.store.redis import failover
 from shared.store.redis.client import async_client, close_clients, sync_client
 from shared.store.redis.pipelining import get, send
 from shared.store.redis.pubsub import subscribed
+from tests.support.lossy_proxy import LossyProxy
 from tests.support.redis_server import RedisServer
 from tests.support.switch import Switch
 from tests.support.waiting import until, until_async
@@ -166,6 +167,15 @@ async def test_subscriptions_made_during_a_failover_move_to_the_new_primary(pair
         with pytest.raises(RedisConnectionError):
             await asyncio.wait_for(anext(notices), 10)
         await until_async(lambda: other.pubsub_numsub(keys.channel("job"))[0][1])
+
+
+async def test_a_subscription_that_nothing_reaches_ends(server, store):
+    with LossyProxy(server.port) as proxy:
+        notices = claims.notices(async_client(proxy.url))
+        proxy.swallow(b"SUBSCRIBE")
+        assert await anext(notices) == ("counts", "")
+        with pytest.raises(RedisConnectionError):
+            await asyncio.wait_for(anext(notices), 10)
 
 
 async def test_a_blocked_pop_continues_on_the_new_primary(pair, second, store):
