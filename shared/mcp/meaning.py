@@ -26,10 +26,14 @@ from shared.mcp.vectors import Vectors
 if TYPE_CHECKING:
     from shared.mcp.learned import Learned
 
-# The value from which the best server is chosen; that of others, their share of the best, and a value that is enough
-# without it. Fitted to labeled queries, for recall first: a missing server costs an answer, a needless one some hundred
-# milliseconds.
-THRESHOLD, SECOND, SHARE, ENOUGH = 0.04, 0.08, 0.78, 0.28
+# The value from which the best server is chosen, and that of others. Fitted to labeled queries, for recall first: a
+# missing server costs an answer, a needless one some hundred milliseconds.
+THRESHOLD, SECOND = 0.04, 0.08
+# The more servers, the more of them have a high value by chance. The share of the best that another needs, and a value
+# that is enough without it, are the first of these for up to twelve servers, the second for twenty or more.
+_NUMBERS, SHARE, ENOUGH = (12, 20), (0.7, 0.78), (0.2, 0.28)
+# Below so many, a value counts more for each time that their number halves, but not for fewer than two.
+_MANY, _OF_HALF, _FEWEST = 12, 0.015, 2
 # The value for one clause of a query from which a server is chosen too, and its least share of the best for all of it.
 OF_CLAUSE, CLAUSE_SHARE = 0.2, 0.3
 _OF_EXAMPLES = 0.02  # what examples add to the value of a server for queries that do not need it
@@ -52,6 +56,10 @@ class MeaningRouter:
     def __init__(self, servers: Servers, tools: Mapping[str, Tools] | None = None) -> None:
         self.learned: Learned | None = None
         self._routing = {name: server.routing for name, server in servers.items()}
+        number = max(sum(not one.always for one in self._routing.values()), _FEWEST)
+        self._of_number = _OF_HALF * max(0.0, math.log2(_MANY / number))
+        self._share = float(np.interp(number, _NUMBERS, SHARE))
+        self._enough = float(np.interp(number, _NUMBERS, ENOUGH))
         self._keywords = {name: [Keyword(text) for text in one.keywords] for name, one in self._routing.items()}
         model = fitted()
         of_kinds, wanted = _of_kinds(servers, tools or {}), _wanted(servers, tools or {})
@@ -95,7 +103,7 @@ class MeaningRouter:
         query = valid(query)
         scores, values = self._scored(query)
         best = max((values[score.server] for score in scores if score.reasons != ALWAYS), default=0.0)
-        least = min(max(SECOND, min(SHARE * best, ENOUGH)), max(THRESHOLD, best))
+        least = min(max(SECOND, min(self._share * best, self._enough)), max(THRESHOLD, best))
         chosen = {score.server for score in scores if score.reasons == ALWAYS or values[score.server] >= least}
         if best >= THRESHOLD and len(query) <= _LONGEST:
             for score in map(self._best, clauses(wish(query))):
@@ -146,7 +154,7 @@ class MeaningRouter:
             total[name] = float(values[place, column]) + sum(_bonus(keyword.text) for keyword in keywords)
             if general[place]:
                 total[name] = min(total[name], _PENALTY * total[name])
-            total[name] -= _OF_EXAMPLES if self._routing[name].examples else 0
+            total[name] += self._of_number - (_OF_EXAMPLES if self._routing[name].examples else 0)
             use = uses.get(name)
             total[name] += _LEARNED * use.value if use else 0
             if self._routing[name].always:

@@ -23,8 +23,11 @@ SETS = {
     "mcp_fifth": "mcp_fifth_servers.json",
     "mcp_sixth": "mcp_sixth_servers.json",
     "mcp_seventh": "mcp_seventh_servers.json",
+    "mcp_eighth": "mcp_eighth_servers.json",
 }
 EXAMPLES = (0, 3, 5, 10)
+# These have twelve servers each, which are also measured as two times six.
+HALVED = ("mcp_sixth", "mcp_seventh", "mcp_eighth")
 FIFTY = 50
 Choose = Callable[[str], tuple[list[str], object]]
 
@@ -50,7 +53,22 @@ def servers_with(examples: int, file: str = "mcp_servers.json") -> tuple[Servers
 
 def judged(choose: Choose, queries: list[tuple[set[str], str]]) -> tuple[float, float, float]:
     """Return precision, recall, and the share of queries for no server that were routed."""
-    chosen = [(wanted, set(choose(query)[0])) for wanted, query in queries]
+    return _judged([(wanted, set(choose(query)[0])) for wanted, query in queries])
+
+
+def judged_halves(part: str, examples: int) -> tuple[float, float, float]:
+    """Return the same with each half of the servers of a set alone: for their queries, and for those for none."""
+    servers, tools = servers_with(examples, SETS[part])
+    names, chosen = [*servers], []
+    for half in (names[::2], names[1::2]):
+        router = MeaningRouter({name: servers[name] for name in half}, {name: tools[name] for name in half})
+        chosen += [
+            (wanted, set(router.choose(query)[0])) for wanted, query in labeled(f"{part}.tsv") if wanted <= {*half}
+        ]
+    return _judged(chosen)
+
+
+def _judged(chosen: list[tuple[set[str], set[str]]]) -> tuple[float, float, float]:
     right = sum(len(wanted & got) for wanted, got in chosen)
     none = [got for wanted, got in chosen if not wanted]
     return (
@@ -75,6 +93,10 @@ def measure() -> list[Figure]:
             for kind, choose in routers.items():
                 precision, recall, none = judged(choose, queries)
                 print(f"{f'{part}, {examples} examples, {kind}':52} {precision:9.3f} {recall:9.3f} {none:12.3f}")
+    for part in HALVED:
+        for examples in EXAMPLES:
+            precision, recall, none = judged_halves(part, examples)
+            print(f"{f'{part}, {examples} examples, six servers':52} {precision:9.3f} {recall:9.3f} {none:12.3f}")
     servers, tools = servers_with(5)
     names = list(servers)
     of = {f"{names[number % len(names)]}{number}": names[number % len(names)] for number in range(FIFTY)}

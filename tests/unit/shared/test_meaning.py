@@ -36,6 +36,19 @@ def test_servers_that_no_other_set_has_are_routed():
     assert (precision >= 0.75, recall >= 0.74, none <= 0.2) == (True, True, True), (precision, recall, none)
 
 
+def test_a_server_is_chosen_more_easily_among_fewer():
+    """Catches a threshold that fits twelve servers, and misses what six should find."""
+    servers, tools = servers_with(0)
+    others = [name for name in servers if name != "weather"]
+    scores = []
+    for count in (0, 1, 5, 11, 19):
+        names = ["weather", *others[:count]]
+        few = MeaningRouter({name: servers[name] for name in names}, {name: tools[name] for name in names})
+        scores.append(next(one.score for one in few.scores("is it nice there") if one.server == "weather"))
+    assert scores[1] > scores[2] > scores[3] == pytest.approx(scores[4], abs=0.02), scores
+    assert scores[0] == pytest.approx(scores[1], abs=0.02), scores
+
+
 @pytest.mark.parametrize(
     ("query", "server"),
     [
