@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -16,11 +17,12 @@ import numpy as np
 from shared.mcp import kinds
 from shared.mcp.clauses import clauses
 from shared.mcp.config import Servers
-from shared.mcp.encoder import Matrix, embed, release
+from shared.mcp.encoder import embed, release
 from shared.mcp.features import features, is_general
 from shared.mcp.fitted import FEATURES, GENERAL, alike, fitted
 from shared.mcp.keywords import Keyword
 from shared.mcp.pasted import wish
+from shared.mcp.quantized import Matrix
 from shared.mcp.scores import ALWAYS, Score
 from shared.mcp.tools import Tools, plain_words, valid
 from shared.mcp.vectors import Numbers, Vector, Vectors
@@ -75,19 +77,20 @@ class MeaningRouter:
         has_kind = of_kinds.any(axis=0)
         added: Matrix = np.zeros((_ANCHORS + len(own), len(servers)), dtype=np.float32)
         added[np.ix_(model.kinds[:_ANCHORS] < 0, ~has_kind)] = GENERAL
-        added[_ANCHORS:] = -model.values(alike(embeddings, model.embeddings), vectors) @ of_kinds
+        added[_ANCHORS:] = -model.values(alike(model.embeddings.products(embeddings)), vectors) @ of_kinds
         for row, of in enumerate(wanted.values(), _ANCHORS):
             added[row, list(of)] += np.where(has_kind, 1, _ALONE)[list(of)]
-        near = np.concatenate([model.embeddings[:_ANCHORS], embeddings])
-        kernel = alike(near, near)
+        near = np.concatenate([model.embeddings.first(_ANCHORS), embeddings])
+        kernel = alike(near @ near.T)
         own_vectors = Vectors(own)
         own_vectors.add_products(kernel[_ANCHORS:, _ANCHORS:], FEATURES)
         examples = {example for one in routing for example in one.examples}
         weights = [1] * _ANCHORS + [_EXAMPLE if text in examples else 1 for text in own]
         kernel[np.diag_indices(len(kernel))] += _RIDGE / np.array(weights, dtype=np.float32)
         added = np.linalg.solve(kernel, added)
-        # The model's are shared by all routers of the process.
-        self._embeddings = model.embeddings, embeddings
+        # Shared by all routers of the process.
+        self._model = model
+        self._embeddings = embeddings
         self._by_text = np.concatenate([model.by_text @ of_kinds, added[_ANCHORS:]])
         self._by_text[:_ANCHORS] += added[:_ANCHORS]
         self._by_features = (
@@ -119,27 +122,39 @@ class MeaningRouter:
         return self._scores({}, whole)
 
     def _compared(self, queries: Sequence[str]) -> list["_Compared"]:
-        """Compare queries with all servers. All go through the encoder at once, which takes as long as one or two."""
+        """Compare queries with all servers, all at once: what takes time is to read the matrices."""
         pieces = [_pieces(query) for query in queries]
-        embeddings = iter(embed([piece for of_query in pieces for piece in of_query]))
+        found = iter(self._of_pieces([piece for of_query in pieces for piece in of_query]))
         return [
-            self._of_query(query, [(piece, next(embeddings)) for piece in of_query])
+            self._of_query(query, of_query, list(islice(found, len(of_query))))
             for query, of_query in zip(queries, pieces, strict=True)
         ]
 
-    def _of_query(self, query: str, pieces: Sequence[tuple[str, Matrix]]) -> "_Compared":
-        found = [self._of_piece(piece, embedding) for piece, embedding in pieces]
-        values = np.array([one.values for one in found], dtype=np.float64)
-        nearest = values.argmax(axis=0)
-        text = "\n".join(piece for piece, _ in pieces)
+    def _of_pieces(self, pieces: Sequence[str]) -> list["_Piece"]:
+        embeddings = embed(pieces)
+        products = self._model.embeddings.products(embeddings), embeddings @ self._embeddings.T
+        likeness = alike(np.concatenate(products, axis=1))
+        return [self._of_piece(piece, row) for piece, row in zip(pieces, likeness, strict=True)]
+
+    def _of_piece(self, piece: str, likeness: Matrix) -> "_Piece":
+        values = likeness @ self._by_text
+        found = features(piece)
+        parts = [(vocabulary.of(found), by_feature) for vocabulary, by_feature in self._by_features]
+        for vector, by_feature in parts:
+            values += vector.values @ by_feature[vector.columns]
+        return _Piece(values, likeness, parts)
+
+    def _of_query(self, query: str, pieces: Sequence[str], found: Sequence["_Piece"]) -> "_Compared":
+        of_pieces = np.array([piece.values for piece in found], dtype=np.float64)
+        nearest, values = of_pieces.argmax(axis=0), of_pieces.max(axis=0)
+        text = "\n".join(pieces)
         lowered = text.lower()
-        reasons: dict[int, list[str]] = {}
-        values = values.max(axis=0)
         keywords = [(column, keyword) for column, keyword in self._keywords if keyword.is_in(text, lowered)]
+        reasons: dict[int, list[str]] = {}
         for column, keyword in keywords:
             values[column] += _bonus(keyword.text)
             reasons.setdefault(column, []).append(f'keyword "{keyword.text}"')
-        general = np.array([is_general(piece) for piece, _ in pieces]) | (wish(query) != query)
+        general = np.array([is_general(piece) for piece in pieces]) | (wish(query) != query)
         values = np.where(general[nearest], np.minimum(values, _PENALTY * values), values) - self._of_examples
         uses = {} if self.learned is None else self.learned.uses(query)
         for column in [column for column, name in enumerate(self._names) if name in uses]:
@@ -148,16 +163,6 @@ class MeaningRouter:
             reasons.setdefault(column, []).append(use.reason)
         values[self._always] = -np.inf
         return _Compared(values, reasons, frozenset(column for column, _ in keywords), found, nearest)
-
-    def _of_piece(self, piece: str, embedding: Matrix) -> "_Piece":
-        # A row at a time: a product of a matrix and a few rows takes longer than one with each.
-        likeness = np.concatenate([alike(embedding, some) for some in self._embeddings])
-        values = likeness @ self._by_text
-        found = features(piece)
-        parts = [(vocabulary.of(found), by_feature) for vocabulary, by_feature in self._by_features]
-        for vector, by_feature in parts:
-            values += vector.values @ by_feature[vector.columns]
-        return _Piece(values, likeness, parts)
 
     def _scores(self, shown: Mapping[int, "_Compared"], whole: "_Compared") -> list[Score]:
         """Return the score of every server for the whole query or for what it is shown for, the best first."""
@@ -209,7 +214,7 @@ class _Compared(NamedTuple):
     values: Numbers
     reasons: dict[int, list[str]]
     sure: frozenset[int]
-    pieces: list[_Piece]
+    pieces: Sequence[_Piece]
     nearest: Numbers  # the piece with the best value for each server
 
 
