@@ -24,6 +24,7 @@ from shared.mcp.quantized import Matrix, Weights
 # The matrices of weights, each with how many are side by side in it, and lists of them.
 _WEIGHTS = {"proj_W": 3, "cnn_W": 1, "d0": 1, "d1": 1, "d2": 1, "d3": 1, "p1": 1, "p3": 1}
 _LISTS = ("w1", "w2")
+_CACHED_PREFIXES = 8192
 
 
 def embed(texts: Sequence[str]) -> Matrix:
@@ -87,8 +88,10 @@ class _Prefixes:
         self._order = array("i", sorted(range(len(pieces)), key=pieces.__getitem__))
         # In UTF-8, which takes half of the memory.
         self._sorted = [pieces[number] for number in self._order]
+        # Most texts have the same short prefixes.
+        self.get = lru_cache(_CACHED_PREFIXES)(self._get)
 
-    def get(self, prefix: str) -> int | None:
+    def _get(self, prefix: str) -> int | None:
         """Return the number of a piece plus one, 0 for another prefix of a piece, and None for anything else."""
         data = prefix.encode()
         place = bisect_left(self._sorted, data)
