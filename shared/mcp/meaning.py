@@ -61,11 +61,14 @@ class MeaningRouter:
         self._always = np.array([one.always for one in routing], dtype=bool)
         self._of_examples = np.array([_OF_EXAMPLES if one.examples else 0 for one in routing])
         model = fitted()
-        of_kinds, wanted = _of_kinds(servers, tools or {}), _wanted(servers, tools or {})
+        of_kinds, counts = _of_kinds(servers, tools or {})
+        wanted = _wanted(servers, tools or {})
+        # A server has a column for each of its kinds, or one, of which the highest value is its own.
+        self._starts: Numbers = np.cumsum([0, *counts[:-1]], dtype=np.int32)
         own = [*wanted]
         self._texts = [*model.texts, *own]
         # The texts of each server and of its kinds, of which a reason names one. A text of no kind has the last row.
-        of_texts = np.vstack([of_kinds, np.zeros(len(servers))])[model.kinds]
+        of_texts = np.vstack([self._of_servers(of_kinds), np.zeros(len(servers))])[model.kinds]
         is_like = np.concatenate([of_texts, np.zeros((len(own), len(servers)))])
         for row, of in enumerate(wanted.values(), len(model.texts)):
             is_like[row, list(of)] = 1
@@ -74,10 +77,12 @@ class MeaningRouter:
         vectors = [model.vocabulary.of(features(text)) for text in own]
         # Some texts of the model are in the equations too: nothing is added to their values. A server of no kind has a
         # value for queries that need no server.
-        has_kind = of_kinds.any(axis=0)
+        has_kind = of_kinds[:, self._starts].any(axis=0)
         added: Matrix = np.zeros((_ANCHORS + len(own), len(servers)), dtype=np.float32)
         added[np.ix_(model.kinds[:_ANCHORS] < 0, ~has_kind)] = GENERAL
-        added[_ANCHORS:] = -model.values(alike(model.embeddings.products(embeddings)), vectors) @ of_kinds
+        added[_ANCHORS:] = -self._of_servers(
+            model.values(alike(model.embeddings.products(embeddings)), vectors) @ of_kinds
+        )
         for row, of in enumerate(wanted.values(), _ANCHORS):
             added[row, list(of)] += np.where(has_kind, 1, _ALONE)[list(of)]
         near = np.concatenate([model.embeddings.first(_ANCHORS), embeddings])
@@ -87,7 +92,7 @@ class MeaningRouter:
         examples = {example for one in routing for example in one.examples}
         weights = [1] * _ANCHORS + [_EXAMPLE if text in examples else 1 for text in own]
         kernel[np.diag_indices(len(kernel))] += _RIDGE / np.array(weights, dtype=np.float32)
-        added = np.linalg.solve(kernel, added)
+        added = np.linalg.solve(kernel, added).repeat(counts, axis=1)
         # Shared by all routers of the process.
         self._model = model
         self._embeddings = embeddings
@@ -142,7 +147,12 @@ class MeaningRouter:
         parts = [(vocabulary.of(found), by_feature) for vocabulary, by_feature in self._by_features]
         for vector, by_feature in parts:
             values += vector.values @ by_feature[vector.columns]
-        return _Piece(values, likeness, parts)
+        return _Piece(self._of_servers(values), likeness, parts, self._starts)
+
+    def _of_servers(self, values: Matrix) -> Matrix:
+        """Return the values of the servers for the values of their kinds."""
+        of_servers: Matrix = np.maximum.reduceat(values, self._starts, axis=-1)
+        return of_servers
 
     def _of_query(self, query: str, pieces: Sequence[str], found: Sequence["_Piece"]) -> "_Compared":
         of_pieces = np.array([piece.values for piece in found], dtype=np.float64)
@@ -196,7 +206,8 @@ class _Piece:
 
     values: Matrix
     likeness: Matrix
-    parts: list[tuple[Vector, Matrix]]  # with what the features of the vector add to the value for each server
+    parts: list[tuple[Vector, Matrix]]  # with what the features of the vector add to the values
+    starts: Numbers  # the first column of each server
 
     @cached_property
     def words(self) -> dict[str, Matrix]:
@@ -205,7 +216,7 @@ class _Piece:
         for vector, by_feature in self.parts:
             for word, place, value in vector.words:
                 by_word[word] = by_word.get(word, 0) + value * by_feature[place]
-        return by_word
+        return {word: np.maximum.reduceat(values, self.starts) for word, values in by_word.items()}
 
 
 class _Compared(NamedTuple):
@@ -224,15 +235,19 @@ def _pieces(query: str) -> list[str]:
     return [wanted] if len(wanted) <= _LONGEST else [_cut(query[:_END], 0), _cut(query[-_END:], 1)]
 
 
-def _of_kinds(servers: Servers, tools: Mapping[str, Tools]) -> Matrix:
-    """Return a row for each kind and a column for each server: 1 where the server is of the kind."""
+def _of_kinds(servers: Servers, tools: Mapping[str, Tools]) -> tuple[Matrix, list[int]]:
+    """Return a row for each kind and columns for each server with 1 for one of its kinds each, and their numbers.
+
+    A server of no kind has a column of zeros.
+    """
     rows = {kind.name: row for row, kind in enumerate(kinds.catalog())}
-    of: Matrix = np.zeros((len(rows), len(servers)), dtype=np.float32)
-    for column, (name, server) in enumerate(servers.items()):
+    columns, counts = [], []
+    for name, server in servers.items():
         description = f"{server.routing.description} {' '.join(server.routing.keywords)}"
-        for kind in kinds.of(name, description, tools.get(name, ())):
-            of[rows[kind.name], column] = 1
-    return of
+        found = [rows[kind.name] for kind in kinds.of(name, description, tools.get(name, ()))] or [-1]
+        columns += [[row == of for row in range(len(rows))] for of in found]
+        counts.append(len(found))
+    return np.array(columns, dtype=np.float32).T, counts
 
 
 def _wanted(servers: Servers, tools: Mapping[str, Tools]) -> dict[str, set[int]]:
