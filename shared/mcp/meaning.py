@@ -63,7 +63,7 @@ class MeaningRouter:
         model = fitted()
         of_kinds, counts = _of_kinds(servers, tools or {})
         wanted = _wanted(servers, tools or {})
-        # A server has a column for each of its kinds, or one, of which the highest value is its own.
+        # A server has a column for each of its kinds, and its value is the highest of theirs. One of no kind has one.
         self._starts: Numbers = np.cumsum([0, *counts[:-1]], dtype=np.int32)
         own = [*wanted]
         self._texts = [*model.texts, *own]
@@ -93,8 +93,7 @@ class MeaningRouter:
         weights = [1] * _ANCHORS + [_EXAMPLE if text in examples else 1 for text in own]
         kernel[np.diag_indices(len(kernel))] += _RIDGE / np.array(weights, dtype=np.float32)
         added = np.linalg.solve(kernel, added).repeat(counts, axis=1)
-        # Shared by all routers of the process.
-        self._model = model
+        self._model = model  # shared by all routers of the process
         self._embeddings = embeddings
         self._by_text = np.concatenate([model.by_text @ of_kinds, added[_ANCHORS:]])
         self._by_text[:_ANCHORS] += added[:_ANCHORS]
