@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from shared.mcp import fitted, kinds
-from shared.mcp.encoder import Matrix, embed
+from shared.mcp.encoder import embed
 from shared.mcp.features import words_of
+from shared.mcp.quantized import Matrix
 from shared.mcp.vectors import Vectors
 
 Array = np.ndarray[Any, Any]
@@ -82,19 +83,19 @@ def fit(catalog: list[Kind], general: list[str]) -> dict[str, Array]:
         labels[of_kind, column], of[of_kind] = 1, column
     labels[len(texts) - len(general) :] = fitted.GENERAL
     embeddings, vectors = embed(texts), Vectors(texts)
-    kernel = fitted.alike(embeddings, embeddings)
+    kernel = fitted.alike(embeddings @ embeddings.T)
     vectors.add_products(kernel, fitted.FEATURES)
     kernel[np.diag_indices(len(texts))] += _RIDGE
     by_text = np.linalg.solve(kernel, labels)
     del kernel
     by_feature = vectors.by_column(fitted.FEATURES * by_text)
     kept = np.random.default_rng(0).permutation(len(texts))[:_KEPT_TEXTS]
-    some = fitted.alike(embeddings, embeddings[kept]).astype(np.float64)
+    some = fitted.alike(embeddings @ embeddings[kept].T).astype(np.float64)
     products = some.T @ some
     products[np.diag_indices(len(kept))] += 1e-6 * len(texts)
     # In parts, because the likeness of all to all is gigabytes.
     parts = np.array_split(embeddings, 50)
-    values = np.concatenate([fitted.alike(part, embeddings) @ by_text for part in parts])
+    values = np.concatenate([fitted.alike(part @ embeddings.T) @ by_text for part in parts])
     by_kept = np.linalg.solve(products, some.T @ values)
     common = [row for row, count in enumerate(vectors.counts) if count >= _LEAST_TEXTS]
     order = sorted(common, key=lambda row: vectors.known[row])

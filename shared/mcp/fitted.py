@@ -7,14 +7,12 @@ needed, 0 where another one is, and less where none is.
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from shared.mcp.encoder import Matrix
+from shared.mcp.quantized import Bytes, Matrix, Quantized
 from shared.mcp.vectors import Numbers, Vector, Vocabulary
 
-Bytes = np.ndarray[Any, np.dtype[np.int8]]
 FILE = Path(__file__).with_name("fitted.npz")
 # How fast the likeness of two texts falls with the angle between their embeddings.
 _SHARPNESS = 3.0
@@ -31,7 +29,7 @@ class Fitted:
 
     texts: tuple[str, ...]
     kinds: Numbers  # the kind of each text, -1 for a query that needs no server
-    embeddings: Matrix
+    embeddings: Quantized
     by_text: Matrix
     vocabulary: Vocabulary
     by_feature: Bytes
@@ -55,7 +53,7 @@ def fitted() -> Fitted:
         return Fitted(
             tuple(texts),
             file["kinds"],
-            _of_length_one(file["embeddings"].astype(np.float32)),
+            _of_length_one(file["embeddings"]),
             file["by_text"].astype(np.float32),
             Vocabulary(features, file["weights"].astype(np.float32)),
             file["by_feature"],
@@ -63,14 +61,12 @@ def fitted() -> Fitted:
         )
 
 
-def _of_length_one(rows: Matrix) -> Matrix:
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows
+def _of_length_one(rows: Bytes) -> Quantized:
+    return Quantized(rows, 1 / np.linalg.norm(rows.astype(np.float32), axis=1))
 
 
-def alike(one: Matrix, other: Matrix) -> Matrix:
-    """Return how alike the texts of two matrices of embeddings are, for each pair: 1 for the same."""
-    products: Matrix = one @ other.T
+def alike(products: Matrix) -> Matrix:
+    """Return how alike two texts are, for each product of their embeddings: 1 for the same. Changes the products."""
     products -= 1
     products *= _SHARPNESS
     return np.exp(products, out=products)

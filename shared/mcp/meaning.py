@@ -6,22 +6,26 @@ docs/mcp.md has the measurements behind this choice.
 """
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from shared.mcp import kinds
 from shared.mcp.clauses import clauses
 from shared.mcp.config import Servers
-from shared.mcp.encoder import Matrix, embed, release
+from shared.mcp.encoder import embed, release
 from shared.mcp.features import features, is_general
 from shared.mcp.fitted import FEATURES, GENERAL, alike, fitted
 from shared.mcp.keywords import Keyword
 from shared.mcp.pasted import wish
+from shared.mcp.quantized import Matrix
 from shared.mcp.scores import ALWAYS, Score
 from shared.mcp.tools import Tools, plain_words, valid
-from shared.mcp.vectors import Vectors
+from shared.mcp.vectors import Numbers, Vector, Vectors
 
 if TYPE_CHECKING:
     from shared.mcp.learned import Learned
@@ -55,18 +59,25 @@ class MeaningRouter:
 
     def __init__(self, servers: Servers, tools: Mapping[str, Tools] | None = None) -> None:
         self.learned: Learned | None = None
-        self._routing = {name: server.routing for name, server in servers.items()}
-        number = max(sum(not one.always for one in self._routing.values()), _FEWEST)
-        self._of_number = _OF_HALF * max(0.0, math.log2(_MANY / number))
+        self._names = [*servers]
+        routing = [server.routing for server in servers.values()]
+        self._keywords = [(column, Keyword(text)) for column, one in enumerate(routing) for text in one.keywords]
+        self._always = np.array([one.always for one in routing], dtype=bool)
+        number = max(int(np.count_nonzero(~self._always)), _FEWEST)
         self._share = float(np.interp(number, _NUMBERS, SHARE))
         self._enough = float(np.interp(number, _NUMBERS, ENOUGH))
-        self._keywords = {name: [Keyword(text) for text in one.keywords] for name, one in self._routing.items()}
+        # What is added to the values of the servers whatever the query.
+        self._added = np.array([-_OF_EXAMPLES if one.examples else 0.0 for one in routing])
+        self._added += _OF_HALF * max(0.0, math.log2(_MANY / number))
         model = fitted()
-        of_kinds, wanted = _of_kinds(servers, tools or {}), _wanted(servers, tools or {})
+        of_kinds, counts = _of_kinds(servers, tools or {})
+        wanted = _wanted(servers, tools or {})
+        # A server has a column for each of its kinds, and its value is the highest of theirs. One of no kind has one.
+        self._starts: Numbers = np.cumsum([0, *counts[:-1]], dtype=np.int32)
         own = [*wanted]
         self._texts = [*model.texts, *own]
         # The texts of each server and of its kinds, of which a reason names one. A text of no kind has the last row.
-        of_texts = np.vstack([of_kinds, np.zeros(len(servers))])[model.kinds]
+        of_texts = np.vstack([self._of_servers(of_kinds), np.zeros(len(servers))])[model.kinds]
         is_like = np.concatenate([of_texts, np.zeros((len(own), len(servers)))])
         for row, of in enumerate(wanted.values(), len(model.texts)):
             is_like[row, list(of)] = 1
@@ -75,124 +86,176 @@ class MeaningRouter:
         vectors = [model.vocabulary.of(features(text)) for text in own]
         # Some texts of the model are in the equations too: nothing is added to their values. A server of no kind has a
         # value for queries that need no server.
-        has_kind = of_kinds.any(axis=0)
+        has_kind = of_kinds[:, self._starts].any(axis=0)
         added: Matrix = np.zeros((_ANCHORS + len(own), len(servers)), dtype=np.float32)
         added[np.ix_(model.kinds[:_ANCHORS] < 0, ~has_kind)] = GENERAL
-        added[_ANCHORS:] = -model.values(alike(embeddings, model.embeddings), vectors) @ of_kinds
+        added[_ANCHORS:] = -self._of_servers(
+            model.values(alike(model.embeddings.products(embeddings)), vectors) @ of_kinds
+        )
         for row, of in enumerate(wanted.values(), _ANCHORS):
             added[row, list(of)] += np.where(has_kind, 1, _ALONE)[list(of)]
-        near = np.concatenate([model.embeddings[:_ANCHORS], embeddings])
-        kernel = alike(near, near)
-        self._vectors = Vectors(own)
-        self._vectors.add_products(kernel[_ANCHORS:, _ANCHORS:], FEATURES)
-        examples = {example for one in self._routing.values() for example in one.examples}
+        near = np.concatenate([model.embeddings.first(_ANCHORS), embeddings])
+        kernel = alike(near @ near.T)
+        own_vectors = Vectors(own)
+        own_vectors.add_products(kernel[_ANCHORS:, _ANCHORS:], FEATURES)
+        examples = {example for one in routing for example in one.examples}
         weights = [1] * _ANCHORS + [_EXAMPLE if text in examples else 1 for text in own]
         kernel[np.diag_indices(len(kernel))] += _RIDGE / np.array(weights, dtype=np.float32)
-        added = np.linalg.solve(kernel, added)
-        # The model's are shared by all routers of the process.
-        self._embeddings = model.embeddings, embeddings
+        added = np.linalg.solve(kernel, added).repeat(counts, axis=1)
+        self._model = model  # shared by all routers of the process
+        self._embeddings = embeddings
         self._by_text = np.concatenate([model.by_text @ of_kinds, added[_ANCHORS:]])
         self._by_text[:_ANCHORS] += added[:_ANCHORS]
-        self._by_feature = model.by_feature @ (model.scales[:, None] * of_kinds)
-        self._by_own_feature = self._vectors.by_column(FEATURES * added[_ANCHORS:])
+        self._by_features = (
+            (model.vocabulary, model.by_feature @ (model.scales[:, None] * of_kinds)),
+            (own_vectors.vocabulary, own_vectors.by_column(FEATURES * added[_ANCHORS:])),
+        )
         del kernel
         release()
 
     def choose(self, query: str) -> tuple[list[str], list[Score]]:
         """Return the names of the chosen servers, and the scores of all servers, the best first."""
         query = valid(query)
-        scores, values = self._scored(query)
-        best = max((values[score.server] for score in scores if score.reasons != ALWAYS), default=0.0)
+        whole, *parts = self._compared([query, *(clauses(wish(query)) if len(query) <= _LONGEST else ())])
+        best = float(whole.values.max(initial=-np.inf))
         least = min(max(SECOND, min(self._share * best, self._enough)), max(THRESHOLD, best))
-        chosen = {score.server for score in scores if score.reasons == ALWAYS or values[score.server] >= least}
-        if best >= THRESHOLD and len(query) <= _LONGEST:
-            for score in map(self._best, clauses(wish(query))):
-                if score and score.server not in chosen and values[score.server] >= CLAUSE_SHARE * best:
-                    chosen.add(score.server)
-                    scores = [score if one.server == score.server else one for one in scores]
-        scores.sort(key=_order)
+        shown = dict.fromkeys(map(int, np.flatnonzero(self._always | (whole.values >= least))), whole)
+        if best >= THRESHOLD:
+            for part in parts:
+                column = int(part.values.argmax())
+                if part.values[column] >= OF_CLAUSE and whole.values[column] >= CLAUSE_SHARE * best:
+                    shown.setdefault(column, part)
+        chosen = {self._names[column] for column in shown}
+        scores = self._scores(shown, whole)
         return [score.server for score in scores if score.server in chosen], scores
 
     def scores(self, query: str) -> list[Score]:
         """Return the score of every server, the best first."""
-        return self._scored(valid(query))[0]
+        (whole,) = self._compared([valid(query)])
+        return self._scores({}, whole)
 
-    def _best(self, clause: str) -> Score | None:
-        """Return the score of the best server for a clause, if its value is high enough."""
-        scores, values = self._scored(clause)
-        best = next((score for score in scores if score.reasons != ALWAYS), None)
-        return best if best and values[best.server] >= OF_CLAUSE else None
+    def _compared(self, queries: Sequence[str]) -> list["_Compared"]:
+        """Compare queries with all servers, all at once: what takes time is to read the matrices."""
+        pieces = [_pieces(query) for query in queries]
+        found = iter(self._of_pieces([piece for of_query in pieces for piece in of_query]))
+        return [
+            self._of_query(query, of_query, list(islice(found, len(of_query))))
+            for query, of_query in zip(queries, pieces, strict=True)
+        ]
 
-    def _scored(self, query: str) -> tuple[list[Score], dict[str, float]]:
-        wanted = wish(query)
-        pieces = [wanted] if len(wanted) <= _LONGEST else [_cut(query[:_END], 0), _cut(query[-_END:], 1)]
+    def _of_pieces(self, pieces: Sequence[str]) -> list["_Piece"]:
         embeddings = embed(pieces)
-        likeness = np.concatenate([alike(embeddings, some) for some in self._embeddings], axis=1)
+        products = self._model.embeddings.products(embeddings), embeddings @ self._embeddings.T
+        likeness = alike(np.concatenate(products, axis=1))
+        return [self._of_piece(piece, row) for piece, row in zip(pieces, likeness, strict=True)]
+
+    def _of_piece(self, piece: str, likeness: Matrix) -> "_Piece":
         values = likeness @ self._by_text
-        words, general = [], []
-        for number, piece in enumerate(pieces):
-            found = features(piece)
-            by_word: dict[str, Matrix] = {}
-            for vocabulary, by_feature in (
-                (fitted().vocabulary, self._by_feature), (self._vectors.vocabulary, self._by_own_feature),
-            ):  # fmt: skip
-                vector = vocabulary.of(found)
-                values[number] += vector.values @ by_feature[vector.columns]
-                for word, place, value in vector.words:
-                    by_word[word] = by_word.get(word, 0) + value * by_feature[place]
-            words.append(by_word)
-            general.append(is_general(piece) or wanted != query)
-        best = values.argmax(axis=0)
+        found = features(piece)
+        parts = [(vocabulary.of(found), by_feature) for vocabulary, by_feature in self._by_features]
+        for vector, by_feature in parts:
+            values += vector.values @ by_feature[vector.columns]
+        return _Piece(self._of_servers(values), likeness, parts, self._starts)
+
+    def _of_servers(self, values: Matrix) -> Matrix:
+        """Return the values of the servers for the values of their kinds."""
+        of_servers: Matrix = np.maximum.reduceat(values, self._starts, axis=-1)
+        return of_servers
+
+    def _of_query(self, query: str, pieces: Sequence[str], found: Sequence["_Piece"]) -> "_Compared":
+        of_pieces = np.array([piece.values for piece in found], dtype=np.float64)
+        nearest, values = of_pieces.argmax(axis=0), of_pieces.max(axis=0)
         text = "\n".join(pieces)
         lowered = text.lower()
-        total: dict[str, float] = {}
-        scores = []
+        keywords = [(column, keyword) for column, keyword in self._keywords if keyword.is_in(text, lowered)]
+        reasons: dict[int, list[str]] = {}
+        for column, keyword in keywords:
+            values[column] += _bonus(keyword.text)
+            reasons.setdefault(column, []).append(f'keyword "{keyword.text}"')
+        general = np.array([is_general(piece) for piece in pieces]) | (wish(query) != query)
+        values = np.where(general[nearest], np.minimum(values, _PENALTY * values), values) + self._added
         uses = {} if self.learned is None else self.learned.uses(query)
-        for column, name in enumerate(self._routing):
-            place = int(best[column])
-            keywords = [keyword for keyword in self._keywords[name] if keyword.is_in(text, lowered)]
-            total[name] = float(values[place, column]) + sum(_bonus(keyword.text) for keyword in keywords)
-            if general[place]:
-                total[name] = min(total[name], _PENALTY * total[name])
-            total[name] += self._of_number - (_OF_EXAMPLES if self._routing[name].examples else 0)
-            use = uses.get(name)
-            total[name] += _LEARNED * use.value if use else 0
-            if self._routing[name].always:
-                scores.append(Score(name, 1.0, ALWAYS, sure=True))
-                continue
-            score = 1 / (1 + math.exp(min(_STEEPNESS * (THRESHOLD - total[name]), 700)))
-            reasons = [f'keyword "{keyword.text}"' for keyword in keywords]
-            reasons += [use.reason] if use else []
-            if score >= _LEAST_EXPLAINED:
-                reasons += self._reasons(column, words[place], likeness[place])
-            scores.append(Score(name, round(score, 3), tuple(reasons), sure=bool(keywords)))
-        return sorted(scores, key=_order), total
+        for column in [column for column, name in enumerate(self._names) if name in uses]:
+            use = uses[self._names[column]]
+            values[column] += _LEARNED * use.value
+            reasons.setdefault(column, []).append(use.reason)
+        values[self._always] = -np.inf
+        return _Compared(values, reasons, frozenset(column for column, _ in keywords), found, nearest)
 
-    def _reasons(self, column: int, words: Mapping[str, Matrix], likeness: Matrix) -> list[str]:
+    def _scores(self, shown: Mapping[int, "_Compared"], whole: "_Compared") -> list[Score]:
+        """Return the score of every server for the whole query or for what it is shown for, the best first."""
+        scores = [self._score(column, shown.get(column, whole)) for column in range(len(self._names))]
+        return sorted(scores, key=lambda score: (-score.score, score.server))
+
+    def _score(self, column: int, found: "_Compared") -> Score:
+        if self._always[column]:
+            return Score(self._names[column], 1.0, ALWAYS, sure=True)
+        score = 1 / (1 + math.exp(min(_STEEPNESS * (THRESHOLD - float(found.values[column])), 700)))
+        reasons = found.reasons.get(column, [])
+        if score >= _LEAST_EXPLAINED:
+            reasons = reasons + self._like_it(column, found.pieces[found.nearest[column]])
+        return Score(self._names[column], round(score, 3), tuple(reasons), sure=column in found.sure)
+
+    def _like_it(self, column: int, piece: "_Piece") -> list[str]:
         """Return the words that count most for a server, and the text of it that the query is most like."""
-        shares = {word: float(of_servers[column]) for word, of_servers in words.items()}
+        shares = {word: float(of_servers[column]) for word, of_servers in piece.words.items()}
         strong = sorted(
             (word for word in shares if shares[word] >= _LEAST_WORD), key=lambda word: (-shares[word], word)
         )
         rows = self._like[column]
-        nearest = int(rows[likeness[rows].argmax()])
-        like = [f'like "{self._texts[nearest]}"'] if likeness[nearest] >= _LEAST_LIKE else []
+        nearest = int(rows[piece.likeness[rows].argmax()])
+        like = [f'like "{self._texts[nearest]}"'] if piece.likeness[nearest] >= _LEAST_LIKE else []
         return [f'word "{word}"' for word in strong[:_REASONS]] + like
 
 
-def _order(score: Score) -> tuple[float, str]:
-    return -score.score, score.server
+@dataclass(frozen=True)
+class _Piece:
+    """A piece of a query: its value for each server, and what it comes from."""
+
+    values: Matrix
+    likeness: Matrix
+    parts: list[tuple[Vector, Matrix]]  # with what the features of the vector add to the values
+    starts: Numbers  # the first column of each server
+
+    @cached_property
+    def words(self) -> dict[str, Matrix]:
+        """What each word adds to the value for each server."""
+        by_word: dict[str, Matrix] = {}
+        for vector, by_feature in self.parts:
+            for word, place, value in vector.words:
+                by_word[word] = by_word.get(word, 0) + value * by_feature[place]
+        return {word: np.maximum.reduceat(values, self.starts) for word, values in by_word.items()}
 
 
-def _of_kinds(servers: Servers, tools: Mapping[str, Tools]) -> Matrix:
-    """Return a row for each kind and a column for each server: 1 where the server is of the kind."""
+class _Compared(NamedTuple):
+    """A query or a clause: its value for each server, those with a keyword, and what explains the values."""
+
+    values: Numbers
+    reasons: dict[int, list[str]]
+    sure: frozenset[int]
+    pieces: Sequence[_Piece]
+    nearest: Numbers  # the piece with the best value for each server
+
+
+def _pieces(query: str) -> list[str]:
+    """Return what is compared of a query: what it wants, or the beginning and the end of a long text."""
+    wanted = wish(query)
+    return [wanted] if len(wanted) <= _LONGEST else [_cut(query[:_END], 0), _cut(query[-_END:], 1)]
+
+
+def _of_kinds(servers: Servers, tools: Mapping[str, Tools]) -> tuple[Matrix, list[int]]:
+    """Return a row for each kind and columns for each server with 1 for one of its kinds each, and their numbers.
+
+    A server of no kind has a column of zeros.
+    """
     rows = {kind.name: row for row, kind in enumerate(kinds.catalog())}
-    of: Matrix = np.zeros((len(rows), len(servers)), dtype=np.float32)
-    for column, (name, server) in enumerate(servers.items()):
+    columns, counts = [], []
+    for name, server in servers.items():
         description = f"{server.routing.description} {' '.join(server.routing.keywords)}"
-        for kind in kinds.of(name, description, tools.get(name, ())):
-            of[rows[kind.name], column] = 1
-    return of
+        found = [rows[kind.name] for kind in kinds.of(name, description, tools.get(name, ()))] or [-1]
+        columns += [[row == of for row in range(len(rows))] for of in found]
+        counts.append(len(found))
+    return np.array(columns, dtype=np.float32).T, counts
 
 
 def _wanted(servers: Servers, tools: Mapping[str, Tools]) -> dict[str, set[int]]:

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shared.mcp.encoder import Matrix
 from shared.mcp.features import BEGINNING, PART, features
+from shared.mcp.quantized import Matrix
 
 Feature = tuple[str, str]
 Numbers = np.ndarray[Any, np.dtype[np.int32]]

@@ -60,4 +60,4 @@ def test_the_kept_texts_give_the_values_of_all(small):
 
 def _values(model, queries):
     vectors = [model.vocabulary.of(features(query)) for query in queries]
-    return model.values(fitted.alike(embed(queries), model.embeddings), vectors)
+    return model.values(fitted.alike(model.embeddings.products(embed(queries))), vectors)

@@ -109,6 +109,16 @@ def test_two_servers_of_one_kind_are_both_chosen():
     assert sorted(router.choose("do I need an umbrella?")[0]) == ["weather-eu", "weather-us"]
 
 
+@pytest.mark.parametrize("query", ["do I need an umbrella?", "let us play a game of checkers", "write me a poem"])
+def test_a_server_of_two_kinds_is_scored_by_the_one_that_fits(monkeypatch, query):
+    """Catches a sum, by which a server gets fewer queries of a kind because it is of another one too."""
+    of = {"one": {"weather"}, "two": {"chess and board games"}, "both": {"weather", "chess and board games"}}
+    monkeypatch.setattr(kinds, "of", lambda name, *_: [kind for kind in kinds.catalog() if kind.name in of[name]])
+    router = MeaningRouter({name: Server(command="x") for name in of})
+    scores = {score.server: score.score for score in router.scores(query)}
+    assert scores["both"] == pytest.approx(max(scores["one"], scores["two"]), abs=0.1)
+
+
 def test_keywords_and_always_decide_for_servers_without_tools():
     servers = {
         "log": Server(command="l", routing=Routing(always=True)),
