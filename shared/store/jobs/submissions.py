@@ -1,6 +1,7 @@
 """Submissions: one script decides each and carries it out."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -31,7 +32,7 @@ class NamedFile(NamedTuple):
 class Limits(NamedTuple):
     """The limits of a submission: jobs that wait; of its caller: jobs, bytes, submissions in a window, USD a day.
 
-    A 0 is no limit, except for `max_waiting`.
+    A 0 is no limit, except for `max_waiting`. submit.lua describes the fields.
     """
 
     max_waiting: int
@@ -40,6 +41,11 @@ class Limits(NamedTuple):
     rate: int = 0
     window_ms: int = 0
     daily_budget_usd: float = 0
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields for the script, without those that have their default."""
+        return _without_defaults(self._asdict(), self._field_defaults)
 
 
 UNLIMITED = Limits(max_waiting=1_000_000_000)
@@ -81,11 +87,24 @@ class Submission:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The fields that the script decides by: all but the two texts that it only stores."""
-        fields = vars(self).copy()
-        del fields["request"], fields["metadata"]
-        fields["files"] = [file._asdict() for file in self.files]
-        return fields
+        """The fields that the script decides by, without those that have their default.
+
+        The two texts that the script only stores are not among them.
+        """
+        decisive = _without_defaults(vars(self), _DEFAULTS)
+        del decisive["request"]
+        decisive.pop("metadata", None)
+        if self.files:
+            decisive["files"] = [file._asdict() for file in self.files]
+        return decisive
+
+
+_DEFAULTS = {field.name: field.default for field in fields(Submission) if field.default is not MISSING}
+
+
+def _without_defaults(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    # Decoding all fields takes Redis as long as four commands.
+    return {name: value for name, value in values.items() if name not in defaults or value != defaults[name]}
 
 
 class Answer(NamedTuple):
@@ -124,7 +143,7 @@ async def submit(client: redis.asyncio.Redis, submission: Submission, limits: Li
 @lru_cache(1024)
 def _encoded(limits: Limits) -> str:
     """Return limits as the JSON argument of the script; most callers have the same ones."""
-    return scripts.encode("submit", "limits", limits._asdict())
+    return scripts.encode("submit", "limits", limits.fields)
 
 
 async def recall(client: redis.asyncio.Redis, *, request_id: str, idempotency: str, body: str) -> Answer | None:
