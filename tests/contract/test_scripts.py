@@ -137,7 +137,15 @@ def test_the_fields_that_may_be_left_out_are_those_with_a_default(name):
     assert scripts.signature(name).parameter("limits").optional == submissions.Limits._field_defaults.keys()
     if name == "submit":
         optional = scripts.signature(name).parameter("submission").optional
-        assert optional == {one for one, field in SUBMISSION.items() if field.default is not MISSING} - {"metadata"}
+        defaults = {one: field.default for one, field in SUBMISSION.items() if field.default is not MISSING}
+        assert optional == defaults.keys() - {"metadata"}
+        assert not any(defaults.values())
+
+
+def test_a_field_that_is_zero_and_has_no_default_is_sent():
+    submission = submissions.Submission("j", "r", "c", priority=0, timeout_ms=1, request="{}")
+    assert submission.fields == {"job_id": "j", "request_id": "r", "caller": "c", "priority": 0, "timeout_ms": 1}
+    assert submissions.Limits(max_waiting=0).fields == {"max_waiting": 0}
 
 
 def test_a_call_with_other_names_than_the_header_fails():

@@ -55,7 +55,7 @@ class Signature:
 
         A JSON argument that is a text was written by `encode` before.
         """
-        self._compare(self._script, self._names, self._names, arguments)
+        self._compare(self._script, self._names, frozenset(), arguments)
         values: list[Any] = []
         for parameter in self.parameters:
             value = arguments[parameter.name]
@@ -69,17 +69,17 @@ class Signature:
 
     def encode(self, parameter: Parameter, value: Mapping[str, Any]) -> str:
         """Return a JSON argument as text; raise TypeError when its fields are not those of the header."""
-        listed = parameter.fields or frozenset()
-        self._compare(parameter.name, listed, listed - parameter.optional, value)
+        self._compare(parameter.name, parameter.fields or frozenset(), parameter.optional, value)
         try:
             return to_json(value, inf_nan_mode="constants").decode()
         except ValueError:  # a lone surrogate, which only an escape can write
             return json.dumps(value)
 
-    def _compare(self, what: str, listed: Set[str], required: Set[str], sent: Mapping[str, Any]) -> None:
+    def _compare(self, what: str, listed: Set[str], optional: Set[str], sent: Mapping[str, Any]) -> None:
         names = (what, *sent)
         if names in self._equal:
             return
+        required = listed - optional
         if not required <= sent.keys() <= listed:
             missing, unknown = sorted(required - sent.keys()), sorted(sent.keys() - listed)
             raise TypeError(f"{self._script}.lua: {what}: header and call differ: missing {missing}, unknown {unknown}")
