@@ -8,6 +8,7 @@ header with the script itself.
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ HEADER = """-- Do something.
 --     caller  whose job it is
 --             and more of the same
 --     number
+--     trace?  of its request
 --   lines ...  two for each line
 -- Returns 1.
 """
@@ -110,9 +112,9 @@ SETTLEMENTS: dict[str, type[settlements._Settlement]] = {
     "finish": settlements.Finish, "retry": settlements.Retry, "hand_back": settlements.HandBack,
     "spent": settlements.Spent, "pause": settlements.Pause,
 }  # fmt: skip
-SUBMISSION = submissions.Submission("j", "r", "c", 1, 1, "{}")
+SUBMISSION = {field.name: field for field in fields(submissions.Submission)}
 SENT = {
-    ("submit", "submission"): set(SUBMISSION.fields),
+    ("submit", "submission"): SUBMISSION.keys() - {"request", "metadata"},
     ("submit", "limits"): set(submissions.Limits._fields),
     ("batch", "limits"): set(submissions.Limits._fields),
     ("batch", "batch"): set(batches.Batch("b", "r", "c", []).fields),
@@ -129,6 +131,23 @@ def test_a_header_lists_the_fields_of_what_python_sends(name, argument):
     assert scripts.signature(name).parameter(argument).fields == frozenset(SENT[name, argument])
 
 
+@pytest.mark.parametrize("name", ["submit", "batch"])
+def test_the_fields_that_may_be_left_out_are_those_with_a_default(name):
+    """Catches a field that a script takes for given."""
+    assert scripts.signature(name).parameter("limits").optional == submissions.Limits._field_defaults.keys()
+    if name == "submit":
+        optional = scripts.signature(name).parameter("submission").optional
+        defaults = {one: field.default for one, field in SUBMISSION.items() if field.default is not MISSING}
+        assert optional == defaults.keys() - {"metadata"}
+        assert not any(defaults.values())
+
+
+def test_a_field_that_is_zero_and_has_no_default_is_sent():
+    submission = submissions.Submission("j", "r", "c", priority=0, timeout_ms=1, request="{}")
+    assert submission.fields == {"job_id": "j", "request_id": "r", "caller": "c", "priority": 0, "timeout_ms": 1}
+    assert submissions.Limits(max_waiting=0).fields == {"max_waiting": 0}
+
+
 def test_a_call_with_other_names_than_the_header_fails():
     """Catches a comparison that lets a difference through."""
     signature = Signature("example", HEADER)
@@ -136,6 +155,8 @@ def test_a_call_with_other_names_than_the_header_fails():
     assert signature.values({"job_id": "j", "entry": entry, "lines": ["a", "b"]}) == [
         "j", '{"caller":"c","number":1}', "a", "b",
     ]  # fmt: skip
+    [_, traced] = signature.values({"job_id": "j", "entry": {**entry, "trace": "t"}, "lines": []})
+    assert traced == '{"caller":"c","number":1,"trace":"t"}'
     for wrong in (
         {"job_id": "j", "entry": entry},
         {"job_id": "j", "entry": entry, "lines": [], "more": 1},

@@ -29,11 +29,12 @@ current_key: ContextVar[str] = ContextVar("current_key", default="")
 
 
 def label(tag: str) -> str:
-    """Return the label of a submission: its key, and the printable beginning of its tag."""
+    """Return the label of a submission: its key, and the printable beginning of its tag; `""` without both."""
     tag = tag[:LONGEST_TAG]
     if not tag.isprintable():
         tag = "".join(one if one.isprintable() else " " for one in tag)
-    return f"{current_key.get()}\n{tag}"
+    key = current_key.get()
+    return f"{key}\n{tag}" if key or tag else ""
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ end
 -- Returns nil, or what refuses the submission and the place of the file among all of its files.
 local function bind_files(submission, time)
   local contents, attached = {}, 0
-  for place, entry in ipairs(submission.files) do
+  for place, entry in ipairs(submission.files or {}) do
     local sha256, kind, size = entry.sha256, entry.kind, entry.size
     if entry.id ~= '' then
       local file = redis.call('HMGET', file_of(entry.id), 'caller', 'state', 'expires', 'sha256', 'kind', 'size')
@@ -22,14 +22,14 @@ local function bind_files(submission, time)
       if not is_there or tonumber(file[3]) <= time then return 'no_file', place - 1 end
       sha256, kind, size = file[4], file[5] or '', tonumber(file[6])
       -- Nobody has read the bytes of an awaited upload, so its job is not like any other.
-      if file[2] == 'awaited' then submission.fingerprint = '' end
+      if file[2] == 'awaited' then submission.fingerprint = nil end
       if entry.attached and file[2] == 'ready' and kind == '' then return 'not_attachable', place - 1 end
     end
     if entry.attached then attached = attached + size end
-    if attached > submission.max_attached then return 'attachments_too_large', place - 1 end
+    if attached > (submission.max_attached or 0) then return 'attachments_too_large', place - 1 end
     contents[place] = (sha256 or '') .. (entry.attached and kind or '')
   end
-  if #contents > 0 and submission.fingerprint ~= '' then
+  if #contents > 0 and submission.fingerprint then
     submission.fingerprint = submission.fingerprint .. '.' .. redis.sha1hex(table.concat(contents, ' '))
   end
 end
@@ -48,7 +48,7 @@ end
 
 -- Keep the files of a new job until it has ended.
 local function hold_files(submission)
-  for _, entry in ipairs(submission.files) do
+  for _, entry in ipairs(submission.files or {}) do
     if entry.id ~= '' then hold_file(entry.id, submission.job_id) end
   end
 end

@@ -3,7 +3,7 @@
 -- Apply the rate limit: a leaky bucket by its time of arrival (GCRA), which is one number a caller and has no window edge.
 -- Returns whether the submission is over the limit, how many are left, and the ms until all are, or until the next may come.
 local function over_rate(caller, limits, time)
-  if limits.rate == 0 then return false, -1, 0 end
+  if not limits.rate then return false, -1, 0 end
   local key, step, full = rate_of(caller), limits.window_ms / limits.rate, time + limits.window_ms
   -- Fractions of a ms are kept, because a step may be shorter.
   local function set(empty_at)
@@ -24,7 +24,7 @@ end
 -- delayed job counts as one that waits.
 -- Returns what refuses them, or false, and the ms after which to try again: for the budget, the ms until the next day.
 local function over_limits(caller, limits, more, bytes, time, reset)
-  local most = limits.caller_max_waiting
+  local most = limits.caller_max_waiting or 0
   if most > 0 then
     local own = redis.call('ZCARD', jobs_of(caller, 'waiting')) + redis.call('ZCARD', jobs_of(caller, 'delayed'))
     if own + more > most then return 'caller_full', reset end
@@ -37,7 +37,7 @@ local function over_limits(caller, limits, more, bytes, time, reset)
       + redis.call('ZCARD', DELAYED)
     if waiting + more > limits.max_waiting then return 'full', reset end
   end
-  local budget = limits.daily_budget_usd
+  local budget = limits.daily_budget_usd or 0
   local spent = budget > 0 and tonumber(redis.call('HGET', spend_of(caller, day_of(time)), 'cost') or 0) or -1
   if budget > 0 and spent >= budget then return 'broke', DAY - time % DAY end
   return false, reset
@@ -48,28 +48,28 @@ end
 -- server that the router chose is unavailable without its credentials, and the job runs.
 local function bind_credentials(submission)
   local names = submission.header_credentials
-  if submission.credential == '' and submission.git_credential == '' and not names[1] then return end
+  if not (submission.credential or submission.git_credential or names) then return end
   local function version_of(name, kind)
     local entry = find_credential(submission.caller, name)
     local credential = entry and cjson.decode(entry) or {}
     return credential.kind == kind and credential.version
   end
   local versions = {}
-  if submission.credential ~= '' then
+  if submission.credential then
     local version = version_of(submission.credential, 'anthropic_api_key')
     if not version then return 'no_credential', submission.credential end
     versions[1] = version
   end
   -- A job with a repository shares nothing, and has no fingerprint.
-  if submission.git_credential ~= '' and not version_of(submission.git_credential, 'git') then
+  if submission.git_credential and not version_of(submission.git_credential, 'git') then
     return 'no_git_credential', submission.git_credential
   end
-  for _, name in ipairs(names) do
+  for _, name in ipairs(names or {}) do
     local version = version_of(name, 'header')
     if not version and submission.names_servers then return 'no_header_credential', name end
     versions[#versions + 1] = version or '-'
   end
-  if submission.fingerprint ~= '' then
+  if submission.fingerprint then
     submission.fingerprint = table.concat({submission.fingerprint, unpack(versions)}, '.')
   end
 end
@@ -90,8 +90,8 @@ end
 -- Write a new job, and put it into the queue or delay it until its `run_at`; the fields of `submission` are listed in submit.lua.
 local function accept(submission, request, metadata, time)
   local id, caller, priority, seq = submission.job_id, submission.caller, submission.priority, redis.call('INCR', SEQUENCE)
-  local state, session = submission.run_at > time and 'delayed' or 'waiting', submission.session_id
-  local bytes = #request + #metadata + #submission.trace
+  local state, session = (submission.run_at or 0) > time and 'delayed' or 'waiting', submission.session_id
+  local bytes = #request + #metadata + #(submission.trace or '')
   local record = {
     'v', 1, 'caller', caller, 'req', submission.request_id, 'state', state, 'prio', priority, 'seq', seq, 'n', 1, 'attempts', 0,
     'progress', 0, 'timeout', submission.timeout_ms, 'created', whole(time), 'bytes', bytes,
@@ -101,30 +101,30 @@ local function accept(submission, request, metadata, time)
     record[#record + 1] = value
   end
   if metadata ~= '' then set('meta', metadata) end
-  if submission.webhook_url ~= '' then
+  if submission.webhook_url then
     set('hook', submission.webhook_url)
-    set('host', submission.webhook_host)
+    set('host', submission.webhook_host or '')
   end
-  if submission.trace ~= '' then set('trace', submission.trace) end
+  if submission.trace then set('trace', submission.trace) end
   if submission.keep_request then set('keep', 1) end
   if submission.sandbox then set('sandbox', 1) end
-  if session ~= '' then set(SESSION, session) end
-  if submission.credential ~= '' then set('cred', submission.credential) end
-  if submission.mcp ~= '' then set('mcp', submission.mcp) end
-  if submission.fingerprint ~= '' then
+  if session then set(SESSION, session) end
+  if submission.credential then set('cred', submission.credential) end
+  if submission.mcp then set('mcp', submission.mcp) end
+  if submission.fingerprint then
     set('fp', submission.fingerprint)
-    set('ttl', submission.cache_ttl)
+    set('ttl', submission.cache_ttl or 0)
     if submission.read_cache then count('cache_misses') end
     -- Deleted with its job at the latest: nothing else would clear it after a job that is deleted.
     if submission.joinable then redis.call('SET', flight_of(submission.fingerprint), id) end
   end
-  if submission.label ~= '\n' then set('label', submission.label) end
+  if submission.label then set('label', submission.label) end
   if state == 'delayed' then
     local run_at = whole(submission.run_at)
     set('due', run_at)
     set('runat', run_at)
     redis.call('ZADD', DELAYED, run_at, id)
-  elseif session ~= '' and redis.call('RPUSH', turns_of(caller, session), id) > 1 then
+  elseif session and redis.call('RPUSH', turns_of(caller, session), id) > 1 then
     redis.call('ZADD', PARKED, seq, id)
   else
     local tag = next_tag(caller, priority)

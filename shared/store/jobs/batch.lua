@@ -12,11 +12,11 @@
 --     trace         trace context of the request, '' for none
 --   limits   JSON: the limits of the deployment
 --     max_waiting         as in submit.lua
---     caller_max_waiting
---     caller_max_bytes
---     rate
---     window_ms
---     daily_budget_usd
+--     caller_max_waiting?
+--     caller_max_bytes?
+--     rate?
+--     window_ms?
+--     daily_budget_usd?
 --   queries ...  four for each query: submission, request and metadata as in submit.lua, and the caller's own name for
 --             the query, or ''
 -- Returns {kind, batch id, request id, ms since the epoch of the first answer, submissions left, ms until all are left again}.

@@ -85,7 +85,7 @@ async def create(client: redis.asyncio.Redis, batch: Batch, limits: Limits) -> A
     for submission, name in batch.queries:
         fields = scripts.encode("submit", "submission", submission.fields)
         queries += [fields, submission.request, submission.metadata, name]
-    return Answer(*await scripts.run(client, "batch", batch=batch.fields, limits=limits._asdict(), queries=queries))
+    return Answer(*await scripts.run(client, "batch", batch=batch.fields, limits=limits.fields, queries=queries))
 
 
 def accepted(batch: Batch, answer: Answer) -> StoredBatch:

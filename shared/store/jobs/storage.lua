@@ -27,7 +27,7 @@ end
 
 -- Return whether a caller has no room for so many more bytes.
 local function lacks_room(caller, limits, bytes)
-  local most = limits.caller_max_bytes
+  local most = limits.caller_max_bytes or 0
   return most > 0 and tonumber(redis.call('HGET', BYTES, caller) or 0) + bytes > most
 end
 

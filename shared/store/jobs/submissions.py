@@ -31,7 +31,7 @@ class NamedFile(NamedTuple):
 class Limits(NamedTuple):
     """The limits of a submission: jobs that wait; of its caller: jobs, bytes, submissions in a window, USD a day.
 
-    A 0 is no limit, except for `max_waiting`.
+    A 0 is no limit, except for `max_waiting`. submit.lua describes the fields.
     """
 
     max_waiting: int
@@ -40,6 +40,11 @@ class Limits(NamedTuple):
     rate: int = 0
     window_ms: int = 0
     daily_budget_usd: float = 0
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields for the script, without those that are no limit."""
+        return {name: value for name, value in self._asdict().items() if value or name == "max_waiting"}
 
 
 UNLIMITED = Limits(max_waiting=1_000_000_000)
@@ -73,7 +78,7 @@ class Submission:
     session_id: str = ""
     sandbox: bool = False
     keep_request: bool = False
-    label: str = "\n"
+    label: str = ""
     run_at: int = 0
     files: tuple[NamedFile, ...] = ()
     max_attached: int = 0
@@ -81,11 +86,18 @@ class Submission:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The fields that the script decides by: all but the two texts that it only stores."""
-        fields = vars(self).copy()
-        del fields["request"], fields["metadata"]
-        fields["files"] = [file._asdict() for file in self.files]
-        return fields
+        """The fields that the script decides by, without those that have their default.
+
+        The two texts that the script only stores are not among them.
+        """
+        # Redis takes long to decode a field. All defaults are empty, 0 or false; priority 0 is the high one.
+        decisive = {name: value for name, value in vars(self).items() if value}
+        decisive["priority"] = self.priority
+        del decisive["request"]
+        decisive.pop("metadata", None)
+        if self.files:
+            decisive["files"] = [file._asdict() for file in self.files]
+        return decisive
 
 
 class Answer(NamedTuple):
@@ -124,7 +136,7 @@ async def submit(client: redis.asyncio.Redis, submission: Submission, limits: Li
 @lru_cache(1024)
 def _encoded(limits: Limits) -> str:
     """Return limits as the JSON argument of the script; most callers have the same ones."""
-    return scripts.encode("submit", "limits", limits._asdict())
+    return scripts.encode("submit", "limits", limits.fields)
 
 
 async def recall(client: redis.asyncio.Redis, *, request_id: str, idempotency: str, body: str) -> Answer | None:

@@ -1,8 +1,9 @@
 """Join the files of a Lua script, so that a call does little before the first line of the script itself.
 
 Redis runs the whole text at each call, and a definition takes time whether it is used or not: all of them together take
-several times as long as most scripts. So a script gets only those that it needs, and constants as their values. A
-function whose comment begins with `Rare:` makes at each of its calls what no other needs.
+several times as long as most scripts. So a script gets only those that it needs, constants as their values, and what a
+function of one line returns in place of its calls. A function whose comment begins with `Rare:` makes at each of its
+calls what no other needs.
 """
 
 import re
@@ -25,6 +26,10 @@ _DEFINES = re.compile(
 _VALUE = r"(?:'[\w:]*'|\d[\d.*^ ]*)"
 _CONSTANTS = re.compile(rf"local (?P<names>[A-Z_]+(?:, [A-Z_]+)*) = (?P<values>{_VALUE}(?:, {_VALUE})*)(?: --.*)?\n")
 _FUNCTION = re.compile(r"local function \w+\([^)]*\)")
+# A function of one line, which returns one value.
+_SHORT = re.compile(r"local function (?P<name>\w+)\((?P<parameters>\w+(?:, \w+)*)\) return (?P<value>.+) end\n")
+# What separates the arguments of a call, and strings, in which it does not.
+_SEPARATORS = re.compile(r"'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n])*\"|[(){}\[\],]")
 _RARE = "-- Rare: "
 
 
@@ -33,7 +38,7 @@ def joined(parts: Iterable[str], own: str) -> str:
     statements, rare, constants = _read(parts)
     last = len(statements)
     statements.append(own)
-    users = _users(statements)
+    users = _users(statements, _short(statements))
     # Each statement is within these rare functions, from the outermost.
     within: dict[int, tuple[int, ...]] = {last: ()}
     inner = defaultdict[tuple[int, ...], list[int]](list)
@@ -86,8 +91,58 @@ def _statements(text: str) -> Iterator[tuple[str, bool]]:
         yield "".join(lines), is_rare
 
 
-def _users(statements: Sequence[str]) -> dict[int, set[int]]:
-    """Return which statements use each of those that the last one needs."""
+def _short(statements: Iterable[str]) -> dict[str, tuple[Sequence[str], str]]:
+    """Return the parameters of functions of one line, and what they return."""
+    short: dict[str, tuple[Sequence[str], str]] = {}
+    for found in filter(None, map(_SHORT.match, statements)):
+        parameters, value = found["parameters"].split(", "), found["value"]
+        names = _TOKENS.findall(value)
+        # An argument is evaluated once, as in a call.
+        is_once = all(names.count(parameter) == 1 for parameter in parameters)
+        if is_once and len(_arguments(f"{value})", 0)[0]) == 1:
+            short[found["name"]] = parameters, value
+    return short
+
+
+def _with_returned(text: str, short: Mapping[str, tuple[Sequence[str], str]]) -> str:
+    """Write what functions of one line return in place of their calls."""
+    done: list[str] = []
+    end = 0
+    for match in _TOKENS.finditer(text):
+        # Calls within the arguments of another are replaced with it.
+        is_call = text.startswith("(", match.end()) and not text.endswith("function ", 0, match.start())
+        if not is_call or match.start() < end or match[1] not in short:
+            continue
+        parameters, value = short[match[1]]
+        arguments, after = _arguments(text, match.end() + 1)
+        sent = {name: f"({argument})" for name, argument in zip(parameters, arguments, strict=True)}
+        done += text[end : match.start()], f"({_with_returned(_with_names(value, sent), short)})"
+        end = after
+    return "".join(done) + text[end:]
+
+
+def _with_names(text: str, values: Mapping[str, str]) -> str:
+    return _TOKENS.sub(lambda match: values.get(match[1], match[0]), text)
+
+
+def _arguments(text: str, start: int) -> tuple[Sequence[str], int]:
+    """Return the arguments of a call, the first of which starts there, and the place behind the call."""
+    arguments: list[str] = []
+    depth, first = 0, start
+    for match in _SEPARATORS.finditer(text, start):
+        if match[0] in ")}]":
+            depth -= 1
+        if depth < 0 or (depth == 0 and match[0] == ","):
+            arguments.append(text[first : match.start()].strip())
+            first = match.end()
+        if depth < 0:
+            return arguments, match.end()
+        depth += match[0] in "({["
+    raise ValueError(f"A call does not end: {text[start:]}")
+
+
+def _users(statements: list[str], short: Mapping[str, tuple[Sequence[str], str]]) -> dict[int, set[int]]:
+    """Return which statements use each of those that the last one needs; in these, replace calls of short functions."""
     definitions = defaultdict[str, list[int]](list)
     *shared, last = range(len(statements))
     users: dict[int, set[int]] = {}
@@ -100,6 +155,7 @@ def _users(statements: Sequence[str]) -> dict[int, set[int]]:
     remaining = [last, *users]
     while remaining:
         user = remaining.pop()
+        statements[user] = _with_returned(statements[user], short)
         for name in _names(statements[user]):
             for place in definitions.get(name, ()):
                 if place not in users:

@@ -4,6 +4,7 @@
     --   job_id      a value
     --   submission  JSON: an object of exactly these fields:
     --     caller    …
+    --     trace?    a field that may be left out: Redis takes long to decode an object
     --   names ...   the rest of the arguments
     -- Returns …
 
@@ -14,23 +15,27 @@ with what the script reads.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic_core import to_json
 
 _ARGUMENT = re.compile(r"--   (?P<name>\w+)(?P<rest> \.\.\.)?(?:  +(?P<json>JSON:(?= |$))?.*)?")
-_FIELD = re.compile(r"--     (?P<name>\w+)(?:  +\S.*)?")
+_FIELD = re.compile(r"--     (?P<name>\w+)(?P<optional>\?)?(?:  +\S.*)?")
 _CONTINUED = re.compile(r"--       +\S.*")
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One argument; `fields` are those of a JSON object, None for any other value. The last one may take the `rest`."""
+    """One argument; `fields` are those of a JSON object, None for any other value. The last one may take the `rest`.
+
+    An object may have no field that is `optional`.
+    """
 
     name: str
     fields: frozenset[str] | None = None
+    optional: frozenset[str] = frozenset()
     rest: bool = False
 
 
@@ -50,7 +55,7 @@ class Signature:
 
         A JSON argument that is a text was written by `encode` before.
         """
-        self._compare(self._script, self._names, arguments)
+        self._compare(self._script, self._names, frozenset(), arguments)
         values: list[Any] = []
         for parameter in self.parameters:
             value = arguments[parameter.name]
@@ -64,20 +69,22 @@ class Signature:
 
     def encode(self, parameter: Parameter, value: Mapping[str, Any]) -> str:
         """Return a JSON argument as text; raise TypeError when its fields are not those of the header."""
-        self._compare(parameter.name, parameter.fields or frozenset(), value)
+        self._compare(parameter.name, parameter.fields or frozenset(), parameter.optional, value)
         try:
             return to_json(value, inf_nan_mode="constants").decode()
         except ValueError:  # a lone surrogate, which only an escape can write
             return json.dumps(value)
 
-    def _compare(self, what: str, listed: frozenset[str], sent: Mapping[str, Any]) -> None:
+    def _compare(self, what: str, listed: Set[str], optional: Set[str], sent: Mapping[str, Any]) -> None:
         names = (what, *sent)
         if names in self._equal:
             return
-        if sent.keys() != listed:
-            missing, unknown = sorted(listed - sent.keys()), sorted(sent.keys() - listed)
+        required = listed - optional
+        if not required <= sent.keys() <= listed:
+            missing, unknown = sorted(required - sent.keys()), sorted(sent.keys() - listed)
             raise TypeError(f"{self._script}.lua: {what}: header and call differ: missing {missing}, unknown {unknown}")
-        self._equal.add(names)
+        if len(self._equal) < 1000:  # clients choose which optional fields there are
+            self._equal.add(names)
 
     def parameter(self, name: str) -> Parameter:
         """Return the parameter of that name."""
@@ -87,19 +94,17 @@ class Signature:
 def _parameters(script: str, text: str) -> tuple[Parameter, ...]:
     lines = _listed(script, text)
     parameters: list[Parameter] = []
-    fields: dict[str, list[str]] = {}
     for line in lines:
         if found := _ARGUMENT.fullmatch(line):
-            parameters.append(Parameter(found["name"], frozenset() if found["json"] else None, bool(found["rest"])))
-            fields[found["name"]] = []
-        elif parameters and parameters[-1].fields is not None and (found := _FIELD.fullmatch(line)):
-            fields[parameters[-1].name].append(found["name"])
+            fields = frozenset[str]() if found["json"] else None
+            parameters.append(Parameter(found["name"], fields, rest=bool(found["rest"])))
+        elif parameters and (listed := parameters[-1].fields) is not None and (found := _FIELD.fullmatch(line)):
+            name, optional = {found["name"]}, parameters[-1].optional
+            optional |= name if found["optional"] else set()
+            parameters[-1] = replace(parameters[-1], fields=listed | name, optional=optional)
         elif not _CONTINUED.fullmatch(line):
             raise ValueError(f"{script}.lua: not a line of ARGV: {line}")
-    return tuple(
-        parameter if parameter.fields is None else replace(parameter, fields=frozenset(fields[parameter.name]))
-        for parameter in parameters
-    )
+    return tuple(parameters)
 
 
 def _listed(script: str, text: str) -> Sequence[str]:

@@ -65,10 +65,10 @@ if why then return {why, '', place, left, reset} end
 why, place = bind_files(submission, time)
 if why then return {why, '', whole(place), left, reset} end
 if submission.sandbox and lacks_sandbox(time) then return {'no_sandbox', '', '', left, reset} end
-why, reset = over_limits(caller, limits, 1, #request + #metadata + #submission.trace, time, reset)
+why, reset = over_limits(caller, limits, 1, #request + #metadata + #(submission.trace or ''), time, reset)
 if why then return {why, '', '', left, reset} end
 -- One job of the schedule at a time, as those that continue one session. No session's id has a dot.
-if known[5] == 'queue' and submission.session_id == '' then submission.session_id = 'schedule.' .. id end
+if known[5] == 'queue' and not submission.session_id then submission.session_id = 'schedule.' .. id end
 accept(submission, request, metadata, time)
 redis.call('HSET', record_of(job_id), 'schedule', id)
 redis.call('ZADD', schedule_jobs_of(id), redis.call('HGET', record_of(job_id), 'seq'), job_id)

@@ -205,7 +205,7 @@ async def carry_out(client: redis.asyncio.Redis, run: Run, submission: Submissio
     """Make the job of a run, or record why there is none, in one round trip; safe to send twice."""
     fields = "{}" if submission is None else scripts.encode("submit", "submission", submission.fields)
     reply = await scripts.run(
-        client, "run_schedule", run=run._asdict(), submission=fields, limits=json.dumps(limits._asdict()),
+        client, "run_schedule", run=run._asdict(), submission=fields, limits=json.dumps(limits.fields),
         request=submission.request if submission else "", metadata=submission.metadata if submission else "",
     )  # fmt: skip
     return Answer(*reply)
