@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 # missing server costs an answer, a needless one some hundred milliseconds.
 THRESHOLD, SECOND = 0.04, 0.08
 # The more servers, the more of them have a high value by chance. The share of the best that another needs, and a value
-# that is enough without it, are the first of these for up to twelve servers, the second for twenty or more.
-_NUMBERS, SHARE, ENOUGH = (12, 20), (0.7, 0.78), (0.2, 0.28)
+# that is enough without it, are these for so many servers.
+_NUMBERS, SHARE, ENOUGH = (6, 12, 20), (0.6, 0.7, 0.78), (0.16, 0.2, 0.28)
 # Below so many, a value counts more for each time that their number halves, but not for fewer than two.
 _MANY, _OF_HALF, _FEWEST = 12, 0.015, 2
 # The value for one clause of a query from which a server is chosen too, and its least share of the best for all of it.
