@@ -42,7 +42,7 @@ def gateway(model, tmp_path_factory) -> Iterator[Gateway]:
         "command": sys.executable, "args": ["-c", PROGRAM, str(folder / "starts"), json.dumps(FORECAST)],
         "routing": {"description": "Weather", "examples": ["Will it rain in Rome?"], "keywords": ["forecast"]},
     }  # fmt: skip
-    picnic = {"command": "python", "args": ["-S", str(QUICK)], "routing": {"keywords": ["is the picnic on"]}}
+    picnic = {"command": "python", "args": ["-S", str(QUICK)], "routing": {"keywords": ["the picnic list"]}}
     (folder / "mcp.json").write_text(json.dumps({"mcpServers": {"weather": weather, "picnic": picnic}}))
     variables = {
         "ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "k", "QUEUE_CONCURRENCY": "1", "ADMIN_ENABLED": "true",
@@ -231,7 +231,7 @@ def test_what_was_learned_is_shown_and_deleted(visit, gateway, script):
     # What other tests ask may be routed as well.
     httpx.delete(f"{gateway.url}/admin/api/mcp/learned", auth=("admin", PASSWORD)).raise_for_status()
     script(lambda body: Text("dry") if len(body["messages"]) > 2 else ToolUse("mcp__picnic__environment", {}))
-    assert gateway.ask("Is the picnic on?")["mcpServers"] == ["picnic"]
+    assert gateway.ask("What is on the picnic list?")["mcpServers"] == ["picnic"]
     page = visit("mcp")
     row = page.get_by_role("row", name="picnic")
     expect(row).to_contain_text("1 of 1 jobs", timeout=30_000)
