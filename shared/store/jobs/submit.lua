@@ -108,7 +108,7 @@ if fingerprint and submission.join then
     local joiner = (url or '') .. '\n' .. (submission.webhook_host or '') .. '\n' .. metadata
     if trace ~= '' then joiner = joiner .. '\n' .. trace end
     if redis.call('HEXISTS', joined_of(leader), request_id) == 0 then
-      local bytes = JOINED + #joiner + (submission.idempotency and IDEMPOTENCY or 0)
+      local bytes = JOINED + #joiner + (is_given(submission.idempotency) and IDEMPOTENCY or 0)
       if lacks_room(caller, limits, bytes) then return answer('caller_bytes', '', '') end
       redis.call('HSET', joined_of(leader), request_id, joiner)
       add_lasting_bytes(leader, caller, bytes)
