@@ -57,8 +57,7 @@ def test_a_failover_loses_no_job_and_needs_no_restart(tmp_path, model, full, row
                 if old == "is cut off":
                     first.replicaof("127.0.0.1", "1")
                 time.sleep(BETWEEN)
-                deployment.until(lambda: deployment.client.get("/health").json()["reason"], "redis_read_only".__eq__)
-                assert deployment.client.get("/health").status_code == 503
+                deployment.until(lambda: _health(deployment), (503, "redis_read_only").__eq__)
                 switch.lead_to(second.port)
                 changed_at = time.monotonic()
                 deployment.until(lambda: len(accepted), lambda count: count > before + 4)
@@ -79,6 +78,11 @@ def test_a_failover_loses_no_job_and_needs_no_restart(tmp_path, model, full, row
         f"{len(accepted)} accepted ({len(refused)} times 503), all completed, {calls} model calls; "
         f"accepting {took:.1f} s after the name changed",
     )
+
+
+def _health(deployment):
+    answer = deployment.client.get("/health")
+    return answer.status_code, answer.json()["reason"]
 
 
 def _clients_of(server):
