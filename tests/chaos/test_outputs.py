@@ -85,7 +85,7 @@ def test_an_object_store_that_is_away_at_the_end_loses_nothing(gateway, model, s
 
 
 @pytest.mark.timeout(200)
-@pytest.mark.parametrize("what", ["slot", "worker"])
+@pytest.mark.parametrize("what", [pytest.param("slot", marks=pytest.mark.slow), "worker"])
 def test_a_worker_that_dies_while_it_uploads_loses_nothing(gateway, model, store, row, what):
     """Catches a CLI that runs again, and costs twice, because the process that stored its files was killed."""
     store.close()

@@ -28,7 +28,7 @@ def make_key(url, name):
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("kind", SERVERS)
+@pytest.mark.parametrize("kind", ["bundled", pytest.param("redis", marks=pytest.mark.slow)])
 def test_a_store_with_users_killed_under_load_loses_nothing_accepted(tmp_path, model, full, row, kind):
     """Catches an ACL with which the append-only file cannot be replayed."""
     program = SERVERS[kind]

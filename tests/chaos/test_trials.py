@@ -141,7 +141,7 @@ def test_two_gateways_sharing_a_spool_get_their_own_results(tmp_path, model, row
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("end", ["timeout", "cancel", "kill"])
+@pytest.mark.parametrize("end", ["kill", *(pytest.param(end, marks=pytest.mark.slow) for end in ("timeout", "cancel"))])
 def test_a_tools_child_in_its_own_session_ends_with_the_run(tmp_path, model, row, end):
     number = f"36{os.getpid()}{len(end)}"
     command = f"setsid sleep {number} >/dev/null 2>&1 & disown; sleep {number}"
@@ -170,6 +170,7 @@ def test_a_tools_child_in_its_own_session_ends_with_the_run(tmp_path, model, row
         row(f"children of a tool in sessions of their own, at {end}", f"{len(gone)} gone after {took:.1f} s")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_runaway_cli_fails_only_its_own_job(tmp_path, model, row):
     wild = {

@@ -23,7 +23,7 @@ from functions.worker.mcp.broker import Broker
 from shared.configuration.settings import WorkerSettings
 from shared.mcp.config import Server
 from tests.support import mcp_server
-from tests.support.parameters import long
+from tests.support.parameters import first_of, long
 from tests.support.real_cli import isolated_environment
 from tests.support.scripted_model import ScriptedModel
 
@@ -133,18 +133,18 @@ def test_the_bundled_cli_takes_options_late():
 @pytest.mark.parametrize(
     "fields",
     [
-        {},
+        long({}),
         long({"systemPrompt": " Be short.\n\n"}),
         long({"systemPrompt": ""}),
         {"systemPrompt": "a\x00b /cost @/etc/passwd ${HOME} 😀\r\n"},
-        {"model": "claude-sonnet-4-5"},
+        long({"model": "claude-sonnet-4-5"}),
         long({"model": "opus"}),
         long({"model": "claude-of-no-release"}),
         long({"effort": "low"}),
-        {"effort": "max", "model": "claude-sonnet-4-5"},
+        long({"effort": "max", "model": "claude-sonnet-4-5"}),
         long({"effort": "xhigh"}),
         long({"maxOutputTokens": 5000}),
-        {"maxOutputTokens": 500, "effort": "low"},
+        long({"maxOutputTokens": 500, "effort": "low"}),
         long({"maxOutputTokens": 500}),
         long({"maxOutputTokens": 1024, "model": "claude-sonnet-4-5"}),
         long({"maxOutputTokens": 1, "model": "opus", "outputSchema": SCHEMA}),
@@ -163,8 +163,8 @@ async def test_a_late_option_makes_the_request_of_a_cold_start(slot, model, fiel
     ("tools", "started"),
     [
         long((), ALL),
-        ((), WITH_SEARCH),
-        (("Bash",), ALL),
+        long((), WITH_SEARCH),
+        long(("Bash",), ALL),
         long(("Read",), ALL),
         long(("Read",), WITH_SEARCH),
         long(("WebFetch", "WebSearch"), WITH_SEARCH),
@@ -172,7 +172,7 @@ async def test_a_late_option_makes_the_request_of_a_cold_start(slot, model, fiel
         (("Bash", "Grep"), WITH_SEARCH),
         long(("TodoWrite", "NotebookEdit"), ALL),
         long(("Edit", "Write", "Bash"), ALL),
-        (("Read",), (*ALL, "Task")),
+        long(("Read",), (*ALL, "Task")),
         (("Task", "Bash"), ("Task", "Bash")),
         long(ALL, ALL),
     ],
@@ -218,7 +218,9 @@ async def test_a_late_mcp_server_makes_the_request_of_a_cold_start(slot, model, 
     assert any(tool["name"].startswith("mcp__notes__") for tool in body["tools"])
 
 
-@pytest.mark.parametrize("fields", [{}, {"model": "claude-sonnet-4-5", "maxOutputTokens": 500}], ids=["plain", "model"])
+@pytest.mark.parametrize(
+    "fields", first_of([{}, {"model": "claude-sonnet-4-5", "maxOutputTokens": 500}]), ids=["plain", "model"]
+)
 async def test_a_session_that_continues_late_makes_the_request_of_a_cold_start(slot, model, fields):
     """Catches a waiting CLI that reads the transcript before it is placed, leaves a turn out, or adds one."""
     session = str(uuid4())
@@ -245,6 +247,7 @@ async def test_a_session_that_continues_late_makes_the_request_of_a_cold_start(s
     assert [message["role"] for message in request.body["messages"]].count("user") == 2
 
 
+@pytest.mark.long
 async def test_a_schema_that_the_cli_cannot_use_offers_no_tool_for_it(slot, model):
     """Catches a release that makes something else of such a schema: the relay ends a run whose tool is not offered."""
     workspace = Workspace.create()
@@ -255,7 +258,7 @@ async def test_a_schema_that_the_cli_cannot_use_offers_no_tool_for_it(slot, mode
         assert not request.body.get("tools")
 
 
-@pytest.mark.parametrize("way", ["unknown request", "refused settings", "killed"])
+@pytest.mark.parametrize("way", first_of(["killed", "unknown request", "refused settings"]))
 async def test_a_cli_that_takes_no_late_options_is_started_cold(slot, model, way, monkeypatch, caplog):
     """Catches a job that fails, or runs without its options, when a release of the CLI takes them no more."""
     plan = plan_for({"systemPrompt": "Be short."}, SETTINGS)

@@ -22,7 +22,7 @@ from tests.support.scripted_model import ScriptedModel
 def pytest_generate_tests(metafunc):
     """Run each test with a gateway through uvicorn and through the Lambda emulator, unless it is marked `once`.
 
-    `make slow` uses the emulator; `make test` has the emulator's own tests, and `make slow-short` what only Lambda has.
+    `make slow` uses the emulator; `make test` has the emulator's own tests, and `make slow-short` its direct answers.
     """
     if "gateway" in metafunc.fixturenames:
         once, emulated = (metafunc.definition.get_closest_marker(name) for name in ("once", "emulated"))

@@ -294,6 +294,7 @@ async def test_without_trusted_proxies_a_header_changes_no_address(connect):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 async def test_a_real_server_ignores_proxy_headers_from_loopback(gateway):
     # uvicorn would also read these headers.
     seen = [

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.scripted_model import Text, ToolUse
 
-pytestmark = [pytest.mark.once, pytest.mark.slow]
+pytestmark = [pytest.mark.once, pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from tests.support.parameters import first_of
 from tests.support.scripted_model import Empty, Text, Thinking, ToolUse
 from tests.support.streams import Stream
 
-pytestmark = [pytest.mark.once, pytest.mark.slow]
+pytestmark = [pytest.mark.once, pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from tests.support.packages import anthropic
 from tests.support.scripted_replies import Error, Text, ToolUse
 
-pytestmark = [pytest.mark.once, pytest.mark.slow]
+pytestmark = [pytest.mark.once, pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.fixture

@@ -82,12 +82,14 @@ def test_several_turns_reach_the_model_as_they_are_written(client, model):
     ]
 
 
+@pytest.mark.long
 def test_a_conversation_may_begin_with_the_assistant(client, model):
     turns = [{"role": "assistant", "content": "Welcome"}, {"role": "user", "content": "hi"}]
     assert client.messages.create(**{**ask(), "messages": turns}).content[0].text == "hi"
     assert model.texts() == ["Welcome", "hi"]
 
 
+@pytest.mark.long
 def test_system_messages_within_the_conversation_are_instructions(client, model):
     turns = [
         {"role": "system", "content": "Be brief."},
@@ -146,6 +148,7 @@ def leave_when(url, body, leaving):
         leaving.wait()
 
 
+@pytest.mark.long
 def test_a_stream_is_kept_alive_while_nothing_is_written(gateway, script):
     script(lambda body: Text("late", delay_before=12))
     with gateway.client.stream("POST", "/v1/messages", json={**ask(), "stream": True}, timeout=40) as response:

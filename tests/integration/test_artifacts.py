@@ -76,6 +76,7 @@ def test_a_job_that_is_seen_as_completed_has_its_artifacts(gateway, model):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @with_each_store
 def test_an_artifact_is_a_file_for_the_next_job(gateway, model):
     first = run(gateway, model, "mkdir outputs && echo made >outputs/a")
@@ -95,6 +96,7 @@ def test_a_failed_job_has_its_artifacts(gateway, model):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_job_that_times_out_has_its_artifacts(gateway, model):
     model.script(ToolUse("Bash", {"command": "mkdir outputs && echo half >outputs/a && sleep 60"}))
     job = gateway.ask("time out", tools=["Bash"], timeoutMs=10_000)
@@ -175,6 +177,7 @@ def test_outputs_that_is_no_directory_is_omitted(gateway, model, command):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_unreadable_directories_and_hard_links_are_read(gateway, model):
     command = "mkdir -p outputs/d && echo 1 >outputs/d/a && ln outputs/d/a outputs/b && chmod 0 outputs/d outputs"
     job = run(gateway, model, command)
@@ -182,6 +185,7 @@ def test_unreadable_directories_and_hard_links_are_read(gateway, model):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_an_archive_is_an_artifact_like_any_other(gateway, model):
     """Catches a worker that unpacks what a run has packed."""
     bomb = "import zipfile;z=zipfile.ZipFile('outputs/bomb.zip','w',8);z.writestr('a',b'0'*50000000);z.close()"
@@ -192,6 +196,7 @@ def test_an_archive_is_an_artifact_like_any_other(gateway, model):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_first_thousand_of_a_hundred_thousand_files_are_kept(gateway, model, variables):
     if "AWS_REGION" in variables:
         pytest.skip("a thousand uploads to the S3 of the tests take a minute")

@@ -8,7 +8,7 @@ from tests.support.scripted_model import Text, ToolUse
 from tests.support.terminal import Terminal
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.once, pytest.mark.slow]
+pytestmark = [pytest.mark.once, pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from tests.support.scripted_model import Error, Text
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.once, pytest.mark.slow]
+pytestmark = [pytest.mark.once, pytest.mark.slow, pytest.mark.long]
 ADMIN = ("admin", "a long password")
 
 

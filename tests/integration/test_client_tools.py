@@ -77,6 +77,7 @@ def test_a_call_reaches_the_client_and_its_result_the_model(claude, gateway, scr
     assert without_marks(sent(model))[2:] == [*called, *results]
 
 
+@pytest.mark.long
 def test_text_after_results_is_the_query(claude, gateway, script, model):
     script(lambda body: Text("ok"))
     call = {"type": "tool_use", "id": "c1", "name": "get_time", "input": {}}
@@ -102,6 +103,7 @@ def test_a_streamed_message_ends_with_its_calls(claude, script):
         assert final.stop_reason == "tool_use"
 
 
+@pytest.mark.long
 def test_the_packages_own_loop_runs_the_tools(claude, script, model):
     """Catches an error after which the package does not send the conversation without its thread."""
 
@@ -137,6 +139,7 @@ def test_a_chat_has_the_calls_whole_and_streamed(chat, script, model):
     assert [block["content"] for block in sent(model)[-2:]] == ["of get_weather", "of get_time"]
 
 
+@pytest.mark.long
 def test_a_response_has_the_calls_whole_and_streamed(chat, script, model):
     script(lambda body: CALLS)
     question = [{"role": "user", "content": "How is the weather?"}]
@@ -168,6 +171,7 @@ def test_a_response_has_the_calls_whole_and_streamed(chat, script, model):
         assert sent(model)[1]["input"] == CALLS[0].input
 
 
+@pytest.mark.long
 def test_a_response_continues_the_calls_of_the_previous_one(chat, script, model):
     """Catches a continuation that loses a turn, which the stored request of the previous response has."""
     script(lambda body: [Text("Let me look."), CALLS[1]])
@@ -190,6 +194,7 @@ def test_a_response_continues_the_calls_of_the_previous_one(chat, script, model)
         chat.responses.create(model="m", input="q", previous_response_id=forgotten.id)
 
 
+@pytest.mark.long
 def test_a_reference_is_to_an_item_of_the_callers_responses(chat, script, model):
     script(lambda body: Text("It is noon."))
     first = chat.responses.create(model="m", input="What time is it?")
@@ -202,6 +207,7 @@ def test_a_reference_is_to_an_item_of_the_callers_responses(chat, script, model)
             chat.responses.create(model="m", input=again)
 
 
+@pytest.mark.long
 def test_a_structured_answer_follows_the_calls(chat, script, model):
     """Catches text beside a call that the package parses as the answer."""
 

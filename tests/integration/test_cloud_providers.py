@@ -58,6 +58,7 @@ def test_health_knows_which_workers_have_a_relay(kind, has):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.once
 def test_start_up_and_health_say_that_there_is_no_relay(tmp_path):
     variables = {"CLAUDE_TOOLS": "Bash", "CLAUDE_WARM": "false", "QUEUE_CONCURRENCY": "1"}

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.support.commands import run_command
-from tests.support.parameters import LONG, SLOW, first_of
+from tests.support.parameters import LONG, first_of, long
 from tests.support.processes import running
 from tests.support.scripted_replies import Error, Hang
 from tests.support.terminal import COMMAND, Terminal, environment
@@ -95,6 +95,7 @@ def test_standard_input_of_a_pipe_is_appended_to_the_query(gateway, tmp_path, mo
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_standard_input_that_stays_open_does_not_block_the_query(gateway, tmp_path):
     reading, writing = os.pipe()
     try:
@@ -158,6 +159,7 @@ def test_a_terminal_shows_that_the_queue_is_paused_then_the_answer(terminal, gat
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_terminal_shows_the_place_in_the_queue(terminal, gateway, paused):
     gateway.submit("before it")
     process = terminal("ask", "second")
@@ -165,6 +167,7 @@ def test_a_terminal_shows_the_place_in_the_queue(terminal, gateway, paused):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_without_a_terminal_the_reason_for_waiting_is_one_line(gateway, paused, tmp_path):
     with running(
         subprocess.Popen(
@@ -204,6 +207,7 @@ def test_a_first_interrupt_leaves_the_job_and_a_second_cancels_it(terminal, gate
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_after_one_interrupt_the_job_continues_and_can_be_followed(terminal, gateway, command, hang):
     process = terminal("ask", "interrupt me once")
     process.until("active")
@@ -224,6 +228,7 @@ def test_after_one_interrupt_the_job_continues_and_can_be_followed(terminal, gat
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_second_interrupt_cancels_a_waiting_job(terminal, gateway, paused):
     process = terminal("ask", "never started")
     process.until("paused by an operator")
@@ -281,9 +286,7 @@ def test_jobs_are_listed_read_cancelled_and_retried(command, gateway, hang):
     assert refused.returncode == 2
 
 
-@pytest.mark.parametrize(
-    "arguments", [("get",), *(pytest.param((name,), marks=pytest.mark.slow) for name in ("follow", "cancel"))]
-)
+@pytest.mark.parametrize("arguments", [("get",), *(long((name,)) for name in ("follow", "cancel"))])
 def test_a_missing_job_is_reported(command, arguments):
     for job in (MISSING, "..", "../../health", "?wait=1", "\x1b[2J"):
         done = command("jobs", *arguments, job)
@@ -306,15 +309,11 @@ PRINTING = [
     ["--version"],
     ["--help"],
 ]
-# An answer, a list and a secret; `make slow` has every command with each kind of output.
-PRINTED_FIRST = {"ask print me", "jobs list --json", "keys create lost"}
+# An answer, a list and a secret come first; `make slow` has every command with each kind of output.
 UNWRITABLE = [
-    pytest.param(arguments, kind, id=f"{' '.join(arguments)}-{kind}", marks=marks)
+    pytest.param(arguments, kind, id=f"{' '.join(arguments)}-{kind}", marks=LONG if place > 2 or kind != "full" else ())
     for place, arguments in enumerate(PRINTING)
-    for kind, marks in (
-        ("full", SLOW if place > 2 else ()),
-        *((kind, SLOW if " ".join(arguments) in PRINTED_FIRST else LONG) for kind in ("broken pipe", "closed")),
-    )
+    for kind in ("full", "broken pipe", "closed")
 ]
 
 
@@ -364,12 +363,14 @@ def test_a_closed_standard_error_adds_nothing_to_standard_output(gateway, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_proxy_of_the_environment_is_not_used_for_loopback(command):
     proxy = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", "ALL_PROXY": "http://127.0.0.1:9"}
     assert command("ask", "past the proxy", variables=proxy).stdout == "past the proxy\n"
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_receiver_of_webhooks_ends_when_nobody_reads_it(tmp_path):
     with running(
         subprocess.Popen(

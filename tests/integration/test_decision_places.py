@@ -137,6 +137,7 @@ def test_the_clock_stands_while_a_job_is_paused(gateway, model, store):
     assert ended["state"] == "completed", ended
 
 
+@pytest.mark.long
 def test_the_events_of_a_pause_can_be_resumed(gateway, model):
     job = ask(gateway, model, bash("echo x"), Text("done"))
     decide(gateway, job, decision="allow")
@@ -165,6 +166,7 @@ def test_a_session_goes_on_after_a_turn_that_was_paused(gateway, model):
     assert len(results(model)) == 3
 
 
+@pytest.mark.long
 def test_the_patch_of_a_paused_job_is_against_its_beginning(gateway, model):
     files = [{"path": "a.txt", "text": "one\n"}]
     job = ask(gateway, model, bash("echo two >> a.txt"), bash("echo three >> a.txt"), Text("done"), files=files)
@@ -175,6 +177,7 @@ def test_the_patch_of_a_paused_job_is_against_its_beginning(gateway, model):
     assert ended["result"]["patch"]["insertions"] == 2, ended
 
 
+@pytest.mark.long
 def test_turns_and_usage_count_over_the_pauses(gateway, model):
     job = ask(gateway, model, bash("echo x"), bash("echo y"), maxTurns=2)
     decide(gateway, job, decision="allow")
@@ -229,6 +232,7 @@ def test_an_input_that_nobody_could_read_is_denied(gateway, model):
     assert "larger than 65536 bytes" in results(model)[0]["content"]
 
 
+@pytest.mark.long
 def test_a_call_that_needs_none_runs_without_a_pause(gateway, model):
     model.script(bash("echo x"), Text("done"))
     job_id = gateway.submit("free", tools=["Bash"], approval={"tools": ["mcp__*"]})

@@ -85,6 +85,7 @@ def test_a_denied_call_is_not_made_although_rules_would_allow_it(gateway, model)
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_an_allowed_call_is_made_with_the_updated_input(gateway, model):
     job = ask(gateway, model, bash("echo model"), Text("done"))
     decide(gateway, job, decision="allow", updatedInput={"command": "echo human"})
@@ -93,6 +94,7 @@ def test_an_allowed_call_is_made_with_the_updated_input(gateway, model):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_second_call_pauses_the_job_again(gateway, model):
     """Catches a second pause whose call the CLI does not find, and files of the first that are lost."""
     job = ask(gateway, model, bash("echo one > a"), bash("echo two >> a"), bash("cat a"), Text("done"))
@@ -104,6 +106,7 @@ def test_a_second_call_pauses_the_job_again(gateway, model):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_of_several_calls_one_waits_and_the_rest_is_refused_or_made(gateway, model):
     calls = [bash("echo free > f"), ToolUse("Write", {"file_path": "w", "content": "x"}), bash("cat f")]
     calls.insert(2, ToolUse("Write", {"file_path": "v", "content": "x"}))
@@ -119,6 +122,7 @@ def test_of_several_calls_one_waits_and_the_rest_is_refused_or_made(gateway, mod
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_question_of_the_model_is_answered(gateway, model):
     question = {
         "question": "Which color?", "header": "Color", "multiSelect": False,
@@ -147,6 +151,7 @@ def test_a_call_is_decided_once(gateway, model):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_paused_job_can_be_cancelled(gateway, model):
     job = ask(gateway, model, bash("echo x"))
     assert gateway.client.delete(f"/api/query/{job['jobId']}").json()["state"] == "cancelled"
@@ -154,6 +159,7 @@ def test_a_paused_job_can_be_cancelled(gateway, model):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("then", "state"), first_of([("deny", "completed"), ("fail", "failed")]))
 def test_a_call_that_nobody_decides_is_denied_or_fails_the_job(gateway, model, then, state):
     approval = {"tools": ["Bash"], "timeoutMs": 1000, "onTimeout": then}

@@ -28,6 +28,7 @@ def demo_url(demo_process):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_real_cli_gets_a_labeled_answer_of_the_demo_model(demo_url, tmp_path):
     envelope = ask_real_cli("What is 2+2?", demo_url, tmp_path)
     assert envelope["is_error"] is False

@@ -89,6 +89,7 @@ def test_a_stream_ends_when_its_job_is_cancelled(gateway, script):
     assert json.loads(stream.events[-1].data)["state"] == "cancelled"
 
 
+@pytest.mark.long
 @pytest.mark.emulated
 def test_in_lambda_a_stream_ends_within_a_second_of_its_first_event(gateway, script):
     go = threading.Event()
@@ -105,6 +106,7 @@ def test_in_lambda_a_stream_ends_within_a_second_of_its_first_event(gateway, scr
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.once
 def test_resuming_after_the_last_event_gets_nothing_more(gateway, script):
     script(lambda _: Text("done"))
@@ -115,6 +117,7 @@ def test_resuming_after_the_last_event_gets_nothing_more(gateway, script):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.once
 def test_the_last_event_id_can_be_a_query_parameter(gateway, script):
     script(lambda _: Text("done"))
@@ -134,6 +137,7 @@ def test_the_last_event_id_can_be_a_query_parameter(gateway, script):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.once
 def test_unicode_separators_do_not_end_a_line(gateway, script):
     text = "a\u2028b\u2029c\u0085d"
@@ -150,6 +154,7 @@ def test_unicode_separators_do_not_end_a_line(gateway, script):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.once
 def test_a_head_request_for_a_stream_ends_at_once(gateway, script):
     go = threading.Event()
@@ -162,6 +167,7 @@ def test_a_head_request_for_a_stream_ends_at_once(gateway, script):
 
 @pytest.mark.once
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_stream_resumed_after_an_unknown_event_ends_with_the_job(gateway, script):
     go = threading.Event()
     script(lambda _: Hang(go))
@@ -198,6 +204,7 @@ async def open_streams(address, job, count):
 
 @pytest.mark.once
 @pytest.mark.slow
+@pytest.mark.long
 async def test_five_hundred_streams_on_one_process_need_no_thread_each(gateway, script):
     go = threading.Event()
     script(lambda _: Hang(go))

@@ -333,6 +333,7 @@ class Fairness(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_no_caller_can_starve_another(server):
     machine = type("Machine", (Fairness,), {"server": server})
     few = settings(

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.scripted_model import Text, ToolUse
 
-pytestmark = [pytest.mark.once, pytest.mark.slow]
+pytestmark = [pytest.mark.once, pytest.mark.slow, pytest.mark.long]
 PDF = b"%PDF-1.4 of a test"
 
 

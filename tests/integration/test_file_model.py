@@ -160,6 +160,7 @@ class Files(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_files_follow_the_model(server):
     """Catches a quota that drifts, a file that stays listed or hidden, and bytes that a job loses."""
     machine = type("Machine", (Files,), {"server": server})

@@ -127,6 +127,7 @@ def test_a_run_can_fetch_its_repository_and_push_nothing(server, repository, wor
     assert git("branch", "--format=%(refname:short)", cwd=there).split() == ["allowed", "main"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("workspace", "words"),
     first_of(
@@ -146,6 +147,7 @@ def test_a_repository_that_cannot_be_had_fails_the_job(work, workspace, words):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_repository_above_the_bound_is_too_large(server, repository, work, tmp_path):
     commit(tmp_path / "source", {"zeros": bytes(48 << 20)})
     git("push", "-q", str(server.folder / f"{repository}.git"), "main", cwd=tmp_path / "source")
@@ -176,6 +178,7 @@ def submitted(gateway, server, repository, **fields):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_clone_counts_in_the_time_of_its_job(gateway, server, repository, credential, hanging):
     """Catches a job that waits for a git server for longer than its client wants, and one that does not say so."""
     job_id = submitted(gateway, server, repository, timeoutMs=4000)
@@ -213,6 +216,7 @@ def test_a_credential_for_another_host_stays_with_the_worker(gateway, server, re
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_credential_that_is_deleted_after_the_submission_is_not_used(gateway, server, repository, credential):
     slots = [submitted(gateway, server, repository) for _ in range(4)]
     gateway.client.delete("/api/credentials/robot").raise_for_status()

@@ -55,6 +55,7 @@ def until(client, expected):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_health_is_degraded_without_a_worker_and_down_without_redis(start, tmp_path):
     redis_port, port = str(free_port()), str(free_port())
     redis_command = [find_server(), "--port", redis_port, "--save", "", "--dir", str(tmp_path)]

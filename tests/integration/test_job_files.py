@@ -51,7 +51,6 @@ def tool_results(model):
     return "\n".join(found)
 
 
-@with_each_store
 def test_a_run_reads_its_files_at_their_paths(gateway, model):
     """Catches files that come late, at another path, or with other bytes, and ones of another run."""
     file_id = upload(gateway, b"of the store\n")
@@ -94,7 +93,6 @@ def test_the_model_is_shown_attachments_before_the_query(gateway, model):
 
 
 @pytest.mark.slow
-@with_each_store
 def test_a_deleted_file_stays_for_the_jobs_that_have_it(gateway, model):
     """Catches a job that fails because its caller deletes a file after the submission."""
     file_id = upload(gateway, b"deleted\n")
@@ -140,6 +138,7 @@ def test_a_batch_has_files_of_its_own(gateway, model):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @with_each_store
 def test_a_presigned_upload_can_be_used_before_it_is_read(gateway, model):
     answer = gateway.client.post("/api/files?upload=presigned", json={"name": "a.png", "size": len(PNG)})

@@ -8,7 +8,7 @@ import pytest
 
 from functions.worker.outputs.archive import ArchiveError, pack, unpack
 from tests.integration.test_artifacts import tool_results
-from tests.support.object_store import STORES, ObjectStore, with_each_store
+from tests.support.object_store import STORES, ObjectStore
 from tests.support.scripted_model import Text, ToolUse
 
 pytestmark = pytest.mark.once
@@ -32,7 +32,6 @@ def turn(gateway, model, command, **fields):
 
 
 @pytest.mark.slow
-@with_each_store
 def test_the_next_turn_finds_the_files_as_they_were(gateway, model):
     """Catches files, modes, links, times or a repository that a turn loses, and a patch against the wrong beginning."""
     files = [{"path": "a.txt", "text": "one\n"}]
@@ -56,6 +55,7 @@ def test_the_next_turn_finds_the_files_as_they_were(gateway, model):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_session_without_tools_keeps_the_files_of_the_turn_before(gateway, model):
     first = turn(gateway, model, "echo kept >a", session=True)
     session = first["result"]["sessionId"]
@@ -73,6 +73,7 @@ def test_another_session_does_not_find_the_files(gateway, model):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_clients_do_not_see_the_archive(gateway, model):
     """Catches an archive that is listed, and old ones that stay until the quota is full."""
     session = turn(gateway, model, "echo 1 >a", session=True)["result"]["sessionId"]

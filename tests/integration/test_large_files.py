@@ -16,6 +16,7 @@ from shared.configuration.files_address import AWS_VARIABLES
 from shared.files import objects
 from tests.support.measured import COVERAGE
 from tests.support.object_store import ObjectStore
+from tests.support.parameters import long
 from tests.support.processes import running
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
@@ -43,7 +44,7 @@ def gigabyte() -> Iterator[bytes]:
         yield PIECE
 
 
-@pytest.mark.parametrize("kind", ["directory", "s3"])
+@pytest.mark.parametrize("kind", ["directory", long("s3")])
 @pytest.mark.timeout(600)
 def test_a_gigabyte_passes_in_64_mb_of_memory(kind, tmp_path):
     """Catches an upload or a download that is held in memory."""
@@ -73,7 +74,7 @@ def test_a_gigabyte_passes_in_64_mb_of_memory(kind, tmp_path):
             assert peak(api.pid) - before < MORE
 
 
-@pytest.mark.parametrize("kind", ["directory", "s3"])
+@pytest.mark.parametrize("kind", [long("directory"), "s3"])
 async def test_a_slow_reader_gets_the_whole_content(kind, tmp_path, monkeypatch):
     """Catches a download that ends when one request to S3 lasts longer than the library allows."""
     monkeypatch.setitem(objects._CLIENT, "timeout", "1s")

@@ -9,7 +9,7 @@ from tests.support.packages import anthropic, openai
 from tests.support.scripted_replies import Error, Text, ToolUse
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.once, pytest.mark.slow]
+pytestmark = [pytest.mark.once, pytest.mark.slow, pytest.mark.long]
 
 
 class Number(pydantic.BaseModel):

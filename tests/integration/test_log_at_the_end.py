@@ -8,6 +8,7 @@ from tests.support.deployment import Deployment
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_an_answered_request_has_its_line_after_sigterm(tmp_path, model, processes):
     with Deployment(tmp_path, model.url, LOG_FORMAT="json", WEB_CONCURRENCY=processes) as deployment:

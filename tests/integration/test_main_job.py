@@ -46,6 +46,7 @@ def test_a_query_is_accepted_run_and_answered(gateway, model, script):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_first_curl_of_a_new_user_is_accepted(gateway):
     # `curl -d` without a header.
     headers = {"content-type": "application/x-www-form-urlencoded"}
@@ -171,6 +172,7 @@ def test_an_api_error_is_the_error_of_the_job_without_details(gateway, model, sc
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.once
 @pytest.mark.parametrize("reason", first_of(["max_tokens", "model_context_window_exceeded"]))
 def test_a_truncated_answer_fails_as_output_too_large(gateway, script, reason):

@@ -163,6 +163,7 @@ async def test_a_server_that_dies_is_named_and_the_job_continues(worker):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 async def test_a_server_that_dies_before_listing_its_tools_is_unavailable(worker):
     outcome = await worker({"a": {"command": "python", "args": ["-c", DIES_AT_INITIALIZE]}}, Text("ok"))
     assert outcome.absent == ("a",)
@@ -176,6 +177,7 @@ async def test_a_tool_that_reports_a_closed_connection_still_has_its_server(work
 
 
 @pytest.mark.slow
+@pytest.mark.long
 async def test_a_tool_with_a_dot_and_a_slash_in_its_name_can_be_allowed(worker):
     entry = {**TESTS, "routing": {"tools": ["dotted.name/of-a-tool"]}}
     outcome = await worker({"a": entry}, ToolUse("mcp__a__dotted_name_of-a-tool", {}))
@@ -183,6 +185,7 @@ async def test_a_tool_with_a_dot_and_a_slash_in_its_name_can_be_allowed(worker):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("when", ["before", "hello"])
 async def test_a_server_has_ten_seconds_to_start(worker, when):
     outcome = await worker({"a": {"command": "python", "args": ["-S", "-c", STARTS_IN_8_S, when]}}, Text("ok"))
@@ -190,6 +193,7 @@ async def test_a_server_has_ten_seconds_to_start(worker, when):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 async def test_a_result_that_the_cli_cuts_is_named(worker):
     outcome = await worker({"a": TESTS}, ToolUse("mcp__a__large", {"size": 600_000}))
     assert "Output too large" in response(outcome)
@@ -198,6 +202,7 @@ async def test_a_result_that_the_cli_cuts_is_named(worker):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 async def test_large_ids_of_the_example_database_arrive_whole(worker):
     sql = "SELECT 9223372036854775807 AS id"
     answer = response(await worker(ROOT / "local/mcp.json", ToolUse("mcp__database__query", {"sql": sql})))
@@ -234,6 +239,7 @@ async def test_a_server_over_http_gets_its_headers(worker, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 async def test_a_server_over_http_that_dies_is_named_too(worker):
     async with served_over_http() as (entry, pid):
         outcome = await worker({"far": entry}, ToolUse("mcp__far__die", {}), beside=[pid])
@@ -241,6 +247,7 @@ async def test_a_server_over_http_that_dies_is_named_too(worker):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 async def test_a_server_over_http_lost_between_two_calls_is_named(worker):
     async with served_over_http() as (entry, pid):
         calls = (ToolUse("mcp__far__token", {}), ToolUse("mcp__far__die", {}), ToolUse("mcp__far__token", {}))

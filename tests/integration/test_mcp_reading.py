@@ -110,6 +110,7 @@ async def test_a_server_that_cannot_be_read_does_not_stop_the_next(servers, monk
 
 
 @pytest.mark.slow
+@pytest.mark.long
 async def test_a_server_without_routing_is_chosen_by_its_tools(servers, tmp_path, connect, monkeypatch):
     """Catches an entry that nobody described and that no query reaches."""
     monkeypatch.setattr(routing, "_LOOK_EVERY", 0)

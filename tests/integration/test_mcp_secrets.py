@@ -25,6 +25,7 @@ def variables(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_api_starts_and_routes_without_the_secrets(tmp_path, variables):
     port = free_port()
     served = {**variables, "PORT": str(port)}

@@ -8,7 +8,7 @@ import pytest
 from tests.support.scripted_model import Text, ToolUse
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.once, pytest.mark.slow]
+pytestmark = [pytest.mark.once, pytest.mark.slow, pytest.mark.long]
 QUICK = Path(__file__).parents[1] / "support" / "quick_mcp_server.py"
 ADMIN = ("admin", "correct-horse-battery")
 

@@ -93,6 +93,7 @@ def test_a_message_while_the_last_answer_is_written_is_answered(gateway, model):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_steered_answer_is_neither_cached_nor_joined(gateway, model):
     """Catches an answer to more than the query that is given to the next client with the same query."""
     go = threading.Event()
@@ -112,6 +113,7 @@ def test_a_steered_answer_is_neither_cached_nor_joined(gateway, model):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_second_attempt_gets_the_message_again(gateway, model):
     """Catches a message that only the lost attempt has received."""
     before = len(model.requests)
@@ -150,6 +152,7 @@ def test_half_a_character_is_no_server_error(gateway):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_messages_of_a_job_are_limited(gateway, model):
     model.script(wait_for(), Text("many"))
     job = running(gateway, gateway.submit("many", tools=["Bash"]))
@@ -166,6 +169,7 @@ def test_messages_of_a_job_are_limited(gateway, model):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_command_in_a_message_is_text(gateway, model):
     """Catches a message that the CLI takes as its own command, or for a file to read."""
     before = len(model.requests)
@@ -213,6 +217,7 @@ def test_no_message_at_the_end_of_a_job_is_lost(gateway, model):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_line_typed_at_ask_reaches_the_job(gateway, model, tmp_path):
     """Catches a terminal that shows no steps, and a typed line that stays there."""
     before = len(model.requests)

@@ -138,6 +138,7 @@ def variables():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_http_is_counted_over_all_processes(gateway):
     for _ in range(5):
         gateway.client.get("/api/query/nothing")
@@ -153,6 +154,7 @@ def test_http_is_counted_over_all_processes(gateway):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.once
 def test_promtool_accepts_the_metrics(gateway):
     gateway.ask("count me")
@@ -167,6 +169,7 @@ def test_promtool_accepts_the_metrics(gateway):
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
+@pytest.mark.long
 @pytest.mark.emulated
 def test_a_function_logs_emf_metrics_and_every_line_has_its_ids(gateway):
     gateway.client.get("/api/query/nothing")

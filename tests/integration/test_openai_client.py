@@ -73,6 +73,7 @@ def test_a_stream_resumes_exactly_where_it_was_cut(client, script):
     assert [event.to_dict() for event in whole] == [event.to_dict() for event in events]
 
 
+@pytest.mark.long
 @pytest.mark.once
 def test_a_failed_attempt_that_wrote_leaves_an_incomplete_item(client, model, script):
     model.script(Error(529, "overloaded_error", after_chunks=2))
@@ -129,6 +130,7 @@ class Sum(pydantic.BaseModel):
     n: int
 
 
+@pytest.mark.long
 @pytest.mark.once
 def test_text_before_structured_output_is_left_out(client, script):
     script(lambda body: [Text("Here it is: "), ToolUse("StructuredOutput", {"n": 4})])
@@ -146,6 +148,7 @@ def test_text_before_structured_output_is_left_out(client, script):
     assert [event.sequence_number for event in rest] == list(range(middle + 1, len(events)))
 
 
+@pytest.mark.long
 @pytest.mark.emulated
 def test_in_lambda_resuming_a_silent_response_waits_for_an_event(client, gateway, script):
     go = threading.Event()

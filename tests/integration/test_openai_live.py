@@ -49,6 +49,7 @@ def test_a_streamed_completion_has_the_official_chunks_in_order(client, script):
     assert (usage.choices, usage.usage.prompt_tokens, usage.usage.completion_tokens) == ([], 10, 5)
 
 
+@pytest.mark.long
 def test_a_completion_is_parsed_into_a_model_of_pydantic(client, script):
     script(lambda body: ToolUse("StructuredOutput", {"n": 4}))
     answer = client.chat.completions.parse(**ask("n?"), response_format=Number)
@@ -57,6 +58,7 @@ def test_a_completion_is_parsed_into_a_model_of_pydantic(client, script):
     assert response.output_parsed == Number(n=4)
 
 
+@pytest.mark.long
 def test_a_response_is_answered_without_background(client):
     response = client.responses.create(model="m", input="What is 3+3?")
     assert (response.status, response.output_text, response.background) == ("completed", "What is 3+3?", False)
@@ -118,6 +120,7 @@ def test_several_turns_are_kept_with_a_stored_response(client, model):
         assert model.texts() == ["one", "two", "three", "three", "four"]
 
 
+@pytest.mark.long
 def test_a_response_that_was_cut_cannot_be_continued(client, script):
     """Catches a continuation that runs without the answer of a run whose CLI was ended at the limit."""
     script(lambda body: Text(["cut ", "here"], stop_reason="max_tokens"))
@@ -140,6 +143,7 @@ def test_a_cut_stream_is_an_error_where_text_cannot_be_taken_back(client, model)
     assert events[-1].response.output_text == "again"
 
 
+@pytest.mark.long
 def test_an_answer_that_reaches_max_tokens_is_cut_and_not_an_error(client, script):
     script(lambda body: Text(["one ", "two"], stop_reason="max_tokens"))
     choice = client.chat.completions.create(**ask(), max_completion_tokens=9).choices[0]
@@ -151,6 +155,7 @@ def test_an_answer_that_reaches_max_tokens_is_cut_and_not_an_error(client, scrip
     assert last.type == "response.incomplete"
 
 
+@pytest.mark.long
 def test_a_forced_function_is_called_with_a_structured_answer(client, script):
     script(lambda body: ToolUse("StructuredOutput", {"n": 4}))
     function = {"name": "number", "parameters": Number.model_json_schema()}
@@ -162,6 +167,7 @@ def test_a_forced_function_is_called_with_a_structured_answer(client, script):
     assert (call.function.name, call.function.arguments) == ("number", '{"n": 4}')
 
 
+@pytest.mark.long
 async def test_the_asynchronous_package_works_and_cancels_by_closing(gateway, script):
     async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key="any", max_retries=0) as client:
         answer = await client.chat.completions.create(**ask("async"))

@@ -9,7 +9,7 @@ from tests.support.mcp_run import QUICK
 from tests.support.packages import openai
 from tests.support.scripted_replies import Text, ToolUse
 
-pytestmark = [pytest.mark.once, pytest.mark.slow]
+pytestmark = [pytest.mark.once, pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

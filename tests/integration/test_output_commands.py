@@ -53,6 +53,7 @@ def checkout(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_patch_is_applied_to_the_checkout_that_was_sent(command, model, checkout):
     """Catches ignored files and links that are sent, and a patch that does not fit what was sent."""
     script = "ls -A . 'sub dir' >outputs.txt; echo three >>tracked.txt; rm 'sub dir/untracked ä.txt'; echo new >new"
@@ -70,6 +71,7 @@ def test_a_patch_is_applied_to_the_checkout_that_was_sent(command, model, checko
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_patch_that_does_not_fit_is_named_and_changes_nothing(command, gateway, model, checkout):
     model.script(ToolUse("Bash", {"command": "echo three >>tracked.txt; sleep 2"}), Text("done"))
     (checkout / "tracked.txt").write_text("one\n")
@@ -83,6 +85,7 @@ def test_a_patch_that_does_not_fit_is_named_and_changes_nothing(command, gateway
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_artifacts_are_listed_and_downloaded(command, gateway, model, tmp_path):
     script = (
         "mkdir -p 'outputs/a b' && printf '\\0x' >'outputs/a b/ä?#%.bin' && ln -s /etc outputs/link && echo >outputs/z"
@@ -99,6 +102,7 @@ def test_artifacts_are_listed_and_downloaded(command, gateway, model, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("arguments", [
     ("jobs", "patch", "x"), ("jobs", "artifacts", "x"), ("jobs", "artifacts", "../x", "-o", "got"),
     ("ask", "q", "--workspace", "missing"), ("ask", "q", "--workspace", "."), ("ask", "q", "--apply"),
@@ -112,6 +116,7 @@ def test_what_is_not_possible_ends_with_status_2(command, checkout, arguments):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_checkout_with_more_files_than_a_job_takes_is_refused(command, checkout):
     for number in range(101):
         (checkout / f"{number}.txt").touch()

@@ -179,6 +179,7 @@ def command(gateway, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_commands_store_list_and_delete_a_credential(gateway, model, put, command):
     stored = command("set", "by.command", "--host", "127.0.0.1", stdin=SECRET + "\n")
     assert (stored.returncode, stored.stdout) == (0, "")

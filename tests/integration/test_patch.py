@@ -68,6 +68,7 @@ def test_the_patch_applies_to_the_files_that_were_given(gateway, model, tmp_path
     assert [one["path"] for one in job["result"]["artifacts"]] == ["artifact"]
 
 
+@pytest.mark.long
 def test_a_run_that_changes_nothing_has_an_empty_patch(gateway, model, tmp_path):
     job = run(gateway, model, "cat a.txt")
     assert job["result"]["patch"] == {"files": 0, "insertions": 0, "deletions": 0, "bytes": 0}
@@ -83,6 +84,7 @@ def test_a_failed_job_has_its_patch(gateway, model):
     assert b"+half" in patch_of(gateway, job).content
 
 
+@pytest.mark.long
 def test_a_patch_above_the_limit_is_omitted_and_named(gateway, model):
     job = run(gateway, model, "head -c 2000000 /dev/urandom >large")
     assert job["state"] == "completed", job
@@ -115,6 +117,7 @@ def test_a_pipe_that_git_would_read_ends_the_comparison(gateway, model):
     assert (job["result"]["patch"], job["result"]["omitted"]) == (None, {"patch_failed": 1})
 
 
+@pytest.mark.long
 def test_files_beyond_the_quota_are_omitted_and_the_answer_stays(gateway, model):
     """Catches a paid answer that is lost because its caller's storage is full."""
     job = run(gateway, model, "mkdir outputs; for n in 1 2 3 4; do head -c 900000 /dev/urandom >outputs/$n; done")

@@ -8,7 +8,7 @@ from tests.support.scripted_model import Text, ToolUse
 from tests.support.streams import Stream
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.once, pytest.mark.slow]
+pytestmark = [pytest.mark.once, pytest.mark.slow, pytest.mark.long]
 WRITE = ToolUse("Write", {"file_path": "w", "content": "x"})
 
 

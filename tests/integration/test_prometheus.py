@@ -14,7 +14,7 @@ from tests.support.gateway import ROOT
 from tests.support.ports import free_port
 from tests.support.scripted_replies import Error
 
-pytestmark = [pytest.mark.once, pytest.mark.slow]
+pytestmark = [pytest.mark.once, pytest.mark.slow, pytest.mark.long]
 BOARD = json.loads((ROOT / "local/grafana/dashboards/claude-gateway.json").read_text())
 RULES = yaml.load((ROOT / "local/prometheus/rules.yml").read_text(), yaml.CSafeLoader)["groups"]
 

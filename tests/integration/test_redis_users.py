@@ -105,6 +105,7 @@ def test_the_documented_users_are_the_shipped_ones():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_api_and_worker_work_as_their_own_users(tmp_path, model):
     deployment = Deployment(tmp_path, model.url, QUEUE_CONCURRENCY="1")
     deployment.redis = server = ServerWithUsers(find_server(), tmp_path / "redis")

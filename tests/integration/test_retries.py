@@ -113,6 +113,7 @@ def test_an_overload_in_the_third_tool_call_repeats_no_tool(gateway, script, sec
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_credentials_refused_during_a_run_are_retried(gateway, script):
     left = [ToolUse("Bash", {"command": "true"}), Error(401, "authentication_error"), Error(403, "permission_error")]
     script(lambda body: left.pop(0) if left else Text("done"))
@@ -169,6 +170,7 @@ def test_attempts_end_at_the_limit_with_the_last_error(gateway, model, script):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("status", first_of([401, 402, 404]))
 def test_permanent_errors_are_not_retried(gateway, script, status):
     script(failing(f"no {status}", *[Error(status, "some_error")] * 9))
@@ -178,6 +180,7 @@ def test_permanent_errors_are_not_retried(gateway, script, status):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_silence_before_the_first_byte_is_retried_at_the_request(gateway, script):
     never = threading.Event()
     script(failing("silent", Hang(until=never)))
@@ -187,6 +190,7 @@ def test_silence_before_the_first_byte_is_retried_at_the_request(gateway, script
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_waiting_for_claude_is_no_silence(gateway, script):
     # The first pause is longer than CLAUDE_SILENCE_TIMEOUT.
     script(failing("patient", Error(529, "overloaded_error", headers={"retry-after": "3"})))
@@ -195,6 +199,7 @@ def test_waiting_for_claude_is_no_silence(gateway, script):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("status", "code"), [(529, "overloaded"), (429, "rate_limited"), (500, "server_error")])
 def test_the_end_of_the_clock_fails_a_job_for_what_it_waited_for(gateway, script, status, code):
     script(failing(f"waits {status}", *[Error(status, "some_error")] * 99))
@@ -203,6 +208,7 @@ def test_the_end_of_the_clock_fails_a_job_for_what_it_waited_for(gateway, script
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_job_that_cannot_retry_in_time_fails_at_once(gateway, script):
     script(failing("no time", *[Error(529, "overloaded_error", headers={"retry-after": "30"})] * 9))
     job = gateway.ask("no time", timeoutMs=10_000)

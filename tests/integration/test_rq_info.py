@@ -95,6 +95,7 @@ async def test_a_second_worker_does_not_repeat_the_copy(connect, server, store):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(120)
 def test_rq_info_shows_a_running_gateway(tmp_path, model):
     go = threading.Event()

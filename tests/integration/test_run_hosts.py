@@ -135,6 +135,7 @@ def test_a_submission_narrows_the_hosts_of_its_run(gateway, company, tool):
     assert [head.split()[1] for head in company.heads[before:]] == [b"a.other.example:443"]
 
 
+@pytest.mark.long
 def test_a_run_without_hosts_has_no_listener(gateway, company, tool):
     job, printed = tool(curl(company, HOST), network={"allowedHosts": []})
     assert "Failed to connect to 127.0.0.1" in printed
@@ -149,6 +150,7 @@ def test_an_allowed_name_does_not_reach_the_machine(gateway, company, tool):
     assert "localhost resolves to an address that is not public" in printed
 
 
+@pytest.mark.long
 def test_a_tool_does_not_see_the_proxy_of_the_worker(gateway, company, tool):
     _, printed = tool(f"env; {curl(company, 'evil.example', HOST)}")
     assert "HTTPS_PROXY=http://127.0.0.1:3128" in printed

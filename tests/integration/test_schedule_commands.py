@@ -12,7 +12,7 @@ import yaml
 from tests.support.commands import run_command
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.once, pytest.mark.slow]
+pytestmark = [pytest.mark.once, pytest.mark.slow, pytest.mark.long]
 FILE = {
     "schedules": [
         {"name": "nightly", "cron": "30 2 * * *", "timezone": "Europe/Berlin", "query": {"query": "report"}},

@@ -10,7 +10,6 @@ import pytest
 
 from tests.support.fake_cli import fake_cli
 from tests.support.gateway import ROOT
-from tests.support.parameters import long
 
 COMMAND = Path(sys.executable).parent / "schemathesis"
 
@@ -26,9 +25,10 @@ def variables(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.once  # `test_every_route` calls each handler
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("most", [3, long(10)])
+@pytest.mark.parametrize("most", [3, 10])
 def test_no_generated_request_breaks_the_contract(gateway, tmp_path, most):
     options = {
         "--checks": "all",

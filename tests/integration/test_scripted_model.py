@@ -14,6 +14,7 @@ def post(model: ScriptedModel, query: str = "q", *, stream: bool = False) -> htt
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
@@ -39,6 +40,7 @@ def test_the_real_cli_gets_its_query_echoed_with_the_scripted_usage(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_real_cli_repeats_the_request_after_an_empty_answer(tmp_path):
     with ScriptedModel() as model:
         model.script(Empty(), Text(["at ", "last"]))
@@ -47,6 +49,7 @@ def test_the_real_cli_repeats_the_request_after_an_empty_answer(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_real_cli_fails_when_every_stream_is_cut(tmp_path):
     with ScriptedModel(lambda _: Disconnect(after_chunks=2)) as model:
         envelope = ask_real_cli("hello", model.url, tmp_path)

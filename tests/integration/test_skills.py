@@ -98,6 +98,7 @@ def test_a_skill_that_is_no_directory_is_refused(gateway, skills):
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request"), answer.text
 
 
+@pytest.mark.long
 def test_a_skill_that_the_worker_has_lost_fails_the_job_by_name(gateway, folder):
     """Catches a run that goes on without the skill."""
     shutil.rmtree(folder / "lost")
@@ -107,6 +108,7 @@ def test_a_skill_that_the_worker_has_lost_fails_the_job_by_name(gateway, folder)
     assert str(folder) not in json.dumps(job)
 
 
+@pytest.mark.long
 def test_a_skill_is_listed_below_a_system_prompt(gateway, model):
     _, requests = run(gateway, model, systemPrompt="You are short.")
     assert "You are short." in requests[0]

@@ -46,6 +46,7 @@ def seen(gateway):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.once
 def test_usage_dashboard_metrics_and_upstream_agree(gateway, script, model):
     sent = {"input": 0, "output": 0}
@@ -213,6 +214,7 @@ async def test_a_running_job_continues_after_the_budget_is_exhausted(claimed, st
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.once
 def test_the_attempts_of_a_job_share_its_budget(gateway, script, model):
     def reply(body):
@@ -230,6 +232,7 @@ def test_the_attempts_of_a_job_share_its_budget(gateway, script, model):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.once
 def test_an_interrupted_run_is_priced_by_the_clis_model_name(gateway, script):
     script(lambda _: Text("well", model=f"{MODEL}-20260101"))
@@ -243,6 +246,7 @@ def test_an_interrupted_run_is_priced_by_the_clis_model_name(gateway, script):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.once
 def test_spending_can_be_read_for_as_long_as_it_is_kept(gateway):
     assert gateway.client.get("/api/usage?days=400").status_code == 200

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.configuration.settings import ALL_SETTINGS
-from tests.support.parameters import first_of
+from tests.support.parameters import first_of, long
 
 ROOT = Path(__file__).parents[2]
 SECRETS = {"ADMIN_PASSWORD": "hunter2", "WEBHOOK_SECRET": "hunter2", "REDIS_URL": "redis://:hunter2#@h"}
@@ -70,9 +70,7 @@ def test_a_variable_of_another_command_stops_no_start(start, command, variable):
 
 
 @pytest.mark.parametrize("command", first_of([["local"], ["ask", "hello"], ["api"], ["worker"], ["keys", "list"]], 2))
-@pytest.mark.parametrize(
-    "content", [None, pytest.param("PORT=3000\n".encode("utf-16"), marks=pytest.mark.slow)], ids=["directory", "utf-16"]
-)
+@pytest.mark.parametrize("content", [None, long("PORT=3000\n".encode("utf-16"))], ids=["directory", "utf-16"])
 def test_a_dotenv_file_that_cannot_be_read_ends_every_command(start, tmp_path, command, content):
     if content is None:
         (tmp_path / ".env").mkdir()

@@ -63,6 +63,7 @@ def test_a_denied_call_is_a_step_of_its_own_status(gateway, model):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_step_is_cut_to_its_size_at_a_character(gateway, model):
     """Catches an output cut within a character, and an input that is no object any more."""
     model.script(bash("echo start; yes é | head -c 9000", description="é" * 5000), Text("done"))
@@ -127,6 +128,7 @@ def test_a_second_attempt_adds_its_steps(gateway, model):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_step_that_its_run_left_open_has_failed(gateway, model):
     """Catches a step that seems to run in a job that has ended."""
     model.script(bash("echo go; sleep 60"))
@@ -138,6 +140,7 @@ def test_a_step_that_its_run_left_open_has_failed(gateway, model):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_operators_see_the_steps_and_delete_them_with_the_job(gateway, model):
     model.script(bash("echo secret-of-the-run"), Text("done"))
     job = gateway.submit("delete", tools=["Bash"])
@@ -152,6 +155,7 @@ def test_operators_see_the_steps_and_delete_them_with_the_job(gateway, model):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_answer_tool_is_no_step(gateway, model):
     model.script(ToolUse("StructuredOutput", {"n": 4}), Text("4"))
     job = gateway.submit("number", outputSchema={"type": "object", "properties": {"n": {"type": "integer"}}})

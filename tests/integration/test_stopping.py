@@ -8,6 +8,7 @@ import pytest
 
 from shared.store import keys
 from tests.support.fake_cli import fake_cli
+from tests.support.parameters import long
 from tests.support.redis_states import STATES, in_state
 from tests.support.worker import MAY_TAKE, Worker
 
@@ -69,6 +70,7 @@ def test_a_worker_that_waits_for_redis_ends_at_once(server, store, tmp_path, sta
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_worker_stopped_while_slots_fail_to_start_ends(server, store, tmp_path):
     with in_state(server, "read-only"), Worker(tmp_path, server.url) as worker:
         # By then the next start is at least a second away.
@@ -89,7 +91,7 @@ def test_a_second_signal_leaves_a_job_its_grace(hanging_job, server, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", ["functions.worker", "local"])
+@pytest.mark.parametrize("module", ["functions.worker", long("local")])
 def test_a_stop_during_start_up_is_not_lost(server, store, tmp_path, module):
     # As PID 1 of a container it would ignore signals without a handler.
     for delay in (0.0, 0.1, 0.3, 0.6, 1.0, 1.5):

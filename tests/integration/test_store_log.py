@@ -26,6 +26,7 @@ def failures_in(text):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("part", ["api", "worker"])
 @pytest.mark.parametrize(
     ("host", "code"), [("127.0.0.1", "REFUSED"), ("no-such-host.invalid", "NAME")], ids=["refused", "unknown"]
@@ -57,6 +58,7 @@ def test_a_store_down_at_the_start_is_logged_once(tmp_path, part, host, code):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_store_outage_is_logged_once_by_api_and_worker_each(tmp_path, model):
     with Deployment(tmp_path, model.url, QUEUE_CONCURRENCY="2", LOG_FORMAT="json") as deployment:
         deployment.start_worker()

@@ -34,6 +34,7 @@ def test_an_answer_without_the_json_is_schema_unsatisfied(gateway, script):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_an_endless_regular_expression_blocks_no_slot(gateway, script):
     script(lambda _: ToolUse("StructuredOutput", {"text": "a" * 40 + "!"}))
     schema = {"type": "object", "properties": {"text": {"type": "string", "pattern": "^(a|a|a)*$"}}}
@@ -44,6 +45,7 @@ def test_an_endless_regular_expression_blocks_no_slot(gateway, script):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_an_exponential_schema_ends_with_the_timeout_of_its_job(gateway, script):
     # The CLI checks the value 2^40 times, and so would the gateway.
     steps = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(40)}
@@ -71,6 +73,7 @@ def test_the_gateway_checks_keywords_that_the_cli_does_not_know(gateway, script)
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_an_enum_with_a_repeated_value_can_be_answered(gateway, script):
     script(lambda _: ToolUse("StructuredOutput", {"color": "red"}))
     schema = {"type": "object", "properties": {"color": {"enum": ["red", "blue", "red"]}}}
@@ -88,6 +91,7 @@ def test_an_invalid_schema_is_refused_at_submit(gateway, schema, place):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_schemas_are_two_requests(gateway, script):
     script(lambda _: ToolUse("StructuredOutput", {"sum": 4}))
     first = gateway.ask("the same", outputSchema=SCHEMA)
@@ -112,6 +116,7 @@ def test_a_schema_refused_at_submit_has_a_reason(gateway, schema, reason):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_integers_keep_the_digits_that_the_model_wrote(gateway, script):
     given = {"ids": [9007199254740993, 2**63 - 1, -(10**30)], "share": 0.1, "on": True}
     script(lambda _: ToolUse("StructuredOutput", given))
@@ -122,6 +127,7 @@ def test_integers_keep_the_digits_that_the_model_wrote(gateway, script):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("root", "answer"),
     first_of(
@@ -140,6 +146,7 @@ def test_a_root_that_the_api_refuses_is_wrapped(gateway, script, model, root, an
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("text", "state"), first_of([("a+b", "failed"), ("a-b", "completed")]))
 def test_the_gateway_checks_expressions_that_the_cli_cannot_compile(gateway, script, text, state):
     script(lambda _: ToolUse("StructuredOutput", {"text": text}))

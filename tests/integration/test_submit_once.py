@@ -93,6 +93,7 @@ def test_fields_that_do_not_change_the_answer_do_not_change_the_cache(gateway):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.once
 def test_bypass_neither_reads_nor_writes_and_refresh_overwrites(gateway):
     first = gateway.ask("modes", cache={"mode": "bypass"})
@@ -104,6 +105,7 @@ def test_bypass_neither_reads_nor_writes_and_refresh_overwrites(gateway):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.once
 def test_a_cached_answer_ends_with_its_ttl(gateway):
     first = gateway.ask("short lived", cache={"ttl": 1})
@@ -306,6 +308,7 @@ def test_a_wait_returns_at_the_end_of_the_job_and_not_before(gateway, hold):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_prefer_wait_answers_with_the_finished_job_or_the_usual_202(gateway, hold):
     done = post(gateway, {"query": "soon"}, Prefer="wait=20")
     assert (done.status_code, done.json()["state"]) == (200, "completed")
@@ -330,6 +333,7 @@ def test_a_wait_out_of_bounds_is_refused(gateway, query):
 
 @pytest.mark.once
 @pytest.mark.slow
+@pytest.mark.long
 def test_lists_are_newest_first_filtered_and_paged_without_gaps(gateway):
     made = [gateway.ask(f"listed {number}", metadata={"n": str(number)})["jobId"] for number in range(5)]
     first = gateway.client.get("/api/query?limit=2").json()

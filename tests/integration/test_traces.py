@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.collector import Collector, tree
 from tests.support.gateway import ROOT
+from tests.support.parameters import first_of, long
 from tests.support.receiver import Receiver
 from tests.support.scripted_model import Disconnect, Error, Text, ToolUse
 from tests.support.waiting import until
@@ -133,6 +134,7 @@ def test_a_job_with_a_tool_and_a_webhook_is_one_tree(gateway, model, collector, 
     assert hook.headers["tracestate"] == "vendor=1"
 
 
+@pytest.mark.long
 def test_a_pause_for_a_decision_is_a_span_of_the_job(gateway, model, collector):
     """Catches a job whose hours of waiting for a person look like a wait for a slot, or like nothing."""
     model.script([ToolUse("Bash", {"command": f"echo {SECRET}"})], Text(SECRET))
@@ -205,6 +207,7 @@ def test_a_second_attempt_is_a_second_run_of_the_job(gateway, model, collector):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_request_that_the_relay_repeats_is_a_span_of_its_own(gateway, model, collector):
     model.script(Error(529, "overloaded_error"), Text("done"))
     trace, headers = begin()
@@ -217,6 +220,7 @@ def test_a_request_that_the_relay_repeats_is_a_span_of_its_own(gateway, model, c
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_metrics_have_exemplars(gateway, collector):
     """Catches an exemplar of a trace that nobody recorded, and one in the format that has none."""
     trace, headers = begin()
@@ -235,6 +239,7 @@ def test_the_metrics_have_exemplars(gateway, collector):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_failed_job_has_its_code(gateway, model, collector):
     model.reply, before = (lambda body: Error(400, "invalid_request_error", SECRET)), model.reply
     trace, headers = begin()
@@ -268,8 +273,8 @@ LIVE: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("path", LIVE)
+@pytest.mark.parametrize("stream", [long(False), True])
+@pytest.mark.parametrize("path", first_of(LIVE))
 def test_a_compat_api_has_the_same_tree(gateway, collector, path, stream):
     trace, headers = begin()
     submit(gateway, headers, path, **LIVE[path], stream=stream)
@@ -302,6 +307,7 @@ def test_a_joined_and_a_cached_submission_have_their_own_webhook_trace(gateway, 
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_delivery_that_is_repeated_is_two_spans(gateway, collector, receiver):
     answers: Iterator[tuple[int, dict[str, str]]] = iter([(500, {}), (204, {})])
     receiver.reply, before = (lambda hook: next(answers)), receiver.reply
@@ -315,6 +321,7 @@ def test_a_delivery_that_is_repeated_is_two_spans(gateway, collector, receiver):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_cancelled_job_ends_its_trace(gateway, model, collector):
     model.script([ToolUse("Bash", {"command": "sleep 60"})])
     trace, headers = begin()
@@ -331,6 +338,7 @@ def test_a_cancelled_job_ends_its_trace(gateway, model, collector):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_headers_that_are_wrong_begin_a_trace_without_them(gateway, collector):
     """Catches a 500, and a client's text that is kept in Redis whatever its size; the unit tests have more of these."""
     raw = [(b"traceparent", b"00-" + b"a" * 9000), (b"tracestate", b"a=" + b"b" * 9000)]
@@ -379,7 +387,7 @@ def test_a_method_and_a_path_of_a_client_are_in_no_span(gateway, collector):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", ["500", "silence"])
+@pytest.mark.parametrize("fault", [long("500"), "silence"])
 def test_nothing_waits_for_a_collector_that_fails(gateway, collector, fault):
     """Catches a submission, a run or an end that waits for its spans."""
     answered = threading.Event()

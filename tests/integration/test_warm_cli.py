@@ -22,7 +22,7 @@ from functions.worker.sandbox.confine import Sandbox
 from functions.worker.sandbox.probe import probe
 from shared.configuration.settings import WorkerSettings
 from shared.host import cores, processes
-from tests.support.parameters import first_of
+from tests.support.parameters import first_of, long
 from tests.support.real_cli import isolated_environment
 from tests.support.scripted_model import Text, ToolUse
 from tests.support.waiting import until_async
@@ -88,6 +88,7 @@ async def test_each_job_with_default_options_gets_its_own_warm_cli(slot):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 async def test_a_job_gets_a_cli_that_has_just_started(slot):
     async with kept_warm() as cli:
         async with asyncio.timeout(30):
@@ -98,6 +99,7 @@ async def test_a_job_gets_a_cli_that_has_just_started(slot):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("has_cores", "wanted"), first_of([(2.0, True), (1.9, False)]))
 async def test_jobs_that_follow_each_other_get_a_second_waiting_cli(slot, monkeypatch, has_cores, wanted):
     """Catches jobs in direct succession that each wait for a start while a core is free; or a start without one."""
@@ -141,6 +143,7 @@ async def test_a_waiting_cli_rehearses_without_claude(slot, model):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 async def test_a_cli_that_a_job_waits_for_does_not_rehearse(slot, model, monkeypatch):
     """Catches a busy slot whose jobs wait for rehearsals."""
     rehearsals: list[object] = []
@@ -188,6 +191,7 @@ async def test_a_run_that_ends_before_its_options_are_taken_starts_nothing(slot,
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("alone", first_of([0.01, 60.0]))
 async def test_the_next_cli_starts_after_the_job_or_its_start_up(slot, monkeypatch, alone):
     monkeypatch.setattr(held, "_START_DELAY_WITHOUT_RELAY", alone)
@@ -207,8 +211,8 @@ async def test_the_next_cli_starts_after_the_job_or_its_start_up(slot, monkeypat
     "request_",
     [
         {"systemPrompt": "x", "model": "claude-sonnet-4-5", "effort": "low"},
-        pytest.param({"maxOutputTokens": 5000}, marks=pytest.mark.slow),
-        pytest.param({"tools": ["Read"]}, marks=pytest.mark.slow),
+        long({"maxOutputTokens": 5000}),
+        long({"tools": ["Read"]}),
         pytest.param({"tools": ["Bash", "Read"]}, marks=pytest.mark.slow),
         {"session": True, "conversation": {"id": "4f0d0f26-1f4f-4c1c-9a53-3d3d9b1d9b6c", "from": None}},
     ],
@@ -225,8 +229,8 @@ async def test_a_job_with_its_own_options_gets_the_waiting_cli(slot, request_):
     [
         pytest.param({"maxTurns": 2}, marks=pytest.mark.slow),
         {"tools": ["Bash"]},
-        pytest.param({"tools": ["Task"]}, marks=pytest.mark.slow),
-        pytest.param({"tools": ["Edit"]}, marks=pytest.mark.slow),
+        long({"tools": ["Task"]}),
+        long({"tools": ["Edit"]}),
     ],
 )
 async def test_a_job_that_needs_other_flags_starts_its_own_cli(slot, request_):
@@ -254,6 +258,7 @@ async def test_a_waiting_cli_runs_only_the_tools_of_its_job(slot, model, tools, 
 
 
 @pytest.mark.slow
+@pytest.mark.long
 async def test_an_unknown_cli_gets_jobs_with_default_options_alone(slot, monkeypatch):
     """Catches options that are sent to a CLI which may ignore them, and limits that nobody keeps."""
     monkeypatch.setattr(version, "of_cli", lambda _: None)
@@ -351,6 +356,7 @@ async def test_options_and_sessions_come_late_in_a_sandbox(slot, model, tools):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 async def test_a_session_cli_without_a_job_is_not_replaced(slot, monkeypatch):
     """Catches a slot that keeps a second CLI for ever after one session."""
     async with kept_warm() as cli:
@@ -376,6 +382,7 @@ async def test_a_dead_cli_is_replaced_and_given_to_no_job(slot):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 async def test_an_old_cli_is_replaced(slot, monkeypatch):
     monkeypatch.setattr(held, "_MAX_AGE", 0.2)
     async with kept_warm() as cli:
@@ -420,6 +427,7 @@ async def test_a_cli_whose_start_failed_is_given_to_no_job(slot):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 async def test_a_full_disk_is_logged_and_retried(slot, monkeypatch, caplog):
     made: list[None] = []
     create = Workspace.create

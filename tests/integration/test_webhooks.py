@@ -112,6 +112,7 @@ def test_a_host_that_does_not_resolve_yet_is_accepted(gateway, one):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_both_secrets_of_a_rotation_sign(gateway, receiver):
     with caller(gateway, "rotates") as (client, made):
         new = command(gateway, "webhooks", "rotate", made["id"]).stdout.strip()
@@ -152,6 +153,7 @@ def test_the_command_line_lists_and_redelivers(gateway, receiver):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_listen_receives_verifies_and_prints(gateway):
     with caller(gateway, "listens") as (client, made):
         receiver = subprocess.Popen(

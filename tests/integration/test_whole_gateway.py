@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.support.gateway import Gateway
-from tests.support.parameters import LONG
+from tests.support.parameters import LONG, long
 from tests.support.scripted_model import Hang, ScriptedModel
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +69,7 @@ def demo(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_without_credentials_the_demo_model_answers_and_says_so(demo):
     answer = demo.ask("What is 2+2?")["result"]["response"]
     assert "4" in answer
@@ -81,6 +82,7 @@ def test_without_credentials_the_demo_model_answers_and_says_so(demo):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_demo_answers_cost_nothing_and_are_not_cached_for_claude(tmp_path):
     with Gateway(tmp_path, QUEUE_CONCURRENCY="1") as gateway:
         first = gateway.ask("Who answers?")["result"]
@@ -96,6 +98,7 @@ def test_demo_answers_cost_nothing_and_are_not_cached_for_claude(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_demo_model_follows_the_instructions_of_a_query(demo):
     assert demo.ask("demo: fail 529", timeoutMs=6000)["error"]["code"] == "overloaded"
     assert demo.ask("demo: stream 3")["result"]["response"].endswith("word1 word2 word3")
@@ -127,6 +130,7 @@ def test_with_credentials_no_demo_model_runs_and_the_log_has_no_secret(tmp_path)
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_second_gateway_on_the_same_data_is_refused(tmp_path):
     with Gateway(tmp_path, QUEUE_CONCURRENCY="1"):
         done = subprocess.run(
@@ -177,7 +181,7 @@ def test_nothing_survives_a_killed_gateway(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("auth", ["true", "false"])
+@pytest.mark.parametrize("auth", ["true", long("false")])
 def test_the_start_prints_its_address_and_one_line_to_stdout(tmp_path, auth):
     """Catches advice on standard output, which programs read, and a printed command that does not run."""
     with ScriptedModel() as model, Gateway(tmp_path, **credentials(model, AUTH_ENABLED=auth)) as gateway:

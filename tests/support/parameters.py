@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-SLOW = (pytest.mark.slow,)
 LONG = (pytest.mark.slow, pytest.mark.long)
 
 
