@@ -27,8 +27,9 @@ def make_key(url, name):
     return asyncio.run(make())
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("kind", ["bundled", pytest.param("redis", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", SERVERS)
 def test_a_store_with_users_killed_under_load_loses_nothing_accepted(tmp_path, model, full, row, kind):
     """Catches an ACL with which the append-only file cannot be replayed."""
     program = SERVERS[kind]

@@ -140,8 +140,9 @@ def test_two_gateways_sharing_a_spool_get_their_own_results(tmp_path, model, row
         )
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("end", ["kill", *(pytest.param(end, marks=pytest.mark.slow) for end in ("timeout", "cancel"))])
+@pytest.mark.parametrize("end", ["timeout", "cancel", "kill"])
 def test_a_tools_child_in_its_own_session_ends_with_the_run(tmp_path, model, row, end):
     number = f"36{os.getpid()}{len(end)}"
     command = f"setsid sleep {number} >/dev/null 2>&1 & disown; sleep {number}"

@@ -22,7 +22,7 @@ from tests.support.scripted_model import ScriptedModel
 def pytest_generate_tests(metafunc):
     """Run each test with a gateway through uvicorn and through the Lambda emulator, unless it is marked `once`.
 
-    `make slow` uses the emulator; `make test` has the emulator's own tests, and `make slow-short` its direct answers.
+    `make slow` uses the emulator, and `make test` has the emulator's own tests.
     """
     if "gateway" in metafunc.fixturenames:
         once, emulated = (metafunc.definition.get_closest_marker(name) for name in ("once", "emulated"))

@@ -10,7 +10,7 @@ import pytest
 
 from functions.worker.cli.removal import remove_tree
 from functions.worker.outputs import artifacts
-from tests.support.object_store import STORES, ObjectStore, with_each_store
+from tests.support.object_store import STORES, ObjectStore
 from tests.support.parameters import first_of
 from tests.support.scripted_model import Text, ToolUse
 
@@ -52,7 +52,6 @@ def listed(gateway, job):
     return answer.json()
 
 
-@with_each_store
 def test_a_job_that_is_seen_as_completed_has_its_artifacts(gateway, model):
     """Catches artifacts that come after the state, at another path, or with other bytes."""
     job = run(gateway, model, "mkdir -p outputs/a && printf 'x,y\\n' >outputs/a/'ä b.csv'; printf 1 >outputs/z")
@@ -77,7 +76,6 @@ def test_a_job_that_is_seen_as_completed_has_its_artifacts(gateway, model):
 
 @pytest.mark.slow
 @pytest.mark.long
-@with_each_store
 def test_an_artifact_is_a_file_for_the_next_job(gateway, model):
     first = run(gateway, model, "mkdir outputs && echo made >outputs/a")
     files = [{"path": "in", "fileId": first["result"]["artifacts"][0]["fileId"]}]
@@ -104,7 +102,6 @@ def test_a_job_that_times_out_has_its_artifacts(gateway, model):
     assert [one["path"] for one in listed(gateway, job)["artifacts"]] == ["a"]
 
 
-@with_each_store
 def test_a_cancelled_job_has_its_artifacts_soon(gateway, model):
     model.script(ToolUse("Bash", {"command": "mkdir outputs && echo half >outputs/a && echo go && sleep 60"}))
     job_id = gateway.submit("cancel", tools=["Bash"])

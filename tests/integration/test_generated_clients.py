@@ -17,7 +17,7 @@ from tests.integration.test_callers import keys
 from tests.support.gateway import ROOT
 from tests.support.scripted_replies import Error, Text, ToolUse
 
-pytestmark = [pytest.mark.once, pytest.mark.slow]
+pytestmark = [pytest.mark.once, pytest.mark.slow, pytest.mark.long]
 PYTHON = ROOT / ".venv-clients/bin"
 NODE = ROOT / "tests/clients/node_modules/.bin"
 # The generator does not know the schema of these two JSON Lines responses, and returns their bodies as bytes.
@@ -102,7 +102,6 @@ def test_every_operation_has_a_function(package):
     assert made == {operation["operationId"] for operations in paths.values() for operation in operations.values()}
 
 
-@pytest.mark.long
 def test_a_query_is_submitted_awaited_listed_and_followed(client, package, queries, script):
     script(lambda body: Text("4"))
     models = package(".models")
@@ -124,7 +123,6 @@ def test_a_query_is_submitted_awaited_listed_and_followed(client, package, queri
     assert queries("usage")(client=client).parsed.days[0].jobs == 1
 
 
-@pytest.mark.long
 def test_structured_output_is_read(client, package, queries, script):
     script(lambda body: ToolUse("StructuredOutput", {"n": 4}))
     models = package(".models")
@@ -134,7 +132,6 @@ def test_structured_output_is_read(client, package, queries, script):
     assert (done.result.structured, done.result.format_) == ({"n": 4}, models.ResultFormat.JSON)
 
 
-@pytest.mark.long
 def test_a_job_that_fails_says_why(client, package, queries, script):
     script(lambda body: Error(400, "invalid_request_error"))
     request = package(".models").SubmitRequest(query="refuse me")
@@ -142,7 +139,6 @@ def test_a_job_that_fails_says_why(client, package, queries, script):
     assert (done.state.value, done.error.code.value) == ("failed", "invalid_request")
 
 
-@pytest.mark.long
 def test_a_batch_is_submitted_and_read(client, package, script):
     script(lambda body: Text("yes"))
     models, batches = package(".models"), ".api.batches"
@@ -153,7 +149,6 @@ def test_a_batch_is_submitted_and_read(client, package, script):
     assert package(f"{batches}.cancel_batch").sync(batch.batch_id, client=client).state.value in {"cancelling", "ended"}
 
 
-@pytest.mark.long
 def test_errors_are_problems_with_a_known_code(client, package, queries):
     models, submit = package(".models"), queries("submit_query")
     query = models.SubmitRequest.from_dict

@@ -6,7 +6,7 @@ import json
 import httpx
 import pytest
 
-from tests.support.object_store import STORES, ObjectStore, with_each_store
+from tests.support.object_store import STORES, ObjectStore
 from tests.support.scripted_model import Text, ToolUse
 
 # The handlers are those of every job: `test_main_job`, `test_every_route`.
@@ -139,7 +139,6 @@ def test_a_batch_has_files_of_its_own(gateway, model):
 
 @pytest.mark.slow
 @pytest.mark.long
-@with_each_store
 def test_a_presigned_upload_can_be_used_before_it_is_read(gateway, model):
     answer = gateway.client.post("/api/files?upload=presigned", json={"name": "a.png", "size": len(PNG)})
     if answer.status_code == 422:

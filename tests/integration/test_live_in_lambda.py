@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.parameters import first_of
 from tests.support.scripted_replies import Text
 
-pytestmark = [pytest.mark.emulated, pytest.mark.slow]
+pytestmark = [pytest.mark.emulated, pytest.mark.slow, pytest.mark.long]
 MESSAGES = [{"role": "user", "content": "hello"}]
 CHAT: dict[str, Any] = {"model": "m", "messages": MESSAGES}
 PATHS: dict[str, dict[str, Any]] = {
@@ -18,21 +17,20 @@ PATHS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("path", first_of(PATHS))
+@pytest.mark.parametrize("path", PATHS)
 def test_an_answer_in_time_is_returned_whole(gateway, path):
     answer = gateway.client.post(path, json=PATHS[path])
     assert answer.status_code == 200, answer.text
     assert "hello" in answer.text
 
 
-@pytest.mark.parametrize("path", first_of(PATHS))
+@pytest.mark.parametrize("path", PATHS)
 def test_streaming_is_refused_by_name(gateway, path):
     answer = gateway.client.post(path, json={**PATHS[path], "stream": True})
     assert answer.status_code == 400
     assert "stream: not supported in Lambda" in answer.json()["error"]["message"]
 
 
-@pytest.mark.long
 def test_a_later_answer_is_a_timeout_that_names_background(gateway, script):
     script(lambda body: Text("late", delay_before=60))
     began = time.monotonic()

@@ -2,15 +2,10 @@
 
 from typing import Any
 
-import pytest
-
 from tests.support.parameters import long
 
 # Parameters of a module's fixture `variables`. What does not depend on the store is tried with S3 in `make slow` alone.
 STORES = ("directory", long("s3"))
-with_each_store = pytest.mark.parametrize(
-    "variables", ["directory", pytest.param("s3", marks=pytest.mark.slow)], indirect=True, scope="module"
-)
 
 
 class ObjectStore:
