@@ -20,6 +20,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from local.connections import Sweeper, most_connections
+from local.held_writes import HeldWrites
 from local.http_refusals import UNKNOWN, OverLimit, as_bytes, too_many
 from shared.api.errors import GatewayError, HeadTooLarge, MalformedRequest, RequestTimeout
 from shared.http.problems import refusal
@@ -38,15 +39,12 @@ SURPLUS, SURPLUS_SECONDS = 64, 5.0
 HEAD, BODY, ANSWER, IDLE, DISCARD, LINGER = range(6)
 
 
-class _Wire:
-    """A transport whose `close` lets the client read the response first; everything else is delegated."""
+class _Wire(HeldWrites):
+    """A transport whose `close` lets the client read the response first."""
 
     def __init__(self, transport: asyncio.Transport, protocol: "BoundedProtocol") -> None:
-        self._transport, self._protocol = transport, protocol
-        self.write = transport.write
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
+        super().__init__(transport, protocol.loop)
+        self._protocol = protocol
 
     def is_closing(self) -> bool:
         return self._protocol.phase == LINGER or self._transport.is_closing()
@@ -60,7 +58,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the connection; refuse it if there are too many."""
-        self.wire = transport
+        self.wire, self.responses = transport, _Wire(transport, self)
         self.phase = HEAD
         self.deadline = self.loop.time() + HEAD_SECONDS
         self._head = self._fields = self._named = 0
@@ -68,7 +66,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unread, self._unread_since = 0, 0.0
         # The body framing of a request that offers an upgrade, and whether its parsing is being resumed.
         self._framing, self._resuming = b"", False
-        super().connection_made(_Wire(transport, self))  # type: ignore[arg-type]
+        super().connection_made(self.responses)  # type: ignore[arg-type]
         sweeper = Sweeper.of(self.server_state, self.loop)
         sweeper.start()
         limit = most_connections()
@@ -81,8 +79,8 @@ class BoundedProtocol(HttpToolsProtocol):
                 # Close the longest idle surplus connection, so that idle sockets do not block liveness checks.
                 oldest = next((one for one in sweeper.surplus if one.phase == HEAD), self)
                 del sweeper.surplus[oldest]
-                oldest.wire.write(as_bytes(too_many(limit, UNKNOWN)))
-                oldest.wire.close()
+                oldest.responses.write(as_bytes(too_many(limit, UNKNOWN)))
+                oldest.finish()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Remove the connection from the surplus."""
@@ -213,6 +211,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Start the next pipelined request, or read on."""
         self.server_state.total_requests += 1
+        self.responses.flush()
         if self.transport.is_closing():
             return
         if self.pipeline:
@@ -250,7 +249,7 @@ class BoundedProtocol(HttpToolsProtocol):
         answer = refusal(error, scope)
         if request_id := scope.get("state", {}).get("request_id"):
             answer.raw_headers.extend(request_id_headers(scope["path"], request_id))
-        self.wire.write(as_bytes(answer))
+        self.responses.write(as_bytes(answer))
         self.finish()
 
     def finish(self) -> None:
@@ -258,6 +257,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
         Closing a socket with unread input resets the connection, and the client or proxy loses the response.
         """
+        self.responses.flush()
         if self.phase not in {BODY, DISCARD} or self.wire.is_closing():
             if self.phase != LINGER:
                 self.wire.close()

@@ -3,12 +3,12 @@
 from fastapi import APIRouter, Request, Response
 
 from shared.api.errors import AlreadyFinished, NotRunning, TooManyMessages
-from shared.api.models import Accepted, Cached, Result, Route, Status
+from shared.api.models import Accepted, Cached, Route, Status
 from shared.api.requests import RouteRequest, SubmitRequest
 from shared.api.steps import MessageAccepted, NewMessage
 from shared.api.views import status_of
 from shared.configuration.settings import SubmitSettings, load
-from shared.http.answers import as_json
+from shared.http.answers import as_cached, as_json
 from shared.http.body import read_json
 from shared.http.callers import caller_of
 from shared.http.describe import ACCEPTED_HEADERS, SUBMISSION_ERRORS, header, in_path, problems, takes
@@ -52,10 +52,7 @@ async def submit_query(request: Request) -> Response:
     if answer.replayed:
         headers["Idempotent-Replayed"] = "true"
     if answer.kind == "cached":
-        # Parsed and validated in one step.
-        result = Result.model_validate_json(answer.result)
-        cached = Cached(request_id=answer.request_id, status="cached", job_id=answer.job_id, result=result)
-        return as_json(cached, 200, headers)
+        return as_cached(answer.request_id, answer.job_id, answer.result, headers)
     if seconds := preferred_wait(request.headers, _LONGEST_WAIT):
         headers["Preference-Applied"] = "wait"
         job = await service.at_end(answer.job_id, seconds, caller=caller, settings=settings)

@@ -1,18 +1,40 @@
 """Responses that routes write themselves."""
 
 from collections.abc import AsyncIterator
+from functools import lru_cache
+from typing import Any
 
 from fastapi import Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
+from shared.api.models import Cached, Result
+
 # Proxies may not store, compress or buffer a stream.
+# Cached results that are kept as they were written last, and the length of the longest of them: 8 MB in all.
+_KEPT, _LONGEST_KEPT = 256, 16_384
 UNBUFFERED = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 
 
 def as_json(body: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Write a body as JSON with the names of the API."""
     return Response(body.model_dump_json(by_alias=True), status, headers, "application/json")
+
+
+def as_cached(request_id: str, job_id: str, result: str, headers: dict[str, str]) -> Response:
+    """Write a cached answer; `result` is the result as the store has it."""
+    fields: dict[str, Any] = {"request_id": request_id, "status": "cached", "job_id": job_id}
+    head = Cached.model_construct(**fields).model_dump_json(by_alias=True)
+    body = (_kept if len(result) <= _LONGEST_KEPT else _written)(result)
+    return Response(f'{head[:-1]},"result":{body}}}', 200, headers, "application/json")
+
+
+def _written(stored: str) -> str:
+    """Return a stored result in the form of the API: validated, with the fields that it lacks."""
+    return Result.model_validate_json(stored).model_dump_json(by_alias=True)
+
+
+_kept = lru_cache(_KEPT)(_written)
 
 
 def event_stream(events: AsyncIterator[bytes], headers: dict[str, str] | None = None) -> Response:

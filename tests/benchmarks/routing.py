@@ -24,10 +24,11 @@ SETS = {
     "mcp_sixth": "mcp_sixth_servers.json",
     "mcp_seventh": "mcp_seventh_servers.json",
     "mcp_eighth": "mcp_eighth_servers.json",
+    "mcp_ninth": "mcp_ninth_servers.json",
 }
 EXAMPLES = (0, 3, 5, 10)
 # These have twelve servers each, which are also measured as two times six.
-HALVED = ("mcp_sixth", "mcp_seventh", "mcp_eighth")
+HALVED = ("mcp_sixth", "mcp_seventh", "mcp_eighth", "mcp_ninth")
 FIFTY = 50
 Choose = Callable[[str], tuple[list[str], object]]
 

@@ -25,6 +25,10 @@ FIXED = {
 async def app(scope, receive, send):
     """Answer some paths without reading the body; for others echo path and body, or the header fields."""
     path = scope["path"]
+    if path == "/early":
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"3")]})
+        await send({"type": "http.response.body", "body": await read_body(receive)})
+        return
     if path in FIXED:
         status, body, headers = FIXED[path]
     else:

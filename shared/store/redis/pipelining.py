@@ -27,8 +27,10 @@ _WRITE: Command = ("DEL", keys.NOTHING)
 _senders: WeakKeyDictionary[redis.asyncio.Redis, "_Sender"] = WeakKeyDictionary()
 
 
-async def send(client: redis.asyncio.Redis, *commands: Command) -> list[Any]:
+async def send(client: redis.asyncio.Redis, *commands: Command, at_once: bool = False) -> list[Any]:
     """Return a reply for each command, an exception for one that Redis refuses; raise when Redis does not answer.
+
+    Commands that are sent at once do not wait for others of this turn of the loop.
 
     The commands are sent in order, are no transaction, and may be sent twice. The reply to GETRANGE is bytes, since it
     may end within a character. Cancelling one caller does not affect the others.
@@ -36,7 +38,7 @@ async def send(client: redis.asyncio.Redis, *commands: Command) -> list[Any]:
     sender = _senders.get(client)
     if sender is None:
         sender = _senders[client] = _Sender(client)
-    return await sender.send(commands)
+    return await sender.send(commands, at_once=at_once)
 
 
 async def get(client: redis.asyncio.Redis, *commands: Command) -> list[Any]:
@@ -67,19 +69,19 @@ class _Sender:
         self._write_at = 0.0
         self._is_closed = False
 
-    async def send(self, commands: Sequence[Command]) -> list[Any]:
+    async def send(self, commands: Sequence[Command], *, at_once: bool) -> list[Any]:
         try:
-            return await self._send(commands)
+            return await self._send(commands, at_once=at_once)
         except (RedisConnectionError, RedisTimeoutError):
             # The server closed an idle connection, is no longer the primary, or a reply was lost: send once more, on a
             # new connection.
-            return await self._send(commands)
+            return await self._send(commands, at_once=at_once)
 
-    async def _send(self, commands: Sequence[Command]) -> list[Any]:
+    async def _send(self, commands: Sequence[Command], *, at_once: bool) -> list[Any]:
         connection = self._connection
         if connection is None or not connection.is_open:
             connection = await self._open()
-        answer = connection.send(commands)
+        answer = connection.send(commands, at_once=at_once)
         now = time.monotonic()
         if now >= self._write_at:
             self._write_at = now + _WRITE_EVERY
