@@ -21,6 +21,7 @@ from shared.mcp import fitted, kinds
 from shared.mcp.encoder import embed
 from shared.mcp.features import words_of
 from shared.mcp.quantized import Matrix
+from shared.mcp.spelling import LEAST, SHORTEST, hashes, words_in
 from shared.mcp.vectors import Vectors
 
 Array = np.ndarray[Any, Any]
@@ -100,7 +101,7 @@ def fit(catalog: list[Kind], general: list[str]) -> dict[str, Array]:
     common = [row for row, count in enumerate(vectors.counts) if count >= _LEAST_TEXTS]
     order = sorted(common, key=lambda row: vectors.known[row])
     scales = np.abs(by_feature[order]).max(axis=0) / 127
-    return {
+    return spelling(texts) | {
         "digest": np.frombuffer(digest().encode(), dtype=np.uint8),
         "texts": _bytes(texts[row] for row in kept),
         "kinds": of[kept],
@@ -110,6 +111,17 @@ def fit(catalog: list[Kind], general: list[str]) -> dict[str, Array]:
         "weights": vectors.weights[order].astype(np.float16),
         "by_feature": np.round(by_feature[order] / scales).astype(np.int8),
         "scales": scales.astype(np.float32),
+    }
+
+
+def spelling(texts: list[str]) -> dict[str, Array]:
+    """Return what typing errors are corrected by: all words of the catalog, and how many texts have the common ones."""
+    counts = Counter(word for text in texts for word in words_in(text))
+    common = sorted(word for word, count in counts.items() if count >= LEAST and len(word) >= SHORTEST)
+    return {
+        "words": _bytes(common),
+        "word_counts": np.array([counts[word] for word in common], dtype=np.uint16),
+        "known_words": hashes(counts),
     }
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from shared.mcp.quantized import Bytes, Matrix, Quantized
+from shared.mcp.spelling import Spelling
 from shared.mcp.vectors import Numbers, Vector, Vocabulary
 
 FILE = Path(__file__).with_name("fitted.npz")
@@ -34,6 +35,7 @@ class Fitted:
     vocabulary: Vocabulary
     by_feature: Bytes
     scales: Matrix  # what 1 in `by_feature` stands for in each column
+    spelling: Spelling
 
     def values(self, likeness: Matrix, vectors: list[Vector]) -> Matrix:
         """Return a row for each query and a column for each kind."""
@@ -48,7 +50,7 @@ def fitted() -> Fitted:
     """Read the model. Weights are kept as bytes with a scale for each kind, and halves."""
     with np.load(FILE, allow_pickle=False) as file:
         # The texts' characters are kept as bytes too, a line each.
-        texts, known = (file[name].tobytes().decode().split("\n") for name in ("texts", "features"))
+        texts, known, words = (file[name].tobytes().decode().split("\n") for name in ("texts", "features", "words"))
         features = [(kind, text) for kind, _, text in (line.partition("\t") for line in known)]
         return Fitted(
             tuple(texts),
@@ -58,6 +60,8 @@ def fitted() -> Fitted:
             Vocabulary(features, file["weights"].astype(np.float32)),
             file["by_feature"],
             file["scales"],
+            # Not strict: no words at all are one empty line.
+            Spelling(dict(zip(words, file["word_counts"].tolist(), strict=False)), file["known_words"]),
         )
 
 

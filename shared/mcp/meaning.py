@@ -24,18 +24,19 @@ from shared.mcp.keywords import Keyword
 from shared.mcp.pasted import wish
 from shared.mcp.quantized import Matrix
 from shared.mcp.scores import ALWAYS, Score
+from shared.mcp.spelling import words_in
 from shared.mcp.tools import Tools, plain_words, valid
 from shared.mcp.vectors import Numbers, Vector, Vectors
 
 if TYPE_CHECKING:
     from shared.mcp.learned import Learned
 
-# The value from which the best server is chosen, and that of others. Fitted to labeled queries, for recall first: a
+# The value from which the best server is chosen. Fitted to labeled queries, for recall first: a
 # missing server costs an answer, a needless one some hundred milliseconds.
-THRESHOLD, SECOND = 0.04, 0.08
-# The more servers, the more of them have a high value by chance. The share of the best that another needs, and a value
-# that is enough without it, are these for so many servers.
-_NUMBERS, SHARE, ENOUGH = (6, 12, 20), (0.6, 0.7, 0.78), (0.16, 0.2, 0.28)
+THRESHOLD = 0.05
+# The more servers, the more of them have a high value by chance. The least value of another than the best, the share of
+# the best that it needs, and a value that is enough without it, are these for so many servers.
+_NUMBERS, SECOND, SHARE, ENOUGH = (6, 12, 20), (0.06, 0.06, 0.08), (0.6, 0.7, 0.78), (0.16, 0.18, 0.28)
 # Below so many, a value counts more for each time that their number halves, but not for fewer than two.
 _MANY, _OF_HALF, _FEWEST = 12, 0.015, 2
 # The value for one clause of a query from which a server is chosen too, and its least share of the best for all of it.
@@ -64,6 +65,7 @@ class MeaningRouter:
         self._keywords = [(column, Keyword(text)) for column, one in enumerate(routing) for text in one.keywords]
         self._always = np.array([one.always for one in routing], dtype=bool)
         number = max(int(np.count_nonzero(~self._always)), _FEWEST)
+        self._second = float(np.interp(number, _NUMBERS, SECOND))
         self._share = float(np.interp(number, _NUMBERS, SHARE))
         self._enough = float(np.interp(number, _NUMBERS, ENOUGH))
         # What is added to the values of the servers whatever the query.
@@ -75,6 +77,7 @@ class MeaningRouter:
         # A server has a column for each of its kinds, and its value is the highest of theirs. One of no kind has one.
         self._starts: Numbers = np.cumsum([0, *counts[:-1]], dtype=np.int32)
         own = [*wanted]
+        self._own_words = frozenset(word for text in own for word in words_in(text))
         self._texts = [*model.texts, *own]
         # The texts of each server and of its kinds, of which a reason names one. A text of no kind has the last row.
         of_texts = np.vstack([self._of_servers(of_kinds), np.zeros(len(servers))])[model.kinds]
@@ -118,7 +121,7 @@ class MeaningRouter:
         query = valid(query)
         whole, *parts = self._compared([query, *(clauses(wish(query)) if len(query) <= _LONGEST else ())])
         best = float(whole.values.max(initial=-np.inf))
-        least = min(max(SECOND, min(self._share * best, self._enough)), max(THRESHOLD, best))
+        least = min(max(self._second, min(self._share * best, self._enough)), max(THRESHOLD, best))
         shown = dict.fromkeys(map(int, np.flatnonzero(self._always | (whole.values >= least))), whole)
         if best >= THRESHOLD:
             for part in parts:
@@ -137,7 +140,9 @@ class MeaningRouter:
     def _compared(self, queries: Sequence[str]) -> list["_Compared"]:
         """Compare queries with all servers, all at once: what takes time is to read the matrices."""
         pieces = [_pieces(query) for query in queries]
-        found = iter(self._of_pieces([piece for of_query in pieces for piece in of_query]))
+        spelling = self._model.spelling
+        corrected = [spelling.corrected(piece, self._own_words) for of_query in pieces for piece in of_query]
+        found = iter(self._of_pieces(corrected))
         return [
             self._of_query(query, of_query, list(islice(found, len(of_query))))
             for query, of_query in zip(queries, pieces, strict=True)
