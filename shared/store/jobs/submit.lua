@@ -83,7 +83,13 @@ if fingerprint and submission.read_cache then
     local more = bytes + record_bytes(submission, kept[1], result)
     if more > 0 and lacks_room(caller, limits, more) then return answer('caller_bytes', '', '') end
     remember(submission, 'cached', kept[1], time, result)
-    note_hit(request_id, caller, submission.label or '\n', tonumber(kept[2]))
+    -- Sent again after a lost reply, the hit has been counted.
+    if redis.call('SET', hit_of(request_id), 1, 'NX', 'EX', 10) then
+      count('cache_hits')
+      redis.call('HINCRBYFLOAT', COUNTERS, 'cache_saved_usd', kept[2])
+      add_to_day(caller, 'saved', kept[2])
+      add_usage(caller, submission.label or '\n', '', {saved = tonumber(kept[2])})
+    end
     if url then
       local host = submission.webhook_host or ''
       add_webhook(kept[1], caller, request_id, request_id, url, host, metadata, 'query.completed', time, trace)

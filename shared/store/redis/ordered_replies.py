@@ -53,7 +53,7 @@ class OrderedReplies(asyncio.Protocol):
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self.is_open = not self._transport.is_closing()
 
-    def send(self, commands: Sequence[Command], *, at_once: bool = False) -> asyncio.Future[list[Any]]:
+    def send(self, commands: Sequence[Command]) -> asyncio.Future[list[Any]]:
         """Send commands; the future has a reply for each, an exception for one that Redis refuses."""
         # All are packed before any is sent, so that a value which cannot be sent leaves nothing half done.
         try:
@@ -64,7 +64,7 @@ class OrderedReplies(asyncio.Protocol):
         self._sent.append(Request(commands, answer))
         self._packed += packed
         self._unwritten += 1
-        if at_once or self._unwritten >= _AT_ONCE:
+        if self._unwritten >= _AT_ONCE:
             self._write()
         elif not self._writes_later:
             self._writes_later = True

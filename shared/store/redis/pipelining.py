@@ -27,10 +27,8 @@ _WRITE: Command = ("DEL", keys.NOTHING)
 _senders: WeakKeyDictionary[redis.asyncio.Redis, "_Sender"] = WeakKeyDictionary()
 
 
-async def send(client: redis.asyncio.Redis, *commands: Command, at_once: bool = False) -> list[Any]:
+async def send(client: redis.asyncio.Redis, *commands: Command) -> list[Any]:
     """Return a reply for each command, an exception for one that Redis refuses; raise when Redis does not answer.
-
-    Commands that are sent at once do not wait for others of this turn of the loop.
 
     The commands are sent in order, are no transaction, and may be sent twice. The reply to GETRANGE is bytes, since it
     may end within a character. Cancelling one caller does not affect the others.
@@ -38,7 +36,7 @@ async def send(client: redis.asyncio.Redis, *commands: Command, at_once: bool = 
     sender = _senders.get(client)
     if sender is None:
         sender = _senders[client] = _Sender(client)
-    return await sender.send(commands, at_once=at_once)
+    return await sender.send(commands)
 
 
 async def get(client: redis.asyncio.Redis, *commands: Command) -> list[Any]:
@@ -69,19 +67,19 @@ class _Sender:
         self._write_at = 0.0
         self._is_closed = False
 
-    async def send(self, commands: Sequence[Command], *, at_once: bool) -> list[Any]:
+    async def send(self, commands: Sequence[Command]) -> list[Any]:
         try:
-            return await self._send(commands, at_once=at_once)
+            return await self._send(commands)
         except (RedisConnectionError, RedisTimeoutError):
             # The server closed an idle connection, is no longer the primary, or a reply was lost: send once more, on a
             # new connection.
-            return await self._send(commands, at_once=at_once)
+            return await self._send(commands)
 
-    async def _send(self, commands: Sequence[Command], *, at_once: bool) -> list[Any]:
+    async def _send(self, commands: Sequence[Command]) -> list[Any]:
         connection = self._connection
         if connection is None or not connection.is_open:
             connection = await self._open()
-        answer = connection.send(commands, at_once=at_once)
+        answer = connection.send(commands)
         now = time.monotonic()
         if now >= self._write_at:
             self._write_at = now + _WRITE_EVERY

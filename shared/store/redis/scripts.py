@@ -11,9 +11,8 @@ import redis.asyncio
 from redis.exceptions import NoScriptError
 
 from shared.store import keys
-from shared.store.redis import groups
-from shared.store.redis.groups import Script
 from shared.store.redis.joining import joined
+from shared.store.redis.pipelining import send
 from shared.store.redis.signatures import Signature
 
 _FILES = {path.stem: path for path in Path(__file__).parents[1].rglob("*.lua")}
@@ -29,11 +28,9 @@ _COMMON = (
     "schedule_runs",
     "ending",
 )
-# Those that many requests run at the same time, each with what it does once for all of them.
-_REPEATED = {"submit": "count_hits()"}
 _SETTLING = ("finish", "retry", "hand_back", "spent", "pause")
 _ALSO = {
-    "submit": ("idempotency", "file_use", "credential_use", "accept", "cache_hits"),
+    "submit": ("idempotency", "file_use", "credential_use", "accept"),
     "batch": ("idempotency", "file_use", "credential_use", "accept"),
     "run_schedule": ("idempotency", "file_use", "credential_use", "accept"),
     "put_schedule": ("idempotency",),
@@ -79,37 +76,11 @@ def preamble() -> str:
 
 
 @cache
-def source(name: str) -> Script:
-    """Return a script with all that it needs."""
+def source(name: str) -> tuple[str, str]:
+    """Return the text of a script, and the digest by which Redis knows it."""
     *parts, own = (path.read_text(encoding="utf-8") for path in files(name))
-    if name in _REPEATED:
-        own = _repeated(own, len(signature(name).parameters), _REPEATED[name])
     text = joined([preamble(), *parts], own)
-    return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
-
-
-def _repeated(own: str, count: int, last: str) -> str:
-    """Return a script that does the same for each `count` of its arguments, and returns a list of the replies.
-
-    An error of the server's state stops it at the first write; one of the data of a call is the reply to that call.
-    """
-    return f"""local function reply_to(ARGV)
-{own}
-end
-local replies = {{}}
-for first = 1, #ARGV, {count} do
-  local done, reply = pcall(reply_to, {{unpack(ARGV, first, first + {count - 1})}})
-  if not done then
-    local text = type(reply) == 'table' and reply.err or tostring(reply)
-    local code = string.match(text, '^%u+ ')
-    if code and code ~= 'WRONGTYPE ' and code ~= 'ERR ' then error(reply) end
-    reply = redis.error_reply(text)
-  end
-  replies[#replies + 1] = reply
-end
-{last}
-return replies
-"""
+    return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
 @cache
@@ -130,9 +101,13 @@ async def run(client: redis.asyncio.Redis, script: str, /, **arguments: Any) -> 
     The arguments have the names that the header of the script gives them. Raises TypeError for other names.
     """
     values = signature(script).values(arguments)
-    if script in _REPEATED:
-        return await groups.run(client, source(script), values)
-    return await groups.evaluate(client, source(script), values)
+    text, digest = source(script)
+    [reply] = await send(client, ("EVALSHA", digest, 0, *values))
+    if isinstance(reply, NoScriptError):
+        [reply] = await send(client, ("EVAL", text, 0, *values))
+    if isinstance(reply, Exception):
+        raise reply
+    return reply
 
 
 def run_sync(client: redis.Redis, script: str, /, **arguments: Any) -> Any:
