@@ -36,4 +36,5 @@ class HeldWrites:
         if self._held:
             held, self._held, self._size = self._held, [], 0
             if not self._transport.is_closing():
-                self._transport.writelines(held)
+                # Not `writelines`, which some releases of asyncio never end when a part is empty.
+                self._transport.write(b"".join(held))

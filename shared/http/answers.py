@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from shared.api.models import Cached, Result
 
 # Proxies may not store, compress or buffer a stream.
-# Cached results that are kept as they were written last, and the length of the longest of them: 8 MB in all.
-_KEPT, _LONGEST_KEPT = 256, 16_384
+# Cached results that are kept as they were written last, and the characters of the longest: 8 MB in all at most.
+_KEPT, _LONGEST_KEPT = 256, 4096
 UNBUFFERED = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 
 

@@ -19,8 +19,8 @@ class Connection(asyncio.Transport):
         self.sent = []
         self.ended = False
 
-    def writelines(self, data):
-        self.sent.append(b"".join(data))
+    def write(self, data):
+        self.sent.append(data)
 
     def is_closing(self):
         return self.ended
