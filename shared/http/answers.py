@@ -10,9 +10,9 @@ from pydantic import BaseModel
 
 from shared.api.models import Cached, Result
 
-# Proxies may not store, compress or buffer a stream.
 # Cached results that are kept as they were written last, and the characters of the longest: 8 MB in all at most.
 _KEPT, _LONGEST_KEPT = 256, 4096
+# Proxies may not store, compress or buffer a stream.
 UNBUFFERED = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 
 

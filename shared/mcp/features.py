@@ -1,9 +1,8 @@
 """What the router sees of a text beside its meaning: words, parts of words for typos, and how the text begins."""
 
 import re
-import unicodedata
 
-from shared.mcp.words import words
+from shared.mcp.words import without_accents, words
 
 _PART = 4
 _BEGINNING = 3
@@ -43,8 +42,7 @@ def is_general(text: str) -> bool:
 
 def words_of(text: str) -> list[str]:
     """Return the words of a text without accents."""
-    letters = unicodedata.normalize("NFKD", text)
-    return words("".join(letter for letter in letters if not unicodedata.combining(letter)))
+    return words(without_accents(text))
 
 
 def features(text: str) -> frozenset[tuple[str, str]]:

@@ -31,8 +31,8 @@ from shared.mcp.vectors import Numbers, Vector, Vectors
 if TYPE_CHECKING:
     from shared.mcp.learned import Learned
 
-# The value from which the best server is chosen. Fitted to labeled queries, for recall first: a
-# missing server costs an answer, a needless one some hundred milliseconds.
+# The value from which the best server is chosen. Fitted to labeled queries, for recall first: a missing server costs an
+# answer, a needless one some hundred milliseconds.
 THRESHOLD = 0.05
 # The more servers, the more of them have a high value by chance. The least value of another than the best, the share of
 # the best that it needs, and a value that is enough without it, are these for so many servers.

@@ -4,7 +4,6 @@ The encoder reads a word with an error as other pieces, whose meaning is another
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from string import ascii_lowercase
@@ -12,6 +11,8 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
+
+from shared.mcp.words import without_accents
 
 Hashes = np.ndarray[Any, np.dtype[np.uint32]]
 _WORD = re.compile(r"[^\W\d_]+")
@@ -27,8 +28,7 @@ _CACHED = 4096
 
 def plain(word: str) -> str:
     """Return a word in lower case and without accents."""
-    letters = unicodedata.normalize("NFKD", word.lower())
-    return "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return without_accents(word.lower())
 
 
 def words_in(text: str) -> set[str]:

@@ -1,6 +1,7 @@
 """Split text into the words that the router compares: without endings, and with names replaced by their kind."""
 
 import re
+import unicodedata
 
 # A URL, a #channel, a name with an extension, or a word.
 _TOKEN = re.compile(r"https?://\S+|www\.\S+|#[\w-]+|[\w-]{1,100}+\.[A-Za-z]{2,5}\b|[^\W_]+(?:'[a-z]+)?")
@@ -20,6 +21,12 @@ _FUNCTION_WORDS = frozenset(
 )
 # Endings to remove, and how many letters must remain.
 _ENDINGS = (("'s", 1), ("ies", 3), ("ing", 4), ("ied", 3), ("ed", 4), ("es", 4), ("s", 3))
+
+
+def without_accents(text: str) -> str:
+    """Return a text in its plainest letters: one letter may become many."""
+    letters = unicodedata.normalize("NFKD", text)
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
 def words(text: str) -> list[str]:

@@ -107,6 +107,10 @@ def _two_processes(folder: Path, redis_url: str) -> Figure:
                   detail=f"{each['2']:.0f} µs, {each['1']:.0f} µs each")  # fmt: skip
 
 
+def _detail(rates: dict[str, list[float]], name: str, other: str) -> str:
+    return f"{statistics.median(rates[name]):.0f}/s, {statistics.median(rates[other]):.0f}/s"
+
+
 def measure() -> list[Figure]:
     """Compare submissions, cached answers and status reads."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
@@ -124,24 +128,19 @@ def measure() -> list[Figure]:
         with Redis.from_url(redis.url) as store:
             store.config_set("appendfsync", "everysec")
         shipped = uvloop.run(_compare(ports, job))
-    a_second = {way: statistics.median(seen) for way, seen in rates.items()}
-
-    def detail(way: str, other: str) -> str:
-        return f"{a_second[way]:.0f}/s, {a_second[other]:.0f}/s"
-
     return [
         Figure("submissions per second, 16 connections", "FastAPI + rq.Queue.enqueue", ratio(rates, "gateway", "plain"),
-               "≥", 4.5, detail=detail("gateway", "plain")),
+               "≥", 4.5, detail=_detail(rates, "gateway", "plain")),
         Figure("submissions per second", "FastAPI with a constant", ratio(rates, "gateway", "constant"),
-               "≥", 0.9, detail=detail("gateway", "constant")),
+               "≥", 0.9, detail=_detail(rates, "gateway", "constant")),
         Figure("cached answers per second", "FastAPI with a constant", ratio(rates, "cached", "constant"),
-               "≥", 1.0, detail=detail("cached", "constant")),
+               "≥", 1.0, detail=_detail(rates, "cached", "constant")),
         Figure("status reads per second", "FastAPI with a constant", ratio(rates, "status", "constant"),
-               "≥", 1.0, detail=detail("status", "constant")),
+               "≥", 1.0, detail=_detail(rates, "status", "constant")),
         two,
         *(
             Figure(f"{what} per second, `everysec`", "FastAPI with a constant", ratio(shipped, way, "constant"),
-                   detail=f"{statistics.median(shipped[way]):.0f}/s, {statistics.median(shipped['constant']):.0f}/s")
+                   detail=_detail(shipped, way, "constant"))
             for way, what in (("gateway", "submissions"), ("cached", "cached answers"), ("status", "status reads"))
         ),
     ]  # fmt: skip
