@@ -10,7 +10,7 @@ from shared.api.errors import AlreadyFinished, InvalidRequest, NotFound, Refused
 from shared.api.ids import is_id
 from shared.api.requests import SubmitRequest
 from shared.configuration.settings import CommonSettings, SubmitSettings
-from shared.services import submitting
+from shared.services import preparing, submitting
 from shared.store.jobs import records, submissions
 from shared.store.jobs import steps as stored_steps
 from shared.store.redis.client import async_client
@@ -33,7 +33,7 @@ async def submit(
     """
     query, session = request.query, None
     # The content that an Idempotency-Key stands for.
-    content = [submitting.normalized(query), request.previous]
+    content = [preparing.normalized(query), request.previous]
     if request.previous is not None:
         try:
             session = await _session(request.previous, caller, settings)

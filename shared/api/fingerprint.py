@@ -18,10 +18,10 @@ def digest(value: Any) -> str:
     return digests.of_bytes(canonical(value))
 
 
-def fingerprint(caller: str, decisive: dict[str, Any]) -> str:
-    """Return the fingerprint of a request in its caller's namespace.
+def shared_form(caller: str, decisive: dict[str, Any]) -> bytes:
+    """Return what the fingerprint of a request is the digest of, in its caller's namespace.
 
     `decisive` is the request for the worker, with its limits and the defaults of this deployment. Two callers never
     share an answer.
     """
-    return digest({"caller": caller, "request": decisive})
+    return canonical({"caller": caller, "request": decisive})

@@ -11,7 +11,7 @@ from shared.api.errors import FieldError, GatewayError, InvalidRequest, NotFinis
 from shared.api.fingerprint import digest
 from shared.api.ids import is_id, new_id
 from shared.configuration.settings import CommonSettings, SubmitSettings
-from shared.services import allowed, limits, submitting
+from shared.services import allowed, limits, preparing, submitting
 from shared.store.callers import policies
 from shared.store.jobs import batches, submissions
 from shared.store.jobs.records import StoredJob
@@ -47,7 +47,7 @@ async def create(
         if number % _YIELD_EVERY == 0:
             await asyncio.sleep(0)
         try:
-            one = await submitting.prepare(
+            one = await preparing.prepare(
                 query, request_id=new_id(), caller=caller, idempotency_key=None, settings=settings, until=until
             )
         except GatewayError as error:
@@ -57,7 +57,7 @@ async def create(
     idempotency = body = ""
     if idempotency_key:
         idempotency = submissions.idempotency_record(caller, digest([f"POST batch of {place}", idempotency_key]))
-        body = digest([webhook_url, metadata or {}, *(submitting.normalized(query) for query in queries)])
+        body = digest([webhook_url, metadata or {}, *(preparing.normalized(query) for query in queries)])
     batch = batches.Batch(
         batch_id=new_id(),
         request_id=request_id,

@@ -12,7 +12,7 @@ from shared.api.policies import Policy
 from shared.api.requests import SubmitRequest
 from shared.configuration.settings import SubmitSettings
 from shared.logs import event
-from shared.services import limits, submitting
+from shared.services import limits, preparing, submitting
 from shared.store.callers import policies, usage
 from shared.store.jobs.submissions import Limits, Submission
 from shared.store.redis.client import async_client
@@ -89,7 +89,7 @@ async def _prepared(
 
 async def submission_of(query: SubmitRequest, *, request_id: str, caller: str, settings: SubmitSettings) -> Submission:
     """Return the submission of a schedule's query: each run is one of its own. Raises the errors of `prepare`."""
-    prepared = await submitting.prepare(
+    prepared = await preparing.prepare(
         query, request_id=request_id, caller=caller, idempotency_key=None, settings=settings, known_schema=True
     )
     prepared.read_cache = prepared.join = prepared.joinable = False

@@ -24,7 +24,7 @@ from shared.api.requests import SubmitRequest
 from shared.api.schedules import Schedule, ScheduleDetail, SchedulePatch, ScheduleRequest, ScheduleRun
 from shared.api.times import rfc3339, when
 from shared.configuration.settings import CommonSettings, SubmitSettings
-from shared.services import limits, submitting
+from shared.services import limits, preparing, submitting
 from shared.services.batches import error_at
 from shared.services.due_schedules import submission_of
 from shared.store.callers import policies, usage
@@ -160,7 +160,7 @@ async def _check(query: SubmitRequest, caller: str, settings: SubmitSettings) ->
         message = "should be absent: the schedule determines when its query runs"
         raise InvalidRequest(f"query.runAt: {message}", errors=(FieldError("/query/runAt", message),))
     try:
-        prepared = await submitting.prepare(
+        prepared = await preparing.prepare(
             query, request_id=new_id(), caller=caller, idempotency_key=None, settings=settings
         )
     except GatewayError as error:
