@@ -69,7 +69,7 @@ async def prepare(
             host = await allowed.webhook_host(request.webhook_url, caller, settings, until.names)
         chosen = await servers.choose(allowed_request, settings, policy.mcp_servers)
         submission, form = _submission(allowed_request, request_id, caller, settings, policy, host, chosen)
-        if key:
+        if key and template is None:
             templates.keep(key, templates.Template(submission, form, request.query, settings))
     if idempotency_key:
         submission.idempotency = key_record(caller, idempotency_key)

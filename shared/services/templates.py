@@ -16,7 +16,7 @@ from shared.store.callers import usage
 from shared.store.jobs.submissions import Submission
 from shared.tracing import context
 
-# 8 MB in all at most, with a prompt in two places.
+# 17 MB in all at most: a prompt is in the key and, with its escapes, in the request and in the form.
 _KEPT, _LONGEST_PROMPT = 256, 4096
 # Options of which the submission is a function: not the time, a name that is resolved, or what the store has.
 _OPTIONS = (
@@ -54,7 +54,8 @@ class Template:
         # No other field of either has this name, and in a text its quotes would be escaped.
         self._before, _, self._after = submission.request.encode().partition(quoted)
         self._form = form.partition(quoted)[::2] if form else None
-        self._fields = dict(vars(submission))
+        # Not the request, which may be as long as MAX_QUERY_BYTES.
+        self._fields = {name: value for name, value in vars(submission).items() if name != "request"}
         self._longest = len(_QUERY) + settings.max_query_bytes
         self.settings = settings
 
@@ -92,5 +93,6 @@ def find(key: Key, settings: SubmitSettings) -> Template | None:
 def keep(key: Key, template: Template) -> None:
     """Keep a template, in place of the one that was used the longest ago if there are too many."""
     _kept[key] = template
+    _kept.move_to_end(key)
     if len(_kept) > _KEPT:
         _kept.popitem(last=False)
