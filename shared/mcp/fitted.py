@@ -17,11 +17,25 @@ from shared.mcp.vectors import Numbers, Vector, Vocabulary
 FILE = Path(__file__).with_name("fitted.npz")
 # How fast the likeness of two texts falls with the angle between their embeddings.
 _SHARPNESS = 3.0
-# An embedding's components, which are between -0.18 and 0.18, are kept as so many steps of 1.
-STEPS = 700
 # What a query that needs no server stands for, where one of a kind stands for 1.
 GENERAL = -0.4
 FEATURES = 0.4  # the weight of features compared with the embedding
+
+
+class Texts:
+    """The embeddings of texts, along the axes in which nearly all of their length lies."""
+
+    def __init__(self, axes: Matrix, rows: Quantized) -> None:
+        self._axes, self._rows = axes, rows
+
+    def products(self, embeddings: Matrix) -> Matrix:
+        """Return the products of each embedding with that of each text."""
+        return self._rows.products(embeddings @ self._axes)
+
+    def first(self, count: int) -> Matrix:
+        """Return the embeddings of the first texts."""
+        rows: Matrix = self._rows.first(count) @ self._axes.T
+        return rows
 
 
 @dataclass(frozen=True)
@@ -30,7 +44,7 @@ class Fitted:
 
     texts: tuple[str, ...]
     kinds: Numbers  # the kind of each text, -1 for a query that needs no server
-    embeddings: Quantized
+    embeddings: Texts
     by_text: Matrix
     vocabulary: Vocabulary
     by_feature: Bytes
@@ -55,7 +69,7 @@ def fitted() -> Fitted:
         return Fitted(
             tuple(texts),
             file["kinds"],
-            _of_length_one(file["embeddings"]),
+            Texts(file["axes"].astype(np.float32), Quantized(file["embeddings"], file["lengths"])),
             file["by_text"].astype(np.float32),
             Vocabulary(features, file["weights"].astype(np.float32)),
             file["by_feature"],
@@ -63,10 +77,6 @@ def fitted() -> Fitted:
             # Not strict: no words at all are one empty line.
             Spelling(dict(zip(words, file["word_counts"].tolist(), strict=False)), file["known_words"]),
         )
-
-
-def _of_length_one(rows: Bytes) -> Quantized:
-    return Quantized(rows, 1 / np.linalg.norm(rows.astype(np.float32), axis=1))
 
 
 def alike(products: Matrix) -> Matrix:

@@ -119,14 +119,16 @@ class MeaningRouter:
     def choose(self, query: str) -> tuple[list[str], list[Score]]:
         """Return the names of the chosen servers, and the scores of all servers, the best first."""
         query = valid(query)
-        whole, *parts = self._compared([query, *(clauses(wish(query)) if len(query) <= _LONGEST else ())])
+        (whole,) = self._compared([query])
         best = float(whole.values.max(initial=-np.inf))
         least = min(max(self._second, min(self._share * best, self._enough)), max(THRESHOLD, best))
         shown = dict.fromkeys(map(int, np.flatnonzero(self._always | (whole.values >= least))), whole)
-        if best >= THRESHOLD:
-            for part in parts:
+        may_be = set(map(int, np.flatnonzero(whole.values >= CLAUSE_SHARE * best))) - shown.keys()
+        # Most queries of several clauses are for one server, and need no look at each clause.
+        if best >= THRESHOLD and may_be and len(query) <= _LONGEST:
+            for part in self._compared(clauses(wish(query))):
                 column = int(part.values.argmax())
-                if part.values[column] >= OF_CLAUSE and whole.values[column] >= CLAUSE_SHARE * best:
+                if column in may_be and part.values[column] >= OF_CLAUSE:
                     shown.setdefault(column, part)
         chosen = {self._names[column] for column in shown}
         scores = self._scores(shown, whole)
@@ -139,6 +141,8 @@ class MeaningRouter:
 
     def _compared(self, queries: Sequence[str]) -> list["_Compared"]:
         """Compare queries with all servers, all at once: what takes time is to read the matrices."""
+        if not queries:
+            return []
         pieces = [_pieces(query) for query in queries]
         spelling = self._model.spelling
         corrected = [spelling.corrected(piece, self._own_words) for of_query in pieces for piece in of_query]
@@ -189,17 +193,20 @@ class MeaningRouter:
 
     def _scores(self, shown: Mapping[int, "_Compared"], whole: "_Compared") -> list[Score]:
         """Return the score of every server for the whole query or for what it is shown for, the best first."""
-        scores = [self._score(column, shown.get(column, whole)) for column in range(len(self._names))]
+        values = whole.values.copy()
+        for column, found in shown.items():
+            values[column] = found.values[column]
+        of_columns = (1 / (1 + np.exp(np.minimum(_STEEPNESS * (THRESHOLD - values), 700)))).round(3).tolist()
+        scores = [self._score(column, score, shown.get(column, whole)) for column, score in enumerate(of_columns)]
         return sorted(scores, key=lambda score: (-score.score, score.server))
 
-    def _score(self, column: int, found: "_Compared") -> Score:
+    def _score(self, column: int, score: float, found: "_Compared") -> Score:
         if self._always[column]:
             return Score(self._names[column], 1.0, ALWAYS, sure=True)
-        score = 1 / (1 + math.exp(min(_STEEPNESS * (THRESHOLD - float(found.values[column])), 700)))
         reasons = found.reasons.get(column, [])
         if score >= _LEAST_EXPLAINED:
             reasons = reasons + self._like_it(column, found.pieces[found.nearest[column]])
-        return Score(self._names[column], round(score, 3), tuple(reasons), sure=column in found.sure)
+        return Score(self._names[column], score, tuple(reasons), sure=column in found.sure)
 
     def _like_it(self, column: int, piece: "_Piece") -> list[str]:
         """Return the words that count most for a server, and the text of it that the query is most like."""

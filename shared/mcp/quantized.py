@@ -7,7 +7,8 @@ import numpy as np
 Matrix = np.ndarray[Any, np.dtype[np.float32]]
 Bytes = np.ndarray[Any, np.dtype[np.int8]]
 _BLOCK = 128 * 1024  # numbers that are converted at a time, which stay in the cache of a processor
-# Products of so many vectors, and of multiples of four, are faster together than one after the other.
+# So many vectors are faster together than one after the other, and fastest in multiples of four. One that is left is
+# faster by itself, and to two or three zeros are added.
 _TOGETHER, _MULTIPLE = 8, 4
 
 
@@ -28,8 +29,12 @@ class Quantized:
     def products(self, vectors: Matrix) -> Matrix:
         """Return the products of each vector with each row of this matrix."""
         count, width = self._rows.shape
+        number = len(vectors)
+        left = number % _MULTIPLE if number >= _TOGETHER else 0
+        if left > 1:
+            vectors = np.concatenate([vectors, np.zeros((_MULTIPLE - left, width), dtype=np.float32)])
         products: Matrix = np.empty((len(vectors), count), dtype=np.float32)
-        together = len(vectors) - len(vectors) % _MULTIPLE if len(vectors) >= _TOGETHER else 0
+        together = len(vectors) - len(vectors) % _MULTIPLE if number >= _TOGETHER else 0
         converted: Matrix = np.empty((max(1, _BLOCK // width), width), dtype=np.float32)
         for start in range(0, count, len(converted)):
             rows = self._rows[start : start + len(converted)]
@@ -37,10 +42,10 @@ class Quantized:
             np.copyto(block, rows)
             of_block = products[:, start : start + len(rows)]
             np.matmul(vectors[:together], block.T, out=of_block[:together])
-            for number in range(together, len(vectors)):
-                np.dot(block, vectors[number], out=of_block[number])
+            for single in range(together, len(vectors)):
+                np.dot(block, vectors[single], out=of_block[single])
         products *= self._scales
-        return products
+        return products[:number]
 
 
 class Weights(Quantized):

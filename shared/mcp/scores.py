@@ -1,13 +1,12 @@
 """How well the MCP servers fit a query."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # The reasons of a server that every query gets.
 ALWAYS = ("always",)
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(NamedTuple):
     """The score of a server, 0 to 1; `reasons` explain it, the strongest first.
 
     It is `sure` if a keyword or a whole example matched, and not only words.

@@ -14,9 +14,9 @@ def rows():
     return np.random.default_rng(0).integers(-127, 128, (1000, WIDTH)).astype(np.int8)
 
 
-@pytest.mark.parametrize("count", [0, 1, 3, 8, 13])
+@pytest.mark.parametrize("count", [0, 1, 3, 8, 10, 11, 13])
 def test_products_are_those_of_the_whole_matrix(rows, count):
-    """Catches a row that is lost where the matrix is converted in parts, or the vectors are taken in two."""
+    """Catches a lost row where the matrix is converted in parts, or vector where they are in two groups or added to."""
     scales = np.linspace(0.5, 2, len(rows), dtype=np.float32)
     vectors = np.random.default_rng(1).random((count, WIDTH), dtype=np.float32)
     products = Quantized(rows, scales).products(vectors)
