@@ -39,7 +39,8 @@ async def submit_query(request: Request) -> Response:
     """Accept a query as a job. After its end, `GET /api/query/{jobId}` has the result."""
     settings = load(SubmitSettings)
     caller = await caller_of(request, settings)
-    query = await read_json(request, SubmitRequest, max_bytes=settings.max_body_bytes)
+    # What the cache answers was sent before.
+    query = await read_json(request, SubmitRequest, max_bytes=settings.max_body_bytes, repeats=True)
     submitted = await service.submit(
         query,
         request_id=request.scope["state"]["request_id"],

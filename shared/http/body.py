@@ -2,7 +2,8 @@
 
 import codecs
 import json
-from typing import Any, TypeVar
+from functools import lru_cache
+from typing import Any, TypeVar, cast
 from urllib.parse import parse_qs
 
 from fastapi import Request
@@ -26,10 +27,12 @@ M = TypeVar("M", bound=BaseModel)
 MAX_DIGITS, MAX_DEPTH = 4300, 200
 _SHOWN, _POINTER = 100, 1000
 _TOO_LONG = object()
+# Bodies whose objects are kept, and the bytes of the longest.
+_KEPT, _LONGEST_KEPT = 256, 4096
 
 
-async def read_json(request: Request, model: type[M], *, max_bytes: int) -> M:
-    """Read a body of at most `max_bytes` as `model`.
+async def read_json(request: Request, model: type[M], *, max_bytes: int, repeats: bool = False) -> M:
+    """Read a body of at most `max_bytes` as `model`, an object that may be kept for the same body if that `repeats`.
 
     Raises UnsupportedMediaType, PayloadTooLarge (before reading the rest), MalformedJson or InvalidRequest.
     """
@@ -38,9 +41,16 @@ async def read_json(request: Request, model: type[M], *, max_bytes: int) -> M:
     text = (await _read(request, max_bytes)).removeprefix(codecs.BOM_UTF8)
     try:
         # Parse and validate in one step; the place of an error is searched for only if there is one.
+        if repeats and len(text) <= _LONGEST_KEPT:
+            return cast("M", _kept(model, text))
         return model.model_validate_json(text)
     except ValidationError as error:
         raise _error_of(text, error) from None
+
+
+@lru_cache(_KEPT)
+def _kept(model: type[BaseModel], text: bytes) -> BaseModel:
+    return model.model_validate_json(text)
 
 
 async def read_form(request: Request, *, max_bytes: int) -> dict[str, list[str]]:
