@@ -30,7 +30,7 @@ _OPTIONS = (
     "timeout_ms",
 )
 _ALLOWED = frozenset({"query", *_OPTIONS})
-_QUERY = '"query":'
+_QUERY = b'"query":'
 
 Key = tuple[object, ...]
 
@@ -50,7 +50,7 @@ class Template:
 
     def __init__(self, submission: Submission, form: bytes, query: str, settings: SubmitSettings) -> None:
         """Take the query out of a submission, and out of the form that its fingerprint is the digest of, if any."""
-        quoted = _QUERY.encode() + to_json(query)
+        quoted = _QUERY + to_json(query)
         # No other field of either has this name, and in a text its quotes would be escaped.
         self._before, _, self._after = submission.request.encode().partition(quoted)
         self._form = form.partition(quoted)[::2] if form else None
@@ -61,7 +61,7 @@ class Template:
 
     def filled(self, query: str, request_id: str) -> Submission | None:
         """Return the submission of a query; None for one that may be too long, as escapes count here."""
-        quoted = _QUERY.encode() + to_json(query)
+        quoted = _QUERY + to_json(query)
         if len(quoted) > self._longest:
             return None
         fields: dict[str, Any] = {
