@@ -20,7 +20,7 @@ import numpy as np
 from shared.mcp import fitted, kinds
 from shared.mcp.encoder import embed
 from shared.mcp.features import words_of
-from shared.mcp.quantized import Matrix
+from shared.mcp.quantized import Matrix, Quantized, quantized
 from shared.mcp.spelling import LEAST, SHORTEST, hashes, words_in
 from shared.mcp.vectors import Vectors
 
@@ -28,8 +28,6 @@ Array = np.ndarray[Any, Any]
 CATALOG = Path(__file__).with_name("routing_catalog")
 _RIDGE = 0.5
 _KEPT_TEXTS = 5000
-# Along so many of the 512 axes, a product of embeddings has an error of 0.0015, and takes three quarters of the time.
-_AXES = 384
 # Features that fewer texts have are left out of the model, and rarer words out of the list of words.
 _LEAST_TEXTS, _LEAST_QUERIES = 3, 2
 
@@ -93,8 +91,8 @@ def fit(catalog: list[Kind], general: list[str]) -> dict[str, Array]:
     del kernel
     by_feature = vectors.by_column(fitted.FEATURES * by_text)
     kept = np.random.default_rng(0).permutation(len(texts))[:_KEPT_TEXTS]
-    axes, along, lengths = along_axes(embeddings[kept])
-    some = fitted.alike((embeddings @ axes) @ (along.astype(np.float32) * lengths[:, None]).T).astype(np.float64)
+    rows_kept, lengths = quantized(embeddings[kept])
+    some = fitted.alike(Quantized(rows_kept, lengths).products(embeddings)).astype(np.float64)
     products = some.T @ some
     products[np.diag_indices(len(kept))] += 1e-6 * len(texts)
     # In parts, because the likeness of all to all is gigabytes.
@@ -108,8 +106,7 @@ def fit(catalog: list[Kind], general: list[str]) -> dict[str, Array]:
         "digest": np.frombuffer(digest().encode(), dtype=np.uint8),
         "texts": _bytes(texts[row] for row in kept),
         "kinds": of[kept],
-        "axes": axes.astype(np.float16),
-        "embeddings": along,
+        "embeddings": rows_kept,
         "lengths": lengths,
         "by_text": by_kept.astype(np.float16),
         "features": _bytes("\t".join(vectors.known[row]) for row in order),
@@ -117,15 +114,6 @@ def fit(catalog: list[Kind], general: list[str]) -> dict[str, Array]:
         "by_feature": np.round(by_feature[order] / scales).astype(np.int8),
         "scales": scales.astype(np.float32),
     }
-
-
-def along_axes(embeddings: Matrix) -> tuple[Matrix, Array, Matrix]:
-    """Return the main axes of embeddings, the embeddings along them as bytes, and what 1 in each row stands for."""
-    axes: Matrix = np.linalg.svd(embeddings, full_matrices=False)[2][:_AXES].T.astype(np.float16).astype(np.float32)
-    along = embeddings @ axes
-    lengths: Matrix = np.abs(along).max(axis=1) / 127
-    rows: Array = np.rint(along / lengths[:, None]).astype(np.int8)
-    return axes, rows, lengths
 
 
 def spelling(texts: list[str]) -> dict[str, Array]:

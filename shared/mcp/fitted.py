@@ -20,22 +20,8 @@ _SHARPNESS = 3.0
 # What a query that needs no server stands for, where one of a kind stands for 1.
 GENERAL = -0.4
 FEATURES = 0.4  # the weight of features compared with the embedding
-
-
-class Texts:
-    """The embeddings of texts, along the axes in which nearly all of their length lies."""
-
-    def __init__(self, axes: Matrix, rows: Quantized) -> None:
-        self._axes, self._rows = axes, rows
-
-    def products(self, embeddings: Matrix) -> Matrix:
-        """Return the products of each embedding with that of each text."""
-        return self._rows.products(embeddings @ self._axes)
-
-    def first(self, count: int) -> Matrix:
-        """Return the embeddings of the first texts."""
-        rows: Matrix = self._rows.first(count) @ self._axes.T
-        return rows
+# So many texts keep the own texts of servers from adding to what is unlike them.
+ANCHORS = 1000
 
 
 @dataclass(frozen=True)
@@ -44,7 +30,8 @@ class Fitted:
 
     texts: tuple[str, ...]
     kinds: Numbers  # the kind of each text, -1 for a query that needs no server
-    embeddings: Texts
+    embeddings: Quantized
+    anchors: Matrix  # the embeddings of the first texts
     by_text: Matrix
     vocabulary: Vocabulary
     by_feature: Bytes
@@ -65,11 +52,13 @@ def fitted() -> Fitted:
     with np.load(FILE, allow_pickle=False) as file:
         # The texts' characters are kept as bytes too, a line each.
         texts, known, words = (file[name].tobytes().decode().split("\n") for name in ("texts", "features", "words"))
+        embeddings, lengths = file["embeddings"], file["lengths"]
         features = [(kind, text) for kind, _, text in (line.partition("\t") for line in known)]
         return Fitted(
             tuple(texts),
             file["kinds"],
-            Texts(file["axes"].astype(np.float32), Quantized(file["embeddings"], file["lengths"])),
+            Quantized(embeddings, lengths),
+            embeddings[:ANCHORS] * lengths[:ANCHORS, None],
             file["by_text"].astype(np.float32),
             Vocabulary(features, file["weights"].astype(np.float32)),
             file["by_feature"],

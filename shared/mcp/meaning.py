@@ -19,7 +19,7 @@ from shared.mcp.clauses import clauses
 from shared.mcp.config import Servers
 from shared.mcp.encoder import embed, release
 from shared.mcp.features import features, is_general
-from shared.mcp.fitted import FEATURES, GENERAL, alike, fitted
+from shared.mcp.fitted import ANCHORS, FEATURES, GENERAL, alike, fitted
 from shared.mcp.keywords import Keyword
 from shared.mcp.pasted import wish
 from shared.mcp.quantized import Matrix
@@ -45,7 +45,6 @@ _OF_EXAMPLES = 0.02  # what examples add to the value of a server for queries th
 _STEEPNESS = 24.0  # of the score, which is one half at the threshold
 _PENALTY = 0.3  # of a query that asks for an explanation
 _RIDGE = 2.0
-_ANCHORS = 1000  # texts of the model that keep the own texts of servers from adding to what is unlike them
 _ALONE = 1.5  # what a text of a server stands for that is of no kind, and has few texts
 _EXAMPLE = 2.0  # the weight of an example of an entry, compared with its other texts
 _PHRASE, _WORD = 0.2, 0.1
@@ -90,28 +89,28 @@ class MeaningRouter:
         # Some texts of the model are in the equations too: nothing is added to their values. A server of no kind has a
         # value for queries that need no server.
         has_kind = of_kinds[:, self._starts].any(axis=0)
-        added: Matrix = np.zeros((_ANCHORS + len(own), len(servers)), dtype=np.float32)
-        added[np.ix_(model.kinds[:_ANCHORS] < 0, ~has_kind)] = GENERAL
-        added[_ANCHORS:] = -self._of_servers(
+        added: Matrix = np.zeros((ANCHORS + len(own), len(servers)), dtype=np.float32)
+        added[np.ix_(model.kinds[:ANCHORS] < 0, ~has_kind)] = GENERAL
+        added[ANCHORS:] = -self._of_servers(
             model.values(alike(model.embeddings.products(embeddings)), vectors) @ of_kinds
         )
-        for row, of in enumerate(wanted.values(), _ANCHORS):
+        for row, of in enumerate(wanted.values(), ANCHORS):
             added[row, list(of)] += np.where(has_kind, 1, _ALONE)[list(of)]
-        near = np.concatenate([model.embeddings.first(_ANCHORS), embeddings])
+        near = np.concatenate([model.anchors, embeddings])
         kernel = alike(near @ near.T)
         own_vectors = Vectors(own)
-        own_vectors.add_products(kernel[_ANCHORS:, _ANCHORS:], FEATURES)
+        own_vectors.add_products(kernel[ANCHORS:, ANCHORS:], FEATURES)
         examples = {example for one in routing for example in one.examples}
-        weights = [1] * _ANCHORS + [_EXAMPLE if text in examples else 1 for text in own]
+        weights = [1] * ANCHORS + [_EXAMPLE if text in examples else 1 for text in own]
         kernel[np.diag_indices(len(kernel))] += _RIDGE / np.array(weights, dtype=np.float32)
         added = np.linalg.solve(kernel, added).repeat(counts, axis=1)
         self._model = model  # shared by all routers of the process
         self._embeddings = embeddings
-        self._by_text = np.concatenate([model.by_text @ of_kinds, added[_ANCHORS:]])
-        self._by_text[:_ANCHORS] += added[:_ANCHORS]
+        self._by_text = np.concatenate([model.by_text @ of_kinds, added[ANCHORS:]])
+        self._by_text[:ANCHORS] += added[:ANCHORS]
         self._by_features = (
             (model.vocabulary, model.by_feature @ (model.scales[:, None] * of_kinds)),
-            (own_vectors.vocabulary, own_vectors.by_column(FEATURES * added[_ANCHORS:])),
+            (own_vectors.vocabulary, own_vectors.by_column(FEATURES * added[ANCHORS:])),
         )
         del kernel
         release()
