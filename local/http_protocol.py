@@ -17,11 +17,11 @@ import math
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from local.connections import Sweeper, most_connections
 from local.held_writes import HeldWrites
 from local.http_refusals import UNKNOWN, OverLimit, as_bytes, too_many
+from local.short_responses import ShortResponses
 from shared.api.errors import GatewayError, HeadTooLarge, MalformedRequest, RequestTimeout
 from shared.http.problems import refusal
 from shared.http.security_headers import request_id_headers
@@ -53,7 +53,7 @@ class _Wire(HeldWrites):
         self._protocol.finish()
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(ShortResponses):
     """One connection. A sweep every second enforces the deadlines, so that requests need no timers."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

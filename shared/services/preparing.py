@@ -146,7 +146,7 @@ def _submission(
         keep_request=request.keeps_request,
         run_at=0 if request.run_at is None else int(request.run_at.timestamp() * 1000),
         files=job_files.named(request),
-        max_attached=MAX_ATTACHED,
+        max_attached=MAX_ATTACHED if request.files or request.attachments else 0,
         trace=context.current_text(),
     )
     return submission, form

@@ -54,8 +54,12 @@ class Template:
         # No other field of either has this name, and in a text its quotes would be escaped.
         self._before, _, self._after = submission.request.encode().partition(quoted)
         self._form = form.partition(quoted)[::2] if form else None
-        # Not the request, which may be as long as MAX_QUERY_BYTES.
-        self._fields = {name: value for name, value in vars(submission).items() if name != "request"}
+        # Not the request, which may be as long as MAX_QUERY_BYTES. All defaults are empty, 0 or false.
+        self._fields = {
+            name: value
+            for name, value in vars(submission).items()
+            if name != "request" and (value or not hasattr(Submission, name))
+        }
         self._longest = len(_QUERY) + settings.max_query_bytes
         self.settings = settings
 
@@ -75,7 +79,7 @@ class Template:
         if self._form:
             before, after = self._form
             fields["fingerprint"] = digests.of_bytes(before + quoted + after)
-        return Submission(**fields)
+        return Submission.of(fields)
 
 
 _kept: OrderedDict[Key, Template] = OrderedDict()

@@ -6,7 +6,7 @@
 -- Returns {'done'}, {'missing'} without the credential, or of the first user that is refused {'unknown', user} without a key
 -- or the owner itself, or {'taken', user} when it may use another caller's credential of that name.
 local caller, name, users = ARGV[1], ARGV[2], rest(ARGV, 3)
-local is_caller = caller == 'anonymous' or redis.call('HEXISTS', CALLER_KEYS, caller) == 1
+local is_caller = caller == ANONYMOUS or redis.call('HEXISTS', CALLER_KEYS, caller) == 1
 if not is_caller or redis.call('HEXISTS', credentials_of(caller), name) == 0 then return {'missing'} end
 local wanted = {}
 for _, user in ipairs(users) do

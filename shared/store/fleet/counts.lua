@@ -38,9 +38,9 @@ local function observe_over_time(what, duration)
   count_over_time(what .. ':' .. whole(math.min(bucket, 60)))
 end
 
--- Add to several fields of a hash with two commands. 15 digits, so that decimal fractions stay as they are written. Returns
--- whether one of them was there.
-local function add_all(name, amounts)
+-- Add to several fields of a hash with two commands. 15 digits, so that decimal fractions stay as they are written. Where none
+-- of them was there, `when_new`, if it is given, may return other fields to add to. Returns whether one of them was there.
+local function add_all(name, amounts, when_new)
   local fields, values, was_there = {}, {}, false
   for field in pairs(amounts) do fields[#fields + 1] = field end
   for i, known in ipairs(redis.call('HMGET', name, unpack(fields))) do
@@ -49,6 +49,8 @@ local function add_all(name, amounts)
     local sum = (tonumber(known or 0) or 0) + amounts[fields[i]]
     values[#values + 1] = string.format(sum % 1 == 0 and '%.0f' or '%.15g', sum)
   end
+  local others = when_new and not was_there and when_new()
+  if others then return add_all(name, others) end
   redis.call('HSET', name, unpack(values))
   return was_there
 end
@@ -77,21 +79,28 @@ end
 -- are new count as one.
 local function add_usage(caller, label, model, amounts)
   local day = day_of(now())
-  local name, fields = usage_of(caller, day), {}
-  local is_known = redis.call('HEXISTS', name, label) == 1
-  if not is_known and redis.call('HLEN', name) >= MOST_USAGE then
-    label = string.match(label, '^[^\n]*') .. '\n(other)'
+  local name = usage_of(caller, day)
+  local function fields()
+    local found = {}
+    for what, amount in pairs(amounts) do
+      if amount ~= 0 then found[label .. '\n' .. model .. '\n' .. what] = amount end
+    end
+    return found
   end
-  for what, amount in pairs(amounts) do
-    if amount ~= 0 then fields[label .. '\n' .. model .. '\n' .. what] = amount end
+  local function of_known_label()
+    local is_known = redis.call('HEXISTS', name, label) == 1
+    if not is_known and redis.call('HLEN', name) >= MOST_USAGE then
+      label = string.match(label, '^[^\n]*') .. '\n(other)'
+    end
+    if not is_known and redis.call('HSETNX', name, label, 0) == 1 then -- shows that the label is known
+      redis.call('EXPIRE', name, KEPT_DAYS)
+      redis.call('SADD', users_of(day), caller)
+      redis.call('EXPIRE', users_of(day), KEPT_DAYS)
+    end
+    return fields()
   end
-  if not next(fields) then return end
-  add_all(name, fields)
-  if not is_known and redis.call('HSETNX', name, label, 0) == 1 then -- shows that the label is known
-    redis.call('EXPIRE', name, KEPT_DAYS)
-    redis.call('SADD', users_of(day), caller)
-    redis.call('EXPIRE', users_of(day), KEPT_DAYS)
-  end
+  local found = fields()
+  if next(found) then add_all(name, found, of_known_label) end
 end
 
 -- Return the label of a job, KEY\nTAG.

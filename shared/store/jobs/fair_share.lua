@@ -6,7 +6,7 @@ local BY_PRIORITY = 2 ^ 50
 local JOB = 2 ^ 20 -- virtual time that a job takes of a caller whose weight is 1
 
 local function policy_of(caller)
-  local policy = redis.call('HGET', POLICIES, caller)
+  local policy = caller ~= ANONYMOUS and redis.call('HGET', POLICIES, caller)
   return policy and cjson.decode(policy) or {}
 end
 
@@ -16,11 +16,11 @@ local function virtual_time(priority) return tonumber(redis.call('HGET', VIRTUAL
 
 -- Return the start tag of a caller's next job.
 local function next_tag(caller, priority)
-  local finish_tags = finish_tags_of(priority)
-  local known = redis.call('ZSCORE', finish_tags, caller)
-  local tag = math.min(math.max(virtual_time(priority), tonumber(known or 0)), BY_PRIORITY - 1)
-  redis.call('ZADD', finish_tags, whole(tag + length_for(caller)), caller)
-  return tag
+  local finish_tags, length, earliest = finish_tags_of(priority), length_for(caller), virtual_time(priority)
+  local tag = tonumber(redis.call('ZINCRBY', finish_tags, whole(length), caller)) - length
+  local possible = math.min(math.max(earliest, tag), BY_PRIORITY - 1)
+  if possible ~= tag then redis.call('ZADD', finish_tags, whole(possible + length), caller) end
+  return possible
 end
 
 local function score_of(priority, tag) return whole(priority * BY_PRIORITY + tag) end

