@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from shared.api.models import Accepted
 from shared.api.schedules import Schedule, ScheduleDetail, SchedulePage, SchedulePatch, ScheduleRequest
 from shared.configuration.settings import SubmitSettings, load
-from shared.http.answers import as_json
+from shared.http.answers import as_accepted, as_json
 from shared.http.body import read_json
 from shared.http.callers import caller_of
 from shared.http.describe import ACCEPTED_HEADERS, SUBMISSION_ERRORS, in_path, problems, takes
@@ -165,7 +165,7 @@ async def run_schedule(request: Request) -> Response:
     if answer.kind == "replayed":
         headers["Idempotent-Replayed"] = "true"
     headers |= {"Location": f"{prefix_of(request)}/api/query/{answer.job_id}", "Retry-After": "1"}
-    return as_json(Accepted(request_id=answer.request_id, status="queued", job_id=answer.job_id), 202, headers)
+    return as_accepted(answer.request_id, "queued", answer.job_id, headers)
 
 
 async def _pause(request: Request, *, paused: bool) -> Response:

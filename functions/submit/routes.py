@@ -8,7 +8,7 @@ from shared.api.requests import RouteRequest, SubmitRequest
 from shared.api.steps import MessageAccepted, NewMessage
 from shared.api.views import status_of
 from shared.configuration.settings import SubmitSettings, load
-from shared.http.answers import as_cached, as_json
+from shared.http.answers import as_accepted, as_cached, as_json
 from shared.http.body import read_json
 from shared.http.callers import caller_of
 from shared.http.describe import ACCEPTED_HEADERS, SUBMISSION_ERRORS, header, in_path, problems, takes
@@ -60,8 +60,7 @@ async def submit_query(request: Request) -> Response:
         if job is not None and job.ended:
             return as_json(status_of(job), 200, headers)
     headers |= {"Location": f"{prefix_of(request)}/api/query/{answer.job_id}", "Retry-After": "1"}
-    accepted = Accepted(request_id=answer.request_id, status=answer.kind, job_id=answer.job_id)
-    return as_json(accepted, 202, headers)
+    return as_accepted(answer.request_id, answer.kind, answer.job_id, headers)
 
 
 @router.post(

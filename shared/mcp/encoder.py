@@ -2,7 +2,8 @@
 
 Its table of 65 MB moves to an unnamed temporary file, from which the rows of a text are read, its dictionary of
 prefixes is replaced by a search in the sorted pieces, and its weights become bytes again, as in the model that the
-package was made from. All save memory. The last saves more than half of the time too, and turns a vector by two degrees.
+package was made from. All save memory. The last saves more than half of the time too, and turns
+a vector by a degree or two.
 """
 
 import ctypes
