@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 if TYPE_CHECKING:
-    from uvicorn._types import ASGI3Application, ASGISendEvent
+    from uvicorn._types import ASGISendEvent
 
 # Fields that decide how the connection goes on.
 _OF_CONNECTION = frozenset({b"connection", b"transfer-encoding"})
@@ -54,10 +55,9 @@ class Cycle(RequestResponseCycle):
         return True
 
 
-class ShortResponses(HttpToolsProtocol):
-    """One connection."""
+# Where a method of the protocol finds the class. An object whose class is changed afterwards is slow from then on.
+httptools_impl.RequestResponseCycle = Cycle  # type: ignore[misc]
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: "ASGI3Application") -> None:
-        # The class is named in the middle of a method of uvicorn's.
-        cycle.__class__ = Cycle
-        super()._start_asgi_task(cycle, app)
+
+class ShortResponses(HttpToolsProtocol):
+    """One connection whose responses are of the class above."""
