@@ -69,11 +69,15 @@ class Traffic:
 
     async def close(self, client: redis.asyncio.Redis) -> None:
         """Flush the remaining counts at the end of the process."""
+        await self.stop()
+        await self.flush(client)
+
+    async def stop(self) -> None:
+        """Cancel the flush that is scheduled: it would connect again after the clients of its loop have been closed."""
         if self._flushing is not None:
             self._flushing.cancel()
             with suppress(asyncio.CancelledError):
                 await self._flushing
-        await self.flush(client)
 
 
 traffic = Traffic()

@@ -10,6 +10,7 @@ from local.app import app
 from local.embedded_redis import find_server
 from shared.configuration.settings import load
 from shared.http import callers as http_callers
+from shared.http.traffic import traffic
 from shared.store.redis.client import close_clients
 from shared.store.redis.ordered_replies import OrderedReplies
 from tests.support.commands import stop_command_server
@@ -118,5 +119,6 @@ async def connect(store, server, monkeypatch):
     yield connect
     for client in clients:
         await client.aclose()
+    await traffic.stop()
     await close_clients()
     load.cache_clear()
