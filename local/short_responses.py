@@ -1,4 +1,4 @@
-"""Writes a response of known length, as nearly all are, with a third of the work that uvicorn has with any response."""
+"""Writes a response of known length, as nearly all are, with less than half of the work that uvicorn has with any."""
 
 from typing import TYPE_CHECKING
 

@@ -119,6 +119,7 @@ def _submission(
     mode = request.cache.mode
     at_once = request.run_at is None
     ttl = settings.cache_ttl if request.cache.ttl is None else request.cache.ttl
+    files = job_files.named(request)
     submission = submissions.Submission(
         job_id=job_id,
         request_id=request_id,
@@ -145,8 +146,8 @@ def _submission(
         label=usage.label(request.metadata.get(settings.usage_tag or "", "")),
         keep_request=request.keeps_request,
         run_at=0 if request.run_at is None else int(request.run_at.timestamp() * 1000),
-        files=job_files.named(request),
-        max_attached=MAX_ATTACHED if request.files or request.attachments else 0,
+        files=files,
+        max_attached=MAX_ATTACHED if files else 0,
         trace=context.current_text(),
     )
     return submission, form

@@ -87,20 +87,19 @@ local function add_usage(caller, label, model, amounts)
     end
     return found
   end
-  local function of_known_label()
-    local is_known = redis.call('HEXISTS', name, label) == 1
-    if not is_known and redis.call('HLEN', name) >= MOST_USAGE then
-      label = string.match(label, '^[^\n]*') .. '\n(other)'
-    end
-    if not is_known and redis.call('HSETNX', name, label, 0) == 1 then -- shows that the label is known
+  local function other_fields()
+    if redis.call('HEXISTS', name, label) == 1 then return nil end
+    local is_full = redis.call('HLEN', name) >= MOST_USAGE
+    if is_full then label = string.match(label, '^[^\n]*') .. '\n(other)' end
+    if redis.call('HSETNX', name, label, 0) == 1 then -- shows that the label is known
       redis.call('EXPIRE', name, KEPT_DAYS)
       redis.call('SADD', users_of(day), caller)
       redis.call('EXPIRE', users_of(day), KEPT_DAYS)
     end
-    return fields()
+    return is_full and fields()
   end
   local found = fields()
-  if next(found) then add_all(name, found, of_known_label) end
+  if next(found) then add_all(name, found, other_fields) end
 end
 
 -- Return the label of a job, KEY\nTAG.
