@@ -14,6 +14,7 @@
 
 import asyncio
 import math
+from itertools import chain
 from typing import Any
 
 import httptools
@@ -61,7 +62,7 @@ class BoundedProtocol(ShortResponses):
         self.wire, self.responses = transport, _Wire(transport, self)
         self.phase = HEAD
         self.deadline = self.loop.time() + HEAD_SECONDS
-        self._head = self._fields = self._named = 0
+        self._head = self._trailers = 0
         self._raw = self._content = self._discarded = 0
         self._unread, self._unread_since = 0, 0.0
         # The body framing of a request that offers an upgrade, and whether its parsing is being resumed.
@@ -142,33 +143,37 @@ class BoundedProtocol(ShortResponses):
         super().on_message_begin()
         if self.phase != HEAD:
             self.phase, self.deadline, self._head = HEAD, self.loop.time() + HEAD_SECONDS, 0
-        self._fields = self._named = self._raw = self._content = 0
+        self._trailers = self._raw = self._content = 0
 
     def on_url(self, url: bytes) -> None:
         """Append a part of the request target."""
-        self._named += len(url)
-        if self._named > HEAD_BYTES:
-            raise _too_large()
         self.url += url
+        if len(self.url) > HEAD_BYTES:
+            raise _too_large()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Append a header field. Trailer fields are ignored, since they could be mistaken for headers."""
-        self._fields += 1
-        if self._fields > HEAD_FIELDS:
-            raise HeadTooLarge(f"The request has more than {HEAD_FIELDS} header fields")
         if self.phase == HEAD:
-            self._named += len(name) + len(value)
-            if self._named > HEAD_BYTES:
-                raise _too_large()
             name = name.lower()
             if name == b"expect" and value.lower() == b"100-continue":
                 self.expect_100_continue = True
             self.headers.append((name, value))
+        else:
+            self._trailers += 1
+            self._count_fields()
+
+    def _count_fields(self) -> None:
+        if len(self.headers) + self._trailers > HEAD_FIELDS:
+            raise HeadTooLarge(f"The request has more than {HEAD_FIELDS} header fields")
 
     def on_headers_complete(self) -> None:
         """Pass the request to the app, or queue it behind earlier pipelined requests."""
         if self._resuming:
             return
+        # Once a head, not at each field: a piece and the rest of the one before it are what is parsed at most.
+        self._count_fields()
+        if len(self.url) + sum(map(len, chain.from_iterable(self.headers))) > HEAD_BYTES:
+            raise _too_large()
         if len(self.pipeline) >= PIPELINED:
             raise MalformedRequest(f"More than {PIPELINED} requests are pipelined")
         if self.url[:1] != b"/":

@@ -31,6 +31,8 @@ _OPTIONS = (
 )
 _ALLOWED = frozenset({"query", *_OPTIONS})
 _QUERY = b'"query":'
+# What each submission has of its own.
+_OWN = frozenset({"job_id", "request_id", "request", "label", "trace"})
 
 Key = tuple[object, ...]
 
@@ -54,12 +56,8 @@ class Template:
         # No other field of either has this name, and in a text its quotes would be escaped.
         self._before, _, self._after = submission.request.encode().partition(quoted)
         self._form = form.partition(quoted)[::2] if form else None
-        # Not the request, which may be as long as MAX_QUERY_BYTES. All defaults are empty, 0 or false.
-        self._fields = {
-            name: value
-            for name, value in vars(submission).items()
-            if name != "request" and (value or not hasattr(Submission, name))
-        }
+        # Not the request, which may be as long as MAX_QUERY_BYTES, nor what `filled` sets.
+        self._fields = {name: value for name, value in vars(submission).items() if name not in _OWN}
         self._longest = len(_QUERY) + settings.max_query_bytes
         self.settings = settings
 
@@ -73,9 +71,11 @@ class Template:
             "job_id": new_id(),
             "request_id": request_id,
             "request": (self._before + quoted + self._after).decode(),
-            "label": usage.label(""),
-            "trace": context.current_text(),
         }
+        if label := usage.label(""):
+            fields["label"] = label
+        if trace := context.current_text():
+            fields["trace"] = trace
         if self._form:
             before, after = self._form
             fields["fingerprint"] = digests.of_bytes(before + quoted + after)

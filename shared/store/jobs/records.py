@@ -175,7 +175,7 @@ def _parts(job_id: str) -> tuple[Command, Command]:
 
 
 async def _whole(client: redis.asyncio.Redis, job_id: str, beginning: bytes) -> str | bytes | None:
-    return beginning if len(beginning) < _SMALL else await client.get(keys.job_output(job_id))
+    return beginning.decode() if len(beginning) < _SMALL else await client.get(keys.job_output(job_id))
 
 
 def _stored(job_id: str, record: dict[str, str], result: str | bytes | None, position: int | None = None) -> StoredJob:

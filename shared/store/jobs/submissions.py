@@ -85,22 +85,23 @@ class Submission:
     max_attached: int = 0
     trace: str = ""
 
+    def __post_init__(self) -> None:
+        """Keep only what is not the default, which the class has: Redis takes long to decode a field."""
+        # All defaults are empty, 0 or false.
+        for name in [name for name, value in vars(self).items() if not value and hasattr(Submission, name)]:
+            delattr(self, name)
+
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "Submission":
-        """Make a submission of values, of which those that are the default may be missing; takes less time so."""
+        """Make a submission of the values that are not the default; takes less time so."""
         made = object.__new__(cls)
         vars(made).update(values)
         return made
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The fields that the script decides by, without those that have their default.
-
-        The two texts that the script only stores are not among them.
-        """
-        # Redis takes long to decode a field. All defaults are empty, 0 or false; priority 0 is the high one.
-        decisive = {name: value for name, value in vars(self).items() if value}
-        decisive["priority"] = self.priority
+        """The fields that the script decides by: not the two texts that it only stores, nor those never set."""
+        decisive = vars(self).copy()
         del decisive["request"]
         decisive.pop("metadata", None)
         if self.files:

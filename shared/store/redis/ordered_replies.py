@@ -41,7 +41,9 @@ class OrderedReplies(asyncio.Protocol):
 
     def __init__(self, connection: Any, callbacks: Mapping[Any, Callable[..., Any]], reply_timeout: float) -> None:
         """Take over a connection that redis-py has opened."""
-        self._connection, self._callbacks, self._reply_timeout = connection, callbacks, reply_timeout
+        self._connection, self._reply_timeout = connection, reply_timeout
+        # redis-py's own dictionary takes names in any case, and longer.
+        self._callbacks = dict(callbacks)
         self._sent: deque[Request] = deque()
         self._packed: list[bytes] = []
         self._unwritten = 0
@@ -83,25 +85,27 @@ class OrderedReplies(asyncio.Protocol):
         """Give the replies to the requests."""
         self._has_read = True
         self._reader.feed(data)
+        gets, callbacks = self._reader.gets, self._callbacks
         try:
             while self._sent:
                 request = self._sent[0]
-                name = request.commands[len(request.replies)][0]
-                # The reply to GETRANGE may end within a character.
-                reply = self._reader.gets(name != "GETRANGE")
-                if reply is internals.NOT_ENOUGH_DATA:
-                    return
-                if isinstance(reply, RedisConnectionError):  # no longer the primary, or not logged in
-                    self.fail(reply)
-                    return
-                callback = self._callbacks.get(name)
-                if callback is not None and not isinstance(reply, Exception):
-                    reply = callback(reply)
-                request.replies.append(reply)
-                if len(request.replies) == len(request.commands):
-                    self._sent.popleft()
-                    if not request.answer.done():
-                        request.answer.set_result(request.replies)
+                replies = request.replies
+                for command in request.commands[len(replies) :]:
+                    name = command[0]
+                    # The reply to GETRANGE may end within a character.
+                    reply = gets(name != "GETRANGE")
+                    if reply is internals.NOT_ENOUGH_DATA:
+                        return
+                    if isinstance(reply, Exception):
+                        if isinstance(reply, RedisConnectionError):  # no longer the primary, or not logged in
+                            self.fail(reply)
+                            return
+                    elif (callback := callbacks.get(name)) is not None:
+                        reply = callback(reply)
+                    replies.append(reply)
+                self._sent.popleft()
+                if not request.answer.done():
+                    request.answer.set_result(replies)
         except Exception as error:  # noqa: BLE001 -- nobody knows where the next reply begins
             self.fail(RedisConnectionError(f"The reply of Redis cannot be read: {type(error).__name__}"))
 

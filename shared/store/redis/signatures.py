@@ -46,7 +46,10 @@ class Signature:
         """Read the header of a script; raise ValueError when it does not have the form above."""
         self._script = script
         self.parameters = _parameters(script, text)
-        self._names = frozenset(parameter.name for parameter in self.parameters)
+        self._order = tuple(parameter.name for parameter in self.parameters)
+        self._names = frozenset(self._order)
+        self._objects = [(place, one) for place, one in enumerate(self.parameters) if one.fields is not None]
+        self._has_rest = any(parameter.rest for parameter in self.parameters)
         # Names that have been found equal, in the order in which callers give them: comparing sets takes longer.
         self._equal: set[tuple[str, ...]] = set()
 
@@ -56,16 +59,11 @@ class Signature:
         A JSON argument that is a text was written by `encode` before.
         """
         self._compare(self._script, self._names, frozenset(), arguments)
-        values: list[Any] = []
-        for parameter in self.parameters:
-            value = arguments[parameter.name]
-            if parameter.fields is not None and not isinstance(value, str):
-                values.append(self.encode(parameter, value))
-            elif parameter.rest:
-                values.extend(value)
-            else:
-                values.append(value)
-        return values
+        values: list[Any] = [arguments[name] for name in self._order]
+        for place, parameter in self._objects:
+            if not isinstance(values[place], str):
+                values[place] = self.encode(parameter, values[place])
+        return [*values[:-1], *values[-1]] if self._has_rest else values
 
     def encode(self, parameter: Parameter, value: Mapping[str, Any]) -> str:
         """Return a JSON argument as text; raise TypeError when its fields are not those of the header."""
