@@ -141,8 +141,8 @@ def measure() -> list[Figure]:
                "≥", 1.0, detail=_detail(rates, "status", "constant")),
         two,
         *(
-            Figure(f"{what} per second, `appendfsync always`", "FastAPI with a constant", ratio(synced, way, "constant"),
-                   detail=_detail(synced, way, "constant"))
+            Figure(f"{what} per second, `appendfsync always`", "FastAPI with a constant",
+                   ratio(synced, way, "constant"), detail=_detail(synced, way, "constant"))
             for way, what in (("gateway", "submissions"), ("cached", "cached answers"), ("status", "status reads"))
         ),
     ]  # fmt: skip
