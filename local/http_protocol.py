@@ -14,20 +14,18 @@
 
 import asyncio
 import math
-from itertools import chain
 from typing import Any
 
 import httptools
 
 from local.connections import Sweeper, most_connections
 from local.held_writes import HeldWrites
-from local.http_refusals import UNKNOWN, OverLimit, as_bytes, too_many
+from local.http_refusals import HEAD_BYTES, UNKNOWN, OverLimit, as_bytes, check_head, head_too_large, too_many
 from local.short_responses import ShortResponses
-from shared.api.errors import GatewayError, HeadTooLarge, MalformedRequest, RequestTimeout
+from shared.api.errors import GatewayError, MalformedRequest, RequestTimeout
 from shared.http.problems import refusal
 from shared.http.security_headers import request_id_headers
 
-HEAD_BYTES, HEAD_FIELDS = 65_536, 100
 HEAD_SECONDS, BODY_SECONDS, ANSWER_SECONDS = 15.0, 60.0, 60.0
 FRAMING_BYTES, FRAMING_RATIO = 65_536, 16
 PIPELINED = 100
@@ -112,7 +110,7 @@ class BoundedProtocol(ShortResponses):
         """Parse the beginning of the data and return the rest."""
         room = HEAD_BYTES - self._head if self.phase == HEAD else HEAD_BYTES
         if room <= 0:
-            raise _too_large()
+            raise head_too_large()
         piece, rest = (data, b"") if len(data) <= room else (data[:room], data[room:])
         if self.phase == HEAD:
             self._head += len(piece)
@@ -149,7 +147,7 @@ class BoundedProtocol(ShortResponses):
         """Append a part of the request target."""
         self.url += url
         if len(self.url) > HEAD_BYTES:
-            raise _too_large()
+            raise head_too_large()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Append a header field. Trailer fields are ignored, since they could be mistaken for headers."""
@@ -160,20 +158,14 @@ class BoundedProtocol(ShortResponses):
             self.headers.append((name, value))
         else:
             self._trailers += 1
-            self._count_fields()
-
-    def _count_fields(self) -> None:
-        if len(self.headers) + self._trailers > HEAD_FIELDS:
-            raise HeadTooLarge(f"The request has more than {HEAD_FIELDS} header fields")
+            check_head(self.url, self.headers, self._trailers)
 
     def on_headers_complete(self) -> None:
         """Pass the request to the app, or queue it behind earlier pipelined requests."""
         if self._resuming:
             return
         # Once a head, not at each field: a piece and the rest of the one before it are what is parsed at most.
-        self._count_fields()
-        if len(self.url) + sum(map(len, chain.from_iterable(self.headers))) > HEAD_BYTES:
-            raise _too_large()
+        check_head(self.url, self.headers)
         if len(self.pipeline) >= PIPELINED:
             raise MalformedRequest(f"More than {PIPELINED} requests are pipelined")
         if self.url[:1] != b"/":
@@ -297,7 +289,3 @@ class BoundedProtocol(ShortResponses):
             self.wire.abort()
         else:
             self.wire.close()
-
-
-def _too_large() -> HeadTooLarge:
-    return HeadTooLarge(f"The request line and header fields exceed {HEAD_BYTES} bytes")
