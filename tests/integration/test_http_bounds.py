@@ -182,6 +182,15 @@ def test_a_trailer_field_is_no_header_field(patient):
     assert b"forged" not in answer
 
 
+def test_trailer_fields_count_with_the_header_fields(patient):
+    """Catches trailer fields without end after a request that is within the limit."""
+    head = b"POST /headers HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" + END + b"1\r\nx\r\n0\r\n"
+    # With the three of the head, 100 and 101.
+    few, many = (b"".join(b"X-%d: 1\r\n" % number for number in range(count)) + b"\r\n" for count in (97, 98))
+    assert patient.ask(head + few).startswith(b"HTTP/1.1 200 ")
+    assert patient.ask(head + many).startswith(b"HTTP/1.1 431 ")
+
+
 @pytest.mark.parametrize("bytes_", [b"\x16\x03\x01\x02\x00\x01\x00", b"NONSENSE\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n",
                                     b"CONNECT evil:1 HTTP/1.1\r\n\r\n", b"GET /\xff HTTP/1.1\r\n\r\n",
                                     b"GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
