@@ -14,18 +14,20 @@
 
 import asyncio
 import math
+from itertools import chain
 from typing import Any
 
 import httptools
 
 from local.connections import Sweeper, most_connections
 from local.held_writes import HeldWrites
-from local.http_refusals import HEAD_BYTES, UNKNOWN, OverLimit, as_bytes, check_head, head_too_large, too_many
+from local.http_refusals import UNKNOWN, OverLimit, as_bytes, too_many
 from local.short_responses import ShortResponses
-from shared.api.errors import GatewayError, MalformedRequest, RequestTimeout
+from shared.api.errors import GatewayError, HeadTooLarge, MalformedRequest, RequestTimeout
 from shared.http.problems import refusal
 from shared.http.security_headers import request_id_headers
 
+HEAD_BYTES, HEAD_FIELDS = 65_536, 100
 HEAD_SECONDS, BODY_SECONDS, ANSWER_SECONDS = 15.0, 60.0, 60.0
 FRAMING_BYTES, FRAMING_RATIO = 65_536, 16
 PIPELINED = 100
@@ -60,7 +62,7 @@ class BoundedProtocol(ShortResponses):
         self.wire, self.responses = transport, _Wire(transport, self)
         self.phase = HEAD
         self.deadline = self.loop.time() + HEAD_SECONDS
-        self._head = self._trailers = 0
+        self._head = self._fields = 0
         self._raw = self._content = self._discarded = 0
         self._unread, self._unread_since = 0, 0.0
         # The body framing of a request that offers an upgrade, and whether its parsing is being resumed.
@@ -110,7 +112,7 @@ class BoundedProtocol(ShortResponses):
         """Parse the beginning of the data and return the rest."""
         room = HEAD_BYTES - self._head if self.phase == HEAD else HEAD_BYTES
         if room <= 0:
-            raise head_too_large()
+            raise _too_large()
         piece, rest = (data, b"") if len(data) <= room else (data[:room], data[room:])
         if self.phase == HEAD:
             self._head += len(piece)
@@ -141,31 +143,32 @@ class BoundedProtocol(ShortResponses):
         super().on_message_begin()
         if self.phase != HEAD:
             self.phase, self.deadline, self._head = HEAD, self.loop.time() + HEAD_SECONDS, 0
-        self._trailers = self._raw = self._content = 0
+        self._fields = self._raw = self._content = 0
 
     def on_url(self, url: bytes) -> None:
         """Append a part of the request target."""
         self.url += url
         if len(self.url) > HEAD_BYTES:
-            raise head_too_large()
+            raise _too_large()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Append a header field. Trailer fields are ignored, since they could be mistaken for headers."""
+        self._fields += 1
+        if self._fields > HEAD_FIELDS:
+            raise HeadTooLarge(f"The request has more than {HEAD_FIELDS} header fields")
         if self.phase == HEAD:
             name = name.lower()
             if name == b"expect" and value.lower() == b"100-continue":
                 self.expect_100_continue = True
             self.headers.append((name, value))
-        else:
-            self._trailers += 1
-            check_head(self.url, self.headers, self._trailers)
 
     def on_headers_complete(self) -> None:
         """Pass the request to the app, or queue it behind earlier pipelined requests."""
         if self._resuming:
             return
-        # Once a head, not at each field: a piece and the rest of the one before it are what is parsed at most.
-        check_head(self.url, self.headers)
+        # Once a head, not at each field. What is parsed of it before is a piece and the rest of the one before at most.
+        if len(self.url) + sum(map(len, chain.from_iterable(self.headers))) > HEAD_BYTES:
+            raise _too_large()
         if len(self.pipeline) >= PIPELINED:
             raise MalformedRequest(f"More than {PIPELINED} requests are pipelined")
         if self.url[:1] != b"/":
@@ -289,3 +292,7 @@ class BoundedProtocol(ShortResponses):
             self.wire.abort()
         else:
             self.wire.close()
+
+
+def _too_large() -> HeadTooLarge:
+    return HeadTooLarge(f"The request line and header fields exceed {HEAD_BYTES} bytes")

@@ -1,33 +1,17 @@
 """Error responses that the HTTP protocol sends without the app."""
 
-from collections.abc import Sequence
-from itertools import chain
 from typing import Any
 
 from fastapi import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from shared.api.errors import HeadTooLarge, Unavailable
+from shared.api.errors import Unavailable
 from shared.http.problems import refusal
 from shared.http.security_headers import missing
 
 # The scope for errors in a request whose head is unknown.
 UNKNOWN: Scope = {"path": "", "headers": []}
-HEAD_BYTES, HEAD_FIELDS = 65_536, 100
-
-
-def check_head(url: bytes, fields: Sequence[tuple[bytes, bytes]], trailers: int = 0) -> None:
-    """Raise HeadTooLarge if a request has too many fields, or too many bytes in its line and header fields."""
-    if len(fields) + trailers > HEAD_FIELDS:
-        raise HeadTooLarge(f"The request has more than {HEAD_FIELDS} header fields")
-    if len(url) + sum(map(len, chain.from_iterable(fields))) > HEAD_BYTES:
-        raise head_too_large()
-
-
-def head_too_large() -> HeadTooLarge:
-    """Return the error of a head with too many bytes."""
-    return HeadTooLarge(f"The request line and header fields exceed {HEAD_BYTES} bytes")
 
 
 class OverLimit:
